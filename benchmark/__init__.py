@@ -1,0 +1,1 @@
+"""What every self-supervised method of the benchmark shares."""

@@ -1,0 +1,72 @@
+"""One angiogram frame, and what a data source has to offer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where one frame comes from. Pixels are read later, through the source that yielded it.
+
+    Attributes:
+        source: name of the source, e.g. ``"cadica"``.
+        path: path of the image below the raw folder, with ``/``; unique inside the source.
+        group: patient or study, namespaced by the source (``"cadica/p14"``); None if unknown.
+        video: sequence the frame belongs to (``"cadica/p14/v1"``); None if unknown.
+        frame: number of the frame inside its video; None if unknown.
+        split: split of origin (``"train"``, ``"test"``, …); None where the source has none.
+        mask: path of the vessel mask below the raw folder; None where there is none.
+    """
+
+    source: str
+    path: str
+    group: str | None = None
+    video: str | None = None
+    frame: int | None = None
+    split: str | None = None
+    mask: str | None = None
+
+
+class UnreadableFrame(Exception):
+    """A single frame has to be left out; the message is the reason, without the path."""
+
+
+@dataclass
+class SkipReport:
+    """Everything a reader left out, by reason. Readers report, they never guess or assert."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    items: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, reason: str, path: str) -> None:
+        self.counts[reason] += 1
+        self.items.append((reason, path))
+
+
+class Source(Protocol):
+    """One dataset as its users download it.
+
+    `frames` walks the raw folder in a fixed (natural) order and yields what is usable; what it
+    passes over is in `report`. `expected` gives published counts, printed beside the ones found.
+
+    Raises (from the constructor):
+        InputError: the raw folder is missing or does not look like this dataset.
+    """
+
+    name: str
+    report: SkipReport
+    expected: dict[str, int]
+
+    def frames(self) -> Iterator[Frame]: ...
+
+    def read(self, frame: Frame) -> np.ndarray:
+        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+
+    def read_mask(self, frame: Frame) -> np.ndarray:
+        """Vessel mask, bool, H×W. Raises `UnreadableFrame`."""

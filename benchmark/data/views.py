@@ -1,0 +1,214 @@
+"""Views of a batch of grey frames, made on the device the frames are on.
+
+A view maker is the data preprocessor of a method: it takes what the loader yields
+
+    frame    B×S×S uint8, grey, padded at the bottom and right
+    valid    B×2 int64, height and width of the part that is not padding
+    index    B int64, identity of each sample, the key of its random numbers
+    anatomy  B×S×(S/8) uint8, bit-packed vessel mask (optional)
+
+and returns ``{"views": {...}}``. Random numbers are stateless (`benchmark.randomness`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from benchmark.method import Progress
+from benchmark.randomness import uniform
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# torchvision's RandomResizedCrop draws a box up to ten times before it falls back to the centre.
+_ATTEMPTS = 10
+
+
+class Crop(NamedTuple):
+    """Boxes in pixels of the frame (each B int64) and whether they are mirrored (B bool)."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+    flip: Tensor
+
+
+def draw_crops(
+    noise: Tensor,
+    valid: Tensor,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    flip: float,
+) -> Crop:
+    """Boxes with the law of torchvision's RandomResizedCrop, for a whole batch at once.
+
+    Args:
+        noise: B×41 uniform numbers in (0, 1).
+        valid: B×2 height and width of each frame.
+        scale: area of the box relative to the frame, from and to.
+        ratio: width over height, from and to.
+        flip: probability of mirroring.
+    """
+    frame_h, frame_w = valid[:, :1].double(), valid[:, 1:].double()
+    area_u, ratio_u, top_u, left_u = noise[:, : 4 * _ATTEMPTS].double().chunk(4, dim=1)
+    area = frame_h * frame_w * (scale[0] + (scale[1] - scale[0]) * area_u)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = torch.exp(low + (high - low) * ratio_u)
+    width, height = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    fits = (width > 0) & (width <= frame_w) & (height > 0) & (height <= frame_h)
+
+    # The fallback is the largest central box whose aspect lies within the range.
+    inside = (frame_w / frame_h).clamp(*ratio)
+    back_w = torch.minimum(frame_w, (frame_h * inside).round())
+    back_h = torch.minimum(frame_h, (frame_w / inside).round())
+
+    first = fits.int().argmax(dim=1, keepdim=True)
+    any_fits = fits.any(dim=1, keepdim=True)
+    width = torch.where(any_fits, width.gather(1, first), back_w)
+    height = torch.where(any_fits, height.gather(1, first), back_h)
+    top = ((frame_h - height + 1) * top_u.gather(1, first)).floor()
+    left = ((frame_w - width + 1) * left_u.gather(1, first)).floor()
+    top = torch.where(any_fits, top, ((frame_h - height) / 2).floor())
+    left = torch.where(any_fits, left, ((frame_w - width) / 2).floor())
+    boxes = [value[:, 0].long() for value in (top, left, height, width)]
+    return Crop(*boxes, flip=noise[:, 4 * _ATTEMPTS] < flip)
+
+
+def _bicubic(distance: Tensor) -> Tensor:
+    """Keys' cubic kernel with a = −0.5, as PIL and antialiased torch resizing use."""
+    x = distance.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out: int) -> Tensor:
+    """Antialiased bicubic resampling of one axis as matrices, B×out×source, float32.
+
+    Row i of a matrix holds the weight of every source pixel in output pixel i. Pixels outside the
+    box have no weight, as when the box is cut out first.
+
+    Args:
+        start, length: B, the box along this axis in pixels.
+        flip: B bool, mirrored boxes.
+        source: pixels of the frame along this axis.
+        out: pixels of the view along this axis.
+    """
+    device = start.device
+    start, length = start.float()[:, None, None], length.float()[:, None, None]
+    scale = length / out
+    # Down-sampling widens the kernel so that it averages over the pixels it skips.
+    stretch = scale.clamp_min(1.0)
+    position = torch.arange(out, device=device, dtype=torch.float32)
+    position = torch.where(flip[:, None], out - 1 - position, position)[..., None]
+    centre = start + (position + 0.5) * scale
+    pixel = torch.arange(source, device=device, dtype=torch.float32)
+    weights = _bicubic((pixel + 0.5 - centre) / stretch)
+    weights = weights * ((pixel >= start) & (pixel < start + length))
+    return weights / weights.sum(dim=2, keepdim=True)
+
+
+def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
+    """Cut out, mirror and resize: B×S×S uint8 to B×size×size float32 in [0, 255].
+
+    On a GPU the whole batch is two batched matrix products. On a CPU the same is several times
+    faster sample by sample through torch's uint8 kernel, which reads only the box.
+    """
+    if frames.device.type == "cpu":
+        boxes = torch.stack(crop[:4], dim=1).tolist()
+        pieces = [
+            F.interpolate(
+                frame[None, None, top : top + height, left : left + width],
+                (size, size),
+                mode="bicubic",
+                antialias=True,
+            )
+            for frame, (top, left, height, width) in zip(frames, boxes)
+        ]
+        views = torch.cat(pieces)[:, 0].float()
+        return torch.where(crop.flip[:, None, None], views.flip(2), views)
+    return crop_matrix(frames, crop, size)
+
+
+def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
+    """`crop_bicubic` as two batched matrix products, on any device."""
+    side = frames.shape[1]
+    upright = torch.zeros_like(crop.flip)
+    rows = resize_weights(crop.top, crop.height, upright, side, size)
+    columns = resize_weights(crop.left, crop.width, crop.flip, side, size)
+    # Autocast would round grey levels to 8 bits of mantissa.
+    with torch.autocast(frames.device.type, enabled=False):
+        views = rows @ frames.float() @ columns.transpose(1, 2)
+    return views.clamp(0, 255).round()
+
+
+def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
+    """Cut out, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1."""
+    step = (torch.arange(size, device=packed.device, dtype=torch.float64) + 0.5) / size
+    rows = crop.top[:, None] + (step * crop.height[:, None]).long()
+    columns = crop.left[:, None] + (step * crop.width[:, None]).long()
+    columns = torch.where(crop.flip[:, None], columns.flip(1), columns)
+    batch = torch.arange(len(packed), device=packed.device)[:, None, None]
+    bytes_ = packed[batch, rows[:, :, None], (columns >> 3)[:, None, :]]
+    # numpy packs the first pixel into the highest bit.
+    shift = (7 - (columns & 7)).to(torch.uint8)[:, None, :]
+    return ((bytes_ >> shift) & 1).float()
+
+
+def unpack_mask(packed: Tensor) -> Tensor:
+    """B×S×(S/8) uint8 to B×S×S float 0/1."""
+    shift = torch.arange(7, -1, -1, device=packed.device, dtype=torch.uint8)
+    return ((packed[..., None] >> shift) & 1).flatten(2).float()
+
+
+class SingleView(BaseDataPreprocessor):
+    """One random resized crop per frame, mirrored half of the time (MAE recipe, `paper.md` §1.6).
+
+    Yields ``image`` (B×3×size×size float32, ImageNet-normalised grey in three channels),
+    ``anatomy`` (B×1×size×size float 0/1, same box, if the pack has it) and ``index``.
+
+    Args:
+        size: side of the view in pixels.
+        scale: area of the crop relative to the frame.
+        ratio: aspect ratio of the crop, width over height.
+        flip: probability of a horizontal flip.
+        mean, std: per-channel normalisation of grey values in [0, 1].
+    """
+
+    def __init__(
+        self,
+        size: int = 224,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: float = 0.5,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__(non_blocking=True)
+        self.size = size
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+        self.flip = flip
+        self.progress = Progress()
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(shape) * 255, persistent=False)
+
+    def forward(
+        self, data: dict[str, Tensor], training: bool = True
+    ) -> dict[str, dict[str, Tensor]]:
+        data = self.cast_data(data)
+        index = data["index"]
+        noise = uniform(self.progress.seed, self.progress.epoch, "crop", index, 4 * _ATTEMPTS + 1)
+        crop = draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
+        grey = crop_bicubic(data["frame"], crop, self.size)
+        views = {"image": (grey[:, None] - self.mean) / self.std, "index": index}
+        if "anatomy" in data:
+            views["anatomy"] = crop_nearest(data["anatomy"], crop, self.size)[:, None]
+        return {"views": views}

@@ -1,0 +1,82 @@
+"""The contract of a self-supervised method, and of everything else `tools/train.py` can train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from torch import Tensor, nn
+
+from benchmark.build import build
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands at one optimiser step.
+
+    Attributes:
+        seed: seed of the run; the key of all stateless randomness.
+        epoch: epoch the step belongs to, from 0.
+        epochs: length of the whole run.
+        step: optimiser steps done before this one, over the whole run.
+        steps_per_epoch: optimiser steps in one epoch.
+    """
+
+    seed: int = 0
+    epoch: int = 0
+    epochs: int = 1
+    step: int = 0
+    steps_per_epoch: int = 1
+
+    @property
+    def fraction(self) -> float:
+        """Share of the whole run that is done, in [0, 1)."""
+        return self.step / (self.epochs * self.steps_per_epoch)
+
+
+class Method(BaseModel):
+    """One pre-training method.
+
+    A subclass defines `encoder` (the exported part) and `loss`. The trainer sets `progress` before
+    each step, turns the batch of frames into views on the device (`views`, the data preprocessor
+    of mmengine) and calls `loss` through the distributed wrapper.
+
+    Args:
+        views: view maker or its config.
+    """
+
+    encoder: nn.Module
+
+    def __init__(self, views: BaseDataPreprocessor | dict[str, Any]) -> None:
+        super().__init__(data_preprocessor=build(views))
+        self._progress = Progress()
+
+    @property
+    def views(self) -> BaseDataPreprocessor:
+        return self.data_preprocessor
+
+    @property
+    def progress(self) -> Progress:
+        return self._progress
+
+    @progress.setter
+    def progress(self, progress: Progress) -> None:
+        self._progress = progress
+        self.views.progress = progress
+
+    def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
+        """Named scalars. Those whose name contains ``loss`` are summed and minimised."""
+        raise NotImplementedError(f"{type(self).__name__} does not define loss()")
+
+    def after_step(self, progress: Progress) -> None:
+        """Update what the optimiser does not: momentum encoders, centres, tables."""
+
+    def exports(self) -> dict[str, nn.Module]:
+        """What a finished run leaves for others: file name (without extension) to module."""
+        return {"encoder": self.encoder}
+
+    def forward(self, views: dict[str, Tensor], mode: str = "loss") -> dict[str, Tensor]:
+        if mode != "loss":
+            raise ValueError(f"a pre-training method has no mode {mode!r}")
+        return self.loss(views, self.progress)

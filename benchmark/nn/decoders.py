@@ -1,0 +1,81 @@
+"""Decoders that turn encoder tokens back into patches."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+
+
+class MAEDecoder(nn.Module):
+    """The decoder of MAE (He et al., CVPR 2022): a narrow ViT over visible and mask tokens.
+
+    Attribute names are those of the official checkpoint (`decoder_embed`, `mask_token`,
+    `decoder_pos_embed`, `decoder_blocks`, `decoder_norm`, `decoder_pred`).
+
+    Args:
+        encoder_dim: width of the incoming tokens.
+        grid_size: rows and columns of patches.
+        patch_size: side of a patch in pixels.
+        width: token width of the decoder.
+        depth: number of blocks; 0 leaves a linear map behind the embedding.
+        num_heads: attention heads per block.
+        num_prefix_tokens: leading tokens that are not patches (CLS); they pass through.
+        in_channels: channels of a patch to predict.
+    """
+
+    def __init__(
+        self,
+        encoder_dim: int,
+        grid_size: tuple[int, int],
+        patch_size: int,
+        width: int = 512,
+        depth: int = 8,
+        num_heads: int = 16,
+        num_prefix_tokens: int = 1,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self.num_prefix_tokens = num_prefix_tokens
+        self.decoder_embed = nn.Linear(encoder_dim, width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        table = sincos_position_embedding(width, grid_size)
+        prefix = torch.zeros(num_prefix_tokens, width)
+        self.decoder_pos_embed = nn.Parameter(torch.cat([prefix, table])[None], requires_grad=False)
+        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        self.decoder_blocks = nn.ModuleList(
+            Block(width, num_heads, 4.0, qkv_bias=True, norm_layer=norm_layer) for _ in range(depth)
+        )
+        self.decoder_norm = norm_layer(width)
+        self.decoder_pred = nn.Linear(width, patch_size**2 * in_channels)
+        initialise_like_mae(self)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
+        """Predict every patch.
+
+        Args:
+            latent: encoder output, B×(prefix + K)×D.
+            ids_restore: B×N, position of each patch in [visible | masked] order.
+
+        Returns:
+            B×N×(P·P·C), in raster order.
+        """
+        tokens = self.decoder_embed(latent)
+        prefix, visible = tokens.split(
+            [self.num_prefix_tokens, tokens.shape[1] - self.num_prefix_tokens], dim=1
+        )
+        masked = ids_restore.shape[1] - visible.shape[1]
+        # Under autocast the linear layer's output is narrower than the parameter.
+        mask_tokens = self.mask_token.to(visible.dtype).expand(len(visible), masked, -1)
+        patches = torch.cat([visible, mask_tokens], dim=1)
+        patches = patches.gather(1, ids_restore[..., None].expand(-1, -1, patches.shape[2]))
+        tokens = torch.cat([prefix, patches], dim=1) + self.decoder_pos_embed
+        for block in self.decoder_blocks:
+            tokens = block(tokens)
+        tokens = self.decoder_pred(self.decoder_norm(tokens))
+        return tokens[:, self.num_prefix_tokens :]

@@ -1,0 +1,38 @@
+"""Segmentation losses, on logits."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
+    """Soft Dice score over the last dimension, (2·Σpt + s) / (Σp + Σt + s), in [0, 1]."""
+    intersection = (probability * target).sum(dim=-1)
+    total = probability.sum(dim=-1) + target.sum(dim=-1)
+    return (2 * intersection + smooth) / (total + smooth)
+
+
+def dice_loss(
+    logits: Tensor, target: Tensor, smooth: float = 1e-5, over_batch: bool = False
+) -> Tensor:
+    """1 − soft Dice of sigmoid outputs.
+
+    Args:
+        logits: B×C×H×W.
+        target: same shape, in [0, 1].
+        smooth: added to numerator and denominator.
+        over_batch: one score over the flattened batch (XA-SSL's segmentor); otherwise one score
+            per sample and channel, averaged (MONAI's `DiceLoss`, used by CheXWorld).
+    """
+    probability = logits.sigmoid()
+    start = 0 if over_batch else 2
+    return 1 - soft_dice(probability.flatten(start), target.flatten(start), smooth).mean()
+
+
+def bce_dice_terms(logits: Tensor, target: Tensor, over_batch: bool = False) -> dict[str, Tensor]:
+    """Binary cross-entropy and Dice loss, each with weight 1, under the names of the log."""
+    return {
+        "loss_bce": F.binary_cross_entropy_with_logits(logits, target),
+        "loss_dice": dice_loss(logits, target, over_batch=over_batch),
+    }

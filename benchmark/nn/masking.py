@@ -1,0 +1,190 @@
+"""Which patches are hidden. Every module here is batched: no loop over samples, no host sync.
+
+A masking module is called as ``masking(views, progress) -> Mask``. Its random numbers are keyed by
+(seed, epoch, sample index), so a sample gets the same mask whatever batch it is in; they can also
+be passed in as ``views["mask_noise"]`` (B×N, in (0, 1)) to reproduce a given mask.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.randomness import uniform
+
+
+class Mask(NamedTuple):
+    """A partition of the N patches of each sample.
+
+    Attributes:
+        ids_keep: B×K, the visible patches.
+        ids_restore: B×N, for each patch its place in the order [visible | masked].
+        mask: B×N float, 1 = masked, 0 = visible, in raster order.
+    """
+
+    ids_keep: Tensor
+    ids_restore: Tensor
+    mask: Tensor
+
+
+def mask_highest(priority: Tensor, keep: int) -> Mask:
+    """Keep the `keep` patches of lowest priority, mask the others.
+
+    Args:
+        priority: B×N; ties are broken by raster order.
+        keep: number of visible patches.
+    """
+    ids_shuffle = priority.argsort(dim=1, stable=True)
+    ids_restore = ids_shuffle.argsort(dim=1)
+    mask = (ids_restore >= keep).to(torch.float32)
+    return Mask(ids_shuffle[:, :keep], ids_restore, mask)
+
+
+def visible_patches(num_patches: int, ratio: float) -> int:
+    """Patches left when ⌊ratio·N⌋ are masked.
+
+    Raises:
+        InputError: the ratio leaves no visible or no masked patch.
+    """
+    # Products such as 0.7 * 10 fall just short of the integer that is meant.
+    masked = int(ratio * num_patches + 1e-6)
+    if not 0 < masked < num_patches:
+        raise InputError(
+            f"masking: ratio={ratio} masks {masked} of {num_patches} patches; some must be masked "
+            "and some stay visible"
+        )
+    return num_patches - masked
+
+
+def patch_noise(views: dict[str, Tensor], progress: Progress, stream: str, count: int) -> Tensor:
+    """The uniform noise a mask is made of, B×count: passed in with the views, or keyed."""
+    if stream in views:
+        return views[stream]
+    return uniform(progress.seed, progress.epoch, stream, views["index"], count)
+
+
+class RandomMasking(nn.Module):
+    """Uniformly random masking (MAE, He et al., CVPR 2022).
+
+    Args:
+        num_patches: patches per image.
+        ratio: share of masked patches.
+    """
+
+    def __init__(self, num_patches: int, patch_size: int, ratio: float = 0.75) -> None:
+        super().__init__()
+        self.num_patches = num_patches
+        # The MAE code truncates the number of visible, not of masked, patches.
+        self.keep = int(num_patches * (1 - ratio) + 1e-6)
+        visible_patches(num_patches, ratio)
+
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
+        noise = patch_noise(views, progress, "mask_noise", self.num_patches)
+        return mask_highest(noise, self.keep)
+
+
+def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
+    """Share of the guidance that lies in each patch: f(g_i) of VasoMIM, B×N.
+
+    Args:
+        guidance: B×1×H×W, non-negative.
+
+    Returns:
+        Rows that sum to 1; a row of zeros where a sample has no guidance at all.
+    """
+    density = F.avg_pool2d(guidance, patch_size).flatten(1)
+    total = density.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, density / total.clamp_min(torch.finfo(density.dtype).tiny), 0.0)
+
+
+class AnatomyGuidedMasking(nn.Module):
+    """Vascular-anatomy-guided masking of VasoMIM (journal version §3.2; `paper.md` §1.3).
+
+    Guidance G = η·B + (1 − η)·M mixes the extracted vessels B with the segmentor's probability map
+    M. Of the ⌊γN⌋ masked patches, ⌊β_e·γN⌋ are drawn without replacement from the share f(g_i) of
+    the guidance in each patch; the others uniformly from what is left. Where fewer patches carry
+    guidance than asked for, all of these are taken; a frame without guidance is masked at random.
+
+    Drawing without replacement is done for the whole batch at once as an exponential race
+    (Efraimidis & Spirakis 2006): the k smallest −log(u_i)/w_i have the law of k successive
+    weighted draws.
+
+    Args:
+        num_patches: N, patches per image.
+        patch_size: side of a patch in pixels.
+        ratio: γ, share of masked patches.
+        eta: η, weight of the extracted vessels; 1 is VasoMIM-v1, 0 the probability map alone.
+        beta_start: β_0, guided share of the masked patches at the start.
+        beta_end: β_E, the same at the end.
+        uniform_among_vessels: draw guided patches uniformly from those with vessel pixels
+            instead of from f (journal table VII, last row).
+    """
+
+    def __init__(
+        self,
+        num_patches: int,
+        patch_size: int,
+        ratio: float = 0.5,
+        eta: float = 0.5,
+        beta_start: float = 0.0,
+        beta_end: float = 0.5,
+        uniform_among_vessels: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("eta", eta), ("beta_start", beta_start), ("beta_end", beta_end)):
+            if not 0 <= value <= 1:
+                raise InputError(f"masking: {name}={value} must lie in [0, 1]")
+        self.num_patches = num_patches
+        self.patch_size = patch_size
+        self.keep = visible_patches(num_patches, ratio)
+        self.eta = eta
+        self.beta_start = beta_start
+        self.beta_end = beta_end
+        self.uniform_among_vessels = uniform_among_vessels
+
+    def beta(self, progress: Progress) -> float:
+        """β_e, linear over the epochs; the epoch counts from 1, as in the released code."""
+        share = (progress.epoch + 1) / progress.epochs
+        return self.beta_start + share * (self.beta_end - self.beta_start)
+
+    def guidance(self, views: dict[str, Tensor]) -> Tensor:
+        """G, B×1×H×W in [0, 1]."""
+        if self.eta == 1:
+            return views["anatomy"]
+        if self.eta == 0:
+            return views["probability"]
+        return self.eta * views["anatomy"] + (1 - self.eta) * views["probability"]
+
+    def weights(self, views: dict[str, Tensor]) -> Tensor:
+        """Distribution the guided patches are drawn from, B×N."""
+        if self.uniform_among_vessels:
+            vessel = F.max_pool2d(views["anatomy"], self.patch_size).flatten(1)
+            return vessel / vessel.sum(dim=1, keepdim=True).clamp_min(1)
+        return patch_weights(self.guidance(views), self.patch_size)
+
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
+        weights = self.weights(views).float()
+        noise = patch_noise(views, progress, "mask_noise", self.num_patches)
+        race = patch_noise(views, progress, "guide_noise", self.num_patches)
+        guided = int(self.beta(progress) * (self.num_patches - self.keep) + 1e-6)
+
+        arrival = torch.where(weights > 0, -race.log() / weights, torch.inf)
+        place = arrival.argsort(dim=1, stable=True).argsort(dim=1)
+        chosen = (place < guided) & (weights > 0)
+        # Noise lies in (0, 1): adding 1 puts the chosen patches behind all others.
+        return mask_highest(noise + chosen, self.keep)
+
+
+def vessel_share(mask: Mask, anatomy: Tensor, patch_size: int) -> Tensor:
+    """Share of vessel patches among the masked ones (journal figure 5), a scalar in [0, 1].
+
+    Args:
+        anatomy: B×1×H×W, 1 on vessels; a patch with any vessel pixel is a vessel patch.
+    """
+    vessel = F.max_pool2d(anatomy, patch_size).flatten(1)
+    return (mask.mask * vessel).sum() / mask.mask.sum()

@@ -1,0 +1,185 @@
+"""The one Vision Transformer of the benchmark: timm's blocks under timm's state-dict names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from timm.layers import PatchEmbed, resample_abs_pos_embed
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+
+
+def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
+    """Fixed 2-D sine-cosine table, N×dim, in the axis order of the MAE code: [column | row].
+
+    Args:
+        dim: width of the tokens, a multiple of 4.
+        grid: rows and columns of patches.
+    """
+    frequency = 10000.0 ** (-np.arange(dim // 4, dtype=np.float64) / (dim / 4))
+    row, column = np.meshgrid(np.arange(grid[0]), np.arange(grid[1]), indexing="ij")
+    halves = []
+    for position in (column, row):
+        angle = position.reshape(-1, 1).astype(np.float64) * frequency
+        halves += [np.sin(angle), np.cos(angle)]
+    return torch.from_numpy(np.concatenate(halves, axis=1)).float()
+
+
+def initialise_like_mae(module: nn.Module) -> None:
+    """Xavier-uniform linear layers without bias, LayerNorm at 1 and 0 (MAE, official code)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.LayerNorm):
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+class VisionTransformer(nn.Module):
+    """Plain ViT (Dosovitskiy et al. 2021) that can run on the visible tokens only.
+
+    State-dict names and shapes are those of timm's `VisionTransformer` without a head:
+    `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.N.*`, `norm`.
+
+    Args:
+        img_size: height and width of the input in pixels.
+        patch_size: height and width of a patch in pixels; divides `img_size`.
+        embed_dim: width D of the tokens.
+        depth: number of blocks.
+        num_heads: attention heads per block; divides `embed_dim`.
+        mlp_ratio: hidden width of the MLP relative to D.
+        class_token: prepend a CLS token.
+        learned_pos_embed: train the position table; otherwise it stays at its sine-cosine values.
+        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+        in_channels: channels of the input.
+
+    Raises:
+        InputError: sizes that do not divide.
+    """
+
+    def __init__(
+        self,
+        img_size: int = 224,
+        patch_size: int = 16,
+        embed_dim: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        class_token: bool = True,
+        learned_pos_embed: bool = False,
+        drop_path: float = 0.0,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        if img_size % patch_size:
+            raise InputError(f"ViT: patch_size={patch_size} does not divide img_size={img_size}")
+        if embed_dim % num_heads or embed_dim % 4:
+            raise InputError(f"ViT: embed_dim={embed_dim} must be a multiple of 4 and num_heads")
+        self.arguments = dict(
+            img_size=img_size,
+            patch_size=patch_size,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            class_token=class_token,
+            in_channels=in_channels,
+        )
+        self.img_size = img_size
+        self.patch_size = patch_size
+        self.embed_dim = embed_dim
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        self.num_prefix_tokens = int(class_token)
+
+        self.patch_embed = PatchEmbed(
+            img_size, patch_size, in_channels, embed_dim, strict_img_size=False
+        )
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
+        table = sincos_position_embedding(embed_dim, self.grid_size)
+        prefix = torch.zeros(self.num_prefix_tokens, embed_dim)
+        self.pos_embed = nn.Parameter(
+            torch.cat([prefix, table])[None], requires_grad=learned_pos_embed
+        )
+        rates = torch.linspace(0, drop_path, depth).tolist()
+        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        self.blocks = nn.ModuleList(
+            Block(
+                embed_dim,
+                num_heads,
+                mlp_ratio,
+                qkv_bias=True,
+                drop_path=rate,
+                norm_layer=norm_layer,
+            )
+            for rate in rates
+        )
+        self.norm = norm_layer(embed_dim)
+
+        initialise_like_mae(self)
+        # The patch projection is a linear layer on flattened patches, and is initialised as one.
+        nn.init.xavier_uniform_(self.patch_embed.proj.weight.view(embed_dim, -1))
+        nn.init.zeros_(self.patch_embed.proj.bias)
+        if self.cls_token is not None:
+            nn.init.normal_(self.cls_token, std=0.02)
+
+    def _positions(self, grid: tuple[int, int]) -> Tensor:
+        """Position table for a grid of patches, resampled (bicubic) when it is not the own one."""
+        if grid == self.grid_size:
+            return self.pos_embed
+        return resample_abs_pos_embed(
+            self.pos_embed, grid, self.grid_size, self.num_prefix_tokens, verbose=False
+        )
+
+    def embed(self, images: Tensor, ids_keep: Tensor | None = None) -> Tensor:
+        """Tokens before the first block, B×(prefix + K)×D.
+
+        Args:
+            images: B×C×H×W, H and W multiples of the patch size.
+            ids_keep: B×K indices of the visible patches; all patches if None.
+        """
+        grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+        positions = self._positions(grid)
+        tokens = self.patch_embed(images) + positions[:, self.num_prefix_tokens :]
+        if ids_keep is not None:
+            # Positions are added before patches are dropped, so a token keeps its own place.
+            tokens = tokens.gather(1, ids_keep[..., None].expand(-1, -1, self.embed_dim))
+        if self.cls_token is not None:
+            cls = self.cls_token + positions[:, :1]
+            tokens = torch.cat([cls.expand(len(tokens), -1, -1), tokens], dim=1)
+        return tokens
+
+    def forward(self, images: Tensor, ids_keep: Tensor | None = None) -> Tensor:
+        """Tokens after the last block and the final norm, B×(prefix + K)×D."""
+        tokens = self.embed(images, ids_keep)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)
+
+    def feature_maps(
+        self, images: Tensor, indices: tuple[int, ...] | None = None, norm: bool = True
+    ) -> list[Tensor]:
+        """Patch tokens after the given blocks as maps, each B×D×(H/P)×(W/P).
+
+        Args:
+            images: B×C×H×W, H and W multiples of the patch size.
+            indices: blocks from 0; the last one if None.
+            norm: apply the final norm to each map.
+        """
+        wanted = set(indices or (len(self.blocks) - 1,))
+        grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+        tokens = self.embed(images)
+        maps = []
+        for number, block in enumerate(self.blocks):
+            tokens = block(tokens)
+            if number in wanted:
+                patches = self.norm(tokens) if norm else tokens
+                patches = patches[:, self.num_prefix_tokens :]
+                maps.append(patches.transpose(1, 2).unflatten(2, grid))
+        return maps

@@ -1,0 +1,73 @@
+"""Reading weights that others wrote: never a foreign object, never a partial load."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Read a ``.safetensors`` file or a ``.pth``/``.pt`` state dict, without running its code.
+
+    A checkpoint that keeps its weights under ``model`` or ``state_dict`` is unwrapped.
+
+    Raises:
+        InputError: the file is missing, damaged, holds other objects than tensors and plain
+            values, or is no state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: refused, it holds more than weights ({reason})") from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "damaged"
+        raise InputError(f"{path}: not a readable weights file ({reason})") from None
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise InputError(f"{path}: not a state dict (names to tensors)")
+    return content
+
+
+def load_strict(module: nn.Module, tensors: dict[str, Tensor], origin: str | Path) -> None:
+    """Load `tensors` into `module` so that every name and every shape fits.
+
+    Raises:
+        InputError: something is missing, unexpected or of another shape; the message counts all
+            of them and names the first. The module is unchanged then.
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in tensors]
+    unexpected = [name for name in tensors if name not in own]
+    reshaped = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    problems = [
+        f"{len(names)} {word} (first: {names[0]})"
+        for word, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", reshaped),
+        )
+        if names
+    ]
+    if problems:
+        kind = type(module).__name__
+        raise InputError(f"{origin}: these weights do not fit {kind}: {'; '.join(problems)}")
+    module.load_state_dict(tensors)
