@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -11,6 +12,31 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+
+# What torch's readers raise on files that are cut off, overwritten or of another kind.
+_DAMAGE = (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError)
+
+
+def load_plain(path: Path) -> Any:
+    """`torch.load` that runs nothing from the file.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds other objects than tensors and plain
+            values (it is refused then, not executed).
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch says in its first line what kind of object it met, further down how to allow it.
+        raise InputError(f"{path}: refused or damaged ({_first_line(error)})") from None
+    except _DAMAGE as error:
+        raise InputError(f"{path}: damaged ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -23,18 +49,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             values, or is no state dict.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and path.is_file():
+        try:
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: refused, it holds more than weights ({reason})") from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "damaged"
-        raise InputError(f"{path}: not a readable weights file ({reason})") from None
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path}: damaged ({_first_line(error)})") from None
+    content = load_plain(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

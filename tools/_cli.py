@@ -1,7 +1,9 @@
-"""What the command lines share: the import path and the way they fail."""
+"""What the command lines share: the import path, common options, and the way they fail."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ if str(ROOT) not in sys.path:
     # The tools work from a plain clone, whether or not the package is installed.
     sys.path.insert(0, str(ROOT))
 
+from benchmark.engine.scales import SCALES  # noqa: E402
 from benchmark.errors import InputError  # noqa: E402
 
 
@@ -19,9 +22,39 @@ def run(main: Callable[[], int | None]) -> None:
     try:
         code = main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from where it stopped", file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every tool that runs a config."""
+    parser.add_argument(
+        "--scale",
+        choices=tuple(SCALES),
+        default="paper",
+        help="sizes: paper as published (default), small, or tiny for seconds on a CPU",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override settings, for example epochs=100 method.masking.ratio=0.6",
+    )
+    parser.add_argument(
+        "--work",
+        metavar="DIR",
+        help="folder all runs live in (default: work_dirs, or work_dirs/SCALE)",
+    )
+
+
+def work_folder(args: argparse.Namespace) -> Path:
+    """The folder all runs of this scale live in."""
+    if args.work:
+        return Path(args.work)
+    return Path("work_dirs") if args.scale == "paper" else Path("work_dirs") / args.scale

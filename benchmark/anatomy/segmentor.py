@@ -41,7 +41,7 @@ class SegmentorTraining(Method):
         return {
             "loss_bce": 0.5 * F.binary_cross_entropy_with_logits(logits, target),
             "loss_dice": 0.5 * dice_loss(logits, target, over_batch=True),
-            "dice": score,
+            "dice_score": score,
         }
 
     def exports(self) -> dict[str, nn.Module]:

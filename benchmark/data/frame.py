@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ class Source(Protocol):
     `frames` walks the raw folder in a fixed (natural) order and yields what is usable; what it
     passes over is in `report`. `expected` gives published counts, printed beside the ones found.
 
+    Attributes:
+        name: name of the source, e.g. ``"cadica"``.
+        report: what the last walk of `frames` passed over; each walk starts a new one.
+        expected: published counts, e.g. ``{"frames": 6594}``; empty where nothing is published.
+        options: JSON-able values that decide which frames there are and what is in them (a
+            selection rule, a seed); together with the paths they identify the source's content.
+        split_note: one sentence on where `Frame.split` comes from.
+        official_split: whether that is the split the dataset's authors published.
+
     Raises (from the constructor):
         InputError: the raw folder is missing or does not look like this dataset.
     """
@@ -62,6 +72,9 @@ class Source(Protocol):
     name: str
     report: SkipReport
     expected: dict[str, int]
+    options: dict[str, str | int | float]
+    split_note: str
+    official_split: bool
 
     def frames(self) -> Iterator[Frame]: ...
 

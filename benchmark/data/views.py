@@ -144,8 +144,9 @@ def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
     columns = resize_weights(crop.left, crop.width, crop.flip, side, size)
     # Autocast would round grey levels to 8 bits of mantissa.
     with torch.autocast(frames.device.type, enabled=False):
-        views = rows @ frames.float() @ columns.transpose(1, 2)
-    return views.clamp(0, 255).round()
+        # Like PIL and torch: columns first, and the overshoot of the kernel is cut after each pass.
+        views = (frames.float() @ columns.transpose(1, 2)).clamp_(0, 255).round_()
+        return (rows @ views).clamp_(0, 255).round_()
 
 
 def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:

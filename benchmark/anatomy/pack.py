@@ -1,0 +1,77 @@
+"""Adding extracted vessels to a pack: what `tools/extract_anatomy.py` does."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from benchmark.anatomy.extraction import vessel_mask
+from benchmark.data.pack import FramePack, add_anatomy
+from benchmark.errors import InputError
+
+
+def extract(
+    pack: str,
+    kind: str = "sato",
+    alpha: float = 92.0,
+    border: int = 20,
+    batch: int = 16,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Extract the vessels of every frame of a pack and store them in it.
+
+    Args:
+        pack: folder of the pack.
+        kind: ``"sato"``, ``"frangi"`` or ``"hessian"``.
+        alpha: percentile of the threshold, 0 to 100.
+        border: pixels ignored along every side, at the size of the pack.
+        batch: frames per call.
+        device: ``"cpu"`` or ``"cuda"``; None takes a GPU where there is one.
+        overwrite: replace masks that were made with other parameters.
+
+    Returns:
+        One line about what was found.
+
+    Raises:
+        InputError: the folder is not a pack, a parameter is out of range, or the pack holds masks
+            of other parameters.
+    """
+    if not 0 <= alpha <= 100:
+        raise InputError(f"--alpha {alpha}: a percentile lies between 0 and 100")
+    if border < 0:
+        raise InputError(f"--border {border}: must not be negative")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def compute(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        masks = vessel_mask(
+            torch.from_numpy(frames).to(device),
+            kind=kind,
+            alpha=alpha,
+            border=border,
+            valid=torch.from_numpy(valid),
+        )
+        return masks.cpu().numpy()
+
+    parameters = {"vesselness": kind, "alpha": alpha, "border": border}
+    start = time.perf_counter()
+    done = add_anatomy(pack, compute, parameters, batch=batch, overwrite=overwrite)
+    seconds = time.perf_counter() - start
+    share, empty = _vessel_share(done)
+    return (
+        f"{pack}: vessels of {len(done)} frames ({kind}, α = {alpha:g}, border {border} px) "
+        f"in {seconds:.1f} s; {100 * share:.1f} % of the pixels, {empty} frames without any"
+    )
+
+
+def _vessel_share(pack: FramePack) -> tuple[float, int]:
+    """Mean share of vessel pixels in the valid area, and the number of frames without a vessel."""
+    counts = np.concatenate(
+        [
+            np.bitwise_count(pack.anatomy[start : start + 256]).sum(axis=(1, 2), dtype=np.int64)
+            for start in range(0, len(pack), 256)
+        ]
+    )
+    return float((counts / pack.valid.prod(axis=1)).mean()), int((counts == 0).sum())

@@ -1,0 +1,107 @@
+"""Parameter groups: weight decay by kind of parameter, learning rate by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from benchmark.build import build
+
+
+def parameter_groups(
+    model: nn.Module,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+    backbone: str = "backbone",
+) -> list[dict[str, Any]]:
+    """Trainable parameters in as few groups as there are distinct settings.
+
+    Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
+    recipe); CLS and mask tokens are 3-D and do. With `layer_decay` < 1, parameter i of a ViT of
+    depth L below `backbone` gets the learning-rate factor layer_decay^(L + 1 − i): i = 0 for
+    patch embedding, positions and tokens, k + 1 for block k, L + 1 (factor 1) for everything else
+    (BEiT, Bao et al. 2022).
+
+    Returns:
+        Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
+    """
+    depth = _depth(model, backbone)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = 0.0 if parameter.ndim <= 1 or name.endswith(".bias") else weight_decay
+        scale = layer_decay ** (depth + 1 - _layer(name, backbone, depth))
+        group = groups.setdefault(
+            (decay, scale),
+            {"params": [], "names": [], "weight_decay": decay, "lr_scale": scale},
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(groups.values())
+
+
+def _depth(model: nn.Module, backbone: str) -> int:
+    prefix = f"{backbone}."
+    blocks = [
+        int(name.split("blocks.", 1)[1].split(".", 1)[0])
+        for name, _ in model.named_parameters()
+        if name.startswith(prefix) and "blocks." in name
+    ]
+    return max(blocks, default=-1) + 1
+
+
+def _layer(name: str, backbone: str, depth: int) -> int:
+    if not name.startswith(f"{backbone}."):
+        return depth + 1
+    if "blocks." in name:
+        return int(name.split("blocks.", 1)[1].split(".", 1)[0]) + 1
+    early = ("patch_embed.", "pos_embed", "cls_token", "reg_token")
+    return 0 if any(part in name for part in early) else depth + 1
+
+
+class Bf16OptimWrapper(OptimWrapper):
+    """bf16 autocast without loss scaling: bf16 has the exponent range of fp32.
+
+    mmengine's AMP wrapper always scales, and its scaler waits for the device at every step.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+def build_optimizer(
+    model: nn.Module,
+    optimizer: dict[str, Any],
+    lr: float,
+    layer_decay: float = 1.0,
+    precision: str = "fp32",
+    clip_grad: dict[str, Any] | None = None,
+) -> OptimWrapper:
+    """An mmengine optimiser wrapper around the optimiser of the config.
+
+    Args:
+        model: what is trained.
+        optimizer: config of a torch optimiser, without parameters and learning rate.
+        lr: peak learning rate; each group keeps its own as `peak_lr`.
+        layer_decay: see `parameter_groups`.
+        precision: ``"bf16"`` for autocast, or ``"fp32"``.
+        clip_grad: arguments of mmengine's gradient clipping.
+    """
+    arguments = dict(optimizer)
+    groups = parameter_groups(model, arguments.get("weight_decay", 0.0), layer_decay)
+    for group in groups:
+        group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
+    if torch.cuda.is_available():
+        arguments.setdefault("fused", True)
+    inner = build(arguments, params=groups, lr=lr)
+    wrapper = Bf16OptimWrapper if precision == "bf16" else OptimWrapper
+    return wrapper(inner, clip_grad=clip_grad)

@@ -1,0 +1,112 @@
+"""mmengine's Runner, wired to parts that are built already and to our own checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner as MMEngineRunner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from benchmark.engine.checkpoint import Checkpoint
+from benchmark.engine.hooks import unwrap
+
+# The parts of mmengine's default set that `benchmark.engine.hooks` replaces: they read every scalar
+# back at every step, and their checkpoints hold objects that `weights_only=True` refuses.
+_WITHOUT_DEFAULTS = dict.fromkeys(
+    ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+)
+
+
+class Runner(MMEngineRunner):
+    """Epoch loop, hook dispatch, distributed wrapper and evaluation loops of mmengine.
+
+    Args:
+        model: what is trained, on any device.
+        folder: run folder.
+        loader: training batches.
+        optimizer: optimiser of the model's parameters; None to evaluate only.
+        epochs: length of the run.
+        hooks: what happens around the steps.
+        evaluation: `loader` and `metric` of the test set, or None.
+        scope: mmengine scope in which names inside library modules are looked up.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        folder: Path,
+        loader: DataLoader | None = None,
+        optimizer: OptimWrapper | None = None,
+        epochs: int = 0,
+        hooks: Iterable[Hook] = (),
+        evaluation: tuple[DataLoader, Any] | None = None,
+        scope: str = "mmengine",
+    ) -> None:
+        distributed = torch.distributed.is_initialized()
+        training: dict[str, Any] = {}
+        if optimizer is not None:
+            training = dict(
+                train_dataloader=loader,
+                train_cfg=dict(by_epoch=True, max_epochs=epochs, val_interval=epochs + 1),
+                optim_wrapper=optimizer,
+            )
+        if evaluation is not None:
+            training.update(
+                test_dataloader=evaluation[0], test_cfg=dict(), test_evaluator=evaluation[1]
+            )
+        # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
+        logging.getLogger("mmengine").setLevel(logging.ERROR)
+        super().__init__(
+            model=model,
+            # mmengine starts a folder of its own for every call; they stay out of the way.
+            work_dir=str(folder / "mmengine"),
+            **training,
+            default_hooks=_WITHOUT_DEFAULTS,
+            custom_hooks=list(hooks),
+            launcher="pytorch" if distributed else "none",
+            log_level="ERROR",
+            default_scope=scope,
+            # Randomness is keyed per step by StepHook; the seed here only fills mmengine's fields.
+            randomness=dict(seed=0),
+            experiment_name=f"{folder.name}_{os.getpid()}_{id(model)}",
+        )
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Move to the device; several processes share gradients, and batch statistics on GPUs."""
+        if not self.distributed:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            return model.to(device)
+        if not torch.cuda.is_available():
+            return MMDistributedDataParallel(model, broadcast_buffers=False)
+        device = int(os.environ["LOCAL_RANK"])
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))
+        return MMDistributedDataParallel(model, device_ids=[device], broadcast_buffers=False)
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """mmengine prints a page about the machine; the record of the run keeps it instead."""
+
+    def dump_config(self) -> None:
+        """`run.json` holds the resolved config."""
+
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Go on after the epochs of a checkpoint. Called before `train`."""
+        self._checkpoint = checkpoint
+
+    def load_or_resume(self) -> None:
+        """mmengine calls this once model, optimiser and loop exist."""
+        checkpoint: Checkpoint | None = getattr(self, "_checkpoint", None)
+        if checkpoint is None:
+            return
+        unwrap(self.model).load_state_dict(checkpoint.model)
+        self.optim_wrapper.optimizer.load_state_dict(checkpoint.optimizer)
+        self.train_loop._epoch = checkpoint.epoch
+        self.train_loop._iter = checkpoint.step

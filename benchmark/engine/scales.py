@@ -1,0 +1,56 @@
+"""The sizes of `--scale`, in one place, for every config.
+
+``paper`` is what the configs say. ``small`` fits one GPU for an hour, or a patient CPU; ``tiny``
+takes seconds on a CPU and is what the tests and the demo run. Nothing else distinguishes a demo run
+from a real one. Parts are found by the name of their class, so a new method that uses them needs
+nothing here; sizes of a config's own parts go into its ``scales``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_Sizes = dict[str, dict[str, Any]]
+
+SCALES: dict[str, _Sizes] = {
+    "paper": {"top": {}, "parts": {}},
+    "small": {
+        "top": {
+            "epochs": 100,
+            "batch_size": 128,
+            "lr_batch": 32,
+            "image_size": 128,
+            "log_interval": 10,
+        },
+        "parts": {
+            "VisionTransformer": {"img_size": 128, "embed_dim": 384, "depth": 6, "num_heads": 6},
+            "MAEDecoder": {"width": 256, "depth": 4, "num_heads": 8},
+            "SingleView": {"size": 128},
+            "WarmupCosine": {"warmup_epochs": 5},
+        },
+    },
+    "tiny": {
+        "top": {
+            "epochs": 30,
+            "batch_size": 32,
+            # Small models at small batches take larger steps than the linear rule gives them.
+            "lr_batch": 8,
+            "image_size": 96,
+            "log_interval": 5,
+            "num_workers": 0,
+            "checkpoint_interval": 5,
+        },
+        "parts": {
+            "VisionTransformer": {
+                "img_size": 96,
+                "patch_size": 8,
+                "embed_dim": 128,
+                "depth": 5,
+                "num_heads": 4,
+            },
+            "MAEDecoder": {"width": 64, "depth": 2, "num_heads": 4},
+            "SingleView": {"size": 96},
+            "WarmupCosine": {"warmup_epochs": 2},
+        },
+    },
+}

@@ -1,0 +1,51 @@
+"""Learning-rate schedules as pure functions of progress: nothing to store, nothing to resume.
+
+A schedule is called as ``schedule(epoch) -> factor`` with the fractional epoch at the start of the
+step, and multiplies the learning rate of every parameter group.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+class WarmupCosine:
+    """Linear warm-up from 0, then half a cosine down to `min_factor` (MAE, official code).
+
+    Args:
+        epochs: length of the run.
+        warmup_epochs: length of the warm-up.
+        min_factor: final learning rate relative to the peak.
+    """
+
+    def __init__(self, epochs: int, warmup_epochs: float = 0, min_factor: float = 0.0) -> None:
+        self.epochs = epochs
+        self.warmup_epochs = warmup_epochs
+        self.min_factor = min_factor
+
+    def __call__(self, epoch: float) -> float:
+        if epoch < self.warmup_epochs:
+            return epoch / self.warmup_epochs
+        done = (epoch - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1e-9)
+        return self.min_factor + (1 - self.min_factor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class CosinePerEpoch:
+    """Half a cosine from 1 to 0 with T_max = epochs, changed once per epoch (`paper.md` §2)."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def __call__(self, epoch: float) -> float:
+        return 0.5 * (1 + math.cos(math.pi * math.floor(epoch) / self.epochs))
+
+
+class PolynomialPerEpoch:
+    """(1 − e/E)^power, changed once per epoch (XA-SSL's segmentor, `paper.md` §1.2)."""
+
+    def __init__(self, epochs: int, power: float = 0.9) -> None:
+        self.epochs = epochs
+        self.power = power
+
+    def __call__(self, epoch: float) -> float:
+        return (1 - math.floor(epoch) / self.epochs) ** self.power

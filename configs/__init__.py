@@ -1,0 +1,1 @@
+"""Recipes: one folder per method, mmengine's pure-Python style."""

@@ -1,0 +1,39 @@
+"""The segmentor S of VasoMIM: UNeXt-S (253,561 parameters) on the extracted vessels.
+
+    tools/train.py configs/segmentor/unext_s.py
+
+Adam 1e-3, (1 − e/E)^0.9 per epoch, 200 epochs, batch 256, 0.5·BCE + 0.5·(1 − Dice), crops as in
+pre-training. Source: Dxhuang-CASIA/XA-SSL @ ceaf23c.
+"""
+
+from torch.optim import Adam
+
+from benchmark.anatomy.segmentor import SegmentorTraining
+from benchmark.anatomy.unext import UNeXt
+from benchmark.data.views import SingleView
+from benchmark.engine.schedules import PolynomialPerEpoch
+
+card = dict(title="UNeXt-S", family="segmentor", paper="Valanarasu et al., MICCAI 2022")
+
+seed = 0
+epochs = 200
+batch_size = 256
+base_lr = 1e-3
+lr_batch = None
+optimizer = dict(type=Adam)
+schedule = dict(type=PolynomialPerEpoch, power=0.9)
+clip_grad = None
+
+packs = ["{work}/packs/xa170k"]
+anatomy = True
+num_workers = 4
+precision = "bf16"
+log_interval = 20
+checkpoint_interval = 10
+keep_checkpoints = 2
+
+method = dict(
+    type=SegmentorTraining,
+    views=dict(type=SingleView, size=224, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3), flip=0.5),
+    network=dict(type=UNeXt),
+)

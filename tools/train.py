@@ -1,0 +1,53 @@
+"""Pre-train a method, or train the segmentor, from a config.
+
+One process: tools/train.py CONFIG. Several: tools/dist_train.sh CONFIG N. Same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import _cli
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", help="for example configs/vasomim/pretrain.py")
+    _cli.add_run_options(parser)
+    parser.add_argument("--packs", nargs="+", metavar="DIR", help="frame packs to train on")
+    parser.add_argument("--seed", type=int, help="seed of the run (default: the config's)")
+    parser.add_argument("--work-dir", metavar="DIR", help="folder of this one run")
+    parser.add_argument("--resume", action="store_true", help="go on with this run")
+    parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
+    parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
+    parser.add_argument("--dry-run", action="store_true", help="two steps, nothing is written")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    from benchmark.engine.config import fill_paths, load_config, print_config
+    from benchmark.engine.distributed import process_group
+    from benchmark.engine.train import default_folder, dry_run, train
+
+    config = load_config(args.config, args.scale, args.cfg_options)
+    if args.packs:
+        config.packs = args.packs
+    if args.seed is not None:
+        config.seed = args.seed
+    work = _cli.work_folder(args)
+    fill_paths(config._cfg_dict, work)
+    if args.print_config:
+        print_config(config)
+        return
+    folder = Path(args.work_dir) if args.work_dir else default_folder(args.config, work)
+    with process_group():
+        if args.dry_run:
+            dry_run(config, config.card.title)
+        else:
+            train(config, folder, config.card.title, args.resume, args.overwrite)
+
+
+if __name__ == "__main__":
+    _cli.run(main)
