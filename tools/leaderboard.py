@@ -86,6 +86,8 @@ def main() -> int:
     from benchmark.engine.records import read_results
     from benchmark.errors import InputError
 
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out}: --out has to be a folder")
     records, problems = read_results(options.results)
     if not records:
         left_out = f" ({len(problems)} left out, first {problems[0]})" if problems else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -92,8 +93,12 @@ class EpochBatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         return self.length // self.batch_size
 
+    def order(self) -> np.ndarray:
+        """Indices of the epoch, in order; `len(self)` global batches are cut from its start."""
+        return permutation(self.seed, self.epoch, self.length)
+
     def __iter__(self) -> Iterator[list[int]]:
-        order = permutation(self.seed, self.epoch, self.length)
+        order = self.order()
         for step in range(len(self)):
             start = step * self.batch_size + self.rank * self.share
             yield order[start : start + self.share].tolist()

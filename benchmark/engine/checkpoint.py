@@ -23,7 +23,7 @@ _NAME = re.compile(r"epoch_(\d+)\.pth")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after `epoch` whole epochs.
+    """The state of a run after `epoch` whole epochs, which took `seconds`.
 
     Randomness is stateless, so neither generators nor the position in the data are part of it.
     """
@@ -32,6 +32,7 @@ class Checkpoint:
     step: int
     seed: int
     science_hash: str
+    seconds: float
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
 

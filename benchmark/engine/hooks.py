@@ -149,7 +149,9 @@ class LogHook(Hook):
     def _show(
         self, runner: Any, step: int, terms: dict[str, float], lr: float, left: float
     ) -> None:
-        named = "  ".join(f"{name.removeprefix('loss_')} {terms[name]:.4f}" for name in terms)
+        # mmsegmentation puts the part of the model in front of a term, as in decode.loss_dice.
+        shown = {name.rpartition(".")[2].removeprefix("loss_"): terms[name] for name in terms}
+        named = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
         print(
             f"{self.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
             f"step {step}/{runner.max_iters}  {named}  lr {lr:.2e}  "
@@ -184,6 +186,12 @@ class CheckpointHook(Hook):
         self.keep = keep
         self.seed = seed
         self.science_hash = science_hash
+        self.seconds_before = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        resumed = runner.resumed
+        self.seconds_before = resumed.seconds if resumed else 0.0
+        self._start = time.time()
 
     def after_train_epoch(self, runner: Any) -> None:
         epoch = runner.epoch + 1
@@ -194,6 +202,7 @@ class CheckpointHook(Hook):
             step=runner.iter,
             seed=self.seed,
             science_hash=self.science_hash,
+            seconds=self.seconds_before + time.time() - self._start,
             model=unwrap(runner.model).state_dict(),
             optimizer=runner.optim_wrapper.optimizer.state_dict(),
         )

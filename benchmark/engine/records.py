@@ -20,54 +20,33 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark import files
 from benchmark.errors import InputError
-from benchmark.files import (
-    atomic_write,
-    read_json,
-    sha256_bytes,
-    sha256_file,
-    sha256_json,
-    write_json,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+TASKS = ("segmentation", "detection", "denoising")
 
 #: Configuration keys that say where and how a run executes, not what it computes. Weights and data
 #: named by such a path are identified in the record itself (``encoder``, ``split_hash``,
 #: ``corpus_hash``), so that moving them does not change the hash.
 NOT_SCIENCE = frozenset(
     {
-        # paths
         *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
         *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from"),
-        # workers and launching
         *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
         *("num_threads", "launcher", "local_rank", "resume", "device", "devices"),
-        *("env_cfg", "dist_cfg", "experiment_name", "timestamp"),
-        # logging
-        *("log_level", "log_interval", "log_processor", "logger", "logging", "progress_bar"),
-        *("visualizer", "vis_backends"),
+        *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
+        *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
     }
 )
 
-
-#: Module → the distributions that may supply it, the one the project asks for first.
-_PACKAGES: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("numpy", "scipy", "pandas", "torch", "torchvision", "timm")},
-    **{
-        name: (f"onedl-{distribution}", distribution)
-        for name, distribution in {
-            "mmengine": "mmengine",
-            "mmcv": "mmcv",
-            "mmseg": "mmsegmentation",
-            "mmdet": "mmdetection",
-            "mmpretrain": "mmpretrain",
-        }.items()
-    },
-}
+_PACKAGES = (
+    *("numpy", "scipy", "pandas", "torch", "torchvision", "timm"),
+    *("mmengine", "mmcv", "mmsegmentation", "mmdetection", "mmpretrain"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,30 +54,24 @@ class RunRecord:
     """What one run measured, and what it takes to say where the numbers come from.
 
     Attributes:
-        protocol: id of the protocol (``"journal"``, ``"aaai"``, ``"demo"``).
-        method: id of the method (``"vasomim"``).
-        title: the method's name as printed (``"VasoMIM"``).
-        family: section of the board (``"Medical SSL"``).
+        protocol, method, dataset: ids (``"journal"``, ``"vasomim"``, ``"arcade_v"``).
+        title, family: the method's name and its section, as printed.
         pretraining: name of the pre-training corpus; ``"—"`` where there is none.
-        dataset: id of the downstream dataset (``"arcade_v"``).
-        task: ``"segmentation"``, ``"detection"`` or ``"denoising"``.
+        task: one of `TASKS`.
         seed: seed of this run, 0 or more.
         split_hash: hash of the list of training and test images.
         corpus_hash: hash of the pre-training corpus; None where there is none.
         metrics: name → ``{"value": float, "definition": str, "higher_is_better": bool}``; values
             at full precision, 0 … 100: percent (decibels for PSNR).
         n_images: number of scored images, which is the number of rows of the CSV file.
-        config: the resolved configuration; JSON-able.
-        science_hash: `science_hash` of `config`.
+        config, science_hash: the resolved configuration, JSON-able, and its `science_hash`.
         seeds: every seed of the run by what it feeds (``{"init": 0, "order": 0, …}``).
-        versions: package → version, from `provenance`.
+        versions, git: from `provenance`; git is None outside a checkout.
         device: the device in words (``"cpu"``, ``"NVIDIA H200"``).
         wall_time_s: duration of the run in seconds.
         finished: end of the run, ISO 8601.
-        images_per_s: training throughput; None where nothing is trained.
-        peak_memory_mb: peak device memory in MiB; None where it is not measured.
+        images_per_s, peak_memory_mb: training throughput and peak device memory (MiB), or None.
         encoder: ``{"fingerprint": …, "weights_sha256": …, "provenance": …}``; None without encoder.
-        git: ``{"commit": str, "dirty": bool}``; None outside a checkout.
         per_image: ``{"file": name, "sha256": hash}`` of the CSV; filled in by `write_record`.
         schema: version of this layout.
     """
@@ -159,7 +132,7 @@ def science_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> 
         return value
 
     try:
-        return sha256_json(kept(config))
+        return files.sha256_json(kept(config))
     except (TypeError, ValueError) as error:
         raise InputError(f"config: not JSON-able ({error})") from None
 
@@ -168,25 +141,25 @@ def provenance() -> dict[str, Any]:
     """What ran: the fields ``versions`` and ``git`` of a record.
 
     Returns:
-        ``versions``: Python and every package of `_PACKAGES` that is installed, read from the
-        packages' metadata without an import. ``git``: ``{"commit", "dirty"}`` of the checkout that
-        holds this file, which need not be the current folder's; None where git does not track it.
-        Dirty means that a Python or TOML file or a requirements file differs from the commit;
-        results and boards written meanwhile do not count.
+        ``versions``: Python and the installed ones of `_PACKAGES`, from their metadata, without an
+        import. ``git``: ``{"commit", "dirty"}`` of the checkout that holds this file, not the
+        current folder's; None where git does not track it. Dirty: a Python, TOML or requirements
+        file differs from the commit; results written meanwhile do not count.
     """
     versions = {"python": platform.python_version()}
-    for name, distributions in _PACKAGES.items():
-        for distribution in distributions:
+    for name in _PACKAGES:
+        # The maintained distributions of the mm* packages carry a prefix.
+        for distribution in (f"onedl-{name}", name):
             with suppress(metadata.PackageNotFoundError):
                 versions[name] = metadata.version(distribution)
                 break
-    commit = dirty = None
     # An untracked file is an installed copy inside somebody else's checkout.
-    if _git("ls-files", "--error-unmatch", Path(__file__).name) is not None:
-        commit = _git("rev-parse", "HEAD")
-        dirty = _git("status", "--porcelain", "--", ":/*.py", ":/*.toml", ":/requirements*.txt")
-    known = commit is not None and dirty is not None
-    git = {"commit": commit, "dirty": dirty != ""} if known else None
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return {"versions": versions, "git": None}
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", ":/*.py", ":/*.toml", ":/requirements*.txt")
+    known = commit is not None and changes is not None
+    git = {"commit": commit, "dirty": changes != ""} if known else None
     return {"versions": versions, "git": git}
 
 
@@ -194,34 +167,17 @@ def _git(*arguments: str) -> str | None:
     """Output of git in this file's folder; None where git is absent or declines."""
     # Inside a git hook these variables would point every call at the hook's repository.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
+    options = {"cwd": Path(__file__).resolve().parent, "env": environment, "timeout": 30}
     try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False
-        )
+        done = subprocess.run(["git", *arguments], **options, capture_output=True, text=True)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_id(value: Any) -> bool:
-    # Ids are names of folders, so neither separators nor a leading dot.
-    return (
-        isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", value) is not None
-    )
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def _is_amount(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
+    return number and 0 <= value < math.inf
 
 
 def _is_time(value: Any) -> bool:
@@ -233,48 +189,43 @@ def _is_time(value: Any) -> bool:
     return True
 
 
-def _is_file_name(value: Any) -> bool:
-    return _is_text(value) and Path(value).name == value
-
-
 Check = tuple[Callable[[Any], bool], str]
-_TEXT: Check = (_is_text, "a non-empty text")
-_ID: Check = (_is_id, "an id of letters, digits and . _ + -")
-_COUNT: Check = (_is_count, "an integer, 0 or more")
+_TEXT: Check = (lambda value: isinstance(value, str) and value.strip(), "a non-empty text")
+# Ids are names of folders, so neither separators nor a leading dot.
+_ID: Check = (
+    lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", value),
+    "an id of letters, digits and . _ + -",
+)
+_COUNT: Check = (lambda value: type(value) is int and value >= 0, "an integer, 0 or more")
 _AMOUNT: Check = (_is_amount, "a finite number, 0 or more")
 _DICT: Check = (lambda value: isinstance(value, dict), "an object")
+_ANY: Check = (lambda value: True, "given")
 _FLAG: Check = (lambda value: isinstance(value, bool), "true or false")
 
+# The version comes first: under another schema, every other complaint would mislead.
 _CHECKS: dict[str, Check] = {
     "schema": (lambda value: type(value) is int and value == SCHEMA, str(SCHEMA)),
     **dict.fromkeys(("protocol", "method", "dataset"), _ID),
     **dict.fromkeys(("title", "family", "pretraining", "split_hash", "corpus_hash"), _TEXT),
     **dict.fromkeys(("science_hash", "device"), _TEXT),
-    "task": (
-        lambda value: value in ("segmentation", "detection", "denoising"),
-        "segmentation, detection or denoising",
-    ),
-    "seed": _COUNT,
-    "n_images": _COUNT,
+    "task": (lambda value: value in TASKS, " or ".join(TASKS)),
+    **dict.fromkeys(("seed", "n_images"), _COUNT),
     **dict.fromkeys(("wall_time_s", "images_per_s", "peak_memory_mb"), _AMOUNT),
     **dict.fromkeys(("config", "seeds", "versions", "encoder", "git", "per_image"), _DICT),
     "metrics": (lambda value: isinstance(value, dict) and bool(value), "an object with metrics"),
     "finished": (_is_time, "an ISO 8601 time"),
 }
-_OPTIONAL = {"corpus_hash", "images_per_s", "peak_memory_mb", "encoder", "git"}
+#: Keys whose value may be null.
+_OPTIONAL = {"corpus_hash", "images_per_s", "peak_memory_mb", "encoder", "git", "weights_sha256"}
 _METRIC_CHECKS: dict[str, Check] = {
     "value": (lambda value: _is_amount(value) and value <= 100, "a finite number, 0 … 100"),
     "definition": _TEXT,
     "higher_is_better": _FLAG,
 }
 _NESTED_CHECKS: dict[str, dict[str, Check]] = {
-    "per_image": {"file": (_is_file_name, "the name of a file beside the record"), "sha256": _TEXT},
+    "per_image": {"file": _TEXT, "sha256": _TEXT},
     # An encoder that starts from random weights has no file of weights.
-    "encoder": {
-        "fingerprint": _TEXT,
-        "weights_sha256": (lambda value: value is None or _is_text(value), "a hash or null"),
-        "provenance": (lambda value: True, "given"),
-    },
+    "encoder": {"fingerprint": _TEXT, "weights_sha256": _TEXT, "provenance": _ANY},
     "git": {"commit": _TEXT, "dirty": _FLAG},
 }
 
@@ -284,24 +235,21 @@ def _check_keys(data: Mapping[str, Any], checks: Mapping[str, Check], where: str
     for name, (passes, expected) in checks.items():
         if name not in data:
             raise InputError(f"{where}: key '{key}{name}' is missing")
-        value = data[name]
-        if not passes(value) and not (value is None and key == "" and name in _OPTIONAL):
-            shown = repr(value)
-            shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-            raise InputError(f"{where}: key '{key}{name}' must be {expected}, found {shown}")
+        if passes(data[name]) or (data[name] is None and name in _OPTIONAL):
+            continue
+        found = f"{data[name]!r:.60}"
+        raise InputError(f"{where}: key '{key}{name}' must be {expected}, found {found}")
 
 
 def _validate(data: Any, where: str) -> None:
     """Raise an InputError that names the file `where` and the first key at fault."""
     if not isinstance(data, dict):
         raise InputError(f"{where}: not a result record (a JSON object is expected)")
-    # The version comes first: under another schema, every other complaint would mislead.
-    _check_keys(data, {"schema": _CHECKS["schema"]}, where, "")
     _check_keys(data, _CHECKS, where, "")
     if unknown := sorted(data.keys() - {field.name for field in fields(RunRecord)}):
         raise InputError(f"{where}: key '{unknown[0]}' is unknown to schema {SCHEMA}")
     for name, metric in data["metrics"].items():
-        if not _is_id(name) or not isinstance(metric, dict):
+        if not _ID[0](name) or not isinstance(metric, dict):
             raise InputError(f"{where}: key 'metrics.{name}' must be an id that holds an object")
         _check_keys(metric, _METRIC_CHECKS, where, f"metrics.{name}.")
     for name, checks in _NESTED_CHECKS.items():
@@ -317,8 +265,7 @@ def write_record(folder: Path | str, record: RunRecord, per_image: pd.DataFrame)
         record: what to write; its `per_image` is filled in here.
         per_image: one row per scored image, with a column per metric in the metric's units.
 
-    Returns:
-        The path of the JSON file.
+    Returns the path of the JSON file.
 
     Raises:
         InputError: a value of the record is not valid, `science_hash` is not that of `config`, or
@@ -327,21 +274,18 @@ def write_record(folder: Path | str, record: RunRecord, per_image: pd.DataFrame)
     path = path_of(record, folder)
     scores = path.with_suffix(".csv")
     table = per_image.to_csv(index=False, lineterminator="\n").encode()
-    whole = replace(record, per_image={"file": scores.name, "sha256": sha256_bytes(table)})
-    data = asdict(whole)
+    entry = {"file": scores.name, "sha256": files.sha256_bytes(table)}
+    data = asdict(replace(record, per_image=entry))
     _validate(data, str(path))
     if science_hash(record.config) != record.science_hash:
         raise InputError(f"{path}: key 'science_hash' is not the hash of 'config'")
-    if len(per_image) != record.n_images:
-        raise InputError(
-            f"{path}: key 'n_images' is {record.n_images}, but there are scores of "
-            f"{len(per_image)} images"
-        )
+    if (rows := len(per_image)) != record.n_images:
+        raise InputError(f"{path}: key 'n_images' is {record.n_images}, but {rows} have scores")
     # Gone before its scores are replaced: an old record never stands beside newer scores.
     path.unlink(missing_ok=True)
-    with atomic_write(scores) as stream:
+    with files.atomic_write(scores) as stream:
         stream.write(table)
-    write_json(path, data)
+    files.write_json(path, data)
     return path
 
 
@@ -349,16 +293,16 @@ def read_record(path: Path | str) -> RunRecord:
     """Read one record and check it against its schema and its per-image scores.
 
     Raises:
-        InputError: the file is missing, is no valid record of this schema, or its per-image scores
-            are missing or were changed; names the file and the key.
+        InputError: no such file, no valid record of this schema, or its per-image scores are
+            missing or were changed; names the file and the key.
     """
     path = Path(path)
-    data = read_json(path)
+    data = files.read_json(path)
     _validate(data, str(path))
-    scores = path.with_name(data["per_image"]["file"])
-    if not scores.is_file():
-        raise InputError(f"{path}: key 'per_image.file': {scores.name} is missing")
-    if sha256_file(scores) != data["per_image"]["sha256"]:
+    scores = path.with_suffix(".csv")
+    if data["per_image"]["file"] != scores.name or not scores.is_file():
+        raise InputError(f"{path}: key 'per_image.file': {scores.name} is missing beside it")
+    if files.sha256_file(scores) != data["per_image"]["sha256"]:
         raise InputError(f"{path}: key 'per_image.sha256' is not the hash of {scores.name}")
     return RunRecord(**data)
 
@@ -367,9 +311,9 @@ def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
     """Read every record below `folder`, in the order of their paths.
 
     Returns:
-        The valid records, and one line per file that is left out: damaged, foreign, not in the
-        place its ids name, a second record of the same run (the one nearer to `folder` is kept),
-        or per-image scores without a record. Files that end in ``.tmp`` are passed over.
+        The valid records, and one line per file left out: damaged, foreign, not in the place its
+        ids name, a second record of a run (the one nearer to `folder` is kept), or per-image scores
+        without a record. Files that end in ``.tmp`` are passed over.
 
     Raises:
         InputError: `folder` is not a folder.
@@ -401,6 +345,5 @@ def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    """The files below `folder` that match, nearest first, then by path."""
-    found = (path for path in folder.rglob(pattern) if path.is_file())
-    return sorted(found, key=lambda path: (len(path.parts), path))
+    """What matches below `folder`, nearest first, then by path."""
+    return sorted(folder.rglob(pattern), key=lambda path: (len(path.parts), path))

@@ -52,6 +52,7 @@ class Runner(MMEngineRunner):
         scope: str = "mmengine",
     ) -> None:
         distributed = torch.distributed.is_initialized()
+        self.resumed: Checkpoint | None = None
         training: dict[str, Any] = {}
         if optimizer is not None:
             training = dict(
@@ -99,14 +100,14 @@ class Runner(MMEngineRunner):
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
         """Go on after the epochs of a checkpoint. Called before `train`."""
-        self._checkpoint = checkpoint
+        self.resumed = checkpoint
 
     def load_or_resume(self) -> None:
-        """mmengine calls this once model, optimiser and loop exist."""
-        checkpoint: Checkpoint | None = getattr(self, "_checkpoint", None)
-        if checkpoint is None:
+        """mmengine calls this once model, optimiser and loop exist; again before a test."""
+        if self.resumed is None or self._has_loaded:
             return
-        unwrap(self.model).load_state_dict(checkpoint.model)
-        self.optim_wrapper.optimizer.load_state_dict(checkpoint.optimizer)
-        self.train_loop._epoch = checkpoint.epoch
-        self.train_loop._iter = checkpoint.step
+        unwrap(self.model).load_state_dict(self.resumed.model)
+        self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
+        self.train_loop._epoch = self.resumed.epoch
+        self.train_loop._iter = self.resumed.step
+        self._has_loaded = True

@@ -163,7 +163,8 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
     start = time.time()
     run.runner.train()
     if get_rank() == 0:
-        _finish(run, before or {}, time.time() - start)
+        earlier = checkpoint.seconds if checkpoint else 0.0
+        _finish(run, earlier + time.time() - start)
         _say(f"{title}: finished, exported to {folder}")
 
 
@@ -182,7 +183,7 @@ def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) ->
     )
 
 
-def _finish(run: Run, before: dict[str, Any], seconds: float) -> None:
+def _finish(run: Run, seconds: float) -> None:
     origin = {
         "run": run.folder.name,
         "title": run.config.card.title,
@@ -198,7 +199,7 @@ def _finish(run: Run, before: dict[str, Any], seconds: float) -> None:
     }
     memory = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
     finished = {
-        "seconds": before.get("seconds", 0.0) + seconds,
+        "seconds": seconds,
         "images_per_s": run.log.images_per_s,
         "peak_memory_mb": memory,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

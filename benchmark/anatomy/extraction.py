@@ -1,0 +1,172 @@
+"""Vascular anatomy of a frame: the binary vessel mask B that VasoMIM trains its segmentor on.
+
+The four steps of the paper (§1.1): vesselness, a border set to zero, a percentile threshold, and
+region growing from the strongest pixel. Everything is batched; a mask depends on its frame only.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.anatomy.vesselness import vesselness
+from benchmark.errors import InputError
+
+
+def vessel_mask(
+    frames: Tensor,
+    kind: str = "sato",
+    alpha: float = 92.0,
+    border: int = 20,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Vessel masks of a batch of frames.
+
+    Args:
+        frames: B×H×W, uint8 or floating, grey values 0..255; vessels are dark.
+        kind: vesselness, ``"sato"`` (as in the authors' code), ``"frangi"`` or ``"hessian"``.
+        alpha: percentile of V over the frame, border included, from which pixels are kept.
+        border: pixels on every side that cannot be vessel. Counted in pixels of `frames`,
+            whatever their size: the authors give 20 px for frames of about 512×512.
+        valid: int B×2, height and width of the top left region that holds the picture, where
+            frames were padded to a common size. What lies outside is treated as if it were not
+            there: the border and the percentile are those of the region. None: all of it.
+
+    Returns:
+        bool B×H×W on the device of `frames`. Empty for a frame without any vesselness.
+
+    Raises:
+        InputError: unknown kind, wrong shape or type, or a number out of its range.
+    """
+    if not 0 <= alpha <= 100:
+        raise InputError(f"alpha {alpha}: expected a percentile from 0 to 100")
+    if border < 0:
+        raise InputError(f"border {border}: expected 0 or more pixels")
+    if valid is None:
+        return _masks_of_full_frames(frames, kind, alpha, border)
+    if valid.shape != (len(frames), 2):
+        raise InputError(f"valid of shape {tuple(valid.shape)}: expected {len(frames)}×2")
+    height, width = frames.shape[1:]
+    result = torch.zeros(frames.shape, dtype=torch.bool, device=frames.device)
+    sizes = valid.tolist()
+    for rows, columns in sorted({tuple(size) for size in sizes}):
+        if not (0 < rows <= height and 0 < columns <= width):
+            raise InputError(f"valid region {rows}×{columns}: frames are {height}×{width}")
+        same = [i for i, size in enumerate(sizes) if tuple(size) == (rows, columns)]
+        index = torch.tensor(same, device=frames.device)
+        part = frames[index, :rows, :columns]
+        result[index, :rows, :columns] = _masks_of_full_frames(part, kind, alpha, border)
+    return result
+
+
+def _masks_of_full_frames(frames: Tensor, kind: str, alpha: float, border: int) -> Tensor:
+    # One frame at a time on the CPU, where everything about a frame then stays in the cache.
+    if frames.device.type == "cpu" and len(frames) > 1:
+        masks = [_masks_of_full_frames(frame, kind, alpha, border) for frame in frames.split(1)]
+        return torch.cat(masks)
+    value = clear_border(vesselness(frames, kind), border)
+    keep = value >= percentile_threshold(value, alpha)[:, None, None]
+    keep &= value > 0
+    seed = value.flatten(1).argmax(1)  # the first of equal maxima, in raster order
+    return grow_region(keep, seed)
+
+
+def clear_border(value: Tensor, border: int) -> Tensor:
+    """Set `border` pixels on every side of B×H×W to 0, in place; all of it if it is too small."""
+    for side in (value, value.transpose(1, 2)):
+        length = side.shape[1]
+        side[:, :border] = 0
+        side[:, max(0, length - border) :] = 0
+    return value
+
+
+def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
+    """The smallest value per frame that is not below the frame's `alpha`-th percentile.
+
+    ``value >= percentile_threshold(value, alpha)`` keeps exactly the pixels that
+    ``value >= np.percentile(value, alpha)`` keeps: the linearly interpolated percentile lies
+    between two neighbours in the sorted values, above the lower one unless it coincides with it.
+    So a single order statistic does, and whole grey levels stay whole.
+
+    Args:
+        value: B×H×W, any real type.
+        alpha: percentile, 0..100.
+
+    Returns:
+        B, same type and device as `value`.
+    """
+    flat = value.flatten(1)
+    rank = math.ceil((flat.shape[1] - 1) * (alpha / 100))
+    if flat.device.type == "cpu" and flat.dtype == torch.uint8:
+        counts = torch.stack([torch.bincount(levels, minlength=256) for levels in flat])
+        return (counts.cumsum(1) <= rank).sum(1).to(torch.uint8)
+    if flat.device.type == "cpu":
+        ordered = np.partition(flat.numpy(), rank, axis=1)
+        return torch.from_numpy(ordered[:, rank].copy())
+    return flat.kthvalue(rank + 1, dim=1).values
+
+
+def grow_region(keep: Tensor, seed: Tensor) -> Tensor:
+    """The 4-connected component of `keep` that contains the seed.
+
+    Args:
+        keep: bool B×H×W.
+        seed: int64 B, flat position row·W + column in each frame.
+
+    Returns:
+        bool B×H×W; empty for a frame whose seed is not in `keep`.
+    """
+    if keep.device.type == "cpu":
+        return _grow_by_scanlines(keep, seed)
+    return grow_by_pointer_jumping(keep, seed)
+
+
+def _grow_by_scanlines(keep: Tensor, seed: Tensor) -> Tensor:
+    """OpenCV's flood fill, frame by frame: it visits the component only, not the whole frame."""
+    width = keep.shape[2]
+    image = keep.to(torch.uint8).contiguous()
+    for canvas, position in zip(image.numpy(), seed.tolist()):
+        row, column = divmod(position, width)
+        if canvas[row, column]:
+            cv2.floodFill(canvas, None, (column, row), 2, flags=4)
+    return image == 2
+
+
+def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
+    """`grow_region` in whole-batch tensor operations, for devices where those are fast.
+
+    Connected components by label propagation with pointer jumping (the FastSV scheme of Zhang,
+    Azad and Buluç, SIAM PP 2020): every pixel points to a pixel of its component with a smaller
+    or equal index; each round offers the roots the smallest root seen across a neighbour, then
+    halves the paths. Rounds grow with the logarithm of the component's length, not with its
+    length; the only host sync is the test for convergence, once per round and batch.
+    """
+    batch, height, width = keep.shape
+    index = torch.arange(keep.numel(), device=keep.device).view(keep.shape)
+    # Each pixel starts with the first pixel of its horizontal run, so only the vertical
+    # neighbours are left to be looked at.
+    starts = keep.clone()
+    starts[:, :, 1:] &= ~keep[:, :, :-1]
+    first = torch.where(starts, index, -1).cummax(2).values
+    parent = torch.where(keep, first, index).flatten()
+    joined = keep[:, 1:] & keep[:, :-1]
+    while True:
+        root = parent[parent].view(keep.shape)
+        smallest = root.clone()
+        upper, lower = root[:, :-1], root[:, 1:]
+        offer = torch.where(joined, torch.minimum(upper, lower), keep.numel())
+        torch.minimum(smallest[:, :-1], offer, out=smallest[:, :-1])
+        torch.minimum(smallest[:, 1:], offer, out=smallest[:, 1:])
+        smallest = smallest.flatten()
+        updated = smallest.scatter_reduce(0, parent, smallest, "amin")
+        updated = torch.minimum(updated, updated[updated])
+        if torch.equal(updated, parent):
+            break
+        parent = updated
+    start = seed.to(keep.device) + torch.arange(batch, device=keep.device) * (height * width)
+    same = parent.view(batch, -1) == parent[start][:, None]
+    return same.view(keep.shape) & keep

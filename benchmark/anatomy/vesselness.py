@@ -1,0 +1,370 @@
+"""Vesselness of grey frames: Sato, Frangi and the plain Hessian measure, batched and in fp32.
+
+All three look at the Hessian of the frame smoothed at several scales σ. Its derivatives are
+taken as scikit-image takes them (two first-order Gaussian derivatives of σ/√2 in a row, borders
+mirrored), so `sato` and `frangi` agree with `skimage.filters.sato` and `skimage.filters.frangi`.
+
+How it is computed. Along one axis every derivative is a linear map, an n×n matrix that is zero
+outside a narrow band. The map, mirrored borders included, is worked out once in float64; applying
+it is then a few dense matrix products per axis, one for every block of rows inside the band. That
+is what BLAS is fastest at, and it is the same code on the CPU and on a GPU.
+
+Frames are B×H×W, uint8 or floating, grey values 0..255. Vessels are dark ridges. For a frame
+that is darker along a vessel the Hessian has one large positive eigenvalue across the vessel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from benchmark.errors import InputError
+
+KINDS = ("sato", "frangi", "hessian")
+SIGMAS = (1.0, 2.0, 3.0, 4.0)
+
+# The combined kernels of one axis have standard deviation σ. Beyond 6σ their weights add up to
+# less than 1e-7 of a grey level per grey level, which is below the resolution of fp32.
+_BAND_FP32 = 6
+# Beyond 8σ they are below the resolution of float64 as well.
+_BAND_FP64 = 8
+# Rows per matrix product: small blocks waste less on the zeros outside the band and keep the
+# intermediate results in cache; a GPU prefers few large products.
+_BLOCK_CPU, _BLOCK_GPU = 64, 256
+# Sato values this close to a whole grey level are computed again in float64 before truncation:
+# five times the largest error of fp32.
+_TRUNCATION_MARGIN = 1e-4
+
+
+class _Block(NamedTuple):
+    """Rows `start:stop` of the maps of one axis, cut to the columns `low:high` of the band."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+    smooth: Tensor
+    first: Tensor
+    second: Tensor
+
+
+@lru_cache(maxsize=8)
+def _axis_maps(length: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """Smoothing, first and second derivative along an axis, as scikit-image's Hessian applies them.
+
+    scikit-image filters twice with σ/√2: for the mixed derivative it differentiates axis 0 in the
+    first pass and axis 1 in the second. Mirrored borders make the two orders differ close to the
+    border, hence the distinction by axis. The length of its kernels (100 standard deviations up to
+    σ = 1, 8 above) is kept too.
+
+    Returns:
+        The maps (smooth, first, second) of axis 0 and of axis 1, float64 3×length×length, to be
+        multiplied with a column of pixels. They are large: what is kept for long is cut from them.
+    """
+    identity = np.eye(length)
+    half_sigma = sigma / math.sqrt(2)
+    truncate = 8 if sigma > 1 else 100
+    smooth, derive = (
+        torch.from_numpy(
+            gaussian_filter1d(identity, half_sigma, axis=0, order=order, truncate=truncate)
+        )
+        for order in (0, 1)
+    )
+    twice, second = smooth @ smooth, derive @ derive
+    return (
+        torch.stack([twice, smooth @ derive, second]),
+        torch.stack([twice, derive @ smooth, second]),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _blocks(
+    length: int, sigma: float, axis: int, scale: float, block: int, device: torch.device
+) -> tuple[_Block, ...]:
+    """The maps of an axis in fp32, times `scale`, cut into blocks of rows."""
+    radius = math.ceil(_BAND_FP32 * sigma)
+    maps = _axis_maps(length, sigma)[axis]
+    blocks = []
+    for start in range(0, length, block):
+        stop = min(start + block, length)
+        low, high = max(0, start - radius), min(length, stop + radius)
+        cut = scale * maps[:, start:stop, low:high]
+        # The far tails would be denormal numbers in fp32, which slow the products down 40 times.
+        cut[cut.abs() < 1e-12] = 0
+        if axis == 1:  # multiplied from the right
+            cut = cut.transpose(1, 2)
+        blocks.append(_Block(start, stop, low, high, *cut.float().contiguous().to(device)))
+    return tuple(blocks)
+
+
+@lru_cache(maxsize=1024)
+def _bands(length: int, sigma: float, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The maps of an axis in float64, one row at a time, for the pixels that need it.
+
+    Returns:
+        weights, starts: 3×length×size with, for every row of the maps, the `size` entries inside
+        the band, and the column where they start, int64 of `length`.
+    """
+    size = min(2 * math.ceil(_BAND_FP64 * sigma) + 1, length)
+    starts = (torch.arange(length) - size // 2).clamp(0, length - size)
+    columns = (starts[:, None] + torch.arange(size)).expand(3, -1, -1)
+    weights = _axis_maps(length, sigma)[axis].gather(2, columns)
+    return weights.to(device), starts.to(device)
+
+
+@contextlib.contextmanager
+def _full_fp32(device: torch.device) -> Iterator[None]:
+    """Switch TF32, bf16 products and autocast off: grey levels need all of fp32's digits."""
+    previous = torch.get_float32_matmul_precision()
+    try:
+        if previous != "highest":
+            torch.set_float32_matmul_precision("highest")
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        if previous != "highest":
+            torch.set_float32_matmul_precision(previous)
+
+
+def _check(frames: Tensor, sigmas: Sequence[float]) -> None:
+    if frames.ndim != 3 or 0 in frames.shape[1:]:
+        raise InputError(f"frames of shape {tuple(frames.shape)}: expected B×H×W")
+    if frames.dtype != torch.uint8 and not frames.is_floating_point():
+        raise InputError(f"frames of type {frames.dtype}: expected uint8 or floating grey values")
+    if not sigmas or min(sigmas) <= 0:
+        raise InputError(f"sigmas {tuple(sigmas)}: expected at least one scale, all above 0")
+
+
+def _centred(frames: Tensor) -> Tensor:
+    """Frames in fp32 around 0: derivatives ignore a constant, but rounding errors grow with it.
+
+    The middle of the range is exact for a constant frame, which therefore becomes exactly 0 and
+    has a vesselness of exactly 0.
+    """
+    frames = frames.float()
+    return frames - (frames.amin((1, 2), keepdim=True) + frames.amax((1, 2), keepdim=True)) / 2
+
+
+def _portions(frames: Tensor, result: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Centred frames, their share of the result, and a workspace for `_eigenvalues`.
+
+    One frame at a time on the CPU, where the cache is the limit; the whole batch elsewhere.
+    """
+    size = 1 if frames.device.type == "cpu" else max(1, len(frames))
+    workspace = torch.empty(3, size, *frames.shape[1:], device=frames.device)
+    for portion, out in zip(frames.split(size), result.split(size)):
+        yield _centred(portion), out, workspace
+
+
+def _eigenvalues(
+    frames: Tensor, sigma: float, scale: float, workspace: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Eigenvalues of `scale` × the Hessian at one σ, block by block of rows.
+
+    Args:
+        frames: centred frames, fp32 B×H×W.
+        workspace: fp32 3×B×H×W, overwritten. Memory fresh from the system costs as much to touch
+            for the first time as the products take, so it is allocated once per call.
+
+    Yields:
+        rows, mean, radius: the eigenvalues of these rows are mean + radius and mean - radius
+        (radius ≥ 0), fp32 B×rows×W. The next step overwrites both tensors.
+    """
+    batch, height, width = frames.shape
+    block = _BLOCK_CPU if frames.device.type == "cpu" else _BLOCK_GPU
+    smooth, first, second = workspace
+    flat = frames.view(batch * height, width)
+    flat_results = workspace.view(3, batch * height, width)
+    for part in _blocks(width, sigma, 1, 1.0, block, frames.device):
+        window = flat[:, part.low : part.high]
+        for result, weights in zip(flat_results, (part.smooth, part.first, part.second)):
+            torch.mm(window, weights, out=result[:, part.start : part.stop])
+    # Half the scale: then Hrr + Hcc and Hrr - Hcc need no factor 1/2, and Hrc gets its 2 below.
+    for part in _blocks(height, sigma, 0, scale / 2, block, frames.device):
+        rows = slice(part.low, part.high)
+        h_rr = part.second @ smooth[:, rows]
+        h_rc = part.first @ first[:, rows]
+        h_cc = part.smooth @ second[:, rows]
+        mean = h_rr + h_cc
+        radius = h_rr.sub_(h_cc).square_().addcmul_(h_rc, h_rc, value=4).sqrt_()
+        yield slice(part.start, part.stop), mean, radius
+
+
+def sato(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
+    """Sato's tubeness for dark vessels: the largest eigenvalue if positive, times σ², else 0.
+
+    Equal to ``skimage.filters.sato(frame, sigmas, black_ridges=True, mode="reflect")`` within
+    2e-5 grey levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
+
+    Args:
+        frames: B×H×W, uint8 or floating, grey values 0..255.
+        sigmas: scales in pixels.
+
+    Returns:
+        fp32 B×H×W, ≥ 0, in grey levels: maximum over the scales.
+
+    Raises:
+        InputError: wrong shape, type or scales.
+    """
+    _check(frames, sigmas)
+    result = torch.zeros(frames.shape, device=frames.device)
+    with _full_fp32(frames.device):
+        for centred, out, workspace in _portions(frames, result):
+            for sigma in map(float, sigmas):
+                for rows, mean, radius in _eigenvalues(centred, sigma, sigma**2, workspace):
+                    torch.maximum(out[:, rows], mean.add_(radius), out=out[:, rows])
+    return result
+
+
+def frangi(
+    frames: Tensor,
+    sigmas: Sequence[float] = SIGMAS,
+    beta: float = 0.5,
+    gamma: float | None = None,
+) -> Tensor:
+    """Frangi's vesselness for dark vessels (Frangi et al., MICCAI 1998, eq. 15).
+
+    With |λ1| ≤ |λ2|: exp(-(λ1/λ2)² / 2β²) · (1 - exp(-(λ1² + λ2²) / 2γ²)) where λ2 > 0, else 0.
+    Equal to ``skimage.filters.frangi(frame, sigmas, black_ridges=True)``: the Hessian is not
+    multiplied by σ², and there is no α because in two dimensions its factor is 1.
+
+    Args:
+        frames: B×H×W, uint8 or floating, grey values 0..255.
+        sigmas: scales in pixels.
+        beta: sensitivity to deviation from a blob.
+        gamma: sensitivity to structure, in grey levels per pixel². None: half of the largest
+            Frobenius norm of the Hessian over the frame at the *first* scale, as in scikit-image.
+
+    Returns:
+        fp32 B×H×W in [0, 1]: maximum over the scales.
+
+    Raises:
+        InputError: wrong shape, type or scales.
+    """
+    _check(frames, sigmas)
+    result = torch.zeros(frames.shape, device=frames.device)
+    with _full_fp32(frames.device):
+        for centred, out, workspace in _portions(frames, result):
+            gamma_squared = _gamma_squared(centred, float(sigmas[0]), gamma, workspace)
+            for sigma in map(float, sigmas):
+                for rows, mean, radius in _eigenvalues(centred, sigma, 1.0, workspace):
+                    norm = (mean.square() + radius.square()).mul_(2)
+                    ratio = (mean - radius).div_((mean + radius).clamp_(min=1e-10))
+                    value = ratio.square_().div_(-2 * beta**2).exp_()
+                    value *= norm.div_(-2 * gamma_squared).expm1_().neg_()
+                    # λ2 is the larger one in magnitude, hence positive exactly if the mean is.
+                    value *= mean > 0
+                    torch.maximum(out[:, rows], value, out=out[:, rows])
+    return result
+
+
+def _gamma_squared(centred: Tensor, sigma: float, gamma: float | None, workspace: Tensor) -> Tensor:
+    """γ² per frame, fp32 B×1×1; 1 where the Hessian vanishes and γ does not matter."""
+    largest = torch.zeros(len(centred), 1, 1, device=centred.device)
+    if gamma is not None:
+        return largest + gamma**2
+    for _, mean, radius in _eigenvalues(centred, sigma, 1.0, workspace):
+        norm = mean.square_().add_(radius.square_()).mul_(2)
+        torch.maximum(largest, norm.amax((1, 2), keepdim=True), out=largest)
+    largest /= 4
+    return torch.where(largest > 0, largest, torch.ones_like(largest))
+
+
+def hessian(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
+    """The measure of VasoMIM's AAAI paper, eq. 1: |λ1| where λ2 < 0, else 0, |λ1| ≤ |λ2|.
+
+    λ1 and λ2 are those of the *inverted* frame, where vessels are bright. The equation does not
+    say how scales are compared; here the eigenvalues are multiplied by σ² first (Lindeberg's
+    normalisation, as in `sato`), since otherwise the finest scale would nearly always win.
+
+    Args:
+        frames: B×H×W, uint8 or floating, grey values 0..255.
+        sigmas: scales in pixels.
+
+    Returns:
+        fp32 B×H×W, ≥ 0, in grey levels: maximum over the scales.
+
+    Raises:
+        InputError: wrong shape, type or scales.
+    """
+    _check(frames, sigmas)
+    result = torch.zeros(frames.shape, device=frames.device)
+    with _full_fp32(frames.device):
+        for centred, out, workspace in _portions(frames, result):
+            for sigma in map(float, sigmas):
+                for rows, mean, radius in _eigenvalues(centred, sigma, sigma**2, workspace):
+                    # Inverting the frame changes the signs: λ2 < 0 there is mean > 0 here.
+                    value = radius.sub_(mean).abs_().mul_(mean > 0)
+                    torch.maximum(out[:, rows], value, out=out[:, rows])
+    return result
+
+
+def sato_levels(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
+    """`sato` truncated to whole grey levels, as the authors' code (XA-SSL) stores it.
+
+    Truncation turns a rounding error into a whole grey level, and in a long ranking of equal
+    levels that can move a threshold or cut a vessel in two. Values within 1e-4 of a level (some
+    dozen pixels of a frame) are therefore computed again in float64, so that the levels do not
+    depend on the device, on the batch or on the order of summation.
+
+    Args:
+        frames: B×H×W, uint8 or floating, grey values 0..255.
+        sigmas: scales in pixels.
+
+    Returns:
+        uint8 B×H×W.
+
+    Raises:
+        InputError: wrong shape, type or scales.
+    """
+    value = sato(frames, sigmas)
+    doubtful = value.round().sub_(value).abs_() < _TRUNCATION_MARGIN
+    # Around level 0 there is no doubt: no value is negative.
+    doubtful &= value > 0.5
+    with _full_fp32(frames.device):
+        for where in doubtful.nonzero().split(1024):
+            value[where.unbind(1)] = _sato_at(frames, sigmas, where).floor_().float()
+    return value.clamp_(max=255).to(torch.uint8)
+
+
+def _sato_at(frames: Tensor, sigmas: Sequence[float], where: Tensor) -> Tensor:
+    """`sato` at single pixels in float64; `where` is int64 M×3 (frame, row, column)."""
+    frame, row, column = where.unbind(1)
+    best = torch.zeros(len(where), dtype=torch.float64, device=frames.device)
+    for sigma in map(float, sigmas):
+        weights_r, top = _bands(frames.shape[1], sigma, 0, frames.device)
+        weights_c, left = _bands(frames.shape[2], sigma, 1, frames.device)
+        windows = frames.unfold(1, weights_r.shape[2], 1).unfold(2, weights_c.shape[2], 1)
+        window = windows[frame, top[row], left[column]].double()
+        # (smooth, first, second) along the rows meet (second, first, smooth) along the columns.
+        along_rows = torch.einsum("kmi,mij->kmj", weights_r[:, row], window)
+        h_cc, h_rc, h_rr = (along_rows * weights_c[:, column].flip(0)).sum(-1) * sigma**2
+        largest = (h_rr + h_cc) / 2 + torch.hypot((h_rr - h_cc) / 2, h_rc)
+        best = torch.maximum(best, largest)
+    return best
+
+
+def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
+    """Vesselness V as it is thresholded for the pseudo-labels (paper §1.1), scales 1 to 4.
+
+    Args:
+        frames: B×H×W, uint8 or floating, grey values 0..255.
+        kind: ``"sato"`` (`sato_levels`), ``"frangi"`` or ``"hessian"``.
+
+    Returns:
+        B×H×W: uint8 grey levels for ``"sato"``, fp32 otherwise; larger is more vessel-like.
+
+    Raises:
+        InputError: unknown kind, or wrong shape or type.
+    """
+    if kind not in KINDS:
+        raise InputError(f"vesselness {kind!r}: expected one of {', '.join(KINDS)}")
+    return {"sato": sato_levels, "frangi": frangi, "hessian": hessian}[kind](frames)

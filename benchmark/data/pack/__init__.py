@@ -1,0 +1,21 @@
+"""The decode-once store that all pre-training reads.
+
+A pack is a folder: ``frames.u8`` (N×S×S uint8, grey), ``index.parquet`` (one row per frame, its row
+number is the sample index), ``manifest.json`` (counts, hashes, parameters, versions, what was left
+out) and, once added, ``anatomy.u1`` (N×S×S vessel masks at one bit per pixel).
+"""
+
+from benchmark.data.pack.anatomy import add_anatomy
+from benchmark.data.pack.bits import pack_bits, unpack_bits
+from benchmark.data.pack.building import build_pack
+from benchmark.data.pack.reading import FramePack, PackCollection, open_packs
+
+__all__ = [
+    "FramePack",
+    "PackCollection",
+    "add_anatomy",
+    "build_pack",
+    "open_packs",
+    "pack_bits",
+    "unpack_bits",
+]

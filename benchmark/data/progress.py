@@ -1,0 +1,60 @@
+"""How far a long walk over frames has come, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def progress_bar(
+    label: str, total: int, done: int = 0, enabled: bool = True
+) -> Iterator[Callable[[int], None]]:
+    """Show progress inside the block; yields `advance(count)`.
+
+    A bar where stderr is a terminal; in a log file one plain line about every ten seconds.
+
+    Args:
+        label: what is being done.
+        total: how many frames there are in all.
+        done: how many an earlier, interrupted run has finished.
+        enabled: False shows nothing.
+    """
+    if not enabled:
+        yield lambda count: None
+    elif sys.stderr.isatty():
+        with _bar(label, total, done) as advance:
+            yield advance
+    else:
+        yield _lines(label, total, done)
+
+
+@contextmanager
+def _bar(label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=total, completed=done)
+        yield lambda count: progress.advance(task, count)
+
+
+def _lines(label: str, total: int, done: int) -> Callable[[int], None]:
+    begun = time.monotonic()
+    state = {"done": done, "last": begun}
+
+    def advance(count: int) -> None:
+        state["done"] += count
+        now = time.monotonic()
+        if now - state["last"] >= _SECONDS_BETWEEN_LINES:
+            state["last"] = now
+            rate = (state["done"] - done) / (now - begun)
+            line = f"{label}: {state['done']} of {total}, {rate:.0f} frames/s"
+            print(line, file=sys.stderr, flush=True)
+
+    return advance

@@ -1,0 +1,59 @@
+"""The datasets that can be read, by name."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import typing
+
+from benchmark.data.frame import Source
+from benchmark.data.sources.cadica import Cadica
+from benchmark.data.sources.dca1 import Dca1
+from benchmark.data.sources.files import one_of
+from benchmark.data.sources.synthetic import Synthetic
+from benchmark.errors import InputError
+
+SOURCES: dict[str, type] = {
+    "cadica": Cadica,
+    "dca1": Dca1,
+    "synthetic": Synthetic,
+}
+
+
+def source_options(name: str) -> dict[str, tuple[type, typing.Any]]:
+    """Options of a source: name → (type, default).
+
+    Raises:
+        InputError: there is no source of this name.
+    """
+    constructor = SOURCES[one_of("source", name, SOURCES)].__init__
+    hints = typing.get_type_hints(constructor)
+    parameters = inspect.signature(constructor).parameters.values()
+    keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    return {p.name: (hints[p.name], p.default) for p in keywords}
+
+
+def open_source(
+    name: str, raw: str | os.PathLike[str] | None = None, **options: str | int | float
+) -> Source:
+    """Open a dataset.
+
+    Args:
+        name: a key of `SOURCES`.
+        raw: folder of the download; None for a source that reads nothing.
+        options: options of the source (see `source_options`); text is converted to their type.
+
+    Raises:
+        InputError: unknown source or option (the message names the nearest), a value of the wrong
+            type, or a folder that is missing or is not this dataset.
+    """
+    known = source_options(name)
+    values = {}
+    for key, value in options.items():
+        one_of(f"option of {name}", key, known or ["(this source has no options)"])
+        kind = known[key][0]
+        try:
+            values[key] = kind(str(value))
+        except ValueError:
+            raise InputError(f"option {key}={value}: not of type {kind.__name__}") from None
+    return SOURCES[name](raw, **values)

@@ -1,0 +1,155 @@
+"""CADICA: 42 patients, angiographic videos as PNG frames (Jiménez-Partinen et al., 2024).
+
+Mendeley Data p9bpx9ctcv. The download is a zip inside a zip; unpacked it is::
+
+    CADICA/selectedVideos/pX/{lesionVideos,nonlesionVideos}.txt
+    CADICA/selectedVideos/pX/vY/pX_vY_selectedFrames.txt
+    CADICA/selectedVideos/pX/vY/input/pX_vY_000ZZ.png
+    CADICA/nonselectedVideos/pX/vY/input/pX_vY_000ZZ.png
+
+The boxes in ``groundtruth/`` (in any spelling) are not read: CADICA serves pre-training here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.sources.files import (
+    FolderSource,
+    find_entry,
+    find_root,
+    list_folder,
+    one_of,
+    walk_images,
+)
+from benchmark.errors import InputError
+
+RULES = ("selected_frames", "selected_videos", "all")
+
+_PATIENT = re.compile(r"p(\d+)", re.IGNORECASE)
+_VIDEO = re.compile(r"v(\d+)", re.IGNORECASE)
+_FRAME = re.compile(r"p(\d+)_v(\d+)_(\d+)", re.IGNORECASE)
+
+
+def _read_words(path: Path) -> list[str]:
+    """Words of a list file. The lists have CRLF line ends, blank lines and trailing spaces."""
+    return path.read_bytes().decode("utf-8-sig", errors="replace").split()
+
+
+def _is_root(folder: Path) -> bool:
+    return find_entry(folder, "selectedVideos") is not None
+
+
+class Cadica(FolderSource):
+    """Reader of CADICA.
+
+    Args:
+        raw: ``CADICA/``, a folder above it, or ``selectedVideos/`` itself.
+        rule: which frames are used. ``selected_frames``: those named in the selectedFrames lists
+            (the published pre-training set has 6,594 frames by an unpublished rule; this is the
+            most natural one); ``selected_videos``: every frame of the selected videos (18,154);
+            ``all``: the other videos as well (31,500).
+
+    Raises:
+        InputError: the folder is missing or has no selectedVideos, or the rule is unknown or needs
+            nonselectedVideos, which is not there.
+    """
+
+    name = "cadica"
+    expected = {"frames": 6594}
+
+    def __init__(
+        self, raw: str | os.PathLike[str] | None, *, rule: str = "selected_frames"
+    ) -> None:
+        super().__init__()
+        self.options["rule"] = self._rule = one_of("rule", rule, RULES)
+        if (
+            raw is not None
+            and os.path.basename(os.path.abspath(raw)).casefold() == "selectedvideos"
+        ):
+            raw = os.path.dirname(os.path.abspath(raw))
+        self.root = find_root(raw, _is_root, "CADICA (a folder with selectedVideos in it)")
+        wanted = ["selectedVideos"] + (["nonselectedVideos"] if rule == "all" else [])
+        self._tops: list[Path] = []
+        for name in wanted:
+            top = find_entry(self.root, name)
+            if top is None:
+                raise InputError(f"{self.root}: rule=all needs {name}, which is not there")
+            self._tops.append(top)
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        for top in self._tops:
+            for patient in (entry for entry in list_folder(top) if entry.is_dir()):
+                if _PATIENT.fullmatch(patient.name):
+                    yield from self._patient(patient)
+                else:
+                    self.report.add("folder is not a patient", self.relative(patient))
+
+    def _patient(self, patient: Path) -> Iterator[Frame]:
+        videos = {}
+        for entry in (entry for entry in list_folder(patient) if entry.is_dir()):
+            if _VIDEO.fullmatch(entry.name):
+                videos[entry.name.casefold()] = entry
+            else:
+                self.report.add("folder is not a video", self.relative(entry))
+        for name in ("lesionVideos.txt", "nonlesionVideos.txt"):
+            listing = find_entry(patient, name)
+            for word in _read_words(listing) if listing else []:
+                if word.casefold() not in videos:
+                    self.report.add("listed video absent", f"{self.relative(patient)}/{word}")
+        for video in videos.values():
+            yield from self._video(patient, video)
+
+    def _video(self, patient: Path, video: Path) -> Iterator[Frame]:
+        folder = find_entry(video, "input")
+        if folder is None or not folder.is_dir():
+            self.report.add("video without an input folder", self.relative(video))
+            return
+        group = f"{self.name}/p{int(patient.name[1:])}"
+        video_id = f"{group}/v{int(video.name[1:])}"
+        pictures: dict[int, Frame] = {}
+        for path in walk_images(folder, {".png"}, nested=False):
+            match = _FRAME.fullmatch(path.stem)
+            if match is None or f"{self.name}/p{int(match[1])}/v{int(match[2])}" != video_id:
+                self.report.add("file name does not fit its folder", self.relative(path))
+                continue
+            number = int(match[3])
+            if number in pictures:
+                self.report.add("frame number twice in one video", self.relative(path))
+                continue
+            pictures[number] = Frame(self.name, self.relative(path), group, video_id, number)
+        if self._rule == "selected_frames":
+            numbers = self._selected(video, pictures)
+        else:
+            numbers = sorted(pictures)
+        yield from (pictures[number] for number in numbers)
+
+    def _selected(self, video: Path, pictures: dict[int, Frame]) -> list[int]:
+        """Numbers of the frames that the list of this video names and that are there."""
+        suffix = "_selectedframes.txt"
+        lists = [e for e in list_folder(video) if e.name.casefold().endswith(suffix)]
+        if not lists:
+            self.report.add("video without a selectedFrames list", self.relative(video))
+            return []
+        words = [word for listing in lists for word in _read_words(listing)]
+        if not words:
+            self.report.add("empty selectedFrames list", self.relative(video))
+        numbers: set[int] = set()
+        for word in words:
+            match = _FRAME.fullmatch(word.casefold().removesuffix(".png"))
+            if match is None or (int(match[1]), int(match[2])) != _ids(video):
+                self.report.add("list entry does not fit its video", f"{lists[0].name}: {word}")
+            elif int(match[3]) not in pictures:
+                self.report.add("listed frame absent", f"{self.relative(video)}/input/{word}.png")
+            else:
+                numbers.add(int(match[3]))
+        return sorted(numbers)
+
+
+def _ids(video: Path) -> tuple[int, int]:
+    return int(video.parent.name[1:]), int(video.name[1:])

@@ -1,0 +1,104 @@
+"""Procedural angiograms as a source: nothing to download, and the exact vessel mask is known."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_NUMBERS = re.compile(r"patient(\d+)/video(\d+)/frame(\d+)")
+
+
+@functools.lru_cache(maxsize=2)
+def _angiogram(seed: int, patient: int, video: int, frame: int, size: int, frames: int) -> Any:
+    """One drawn angiogram; kept, because the mask of a frame is asked for right after the frame."""
+    # Imported here because drawing needs torch, and listing the sources must not load it.
+    from benchmark.data.synthetic import angiogram
+
+    return angiogram(seed, patient, video, frame, size=size, frames=frames)
+
+
+class Synthetic:
+    """Source of procedural angiograms.
+
+    Args:
+        raw: must be None.
+        patients, videos, frames: patients, videos of each, frames of each video; all from 1.
+        size: height and width in pixels.
+        seed: another seed gives other patients.
+        test_fraction: share of the patients, the last ones, whose frames are ``test`` (0–1).
+
+    Raises:
+        InputError: a folder is given, or an option is out of range.
+    """
+
+    name = "synthetic"
+    split_note = "by patient: the last patients are test"
+    official_split = True
+
+    def __init__(
+        self,
+        raw: str | os.PathLike[str] | None = None,
+        *,
+        patients: int = 30,
+        videos: int = 2,
+        frames: int = 8,
+        size: int = 512,
+        seed: int = 0,
+        test_fraction: float = 1 / 3,
+    ) -> None:
+        if raw is not None:
+            raise InputError("the synthetic source reads no folder; leave --raw out")
+        counts = {"patients": patients, "videos": videos, "frames": frames, "size": size}
+        for key, value in counts.items():
+            if value < 1:
+                raise InputError(f"option {key}={value}: must be at least 1")
+        if not 0 <= test_fraction <= 1:
+            raise InputError(f"option test_fraction={test_fraction}: must be between 0 and 1")
+        self.report = SkipReport()
+        self.expected: dict[str, int] = {}
+        self.options: dict[str, str | int | float] = {
+            **counts,
+            "seed": seed,
+            "test_fraction": test_fraction,
+        }
+        self._patients, self._videos, self._frames, self._size = counts.values()
+        self._seed = seed
+        self._first_test = patients - int(patients * test_fraction + 0.5)
+
+    def frames(self) -> Iterator[Frame]:
+        # Loaded once here rather than in each of the processes that may be forked to read.
+        importlib.import_module("benchmark.data.synthetic")
+        self.report = SkipReport()
+        for patient in range(self._patients):
+            group = f"{self.name}/{patient}"
+            split = "train" if patient < self._first_test else "test"
+            for video in range(self._videos):
+                for frame in range(self._frames):
+                    path = f"patient{patient:04d}/video{video}/frame{frame:02d}"
+                    video_id = f"{group}/{video}"
+                    yield Frame(self.name, path, group, video_id, frame, split, f"{path}/vessel")
+
+    def _draw(self, frame: Frame) -> Any:
+        match = _NUMBERS.fullmatch(frame.path)
+        if match is None:
+            raise ValueError(f"not a frame of this source: {frame.path}")
+        patient, video, number = map(int, match.groups())
+        return _angiogram(self._seed, patient, video, number, self._size, self._frames)
+
+    def read(self, frame: Frame) -> np.ndarray:
+        """Grey pixels, uint8, size×size."""
+        return self._draw(frame).image
+
+    def read_mask(self, frame: Frame) -> np.ndarray:
+        """Vessel mask, bool, size×size: exact, not annotated."""
+        return self._draw(frame).vessel

@@ -1,0 +1,205 @@
+"""Synthetic angiograms: X-ray physics on top of the anatomy, with exact ground truth.
+
+The primary beam follows Beer-Lambert, I = I₀·exp(-Σ μ·path), through tissue, catheter and contrast
+medium; scatter adds a blurred copy of the tissue image; the detector adds quantum (Poisson) and
+electronic (Gaussian) noise and a mild blur; a display curve maps intensity to grey.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from benchmark.data.synthetic.background import video_background
+from benchmark.data.synthetic.raster import Capsules, cover, draw
+from benchmark.data.synthetic.tree import LAYERS
+from benchmark.data.synthetic.view import View, video_view
+from benchmark.randomness import numpy_generator
+
+FILLED = 0.35
+"""Contrast concentration (1 = undiluted) from which a stretch of lumen counts as vessel."""
+
+_DETECTOR_BLUR = 1.3 / 512  # standard deviation as a share of the frame's side
+_PHOTONS = 110.0  # per pixel of a 512×512 frame at mean grey, as seen after temporal filtering
+_ELECTRONIC_NOISE = 0.006  # standard deviation relative to the mean intensity at 512×512
+_LONGEST_CHORD = 2.4  # limit on foreshortening, relative to the chord across the vessel
+
+
+@dataclass(frozen=True)
+class Stenosis:
+    """A narrowed stretch of artery that is filled with contrast and inside the frame.
+
+    Attributes:
+        mask: bool S×S, the lumen of the narrowed stretch; part of the vessel mask.
+        box: (x0, y0, x1, y1) in pixels, tight around the mask; x1 and y1 are exclusive edges.
+        degree: largest loss of diameter, 0..1.
+        segment: label of the segment, index + 1 into `SEGMENT_NAMES`.
+    """
+
+    mask: np.ndarray
+    box: tuple[float, float, float, float]
+    degree: float
+    segment: int
+
+
+@dataclass(frozen=True)
+class SyntheticFrame:
+    """One frame with its ground truth.
+
+    Attributes:
+        image: uint8 S×S grey values; vessels are darker than what surrounds them.
+        vessel: bool S×S; lumen with a contrast concentration of at least `FILLED` in this frame.
+            The catheter is not part of it.
+        segments: uint8 S×S; 0 background, otherwise index + 1 into `SEGMENT_NAMES`. Side branches
+            without a SYNTAX number carry the label of the artery they leave.
+        stenoses: the stenoses to be seen in this frame.
+        patient, video, frame: what was asked for.
+    """
+
+    image: np.ndarray
+    vessel: np.ndarray
+    segments: np.ndarray
+    stenoses: tuple[Stenosis, ...]
+    patient: int
+    video: int
+    frame: int
+
+
+def vessel_capsules(view: View, frame: int, time: float, size: int) -> tuple[Capsules, np.ndarray]:
+    """Vessel pieces that hold contrast, and which stenosis each belongs to (-1: none)."""
+    tree = view.tree
+    points = view.moved(tree.points, frame)
+    image, magnification = view.project(points)
+    image = image * size - 0.5
+    pixels_per_mm = size / view.field_mm * magnification
+    first, second = tree.capsules, tree.capsules + 1
+    concentration = view.concentration(time, frame)[first]
+    # Along the beam the path through a tube is longer by 1 / sin(angle between the two).
+    stretch = np.linalg.norm(points[second] - points[first], axis=1)
+    seen = np.linalg.norm(image[second] - image[first], axis=1) / pixels_per_mm[first]
+    chord = np.minimum(stretch / np.maximum(seen, 1e-6), _LONGEST_CHORD)
+    capsules = Capsules(
+        start=image[first],
+        end=image[second],
+        radius=tree.radius[first] * pixels_per_mm[first],
+        weight=concentration * chord * view.iodine_per_mm / pixels_per_mm[first],
+        layer=tree.layer[first],
+        label=np.where(concentration >= FILLED, tree.segment[first], 0),
+    )
+    present = concentration > 0.01
+    return capsules[present], tree.lesion[first][present]
+
+
+def catheter_capsules(view: View, frame: int, size: int) -> Capsules:
+    """Catheter and reflux of contrast into the aorta: they attenuate but are no vessel (label 0).
+
+    They have a layer of their own. The reflux, a widening puff behind the catheter's tip, pulses
+    with the injection.
+    """
+    curve = view.catheter_at(frame) * size - 0.5
+    count = len(curve) - 1
+    pixels_per_mm = size / view.field_mm
+    radius = np.full(count, view.catheter_radius_mm * pixels_per_mm)
+    weight = np.full(count, view.catheter_density)
+    puff_mm = view.reflux_mm * (0.7 + 0.3 * np.sin(1.7 * frame))
+    if puff_mm > 0:
+        tip, _ = view.project(view.moved(view.tree.points[[0, 8]], frame))
+        back = (tip[0] - tip[1]) / (np.linalg.norm(tip[0] - tip[1]) + 1e-9)
+        reach = np.linspace(0, puff_mm * pixels_per_mm, 7)
+        puff = tip[0] * size - 0.5 + reach[:, None] * (back + np.array([0.1, 0.25]))
+        start, end = np.concatenate([curve[:-1], puff[:-1]]), np.concatenate([curve[1:], puff[1:]])
+        radius = np.r_[radius, 1.5 * pixels_per_mm + 0.25 * reach[1:]]
+        weight = np.r_[weight, np.linspace(0.9, 0.25, 6)]
+    else:
+        start, end = curve[:-1], curve[1:]
+    return Capsules(
+        start=start,
+        end=end,
+        radius=radius,
+        weight=weight * view.iodine_per_mm / pixels_per_mm,
+        layer=np.full(len(start), LAYERS),
+        label=np.zeros(len(start), int),
+    )
+
+
+def _joined(first: Capsules, second: Capsules) -> Capsules:
+    return Capsules(
+        *(
+            np.concatenate([getattr(first, name), getattr(second, name)])
+            for name in Capsules.__dataclass_fields__
+        )
+    )
+
+
+def _stenoses(
+    view: View, capsules: Capsules, lesion: np.ndarray, size: int
+) -> tuple[Stenosis, ...]:
+    found = []
+    for index, what in enumerate(view.tree.lesions):
+        mask = cover(capsules[(lesion == index) & (capsules.label > 0)], size)
+        if not mask.any():
+            continue
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        found.append(Stenosis(mask, tuple(float(edge) for edge in box), what.degree, what.segment))
+    return tuple(found)
+
+
+def _expose(vessels: np.ndarray, seed: int, patient: int, video: int, frame: int) -> np.ndarray:
+    """Detector and display: attenuation of vessels and catheter, float32 S×S, to uint8 S×S."""
+    size = len(vessels)
+    scene = video_background(seed, patient, video, size)
+    rng = numpy_generator(seed, "synthetic noise", patient, video, frame, size)
+    # Tissue is not fixed to the detector either: it sways with breath and heart beat.
+    sway = np.sin(0.4 * frame + np.array([0.0, 1.3])) * [0.0015, 0.003] * size
+    shift = np.array([[1, 0, sway[0]], [0, 1, sway[1]]], np.float32)
+    tissue = cv2.warpAffine(scene.attenuation, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
+    intensity = scene.primary_share * np.exp(-(tissue + vessels)) + scene.scatter
+    intensity *= scene.shutter / np.float32(scene.exposure)
+    # Coarser pixels collect the photons of several fine ones.
+    photons = _PHOTONS * (512 / size) ** 2
+    counts = rng.poisson(intensity * photons).astype(np.float32) / np.float32(photons)
+    electronic = _ELECTRONIC_NOISE * size / 512
+    counts += rng.standard_normal((size, size), np.float32) * np.float32(electronic)
+    counts = cv2.GaussianBlur(counts, (0, 0), max(_DETECTOR_BLUR * size, 0.35))
+    np.maximum(counts, 0, out=counts)
+    grey = scene.middle * cv2.pow(counts, scene.gamma)
+    # The shoulder of the display curve: highlights are compressed instead of clipped.
+    bright = np.float32(170)
+    grey = np.where(grey > bright, bright + 80 * np.tanh((grey - bright) / 80), grey)
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def angiogram(
+    seed: int, patient: int, video: int = 0, frame: int = 0, *, size: int = 512, frames: int = 12
+) -> SyntheticFrame:
+    """One frame of a synthetic coronary angiogram, a function of its arguments only.
+
+    Args:
+        seed: of the whole synthetic population.
+        patient: fixes anatomy (dominance, course of the arteries, stenoses).
+        video: fixes artery, C-arm angles, background and exposure.
+        frame: 0 .. frames - 1; the heart beats, and contrast arrives, fills the tree and partly
+            leaves it. Frame 0 shows little contrast, frame `frames // 2` the full tree.
+        size: side S of the frame in pixels; other sizes show the same scene.
+        frames: length of the video.
+    """
+    if not 0 <= frame < frames:
+        raise ValueError(f"frame {frame} is outside a video of {frames} frames")
+    view = video_view(seed, patient, video)
+    time = frame / (frames - 1) if frames > 1 else 0.5
+    vessels, lesion = vessel_capsules(view, frame, time, size)
+    attenuation, segments = draw(
+        _joined(vessels, catheter_capsules(view, frame, size)), size, LAYERS + 1
+    )
+    return SyntheticFrame(
+        image=_expose(attenuation, seed, patient, video, frame),
+        vessel=segments > 0,
+        segments=segments,
+        stenoses=_stenoses(view, vessels, lesion, size),
+        patient=patient,
+        video=video,
+        frame=frame,
+    )

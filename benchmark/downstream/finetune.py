@@ -1,0 +1,329 @@
+"""Fine-tune one encoder on one data set with one seed, score it, and write the record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+from torch import nn
+from torch.utils.data import DataLoader
+
+from benchmark.build import build
+from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.downstream.segmentation.dataset import FineTuningSampler, VesselDataset
+from benchmark.downstream.segmentation.metrics import DEFINITIONS, VesselMetric
+from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
+from benchmark.engine.cards import Card, read_card
+from benchmark.engine.checkpoint import newest_checkpoint
+from benchmark.engine.config import (
+    PRETRAIN_KEYS,
+    differences,
+    fill_paths,
+    load_config,
+    plain,
+    set_option,
+)
+from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
+from benchmark.engine.optim import build_optimizer
+from benchmark.engine.records import (
+    RunRecord,
+    provenance,
+    read_record,
+    record_path,
+    science_hash,
+    write_record,
+)
+from benchmark.engine.runner import Runner
+from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
+from benchmark.randomness import seed_torch
+
+FINETUNE_KEYS = {
+    **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in ("method", "packs")},
+    "task": "what is predicted",
+    "protocol": "id under which results are compared",
+    "data": "folder of the prepared task",
+    "model": "model of the library, without its backbone",
+    "layer_decay": "factor of the learning rate from one layer to the one below",
+    "train_pipeline": "transforms in training",
+    "test_pipeline": "transforms in testing",
+}
+METHOD_KEYS = {
+    "card": PRETRAIN_KEYS["card"],
+    "scales": PRETRAIN_KEYS["scales"],
+    "pretrain": "config the encoder comes from",
+    "encoder": "backbone built from an exported encoder",
+    "model": "parts that replace those of the data set's model",
+    "classical": "a model without training",
+    "test_pipeline": "transforms in testing, where they differ",
+}
+
+
+@dataclass
+class Cell:
+    """One cell of the benchmark: method × data set × seed."""
+
+    config: Config
+    card: Card
+    dataset: str
+    seed: int
+    folder: Path
+    results: Path
+
+    @property
+    def title(self) -> str:
+        return f"{self.card.title} · {self.dataset} · seed {self.seed}"
+
+    @property
+    def record(self) -> Path:
+        return record_path(
+            self.results, self.config.protocol, self.card.method, self.dataset, self.seed
+        )
+
+
+def compose(
+    configs: Path, method: str, dataset: str, scale: str, options: list[str], work: Path
+) -> tuple[Config, Card]:
+    """The config of a data set with the encoder of a method put in.
+
+    Raises:
+        InputError: no such method or data set, or a key nobody knows.
+    """
+    card = read_card(method, configs)
+    if not card.finetune:
+        raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
+    path = configs / "downstream" / f"{dataset}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("[!_]*.py")))
+        raise InputError(f"{dataset}: no such data set in {path.parent}; known: {known}")
+    config = load_config(path, scale, known=FINETUNE_KEYS)
+    parts = load_config(configs / method / "encoder.py", scale, known=METHOD_KEYS)
+    if "encoder" in parts:
+        config.model.backbone = parts.encoder
+    if "model" in parts:
+        for key, part in parts.model.items():
+            # Whole parts are replaced; updating the config would merge the arguments of both.
+            config.model[key] = part
+    if "classical" in parts:
+        config.model = parts.classical
+    if "test_pipeline" in parts:
+        config.test_pipeline = parts.test_pipeline
+    for option in options:
+        set_option(config, option)
+    if "classical" in parts:
+        config.epochs = 0  # nothing to train: the model is scored as it is
+    fill_paths(config._cfg_dict, work)
+    return config, card
+
+
+def build_model(config: Config, seed: int) -> nn.Module:
+    """The model with keyed initial weights: equal seeds give every encoder the same head.
+
+    Raises:
+        InputError: the encoder is missing, damaged, or does not fit the image size.
+    """
+    spec = dict(config.model)
+    seed_torch(seed, "backbone")
+    if "backbone" not in spec:
+        return build(spec)
+    if spec["backbone"]["type"] is EncoderBackbone:
+        # Loading here, before the library builds it again, gives one clear error and the width.
+        card = build(spec["backbone"]).card
+        check_patches(card, _image_size(config.test_pipeline))
+        spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        model = MODELS.build({key: value for key, value in spec.items() if value is not None})
+        seed_torch(seed, "backbone")
+        model.init_weights()
+    for name in ("neck", "decode_head"):
+        part = getattr(model, name, None)
+        if part is not None:
+            reset_parameters(part, seed, name)
+    return model
+
+
+def reset_parameters(part: nn.Module, seed: int, name: str) -> None:
+    """Initialise a part anew from a key of its own, whatever was built before it."""
+    seed_torch(seed, name)
+    for module in part.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.reset_parameters()
+
+
+def _image_size(pipeline: list[dict[str, Any]]) -> int:
+    return next(step["scale"][0] for step in pipeline if "scale" in step)
+
+
+def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
+    """Train, score and record one cell; a finished one is read back, an interrupted one goes on.
+
+    Raises:
+        InputError: data, encoder or settings do not fit, or the record that is there was made
+            with other settings and `overwrite` is not set.
+    """
+    cell.config.seed = cell.seed
+    folder = SegmentationFolder.open(cell.config.data.folder)
+    content = plain(cell.config)
+    if cell.record.exists() and not overwrite:
+        return _kept(cell, content, folder)
+
+    start = time.time()
+    model = build_model(cell.config, cell.seed)
+    runner, log = _runner(cell, model, folder)
+    identity = {
+        "science_hash": science_hash(content),
+        "split_hash": folder.split_hash,
+        "encoder": _encoder(model),
+    }
+    earlier = 0.0
+    if cell.config.epochs:
+        earlier = _resume_or_begin(cell, runner, identity, overwrite)
+        runner.train()
+    metrics = runner.test()
+    metric: VesselMetric = runner.test_evaluator.metrics[0]
+    seconds = earlier + time.time() - start
+    record = _record(cell, content, identity, metrics, metric, seconds, log)
+    write_record(cell.results, record, metric.scores)
+    shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in DEFINITIONS)
+    print(f"{cell.title}: {shown}  ({seconds:.0f} s)", flush=True)
+    return record
+
+
+def _kept(cell: Cell, content: dict[str, Any], folder: SegmentationFolder) -> RunRecord:
+    record = read_record(cell.record)
+    if record.science_hash != science_hash(content):
+        changed = "; ".join(differences(record.config, content))
+        raise InputError(
+            f"{cell.record}: made with other settings ({changed}); --overwrite replaces it"
+        )
+    if record.split_hash != folder.split_hash:
+        raise InputError(f"{cell.record}: made with another split; --overwrite replaces it")
+    print(f"{cell.title}: done already", flush=True)
+    return record
+
+
+def _runner(cell: Cell, model: nn.Module, folder: SegmentationFolder) -> tuple[Runner, LogHook]:
+    config = cell.config
+    test = VesselDataset(folder, "test", config.test_pipeline, cell.seed)
+    # Frames of native size cannot be stacked; a classical model takes them one by one.
+    batch = config.batch_size if config.epochs else 1
+    test_loader = DataLoader(test, batch_size=batch, collate_fn=pseudo_collate)
+    evaluation = (test_loader, Evaluator(VesselMetric(cell.folder / "predictions")))
+    log = LogHook(cell.folder, cell.title, config.log_interval, config.batch_size)
+    if not config.epochs:
+        return Runner(model, cell.folder, evaluation=evaluation, scope="mmseg"), log
+
+    train = VesselDataset(folder, "train", config.train_pipeline, cell.seed)
+    loader = DataLoader(
+        train,
+        batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),
+        collate_fn=pseudo_collate,
+        num_workers=config.num_workers,
+        persistent_workers=config.num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+    per_batch = 1 if config.lr_batch is None else config.batch_size / config.lr_batch
+    optimizer = build_optimizer(
+        model,
+        config.optimizer,
+        lr=config.base_lr * per_batch,
+        layer_decay=config.layer_decay,
+        precision=config.precision if torch.cuda.is_available() else "fp32",
+        clip_grad=config.clip_grad,
+    )
+    hooks = [
+        StepHook(cell.seed, config.epochs, build(config.schedule, epochs=config.epochs)),
+        log,
+        CheckpointHook(
+            cell.folder,
+            config.checkpoint_interval,
+            config.keep_checkpoints,
+            cell.seed,
+            science_hash(plain(config)),
+        ),
+    ]
+    runner = Runner(
+        model, cell.folder, loader, optimizer, config.epochs, hooks, evaluation, scope="mmseg"
+    )
+    return runner, log
+
+
+def _resume_or_begin(
+    cell: Cell, runner: Runner, identity: dict[str, Any], overwrite: bool
+) -> float:
+    """Go on with an interrupted run of the same identity; returns the seconds it took so far."""
+    description = cell.folder / "run.json"
+    same = description.exists() and read_json(description) == identity and not overwrite
+    checkpoint, problems = newest_checkpoint(cell.folder) if same else (None, [])
+    for problem in problems:
+        print(f"warning: {problem}; falling back to the one before", flush=True)
+    if checkpoint is None:
+        (cell.folder / "metrics.jsonl").unlink(missing_ok=True)
+        for stale in cell.folder.glob("epoch_*.pth"):
+            stale.unlink()
+        write_json(description, identity)
+        return 0.0
+    runner.resume_from(checkpoint)
+    print(f"{cell.title}: going on after epoch {checkpoint.epoch}", flush=True)
+    return checkpoint.seconds
+
+
+def _encoder(model: nn.Module) -> dict[str, Any] | None:
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, EncoderBackbone):
+        return None
+    card = asdict(backbone.card)
+    return {key: card[key] for key in ("fingerprint", "weights_sha256", "provenance")}
+
+
+def _record(
+    cell: Cell,
+    content: dict[str, Any],
+    identity: dict[str, Any],
+    metrics: dict[str, float],
+    metric: VesselMetric,
+    seconds: float,
+    log: LogHook,
+) -> RunRecord:
+    encoder = identity["encoder"]
+    on_gpu = torch.cuda.is_available()
+    return RunRecord(
+        protocol=cell.config.protocol,
+        method=cell.card.method,
+        title=cell.card.title,
+        family=cell.card.family,
+        pretraining=cell.card.pretraining,
+        dataset=cell.dataset,
+        task=cell.config.task,
+        seed=cell.seed,
+        split_hash=identity["split_hash"],
+        corpus_hash=encoder["provenance"].get("corpus_hash") if encoder else None,
+        metrics={
+            name: {
+                "value": metrics[name],
+                "definition": definition,
+                "higher_is_better": True,
+            }
+            for name, definition in DEFINITIONS.items()
+        },
+        n_images=len(metric.scores),
+        config=content,
+        science_hash=identity["science_hash"],
+        seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
+        device=torch.cuda.get_device_name() if on_gpu else "cpu",
+        wall_time_s=seconds,
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        images_per_s=log.images_per_s or None,
+        peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
+        encoder=encoder,
+        **provenance(),
+    )

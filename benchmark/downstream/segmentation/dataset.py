@@ -1,0 +1,145 @@
+"""A prepared segmentation folder as an mmsegmentation data set with keyed randomness."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.datasets import BaseSegDataset
+
+from benchmark.data.loader import EpochBatchSampler
+from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.randomness import permutation, stream_key
+
+
+class VesselDataset(BaseSegDataset):
+    """One split of a segmentation folder.
+
+    Items are asked for as (epoch, index). Before the transforms of an item run, the global
+    generators they use are keyed by (seed, epoch, index): augmentations do not depend on workers,
+    on the order of items, or on the encoder that is fine-tuned.
+
+    Args:
+        folder: the prepared task.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        pipeline: mmsegmentation transforms.
+        seed: seed of the run.
+    """
+
+    METAINFO = dict(classes=("background", "vessel"), palette=[[0, 0, 0], [230, 70, 70]])
+
+    def __init__(
+        self, folder: SegmentationFolder, split: str, pipeline: list[Any], seed: int = 0
+    ) -> None:
+        self.folder = folder
+        self.split = split
+        self.seed = seed
+        super().__init__(pipeline=pipeline, test_mode=split != "train")
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        return [
+            dict(
+                img_path=str(self.folder.image(self.split, item["stem"])),
+                seg_map_path=str(self.folder.mask(self.split, item["stem"])),
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for item in self.folder.splits[self.split]
+        ]
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Any:
+        epoch, index = item if isinstance(item, tuple) else (0, item)
+        key = stream_key(self.seed, epoch, index, "augmentation")
+        np.random.seed(key % 2**32)  # noqa: NPY002  mmcv's transforms use this generator
+        random.seed(key)
+        return super().__getitem__(index)
+
+
+class FineTuningSampler(EpochBatchSampler):
+    """Batches of (epoch, index); a last incomplete batch is filled from the start of the order.
+
+    Downstream sets are small: dropping the rest would leave out a good part of them.
+    """
+
+    def __init__(
+        self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__(max(length, batch_size), batch_size, seed, rank, world_size)
+        self.samples = length
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+    def order(self) -> np.ndarray:
+        order = permutation(self.seed, self.epoch, self.samples)
+        return np.resize(order, len(self) * self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:  # type: ignore[override]
+        for batch in super().__iter__():
+            yield [(self.epoch, index) for index in batch]
+
+
+class ShiftScaleRotate(BaseTransform):
+    """Random small shift, scaling and rotation of image and mask; zeros come in from outside.
+
+    Args:
+        shift: largest shift relative to the side.
+        scale: largest change of scale.
+        rotate: largest angle in degrees.
+        probability: how often it is applied.
+    """
+
+    def __init__(
+        self,
+        shift: float = 0.0625,
+        scale: float = 0.1,
+        rotate: float = 10.0,
+        probability: float = 0.5,
+    ) -> None:
+        self.shift = shift
+        self.scale = scale
+        self.rotate = rotate
+        self.probability = probability
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        chance, *rest = np.random.random(5)  # noqa: NPY002
+        if chance >= self.probability:
+            return results
+        angle, zoom, right, down = 2 * np.array(rest) - 1
+        height, width = results["img"].shape[:2]
+        matrix = cv2.getRotationMatrix2D(
+            ((width - 1) / 2, (height - 1) / 2), self.rotate * angle, 1 + self.scale * zoom
+        )
+        matrix[:, 2] += self.shift * np.array([right * width, down * height])
+        size = (width, height)
+        results["img"] = cv2.warpAffine(results["img"], matrix, size, flags=cv2.INTER_LINEAR)
+        for key in results.get("seg_fields", []):
+            results[key] = cv2.warpAffine(results[key], matrix, size, flags=cv2.INTER_NEAREST)
+        return results
+
+
+class BrightnessContrast(BaseTransform):
+    """Random gain and offset of the grey values: alpha·x + beta·255, alpha and beta uniform.
+
+    Args:
+        limit: largest change of gain, and largest offset relative to 255.
+        probability: how often it is applied.
+    """
+
+    def __init__(self, limit: float = 0.2, probability: float = 0.8) -> None:
+        self.limit = limit
+        self.probability = probability
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        chance, gain, offset = np.random.random(3)  # noqa: NPY002
+        if chance < self.probability:
+            alpha = 1 + self.limit * (2 * gain - 1)
+            beta = 255 * self.limit * (2 * offset - 1)
+            image = alpha * results["img"].astype(np.float32) + beta
+            results["img"] = image.round().clip(0, 255).astype(np.uint8)
+        return results

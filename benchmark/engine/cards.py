@@ -1,0 +1,112 @@
+"""Who the methods are: the `card` of every config folder, read without importing anything.
+
+Listing and rendering must not import torch, and mmengine's config reader does; so the few literal
+statements a card is made of are read from the syntax tree.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One system of the benchmark.
+
+    Attributes:
+        method: id, the name of its config folder.
+        title: name as printed.
+        family: section of the board.
+        paper: where it was published.
+        pretraining: corpus its encoder was trained on; ``"—"`` without pre-training.
+        pretrain: whether it is pre-trained here (has a `pretrain.py`).
+        finetune: whether it can be put on the board (has an `encoder.py`).
+        summary: first line of its recipe's docstring.
+    """
+
+    method: str
+    title: str
+    family: str
+    paper: str
+    pretraining: str
+    pretrain: bool
+    finetune: bool
+    summary: str
+
+
+def read_card(method: str, configs: Path = CONFIGS) -> Card:
+    """The card of one method.
+
+    Raises:
+        InputError: there is no such method, or its configs declare no card.
+    """
+    folder = configs / method
+    pretrain, encoder = folder / "pretrain.py", folder / "encoder.py"
+    sources = [path for path in (pretrain, encoder) if path.is_file()]
+    if not sources:
+        known = ", ".join(card.method for card in read_cards(configs))
+        raise InputError(f"{method}: no such method in {configs}; known: {known}")
+    values: dict[str, Any] = {}
+    for path in sources:
+        values.update(_card_of(path))
+    missing = {"title", "family", "paper", "pretraining"} - values.keys()
+    if missing:
+        raise InputError(f"{sources[0]}: its card has no {', '.join(sorted(missing))}")
+    return Card(
+        method=method,
+        **{key: values[key] for key in ("title", "family", "paper", "pretraining")},
+        pretrain=pretrain.is_file(),
+        finetune=encoder.is_file(),
+        summary=(ast.get_docstring(_parse(sources[0])) or "").partition("\n")[0],
+    )
+
+
+def read_cards(configs: Path = CONFIGS) -> list[Card]:
+    """The cards of all methods, in the order of their ids."""
+    folders = sorted(
+        path
+        for path in configs.iterdir()
+        if (path / "encoder.py").is_file() or (path / "pretrain.py").is_file()
+    )
+    return [read_card(folder.name, configs) for folder in folders]
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a config ({error})") from None
+
+
+def _card_of(path: Path) -> dict[str, Any]:
+    """Follow `read_base`, `card = dict(...)` and `card.update(...)` in one config file."""
+    values: dict[str, Any] = {}
+    for node in _parse(path).body:
+        if isinstance(node, ast.With):
+            for inner in node.body:
+                base = _base_path(path, inner)
+                if base is not None:
+                    values.update(_card_of(base))
+        call = node.value if isinstance(node, (ast.Assign, ast.Expr)) else None
+        if isinstance(call, ast.Call) and ast.unparse(node).startswith(("card = ", "card.update(")):
+            try:
+                values.update({item.arg: ast.literal_eval(item.value) for item in call.keywords})
+            except ValueError:
+                raise InputError(f"{path}: the card must hold plain strings") from None
+    return values
+
+
+def _base_path(path: Path, node: ast.stmt) -> Path | None:
+    """File a ``from ..folder.name import *`` under `read_base` means."""
+    if not isinstance(node, ast.ImportFrom) or node.module is None:
+        return None
+    folder = path.parents[node.level - 1] if node.level else CONFIGS.parent
+    base = folder.joinpath(*node.module.split(".")).with_suffix(".py")
+    return base if base.is_file() else None

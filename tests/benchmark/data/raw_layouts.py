@@ -1,0 +1,134 @@
+"""Small raw datasets with planted defects, a source that lives in memory, and packs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.pack import FramePack, build_pack
+
+
+def picture(seed: int, height: int = 48, width: int = 48) -> np.ndarray:
+    """A smooth random picture, uint8, height×width."""
+    coarse = np.random.default_rng(seed).uniform(20, 230, (6, 6)).astype(np.float32)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+def truncate(path: Path, keep: float = 0.5) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    return path
+
+
+def write_dca1(root: Path, pairs: int = 8) -> Path:
+    for number in range(1, pairs + 1):
+        pixels = picture(number)
+        save(root / f"{number}.png", pixels)
+        save(root / f"{number}_gt.png", np.where(pixels < 90, 255, 0).astype(np.uint8))
+    return root
+
+
+def write_cadica(root: Path) -> Path:
+    """CADICA with p2/v1, p2/v10, p10/v3 and the non-selected p2/v4, of 4 frames each."""
+    for patient, video, top in ((2, 1, 0), (2, 10, 0), (10, 3, 0), (2, 4, 1)):
+        folder = root / ("selectedVideos", "nonselectedVideos")[top] / f"p{patient}" / f"v{video}"
+        names = [f"p{patient}_v{video}_{number:05d}" for number in (9, 10, 11, 12)]
+        for position, name in enumerate(names):
+            save(folder / "input" / f"{name}.png", picture(100 * patient + 10 * video + position))
+        if not top:
+            listing = "\r\n".join([names[0], "", f"{names[2]}  ", names[1], ""])
+            (folder / f"p{patient}_v{video}_selectedFrames.txt").write_bytes(listing.encode())
+    selected = root / "selectedVideos"
+    (selected / "p2" / "lesionVideos.txt").write_bytes(b"v1\r\n")
+    (selected / "p2" / "nonlesionVideos.txt").write_bytes(b"v10\r\n")
+    (selected / "p10" / "lesionVideos.txt").write_bytes(b"")
+    (selected / "p10" / "nonlesionVideos.txt").write_bytes(b"v3")
+    (selected / "p2" / "v1" / "groundTruth").mkdir()
+    (selected / "p10" / "v3" / "groundtruth").mkdir()
+    return root
+
+
+SIZE = 32
+PICTURES: list[np.ndarray | str] = [picture(seed, 48, 48 - seed) for seed in range(20)]
+PICTURES[3] = "damaged image"
+PICTURES[11] = np.full((9, 9), 40, np.uint8)
+KEPT = [number for number in range(20) if number not in (3, 11)]
+
+
+class MemorySource:
+    """A source of pictures in memory: 3 patients in turn, 2 of them train, 1 test.
+
+    `pictures[i]` may be a string: the reason for which frame i cannot be read. Reading frame
+    `stop_at` raises `Interruption`.
+    """
+
+    name = "memory"
+    expected = {"frames": 1000}
+    split_note = "patient 2 is test"
+    official_split = False
+
+    def __init__(self, pictures: list[np.ndarray | str], stop_at: int | None = None) -> None:
+        self.report = SkipReport()
+        self.options = {}
+        self.pictures = pictures
+        self.stop_at = stop_at
+        self.reads = 0
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        for number in range(len(self.pictures)):
+            patient = number % 3
+            yield Frame(
+                self.name,
+                f"{number:03d}.png",
+                group=f"memory/{patient}",
+                split="test" if patient == 2 else "train",
+                mask=f"{number:03d}_mask.png",
+            )
+
+    def read(self, frame: Frame) -> np.ndarray:
+        number = int(frame.path[:3])
+        if number == self.stop_at:
+            raise Interruption
+        self.reads += 1
+        content = self.pictures[number]
+        if isinstance(content, str):
+            raise UnreadableFrame(content)
+        return content
+
+    def read_mask(self, frame: Frame) -> np.ndarray:
+        return self.read(frame) < 90
+
+
+class Interruption(Exception):
+    """Stands for a kill at this point."""
+
+
+def folder_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` by its relative path."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def build_small(
+    out: Path,
+    pictures: list[np.ndarray | str] = PICTURES,
+    stop_at: int | None = None,
+    size: int = SIZE,
+    **options: Any,
+) -> FramePack:
+    """A pack of pictures in memory; two of the 20 default ones are unusable."""
+    return build_pack(MemorySource(pictures, stop_at), out, size, progress=False, **options)

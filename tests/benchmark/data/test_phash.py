@@ -1,0 +1,38 @@
+"""Fingerprints of pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+from raw_layouts import picture
+
+from benchmark.data.phash import hamming_distance, perceptual_hash, pixel_sha256
+
+
+def test_perceptual_hash_is_close_for_edits_and_far_for_others():
+    pictures = [picture(seed, 200, 200) for seed in range(30)]
+    hashes = [perceptual_hash(pixels) for pixels in pictures]
+    assert all(len(value) == 16 for value in hashes)
+    near, far = [], []
+    for pixels, value in zip(pictures, hashes):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=50)
+        edits = [
+            np.asarray(Image.open(stream)),
+            (pixels * 0.8 + 20).astype(np.uint8),
+            np.asarray(Image.fromarray(pixels).resize((128, 128))),
+        ]
+        near += [hamming_distance(value, perceptual_hash(edit)) for edit in edits]
+    for row, value in enumerate(hashes):
+        far += [hamming_distance(value, other) for other in hashes[:row]]
+    assert max(near) <= 6
+    assert min(far) >= 10
+    assert 28 < np.mean(far) < 36
+
+
+def test_pixel_hash_tells_shapes_apart():
+    pixels = np.arange(12, dtype=np.uint8)
+    assert pixel_sha256(pixels.reshape(3, 4)) != pixel_sha256(pixels.reshape(4, 3))
+    assert pixel_sha256(pixels.reshape(3, 4)) == pixel_sha256(pixels.reshape(4, 3).reshape(3, 4))

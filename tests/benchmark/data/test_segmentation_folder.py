@@ -1,0 +1,166 @@
+"""The plain segmentation folder: what is written, what is refused, what is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from raw_layouts import Interruption, MemorySource, folder_bytes, picture, save, write_dca1
+
+from benchmark.data.phash import pixel_sha256
+from benchmark.data.segmentation_folder import (
+    SegmentationFolder,
+    _safe_stem,
+    write_segmentation_folder,
+)
+from benchmark.data.sources import open_source
+from benchmark.errors import InputError
+
+PICTURES = [picture(seed, 24, 32) for seed in range(12)]
+
+
+def _write(source, out, **options):
+    return write_segmentation_folder(source, out, "vessels", progress=False, **options)
+
+
+def test_files_hold_native_pixels_and_masks_of_zero_and_one(tmp_path):
+    folder = _write(MemorySource(PICTURES), tmp_path / "seg")
+    assert {split: len(items) for split, items in folder.splits.items()} == {"train": 8, "test": 4}
+    assert folder.classes == ["background", "vessel"]
+    item = folder.splits["test"][0]
+    assert (item["stem"], item["group"]) == ("002", "memory/2")
+    assert (item["height"], item["width"]) == (24, 32)
+    with (
+        Image.open(folder.image("test", "002")) as image,
+        Image.open(folder.mask("test", "002")) as mask,
+    ):
+        assert (image.mode, mask.mode) == ("L", "L")
+        np.testing.assert_array_equal(np.asarray(image), PICTURES[2])
+        np.testing.assert_array_equal(np.asarray(mask), (PICTURES[2] < 90).astype(np.uint8))
+        assert item["sha256_image"] == pixel_sha256(np.asarray(image))
+        assert item["sha256_mask"] == pixel_sha256(np.asarray(mask))
+    assert folder.manifest["split"] == {"origin": "patient 2 is test", "official": False}
+    assert folder.manifest["counts"]["expected"] == {"frames": 1000}
+
+
+def test_defects_are_counted_and_strict_leaves_nothing(tmp_path):
+    raw = write_dca1(tmp_path / "raw", pairs=8)
+    save(raw / "2_gt.png", picture(0, 10, 10))
+    (raw / "3_gt.png").unlink()
+    (raw / "4.png").write_bytes(b"")
+    save(raw / "5.png", np.full((48, 48), 7, np.uint8))
+    folder = _write(open_source("dca1", raw), tmp_path / "seg")
+    assert {reason: entry["count"] for reason, entry in folder.manifest["skipped"].items()} == {
+        "image without a mask": 1,
+        "mask and image differ in size": 1,
+        "empty file": 1,
+        "constant image": 1,
+    }
+    assert folder.manifest["skipped"]["constant image"]["examples"] == ["5.png"]
+    assert {split: len(items) for split, items in folder.splits.items()} == {"train": 3, "test": 1}
+    with pytest.raises(InputError, match="strict"):
+        _write(open_source("dca1", raw), tmp_path / "seg", strict=True)
+    with pytest.raises(InputError, match="strict: 1 left out"):
+        _write(open_source("dca1", raw), tmp_path / "other", strict=True)
+    (raw / "3.png").unlink()
+    with pytest.raises(InputError, match="strict: 3 left out"):
+        _write(open_source("dca1", raw), tmp_path / "other", strict=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "seg"]
+
+
+def test_a_finished_folder_is_returned_and_another_task_is_refused(tmp_path):
+    _write(MemorySource(PICTURES), tmp_path / "seg")
+    source = MemorySource(PICTURES)
+    _write(source, tmp_path / "seg")
+    assert source.reads == 0
+    with pytest.raises(InputError, match="already holds"):
+        _write(MemorySource(PICTURES[:6]), tmp_path / "seg")
+
+
+def test_an_interrupted_folder_is_begun_again_and_foreign_files_are_kept(tmp_path):
+    with pytest.raises(Interruption):
+        _write(MemorySource(PICTURES, stop_at=7), tmp_path / "seg")
+    assert [path.name for path in tmp_path.iterdir()] == ["seg.partial"]
+    _write(MemorySource(PICTURES), tmp_path / "seg")
+    _write(MemorySource(PICTURES), tmp_path / "whole")
+    assert folder_bytes(tmp_path / "seg") == folder_bytes(tmp_path / "whole")
+    (tmp_path / "third.partial").mkdir()
+    (tmp_path / "third.partial" / "thesis.txt").touch()
+    with pytest.raises(InputError, match="not made by this command"):
+        _write(MemorySource(PICTURES), tmp_path / "third")
+    assert (tmp_path / "third.partial" / "thesis.txt").exists()
+
+
+def test_val_takes_whole_groups_and_says_so(tmp_path):
+    folder = _write(MemorySource(PICTURES), tmp_path / "seg", val_fraction=0.5)
+    groups = {split: {i["group"] for i in items} for split, items in folder.splits.items()}
+    assert groups["test"] == {"memory/2"}
+    assert len(groups["train"]) == len(groups["val"]) == 1
+    assert not groups["train"] & groups["val"]
+    assert "not the paper's" in folder.manifest["split"]["origin"]
+    for fraction, message in ((0.9, "leaves nothing"), (1.0, "below 1"), (-0.1, "at least 0")):
+        with pytest.raises(InputError, match=message):
+            _write(MemorySource(PICTURES), tmp_path / "other", val_fraction=fraction)
+
+
+def test_val_without_groups_has_the_asked_size(tmp_path):
+    raw = write_dca1(tmp_path / "raw", pairs=40)
+    folder = _write(open_source("dca1", raw), tmp_path / "seg", val_fraction=0.2)
+    counts = {split: len(items) for split, items in folder.splits.items()}
+    assert counts == {"train": 24, "val": 6, "test": 10}
+
+
+def test_stems_are_safe_and_unique():
+    paths = ["a b.png", "a-b.png", "A-B.PNG", "../x.png", "x/y.png", "x__y.png", "ü", "v1.2"]
+    taken: set[str] = set()
+    stems = [_safe_stem(path, taken) for path in paths]
+    assert (stems[1], stems[4], stems[7]) == ("a-b", "x__y", "v1.2")
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", stem) for stem in stems)
+    assert len({stem.casefold() for stem in stems}) == len(paths)
+
+
+def test_paths_become_one_level(tmp_path):
+    source = open_source("synthetic", patients=2, videos=1, frames=1, size=64, test_fraction=0.5)
+    folder = _write(source, tmp_path / "seg")
+    assert folder.splits["train"][0]["stem"] == "patient0000__video0__frame00"
+    assert folder.manifest["split"]["official"]
+
+
+def test_open_names_what_is_wrong(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        SegmentationFolder.open(tmp_path / "seg")
+    with pytest.raises(InputError, match="not a segmentation folder"):
+        SegmentationFolder.open(tmp_path)
+    folder = _write(MemorySource(PICTURES), tmp_path / "seg")
+    assert SegmentationFolder.open(tmp_path / "seg").split_hash == folder.split_hash
+    folder.mask("train", "004").rename(tmp_path / "004.png")
+    with pytest.raises(InputError, match=r"masks/train/004\.png: missing"):
+        SegmentationFolder.open(tmp_path / "seg")
+    (tmp_path / "004.png").rename(folder.mask("train", "004"))
+    manifest = json.loads((tmp_path / "seg" / "manifest.json").read_text())
+    manifest["splits"]["train"].append(manifest["splits"]["test"].pop())
+    (tmp_path / "seg" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="changed by hand"):
+        SegmentationFolder.open(tmp_path / "seg")
+
+
+def test_split_hash_follows_pixels(tmp_path):
+    changed = [picture.copy() for picture in PICTURES]
+    changed[5][0, 0] ^= 1
+    first = _write(MemorySource(PICTURES), tmp_path / "a")
+    second = _write(MemorySource(changed), tmp_path / "b")
+    assert first.split_hash != second.split_hash
+
+
+def test_frames_without_masks_are_no_task(tmp_path):
+    class Unlabelled(MemorySource):
+        def frames(self):
+            return (dataclasses.replace(frame, mask=None) for frame in super().frames())
+
+    with pytest.raises(InputError, match=r"no usable frame \(no mask: 12\)"):
+        _write(Unlabelled(PICTURES), tmp_path / "seg")
+    assert list(tmp_path.iterdir()) == []

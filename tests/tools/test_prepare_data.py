@@ -1,0 +1,130 @@
+"""The command line of data preparation, run as its users run it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "prepare_data.py"
+
+
+def _run(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, TOOL, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    """DCA1 with 8 pairs: one image empty, one constant, one mask absent."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(1, 9):
+        pixels = random.integers(0, 256, (20, 30), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        Image.fromarray((pixels > 128).astype(np.uint8) * 255).save(folder / f"{number}_gt.png")
+    (folder / "2.png").write_bytes(b"")
+    Image.new("L", (30, 20), 9).save(folder / "3.png")
+    (folder / "4_gt.png").unlink()
+    return folder
+
+
+def _table(output: str) -> dict[str, int]:
+    rows = (re.match(r"\s*(.*?)\s{2,}(\d+)", line) for line in output.splitlines())
+    return {row[1]: int(row[2]) for row in rows if row}
+
+
+def test_pack_with_its_report_and_again_at_once(tmp_path, raw):
+    command = ("dca1", "--raw", raw, "--out", tmp_path / "pack", "--size", 32, "--workers", 2)
+    first = _run(*command)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert _table(first.stdout) == {
+        "frames found": 7,
+        "kept": 5,
+        "train": 4,
+        "test": 1,
+        "left out, empty file": 1,
+        "left out, constant image": 1,
+        "left out, image without a mask": 1,
+    }
+    assert "published: 134" in first.stdout
+    assert "not official" in first.stdout
+    names = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").iterdir()}
+    assert sorted(names) == ["frames.u8", "index.parquet", "manifest.json"]
+    second = _run(*command)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert names == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").iterdir()}
+
+
+def test_segmentation_folder_of_one_split(tmp_path, raw):
+    out = tmp_path / "seg"
+    result = _run("dca1", "--raw", raw, "--out", out, "--as", "segmentation", "--split", "test")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(path.name for path in (out / "masks" / "test").iterdir()) == ["8.png"]
+    assert not (out / "masks" / "train").exists()
+
+
+def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
+    result = _run("dca1", "--raw", raw, "--out", tmp_path / "pack", "--strict")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: strict: 1 left out (image without a mask: 1), the first is 4.png\n"
+    )
+    assert not (tmp_path / "pack").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dca2",), "unknown source 'dca2'; did you mean dca1?"),
+        (("dca1",), "give it with --raw"),
+        (("dca1", "--raw", "absent"), "absent: no such folder"),
+        (("cadica", "--raw", "."), "does not look like CADICA"),
+        (("dca1", "--raw", ".", "--option", "rule"), "write it as key=value"),
+        (("synthetic", "--option", "patients=0"), "must be at least 1"),
+        (("dca1", "--raw", ".", "--val-fraction", "0.1"), "applies to --as segmentation only"),
+        (("dca1", "--raw", ".", "--as", "segmentation", "--size", "8"), "applies to --as pack"),
+        (("cadica", "--raw", ".", "--as", "segmentation"), "no usable frame (no mask: 1)"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message):
+    words = [tmp_path if word == "." else word for word in arguments]
+    Image.new("L", (8, 8)).save(tmp_path / "1_gt.png")
+    if "no mask" in message:
+        video = tmp_path / "selectedVideos" / "p1" / "v1"
+        (video / "input").mkdir(parents=True)
+        Image.new("L", (8, 8)).save(video / "input" / "p1_v1_00001.png")
+        (video / "p1_v1_selectedFrames.txt").write_bytes(b"p1_v1_00001\r\n")
+    result = _run(*words, "--out", tmp_path / "out")
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_loads_no_heavy_library():
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['prepare_data.py', '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'pandas', 'pyarrow', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(TOOL.parent)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "cadica, dca1, synthetic" in result.stdout

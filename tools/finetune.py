@@ -1,0 +1,53 @@
+"""Fine-tune a method's encoder on a data set, once per seed, and write one record per run.
+
+A run that is done is kept, one that was interrupted goes on: the same command again completes
+what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import _cli
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", required=True, help="a folder of configs/, for example vasomim")
+    parser.add_argument("--dataset", required=True, help="a file of configs/downstream/")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="seeds (default: 0)")
+    _cli.add_run_options(parser)
+    parser.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
+    parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
+    parser.add_argument("--overwrite", action="store_true", help="replace records that are there")
+    parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
+    parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    from benchmark.engine.quiet import quiet_libraries
+
+    with quiet_libraries():
+        from benchmark.downstream.finetune import Cell, compose, run_cell
+    from benchmark.engine.config import print_config
+
+    work = _cli.work_folder(args)
+    config, card = compose(
+        Path(args.configs), args.method, args.dataset, args.scale, args.cfg_options, work
+    )
+    if args.data:
+        config.data.folder = args.data
+    if args.print_config:
+        print_config(config)
+        return
+    results = Path(args.results) if args.results else work / "results"
+    for seed in args.seed:
+        folder = work / args.method / "finetune" / args.dataset / f"seed{seed}"
+        run_cell(Cell(config, card, args.dataset, seed, folder, results), args.overwrite)
+
+
+if __name__ == "__main__":
+    _cli.run(main)
