@@ -8,6 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+# Threads that wait by spinning starve each other as soon as anything else runs on the machine: on
+# two busy cores a training step was six times slower. Read when torch loads OpenMP.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     # The tools work from a plain clone, whether or not the package is installed.

@@ -13,12 +13,20 @@ def parse() -> argparse.Namespace:
     anatomy = parts.add_parser(
         "anatomy",
         help="vessel masks: this code against scikit-image, on the CPU",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    anatomy.add_argument("--frames", type=int, default=20, help="number of frames")
-    anatomy.add_argument("--size", type=int, default=512, help="height and width in pixels")
-    anatomy.add_argument("--threads", type=int, default=1, help="CPU threads, for both")
-    anatomy.add_argument("--repeats", type=int, default=3, help="timings per side; medians count")
+    anatomy.add_argument("--frames", type=int, default=20, help="number of frames (%(default)s)")
+    anatomy.add_argument(
+        "--size", type=int, default=512, help="height and width in pixels (%(default)s)"
+    )
+    anatomy.add_argument(
+        "--threads", type=int, default=1, help="CPU threads, for both (%(default)s)"
+    )
+    anatomy.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        help="timings per side, of which the medians count (%(default)s)",
+    )
     anatomy.add_argument(
         "--images", metavar="FOLDER", help="PNG frames below this folder (default: synthetic ones)"
     )

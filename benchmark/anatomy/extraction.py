@@ -26,6 +26,9 @@ def vessel_mask(
 ) -> Tensor:
     """Vessel masks of a batch of frames.
 
+    On the CPU many processes of one thread each are the fastest: frames are taken one by one, and
+    the work on a single frame is too small to be worth sharing between threads.
+
     Args:
         frames: B×H×W, uint8 or floating, grey values 0..255; vessels are dark.
         kind: vesselness, ``"sato"`` (as in the authors' code), ``"frangi"`` or ``"hessian"``.
@@ -102,7 +105,9 @@ def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
     flat = value.flatten(1)
     rank = math.ceil((flat.shape[1] - 1) * (alpha / 100))
     if flat.device.type == "cpu" and flat.dtype == torch.uint8:
-        counts = torch.stack([torch.bincount(levels, minlength=256) for levels in flat])
+        counts = torch.zeros(len(flat), 256, dtype=torch.int64)
+        for row, levels in zip(counts, flat):
+            row += torch.bincount(levels, minlength=256)
         return (counts.cumsum(1) <= rank).sum(1).to(torch.uint8)
     if flat.device.type == "cpu":
         ordered = np.partition(flat.numpy(), rank, axis=1)
@@ -146,21 +151,15 @@ def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
     length; the only host sync is the test for convergence, once per round and batch.
     """
     batch, height, width = keep.shape
-    index = torch.arange(keep.numel(), device=keep.device).view(keep.shape)
-    # Each pixel starts with the first pixel of its horizontal run, so only the vertical
-    # neighbours are left to be looked at.
-    starts = keep.clone()
-    starts[:, :, 1:] &= ~keep[:, :, :-1]
-    first = torch.where(starts, index, -1).cummax(2).values
-    parent = torch.where(keep, first, index).flatten()
-    joined = keep[:, 1:] & keep[:, :-1]
+    parent = torch.arange(keep.numel(), device=keep.device)
+    joined = [torch.logical_and(*_neighbours(keep, dim)) for dim in (1, 2)]
     while True:
         root = parent[parent].view(keep.shape)
         smallest = root.clone()
-        upper, lower = root[:, :-1], root[:, 1:]
-        offer = torch.where(joined, torch.minimum(upper, lower), keep.numel())
-        torch.minimum(smallest[:, :-1], offer, out=smallest[:, :-1])
-        torch.minimum(smallest[:, 1:], offer, out=smallest[:, 1:])
+        for dim, both in zip((1, 2), joined):
+            offer = torch.where(both, torch.minimum(*_neighbours(root, dim)), keep.numel())
+            for end in _neighbours(smallest, dim):
+                torch.minimum(end, offer, out=end)
         smallest = smallest.flatten()
         updated = smallest.scatter_reduce(0, parent, smallest, "amin")
         updated = torch.minimum(updated, updated[updated])
@@ -170,3 +169,9 @@ def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
     start = seed.to(keep.device) + torch.arange(batch, device=keep.device) * (height * width)
     same = parent.view(batch, -1) == parent[start][:, None]
     return same.view(keep.shape) & keep
+
+
+def _neighbours(maps: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Both ends of all pairs of neighbours along `dim`, as views."""
+    pairs = maps.shape[dim] - 1
+    return maps.narrow(dim, 0, pairs), maps.narrow(dim, 1, pairs)

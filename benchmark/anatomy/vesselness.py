@@ -39,8 +39,8 @@ _BAND_FP64 = 8
 # Rows per matrix product: small blocks waste less on the zeros outside the band and keep the
 # intermediate results in cache; a GPU prefers few large products.
 _BLOCK_CPU, _BLOCK_GPU = 64, 256
-# Sato values this close to a whole grey level are computed again in float64 before truncation:
-# five times the largest error of fp32.
+# Sato values this close to a whole grey level are computed again in float64 before truncation.
+# The error of fp32 is below 2e-5 on angiograms and below 4e-5 on patterns of full contrast.
 _TRUNCATION_MARGIN = 1e-4
 
 
@@ -149,7 +149,7 @@ def _centred(frames: Tensor) -> Tensor:
     The middle of the range is exact for a constant frame, which therefore becomes exactly 0 and
     has a vesselness of exactly 0.
     """
-    frames = frames.float()
+    frames = frames.float().contiguous()
     return frames - (frames.amin((1, 2), keepdim=True) + frames.amax((1, 2), keepdim=True)) / 2
 
 
@@ -158,7 +158,9 @@ def _portions(frames: Tensor, result: Tensor) -> Iterator[tuple[Tensor, Tensor, 
 
     One frame at a time on the CPU, where the cache is the limit; the whole batch elsewhere.
     """
-    size = 1 if frames.device.type == "cpu" else max(1, len(frames))
+    if not len(frames):
+        return
+    size = 1 if frames.device.type == "cpu" else len(frames)
     workspace = torch.empty(3, size, *frames.shape[1:], device=frames.device)
     for portion, out in zip(frames.split(size), result.split(size)):
         yield _centred(portion), out, workspace
@@ -202,7 +204,7 @@ def sato(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
     """Sato's tubeness for dark vessels: the largest eigenvalue if positive, times σ², else 0.
 
     Equal to ``skimage.filters.sato(frame, sigmas, black_ridges=True, mode="reflect")`` within
-    2e-5 grey levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
+    4e-5 grey levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
 
     Args:
         frames: B×H×W, uint8 or floating, grey values 0..255.

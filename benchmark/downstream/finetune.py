@@ -183,9 +183,12 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
         "science_hash": science_hash(content),
         "split_hash": folder.split_hash,
         "encoder": _encoder(model),
+        "data": str(folder.path),
     }
     earlier = 0.0
-    if cell.config.epochs:
+    if not cell.config.epochs:
+        write_json(cell.folder / "run.json", identity)
+    else:
         earlier = _resume_or_begin(cell, runner, identity, overwrite)
         runner.train()
     metrics = runner.test()

@@ -64,7 +64,7 @@ def read_card(method: str, configs: Path = CONFIGS) -> Card:
         **{key: values[key] for key in ("title", "family", "paper", "pretraining")},
         pretrain=pretrain.is_file(),
         finetune=encoder.is_file(),
-        summary=(ast.get_docstring(_parse(sources[0])) or "").partition("\n")[0],
+        summary=first_line(sources[0]),
     )
 
 
@@ -76,6 +76,11 @@ def read_cards(configs: Path = CONFIGS) -> list[Card]:
         if (path / "encoder.py").is_file() or (path / "pretrain.py").is_file()
     )
     return [read_card(folder.name, configs) for folder in folders]
+
+
+def first_line(path: Path) -> str:
+    """First line of a config's docstring."""
+    return (ast.get_docstring(_parse(path)) or "").partition("\n")[0]
 
 
 def _parse(path: Path) -> ast.Module:

@@ -7,7 +7,7 @@ at least one good file exists. A damaged newest file falls back to the one befor
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InputError: the file is damaged, or not a checkpoint of this project.
     """
     content = load_plain(path)
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+    known = {"format", *(item.name for item in fields(Checkpoint))}
+    if not isinstance(content, dict) or content.keys() != known or content["format"] != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this project (format {FORMAT})")
+    del content["format"]
     return Checkpoint(**content)
 
 

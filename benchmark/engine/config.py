@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import inspect
 import json
 from collections.abc import Iterator
@@ -190,6 +191,19 @@ def plain(node: Any) -> Any:
         return node
     name = getattr(node, "__qualname__", None) or getattr(node, "__name__", None)
     return f"{node.__module__}.{name}" if name else str(node)
+
+
+def revive(node: Any) -> Any:
+    """The inverse of `plain` for a config that this project wrote: names of classes to classes."""
+    if isinstance(node, dict):
+        values = {key: revive(value) for key, value in node.items()}
+        if isinstance(values.get("type"), str):
+            module, _, name = values["type"].rpartition(".")
+            values["type"] = getattr(importlib.import_module(module), name)
+        return values
+    if isinstance(node, list):
+        return [revive(value) for value in node]
+    return node
 
 
 def print_config(config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -251,4 +250,4 @@ def _say(text: str) -> None:
 def default_folder(config_path: str | Path, work: str | Path) -> Path:
     """`configs/<method>/<name>.py` runs in `<work>/<method>/<name>`."""
     path = Path(config_path).resolve()
-    return Path(os.path.relpath(Path(work) / path.parent.name / path.stem))
+    return Path(work) / path.parent.name / path.stem

@@ -33,6 +33,7 @@ class Synthetic:
     Args:
         raw: must be None.
         patients, videos, frames: patients, videos of each, frames of each video; all from 1.
+        first_frame: number of the first frame that is used; the contrast is in from about 3.
         size: height and width in pixels.
         seed: another seed gives other patients.
         test_fraction: share of the patients, the last ones, whose frames are ``test`` (0–1).
@@ -52,6 +53,7 @@ class Synthetic:
         patients: int = 30,
         videos: int = 2,
         frames: int = 8,
+        first_frame: int = 0,
         size: int = 512,
         seed: int = 0,
         test_fraction: float = 1 / 3,
@@ -62,17 +64,21 @@ class Synthetic:
         for key, value in counts.items():
             if value < 1:
                 raise InputError(f"option {key}={value}: must be at least 1")
+        if not 0 <= first_frame < frames:
+            raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
         if not 0 <= test_fraction <= 1:
             raise InputError(f"option test_fraction={test_fraction}: must be between 0 and 1")
         self.report = SkipReport()
         self.expected: dict[str, int] = {}
         self.options: dict[str, str | int | float] = {
             **counts,
+            "first_frame": first_frame,
             "seed": seed,
             "test_fraction": test_fraction,
         }
         self._patients, self._videos, self._frames, self._size = counts.values()
         self._seed = seed
+        self._first_frame = first_frame
         self._first_test = patients - int(patients * test_fraction + 0.5)
 
     def frames(self) -> Iterator[Frame]:
@@ -80,10 +86,11 @@ class Synthetic:
         importlib.import_module("benchmark.data.synthetic")
         self.report = SkipReport()
         for patient in range(self._patients):
-            group = f"{self.name}/{patient}"
+            # Another seed draws other patients, so it is part of who they are.
+            group = f"{self.name}/{self._seed}-{patient}"
             split = "train" if patient < self._first_test else "test"
             for video in range(self._videos):
-                for frame in range(self._frames):
+                for frame in range(self._first_frame, self._frames):
                     path = f"patient{patient:04d}/video{video}/frame{frame:02d}"
                     video_id = f"{group}/{video}"
                     yield Frame(self.name, path, group, video_id, frame, split, f"{path}/vessel")

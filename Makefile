@@ -1,0 +1,43 @@
+# make setup   the virtual environment .venv, from the lock
+# make demo    the main job on synthetic angiograms, from nothing to a leaderboard
+# make test    all tests
+# make lint    ruff
+# make lock    requirements.txt anew from pyproject.toml
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup demo test lint lock clean
+
+setup: $(READY)
+
+# uv comes into the environment by pip and installs the rest; torch's wheel with CUDA runs on CPUs too.
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: $(READY)
+	tools/demo.sh
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lock: $(READY)
+	printf 'torch==2.11.0\ntorchvision==0.26.0\n' > $(VENV)/pins.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-header \
+	    --no-annotate --no-emit-index-url --no-emit-find-links --constraint $(VENV)/pins.txt \
+	    pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf $(VENV) work_dirs .pytest_cache .ruff_cache

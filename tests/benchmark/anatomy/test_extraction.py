@@ -1,0 +1,256 @@
+"""Vessel masks against scikit-image, numpy and an explicit region growing."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from skimage import filters
+
+from benchmark.anatomy.extraction import (
+    clear_border,
+    grow_by_pointer_jumping,
+    grow_region,
+    percentile_threshold,
+    vessel_mask,
+)
+from benchmark.anatomy.vesselness import vesselness
+from benchmark.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products: a second thread on a busy machine costs far more than it brings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def grown(keep: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
+    """Breadth-first region growing, pixel by pixel, 4-connected."""
+    region = np.zeros(keep.shape, dtype=bool)
+    if not keep[seed]:
+        return region
+    region[seed] = True
+    queue = deque([seed])
+    while queue:
+        row, column = queue.popleft()
+        for near in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            inside = 0 <= near[0] < keep.shape[0] and 0 <= near[1] < keep.shape[1]
+            if inside and keep[near] and not region[near]:
+                region[near] = True
+                queue.append(near)
+    return region
+
+
+def reference(value: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.ndarray:
+    """The steps of the paper (§1.1) after the vesselness, one frame."""
+    height, width = value.shape
+    value = np.pad(value[border : height - border, border : width - border], border)
+    keep = (value >= np.percentile(value, alpha)) & (value > 0)
+    return grown(keep, np.unravel_index(value.argmax(), value.shape))
+
+
+def sato_reference(image: np.ndarray, **options: float) -> np.ndarray:
+    value = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
+    return reference(value.astype(np.uint8), **options)
+
+
+def tree(size: int, seed: int) -> np.ndarray:
+    """A dark bifurcating tree on a noisy background, uint8 size×size."""
+    rng = np.random.default_rng(seed)
+    image = np.full((size, size), 160.0)
+    ends = [(size * 0.1, size * rng.uniform(0.3, 0.7), rng.uniform(0.9, 1.6), size / 60)]
+    while ends:
+        row, column, angle, radius = ends.pop()
+        canvas = np.zeros_like(image)
+        for _ in range(size // 12):
+            angle += rng.normal(0, 0.12)
+            new = row + 2 * np.sin(angle), column + 2 * np.cos(angle)
+            line = [(round(c), round(r)) for r, c in ((row, column), new)]
+            cv2.line(canvas, *line, 1.0, max(1, round(2 * radius)))
+            row, column = new
+        image -= 60 * cv2.GaussianBlur(canvas, (0, 0), 1.0)
+        if radius > size / 250:
+            ends += [(row, column, angle + turn, radius * 0.7) for turn in (-0.5, 0.45)]
+    image += 25 * np.sin(np.arange(size) / size * 7)[:, None] + rng.normal(0, 7, image.shape)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def real_frames() -> list[np.ndarray]:
+    """Up to 20 frames below the folder named by ANGIO_REALDATA, as they are."""
+    folder = os.environ.get("ANGIO_REALDATA")
+    paths = sorted(Path(folder).rglob("*.png")) if folder else []
+    paths = [path for path in paths if not path.stem.endswith("_gt")]
+    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths[:20]]
+
+
+def test_masks_equal_scikit_image() -> None:
+    agreement = []
+    for image in [tree(512, seed) for seed in range(3)] + real_frames():
+        ours = vessel_mask(torch.from_numpy(image)[None])[0].numpy()
+        assert ours.any()
+        agreement.append((ours == sato_reference(image)).mean())
+    assert min(agreement) >= 0.995
+    assert np.mean(agreement) >= 0.999
+
+
+@pytest.mark.parametrize("kind", ["frangi", "hessian"])
+@pytest.mark.parametrize("alpha", [50.0, 92.0])
+def test_other_kinds_are_grown_the_same_way(kind: str, alpha: float) -> None:
+    frames = torch.from_numpy(np.stack([tree(160, seed) for seed in range(3)]))
+    values = vesselness(frames, kind).numpy()
+    ours = vessel_mask(frames, kind, alpha=alpha, border=7).numpy()
+    for value, mask in zip(values, ours):
+        np.testing.assert_array_equal(mask, reference(value, alpha=alpha, border=7))
+
+
+def test_the_mask_finds_the_drawn_line() -> None:
+    image = np.full((128, 128), 180, dtype=np.uint8)
+    image[30:100, 62:66] = 90
+    mask = vessel_mask(torch.from_numpy(image)[None])[0].numpy()
+    assert mask[35:95, 63:65].all()
+    # Away from its ends, around which the Hessian of a perfect line has a faint halo.
+    assert not mask[45:85, :58].any()
+    assert not mask[45:85, 70:].any()
+
+
+def test_border_is_empty_and_may_be_zero() -> None:
+    frames = torch.from_numpy(tree(128, 0))[None]
+    mask = vessel_mask(frames, border=33)[0]
+    assert mask.any()
+    assert mask.sum() == mask[33:-33, 33:-33].sum()
+    np.testing.assert_array_equal(
+        vessel_mask(frames, border=0)[0].numpy(), sato_reference(frames[0].numpy(), border=0)
+    )
+    assert not vessel_mask(frames, border=64).any()
+    assert not vessel_mask(frames, border=500).any()
+
+
+def test_clear_border_keeps_the_inside() -> None:
+    value = torch.ones(2, 7, 9)
+    assert clear_border(value, 2).sum() == 2 * 3 * 5
+    assert torch.equal(value[:, 2:5, 2:7], torch.ones(2, 3, 5))
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_frames_without_vessels_give_empty_masks(level: int) -> None:
+    frames = torch.full((1, 80, 80), level, dtype=torch.uint8)
+    for kind in ("sato", "frangi", "hessian"):
+        assert not vessel_mask(frames, kind).any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("alpha", [0.0, 12.5, 50.0, 92.0, 99.9, 100.0])
+def test_threshold_keeps_what_numpy_percentile_keeps(dtype: type, alpha: float) -> None:
+    rng = np.random.default_rng(1)
+    # 9×9 = 81 values: at 12.5 and 50 % the percentile is a value, elsewhere it is interpolated.
+    for shape in ((9, 9), (31, 32)):
+        values = (rng.integers(0, 40, (5, *shape)) ** 2 // 40).astype(dtype)
+        if dtype is np.float32:
+            values += rng.random(values.shape, dtype=np.float32)
+        threshold = percentile_threshold(torch.from_numpy(values), alpha).numpy()
+        for value, limit in zip(values, threshold):
+            np.testing.assert_array_equal(value >= limit, value >= np.percentile(value, alpha))
+
+
+def labelled(keep: np.ndarray, seed: int) -> np.ndarray:
+    labels, _ = ndimage.label(keep)
+    return (labels == labels.flat[seed]) & keep & keep.flat[seed]
+
+
+@pytest.mark.parametrize("grow", [grow_region, grow_by_pointer_jumping])
+@pytest.mark.parametrize("density", [0.0, 0.3, 0.59, 0.65, 1.0])
+def test_growing_equals_scipy_label(grow, density: float) -> None:
+    """0.59 is the percolation threshold: the longest and most winding components."""
+    rng = np.random.default_rng(round(density * 100))
+    keep = rng.random((6, 90, 70)) < density
+    seed = rng.integers(0, 90 * 70, 6)
+    ours = grow(torch.from_numpy(keep), torch.from_numpy(seed)).numpy()
+    for mask, one, position in zip(ours, keep, seed):
+        np.testing.assert_array_equal(mask, labelled(one, position))
+
+
+def spiral(size: int) -> np.ndarray:
+    """One path of a single pixel's width that winds to the centre."""
+    keep = np.zeros((size, size), dtype=bool)
+    row, column, step = 0, 0, (0, 1)
+    keep[0, 0] = True
+    for length in [size - 1] + [n for k in range(size - 1, 1, -2) for n in (k, k)]:
+        for _ in range(length):
+            row, column = row + step[0], column + step[1]
+            keep[row, column] = True
+        step = (step[1], -step[0])
+    return keep
+
+
+@pytest.mark.parametrize("grow", [grow_region, grow_by_pointer_jumping])
+def test_growing_follows_long_paths_and_no_diagonals(grow) -> None:
+    path = spiral(41)
+    zigzag = np.zeros_like(path)  # connected through its corners only
+    zigzag[np.arange(41), np.arange(41)] = True
+    staircase = zigzag | np.roll(zigzag, 1, axis=1)
+    keep = np.stack([path, zigzag, staircase])
+    # Grown from the last pixel in raster order on the path, against the flow of indices.
+    seed = np.array([np.flatnonzero(one)[-1] for one in keep])
+    ours = grow(torch.from_numpy(keep), torch.from_numpy(seed)).numpy()
+    for mask, one, position in zip(ours, keep, seed):
+        np.testing.assert_array_equal(mask, grown(one, divmod(position, 41)))
+    assert ours[0].sum() == path.sum() > 700
+    assert ours[1].sum() == 1
+
+
+def test_seed_is_the_first_of_equal_maxima() -> None:
+    image = np.full((128, 128), 180, dtype=np.uint8)
+    image[30:98, 40:43] = 90
+    image[30:98, 85:88] = 90  # the same line again: equal vesselness, later in raster order
+    mask = vessel_mask(torch.from_numpy(image)[None])[0].numpy()
+    assert mask[40:90, 41].all()
+    assert not mask[:, 64:].any()
+    np.testing.assert_array_equal(mask, sato_reference(image))
+
+
+def test_valid_region_is_treated_as_the_whole_frame() -> None:
+    sizes = [(160, 160), (120, 160), (160, 101), (120, 160)]
+    pictures = [tree(160, seed)[:h, :w] for seed, (h, w) in enumerate(sizes)]
+    padded = torch.full((4, 160, 160), 255, dtype=torch.uint8)
+    for canvas, picture in zip(padded, pictures):
+        canvas[: picture.shape[0], : picture.shape[1]] = torch.from_numpy(picture)
+    masks = vessel_mask(padded, valid=torch.tensor(sizes)).numpy()
+    for mask, picture, (height, width) in zip(masks, pictures, sizes):
+        np.testing.assert_array_equal(mask[:height, :width], sato_reference(picture))
+        assert mask.sum() == mask[:height, :width].sum() > 0
+
+
+def test_batch_equals_single_frames() -> None:
+    frames = torch.from_numpy(np.stack([tree(128, seed) for seed in range(5)]))
+    together = vessel_mask(frames)
+    assert torch.equal(together, torch.cat([vessel_mask(frame) for frame in frames.split(1)]))
+    assert vessel_mask(frames[:0]).shape == (0, 128, 128)
+
+
+def test_wrong_input_is_named() -> None:
+    frames = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    with pytest.raises(InputError, match="alpha 101"):
+        vessel_mask(frames, alpha=101)
+    with pytest.raises(InputError, match="border -1"):
+        vessel_mask(frames, border=-1)
+    with pytest.raises(InputError, match="expected 2×2"):
+        vessel_mask(frames, valid=torch.tensor([[64, 64]]))
+    with pytest.raises(InputError, match="65×64"):
+        vessel_mask(frames, valid=torch.tensor([[64, 64], [65, 64]]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_same_masks() -> None:
+    frames = torch.from_numpy(np.stack([tree(256, seed) for seed in range(6)]))
+    assert torch.equal(vessel_mask(frames.cuda()).cpu(), vessel_mask(frames))

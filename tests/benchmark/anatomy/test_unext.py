@@ -1,0 +1,241 @@
+"""UNeXt-S against its specification: names, shapes, and a literal second implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmark.anatomy.unext import UNeXt, shift_channels
+from benchmark.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products: a second thread on a busy machine costs far more than it brings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def norm_names(name: str, channels: int, batch_norm: bool = False) -> dict[str, tuple[int, ...]]:
+    names = {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}
+    if batch_norm:
+        names |= {f"{name}.running_mean": (channels,), f"{name}.running_var": (channels,)}
+        names[f"{name}.num_batches_tracked"] = ()
+    return names
+
+
+def conv_names(name: str, shape: tuple[int, int, int, int]) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
+def block_names(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    return {
+        f"{name}.0.norm2.weight": (channels,),
+        f"{name}.0.norm2.bias": (channels,),
+        f"{name}.0.mlp.fc1.weight": (channels, channels),
+        f"{name}.0.mlp.fc1.bias": (channels,),
+        f"{name}.0.mlp.dwconv.dwconv.weight": (channels, 1, 3, 3),
+        f"{name}.0.mlp.dwconv.dwconv.bias": (channels,),
+        f"{name}.0.mlp.fc2.weight": (channels, channels),
+        f"{name}.0.mlp.fc2.bias": (channels,),
+    }
+
+
+# Written down from the paper's description (paper §1.2), not from the module.
+RELEASED = {
+    **conv_names("encoder1", (8, 3, 3, 3)),
+    **conv_names("encoder2", (16, 8, 3, 3)),
+    **conv_names("encoder3", (32, 16, 3, 3)),
+    **norm_names("ebn1", 8, batch_norm=True),
+    **norm_names("ebn2", 16, batch_norm=True),
+    **norm_names("ebn3", 32, batch_norm=True),
+    **norm_names("norm3", 64),
+    **norm_names("norm4", 128),
+    **norm_names("dnorm3", 64),
+    **norm_names("dnorm4", 32),
+    **conv_names("patch_embed3.proj", (64, 32, 3, 3)),
+    **norm_names("patch_embed3.norm", 64),
+    **conv_names("patch_embed4.proj", (128, 64, 3, 3)),
+    **norm_names("patch_embed4.norm", 128),
+    **block_names("block1", 64),
+    **block_names("block2", 128),
+    **block_names("dblock1", 64),
+    **block_names("dblock2", 32),
+    **conv_names("decoder1", (64, 128, 3, 3)),
+    **conv_names("decoder2", (32, 64, 3, 3)),
+    **conv_names("decoder3", (16, 32, 3, 3)),
+    **conv_names("decoder4", (8, 16, 3, 3)),
+    **conv_names("decoder5", (8, 8, 3, 3)),
+    **norm_names("dbn1", 64, batch_norm=True),
+    **norm_names("dbn2", 32, batch_norm=True),
+    **norm_names("dbn3", 16, batch_norm=True),
+    **norm_names("dbn4", 8, batch_norm=True),
+    **conv_names("final", (1, 8, 1, 1)),
+}
+
+
+def test_state_dict_is_the_released_one() -> None:
+    model = UNeXt()
+    assert {name: tuple(t.shape) for name, t in model.state_dict().items()} == RELEASED
+    assert sum(parameter.numel() for parameter in model.parameters()) == 253_561
+
+
+def rolled(maps: Tensor, dim: int) -> Tensor:
+    """Pad with two zeros, roll each of five chunks, crop: the description taken literally."""
+    height, width = maps.shape[2:]
+    chunks = torch.chunk(F.pad(maps, (2, 2, 2, 2)), 5, 1)
+    moved = torch.cat([torch.roll(c, s, dim) for c, s in zip(chunks, range(-2, 3))], 1)
+    return moved.narrow(2, 2, height).narrow(3, 2, width)
+
+
+@pytest.mark.parametrize("channels", [5, 6, 8, 32, 64, 128])
+@pytest.mark.parametrize("dim", [2, 3])
+def test_shift_equals_pad_roll_crop(channels: int, dim: int) -> None:
+    maps = torch.randn(2, channels, 7, 9, generator=torch.Generator().manual_seed(channels))
+    assert torch.equal(shift_channels(maps, dim), rolled(maps, dim))
+
+
+def test_shift_moves_the_first_group_up_and_the_last_down() -> None:
+    maps = torch.zeros(1, 5, 6, 6)
+    maps[:, :, 3, 3] = 1
+    rows = shift_channels(maps, dim=2)[0].nonzero()[:, 1]
+    columns = shift_channels(maps, dim=3)[0].nonzero()[:, 2]
+    assert rows.tolist() == columns.tolist() == [1, 2, 3, 4, 5]
+
+
+def literal_forward(w: dict[str, Tensor], x: Tensor) -> Tensor:
+    """UNeXt-S in evaluation mode, from the state dict alone."""
+
+    def conv(name: str, maps: Tensor, **options: int) -> Tensor:
+        return F.conv2d(maps, w[f"{name}.weight"], w[f"{name}.bias"], **options)
+
+    def batch_norm(name: str, maps: Tensor) -> Tensor:
+        keys = ("running_mean", "running_var", "weight", "bias")
+        mean, variance, weight, bias = (w[f"{name}.{key}"][None, :, None, None] for key in keys)
+        return (maps - mean) / torch.sqrt(variance + 1e-5) * weight + bias
+
+    def channel_norm(name: str, maps: Tensor) -> Tensor:
+        """LayerNorm over the channels of every pixel."""
+        mean = maps.mean(1, keepdim=True)
+        variance = (maps - mean).square().mean(1, keepdim=True)
+        weight, bias = (w[f"{name}.{key}"][None, :, None, None] for key in ("weight", "bias"))
+        return (maps - mean) / torch.sqrt(variance + 1e-5) * weight + bias
+
+    def linear(name: str, maps: Tensor) -> Tensor:
+        bias = w[f"{name}.bias"][None, :, None, None]
+        return torch.einsum("oc,bchw->bohw", w[f"{name}.weight"], maps) + bias
+
+    def block(name: str, maps: Tensor) -> Tensor:
+        inner = linear(f"{name}.mlp.fc1", rolled(channel_norm(f"{name}.norm2", maps), 2))
+        inner = conv(f"{name}.mlp.dwconv.dwconv", inner, padding=1, groups=inner.shape[1])
+        inner = inner * 0.5 * (1 + torch.erf(inner / 2**0.5))
+        return maps + linear(f"{name}.mlp.fc2", rolled(inner, 3))
+
+    def up(maps: Tensor) -> Tensor:
+        return F.interpolate(maps, scale_factor=(2, 2), mode="bilinear").clamp(min=0)
+
+    skips = []
+    for stage in (1, 2, 3):
+        x = batch_norm(f"ebn{stage}", conv(f"encoder{stage}", x, padding=1))
+        x = F.max_pool2d(x, 2, 2).clamp(min=0)
+        skips.append(x)
+    for stage, number in ((3, 1), (4, 2)):
+        x = conv(f"patch_embed{stage}.proj", x, stride=2, padding=1)
+        x = block(f"block{number}.0", channel_norm(f"patch_embed{stage}.norm", x))
+        x = channel_norm(f"norm{stage}", x)
+        skips.append(x)
+    t1, t2, t3, t4, x = skips
+    x = up(batch_norm("dbn1", conv("decoder1", x, padding=1))) + t4
+    x = channel_norm("dnorm3", block("dblock1.0", x))
+    x = up(batch_norm("dbn2", conv("decoder2", x, padding=1))) + t3
+    x = channel_norm("dnorm4", block("dblock2.0", x))
+    x = up(batch_norm("dbn3", conv("decoder3", x, padding=1))) + t2
+    x = up(batch_norm("dbn4", conv("decoder4", x, padding=1))) + t1
+    return conv("final", up(conv("decoder5", x, padding=1)))
+
+
+def random_model() -> UNeXt:
+    """All parameters and statistics away from their neutral values."""
+    generator = torch.Generator().manual_seed(0)
+    model = UNeXt().double().eval()
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            noise = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
+            positive = name.endswith("running_var") or ("n" in name and tensor.ndim == 1)
+            tensor.copy_(0.5 + noise if positive else (noise - 0.5) * 0.4)
+    return model
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96)])
+def test_forward_equals_the_description(height: int, width: int) -> None:
+    model = random_model()
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(2, 3, height, width, generator=generator, dtype=torch.float64)
+    ours = model(images)
+    assert ours.shape == (2, 1, height, width)
+    assert ours.std() > 1e-3
+    torch.testing.assert_close(ours, literal_forward(model.state_dict(), images))
+
+
+def test_gradient_passes_through_the_frozen_model() -> None:
+    model = random_model().requires_grad_(False)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    images = torch.randn(1, 3, 32, 32, dtype=torch.float64, requires_grad=True)
+    model(images).square().mean().backward()
+    assert images.grad is not None
+    assert (images.grad.abs().amax((0, 2, 3)) > 0).all()
+    direction = torch.randn_like(images)
+    direction /= direction.norm()
+    with torch.no_grad():
+        shifted = [model(images + s * 1e-6 * direction).square().mean() for s in (1, -1)]
+    slope = (shifted[0] - shifted[1]) / 2e-6
+    torch.testing.assert_close((images.grad * direction).sum(), slope, rtol=1e-3, atol=1e-9)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_initialisation() -> None:
+    torch.manual_seed(0)
+    model = UNeXt()
+    for linear in (model.block2[0].mlp.fc1, model.block2[0].mlp.fc2):
+        assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        assert not linear.bias.any()
+    # Normal with variance 2 / fan-out: 3·3·64 outputs of the convolution, 3·3 of the depth-wise.
+    assert model.decoder1.weight.std().item() == pytest.approx((2 / 576) ** 0.5, rel=0.05)
+    assert model.block2[0].mlp.dwconv.dwconv.weight.std().item() == pytest.approx(
+        (2 / 9) ** 0.5, rel=0.1
+    )
+    assert not model.decoder1.bias.any()
+
+
+def test_tiny_model_learns_a_pixel_rule() -> None:
+    torch.manual_seed(0)
+    model = UNeXt(in_channels=1, channels=(4, 4, 8, 8, 16))
+    images = torch.randn(4, 1, 32, 32)
+    images = F.avg_pool2d(images, 5, 1, 2)
+    target = (images > 0).float()
+    parameters = list(model.parameters())
+    losses = []
+    for _ in range(60):
+        loss = F.binary_cross_entropy_with_logits(model(images), target)
+        with torch.no_grad():
+            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters)):
+                parameter -= 0.3 * slope
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 16), (33, 32)])
+def test_sizes_that_do_not_halve_five_times_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=f"{size[0]}×{size[1]}.*multiples of 32"):
+        UNeXt(channels=(4, 4, 4, 4, 4))(torch.zeros(1, 3, *size))
+
+
+def test_five_widths_are_required() -> None:
+    with pytest.raises(InputError, match="five stages"):
+        UNeXt(channels=(8, 16))

@@ -1,0 +1,215 @@
+"""Vesselness against scikit-image and against the formulas written out in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from skimage import filters
+
+from benchmark.anatomy.vesselness import (
+    KINDS,
+    SIGMAS,
+    frangi,
+    hessian,
+    sato,
+    sato_levels,
+    vesselness,
+)
+from benchmark.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products: a second thread on a busy machine costs far more than it brings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def vessels(height: int, width: int, seed: int) -> np.ndarray:
+    """Dark curves of several widths on an uneven, noisy background: uint8 H×W."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width].astype(float)
+    image = 150 + 40 * np.sin(columns / width * 3 + seed) + 20 * rows / height
+    for radius in (1.0, 2.0, 3.5):
+        offset, phase = rng.uniform(0.2, 0.8), rng.uniform(0, 6)
+        course = height * (offset + 0.15 * np.sin(columns / width * 5 + phase))
+        image -= 70 * np.exp(-(((rows - course) / radius) ** 2))
+    image += rng.normal(0, 6, image.shape)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def batch(*images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack(images))
+
+
+# 40 is smaller than the kernels, 300 is not a whole number of blocks.
+@pytest.mark.parametrize(("height", "width"), [(40, 56), (300, 257), (512, 512)])
+def test_sato_equals_scikit_image(height: int, width: int) -> None:
+    image = vessels(height, width, seed=height)
+    expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
+    assert expected.max() > 10  # grey levels: uint8 input is not scaled to 0..1
+    np.testing.assert_allclose(sato(batch(image))[0], expected, rtol=0, atol=4e-5)
+    np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
+
+
+@pytest.mark.parametrize("period", [2, 5, 6, 37])
+def test_sato_levels_are_exact_on_hard_edges(period: int) -> None:
+    """Full contrast gives the largest rounding errors, repetition repeats every near-tie."""
+    rows, columns = np.mgrid[:256, :200]
+    image = (((rows // period + columns // (period + 1)) % 2) * 255).astype(np.uint8)
+    expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
+    np.testing.assert_allclose(sato(batch(image))[0], expected, rtol=0, atol=8e-5)
+    np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
+
+
+def test_sato_levels_recompute_what_fp32_cannot_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors of fp32 below the margin, whatever their sign, leave no trace in the levels."""
+    from benchmark.anatomy import vesselness as module
+
+    image = vessels(128, 128, seed=3)
+    expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
+    for seed in range(3):
+        noise = np.random.default_rng(seed).uniform(-9e-5, 9e-5, image.shape)
+        disturbed = torch.from_numpy(np.maximum(expected + noise, 0)).float()[None]
+        monkeypatch.setattr(module, "sato", lambda *_, value=disturbed: value.clone())
+        np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
+
+
+@pytest.mark.parametrize("gamma", [None, 4.0])
+def test_frangi_equals_scikit_image(gamma: float | None) -> None:
+    images = vessels(200, 300, seed=1), vessels(200, 300, seed=2) // 2
+    ours = frangi(batch(*images), gamma=gamma)
+    for image, value in zip(images, ours):
+        expected = filters.frangi(image, sigmas=range(1, 5), gamma=gamma, black_ridges=True)
+        assert expected.max() > 0.2
+        np.testing.assert_allclose(value, expected, rtol=0, atol=2e-6)
+
+
+def test_hessian_equals_the_formula() -> None:
+    """AAAI eq. 1, eigenvalues from LAPACK, on the inverted frame."""
+    image = vessels(150, 170, seed=5)
+    inverted = 255.0 - image
+    expected = np.zeros(image.shape)
+    unclear = np.zeros(image.shape, dtype=bool)
+    for sigma in SIGMAS:
+
+        def derive(array: np.ndarray, order: tuple[int, int], s: float = sigma) -> np.ndarray:
+            return gaussian_filter(array, s / np.sqrt(2), order=order, truncate=12)
+
+        by_row, by_column = derive(inverted, (1, 0)), derive(inverted, (0, 1))
+        h_rr, h_rc, h_cc = derive(by_row, (1, 0)), derive(by_row, (0, 1)), derive(by_column, (0, 1))
+        matrices = np.stack([h_rr, h_rc, h_rc, h_cc], axis=-1).reshape(*image.shape, 2, 2)
+        values = np.linalg.eigvalsh(matrices) * sigma**2
+        order = np.abs(values).argsort(axis=-1)
+        first, second = np.moveaxis(np.take_along_axis(values, order, axis=-1), -1, 0)
+        expected = np.maximum(expected, np.where(second < 0, np.abs(first), 0))
+        # Where λ1 = -λ2 the measure jumps, and either side of the jump is right.
+        unclear |= np.abs(first + second) < 1e-3
+    assert unclear.mean() < 0.01
+    ours = hessian(batch(image))[0].numpy()
+    np.testing.assert_allclose(ours[~unclear], expected[~unclear], rtol=0, atol=4e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_of_a_batch_do_not_touch_each_other(kind: str) -> None:
+    images = [vessels(96, 130, seed=seed) for seed in range(4)]
+    together = vesselness(batch(*images), kind)
+    for image, value in zip(images, together):
+        assert torch.equal(vesselness(batch(image), kind)[0], value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way a GPU computes it, large blocks and all frames at once, tried on the CPU."""
+    from benchmark.anatomy import vesselness as module
+
+    frames = batch(*(vessels(130, 300, seed=seed) for seed in range(3)))
+    expected = vesselness(frames, kind)
+
+    def whole(frames: torch.Tensor, result: torch.Tensor):
+        yield module._centred(frames), result, torch.empty(3, *frames.shape)
+
+    monkeypatch.setattr(module, "_BLOCK_CPU", module._BLOCK_GPU)
+    monkeypatch.setattr(module, "_portions", whole)
+    difference = (vesselness(frames, kind).double() - expected.double()).abs()
+    # `hessian` jumps where its eigenvalues are opposite; the others are continuous.
+    assert (difference > 1e-4).double().mean() <= (1e-4 if kind == "hessian" else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transposed_frame_gives_transposed_vesselness(kind: str) -> None:
+    image = vessels(140, 180, seed=8)
+    value = vesselness(batch(image), kind)[0]
+    other = vesselness(batch(image.T.copy()), kind)[0].T
+    # Away from the border, where scikit-image's order of differentiation breaks the symmetry.
+    inner = (slice(24, -24), slice(24, -24))
+    difference = (value[inner].double() - other[inner].double()).abs()
+    assert (difference > 1e-4).double().mean() <= (1e-3 if kind == "hessian" else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", [0, 77, 255])
+def test_constant_frames_have_no_vesselness(kind: str, level: int) -> None:
+    frames = torch.full((2, 70, 90), level, dtype=torch.uint8)
+    frames[1] = torch.from_numpy(vessels(70, 90, seed=0))
+    value = vesselness(frames, kind)
+    assert not value[0].any()
+    assert value[1].any()
+
+
+def test_bright_ridges_are_ignored() -> None:
+    line = np.full((64, 64), 100, dtype=np.uint8)
+    line[:, 31:33] = 200
+    dark = 200 - (line - 100)
+    for kind in ("sato", "frangi"):
+        bright_value, dark_value = (vesselness(batch(i), kind)[0, 32, 31] for i in (line, dark))
+        assert bright_value == 0
+        assert dark_value > 0.1
+
+
+def test_type_and_memory_layout_do_not_matter() -> None:
+    frames = batch(vessels(64, 80, seed=4), vessels(64, 80, seed=5))
+    expected = sato_levels(frames)
+    assert torch.equal(sato_levels(frames.double()), expected)
+    transposed = frames.transpose(1, 2).contiguous().transpose(1, 2)
+    assert torch.equal(sato_levels(transposed), expected)
+    assert torch.equal(sato_levels(frames[:0]), expected[:0])
+
+
+def test_reduced_precision_outside_does_not_reach_inside() -> None:
+    frames = batch(vessels(64, 64, seed=4))
+    expected = sato(frames)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            ours = sato(frames)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.equal(ours, expected)
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(InputError, match="B×H×W"):
+        sato(torch.zeros(5, 5))
+    with pytest.raises(InputError, match="int64"):
+        sato(torch.zeros(1, 5, 5, dtype=torch.int64))
+    with pytest.raises(InputError, match="above 0"):
+        frangi(torch.zeros(1, 5, 5), sigmas=(0.0,))
+    with pytest.raises(InputError, match="sato, frangi, hessian"):
+        vesselness(torch.zeros(1, 5, 5), "gabor")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_same_levels() -> None:
+    frames = batch(*(vessels(300, 257, seed=seed) for seed in range(5)))
+    assert torch.equal(sato_levels(frames.cuda()).cpu(), sato_levels(frames))
+    torch.testing.assert_close(frangi(frames.cuda()).cpu(), frangi(frames), rtol=0, atol=4e-6)
