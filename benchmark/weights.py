@@ -13,9 +13,6 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 
-# What torch's readers raise on files that are cut off, overwritten or of another kind.
-_DAMAGE = (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError)
-
 
 def load_plain(path: Path) -> Any:
     """`torch.load` that runs nothing from the file.
@@ -31,7 +28,9 @@ def load_plain(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         # torch says in its first line what kind of object it met, further down how to allow it.
         raise InputError(f"{path}: refused or damaged ({_first_line(error)})") from None
-    except _DAMAGE as error:
+    except Exception as error:
+        # A file that is cut off or overwritten makes torch's readers raise almost anything:
+        # RuntimeError, EOFError, IndexError, struct.error, AssertionError, UnicodeDecodeError …
         raise InputError(f"{path}: damaged ({_first_line(error)})") from None
 
 

@@ -178,7 +178,7 @@ def _eigenvalues(
 
     Yields:
         rows, mean, radius: the eigenvalues of these rows are mean + radius and mean - radius
-        (radius ≥ 0), fp32 B×rows×W. The next step overwrites both tensors.
+        (radius ≥ 0), fp32 B×rows×W, free for the caller to overwrite.
     """
     batch, height, width = frames.shape
     block = _BLOCK_CPU if frames.device.type == "cpu" else _BLOCK_GPU

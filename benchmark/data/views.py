@@ -144,16 +144,17 @@ def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
     columns = resize_weights(crop.left, crop.width, crop.flip, side, size)
     # Autocast would round grey levels to 8 bits of mantissa.
     with torch.autocast(frames.device.type, enabled=False):
-        # Like PIL and torch: columns first, and the overshoot of the kernel is cut after each pass.
+        # Like torch, and PIL before 13: horizontally first, overshoot cut after each pass.
         views = (frames.float() @ columns.transpose(1, 2)).clamp_(0, 255).round_()
         return (rows @ views).clamp_(0, 255).round_()
 
 
 def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
     """Cut out, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1."""
-    step = (torch.arange(size, device=packed.device, dtype=torch.float64) + 0.5) / size
-    rows = crop.top[:, None] + (step * crop.height[:, None]).long()
-    columns = crop.left[:, None] + (step * crop.width[:, None]).long()
+    # ⌊(i + ½) · length / size⌋ in integers: a centre on the edge of two pixels rounds up anywhere.
+    step = 2 * torch.arange(size, device=packed.device) + 1
+    rows = crop.top[:, None] + step * crop.height[:, None] // (2 * size)
+    columns = crop.left[:, None] + step * crop.width[:, None] // (2 * size)
     columns = torch.where(crop.flip[:, None], columns.flip(1), columns)
     batch = torch.arange(len(packed), device=packed.device)[:, None, None]
     bytes_ = packed[batch, rows[:, :, None], (columns >> 3)[:, None, :]]

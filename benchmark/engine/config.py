@@ -83,7 +83,8 @@ def apply_scale(config: Config, scale: str) -> None:
     if scale not in SCALES:
         raise InputError(f"--scale {scale}: not one of {', '.join(SCALES)}")
     sizes = SCALES[scale]
-    for key, value in sizes["top"].items():
+    kind = "pretrain" if "method" in config else "finetune"
+    for key, value in sizes[kind].items():
         # None means that the setting does not apply to this config at any scale.
         if config.get(key) is not None:
             config[key] = value

@@ -13,15 +13,11 @@ from typing import Any
 _Sizes = dict[str, dict[str, Any]]
 
 SCALES: dict[str, _Sizes] = {
-    "paper": {"top": {}, "parts": {}},
+    "paper": {"pretrain": {}, "finetune": {}, "parts": {}},
     "small": {
-        "top": {
-            "epochs": 100,
-            "batch_size": 128,
-            "lr_batch": 32,
-            "image_size": 128,
-            "log_interval": 10,
-        },
+        # The linear rule would give small batches steps too small to learn anything in time.
+        "pretrain": {"epochs": 100, "batch_size": 128, "lr_batch": 32, "log_interval": 10},
+        "finetune": {"protocol": "small", "epochs": 50, "log_interval": 10},
         "parts": {
             "VisionTransformer": {"img_size": 128, "embed_dim": 384, "depth": 6, "num_heads": 6},
             "MAEDecoder": {"width": 256, "depth": 4, "num_heads": 8},
@@ -33,15 +29,21 @@ SCALES: dict[str, _Sizes] = {
         },
     },
     "tiny": {
-        "top": {
+        "pretrain": {
             "epochs": 30,
             "batch_size": 32,
-            # Small models at small batches take larger steps than the linear rule gives them.
             "lr_batch": 8,
-            "protocol": "demo",
             "log_interval": 5,
             "num_workers": 0,
             "checkpoint_interval": 5,
+        },
+        "finetune": {
+            "protocol": "demo",
+            "epochs": 30,
+            "batch_size": 8,
+            "log_interval": 10,
+            "num_workers": 0,
+            "checkpoint_interval": 10,
         },
         "parts": {
             "VisionTransformer": {

@@ -51,14 +51,18 @@ def visible_patches(num_patches: int, ratio: float) -> int:
     Raises:
         InputError: the ratio leaves no visible or no masked patch.
     """
-    # Products such as 0.7 * 10 fall just short of the integer that is meant.
+    # Products such as 0.29 * 100 fall just short of the integer that is meant.
     masked = int(ratio * num_patches + 1e-6)
+    _check_partition(num_patches, masked, ratio)
+    return num_patches - masked
+
+
+def _check_partition(num_patches: int, masked: int, ratio: float) -> None:
     if not 0 < masked < num_patches:
         raise InputError(
             f"masking: ratio={ratio} masks {masked} of {num_patches} patches; some must be masked "
             "and some stay visible"
         )
-    return num_patches - masked
 
 
 def patch_noise(views: dict[str, Tensor], progress: Progress, stream: str, count: int) -> Tensor:
@@ -81,7 +85,7 @@ class RandomMasking(nn.Module):
         self.num_patches = num_patches
         # The MAE code truncates the number of visible, not of masked, patches.
         self.keep = int(num_patches * (1 - ratio) + 1e-6)
-        visible_patches(num_patches, ratio)
+        _check_partition(num_patches, num_patches - self.keep, ratio)
 
     def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
         noise = patch_noise(views, progress, "mask_noise", self.num_patches)
@@ -141,6 +145,7 @@ class AnatomyGuidedMasking(nn.Module):
                 raise InputError(f"masking: {name}={value} must lie in [0, 1]")
         self.num_patches = num_patches
         self.patch_size = patch_size
+        self.ratio = ratio
         self.keep = visible_patches(num_patches, ratio)
         self.eta = eta
         self.beta_start = beta_start
@@ -171,7 +176,8 @@ class AnatomyGuidedMasking(nn.Module):
         weights = self.weights(views).float()
         noise = patch_noise(views, progress, "mask_noise", self.num_patches)
         race = patch_noise(views, progress, "guide_noise", self.num_patches)
-        guided = int(self.beta(progress) * (self.num_patches - self.keep) + 1e-6)
+        # ⌊β_e·γN⌋, γN itself not rounded.
+        guided = int(self.beta(progress) * self.ratio * self.num_patches + 1e-6)
 
         arrival = torch.where(weights > 0, -race.log() / weights, torch.inf)
         place = arrival.argsort(dim=1, stable=True).argsort(dim=1)

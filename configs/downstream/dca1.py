@@ -15,3 +15,5 @@ with read_base():
 data = dict(folder="{work}/downstream/dca1")
 base_lr = 6e-4
 epochs = 200
+# Small networks on few small frames need larger steps.
+scales = dict(tiny=dict(base_lr=2e-3, epochs=60), small=dict(base_lr=5e-4))

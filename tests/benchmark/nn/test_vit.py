@@ -1,0 +1,205 @@
+"""The ViT against timm's own, and its position table against a loop."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer as TimmViT
+from torch import nn
+
+from benchmark.anatomy.unext import UNeXt
+from benchmark.errors import InputError
+from benchmark.nn.decoders import MAEDecoder
+from benchmark.nn.vit import VisionTransformer, sincos_position_embedding
+
+
+def timm_twin(vit: VisionTransformer, **arguments) -> TimmViT:
+    """timm's ViT of the same sizes with the same weights, loaded strictly."""
+    twin = TimmViT(
+        img_size=vit.img_size,
+        patch_size=vit.patch_size,
+        embed_dim=vit.embed_dim,
+        depth=len(vit.blocks),
+        num_heads=vit.blocks[0].attn.num_heads,
+        num_classes=0,
+        global_pool="",
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        **arguments,
+    )
+    twin.load_state_dict(vit.state_dict(), strict=True)
+    return twin.eval()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+
+
+@torch.no_grad()
+def test_features_are_timms(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
+    """Strict load into timm's model, equal tokens after the last block and the norm."""
+    expected = timm_twin(tiny_vit).forward_features(images)
+    torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_features_without_class_token_are_timms(randomise, images: torch.Tensor) -> None:
+    """The same without CLS: one token per patch, no prefix."""
+    vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, class_token=False)
+    randomise(vit, 5)
+    expected = timm_twin(vit, class_token=False, no_embed_class=True).forward_features(images)
+    torch.testing.assert_close(vit(images), expected, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_feature_maps_are_timms(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
+    """Maps of single blocks, with and without the norm, equal timm's intermediate layers."""
+    twin = timm_twin(tiny_vit)
+    for norm in (True, False):
+        maps = tiny_vit.feature_maps(images, (0, 1), norm=norm)
+        expected = twin.get_intermediate_layers(images, (0, 1), reshape=True, norm=norm)
+        for ours, theirs in zip(maps, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    (last,) = tiny_vit.feature_maps(images)
+    tokens = tiny_vit(images)
+    assert torch.equal(last[1, :, 2, 3], tokens[1, 1 + 2 * 4 + 3])
+
+
+@torch.no_grad()
+def test_all_tokens_kept_is_the_full_forward(
+    tiny_vit: VisionTransformer, images: torch.Tensor
+) -> None:
+    """With every patch visible, in any order, each patch has the tokens of the plain forward."""
+    full = tiny_vit(images)
+    order = torch.rand(3, 16, generator=torch.Generator().manual_seed(5)).argsort(dim=1)
+    kept = tiny_vit(images, order)
+    torch.testing.assert_close(kept[:, :1], full[:, :1], rtol=0, atol=5e-6)
+    expected = torch.stack([full[b, 1 + order[b]] for b in range(3)])
+    torch.testing.assert_close(kept[:, 1:], expected, rtol=0, atol=5e-6)
+    plain = tiny_vit(images, torch.arange(16).expand(3, -1))
+    assert torch.equal(plain, full)
+
+
+@torch.no_grad()
+def test_dropped_tokens_leave_the_others_in_place(
+    tiny_vit: VisionTransformer, images: torch.Tensor
+) -> None:
+    """A visible token is projection + own position, and nothing of a dropped patch remains."""
+    ids_keep = torch.tensor([[3, 0, 9], [15, 14, 2], [7, 1, 8]])
+    tokens = tiny_vit.embed(images, ids_keep)
+    weight = tiny_vit.patch_embed.proj.weight
+    for sample in range(3):
+        cls = tiny_vit.cls_token[0, 0] + tiny_vit.pos_embed[0, 0]
+        torch.testing.assert_close(tokens[sample, 0], cls)
+        for place, patch in enumerate(ids_keep[sample].tolist()):
+            row, column = divmod(patch, 4)
+            pixels = images[sample, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+            expected = (weight * pixels).sum(dim=(1, 2, 3)) + tiny_vit.patch_embed.proj.bias
+            expected = expected + tiny_vit.pos_embed[0, 1 + patch]
+            torch.testing.assert_close(tokens[sample, 1 + place], expected, rtol=1e-5, atol=1e-5)
+    changed = images.clone()
+    changed[0, :, 8:16, 8:16] += 10  # patch 5, dropped in sample 0
+    assert torch.equal(tiny_vit(changed, ids_keep), tiny_vit(images, ids_keep))
+    changed[0, :, 0:8, 0:8] += 10  # patch 0, visible
+    assert not torch.equal(tiny_vit(changed, ids_keep)[0], tiny_vit(images, ids_keep)[0])
+
+
+@pytest.mark.parametrize(("dim", "grid"), [(8, (3, 5)), (32, (4, 4)), (768, (14, 14))])
+def test_position_table(dim: int, grid: tuple[int, int]) -> None:
+    """[column | row], each [sin | cos] of position / 10000^(4k/D), patches in raster order."""
+    quarter = dim // 4
+    expected = np.zeros((grid[0] * grid[1], dim))
+    for row in range(grid[0]):
+        for column in range(grid[1]):
+            for k in range(quarter):
+                frequency = 1 / 10000 ** (k / quarter)
+                values = (
+                    math.sin(column * frequency),
+                    math.cos(column * frequency),
+                    math.sin(row * frequency),
+                    math.cos(row * frequency),
+                )
+                for part, value in enumerate(values):
+                    expected[row * grid[1] + column, part * quarter + k] = value
+    table = sincos_position_embedding(dim, grid)
+    assert table.dtype == torch.float32
+    np.testing.assert_allclose(table.numpy(), expected, rtol=0, atol=6e-8)
+
+
+@torch.no_grad()
+def test_positions_are_resampled(tiny_vit: VisionTransformer) -> None:
+    """At another input size the table is resized (bicubic, antialiased); CLS keeps its own."""
+    images = torch.randn(2, 3, 24, 48, generator=torch.Generator().manual_seed(6))
+    own = tiny_vit.pos_embed[:, 1:].reshape(1, 4, 4, 32).permute(0, 3, 1, 2)
+    resized = F.interpolate(own, (3, 6), mode="bicubic", antialias=True)
+    positions = tiny_vit.embed(images) - torch.cat(
+        [tiny_vit.cls_token.expand(2, -1, -1), tiny_vit.patch_embed(images)], dim=1
+    )
+    torch.testing.assert_close(positions[0, 0], tiny_vit.pos_embed[0, 0], rtol=0, atol=1e-6)
+    expected = resized.flatten(2).transpose(1, 2).expand(2, -1, -1)
+    torch.testing.assert_close(positions[:, 1:], expected, rtol=0, atol=2e-6)
+    twin = timm_twin(tiny_vit, dynamic_img_size=True)
+    expected = twin.forward_features(images)
+    torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=1e-5)
+    (last,) = tiny_vit.feature_maps(images)
+    assert last.shape == (2, 32, 3, 6)
+
+
+def test_initial_values() -> None:
+    """The MAE code's initialisation: the table fixed, CLS slot 0, xavier bounds, zero biases."""
+    torch.manual_seed(0)
+    vit = VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=1, num_heads=4)
+    assert torch.equal(vit.pos_embed[0, 0], torch.zeros(64))
+    assert torch.equal(vit.pos_embed[0, 1:], sincos_position_embedding(64, (4, 4)))
+    assert not vit.pos_embed.requires_grad
+    for weight in (vit.patch_embed.proj.weight.flatten(1), vit.blocks[0].attn.qkv.weight):
+        bound = math.sqrt(6 / (weight.shape[0] + weight.shape[1]))
+        assert 0.97 * bound < weight.abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03)
+    assert vit.cls_token.std().item() == pytest.approx(0.02, rel=0.3)
+    biases = [p for name, p in vit.named_parameters() if name.endswith("bias")]
+    assert all(not bias.any() for bias in biases)
+
+
+def test_drop_path_rises_linearly() -> None:
+    """Stochastic depth is 0 in the first and `drop_path` in the last block, and off in eval."""
+    vit = VisionTransformer(32, 8, 32, depth=3, num_heads=4, drop_path=0.4)
+    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in vit.blocks]
+    assert rates == pytest.approx([0.0, 0.2, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"img_size": 30, "patch_size": 8}, "patch_size=8 does not divide img_size=30"),
+        ({"embed_dim": 30, "num_heads": 3}, "embed_dim=30 must be a multiple"),
+        ({"embed_dim": 32, "num_heads": 5}, "embed_dim=32 must be a multiple"),
+    ],
+)
+def test_sizes_that_do_not_divide(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        VisionTransformer(**arguments)
+
+
+def _count(module: nn.Module) -> int:
+    """Parameters without the fixed sine-cosine tables."""
+    return sum(p.numel() for name, p in module.named_parameters() if "pos_embed" not in name)
+
+
+def test_paper_parameter_count() -> None:
+    """MAE ViT-B/16 with its 8×512 decoder has 111.66 M parameters, with UNeXt-S 111.91 M.
+
+    Every block has the same size, so depths 1 and 2 of the paper's widths give the rest.
+    """
+    encoder = [_count(VisionTransformer(depth=depth)) for depth in (1, 2)]
+    decoder = [_count(MAEDecoder(768, (14, 14), 16, depth=depth)) for depth in (1, 2)]
+    total = encoder[0] + 11 * (encoder[1] - encoder[0])
+    assert total == 85_647_360, "timm's vit_base_patch16_224 without head and table"
+    total += decoder[0] + 7 * (decoder[1] - decoder[0])
+    assert round(total / 1e6, 2) == 111.66
+    assert round((total + _count(UNeXt())) / 1e6, 2) == 111.91

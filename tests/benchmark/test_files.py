@@ -1,0 +1,137 @@
+"""Files are either absent or whole: what a failure leaves behind, and the hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.files import (
+    atomic_write,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    sha256_json,
+    write_json,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_new_content_appears_at_the_end_only(tmp_path: Path) -> None:
+    """Until the block ends the target has its old content; afterwards no other file is left."""
+    target = tmp_path / "new" / "folder" / "a.bin"
+    for content in (b"first", b"second"):
+        before = target.read_bytes() if target.exists() else None
+        with atomic_write(target) as stream:
+            stream.write(content)
+            stream.flush()
+            assert (target.read_bytes() if target.exists() else None) == before
+        assert target.read_bytes() == content
+        assert names(target.parent) == ["a.bin"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_failure_leaves_the_old_content(tmp_path: Path, error: type[BaseException]) -> None:
+    """Any exception in the block keeps the old file and removes the temporary one."""
+    target = tmp_path / "a.bin"
+    for expected in ([], ["a.bin"]):
+        with pytest.raises(error), atomic_write(target) as stream:
+            stream.write(b"half")
+            raise error
+        assert names(tmp_path) == expected
+        write_text(target, "old")
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_failing_disk_leaves_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """So does an error of the file system itself."""
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+
+    def fail(*arguments: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="no space"):
+        write_text(target, "new")
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_content_is_on_disk_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsync of the file, then the rename, then fsync of the folder."""
+    calls: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def record_fsync(handle: int) -> None:
+        calls.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+        fsync(handle)
+
+    def record_replace(source: Path, target: Path) -> None:
+        assert Path(source).read_bytes() == b"whole"
+        assert Path(source).parent == Path(target).parent
+        calls.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    with atomic_write(tmp_path / "a.bin") as stream:
+        stream.write(b"whole")
+    if not os.path.isdir("/proc/self/fd"):
+        calls = [call.replace("folder", "file") for call in calls]
+        assert calls == ["file", "rename", "file"]
+    else:
+        assert calls == ["file", "rename", "folder"]
+
+
+def test_json_is_strict_and_canonical(tmp_path: Path) -> None:
+    """Equal values give equal bytes; NaN is refused and leaves the old file."""
+    value = {"b": [1, 2.5, None], "a": {"ö": "Å", "x": True}}
+    write_json(tmp_path / "one.json", value)
+    write_json(tmp_path / "two.json", dict(reversed(value.items())))
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    text = (tmp_path / "one.json").read_bytes().decode("utf-8")
+    assert "ö" in text
+    assert text.endswith("}\n")
+    assert json.loads(text) == value == read_json(tmp_path / "one.json")
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(tmp_path / "one.json", {"a": bad})
+    assert read_json(tmp_path / "one.json") == value
+    assert names(tmp_path) == ["one.json", "two.json"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe{}"])
+def test_unreadable_json_names_the_file(tmp_path: Path, content: bytes) -> None:
+    """A damaged and a missing file are the user's mistakes, with the path in the message."""
+    (tmp_path / "bad.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.json: not a JSON file"):
+        read_json(tmp_path / "bad.json")
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
+        read_json(tmp_path / "none.json")
+
+
+def test_hashes(tmp_path: Path) -> None:
+    """Known digests, files larger than one read, and JSON without regard to the order of keys."""
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_bytes(b"abc") == sha256_bytes(memoryview(b"abc")) == abc
+    content = bytes(range(256)) * 8192 + b"tail"
+    (tmp_path / "large").write_bytes(content)
+    assert sha256_file(tmp_path / "large") == hashlib.sha256(content).hexdigest()
+    expected = hashlib.sha256(b'{"a":[1,2.5],"b":null}').hexdigest()
+    assert sha256_json({"b": None, "a": [1, 2.5]}) == sha256_json({"a": [1, 2.5], "b": None})
+    assert sha256_json({"a": [1, 2.5], "b": None}) == expected
+    assert sha256_json({"a": [2.5, 1], "b": None}) != expected
