@@ -47,8 +47,11 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         One line about what was drawn.
 
     Raises:
-        InputError: the folder is neither a pack nor a run, or what it refers to is gone.
+        InputError: the folder is neither a pack nor a run, what it refers to is gone, or `count`
+            is below 1.
     """
+    if count < 1:
+        raise InputError(f"--count {count}: must be at least 1")
     path = Path(path)
     if (path / "frames.u8").is_file():
         kind, rows = "pack", pack_rows(FramePack.open(path), count)

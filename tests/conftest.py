@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from benchmark.nn.decoders import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
 
-torch.set_num_threads(2)
+# The models are so small that threads would only wait for each other.
+torch.set_num_threads(1)
 
 IMAGE, PATCH, DIM = 32, 8, 32
 
@@ -24,6 +25,12 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
         for parameter in module.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     return module
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Initial weights are the same in every run and order of the tests."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(name="randomise")

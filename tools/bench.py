@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Time parts of the benchmark against an independent reference, both in one run."""
 
 from __future__ import annotations

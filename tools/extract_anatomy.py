@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Extract the vessels of every frame of a pack: vesselness, threshold, region growing."""
 
 from __future__ import annotations

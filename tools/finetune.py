@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Fine-tune a method's encoder on a data set, once per seed, and write one record per run.
 
 A run that is done is kept, one that was interrupted goes on: the same command again completes

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Regenerate the leaderboard from the result files."""
 
 from __future__ import annotations

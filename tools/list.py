@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """List the methods of the benchmark, generated from their configs."""
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def write_table(path: Path, table: str) -> None:
     from benchmark.errors import InputError
     from benchmark.files import write_text
 
+    if not path.is_file():
+        raise InputError(f"{path}: no such file to write into")
     text = path.read_text(encoding="utf-8")
     before, found, rest = text.partition(START)
     _, closed, after = rest.partition(END)

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Bring a downloaded dataset into the form that training reads.
 
     prepare_data.py cadica --raw downloads/CADICA --out data/packs/cadica

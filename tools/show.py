@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Draw a contact sheet of a pack, of a pre-training run or of a fine-tuned run.
 
 Pack: frame, extracted vessels. Pre-training: view, vessels, probability map, guidance, masked

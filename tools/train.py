@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Pre-train a method, or train the segmentor, from a config.
 
 One process: tools/train.py CONFIG. Several: tools/dist_train.sh CONFIG N. Same arguments.

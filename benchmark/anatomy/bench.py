@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 
 
 def reference_mask(frame: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.ndarray:
-    """The vessel mask of one frame with scikit-image, numpy and scipy (paper §1.1, ``sato``).
+    """The vessel mask of one frame with scikit-image, numpy and scipy (``sato``).
 
     Args:
         frame: uint8 H×W.

@@ -1,4 +1,4 @@
-"""The small segmentor S of VasoMIM: trained on extracted vessels, then frozen (`paper.md` §1.2)."""
+"""The small segmentor S of VasoMIM: trained on extracted vessels, then frozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UNeXt-S, the vessel segmentor (Valanarasu and Patel, MICCAI 2022; paper §1.2).
+"""UNeXt-S, the vessel segmentor (Valanarasu and Patel, MICCAI 2022).
 
 Three convolutional stages, then two stages of tokens that are mixed by a shifted MLP: the channels
 are moved by -2..2 pixels in five groups before each linear layer, which lets a per-pixel MLP see

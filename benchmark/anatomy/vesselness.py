@@ -355,7 +355,7 @@ def _sato_at(frames: Tensor, sigmas: Sequence[float], where: Tensor) -> Tensor:
 
 
 def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
-    """Vesselness V as it is thresholded for the pseudo-labels (paper §1.1), scales 1 to 4.
+    """Vesselness V as it is thresholded for the pseudo-labels (`docs/protocol.md`), scales 1 to 4.
 
     Args:
         frames: B×H×W, uint8 or floating, grey values 0..255.

@@ -76,9 +76,10 @@ class EpochBatchSampler(Sampler[list[int]]):
                 f"batch_size={batch_size} does not divide among {world_size} processes"
             )
         if batch_size > length:
+            smaller = max(1, length // 2 // world_size) * world_size
             raise InputError(
                 f"batch_size={batch_size} is more than the {length} frames there are; set a "
-                f"smaller one with --cfg-options batch_size={max(world_size, length // 2)}"
+                f"smaller one with --cfg-options batch_size={smaller}"
             )
         self.length = length
         self.batch_size = batch_size

@@ -170,7 +170,7 @@ def unpack_mask(packed: Tensor) -> Tensor:
 
 
 class SingleView(BaseDataPreprocessor):
-    """One random resized crop per frame, mirrored half of the time (MAE recipe, `paper.md` §1.6).
+    """One random resized crop per frame, mirrored half of the time (MAE's recipe).
 
     Yields ``image`` (B×3×size×size float32, ImageNet-normalised grey in three channels),
     ``anatomy`` (B×1×size×size float 0/1, same box, if the pack has it) and ``index``.

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from benchmark.build import build
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, sha256_bytes, sha256_file, write_json
@@ -141,7 +142,11 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[VisionTransforme
     tensors: dict[str, Tensor] = read_tensors(path)
     if sha256_file(path) != card.weights_sha256:
         raise InputError(f"{path}: not the weights encoder.json describes (sha256 differs)")
-    encoder = ARCHITECTURES[card.architecture](**{**card.arguments, **overrides})
+    arguments = {**card.arguments, **overrides}
+    try:
+        encoder = build({"type": ARCHITECTURES[card.architecture], **arguments})
+    except InputError as error:  # an argument this version does not know, or sizes that do not fit
+        raise InputError(f"{folder / 'encoder.json'}: {error}") from None
     load_strict(encoder, tensors, path)
     found = fingerprint(encoder)
     if found != card.fingerprint:

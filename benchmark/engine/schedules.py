@@ -31,7 +31,7 @@ class WarmupCosine:
 
 
 class CosinePerEpoch:
-    """Half a cosine from 1 to 0 with T_max = epochs, changed once per epoch (`paper.md` §2)."""
+    """Half a cosine from 1 to 0 with T_max = epochs, changed once per epoch (VasoMIM's fine-tuning)."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -41,7 +41,7 @@ class CosinePerEpoch:
 
 
 class PolynomialPerEpoch:
-    """(1 − e/E)^power, changed once per epoch (XA-SSL's segmentor, `paper.md` §1.2)."""
+    """(1 − e/E)^power, changed once per epoch (the segmentor of XA-SSL's code)."""
 
     def __init__(self, epochs: int, power: float = 0.9) -> None:
         self.epochs = epochs

@@ -138,6 +138,8 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
         torch.distributed.barrier()
     description = folder / "run.json"
     before = read_json(description) if description.exists() else None
+    if before is not None and "finished" not in before and not checkpoint_paths(folder):
+        before = None  # it never got as far as anything worth keeping
     if before is not None and not resume:
         raise InputError(f"{folder}: holds a run; add --resume to go on, --overwrite to replace it")
     if before is not None:

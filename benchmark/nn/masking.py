@@ -107,7 +107,7 @@ def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
 
 
 class AnatomyGuidedMasking(nn.Module):
-    """Vascular-anatomy-guided masking of VasoMIM (journal version §3.2; `paper.md` §1.3).
+    """Vascular-anatomy-guided masking of VasoMIM (`docs/protocol.md`, pre-training).
 
     Guidance G = η·B + (1 − η)·M mixes the extracted vessels B with the segmentor's probability map
     M. Of the ⌊γN⌋ masked patches, ⌊β_e·γN⌋ are drawn without replacement from the share f(g_i) of

@@ -58,7 +58,7 @@ class PixelReconstruction(nn.Module):
         return (error * mask).sum() / mask.sum()
 
     def image(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
-        """I′: the prediction of all patches as an image, B×C×H×W (`paper.md` §1.4).
+        """I′: the prediction of all patches as an image, B×C×H×W (VasoMIM).
 
         Per-patch normalisation is undone with the true mean and deviation of each patch.
         """

@@ -38,14 +38,19 @@ def test_new_content_appears_at_the_end_only(tmp_path: Path) -> None:
         assert names(target.parent) == ["a.bin"]
 
 
+def _write_half(target: Path, error: type[BaseException]) -> None:
+    with atomic_write(target) as stream:
+        stream.write(b"half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_failure_leaves_the_old_content(tmp_path: Path, error: type[BaseException]) -> None:
     """Any exception in the block keeps the old file and removes the temporary one."""
     target = tmp_path / "a.bin"
     for expected in ([], ["a.bin"]):
-        with pytest.raises(error), atomic_write(target) as stream:
-            stream.write(b"half")
-            raise error
+        with pytest.raises(error):
+            _write_half(target, error)
         assert names(tmp_path) == expected
         write_text(target, "old")
     assert target.read_text() == "old"

@@ -125,7 +125,7 @@ def test_epochs_of_one_sample_are_uniform() -> None:
 
 
 def test_permutations() -> None:
-    """Each is a permutation; epochs and seeds give different ones; all orders are equally likely."""
+    """Each is a permutation; epochs and seeds differ; all orders are equally likely."""
     assert sorted(permutation(0, 0, 1000)) == list(range(1000))
     assert permutation(0, 0, 7).dtype == np.int64
     assert permutation(0, 0, 0).tolist() == []

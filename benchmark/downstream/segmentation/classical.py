@@ -13,7 +13,7 @@ from benchmark.anatomy.extraction import vessel_mask
 
 
 class VesselnessSegmentor(BaseModel):
-    """The extraction of `paper.md` §1.1 as a model that predicts and has nothing to train.
+    """The extraction of the vascular anatomy as a model that predicts and has nothing to train.
 
     Args:
         kind: ridge filter; ``"sato"`` is what the released VasoMIM code calls its Frangi filter.

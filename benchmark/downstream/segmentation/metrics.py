@@ -1,4 +1,4 @@
-"""Scores of vessel masks, per image (`datasets.md` §8), and their mmengine metric."""
+"""Scores of vessel masks, per image (`docs/protocol.md`), and their mmengine metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ViT segmentor of the benchmark: encoder, SimpleFPN adaptor, UNet decoder (`datasets.md` §9).
+"""ViT segmentor of the benchmark: encoder, SimpleFPN adaptor, UNet decoder.
 
 The layer plan is CheXWorld's `UNetAdapterConv`, written here as mmsegmentation parts: a backbone
 that yields the image and one feature map, a neck that makes a pyramid of it, a decode head that

@@ -47,7 +47,7 @@ def block_names(name: str, channels: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-# Written down from the paper's description (paper §1.2), not from the module.
+# Written down from the paper's description, not from the module.
 RELEASED = {
     **conv_names("encoder1", (8, 3, 3, 3)),
     **conv_names("encoder2", (16, 8, 3, 3)),

@@ -15,7 +15,9 @@ def reference(decoder: MAEDecoder, latent: torch.Tensor, kept: list[list[int]]) 
     table = torch.cat([torch.zeros(1, 16), sincos_position_embedding(16, (4, 4))])
     outputs = []
     for sample, ids in enumerate(kept):
-        embedded = F.linear(latent[sample], decoder.decoder_embed.weight, decoder.decoder_embed.bias)
+        embedded = F.linear(
+            latent[sample], decoder.decoder_embed.weight, decoder.decoder_embed.bias
+        )
         sequence = [embedded[0] + table[0]]
         for patch in range(16):
             known = embedded[1 + ids.index(patch)] if patch in ids else decoder.mask_token[0, 0]

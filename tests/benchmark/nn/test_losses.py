@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from benchmark.nn.losses import bce_dice_terms, dice_loss, soft_dice
 
@@ -29,14 +30,10 @@ def loop_dice(probability: np.ndarray, target: np.ndarray, smooth: float) -> flo
     return (2 * overlap + smooth) / (total + smooth)
 
 
-def sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-values))
-
-
 @pytest.mark.parametrize("smooth", [1e-5, 1.0])
 def test_dice_loss(logits: np.ndarray, target: np.ndarray, smooth: float) -> None:
-    """Per sample and channel: the mean of single scores; over the batch: one score of all pixels."""
-    probability = sigmoid(logits)
+    """Per sample and channel: the mean of single scores; over the batch: one score for all."""
+    probability = expit(logits)
     scores = [
         loop_dice(probability[b, c], target[b, c], smooth) for b in range(3) for c in range(2)
     ]
@@ -60,7 +57,7 @@ def test_soft_dice_limits() -> None:
 @pytest.mark.parametrize("over_batch", [False, True])
 def test_bce_dice_terms(logits: np.ndarray, target: np.ndarray, over_batch: bool) -> None:
     """Cross-entropy is the mean over all pixels, Dice as above, under the names of the log."""
-    probability = sigmoid(logits)
+    probability = expit(logits)
     entropy = -np.mean(target * np.log(probability) + (1 - target) * np.log(1 - probability))
     pair = torch.from_numpy(logits), torch.from_numpy(target)
     terms = bce_dice_terms(*pair, over_batch=over_batch)
@@ -78,7 +75,7 @@ def test_dice_gradient(logits: np.ndarray, target: np.ndarray) -> None:
         for step in (1e-6, -1e-6):
             moved = logits.copy()
             moved[place] += step
-            moved = sigmoid(moved)
+            moved = expit(moved)
             scores = [loop_dice(moved[b, c], target[b, c], 1e-5) for b in range(3) for c in (0, 1)]
             values.append(1 - sum(scores) / 6)
         assert variable.grad[place].item() == pytest.approx(

@@ -68,6 +68,7 @@ def test_ratios_without_a_partition(kind: type, ratio: float) -> None:
 @pytest.mark.parametrize("name", ["eta", "beta_start", "beta_end"])
 @pytest.mark.parametrize("value", [-0.1, 1.01])
 def test_shares_outside_the_unit_interval(name: str, value: float) -> None:
+    """η and β are shares; the error names the one that is none."""
     with pytest.raises(InputError, match=rf"{name}={value} must lie in \[0, 1\]"):
         AnatomyGuidedMasking(16, 4, **{name: value})
 
@@ -149,7 +150,10 @@ def test_paper_schedule_ends() -> None:
 def test_full_guidance_masks_vessels_only(tiny_views: dict[str, Tensor]) -> None:
     """With β = 1 and enough vessel patches, every masked patch is one of them."""
     masking = AnatomyGuidedMasking(16, 8, ratio=0.25, eta=1, beta_start=1, beta_end=1)
-    views = {"index": torch.arange(300), "anatomy": tiny_views["anatomy"][:1].expand(300, -1, -1, -1)}
+    views = {
+        "index": torch.arange(300),
+        "anatomy": tiny_views["anatomy"][:1].expand(300, -1, -1, -1),
+    }
     mask = masking(views, FIRST)
     assert_partition(mask, 4)
     # The vessel of the first sample runs down the second column of patches.

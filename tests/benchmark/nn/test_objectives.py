@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from benchmark.errors import InputError
@@ -55,7 +56,9 @@ def test_reconstruction_loss(
     for sample in range(4):
         for patch in range(16):
             if reconstruction.mask.mask[sample, patch]:
-                difference = reconstruction.prediction[sample, patch].numpy() - targets[sample, patch]
+                difference = (
+                    reconstruction.prediction[sample, patch].numpy() - targets[sample, patch]
+                )
                 total += (difference**2).sum() / 192
                 count += 1
     assert count == 40
@@ -104,19 +107,17 @@ def test_reconstructed_image_uses_the_true_statistics(
 
 
 def cross_entropy(logits: np.ndarray, target: np.ndarray) -> float:
-    p = 1 / (1 + np.exp(-logits))
+    p = expit(logits)
     return float(-np.mean(target * np.log(p) + (1 - target) * np.log(1 - p)))
 
 
 def absolute(logits: np.ndarray, target: np.ndarray) -> float:
-    return float(np.mean(np.abs(1 / (1 + np.exp(-logits)) - target)))
+    return float(np.mean(np.abs(expit(logits) - target)))
 
 
 def dice(logits: np.ndarray, target: np.ndarray) -> float:
-    p = 1 / (1 + np.exp(-logits))
-    scores = [
-        (2 * (a * b).sum() + 1e-5) / (a.sum() + b.sum() + 1e-5) for a, b in zip(p, target)
-    ]
+    p = expit(logits)
+    scores = [(2 * (a * b).sum() + 1e-5) / (a.sum() + b.sum() + 1e-5) for a, b in zip(p, target)]
     return 1 - sum(scores) / len(scores)
 
 
@@ -173,5 +174,6 @@ def test_consistency_is_computed_in_single_precision() -> None:
 
 
 def test_unknown_metric() -> None:
+    """The error lists the metrics there are."""
     with pytest.raises(InputError, match="metric='mse' is not ce, l1 or dice"):
         AnatomicalConsistency("mse")

@@ -14,21 +14,16 @@ SHAPES = [((2, 3, 8, 12), 4), ((1, 1, 6, 4), 2), ((2, 2, 5, 5), 5), ((1, 3, 4, 4
 def loop_patches(images: np.ndarray, size: int) -> np.ndarray:
     """The official order spelled out: patches in raster order, each (p_row, p_col, channel)."""
     batch, channels, height, width = images.shape
-    patches = []
-    for sample in range(batch):
-        rows = []
-        for top in range(0, height, size):
-            for left in range(0, width, size):
-                rows.append(
-                    [
-                        images[sample, channel, top + row, left + column]
-                        for row in range(size)
-                        for column in range(size)
-                        for channel in range(channels)
-                    ]
-                )
-        patches.append(rows)
-    return np.array(patches)
+    patches = [
+        images[sample, channel, top + row, left + column]
+        for sample in range(batch)
+        for top in range(0, height, size)
+        for left in range(0, width, size)
+        for row in range(size)
+        for column in range(size)
+        for channel in range(channels)
+    ]
+    return np.array(patches).reshape(batch, -1, size * size * channels)
 
 
 @pytest.mark.parametrize(("shape", "size"), SHAPES)

@@ -182,6 +182,7 @@ def test_drop_path_rises_linearly() -> None:
     ],
 )
 def test_sizes_that_do_not_divide(arguments: dict[str, int], message: str) -> None:
+    """Patches tile the image, heads and the four parts of the table share the width."""
     with pytest.raises(InputError, match=message):
         VisionTransformer(**arguments)
 

@@ -1,0 +1,146 @@
+"""Training S on extracted vessels, and S frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from benchmark.anatomy.segmentor import FrozenSegmentor, SegmentorTraining
+from benchmark.anatomy.unext import UNeXt
+from benchmark.data.views import SingleView
+from benchmark.errors import InputError
+from benchmark.method import Progress
+
+
+@pytest.fixture
+def network(randomise) -> UNeXt:
+    """UNeXt-S with running statistics that are not those of any batch."""
+    torch.manual_seed(0)
+    network = randomise(UNeXt(), 4)
+    with torch.no_grad():
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.uniform_(-0.2, 0.2)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 2)
+    return network
+
+
+def training(network: nn.Module) -> SegmentorTraining:
+    return SegmentorTraining(dict(type=SingleView, size=32), network)
+
+
+class Fixed(nn.Module):
+    """Answers with given logits."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.logits
+
+
+def test_training_loss(tiny_views: dict[str, Tensor]) -> None:
+    """0.5 · BCE + 0.5 · (1 − Dice over the flattened batch, smooth 1e-5), and the hard score."""
+    logits = np.random.default_rng(0).normal(0, 2, (4, 1, 32, 32))
+    terms = training(Fixed(torch.from_numpy(logits).float())).loss(tiny_views, Progress())
+    target = tiny_views["anatomy"].double().numpy()
+    p = 1 / (1 + np.exp(-logits))
+    entropy = -np.mean(target * np.log(p) + (1 - target) * np.log(1 - p))
+    dice = (2 * (p * target).sum() + 1e-5) / (p.sum() + target.sum() + 1e-5)
+    hard = logits > 0
+    score = (2 * (hard * target).sum() + 1e-5) / (hard.sum() + target.sum() + 1e-5)
+    assert list(terms) == ["loss_bce", "loss_dice", "dice_score"]
+    assert terms["loss_bce"].item() == pytest.approx(0.5 * entropy, rel=1e-6)
+    assert terms["loss_dice"].item() == pytest.approx(0.5 * (1 - dice), rel=1e-6)
+    assert terms["dice_score"].item() == pytest.approx(score, rel=1e-6)
+    assert not terms["dice_score"].requires_grad
+
+
+def test_training_learns_one_batch(tiny_views: dict[str, Tensor], network: UNeXt) -> None:
+    """On images that show the vessels, a few steps of Adam halve the loss."""
+    image = tiny_views["anatomy"].expand(-1, 3, -1, -1) * -2 + 0.1 * tiny_views["image"]
+    views = {"image": image, "anatomy": tiny_views["anatomy"]}
+    method = training(network).train()
+    optimizer = torch.optim.Adam(method.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(80):
+        terms = method.loss(views, Progress())
+        loss = terms["loss_bce"] + terms["loss_dice"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert terms["dice_score"] > 0.7
+    assert method.exports() == {"segmentor": network}
+
+
+@torch.no_grad()
+def test_frozen_segmentor_is_the_trained_function(
+    tiny_views: dict[str, Tensor], network: UNeXt
+) -> None:
+    """Logits are those of the network in eval mode, also after train(); M is their sigmoid."""
+    images = tiny_views["image"]
+    expected = network.eval()(images)
+    segmentor = FrozenSegmentor(network.train(), None)
+    before = {name: tensor.clone() for name, tensor in segmentor.state_dict().items()}
+    for mode in (True, False, True):
+        assert segmentor.train(mode) is segmentor
+        assert segmentor.training is mode
+        assert not any(module.training for module in network.modules())
+        assert torch.equal(segmentor(images), expected)
+    wrapped = nn.Sequential(segmentor).train()
+    assert torch.equal(wrapped(images), expected)
+    probability = 1 / (1 + np.exp(-expected.double().numpy()))
+    np.testing.assert_allclose(segmentor.probability(images).numpy(), probability, atol=1e-7)
+    assert all(torch.equal(segmentor.state_dict()[name], before[name]) for name in before)
+
+
+def test_gradient_reaches_the_input_only(tiny_views: dict[str, Tensor], network: UNeXt) -> None:
+    """The gradient of the logits by one pixel is the finite difference; weights get none."""
+    segmentor = FrozenSegmentor(network, None).double()
+    images = tiny_views["image"][:1].double().requires_grad_()
+    weights = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(1)).double()
+    (segmentor(images) * weights).sum().backward()
+    assert all(p.grad is None and not p.requires_grad for p in segmentor.parameters())
+    for place in [(0, 0, 5, 9), (0, 2, 31, 0), (0, 1, 16, 16)]:
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = images.detach().clone()
+            moved[place] += step
+            ends.append((segmentor(moved) * weights).sum().item())
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert images.grad[place].item() == pytest.approx(slope, rel=1e-4, abs=1e-6)
+    assert not segmentor.probability(images).requires_grad
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "wrapped"])
+def test_checkpoint_is_loaded_strictly(tmp_path: Path, network: UNeXt, kind: str) -> None:
+    """A run's safetensors and a released .pth give the weights bit by bit."""
+    path = tmp_path / f"s.{kind}"
+    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    if kind == "safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save({"state_dict": tensors} if kind == "wrapped" else tensors, path)
+    loaded = FrozenSegmentor(dict(type=UNeXt), str(path)).network.state_dict()
+    assert list(loaded) == list(tensors)
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_unfit_checkpoints(tmp_path: Path, network: UNeXt) -> None:
+    """A missing file and a partial state dict are errors that name the file."""
+    with pytest.raises(InputError, match=r"none\.safetensors: no such file"):
+        FrozenSegmentor(dict(type=UNeXt), str(tmp_path / "none.safetensors"))
+    tensors = dict(network.state_dict())
+    del tensors["final.weight"]
+    torch.save(tensors, tmp_path / "part.pth")
+    with pytest.raises(InputError, match=r"part\.pth: .* fit UNeXt: 1 missing \(first: final\.w"):
+        FrozenSegmentor(dict(type=UNeXt), str(tmp_path / "part.pth"))

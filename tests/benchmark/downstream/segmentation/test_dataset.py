@@ -1,0 +1,244 @@
+"""Keyed augmentation, the order of samples, and the transforms against their formulas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import LoadImageFromFile, RandomFlip, Resize
+from mmengine.dataset import pseudo_collate
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.downstream.segmentation.dataset import (
+    BrightnessContrast,
+    FineTuningSampler,
+    ShiftScaleRotate,
+    VesselDataset,
+)
+from benchmark.downstream.segmentation.metrics import dice_score
+from benchmark.randomness import permutation
+
+COUNT = 7
+LOAD = [
+    dict(type=LoadImageFromFile, imdecode_backend="pillow"),
+    dict(type=LoadAnnotations, imdecode_backend="pillow"),
+]
+TRAIN = [
+    *LOAD,
+    dict(type=Resize, scale=(64, 64), keep_ratio=False),
+    dict(type=ShiftScaleRotate, probability=0.7),
+    dict(type=BrightnessContrast),
+    dict(type=RandomFlip, prob=0.5),
+    dict(type=PackSegInputs),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> SegmentationFolder:
+    """Seven 48² pictures that are bright exactly where their mask is 1: one off-centre hook each."""
+    path = tmp_path_factory.mktemp("hooks")
+    items = [{"stem": f"hook{number}"} for number in range(COUNT)]
+    manifest = {"task": "t", "classes": ["background", "vessel"], "split_hash": ""}
+    task = SegmentationFolder(path, {**manifest, "splits": {"train": items, "test": items}})
+    for kind in ("images", "masks"):
+        for split in ("train", "test"):
+            (path / kind / split).mkdir(parents=True)
+    for number, item in enumerate(items):
+        mask = np.zeros((48, 48), np.uint8)
+        mask[8 + number : 34, 14:20] = 1
+        mask[28:34, 14:36] = 1
+        for split in task.splits:
+            Image.fromarray(200 * mask + 20).save(task.image(split, item["stem"]))
+            Image.fromarray(mask).save(task.mask(split, item["stem"]))
+    return task
+
+
+def pixels(item: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Grey image and mask of one item, H×W."""
+    return item["inputs"][0].numpy(), item["data_samples"].gt_sem_seg.data[0].numpy()
+
+
+def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(pixels(one), pixels(two)))
+
+
+def test_items_are_read_with_their_mask_and_path(folder: SegmentationFolder) -> None:
+    dataset = VesselDataset(folder, "test", [*LOAD, dict(type=PackSegInputs)])
+    assert len(dataset) == COUNT
+    for index in range(COUNT):
+        image, mask = pixels(dataset[index])
+        stem = f"hook{index}"
+        np.testing.assert_array_equal(image, np.asarray(Image.open(folder.image("test", stem))))
+        np.testing.assert_array_equal(mask, np.asarray(Image.open(folder.mask("test", stem))))
+        sample = dataset[index]["data_samples"]
+        assert Path(sample.seg_map_path) == folder.mask("test", stem)
+
+
+def test_an_item_depends_on_seed_epoch_and_index_only(folder: SegmentationFolder) -> None:
+    dataset = VesselDataset(folder, "train", TRAIN, seed=3)
+    keys = [(epoch, index) for epoch in (0, 1) for index in range(COUNT)]
+    forward = {key: dataset[key] for key in keys}
+    np.random.seed(12345)  # noqa: NPY002  what ran before must not matter
+    for key in reversed(keys):
+        assert same(dataset[key], forward[key]), key
+    assert sum(same(forward[0, index], forward[1, index]) for index in range(COUNT)) <= 1
+    other = VesselDataset(folder, "train", TRAIN, seed=4)
+    assert sum(same(other[key], forward[key]) for key in keys) <= 1
+
+
+def test_workers_do_not_change_a_pixel(folder: SegmentationFolder) -> None:
+    def epochs(workers: int) -> list[dict[str, Any]]:
+        sampler = FineTuningSampler(COUNT, 3, seed=1)
+        loader = DataLoader(
+            VesselDataset(folder, "train", TRAIN, seed=1),
+            batch_sampler=sampler,
+            collate_fn=pseudo_collate,
+            num_workers=workers,
+        )
+        batches = []
+        for epoch in (0, 1):
+            sampler.set_epoch(epoch)
+            batches += list(loader)
+        return batches
+
+    alone, shared = epochs(0), epochs(2)
+    assert len(alone) == len(shared) == 6
+    for one, two in zip(alone, shared):
+        for a, b in zip(one["inputs"], two["inputs"], strict=True):
+            assert torch.equal(a, b)
+        for a, b in zip(one["data_samples"], two["data_samples"], strict=True):
+            assert a.img_path == b.img_path
+            assert torch.equal(a.gt_sem_seg.data, b.gt_sem_seg.data)
+
+
+def test_image_and_mask_move_together(folder: SegmentationFolder) -> None:
+    moving = [
+        *LOAD,
+        dict(type=Resize, scale=(96, 96), keep_ratio=False),
+        dict(type=ShiftScaleRotate, shift=0.1, scale=0.2, rotate=30.0, probability=1.0),
+        dict(type=RandomFlip, prob=0.5),
+        dict(type=PackSegInputs),
+    ]
+    dataset = VesselDataset(folder, "train", moving)
+    still = VesselDataset(folder, "train", [*LOAD, TRAIN[2], dict(type=PackSegInputs)])
+    flips = 0
+    for epoch in range(4):
+        for index in range(COUNT):
+            item = dataset[epoch, index]
+            image, mask = pixels(item)
+            assert dice_score(image > 110, mask) > 0.95
+            resting = cv2.resize(pixels(still[index])[1], (96, 96), interpolation=0)
+            assert dice_score(mask, resting) < 0.9, "it has moved"
+            flips += bool(item["data_samples"].flip)
+    assert 6 <= flips <= 22  # of 28 with probability 1/2
+
+
+def _spot(height: int, width: int, row: int, column: int) -> dict[str, Any]:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[row, column] = 255
+    return {"img": image, "gt_seg_map": image[..., 0] // 255, "seg_fields": ["gt_seg_map"]}
+
+
+def _draw(monkeypatch: pytest.MonkeyPatch, *values: float) -> None:
+    monkeypatch.setattr(np.random, "random", lambda count: np.array(values))
+
+
+@pytest.mark.parametrize(
+    ("noise", "moved_to"),
+    [
+        # (chance, angle, zoom, right, down), each 1/2 in the middle of its range
+        ((0.1, 0.5, 0.5, 0.5, 0.5), (10, 30)),
+        ((0.1, 0.5, 0.5, 1.0, 0.5), (10, 34)),  # 0.1 of 40 to the right
+        ((0.1, 0.5, 0.5, 0.5, 0.0), (8, 30)),  # 0.1 of 20 up
+        ((0.6, 1.0, 1.0, 1.0, 1.0), (10, 30)),  # not applied
+    ],
+)
+def test_shift_is_relative_to_each_side(
+    monkeypatch: pytest.MonkeyPatch, noise: tuple[float, ...], moved_to: tuple[int, int]
+) -> None:
+    _draw(monkeypatch, *noise)
+    results = ShiftScaleRotate(shift=0.1, scale=0.2, rotate=90.0).transform(_spot(20, 40, 10, 30))
+    expected = _spot(20, 40, *moved_to)
+    np.testing.assert_array_equal(results["img"], expected["img"])
+    np.testing.assert_array_equal(results["gt_seg_map"], expected["gt_seg_map"])
+
+
+def test_rotation_turns_about_the_centre_of_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """90° is what numpy's rot90 does, to the pixel; zeros come in when the picture shrinks."""
+    image = np.random.default_rng(0).integers(0, 256, (21, 21, 3), np.uint8)
+    results = {"img": image, "gt_seg_map": image[..., 0], "seg_fields": ["gt_seg_map"]}
+    _draw(monkeypatch, 0.0, 1.0, 0.5, 0.5, 0.5)
+    turned = ShiftScaleRotate(rotate=90.0).transform(dict(results))
+    np.testing.assert_array_equal(turned["img"], np.rot90(image))
+    np.testing.assert_array_equal(turned["gt_seg_map"], np.rot90(image[..., 0]))
+    _draw(monkeypatch, 0.0, 0.5, 0.0, 0.5, 0.5)
+    shrunk = ShiftScaleRotate(scale=0.5).transform(dict(results))["img"]
+    np.testing.assert_array_equal(shrunk[5:16, 5:16], image[::2, ::2])
+    assert not shrunk[:4].any()
+    assert not shrunk[:, -4:].any()
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.5, 0.5), (1.0, 0.5), (0.5, 0.0), (0.1, 0.9)])
+def test_brightness_contrast_is_its_formula(
+    monkeypatch: pytest.MonkeyPatch, gain: float, offset: float
+) -> None:
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    _draw(monkeypatch, 0.3, gain, offset)
+    changed = BrightnessContrast(limit=0.2).transform({"img": image})["img"]
+    alpha, beta = 1 + 0.2 * (2 * gain - 1), 0.2 * (2 * offset - 1)
+    expected = np.clip(np.arange(256) * alpha + beta * 255, 0, 255)
+    assert changed.dtype == np.uint8
+    assert np.abs(changed[..., 0].reshape(-1) - expected).max() <= 0.5001
+    _draw(monkeypatch, 0.8, gain, offset)
+    untouched = BrightnessContrast(limit=0.2, probability=0.8).transform({"img": image})["img"]
+    np.testing.assert_array_equal(untouched, image)
+
+
+def test_brightness_contrast_spans_its_limits() -> None:
+    image = np.full((1, 1, 3), 100, np.uint8)
+    np.random.seed(0)  # noqa: NPY002
+    values = [int(BrightnessContrast().transform({"img": image})["img"][0, 0, 0]) for _ in range(900)]
+    assert 29 <= min(values) < 45  # 100·0.8 − 51
+    assert 155 < max(values) <= 171  # 100·1.2 + 51
+    assert 0.15 < np.mean(np.equal(values, 100)) < 0.26  # not applied in one case of five
+
+
+@pytest.mark.parametrize(("length", "batch"), [(7, 3), (6, 3), (2, 5), (1, 4)])
+def test_every_sample_comes_in_every_epoch(length: int, batch: int) -> None:
+    sampler = FineTuningSampler(length, batch, seed=2)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler) == -(-length // batch)
+        assert [len(one) for one in batches] == [batch] * len(batches)
+        assert {item_epoch for one in batches for item_epoch, _ in one} == {epoch}
+        indices = [index for one in batches for _, index in one]
+        order = permutation(2, epoch, length).tolist()
+        assert indices[:length] == order
+        # What fills the last batch is the order again from its start.
+        assert indices[length:] == [order[i % length] for i in range(len(indices) - length)]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    def stream(seed: int, epoch: int) -> list[list[tuple[int, int]]]:
+        sampler = FineTuningSampler(20, 4, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert stream(0, 1) == stream(0, 1)
+    plain = [[[index for _, index in batch] for batch in stream(*key)] for key in ((0, 0), (0, 1))]
+    assert plain[0] != plain[1]
+    assert stream(0, 1) != stream(1, 1)
+
+
+def test_processes_share_each_batch() -> None:
+    whole = list(FineTuningSampler(7, 4, seed=5))
+    parts = [list(FineTuningSampler(7, 4, 5, rank, world_size=2)) for rank in (0, 1)]
+    assert [first + second for first, second in zip(*parts, strict=True)] == whole

@@ -1,0 +1,271 @@
+"""The ViT segmentor against CheXWorld's layer table, written out a second time as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from benchmark.downstream.segmentation.model import (
+    BinaryCrossEntropy,
+    BinaryDice,
+    EncoderBackbone,
+    ResidualBlock,
+    SimpleFPN,
+    UNetDecoder,
+    check_patches,
+)
+from benchmark.engine.encoder import load_encoder
+from benchmark.errors import InputError
+
+State = dict[str, Tensor]
+Randomise = Callable[[nn.Module, int], nn.Module]
+
+
+def decoder(widths: Sequence[int] = (8, 16, 24, 32), stem: int = 4) -> UNetDecoder:
+    return UNetDecoder(
+        widths,
+        stem,
+        num_classes=2,
+        out_channels=1,
+        threshold=0.5,
+        loss_decode=[dict(type=BinaryCrossEntropy), dict(type=BinaryDice)],
+    )
+
+
+def settled(module: nn.Module, randomise: Randomise, seed: int = 0) -> State:
+    """Random weights and random running statistics, so that no term can hide; for evaluation."""
+    randomise(module, seed)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(generator=generator)
+            layer.running_var.uniform_(0.5, 2, generator=generator)
+    module.eval()
+    return module.state_dict()
+
+
+def unit(maps: Tensor, state: State, name: str, first: int) -> Tensor:
+    """Convolution `first`, batch norm and GELU of a sequence, as functions."""
+    conv, norm = f"{name}.{first}", f"{name}.{first + 1}"
+    weight = state[f"{conv}.weight"]
+    maps = F.conv2d(maps, weight, state[f"{conv}.bias"], padding=weight.shape[-1] // 2)
+    mean, variance = (state[f"{norm}.running_{kind}"][:, None, None] for kind in ("mean", "var"))
+    scale, shift = (state[f"{norm}.{kind}"][:, None, None] for kind in ("weight", "bias"))
+    return F.gelu((maps - mean) / (variance + 1e-5).sqrt() * scale + shift)
+
+
+def up(maps: Tensor) -> Tensor:
+    return maps.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+
+def residual(maps: Tensor, state: State, name: str) -> Tensor:
+    body = unit(unit(maps, state, f"{name}.body", 0), state, f"{name}.body", 3)
+    if f"{name}.shortcut.weight" not in state:
+        return body + maps
+    weight, bias = state[f"{name}.shortcut.weight"], state[f"{name}.shortcut.bias"]
+    return body + F.conv2d(maps, weight, bias)
+
+
+def test_the_pyramid_of_vit_b16_is_the_table_of_chexworld(randomise: Randomise) -> None:
+    """Four levels of 64, 128, 256, 512 channels at strides 2, 4, 8, 16 of a 224² image."""
+    neck = SimpleFPN(768)
+    state = settled(neck, randomise)
+    features = torch.randn(1, 768, 14, 14)
+    image = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        first, *levels = neck((image, features))
+        assert first is image
+        found = [(level.shape[1], level.shape[2], level.shape[3]) for level in levels]
+        assert found == [(64, 112, 112), (128, 56, 56), (256, 28, 28), (512, 14, 14)]
+        for number, steps in enumerate((3, 2, 1)):
+            maps = features
+            for step in range(steps):
+                maps = unit(up(maps), state, f"levels.{number}.{step}", 1)
+            torch.testing.assert_close(levels[number], maps, rtol=1e-4, atol=1e-4)
+        coarsest = unit(features, state, "levels.3", 0)
+        torch.testing.assert_close(levels[3], coarsest, rtol=1e-4, atol=1e-4)
+    halved = [state[f"levels.0.{step}.1.weight"].shape[:2] for step in range(3)]
+    assert halved == [(384, 768), (192, 384), (64, 192)]
+    assert state["levels.3.0.weight"].shape == (512, 768, 1, 1)
+
+
+def conv(inside: int, outside: int, kernel: int) -> int:
+    return inside * outside * kernel**2 + outside
+
+
+def test_parameters_of_a_small_pyramid_counted_by_hand() -> None:
+    counted = sum(p.numel() for p in SimpleFPN(32, (4, 8, 12, 24)).parameters())
+    norms = 2 * (16 + 8 + 4 + 16 + 8 + 12 + 24)
+    finest = conv(32, 16, 3) + conv(16, 8, 3) + conv(8, 4, 3)
+    assert counted == norms + finest + conv(32, 16, 3) + conv(16, 8, 3) + conv(32, 12, 3) + conv(
+        32, 24, 1
+    )
+
+
+def test_residual_block_adds_and_does_not_activate_the_sum(randomise: Randomise) -> None:
+    maps = torch.randn(2, 6, 8, 8)
+    for outside in (6, 4):
+        block = nn.ModuleDict({"block": ResidualBlock(6, outside)})
+        state = settled(block, randomise)
+        with torch.no_grad():
+            result = block["block"](maps)
+        torch.testing.assert_close(result, residual(maps, state, "block"), rtol=1e-5, atol=1e-5)
+        # GELU never goes below −0.17; a sum that is not activated does.
+        assert result.min() < -0.5
+    assert isinstance(ResidualBlock(6, 6).shortcut, nn.Identity)
+
+
+def test_decoder_blocks_take_three_widths_and_leave_one() -> None:
+    """2c channels from below and c from the side become c, for c of 256, 128, 64 and 32."""
+    with torch.device("meta"):
+        head = decoder((64, 128, 256, 512), 32)
+    ends = [(block.body[0].in_channels, block.body[3].out_channels) for block in head.blocks]
+    assert ends == [(96, 32), (192, 64), (384, 128), (768, 256)]
+    assert head.stem.body[0].in_channels == 3
+    assert head.conv_seg.weight.shape == (1, 32, 1, 1)
+
+    def residual_block(inside: int, outside: int) -> int:
+        shortcut = conv(inside, outside, 1) if inside != outside else 0
+        return conv(inside, outside, 3) + conv(outside, outside, 3) + 4 * outside + shortcut
+
+    blocks = sum(residual_block(3 * c, c) for c in (32, 64, 128, 256))
+    expected = blocks + residual_block(3, 32) + conv(32, 1, 1)
+    assert sum(p.numel() for p in head.parameters()) == expected
+
+
+def test_decoder_climbs_the_pyramid_to_image_size(randomise: Randomise) -> None:
+    head = decoder()
+    state = settled(head, randomise)
+    image = torch.randn(2, 3, 32, 32)
+    levels = [torch.randn(2, width, 16 >> i, 16 >> i) for i, width in enumerate((8, 16, 24, 32))]
+    with torch.no_grad():
+        maps = levels[3]
+        stem = residual(image, state, "stem")
+        for number, skip in zip((3, 2, 1, 0), (levels[2], levels[1], levels[0], stem)):
+            maps = residual(torch.cat([up(maps), skip], dim=1), state, f"blocks.{number}")
+        expected = F.conv2d(maps, state["conv_seg.weight"], state["conv_seg.bias"])
+        logits = head((image, *levels))
+    assert logits.shape == (2, 1, 32, 32)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_losses_are_cross_entropy_and_dice_written_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(3, 1, 16, 16, generator=generator)
+    label = (torch.rand(3, 16, 16, generator=generator) < 0.3).long()
+    label[2] = 0  # an image without vessel
+    probability, target = logits[:, 0].sigmoid(), label.float()
+    bce = F.binary_cross_entropy(probability, target)
+    scores = [
+        (2 * (p * t).sum() + 1e-5) / (p.sum() + t.sum() + 1e-5)
+        for p, t in zip(probability, target)
+    ]
+    dice = 1 - sum(scores) / 3
+    torch.testing.assert_close(BinaryCrossEntropy()(logits, label), bce)
+    torch.testing.assert_close(BinaryDice()(logits, label), dice)
+
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=one[None])) for one in label]
+    terms = decoder().loss_by_feat(logits, samples)
+    torch.testing.assert_close(terms["loss_bce"], bce)
+    torch.testing.assert_close(terms["loss_dice"], dice)
+    assert [name for name in terms if "loss" in name] == ["loss_bce", "loss_dice"]
+
+
+def test_the_backbone_is_the_exported_encoder(
+    tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    folder = export_vit(tmp_path / "run", seed=4)
+    backbone = EncoderBackbone(str(folder), drop_path=0.1).eval()
+    encoder, card = load_encoder(folder)
+    own, exported = backbone.vit.state_dict(), encoder.state_dict()
+    assert own.keys() == exported.keys()
+    assert all(torch.equal(own[name], exported[name]) for name in own)
+    assert backbone.card == card
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        same, features = backbone(images)
+        tokens = encoder.eval()(images)[:, 1:]
+        before_norm = EncoderBackbone(str(folder), final_norm=False).eval()(images)[1]
+    assert same is images
+    for row in range(4):
+        for column in range(4):
+            assert torch.equal(features[:, :, row, column], tokens[:, 4 * row + column])
+    normed = encoder.norm(before_norm.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(normed, features)
+
+
+@pytest.mark.parametrize("final_norm", [True, False])
+def test_gradient_reaches_the_whole_encoder(
+    tmp_path: Path, export_vit: Callable[..., Path], final_norm: bool
+) -> None:
+    backbone = EncoderBackbone(str(export_vit(tmp_path)), drop_path=0.0, final_norm=final_norm)
+    neck, head = SimpleFPN(32, (8, 16, 24, 32)), decoder()
+    label = (torch.rand(2, 64, 64) < 0.2).long()
+    logits = head(neck(backbone(torch.randn(2, 3, 64, 64))))
+    (BinaryCrossEntropy()(logits, label) + BinaryDice()(logits, label)).backward()
+    for name, parameter in backbone.vit.named_parameters():
+        if not final_norm and name.startswith("norm."):
+            assert not parameter.requires_grad
+        else:
+            assert parameter.grad is not None, name
+            assert float(parameter.grad.abs().sum()) > 0, name
+
+
+def test_another_patch_size_still_ends_at_image_size(
+    tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    backbone = EncoderBackbone(str(export_vit(tmp_path, patch_size=8)))
+    images = torch.randn(2, 3, 64, 64)
+    pyramid = SimpleFPN(32, (8, 16, 24, 32))(backbone(images))
+    assert [level.shape[-1] for level in pyramid] == [64, 64, 32, 16, 8]
+    assert decoder()(pyramid).shape == (2, 1, 64, 64)
+
+
+def _json(folder: Path, **changes: Any) -> None:
+    path = folder / "encoder.json"
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(f'"{old}": "', f'"{old}": "{new}')
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "encoder.json").unlink(), "no such file"),
+        (lambda folder: (folder / "encoder.safetensors").unlink(), "no such file"),
+        (lambda folder: _json(folder, weights_sha256="0"), "sha256 differs"),
+        (lambda folder: _json(folder, fingerprint="0"), "features differ"),
+    ],
+)
+def test_a_wrong_encoder_is_one_line(
+    tmp_path: Path,
+    export_vit: Callable[..., Path],
+    damage: Callable[[Path], None],
+    message: str,
+) -> None:
+    folder = export_vit(tmp_path)
+    damage(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        EncoderBackbone(str(folder))
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_size_that_cannot_be_cut_is_refused(
+    tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    card = EncoderBackbone(str(export_vit(tmp_path))).card
+    check_patches(card, 96)
+    with pytest.raises(InputError, match="image size 100 is no multiple .* patch size 16"):
+        check_patches(card, 100)

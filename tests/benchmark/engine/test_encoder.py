@@ -1,0 +1,235 @@
+"""Exported encoders: what is written, that it loads strictly everywhere, what is refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from benchmark.engine.encoder import export_encoder, fingerprint, load_encoder, read_card
+from benchmark.errors import InputError
+from benchmark.files import sha256_file
+from benchmark.nn.vit import VisionTransformer
+
+Edit = Callable[[dict], object]
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def exported(tmp_path: Path, tiny_vit: VisionTransformer) -> Path:
+    export_encoder(tmp_path / "run", tiny_vit, {"run": "mae", "corpus_hash": "c0de"})
+    return tmp_path / "run"
+
+
+def _edit_card(folder: Path, edit: Edit) -> None:
+    content = json.loads((folder / "encoder.json").read_text())
+    edit(content)
+    (folder / "encoder.json").write_text(json.dumps(content))
+
+
+def _rehash(folder: Path) -> None:
+    """Make the description fit a tampered weights file, as a careful forger would."""
+    digest = sha256_file(folder / "encoder.safetensors")
+    _edit_card(folder, lambda card: card.update(weights_sha256=digest))
+
+
+def test_an_export_loads_strictly_and_gives_the_same_features(
+    exported: Path, tiny_vit: VisionTransformer, images: Tensor
+) -> None:
+    encoder, _ = load_encoder(exported)
+    own, loaded = tiny_vit.state_dict(), encoder.state_dict()
+    assert own.keys() == loaded.keys()
+    assert all(torch.equal(own[name], loaded[name]) for name in own)
+    with torch.no_grad():
+        assert torch.equal(encoder.eval()(images), tiny_vit.eval()(images))
+
+
+def test_timm_loads_the_file_strictly_and_gives_the_same_features(
+    exported: Path, tiny_vit: VisionTransformer, images: Tensor
+) -> None:
+    model = timm.models.VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=0
+    )
+    model.load_state_dict(load_file(exported / "encoder.safetensors"), strict=True)
+    with torch.no_grad():
+        expected = model.eval().forward_features(images)
+        torch.testing.assert_close(tiny_vit.eval()(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_encoder_json_says_what_the_weights_are(
+    exported: Path, tiny_vit: VisionTransformer
+) -> None:
+    content = json.loads((exported / "encoder.json").read_text())
+    assert content == {
+        "schema": 1,
+        "architecture": "vit",
+        "arguments": {
+            "img_size": 32,
+            "patch_size": 8,
+            "embed_dim": 32,
+            "depth": 2,
+            "num_heads": 4,
+            "mlp_ratio": 4.0,
+            "class_token": True,
+            "in_channels": 3,
+        },
+        "num_prefix_tokens": 1,
+        "final_norm": "norm",
+        "patch_size": 8,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "fingerprint": fingerprint(tiny_vit),
+        "weights_sha256": sha256_file(exported / "encoder.safetensors"),
+        "provenance": {"run": "mae", "corpus_hash": "c0de"},
+    }
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "encoder.json",
+        "encoder.safetensors",
+    ]
+
+
+def test_equal_encoders_are_equal_files(
+    tmp_path: Path, exported: Path, tiny_vit: VisionTransformer
+) -> None:
+    export_encoder(tmp_path / "again", tiny_vit, {"run": "mae", "corpus_hash": "c0de"})
+    for name in ("encoder.json", "encoder.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
+
+
+def test_the_fingerprint_is_stable_and_follows_the_weights(tiny_vit: VisionTransformer) -> None:
+    tiny_vit.train()
+    first = fingerprint(tiny_vit)
+    torch.manual_seed(99)
+    assert fingerprint(tiny_vit) == first
+    assert tiny_vit.training, "the mode is put back"
+    for name in ("pos_embed", "patch_embed.proj.weight", "blocks.1.mlp.fc2.weight", "norm.weight"):
+        parameter = tiny_vit.get_parameter(name)
+        original = parameter.detach().clone()
+        with torch.no_grad():
+            parameter.mul_(1.2)
+            assert fingerprint(tiny_vit) != first, name
+            parameter.copy_(original)
+    assert fingerprint(tiny_vit) == first
+
+
+def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported: Path) -> None:
+    encoder, card = load_encoder(exported, drop_path=0.9, learned_pos_embed=True)
+    assert encoder.pos_embed.requires_grad
+    assert fingerprint(encoder.train()) == card.fingerprint
+
+
+class Hostile:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[Path], tuple[str]]:
+        return _touch, (str(self.path),)
+
+
+def _touch(path: str) -> None:
+    Path(path).touch()
+
+
+def test_a_hostile_pickle_in_place_of_the_weights_is_not_run(exported: Path) -> None:
+    weights = exported / "encoder.safetensors"
+    weights.write_bytes(pickle.dumps(Hostile(exported / "owned")))
+    _rehash(exported)
+    with pytest.raises(InputError, match="damaged") as caught:
+        load_encoder(exported)
+    assert "\n" not in str(caught.value)
+    assert not (exported / "owned").exists()
+
+
+def _rename_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.replace("norm.weight", "norm.scale"): tensors[name] for name in tensors}
+
+
+def _reshape_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**tensors, "cls_token": torch.zeros(1, 2, 32)}
+
+
+def _scale_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**tensors, "norm.weight": -tensors["norm.weight"]}
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message"),
+    [
+        (_rename_one, "missing (first: "),
+        (_reshape_one, "of another shape (first: cls_token"),
+        (_scale_one, "features differ from when it was exported"),
+    ],
+)
+def test_tampered_weights_are_refused_by_hash_and_then_by_content(
+    exported: Path, tamper: Callable[[dict[str, Tensor]], dict[str, Tensor]], message: str
+) -> None:
+    weights = exported / "encoder.safetensors"
+    save_file({k: v.contiguous() for k, v in tamper(load_file(weights)).items()}, weights)
+    with pytest.raises(InputError, match="sha256 differs"):
+        load_encoder(exported)
+    _rehash(exported)
+    with pytest.raises(InputError) as caught:
+        load_encoder(exported)
+    assert str(caught.value).startswith(f"{weights}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "encoder.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_cut, "encoder.safetensors: damaged"),
+        (lambda f: (f / "encoder.safetensors").write_bytes(b""), "encoder.safetensors: damaged"),
+        (lambda f: (f / "encoder.safetensors").unlink(), "encoder.safetensors: no such file"),
+        (lambda f: (f / "encoder.json").unlink(), "encoder.json: no such file"),
+        (lambda f: (f / "encoder.json").write_text("{"), "encoder.json: not a JSON file"),
+        (lambda f: (f / "encoder.json").write_text("[]"), "not an encoder description"),
+        (lambda f: _edit_card(f, lambda c: c.update(schema=2)), "description of schema 1"),
+        (lambda f: _edit_card(f, lambda c: c.pop("mean")), "encoder.json: without mean"),
+        (lambda f: _edit_card(f, lambda c: c.update(architecture="unet")), "architecture 'unet'"),
+        (lambda f: _edit_card(f, lambda c: c["arguments"].update(depth=3)), "do not fit"),
+        (lambda f: _edit_card(f, lambda c: c["arguments"].update(width=3)), "encoder.json"),
+        (lambda f: _edit_card(f, lambda c: c.update(fingerprint="0" * 16)), "instead of 0000"),
+    ],
+)
+def test_damaged_or_foreign_exports_are_refused_in_one_line(
+    exported: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(exported)
+    with pytest.raises(InputError) as caught:
+        load_encoder(exported)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_reading_the_card_needs_no_weights(exported: Path) -> None:
+    (exported / "encoder.safetensors").unlink()
+    assert read_card(exported).provenance == {"run": "mae", "corpus_hash": "c0de"}
+
+
+def test_weights_are_written_contiguous_and_on_the_cpu(tmp_path: Path) -> None:
+    """A transposed view would make safetensors refuse, or store another layout."""
+    vit = VisionTransformer(img_size=16, patch_size=8, embed_dim=8, depth=1, num_heads=2)
+    transposed = vit.blocks[0].attn.proj.weight.detach().t()
+    vit.blocks[0].attn.proj.weight = nn.Parameter(transposed)
+    export_encoder(tmp_path, vit, {})
+    stored = load_file(tmp_path / "encoder.safetensors")["blocks.0.attn.proj.weight"]
+    assert torch.equal(stored, transposed)

@@ -1,0 +1,75 @@
+"""Learning-rate schedules against their formulas and against torch's schedulers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, PolynomialLR
+
+from benchmark.engine.schedules import CosinePerEpoch, PolynomialPerEpoch, WarmupCosine
+
+
+def mae_rate(epoch: float, epochs: float, warmup: float, lr: float, min_lr: float) -> float:
+    """`adjust_learning_rate` of the official MAE code, as published."""
+    if epoch < warmup:
+        return lr * epoch / warmup
+    return min_lr + (lr - min_lr) * 0.5 * (
+        1.0 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup))
+    )
+
+
+@pytest.mark.parametrize(("warmup", "minimum"), [(40, 0.0), (40, 0.1), (0, 0.0), (2.5, 0.01)])
+def test_warmup_cosine_is_the_schedule_of_mae(warmup: float, minimum: float) -> None:
+    schedule = WarmupCosine(800, warmup, minimum)
+    for epoch in (0, 0.25, 1, 2.5, 20, 39.99, 40, 41, 420, 799.75):
+        expected = mae_rate(epoch, 800, warmup, 1.5e-4, minimum * 1.5e-4)
+        assert 1.5e-4 * schedule(epoch) == pytest.approx(expected, rel=1e-12, abs=1e-18)
+
+
+def test_warmup_cosine_at_points_known_by_hand() -> None:
+    schedule = WarmupCosine(110, warmup_epochs=10, min_factor=0.2)
+    assert schedule(0) == 0
+    assert schedule(5) == 0.5
+    assert schedule(10) == 1
+    assert schedule(60) == pytest.approx(0.6)  # half way between 1 and 0.2
+    assert schedule(110) == pytest.approx(0.2)
+
+
+def test_a_run_that_is_all_warmup_ends_without_dividing_by_zero() -> None:
+    schedule = WarmupCosine(5, warmup_epochs=5)
+    assert schedule(4) == 0.8
+    assert schedule(5) == 1
+
+
+def _torch_rates(kind: type[LRScheduler], epochs: int, **arguments: float) -> list[float]:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = kind(optimizer, **arguments)
+    rates = []
+    for _ in range(epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def test_cosine_per_epoch_is_torchs_with_t_max_epochs() -> None:
+    schedule = CosinePerEpoch(20)
+    expected = _torch_rates(CosineAnnealingLR, 20, T_max=20)
+    assert [schedule(epoch) for epoch in range(20)] == pytest.approx(expected, abs=1e-9)
+
+
+def test_polynomial_per_epoch_is_torchs() -> None:
+    schedule = PolynomialPerEpoch(20, power=0.9)
+    expected = _torch_rates(PolynomialLR, 20, total_iters=20, power=0.9)
+    assert [schedule(epoch) for epoch in range(20)] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [CosinePerEpoch, PolynomialPerEpoch])
+def test_per_epoch_schedules_do_not_move_inside_an_epoch(
+    kind: type[CosinePerEpoch] | type[PolynomialPerEpoch],
+) -> None:
+    schedule = kind(10)
+    assert schedule(3) == schedule(3.01) == schedule(3.99) != schedule(4)
+    assert schedule(0) == 1

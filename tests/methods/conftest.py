@@ -1,0 +1,181 @@
+"""Methods of the tiny size, and what they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import erf, softmax
+from torch import Tensor, nn
+
+from benchmark.anatomy.segmentor import FrozenSegmentor
+from benchmark.anatomy.unext import UNeXt
+from benchmark.data.views import SingleView
+from benchmark.method import Method, Progress
+from benchmark.nn.masking import AnatomyGuidedMasking, RandomMasking
+from benchmark.nn.objectives import AnatomicalConsistency, PixelReconstruction
+from methods.mae import MAE
+from methods.vasomim import VasoMIM
+
+Weights = Mapping[str, np.ndarray]
+
+
+def double_weights(module: nn.Module) -> Weights:
+    return {name: tensor.double().numpy() for name, tensor in module.state_dict().items()}
+
+
+def _norm(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-6)
+    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def _linear(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
+    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def _block(x: np.ndarray, weights: Weights, name: str, heads: int) -> np.ndarray:
+    """Pre-norm attention and MLP on the tokens of one sample, T×D."""
+    width = x.shape[1] // heads
+    qkv = _linear(_norm(x, weights, f"{name}.norm1"), weights, f"{name}.attn.qkv")
+    query, key, value = np.split(qkv, 3, axis=1)
+    outputs = []
+    for head in range(heads):
+        part = slice(head * width, (head + 1) * width)
+        attention = softmax(query[:, part] @ key[:, part].T / np.sqrt(width), axis=1)
+        outputs.append(attention @ value[:, part])
+    x = x + _linear(np.concatenate(outputs, axis=1), weights, f"{name}.attn.proj")
+    hidden = _linear(_norm(x, weights, f"{name}.norm2"), weights, f"{name}.mlp.fc1")
+    hidden = hidden * 0.5 * (1 + erf(hidden / np.sqrt(2)))
+    return x + _linear(hidden, weights, f"{name}.mlp.fc2")
+
+
+def _patches(image: np.ndarray, size: int) -> np.ndarray:
+    """C×H×W to N×(P·P·C) in the order (row, column, channel)."""
+    return np.array(
+        [
+            image[:, top : top + size, left : left + size].transpose(1, 2, 0).ravel()
+            for top in range(0, image.shape[1], size)
+            for left in range(0, image.shape[2], size)
+        ]
+    )
+
+
+class PaperMAE:
+    """MAE written out in numpy double precision from its paper, with the weights of `method`."""
+
+    def __init__(self, method: MAE) -> None:
+        self.encoder = double_weights(method.encoder)
+        self.decoder = double_weights(method.decoder)
+        self.size = method.encoder.patch_size
+        self.encoder_heads = method.encoder.blocks[0].attn.num_heads
+        self.decoder_heads = method.decoder.decoder_blocks[0].attn.num_heads
+
+    def predict(self, image: np.ndarray, visible: list[int]) -> np.ndarray:
+        """Prediction of every patch of one image, N×(P·P·C), from its visible patches."""
+        encoder, decoder = self.encoder, self.decoder
+        kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+        tokens = _patches(image, self.size) @ kernel.reshape(len(kernel), -1).T
+        tokens = tokens + encoder["patch_embed.proj.bias"] + encoder["pos_embed"][0, 1:]
+        cls = encoder["cls_token"][0] + encoder["pos_embed"][0, :1]
+        x = np.concatenate([cls, tokens[visible]])
+        depth = 1 + max(int(name.split(".")[1]) for name in encoder if name.startswith("blocks."))
+        for number in range(depth):
+            x = _block(x, encoder, f"blocks.{number}", self.encoder_heads)
+        latent = _linear(_norm(x, encoder, "norm"), decoder, "decoder_embed")
+
+        full = np.repeat(decoder["mask_token"][0], len(tokens), axis=0)
+        full[visible] = latent[1:]
+        x = np.concatenate([latent[:1], full]) + decoder["decoder_pos_embed"][0]
+        blocks = {name.split(".")[1] for name in decoder if name.startswith("decoder_blocks.")}
+        for number in range(len(blocks)):
+            x = _block(x, decoder, f"decoder_blocks.{number}", self.decoder_heads)
+        return _linear(_norm(x, decoder, "decoder_norm"), decoder, "decoder_pred")[1:]
+
+    def reconstruct(
+        self, image: np.ndarray, prediction: np.ndarray, masked: list[int]
+    ) -> tuple[float, np.ndarray]:
+        """Loss with per-patch normalised targets, and I′ = the de-normalised image."""
+        size = self.size
+        targets = _patches(image, size)
+        mean = targets.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(targets.var(axis=1, ddof=1, keepdims=True) + 1e-6)
+        errors = ((prediction - (targets - mean) / deviation) ** 2).mean(axis=1)
+        pixels = prediction * deviation + mean
+        picture, columns = np.empty_like(image), image.shape[2] // size
+        for patch, values in enumerate(pixels):
+            top, left = patch // columns * size, patch % columns * size
+            block = values.reshape(size, size, -1).transpose(2, 0, 1)
+            picture[:, top : top + size, left : left + size] = block
+        return float(errors[masked].mean()), picture
+
+
+@pytest.fixture
+def paper_mae() -> type[PaperMAE]:
+    return PaperMAE
+
+
+@pytest.fixture
+def mae(tiny_vit, tiny_decoder) -> MAE:
+    return MAE(
+        views=dict(type=SingleView, size=32),
+        encoder=tiny_vit,
+        decoder=tiny_decoder,
+        masking=dict(type=RandomMasking, ratio=0.75),
+        objective=dict(type=PixelReconstruction),
+    )
+
+
+@pytest.fixture
+def vasomim(tiny_vit, tiny_decoder, randomise) -> Callable[..., VasoMIM]:
+    """A factory; arguments go to the masking, but for `consistency`."""
+
+    def make(consistency: str | None = "ce", **masking: float) -> VasoMIM:
+        torch.manual_seed(0)
+        network = randomise(UNeXt(), 9)
+        network.ebn1.running_mean.fill_(0.2)
+        return VasoMIM(
+            views=dict(type=SingleView, size=32),
+            encoder=tiny_vit,
+            decoder=tiny_decoder,
+            masking=dict(type=AnatomyGuidedMasking, **masking),
+            objective=dict(type=PixelReconstruction),
+            segmentor=dict(type=FrozenSegmentor, network=network, checkpoint=None),
+            consistency=consistency and dict(type=AnatomicalConsistency, metric=consistency),
+        )
+
+    return make
+
+
+@pytest.fixture
+def learnable_views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`tiny_views` with waves for images: a narrow decoder can learn them by heart."""
+    row, column = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    waves = [
+        torch.sin(0.4 * (number + 1) * row + number) + torch.cos(0.5 * column - number * row / 9)
+        for number in range(4)
+    ]
+    image = torch.stack(waves)[:, None].expand(-1, 3, -1, -1).contiguous()
+    return {**tiny_views, "image": image}
+
+
+@pytest.fixture
+def overfit() -> Callable[[Method, dict[str, Tensor], int], list[float]]:
+    """Train on one batch with one mask; the total loss before every step."""
+
+    def run(method: Method, views: dict[str, Tensor], steps: int) -> list[float]:
+        trained = [p for p in method.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=3e-3)
+        losses = []
+        for _ in range(steps):
+            terms = method.loss(views, Progress())
+            loss = sum(value for name, value in terms.items() if "loss" in name)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    return run

@@ -1,0 +1,118 @@
+"""MAE against its formula in double precision, and what it trains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.data.views import SingleView
+from benchmark.method import Progress
+from benchmark.nn.decoders import MAEDecoder
+from benchmark.nn.masking import RandomMasking
+from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.vit import VisionTransformer
+from methods.mae import MAE
+
+
+@torch.no_grad()
+def test_loss_is_the_papers(mae: MAE, paper_mae: type, tiny_views: dict[str, Tensor]) -> None:
+    """With given noise: encoder, decoder and loss, sample by sample, in numpy."""
+    paper = paper_mae(mae)
+    losses, vessels = [], 0
+    for sample in range(4):
+        order = np.argsort(tiny_views["mask_noise"][sample].numpy())
+        visible, masked = order[:4].tolist(), order[4:].tolist()
+        image = tiny_views["image"][sample].double().numpy()
+        prediction = paper.predict(image, visible)
+        losses.append(paper.reconstruct(image, prediction, masked)[0])
+        for patch in masked:
+            top, left = patch // 4 * 8, patch % 4 * 8
+            vessels += bool(tiny_views["anatomy"][sample, 0, top : top + 8, left : left + 8].any())
+    terms = mae.loss(tiny_views, Progress())
+    # Every sample hides the same number of patches, so the mean over samples is that over patches.
+    assert terms["loss_reconstruction"].item() == pytest.approx(np.mean(losses), rel=1e-5)
+    assert terms["vessel_share"].item() == pytest.approx(vessels / 48, rel=1e-6)
+
+
+def test_anatomy_is_only_reported(mae: MAE, tiny_views: dict[str, Tensor]) -> None:
+    """Without vessel masks the loss is the same and the share is left out."""
+    with_anatomy = mae.loss(tiny_views, Progress())
+    del tiny_views["anatomy"]
+    terms = mae.loss(tiny_views, Progress())
+    assert list(terms) == ["loss_reconstruction"]
+    assert torch.equal(terms["loss_reconstruction"], with_anatomy["loss_reconstruction"])
+
+
+def test_prediction_is_equivariant_to_the_choice_of_mask(
+    mae: MAE, tiny_views: dict[str, Tensor]
+) -> None:
+    """Pixels of masked patches change the target, never the prediction."""
+    mask = mae.masking(tiny_views, Progress())
+    before = mae.reconstruct(tiny_views["image"], mask).prediction
+    hidden = mask.mask.reshape(4, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    changed = tiny_views["image"] + 5 * hidden
+    assert torch.equal(mae.reconstruct(changed, mask).prediction, before)
+    other = tiny_views["image"] + 5 * (1 - hidden)
+    assert not torch.equal(mae.reconstruct(other, mask).prediction, before)
+
+
+def test_overfits_one_batch(mae: MAE, learnable_views: dict[str, Tensor], overfit) -> None:
+    """The loss on one batch with one mask falls below 30 % in 150 steps."""
+    losses = overfit(mae, learnable_views, 150)
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_every_trained_parameter_gets_a_gradient(mae: MAE, tiny_views: dict[str, Tensor]) -> None:
+    """All parameters but the two fixed tables take part in the loss."""
+    mae.loss(tiny_views, Progress())["loss_reconstruction"].backward()
+    without = {name for name, p in mae.named_parameters() if p.grad is None or not p.grad.any()}
+    assert without == {"encoder.pos_embed", "decoder.decoder_pos_embed"}
+    assert {name.split(".")[0] for name, _ in mae.named_parameters()} == {"encoder", "decoder"}
+
+
+def test_parts_get_their_sizes_from_the_encoder() -> None:
+    """A config names sizes once: width, grid, patches and prefix tokens follow the encoder."""
+    mae = MAE(
+        views=dict(type=SingleView, size=24),
+        encoder=dict(
+            type=VisionTransformer,
+            img_size=24,
+            patch_size=4,
+            embed_dim=16,
+            depth=1,
+            num_heads=2,
+            class_token=False,
+        ),
+        decoder=dict(type=MAEDecoder, width=8, depth=1, num_heads=2),
+        masking=dict(type=RandomMasking, ratio=0.75),
+        objective=dict(type=PixelReconstruction, normalise=False),
+    )
+    assert mae.decoder.decoder_embed.in_features == 16
+    assert mae.decoder.decoder_pos_embed.shape == (1, 36, 8)
+    assert mae.decoder.decoder_pred.out_features == 4 * 4 * 3
+    assert mae.masking.keep == 9
+    assert mae.exports() == {"encoder": mae.encoder}
+
+
+def test_step_from_frames_to_loss(mae: MAE) -> None:
+    """Frames go through views and loss as in training; only the epoch and the seed matter."""
+    rng = np.random.default_rng(0)
+    batch = {
+        "frame": torch.from_numpy(rng.integers(0, 256, (4, 64, 64), dtype=np.uint8)),
+        "valid": torch.tensor([[64, 64], [50, 64], [64, 40], [64, 64]]),
+        "index": torch.arange(4),
+    }
+
+    def loss(epoch: int) -> float:
+        mae.progress = Progress(seed=2, epoch=epoch, epochs=5)
+        views = mae.data_preprocessor(batch)["views"]
+        # What the trainer calls, through mmengine's forward.
+        return mae(views, mode="loss")["loss_reconstruction"].item()
+
+    first = loss(0)
+    assert loss(1) != first
+    assert loss(0) == first
+    with pytest.raises(ValueError, match="no mode 'predict'"):
+        mae({}, mode="predict")

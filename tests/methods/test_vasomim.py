@@ -1,0 +1,160 @@
+"""VasoMIM against its formula in double precision, and what its segmentor must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import entr, expit
+from torch import Tensor
+
+from benchmark.method import Progress
+from methods.mae import MAE
+from methods.vasomim import VasoMIM
+
+Factory = Callable[..., VasoMIM]
+# Half of the run: β = 0.5 · (4 + 1) / 10 = 0.25, two guided patches of the eight masked ones.
+HALFWAY = Progress(epoch=4, epochs=10)
+
+
+def masked_patches(guidance: np.ndarray, noise: np.ndarray, race: np.ndarray) -> list[int]:
+    """Two patches by an exponential race over f, six more by the highest noise of the others."""
+    shares = guidance.reshape(4, 8, 4, 8).sum(axis=(1, 3)).ravel()
+    arrivals = {i: -np.log(race[i]) / share for i, share in enumerate(shares) if share > 0}
+    guided = sorted(arrivals, key=arrivals.get)[:2]
+    others = [patch for patch in np.argsort(noise)[::-1].tolist() if patch not in guided]
+    return guided + others[: 8 - len(guided)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_losses_are_the_papers(
+    vasomim: Factory, paper_mae: type, tiny_views: dict[str, Tensor], eta: float
+) -> None:
+    """Guided mask, L_rec and L_cons from given noise; S itself runs in double precision."""
+    method = vasomim(eta=eta).train()
+    paper = paper_mae(method)
+    segmentor = method.segmentor
+    terms = method.loss(tiny_views, HALFWAY)
+
+    segmentor.double()
+    losses, entropies, vessels = [], [], 0
+    for sample in range(4):
+        image = tiny_views["image"][sample].double()
+        anatomy = tiny_views["anatomy"][sample, 0].double().numpy()
+        target = expit(segmentor(image[None])[0, 0].numpy())
+        masked = masked_patches(
+            eta * anatomy + (1 - eta) * target,
+            tiny_views["mask_noise"][sample].numpy(),
+            tiny_views["guide_noise"][sample].numpy(),
+        )
+        # Visible tokens are a set: their order does not matter.
+        visible = [patch for patch in range(16) if patch not in masked]
+        prediction = paper.predict(image.numpy(), visible)
+        loss, picture = paper.reconstruct(image.numpy(), prediction, masked)
+        losses.append(loss)
+        seen = expit(segmentor(torch.from_numpy(picture)[None])[0, 0].numpy())
+        entropies.append(-np.mean(target * np.log(seen) + (1 - target) * np.log(1 - seen)))
+        vessel = anatomy.reshape(4, 8, 4, 8).max(axis=(1, 3)).ravel()
+        vessels += vessel[masked].sum()
+    assert terms["loss_reconstruction"].item() == pytest.approx(np.mean(losses), rel=1e-5)
+    assert terms["loss_consistency"].item() == pytest.approx(np.mean(entropies), rel=1e-4)
+    assert terms["vessel_share"].item() == pytest.approx(vessels / 32, rel=1e-6)
+
+
+def test_without_its_additions_it_is_mae(
+    vasomim: Factory, mae: MAE, tiny_views: dict[str, Tensor]
+) -> None:
+    """Without guidance (β = 0) and consistency: loss and gradients of MAE with the same mask."""
+    method = vasomim(consistency=None, eta=1.0, ratio=0.75, beta_start=0.0, beta_end=0.0)
+    terms = method.loss(tiny_views, HALFWAY)
+    expected = mae.loss(tiny_views, HALFWAY)
+    assert sorted(terms) == sorted(expected) == ["loss_reconstruction", "vessel_share"]
+    assert all(torch.equal(terms[name], expected[name]) for name in terms)
+
+
+def test_same_mask_as_mae_with_full_guidance(
+    vasomim: Factory, mae: MAE, tiny_views: dict[str, Tensor]
+) -> None:
+    """η = 1, guided, without consistency: MAE's loss under the guided mask."""
+    method = vasomim(consistency=None, eta=1.0, beta_end=1.0)
+    mae.masking = method.masking
+    expected = mae.loss(tiny_views, HALFWAY)
+    terms = method.loss(tiny_views, HALFWAY)
+    assert torch.equal(terms["loss_reconstruction"], expected["loss_reconstruction"])
+    assert torch.equal(terms["vessel_share"], expected["vessel_share"])
+
+
+@pytest.mark.parametrize("metric", ["ce", "l1", "dice"])
+def test_consistency_trains_encoder_and_decoder_only(
+    vasomim: Factory, tiny_views: dict[str, Tensor], metric: str
+) -> None:
+    """L_cons alone reaches both through the frozen S; S gets no gradient."""
+    method = vasomim(consistency=metric).train()
+    method.loss(tiny_views, HALFWAY)["loss_consistency"].backward()
+    reached = {name for name, p in method.named_parameters() if p.grad is not None}
+    assert not {name for name in reached if name.startswith("segmentor.")}
+    fixed = {"encoder.pos_embed", "decoder.decoder_pos_embed"}
+    trained = {name for name, p in method.named_parameters() if p.requires_grad}
+    assert reached == trained
+    names = {name for name, _ in method.named_parameters()}
+    assert names - trained == fixed | {name for name in names if name.startswith("segmentor.")}
+    for part in (method.encoder, method.decoder):
+        norm = sum(p.grad.square().sum() for p in part.parameters() if p.grad is not None)
+        assert norm > 0
+
+
+def test_consistency_gradient_equals_finite_differences(
+    vasomim: Factory, tiny_views: dict[str, Tensor]
+) -> None:
+    """Along one direction of the decoder's weights the loss changes as its gradient says."""
+    method = vasomim()
+    parameter = method.decoder.decoder_pred.bias
+    direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    method.loss(tiny_views, HALFWAY)["loss_consistency"].backward()
+    slope = (parameter.grad * direction).sum().item()
+    ends = []
+    for step in (2e-4, -4e-4):
+        with torch.no_grad():
+            parameter.add_(step * direction)
+            ends.append(method.loss(tiny_views, HALFWAY)["loss_consistency"].double().item())
+    assert slope == pytest.approx((ends[0] - ends[1]) / 4e-4, rel=0.02)
+
+
+def test_training_leaves_the_segmentor_alone(
+    vasomim: Factory, learnable_views: dict[str, Tensor], overfit
+) -> None:
+    """The loss on one batch falls below 30 %; S is bit-identical, its statistics included.
+
+    L_cons cannot fall below the entropy of its soft target, which is taken off here.
+    """
+    method = vasomim().train()
+    before = {name: tensor.clone() for name, tensor in method.segmentor.state_dict().items()}
+    target = method.segmentor.probability(learnable_views["image"]).double().numpy()
+    losses = np.array(overfit(method, learnable_views, 150)) - np.mean(
+        entr(target) + entr(1 - target)
+    )
+    assert losses[-1] < 0.3 * losses[0]
+    after = method.segmentor.state_dict()
+    assert any(name.endswith("running_mean") for name in after)
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not method.segmentor.network.training
+
+
+def test_state_dict_names(vasomim: Factory) -> None:
+    """Official names behind encoder., decoder. and segmentor.; only the encoder is exported."""
+    method = vasomim()
+    names = set(method.state_dict())
+    assert {name.split(".")[0] for name in names} == {"encoder", "decoder", "segmentor"}
+    assert {
+        "encoder.cls_token",
+        "encoder.blocks.1.attn.qkv.weight",
+        "decoder.mask_token",
+        "decoder.decoder_blocks.0.mlp.fc2.bias",
+        "decoder.decoder_pred.weight",
+        "segmentor.network.ebn1.running_mean",
+    } <= names
+    assert method.exports() == {"encoder": method.encoder}
