@@ -157,7 +157,7 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[Row]:
         side = method.encoder.patch_size
         hidden = mask.mask.unflatten(1, method.encoder.grid_size)
         hidden = hidden.repeat_interleave(side, 1).repeat_interleave(side, 2)
-        columns["visible patches"] = columns["view"] * (1 - hidden) + 128 * hidden
+        columns["masked patches"] = columns["view"] * (1 - hidden) + 128 * hidden
         columns["reconstruction"] = _grey(
             method, method.objective.image(reconstruction, views["image"])
         )

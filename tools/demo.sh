@@ -21,7 +21,7 @@ run=(--scale tiny --work "$work")
 
 step "1/7 angiograms: 20 patients to pre-train on, 18 others to fine-tune and test on"
 tool prepare_data synthetic --out "$pack" --size 256 \
-    --option size=256 patients=20 videos=2 frames=8 seed=1 test_fraction=0
+    --option size=256 patients=20 videos=2 frames=10 first_frame=2 seed=1 test_fraction=0
 tool prepare_data synthetic --as segmentation --out "$data" \
     --option size=256 patients=18 videos=2 frames=6 first_frame=4 seed=2
 

@@ -17,13 +17,19 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
 
+# torchrun wraps the one line of an error in a page of its own; what can be found before, is.
+nodes=${NNODES:-1}
+if [ "${NODE_RANK:-0}" -eq 0 ]; then
+    "$python" "$root/tools/train.py" "$config" "$@" --check $((nodes * processes)) || exit $?
+fi
+
 rendezvous=(--standalone)
-if [ "${NNODES:-1}" -gt 1 ]; then
+if [ "$nodes" -gt 1 ]; then
     rendezvous=(
         --node_rank "${NODE_RANK:?set NODE_RANK}"
         --master_addr "${MASTER_ADDR:?set MASTER_ADDR}"
         --master_port "${MASTER_PORT:-29500}"
     )
 fi
-exec "$python" -m torch.distributed.run --nnodes "${NNODES:-1}" --nproc_per_node "$processes" \
+exec "$python" -m torch.distributed.run --nnodes "$nodes" --nproc_per_node "$processes" \
     "${rendezvous[@]}" "$root/tools/train.py" "$config" "$@"

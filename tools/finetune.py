@@ -29,7 +29,11 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    from benchmark.engine.cards import read_card
     from benchmark.engine.quiet import quiet_libraries
+
+    # A misspelt name is answered at once; loading the libraries takes many seconds.
+    read_card(args.method, Path(args.configs))
 
     with quiet_libraries():
         from benchmark.downstream.finetune import Cell, compose, run_cell

@@ -22,6 +22,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on with this run")
     parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
     parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
+    parser.add_argument(
+        "--check",
+        type=int,
+        nargs="?",
+        const=1,
+        metavar="N",
+        help="find what would keep N processes from starting, and stop",
+    )
     parser.add_argument("--dry-run", action="store_true", help="two steps, nothing is written")
     return parser.parse_args()
 
@@ -30,7 +38,7 @@ def main() -> None:
     args = arguments()
     from benchmark.engine.config import fill_paths, load_config, print_config
     from benchmark.engine.distributed import process_group
-    from benchmark.engine.train import default_folder, dry_run, train
+    from benchmark.engine.train import check, default_folder, dry_run, train
 
     config = load_config(args.config, args.scale, args.cfg_options)
     if args.packs:
@@ -44,7 +52,9 @@ def main() -> None:
         return
     folder = Path(args.work_dir) if args.work_dir else default_folder(args.config, work)
     with process_group():
-        if args.dry_run:
+        if args.check:
+            check(config, folder, args.resume, args.overwrite, args.check)
+        elif args.dry_run:
             dry_run(config, config.card.title)
         else:
             train(config, folder, config.card.title, args.resume, args.overwrite)

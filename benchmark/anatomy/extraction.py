@@ -1,7 +1,8 @@
 """Vascular anatomy of a frame: the binary vessel mask B that VasoMIM trains its segmentor on.
 
-The four steps of VasoMIM (`docs/protocol.md`): vesselness, a border set to zero, a percentile threshold, and
-region growing from the strongest pixel. Everything is batched; a mask depends on its frame only.
+The four steps of VasoMIM (`docs/protocol.md`): vesselness, a border set to zero, a percentile
+threshold, and region growing from the strongest pixel. Everything is batched; a mask depends on its
+frame only.
 """
 
 from __future__ import annotations

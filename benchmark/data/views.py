@@ -163,12 +163,6 @@ def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
     return ((bytes_ >> shift) & 1).float()
 
 
-def unpack_mask(packed: Tensor) -> Tensor:
-    """B×S×(S/8) uint8 to B×S×S float 0/1."""
-    shift = torch.arange(7, -1, -1, device=packed.device, dtype=torch.uint8)
-    return ((packed[..., None] >> shift) & 1).flatten(2).float()
-
-
 class SingleView(BaseDataPreprocessor):
     """One random resized crop per frame, mirrored half of the time (MAE's recipe).
 

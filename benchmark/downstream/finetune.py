@@ -32,6 +32,7 @@ from benchmark.engine.config import (
     plain,
     set_option,
 )
+from benchmark.engine.encoder import read_card as read_encoder
 from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import (
@@ -210,8 +211,20 @@ def _kept(cell: Cell, content: dict[str, Any], folder: SegmentationFolder) -> Ru
         )
     if record.split_hash != folder.split_hash:
         raise InputError(f"{cell.record}: made with another split; --overwrite replaces it")
+    weights = _exported_weights(cell.config)
+    if record.encoder and weights not in (None, record.encoder["weights_sha256"]):
+        raise InputError(f"{cell.record}: made with another encoder; --overwrite replaces it")
     print(f"{cell.title}: done already", flush=True)
     return record
+
+
+def _exported_weights(config: Config) -> str | None:
+    """Hash of the weights a run would start from; None if they are not on this machine."""
+    backbone = config.model.get("backbone") or {}
+    if backbone.get("type") is not EncoderBackbone:
+        return None
+    folder = Path(backbone["folder"])
+    return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
 def _runner(cell: Cell, model: nn.Module, folder: SegmentationFolder) -> tuple[Runner, LogHook]:

@@ -31,7 +31,7 @@ class WarmupCosine:
 
 
 class CosinePerEpoch:
-    """Half a cosine from 1 to 0 with T_max = epochs, changed once per epoch (VasoMIM's fine-tuning)."""
+    """Half a cosine from 1 to 0, T_max = epochs, changed once per epoch (VasoMIM, fine-tuning)."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
+from mmengine.optim import OptimWrapper
 from torch import nn
+from torch.utils.data import DataLoader
 
 from benchmark.build import build
 from benchmark.data.loader import PackDataset, pack_loader
@@ -34,15 +37,14 @@ _NOT_SCIENCE = ("packs", "checkpoint_interval", "keep_checkpoints", "card")
 
 
 @dataclass
-class Run:
-    """A training run before its first step."""
+class Parts:
+    """What a config describes, built but not yet run."""
 
     config: Config
-    folder: Path
-    method: Method
     packs: PackCollection
-    runner: Runner
-    log: LogHook
+    method: Method
+    loader: DataLoader
+    optimizer: OptimWrapper
     identity: dict[str, Any]
 
 
@@ -72,50 +74,83 @@ def _weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def prepare(config: Config, folder: Path, log_title: str) -> Run:
-    """Build every part of a run; nothing is written but mmengine's own folder.
+def assemble(config: Config, rank: int | None = None, world_size: int | None = None) -> Parts:
+    """Build data, method and optimiser for one process. Nothing is written.
 
     Raises:
-        InputError: packs, weights or settings do not fit together.
+        InputError: packs, weights or settings are missing or do not fit together.
     """
     packs = open_packs(config.packs)
     anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
     identity_ = identity(config, packs)
-
-    seed_torch(config.seed, "weights")
-    method = build(config.method)
     loader = pack_loader(
         PackDataset(packs, anatomy),
         config.batch_size,
         config.seed,
-        get_rank(),
-        get_world_size(),
+        get_rank() if rank is None else rank,
+        get_world_size() if world_size is None else world_size,
         config.num_workers,
     )
+    seed_torch(config.seed, "weights")
+    method = build(config.method)
     per_batch = 1 if config.lr_batch is None else config.batch_size / config.lr_batch
-    precision = config.precision if torch.cuda.is_available() else "fp32"
     optimizer = build_optimizer(
         method,
         config.optimizer,
         lr=config.base_lr * per_batch,
-        precision=precision,
+        precision=config.precision if torch.cuda.is_available() else "fp32",
         clip_grad=config.clip_grad,
     )
-    schedule = build(config.schedule, epochs=config.epochs)
-    log = LogHook(folder, log_title, config.log_interval, config.batch_size)
+    return Parts(config, packs, method, loader, optimizer, identity_)
+
+
+def make_runner(parts: Parts, folder: Path, title: str) -> tuple[Runner, LogHook]:
+    config = parts.config
+    log = LogHook(folder, title, config.log_interval, config.batch_size)
     hooks = [
-        StepHook(config.seed, config.epochs, schedule),
+        StepHook(config.seed, config.epochs, build(config.schedule, epochs=config.epochs)),
         log,
         CheckpointHook(
             folder,
             config.checkpoint_interval,
             config.keep_checkpoints,
             config.seed,
-            identity_["science_hash"],
+            parts.identity["science_hash"],
         ),
     ]
-    runner = Runner(method, folder, loader, optimizer, config.epochs, hooks)
-    return Run(config, folder, method, packs, runner, log, identity_)
+    runner = Runner(parts.method, folder, parts.loader, parts.optimizer, config.epochs, hooks)
+    return runner, log
+
+
+def earlier_run(
+    folder: Path, now: dict[str, Any], resume: bool, overwrite: bool
+) -> dict[str, Any] | None:
+    """What `run.json` says of a run this one goes on with; None where it starts anew.
+
+    Raises:
+        InputError: the folder holds a run and neither `resume` nor `overwrite` is set, or
+            `resume` is set and it is another run.
+    """
+    description = folder / "run.json"
+    if overwrite or not description.exists():
+        return None
+    before = read_json(description)
+    if "finished" not in before and not checkpoint_paths(folder):
+        return None  # it never got as far as anything worth keeping
+    if not resume:
+        raise InputError(f"{folder}: holds a run; add --resume to go on, --overwrite to replace it")
+    check_same_run(before, now, folder)
+    return before
+
+
+def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes: int) -> None:
+    """Find everything that would keep `train` from starting on so many processes.
+
+    Raises:
+        InputError: as `assemble` and `earlier_run`.
+    """
+    parts = assemble(config, rank=0, world_size=processes)
+    earlier_run(folder, parts.identity, resume, overwrite)
 
 
 def train(config: Config, folder: Path, title: str, resume: bool, overwrite: bool) -> None:
@@ -126,46 +161,35 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
         folder: run folder; holds checkpoints, log, `run.json` and the exports.
         title: what log lines start with.
         resume: go on from the newest checkpoint, if there is one.
-        overwrite: delete what an earlier run left in the folder.
+        overwrite: delete what an earlier run left in the folder, once the new one can start.
 
     Raises:
-        InputError: the folder holds a run and neither `resume` nor `overwrite` is set, or
-            `resume` is set and the config is not the one of that run.
+        InputError: as `assemble` and `earlier_run`.
     """
-    if overwrite and get_rank() == 0 and folder.exists():
-        shutil.rmtree(folder)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-    description = folder / "run.json"
-    before = read_json(description) if description.exists() else None
-    if before is not None and "finished" not in before and not checkpoint_paths(folder):
-        before = None  # it never got as far as anything worth keeping
-    if before is not None and not resume:
-        raise InputError(f"{folder}: holds a run; add --resume to go on, --overwrite to replace it")
-    if before is not None:
-        check_same_run(before, identity(config, open_packs(config.packs)), folder)
-        if "finished" in before:
-            _say(f"{title}: finished already, see {folder}")
-            return
-
-    run = prepare(config, folder, title)
+    parts = assemble(config)
+    before = earlier_run(folder, parts.identity, resume, overwrite)
+    if before is not None and "finished" in before:
+        _say(f"{title}: finished already, see {folder}")
+        return
     checkpoint, problems = newest_checkpoint(folder) if before is not None else (None, [])
     for problem in problems:
         _say(f"warning: {problem}; falling back to the one before")
-    if checkpoint is not None:
-        run.runner.resume_from(checkpoint)
-        _say(f"{title}: going on after epoch {checkpoint.epoch} of {config.epochs}")
-    elif get_rank() == 0:
-        for stale in checkpoint_paths(folder):
-            stale.unlink()
-        (folder / "metrics.jsonl").unlink(missing_ok=True)
-        write_json(description, {**run.identity, **provenance()})
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # all have read what the first one may now change
+    if checkpoint is None and get_rank() == 0:
+        if folder.exists():
+            shutil.rmtree(folder)
+        write_json(folder / "run.json", {**parts.identity, **provenance()})
 
+    runner, log = make_runner(parts, folder, title)
+    if checkpoint is not None:
+        runner.resume_from(checkpoint)
+        _say(f"{title}: going on after epoch {checkpoint.epoch} of {config.epochs}")
     start = time.time()
-    run.runner.train()
+    runner.train()
     if get_rank() == 0:
         earlier = checkpoint.seconds if checkpoint else 0.0
-        _finish(run, earlier + time.time() - start)
+        _finish(parts, folder, log, earlier + time.time() - start)
         _say(f"{title}: finished, exported to {folder}")
 
 
@@ -184,30 +208,29 @@ def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) ->
     )
 
 
-def _finish(run: Run, seconds: float) -> None:
+def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
+    config, identity_ = parts.config, parts.identity
     origin = {
-        "run": run.folder.name,
-        "title": run.config.card.title,
-        "pretraining": run.config.card.get("pretraining"),
-        "epochs": run.config.epochs,
-        "seed": run.config.seed,
-        "frames": len(run.packs),
-        **{key: run.identity[key] for key in ("science_hash", "corpus_hash")},
+        "run": folder.name,
+        "title": config.card.title,
+        "pretraining": config.card.get("pretraining"),
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "frames": len(parts.packs),
+        **{key: identity_[key] for key in ("science_hash", "corpus_hash")},
     }
-    exported = {
-        name: _export(run.folder, name, module, origin)
-        for name, module in run.method.exports().items()
-    }
-    memory = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+    exports = parts.method.exports()
+    exported = {name: _export(folder, name, module, origin) for name, module in exports.items()}
+    on_gpu = torch.cuda.is_available()
     finished = {
         "seconds": seconds,
-        "images_per_s": run.log.images_per_s,
-        "peak_memory_mb": memory,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "images_per_s": log.images_per_s,
+        "peak_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "processes": get_world_size(),
         "exports": exported,
     }
-    write_json(run.folder / "run.json", {**run.identity, **provenance(), "finished": finished})
+    write_json(folder / "run.json", {**identity_, **provenance(), "finished": finished})
 
 
 def _export(folder: Path, name: str, module: nn.Module, origin: dict[str, Any]) -> str:
@@ -218,29 +241,27 @@ def _export(folder: Path, name: str, module: nn.Module, origin: dict[str, Any]) 
     return digest
 
 
-def dry_run(config: Config, folder: Path, title: str, steps: int = 2) -> None:
-    """Build everything and take two steps, writing nothing that outlives the call."""
-    run = prepare(config, folder, title)
-    loader = run.runner.train_dataloader
-    parameters = sum(p.numel() for p in run.method.parameters() if p.requires_grad)
-    times = []
-    run.runner.model.train()
-    step_hook = run.runner.hooks[0]
-    run.runner._train_loop = run.runner.build_train_loop(run.runner._train_loop)
-    batches = iter(loader)
-    for _ in range(steps):
-        batch = next(batches)
-        start = time.perf_counter()
-        step_hook.before_train_iter(run.runner, 0)
-        terms = run.runner.model.train_step(batch, run.runner.optim_wrapper)
-        shown = {name: round(float(value), 4) for name, value in terms.items()}
-        times.append(time.perf_counter() - start)
-        _say(f"{title}: step {len(times)}: {shown}")
-    total = times[-1] * len(loader) * config.epochs
+def dry_run(config: Config, title: str, steps: int = 2) -> None:
+    """Build everything and take two steps; nothing that is written outlives the call."""
+    parts = assemble(config)
+    with tempfile.TemporaryDirectory() as folder:
+        runner, _ = make_runner(parts, Path(folder), title)
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.model.train()
+        seconds = 0.0
+        for step, batch in zip(range(steps), parts.loader):
+            start = time.perf_counter()
+            runner.call_hook("before_train_iter", batch_idx=step, data_batch=batch)
+            terms = runner.model.train_step(batch, parts.optimizer)
+            shown = "  ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
+            seconds = time.perf_counter() - start  # of the last one, which has warmed up
+            _say(f"{title}: step {step + 1}: {shown}")
+    trainable = sum(p.numel() for p in parts.method.parameters() if p.requires_grad)
+    hours = seconds * len(parts.loader) * config.epochs / 3600
     _say(
-        f"{title}: {parameters / 1e6:.2f} M trainable parameters, {len(run.packs)} frames, "
-        f"{len(loader)} steps per epoch, {config.batch_size / times[-1]:.0f} img/s, "
-        f"about {total / 3600:.1f} h for {config.epochs} epochs; nothing was written"
+        f"{title}: {trainable / 1e6:.2f} M trainable parameters, {len(parts.packs)} frames, "
+        f"{len(parts.loader)} steps per epoch, {config.batch_size / seconds:.0f} img/s, "
+        f"about {hours:.1f} h for {config.epochs} epochs; nothing was written"
     )
 
 

@@ -171,8 +171,13 @@ class VisionTransformer(nn.Module):
             images: B×C×H×W, H and W multiples of the patch size.
             indices: blocks from 0; the last one if None.
             norm: apply the final norm to each map.
+
+        Raises:
+            ValueError: there is no such block.
         """
         wanted = set(indices or (len(self.blocks) - 1,))
+        if not wanted <= set(range(len(self.blocks))):
+            raise ValueError(f"blocks {sorted(wanted)}: there are 0 to {len(self.blocks) - 1}")
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
         tokens = self.embed(images)
         maps = []

@@ -21,9 +21,15 @@ DEFINITIONS = {
 }
 
 
+def _binary(mask: np.ndarray) -> np.ndarray:
+    # Not astype(bool): what numpy makes of a 1-bit PNG is bool already, but with 255 as its True,
+    # and scikit-image's thinning reads beyond its table then.
+    return mask != 0
+
+
 def dice_score(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Dice similarity coefficient of two binary masks, in [0, 1]; 1 if both are empty."""
-    prediction, truth = prediction.astype(bool), truth.astype(bool)
+    prediction, truth = _binary(prediction), _binary(truth)
     total = int(prediction.sum()) + int(truth.sum())
     return 2 * int((prediction & truth).sum()) / total if total else 1.0
 
@@ -34,7 +40,7 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     The harmonic mean of the share of the predicted skeleton inside the truth and of the true
     skeleton inside the prediction. 1 if both masks are empty, 0 if exactly one is.
     """
-    prediction, truth = prediction.astype(bool), truth.astype(bool)
+    prediction, truth = _binary(prediction), _binary(truth)
     if not prediction.any() or not truth.any():
         return float(not prediction.any() and not truth.any())
     predicted_line, true_line = skeletonize(prediction), skeletonize(truth)

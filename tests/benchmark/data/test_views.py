@@ -21,7 +21,6 @@ from benchmark.data.views import (
     crop_matrix,
     crop_nearest,
     draw_crops,
-    unpack_mask,
 )
 from benchmark.method import Progress
 from benchmark.randomness import uniform
@@ -172,14 +171,6 @@ def test_pixels_outside_the_box_have_no_weight(frames: Tensor) -> None:
         changed[box] = frames[box]
     for path in (crop_bicubic, crop_matrix):
         assert torch.equal(path(changed, crop, 64), path(frames, crop, 64))
-
-
-def test_bits_are_numpys() -> None:
-    """Unpacking inverts numpy.packbits."""
-    mask = np.random.default_rng(0).random((3, 16, 24)) < 0.4
-    unpacked = unpack_mask(torch.from_numpy(np.packbits(mask, axis=-1)))
-    assert unpacked.dtype == torch.float32
-    np.testing.assert_array_equal(unpacked.numpy(), mask)
 
 
 def assert_nearest(view: Tensor, pixels: np.ndarray, crop: Crop, sample: int) -> float:

@@ -16,7 +16,9 @@ from benchmark.downstream.segmentation.metrics import dice_score
 @pytest.fixture(scope="module")
 def frames() -> list[Tensor]:
     """Two angiograms of different size, uint8, one grey channel repeated as the reader does."""
-    drawn = [angiogram(0, patient, 0, 5, size=size, frames=8) for patient, size in ((0, 96), (1, 128))]
+    drawn = [
+        angiogram(0, patient, 0, 5, size=size, frames=8) for patient, size in ((0, 96), (1, 128))
+    ]
     return [torch.from_numpy(one.image).expand(3, -1, -1) for one in drawn]
 
 

@@ -42,7 +42,7 @@ TRAIN = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> SegmentationFolder:
-    """Seven 48² pictures that are bright exactly where their mask is 1: one off-centre hook each."""
+    """Seven 48² pictures, bright exactly where their mask is 1: one off-centre hook each."""
     path = tmp_path_factory.mktemp("hooks")
     items = [{"stem": f"hook{number}"} for number in range(COUNT)]
     manifest = {"task": "t", "classes": ["background", "vessel"], "split_hash": ""}
@@ -204,7 +204,9 @@ def test_brightness_contrast_is_its_formula(
 def test_brightness_contrast_spans_its_limits() -> None:
     image = np.full((1, 1, 3), 100, np.uint8)
     np.random.seed(0)  # noqa: NPY002
-    values = [int(BrightnessContrast().transform({"img": image})["img"][0, 0, 0]) for _ in range(900)]
+    values = [
+        int(BrightnessContrast().transform({"img": image})["img"][0, 0, 0]) for _ in range(900)
+    ]
     assert 29 <= min(values) < 45  # 100·0.8 − 51
     assert 155 < max(values) <= 171  # 100·1.2 + 51
     assert 0.15 < np.mean(np.equal(values, 100)) < 0.26  # not applied in one case of five

@@ -59,7 +59,7 @@ def test_scores_by_hand(
 
 
 def test_cldice_looks_at_lines_where_dice_looks_at_areas() -> None:
-    """A line along a band three thick: Dice is 1/2, but nearly all of the band's skeleton is hit."""
+    """A line along a band three thick: Dice is 1/2, but nearly all of its skeleton is hit."""
     band = row(1, 11, 4) | row(1, 11, 5) | row(1, 11, 6)
     line = row(1, 11, 5)
     assert dice_score(line, band) == 2 * 10 / (10 + 30)
@@ -95,6 +95,17 @@ def test_masks_of_any_number_type_are_masks() -> None:
     for kind in (np.uint8, np.int64, np.float32):
         assert dice_score(one.astype(kind), 255 * two.astype(kind)) == 8 / 14
         assert centreline_dice(one.astype(kind), 255 * two.astype(kind)) == pytest.approx(4 / 7)
+
+
+def test_masks_read_from_one_bit_files_are_scored(tmp_path: Path) -> None:
+    """numpy reads them as bool with bytes of 255, which crash scikit-image's thinning."""
+    one, two = blobs(1), blobs(51)
+    for name, mask in (("one", one), ("two", two)):
+        Image.fromarray(mask).save(tmp_path / f"{name}.png")
+    read = [np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("one", "two")]
+    assert read[0].dtype == bool
+    assert dice_score(*read) == dice_score(one, two)
+    assert centreline_dice(*read) == centreline_dice(one, two)
 
 
 def _sample(path: Path, prediction: np.ndarray, truth: np.ndarray) -> SegDataSample:

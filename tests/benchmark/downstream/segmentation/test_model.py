@@ -165,8 +165,7 @@ def test_losses_are_cross_entropy_and_dice_written_out() -> None:
     probability, target = logits[:, 0].sigmoid(), label.float()
     bce = F.binary_cross_entropy(probability, target)
     scores = [
-        (2 * (p * t).sum() + 1e-5) / (p.sum() + t.sum() + 1e-5)
-        for p, t in zip(probability, target)
+        (2 * (p * t).sum() + 1e-5) / (p.sum() + t.sum() + 1e-5) for p, t in zip(probability, target)
     ]
     dice = 1 - sum(scores) / 3
     torch.testing.assert_close(BinaryCrossEntropy()(logits, label), bce)
@@ -267,5 +266,5 @@ def test_an_image_size_that_cannot_be_cut_is_refused(
 ) -> None:
     card = EncoderBackbone(str(export_vit(tmp_path))).card
     check_patches(card, 96)
-    with pytest.raises(InputError, match="image size 100 is no multiple .* patch size 16"):
+    with pytest.raises(InputError, match=r"image size 100 is no multiple .* patch size 16"):
         check_patches(card, 100)

@@ -1,0 +1,325 @@
+"""One cell of the benchmark from its configs to its record, at the smallest size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from benchmark.anatomy.extraction import vessel_mask
+from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.downstream import finetune
+from benchmark.downstream.finetune import Cell, build_model, compose, run_cell
+from benchmark.downstream.segmentation.metrics import DEFINITIONS, centreline_dice, dice_score
+from benchmark.engine.cards import CONFIGS
+from benchmark.engine.checkpoint import read_checkpoint
+from benchmark.engine.config import plain
+from benchmark.engine.encoder import read_card
+from benchmark.engine.hooks import StepHook
+from benchmark.engine.records import read_record, science_hash
+from benchmark.errors import InputError
+from benchmark.files import write_json
+
+# So large a rate makes four steps enough for a prediction that is neither empty nor full.
+SMALL = ("epochs=2", "batch_size=2", "base_lr=0.03", "checkpoint_interval=1", "log_interval=1")
+SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
+
+MakeCell = Callable[..., Cell]
+
+
+@pytest.fixture(scope="module")
+def make_cell(vessels: SegmentationFolder) -> MakeCell:
+    """A cell at 64² and two epochs; `options` come on top."""
+
+    def make(work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()) -> Cell:
+        sizes = () if method == "frangi" else SIZES
+        settings = [*SMALL, *sizes, f"data.folder={vessels.path}", *options]
+        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
+        folder = work / method / "finetune" / "synthetic_v" / f"seed{seed}"
+        return Cell(config, card, "synthetic_v", seed, folder, work / "results")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory, export_vit: Callable[..., Path]) -> Path:
+    """A work folder with an encoder where the configs of MAE look for it."""
+    work = tmp_path_factory.mktemp("work")
+    export_vit(work / "mae" / "pretrain", seed=1)
+    return work
+
+
+@pytest.fixture(scope="module")
+def finished(encoder: Path, make_cell: MakeCell) -> Cell:
+    """A cell that has been run."""
+    cell = make_cell(encoder)
+    run_cell(cell)
+    return cell
+
+
+def scores(cell: Cell) -> pd.DataFrame:
+    return pd.read_csv(cell.record.with_suffix(".csv"))
+
+
+def steps(cell: Cell) -> list[dict[str, Any]]:
+    lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
+
+
+def weights(cell: Cell) -> dict[str, torch.Tensor]:
+    return read_checkpoint(cell.folder / "epoch_2.pth").model
+
+
+def assert_same_run(one: Cell, two: Cell) -> None:
+    """Equal to the last bit: losses of every step, weights, and the scores of every image."""
+    assert steps(one) == steps(two)
+    first, second = weights(one), weights(two)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert (
+        one.record.with_suffix(".csv").read_bytes() == two.record.with_suffix(".csv").read_bytes()
+    )
+    assert read_record(one.record).metrics == read_record(two.record).metrics
+
+
+def test_the_record_says_what_was_run(
+    finished: Cell, encoder: Path, vessels: SegmentationFolder
+) -> None:
+    record = read_record(finished.record)
+    assert finished.record == encoder / "results" / "demo" / "mae" / "synthetic_v" / "seed0.json"
+    assert (record.protocol, record.method, record.title) == ("demo", "mae", "MAE")
+    assert (record.dataset, record.task, record.seed) == ("synthetic_v", "segmentation", 0)
+    assert record.split_hash == vessels.split_hash
+    assert record.corpus_hash == "c0de"
+    card = read_card(encoder / "mae" / "pretrain")
+    assert record.encoder == {
+        "fingerprint": card.fingerprint,
+        "weights_sha256": card.weights_sha256,
+        "provenance": card.provenance,
+    }
+    assert record.config == plain(finished.config)
+    assert record.science_hash == science_hash(record.config)
+    assert set(record.seeds.values()) == {0}
+    rows = scores(finished)
+    stems = [item["stem"] for item in vessels.splits["test"]]
+    assert rows["image"].tolist() == stems
+    assert record.n_images == len(stems) == 2
+    assert record.metrics.keys() == DEFINITIONS.keys()
+    for name, metric in record.metrics.items():
+        assert metric["definition"] == DEFINITIONS[name]
+        assert metric["value"] == pytest.approx(rows[name].mean(), rel=1e-12)
+
+
+def test_scores_are_those_of_the_trained_weights_at_native_size(
+    finished: Cell, vessels: SegmentationFolder
+) -> None:
+    """The whole prediction again by hand: resize, normalise, network, resize back, threshold."""
+    model = build_model(finished.config, seed=0)
+    model.load_state_dict(weights(finished))
+    model.eval()
+    mean, std = (np.array(v) * 255 for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    for row in scores(finished).itertuples():
+        frame = np.asarray(Image.open(vessels.image("test", row.image)))
+        assert frame.shape == (80, 80)
+        small = cv2.resize(frame, (64, 64), interpolation=cv2.INTER_LINEAR)
+        image = torch.from_numpy((small[..., None] - mean) / std).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            logits = model.decode_head(model.neck(model.backbone(image)))
+            logits = F.interpolate(logits, (80, 80), mode="bilinear", align_corners=False)[0, 0]
+        expected = logits.numpy() > 0
+        predicted = np.asarray(Image.open(finished.folder / "predictions" / f"{row.image}.png"))
+        assert 0.02 < expected.mean() < 0.98, "a prediction that could be wrong"
+        # Rounding may tip a pixel whose logit is all but zero, and no other.
+        assert np.abs(logits.numpy()[predicted != expected]).max(initial=0) < 1e-3
+        truth = np.asarray(Image.open(vessels.mask("test", row.image)))
+        assert row.dsc == pytest.approx(100 * dice_score(predicted, truth), rel=1e-12)
+        assert row.cldice == pytest.approx(100 * centreline_dice(predicted, truth), rel=1e-12)
+
+
+def test_every_parameter_is_trained_at_its_rate(finished: Cell) -> None:
+    """Cosine per epoch on the base rate; layer decay 0.75 over two blocks; nothing left out."""
+    rates = [line["lr"] for line in steps(finished)]
+    assert rates == pytest.approx([0.03, 0.03, 0.015, 0.015])
+    start = build_model(finished.config, seed=0)
+    trained = weights(finished)
+    for name, parameter in start.named_parameters():
+        assert not torch.equal(parameter, trained[name]), name
+    groups = read_checkpoint(finished.folder / "epoch_2.pth").optimizer["param_groups"]
+    factors = sorted({group["lr_scale"] for group in groups})
+    assert factors == pytest.approx([0.75**3, 0.75**2, 0.75, 1])
+    assert sum(len(group["names"]) for group in groups) == len(list(start.parameters()))
+
+
+def test_a_finished_cell_is_read_back(
+    finished: Cell, encoder: Path, make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = finished.record.read_bytes()
+    record = run_cell(make_cell(encoder, options=("num_workers=1", "log_interval=9")))
+    assert record == read_record(finished.record)
+    assert capsys.readouterr().out == "MAE · synthetic_v · seed 0: done already\n"
+    assert finished.record.read_bytes() == before
+
+
+def test_a_record_of_other_settings_is_not_taken_for_this_one(
+    finished: Cell,
+    encoder: Path,
+    make_cell: MakeCell,
+    tmp_path: Path,
+    export_vit: Callable[..., Path],
+) -> None:
+    before = finished.record.read_bytes()
+    with pytest.raises(InputError, match=r"other settings \(base_lr: 0.03 → 0.5\); --overwrite"):
+        run_cell(make_cell(encoder, options=("base_lr=0.5",)))
+    export_vit(tmp_path / "mae" / "pretrain", seed=2)
+    other = replace(make_cell(tmp_path), results=finished.results)
+    with pytest.raises(InputError, match="made with another encoder; --overwrite"):
+        run_cell(other)
+    # Where the encoder is gone, the record stands for itself.
+    (tmp_path / "mae" / "pretrain" / "encoder.json").unlink()
+    assert run_cell(other) == read_record(finished.record)
+    record = read_record(finished.record)
+    assert finished.record.read_bytes() == before
+    write_json(finished.record, {**vars(record), "split_hash": "5e1f"})
+    with pytest.raises(InputError, match="made with another split"):
+        run_cell(make_cell(encoder))
+    finished.record.write_bytes(before)
+
+
+def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
+    finished: Cell, make_cell: MakeCell, tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    export_vit(tmp_path / "mae" / "pretrain", seed=1)
+    changed = make_cell(tmp_path, options=("base_lr=0.1",))
+    run_cell(changed)
+    assert steps(changed)[0]["loss"] == steps(finished)[0]["loss"]
+    assert steps(changed)[1]["loss"] != steps(finished)[1]["loss"]
+    again = make_cell(tmp_path)
+    run_cell(again, overwrite=True)
+    assert_same_run(again, finished)
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    finished: Cell,
+    make_cell: MakeCell,
+    tmp_path: Path,
+    export_vit: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def killed(hook: StepHook, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if runner.iter == 3:  # in the middle of the second epoch
+            raise KeyboardInterrupt
+        original(hook, runner, batch_idx, data_batch)
+
+    original = StepHook.before_train_iter
+    export_vit(tmp_path / "mae" / "pretrain", seed=1)
+    cell = make_cell(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(StepHook, "before_train_iter", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_cell(cell)
+    assert not cell.record.exists()
+    assert [path.name for path in cell.folder.glob("*.pth")] == ["epoch_1.pth"]
+    assert len(steps(cell)) == 3
+    run_cell(make_cell(tmp_path))
+    assert "going on after epoch 1" in capsys.readouterr().out
+    assert_same_run(cell, finished)
+
+
+def _batches(cell: Cell, vessels: SegmentationFolder) -> list[dict[str, Any]]:
+    cell.config.seed = cell.seed
+    model = build_model(cell.config, cell.seed)
+    runner, _ = finetune._runner(cell, model, vessels)
+    runner.train_dataloader.batch_sampler.set_epoch(1)
+    return list(runner.train_dataloader)
+
+
+def test_encoders_meet_the_same_frames_and_the_same_head(
+    encoder: Path,
+    make_cell: MakeCell,
+    vessels: SegmentationFolder,
+    tmp_path: Path,
+    export_vit: Callable[..., Path],
+) -> None:
+    """The seed decides order, augmentation and new weights; the encoder has no say in them."""
+    export_vit(tmp_path / "vasomim" / "pretrain", seed=8)
+    one, two = make_cell(encoder, seed=5), make_cell(tmp_path, "vasomim", seed=5)
+    other = make_cell(encoder, seed=6)
+    first, second, third = (_batches(cell, vessels) for cell in (one, two, other))
+    for a, b in zip(first, second, strict=True):
+        assert [s.img_path for s in a["data_samples"]] == [s.img_path for s in b["data_samples"]]
+        assert all(torch.equal(x, y) for x, y in zip(a["inputs"], b["inputs"], strict=True))
+    assert not all(torch.equal(a["inputs"][0], b["inputs"][0]) for a, b in zip(first, third))
+
+    torch.manual_seed(77)  # what was drawn before must not matter
+    states = [build_model(cell.config, cell.seed).state_dict() for cell in (one, two, other)]
+    for name, value in states[0].items():
+        if name.startswith("backbone."):
+            continue
+        assert torch.equal(value, states[1][name]), name
+        if name.endswith("weight") and value.ndim > 1:
+            assert not torch.equal(value, states[2][name]), name
+    patches = "backbone.vit.patch_embed.proj.weight"
+    assert torch.equal(states[0][patches], states[2][patches]), "the encoder is the encoder"
+    assert not torch.equal(states[0][patches], states[1][patches])
+
+
+def test_frangi_needs_no_training(
+    make_cell: MakeCell, tmp_path: Path, vessels: SegmentationFolder
+) -> None:
+    cell = make_cell(tmp_path, "frangi")
+    record = run_cell(cell)
+    assert (record.encoder, record.corpus_hash, record.pretraining) == (None, None, "—")
+    assert record.images_per_s is None
+    assert not (cell.folder / "metrics.jsonl").exists()
+    assert list(cell.folder.glob("*.pth")) == []
+    for row in scores(cell).itertuples():
+        frame = torch.from_numpy(np.array(Image.open(vessels.image("test", row.image))))
+        mask = vessel_mask(frame[None], kind="sato", alpha=92.0, border=20)[0].numpy()
+        truth = np.asarray(Image.open(vessels.mask("test", row.image)))
+        assert mask.any()
+        assert row.dsc == pytest.approx(100 * dice_score(mask, truth), rel=1e-12)
+        assert row.cldice == pytest.approx(100 * centreline_dice(mask, truth), rel=1e-12)
+
+
+def test_a_network_from_scratch_is_a_row_too(make_cell: MakeCell, tmp_path: Path) -> None:
+    cell = make_cell(tmp_path, "unet", options=("epochs=1",))
+    record = run_cell(cell)
+    assert (record.encoder, record.family, record.pretraining) == (None, "from scratch", "—")
+    assert record.metrics["dsc"]["value"] == pytest.approx(scores(cell)["dsc"].mean())
+    torch.manual_seed(3)
+    states = [build_model(cell.config, seed).state_dict() for seed in (0, 0, 1)]
+    assert not any(name.startswith("neck") for name in states[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    convolutions = [name for name in states[0] if states[0][name].ndim == 4]
+    assert len(convolutions) > 20
+    assert not any(torch.equal(states[0][name], states[2][name]) for name in convolutions)
+
+
+def test_two_frames_are_learnt_by_heart(
+    encoder: Path, make_cell: MakeCell, vessels: SegmentationFolder
+) -> None:
+    cell = make_cell(encoder, options=("model.backbone.drop_path=0.0",))
+    batch = _batches(cell, vessels)[0]
+    model = build_model(cell.config, seed=0).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    data = model.data_preprocessor(batch, training=True)
+    losses = []
+    for _ in range(60):
+        terms = model(**data, mode="loss")
+        loss = terms["decode.loss_bce"] + terms["decode.loss_dice"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.35 * losses[0], (losses[0], losses[-1])

@@ -1,0 +1,141 @@
+"""The command line of fine-tuning: what goes wrong is one line and exit code 2."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.downstream.finetune import build_model, compose
+from benchmark.engine.cards import CONFIGS, read_cards
+from benchmark.engine.records import read_record
+from benchmark.errors import InputError
+
+TOOL = CONFIGS.parent / "tools" / "finetune.py"
+METHOD = ("--scale", "tiny", "--method", "mae", "--dataset", "synthetic_v")
+
+Tool = Callable[..., int]
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Tool:
+    """The tool in this process, which has the libraries loaded; returns the exit code."""
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", [TOOL.name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOL), run_name="__main__")
+        return int(end.value.code or 0)
+
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "vaso", "--dataset", "dca1"), "vaso: no such method"),
+        (("--method", "mae", "--dataset", "dca"), "dca: no such data set"),
+        (METHOD, "downstream/synthetic_v: no such folder"),
+        ((*METHOD, "--data", "absent"), "absent: no such folder"),
+        ((*METHOD, "--data", "TASK"), "mae/pretrain/encoder.json: no such file"),
+        ((*METHOD, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_two(
+    tool: Tool,
+    tmp_path: Path,
+    vessels: SegmentationFolder,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    arguments = tuple(str(vessels.path) if word == "TASK" else word for word in arguments)
+    assert tool(*arguments, "--work", tmp_path) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    assert message in output.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def _process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, TOOL, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_misspelt_method_is_answered_in_a_process_of_its_own() -> None:
+    done = _process("--method", "vaso", "--dataset", "dca1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: vaso: no such method")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_missing_encoder_in_a_process_of_its_own(
+    tmp_path: Path, vessels: SegmentationFolder
+) -> None:
+    """Nothing that the libraries print while they load comes before the one line."""
+    done = _process(*METHOD, "--work", tmp_path, "--data", vessels.path)
+    where = tmp_path / "mae" / "pretrain" / "encoder.json"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {where}: no such file\n"
+
+
+def test_the_known_names_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        compose(CONFIGS, "vaso", "dca1", "tiny", [], tmp_path)
+    assert all(card.method in str(caught.value) for card in read_cards())
+    with pytest.raises(InputError, match=r"known: .*dca1.*synthetic_v"):
+        compose(CONFIGS, "mae", "dca", "tiny", [], tmp_path)
+    (tmp_path / "only").mkdir()
+    card = "card = dict(title='T', family='F', paper='P', pretraining='—')\n"
+    (tmp_path / "only" / "pretrain.py").write_text(card, encoding="utf-8")
+    with pytest.raises(InputError, match=r"has no encoder\.py to fine-tune"):
+        compose(tmp_path, "only", "dca1", "tiny", [], tmp_path)
+
+
+def test_an_image_size_the_encoder_cannot_cut_is_refused(
+    tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    export_vit(tmp_path / "mae" / "pretrain")
+    sizes = ["test_pipeline.1.scale=(72,72)"]
+    config, _ = compose(CONFIGS, "mae", "synthetic_v", "tiny", sizes, tmp_path)
+    with pytest.raises(InputError, match="image size 72 is no multiple"):
+        build_model(config, seed=0)
+
+
+def test_seeds_are_run_one_after_the_other(
+    tool: Tool, tmp_path: Path, vessels: SegmentationFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--seed")
+    places = ("--work", tmp_path, "--data", vessels.path, "--results", tmp_path / "board")
+    assert tool(*arguments, 3, 1, *places) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": dsc")[0] for line in lines] == [
+        "Frangi filter · synthetic_v · seed 3",
+        "Frangi filter · synthetic_v · seed 1",
+    ]
+    folder = tmp_path / "board" / "demo" / "frangi" / "synthetic_v"
+    records = [read_record(folder / f"seed{seed}.json") for seed in (1, 3)]
+    assert [record.seed for record in records] == [1, 3]
+    # Nothing is random about a filter.
+    assert records[0].metrics == records[1].metrics
+    assert tool(*arguments, 1, *places) == 0
+    assert capsys.readouterr().out.endswith("seed 1: done already\n")
+
+
+def test_the_resolved_config_can_be_printed(
+    tool: Tool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tool(*METHOD, "--work", tmp_path, "--cfg-options", "epochs=7", "--print-config") == 0
+    output = capsys.readouterr().out
+    assert '"epochs": 7' in output
+    assert f'"folder": "{tmp_path / "mae" / "pretrain"}"' in output
+    assert list(tmp_path.iterdir()) == []
