@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -23,15 +22,6 @@ from benchmark.anatomy.extraction import (
 )
 from benchmark.anatomy.vesselness import vesselness
 from benchmark.errors import InputError
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products: a second thread on a busy machine costs far more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def grown(keep: np.ndarray, seed: tuple[int, int]) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,15 +9,6 @@ from torch.nn import functional as F
 
 from benchmark.anatomy.unext import UNeXt, shift_channels
 from benchmark.errors import InputError
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products: a second thread on a busy machine costs far more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def norm_names(name: str, channels: int, batch_norm: bool = False) -> dict[str, tuple[int, ...]]:

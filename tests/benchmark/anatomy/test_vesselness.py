@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -20,15 +18,6 @@ from benchmark.anatomy.vesselness import (
     vesselness,
 )
 from benchmark.errors import InputError
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products: a second thread on a busy machine costs far more than it brings."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def vessels(height: int, width: int, seed: int) -> np.ndarray:
