@@ -141,6 +141,9 @@ def build_model(config: Config, seed: int) -> nn.Module:
         card = build(spec["backbone"]).card
         check_patches(card, _image_size(config.test_pipeline))
         spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
+        # Frames are shown to the encoder as they were in pre-training.
+        grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
+        spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
     with DefaultScope.overwrite_default_scope("mmseg"):
         model = MODELS.build({key: value for key, value in spec.items() if value is not None})
         seed_torch(seed, "backbone")

@@ -35,7 +35,8 @@ TASKS = ("segmentation", "detection", "denoising")
 NOT_SCIENCE = frozenset(
     {
         *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
-        *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from"),
+        *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
+        *("checkpoint_interval", "keep_checkpoints"),
         *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
         *("num_threads", "launcher", "local_rank", "resume", "device", "devices"),
         *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),

@@ -32,9 +32,6 @@ from benchmark.method import Method
 from benchmark.nn.vit import VisionTransformer
 from benchmark.randomness import seed_torch
 
-# How a run is executed and stored, beside what `records.NOT_SCIENCE` lists.
-_NOT_SCIENCE = ("packs", "checkpoint_interval", "keep_checkpoints", "card")
-
 
 @dataclass
 class Parts:
@@ -55,7 +52,7 @@ def identity(config: Config, packs: PackCollection) -> dict[str, Any]:
         key: sha256_file(value) for key, value in _weight_files(content) if Path(value).is_file()
     }
     return {
-        "science_hash": science_hash(content, also_drop=_NOT_SCIENCE),
+        "science_hash": science_hash(content, also_drop=("card",)),
         "corpus_hash": packs.corpus_hash,
         "weights": weights,
         "config": content,

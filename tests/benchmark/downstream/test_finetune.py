@@ -252,7 +252,8 @@ def test_encoders_meet_the_same_frames_and_the_same_head(
     export_vit: Callable[..., Path],
 ) -> None:
     """The seed decides order, augmentation and new weights; the encoder has no say in them."""
-    export_vit(tmp_path / "vasomim" / "pretrain", seed=8)
+    # Another patch size draws other numbers while it is built, which must not reach the head.
+    export_vit(tmp_path / "vasomim" / "pretrain", seed=8, patch_size=8)
     one, two = make_cell(encoder, seed=5), make_cell(tmp_path, "vasomim", seed=5)
     other = make_cell(encoder, seed=6)
     first, second, third = (_batches(cell, vessels) for cell in (one, two, other))
@@ -271,7 +272,7 @@ def test_encoders_meet_the_same_frames_and_the_same_head(
             assert not torch.equal(value, states[2][name]), name
     patches = "backbone.vit.patch_embed.proj.weight"
     assert torch.equal(states[0][patches], states[2][patches]), "the encoder is the encoder"
-    assert not torch.equal(states[0][patches], states[1][patches])
+    assert states[0][patches].shape != states[1][patches].shape
 
 
 def test_frangi_needs_no_training(
