@@ -29,10 +29,11 @@ class SegmentorTraining(Method):
         network: nn.Module | dict[str, Any],
     ) -> None:
         super().__init__(views)
-        self.network = build(network)
+        self.network = build(network).to(memory_format=torch.channels_last)
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
-        logits = self.network(views["image"]).float()
+        images = views["image"].contiguous(memory_format=torch.channels_last)
+        logits = self.network(images).float()
         target = views["anatomy"]
         with torch.no_grad():
             prediction = (logits > 0).float()
@@ -65,6 +66,8 @@ class FrozenSegmentor(nn.Module):
         self.network = build(network)
         if checkpoint is not None:
             load_strict(self.network, read_tensors(checkpoint), checkpoint)
+        # Convolutions of few channels run about twice as fast with the channels innermost.
+        self.network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
         self.network.eval()
 
@@ -76,9 +79,9 @@ class FrozenSegmentor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, B×1×H×W; differentiable in `images`."""
-        return self.network(images)
+        return self.network(images.contiguous(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:
         """M = sigmoid(S(I)), B×1×H×W in (0, 1), without gradients, float32."""
-        return self.network(images).float().sigmoid()
+        return self(images).float().sigmoid()
