@@ -315,18 +315,20 @@ def _record(
     log: LogHook,
 ) -> RunRecord:
     encoder = identity["encoder"]
+    origin = encoder["provenance"] if encoder else {}
     on_gpu = torch.cuda.is_available()
     return RunRecord(
         protocol=cell.config.protocol,
         method=cell.card.method,
         title=cell.card.title,
         family=cell.card.family,
-        pretraining=cell.card.pretraining,
+        # The card names the corpus of the recipe; the row, the one this encoder has seen.
+        pretraining=origin.get("pretraining", cell.card.pretraining),
         dataset=cell.dataset,
         task=cell.config.task,
         seed=cell.seed,
         split_hash=identity["split_hash"],
-        corpus_hash=encoder["provenance"].get("corpus_hash") if encoder else None,
+        corpus_hash=origin.get("corpus_hash"),
         metrics={
             name: {
                 "value": metrics[name],

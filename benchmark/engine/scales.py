@@ -30,7 +30,7 @@ SCALES: dict[str, _Sizes] = {
     },
     "tiny": {
         "pretrain": {
-            "epochs": 30,
+            "epochs": 20,
             "batch_size": 32,
             "lr_batch": 8,
             "log_interval": 5,
@@ -39,7 +39,7 @@ SCALES: dict[str, _Sizes] = {
         },
         "finetune": {
             "protocol": "demo",
-            "epochs": 30,
+            "epochs": 20,
             "batch_size": 8,
             "log_interval": 10,
             "num_workers": 0,
@@ -49,9 +49,9 @@ SCALES: dict[str, _Sizes] = {
             "VisionTransformer": {
                 "img_size": 96,
                 "patch_size": 8,
-                "embed_dim": 128,
-                "depth": 5,
-                "num_heads": 4,
+                "embed_dim": 96,
+                "depth": 4,
+                "num_heads": 3,
             },
             "MAEDecoder": {"width": 64, "depth": 2, "num_heads": 4},
             "SingleView": {"size": 96},

@@ -205,12 +205,18 @@ def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) ->
     )
 
 
+def corpus_title(packs: PackCollection) -> str:
+    """What an encoder was really trained on, as the board prints it."""
+    sources = " + ".join(sorted(packs.index["source"].unique()))
+    return f"{sources}, {len(packs):,} frames"
+
+
 def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
     config, identity_ = parts.config, parts.identity
     origin = {
         "run": folder.name,
         "title": config.card.title,
-        "pretraining": config.card.get("pretraining"),
+        "pretraining": corpus_title(parts.packs),
         "epochs": config.epochs,
         "seed": config.seed,
         "frames": len(parts.packs),

@@ -25,7 +25,7 @@ def test_print_config_is_resolved() -> None:
     config = json.loads(done.stdout)
     assert config["epochs"] == 5
     assert config["method"]["type"] == "methods.vasomim.VasoMIM"
-    assert config["method"]["encoder"]["embed_dim"] == 128
+    assert config["method"]["encoder"]["embed_dim"] == 96
     checkpoint = "/w/segmentor/unext_s/segmentor.safetensors"
     assert config["method"]["segmentor"]["checkpoint"] == checkpoint
 

@@ -115,6 +115,6 @@ def test_own_sizes_of_a_config(tmp_path: Path) -> None:
         "scales = dict(tiny={'method.mlp_ratio': 2.0})\n"
     )
     config = load_config(path, "tiny")
-    assert (config.method.depth, config.method.mlp_ratio) == (5, 2.0)
+    assert (config.method.depth, config.method.mlp_ratio) == (4, 2.0)
     assert "scales" not in config
     assert load_config(path).method.mlp_ratio == 4.0

@@ -144,6 +144,7 @@ def test_export_is_the_trained_encoder(reference: Path) -> None:
     description = json.loads((reference / "run.json").read_text())
     assert card.provenance["corpus_hash"] == description["corpus_hash"]
     assert card.provenance["epochs"] == 3
+    assert card.provenance["pretraining"] == "synthetic, 14 frames"
     assert description["finished"]["exports"] == {"encoder": card.weights_sha256}
 
 
