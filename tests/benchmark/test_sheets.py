@@ -48,7 +48,12 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> FramePack:
 def run(pack: FramePack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One epoch of MAE at 64² on four frames."""
     options = ["epochs=1", "batch_size=4", "method.views.size=64", "method.encoder.img_size=64"]
-    options += ["method.encoder.embed_dim=32", "method.encoder.depth=1", "method.decoder.depth=1"]
+    options += [
+        "method.encoder.embed_dim=32",
+        "method.encoder.num_heads=2",
+        "method.encoder.depth=1",
+        "method.decoder.depth=1",
+    ]
     config = load_config(CONFIGS / "mae" / "pretrain.py", "tiny", options)
     config.packs = [str(pack.path)]
     folder = tmp_path_factory.mktemp("run") / "pretrain"
