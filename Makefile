@@ -35,9 +35,8 @@ lint: $(READY)
 
 lock: $(READY)
 	printf 'torch==2.11.0\ntorchvision==0.26.0\n' > $(VENV)/pins.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-header \
-	    --no-annotate --no-emit-index-url --no-emit-find-links --constraint $(VENV)/pins.txt \
-	    pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev \
+	    --no-header --no-annotate --constraint $(VENV)/pins.txt pyproject.toml -o requirements.txt
 
 clean:
 	rm -rf $(VENV) work_dirs .pytest_cache .ruff_cache

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -200,6 +200,23 @@ def _eigenvalues(
         yield slice(part.start, part.stop), mean, radius
 
 
+def _largest_over_scales(
+    frames: Tensor, sigmas: Sequence[float], measure: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Maximum over the scales of a measure of σ²-normalised eigenvalues, fp32 B×H×W, ≥ 0.
+
+    `measure` gets mean and radius of the eigenvalue pair (mean ± radius), which it may overwrite.
+    """
+    _check(frames, sigmas)
+    result = torch.zeros(frames.shape, device=frames.device)
+    with _full_fp32(frames.device):
+        for centred, out, workspace in _portions(frames, result):
+            for sigma in map(float, sigmas):
+                for rows, mean, radius in _eigenvalues(centred, sigma, sigma**2, workspace):
+                    torch.maximum(out[:, rows], measure(mean, radius), out=out[:, rows])
+    return result
+
+
 def sato(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
     """Sato's tubeness for dark vessels: the largest eigenvalue if positive, times σ², else 0.
 
@@ -216,14 +233,7 @@ def sato(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
     Raises:
         InputError: wrong shape, type or scales.
     """
-    _check(frames, sigmas)
-    result = torch.zeros(frames.shape, device=frames.device)
-    with _full_fp32(frames.device):
-        for centred, out, workspace in _portions(frames, result):
-            for sigma in map(float, sigmas):
-                for rows, mean, radius in _eigenvalues(centred, sigma, sigma**2, workspace):
-                    torch.maximum(out[:, rows], mean.add_(radius), out=out[:, rows])
-    return result
+    return _largest_over_scales(frames, sigmas, lambda mean, radius: mean.add_(radius))
 
 
 def frangi(
@@ -297,16 +307,10 @@ def hessian(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
     Raises:
         InputError: wrong shape, type or scales.
     """
-    _check(frames, sigmas)
-    result = torch.zeros(frames.shape, device=frames.device)
-    with _full_fp32(frames.device):
-        for centred, out, workspace in _portions(frames, result):
-            for sigma in map(float, sigmas):
-                for rows, mean, radius in _eigenvalues(centred, sigma, sigma**2, workspace):
-                    # Inverting the frame changes the signs: λ2 < 0 there is mean > 0 here.
-                    value = radius.sub_(mean).abs_().mul_(mean > 0)
-                    torch.maximum(out[:, rows], value, out=out[:, rows])
-    return result
+    # Inverting the frame changes the signs: λ2 < 0 there is mean > 0 here.
+    return _largest_over_scales(
+        frames, sigmas, lambda mean, radius: radius.sub_(mean).abs_().mul_(mean > 0)
+    )
 
 
 def sato_levels(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
