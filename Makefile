@@ -24,7 +24,7 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 demo: $(READY)
-	tools/demo.sh
+	PYTHON=$(CURDIR)/$(BIN)/python tools/demo.sh
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
