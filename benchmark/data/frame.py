@@ -17,12 +17,14 @@ class Frame:
 
     Attributes:
         source: name of the source, e.g. ``"cadica"``.
-        path: path of the image below the raw folder, with ``/``; unique inside the source.
+        path: path of the image below the raw folder, with ``/``; unique inside the source. A
+            frame of a file that holds several ends in ``#00012``, its position from 0.
         group: patient or study, namespaced by the source (``"cadica/p14"``); None if unknown.
         video: sequence the frame belongs to (``"cadica/p14/v1"``); None if unknown.
         frame: number of the frame inside its video; None if unknown.
         split: split of origin (``"train"``, ``"test"``, …); None where the source has none.
-        mask: path of the vessel mask below the raw folder; None where there is none.
+        annotation: where the source finds the truth of this frame (the path of a mask, a key into
+            a list); None where there is none.
     """
 
     source: str
@@ -31,7 +33,7 @@ class Frame:
     video: str | None = None
     frame: int | None = None
     split: str | None = None
-    mask: str | None = None
+    annotation: str | None = None
 
 
 class UnreadableFrame(Exception):
@@ -64,6 +66,11 @@ class Source(Protocol):
             selection rule, a seed); together with the paths they identify the source's content.
         split_note: one sentence on where `Frame.split` comes from.
         official_split: whether that is the split the dataset's authors published.
+        forms: what `tools/prepare_data.py` can make of it, the usual one first: ``"pack"``,
+            ``"segmentation"``, ``"detection"``, ``"denoising"``.
+        task: name of the downstream task, e.g. ``"arcade_v"``; the source's name where there is
+            only one.
+        classes: names of the annotated classes, without background; the channels of `read_masks`.
 
     Raises (from the constructor):
         InputError: the raw folder is missing or does not look like this dataset.
@@ -75,11 +82,20 @@ class Source(Protocol):
     options: dict[str, str | int | float]
     split_note: str
     official_split: bool
+    forms: tuple[str, ...]
+    task: str
+    classes: tuple[str, ...]
 
     def frames(self) -> Iterator[Frame]: ...
 
     def read(self, frame: Frame) -> np.ndarray:
         """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
 
-    def read_mask(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, bool, H×W. Raises `UnreadableFrame`."""
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        """One mask for each class, bool, C×H×W; they may overlap. Raises `UnreadableFrame`."""
+
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        """Boxes in pixels, float64, N×5: x0, y0, x1, y1 (exclusive edges), index of the class.
+
+        N is 0 where the frame is annotated and shows nothing. Raises `UnreadableFrame`.
+        """

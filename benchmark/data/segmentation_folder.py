@@ -208,7 +208,7 @@ def _val_note(fraction: float) -> str:
 def _with_mask_and_split(frames: list[Frame], skipped: list[tuple[str, str]]) -> list[Frame]:
     usable = []
     for frame in frames:
-        if frame.mask is None:
+        if frame.annotation is None:
             skipped.append(("no mask", frame.path))
         elif frame.split is None:
             skipped.append(("no split", frame.path))
@@ -276,7 +276,7 @@ def _write_files(
         for frame in frames:
             advance(1)
             try:
-                image, mask = read_usable(source, frame), source.read_mask(frame)
+                image, mask = read_usable(source, frame), source.read_masks(frame).any(0)
                 if mask.shape != image.shape:
                     raise UnreadableFrame("mask and image differ in size")
             except UnreadableFrame as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.data.frame import Frame, SkipReport, Source, UnreadableFrame
 from benchmark.errors import InputError
-from benchmark.files import sha256_json
+from benchmark.files import sha256_json, write_json
 
 _EXAMPLES = 20
 
@@ -34,7 +34,10 @@ class Selection:
 
     def plan_hash(self, parameters: dict[str, Any]) -> str:
         """Identity of the work: the ordered frames and everything that decides the result."""
-        rows = [[f.source, f.path, f.group, f.video, f.frame, f.split, f.mask] for f in self.frames]
+        rows = [
+            [f.source, f.path, f.group, f.video, f.frame, f.split, f.annotation]
+            for f in self.frames
+        ]
         return sha256_json({"frames": rows, "parameters": parameters})
 
 
@@ -92,6 +95,16 @@ def summarise_skips(items: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any
         if entry["count"] <= _EXAMPLES:
             entry["examples"].append(path)
     return summary
+
+
+def write_report(path: Path, items: Iterable[tuple[str, str]]) -> None:
+    """Everything that was left out, by reason, as JSON: ``{reason: {"count", "paths"}}``."""
+    report: dict[str, dict[str, Any]] = {}
+    for reason, where in items:
+        entry = report.setdefault(reason, {"count": 0, "paths": []})
+        entry["count"] += 1
+        entry["paths"].append(where)
+    write_json(path, report)
 
 
 def reasons_line(items: Iterable[tuple[str, str]]) -> str:

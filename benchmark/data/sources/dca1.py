@@ -37,6 +37,8 @@ class Dca1(FolderSource):
     expected = {"frames": 134}
     split_note = "first 75 % of the pairs in natural order are train, the rest test"
     mask_threshold = 127
+    forms = ("segmentation", "pack")
+    classes = ("vessel",)
 
     def __init__(self, raw: str | os.PathLike[str] | None) -> None:
         super().__init__()
@@ -61,4 +63,4 @@ class Dca1(FolderSource):
         for position, stem in enumerate(pairs):
             split = "train" if 4 * position < 3 * len(pairs) else "test"
             path, mask = self.relative(images[stem]), self.relative(masks[stem])
-            yield Frame(self.name, path, split=split, mask=mask)
+            yield Frame(self.name, path, split=split, annotation=mask)

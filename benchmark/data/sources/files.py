@@ -115,8 +115,9 @@ def find_root(
 class FolderSource:
     """What sources that read image files below one root have in common.
 
-    A reader sets `name`, `root` and `options`, and yields frames whose `path` and `mask` are
-    relative to `root`. Masks are vessel where the grey value is above `mask_threshold`.
+    A reader sets `name`, `root` and `options`, and yields frames whose `path` is relative
+    to `root`. Where `annotation` is the path of a mask, it is vessel where the grey value is above
+    `mask_threshold`; a reader with another kind of truth defines `read_masks` or `read_boxes`.
     """
 
     name: str
@@ -125,11 +126,18 @@ class FolderSource:
     expected: dict[str, int] = {}
     split_note = "the dataset has no split"
     official_split = False
+    forms: tuple[str, ...] = ("pack",)
+    classes: tuple[str, ...] = ()
     mask_threshold = 0
 
     def __init__(self) -> None:
         self.options = {}
         self.report = SkipReport()
+
+    @property
+    def task(self) -> str:
+        """Name of the downstream task."""
+        return self.name
 
     def relative(self, path: Path) -> str:
         """`path` below the root, with ``/`` on every system."""
@@ -142,13 +150,17 @@ class FolderSource:
 
         return read_grey(self.root / frame.path)
 
-    def read_mask(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, bool, H×W. Raises `UnreadableFrame`, also where there is no mask."""
-        if frame.mask is None:
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`, also where there is no mask."""
+        if frame.annotation is None:
             raise UnreadableFrame("no mask")
         from benchmark.data.sources.decoding import read_grey
 
         try:
-            return read_grey(self.root / frame.mask) > self.mask_threshold
+            return read_grey(self.root / frame.annotation)[None] > self.mask_threshold
         except UnreadableFrame as error:
             raise UnreadableFrame(f"mask: {error}") from None
+
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        """Boxes, float64, N×5. Raises `UnreadableFrame`: a reader with boxes defines this."""
+        raise UnreadableFrame("no boxes")

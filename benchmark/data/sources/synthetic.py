@@ -42,7 +42,9 @@ class Synthetic:
         InputError: a folder is given, or an option is out of range.
     """
 
-    name = "synthetic"
+    name = task = "synthetic"
+    forms = ("pack", "segmentation", "detection", "denoising")
+    classes = ("vessel",)
     split_note = "by patient: the last patients are test"
     official_split = True
 
@@ -106,6 +108,13 @@ class Synthetic:
         """Grey pixels, uint8, size×size."""
         return self._draw(frame).image
 
-    def read_mask(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, bool, size×size: exact, not annotated."""
-        return self._draw(frame).vessel
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        """Vessel mask, bool, 1×size×size: exact, not annotated."""
+        return self._draw(frame).vessel[None]
+
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        """Boxes of the stenoses, float64, N×5."""
+        import numpy as np
+
+        boxes = [(*stenosis.box, 0) for stenosis in self._draw(frame).stenoses]
+        return np.array(boxes, dtype=np.float64).reshape(-1, 5)

@@ -79,6 +79,9 @@ class MemorySource:
     expected = {"frames": 1000}
     split_note = "patient 2 is test"
     official_split = False
+    forms = ("pack", "segmentation", "detection")
+    task = "memory"
+    classes = ("vessel",)
 
     def __init__(self, pictures: list[np.ndarray | str], stop_at: int | None = None) -> None:
         self.report = SkipReport()
@@ -96,7 +99,7 @@ class MemorySource:
                 f"{number:03d}.png",
                 group=f"memory/{patient}",
                 split="test" if patient == 2 else "train",
-                mask=f"{number:03d}_mask.png",
+                annotation=f"{number:03d}_mask.png",
             )
 
     def read(self, frame: Frame) -> np.ndarray:
@@ -109,8 +112,11 @@ class MemorySource:
             raise UnreadableFrame(content)
         return content
 
-    def read_mask(self, frame: Frame) -> np.ndarray:
-        return self.read(frame) < 90
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        return self.read(frame)[None] < 90
+
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        return np.array([[1, 2, 11, 22, 0]], dtype=np.float64)
 
 
 class Interruption(Exception):

@@ -159,7 +159,7 @@ def test_split_hash_follows_pixels(tmp_path):
 def test_frames_without_masks_are_no_task(tmp_path):
     class Unlabelled(MemorySource):
         def frames(self):
-            return (dataclasses.replace(frame, mask=None) for frame in super().frames())
+            return (dataclasses.replace(frame, annotation=None) for frame in super().frames())
 
     with pytest.raises(InputError, match=r"no usable frame \(no mask: 12\)"):
         _write(Unlabelled(PICTURES), tmp_path / "seg")

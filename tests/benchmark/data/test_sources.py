@@ -232,7 +232,7 @@ def test_dca1_pairs_split_and_threshold(tmp_path):
     assert {frame.group for frame in frames} == {None}
     levels = np.array([[0, 1, 127, 128, 255]], dtype=np.uint8)
     save(source.root / "1_gt.png", levels)
-    assert source.read_mask(frames[0]).tolist() == [[False, False, False, True, True]]
+    assert source.read_masks(frames[0]).tolist() == [[[False, False, False, True, True]]]
 
 
 def test_dca1_defects_are_counted(tmp_path):
@@ -254,7 +254,7 @@ def test_dca1_defects_are_counted(tmp_path):
     }
     assert _frames(source)[1] == skipped, "a second walk starts a new report"
     with pytest.raises(UnreadableFrame, match="mask: empty file"):
-        source.read_mask(next(frame for frame in frames if frame.path == "3.png"))
+        source.read_masks(next(frame for frame in frames if frame.path == "3.png"))
 
 
 # synthetic
@@ -273,7 +273,7 @@ def test_synthetic_source_is_reproducible_and_split_by_patient():
     assert [frame.split for frame in frames] == ["train"] * 4 + ["test"] * 2
     # Seed 5; another seed draws other patients, who get other ids.
     assert {frame.group for frame in frames} == {f"synthetic/5-{patient}" for patient in range(3)}
-    image, mask = source.read(frames[1]), source.read_mask(frames[1])
+    image, mask = source.read(frames[1]), source.read_masks(frames[1])[0]
     assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((64, 64), "u1", (64, 64), "?")
     assert 0 < mask.mean() < 0.5
     again = open_source("synthetic", **options)

@@ -1,0 +1,85 @@
+"""What the writers of raw layouts share: pictures, small files, and the account of what is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmark.data.synthetic.render import SyntheticFrame, angiogram
+
+
+@dataclass
+class RawLayout:
+    """A dataset written as its users download it, and what a faithful reader finds in it.
+
+    Attributes:
+        root: folder to give to the reader.
+        frames: number of usable frames by split of origin (None where the dataset has no split).
+        skipped: number of planted defects by the reason the reader gives, over walk and reading.
+    """
+
+    root: Path
+    frames: Counter[str | None] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where and what to draw.
+
+    Attributes:
+        root: folder the dataset is written below.
+        seed: of the synthetic population; another dataset has other patients.
+        size: side of the frames in pixels.
+        defects: plant the defects the real download is known to have.
+    """
+
+    root: Path
+    seed: int = 0
+    size: int = 96
+    defects: bool = True
+
+    def draw(self, patient: int, video: int = 0, frame: int = 4, frames: int = 8) -> SyntheticFrame:
+        """A synthetic angiogram with its truth, a function of the arguments and the seed."""
+        return angiogram(self.seed, patient, video, frame, size=self.size, frames=frames)
+
+    def save(self, path: str, pixels: np.ndarray, mode: str | None = None) -> Path:
+        """Write an image file below the root; the extension decides the format.
+
+        Args:
+            path: below the root, with ``/``.
+            pixels: uint8 H×W or H×W×C, or uint16 H×W.
+            mode: Pillow mode the picture is converted to, e.g. ``"RGB"``.
+        """
+        target = self._place(path)
+        image = Image.fromarray(pixels)
+        (image.convert(mode) if mode else image).save(target)
+        return target
+
+    def write(self, path: str, content: bytes | str) -> Path:
+        """Write a file below the root; text is written as it is, with its own line ends."""
+        target = self._place(path)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        return target
+
+    def clutter(self, folder: str = "") -> None:
+        """The hidden files and archivers' leavings found in nearly every download."""
+        prefix = f"{folder}/" if folder else ""
+        for name in (".DS_Store", "._1.png", "Thumbs.db", "__MACOSX/._1.png"):
+            self.write(prefix + name, b"\0\5\26\7 not an image")
+
+    def _place(self, path: str) -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def truncate(path: Path, keep: float = 0.5) -> Path:
+    """Cut a file short, as an interrupted download leaves it."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    return path
