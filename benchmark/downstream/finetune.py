@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmark.build import build
+from benchmark.data.leakage import find_leakage_report
 from benchmark.data.segmentation_folder import SegmentationFolder
 from benchmark.downstream.segmentation.dataset import FineTuningSampler, VesselDataset
 from benchmark.downstream.segmentation.metrics import DEFINITIONS, VesselMetric
@@ -48,8 +49,9 @@ from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.randomness import seed_torch
 
+_ONLY_PRETRAIN = ("method", "packs", "micro_batch")
 FINETUNE_KEYS = {
-    **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in ("method", "packs")},
+    **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in _ONLY_PRETRAIN},
     "task": "what is predicted",
     "protocol": "id under which results are compared",
     "data": "folder of the prepared task",
@@ -190,6 +192,8 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
         "encoder": _encoder(model),
         "data": str(folder.path),
     }
+    # Looked up before the training: a damaged report is no reason to lose a finished run.
+    leakage = _leakage(folder, identity["encoder"])
     earlier = 0.0
     if not cell.config.epochs:
         write_json(cell.folder / "run.json", identity)
@@ -200,6 +204,7 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
     metric: VesselMetric = runner.test_evaluator.metrics[0]
     seconds = earlier + time.time() - start
     record = _record(cell, content, identity, metrics, metric, seconds, log)
+    record = replace(record, leakage=leakage)
     write_record(cell.results, record, metric.scores)
     shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in DEFINITIONS)
     print(f"{cell.title}: {shown}  ({seconds:.0f} s)", flush=True)
@@ -233,6 +238,8 @@ def _exported_weights(config: Config) -> str | None:
 
 def _runner(cell: Cell, model: nn.Module, folder: SegmentationFolder) -> tuple[Runner, LogHook]:
     config = cell.config
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
     test = VesselDataset(folder, "test", config.test_pipeline, cell.seed)
     # Frames of native size cannot be stacked; a classical model takes them one by one.
     batch = config.batch_size if config.epochs else 1
@@ -303,6 +310,14 @@ def _encoder(model: nn.Module) -> dict[str, Any] | None:
         return None
     card = asdict(backbone.card)
     return {key: card[key] for key in ("fingerprint", "weights_sha256", "provenance")}
+
+
+def _leakage(
+    folder: SegmentationFolder, encoder: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """What `tools/check.py leakage` found between the encoder's corpus and the task."""
+    corpus_hash = encoder["provenance"].get("corpus_hash") if encoder else None
+    return None if corpus_hash is None else find_leakage_report(folder.path, corpus_hash)
 
 
 def _record(

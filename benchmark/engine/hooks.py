@@ -11,25 +11,17 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.data.loader import EpochBatchSampler
+from benchmark.engine.accumulation import unwrap
 from benchmark.engine.checkpoint import Checkpoint, save_checkpoint
 from benchmark.files import write_text
 from benchmark.method import Progress
-from benchmark.randomness import seed_torch
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 class StepHook(Hook):
-    """Before a step: where training stands, its randomness, its learning rate. After it: EMA etc.
-
-    The generators of torch are keyed anew for every step, so drop path does not depend on what ran
-    before; rank is part of the key because the processes hold different samples.
+    """Before a step: where training stands and its learning rate. After it: EMA etc.
 
     Args:
         seed: seed of the run.
@@ -52,9 +44,7 @@ class StepHook(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         steps = len(runner.train_dataloader)
         progress = Progress(self.seed, runner.epoch, self.epochs, runner.iter, steps)
-        model = unwrap(runner.model)
-        model.progress = progress
-        seed_torch(self.seed, "step", progress.step, get_rank())
+        unwrap(runner.model).progress = progress
         factor = self.schedule(progress.step / steps)
         for group in runner.optim_wrapper.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper
 from torch import nn
 
 from benchmark.build import build
+from benchmark.engine.accumulation import AccumulatingOptimWrapper
 
 
 def parameter_groups(
@@ -65,7 +65,7 @@ def _layer(name: str, backbone: str, depth: int) -> int:
     return 0 if any(part in name for part in early) else depth + 1
 
 
-class Bf16OptimWrapper(OptimWrapper):
+class Bf16OptimWrapper(AccumulatingOptimWrapper):
     """bf16 autocast without loss scaling: bf16 has the exponent range of fp32.
 
     mmengine's AMP wrapper always scales, and its scaler waits for the device at every step.
@@ -85,7 +85,8 @@ def build_optimizer(
     layer_decay: float = 1.0,
     precision: str = "fp32",
     clip_grad: dict[str, Any] | None = None,
-) -> OptimWrapper:
+    parts: int = 1,
+) -> AccumulatingOptimWrapper:
     """An mmengine optimiser wrapper around the optimiser of the config.
 
     Args:
@@ -95,6 +96,7 @@ def build_optimizer(
         layer_decay: see `parameter_groups`.
         precision: ``"bf16"`` for autocast, or ``"fp32"``.
         clip_grad: arguments of mmengine's gradient clipping.
+        parts: backward passes of one step.
     """
     arguments = dict(optimizer)
     groups = parameter_groups(model, arguments.get("weight_decay", 0.0), layer_decay)
@@ -103,5 +105,5 @@ def build_optimizer(
     if torch.cuda.is_available():
         arguments.setdefault("fused", True)
     inner = build(arguments, params=groups, lr=lr)
-    wrapper = Bf16OptimWrapper if precision == "bf16" else OptimWrapper
-    return wrapper(inner, clip_grad=clip_grad)
+    wrapper = Bf16OptimWrapper if precision == "bf16" else AccumulatingOptimWrapper
+    return wrapper(inner, clip_grad=clip_grad, accumulative_counts=parts)

@@ -38,7 +38,7 @@ NOT_SCIENCE = frozenset(
         *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
         *("checkpoint_interval", "keep_checkpoints"),
         *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
-        *("num_threads", "launcher", "local_rank", "resume", "device", "devices"),
+        *("micro_batch", "num_threads", "launcher", "local_rank", "resume", "device", "devices"),
         *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
         *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
     }
@@ -74,6 +74,8 @@ class RunRecord:
         images_per_s, peak_memory_mb: training throughput and peak device memory (MiB), or None.
         encoder: ``{"fingerprint": …, "weights_sha256": …, "provenance": …}``; None without encoder.
         per_image: ``{"file": name, "sha256": hash}`` of the CSV; filled in by `write_record`.
+        leakage: counts of `benchmark.data.leakage.find_leakage_report`; None where the corpus and
+            the task were not compared.
         schema: version of this layout.
     """
 
@@ -101,6 +103,7 @@ class RunRecord:
     encoder: dict[str, Any] | None = None
     git: dict[str, Any] | None = None
     per_image: dict[str, str] | None = None
+    leakage: dict[str, Any] | None = None
     schema: int = SCHEMA
 
 
@@ -213,11 +216,15 @@ _CHECKS: dict[str, Check] = {
     **dict.fromkeys(("seed", "n_images"), _COUNT),
     **dict.fromkeys(("wall_time_s", "images_per_s", "peak_memory_mb"), _AMOUNT),
     **dict.fromkeys(("config", "seeds", "versions", "encoder", "git", "per_image"), _DICT),
+    "leakage": _DICT,
     "metrics": (lambda value: isinstance(value, dict) and bool(value), "an object with metrics"),
     "finished": (_is_time, "an ISO 8601 time"),
 }
 #: Keys whose value may be null.
-_OPTIONAL = {"corpus_hash", "images_per_s", "peak_memory_mb", "encoder", "git", "weights_sha256"}
+_OPTIONAL = {
+    *("corpus_hash", "images_per_s", "peak_memory_mb", "encoder", "git", "weights_sha256"),
+    "leakage",
+}
 _METRIC_CHECKS: dict[str, Check] = {
     "value": (lambda value: _is_amount(value) and value <= 100, "a finite number, 0 … 100"),
     "definition": _TEXT,
@@ -228,7 +235,10 @@ _NESTED_CHECKS: dict[str, dict[str, Check]] = {
     # An encoder that starts from random weights has no file of weights.
     "encoder": {"fingerprint": _TEXT, "weights_sha256": _TEXT, "provenance": _ANY},
     "git": {"commit": _TEXT, "dirty": _FLAG},
+    "leakage": {"report_hash": _TEXT, **dict.fromkeys(("exact", "similar", "groups"), _COUNT)},
 }
+#: Keys that older records of this schema lack.
+_ADDED = {"leakage": None}
 
 
 def _check_keys(data: Mapping[str, Any], checks: Mapping[str, Check], where: str, key: str) -> None:
@@ -246,6 +256,7 @@ def _validate(data: Any, where: str) -> None:
     """Raise an InputError that names the file `where` and the first key at fault."""
     if not isinstance(data, dict):
         raise InputError(f"{where}: not a result record (a JSON object is expected)")
+    data = _ADDED | data
     _check_keys(data, _CHECKS, where, "")
     if unknown := sorted(data.keys() - {field.name for field in fields(RunRecord)}):
         raise InputError(f"{where}: key '{unknown[0]}' is unknown to schema {SCHEMA}")

@@ -16,8 +16,8 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
-from benchmark.engine.hooks import unwrap
 
 # The parts of mmengine's default set that `benchmark.engine.hooks` replaces: they read every scalar
 # back at every step, and their checkpoints hold objects that `weights_only=True` refuses.
@@ -57,7 +57,7 @@ class Runner(MMEngineRunner):
         if optimizer is not None:
             training = dict(
                 train_dataloader=loader,
-                train_cfg=dict(by_epoch=True, max_epochs=epochs, val_interval=epochs + 1),
+                train_cfg=dict(type=AccumulatingLoop, max_epochs=epochs, val_interval=epochs + 1),
                 optim_wrapper=optimizer,
             )
         if evaluation is not None:

@@ -32,9 +32,11 @@ SCALES: dict[str, _Sizes] = {
         "pretrain": {
             "epochs": 20,
             "batch_size": 32,
+            "micro_batch": 16,
             "lr_batch": 8,
             "log_interval": 5,
             "num_workers": 0,
+            "num_threads": 1,
             "checkpoint_interval": 5,
         },
         "finetune": {
@@ -43,6 +45,7 @@ SCALES: dict[str, _Sizes] = {
             "batch_size": 8,
             "log_interval": 10,
             "num_workers": 0,
+            "num_threads": 1,
             "checkpoint_interval": 10,
         },
         "parts": {

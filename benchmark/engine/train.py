@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from benchmark.build import build
 from benchmark.data.loader import PackDataset, pack_loader
 from benchmark.data.pack import PackCollection, open_packs
+from benchmark.engine.accumulation import count_parts, training_step
 from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint
 from benchmark.engine.config import differences, plain
 from benchmark.engine.encoder import export_encoder, write_tensors
@@ -80,12 +81,16 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
     packs = open_packs(config.packs)
     anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
     identity_ = identity(config, packs)
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    rank = get_rank() if rank is None else rank
+    world_size = get_world_size() if world_size is None else world_size
     loader = pack_loader(
         PackDataset(packs, anatomy),
         config.batch_size,
         config.seed,
-        get_rank() if rank is None else rank,
-        get_world_size() if world_size is None else world_size,
+        rank,
+        world_size,
         config.num_workers,
     )
     seed_torch(config.seed, "weights")
@@ -97,6 +102,7 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         lr=config.base_lr * per_batch,
         precision=config.precision if torch.cuda.is_available() else "fp32",
         clip_grad=config.clip_grad,
+        parts=count_parts(config.batch_size // world_size, config.micro_batch),
     )
     return Parts(config, packs, method, loader, optimizer, identity_)
 
@@ -255,7 +261,7 @@ def dry_run(config: Config, title: str, steps: int = 2) -> None:
         for step, batch in zip(range(steps), parts.loader):
             start = time.perf_counter()
             runner.call_hook("before_train_iter", batch_idx=step, data_batch=batch)
-            terms = runner.model.train_step(batch, parts.optimizer)
+            terms = training_step(runner.model, batch, parts.optimizer)
             shown = "  ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
             seconds = time.perf_counter() - start  # of the last one, which has warmed up
             _say(f"{title}: step {step + 1}: {shown}")

@@ -14,6 +14,7 @@ from benchmark.nn.vit import VisionTransformer
 seed = 0
 epochs = 800
 batch_size = 2048
+micro_batch = 256  # of 8 devices, as published; fewer devices take several parts
 base_lr = 1.5e-4
 lr_batch = 256
 optimizer = dict(type=AdamW, betas=(0.9, 0.95), weight_decay=0.05)
@@ -23,6 +24,7 @@ clip_grad = None
 packs = ["{work}/packs/xa170k"]
 anatomy = "if present"
 num_workers = 4
+num_threads = 0
 precision = "bf16"
 log_interval = 20
 checkpoint_interval = 10

@@ -33,6 +33,7 @@ optimizer = dict(type=AdamW, weight_decay=0.05)
 schedule = dict(type=CosinePerEpoch)
 clip_grad = None
 num_workers = 4
+num_threads = 0
 precision = "bf16"
 log_interval = 20
 checkpoint_interval = 20

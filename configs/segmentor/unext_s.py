@@ -18,6 +18,7 @@ card = dict(title="UNeXt-S", family="segmentor", paper="Valanarasu et al., MICCA
 seed = 0
 epochs = 200
 batch_size = 256
+micro_batch = None  # batch normalisation sees the whole batch
 base_lr = 1e-3
 lr_batch = None
 optimizer = dict(type=Adam)
@@ -27,6 +28,7 @@ clip_grad = None
 packs = ["{work}/packs/xa170k"]
 anatomy = True
 num_workers = 4
+num_threads = 0
 precision = "bf16"
 log_interval = 20
 checkpoint_interval = 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
 from torch import nn
 
+from benchmark.engine.accumulation import AccumulatingOptimWrapper
 from benchmark.engine.optim import Bf16OptimWrapper, build_optimizer, parameter_groups
 from benchmark.nn.vit import VisionTransformer
 
@@ -102,7 +102,7 @@ def test_the_optimizer_starts_every_group_at_its_own_peak() -> None:
         lr=2e-4,
         layer_decay=LAYER_DECAY,
     )
-    assert type(wrapper) is OptimWrapper
+    assert type(wrapper) is AccumulatingOptimWrapper
     assert wrapper.optimizer.defaults["betas"] == (0.9, 0.95)
     for group in wrapper.optimizer.param_groups:
         assert group["lr"] == group["peak_lr"] == pytest.approx(2e-4 * group["lr_scale"])

@@ -24,6 +24,7 @@ from benchmark.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 SCORES = pd.DataFrame({"image": ["a.png", "b.png"], "dsc": [79.123456789012345, 81.0]})
+LEAKAGE = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
 CONFIG = {"lr": 2e-4, "epochs": 100, "work_dir": "/somewhere", "seed": 0}
 
 
@@ -77,6 +78,18 @@ def test_round_trip_keeps_every_bit(tmp_path):
     assert read_results(tmp_path) == ([back], [])
 
 
+def test_leakage_is_optional_and_older_records_without_the_key_are_read(tmp_path):
+    with_counts = write_record(tmp_path / "a", make_record(leakage=LEAKAGE), SCORES)
+    assert read_record(with_counts).leakage == LEAKAGE
+    path = write_record(tmp_path / "b", make_record(), SCORES)
+    now = read_record(path)
+    assert now.leakage is None
+    assert now.science_hash == read_record(with_counts).science_hash
+    drop(path, "leakage")
+    assert read_record(path) == now
+    assert read_results(tmp_path / "b") == ([now], [])
+
+
 def test_equal_records_are_equal_files(tmp_path):
     first = write_record(tmp_path / "a", make_record(), SCORES)
     second = write_record(tmp_path / "b", make_record(), SCORES)
@@ -105,6 +118,8 @@ def test_equal_records_are_equal_files(tmp_path):
         ({"finished": "yesterday"}, "finished"),
         ({"encoder": {"fingerprint": "f"}}, "encoder.weights_sha256"),
         ({"git": {"commit": "abc", "dirty": "no"}}, "git.dirty"),
+        ({"leakage": {**LEAKAGE, "similar": -1}}, "leakage.similar"),
+        ({"leakage": {"exact": 0, "similar": 0, "groups": 0}}, "leakage.report_hash"),
         ({"n_images": 3}, "n_images"),
         ({"science_hash": "0"}, "science_hash"),
     ],
