@@ -15,7 +15,7 @@ from PIL import Image
 from benchmark.build import build
 from benchmark.data.loader import PackDataset
 from benchmark.data.pack import FramePack, open_packs
-from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.data.tasks import TaskFolder
 from benchmark.engine.checkpoint import newest_checkpoint
 from benchmark.engine.config import revive
 from benchmark.errors import InputError
@@ -93,7 +93,7 @@ def prediction_rows(folder: Path, count: int) -> list[Row]:
     description = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     if "data" not in description:
         raise InputError(f"{folder / 'run.json'}: does not say which data it was scored on")
-    data = SegmentationFolder.open(description["data"])
+    data = TaskFolder.open(description["data"])
     stems = [item["stem"] for item in data.splits["test"]]
     rows = []
     for index in _spread(len(stems), count):

@@ -42,10 +42,18 @@ class UnreadableFrame(Exception):
 
 @dataclass
 class SkipReport:
-    """Everything a reader left out, by reason. Readers report, they never guess or assert."""
+    """Everything a reader left out, by reason. Readers report, they never guess or assert.
+
+    Attributes:
+        counts: how often each reason was given.
+        items: reason and path of each.
+        set_aside: what an option left out on purpose, by reason; no defect, and no error in the
+            strict mode.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     items: list[tuple[str, str]] = field(default_factory=list)
+    set_aside: Counter[str] = field(default_factory=Counter)
 
     def add(self, reason: str, path: str) -> None:
         self.counts[reason] += 1
@@ -68,6 +76,7 @@ class Source(Protocol):
         official_split: whether that is the split the dataset's authors published.
         forms: what `tools/prepare_data.py` can make of it, the usual one first: ``"pack"``,
             ``"segmentation"``, ``"detection"``, ``"denoising"``.
+        pack_splits: splits a pack holds unless others are asked for; None: every frame.
         task: name of the downstream task, e.g. ``"arcade_v"``; the source's name where there is
             only one.
         classes: names of the annotated classes, without background; the channels of `read_masks`.
@@ -83,6 +92,7 @@ class Source(Protocol):
     split_note: str
     official_split: bool
     forms: tuple[str, ...]
+    pack_splits: tuple[str, ...] | None
     task: str
     classes: tuple[str, ...]
 

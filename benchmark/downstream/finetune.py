@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.build import build
 from benchmark.data.leakage import find_leakage_report
-from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.segmentation.dataset import FineTuningSampler, VesselDataset
 from benchmark.downstream.segmentation.metrics import DEFINITIONS, VesselMetric
 from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
@@ -178,7 +178,7 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
             with other settings and `overwrite` is not set.
     """
     cell.config.seed = cell.seed
-    folder = SegmentationFolder.open(cell.config.data.folder)
+    folder = TaskFolder.open(cell.config.data.folder, "segmentation")
     content = plain(cell.config)
     if cell.record.exists() and not overwrite:
         return _kept(cell, content, folder)
@@ -211,7 +211,7 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
     return record
 
 
-def _kept(cell: Cell, content: dict[str, Any], folder: SegmentationFolder) -> RunRecord:
+def _kept(cell: Cell, content: dict[str, Any], folder: TaskFolder) -> RunRecord:
     record = read_record(cell.record)
     if record.science_hash != science_hash(content):
         changed = "; ".join(differences(record.config, content))
@@ -236,7 +236,7 @@ def _exported_weights(config: Config) -> str | None:
     return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
-def _runner(cell: Cell, model: nn.Module, folder: SegmentationFolder) -> tuple[Runner, LogHook]:
+def _runner(cell: Cell, model: nn.Module, folder: TaskFolder) -> tuple[Runner, LogHook]:
     config = cell.config
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
@@ -312,9 +312,7 @@ def _encoder(model: nn.Module) -> dict[str, Any] | None:
     return {key: card[key] for key in ("fingerprint", "weights_sha256", "provenance")}
 
 
-def _leakage(
-    folder: SegmentationFolder, encoder: dict[str, Any] | None
-) -> dict[str, Any] | None:
+def _leakage(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, Any] | None:
     """What `tools/check.py leakage` found between the encoder's corpus and the task."""
     corpus_hash = encoder["provenance"].get("corpus_hash") if encoder else None
     return None if corpus_hash is None else find_leakage_report(folder.path, corpus_hash)

@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmark import sheets
 from benchmark.data.pack import FramePack, add_anatomy, build_pack
-from benchmark.data.segmentation_folder import SegmentationFolder, write_segmentation_folder
 from benchmark.data.sources import open_source
+from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.engine.cards import CONFIGS
 from benchmark.engine.config import load_config
 from benchmark.engine.train import train
@@ -62,10 +62,10 @@ def run(pack: FramePack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SegmentationFolder]:
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TaskFolder]:
     """A fine-tuned run whose predictions are the truth moved by three pixels."""
     root = tmp_path_factory.mktemp("scored")
-    data = write_segmentation_folder(_source(), root / "task", "vessels", progress=False)
+    data = write_task_folder(_source(), root / "task", "segmentation", "vessels", progress=False)
     (root / "run" / "predictions").mkdir(parents=True)
     for item in data.splits["test"]:
         truth = np.asarray(Image.open(data.mask("test", item["stem"]))) > 0
@@ -141,7 +141,7 @@ def test_equal_sheets_are_equal_files(pack: FramePack, tmp_path: Path) -> None:
 
 
 def test_hits_misses_and_false_alarms_have_their_colours(
-    scored: tuple[Path, SegmentationFolder], tmp_path: Path
+    scored: tuple[Path, TaskFolder], tmp_path: Path
 ) -> None:
     folder, data = scored
     assert "frames of the fine-tuned run" in draw_sheet(folder, tmp_path / "sheet.png", count=9)
@@ -228,7 +228,7 @@ def _predictions(path: Path) -> None:
 def _lost(path: Path) -> None:
     _predictions(path)
     write_json(path / "run.json", {"data": str(path / "task")})
-    write_segmentation_folder(_source(), path / "task", "vessels", progress=False)
+    write_task_folder(_source(), path / "task", "segmentation", "vessels", progress=False)
 
 
 @pytest.mark.parametrize(

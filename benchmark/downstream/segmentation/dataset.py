@@ -12,7 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets import BaseSegDataset
 
 from benchmark.data.loader import EpochBatchSampler
-from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.data.tasks import TaskFolder
 from benchmark.randomness import permutation, stream_key
 
 
@@ -32,9 +32,7 @@ class VesselDataset(BaseSegDataset):
 
     METAINFO = dict(classes=("background", "vessel"), palette=[[0, 0, 0], [230, 70, 70]])
 
-    def __init__(
-        self, folder: SegmentationFolder, split: str, pipeline: list[Any], seed: int = 0
-    ) -> None:
+    def __init__(self, folder: TaskFolder, split: str, pipeline: list[Any], seed: int = 0) -> None:
         self.folder = folder
         self.split = split
         self.seed = seed

@@ -80,6 +80,7 @@ class MemorySource:
     split_note = "patient 2 is test"
     official_split = False
     forms = ("pack", "segmentation", "detection")
+    pack_splits = None
     task = "memory"
     classes = ("vessel",)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.data.segmentation_folder import SegmentationFolder, write_segmentation_folder
 from benchmark.data.sources import open_source
+from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.engine.encoder import export_encoder
 from benchmark.nn.vit import VisionTransformer
 
@@ -20,21 +20,23 @@ SIDE = 64
 
 
 @pytest.fixture(scope="session")
-def vessels(tmp_path_factory: pytest.TempPathFactory) -> SegmentationFolder:
+def vessels(tmp_path_factory: pytest.TempPathFactory) -> TaskFolder:
     """Two patients to train on and one to test on, two frames of 80² each, with contrast in."""
     source = open_source("synthetic", patients=3, videos=1, frames=5, first_frame=3, size=80)
     out = tmp_path_factory.mktemp("task") / "vessels"
-    return write_segmentation_folder(source, out, "vessels", progress=False)
+    return write_task_folder(source, out, "segmentation", "vessels", progress=False)
 
 
-def export_vit(folder: Path, seed: int = 0, patch_size: int = 16) -> Path:
+def export_vit(
+    folder: Path, seed: int = 0, patch_size: int = 16, corpus_hash: str = "c0de"
+) -> Path:
     """A ViT of 64², 32 wide, two blocks, with random weights of this seed."""
     torch.manual_seed(seed)
     vit = VisionTransformer(SIDE, patch_size, embed_dim=32, depth=2, num_heads=2)
     with torch.no_grad():
         for parameter in vit.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    export_encoder(folder, vit, {"run": "pretrain", "corpus_hash": "c0de", "seed": seed})
+    export_encoder(folder, vit, {"run": "pretrain", "corpus_hash": corpus_hash, "seed": seed})
     return folder
 
 

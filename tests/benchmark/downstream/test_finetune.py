@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmark.anatomy.extraction import vessel_mask
-from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.data.leakage import (
+    check_leakage,
+    open_held_out,
+    report_folder,
+    write_leakage_report,
+)
+from benchmark.data.pack import PackCollection, build_pack
+from benchmark.data.sources import open_source
+from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
 from benchmark.downstream.finetune import Cell, build_model, compose, run_cell
 from benchmark.downstream.segmentation.metrics import DEFINITIONS, centreline_dice, dice_score
@@ -38,7 +47,7 @@ MakeCell = Callable[..., Cell]
 
 
 @pytest.fixture(scope="module")
-def make_cell(vessels: SegmentationFolder) -> MakeCell:
+def make_cell(vessels: TaskFolder) -> MakeCell:
     """A cell at 64² and two epochs; `options` come on top."""
 
     def make(work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()) -> Cell:
@@ -92,9 +101,7 @@ def assert_same_run(one: Cell, two: Cell) -> None:
     assert read_record(one.record).metrics == read_record(two.record).metrics
 
 
-def test_the_record_says_what_was_run(
-    finished: Cell, encoder: Path, vessels: SegmentationFolder
-) -> None:
+def test_the_record_says_what_was_run(finished: Cell, encoder: Path, vessels: TaskFolder) -> None:
     record = read_record(finished.record)
     assert finished.record == encoder / "results" / "demo" / "mae" / "synthetic_v" / "seed0.json"
     assert (record.protocol, record.method, record.title) == ("demo", "mae", "MAE")
@@ -121,7 +128,7 @@ def test_the_record_says_what_was_run(
 
 
 def test_scores_are_those_of_the_trained_weights_at_native_size(
-    finished: Cell, vessels: SegmentationFolder
+    finished: Cell, vessels: TaskFolder
 ) -> None:
     """The whole prediction again by hand: resize, normalise, network, resize back, threshold."""
     model = build_model(finished.config, seed=0)
@@ -236,7 +243,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert_same_run(cell, finished)
 
 
-def _batches(cell: Cell, vessels: SegmentationFolder) -> list[dict[str, Any]]:
+def _batches(cell: Cell, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
     model = build_model(cell.config, cell.seed)
     runner, _ = finetune._runner(cell, model, vessels)
@@ -247,7 +254,7 @@ def _batches(cell: Cell, vessels: SegmentationFolder) -> list[dict[str, Any]]:
 def test_encoders_meet_the_same_frames_and_the_same_head(
     encoder: Path,
     make_cell: MakeCell,
-    vessels: SegmentationFolder,
+    vessels: TaskFolder,
     tmp_path: Path,
     export_vit: Callable[..., Path],
 ) -> None:
@@ -275,9 +282,38 @@ def test_encoders_meet_the_same_frames_and_the_same_head(
     assert states[0][patches].shape != states[1][patches].shape
 
 
-def test_frangi_needs_no_training(
-    make_cell: MakeCell, tmp_path: Path, vessels: SegmentationFolder
+def test_the_record_takes_up_what_the_leakage_check_found(
+    make_cell: MakeCell,
+    tmp_path: Path,
+    export_vit: Callable[..., Path],
+    vessels: TaskFolder,
+    finished: Cell,
 ) -> None:
+    """The test frames themselves as the corpus: all are found, and the hash of the run stays."""
+    source = open_source("synthetic", patients=3, videos=1, frames=5, first_frame=3, size=80)
+    pack = build_pack(source, tmp_path / "pack", size=64, splits=["test"], progress=False)
+    corpus, held_out = PackCollection([pack]), open_held_out(vessels.path)
+    (report,) = check_leakage(corpus, [held_out], progress=False)
+    folder = report_folder(vessels.path, corpus.corpus_hash)
+    export_vit(tmp_path / "mae" / "pretrain", seed=1, corpus_hash=corpus.corpus_hash)
+    cell = make_cell(tmp_path, options=("epochs=1",))
+    write_leakage_report(folder, report, corpus, held_out)
+    try:
+        run_cell(cell)
+    finally:
+        shutil.rmtree(folder.parent)
+    record = read_record(cell.record)
+    assert record.leakage == {
+        "report_hash": report["report_hash"],
+        "exact": 2,
+        "similar": 0,
+        "groups": 1,
+    }
+    assert record.science_hash == science_hash(plain(cell.config))
+    assert read_record(finished.record).leakage is None, "a corpus nobody has compared"
+
+
+def test_frangi_needs_no_training(make_cell: MakeCell, tmp_path: Path, vessels: TaskFolder) -> None:
     cell = make_cell(tmp_path, "frangi")
     record = run_cell(cell)
     assert (record.encoder, record.corpus_hash, record.pretraining) == (None, None, "—")
@@ -308,7 +344,7 @@ def test_a_network_from_scratch_is_a_row_too(make_cell: MakeCell, tmp_path: Path
 
 
 def test_two_frames_are_learnt_by_heart(
-    encoder: Path, make_cell: MakeCell, vessels: SegmentationFolder
+    encoder: Path, make_cell: MakeCell, vessels: TaskFolder
 ) -> None:
     cell = make_cell(encoder, options=("model.backbone.drop_path=0.0",))
     batch = _batches(cell, vessels)[0]

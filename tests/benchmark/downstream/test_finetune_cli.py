@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.finetune import build_model, compose
 from benchmark.engine.cards import CONFIGS, read_cards
 from benchmark.engine.records import read_record
@@ -50,7 +50,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Tool:
 def test_bad_input_is_one_line_and_code_two(
     tool: Tool,
     tmp_path: Path,
-    vessels: SegmentationFolder,
+    vessels: TaskFolder,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     message: str,
@@ -78,9 +78,7 @@ def test_a_misspelt_method_is_answered_in_a_process_of_its_own() -> None:
 
 
 @pytest.mark.slow
-def test_a_missing_encoder_in_a_process_of_its_own(
-    tmp_path: Path, vessels: SegmentationFolder
-) -> None:
+def test_a_missing_encoder_in_a_process_of_its_own(tmp_path: Path, vessels: TaskFolder) -> None:
     """Nothing that the libraries print while they load comes before the one line."""
     done = _process(*METHOD, "--work", tmp_path, "--data", vessels.path)
     where = tmp_path / "mae" / "pretrain" / "encoder.json"
@@ -112,7 +110,7 @@ def test_an_image_size_the_encoder_cannot_cut_is_refused(
 
 
 def test_seeds_are_run_one_after_the_other(
-    tool: Tool, tmp_path: Path, vessels: SegmentationFolder, capsys: pytest.CaptureFixture[str]
+    tool: Tool, tmp_path: Path, vessels: TaskFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--seed")
     places = ("--work", tmp_path, "--data", vessels.path, "--results", tmp_path / "board")

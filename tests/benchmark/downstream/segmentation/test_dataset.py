@@ -15,7 +15,7 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from benchmark.data.segmentation_folder import SegmentationFolder
+from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.segmentation.dataset import (
     BrightnessContrast,
     FineTuningSampler,
@@ -41,12 +41,17 @@ TRAIN = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> SegmentationFolder:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> TaskFolder:
     """Seven 48² pictures, bright exactly where their mask is 1: one off-centre hook each."""
     path = tmp_path_factory.mktemp("hooks")
     items = [{"stem": f"hook{number}"} for number in range(COUNT)]
-    manifest = {"task": "t", "classes": ["background", "vessel"], "split_hash": ""}
-    task = SegmentationFolder(path, {**manifest, "splits": {"train": items, "test": items}})
+    manifest = {
+        "kind": "segmentation",
+        "task": "t",
+        "classes": ["background", "vessel"],
+        "split_hash": "",
+    }
+    task = TaskFolder(path, {**manifest, "splits": {"train": items, "test": items}})
     for kind in ("images", "masks"):
         for split in ("train", "test"):
             (path / kind / split).mkdir(parents=True)
@@ -69,7 +74,7 @@ def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(pixels(one), pixels(two)))
 
 
-def test_items_are_read_with_their_mask_and_path(folder: SegmentationFolder) -> None:
+def test_items_are_read_with_their_mask_and_path(folder: TaskFolder) -> None:
     dataset = VesselDataset(folder, "test", [*LOAD, dict(type=PackSegInputs)])
     assert len(dataset) == COUNT
     for index in range(COUNT):
@@ -81,7 +86,7 @@ def test_items_are_read_with_their_mask_and_path(folder: SegmentationFolder) -> 
         assert Path(sample.seg_map_path) == folder.mask("test", stem)
 
 
-def test_an_item_depends_on_seed_epoch_and_index_only(folder: SegmentationFolder) -> None:
+def test_an_item_depends_on_seed_epoch_and_index_only(folder: TaskFolder) -> None:
     dataset = VesselDataset(folder, "train", TRAIN, seed=3)
     keys = [(epoch, index) for epoch in (0, 1) for index in range(COUNT)]
     forward = {key: dataset[key] for key in keys}
@@ -93,7 +98,7 @@ def test_an_item_depends_on_seed_epoch_and_index_only(folder: SegmentationFolder
     assert sum(same(other[key], forward[key]) for key in keys) <= 1
 
 
-def test_workers_do_not_change_a_pixel(folder: SegmentationFolder) -> None:
+def test_workers_do_not_change_a_pixel(folder: TaskFolder) -> None:
     def epochs(workers: int) -> list[dict[str, Any]]:
         sampler = FineTuningSampler(COUNT, 3, seed=1)
         loader = DataLoader(
@@ -118,7 +123,7 @@ def test_workers_do_not_change_a_pixel(folder: SegmentationFolder) -> None:
             assert torch.equal(a.gt_sem_seg.data, b.gt_sem_seg.data)
 
 
-def test_image_and_mask_move_together(folder: SegmentationFolder) -> None:
+def test_image_and_mask_move_together(folder: TaskFolder) -> None:
     moving = [
         *LOAD,
         dict(type=Resize, scale=(96, 96), keep_ratio=False),

@@ -12,19 +12,16 @@ from PIL import Image
 from raw_layouts import Interruption, MemorySource, folder_bytes, picture, save, write_dca1
 
 from benchmark.data.phash import pixel_sha256
-from benchmark.data.segmentation_folder import (
-    SegmentationFolder,
-    _safe_stem,
-    write_segmentation_folder,
-)
 from benchmark.data.sources import open_source
+from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.data.tasks.writing import _safe_stem
 from benchmark.errors import InputError
 
 PICTURES = [picture(seed, 24, 32) for seed in range(12)]
 
 
 def _write(source, out, **options):
-    return write_segmentation_folder(source, out, "vessels", progress=False, **options)
+    return write_task_folder(source, out, "segmentation", "vessels", progress=False, **options)
 
 
 def test_files_hold_native_pixels_and_masks_of_zero_and_one(tmp_path):
@@ -102,7 +99,7 @@ def test_val_takes_whole_groups_and_says_so(tmp_path):
     assert len(groups["train"]) == len(groups["val"]) == 1
     assert not groups["train"] & groups["val"]
     assert "not the paper's" in folder.manifest["split"]["origin"]
-    for fraction, message in ((0.9, "leaves nothing"), (1.0, "below 1"), (-0.1, "at least 0")):
+    for fraction, message in ((1.0, "below 1"), (-0.1, "at least 0")):
         with pytest.raises(InputError, match=message):
             _write(MemorySource(PICTURES), tmp_path / "other", val_fraction=fraction)
 
@@ -132,20 +129,20 @@ def test_paths_become_one_level(tmp_path):
 
 def test_open_names_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        SegmentationFolder.open(tmp_path / "seg")
-    with pytest.raises(InputError, match="not a segmentation folder"):
-        SegmentationFolder.open(tmp_path)
+        TaskFolder.open(tmp_path / "seg")
+    with pytest.raises(InputError, match="not a task folder"):
+        TaskFolder.open(tmp_path)
     folder = _write(MemorySource(PICTURES), tmp_path / "seg")
-    assert SegmentationFolder.open(tmp_path / "seg").split_hash == folder.split_hash
+    assert TaskFolder.open(tmp_path / "seg").split_hash == folder.split_hash
     folder.mask("train", "004").rename(tmp_path / "004.png")
     with pytest.raises(InputError, match=r"masks/train/004\.png: missing"):
-        SegmentationFolder.open(tmp_path / "seg")
+        TaskFolder.open(tmp_path / "seg")
     (tmp_path / "004.png").rename(folder.mask("train", "004"))
     manifest = json.loads((tmp_path / "seg" / "manifest.json").read_text())
     manifest["splits"]["train"].append(manifest["splits"]["test"].pop())
     (tmp_path / "seg" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="changed by hand"):
-        SegmentationFolder.open(tmp_path / "seg")
+        TaskFolder.open(tmp_path / "seg")
 
 
 def test_split_hash_follows_pixels(tmp_path):
@@ -161,6 +158,6 @@ def test_frames_without_masks_are_no_task(tmp_path):
         def frames(self):
             return (dataclasses.replace(frame, annotation=None) for frame in super().frames())
 
-    with pytest.raises(InputError, match=r"no usable frame \(no mask: 12\)"):
+    with pytest.raises(InputError, match=r"no usable frame for segmentation \(none of 12 frames"):
         _write(Unlabelled(PICTURES), tmp_path / "seg")
     assert list(tmp_path.iterdir()) == []

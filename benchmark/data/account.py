@@ -1,0 +1,62 @@
+"""What was found, kept and left out, beside what was published: the rows printed after a build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = tuple[str, str, str]
+
+_GROUPS = {"studies", "patients"}
+_NOT_SOURCES = {*_GROUPS, "boxes"}
+_SELECTED = {
+    "thinned": "near-duplicates, thinned out",
+    "excluded": "of groups to leave out",
+}
+
+
+def account(manifest: dict[str, Any]) -> list[Row]:
+    """Label, count and note of every row, from the manifest of a pack or a task folder.
+
+    Published numbers are printed beside the ones found, and never compared: the rules by which the
+    published ones were selected are mostly unknown.
+    """
+    counts = manifest["counts"]
+    published = dict(counts["expected"])
+    rows = [_row("frames found", counts["found"], published.pop("frames", None))]
+    sources = counts.get("sources", {})
+    parts = sorted({*sources, *published} - _NOT_SOURCES)
+    rows += [
+        _row(f"  {name}", sources.get(name, 0), published.pop(name, None))
+        for name in parts
+        if len(sources) > 1 or name in published
+    ]
+    if counts["chosen"] != counts["found"]:
+        rows.append(_row("chosen by split or limit", counts["chosen"]))
+    rows += [_row(label, counts[key]) for key, label in _SELECTED.items() if counts.get(key)]
+    rows += [_row(f"set aside, {why}", n) for why, n in counts.get("set_aside", {}).items()]
+    rows.append(_row("kept", counts["kept"]))
+    rows += [_row(f"  {split}", count) for split, count in sorted(counts["splits"].items())]
+    for name in sorted(published):
+        key = "groups" if name in _GROUPS else name
+        rows.append(_row(name, counts.get(key, 0), published[name]))
+    for level, count in counts.get("levels", {}).items():
+        rows.append(_row(f"dose level {level}", count))
+    for reason, entry in sorted(manifest["skipped"].items()):
+        note = f"e.g. {entry['examples'][0]}" if entry["examples"] else ""
+        rows.append((f"left out, {reason}", f"{entry['count']:,}", note))
+    return rows
+
+
+def _row(label: str, count: int, published: int | None = None) -> Row:
+    return label, f"{count:,}", f"published: {published:,}" if published else ""
+
+
+def lines(manifest: dict[str, Any]) -> list[str]:
+    """The account as aligned text, with a sentence on where the split comes from."""
+    rows = account(manifest)
+    width = max(len(row[0]) for row in rows)
+    text = [f"{label:<{width}}  {count:>9}  {note}".rstrip() for label, count, note in rows]
+    if manifest["counts"]["splits"]:
+        official = "official" if manifest["split"]["official"] else "not official"
+        text.append(f"split: {manifest['split']['origin']} ({official})")
+    return text

@@ -1,0 +1,76 @@
+"""Annotations in COCO's format, as pycocotools and mmdetection read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def coco_categories(names: list[str]) -> list[dict[str, Any]]:
+    """Categories with ids from 1, in the order of the classes."""
+    return [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+
+
+def box_annotations(boxes: np.ndarray) -> list[dict[str, Any]]:
+    """One annotation a box, without ids.
+
+    Args:
+        boxes: N×5, x0, y0, x1, y1 in pixels with exclusive edges, and the index of the class.
+    """
+    found = []
+    for x0, y0, x1, y1, label in boxes.tolist():
+        width, height = x1 - x0, y1 - y0
+        found.append(
+            {
+                "category_id": int(label) + 1,
+                "bbox": [x0, y0, width, height],
+                "area": width * height,
+                "iscrowd": 0,
+            }
+        )
+    return found
+
+
+def mask_annotations(masks: np.ndarray) -> list[dict[str, Any]]:
+    """One annotation a class that is there, as compressed RLE; exact, overlaps included.
+
+    Args:
+        masks: bool, C×H×W.
+    """
+    from pycocotools import mask as rle
+
+    found = []
+    for label in np.flatnonzero(masks.any(axis=(1, 2))).tolist():
+        coded = rle.encode(np.asfortranarray(masks[label].astype(np.uint8)))
+        found.append(
+            {
+                "category_id": label + 1,
+                "bbox": [float(value) for value in rle.toBbox(coded)],
+                "area": int(rle.area(coded)),
+                "iscrowd": 0,
+                "segmentation": {"size": coded["size"], "counts": coded["counts"].decode("ascii")},
+            }
+        )
+    return found
+
+
+class CocoFile:
+    """The content of one annotation file, put together frame by frame."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.content: dict[str, list[dict[str, Any]]] = {
+            "images": [],
+            "annotations": [],
+            "categories": coco_categories(names),
+        }
+
+    def add(self, stem: str, height: int, width: int, annotations: list[dict[str, Any]]) -> None:
+        """Append a frame and its annotations; ids count from 1."""
+        images, listed = self.content["images"], self.content["annotations"]
+        image_id = len(images) + 1
+        images.append(
+            {"id": image_id, "file_name": f"{stem}.png", "height": height, "width": width}
+        )
+        for annotation in annotations:
+            listed.append({"id": len(listed) + 1, "image_id": image_id, **annotation})

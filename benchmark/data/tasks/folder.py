@@ -1,0 +1,138 @@
+"""Reading a downstream task from its folder of plain files.
+
+::
+
+    manifest.json              what is here: splits, groups, hashes, where the split comes from
+    report.json                everything that was left out, by reason
+    images/<split>/<stem>.png  8-bit grey, native size (denoising: the degraded frame)
+    masks/<split>/<stem>.png   segmentation: 8-bit labels, 0 background, k the k-th class
+    annotations/<split>.json   COCO: boxes (detection), or one RLE for each class (several classes)
+    clean/<split>/<stem>.png   denoising: the frame before it was degraded
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+from benchmark.files import read_json, sha256_json
+
+SCHEMA = "angiogram-task/1"
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+KINDS = ("segmentation", "detection", "denoising")
+
+Item = dict[str, Any]
+
+
+def split_hash(kind: str, classes: list[str], splits: dict[str, list[Item]]) -> str:
+    """Identity of a task: its kind, classes, splits, stems, groups, pixels and annotations."""
+    return sha256_json({"kind": kind, "classes": classes, "splits": splits})
+
+
+class TaskFolder:
+    """A finished downstream task.
+
+    Attributes:
+        path: the folder.
+        kind: ``"segmentation"``, ``"detection"`` or ``"denoising"``.
+        task: name of the task, e.g. ``"arcade_v"``.
+        classes: names of the classes by label; label 0 of a segmentation is the background.
+        splits: split name → items. Every item has ``stem``, ``path`` (in the raw data), ``group``,
+            ``height``, ``width``, ``sha256_image`` and ``phash``; the last two are those of the
+            (clean) frame, computed as in a pack, so that tasks compare with packs. Segmentation
+            adds ``sha256_mask``, with several classes ``sha256_channels``; detection ``boxes``
+            (N lists x0, y0, x1, y1, class); denoising ``level`` and ``sha256_degraded``.
+        split_hash: identity of all of that.
+        manifest: content of manifest.json.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.kind: str = manifest["kind"]
+        self.task: str = manifest["task"]
+        self.classes: list[str] = manifest["classes"]
+        self.splits: dict[str, list[Item]] = manifest["splits"]
+        self.split_hash: str = manifest["split_hash"]
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], kind: str | None = None, complete: bool = True
+    ) -> TaskFolder:
+        """Open a folder and check that it is what its manifest says.
+
+        Args:
+            path: the folder.
+            kind: the kind of task that is needed; None takes any.
+            complete: every listed file has to be there.
+
+        Raises:
+            InputError: no such folder, not a task folder, of another kind, a list that does not fit
+                its own hash or names a file elsewhere, or a missing file (the message names it).
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise InputError(f"{path}: no such folder; make it with prepare_data")
+        if not (path / MANIFEST).is_file():
+            raise InputError(f"{path}: not a task folder ({MANIFEST} is missing)")
+        manifest = read_json(path / MANIFEST)
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if schema != SCHEMA:
+            raise InputError(
+                f"{path}: not a task folder of this version ({schema!r}, not {SCHEMA!r}); "
+                "make it again with prepare_data"
+            )
+        known = (manifest["kind"], manifest["classes"], manifest["splits"])
+        if manifest["split_hash"] != split_hash(*known):
+            raise InputError(f"{path / MANIFEST}: the lists were changed by hand; make it again")
+        folder = cls(path, manifest)
+        if kind is not None and folder.kind != kind:
+            raise InputError(f"{path}: a {folder.kind} task, but {kind} is needed")
+        stems = (item["stem"] for items in folder.splits.values() for item in items)
+        for name in (*folder.splits, *stems):
+            if name in {".", ".."} or Path(name).name != name:
+                raise InputError(
+                    f"{path / MANIFEST}: {name!r} is not the name of a file; make it again"
+                )
+        for file in folder.files() if complete else ():
+            if not file.is_file():
+                raise InputError(f"{file}: missing from the task folder")
+        return folder
+
+    def image(self, split: str, stem: str) -> Path:
+        """The picture a model gets."""
+        return self.path / "images" / split / f"{stem}.png"
+
+    def mask(self, split: str, stem: str) -> Path:
+        """Label map of a segmentation; where classes overlap, the last one."""
+        return self.path / "masks" / split / f"{stem}.png"
+
+    def clean(self, split: str, stem: str) -> Path:
+        """What a denoised picture is compared with."""
+        return self.path / "clean" / split / f"{stem}.png"
+
+    def coco(self, split: str) -> Path | None:
+        """COCO annotations: detection, and segmentation with several classes; None otherwise."""
+        if self.kind == "detection" or self.has_overlaps:
+            return self.path / "annotations" / f"{split}.json"
+        return None
+
+    @property
+    def has_overlaps(self) -> bool:
+        """Whether a pixel may be of several classes, which only the COCO file can say."""
+        return self.kind == "segmentation" and len(self.classes) > 2
+
+    def files(self) -> list[Path]:
+        """Every file that has to be there, beside manifest and report."""
+        companion = {"segmentation": self.mask, "denoising": self.clean}.get(self.kind)
+        found = []
+        for split, items in self.splits.items():
+            found += [self.image(split, item["stem"]) for item in items]
+            if companion is not None:
+                found += [companion(split, item["stem"]) for item in items]
+            if (annotations := self.coco(split)) is not None:
+                found.append(annotations)
+        return found

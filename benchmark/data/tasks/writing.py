@@ -1,0 +1,273 @@
+"""Writing a downstream task: once, from any source that is annotated for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.denoising import FRAMES_PER_STUDY, Degradation
+from benchmark.data.frame import Frame, Source, UnreadableFrame
+from benchmark.data.phash import perceptual_hash, pixel_sha256
+from benchmark.data.progress import progress_bar
+from benchmark.data.selection import (
+    read_usable,
+    reasons_line,
+    refuse_recorded_skips,
+    refuse_skips,
+    select_frames,
+    summarise_skips,
+    write_report,
+)
+from benchmark.data.sources.files import IMAGE_EXTENSIONS
+from benchmark.data.splits import grouped_split
+from benchmark.data.tasks.folder import KINDS, MANIFEST, REPORT, SCHEMA, Item, TaskFolder
+from benchmark.data.tasks.folder import split_hash as hash_of_splits
+from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
+from benchmark.errors import InputError
+from benchmark.files import fsync_folder, sha256_bytes, write_json
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_ENTRIES = {"images", "masks", "annotations", "clean", MANIFEST, REPORT}
+_VAL_SEED = 0
+
+Kind = Segmentation | Detection | Denoising
+
+
+def write_task_folder(
+    source: Source,
+    out: str | os.PathLike[str],
+    kind: str | None = None,
+    task: str | None = None,
+    val_fraction: float = 0,
+    splits: Sequence[str] | None = None,
+    limit: int | None = None,
+    exclude: Collection[str] = (),
+    degradation: Degradation | None = None,
+    frames_per_group: int = FRAMES_PER_STUDY,
+    progress: bool = True,
+    strict: bool = False,
+) -> TaskFolder:
+    """Write the annotated frames of a source as a task folder.
+
+    The folder is put together in ``<out>.partial`` and renamed when it is whole. A finished one of
+    the same frames and parameters is returned at once.
+
+    Args:
+        source: where frames and annotations come from.
+        out: the folder.
+        kind: ``"segmentation"``, ``"detection"`` or ``"denoising"``; None: the source's usual one.
+        task: name of the task; None: the source's.
+        val_fraction: share of the training frames (0 ≤ share < 1) that becomes ``val``; whole
+            groups where groups are known, chosen by a hash of their names.
+        splits: splits of origin to keep; None keeps all.
+        limit: at most this many frames of the source, the first ones.
+        exclude: groups whose frames are left out.
+        degradation: denoising: noise and blur; None: the default of `Degradation`.
+        frames_per_group: denoising: frames of each study.
+        progress: show it on stderr.
+        strict: a frame that has to be left out is an error.
+
+    Raises:
+        InputError: a bad argument; a kind the source is not annotated for; no usable frame; `out`
+            or ``<out>.partial`` is something else; `val_fraction` where the source has a val split
+            or too few groups; something was left out under `strict`.
+    """
+    out = Path(out)
+    if not 0 <= val_fraction < 1:
+        raise InputError(f"val_fraction {val_fraction}: must be at least 0 and below 1")
+    writer = _writer(source, kind, degradation, frames_per_group)
+    task = task or source.task
+    selection = select_frames(source, splits, limit, exclude)
+    parameters = {
+        "schema": SCHEMA,
+        "kind": writer.kind,
+        "source": source.name,
+        "options": source.options,
+        "task": task,
+        "val_fraction": val_fraction,
+        "splits": sorted(splits) if splits is not None else None,
+        "limit": limit,
+        "exclude": sorted(exclude),
+        **writer.parameters,
+    }
+    plan_hash = selection.plan_hash(parameters)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        return _finished(TaskFolder.open(out), plan_hash, strict)
+    skipped = list(selection.walk.items)
+    label = f"choose {source.name}"
+    with progress_bar(label, len(selection.frames), 0, progress) as advance:
+        chosen = writer.choose(selection.frames, skipped, advance)
+    frames = _with_split(chosen, skipped)
+    if strict:
+        refuse_skips(skipped)
+    assigned = _assign_splits(frames, val_fraction)
+    partial = _fresh_partial(out)
+    try:
+        items = _write_files(writer, frames, assigned, partial, skipped, progress)
+        if strict:
+            refuse_skips(skipped)
+        if not items:
+            raise _nothing(source, selection.frames, writer.kind, skipped)
+    except InputError:
+        shutil.rmtree(partial)
+        raise
+    write_report(partial / REPORT, skipped)
+    note = f"; {val_fraction:g} of train set apart as val by group, not the paper's"
+    manifest = {
+        "schema": SCHEMA,
+        "kind": writer.kind,
+        "task": task,
+        "classes": writer.classes,
+        "plan_hash": plan_hash,
+        "parameters": parameters,
+        "splits": items,
+        "split_hash": hash_of_splits(writer.kind, writer.classes, items),
+        "split": {
+            "origin": source.split_note + (note if val_fraction else ""),
+            "official": source.official_split and not val_fraction,
+        },
+        "counts": {
+            "found": selection.found,
+            "chosen": len(frames),
+            "set_aside": dict(selection.walk.set_aside),
+            "kept": sum(map(len, items.values())),
+            "expected": source.expected,
+            "splits": {split: len(listed) for split, listed in items.items()},
+            **_more_counts(items),
+        },
+        "skipped": summarise_skips(skipped),
+    }
+    write_json(partial / MANIFEST, manifest)
+    os.replace(partial, out)
+    fsync_folder(out.parent)
+    return TaskFolder.open(out)
+
+
+def _writer(
+    source: Source, kind: str | None, degradation: Degradation | None, frames_per_group: int
+) -> Kind:
+    possible = [form for form in source.forms if form in KINDS]
+    if kind is None and possible:
+        kind = possible[0]
+    if kind not in possible:
+        names = ", ".join(possible) or "no task, only a pack"
+        raise InputError(f"{source.name}: not annotated for {kind or 'a task'}; it gives {names}")
+    if kind == "denoising":
+        return Denoising(source, degradation, frames_per_group)
+    return Segmentation(source) if kind == "segmentation" else Detection(source)
+
+
+def _finished(folder: TaskFolder, plan_hash: str, strict: bool) -> TaskFolder:
+    if folder.manifest["plan_hash"] != plan_hash:
+        raise InputError(
+            f"{folder.path}: already holds another task or selection; remove it or choose another "
+            "folder"
+        )
+    if strict:
+        refuse_recorded_skips(folder.path, folder.manifest["skipped"])
+    return folder
+
+
+def _with_split(frames: list[Frame], skipped: list[tuple[str, str]]) -> list[Frame]:
+    skipped += [("no split", frame.path) for frame in frames if frame.split is None]
+    return [frame for frame in frames if frame.split is not None]
+
+
+def _nothing(
+    source: Source, frames: list[Frame], kind: str, skipped: list[tuple[str, str]]
+) -> InputError:
+    reasons = reasons_line(skipped) or f"none of {len(frames)} frames is annotated or set apart"
+    return InputError(f"{source.name}: no usable frame for {kind} ({reasons})")
+
+
+def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:
+    """Frame path → split, with whole groups moved from train to val."""
+    assigned = {frame.path: str(frame.split) for frame in frames}
+    if not val_fraction:
+        return assigned
+    if "val" in assigned.values():
+        raise InputError("val_fraction: the source has a val split of its own; leave it at 0")
+    units: dict[str, list[str]] = {}
+    for frame in frames:
+        if frame.split == "train":
+            units.setdefault(frame.group or frame.path, []).append(frame.path)
+    moved = grouped_split({n: len(paths) for n, paths in units.items()}, val_fraction, _VAL_SEED)
+    for unit in moved:
+        assigned.update(dict.fromkeys(units[unit], "val"))
+    return assigned
+
+
+def _fresh_partial(out: Path) -> Path:
+    partial = out.with_name(f"{out.name}.partial")
+    if partial.exists():
+        # Only what an earlier, interrupted call can have left is thrown away.
+        if not partial.is_dir() or {entry.name for entry in partial.iterdir()} - _ENTRIES:
+            raise InputError(f"{partial}: in the way, and not made by this command; move it")
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _safe_stem(path: str, taken: set[str]) -> str:
+    """A file name made from `path`, unique without regard to case; remembered in `taken`."""
+    base, extension = os.path.splitext(path)
+    plain = (base if extension.lower() in IMAGE_EXTENSIONS else path).replace("/", "__")
+    stem = _UNSAFE.sub("-", plain).lstrip(".-") or "frame"
+    if stem != plain or stem.casefold() in taken:
+        stem = f"{stem}-{sha256_bytes(path.encode())[:8]}"
+    taken.add(stem.casefold())
+    return stem
+
+
+def _write_files(
+    writer: Kind,
+    frames: list[Frame],
+    assigned: dict[str, str],
+    partial: Path,
+    skipped: list[tuple[str, str]],
+    progress: bool,
+) -> dict[str, list[Item]]:
+    items: dict[str, list[Item]] = {}
+    taken: set[str] = set()
+    with progress_bar(f"write {writer.source.name}", len(frames), 0, progress) as advance:
+        for frame in frames:
+            advance(1)
+            split = assigned[frame.path]
+            stem = _safe_stem(frame.path, taken)
+            try:
+                image = read_usable(writer.source, frame)
+                files, extra = writer.read(frame, image, split, stem)
+            except UnreadableFrame as error:
+                skipped.append((str(error), frame.path))
+                continue
+            save_pictures(partial, split, stem, files)
+            item = {
+                "stem": stem,
+                "path": frame.path,
+                "group": frame.group,
+                "height": image.shape[0],
+                "width": image.shape[1],
+                "sha256_image": pixel_sha256(image),
+                "phash": perceptual_hash(image),
+                **extra,
+            }
+            items.setdefault(split, []).append(item)
+    writer.finish(partial)
+    return items
+
+
+def _more_counts(items: dict[str, list[Item]]) -> dict[str, Any]:
+    """Patients, and boxes or dose levels where there are some, over all splits."""
+    every = [item for listed in items.values() for item in listed]
+    counts: dict[str, Any] = {"groups": len({i["group"] for i in every if i["group"]})}
+    if every and "boxes" in every[0]:
+        counts["boxes"] = sum(len(item["boxes"]) for item in every)
+    if every and "level" in every[0]:
+        levels = Counter(str(item["level"]) for item in every)
+        counts["levels"] = dict(sorted(levels.items()))
+    return counts

@@ -1,0 +1,84 @@
+"""The denoising set: whom it reserves, which frames it takes, and the statistics of its noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from benchmark.data.denoising import Degradation, contrast, contrast_filled, is_reserved
+from benchmark.errors import InputError
+
+
+def test_reserved_studies_have_the_shares_of_the_paper():
+    """49 and 200 of 1,574 studies; binomial counts within four standard deviations."""
+    studies = 40_000
+    found = [is_reserved(f"coronary_dominance/Study{number}") for number in range(studies)]
+    for split, share in (("test", 49 / 1574), ("train", 200 / 1574)):
+        spread = (studies * share * (1 - share)) ** 0.5
+        assert abs(found.count(split) - studies * share) < 4 * spread
+    assert [is_reserved(f"coronary_dominance/Study{number}") for number in range(studies)] == found
+    # Written down, so that no later version changes the set without anyone noticing.
+    first = [number for number in range(60) if found[number] == "test"]
+    assert (first, found[:60].count("train")) == (FIRST_TEST, TRAIN_OF_60)
+
+
+FIRST_TEST, TRAIN_OF_60 = [42], 4
+
+
+def test_contrast_is_the_darkening_against_the_brightest_frame():
+    video = np.full((3, 4, 5), 200, np.uint8)
+    video[1, 0] = 100
+    video[2, :2] = 150
+    assert contrast(video).tolist() == [0, 25, 25]
+    video[0, 3] = 250
+    assert contrast(video).tolist() == [0, 25 + 12.5, 25 + 12.5]
+
+
+def test_frames_are_taken_by_contrast_and_apart():
+    assert contrast_filled([1, 5, 9, 8, 7, 6, 2], 2) == [2, 5]
+    assert contrast_filled([3, 3, 3, 3], 2) == [0, 3]
+    assert contrast_filled([1, 2], 3) == [1]
+    assert contrast_filled([], 3) == []
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_noise_has_the_variance_of_its_quanta(level):
+    """Var = b/q + σ² in units of full white, plus 1/12 grey² of rounding; the mean stays."""
+    noise = Degradation(blur=0)
+    clean = np.full((400, 400), 128, np.uint8)
+    degraded = noise.apply(clean, level, "x").astype(float)
+    b, q = 128 / 255, noise.photons[level]
+    variance = (b / q + 0.02**2) * 255**2 + 1 / 12
+    count = clean.size
+    assert degraded.mean() == pytest.approx(128, abs=4 * (variance / count) ** 0.5)
+    assert degraded.var() == pytest.approx(variance, rel=0.03)
+
+
+def test_blur_is_gaussian_and_scales_with_the_frame():
+    clean = np.zeros((256, 256), np.uint8)
+    clean[100:150, 80:160] = 200
+    noise = Degradation(photons=(1e9,), electronic=0, blur=4)
+    expected = ndimage.gaussian_filter(clean.astype(float), 2, mode="reflect")
+    assert np.abs(noise.apply(clean, 0, "x") - expected).max() < 1.5
+
+
+def test_noise_is_a_function_of_seed_level_and_name():
+    clean = np.full((32, 32), 90, np.uint8)
+    first = Degradation().apply(clean, 0, "x")
+    np.testing.assert_array_equal(Degradation().apply(clean, 0, "x"), first)
+    for other in (
+        Degradation().apply(clean, 0, "y"),
+        Degradation(seed=1).apply(clean, 0, "x"),
+        Degradation(photons=(400, 400)).apply(clean, 1, "x"),
+    ):
+        assert (other != first).mean() > 0.5
+
+
+def test_senseless_noise_is_refused():
+    with pytest.raises(InputError, match="photons"):
+        Degradation(photons=())
+    with pytest.raises(InputError, match="photons"):
+        Degradation(photons=(100, 0))
+    with pytest.raises(InputError, match="electronic"):
+        Degradation(electronic=-1)
