@@ -5,18 +5,39 @@ from __future__ import annotations
 import inspect
 import os
 import typing
+from collections.abc import Mapping
 
 from benchmark.data.frame import Source
+from benchmark.data.sources.arcade import Arcade
 from benchmark.data.sources.cadica import Cadica
+from benchmark.data.sources.caxf import Caxf
+from benchmark.data.sources.coronary_dominance import CoronaryDominance
 from benchmark.data.sources.dca1 import Dca1
 from benchmark.data.sources.files import one_of
+from benchmark.data.sources.folder import Folder
+from benchmark.data.sources.paired import Paired
+from benchmark.data.sources.stenosis import DanilovStenosis
+from benchmark.data.sources.syntax import Syntax
 from benchmark.data.sources.synthetic import Synthetic
+from benchmark.data.sources.xa170k import Xa170k
+from benchmark.data.sources.xcad import Xcad
+from benchmark.data.sources.xcav import Xcav
 from benchmark.errors import InputError
 
 SOURCES: dict[str, type] = {
+    "arcade": Arcade,
     "cadica": Cadica,
+    "caxf": Caxf,
+    "coronary_dominance": CoronaryDominance,
     "dca1": Dca1,
+    "folder": Folder,
+    "paired": Paired,
+    "stenosis": DanilovStenosis,
+    "syntax": Syntax,
     "synthetic": Synthetic,
+    "xa170k": Xa170k,
+    "xcad": Xcad,
+    "xcav": Xcav,
 }
 
 
@@ -34,13 +55,17 @@ def source_options(name: str) -> dict[str, tuple[type, typing.Any]]:
 
 
 def open_source(
-    name: str, raw: str | os.PathLike[str] | None = None, **options: str | int | float
+    name: str,
+    /,
+    raw: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
+    **options: str | int | float,
 ) -> Source:
     """Open a dataset.
 
     Args:
         name: a key of `SOURCES`.
-        raw: folder of the download; None for a source that reads nothing.
+        raw: folder of the download; None for a source that reads nothing. ``xa170k`` also takes a
+            folder for each of its parts.
         options: options of the source (see `source_options`); text is converted to their type.
 
     Raises:

@@ -30,18 +30,18 @@ from benchmark.errors import InputError
 
 RULES = ("selected_frames", "selected_videos", "all")
 
-_PATIENT = re.compile(r"p(\d+)", re.IGNORECASE)
-_VIDEO = re.compile(r"v(\d+)", re.IGNORECASE)
-_FRAME = re.compile(r"p(\d+)_v(\d+)_(\d+)", re.IGNORECASE)
+FRAME_NAME = re.compile(r"p(\d{1,9})_v(\d{1,9})_(\d{1,9})", re.IGNORECASE)
+"""Name of a frame without its extension: patient, video, number."""
+
+_PATIENT = re.compile(r"p(\d{1,9})", re.IGNORECASE)
+_VIDEO = re.compile(r"v(\d{1,9})", re.IGNORECASE)
+_MAX_LIST_BYTES = 1 << 20
 
 
-def _read_words(path: Path) -> list[str]:
-    """Words of a list file. The lists have CRLF line ends, blank lines and trailing spaces."""
-    return path.read_bytes().decode("utf-8-sig", errors="replace").split()
-
-
-def _is_root(folder: Path) -> bool:
-    return find_entry(folder, "selectedVideos") is not None
+def is_cadica(folder: Path) -> bool:
+    """Whether this is the root of the download."""
+    entry = find_entry(folder, "selectedVideos")
+    return entry is not None and entry.is_dir()
 
 
 class Cadica(FolderSource):
@@ -72,12 +72,12 @@ class Cadica(FolderSource):
             and os.path.basename(os.path.abspath(raw)).casefold() == "selectedvideos"
         ):
             raw = os.path.dirname(os.path.abspath(raw))
-        self.root = find_root(raw, _is_root, "CADICA (a folder with selectedVideos in it)")
+        self.root = find_root(raw, is_cadica, "CADICA (a folder with selectedVideos in it)")
         wanted = ["selectedVideos"] + (["nonselectedVideos"] if rule == "all" else [])
         self._tops: list[Path] = []
         for name in wanted:
             top = find_entry(self.root, name)
-            if top is None:
+            if top is None or not top.is_dir():
                 raise InputError(f"{self.root}: rule=all needs {name}, which is not there")
             self._tops.append(top)
 
@@ -99,11 +99,21 @@ class Cadica(FolderSource):
                 self.report.add("folder is not a video", self.relative(entry))
         for name in ("lesionVideos.txt", "nonlesionVideos.txt"):
             listing = find_entry(patient, name)
-            for word in _read_words(listing) if listing else []:
+            for word in self._read_words(listing) if listing else []:
                 if word.casefold() not in videos:
                     self.report.add("listed video absent", f"{self.relative(patient)}/{word}")
         for video in videos.values():
             yield from self._video(patient, video)
+
+    def _read_words(self, path: Path) -> list[str]:
+        """Words of a list file. The lists have CRLF line ends, blank lines, trailing spaces."""
+        if not path.is_file():
+            return []
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_LIST_BYTES)
+            if stream.read(1):
+                self.report.add("list too long, its end is not read", self.relative(path))
+        return content.decode("utf-8-sig", errors="replace").split()
 
     def _video(self, patient: Path, video: Path) -> Iterator[Frame]:
         folder = find_entry(video, "input")
@@ -114,7 +124,7 @@ class Cadica(FolderSource):
         video_id = f"{group}/v{int(video.name[1:])}"
         pictures: dict[int, Frame] = {}
         for path in walk_images(folder, {".png"}, nested=False):
-            match = _FRAME.fullmatch(path.stem)
+            match = FRAME_NAME.fullmatch(path.stem)
             if match is None or f"{self.name}/p{int(match[1])}/v{int(match[2])}" != video_id:
                 self.report.add("file name does not fit its folder", self.relative(path))
                 continue
@@ -136,12 +146,12 @@ class Cadica(FolderSource):
         if not lists:
             self.report.add("video without a selectedFrames list", self.relative(video))
             return []
-        words = [word for listing in lists for word in _read_words(listing)]
+        words = [word for listing in lists for word in self._read_words(listing)]
         if not words:
             self.report.add("empty selectedFrames list", self.relative(video))
         numbers: set[int] = set()
         for word in words:
-            match = _FRAME.fullmatch(word.casefold().removesuffix(".png"))
+            match = FRAME_NAME.fullmatch(word.casefold().removesuffix(".png"))
             if match is None or (int(match[1]), int(match[2])) != _ids(video):
                 self.report.add("list entry does not fit its video", f"{lists[0].name}: {word}")
             elif int(match[3]) not in pictures:

@@ -38,6 +38,7 @@ class Dca1(FolderSource):
     split_note = "first 75 % of the pairs in natural order are train, the rest test"
     mask_threshold = 127
     forms = ("segmentation", "pack")
+    pack_splits = ("train",)
     classes = ("vessel",)
 
     def __init__(self, raw: str | os.PathLike[str] | None) -> None:
@@ -46,21 +47,11 @@ class Dca1(FolderSource):
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
-        images: dict[str, Path] = {}
-        masks: dict[str, Path] = {}
-        for path in walk_images(self.root, nested=False):
-            table = masks if _is_mask(path) else images
-            stem = path.stem.casefold().removesuffix(_MARK)
-            if stem in table:
-                self.report.add("same name twice", self.relative(path))
-            else:
-                table[stem] = path
-        for stem in (stem for stem in images if stem not in masks):
-            self.report.add("image without a mask", self.relative(images[stem]))
-        for stem in (stem for stem in masks if stem not in images):
-            self.report.add("mask without an image", self.relative(masks[stem]))
-        pairs = [stem for stem in images if stem in masks]
-        for position, stem in enumerate(pairs):
+        paths = list(walk_images(self.root, nested=False))
+        images = (path for path in paths if not _is_mask(path))
+        masks = (path for path in paths if _is_mask(path))
+        pairs = self.pair(images, masks, lambda path: path.stem.casefold().removesuffix(_MARK))
+        for position, (image, mask) in enumerate(pairs):
             split = "train" if 4 * position < 3 * len(pairs) else "test"
-            path, mask = self.relative(images[stem]), self.relative(masks[stem])
-            yield Frame(self.name, path, split=split, annotation=mask)
+            path, annotation = self.relative(image), self.relative(mask)
+            yield Frame(self.name, path, split=split, annotation=annotation)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 IMAGE_EXTENSIONS = frozenset({".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz", ".gz"})
 _DIGITS = re.compile(r"(\d+)")
+_POSITION = re.compile(r"(.+)#(\d{5,9})", re.DOTALL)
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> str:
@@ -60,10 +62,29 @@ def walk_images(
 ) -> Iterator[Path]:
     """Image files below `root` in natural order, files of a folder before its sub-folders.
 
-    Extensions are compared without regard to case. Links to folders are followed; a folder that
-    is reached twice (a link to a parent) is walked once.
+    Extensions are compared without regard to case.
     """
     wanted = frozenset(extensions)
+    return walk_files(root, lambda path: path.suffix.lower() in wanted, nested)
+
+
+def walk_files(
+    root: Path,
+    wanted: Callable[[Path], bool],
+    nested: bool = True,
+    enter: Callable[[Path], bool] = lambda folder: True,
+) -> Iterator[Path]:
+    """Files below `root` in natural order, files of a folder before its sub-folders.
+
+    Links to folders are followed; a folder that is reached twice (a link to a parent) is walked
+    once.
+
+    Args:
+        root: where to start.
+        wanted: whether a file is yielded, told by its name.
+        nested: whether to walk the sub-folders.
+        enter: whether a sub-folder is walked.
+    """
     seen: set[Path] = set()
 
     def walk(folder: Path) -> Iterator[Path]:
@@ -71,13 +92,27 @@ def walk_images(
             return
         seen.add(folder.resolve())
         entries = list_folder(folder)
-        yield from (e for e in entries if e.suffix.lower() in wanted and e.is_file())
+        yield from (entry for entry in entries if wanted(entry) and entry.is_file())
         if nested:
             for entry in entries:
-                if entry.is_dir():
+                if entry.is_dir() and enter(entry):
                     yield from walk(entry)
 
     yield from walk(root)
+
+
+def given_folder(raw: str | os.PathLike[str] | None, what: str) -> Path:
+    """The folder given by the user, which should hold `what`.
+
+    Raises:
+        InputError: none is given, or there is no such folder.
+    """
+    if raw is None:
+        raise InputError(f"this source reads a downloaded folder; give it with --raw: {what}")
+    top = Path(raw)
+    if not top.is_dir():
+        raise InputError(f"{top}: {'not a folder' if top.exists() else 'no such folder'}")
+    return top
 
 
 def find_root(
@@ -96,20 +131,47 @@ def find_root(
     Raises:
         InputError: `raw` is missing, is not a folder, or no folder looks right.
     """
-    if raw is None:
-        raise InputError(f"this source reads a downloaded folder; give it with --raw: {what}")
-    top = Path(raw)
-    if not top.is_dir():
-        raise InputError(f"{top}: {'not a folder' if top.exists() else 'no such folder'}")
+    top = given_folder(raw, what)
+    root = search_root(top, looks_right)
+    if root is None:
+        raise InputError(f"{top}: this does not look like {what}{archive_hint(top)}")
+    return root
+
+
+def archive_hint(top: Path) -> str:
+    """``"; unpack X.zip first"`` if an archive lies in `top` or a folder of it, else nothing."""
+    folders = [top, *(entry for entry in list_folder(top) if entry.is_dir())]
+    entries = (entry for folder in folders for entry in list_folder(folder))
+    archive = next((e.name for e in entries if e.suffix.lower() in _ARCHIVES), None)
+    return f"; unpack {archive} first" if archive else ""
+
+
+def search_root(top: Path, looks_right: Callable[[Path], bool]) -> Path | None:
+    """The shallowest folder, `top` or at most two levels below, that looks right; or None."""
     level = [top]
     for _ in range(3):
         for folder in level:
             if looks_right(folder):
                 return folder
         level = [entry for folder in level for entry in list_folder(folder) if entry.is_dir()]
-    archives = [e.name for e in list_folder(top) if e.suffix.lower() in {".zip", ".7z", ".tar"}]
-    hint = f"; unpack {archives[0]} first" if archives else ""
-    raise InputError(f"{top}: this does not look like {what}{hint}")
+    return None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins like DICOM: 128 bytes of anything, then ``DICM``. Raises OSError."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def frame_path(file: str, position: int) -> str:
+    """`Frame.path` of the frame at `position` (from 0) of a file that holds several."""
+    return f"{file}#{position:05d}"
+
+
+def split_frame_path(path: str) -> tuple[str, int | None]:
+    """File and position of a frame; the position is None for a file that is one picture."""
+    match = _POSITION.fullmatch(path)
+    return (match[1], int(match[2])) if match else (path, None)
 
 
 class FolderSource:
@@ -118,6 +180,7 @@ class FolderSource:
     A reader sets `name`, `root` and `options`, and yields frames whose `path` is relative
     to `root`. Where `annotation` is the path of a mask, it is vessel where the grey value is above
     `mask_threshold`; a reader with another kind of truth defines `read_masks` or `read_boxes`.
+    A pack holds the splits in `pack_splits` unless others are asked for; None: every frame.
     """
 
     name: str
@@ -127,6 +190,7 @@ class FolderSource:
     split_note = "the dataset has no split"
     official_split = False
     forms: tuple[str, ...] = ("pack",)
+    pack_splits: tuple[str, ...] | None = None
     classes: tuple[str, ...] = ()
     mask_threshold = 0
 
@@ -142,6 +206,30 @@ class FolderSource:
     def relative(self, path: Path) -> str:
         """`path` below the root, with ``/`` on every system."""
         return path.relative_to(self.root).as_posix()
+
+    def pair(
+        self,
+        images: Iterable[Path],
+        masks: Iterable[Path],
+        key: Callable[[Path], str] = lambda path: path.stem.casefold(),
+    ) -> list[tuple[Path, Path]]:
+        """Images and masks of the same `key`, in the order of the images.
+
+        What has no partner, and every further file of the same key, goes into the report.
+        """
+        tables: list[dict[str, Path]] = []
+        for paths in (images, masks):
+            table: dict[str, Path] = {}
+            for path in paths:
+                if table.setdefault(key(path), path) is not path:
+                    self.report.add("same name twice", self.relative(path))
+            tables.append(table)
+        first, second = tables
+        for name in (name for name in first if name not in second):
+            self.report.add("image without a mask", self.relative(first[name]))
+        for name in (name for name in second if name not in first):
+            self.report.add("mask without an image", self.relative(second[name]))
+        return [(path, second[name]) for name, path in first.items() if name in second]
 
     def read(self, frame: Frame) -> np.ndarray:
         """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""

@@ -44,6 +44,7 @@ class Synthetic:
 
     name = task = "synthetic"
     forms = ("pack", "segmentation", "detection", "denoising")
+    pack_splits = None
     classes = ("vessel",)
     split_note = "by patient: the last patients are test"
     official_split = True

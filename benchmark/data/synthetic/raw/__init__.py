@@ -10,10 +10,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.data.sources.files import one_of
+from benchmark.data.synthetic.raw.arcade import write_arcade, write_arcade_challenge
+from benchmark.data.synthetic.raw.cadica import write_cadica
+from benchmark.data.synthetic.raw.caxf import write_caxf
+from benchmark.data.synthetic.raw.coronary_dominance import write_coronary_dominance
+from benchmark.data.synthetic.raw.dca1 import write_dca1
+from benchmark.data.synthetic.raw.folder import write_folder
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout
+from benchmark.data.synthetic.raw.stenosis import write_stenosis
+from benchmark.data.synthetic.raw.syntax import write_syntax
+from benchmark.data.synthetic.raw.xa170k import write_xa170k
+from benchmark.data.synthetic.raw.xcad import write_xcad
+from benchmark.data.synthetic.raw.xcav import write_xcav
 from benchmark.errors import InputError
 
-LAYOUTS: dict[str, Callable[[Canvas], RawLayout]] = {}
+LAYOUTS: dict[str, Callable[[Canvas], RawLayout]] = {
+    "arcade": write_arcade,
+    "arcade_challenge": write_arcade_challenge,
+    "cadica": write_cadica,
+    "caxf": write_caxf,
+    "coronary_dominance": write_coronary_dominance,
+    "dca1": write_dca1,
+    "folder": write_folder,
+    "stenosis": write_stenosis,
+    "syntax": write_syntax,
+    "xa170k": write_xa170k,
+    "xcad": write_xcad,
+    "xcav": write_xcav,
+}
 
 
 def write_raw(

@@ -1,4 +1,4 @@
-"""What the writers of raw layouts share: pictures, small files, and the account of what is there."""
+"""What the writers of raw layouts share: pictures, small files, the account of what is there."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""What list files (csv, txt, json) say. They come with downloads, so nothing in them is trusted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+
+MAX_LISTING_BYTES = 1 << 26
+"""Larger list files are refused; the largest one of the public datasets has about 8 MB."""
+
+MAX_COORDINATE = 1e5
+"""Coordinates beyond are absurd: no picture that is read has so many pixels along a side."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def read_listing(path: Path) -> str:
+    """Text of a list file, without a byte order mark.
+
+    Raises:
+        InputError: it is missing, cannot be opened, is too large or is not UTF-8.
+    """
+    try:
+        if path.stat().st_size > MAX_LISTING_BYTES:
+            limit = MAX_LISTING_BYTES >> 20
+            raise InputError(f"{path}: larger than {limit} MiB; this is not a list file")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object.
+
+    Raises:
+        InputError: see `read_listing`; or it is not JSON, or not an object.
+    """
+    try:
+        content = json.loads(read_listing(path))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        # Besides broken syntax: integers of thousands of digits, and brackets nested too deep.
+        raise InputError(f"{path}: damaged JSON ({error}); download it again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a JSON object; download it again")
+    return content
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | None] | None:
+    """Rows of a csv file (separated by commas, semicolons or tabs) with a header line.
+
+    Args:
+        path: the file.
+        columns: names of the wanted columns; upper and lower case are the same.
+
+    Returns:
+        For each row that is not blank the wanted cells, stripped, or None where the row is too
+        short. None instead of the list where the header does not name every wanted column.
+
+    Raises:
+        InputError: see `read_listing`, or the quoting is broken.
+    """
+    lines = [line for line in read_listing(path).splitlines() if line.strip()]
+    if not lines:
+        return None
+    separator = max(",;\t", key=lines[0].count)
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    except csv.Error as error:
+        raise InputError(f"{path}: damaged csv ({error})") from None
+    header = [cell.casefold() for cell in rows[0]]
+    if any(column not in header for column in columns):
+        return None
+    wanted = [header.index(column) for column in columns]
+    return [
+        tuple(row[index] for index in wanted) if len(row) > max(wanted) else None
+        for row in rows[1:]
+    ]
+
+
+def plain_name(listed: str) -> str | None:
+    """Last part of a listed file name, ``images/7.png`` → ``7.png``; None for one that climbs out.
+
+    That is an absolute path, a drive letter, or ``..`` anywhere; ``\\`` separates as ``/`` does.
+    Readers look the result up among the files they walked, and never open what a list names.
+    """
+    parts = listed.strip().replace("\\", "/").split("/")
+    if parts[0] == "" or ".." in parts or "\0" in listed or _DRIVE.match(parts[0]):
+        return None
+    return parts[-1] or None

@@ -1,0 +1,257 @@
+"""ARCADE: 3,000 coronary angiograms with outlined segments or stenoses (Popov et al., Sci Data
+2024; https://zenodo.org/records/10390295).
+
+Two subsets of 1,000 training, 200 validation and 300 test images, PNG 512×512 (those of the
+stenosis subset have three equal channels), with COCO annotations::
+
+    arcade/{syntax,stenosis}/{train,val,test}/images/N.png
+    arcade/{syntax,stenosis}/{train,val,test}/annotations/{train,val,test}.json
+
+and the same as it was handed out for the ARCADE challenge (https://arcade.grand-challenge.org)::
+
+    dataset_phase_1/{segmentation_dataset/seg_{train,val},stenosis_dataset/sten_{train,val}}/…
+    dataset_final_phase/{test_case_segmentation,test_cases_stenosis}/annotations/instances_default.json
+
+No patient is known. What to mind: annotation ids are not unique, images are in no order, the ids
+of categories are not their names (``10`` has id 11), outlines cross themselves, and the same
+``N.png`` is in all six folders.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.sources.coco import ListedImage, polygon_note, read_coco
+from benchmark.data.sources.files import (
+    FolderSource,
+    find_entry,
+    find_root,
+    list_folder,
+    one_of,
+    walk_images,
+)
+from benchmark.data.splits import SPLITS, split_named
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SEGMENTS: tuple[str, ...] = (
+    *("1", "2", "3", "4", "5", "6", "7", "8", "9", "9a", "10", "10a", "11", "12", "12a"),
+    *("13", "14", "14a", "15", "16", "16a", "16b", "16c", "12b", "14b"),
+)
+"""Names of categories 1 to 25, the segments of the SYNTAX score; category 26 is ``stenosis``."""
+
+CATEGORIES = dict(enumerate((*SEGMENTS, "stenosis"), start=1))
+
+TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "arcade_v": ("syntax", ("vessel",)),
+    "arcade_vs": ("syntax", SEGMENTS),
+    "arcade_s": ("stenosis", ("stenosis",)),
+}
+"""Task → subset and classes. ``arcade_v`` is the union of all segments."""
+
+_SUBSET_WORDS = {"syntax": "syntax", "segmentation": "syntax", "seg": "syntax"}
+_SUBSET_WORDS |= {"stenosis": "stenosis", "sten": "stenosis"}
+_TOPS = {"syntax", "stenosis", "dataset_phase_1", "dataset_final_phase"}
+_TOPS |= {"segmentation_dataset", "stenosis_dataset"}
+_MAX_MASK_BYTES = 1 << 28
+
+
+def _is_root(folder: Path) -> bool:
+    tops = [e for e in list_folder(folder) if e.name.casefold() in _TOPS and e.is_dir()]
+    return any(next(_sample_folders(top), None) for top in tops)
+
+
+def _sample_folders(folder: Path, depth: int = 3) -> Iterator[tuple[Path, Path, Path]]:
+    """Folders at or below `folder` with images and annotations: (folder, images, annotations)."""
+    images, annotations = find_entry(folder, "images"), find_entry(folder, "annotations")
+    if images and annotations and images.is_dir() and annotations.is_dir():
+        yield folder, images, annotations
+    elif depth:
+        for entry in list_folder(folder):
+            if entry.is_dir():
+                yield from _sample_folders(entry, depth - 1)
+
+
+def _subset_named(name: str) -> str | None:
+    words = re.split(r"[^a-z]+", name.casefold())
+    found = {_SUBSET_WORDS[word] for word in words if word in _SUBSET_WORDS}
+    return found.pop() if len(found) == 1 else None
+
+
+def _annotation_file(folder: Path, split: str) -> Path:
+    """The annotation file of a sample folder; beside copies the one that is named as published."""
+    files = [e for e in list_folder(folder) if e.suffix.lower() == ".json" and e.is_file()]
+    if len(files) > 1:
+        stems = (split, f"seg_{split}", f"sten_{split}", "instances_default")
+        files = [f for stem in stems for f in files if f.stem.casefold() == stem][:1]
+    if len(files) != 1:
+        raise InputError(f"{folder}: holds no {split}.json; unpack the archive again")
+    return files[0]
+
+
+class Arcade(FolderSource):
+    """Reader of ARCADE, for one task at a time.
+
+    A pixel belongs to an outline by the rule of `benchmark.data.sources.polygons`. An image
+    without any annotation is kept with an empty mask, and counted.
+
+    Args:
+        raw: ``arcade/``, a folder above it, or one of the subsets.
+        task: ``arcade_v`` (vessel), ``arcade_vs`` (25 segments) or ``arcade_s`` (stenosis).
+
+    Raises:
+        InputError: the folder is missing or is not ARCADE, lacks the subset of the task or one of
+            its annotation files, holds a split twice, or the task is unknown. From `frames`: an
+            annotation file is damaged.
+    """
+
+    name = "arcade"
+    expected = {"frames": 1500}
+    official_split = True
+    split_note = "train, val and test as published with ARCADE"
+    forms = ("segmentation", "pack")
+    pack_splits = ("train",)
+
+    def __init__(self, raw: str | os.PathLike[str] | None, *, task: str = "arcade_v") -> None:
+        super().__init__()
+        self.options["task"] = self._task = one_of("task", task, TASKS)
+        self._subset, self.classes = TASKS[task]
+        if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in _TOPS:
+            raw = os.path.dirname(os.path.abspath(raw))
+        self.root = find_root(raw, _is_root, "ARCADE (a folder with syntax and stenosis in it)")
+        self._folders = self._find_folders()
+        self._tables: dict[str, tuple[dict[str, ListedImage], list[tuple[str, str]]]] = {}
+
+    @property
+    def task(self) -> str:
+        """Name of the downstream task: the option."""
+        return self._task
+
+    def _find_folders(self) -> dict[str, tuple[Path, str]]:
+        """Split → folder of its images, and its annotation file below the root."""
+        found: dict[str, tuple[Path, str]] = {}
+        for top in list_folder(self.root):
+            if top.name.casefold() not in _TOPS or not top.is_dir():
+                continue
+            for folder, images, listings in _sample_folders(top):
+                # The innermost folder that says something decides: seg_train in dataset_phase_1.
+                names = self.relative(folder).split("/")[::-1]
+                subset = next(filter(None, map(_subset_named, names)), None)
+                split = next(filter(None, map(split_named, names)), None)
+                if subset != self._subset or split is None:
+                    continue
+                if split in found:
+                    raise InputError(
+                        f"{folder}: a second {split} folder of the {subset} subset, besides "
+                        f"{found[split][0].parent}; keep one"
+                    )
+                found[split] = images, self.relative(_annotation_file(listings, split))
+        if not found:
+            raise InputError(f"{self.root}: no {self._subset} subset, which task {self.task} needs")
+        return {split: found[split] for split in SPLITS if split in found}
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        for split in SPLITS:
+            if split in self._folders:
+                yield from self._split_frames(split, *self._folders[split])
+            else:
+                self.report.add("split absent", f"{self._subset}/{split}")
+
+    def _split_frames(self, split: str, folder: Path, listing: str) -> Iterator[Frame]:
+        listed, faults = self._table(listing)
+        for fault in faults:
+            self.report.add(*fault)
+        present: set[str] = set()
+        for path in walk_images(folder, nested=False):
+            key, where = path.name.casefold(), self.relative(path)
+            if key not in listed:
+                self.report.add("image not listed", where)
+            elif key in present:
+                self.report.add("same name twice", where)
+            elif path.is_symlink() and not path.resolve().is_relative_to(self.root.resolve()):
+                self.report.add("link leaves the folder", where)
+            elif listed[key].certain:
+                self._note(listed[key], path)
+                annotation = f"{listing}#{path.name}"
+                yield Frame(self.name, where, split=split, annotation=annotation)
+            present.add(key)
+        for image in (image for key, image in listed.items() if key not in present):
+            self.report.add("listed image absent", f"{self.relative(folder)}/{image.name}")
+
+    def _note(self, image: ListedImage, path: Path) -> None:
+        """Count what is odd about the annotations of an image that is there."""
+        from benchmark.data.sources.headers import image_size
+
+        where = self.relative(path)
+        if not image.annotated:
+            self.report.add("image without an annotation", where)
+        for shape in image.shapes:
+            if shape.category not in CATEGORIES.values():
+                self.report.add("annotation of an unknown category", where)
+            elif self._class_index(shape.category) is None:
+                self.report.add("annotation of another task's category", where)
+        size = image_size(path)
+        if size is None:
+            return
+        if image.size not in ((None, None), size):
+            self.report.add("listed size is not the image's", where)
+        for shape in image.shapes:
+            if shape.size not in (None, size):
+                self.report.add("run lengths of another size", where)
+            for polygon in shape.polygons:
+                note = polygon_note(polygon, *size)
+                if note:
+                    self.report.add(note, where)
+
+    def _table(self, listing: str) -> tuple[dict[str, ListedImage], list[tuple[str, str]]]:
+        """What an annotation file lists, and what is wrong with it."""
+        if listing not in self._tables:
+            faults: list[tuple[str, str]] = []
+            table = read_coco(
+                self.root / listing,
+                listing,
+                CATEGORIES,
+                lambda reason, where: faults.append((reason, where)),
+            )
+            self._tables[listing] = table, faults
+        return self._tables[listing]
+
+    def _class_index(self, category: str) -> int | None:
+        """Channel of a category, by its name; None for one that another task is about."""
+        if self._task == "arcade_v":
+            return 0 if category in SEGMENTS else None
+        return self.classes.index(category) if category in self.classes else None
+
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        """Masks of the classes at the size of the image, bool, C×H×W. Raises `UnreadableFrame`."""
+        import numpy as np
+
+        from benchmark.data.sources.headers import image_size
+        from benchmark.data.sources.polygons import draw_polygon, draw_runs
+
+        if frame.annotation is None:
+            raise UnreadableFrame("no mask")
+        name = frame.path.rsplit("/", 1)[-1]
+        table, _ = self._table(frame.annotation.removesuffix(f"#{name}"))
+        # Without a usable header, reading fails and says why.
+        size = image_size(self.root / frame.path) or self.read(frame).shape
+        if len(self.classes) * size[0] * size[1] > _MAX_MASK_BYTES:
+            raise UnreadableFrame("image too large for its masks")
+        masks = np.zeros((len(self.classes), *size), dtype=bool)
+        for shape in table[name.casefold()].shapes:
+            index = self._class_index(shape.category)
+            if index is None:
+                continue
+            for polygon in shape.polygons:
+                draw_polygon(masks[index], polygon)
+            if shape.runs is not None and shape.size == size:
+                draw_runs(masks[index], shape.runs)
+        return masks

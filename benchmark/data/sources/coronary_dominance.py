@@ -1,0 +1,176 @@
+"""CoronaryDominance: angiographic videos of 1,574 studies as npz (Kruzhilov et al., 2025).
+
+Hugging Face BearSubj13/CoronaryDominance. The four ``.7z`` archives unpacked side by side hold::
+
+    [category]/Left_Dominance/Study01234_<id>/LCA/<series>.npz
+    [category]/Right_Dominance/Study01234_<id>/RCA/<series>.npz
+
+An npz is one run: ``pixel_array``, frames×512×512, 0–255. Its other members, of which some can only
+be unpickled, are never read. A study stands for a patient; nothing better is published.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.sources.files import (
+    FolderSource,
+    archive_hint,
+    frame_path,
+    given_folder,
+    one_of,
+    split_frame_path,
+    walk_images,
+)
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DENOISING = ("exclude", "keep", "only")
+
+_STUDY = re.compile(r"Study[\s_-]*(\d{1,9})(?:\D.*)?", re.IGNORECASE | re.DOTALL)
+_ARTERIES = ("LCA", "RCA")
+_WHAT = "CoronaryDominance (folders Study…/LCA/*.npz, Study…/RCA/*.npz)"
+
+
+class StudyFilter:
+    """Which studies are used, with an eye to those reserved for the denoising set.
+
+    Args:
+        mode: ``exclude``: those that are not reserved; ``keep``: all; ``only``: the reserved ones.
+        report: a study left out under ``exclude`` is counted here, once.
+    """
+
+    def __init__(self, mode: str, report: SkipReport) -> None:
+        self._mode = mode
+        self._report = report
+        self._reserved: dict[str, str | None] = {}
+
+    def admits(self, group: str) -> bool:
+        """Whether frames of the study `group` are used."""
+        if self._mode == "keep":
+            return True
+        if group not in self._reserved:
+            from benchmark.data.denoising import is_reserved
+
+            self._reserved[group] = is_reserved(group)
+            if self._mode == "exclude" and self._reserved[group]:
+                self._report.set_aside["study reserved for the denoising set"] += 1
+        return (self._reserved[group] is None) == (self._mode == "exclude")
+
+    def split(self, group: str) -> str | None:
+        """Split of the denoising set under ``only``; otherwise there are no splits."""
+        return self._reserved[group] if self._mode == "only" else None
+
+
+def study_group(number: str) -> str:
+    """Group of a study by the digits of its name, the same in every packaging."""
+    return f"{CoronaryDominance.name}/Study{int(number)}"
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """`wanted` of the positions 0…`count` - 1, evenly spread; all where `wanted` is 0."""
+    if wanted == 0 or wanted >= count:
+        return list(range(count))
+    return [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
+
+
+class CoronaryDominance(FolderSource):
+    """Reader of CoronaryDominance.
+
+    Args:
+        raw: folder that holds the unpacked archives, or any folder below that still holds studies.
+        denoising: what to do with the studies that the denoising set is made of: ``exclude`` them,
+            ``keep`` them, or read ``only`` them (their frames then have the splits of that set).
+        frames_per_video: so many frames of each video, evenly spread; 0: all. The published
+            pre-training set has 160,320 frames, by an unpublished rule.
+
+    Raises:
+        InputError: the folder is missing or holds no study (perhaps the archives are still
+            packed), or an option is out of range.
+    """
+
+    name = "coronary_dominance"
+    expected = {"frames": 160320, "studies": 1574}
+    forms = ("pack", "denoising")
+    only_note = "by study: the splits of the denoising set"
+
+    def __init__(
+        self,
+        raw: str | os.PathLike[str] | None,
+        *,
+        denoising: str = "exclude",
+        frames_per_video: int = 0,
+    ) -> None:
+        super().__init__()
+        self._denoising = one_of("denoising", denoising, DENOISING)
+        if frames_per_video < 0:
+            raise InputError(f"option frames_per_video={frames_per_video}: must not be negative")
+        self._frames_per_video = frames_per_video
+        self.options = {"denoising": denoising, "frames_per_video": frames_per_video}
+        if denoising == "only":
+            self.split_note = self.only_note
+        self.root = given_folder(raw, _WHAT)
+        if not any(self._place(file) for file in self._files()):
+            raise InputError(
+                f"{self.root}: this does not look like {_WHAT}{archive_hint(self.root)}"
+            )
+
+    def _files(self) -> Iterator[Path]:
+        return walk_images(self.root, {".npz"})
+
+    def _place(self, file: Path) -> tuple[str, str, str] | None:
+        """Digits of the study, artery and series of a file; None where its folders do not say."""
+        folders = file.relative_to(self.root).parts[-3:-1]
+        if len(folders) < 2:
+            return None
+        study, artery = _STUDY.fullmatch(folders[0]), folders[1].upper()
+        return (study[1], artery, file.stem) if study and artery in _ARTERIES else None
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        studies = StudyFilter(self._denoising, self.report)
+        met: set[str] = set()
+        for file in self._files():
+            path = self.relative(file)
+            place = self._place(file)
+            if place is None:
+                self.report.add("file outside the LCA or RCA folder of a study", path)
+                continue
+            number, artery, series = place
+            group = study_group(number)
+            video = f"{group}/{artery}/{series}"
+            if not studies.admits(group):
+                continue
+            if video.casefold() in met:
+                self.report.add("series twice", path)
+                continue
+            met.add(video.casefold())
+            yield from self._video(file, group, video, studies.split(group))
+
+    def _video(self, file: Path, group: str, video: str, split: str | None) -> Iterator[Frame]:
+        # Imported here, so that command lines can list the sources without loading numpy.
+        from benchmark.data.sources.video import count_frames
+
+        path = self.relative(file)
+        try:
+            count = count_frames(file)
+        except UnreadableFrame as error:
+            self.report.add(str(error), path)
+            return
+        for position in spread(count, self._frames_per_video):
+            where = frame_path(path, position)
+            yield Frame(self.name, where, group, video, position, split)
+
+    def read(self, frame: Frame) -> np.ndarray:
+        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        from benchmark.data.sources.video import decode_array, read_frame
+
+        file, position = split_frame_path(frame.path)
+        return read_frame(self.root / file, position or 0, decode_array)

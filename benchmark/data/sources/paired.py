@@ -1,0 +1,174 @@
+"""Images and vessel masks in folders of their own, paired by file name: a user's own data."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.listed import plain_name, read_table
+from benchmark.data.sources.files import (
+    IMAGE_EXTENSIONS,
+    FolderSource,
+    find_entry,
+    find_root,
+    list_folder,
+    walk_images,
+)
+from benchmark.data.splits import SPLITS, split_named
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PATIENTS = "patients.csv"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def _pair_of_folders(folder: Path) -> tuple[Path, Path] | None:
+    images, masks = find_entry(folder, "images"), find_entry(folder, "masks")
+    return (images, masks) if images and masks and images.is_dir() and masks.is_dir() else None
+
+
+def _split_folders(root: Path) -> list[tuple[str | None, Path, Path]]:
+    """Split, images and masks: one entry for each split folder, or one for the root itself."""
+    found: list[tuple[str | None, Path, Path]] = []
+    for folder in (entry for entry in list_folder(root) if entry.is_dir()):
+        split, pair = split_named(folder.name), _pair_of_folders(folder)
+        if split and pair:
+            found.append((split, *pair))
+    if found:
+        return sorted(found, key=lambda entry: SPLITS.index(str(entry[0])))
+    pair = _pair_of_folders(root)
+    return [(None, *pair)] if pair else []
+
+
+class PairedFolders(FolderSource):
+    """Reader of image and mask folders; a subclass gives the name.
+
+    The layout is ``{train,val,test}/{images,masks}``, or ``{images,masks}`` alone for data without
+    a split. An image and its mask have the same name up to the extension, below their folder.
+    Vessel is where the mask is above 127; in a mask of 0 and 1 it is 1.
+
+    A file ``patients.csv`` with the columns ``name`` and ``patient`` beside the split folders gives
+    the patients, which keep their frames together wherever frames are set apart. ``name`` is a
+    file name with or without extension, or ``test/name`` where two splits use the same one.
+
+    Args:
+        raw: the folder with the split folders in it, or one above.
+
+    Raises:
+        InputError: the folder is missing or is not laid out like this. From `frames`: patients.csv
+            is not a table with the two columns.
+    """
+
+    split_note = "the folders the images lie in"
+    forms = ("segmentation", "pack")
+    classes = ("vessel",)
+
+    def __init__(self, raw: str | os.PathLike[str] | None) -> None:
+        super().__init__()
+        what = f"{self.name} (folders train/images, train/masks, test/images, test/masks)"
+        self.root = find_root(raw, lambda folder: bool(_split_folders(folder)), what)
+        self._folders = _split_folders(self.root)
+        if any(split == "train" for split, _, _ in self._folders):
+            self.pack_splits = ("train",)
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        patients = self._patients()
+        unused = set(patients)
+        split_of: dict[str, str | None] = {}
+        for split, images, masks in self._folders:
+            for image, mask in self._pairs(images, masks):
+                where = self.relative(image)
+                group = None
+                for key in (f"{split}/{image.stem}".casefold(), image.stem.casefold()):
+                    if key in patients and group is None:
+                        group = f"{self.name}/{patients[key]}"
+                        unused.discard(key)
+                if patients and group is None:
+                    self.report.add("image without a patient", where)
+                if group is not None and split_of.setdefault(group, split) != split:
+                    self.report.add("patient in two splits", where)
+                yield Frame(self.name, where, group, split=split, annotation=self.relative(mask))
+        for key in sorted(unused):
+            self.report.add("listed name without an image", f"{PATIENTS}: {key}")
+
+    def _pairs(self, images: Path, masks: Path) -> list[tuple[Path, Path]]:
+        def key(path: Path) -> str:
+            base = images if path.is_relative_to(images) else masks
+            return path.relative_to(base).with_suffix("").as_posix().casefold()
+
+        return self.pair(walk_images(images), walk_images(masks), key)
+
+    def _patients(self) -> dict[str, str]:
+        """Name in lower case, without extension, maybe after a split → patient."""
+        path = find_entry(self.root, PATIENTS)
+        if path is None:
+            return {}
+        rows = read_table(path, ("name", "patient"))
+        if rows is None:
+            raise InputError(f"{path}: the first line must be name,patient")
+        patients: dict[str, str] = {}
+        for number, row in enumerate(rows, start=1):
+            here = f"{PATIENTS}: row {number}"
+            name = plain_name(row[0]) if row else None
+            if row is None or name is None or not row[1]:
+                self.report.add("damaged row", here)
+                continue
+            folders = row[0].replace("\\", "/").split("/")[:-1]
+            splits = [split for split in map(split_named, folders) if split]
+            key = "/".join([*splits[:1], name]).casefold()
+            if key.endswith(tuple(IMAGE_EXTENSIONS)):
+                key = key.rpartition(".")[0]
+            if patients.setdefault(key, row[1]) != row[1]:
+                self.report.add("name with two patients", here)
+        return patients
+
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`.
+
+        A mask whose values are neither 0 and 1 nor reach beyond 127 (a palette, a label map) is
+        refused: every threshold would be a guess.
+        """
+        if frame.annotation is None:
+            raise UnreadableFrame("no mask")
+        from benchmark.data.sources.decoding import read_grey
+        from benchmark.data.sources.headers import image_size
+
+        try:
+            mask = read_grey(self.root / frame.annotation)
+        except UnreadableFrame as error:
+            raise UnreadableFrame(f"mask: {error}") from None
+        if mask.shape != (image_size(self.root / frame.path) or mask.shape):
+            raise UnreadableFrame("mask and image differ in size")
+        top = mask.max(initial=0)
+        if 1 < top <= 127:
+            raise UnreadableFrame("mask: values neither 0 and 1 nor above 127")
+        return mask[None] > (127 if top > 1 else 0)
+
+
+class Paired(PairedFolders):
+    """`PairedFolders` under a name of the user's choice.
+
+    Args:
+        raw: the folder with the split folders in it, or one above.
+        name: what to call the dataset: lower-case letters, digits, ``_`` and ``-``.
+
+    Raises:
+        InputError: as above, or the name is unusable.
+    """
+
+    name = "paired"
+
+    def __init__(self, raw: str | os.PathLike[str] | None, *, name: str = "paired") -> None:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"name {name!r}: use lower-case letters, digits, _ and - only")
+        self.name = name
+        super().__init__(raw)
+        self.options["name"] = name

@@ -1,0 +1,67 @@
+"""Masks from polygons and run lengths.
+
+The rule: coordinates are continuous, the picture's top left corner is (0, 0), and a pixel belongs
+to a polygon if its centre, column + 0.5 and row + 0.5, lies inside. (Fills that draw the outline
+as well, such as OpenCV's, add half a pixel all around, which is a lot for a vessel of four.) A
+centre exactly on the outline is in at a left or upper edge and out at a right or lower one, so
+polygons that share an edge share no pixel. Where an outline crosses itself, everything it winds
+around is inside (the non-zero rule): both lobes of an eight, and no hole where it laps over itself.
+
+Imported where it is used, not at the top of a reader: listing the sources must not load numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def draw_polygon(mask: np.ndarray, points: Sequence[float]) -> None:
+    """Set the pixels of one polygon in `mask`, bool H×W; what is outside the picture is cut off.
+
+    Args:
+        mask: changed in place; pixels that are set stay set.
+        points: x0, y0, x1, y1, …; finite, at least three points; closed from the last to the first.
+    """
+    height, width = mask.shape
+    x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
+    left = int(np.clip(np.floor(x.min()), 0, width))
+    right = int(np.clip(np.ceil(x.max()), 0, width))
+    upper = int(np.clip(np.floor(y.min()), 0, height))
+    lower = int(np.clip(np.ceil(y.max()), 0, height))
+    if left >= right or upper >= lower:
+        return
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    # An edge crosses the centre lines of rows first … last - 1.
+    first = np.clip(np.ceil(np.minimum(y, next_y) - 0.5), upper, lower).astype(np.int64)
+    last = np.clip(np.ceil(np.maximum(y, next_y) - 0.5), upper, lower).astype(np.int64)
+    # Turns gained at each pixel; their sum from the left is how often the outline winds around it.
+    turns = np.zeros((lower - upper, right - left + 1), dtype=np.int32)
+    for edge in np.flatnonzero(last > first):
+        rows = np.arange(first[edge], last[edge])
+        slope = (next_x[edge] - x[edge]) / (next_y[edge] - y[edge])
+        crossing = x[edge] + (rows + 0.5 - y[edge]) * slope
+        columns = np.clip(np.ceil(crossing - 0.5), left, right).astype(np.int64)
+        turns[rows - upper, columns - left] += 1 if next_y[edge] > y[edge] else -1
+    mask[upper:lower, left:right] |= np.cumsum(turns[:, :-1], axis=1) != 0
+
+
+def draw_runs(mask: np.ndarray, runs: Sequence[int]) -> None:
+    """Set the pixels of COCO run lengths in `mask`, bool H×W.
+
+    Args:
+        mask: changed in place; pixels that are set stay set.
+        runs: lengths of alternating runs of 0 and 1 down the columns; together H·W.
+    """
+    height, width = mask.shape
+    values = np.arange(len(runs)) % 2 == 1
+    mask |= np.repeat(values, runs).reshape(width, height).T
+
+
+def resize_nearest(masks: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Masks, C×H×W, at another (height, width): each pixel from the one its centre falls in."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, masks.shape[1:])
+    )
+    return masks[:, rows[:, None], columns]

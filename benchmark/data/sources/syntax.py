@@ -1,0 +1,31 @@
+"""SYNTAX: 2,943 angiograms of 231 patients with SYNTAX scores (Mahmoudi et al., Sci Data 2025).
+
+figshare 25801447. Its folders follow no fixed plan, so every picture, array or XA DICOM file below
+the download is read, and the patient is told from the folders or the file names (see `Folder`).
+The tables with the scores are not read.
+"""
+
+from __future__ import annotations
+
+import os
+
+from benchmark.data.sources.folder import Folder
+
+
+class Syntax(Folder):
+    """Reader of SYNTAX.
+
+    Args:
+        raw: the unpacked download.
+        group: how the patient of a file is told; see `Folder`.
+
+    Raises:
+        InputError: the folder is missing or holds no picture, or the rule is unknown.
+    """
+
+    name = "syntax"
+    expected = {"frames": 2943, "patients": 231}
+
+    def __init__(self, raw: str | os.PathLike[str] | None, *, group: str = "auto") -> None:
+        super().__init__(raw, group=group, name=self.name)
+        del self.options["name"]

@@ -1,0 +1,240 @@
+"""XA-170K: the pre-training corpus of 171,478 frames from four datasets (Huang et al., 2026).
+
+Hugging Face waha2000huang/XA-170K, one folder of pictures for each dataset, perhaps below a folder
+``dataset/``; or the four original downloads, from which it is put together here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.sources.cadica import FRAME_NAME, RULES, Cadica, is_cadica
+from benchmark.data.sources.coronary_dominance import (
+    DENOISING,
+    CoronaryDominance,
+    StudyFilter,
+    study_group,
+)
+from benchmark.data.sources.files import (
+    IMAGE_EXTENSIONS,
+    FolderSource,
+    find_root,
+    list_folder,
+    one_of,
+    search_root,
+    walk_files,
+    walk_images,
+)
+from benchmark.data.sources.folder import RULES as GROUP_RULES
+from benchmark.data.sources.syntax import Syntax
+from benchmark.data.sources.xcad import Xcad, is_xcad
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PARTS = ("cadica", "syntax", "xcad", "coronary_dominance")
+
+_SLICE = re.compile(r"Study(\d{1,9})_(LCA|RCA)_sequence(\d{1,9})_slice(\d{1,9})", re.IGNORECASE)
+# Vesselness masks lie beside the frames, as NAME_frangi or NAME_filter_92.
+_MASKS = re.compile(r".*_(?:frangi|filter.*)", re.IGNORECASE | re.DOTALL)
+_WHAT = "XA-170K (at least one of the folders cadica, syntax, xcad, coronarydominance)"
+
+
+def _part_folders(folder: Path) -> dict[str, Path]:
+    """Folders of the parts inside `folder`, in whatever spelling."""
+    wanted = {name.replace("_", ""): name for name in PARTS}
+    found: dict[str, Path] = {}
+    for entry in list_folder(folder):
+        name = wanted.get(re.sub(r"[\s_-]", "", entry.name.casefold()))
+        if name is not None and entry.is_dir():
+            found.setdefault(name, entry)
+    return found
+
+
+def _holds_pictures(folder: Path) -> bool:
+    """Whether a folder is one of the corpus, and not one of its vesselness masks."""
+    return _MASKS.fullmatch(folder.name) is None
+
+
+class _TrainingXcad(Xcad):
+    """XCAD without its test set, which is not part of the corpus."""
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        yield from self.train_frames()
+
+
+class _CuratedSyntax(Syntax):
+    """SYNTAX as it lies in the curated download."""
+
+    def enter(self, folder: Path) -> bool:
+        return _holds_pictures(folder)
+
+
+class _Curated(FolderSource):
+    """CADICA, XCAD or CoronaryDominance as they lie in the curated download: bare pictures.
+
+    Groups are told from the file names, and are those the readers of the originals give.
+    """
+
+    def __init__(self, folder: Path, name: str, denoising: str) -> None:
+        super().__init__()
+        self.name = name
+        self.root = folder
+        self._denoising = denoising
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        studies = StudyFilter(self._denoising, self.report)
+        met: set[tuple[str, int]] = set()
+
+        def wanted(path: Path) -> bool:
+            return path.suffix.lower() in IMAGE_EXTENSIONS
+
+        for file in walk_files(self.root, wanted, enter=_holds_pictures):
+            path = self.relative(file)
+            frame = self._named(path, file.stem)
+            if frame is None:
+                self.report.add("file name without a study", path)
+                continue
+            if frame.video is not None and frame.frame is not None:
+                if (frame.video, frame.frame) in met:
+                    self.report.add("frame number twice in one video", path)
+                    continue
+                met.add((frame.video, frame.frame))
+            if self.name != CoronaryDominance.name:
+                yield frame
+            elif studies.admits(str(frame.group)):
+                yield dataclasses.replace(frame, split=studies.split(str(frame.group)))
+
+    def _named(self, path: str, stem: str) -> Frame | None:
+        """The frame by its file name; None where a study has to be known and is not."""
+        if self.name == Cadica.name and (match := FRAME_NAME.fullmatch(stem)):
+            patient, video, number = map(int, match.groups())
+            group = f"{self.name}/p{patient}"
+            return Frame(self.name, path, group, f"{group}/v{video}", number)
+        if self.name == CoronaryDominance.name:
+            match = _SLICE.fullmatch(stem)
+            if match is None:
+                return None
+            group = study_group(match[1])
+            video = f"{group}/{match[2].upper()}/sequence{int(match[3])}"
+            return Frame(self.name, path, group, video, int(match[4]))
+        return Frame(self.name, path)
+
+
+class Xa170k(FolderSource):
+    """Reader of XA-170K.
+
+    Args:
+        raw: the curated download or a folder above it; or a folder for each original download,
+            ``{"cadica": …, "syntax": …, "xcad": …, "coronary_dominance": …}``, at least one. A
+            folder with those four names that hold the originals works as well.
+        cadica_rule: which frames of the original CADICA are used; see `Cadica`.
+        syntax_group: how the patients of SYNTAX are told; see `Folder`.
+        denoising: what to do with CoronaryDominance's studies that are reserved for the denoising
+            set; see `CoronaryDominance`. Under ``only`` the other three are not read.
+        frames_per_video: so many frames of each original CoronaryDominance video; 0: all.
+
+    `Frame.source` is the part's name, `Frame.path` begins with it.
+
+    Raises:
+        InputError: no part is there, a part is not what it should be, an option is out of range or
+            would choose among the frames of a part that is curated.
+    """
+
+    name = "xa170k"
+    expected = {
+        "frames": 171478,
+        "cadica": 6594,
+        "syntax": 2943,
+        "xcad": 1621,
+        "coronary_dominance": 160320,
+    }
+
+    def __init__(
+        self,
+        raw: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None,
+        *,
+        cadica_rule: str = "selected_frames",
+        syntax_group: str = "auto",
+        denoising: str = "exclude",
+        frames_per_video: int = 0,
+    ) -> None:
+        super().__init__()
+        one_of("cadica_rule", cadica_rule, RULES)
+        one_of("syntax_group", syntax_group, GROUP_RULES)
+        one_of("denoising", denoising, DENOISING)
+        self.options = {
+            "cadica_rule": cadica_rule,
+            "syntax_group": syntax_group,
+            "denoising": denoising,
+            "frames_per_video": frames_per_video,
+        }
+        if denoising == "only":
+            self.split_note = CoronaryDominance.only_note
+        if isinstance(raw, Mapping):
+            folders = {one_of("part", name, PARTS): Path(raw[name]) for name in raw}
+            if not folders:
+                raise InputError(f"no folder given: this reads {_WHAT}")
+        else:
+            folders = _part_folders(find_root(raw, lambda f: bool(_part_folders(f)), _WHAT))
+        wanted = PARTS if denoising != "only" else (CoronaryDominance.name,)
+        self._missing = [name for name in wanted if name not in folders]
+        self._parts: dict[str, FolderSource] = {}
+        for name in wanted:
+            if name in folders:
+                original = isinstance(raw, Mapping) or _is_original(name, folders[name])
+                self._parts[name] = self._open(name, folders[name], original)
+        if not self._parts:
+            raise InputError(f"{raw}: denoising=only needs the part {CoronaryDominance.name}")
+
+    def _open(self, name: str, folder: Path, original: bool) -> FolderSource:
+        denoising, each = str(self.options["denoising"]), int(self.options["frames_per_video"])
+        group, rule = str(self.options["syntax_group"]), str(self.options["cadica_rule"])
+        if name == Syntax.name:
+            return (Syntax if original else _CuratedSyntax)(folder, group=group)
+        if not original:
+            chosen = {Cadica.name: rule != RULES[0], CoronaryDominance.name: each != 0}
+            if chosen.get(name):
+                raise InputError(f"{folder}: frames are chosen already; leave the option out")
+            return _Curated(folder, name, denoising)
+        if name == Cadica.name:
+            return Cadica(folder, rule=rule)
+        if name == Xcad.name:
+            return _TrainingXcad(folder)
+        return CoronaryDominance(folder, denoising=denoising, frames_per_video=each)
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        for name in self._missing:
+            self.report.add("part of XA-170K missing", name)
+        for name, part in self._parts.items():
+            for frame in part.frames():
+                # The corpus has no splits, even where one of its parts has.
+                split = frame.split if self.options["denoising"] == "only" else None
+                yield dataclasses.replace(frame, path=f"{name}/{frame.path}", split=split)
+            for reason, path in part.report.items:
+                self.report.add(reason, f"{name}/{path}")
+            self.report.set_aside.update(part.report.set_aside)
+
+    def read(self, frame: Frame) -> np.ndarray:
+        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        name, _, path = frame.path.partition("/")
+        return self._parts[name].read(dataclasses.replace(frame, path=path))
+
+
+def _is_original(name: str, folder: Path) -> bool:
+    """Whether the folder of a part holds the original download and not bare pictures."""
+    if name == Cadica.name:
+        return search_root(folder, is_cadica) is not None
+    if name == Xcad.name:
+        return search_root(folder, is_xcad) is not None
+    return any(walk_images(folder, {".npz"}))

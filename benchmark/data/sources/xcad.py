@@ -1,0 +1,97 @@
+"""XCAD: 1,621 angiograms without and 126 with vessel masks (Ma et al., ICCV 2021).
+
+The download of AISIGSJTU/SSVS unpacks to::
+
+    XCAD/train/trainB/<n>.png               angiograms, not annotated, no patient known
+    XCAD/test/images/<5 digits>_<frame>.png
+    XCAD/test/masks/<same name>.png         vessel where not 0
+
+Copies name the folders ``train/img``, ``test/img`` and ``test/gt``, or hold the training images in
+``train/`` itself. ``trainA`` (synthetic masks) and ``trainC`` (no contrast) are never read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.sources.files import FolderSource, find_entry, find_root, walk_images
+
+_NAME = re.compile(r"(\d{5})_(\d{1,9})")
+
+
+def _folder(root: Path, *choices: str) -> Path | None:
+    """The first of these folders that is there, e.g. ``"test/images"``, in any spelling."""
+    for choice in choices:
+        folder: Path | None = root
+        for name in choice.split("/"):
+            folder = find_entry(folder, name) if folder is not None else None
+            if folder is not None and not folder.is_dir():
+                folder = None
+        if folder is not None:
+            return folder
+    return None
+
+
+def _train_folder(root: Path) -> Path | None:
+    folder = _folder(root, "train/trainB", "train/img")
+    if folder is not None:
+        return folder
+    train = _folder(root, "train")
+    bare = train is not None and any(walk_images(train, nested=False))
+    return train if bare else None
+
+
+def is_xcad(folder: Path) -> bool:
+    """Whether this is the root of the download, or of one of its two halves."""
+    return _train_folder(folder) is not None or _folder(folder, *Xcad.images) is not None
+
+
+class Xcad(FolderSource):
+    """Reader of XCAD. Vessel is where the mask is above 0.
+
+    The frames of ``test/`` have masks; their group is the sequence, the five digits of the name
+    (None where the name has none). Only ``train`` goes into a pack unless asked otherwise.
+
+    Raises:
+        InputError: the folder is missing or holds neither training nor test images.
+    """
+
+    name = "xcad"
+    expected = {"frames": 1621}
+    split_note = "the folders train and test of the download"
+    official_split = True
+    forms = ("pack", "segmentation")
+    pack_splits = ("train",)
+    classes = ("vessel",)
+    images = ("test/images", "test/img")
+    masks = ("test/masks", "test/gt")
+
+    def __init__(self, raw: str | os.PathLike[str] | None) -> None:
+        super().__init__()
+        self.root = find_root(raw, is_xcad, "XCAD (folders train/trainB, test/images, test/masks)")
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        yield from self.train_frames()
+        yield from self.test_frames()
+
+    def train_frames(self) -> Iterator[Frame]:
+        """Frames without a mask."""
+        folder = _train_folder(self.root)
+        for path in walk_images(folder, nested=False) if folder else ():
+            yield Frame(self.name, self.relative(path), split="train")
+
+    def test_frames(self) -> Iterator[Frame]:
+        """Frames with a mask."""
+        folders = (_folder(self.root, *self.images), _folder(self.root, *self.masks))
+        images, masks = (walk_images(folder, nested=False) if folder else () for folder in folders)
+        for image, mask in self.pair(images, masks):
+            match = _NAME.fullmatch(image.stem)
+            group = f"{self.name}/{match[1]}" if match else None
+            number = int(match[2]) if match else None
+            path, annotation = self.relative(image), self.relative(mask)
+            yield Frame(self.name, path, group, group, number, "test", annotation)

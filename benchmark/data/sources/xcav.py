@@ -1,0 +1,184 @@
+"""XCAV: coronary videos with a few annotated frames each (called XACV in Wu et al., DeNVeR,
+CVPR 2025; https://github.com/kirito878/DeNVeR).
+
+The download has a folder for each patient::
+
+    CVAI-1253/images/CVAI-1253LAO0_CAU29/00000.png             the whole video
+    CVAI-1253/ground_truth/CVAI-1253LAO0_CAU29/00042.png       masks, usually of two frames
+    CVAI-1253/ground_truth/CVAI-1253LAO0_CAU29CATH/00042.png   masks of the catheter
+
+Only annotated frames are read. The masks in ``…CATH`` are of the catheter and are not vessels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.sources.files import (
+    FolderSource,
+    find_entry,
+    find_root,
+    list_folder,
+    walk_images,
+)
+from benchmark.data.splits import read_split_file, split_by_patient
+from benchmark.files import sha256_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TEST_SHARE = 46 / 221
+"""Published sizes: 175 frames to train on, 46 to test on; which ones is not published."""
+
+_PATIENT = re.compile(r"CVAI-?(\d{1,9})", re.IGNORECASE)
+_VIDEO = re.compile(_PATIENT.pattern + r"(?!\d)", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}")
+_CATHETER = "cath"
+
+
+def _is_root(folder: Path) -> bool:
+    patients = (e for e in list_folder(folder) if _PATIENT.fullmatch(e.name) and e.is_dir())
+    return any(find_entry(patient, "ground_truth") for patient in patients)
+
+
+class Xcav(FolderSource):
+    """Reader of XCAV. Vessel is where the mask is above 0.
+
+    A mask of another size than its image is brought to the size of the image by taking the nearest
+    pixel, and counted.
+
+    Args:
+        raw: the folder with the ``CVAI-…`` folders in it, or one above.
+        seed: of the split: patients that hold 46/221 of the frames are ``test``.
+        split_file: a list of your own instead (see `benchmark.data.splits.read_split_file`); its
+            names are patients (``CVAI-1253``), videos (``CVAI-1253LAO0_CAU29``), or frames
+            (``CVAI-1253LAO0_CAU29/00042``). Frames it does not name have no split.
+
+    Raises:
+        InputError: the folder is missing or is not XCAV, or the list cannot be used.
+    """
+
+    name = "xcav"
+    expected = {"frames": 221}
+    forms = ("segmentation", "pack")
+    pack_splits = ("train",)
+    classes = ("vessel",)
+
+    def __init__(
+        self, raw: str | os.PathLike[str] | None, *, seed: int = 0, split_file: str = ""
+    ) -> None:
+        super().__init__()
+        self.root = find_root(raw, _is_root, "XCAV (a folder with CVAI-…/ground_truth in it)")
+        self._seed = seed
+        self._listed: dict[str, str] = {}
+        if split_file:
+            self._listed = {
+                name.replace("\\", "/").casefold(): split
+                for name, split in read_split_file(split_file).items()
+            }
+            # The list by its content: where it lies on this machine says nothing.
+            self.options["split_list"] = sha256_json(self._listed)
+            self.split_note = f"a list of the user's, {Path(split_file).name}; not the paper's"
+        else:
+            self.options["seed"] = seed
+            self.split_note = (
+                f"by patient, 46/221 of the frames are test, seed {seed}; not the paper's, whose "
+                "list is not published"
+            )
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        frames = [
+            frame
+            for entry in list_folder(self.root)
+            if entry.is_dir()
+            for frame in self._patient(entry)
+        ]
+        if self._listed:
+            yield from self._split_by_list(frames)
+        else:
+            yield from split_by_patient(frames, TEST_SHARE, self._seed, self.report)
+
+    def _patient(self, patient: Path) -> Iterator[Frame]:
+        match = _PATIENT.fullmatch(patient.name)
+        if match is None:
+            self.report.add("folder is not a patient", self.relative(patient))
+            return
+        truth, images = find_entry(patient, "ground_truth"), find_entry(patient, "images")
+        if truth is None or not truth.is_dir():
+            self.report.add("patient without ground truth", self.relative(patient))
+            return
+        videos = {entry.name.casefold(): entry for entry in list_folder(truth) if entry.is_dir()}
+        for name, folder in videos.items():
+            if name.endswith(_CATHETER):
+                if name.removesuffix(_CATHETER) not in videos:
+                    self.report.add("catheter masks without vessel masks", self.relative(folder))
+                continue
+            owner = _VIDEO.match(name)
+            if owner is None or owner[1] != match[1]:
+                self.report.add("video does not fit its patient", self.relative(folder))
+            else:
+                video = find_entry(images, folder.name) if images and images.is_dir() else None
+                group = f"{self.name}/CVAI-{match[1]}"
+                yield from self._video(folder, video, group, f"{group}/{folder.name.upper()}")
+
+    def _video(self, truth: Path, video: Path | None, group: str, video_id: str) -> Iterator[Frame]:
+        pictures: dict[str, Path] = {}
+        if video is not None and video.is_dir():
+            for path in walk_images(video, nested=False):
+                if pictures.setdefault(path.stem.casefold(), path) is not path:
+                    self.report.add("same name twice", self.relative(path))
+        numbers: set[int] = set()
+        for mask in walk_images(truth, nested=False):
+            where = self.relative(mask)
+            if not _NUMBER.fullmatch(mask.stem):
+                self.report.add("file name is not a frame number", where)
+            elif mask.stem.casefold() not in pictures:
+                self.report.add("mask without an image", where)
+            elif int(mask.stem) in numbers:
+                self.report.add("frame number twice in one video", where)
+            else:
+                number = int(mask.stem)
+                numbers.add(number)
+                image = pictures[mask.stem.casefold()]
+                self._note_size(image, mask)
+                path = self.relative(image)
+                yield Frame(self.name, path, group, video_id, number, annotation=where)
+
+    def _note_size(self, image: Path, mask: Path) -> None:
+        from benchmark.data.sources.headers import image_size
+
+        sizes = image_size(image), image_size(mask)
+        if None not in sizes and sizes[0] != sizes[1]:
+            self.report.add("mask of another size, resized", self.relative(mask))
+
+    def _split_by_list(self, frames: list[Frame]) -> Iterator[Frame]:
+        unused = set(self._listed)
+        for frame in frames:
+            group, video = str(frame.group).split("/")[1], str(frame.video).split("/")[2]
+            path = Path(frame.path)
+            names = (frame.path, f"{video}/{path.stem}", f"{video}/{path.name}", video, group)
+            found = [name.casefold() for name in names if name.casefold() in self._listed]
+            unused.difference_update(found)
+            if found:
+                frame = replace(frame, split=self._listed[found[0]])
+            else:
+                self.report.add("frame not in the split list", frame.path)
+            yield frame
+        for name in sorted(unused):
+            self.report.add("listed name without a frame", name)
+
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        """Vessel mask at the size of the image, bool, 1×H×W. Raises `UnreadableFrame`."""
+        from benchmark.data.sources.headers import image_size
+        from benchmark.data.sources.polygons import resize_nearest
+
+        mask = super().read_masks(frame)
+        size = image_size(self.root / frame.path) or self.read(frame).shape
+        return resize_nearest(mask, size)

@@ -1,0 +1,151 @@
+"""Splits: by whole groups and a seed, or from a list that the user gives."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.listed import read_listing
+from benchmark.errors import InputError
+
+SPLITS = ("train", "val", "test")
+
+_ALIASES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_WINDOW = 100
+_SEPARATORS = re.compile(r"[,;\t]")
+
+
+def split_named(text: str) -> str | None:
+    """The split that a folder's or file's name speaks of, one of `SPLITS`; None if not exactly one.
+
+    Words are looked at one by one: ``seg_train`` and ``Training`` are train, ``test_labels`` test,
+    ``constraint`` nothing.
+    """
+    words = re.split(r"[^a-z]+", text.casefold())
+    found = {_ALIASES[word] for word in words if word in _ALIASES}
+    return found.pop() if len(found) == 1 else None
+
+
+def grouped_split(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
+    """Groups (patients, usually) that together hold about `share` of all frames.
+
+    Groups are put in the order of a hash of (seed, group) and taken from the front; among the 100
+    groups before and after the cut, those are exchanged that bring the number of frames nearest
+    to the share. So the result depends on the seed, the names and the counts, and not on the order
+    of the input, and up to 100 groups no other choice is nearer.
+
+    Args:
+        counts: group → its number of frames, at least 1.
+        share: wanted share of the frames, above 0 and below 1.
+        seed: another seed gives other groups.
+
+    Returns:
+        The chosen groups: at least one, and not all.
+
+    Raises:
+        InputError: fewer than two groups, or `share` out of range.
+        ValueError: a count below 1.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"share {share}: must be above 0 and below 1")
+    if len(counts) < 2:
+        raise InputError(f"a split by group needs at least 2 groups, and there are {len(counts)}")
+    if min(counts.values()) < 1:
+        raise ValueError("a group without frames")
+    order = sorted(counts, key=lambda group: hashlib.sha256(f"{seed}\n{group}".encode()).digest())
+    total = sum(counts.values())
+    target = share * total
+    cut = held = 0
+    while cut < len(order) and held + counts[order[cut]] <= target:
+        held += counts[order[cut]]
+        cut += 1
+    first = max(0, cut - _WINDOW)
+    chosen, window = set(order[:first]), order[first : cut + _WINDOW]
+    held = sum(counts[group] for group in chosen)
+
+    # Subset sum: bit s of reachable[i] says whether some of window[i:] hold exactly s frames.
+    reachable = [1]
+    for group in reversed(window):
+        reachable.append(reachable[-1] | reachable[-1] << counts[group])
+    reachable.reverse()
+    sums = (s for s, bit in enumerate(reversed(f"{reachable[0]:b}")) if bit == "1")
+    allowed = (s for s in sums if 0 < held + s < total)
+    wanted = min(allowed, key=lambda s: (abs(held + s - target), s))
+    for group, later in zip(window, reachable[1:]):
+        if wanted >= counts[group] and later >> (wanted - counts[group]) & 1:
+            chosen.add(group)
+            wanted -= counts[group]
+    return chosen
+
+
+def split_by_patient(
+    frames: Sequence[Frame], share: float, seed: int, report: SkipReport
+) -> Iterator[Frame]:
+    """The frames with the split ``test`` for patients chosen by `grouped_split`, else ``train``.
+
+    Frames of one patient alone get no split, which is counted in `report`.
+    """
+    counts = Counter(str(frame.group) for frame in frames)
+    test: set[str] = set()
+    if len(counts) > 1:
+        test = grouped_split(counts, share, seed)
+    elif frames:
+        report.add("too few patients to split", str(frames[0].group))
+    for frame in frames:
+        split = "test" if frame.group in test else "train"
+        yield replace(frame, split=split if test else None)
+
+
+def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Name → split (``"train"``, ``"val"`` or ``"test"``), from a list that the user gives.
+
+    A line is ``name,split`` (or with a semicolon or a tab), or a name alone if the file's own name
+    speaks of its split: ``test.txt``. Of a folder, every csv and txt file in it is read. Blank
+    lines, lines that begin with ``#`` and a first line ``name,split`` are passed over.
+
+    Raises:
+        InputError: a file is missing, empty or not text, a line is not of this form, a split is
+            unknown, or a name is in two splits. The message names file and line.
+    """
+    path = Path(path)
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.suffix.lower() in {".csv", ".txt"})
+    splits: dict[str, str] = {}
+    for file in files:
+        for number, line in enumerate(read_listing(file).splitlines(), start=1):
+            cells = [cell.strip().strip('"') for cell in _SEPARATORS.split(line)]
+            if not any(cells) or line.lstrip().startswith("#"):
+                continue
+            if number == 1 and [cell.casefold() for cell in cells[1:]] == ["split"]:
+                continue
+            name, split = _name_and_split(file, number, cells)
+            if splits.setdefault(name, split) != split:
+                raise InputError(f"{file}, line {number}: {name} is in {splits[name]} already")
+    if not splits:
+        raise InputError(f"{path}: lists no name; write lines of the form name,split")
+    return splits
+
+
+def _name_and_split(file: Path, number: int, cells: list[str]) -> tuple[str, str]:
+    where = f"{file}, line {number}"
+    if len(cells) == 1:
+        split = split_named(file.stem)
+        if split is None:
+            raise InputError(f"{where}: no split; write name,split or call the file test.txt")
+        return cells[0], split
+    if len(cells) != 2 or not cells[0]:
+        raise InputError(f"{where}: not of the form name,split")
+    if cells[1].casefold() not in _ALIASES:
+        raise InputError(f"{where}: unknown split {cells[1]!r}; one of {', '.join(SPLITS)}")
+    return cells[0], _ALIASES[cells[1].casefold()]

@@ -1,0 +1,84 @@
+"""Files that hold several frames, as bytes: npz and npy arrays, DICOM."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def npz_bytes(compressed: bool = True, **arrays: Any) -> bytes:
+    """An npz; an array of objects is pickled, as the real downloads have it."""
+    stream = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(stream, **arrays)
+    return stream.getvalue()
+
+
+def lying_npz(claimed: tuple[int, ...], content: bytes) -> bytes:
+    """An npz whose header claims uint8 of shape `claimed` and that holds `content`."""
+    header = io.BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": claimed}
+    np.lib.format.write_array_header_1_0(header, facts)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("pixel_array.npy", header.getvalue() + content)
+    return stream.getvalue()
+
+
+def dicom_bytes(pixels: np.ndarray, *, syntax: str | None = None, **elements: Any) -> bytes:
+    """An XA DICOM file of stored values, uint8 or uint16, F×H×W or H×W; MONOCHROME2.
+
+    Args:
+        pixels: stored values; H×W is written without NumberOfFrames.
+        syntax: transfer syntax to claim; the pixels stay as they are, little-endian.
+        elements: further data elements by keyword, or other values of those set here.
+    """
+    # Imported here: pydicom is slow to load, and most layouts have no DICOM in them.
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, XRayAngiographicImageStorage, generate_uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = XRayAngiographicImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[pixels.tobytes().hex()])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.Modality = "XA"
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.SamplesPerPixel = 1
+    if pixels.ndim == 3:
+        dataset.NumberOfFrames = len(pixels)
+    dataset.Rows, dataset.Columns = pixels.shape[-2:]
+    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.dtype.itemsize
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = 0
+    dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    content = stream.getvalue()
+    if syntax is None:
+        return content
+    # Exchanged in place: pydicom refuses to write what it cannot compress.
+    old = meta.TransferSyntaxUID.encode()
+    old += b"\0" * (len(old) % 2)
+    new = syntax.encode()
+    new += b"\0" * (len(new) % 2)
+    at = content.index(old)
+    grown = len(new) - len(old)
+    length = int.from_bytes(content[at - 2 : at], "little") + grown
+    # The group length of the file meta information, the first element after the preamble.
+    group = int.from_bytes(content[140:144], "little") + grown
+    head = content[:140] + group.to_bytes(4, "little") + content[144 : at - 2]
+    return head + length.to_bytes(2, "little") + new + content[at + len(old) :]

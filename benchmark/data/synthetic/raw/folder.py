@@ -1,0 +1,77 @@
+"""A folder as a hospital hands it out: DICOM exports, pictures and arrays mixed, by patient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.data.synthetic.raw.containers import dicom_bytes, lying_npz, npy_bytes, npz_bytes
+from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
+
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+
+
+def write_folder(canvas: Canvas) -> RawLayout:
+    """Two patients; every file of patient P shows ``canvas.draw(P, 0, f)``, f = 3 or 4 or both."""
+    layout = RawLayout(canvas.root)
+    for patient in (1, 2):
+        pixels = np.stack([canvas.draw(patient, 0, f).image for f in (3, 4)])
+        folder = f"export/patient_{patient}"
+        for f, grey in zip((3, 4), pixels):
+            canvas.save(f"{folder}/single/{f}.png", grey)
+        canvas.write(f"{folder}/run.npz", npz_bytes(pixel_array=pixels))
+        canvas.write(f"{folder}/run.npy", npy_bytes(pixels))
+        canvas.write(f"{folder}/run.dcm", dicom_bytes(pixels, PatientID=f"ID-{patient}"))
+        layout.frames[None] += 8
+    canvas.write("export/README.txt", "exported")
+    canvas.write("export/scores.csv", "patient,score\n1,12\n")
+    if canvas.defects:
+        _plant(canvas, layout)
+    return layout
+
+
+def _plant(canvas: Canvas, layout: RawLayout) -> None:
+    canvas.clutter("export")
+    canvas.write("export/LICENSE", "no picture, although without an extension")
+    pixels = np.stack([canvas.draw(1, 0, f).image for f in (3, 4)])
+    folder = "export/patient_1/other"
+
+    # The same frames once more: inverted, 12 bits in a window, without an extension, 16 bits.
+    inverted = dicom_bytes(255 - pixels, PhotometricInterpretation="MONOCHROME1")
+    canvas.write(f"{folder}/inverted.IMA", inverted)
+    window = {"WindowCenter": [1148, 50], "WindowWidth": [256, 10], "BitsStored": 12, "HighBit": 11}
+    deep = pixels.astype(np.uint16) + 1020
+    canvas.write(f"{folder}/IM0001", dicom_bytes(deep, **window))
+    canvas.write(f"{folder}/1.2.840.113619", dicom_bytes(pixels))
+    layout.frames[None] += 6
+    canvas.save(f"{folder}/DEEP.TIF", pixels[1].astype(np.uint16) * 257)
+    canvas.save(f"{folder}/colour.bmp", pixels[1], "RGB")
+    canvas.save(f"{folder}/palette.png", pixels[1], "P")
+    layout.frames[None] += 3
+
+    canvas.write(f"{folder}/ct.dcm", dicom_bytes(pixels, Modality="CT", SOPClassUID="1.2"))
+    layout.skipped["DICOM of another modality than XA"] += 1
+    canvas.write(f"{folder}/lossless.dcm", dicom_bytes(pixels, syntax=JPEG_LOSSLESS))
+    layout.skipped["DICOM compression that cannot be decoded"] += 1
+    canvas.write(f"{folder}/lie.dcm", dicom_bytes(pixels, NumberOfFrames=900))
+    truncate(canvas.write(f"{folder}/cut.dcm", dicom_bytes(pixels)))
+    layout.skipped["damaged DICOM"] += 2
+    canvas.write(f"{folder}/endless.dcm", dicom_bytes(pixels, NumberOfFrames=10**8))
+    layout.skipped["too many frames in one file"] += 1
+    canvas.write(f"{folder}/huge.dcm", dicom_bytes(pixels, Rows=65535, Columns=65535))
+    layout.skipped["video too large"] += 1
+    canvas.write(f"{folder}/text.dcm", "no DICOM")
+    layout.skipped["not a DICOM file"] += 1
+    canvas.write(f"{folder}/empty.dcm", b"")
+    layout.skipped["empty file"] += 1
+    canvas.write(f"{folder}/lie.npz", lying_npz((3, 40, 40), b"\1" * 40))
+    layout.skipped["array does not fill its file"] += 1
+    canvas.write(f"{folder}/objects.npy", npy_bytes(np.array([{}], dtype=object)))
+    layout.skipped["array of objects"] += 1
+    truncate(canvas.save(f"{folder}/cut.jpg", pixels[0]), 0.7)
+    layout.skipped["damaged image"] += 1
+    canvas.save(f"{folder}/black.png", np.zeros_like(pixels[0]))
+    layout.skipped["constant image"] += 1
+    # Usable, but of nobody known: it lies outside the patients' folders.
+    canvas.save("export/loose.png", canvas.draw(3).image)
+    layout.frames[None] += 1
+    layout.skipped["no patient could be told"] += 1

@@ -1,0 +1,178 @@
+"""The stenosis detection dataset (Mendeley Data ydrm75xywg) with synthetic frames."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
+from benchmark.data.synthetic.render import SyntheticFrame
+
+FRAMES = (3, 4)
+"""Numbers of the frames that are written of each patient's video."""
+
+PATIENTS = 10
+
+_HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax"
+
+Box = Sequence[float]
+
+
+def patients_with_stenoses(canvas: Canvas) -> Iterator[int]:
+    """Patients of the population whose video 0 shows a stenosis in every one of `FRAMES`."""
+    for patient in itertools.count():
+        if all(canvas.draw(patient, frame=frame).stenoses for frame in FRAMES):
+            yield patient
+
+
+def _xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
+    """An annotation as LabelImg writes it, with the annotator's own path."""
+    objects = "".join(
+        "<object><name>Stenosis</name><pose>Unspecified</pose><truncated>0</truncated>"
+        f"<difficult>0</difficult><bndbox><xmin>{x0:g}</xmin><ymin>{y0:g}</ymin>"
+        f"<xmax>{x1:g}</xmax><ymax>{y1:g}</ymax></bndbox></object>"
+        for x0, y0, x1, y1 in boxes
+    )
+    return (
+        f"<annotation><folder>data</folder><filename>{name}</filename>"
+        f"<path>D:\\LabelImg\\data\\{name}</path>"
+        f"<size><width>{size[1]}</width><height>{size[0]}</height><depth>1</depth></size>"
+        f"<segmented>0</segmented>{objects}</annotation>"
+    )
+
+
+class _Writer:
+    def __init__(self, canvas: Canvas) -> None:
+        self.canvas = canvas
+        self.lists: dict[str, list[str]] = {"train": [], "test": []}
+
+    def frame(
+        self,
+        name: str,
+        drawn: SyntheticFrame,
+        split: str | None,
+        boxes: Sequence[Box] | None = None,
+        listed: Sequence[Box] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Write image, XML and rows; `boxes` (XML) and `listed` (csv) default to the truth."""
+        truth = [stenosis.box for stenosis in drawn.stenoses]
+        boxes = truth if boxes is None else boxes
+        size = size or drawn.image.shape
+        self.canvas.save(f"dataset/{name}", drawn.image, mode="RGB")
+        self.canvas.write(f"dataset/{name[:-4]}.xml", _xml(name, size, boxes))
+        if split is not None:
+            self.rows(name, split, boxes if listed is None else listed, size)
+
+    def rows(self, name: str, split: str, boxes: Sequence[Box], size: tuple[int, int]) -> None:
+        for box in boxes:
+            edges = ",".join(f"{edge:g}" for edge in box)
+            self.lists[split].append(f"{name},{size[1]},{size[0]},Stenosis,{edges}")
+
+    def write_lists(self) -> None:
+        for split, rows in self.lists.items():
+            self.canvas.write(f"{split}_labels.csv", "\r\n".join([_HEADER, *rows, ""]))
+
+
+def frame_name(position: int, frame: int) -> str:
+    """File name of a frame of the patient at this position, counted from 0."""
+    return f"14_{position + 2:03d}_1_{frame:04d}.bmp"
+
+
+def write_stenosis(canvas: Canvas) -> RawLayout:
+    """Two frames of each of ten patients; every tenth frame is in the test list.
+
+    The counts are for the official split. By patient, one patient's two frames are test.
+    """
+    writer = _Writer(canvas)
+    layout = RawLayout(canvas.root)
+    drawn: list[SyntheticFrame] = []
+    for position, patient in enumerate(itertools.islice(patients_with_stenoses(canvas), PATIENTS)):
+        for frame in FRAMES:
+            drawn.append(canvas.draw(patient, frame=frame))
+            split = "test" if len(drawn) % 10 == 0 else "train"
+            writer.frame(frame_name(position, frame), drawn[-1], split)
+            layout.frames[split] += 1
+    canvas.write("14_002_1.avi", b"RIFF")
+    canvas.write("patients.xlsx", b"PK")
+    if canvas.defects:
+        _plant(canvas, writer, layout, drawn)
+    writer.write_lists()
+    return layout
+
+
+def _plant(
+    canvas: Canvas, writer: _Writer, layout: RawLayout, drawn: Sequence[SyntheticFrame]
+) -> None:
+    """More frames of the same patients (video 2), each with a defect of its own."""
+    number = itertools.count(1)
+    side = canvas.size
+
+    def name(position: int) -> str:
+        return f"14_{position + 2:03d}_2_{next(number):04d}.bmp"
+
+    def plant(reason: str | None, split: str | None = "train", usable: bool = True) -> None:
+        if reason is not None:
+            layout.skipped[reason] += 1
+        if usable:
+            layout.frames[split] += 1
+
+    whole = (4.0, 5.0, 20.0, 25.0)
+    writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 50.0, 41.0)])
+    plant(None)
+    writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 30.0, 41.0)])
+    plant("degenerate box")
+    writer.frame(name(0), drawn[0], "train", boxes=[(-5.0, 5.0, 20.0, side + 9.0)])
+    plant("box clipped to the image")
+    writer.frame(name(0), drawn[0], "train", boxes=[whole, (side + 1.0, 0.0, side + 9.0, 9.0)])
+    plant("box outside the image")
+    writer.frame(name(1), drawn[2], "train", size=(2 * side, side))
+    plant("listed size is not the image's")
+    writer.frame(name(1), drawn[2], "train", listed=[whole])
+    plant("list and annotation disagree")
+    writer.frame(name(1), drawn[2], None)
+    plant("frame in no split list", split=None)
+    writer.frame(name(1), drawn[2], None, boxes=[])
+    plant("no object in the annotation", split=None)
+    layout.skipped["frame in no split list"] += 1
+
+    missing = name(2)
+    writer.frame(missing, drawn[4], "test")
+    (canvas.root / "dataset" / f"{missing[:-4]}.xml").unlink()
+    plant("boxes taken from the list", split="test")
+    cut = name(2)
+    writer.frame(cut, drawn[4], "test")
+    truncate(canvas.root / "dataset" / f"{cut[:-4]}.xml")
+    plant("boxes taken from the list", split="test")
+    layout.skipped["damaged annotation"] += 1
+    bomb = name(2)
+    writer.frame(bomb, drawn[4], "test")
+    entity = f'<!DOCTYPE a [<!ENTITY b "{"x" * 99}">]><annotation>&b;</annotation>'
+    canvas.write(f"dataset/{bomb[:-4]}.xml", entity)
+    plant("boxes taken from the list", split="test")
+    layout.skipped["annotation with a document type"] += 1
+
+    damaged = name(3)
+    writer.frame(damaged, drawn[6], "train")
+    truncate(canvas.root / "dataset" / damaged)
+    plant("damaged image", usable=False)
+    alone = name(3)
+    canvas.save(f"dataset/{alone}", drawn[6].image, mode="RGB")
+    plant("image without an annotation", usable=False)
+    orphan = name(3)
+    canvas.write(f"dataset/{orphan[:-4]}.xml", _xml(orphan, (side, side), [whole]))
+    plant("annotation without an image", usable=False)
+    writer.rows(name(3), "test", [whole], (side, side))
+    plant("listed image absent", usable=False)
+    writer.rows("../14_002_1_0003.bmp", "test", [whole], (side, side))
+    plant("file name leaves the folder", usable=False)
+    canvas.save("dataset/overview.bmp", drawn[6].image)
+    plant("file name is not patient, video and frame", usable=False)
+    # A frame of the training list in the test list as well stays in training.
+    writer.rows(frame_name(0, FRAMES[0]), "test", [whole], (side, side))
+    layout.skipped["frame in two lists"] += 1
+    upper = canvas.root / "dataset" / frame_name(9, FRAMES[0])
+    upper.rename(upper.with_suffix(".BMP"))
+    canvas.save(f"dataset/{frame_name(8, FRAMES[0])}", drawn[16].image, mode="L")
+    canvas.clutter("dataset")
+    canvas.clutter()

@@ -1,0 +1,63 @@
+"""XA-170K as its authors curated it: bare pictures, a folder for each part, masks beside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
+
+_TOP = "XA-170K/dataset"
+
+
+def write_xa170k(canvas: Canvas) -> RawLayout:
+    """Two pictures of each part, and four of CoronaryDominance: ``canvas.draw(N)`` in turn from 1.
+
+    Studies, patients and names are as in the originals.
+    """
+    layout = RawLayout(canvas.root)
+    names = (
+        "cadica/p2_v1_00009",
+        "cadica/p14_v3_00010",
+        "syntax/Patient1_0",
+        "syntax/Patient2_0",
+        "xcad/1",
+        "xcad/2",
+        "coronarydominance/Study00123_LCA_sequence1_slice0",
+        "coronarydominance/Study00123_LCA_sequence1_slice10",
+        "coronarydominance/Study00123_RCA_sequence2_slice3",
+        "coronarydominance/Study7_RCA_sequence1_slice3",
+    )
+    for number, name in enumerate(names, start=1):
+        drawn = canvas.draw(number)
+        canvas.save(f"{_TOP}/{name}.png", drawn.image)
+        layout.frames[None] += 1
+        folder, _, stem = name.partition("/")
+        for masks in (f"{folder}_frangi", f"{folder}/{folder}_filter_92"):
+            canvas.save(f"{_TOP}/{masks}/{stem}.png", np.uint8(255) * drawn.vessel)
+    if canvas.defects:
+        _plant(canvas, layout)
+    return layout
+
+
+def _plant(canvas: Canvas, layout: RawLayout) -> None:
+    canvas.clutter(_TOP)
+    canvas.clutter(f"{_TOP}/cadica")
+    pixels = canvas.draw(1).image
+    cadica, coronary = f"{_TOP}/cadica/more", f"{_TOP}/coronarydominance"
+    canvas.save(f"{cadica}/p2_v1_00010.PNG", pixels, "RGB")
+    canvas.save(f"{cadica}/p2_v1_00011.png", pixels, "P")
+    canvas.save(f"{cadica}/unnamed.bmp", pixels)
+    layout.frames[None] += 3
+    canvas.save(f"{cadica}/p2_v1_9.png", pixels)
+    layout.skipped["frame number twice in one video"] += 1
+    truncate(canvas.save(f"{cadica}/p2_v1_00012.png", pixels))
+    layout.skipped["damaged image"] += 1
+    canvas.write(f"{coronary}/Study7_RCA_sequence1_slice4.png", b"")
+    layout.skipped["empty file"] += 1
+    canvas.save(f"{coronary}/Study7_RCA_sequence1_slice0.png", np.zeros_like(pixels))
+    layout.skipped["constant image"] += 1
+    for slice_number in (2, 3):
+        canvas.save(f"{coronary}/Study42_LCA_sequence1_slice{slice_number}.png", pixels)
+    layout.skipped["study reserved for the denoising set"] += 1
+    canvas.save(f"{coronary}/0001.png", pixels)
+    layout.skipped["file name without a study"] += 1

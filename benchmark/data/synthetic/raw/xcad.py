@@ -1,0 +1,57 @@
+"""XCAD as it is unpacked, one folder level too many: train/trainB and test/{images,masks}."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
+
+_TOP = "XCAD/XCAD"
+
+
+def write_xcad(canvas: Canvas) -> RawLayout:
+    """Training picture N is ``canvas.draw(N)``; the test pictures are ``canvas.draw(20, f)``."""
+    layout = RawLayout(canvas.root)
+    for number in range(1, 6):
+        canvas.save(f"{_TOP}/train/trainB/{number}.png", canvas.draw(number).image)
+    layout.frames["train"] += 5
+    for name, video in (("00018_33", 0), ("00018_40", 1), ("12241_33", 2)):
+        drawn = canvas.draw(20, video)
+        canvas.save(f"{_TOP}/test/images/{name}.png", drawn.image)
+        canvas.save(f"{_TOP}/test/masks/{name}.png", drawn.vessel.astype(np.uint8))
+    layout.frames["test"] += 3
+    # Neither is a picture to train on: masks of drawn fractals, and background without contrast.
+    for other in ("trainA", "trainC"):
+        canvas.save(f"{_TOP}/train/{other}/1.png", canvas.draw(7).image)
+    if canvas.defects:
+        _plant(canvas, layout)
+    return layout
+
+
+def _plant(canvas: Canvas, layout: RawLayout) -> None:
+    train, test = f"{_TOP}/train/trainB", f"{_TOP}/test"
+    canvas.clutter(train)
+    canvas.clutter(f"{test}/masks")
+    drawn = canvas.draw(6)
+    canvas.save(f"{train}/6.PNG", drawn.image)
+    canvas.save(f"{train}/7.png", drawn.image, "RGB")
+    canvas.save(f"{train}/8.png", drawn.image, "P")
+    layout.frames["train"] += 3
+    truncate(canvas.save(f"{train}/9.png", drawn.image))
+    layout.skipped["damaged image"] += 1
+    canvas.write(f"{train}/10.png", b"")
+    layout.skipped["empty file"] += 1
+    canvas.save(f"{train}/11.png", np.full_like(drawn.image, 9))
+    layout.skipped["constant image"] += 1
+
+    # A soft edge counts as vessel: the rule is "above 0".
+    soft = np.where(drawn.vessel, np.where(drawn.image > 80, 255, 60), 0).astype(np.uint8)
+    canvas.save(f"{test}/images/00031_5.png", drawn.image)
+    canvas.save(f"{test}/masks/00031_5.PNG", soft)
+    canvas.save(f"{test}/images/extra.png", drawn.image)
+    canvas.save(f"{test}/masks/extra.png", soft)
+    layout.frames["test"] += 2
+    canvas.save(f"{test}/images/00031_6.png", drawn.image)
+    layout.skipped["image without a mask"] += 1
+    canvas.save(f"{test}/masks/00031_7.png", soft)
+    layout.skipped["mask without an image"] += 1

@@ -1,0 +1,257 @@
+"""ARCADE: both layouts, all three tasks, every planted defect counted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from raw_layouts import picture, save
+from reading_truth import iou, read_truth
+from scipy.ndimage import binary_fill_holes
+
+from benchmark.data.sources import open_source
+from benchmark.data.sources.arcade import SEGMENTS
+from benchmark.data.synthetic.raw import Canvas, write_raw
+from benchmark.data.synthetic.raw.arcade import CHALLENGE, PUBLISHED, write_subsets
+from benchmark.data.synthetic.raw.stenosis import patients_with_stenoses
+from benchmark.data.synthetic.tree import SEGMENT_NAMES
+from benchmark.errors import InputError
+
+TASKS = ("arcade_v", "arcade_vs", "arcade_s")
+
+
+@pytest.fixture(scope="module", params=[PUBLISHED, CHALLENGE], ids=["published", "challenge"])
+def defective(request, tmp_path_factory):
+    canvas = Canvas(tmp_path_factory.mktemp("arcade"))
+    return canvas, write_subsets(canvas, request.param)
+
+
+def _subset(task: str) -> str:
+    return "stenosis" if task == "arcade_s" else "syntax"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_planted_defect_is_counted_and_the_rest_is_read(defective, task):
+    canvas, layouts = defective
+    source = open_source("arcade", canvas.root, task=task)
+    assert (source.task, source.options, source.official_split) == (task, {"task": task}, True)
+    _, frames, skipped = read_truth(source)
+    assert frames == layouts[_subset(task)].frames
+    assert skipped == layouts[_subset(task)].skipped
+
+
+@pytest.mark.parametrize("dataset", ["arcade", "arcade_challenge"])
+@pytest.mark.parametrize("task", TASKS)
+def test_without_defects_nothing_is_left_out(clean, dataset, task):
+    _, frames, skipped = read_truth(open_source("arcade", clean[dataset], task=task))
+    assert frames == {"train": 5, "val": 2, "test": 3}
+    assert skipped == {}
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    top = tmp_path_factory.mktemp("clean")
+    return {
+        name: write_raw(name, top / name, defects=False).root
+        for name in ("arcade", "arcade_challenge")
+    }
+
+
+def test_masks_are_the_outlined_truth(defective):
+    canvas, _ = defective
+    vessel, segments = (
+        {int(Path(path).stem): masks for path, (_, masks) in read_truth(source)[0].items()}
+        for source in (open_source("arcade", canvas.root, task=task) for task in TASKS[:2])
+    )
+    # Image N shows patient N - 1; nothing is outlined in image 92.
+    assert sorted(vessel) == sorted(segments) == [*range(1, 11), 92]
+    assert not segments.pop(92).any()
+    for number, masks in segments.items():
+        drawn = canvas.draw(number - 1)
+        for name, mask in zip(SEGMENTS, masks):
+            truth = drawn.segments == SEGMENT_NAMES.index(name) + 1
+            if number != 6:  # its truth is given as run lengths, and polygons have no holes
+                truth = binary_fill_holes(truth)
+            if (number, name) != (1, "5"):  # the polygons with defects are drawn on this one
+                np.testing.assert_array_equal(mask, truth)
+        np.testing.assert_array_equal(vessel[number][0], masks.any(0))
+        assert iou(vessel[number][0], drawn.vessel) > 0.85
+
+
+def test_stenosis_masks_stay_on_their_own_images_although_ids_repeat(defective):
+    canvas, layouts = defective
+    assert layouts["stenosis"].skipped["annotation id twice"] > 1
+    truth, _, _ = read_truth(open_source("arcade", canvas.root, task="arcade_s"))
+    patients = list(itertools.islice(patients_with_stenoses(canvas), 10))
+    masks = {int(Path(path).stem): masks[0] for path, (_, masks) in truth.items()}
+    for number, patient in enumerate(patients, start=1):
+        union = np.any([s.mask for s in canvas.draw(patient).stenoses], axis=0)
+        np.testing.assert_array_equal(masks[number], union)
+
+
+def test_published_counts_classes_and_frames(clean):
+    source = open_source("arcade", clean["arcade"])
+    assert (source.expected, source.classes) == ({"frames": 1500}, ("vessel",))
+    assert source.forms == ("segmentation", "pack")
+    frames = list(source.frames())
+    assert [frame.path for frame in frames[:2]] == [
+        "syntax/train/images/1.png",
+        "syntax/train/images/2.png",
+    ]
+    assert {frame.group for frame in frames} == {None}
+    segments = open_source("arcade", clean["arcade"], task="arcade_vs").classes
+    assert (len(segments), segments[9], segments[10], segments[24]) == (25, "9a", "10", "14b")
+    # Masks can be asked of a source that has not been walked, as in another process.
+    again = open_source("arcade", clean["arcade"])
+    np.testing.assert_array_equal(again.read_masks(frames[3]), source.read_masks(frames[3]))
+
+
+def test_root_above_and_below_gives_the_same_frames(clean):
+    top = clean["arcade"]
+    expected = list(open_source("arcade", top).frames())
+    for raw in (top / "arcade", top / "arcade" / "syntax"):
+        assert list(open_source("arcade", raw).frames()) == expected
+
+
+# small trees written by hand
+
+
+def _write(root: Path, images, annotations, categories=None, split="train") -> Path:
+    folder = root / "syntax" / split
+    for number in (1, 2):
+        save(folder / "images" / f"{number}.png", picture(number))
+    names = (*SEGMENTS, "stenosis")
+    if categories is None:
+        categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
+    return root
+
+
+IMAGES = [{"id": 7, "file_name": "2.png"}, {"id": 3, "file_name": "1.png"}]
+SQUARE = [[4, 6, 14, 6, 14, 20, 4, 20]]
+
+
+def _annotation(image=3, category=5, segmentation=SQUARE, number=1):
+    fields = ("id", "image_id", "category_id", "segmentation")
+    return dict(zip(fields, (number, image, category, segmentation)))
+
+
+def _masks(root, task="arcade_vs"):
+    source = open_source("arcade", root, task=task)
+    return [source.read_masks(frame) for frame in source.frames()], dict(source.report.counts)
+
+
+SPLITS_ABSENT = {"split absent": 2}
+
+
+def test_names_decide_the_class_and_ids_do_not(tmp_path):
+    categories = [{"id": 5, "name": "10"}, {"id": 11, "name": " 5 "}, {"id": 4, "name": 16}]
+    annotations = [_annotation(3, 5), _annotation(7, 11, number=2), _annotation(7, 4, number=3)]
+    (first, second), skipped = _masks(_write(tmp_path, IMAGES, annotations, categories))
+    assert skipped == SPLITS_ABSENT
+    assert first.any((1, 2)).nonzero()[0].tolist() == [SEGMENTS.index("10")]
+    assert second.any((1, 2)).nonzero()[0].tolist() == [SEGMENTS.index("5"), SEGMENTS.index("16")]
+    assert first[SEGMENTS.index("10")].sum() == 10 * 14
+
+
+def test_overlapping_segments_and_several_polygons_are_all_kept(tmp_path):
+    two = [*SQUARE, [30, 30, 40, 30, 40, 40, 30, 40]]
+    annotations = [_annotation(3, 5, two), _annotation(3, 6, SQUARE, number=2)]
+    (masks, _), _ = _masks(_write(tmp_path, IMAGES, annotations))
+    assert [masks[index].sum() for index in (4, 5)] == [140 + 100, 140]
+    (vessel, _), _ = _masks(tmp_path, "arcade_v")
+    assert vessel.sum() == 240
+
+
+def test_compressed_run_lengths_are_read(tmp_path):
+    truth = picture(5) > 120
+    packed = coco_mask.encode(np.asfortranarray(truth.astype(np.uint8)))
+    segmentation = {"size": packed["size"], "counts": packed["counts"].decode()}
+    (masks, _), skipped = _masks(_write(tmp_path, IMAGES, [_annotation(3, 5, segmentation)]))
+    assert skipped == {**SPLITS_ABSENT, "image without an annotation": 1}
+    np.testing.assert_array_equal(masks[4], truth)
+
+
+def test_run_lengths_that_claim_too_much_allocate_nothing(tmp_path):
+    huge = {"size": [10**9, 10**9], "counts": [10**18]}
+    (masks, _), skipped = _masks(_write(tmp_path, IMAGES, [_annotation(3, 5, huge)]))
+    assert not masks.any()
+    assert skipped["run lengths of another size"] == 1
+
+
+def test_entries_of_the_wrong_type_are_counted(tmp_path):
+    odd = [None, 3, "x", [], {"id": True, "file_name": "1.png"}, {"id": 9, "file_name": 1}]
+    notes = [None, {"image_id": [3]}, {"image_id": 3, "category_id": "5"}]
+    categories = [{"id": 5, "name": "5"}, {"id": 5, "name": "6"}, {"id": "x"}, None]
+    root = _write(tmp_path, [*IMAGES, *odd], [*notes, _annotation()], categories)
+    (masks, _), skipped = _masks(root)
+    assert masks[4].sum() == 140
+    assert skipped == {
+        **SPLITS_ABSENT,
+        "damaged image entry": 6,
+        "damaged annotation entry": 2,
+        "annotation of an unknown category": 1,
+        "category id twice": 1,
+        "damaged category entry": 2,
+        "image without an annotation": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "damaged JSON"),
+        ('{"images": [', "damaged JSON"),
+        ("[" * 100_000, "damaged JSON"),
+        ('{"images": ' + "9" * 5000 + "}", "damaged JSON"),
+        ("[]", "not a JSON object"),
+        ('{"images": []}', "no list 'annotations'"),
+        ('{"images": {}, "annotations": []}', "no list 'images'"),
+        (b"\xff\xfe{", "not UTF-8"),
+    ],
+    ids=lambda value: str(value)[:16],
+)
+def test_damaged_annotation_file_is_an_error_of_one_line(tmp_path, content, message):
+    path = _write(tmp_path, IMAGES, []) / "syntax" / "train" / "annotations" / "train.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=rf"train\.json: .*{message}") as caught:
+        list(open_source("arcade", tmp_path).frames())
+    assert "\n" not in str(caught.value)
+
+
+def test_copies_of_the_annotation_file(tmp_path):
+    folder = _write(tmp_path, IMAGES, [_annotation()]) / "syntax" / "train" / "annotations"
+    (folder / "train_old.json").write_text("broken")
+    assert len(_masks(tmp_path)[0]) == 2
+    shutil.move(folder / "train.json", folder / "train_new.json")
+    with pytest.raises(InputError, match=r"annotations: holds no train\.json"):
+        open_source("arcade", tmp_path)
+
+
+def test_link_out_of_the_folder_is_not_followed(tmp_path):
+    images = [*IMAGES, {"id": 8, "file_name": "8.png"}]
+    root = _write(tmp_path / "raw", images, [_annotation(), _annotation(7), _annotation(8)])
+    secret = save(tmp_path / "secret.png", picture(9))
+    (root / "syntax" / "train" / "images" / "8.png").symlink_to(secret)
+    masks, skipped = _masks(root)
+    assert (len(masks), skipped["link leaves the folder"]) == (2, 1)
+
+
+def test_input_errors(tmp_path, clean):
+    with pytest.raises(InputError, match="does not look like ARCADE"):
+        open_source("arcade", tmp_path)
+    with pytest.raises(InputError, match="did you mean arcade_vs"):
+        open_source("arcade", clean["arcade"], task="arcade-vs")
+    root = _write(tmp_path, IMAGES, [])
+    with pytest.raises(InputError, match="no stenosis subset, which task arcade_s needs"):
+        open_source("arcade", root, task="arcade_s")
+    shutil.copytree(root / "syntax" / "train", root / "syntax" / "Training")
+    with pytest.raises(InputError, match="a second train folder of the syntax subset"):
+        open_source("arcade", root)

@@ -1,0 +1,115 @@
+"""CoronaryDominance: videos of studies, with and without the defects of the download."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from reading import read_all
+
+from benchmark.data.sources import open_source
+from benchmark.data.sources.coronary_dominance import spread
+from benchmark.data.synthetic.raw import Canvas, write_raw
+from benchmark.data.synthetic.raw.containers import npz_bytes
+from benchmark.data.synthetic.raw.coronary_dominance import run
+from benchmark.errors import InputError
+
+SIZE = 48
+MAIN = "main_normal/Left_Dominance/Study00123_a1f"
+
+
+@pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
+def test_end_to_end_counts_are_exact(tmp_path, defects):
+    layout = write_raw("coronary_dominance", tmp_path, size=SIZE, defects=defects)
+    reading = read_all(open_source("coronary_dominance", layout.root))
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
+    assert bool(reading.skipped) == defects
+
+
+def test_grey_values_of_every_encoding(tmp_path):
+    write_raw("coronary_dominance", tmp_path, size=SIZE)
+    pixels = read_all(open_source("coronary_dominance", tmp_path)).pixels
+    canvas = Canvas(tmp_path, size=SIZE)
+    good = run(canvas, 123, 1)
+    np.testing.assert_array_equal(good[2], canvas.draw(123, 1, 2, 4).image)
+    study = "real_distribution/Right_Dominance/Study00200_x/LCA"
+    for position in range(4):
+        assert (pixels[f"{MAIN}/LCA/1.npz#{position:05d}"] == good[position]).all()
+        for series in ("10.npz", "11.NPZ", "12.npz"):
+            assert (pixels[f"{study}/{series}#{position:05d}"] == good[position]).all()
+        below = np.maximum(good[position].astype(int) - 40, 0)
+        assert (pixels[f"{study}/13.npz#{position:05d}"] == below).all()
+        # 16 times the grey value as 12-bit data: 16·255/4095 of it.
+        deep = np.floor(good[position] * (16 * 255 / 4095) + 0.5)
+        assert (pixels[f"{study}/15.npz#{position:05d}"] == deep).all()
+        assert (pixels[f"{study}/16.npz#{position + 1:05d}"] == good[position]).all()
+    assert (pixels[f"{study}/14.npz#00000"] == good[0]).all()
+
+
+def test_studies_series_and_positions(tmp_path):
+    write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
+    frames = list(open_source("coronary_dominance", tmp_path).frames())
+    assert Counter(frame.group for frame in frames) == {
+        "coronary_dominance/Study123": 8,
+        "coronary_dominance/Study7": 4,
+        "coronary_dominance/Study1001": 4,
+    }
+    first = [frame for frame in frames if frame.path.startswith(f"{MAIN}/RCA")]
+    assert {frame.video for frame in first} == {"coronary_dominance/Study123/RCA/2"}
+    assert [(frame.path[-6:], frame.frame) for frame in first] == [
+        (f"#{position:05d}", position) for position in range(4)
+    ]
+
+
+def test_reserved_studies_are_left_out_kept_or_read_alone(tmp_path):
+    for number in (7, 17, 42):
+        for artery in ("LCA", "RCA"):
+            path = tmp_path / f"Left_Dominance/Study{number}_x/{artery}/1.npz"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(npz_bytes(pixel_array=np.zeros((2, 8, 8), np.uint8)))
+
+    def studies(mode: str) -> tuple[dict, dict]:
+        source = open_source("coronary_dominance", tmp_path, denoising=mode)
+        frames = Counter((frame.group.rpartition("/")[2], frame.split) for frame in source.frames())
+        assert not source.report.counts
+        return dict(frames), dict(source.report.set_aside)
+
+    reserved = {"study reserved for the denoising set": 2}
+    assert studies("exclude") == ({("Study7", None): 4}, reserved)
+    everything = {("Study7", None): 4, ("Study17", None): 4, ("Study42", None): 4}
+    assert studies("keep") == (everything, {})
+    assert studies("only") == ({("Study17", "train"): 4, ("Study42", "test"): 4}, {})
+
+
+def test_some_frames_of_each_video(tmp_path):
+    assert spread(10, 0) == spread(10, 10) == spread(10, 12) == list(range(10))
+    # The middles of equal parts: 10/4 = 2.5 frames each.
+    assert spread(10, 4) == [1, 3, 6, 8]
+    assert spread(60, 1) == [30]
+    assert spread(5, 2) == [1, 3]
+    write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
+    source = open_source("coronary_dominance", tmp_path, frames_per_video="2")
+    assert source.options["frames_per_video"] == 2
+    assert Counter(frame.frame for frame in source.frames()) == {1: 4, 3: 4}
+
+
+def test_input_errors(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        open_source("coronary_dominance", tmp_path / "absent")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "main_normal.7z").touch()
+    with pytest.raises(InputError, match=r"CoronaryDominance.*unpack main_normal\.7z first"):
+        open_source("coronary_dominance", tmp_path)
+    shutil.rmtree(tmp_path / "hub")
+    write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
+    with pytest.raises(InputError, match="did you mean exclude"):
+        open_source("coronary_dominance", tmp_path, denoising="excluded")
+    with pytest.raises(InputError, match="must not be negative"):
+        open_source("coronary_dominance", tmp_path, frames_per_video=-1)
+    # A level further down there are studies still, but inside one study there are none.
+    assert list(open_source("coronary_dominance", tmp_path / "main_normal").frames())
+    with pytest.raises(InputError, match="does not look like CoronaryDominance"):
+        open_source("coronary_dominance", tmp_path / MAIN)

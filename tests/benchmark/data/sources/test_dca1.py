@@ -1,0 +1,41 @@
+"""DCA1 end to end; its split and pairs are tested beside the other readers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reading import read_all
+
+from benchmark.data.sources import open_source
+from benchmark.data.synthetic.raw import Canvas, write_raw
+
+SIZE = 48
+
+
+@pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
+def test_end_to_end_counts_are_exact(tmp_path, defects):
+    layout = write_raw("dca1", tmp_path, size=SIZE, defects=defects)
+    source = open_source("dca1", layout.root)
+    reading = read_all(source)
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
+    assert bool(reading.skipped) == defects
+    canvas = Canvas(tmp_path, size=SIZE)
+    for path, frame in reading.frames.items():
+        drawn = canvas.draw(int(Path(path).stem))
+        np.testing.assert_array_equal(reading.pixels[path], drawn.image)
+        np.testing.assert_array_equal(source.read_masks(frame), drawn.vessel[None])
+
+
+@pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
+def test_a_real_piece():
+    source = open_source("dca1", Path(os.environ["ANGIO_REALDATA"]) / "dca1")
+    reading = read_all(source)
+    assert (reading.splits, reading.skipped) == ({"train": 30, "test": 10}, {})
+    for path, frame in reading.frames.items():
+        vessel = source.read_masks(frame)
+        assert vessel.shape == (1, *reading.pixels[path].shape)
+        assert 0.02 < vessel.mean() < 0.3

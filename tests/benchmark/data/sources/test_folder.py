@@ -1,0 +1,127 @@
+"""Any folder: pictures, arrays and DICOM mixed, and how the patient of a file is told."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from raw_layouts import picture, save
+from reading import read_all
+
+from benchmark.data.sources import open_source
+from benchmark.data.synthetic.raw import Canvas, write_raw
+from benchmark.data.synthetic.raw.containers import dicom_bytes
+from benchmark.errors import InputError
+
+SIZE = 48
+
+
+@pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
+def test_end_to_end_counts_are_exact(tmp_path, defects):
+    layout = write_raw("folder", tmp_path, size=SIZE, defects=defects)
+    reading = read_all(open_source("folder", layout.root))
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
+    assert bool(reading.skipped) == defects
+
+
+def test_grey_values_of_every_encoding(tmp_path):
+    write_raw("folder", tmp_path, size=SIZE)
+    pixels = read_all(open_source("folder", tmp_path)).pixels
+    canvas = Canvas(tmp_path, size=SIZE)
+    drawn = [canvas.draw(1, 0, number).image for number in (3, 4)]
+    patient = "export/patient_1"
+    for position in (0, 1):
+        for name in (
+            "run.npz",
+            "run.npy",
+            "run.dcm",
+            "other/inverted.IMA",
+            "other/IM0001",
+            "other/1.2.840.113619",
+        ):
+            found = pixels[f"{patient}/{name}#{position:05d}"]
+            np.testing.assert_array_equal(found, drawn[position])
+    for name in ("single/4.png", "other/DEEP.TIF", "other/colour.bmp", "other/palette.png"):
+        np.testing.assert_array_equal(pixels[f"{patient}/{name}"], drawn[1])
+
+
+def test_frames_of_one_file_are_one_video(tmp_path):
+    write_raw("folder", tmp_path, size=SIZE, defects=False)
+    frames = read_all(open_source("folder", tmp_path, name="clinic-7")).frames
+    run = [frame for path, frame in frames.items() if path.startswith("export/patient_2/run.dcm")]
+    assert [(frame.source, frame.group, frame.video, frame.frame) for frame in run] == [
+        ("clinic-7", "clinic-7/patient_2", "clinic-7/export/patient_2/run.dcm", position)
+        for position in (0, 1)
+    ]
+    assert frames["export/patient_2/single/3.png"].video is None
+
+
+def _groups(folder, **options):
+    reading = read_all(open_source("folder", folder, **options))
+    return dict(reading.groups), dict(reading.skipped)
+
+
+def test_auto_takes_the_first_level_of_folders_that_varies_and_has_digits(tmp_path):
+    for path in ("2024/LCA/p1/x.png", "2024/LCA/p2/x.png", "2024/RCA/p1/y.png", "2024/all/z.png"):
+        save(tmp_path / path, picture(1))
+    # The year is the same for all, the arteries have no digit; one file lies above the patients.
+    found = {"folder/p1": 2, "folder/p2": 1, None: 1}
+    reported = {"no patient could be told": 1}
+    assert _groups(tmp_path) == (found, reported)
+    assert _groups(tmp_path, group="folder") == (found, reported)
+    assert _groups(tmp_path, group="none") == ({None: 4}, {})
+    assert _groups(tmp_path, group="patient") == ({None: 4}, {"no patient could be told": 4})
+
+
+def test_prefixes_of_file_names(tmp_path):
+    for name in ("012_a", "012-b", "7 c", "IMG_1"):
+        save(tmp_path / f"{name}.png", picture(1))
+    told = {"folder/012": 2, "folder/7": 1}
+    # "IMG" names no patient by itself, but the user may know better.
+    assert _groups(tmp_path) == ({**told, None: 1}, {"no patient could be told": 1})
+    assert _groups(tmp_path, group="prefix") == ({**told, "folder/IMG": 1}, {})
+
+
+def test_one_prefix_for_all_files_tells_nothing(tmp_path):
+    for name in ("2024_1", "2024_2"):
+        save(tmp_path / f"{name}.png", picture(1))
+    assert _groups(tmp_path) == ({None: 2}, {"no patient could be told": 2})
+
+
+def test_patients_of_dicom_files_are_hashed(tmp_path):
+    pixels = picture(1)
+    for number, patient in enumerate(("Doe-77", "Doe-77", "Roe-1")):
+        folder = tmp_path / f"series{number}"
+        folder.mkdir()
+        (folder / "IM1").write_bytes(dicom_bytes(pixels, PatientID=patient))
+    doe, roe = (hashlib.sha256(name).hexdigest()[:12] for name in (b"Doe-77", b"Roe-1"))
+    hashed = {f"folder/{doe}": 2, f"folder/{roe}": 1}
+    assert _groups(tmp_path) == _groups(tmp_path, group="patient") == (hashed, {})
+    # A picture beside them may be of the same patient: only the folder joins the two.
+    save(tmp_path / "series0" / "a.png", pixels)
+    assert _groups(tmp_path)[0] == {f"folder/series{n}": 2 if n == 0 else 1 for n in range(3)}
+
+
+def test_files_of_other_kinds_are_passed_over(tmp_path):
+    save(tmp_path / "1_a.png", picture(1))
+    save(tmp_path / "2_a.png", picture(1))
+    (tmp_path / "DICOMDIR").write_bytes(dicom_bytes(picture(1)))
+    (tmp_path / "LICENSE").write_text("text")
+    (tmp_path / "readme.txt").write_text("text")
+    assert _groups(tmp_path) == ({"folder/1": 1, "folder/2": 1}, {})
+
+
+def test_input_errors(tmp_path):
+    (tmp_path / "readme.txt").touch()
+    with pytest.raises(InputError, match="this is not a folder with pictures"):
+        open_source("folder", tmp_path)
+    save(tmp_path / "a.png", picture(1))
+    for name in ("", "Clinic", "../x", "a b"):
+        with pytest.raises(InputError, match="use lower-case letters"):
+            open_source("folder", tmp_path, name=name)
+    with pytest.raises(InputError, match="did you mean folder"):
+        open_source("folder", tmp_path, group="folders")
+    with pytest.raises(InputError, match="give it with --raw"):
+        open_source("folder")

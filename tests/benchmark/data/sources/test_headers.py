@@ -1,0 +1,30 @@
+"""Sizes from headers agree with what decoding gives."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+from raw_layouts import picture, save, truncate
+
+from benchmark.data.sources.decoding import read_grey
+from benchmark.data.sources.headers import image_size
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.jpg", "a.tif", "a.pgm"])
+def test_size_is_that_of_the_decoded_picture(tmp_path, name):
+    path = save(tmp_path / name, picture(1, 20, 30))
+    assert image_size(path) == read_grey(path).shape == (20, 30)
+
+
+def test_without_a_usable_header_there_is_no_size(tmp_path, monkeypatch):
+    assert image_size(tmp_path / "absent.png") is None
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("this is not an image")
+    cut = truncate(save(tmp_path / "cut.png", picture(1)), 0.01)
+    for path in (tmp_path / "empty.png", tmp_path / "text.png", cut):
+        assert image_size(path) is None
+    large = save(tmp_path / "large.png", picture(1))
+    monkeypatch.setattr("benchmark.data.sources.headers.MAX_PIXELS", 48 * 48 - 1)
+    assert image_size(large) is None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert image_size(large) is None

@@ -1,0 +1,228 @@
+"""Arrays that hold several frames: grey values, limits, damage, and the cache."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.data.frame import UnreadableFrame
+from benchmark.data.sources import video
+from benchmark.data.sources.video import count_frames, decode_array, read_frame
+from benchmark.data.synthetic.raw.containers import lying_npz, npy_bytes, npz_bytes
+
+GREY = np.random.default_rng(0).integers(0, 256, (3, 20, 30)).astype(np.uint8)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _npz(folder: Path, array: np.ndarray) -> Path:
+    return _write(folder / "a.npz", npz_bytes(pixel_array=array))
+
+
+@pytest.mark.parametrize("kind", ["packed.npz", "plain.npz", "other_name.npz", "a.npy"])
+@pytest.mark.parametrize("dtype", ["u1", "<i2", ">u2", "<i8", "<f4", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order):
+    array = np.asarray(GREY.astype(dtype), order=order)
+    content = {
+        "packed.npz": lambda: npz_bytes(pixel_array=array, seriesid=np.array([{}], object)),
+        "plain.npz": lambda: npz_bytes(compressed=False, pixel_array=array),
+        "other_name.npz": lambda: npz_bytes(frames=array),
+        "a.npy": lambda: npy_bytes(array),
+    }[kind]()
+    path = _write(tmp_path / kind, content)
+    assert count_frames(path) == 3
+    decoded = decode_array(path)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, GREY)
+
+
+def test_two_dimensions_are_one_frame(tmp_path):
+    path = _npz(tmp_path, GREY[1])
+    assert count_frames(path) == 1
+    np.testing.assert_array_equal(decode_array(path), GREY[1:2])
+
+
+def test_values_are_rounded_and_clipped_below(tmp_path):
+    values = np.array([[[-5.0, 0.49, 0.51, 199.6, 255.3]]])
+    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 0, 1, 200, 255]]]
+    values = np.array([[[-300, -1, 0, 7, 255]]], np.int16)
+    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 0, 0, 7, 255]]]
+
+
+def test_the_frames_of_one_deep_video_stay_comparable(tmp_path):
+    # The first frame alone would pass for 8 bits; beside the second it is 12-bit data.
+    values = np.array([[[0, 200]], [[2048, 4095]]], np.uint16)
+    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 12]], [[128, 255]]]
+    values[1, 0, 1] = 4096
+    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 1]], [[8, 16]]]
+
+
+def test_floats_up_to_one_are_shares_of_white(tmp_path):
+    values = np.array([[[0, 0.1, 0.5, 0.8, 1]]], np.float32)
+    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 26, 128, 204, 255]]]
+
+
+def _patched(content: bytes, old: bytes, new: bytes) -> bytes:
+    assert len(old) == len(new)
+    assert old in content
+    return content.replace(old, new)
+
+
+def _long_header() -> bytes:
+    """An npy of version 2 whose header claims 4 GiB for itself."""
+    return b"\x93NUMPY\2\0" + struct.pack("<I", 2**32 - 1) + b"{" * 2000
+
+
+def _bzip2() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("pixel_array.npy", npy_bytes(GREY))
+    return stream.getvalue()
+
+
+def _encrypted() -> bytes:
+    content = bytearray(npz_bytes(compressed=False, pixel_array=GREY))
+    content[content.index(b"PK\1\2") + 8] |= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.npz", b"", "empty file"),
+        ("a.npz", b"no zip", "not an npz file"),
+        ("a.npz", npz_bytes(pixel_array=GREY)[:900], "not an npz file"),
+        ("a.npz", npz_bytes(a=GREY, b=GREY), "npz without pixel_array"),
+        ("a.npz", _bzip2(), "npz compressed or encrypted in an unknown way"),
+        ("a.npz", _encrypted(), "npz compressed or encrypted in an unknown way"),
+        ("a.npz", npz_bytes(pixel_array=np.array([{}], object)), "array of objects"),
+        ("a.npz", npz_bytes(pixel_array=GREY > 3), "unsupported array type"),
+        ("a.npy", npy_bytes(np.zeros(3, "u1,u1")), "unsupported array type"),
+        ("a.npy", npy_bytes(np.zeros((2, 2), "U3")), "unsupported array type"),
+        ("a.npy", npy_bytes(GREY[0, 0]), "array is not frames×height×width"),
+        ("a.npy", npy_bytes(GREY[None]), "array is not frames×height×width"),
+        ("a.npy", npy_bytes(GREY[:, :, :3]), "array is not frames×height×width"),
+        ("a.npy", npy_bytes(GREY[:0]), "video without frames"),
+        ("a.npy", npy_bytes(GREY[:, :0]), "video without frames"),
+        ("a.npy", npy_bytes(GREY)[:-1], "array does not fill its file"),
+        ("a.npy", npy_bytes(GREY) + b"\0", "array does not fill its file"),
+        ("a.npy", _patched(npy_bytes(GREY), b"(3, 20, 30)", b"(3,-20,-30)"), "video without"),
+        ("a.npy", _patched(npy_bytes(GREY), b"(3, 20, 30)", b"(3, 20, 3_)"), "damaged array"),
+        ("a.npy", _patched(npy_bytes(GREY), b"NUMPY\1", b"NUMPY\3"), "unsupported array type"),
+        ("a.npy", _patched(npy_bytes(GREY), b"NUMPY", b"NUMPI"), "damaged array file"),
+        ("a.npy", _long_header(), "damaged array file"),
+        ("a.npz", lying_npz((3, 512, 512), b"\7" * 99), "array does not fill its file"),
+        ("a.npz", lying_npz((3, 60_000, 60_000), b"\7" * 99), "video too large"),
+        ("a.npz", lying_npz((10_001, 1, 1), b"\7" * 10_001), "too many frames in one file"),
+    ],
+)
+def test_the_header_is_believed_in_nothing(tmp_path, name, content, reason):
+    path = _write(tmp_path / name, content)
+    for read in (count_frames, decode_array):
+        with pytest.raises(UnreadableFrame, match=reason):
+            read(path)
+    with pytest.raises(UnreadableFrame, match="file missing"):
+        count_frames(tmp_path / "absent.npz")
+
+
+def test_frames_are_counted_without_unpacking_them(tmp_path):
+    large = np.repeat(GREY, 50, axis=1)
+    content = bytearray(npz_bytes(compressed=False, pixel_array=large))
+    content[len(content) // 2] ^= 1
+    path = _write(tmp_path / "a.npz", bytes(content))
+    assert count_frames(path) == 3
+    with pytest.raises(UnreadableFrame, match="damaged array file"):
+        decode_array(path)
+
+
+def test_values_that_are_no_grey_are_refused(tmp_path):
+    for value, reason in (
+        (np.nan, "values not finite"),
+        (np.inf, "values not finite"),
+        (65536.0, "values outside 16 bits"),
+    ):
+        values = GREY.astype(np.float64)
+        values[1, 2, 3] = value
+        with pytest.raises(UnreadableFrame, match=reason):
+            decode_array(_npz(tmp_path, values))
+
+
+class _Trap:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    trap = np.array([_Trap(tmp_path / "trace")], dtype=object)
+    beside = _write(tmp_path / "a.npz", npz_bytes(pixel_array=GREY, studyid=trap))
+    np.testing.assert_array_equal(decode_array(beside), GREY)
+    inside = _write(tmp_path / "b.npz", npz_bytes(pixel_array=trap))
+    with pytest.raises(UnreadableFrame, match="array of objects"):
+        decode_array(inside)
+    assert not (tmp_path / "trace").exists()
+    np.load(inside, allow_pickle=True)["pixel_array"]
+    assert (tmp_path / "trace").exists(), "the trap works"
+
+
+def test_large_files_are_refused(tmp_path, monkeypatch):
+    path = _npz(tmp_path, GREY)
+    monkeypatch.setattr(video, "MAX_BYTES", GREY.nbytes - 1)
+    with pytest.raises(UnreadableFrame, match="video too large"):
+        count_frames(path)
+
+
+def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path):
+    calls = []
+
+    def decode(path: Path) -> np.ndarray:
+        calls.append(path.name)
+        return decode_array(path)
+
+    path = _npz(tmp_path, GREY)
+    frames = [read_frame(path, position, decode) for position in (0, 2, 1)]
+    np.testing.assert_array_equal(frames, GREY[[0, 2, 1]])
+    assert calls == ["a.npz"]
+    frames[0][:] = 0
+    np.testing.assert_array_equal(read_frame(path, 0, decode), GREY[0])
+    with pytest.raises(UnreadableFrame, match="no frame of this number"):
+        read_frame(path, 3, decode)
+    _npz(tmp_path, GREY[:2, :10])
+    np.testing.assert_array_equal(read_frame(path, 1, decode), GREY[1, :10])
+    path.write_bytes(b"damaged")
+    for position in (0, 1):
+        with pytest.raises(UnreadableFrame, match="not an npz file"):
+            read_frame(path, position, decode)
+    assert calls == ["a.npz"] * 3, "damage is found once, not once a frame"
+
+
+def test_random_damage_never_escapes(tmp_path):
+    random = np.random.default_rng(1)
+    path = tmp_path / "a.npz"
+    whole = npz_bytes(compressed=False, pixel_array=GREY)
+    reasons = set()
+    for trial in range(300):
+        content = bytearray(whole)
+        # The headers at either end are what matters.
+        places = random.integers(-400, 400, 3)
+        content[places[0]] = content[places[1]] = random.integers(256)
+        path.write_bytes(content[: random.integers(len(content))] if trial % 9 == 0 else content)
+        try:
+            assert decode_array(path).dtype == np.uint8
+        except UnreadableFrame as error:
+            reasons.add(str(error))
+    assert {"damaged array file", "not an npz file"} <= reasons

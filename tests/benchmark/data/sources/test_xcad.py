@@ -1,0 +1,70 @@
+"""XCAD: two halves, their variants, and the pairs of the test half."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from raw_layouts import picture, save
+from reading import read_all
+
+from benchmark.data.sources import open_source
+from benchmark.data.synthetic.raw import Canvas, write_raw
+from benchmark.errors import InputError
+
+SIZE = 48
+
+
+@pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
+def test_end_to_end_counts_are_exact(tmp_path, defects):
+    layout = write_raw("xcad", tmp_path, size=SIZE, defects=defects)
+    reading = read_all(open_source("xcad", layout.root))
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
+    assert bool(reading.skipped) == defects
+    assert not any("trainA" in path or "trainC" in path for path in reading.frames)
+
+
+def test_grey_values_masks_and_sequences(tmp_path):
+    write_raw("xcad", tmp_path, size=SIZE)
+    source = open_source("xcad", tmp_path)
+    reading = read_all(source)
+    canvas = Canvas(tmp_path, size=SIZE)
+    for number, name in ((1, "1.png"), (6, "6.PNG"), (6, "7.png"), (6, "8.png")):
+        drawn = canvas.draw(number).image
+        np.testing.assert_array_equal(reading.pixels[f"train/trainB/{name}"], drawn)
+    frames = {path: frame for path, frame in reading.frames.items() if frame.split == "test"}
+    assert [(frame.group, frame.frame) for frame in frames.values()] == [
+        ("xcad/00018", 33),
+        ("xcad/00018", 40),
+        ("xcad/00031", 5),
+        ("xcad/12241", 33),
+        (None, None),
+    ]
+    # Masks of 0 and 1, and one with a soft edge: vessel is what is above 0.
+    for path, vessel in (
+        ("test/images/00018_40.png", canvas.draw(20, 1).vessel),
+        ("test/images/00031_5.png", canvas.draw(6).vessel),
+    ):
+        np.testing.assert_array_equal(source.read_masks(frames[path]), vessel[None])
+    assert source.pack_splits == ("train",)
+
+
+def test_renamed_copies_and_single_halves(tmp_path):
+    for number in range(3):
+        save(tmp_path / "a" / "train" / "img" / f"{number}.png", picture(number))
+        save(tmp_path / "a" / "Test" / "img" / f"0001{number}_3.png", picture(number))
+        save(tmp_path / "a" / "Test" / "gt" / f"0001{number}_3.png", picture(number))
+        save(tmp_path / "b" / "train" / f"{number}.png", picture(number))
+    assert read_all(open_source("xcad", tmp_path / "a")).splits == {"train": 3, "test": 3}
+    assert read_all(open_source("xcad", tmp_path / "b")).splits == {"train": 3}
+    shutil.rmtree(tmp_path / "a" / "train")
+    assert read_all(open_source("xcad", tmp_path / "a")).splits == {"test": 3}
+    # Pictures beside trainA alone are not those of trainB.
+    save(tmp_path / "c" / "train" / "trainA" / "1.png", picture(1))
+    with pytest.raises(InputError, match="does not look like XCAD"):
+        open_source("xcad", tmp_path / "c")
+    shutil.rmtree(tmp_path / "a" / "Test" / "gt")
+    reading = read_all(open_source("xcad", tmp_path / "a"))
+    assert (len(reading.frames), reading.skipped) == (0, {"image without a mask": 3})

@@ -1,0 +1,112 @@
+"""XCAV: annotated frames only, never the catheter's masks, splits by patient or by a list."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from raw_layouts import picture, save
+from reading_truth import read_truth
+
+from benchmark.data.sources import open_source
+from benchmark.data.synthetic.raw import Canvas
+from benchmark.data.synthetic.raw.xcav import ANNOTATED, PATIENTS, VIDEOS, write_xcav
+from benchmark.errors import InputError
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["defects", "clean"])
+def written(request, tmp_path_factory):
+    canvas = Canvas(tmp_path_factory.mktemp("xcav"), size=64, defects=request.param)
+    return canvas, write_xcav(canvas)
+
+
+def test_counts_by_split_and_reason(written):
+    canvas, layout = written
+    truth, frames, skipped = read_truth(open_source("xcav", canvas.root))
+    assert frames == layout.frames
+    assert skipped == layout.skipped
+    assert sum(layout.skipped.values()) == (12 if canvas.defects else 0)
+    groups = {split: {f.group for f, _ in truth.values() if f.split == split} for split in frames}
+    assert groups["train"] | groups["test"] == {f"xcav/CVAI-{number}" for number in PATIENTS}
+    assert not groups["train"] & groups["test"]
+
+
+def test_masks_are_those_of_the_vessels(written):
+    canvas, _ = written
+    truth, _, _ = read_truth(open_source("xcav", canvas.root))
+    checked = 0
+    for index, number in enumerate(PATIENTS):
+        for video, suffix in enumerate(VIDEOS):
+            name = f"CVAI-{number}{suffix}"
+            for frame in ANNOTATED:
+                path = f"CVAI-{number}/images/{name}/{frame:05d}.png"
+                if path not in truth:
+                    continue
+                found, masks = truth[path]
+                assert (found.group, found.video, found.frame) == (
+                    f"xcav/CVAI-{number}",
+                    f"xcav/CVAI-{number}/{name}",
+                    frame,
+                )
+                vessel = canvas.draw(index, video, frame).vessel
+                if canvas.defects and (index, video, frame) == (0, 1, ANNOTATED[1]):
+                    half = vessel[::2, ::2].astype(np.uint8)
+                    vessel = cv2.resize(half, (64, 64), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+                np.testing.assert_array_equal(masks[0], vessel)
+                checked += 1
+    assert checked == len(truth)
+
+
+def test_split_is_by_seed_and_says_that_it_is_not_the_papers(written):
+    canvas, _ = written
+    tests = set()
+    for seed in range(8):
+        source = open_source("xcav", canvas.root, seed=seed)
+        assert (source.options, source.official_split) == ({"seed": seed}, False)
+        assert "not the paper's" in source.split_note
+        (patient,) = {frame.group for frame in source.frames() if frame.split == "test"}
+        tests.add(patient)
+    assert len(tests) > 1
+    assert source.expected == {"frames": 221}
+
+
+def test_list_of_the_users_own(written, tmp_path):
+    canvas, _ = written
+    path = tmp_path / "split.csv"
+    video = f"cvai-1002{VIDEOS[0].lower()}"
+    rows = ["CVAI-1253,test", f"{video},test", "CVAI-1002,train", "CVAI-12530,val", "CVAI-9,train"]
+    rows.append(f"CVAI-12530{VIDEOS[1]}/{ANNOTATED[0]:05d},train")
+    path.write_text("\n".join(rows))
+    source = open_source("xcav", canvas.root, split_file=str(path))
+    frames = list(source.frames())
+    split = {(f.video.removeprefix("xcav/CVAI-"), f.frame): f.split for f in frames}
+    assert {split[f"1253/CVAI-1253{v}", n] for v in VIDEOS for n in ANNOTATED} == {"test"}
+    assert {split[f"1002/CVAI-1002{VIDEOS[0]}", n] for n in ANNOTATED} == {"test"}
+    assert {split[f"1002/CVAI-1002{VIDEOS[1]}", n] for n in ANNOTATED} == {"train"}
+    assert [split[f"12530/CVAI-12530{VIDEOS[1]}", n] for n in ANNOTATED] == ["train", "val"]
+    assert {split[f"{p}/CVAI-{p}{v}", 4] for p in (1001, 1013) for v in VIDEOS} == {None}
+    assert source.report.counts["frame not in the split list"] == 8
+    assert source.report.counts["listed name without a frame"] == 1
+    # The list counts by its content, not by where it lies.
+    moved = tmp_path / "moved.csv"
+    moved.write_text("# the same\n" + path.read_text())
+    again = open_source("xcav", canvas.root, split_file=str(moved))
+    assert again.options == source.options != open_source("xcav", canvas.root).options
+    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
+        open_source("xcav", canvas.root, split_file=str(tmp_path / "absent.csv"))
+
+
+def test_one_patient_is_not_split(tmp_path):
+    folder = tmp_path / "CVAI-0007"
+    for kind in ("images", "ground_truth"):
+        save(folder / kind / "CVAI-0007LAO0_CAU29" / "00003.PNG", picture(3))
+    source = open_source("xcav", tmp_path)
+    (frame,) = source.frames()
+    assert (frame.split, frame.group, frame.frame) == (None, "xcav/CVAI-0007", 3)
+    assert source.report.counts == {"too few patients to split": 1}
+
+
+def test_other_folders_are_refused(tmp_path):
+    (tmp_path / "CVAI-1" / "images").mkdir(parents=True)
+    with pytest.raises(InputError, match="does not look like XCAV"):
+        open_source("xcav", tmp_path)
