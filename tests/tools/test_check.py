@@ -1,0 +1,159 @@
+"""The command line of the checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from benchmark.data.pack import build_pack
+from benchmark.data.sources import open_source
+from benchmark.data.tasks import write_task_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "check.py"
+
+
+Run = Callable[..., "Result"]
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(name="run")
+def _run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The tool with these arguments, in this process: its libraries take seconds to load."""
+    monkeypatch.syspath_prepend(TOOL.parent)
+
+    def run(*arguments: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOL), run_name="__main__")
+        return Result(end.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A pack of two training patients, a task whose test patient is a third, a pack of all."""
+    folder = tmp_path_factory.mktemp("data")
+    source = open_source("synthetic", patients=3, videos=1, frames=4, first_frame=3, size=64)
+    build_pack(source, folder / "train", size=64, splits=["train"], progress=False)
+    write_task_folder(source, folder / "task", progress=False)
+    build_pack(source, folder / "all", size=32, progress=False)
+    return folder / "train", folder / "task", folder / "all"
+
+
+def _row(output: str, label: str) -> list[str]:
+    (line,) = (line for line in output.splitlines() if line.startswith(label))
+    return line[len(label) :].split()
+
+
+def test_whole_data_gives_code_zero_and_a_table(run, tmp_path, folders):
+    train, task, _ = folders
+    result = run("data", train, task, "--out", tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("0 errors, 0 warnings") == 2
+    assert _row(result.stdout, "frames compared with their hash") == ["2"]
+    written = json.loads((tmp_path / "check.json").read_text())["checked"]
+    assert [entry["kind"] for entry in written] == ["pack", "segmentation"]
+    assert written[1]["counts"]["  test"] == 1
+
+
+def test_damage_gives_code_one_and_names_the_place(run, tmp_path, folders):
+    source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=3, size=64)
+    build_pack(source, tmp_path / "pack", size=64, progress=False)
+    frames = np.memmap(tmp_path / "pack" / "frames.u8", np.uint8, "r+", shape=(2, 64, 64))
+    frames[1, 0, 0] ^= 1
+    frames.flush()
+    (tmp_path / "pack" / "notes.txt").touch()
+    result = run("data", folders[0], tmp_path / "pack")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert _row(result.stdout, "error: pixels differ from their hash") == [
+        *("1", "e.g.", "synthetic/patient0001/video0/frame03"),
+    ]
+    assert _row(result.stdout, "warning: file that is not listed") == ["1", "e.g.", "notes.txt"]
+    assert result.stdout.endswith("1 errors, 1 warnings\n")
+
+
+def test_leakage_is_reported_where_fine_tuning_looks(run, folders):
+    train, task, everything = folders
+    clean = run("leakage", "--pretrain", train, "--test", task)
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert _row(clean.stdout, "patients on both sides") == ["0"]
+    found = run("leakage", "--pretrain", everything, "--test", task)
+    assert (found.returncode, found.stderr) == (1, "")
+    assert _row(found.stdout, "frames with an identical one") == ["1", "1", "pairs"]
+    assert _row(found.stdout, "patients on both sides") == ["1"]
+    reports = sorted(task.glob("leakage/*/report.json"))
+    counts = [json.loads(path.read_text())["counts"]["exact"] for path in reports]
+    assert sorted(counts) == [0, 1]
+    assert len(list(task.glob("leakage/*/pairs.png"))) == 1
+    assert run("data", task).returncode == 0, "a report is no foreign file"
+
+
+def test_several_tests_below_one_folder(run, tmp_path, folders):
+    train, task, everything = folders
+    result = run("leakage", "--pretrain", train, "--test", task, everything, "--out", tmp_path)
+    assert result.returncode == 1
+    written = sorted(path.parent.name for path in tmp_path.rglob("report.json"))
+    assert written == ["all", "synthetic"]
+    twice = run("leakage", "--pretrain", train, "--test", task, task, "--out", tmp_path)
+    assert twice.returncode == 2
+    assert twice.stderr == "error: --test: two of the same name; check them one by one\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("data", "absent"), "absent: no such folder"),
+        (("data", "."), "not a task folder"),
+        (("leakage", "--pretrain", "absent", "--test", "."), "absent: no such folder"),
+        (("leakage", "--pretrain", "PACK", "--test", "."), "not a task folder"),
+        (("data", "PACK", "--out", "FILE"), "file: not a folder; choose another --out"),
+        (
+            ("leakage", "--pretrain", "PACK", "--test", "PACK", "--out", "FILE"),
+            "file: not a folder",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_code_two(run, tmp_path, folders, arguments, message):
+    (tmp_path / "file").touch()
+    known = {".": tmp_path, "PACK": folders[0], "FILE": tmp_path / "file"}
+    result = run(*(known.get(word, word) for word in arguments))
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+def test_help_loads_no_heavy_library():
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['check.py', 'leakage', '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'pandas', 'pyarrow', 'numpy', 'PIL', 'cv2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(TOOL.parent)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "--pretrain" in result.stdout

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Check prepared data, and whether test frames were seen in pre-training.
+
+    check.py data data/packs/cadica data/tasks/arcade_v
+    check.py leakage --pretrain data/packs/cadica --test data/tasks/arcade_v data/tasks/dca1
+
+Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import _cli
+
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmark.data.checking import Findings
+
+_EXAMPLES = 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    data = commands.add_parser("data", help="decode everything and compare it with its hashes")
+    data.add_argument("paths", nargs="+", metavar="PATH", help="folder of a pack or of a task")
+    data.add_argument(
+        "--out", metavar="DIR", help="write the result as check.json into this folder"
+    )
+    leakage = commands.add_parser(
+        "leakage", help="look for test and val frames in the packs of pre-training"
+    )
+    leakage.add_argument(
+        "--pretrain", nargs="+", required=True, metavar="PACK", help="packs, in training's order"
+    )
+    leakage.add_argument(
+        "--test", nargs="+", required=True, metavar="PATH", help="task folders or packs"
+    )
+    leakage.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder for the reports [leakage/<corpus> in each tested folder, where fine-tuning "
+        "looks for them]",
+    )
+    return parser
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder for the results before the work, which can take minutes.
+
+    Raises:
+        InputError: it is a file, or cannot be made.
+    """
+    from benchmark.data.spool import writing_to
+
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: not a folder; choose another --out")
+    with writing_to(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def _print_rows(rows: Iterable[tuple[str, int, str]]) -> None:
+    rows = list(rows)
+    width = max(len(label) for label, _, _ in rows)
+    for label, number, note in rows:
+        print(f"{label:<{width}}  {number:>8}  {note}".rstrip())
+
+
+def _print_findings(found: Findings) -> None:
+    summary = found.summary()
+    print(f"{found.path}: {found.kind} {found.identity[:16]}")
+    rows = [(label, number, "") for label, number in found.counts.items()]
+    for level in ("error", "warning"):
+        for reason, entry in sorted(summary[f"{level}s"].items()):
+            examples = "; ".join(entry["examples"][:_EXAMPLES])
+            rows.append((f"{level}: {reason}", entry["count"], f"e.g. {examples}"))
+    _print_rows(rows)
+    print(f"{len(found.errors)} errors, {len(found.warnings)} warnings")
+
+
+def _check_data(arguments: argparse.Namespace) -> int:
+    # Imported late: the table libraries take seconds to load, and --help needs none of them.
+    from benchmark.data.checking import check_data
+    from benchmark.data.spool import writing_to
+    from benchmark.files import write_json
+
+    if arguments.out:
+        _make_folder(Path(arguments.out))
+    results = []
+    for path in arguments.paths:
+        found = check_data(path)
+        _print_findings(found)
+        results.append(found)
+    if arguments.out:
+        file = Path(arguments.out) / "check.json"
+        with writing_to(file.parent):
+            write_json(file, {"checked": [found.summary() for found in results]})
+        print(f"written: {file}")
+    return int(any(found.errors for found in results))
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    counts, pretrain, test = report["counts"], report["pretrain"], report["test"]
+    print(f"{test['name']} ({test['kind']} {report['split_hash'][:16]})")
+    rows = [("frames of the corpus", pretrain["frames"], report["corpus_hash"][:16])]
+    for split, held in sorted(test["splits"].items()):
+        note = f"identical: {held['exact']}, near-duplicate: {held['similar']}"
+        rows.append((f"held-out frames, {split}", held["frames"], note))
+    rows += [
+        ("frames with an identical one", counts["exact"], f"{counts['exact_pairs']} pairs"),
+        (
+            "frames with a near-duplicate only",
+            counts["similar"],
+            f"{counts['similar_pairs']} pairs",
+        ),
+    ]
+    unknown = [
+        f"{side['without_group']} of {side['frames']} frames of {name}"
+        for name, side in (("the corpus", pretrain), ("the test", test))
+        if side["without_group"]
+    ]
+    note = f"not known: {', '.join(unknown)}" if unknown else ""
+    rows.append(("patients on both sides", counts["groups"], note))
+    _print_rows(rows)
+
+
+def _check_leakage(arguments: argparse.Namespace) -> int:
+    from benchmark.data.leakage import (
+        check_leakage,
+        leaks,
+        open_held_out,
+        report_folder,
+        write_leakage_report,
+    )
+    from benchmark.data.pack import open_packs
+
+    packs = open_packs(arguments.pretrain)
+    held_out = [open_held_out(path) for path in arguments.test]
+    folders = [report_folder(one.path, packs.corpus_hash) for one in held_out]
+    if arguments.out:
+        out = Path(arguments.out)
+        folders = [out / one.name for one in held_out] if len(held_out) > 1 else [out]
+    if len(set(folders)) < len(folders):
+        raise InputError("--test: two of the same name; check them one by one")
+    for folder in folders:
+        _make_folder(folder)
+    found = False
+    for one, folder, report in zip(held_out, folders, check_leakage(packs, held_out)):
+        write_leakage_report(folder, report, packs, one)
+        _print_report(report)
+        print(f"report {report['report_hash'][:16]} written: {folder}")
+        found |= leaks(report)
+    return int(found)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    return _check_data(arguments) if arguments.command == "data" else _check_leakage(arguments)
+
+
+if __name__ == "__main__":
+    _cli.run(main)
