@@ -16,38 +16,42 @@ def parse() -> argparse.Namespace:
         help="vessel masks: this code against scikit-image, on the CPU",
     )
     anatomy.add_argument("--frames", type=int, default=20, help="number of frames (%(default)s)")
-    anatomy.add_argument(
-        "--size", type=int, default=512, help="height and width in pixels (%(default)s)"
+    pack = parts.add_parser(
+        "pack",
+        help="building packs on one core: this code against decoding the same files alone",
     )
+    pack.add_argument("--frames", type=int, default=256, help="number of frames (%(default)s)")
     anatomy.add_argument(
         "--threads", type=int, default=1, help="CPU threads, for both (%(default)s)"
     )
-    anatomy.add_argument(
-        "--repeats",
-        type=int,
-        default=3,
-        help="timings per side, of which the medians count (%(default)s)",
-    )
-    anatomy.add_argument(
-        "--images", metavar="FOLDER", help="PNG frames below this folder (default: synthetic ones)"
-    )
-    anatomy.add_argument("--out", metavar="CSV", help="also write the result as a one-row CSV")
+    for part in (anatomy, pack):
+        part.add_argument(
+            "--size", type=int, default=512, help="height and width in pixels (%(default)s)"
+        )
+        part.add_argument(
+            "--repeats",
+            type=int,
+            default=3,
+            help="timings per side, of which the medians count (%(default)s)",
+        )
+        part.add_argument(
+            "--images",
+            metavar="FOLDER",
+            help="PNG frames below this folder (default: synthetic ones)",
+        )
+        part.add_argument("--out", metavar="CSV", help="also write the result as a CSV")
     return parser.parse_args()
 
 
 def main() -> None:
-    options = parse()
+    options = vars(parse())
+    options["count"] = options.pop("frames")
     # Imported late: `--help` must not wait for torch and scikit-image.
-    from benchmark.anatomy.bench import bench_anatomy
-
-    bench_anatomy(
-        count=options.frames,
-        size=options.size,
-        threads=options.threads,
-        repeats=options.repeats,
-        images=options.images,
-        out=options.out,
-    )
+    if options.pop("part") == "anatomy":
+        from benchmark.anatomy.bench import bench_anatomy as bench
+    else:
+        from benchmark.data.bench import bench_pack as bench
+    bench(**options)
 
 
 if __name__ == "__main__":

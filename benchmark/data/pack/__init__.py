@@ -2,7 +2,8 @@
 
 A pack is a folder: ``frames.u8`` (N×S×S uint8, grey), ``index.parquet`` (one row per frame, its row
 number is the sample index), ``manifest.json`` (counts, hashes, parameters, versions, what was left
-out) and, once added, ``anatomy.u1`` (N×S×S vessel masks at one bit per pixel).
+out), ``report.json`` (every path that was left out, by reason) and, once added, ``anatomy.u1``
+(N×S×S vessel masks at one bit per pixel).
 """
 
 from benchmark.data.pack.anatomy import add_anatomy

@@ -13,6 +13,7 @@ from benchmark.data.pack.layout import ANATOMY, MANIFEST
 from benchmark.data.pack.locking import only_one
 from benchmark.data.pack.reading import FramePack
 from benchmark.data.progress import progress_bar
+from benchmark.data.spool import writing_to
 from benchmark.errors import InputError
 from benchmark.files import fsync_folder, read_json, sha256_file, sha256_json, write_json
 
@@ -49,7 +50,7 @@ def add_anatomy(
 
     Raises:
         InputError: not a pack, a batch below 1, or there are masks of other parameters and
-            `overwrite` is False.
+            `overwrite` is False; or the folder cannot be written, or is full.
         ValueError: `compute` returned something else than bool B×S×S.
     """
     pack = FramePack.open(pack_path)
@@ -59,7 +60,7 @@ def add_anatomy(
     existing = pack.manifest.get("anatomy")
     if existing is not None and sha256_json(existing["parameters"]) == wanted:
         return pack
-    with only_one(pack.path / f"{ANATOMY}.lock"):
+    with writing_to(pack.path), only_one(pack.path / f"{ANATOMY}.lock"):
         mark = read_json(pack.path / _MARK) if (pack.path / _MARK).exists() else None
         begun = mark is not None and mark["parameters"] != wanted
         if (existing is not None or begun) and not overwrite:

@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
-import multiprocessing
 import os
 import platform
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from benchmark.data.frame import Frame, Source, UnreadableFrame
-from benchmark.data.pack.layout import (
-    FRAMES,
-    INDEX,
-    MANIFEST,
-    NUMBER_COLUMNS,
-    SCHEMA,
-    TEXT_COLUMNS,
-    pack_frame,
-)
+from benchmark.data.frame import Frame, Source
+from benchmark.data.pack.indexing import write_index
+from benchmark.data.pack.layout import FRAMES, MANIFEST
 from benchmark.data.pack.locking import only_one
+from benchmark.data.pack.parts import Part, Parts, Thinner
 from benchmark.data.pack.reading import FramePack, partial_folder
+from benchmark.data.pack.survey import Survey, survey
+from benchmark.data.pack.workers import decoder, file_runs
 from benchmark.data.progress import progress_bar
-from benchmark.data.selection import (
-    Selection,
-    reasons_line,
-    refuse_recorded_skips,
-    refuse_skips,
-    select_frames,
-    summarise_skips,
-)
+from benchmark.data.selection import no_usable_frame, refuse_recorded_skips, refuse_skips
+from benchmark.data.spool import writing_to
 from benchmark.errors import InputError
-from benchmark.files import atomic_write, fsync_folder, read_json, sha256_json, write_json
+from benchmark.files import fsync_folder
 
 CHUNK = 256
-"""Frames per chunk: what an interruption can cost, and what is held in memory (twice)."""
+"""Most frames of a chunk: what an interruption can cost."""
 
-_PARTS = "parts"
+CHUNK_BYTES = 1 << 26
+"""Most bytes of a chunk; where there are workers, four chunks are held in memory."""
+
 _RESIZE = "longest side to size, PIL bicubic, top left, rest 0"
-
-Packed = tuple[dict[str, Any], np.ndarray]
 
 
 def build_pack(
@@ -62,60 +43,102 @@ def build_pack(
     workers: int = 0,
     progress: bool = True,
     strict: bool = False,
+    thin: int = 0,
+    exclude: Collection[str] = (),
 ) -> FramePack:
     """Decode a source once into the pack `out`.
 
     The pack is put together in ``<out>.partial`` and renamed when it is whole. An interrupted call
     goes on with the next one; the result has the same bytes whatever the interruptions and the
-    number of workers. A finished pack of the same frames and parameters is returned at once.
+    number of workers. A finished pack of the same frames and parameters is returned at once. Memory
+    does not grow with the number of frames, but for the index of the pack that is returned.
 
     Args:
-        source: where the frames come from.
+        source: where the frames come from. The paths in its report are moved to ``report.json``.
         out: folder of the pack.
         size: side of the squares in pixels, a multiple of 8.
         splits: splits of origin to keep; None keeps all.
-        limit: at most this many frames, the first ones.
+        limit: at most this many frames, the first ones, before thinning.
         workers: processes that decode; 0 decodes in this one.
         progress: show it on stderr.
         strict: a frame that has to be left out is an error.
+        thin: bits, 0–64. A frame of a video whose perceptual hash (`perceptual_hash`) differs in
+            fewer bits from the last kept frame of that video is left out; 0 keeps all.
+        exclude: groups whose frames are left out, such as the patients of a test set; groups that
+            the source does not have may be among them.
 
     Raises:
         InputError: a bad argument; no usable frame; `out` is something else or a pack of other
-            frames or parameters; an unfinished one is, or is being written by another process;
-            not enough disk space; something was left out under `strict`.
+            frames or parameters; an unfinished one is, is damaged, or is being written by another
+            process; the disk is full or write protected; a worker was killed; something was left
+            out under `strict`.
     """
-    out = Path(out)
     if size < 8 or size % 8:
         raise InputError(f"size {size}: must be a positive multiple of 8")
     if workers < 0:
         raise InputError(f"workers {workers}: must not be negative")
-    selection = select_frames(source, splits, limit)
-    if strict:
-        refuse_skips(selection.walk.items)
-    parameters = {
-        "source": source.name,
-        "options": source.options,
-        "size": size,
-        "resize": _RESIZE,
-        "splits": sorted(splits) if splits is not None else None,
-        "limit": limit,
-    }
-    plan = {"plan_hash": selection.plan_hash(parameters), "versions": _versions()}
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        return _finished(FramePack.open(out), plan, strict)
-    partial = partial_folder(out)
-    partial.mkdir(parents=True, exist_ok=True)
-    with only_one(partial / "lock"):
-        if not (partial / MANIFEST).exists():
-            _write_chunks(source, selection, partial, plan, size, workers, progress, strict)
-            _write_index(source, selection, partial, plan, parameters)
-        _check_plan(partial, read_json(partial / MANIFEST), plan)
-        if (partial / _PARTS).exists():
-            shutil.rmtree(partial / _PARTS)
-        (partial / "lock").unlink()
-        os.replace(partial, out)
-        fsync_folder(out.parent)
-    return _finished(FramePack.open(out), plan, strict)
+    if not 0 <= thin <= 64:
+        raise InputError(f"thin {thin}: must be from 0 to 64, the bits of a perceptual hash")
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // size**2))
+    job = _Job(source, size, splits, limit, thin, exclude, workers, progress, strict, chunk)
+    return _build(job, Path(out))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The checked arguments of `build_pack`, and the number of frames in a chunk."""
+
+    source: Source
+    size: int
+    splits: Sequence[str] | None
+    limit: int | None
+    thin: int
+    exclude: Collection[str]
+    workers: int
+    progress: bool
+    strict: bool
+    chunk: int
+
+    def parameters(self) -> dict[str, Any]:
+        """What decides the content of the pack, beside the frames of the source."""
+        parameters: dict[str, Any] = {
+            "source": self.source.name,
+            "options": self.source.options,
+            "size": self.size,
+            "resize": _RESIZE,
+            "splits": sorted(self.splits) if self.splits is not None else None,
+            "limit": self.limit,
+        }
+        # Named only where they are used: packs from before they existed are still recognised.
+        if self.thin:
+            parameters["thin"] = self.thin
+        if self.exclude:
+            parameters["exclude"] = sorted(set(self.exclude))
+        return parameters
+
+
+def _build(job: _Job, out: Path) -> FramePack:
+    with survey(job.source, job.splits, job.limit, job.exclude) as found:
+        if job.strict:
+            found.skips.refuse()
+        parameters = job.parameters()
+        plan = {"plan_hash": found.plan_hash(parameters), "versions": _versions()}
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            return _finished(FramePack.open(out), plan, job.strict)
+        partial = partial_folder(out)
+        if partial.exists() and not partial.is_dir():
+            raise InputError(f"{partial}: in the way, and not a folder; move it")
+        with writing_to(out):
+            partial.mkdir(parents=True, exist_ok=True)
+            with only_one(partial / "lock"):
+                parts = Parts(partial)
+                if not (partial / MANIFEST).exists():
+                    _check_plan(partial, parts.begin(plan), plan)
+                    _write_chunks(job, found, parts, partial)
+                    write_index(job.source, found, parts, partial, plan, parameters)
+                _check_plan(partial, parts.read_object(partial / MANIFEST), plan)
+                _publish(parts, partial, out)
+    return _finished(FramePack.open(out), plan, job.strict)
 
 
 def _versions() -> dict[str, str]:
@@ -141,71 +164,69 @@ def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> N
             raise InputError(f"{partial}: was begun with other {what}; remove it to start again")
 
 
-def _write_chunks(
-    source: Source,
-    selection: Selection,
-    partial: Path,
-    plan: dict[str, Any],
-    size: int,
-    workers: int,
-    progress: bool,
-    strict: bool,
-) -> None:
-    plan_file = partial / _PARTS / "plan.json"
-    if plan_file.exists():
-        _check_plan(partial, read_json(plan_file), plan)
-    else:
-        write_json(plan_file, plan)
-    frames = selection.frames
-    chunks = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
-    done, rows = _finished_chunks(partial, strict)
-    _check_space(partial, (len(frames) - rows) * size * size)
+def _publish(parts: Parts, partial: Path, out: Path) -> None:
+    parts.remove()
+    # What a kill in the middle of `atomic_write` leaves.
+    for file in partial.glob("*.tmp"):
+        file.unlink()
+    (partial / "lock").unlink()
+    os.replace(partial, out)
+    fsync_folder(out.parent)
+
+
+def _write_chunks(job: _Job, found: Survey, parts: Parts, partial: Path) -> None:
+    square = job.size**2
+    done = parts.resume(job.strict)
+    if not job.thin:  # What thinning will leave cannot be known.
+        _check_space(partial, (found.chosen - done.frames) * square)
+    thinner = Thinner(job.thin, done.last)
+    rows = done.rows
+    label = f"pack {job.source.name}"
     with open(partial / FRAMES, "ab") as stream:
-        if stream.tell() < rows * size * size:
+        if stream.tell() < rows * square:
             raise InputError(f"{partial / FRAMES}: too short; remove {partial} to start again")
-        stream.truncate(rows * size * size)
-        rest = chunks[done:]
-        todo = sum(map(len, rest))
+        stream.truncate(rows * square)
         with (
-            progress_bar(
-                f"pack {source.name}", len(frames), len(frames) - todo, progress
-            ) as advance,
-            _decoder(source, size, workers) as decode,
+            progress_bar(label, found.chosen, done.frames, job.progress) as advance,
+            decoder(job.source, job.size, job.workers) as decode,
         ):
-            for number, (chunk, results) in enumerate(zip(rest, decode(rest)), start=done):
-                part = {"rows": [], "skipped": []}
+            chunks = _chunks(found.frames(done.frames), job.chunk)
+            for number, (chunk, results) in enumerate(decode(chunks), start=done.parts):
+                part = Part()
                 for frame, result in zip(chunk, results):
                     if isinstance(result, str):
-                        part["skipped"].append([result, frame.path])
-                    else:
-                        part["rows"].append(result[0])
+                        part.skipped.append((result, frame.path))
+                    elif thinner.keeps(result[0]):
+                        part.rows.append(result[0])
                         stream.write(result[1])
-                if strict:
-                    refuse_skips(part["skipped"])
+                    else:
+                        part.thinned += 1
+                if job.strict:
+                    refuse_skips(part.skipped)
+                part.last = thinner.last
                 # The part vouches for the pixels, so they have to be on the disk before it.
                 stream.flush()
                 os.fsync(stream.fileno())
-                write_json(_part_file(partial, number), part)
+                parts.write(number, part)
+                rows += len(part.rows)
                 advance(len(chunk))
+    if not rows:
+        for part in parts:
+            found.skips.extend(part.skipped)
+        shutil.rmtree(partial)
+        raise no_usable_frame(job.source.name, found.skips.counts)
 
 
-def _part_file(partial: Path, number: int) -> Path:
-    return partial / _PARTS / f"{number:06d}.json"
-
-
-def _finished_chunks(partial: Path, strict: bool) -> tuple[int, int]:
-    """Chunks that need not be done again, and the frames kept in them.
-
-    Under `strict` a chunk that left frames out is done again: they may have been mended.
-    """
-    number = rows = 0
-    while (file := _part_file(partial, number)).exists():
-        part = read_json(file)
-        if strict and part["skipped"]:
-            break
-        rows += len(part["rows"])
-        number += 1
-    return number, rows
+def _chunks(frames: Iterator[Frame], most: int) -> Iterator[list[Frame]]:
+    """At most `most` frames at a time; a file is divided only if it holds more than that."""
+    chunk: list[Frame] = []
+    for run in file_runs(frames, most):
+        if chunk and len(chunk) + len(run) > most:
+            yield chunk
+            chunk = []
+        chunk += run
+    if chunk:
+        yield chunk
 
 
 def _check_space(partial: Path, needed: int) -> None:
@@ -215,112 +236,3 @@ def _check_space(partial: Path, needed: int) -> None:
             f"{partial.parent}: the pack needs {needed / 1e9:.1f} GB more, {free / 1e9:.1f} GB are "
             "free; choose a smaller size or another folder"
         )
-
-
-def _pack_or_reason(source: Source, size: int, frame: Frame) -> Packed | str:
-    try:
-        return pack_frame(source, frame, size)
-    except UnreadableFrame as error:
-        return str(error)
-
-
-_work: Callable[[Frame], Packed | str]
-
-
-def _start_worker(work: Callable[[Frame], Packed | str]) -> None:
-    # An interruption is the parent's to handle; a traceback from every worker helps nobody.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    global _work
-    _work = work
-
-
-def _end_with_parent() -> None:
-    # A pool whose owner is killed waits for work for ever; a scheduler may well kill the owner.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _do_work(frame: Frame) -> Packed | str:
-    return _work(frame)
-
-
-@contextmanager
-def _decoder(
-    source: Source, size: int, workers: int
-) -> Iterator[Callable[[Iterable[list[Frame]]], Iterator[Iterable[Packed | str]]]]:
-    """A function that maps chunks of frames to chunks of results, in order."""
-    work = functools.partial(_pack_or_reason, source, size)
-    if workers == 0:
-        yield lambda chunks: (map(work, chunk) for chunk in chunks)
-        return
-    # Forked, so that the source reaches the workers as it is, whatever it holds.
-    context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(work,))
-
-    def decode(chunks: Iterable[list[Frame]]) -> Iterator[Iterable[Packed | str]]:
-        # One chunk is decoded ahead while the one before is written.
-        ahead = None
-        for chunk in chunks:
-            submitted = pool.map(_do_work, chunk, chunksize=8)
-            if ahead is not None:
-                yield ahead
-            ahead = submitted
-        if ahead is not None:
-            yield ahead
-
-    try:
-        yield decode
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _write_index(
-    source: Source,
-    selection: Selection,
-    partial: Path,
-    plan: dict[str, Any],
-    parameters: dict[str, Any],
-) -> None:
-    schema = pa.schema(
-        [(name, pa.string()) for name in TEXT_COLUMNS] + [(n, pa.int32()) for n in NUMBER_COLUMNS]
-    )
-    tables, skipped = [], list(selection.walk.items)
-    for number in range(-(-len(selection.frames) // CHUNK)):
-        part = read_json(_part_file(partial, number))
-        tables.append(pa.Table.from_pylist(part["rows"], schema=schema))
-        skipped += part["skipped"]
-    table = pa.concat_tables(tables).combine_chunks()
-    if not table.num_rows:
-        shutil.rmtree(partial)
-        raise InputError(f"{source.name}: no usable frame ({reasons_line(skipped)})")
-    with atomic_write(partial / INDEX) as stream:
-        pq.write_table(table, stream)
-    pixels = table["sha256"].to_pylist()
-    kept = {"size": parameters["size"], "resize": _RESIZE}
-    manifest = {
-        "schema": SCHEMA,
-        **plan,
-        "corpus_hash": sha256_json({"pixels": pixels, "parameters": kept}),
-        "parameters": parameters,
-        "counts": {
-            "found": selection.found,
-            "chosen": len(selection.frames),
-            "kept": table.num_rows,
-            "expected": source.expected,
-            "sources": _tally(table, "source"),
-            "splits": _tally(table, "split"),
-            "groups": len(_tally(table, "group")),
-            "videos": len(_tally(table, "video")),
-        },
-        "split": {"origin": source.split_note, "official": source.official_split},
-        "skipped": summarise_skips(skipped),
-    }
-    write_json(partial / MANIFEST, manifest)
-
-
-def _tally(table: pa.Table, column: str) -> dict[str, int]:
-    counts = table[column].drop_null().value_counts().to_pylist()
-    return {entry["values"]: entry["counts"] for entry in counts}

@@ -16,6 +16,7 @@ FRAMES = "frames.u8"
 ANATOMY = "anatomy.u1"
 INDEX = "index.parquet"
 MANIFEST = "manifest.json"
+REPORT = "report.json"
 
 TEXT_COLUMNS = ("source", "path", "group", "video", "split", "sha256", "phash")
 NUMBER_COLUMNS = ("frame", "height", "width", "valid_height", "valid_width")
@@ -35,6 +36,8 @@ def fit_square(pixels: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, in
         uint8 size×size, and the (height, width) that is covered by the picture.
     """
     height, width = pixels.shape
+    if height == width == size:
+        return np.ascontiguousarray(pixels), (size, size)
     longest = max(height, width)
     valid = tuple(max(1, (2 * side * size + longest) // (2 * longest)) for side in (height, width))
     if longest != size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,22 @@ import numpy as np
 import pandas as pd
 
 from benchmark.data.pack.bits import unpack_bits
-from benchmark.data.pack.layout import ANATOMY, FRAMES, INDEX, MANIFEST, SCHEMA
+from benchmark.data.pack.layout import (
+    ANATOMY,
+    FRAMES,
+    INDEX,
+    MANIFEST,
+    NUMBER_COLUMNS,
+    SCHEMA,
+    TEXT_COLUMNS,
+)
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_json
 
 Indices = Sequence[int] | np.ndarray
 Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+
+_ENTRIES = ("plan_hash", "corpus_hash", "parameters", "counts", "skipped")
 
 
 def partial_folder(out: Path) -> Path:
@@ -63,6 +73,12 @@ class _Samples:
         return unpack_bits(bits)
 
 
+def _require(file: Path, found: Container[str], names: Sequence[str]) -> None:
+    for name in names:
+        if name not in found:
+            raise InputError(f"{file}: lacks {name}; make the pack again with prepare_data")
+
+
 class FramePack(_Samples):
     """One pack, opened for reading; pickling it costs nothing (it is opened again by its path).
 
@@ -94,8 +110,8 @@ class FramePack(_Samples):
         """Open the pack in folder `path`.
 
         Raises:
-            InputError: no such folder, an unfinished pack, not a pack, an empty pack, or a file
-                whose size does not fit the index.
+            InputError: no such folder, an unfinished pack, not a pack, an empty pack, a manifest
+                or index that lacks an entry, or a file whose size does not fit the index.
         """
         path = Path(path)
         if not path.is_dir():
@@ -109,11 +125,14 @@ class FramePack(_Samples):
         schema = manifest.get("schema") if isinstance(manifest, dict) else None
         if schema != SCHEMA:
             raise InputError(f"{path}: not a pack of this version ({schema!r}, not {SCHEMA!r})")
+        _require(path / MANIFEST, manifest, _ENTRIES)
+        _require(path / MANIFEST, manifest["parameters"], ("size",))
         try:
             index = pd.read_parquet(path / INDEX)
         except (OSError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(f"{path / INDEX}: cannot be read ({reason})") from None
+        _require(path / INDEX, index, (*TEXT_COLUMNS, *NUMBER_COLUMNS))
         if index.empty:
             raise InputError(f"{path}: empty pack; make it again with prepare_data")
         index["frame"] = index["frame"].astype("Int64")

@@ -1,0 +1,38 @@
+"""Two thousand mutated files: counted skips or one-line errors, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.synthetic.raw import LAYOUTS, write_raw
+
+PROGRAM = Path(__file__).with_name("fuzzing.py")
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every dataset in its raw layout, small."""
+    folder = tmp_path_factory.mktemp("templates")
+    for name in LAYOUTS:
+        write_raw(name, folder / name, size=48, defects=False)
+    return folder
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_mutated_files_are_skipped_or_refused(templates: Path, tmp_path: Path, seed: int) -> None:
+    """No traceback, no hang, no file outside, and no memory for what a header claims."""
+    command = [sys.executable, PROGRAM, templates, tmp_path, str(seed), "1000"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = json.loads(result.stdout)
+    assert sum(found["mutated"].values()) >= 1000
+    assert len(found["mutated"]) == 14  # every kind there is
+    # Most mutations leave something to read; all of them unnoticed would mean none arrived.
+    assert found["outcomes"]["skipped"] > 30
+    assert found["outcomes"]["refused"] > 10
+    assert found["peak_mib"] < 1024
