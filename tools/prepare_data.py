@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Bring a downloaded dataset into the form that training reads.
+"""Bring a downloaded dataset into the form that training reads: a pack or a task folder.
 
     prepare_data.py cadica --raw downloads/CADICA --out data/packs/cadica
-    prepare_data.py dca1 --raw downloads/DCA1 --out data/segmentation/dca1 --as segmentation
+    prepare_data.py arcade --raw downloads/arcade --out data/downstream/arcade_v
+    prepare_data.py xa170k --raw downloads/XA-170K --out data/packs/xa170k
+    prepare_data.py xa170k --raw cadica=downloads/CADICA xcad=downloads/XCAD --out data/packs/xa
 
-An interrupted pack goes on with the same command. What is left out is counted by reason, with
-examples in manifest.json of the result.
+An interrupted pack goes on with the same command. What is left out is counted by reason on screen,
+and listed in report.json of the result. docs/datasets.md has the command of every dataset.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _cli
 
 from benchmark.data.sources import SOURCES, open_source, source_options
 from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmark.data.frame import Source
+
+FORMS = ("pack", "segmentation", "detection", "denoising")
+NOISE = {"photons": "400,150,60", "electronic": "0.02", "blur": "1.0", "seed": "0", "frames": "6"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,26 +39,28 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", metavar="SOURCE", help=f"one of {', '.join(SOURCES)}")
-    parser.add_argument("--raw", metavar="DIR", help="folder of the download")
+    parser.add_argument(
+        "--raw",
+        nargs="+",
+        metavar="DIR",
+        help="folder of the download; xa170k also takes its parts as NAME=DIR",
+    )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write")
     parser.add_argument(
         "--as",
         dest="form",
-        choices=("pack", "segmentation"),
-        default="pack",
-        help="pack: frames for pre-training (default); segmentation: images and masks",
+        choices=FORMS,
+        help="pack: frames for pre-training; otherwise a downstream task [what the source is for]",
     )
-    parser.add_argument("--size", type=int, metavar="S", help="side of a pack's squares [512]")
     parser.add_argument("--split", nargs="+", metavar="NAME", help="keep only these splits")
     parser.add_argument("--limit", type=int, metavar="N", help="keep only the first N frames")
     parser.add_argument(
-        "--workers", type=int, metavar="K", help="processes that decode a pack [0: this one]"
-    )
-    parser.add_argument(
-        "--val-fraction",
-        type=float,
-        metavar="F",
-        help="segmentation: share of train that becomes val [0]",
+        "--exclude",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="leave out every group (patient, study) of these task folders, or of text files with "
+        "a group in each line",
     )
     parser.add_argument(
         "--option",
@@ -60,19 +70,58 @@ def _parser() -> argparse.ArgumentParser:
         help=f"options of the source, with their defaults: {options}",
     )
     parser.add_argument("--strict", action="store_true", help="anything left out is an error")
+    pack = parser.add_argument_group("packs")
+    pack.add_argument("--size", type=int, metavar="S", help="side of the squares [512]")
+    pack.add_argument("--workers", type=int, metavar="K", help="decoding processes [0: this one]")
+    pack.add_argument(
+        "--thin",
+        type=int,
+        metavar="BITS",
+        help="leave out a video frame whose perceptual hash differs in fewer bits from that of the "
+        "last one kept [0: keep all]",
+    )
+    task = parser.add_argument_group("tasks")
+    task.add_argument(
+        "--val-fraction", type=float, metavar="F", help="share of train that becomes val [0]"
+    )
+    task.add_argument(
+        "--noise",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="denoising: " + ", ".join(f"{key}={value}" for key, value in NOISE.items()),
+    )
     return parser
 
 
-def _source_options(words: Sequence[str]) -> dict[str, str]:
-    options = {}
+def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
+    pairs = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise InputError(f"--option {word}: write it as key=value")
-        if key in options:
-            raise InputError(f"--option {key}: given twice")
-        options[key] = value
-    return options
+            raise InputError(f"{option} {word}: write it as key=value")
+        if key in pairs:
+            raise InputError(f"{option} {key}: given twice")
+        pairs[key] = value
+    return pairs
+
+
+def _raw(words: list[str] | None) -> str | dict[str, str] | None:
+    """One folder, or the parts of a corpus by name."""
+    if words is None or (len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists())):
+        return words[0] if words else None
+    return _pairs(words, "--raw")
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Source, str]:
+    options = _pairs(arguments.option, "--option")
+    # The studies kept out of every pack are what the denoising task is made of.
+    if arguments.form == "denoising" and "denoising" in source_options(arguments.source):
+        options.setdefault("denoising", "only")
+    source = open_source(arguments.source, _raw(arguments.raw), **options)
+    form = arguments.form or source.forms[0]
+    if form not in source.forms:
+        raise InputError(f"--as {form}: {source.name} gives {', '.join(source.forms)}")
+    return source, form
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -85,44 +134,56 @@ def _refuse(given: dict[str, Any], form: str) -> None:
         raise InputError(f"--{name.replace('_', '-')} applies to {form} only")
 
 
-def _print_report(out: Path, manifest: dict[str, Any]) -> None:
-    counts = manifest["counts"]
-    published = counts["expected"].get("frames")
-    rows = [("frames found", counts["found"], f"published: {published}" if published else "")]
-    if counts["chosen"] != counts["found"]:
-        rows.append(("chosen by split or limit", counts["chosen"], ""))
-    rows.append(("kept", counts["kept"], ""))
-    rows += [(f"  {split}", count, "") for split, count in sorted(counts["splits"].items())]
-    for reason, entry in sorted(manifest["skipped"].items()):
-        rows.append((f"left out, {reason}", entry["count"], f"e.g. {entry['examples'][0]}"))
-    width = max(len(row[0]) for row in rows)
-    for label, count, note in rows:
-        print(f"{label:<{width}}  {count:>8}  {note}".rstrip())
-    if counts["splits"]:
-        official = "official" if manifest["split"]["official"] else "not official"
-        print(f"split: {manifest['split']['origin']} ({official})")
-    print(f"written: {out}")
+def _degradation(words: Sequence[str]) -> dict[str, Any]:
+    from benchmark.data.denoising import Degradation
+    from benchmark.data.sources.files import one_of
+
+    values = {**NOISE, **_pairs(words, "--noise")}
+    for key in values:
+        one_of("noise", key, NOISE)
+    try:
+        return {
+            "frames_per_group": int(values["frames"]),
+            "degradation": Degradation(
+                photons=tuple(float(level) for level in values["photons"].split(",")),
+                electronic=float(values["electronic"]),
+                blur=float(values["blur"]),
+                seed=int(values["seed"]),
+            ),
+        }
+    except ValueError as error:
+        raise InputError(f"--noise {' '.join(words)}: {error}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    out = Path(arguments.out)
-    source = open_source(arguments.source, arguments.raw, **_source_options(arguments.option))
-    common = {"splits": arguments.split, "limit": arguments.limit, "strict": arguments.strict}
-    for_pack = _given(arguments, "size", "workers")
-    for_segmentation = _given(arguments, "val_fraction")
+    source, form = _open(arguments)
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
-    if arguments.form == "pack":
-        _refuse(for_segmentation, "--as segmentation")
+    from benchmark.data.account import lines
+    from benchmark.data.tasks.groups import read_groups
+
+    splits = arguments.split or (source.pack_splits if form == "pack" else None)
+    common = {"splits": splits, "limit": arguments.limit, "strict": arguments.strict}
+    common["exclude"] = read_groups(arguments.exclude)
+    for_pack = _given(arguments, "size", "workers", "thin")
+    for_task = _given(arguments, "val_fraction", "noise")
+    if form == "pack":
+        _refuse(for_task, "tasks")
         from benchmark.data.pack import build_pack
 
-        result = build_pack(source, out, **for_pack, **common)
+        result = build_pack(source, arguments.out, **for_pack, **common)
     else:
-        _refuse(for_pack, "--as pack")
-        from benchmark.data.segmentation_folder import write_segmentation_folder
+        _refuse(for_pack, "packs")
+        words = for_task.pop("noise", [])
+        if form == "denoising":
+            for_task.update(_degradation(words))
+        elif words:
+            _refuse({"noise": words}, "--as denoising")
+        from benchmark.data.tasks import write_task_folder
 
-        result = write_segmentation_folder(source, out, source.name, **for_segmentation, **common)
-    _print_report(out, result.manifest)
+        result = write_task_folder(source, arguments.out, form, **for_task, **common)
+    print("\n".join(lines(result.manifest)))
+    print(f"written: {arguments.out}")
     return 0
 
 

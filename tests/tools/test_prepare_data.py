@@ -43,7 +43,8 @@ def _table(output: str) -> dict[str, int]:
 
 
 def test_pack_with_its_report_and_again_at_once(tmp_path, raw):
-    command = ("dca1", "--raw", raw, "--out", tmp_path / "pack", "--size", 32, "--workers", 2)
+    command = ("dca1", "--raw", raw, "--out", tmp_path / "pack", "--as", "pack")
+    command += ("--size", 32, "--workers", 2, "--split", "train", "test")
     first = _run(*command)
     assert (first.returncode, first.stderr) == (0, "")
     assert _table(first.stdout) == {
@@ -58,7 +59,7 @@ def test_pack_with_its_report_and_again_at_once(tmp_path, raw):
     assert "published: 134" in first.stdout
     assert "not official" in first.stdout
     names = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").iterdir()}
-    assert sorted(names) == ["frames.u8", "index.parquet", "manifest.json"]
+    assert sorted(names) == ["frames.u8", "index.parquet", "manifest.json", "report.json"]
     second = _run(*command)
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert names == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").iterdir()}
@@ -90,15 +91,20 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
         (("cadica", "--raw", "."), "does not look like CADICA"),
         (("dca1", "--raw", ".", "--option", "rule"), "write it as key=value"),
         (("synthetic", "--option", "patients=0"), "must be at least 1"),
-        (("dca1", "--raw", ".", "--val-fraction", "0.1"), "applies to --as segmentation only"),
-        (("dca1", "--raw", ".", "--as", "segmentation", "--size", "8"), "applies to --as pack"),
-        (("cadica", "--raw", ".", "--as", "segmentation"), "no usable frame (no mask: 1)"),
+        (("dca1", "--raw", ".", "--as", "pack", "--val-fraction", "0.1"), "applies to tasks only"),
+        (("dca1", "--raw", ".", "--size", "8"), "--size applies to packs only"),
+        (("dca1", "--raw", ".", "--noise", "seed=1"), "--noise applies to --as denoising only"),
+        (("cadica", "--raw", ".", "--as", "segmentation"), "--as segmentation: cadica gives pack"),
+        (("synthetic", "--as", "denoising", "--noise", "photon=1"), "did you mean photons?"),
+        (("synthetic", "--as", "denoising", "--noise", "photons=x"), "--noise photons=x:"),
+        (("synthetic", "--exclude", "absent"), "absent: no such folder"),
+        (("xa170k", "--raw", "cadica=absent"), "absent: no such folder"),
     ],
 )
 def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message):
     words = [tmp_path if word == "." else word for word in arguments]
     Image.new("L", (8, 8)).save(tmp_path / "1_gt.png")
-    if "no mask" in message:
+    if "--as" in arguments and arguments[0] == "cadica":
         video = tmp_path / "selectedVideos" / "p1" / "v1"
         (video / "input").mkdir(parents=True)
         Image.new("L", (8, 8)).save(video / "input" / "p1_v1_00001.png")
@@ -127,4 +133,4 @@ def test_help_loads_no_heavy_library():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "cadica, dca1, synthetic" in result.stdout
+    assert "arcade, cadica, caxf, coronary_dominance" in result.stdout

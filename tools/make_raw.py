@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Write synthetic angiograms in the raw layout of a public dataset.
+
+    make_raw.py arcade --out /tmp/arcade
+    prepare_data.py arcade --raw /tmp/arcade --out /tmp/arcade_v
+
+For trying a reader without a download. The known defects of the dataset are planted as well;
+--no-defects leaves them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import _cli
+
+NAMES = (
+    *("arcade", "arcade_challenge", "cadica", "caxf", "coronary_dominance", "dca1", "folder"),
+    *("stenosis", "syntax", "xa170k", "xcad", "xcav"),
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", metavar="DATASET", choices=NAMES, help=", ".join(NAMES))
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write, empty")
+    parser.add_argument("--seed", type=int, default=0, help="another seed: other patients [0]")
+    parser.add_argument("--size", type=int, default=96, help="side of the frames in pixels [96]")
+    parser.add_argument("--no-defects", action="store_true", help="a download without a flaw")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    from benchmark.data.synthetic.raw import write_raw
+
+    layout = write_raw(
+        arguments.dataset,
+        arguments.out,
+        seed=arguments.seed,
+        size=arguments.size,
+        defects=not arguments.no_defects,
+    )
+    for split, count in sorted(layout.frames.items(), key=str):
+        print(f"{split or 'frames without a split':<24} {count:>6}")
+    for reason, count in sorted(layout.skipped.items()):
+        print(f"planted: {reason:<48} {count:>4}")
+    print(f"written: {layout.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    _cli.run(main)
