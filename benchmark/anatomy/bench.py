@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import platform
-import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,24 +17,8 @@ from scipy import ndimage
 from skimage.filters import sato
 
 from benchmark.anatomy.extraction import vessel_mask
+from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
 from benchmark.errors import InputError
-from benchmark.files import atomic_write
-
-COLUMNS = (
-    "what",
-    "reference",
-    "ours_per_s",
-    "reference_per_s",
-    "ratio",
-    "agreement_mean",
-    "agreement_min",
-    "machine",
-    "torch",
-    "precision",
-    "command",
-)
-
-Result = TypeVar("Result")
 
 
 def reference_mask(frame: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.ndarray:
@@ -105,22 +83,6 @@ def _threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(cv2_before)
 
 
-def _timed(function: Callable[[], Result]) -> tuple[float, Result]:
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
-def _machine() -> str:
-    """Model of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, CPU"
-
-
 def bench_anatomy(
     count: int = 20,
     size: int = 512,
@@ -128,11 +90,10 @@ def bench_anatomy(
     repeats: int = 3,
     images: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
-) -> dict[str, str]:
+) -> Row:
     """Time both sides in turn on the same frames, compare the masks, print and return the row.
 
-    The two alternate within every repeat, so that a machine that is slowed down by others slows
-    both. Before the first repeat one frame goes through each side, unmeasured.
+    Before the first repeat one frame goes through each side, unmeasured.
 
     Args:
         count: frames.
@@ -145,50 +106,27 @@ def bench_anatomy(
     Raises:
         InputError: a number is below 1, or the folder holds no image.
     """
-    for name, number in (
-        ("frames", count),
-        ("size", size),
-        ("threads", threads),
-        ("repeats", repeats),
-    ):
-        if number < 1:
-            raise InputError(f"--{name} {number}: expected 1 or more")
+    require_positive(frames=count, size=size, threads=threads, repeats=repeats)
     if images is None:
         frames = _synthetic_frames(count, size)
     else:
         frames = _images_below(os.fspath(images), count, size)
     batch = torch.from_numpy(frames)
-    ours_times, reference_times = [], []
     with _threads(threads):
         vessel_mask(batch[:1])
         reference_mask(frames[0])
-        for _ in range(repeats):
-            seconds, ours = _timed(lambda: vessel_mask(batch))
-            ours_times.append(seconds)
-            seconds, reference = _timed(lambda: [reference_mask(frame) for frame in frames])
-            reference_times.append(seconds)
-    agreement = (ours.numpy() == np.stack(reference)).mean(axis=(1, 2))
-    ours_per_s = len(frames) / median(ours_times)
-    reference_per_s = len(frames) / median(reference_times)
-    row = {
-        "what": f"vessel masks (sato), {len(frames)} frames {size}x{size}, {threads} thread(s)",
-        "reference": f"scikit-image {skimage.__version__}, scipy {scipy.__version__}",
-        "ours_per_s": f"{ours_per_s:.2f}",
-        "reference_per_s": f"{reference_per_s:.2f}",
-        "ratio": f"{ours_per_s / reference_per_s:.2f}",
-        "agreement_mean": f"{agreement.mean():.6f}",
-        "agreement_min": f"{agreement.min():.6f}",
-        "machine": _machine(),
-        "torch": torch.__version__,
-        "precision": "fp32",
-        "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
-    }
-    width = max(map(len, COLUMNS))
-    for column in COLUMNS:
-        print(f"{column:<{width}}  {row[column]}")
-    if out is not None:
-        with atomic_write(out, "w") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerow(row)
+        ours, theirs, masks, reference = time_in_turn(
+            lambda: vessel_mask(batch),
+            lambda: [reference_mask(frame) for frame in frames],
+            repeats,
+        )
+    row = comparison_row(
+        f"vessel masks (sato), {len(frames)} frames {size}x{size}, {threads} thread(s)",
+        f"scikit-image {skimage.__version__}, scipy {scipy.__version__}",
+        len(frames),
+        (ours, theirs),
+        (masks.numpy() == np.stack(reference)).mean(axis=(1, 2)),
+        "fp32",
+    )
+    show_rows([row], out)
     return row

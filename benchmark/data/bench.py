@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.metadata
+import itertools
 import multiprocessing
 import os
-import platform
-import shlex
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import PIL
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
 from benchmark.data.pack import FramePack, build_pack
 from benchmark.data.sources.folder import Folder
 from benchmark.errors import InputError
-from benchmark.files import atomic_write
 
-COLUMNS = (
-    "what",
-    "reference",
-    "ours_per_s",
-    "reference_per_s",
-    "ratio",
-    "agreement_mean",
-    "agreement_min",
-    "machine",
-    "torch",
-    "precision",
-    "command",
-)
 CORPUS = 171_478
-"""Frames of XA-170K (Zhu et al.), for a time that one can imagine."""
+"""Frames of XA-170K (Huang et al., arXiv 2602.11536), for a time that one can imagine."""
 
 _DIFFERENT = 64
 _VIDEO = 16
 
-Result = TypeVar("Result")
 Frames = list[np.ndarray]
 
 
@@ -99,22 +79,6 @@ def _cases(count: int, size: int, folder: Path) -> list[_Case]:
     ]
 
 
-def _timed(function: Callable[[], Result]) -> tuple[float, Result]:
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
-def _machine() -> str:
-    """Model of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, CPU"
-
-
 def _agreement(pack: FramePack, frames: Frames) -> np.ndarray:
     """Share of equal pixels of each frame; frames that were resized are compared with nothing."""
     same = [
@@ -144,42 +108,32 @@ def _peak_memory(source: Path, size: int, out: Path) -> str:
     return "memory not measured" if megabytes is None else f"{megabytes:,.0f} MB of memory at most"
 
 
-def _measure(case: _Case, size: int, repeats: int, folder: Path) -> dict[str, str]:
+def _measure(case: _Case, size: int, repeats: int, folder: Path) -> Row:
     def build(name: str) -> FramePack:
         return build_pack(Folder(case.folder), folder / name, size, progress=False)
 
     case.decode(case.folder)
     build("unmeasured")
-    ours_times, reference_times = [], []
-    for number in range(repeats):
-        seconds, pack = _timed(lambda name=f"pack{number}": build(name))
-        ours_times.append(seconds)
-        seconds, frames = _timed(lambda: case.decode(case.folder))
-        reference_times.append(seconds)
+    names = (f"pack{number}" for number in itertools.count())
+    ours, theirs, pack, frames = time_in_turn(
+        lambda: build(next(names)), lambda: case.decode(case.folder), repeats
+    )
     if len(pack) != len(frames):
         raise InputError(f"{case.folder}: {len(frames)} frames decoded, {len(pack)} in the pack")
-    agreement = _agreement(pack, frames)
-    ours_per_s = len(pack) / median(ours_times)
-    reference_per_s = len(frames) / median(reference_times)
     on_disk = sum(file.stat().st_size for file in pack.path.iterdir())
     print(
         f"{case.what}: {on_disk / len(pack):,.0f} bytes per frame, "
         f"{_peak_memory(case.folder, size, folder / 'measured')}, "
-        f"{CORPUS:,} frames in {CORPUS / ours_per_s / 60:.0f} minutes"
+        f"{CORPUS:,} frames in {CORPUS * ours / len(pack) / 60:.0f} minutes"
     )
-    return {
-        "what": f"pack from {case.what}, {len(pack)} frames, {size}x{size}, 1 process",
-        "reference": case.reference,
-        "ours_per_s": f"{ours_per_s:.2f}",
-        "reference_per_s": f"{reference_per_s:.2f}",
-        "ratio": f"{ours_per_s / reference_per_s:.2f}",
-        "agreement_mean": f"{agreement.mean():.6f}",
-        "agreement_min": f"{agreement.min():.6f}",
-        "machine": _machine(),
-        "torch": importlib.metadata.version("torch"),
-        "precision": "uint8",
-        "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
-    }
+    return comparison_row(
+        f"pack from {case.what}, {len(pack)} frames, {size}x{size}, 1 process",
+        case.reference,
+        len(pack),
+        (ours, theirs),
+        _agreement(pack, frames),
+        "uint8",
+    )
 
 
 def bench_pack(
@@ -188,11 +142,10 @@ def bench_pack(
     repeats: int = 3,
     images: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
-) -> list[dict[str, str]]:
+) -> list[Row]:
     """Time `build_pack` on one core and the decoding of the same files, print and return the rows.
 
-    The two alternate within every repeat, so that a machine that is slowed down by others slows
-    both. Each goes through all files once before, unmeasured. The reference decodes into memory and
+    Each goes through all files once before, unmeasured. The reference decodes into memory and
     writes nothing, so a pack, which is hashed and put on the disk, cannot reach it.
 
     Args:
@@ -205,9 +158,7 @@ def bench_pack(
     Raises:
         InputError: a number is below 1, or the folder holds no image or one that is unusable.
     """
-    for name, number in (("frames", count), ("size", size), ("repeats", repeats)):
-        if number < 1:
-            raise InputError(f"--{name} {number}: expected 1 or more")
+    require_positive(frames=count, size=size, repeats=repeats)
     with tempfile.TemporaryDirectory() as name, threadpool_limits(1):
         folder = Path(name)
         if images is None:
@@ -219,18 +170,5 @@ def bench_pack(
         for number, case in enumerate(cases):
             (folder / f"packs{number}").mkdir()
             rows.append(_measure(case, size, repeats, folder / f"packs{number}"))
-    _show(rows, out)
+    show_rows(rows, out)
     return rows
-
-
-def _show(rows: Sequence[dict[str, str]], out: str | os.PathLike[str] | None) -> None:
-    width = max(map(len, COLUMNS))
-    for row in rows:
-        print()
-        for column in COLUMNS:
-            print(f"{column:<{width}}  {row[column]}")
-    if out is not None:
-        with atomic_write(out, "w") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)

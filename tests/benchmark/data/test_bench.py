@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from raw_layouts import picture, save
 
+from benchmark.comparison import COLUMNS
 from benchmark.data import bench
 from benchmark.errors import InputError
 
@@ -21,7 +22,7 @@ def test_both_sides_decode_the_same_pixels(tmp_path, capsys):
         "pack from npz videos",
     ]
     for row in rows:
-        assert tuple(row) == bench.COLUMNS
+        assert tuple(row) == COLUMNS
         assert row["agreement_min"] == row["agreement_mean"] == "1.000000"
         ratio = float(row["ours_per_s"]) / float(row["reference_per_s"])
         assert float(row["ratio"]) == pytest.approx(ratio, abs=0.01)
