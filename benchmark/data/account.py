@@ -31,7 +31,7 @@ def account(manifest: dict[str, Any]) -> list[Row]:
         if len(sources) > 1 or name in published
     ]
     if counts["chosen"] != counts["found"]:
-        rows.append(_row("chosen by split or limit", counts["chosen"]))
+        rows.append(_row("chosen", counts["chosen"]))
     rows += [_row(label, counts[key]) for key, label in _SELECTED.items() if counts.get(key)]
     rows += [_row(f"set aside, {why}", n) for why, n in counts.get("set_aside", {}).items()]
     rows.append(_row("kept", counts["kept"]))
@@ -43,7 +43,7 @@ def account(manifest: dict[str, Any]) -> list[Row]:
         rows.append(_row(f"dose level {level}", count))
     for reason, entry in sorted(manifest["skipped"].items()):
         note = f"e.g. {entry['examples'][0]}" if entry["examples"] else ""
-        rows.append((f"left out, {reason}", f"{entry['count']:,}", note))
+        rows.append((f"reported, {reason}", f"{entry['count']:,}", note))
     return rows
 
 

@@ -52,9 +52,9 @@ def test_pack_with_its_report_and_again_at_once(tmp_path, raw):
         "kept": 5,
         "train": 4,
         "test": 1,
-        "left out, empty file": 1,
-        "left out, constant image": 1,
-        "left out, image without a mask": 1,
+        "reported, empty file": 1,
+        "reported, constant image": 1,
+        "reported, image without a mask": 1,
     }
     assert "published: 134" in first.stdout
     assert "not official" in first.stdout

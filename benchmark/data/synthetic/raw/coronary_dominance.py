@@ -94,8 +94,9 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     # A study of the denoising set's train part and one of its test part.
     for number in (17, 42):
         folder = f"main_normal/Right_Dominance/Study{number:05d}_r"
-        _write(canvas, f"{folder}/LCA/1.npz", good)
-        _write(canvas, f"{folder}/RCA/2.npz", good)
+        for artery, series in (("LCA", 1), ("RCA", 2)):
+            video = run(canvas, number, series)
+            _write(canvas, f"{folder}/{artery}/{series}.npz", video)
         layout.skipped["study reserved for the denoising set"] += 1
 
     # The study of another archive once more, and a file in no artery's folder.
