@@ -233,13 +233,18 @@ def _check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
             )
 
 
+def _headlines(record: RunRecord) -> dict[str, dict[str, Any]]:
+    """The metrics that make a column; the others are kept for those who read the records."""
+    return {n: entry for n, entry in record.metrics.items() if entry.get("headline", True)}
+
+
 def _column(record: RunRecord, metric: str) -> Column:
     entry = record.metrics[metric]
     return Column(record.dataset, metric, entry["definition"], entry["higher_is_better"])
 
 
 def _columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
-    found = {_column(record, metric) for record in records for metric in record.metrics}
+    found = {_column(record, metric) for record in records for metric in _headlines(record)}
     return tuple(
         sorted(
             found, key=lambda c: (_place(c.dataset, DATASET_ORDER), _place(c.metric, METRIC_ORDER))
@@ -250,7 +255,7 @@ def _columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
 def _values(records: Sequence[RunRecord], columns: Sequence[Column]) -> Values:
     values: Values = defaultdict(dict)
     for record in records:
-        for metric, entry in record.metrics.items():
+        for metric, entry in _headlines(record).items():
             values[record.method, _column(record, metric)][record.seed] = entry["value"]
     return dict(values)
 

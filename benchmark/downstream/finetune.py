@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from torch.utils.data import DataLoader
 
 from benchmark.build import build
 from benchmark.data.leakage import find_leakage_report
+from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.segmentation.dataset import FineTuningSampler, VesselDataset
-from benchmark.downstream.segmentation.metrics import DEFINITIONS, VesselMetric
+from benchmark.downstream.segmentation.dataset import FineTuningSampler, SegmentationDataset
+from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
 from benchmark.engine.cards import Card, read_card
 from benchmark.engine.checkpoint import newest_checkpoint
@@ -57,6 +59,8 @@ FINETUNE_KEYS = {
     "data": "folder of the prepared task",
     "model": "model of the library, without its backbone",
     "layer_decay": "factor of the learning rate from one layer to the one below",
+    "metrics": "metrics that make a column of the board; the others are kept in the record",
+    "score_at": "size at which masks are compared: native or network",
     "train_pipeline": "transforms in training",
     "test_pipeline": "transforms in testing",
 }
@@ -128,8 +132,13 @@ def compose(
     return config, card
 
 
-def build_model(config: Config, seed: int) -> nn.Module:
+def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
     """The model with keyed initial weights: equal seeds give every encoder the same head.
+
+    Args:
+        config: from `compose`.
+        seed: key of the weights.
+        classes: classes of the task, without the background.
 
     Raises:
         InputError: the encoder is missing, damaged, or does not fit the image size.
@@ -138,6 +147,9 @@ def build_model(config: Config, seed: int) -> nn.Module:
     seed_torch(seed, "backbone")
     if "backbone" not in spec:
         return build(spec)
+    # One logit for one class, which mmsegmentation counts as two; otherwise one for each.
+    count = {"num_classes": max(classes, 2), "out_channels": classes}
+    spec["decode_head"] = {**spec["decode_head"], **count}
     if spec["backbone"]["type"] is EncoderBackbone:
         # Loading here, before the library builds it again, gives one clear error and the width.
         card = build(spec["backbone"]).card
@@ -184,7 +196,7 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
         return _kept(cell, content, folder)
 
     start = time.time()
-    model = build_model(cell.config, cell.seed)
+    model = build_model(cell.config, cell.seed, len(folder.classes) - 1)
     runner, log = _runner(cell, model, folder)
     identity = {
         "science_hash": science_hash(content),
@@ -201,12 +213,12 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
         earlier = _resume_or_begin(cell, runner, identity, overwrite)
         runner.train()
     metrics = runner.test()
-    metric: VesselMetric = runner.test_evaluator.metrics[0]
+    metric: SegmentationMetric = runner.test_evaluator.metrics[0]
     seconds = earlier + time.time() - start
     record = _record(cell, content, identity, metrics, metric, seconds, log)
     record = replace(record, leakage=leakage)
     write_record(cell.results, record, metric.scores)
-    shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in DEFINITIONS)
+    shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in cell.config.metrics)
     print(f"{cell.title}: {shown}  ({seconds:.0f} s)", flush=True)
     return record
 
@@ -240,16 +252,19 @@ def _runner(cell: Cell, model: nn.Module, folder: TaskFolder) -> tuple[Runner, L
     config = cell.config
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    test = VesselDataset(folder, "test", config.test_pipeline, cell.seed)
+    test = SegmentationDataset(folder, "test", config.test_pipeline, cell.seed)
     # Frames of native size cannot be stacked; a classical model takes them one by one.
     batch = config.batch_size if config.epochs else 1
     test_loader = DataLoader(test, batch_size=batch, collate_fn=pseudo_collate)
-    evaluation = (test_loader, Evaluator(VesselMetric(cell.folder / "predictions")))
+    metric = SegmentationMetric(folder, "test", cell.folder / "predictions", at=config.score_at)
+    for name in config.metrics:
+        one_of("metric", name, metric.definitions())
+    evaluation = (test_loader, Evaluator(metric))
     log = LogHook(cell.folder, cell.title, config.log_interval, config.batch_size)
     if not config.epochs:
         return Runner(model, cell.folder, evaluation=evaluation, scope="mmseg"), log
 
-    train = VesselDataset(folder, "train", config.train_pipeline, cell.seed)
+    train = SegmentationDataset(folder, "train", config.train_pipeline, cell.seed)
     loader = DataLoader(
         train,
         batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),
@@ -323,7 +338,7 @@ def _record(
     content: dict[str, Any],
     identity: dict[str, Any],
     metrics: dict[str, float],
-    metric: VesselMetric,
+    metric: SegmentationMetric,
     seconds: float,
     log: LogHook,
 ) -> RunRecord:
@@ -347,8 +362,10 @@ def _record(
                 "value": metrics[name],
                 "definition": definition,
                 "higher_is_better": True,
+                "headline": name in cell.config.metrics,
             }
-            for name, definition in DEFINITIONS.items()
+            for name, definition in metric.definitions().items()
+            if isfinite(metrics[name])  # a class without truth has no score
         },
         n_images=len(metric.scores),
         config=content,

@@ -62,7 +62,8 @@ class RunRecord:
         seed: seed of this run, 0 or more.
         split_hash: hash of the list of training and test images.
         corpus_hash: hash of the pre-training corpus; None where there is none.
-        metrics: name → ``{"value": float, "definition": str, "higher_is_better": bool}``; values
+        metrics: name → ``{"value": float, "definition": str, "higher_is_better": bool}``, and
+            ``"headline": False`` where it makes no column of the board; values
             at full precision, 0 … 100: percent (decibels for PSNR).
         n_images: number of scored images, which is the number of rows of the CSV file.
         config, science_hash: the resolved configuration, JSON-able, and its `science_hash`.
@@ -229,6 +230,7 @@ _METRIC_CHECKS: dict[str, Check] = {
     "value": (lambda value: _is_amount(value) and value <= 100, "a finite number, 0 … 100"),
     "definition": _TEXT,
     "higher_is_better": _FLAG,
+    "headline": _FLAG,
 }
 _NESTED_CHECKS: dict[str, dict[str, Check]] = {
     "per_image": {"file": _TEXT, "sha256": _TEXT},
@@ -239,6 +241,7 @@ _NESTED_CHECKS: dict[str, dict[str, Check]] = {
 }
 #: Keys that older records of this schema lack.
 _ADDED = {"leakage": None}
+_ADDED_TO_METRICS = {"headline": True}
 
 
 def _check_keys(data: Mapping[str, Any], checks: Mapping[str, Check], where: str, key: str) -> None:
@@ -263,7 +266,7 @@ def _validate(data: Any, where: str) -> None:
     for name, metric in data["metrics"].items():
         if not _ID[0](name) or not isinstance(metric, dict):
             raise InputError(f"{where}: key 'metrics.{name}' must be an id that holds an object")
-        _check_keys(metric, _METRIC_CHECKS, where, f"metrics.{name}.")
+        _check_keys(_ADDED_TO_METRICS | metric, _METRIC_CHECKS, where, f"metrics.{name}.")
     for name, checks in _NESTED_CHECKS.items():
         if data[name] is not None:
             _check_keys(data[name], checks, where, f"{name}.")

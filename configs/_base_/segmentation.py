@@ -8,12 +8,16 @@ is scored; there is no selection on the test set.
 """
 
 from mmcv.transforms import LoadImageFromFile, RandomFlip, Resize
-from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
+from mmseg.datasets.transforms import PackSegInputs
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.models.segmentors import EncoderDecoder
 from torch.optim import AdamW
 
-from benchmark.downstream.segmentation.dataset import BrightnessContrast, ShiftScaleRotate
+from benchmark.downstream.segmentation.dataset import (
+    BrightnessContrast,
+    LoadTruth,
+    ShiftScaleRotate,
+)
 from benchmark.downstream.segmentation.model import (
     BinaryCrossEntropy,
     BinaryDice,
@@ -23,6 +27,8 @@ from benchmark.downstream.segmentation.model import (
 from benchmark.engine.schedules import CosinePerEpoch
 
 task = "segmentation"
+metrics = ("dsc", "cldice")
+score_at = "native"
 protocol = "journal"
 epochs = 100
 batch_size = 16
@@ -53,7 +59,7 @@ model = dict(
         type=UNetDecoder,
         widths=(64, 128, 256, 512),
         stem=32,
-        num_classes=2,
+        num_classes=2,  # this and the next follow the classes of the task
         out_channels=1,
         threshold=0.5,
         loss_decode=[dict(type=BinaryCrossEntropy), dict(type=BinaryDice)],
@@ -64,7 +70,7 @@ model = dict(
 
 train_pipeline = [
     dict(type=LoadImageFromFile, imdecode_backend="pillow"),
-    dict(type=LoadAnnotations, imdecode_backend="pillow"),
+    dict(type=LoadTruth),
     dict(type=Resize, scale=(224, 224), keep_ratio=False),
     dict(type=ShiftScaleRotate, shift=0.0625, scale=0.1, rotate=10.0, probability=0.5),
     dict(type=BrightnessContrast, limit=0.2, probability=0.8),

@@ -288,3 +288,17 @@ def test_titles_cannot_break_the_table():
     assert "| A\\|B &lt;i&gt; # \\*x\\* | General SSL |" in text
     assert "# T\\|U\n" in text
     assert "- Left out: x\\|y.json: broken" in text
+
+
+def test_metrics_that_are_no_headline_make_no_column():
+    """They change neither ranks nor the family of the tests."""
+    plain = make_records()
+    more = make_records()
+    for record in more:
+        record.metrics["dsc_dataset"] = {
+            "value": 5.0 * record.seed,
+            "definition": "dsc/pooled/v1",
+            "higher_is_better": True,
+            "headline": False,
+        }
+    assert to_markdown(board_of(more)) == to_markdown(board_of(plain))

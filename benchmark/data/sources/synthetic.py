@@ -10,10 +10,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.sources.arcade import SEGMENTS
+from benchmark.data.sources.files import one_of
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+TASKS: dict[str, tuple[str, ...]] = {
+    "synthetic_v": ("vessel",),
+    "synthetic_vs": SEGMENTS,
+    "synthetic_s": ("stenosis",),
+}
 
 _NUMBERS = re.compile(r"patient(\d+)/video(\d+)/frame(\d+)")
 
@@ -37,15 +45,16 @@ class Synthetic:
         size: height and width in pixels.
         seed: another seed gives other patients.
         test_fraction: share of the patients, the last ones, whose frames are ``test`` (0–1).
+        task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
+            SYNTAX score, ``synthetic_s`` stenoses.
 
     Raises:
         InputError: a folder is given, or an option is out of range.
     """
 
-    name = task = "synthetic"
+    name = "synthetic"
     forms = ("pack", "segmentation", "detection", "denoising")
     pack_splits = None
-    classes = ("vessel",)
     split_note = "by patient: the last patients are test"
     official_split = True
 
@@ -60,6 +69,7 @@ class Synthetic:
         size: int = 512,
         seed: int = 0,
         test_fraction: float = 1 / 3,
+        task: str = "synthetic_v",
     ) -> None:
         if raw is not None:
             raise InputError("the synthetic source reads no folder; leave --raw out")
@@ -71,6 +81,8 @@ class Synthetic:
             raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
         if not 0 <= test_fraction <= 1:
             raise InputError(f"option test_fraction={test_fraction}: must be between 0 and 1")
+        self.task = one_of("task", task, TASKS)
+        self.classes = TASKS[task]
         self.report = SkipReport()
         self.expected: dict[str, int] = {}
         self.options: dict[str, str | int | float] = {
@@ -78,6 +90,7 @@ class Synthetic:
             "first_frame": first_frame,
             "seed": seed,
             "test_fraction": test_fraction,
+            "task": task,
         }
         self._patients, self._videos, self._frames, self._size = counts.values()
         self._seed = seed
@@ -110,8 +123,16 @@ class Synthetic:
         return self._draw(frame).image
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, bool, 1×size×size: exact, not annotated."""
-        return self._draw(frame).vessel[None]
+        """Masks of the task's classes, bool, C×size×size: exact, not annotated."""
+        import numpy as np
+
+        drawn = self._draw(frame)
+        if self.task == "synthetic_v":
+            return drawn.vessel[None]
+        if self.task == "synthetic_vs":
+            return drawn.segments == np.arange(1, len(SEGMENTS) + 1)[:, None, None]
+        empty = np.zeros_like(drawn.vessel)
+        return np.logical_or.reduce([empty, *(s.mask for s in drawn.stenoses)])[None]
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
         """Boxes of the stenoses, float64, N×5."""

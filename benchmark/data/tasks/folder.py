@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA = "angiogram-task/1"
 MANIFEST = "manifest.json"
@@ -57,6 +60,7 @@ class TaskFolder:
         self.classes: list[str] = manifest["classes"]
         self.splits: dict[str, list[Item]] = manifest["splits"]
         self.split_hash: str = manifest["split_hash"]
+        self._read: dict[str, dict[str, tuple[int, int, list[tuple[int, Any]]]]] = {}
 
     @classmethod
     def open(
@@ -119,6 +123,48 @@ class TaskFolder:
         if self.kind == "detection" or self.has_overlaps:
             return self.path / "annotations" / f"{split}.json"
         return None
+
+    def channels(self, split: str, stem: str) -> np.ndarray:
+        """One mask for each class without the background, bool C×H×W; they may overlap.
+
+        Raises:
+            InputError: the annotation cannot be read.
+        """
+        import numpy as np
+        from PIL import Image
+
+        if not self.has_overlaps:
+            with Image.open(self.mask(split, stem)) as image:
+                labels = np.array(image)
+            return labels == np.arange(1, len(self.classes), dtype=np.uint8)[:, None, None]
+        from pycocotools import mask as rle
+
+        height, width, runs = self._runs(split)[stem]
+        masks = np.zeros((len(self.classes) - 1, height, width), dtype=bool)
+        for category, coded in runs:
+            masks[category - 1] |= rle.decode(coded).astype(bool)
+        return masks
+
+    def _runs(self, split: str) -> dict[str, tuple[int, int, list[tuple[int, Any]]]]:
+        """Stem → height, width and (category, run lengths) of a split; read once."""
+        if split not in self._read:
+            path = self.path / "annotations" / f"{split}.json"
+            content = read_json(path)
+            try:
+                by_id = {
+                    image["id"]: (image["file_name"], image["height"], image["width"], [])
+                    for image in content["images"]
+                }
+                for entry in content["annotations"]:
+                    runs = by_id[entry["image_id"]][3]
+                    runs.append((entry["category_id"], entry["segmentation"]))
+            except (KeyError, TypeError) as error:
+                raise InputError(f"{path}: not the file that was written ({error!r})") from None
+            self._read[split] = {
+                Path(name).stem: (height, width, runs)
+                for name, height, width, runs in by_id.values()
+            }
+        return self._read[split]
 
     @property
     def has_overlaps(self) -> bool:

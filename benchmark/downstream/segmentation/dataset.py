@@ -1,9 +1,15 @@
-"""A prepared segmentation folder as an mmsegmentation data set with keyed randomness."""
+"""A prepared segmentation folder as an mmsegmentation data set with keyed randomness.
+
+The truth travels through the transforms as one picture whose bit c says whether a pixel is of class
+c. Nearest-neighbour transforms move bits unchanged, so that overlapping classes cost no more than
+one.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import cv2
@@ -13,10 +19,11 @@ from mmseg.datasets import BaseSegDataset
 
 from benchmark.data.loader import EpochBatchSampler
 from benchmark.data.tasks import TaskFolder
+from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
 
 
-class VesselDataset(BaseSegDataset):
+class SegmentationDataset(BaseSegDataset):
     """One split of a segmentation folder.
 
     Items are asked for as (epoch, index). Before the transforms of an item run, the global
@@ -30,25 +37,29 @@ class VesselDataset(BaseSegDataset):
         seed: seed of the run.
     """
 
-    METAINFO = dict(classes=("background", "vessel"), palette=[[0, 0, 0], [230, 70, 70]])
-
     def __init__(self, folder: TaskFolder, split: str, pipeline: list[Any], seed: int = 0) -> None:
         self.folder = folder
         self.split = split
         self.seed = seed
-        super().__init__(pipeline=pipeline, test_mode=split != "train")
+        super().__init__(
+            pipeline=pipeline, metainfo=dict(classes=folder.classes), test_mode=split != "train"
+        )
 
     def load_data_list(self) -> list[dict[str, Any]]:
         return [
             dict(
                 img_path=str(self.folder.image(self.split, item["stem"])),
-                seg_map_path=str(self.folder.mask(self.split, item["stem"])),
-                label_map=None,
                 reduce_zero_label=False,
                 seg_fields=[],
             )
             for item in self.folder.splits[self.split]
         ]
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        info = super().get_data_info(idx)
+        stem = self.folder.splits[self.split][info["sample_idx"]]["stem"]
+        info["read_truth"] = partial(self.folder.channels, self.split, stem)
+        return info
 
     def __getitem__(self, item: int | tuple[int, int]) -> Any:
         epoch, index = item if isinstance(item, tuple) else (0, item)
@@ -56,6 +67,26 @@ class VesselDataset(BaseSegDataset):
         np.random.seed(key % 2**32)  # noqa: NPY002  mmcv's transforms use this generator
         random.seed(key)
         return super().__getitem__(index)
+
+
+class LoadTruth(BaseTransform):
+    """The classes of every pixel as bits: int32 H×W, bit c for class c (without background).
+
+    Raises:
+        InputError: image and mask differ in size, or there are more classes than bits.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        channels = results.pop("read_truth")()
+        if channels.shape[1:] != results["img"].shape[:2]:
+            size, wanted = channels.shape[1:], results["img"].shape[:2]
+            raise InputError(f"{results['img_path']}: {wanted} pixels, but its mask has {size}")
+        if len(channels) > 31:
+            raise InputError(f"{len(channels)} classes: at most 31 can be told apart")
+        weights = 1 << np.arange(len(channels), dtype=np.int32)
+        results["gt_seg_map"] = np.tensordot(weights, channels, axes=1).astype(np.int32)
+        results["seg_fields"].append("gt_seg_map")
+        return results
 
 
 class FineTuningSampler(EpochBatchSampler):

@@ -1,4 +1,4 @@
-"""Scores of vessel masks, per image (`docs/protocol.md`), and their mmengine metric."""
+"""Scores of segmentations (`docs/protocol.md`), and their mmengine metric."""
 
 from __future__ import annotations
 
@@ -12,13 +12,40 @@ from mmengine.evaluator import BaseMetric
 from PIL import Image
 from skimage.morphology import skeletonize
 
+from benchmark.data.tasks import TaskFolder
 from benchmark.files import atomic_write
 
-# Definition ids, part of every result: numbers of other definitions never share a column.
-DEFINITIONS = {
-    "dsc": "dsc/per-image-mean/empty=1/native-size/v1",
-    "cldice": "cldice/per-image-mean/skeletonize-zhang/empty=1/native-size/v1",
+BINARY = {
+    "dsc": "dsc/per-image-mean/empty=1",
+    "cldice": "cldice/per-image-mean/skeletonize-zhang/empty=1",
+    "dsc_nonempty": "dsc/per-image-mean/non-empty-truth-only",
+    "dsc_dataset": "dsc/pooled-over-all-pixels",
 }
+SEVERAL = {
+    "dsc": "dsc/per-image-mean/classes-pooled/empty=1",
+    "dsc_nonempty": "dsc/per-image-mean/classes-pooled/non-empty-truth-only",
+    "dsc_dataset": "dsc/pooled-over-all-pixels-and-classes",
+    "dsc_present": "dsc/mean-over-classes-of-the-truth/then-images",
+    "dsc_macro": "dsc/pooled-over-all-pixels/mean-over-classes-with-truth",
+}
+"""Where there are several classes. ``dsc`` is CheXWorld's: all channels of an image at once."""
+
+_CLASS = "dsc_class"
+
+
+def definitions(classes: Sequence[str], at: str = "native") -> dict[str, str]:
+    """Definition ids, part of every result: numbers of other definitions never share a column.
+
+    Args:
+        classes: names without the background.
+        at: ``"native"`` or ``"network"``, the size at which masks are compared.
+    """
+    if len(classes) == 1:
+        found = dict(BINARY)
+    else:
+        each = {f"{_CLASS}_{name}": f"dsc/pooled-over-all-pixels/class-{name}" for name in classes}
+        found = {**SEVERAL, **each}
+    return {name: f"{definition}/{at}-size/v1" for name, definition in found.items()}
 
 
 def _binary(mask: np.ndarray) -> np.ndarray:
@@ -27,11 +54,17 @@ def _binary(mask: np.ndarray) -> np.ndarray:
     return mask != 0
 
 
+def dice_of_counts(overlap: np.ndarray | int, total: np.ndarray | int) -> Any:
+    """2·|P∩T| / (|P| + |T|) from `overlap` = |P∩T| and `total` = |P| + |T|; 1 where total is 0."""
+    overlap, total = np.asarray(overlap, float), np.asarray(total, float)
+    return np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
+
+
 def dice_score(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Dice similarity coefficient of two binary masks, in [0, 1]; 1 if both are empty."""
     prediction, truth = _binary(prediction), _binary(truth)
     total = int(prediction.sum()) + int(truth.sum())
-    return 2 * int((prediction & truth).sum()) / total if total else 1.0
+    return float(dice_of_counts(int((prediction & truth).sum()), total))
 
 
 def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -50,37 +83,121 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(2 * precision * sensitivity / total) if total else 0.0
 
 
-class VesselMetric(BaseMetric):
-    """DSC and clDice of every image at its native size, in percent.
+class SegmentationMetric(BaseMetric):
+    """Scores of every image and of the whole split, in percent.
+
+    Several classes are compared channel by channel, so that overlaps count: a class is predicted
+    where the sigmoid of its logit is above `threshold`.
 
     Args:
-        predictions: folder for the predicted masks (1-bit PNG), or None.
+        folder: the task; its truth is read at native size.
+        split: split that is scored.
+        predictions: folder for the predicted masks (1-bit PNG; 8-bit labels with several classes,
+            the last one where they overlap), or None.
+        threshold: of a class's probability, with several classes.
+        at: ``"native"``, or ``"network"`` where the truth is brought to the size of the prediction
+            by nearest neighbour instead.
     """
 
-    # No prefix: the names of the record are those of `DEFINITIONS`.
+    # No prefix: the names of the record are those of `definitions`.
     default_prefix = ""
 
-    def __init__(self, predictions: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: TaskFolder,
+        split: str = "test",
+        predictions: Path | None = None,
+        threshold: float = 0.5,
+        at: str = "native",
+    ) -> None:
         super().__init__(collect_device="cpu")
+        self.folder = folder
+        self.split = split
         self.predictions = predictions
+        self.threshold = threshold
+        self.at = at
+        self.classes = folder.classes[1:]
         self.scores = pd.DataFrame()
+
+    def definitions(self) -> dict[str, str]:
+        """Metric → definition id."""
+        return definitions(self.classes, self.at)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         for sample in data_samples:
-            prediction = sample["pred_sem_seg"]["data"][0].cpu().numpy() > 0
-            path = Path(sample["seg_map_path"])
-            truth = np.asarray(Image.open(path)) > 0
-            if self.predictions is not None:
-                with atomic_write(self.predictions / path.name) as stream:
-                    Image.fromarray(prediction).save(stream, format="PNG")
-            self.results.append(
-                {
-                    "image": path.stem,
-                    "dsc": 100 * dice_score(prediction, truth),
-                    "cldice": 100 * centreline_dice(prediction, truth),
-                }
-            )
+            stem = Path(sample["img_path"]).stem
+            prediction = self._prediction(sample)
+            truth = self.folder.channels(self.split, stem)
+            if self.at == "network":
+                truth = _nearest(truth, prediction.shape[1:])
+            self._save(stem, prediction)
+            self.results.append(self._row(stem, prediction, truth))
+
+    def _prediction(self, sample: dict[str, Any]) -> np.ndarray:
+        if len(self.classes) == 1:
+            return sample["pred_sem_seg"]["data"].cpu().numpy() > 0
+        probability = sample["seg_logits"]["data"].float().sigmoid()
+        return (probability > self.threshold).cpu().numpy()
+
+    def _save(self, stem: str, prediction: np.ndarray) -> None:
+        if self.predictions is None:
+            return
+        picture = prediction[0]
+        if len(self.classes) > 1:
+            picture = np.zeros(prediction.shape[1:], np.uint8)
+            for label, mask in enumerate(prediction, start=1):
+                picture[mask] = label
+        with atomic_write(self.predictions / f"{stem}.png") as stream:
+            Image.fromarray(picture).save(stream, format="PNG")
+
+    def _row(self, stem: str, prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+        """Scores of one image, and the pixel counts that scores of the split are made of."""
+        overlap = (prediction & truth).sum(axis=(1, 2))
+        total = prediction.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
+        present = truth.any(axis=(1, 2))
+        row = {
+            "image": stem,
+            "dsc": 100 * float(dice_of_counts(overlap.sum(), total.sum())),
+            "overlap": overlap,
+            "total": total,
+            "present": present,
+        }
+        if len(self.classes) == 1:
+            row["cldice"] = 100 * centreline_dice(prediction[0], truth[0])
+        elif present.any():
+            row["dsc_present"] = 100 * float(dice_of_counts(overlap, total)[present].mean())
+        else:
+            row["dsc_present"] = float("nan")
+        return row
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        self.scores = pd.DataFrame(results)
-        return {name: float(self.scores[name].mean()) for name in DEFINITIONS}
+        overlap, total, present = (
+            np.stack([row.pop(name) for row in results]) for name in ("overlap", "total", "present")
+        )
+        shown = pd.DataFrame(results)
+        shown["non_empty"] = present.any(axis=1)
+        self.scores = shown
+        means = {
+            name: float(shown[name].mean()) for name in ("cldice", "dsc_present") if name in shown
+        }
+        found = {
+            "dsc": float(shown["dsc"].mean()),
+            "dsc_nonempty": float(shown.loc[shown["non_empty"], "dsc"].mean()),
+            "dsc_dataset": 100 * float(dice_of_counts(overlap.sum(), total.sum())),
+            **means,
+        }
+        if len(self.classes) > 1:
+            per_class = 100 * dice_of_counts(overlap.sum(axis=0), total.sum(axis=0))
+            known = present.any(axis=0)
+            found["dsc_macro"] = float(per_class[known].mean()) if known.any() else float("nan")
+            for name, value, there in zip(self.classes, per_class, known):
+                found[f"{_CLASS}_{name}"] = float(value) if there else float("nan")
+        return found
+
+
+def _nearest(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bool C×H×W at another size: the pixel in whose area the centre of the new one lies."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, masks.shape[1:])
+    )
+    return masks[:, rows[:, None], columns]

@@ -152,26 +152,33 @@ class UNetDecoder(BaseDecodeHead):
         return self.cls_seg(maps)
 
 
+def class_masks(label: Tensor, classes: int) -> Tensor:
+    """The masks of pictures of bits: B×H×W to float B×classes×H×W (see `LoadTruth`)."""
+    bits = torch.arange(classes, device=label.device)
+    return ((label[:, None] >> bits[:, None, None]) & 1).float()
+
+
 class BinaryCrossEntropy(nn.Module):
-    """BCE on logits in the calling convention of mmsegmentation's losses."""
+    """BCE on the logits of every class, in the calling convention of mmsegmentation's losses."""
 
     loss_name = "loss_bce"
 
     def forward(
         self, logits: Tensor, label: Tensor, weight: None = None, ignore_index: int = 255
     ) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits.float(), label[:, None].float())
+        target = class_masks(label, logits.shape[1])
+        return F.binary_cross_entropy_with_logits(logits.float(), target)
 
 
 class BinaryDice(nn.Module):
-    """1 − soft Dice per image (MONAI's), in the calling convention of mmsegmentation's losses."""
+    """1 − soft Dice (MONAI's), mean over images and classes; called as `BinaryCrossEntropy`."""
 
     loss_name = "loss_dice"
 
     def forward(
         self, logits: Tensor, label: Tensor, weight: None = None, ignore_index: int = 255
     ) -> Tensor:
-        return dice_loss(logits.float(), label[:, None].float())
+        return dice_loss(logits.float(), class_masks(label, logits.shape[1]))
 
 
 def check_patches(card: EncoderCard, size: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile, RandomFlip, Resize
 from mmengine.dataset import pseudo_collate
-from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
+from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -19,16 +19,19 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.segmentation.dataset import (
     BrightnessContrast,
     FineTuningSampler,
+    LoadTruth,
+    SegmentationDataset,
     ShiftScaleRotate,
-    VesselDataset,
 )
 from benchmark.downstream.segmentation.metrics import dice_score
+from benchmark.downstream.segmentation.model import class_masks
+from benchmark.errors import InputError
 from benchmark.randomness import permutation
 
 COUNT = 7
 LOAD = [
     dict(type=LoadImageFromFile, imdecode_backend="pillow"),
-    dict(type=LoadAnnotations, imdecode_backend="pillow"),
+    dict(type=LoadTruth),
 ]
 TRAIN = [
     *LOAD,
@@ -75,7 +78,7 @@ def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
 
 
 def test_items_are_read_with_their_mask_and_path(folder: TaskFolder) -> None:
-    dataset = VesselDataset(folder, "test", [*LOAD, dict(type=PackSegInputs)])
+    dataset = SegmentationDataset(folder, "test", [*LOAD, dict(type=PackSegInputs)])
     assert len(dataset) == COUNT
     for index in range(COUNT):
         image, mask = pixels(dataset[index])
@@ -83,18 +86,18 @@ def test_items_are_read_with_their_mask_and_path(folder: TaskFolder) -> None:
         np.testing.assert_array_equal(image, np.asarray(Image.open(folder.image("test", stem))))
         np.testing.assert_array_equal(mask, np.asarray(Image.open(folder.mask("test", stem))))
         sample = dataset[index]["data_samples"]
-        assert Path(sample.seg_map_path) == folder.mask("test", stem)
+        assert Path(sample.img_path) == folder.image("test", stem)
 
 
 def test_an_item_depends_on_seed_epoch_and_index_only(folder: TaskFolder) -> None:
-    dataset = VesselDataset(folder, "train", TRAIN, seed=3)
+    dataset = SegmentationDataset(folder, "train", TRAIN, seed=3)
     keys = [(epoch, index) for epoch in (0, 1) for index in range(COUNT)]
     forward = {key: dataset[key] for key in keys}
     np.random.seed(12345)  # noqa: NPY002  what ran before must not matter
     for key in reversed(keys):
         assert same(dataset[key], forward[key]), key
     assert sum(same(forward[0, index], forward[1, index]) for index in range(COUNT)) <= 1
-    other = VesselDataset(folder, "train", TRAIN, seed=4)
+    other = SegmentationDataset(folder, "train", TRAIN, seed=4)
     assert sum(same(other[key], forward[key]) for key in keys) <= 1
 
 
@@ -102,7 +105,7 @@ def test_workers_do_not_change_a_pixel(folder: TaskFolder) -> None:
     def epochs(workers: int) -> list[dict[str, Any]]:
         sampler = FineTuningSampler(COUNT, 3, seed=1)
         loader = DataLoader(
-            VesselDataset(folder, "train", TRAIN, seed=1),
+            SegmentationDataset(folder, "train", TRAIN, seed=1),
             batch_sampler=sampler,
             collate_fn=pseudo_collate,
             num_workers=workers,
@@ -131,8 +134,8 @@ def test_image_and_mask_move_together(folder: TaskFolder) -> None:
         dict(type=RandomFlip, prob=0.5),
         dict(type=PackSegInputs),
     ]
-    dataset = VesselDataset(folder, "train", moving)
-    still = VesselDataset(folder, "train", [*LOAD, TRAIN[2], dict(type=PackSegInputs)])
+    dataset = SegmentationDataset(folder, "train", moving)
+    still = SegmentationDataset(folder, "train", [*LOAD, TRAIN[2], dict(type=PackSegInputs)])
     flips = 0
     for epoch in range(4):
         for index in range(COUNT):
@@ -249,3 +252,29 @@ def test_processes_share_each_batch() -> None:
     whole = list(FineTuningSampler(7, 4, seed=5))
     parts = [list(FineTuningSampler(7, 4, 5, rank, world_size=2)) for rank in (0, 1)]
     assert [first + second for first, second in zip(*parts, strict=True)] == whole
+
+
+def test_classes_that_overlap_move_as_each_alone(folder: TaskFolder) -> None:
+    """25 masks in one picture of bits go through every transform as they would one by one."""
+    rng = np.random.default_rng(0)
+    masks = rng.random((25, 48, 48)) < 0.4
+    dataset = SegmentationDataset(folder, "train", TRAIN, seed=5)
+    for epoch in range(6):
+        alone = []
+        for mask in [masks, *(mask[None] for mask in masks)]:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(TaskFolder, "channels", lambda *_, mask=mask: mask)
+                alone.append(pixels(dataset[epoch, 0])[1])
+        together = torch.from_numpy(alone[0].astype(np.int64))[None]
+        np.testing.assert_array_equal(class_masks(together, 25)[0].numpy(), np.stack(alone[1:]))
+
+
+def test_mask_of_another_size_is_named(folder: TaskFolder) -> None:
+    dataset = SegmentationDataset(folder, "test", LOAD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskFolder, "channels", lambda *_: np.zeros((1, 48, 47), bool))
+        with pytest.raises(InputError, match=r"hook0\.png: \(48, 48\) pixels, but its mask"):
+            dataset[0]
+        patch.setattr(TaskFolder, "channels", lambda *_: np.zeros((32, 48, 48), bool))
+        with pytest.raises(InputError, match="32 classes: at most 31"):
+            dataset[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import distance
 from skimage.morphology import skeletonize
+from sklearn.metrics import f1_score
 
+from benchmark.data.frame import Frame
+from benchmark.data.sources.files import FolderSource
+from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.segmentation.metrics import (
-    DEFINITIONS,
-    VesselMetric,
+    SegmentationMetric,
     centreline_dice,
     dice_score,
 )
@@ -108,11 +113,47 @@ def test_masks_read_from_one_bit_files_are_scored(tmp_path: Path) -> None:
     assert centreline_dice(*read) == centreline_dice(one, two)
 
 
-def _sample(path: Path, prediction: np.ndarray, truth: np.ndarray) -> SegDataSample:
-    Image.fromarray(truth.astype(np.uint8)).save(path)
-    sample = SegDataSample(metainfo={"seg_map_path": str(path)})
-    sample.pred_sem_seg = PixelData(data=torch.from_numpy(prediction)[None].float())
-    return sample
+def _task(path: Path, truths: dict[str, np.ndarray], classes: list[str]) -> TaskFolder:
+    """A task of the kind that is written, from bool masks C×H×W."""
+    source = InMemory(truths, classes)
+    return write_task_folder(source, path, "segmentation", progress=False)
+
+
+class InMemory(FolderSource):
+    """Truths as a source; every frame is test."""
+
+    name = "memory"
+    forms = ("segmentation",)
+
+    def __init__(self, truths: dict[str, np.ndarray], classes: list[str]) -> None:
+        super().__init__()
+        self.truths = truths
+        self.classes = tuple(classes)
+
+    def frames(self) -> Iterator[Frame]:
+        for name in self.truths:
+            yield Frame(self.name, name, split="test", annotation=name)
+
+    def read(self, frame: Frame) -> np.ndarray:
+        picture = np.zeros(self.truths[frame.path].shape[1:], np.uint8)
+        picture[0, 0] = ord(frame.path[0])
+        return picture
+
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        return self.truths[frame.path]
+
+
+def _score(
+    metric: SegmentationMetric, predictions: dict[str, np.ndarray], logits: bool = False
+) -> dict[str, float]:
+    evaluator = Evaluator(metric)
+    for name, prediction in predictions.items():
+        sample = SegDataSample(metainfo={"img_path": f"somewhere/{name}.png"})
+        # Certain, but for the half of a probability on the wrong side of the threshold.
+        data = torch.from_numpy(np.where(prediction, 0.1, -0.1) if logits else prediction * 1.0)
+        setattr(sample, "seg_logits" if logits else "pred_sem_seg", PixelData(data=data))
+        evaluator.process(data_samples=[sample])
+    return evaluator.evaluate(len(predictions))
 
 
 def test_the_metric_keeps_every_image_and_averages_in_percent(tmp_path: Path) -> None:
@@ -122,20 +163,21 @@ def test_the_metric_keeps_every_image_and_averages_in_percent(tmp_path: Path) ->
         "c": (EMPTY, EMPTY),
         "d": (row(0, 8), EMPTY),
     }
-    samples = [_sample(tmp_path / f"{name}.png", *pair) for name, pair in masks.items()]
-    metric = VesselMetric(tmp_path / "predictions")
-    evaluator = Evaluator(metric)
-    evaluator.process(data_samples=samples[:3])
-    evaluator.process(data_samples=samples[3:])
-    means = evaluator.evaluate(4)
+    task = _task(tmp_path / "t", {name: t[None] for name, (_, t) in masks.items()}, ["vessel"])
+    metric = SegmentationMetric(task, predictions=tmp_path / "predictions")
+    means = _score(metric, {name: p[None] for name, (p, _) in masks.items()})
 
     dice, cldice = [200 / 3, 800 / 14, 100, 0], [200 / 3, 400 / 7, 100, 0]
     assert metric.scores["image"].tolist() == list("abcd")
     assert metric.scores["dsc"].tolist() == pytest.approx(dice)
     assert metric.scores["cldice"].tolist() == pytest.approx(cldice)
-    assert means.keys() == DEFINITIONS.keys()
+    assert metric.scores["non_empty"].tolist() == [True, True, False, False]
+    assert means.keys() == metric.definitions().keys()
     assert means["dsc"] == pytest.approx(sum(dice) / 4)
     assert means["cldice"] == pytest.approx(sum(cldice) / 4)
+    assert means["dsc_nonempty"] == pytest.approx(sum(dice[:2]) / 2)
+    # 4 + 4 common pixels; 4 + 8 + 8 predicted and 8 + 6 true: 2·8/(20 + 14).
+    assert means["dsc_dataset"] == pytest.approx(100 * 16 / 34)
     for name, (prediction, _) in masks.items():
         with Image.open(tmp_path / "predictions" / f"{name}.png") as image:
             assert image.mode == "1"
@@ -143,6 +185,68 @@ def test_the_metric_keeps_every_image_and_averages_in_percent(tmp_path: Path) ->
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
-    metric = VesselMetric()
-    Evaluator(metric).process(data_samples=[_sample(tmp_path / "a.png", row(0, 3), row(0, 3))])
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    task = _task(tmp_path / "t", {"a": row(0, 3)[None]}, ["vessel"])
+    _score(SegmentationMetric(task), {"a": row(0, 3)[None]})
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
+def test_several_classes_are_scored_by_channel(tmp_path: Path) -> None:
+    """Three classes that overlap, by hand; the third is in no truth."""
+    truths = {
+        "a": np.stack([row(0, 10), row(5, 10), EMPTY]),
+        "b": np.stack([EMPTY, row(0, 4), EMPTY]),
+        "c": np.stack([EMPTY, EMPTY, EMPTY]),
+    }
+    predictions = {
+        "a": np.stack([row(0, 5), row(5, 10), EMPTY]),
+        "b": np.stack([row(0, 2), EMPTY, EMPTY]),
+        "c": np.stack([EMPTY, EMPTY, EMPTY]),
+    }
+    task = _task(tmp_path / "t", truths, ["5", "6", "9a"])
+    metric = SegmentationMetric(task, predictions=tmp_path / "predictions")
+    means = _score(metric, predictions, logits=True)
+    # a: 5 + 5 common of 10 predicted and 15 true; b: nothing common; c: both empty.
+    a, b, c = 100 * 20 / 25, 0, 100
+    assert metric.scores["dsc"].tolist() == pytest.approx([a, b, c])
+    assert means["dsc"] == pytest.approx((a + b + c) / 3)
+    assert means["dsc_nonempty"] == pytest.approx((a + b) / 2)
+    assert means["dsc_dataset"] == pytest.approx(100 * 20 / (25 + 6))
+    # Classes of the truth: in a, 2·5/15 and 1; in b, 0; c has none and does not count.
+    assert means["dsc_present"] == pytest.approx(100 * ((2 / 3 + 1) / 2 + 0) / 2)
+    assert means["dsc_class_5"] == pytest.approx(100 * 10 / (5 + 2 + 10))
+    assert means["dsc_class_6"] == pytest.approx(100 * 10 / (5 + 5 + 4))
+    assert means["dsc_macro"] == pytest.approx((means["dsc_class_5"] + means["dsc_class_6"]) / 2)
+    assert np.isnan(means["dsc_class_9a"])
+    assert means.keys() == metric.definitions().keys()
+    with Image.open(tmp_path / "predictions" / "a.png") as image:
+        shown = np.asarray(image)
+    np.testing.assert_array_equal(shown, np.where(row(5, 10), 2, row(0, 5)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_dsc_equals_scikit_learn_and_scipy(tmp_path: Path, seed: int) -> None:
+    """Pooled Dice is the F1 score of all pixels; per image it is 1 − scipy's Dice distance."""
+    rng = np.random.default_rng(seed)
+    truths = {name: rng.random((4, 20, 24)) < 0.3 for name in "xyz"}
+    predictions = {name: rng.random((4, 20, 24)) < 0.4 for name in "xyz"}
+    task = _task(tmp_path / "t", truths, list("abcd"))
+    metric = SegmentationMetric(task)
+    means = _score(metric, predictions, logits=True)
+    both = [np.stack([side[n] for n in "xyz"]) for side in (truths, predictions)]
+    assert means["dsc_dataset"] == pytest.approx(100 * f1_score(*map(np.ravel, both)), abs=1e-6)
+    per_class = [f1_score(both[0][:, c].ravel(), both[1][:, c].ravel()) for c in range(4)]
+    assert means["dsc_macro"] == pytest.approx(100 * np.mean(per_class), abs=1e-6)
+    images = [1 - distance.dice(t.ravel(), p.ravel()) for t, p in zip(*both)]
+    assert metric.scores["dsc"].tolist() == pytest.approx([100 * v for v in images], abs=1e-6)
+
+
+def test_at_network_size_the_truth_is_brought_down(tmp_path: Path) -> None:
+    """Each new pixel takes the one under its centre: of 12×12, the odd ones of both axes."""
+    truth = np.zeros((12, 12), bool)
+    truth[:, 6:] = True
+    task = _task(tmp_path / "t", {"a": truth[None]}, ["vessel"])
+    metric = SegmentationMetric(task, at="network")
+    half = np.zeros((6, 6), bool)
+    half[:, 3:] = True
+    assert _score(metric, {"a": half[None]})["dsc"] == 100
+    assert metric.definitions()["dsc"].endswith("/network-size/v1")

@@ -157,6 +157,17 @@ def test_decoder_climbs_the_pyramid_to_image_size(randomise: Randomise) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_losses_of_several_classes_are_means_over_each_alone() -> None:
+    """Every class of a picture of bits is one more channel."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 8, 8, generator=generator)
+    masks = torch.rand(2, 3, 8, 8, generator=generator) < 0.5
+    label = (masks * torch.tensor([1, 2, 4])[:, None, None]).sum(dim=1)
+    for loss in (BinaryCrossEntropy(), BinaryDice()):
+        alone = [loss(logits[:, c : c + 1], masks[:, c].long()) for c in range(3)]
+        torch.testing.assert_close(loss(logits, label), sum(alone) / 3)
+
+
 def test_losses_are_cross_entropy_and_dice_written_out() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(3, 1, 16, 16, generator=generator)
