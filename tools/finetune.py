@@ -20,6 +20,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="seeds (default: 0)")
     _cli.add_run_options(parser)
     parser.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
+    parser.add_argument(
+        "--label-fraction",
+        type=float,
+        metavar="F",
+        help="train on this share of the patients' frames only, as a data set of its own "
+        "(0.1: DATASET-10pct)",
+    )
     parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
     parser.add_argument("--overwrite", action="store_true", help="replace records that are there")
     parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
@@ -45,13 +52,17 @@ def main() -> None:
     )
     if args.data:
         config.data.folder = args.data
+    dataset = args.dataset
+    if args.label_fraction is not None:
+        config.label_fraction = args.label_fraction
+        dataset += f"-{100 * args.label_fraction:g}pct"
     if args.print_config:
         print_config(config)
         return
     results = Path(args.results) if args.results else work / "results"
     for seed in args.seed:
-        folder = work / args.method / "finetune" / args.dataset / f"seed{seed}"
-        run_cell(Cell(config, card, args.dataset, seed, folder, results), args.overwrite)
+        folder = work / args.method / "finetune" / dataset / f"seed{seed}"
+        run_cell(Cell(config, card, dataset, seed, folder, results), args.overwrite)
 
 
 if __name__ == "__main__":

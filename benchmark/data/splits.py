@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def grouped_split(counts: Mapping[str, int], share: float, seed: int) -> set[str
         raise InputError(f"a split by group needs at least 2 groups, and there are {len(counts)}")
     if min(counts.values()) < 1:
         raise ValueError("a group without frames")
-    order = sorted(counts, key=lambda group: hashlib.sha256(f"{seed}\n{group}".encode()).digest())
+    order = _in_hash_order(counts, seed)
     total = sum(counts.values())
     target = share * total
     cut = held = 0
@@ -86,6 +86,38 @@ def grouped_split(counts: Mapping[str, int], share: float, seed: int) -> set[str
             chosen.add(group)
             wanted -= counts[group]
     return chosen
+
+
+def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
+    """The first groups, in the order of a hash, that hold at least `share` of all frames.
+
+    The subset of a smaller share lies inside that of a larger one, so that label efficiency is
+    measured on sets that grow.
+
+    Args:
+        counts: group → its number of frames.
+        share: of the frames, above 0 and at most 1.
+        seed: another seed gives other groups.
+
+    Raises:
+        InputError: `share` out of range.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"label fraction {share}: must be above 0 and at most 1")
+    wanted = share * sum(counts.values())
+    chosen: set[str] = set()
+    held = 0
+    for group in _in_hash_order(counts, seed):
+        # Rounding must not add a group: 0.1 · 30 is a little more than 3.
+        if held >= wanted - 1e-9:
+            break
+        chosen.add(group)
+        held += counts[group]
+    return chosen
+
+
+def _in_hash_order(groups: Iterable[str], seed: int) -> list[str]:
+    return sorted(groups, key=lambda group: hashlib.sha256(f"{seed}\n{group}".encode()).digest())
 
 
 def split_by_patient(

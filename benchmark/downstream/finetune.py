@@ -59,6 +59,7 @@ FINETUNE_KEYS = {
     "data": "folder of the prepared task",
     "model": "model of the library, without its backbone",
     "layer_decay": "factor of the learning rate from one layer to the one below",
+    "label_fraction": "share of the training frames that is used; smaller sets lie inside larger",
     "metrics": "metrics that make a column of the board; the others are kept in the record",
     "score_at": "size at which masks are compared: native or network",
     "train_pipeline": "transforms in training",
@@ -264,7 +265,9 @@ def _runner(cell: Cell, model: nn.Module, folder: TaskFolder) -> tuple[Runner, L
     if not config.epochs:
         return Runner(model, cell.folder, evaluation=evaluation, scope="mmseg"), log
 
-    train = SegmentationDataset(folder, "train", config.train_pipeline, cell.seed)
+    train = SegmentationDataset(
+        folder, "train", config.train_pipeline, cell.seed, config.label_fraction
+    )
     loader = DataLoader(
         train,
         batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),

@@ -8,19 +8,30 @@ one.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
 from mmseg.datasets import BaseSegDataset
 
 from benchmark.data.loader import EpochBatchSampler
+from benchmark.data.splits import nested_subset
 from benchmark.data.tasks import TaskFolder
+from benchmark.data.tasks.folder import Item
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
+
+CACHE_BYTES = 4 << 30
+"""Most memory for decoded frames; those beyond it are read anew each time."""
+
+# Start of a data set (task, split, first transforms) → its prepared frames by index.
+_PREPARED: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+_held_bytes = 0
 
 
 class SegmentationDataset(BaseSegDataset):
@@ -35,12 +46,29 @@ class SegmentationDataset(BaseSegDataset):
         split: ``"train"``, ``"val"`` or ``"test"``.
         pipeline: mmsegmentation transforms.
         seed: seed of the run.
+        fraction: share of the frames that is used, whole patients where they are known; the frames
+            of a smaller share are among those of a larger one.
+
+    What the transforms before the first random one give is kept in memory and shared by all data
+    sets of the process that begin alike, so that further epochs and seeds decode nothing.
     """
 
-    def __init__(self, folder: TaskFolder, split: str, pipeline: list[Any], seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: TaskFolder,
+        split: str,
+        pipeline: list[Any],
+        seed: int = 0,
+        fraction: float = 1.0,
+    ) -> None:
         self.folder = folder
         self.split = split
         self.seed = seed
+        self.items = _subset(folder.splits[split], fraction)
+        steady = list(takewhile(lambda step: step["type"] in _STEADY, pipeline))
+        key = (str(folder.path), folder.split_hash, split, fraction, repr(steady))
+        self._prepared = _PREPARED.setdefault(key, {})
+        self._steady = len(steady)
         super().__init__(
             pipeline=pipeline, metainfo=dict(classes=folder.classes), test_mode=split != "train"
         )
@@ -52,14 +80,32 @@ class SegmentationDataset(BaseSegDataset):
                 reduce_zero_label=False,
                 seg_fields=[],
             )
-            for item in self.folder.splits[self.split]
+            for item in self.items
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         info = super().get_data_info(idx)
-        stem = self.folder.splits[self.split][info["sample_idx"]]["stem"]
+        stem = self.items[info["sample_idx"]]["stem"]
         info["read_truth"] = partial(self.folder.channels, self.split, stem)
         return info
+
+    def prepare_data(self, idx: int) -> Any:
+        transforms = self.pipeline.transforms
+        results = self._prepared.get(idx)
+        if results is None:
+            results = self.get_data_info(idx)
+            for transform in transforms[: self._steady]:
+                results = transform(results)
+            if self._steady and _room_for(results):
+                self._prepared[idx] = results
+        # Copies, because later transforms may write into what they are given.
+        results = {
+            name: value.copy() if isinstance(value, np.ndarray | list) else value
+            for name, value in results.items()
+        }
+        for transform in transforms[self._steady :]:
+            results = transform(results)
+        return results
 
     def __getitem__(self, item: int | tuple[int, int]) -> Any:
         epoch, index = item if isinstance(item, tuple) else (0, item)
@@ -67,6 +113,22 @@ class SegmentationDataset(BaseSegDataset):
         np.random.seed(key % 2**32)  # noqa: NPY002  mmcv's transforms use this generator
         random.seed(key)
         return super().__getitem__(index)
+
+
+def _subset(items: list[Item], fraction: float) -> list[Item]:
+    counts = Counter(item["group"] or item["stem"] for item in items)
+    chosen = nested_subset(counts, fraction, seed=0)
+    return [item for item in items if (item["group"] or item["stem"]) in chosen]
+
+
+def _room_for(results: dict[str, Any]) -> bool:
+    """Whether the frames in memory may grow by this one."""
+    global _held_bytes
+    size = sum(value.nbytes for value in results.values() if isinstance(value, np.ndarray))
+    if _held_bytes + size > CACHE_BYTES:
+        return False
+    _held_bytes += size
+    return True
 
 
 class LoadTruth(BaseTransform):
@@ -87,6 +149,10 @@ class LoadTruth(BaseTransform):
         results["gt_seg_map"] = np.tensordot(weights, channels, axes=1).astype(np.int32)
         results["seg_fields"].append("gt_seg_map")
         return results
+
+
+# Transforms without randomness: what they give may be kept.
+_STEADY = (LoadImageFromFile, LoadTruth, Resize)
 
 
 class FineTuningSampler(EpochBatchSampler):

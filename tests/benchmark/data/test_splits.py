@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.splits import grouped_split, read_split_file, split_by_patient, split_named
+from benchmark.data.splits import (
+    grouped_split,
+    nested_subset,
+    read_split_file,
+    split_by_patient,
+    split_named,
+)
 from benchmark.errors import InputError
 
 
@@ -137,3 +143,22 @@ def test_split_file_errors_name_file_and_line(tmp_path, content, message):
 def test_absent_split_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_split_file(tmp_path / "absent.csv")
+
+
+def test_subsets_are_nested_and_whole_groups():
+    counts = {f"p{n}": 1 + n % 5 for n in range(40)}
+    total = sum(counts.values())
+    sets = [nested_subset(counts, share, seed=3) for share in (0.05, 0.1, 0.25, 0.5, 0.99, 1)]
+    for small, large in itertools.pairwise(sets):
+        assert small <= large
+    for share, chosen in zip((0.05, 0.1, 0.25, 0.5, 0.99, 1), sets):
+        held = sum(counts[group] for group in chosen)
+        # At least the share, and without its last group less than it.
+        assert share * total <= held < share * total + 5
+    assert sets[-1] == set(counts)
+    assert nested_subset(counts, 0.1, seed=4) != sets[1]
+    assert nested_subset(dict(reversed(counts.items())), 0.25, seed=3) == sets[2]
+    assert len(nested_subset(dict.fromkeys(map(str, range(30)), 1), 0.1, 0)) == 3
+    for share in (0, -0.1, 1.1):
+        with pytest.raises(InputError, match="label fraction"):
+            nested_subset(counts, share, 0)

@@ -77,6 +77,21 @@ def test_a_misspelt_method_is_answered_in_a_process_of_its_own() -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_label_fraction_is_a_data_set_of_its_own(
+    tool: Tool, tmp_path: Path, vessels: TaskFolder, export_vit: Callable[..., Path]
+) -> None:
+    """One of two patients: half of the frames, under a name of its own on the board."""
+    export_vit(tmp_path / "mae" / "pretrain")
+    sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
+    options = (*METHOD, "--data", vessels.path, "--work", tmp_path, "--label-fraction", "0.5")
+    settings = ("--cfg-options", "epochs=1", "batch_size=2", *sizes)
+    assert tool(*options, *settings) == 0
+    (record,) = (tmp_path / "results").rglob("seed0.json")
+    assert record.parent.name == "synthetic_v-50pct"
+    assert read_record(record).config["label_fraction"] == 0.5
+    assert tool(*options[:-1], "1.5", *settings) == 2
+
+
 @pytest.mark.slow
 def test_a_missing_encoder_in_a_process_of_its_own(tmp_path: Path, vessels: TaskFolder) -> None:
     """Nothing that the libraries print while they load comes before the one line."""

@@ -15,6 +15,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from PIL import Image
 from torch.utils.data import DataLoader
 
+import benchmark.downstream.segmentation.dataset as dataset_module
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.segmentation.dataset import (
     BrightnessContrast,
@@ -47,7 +48,7 @@ TRAIN = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> TaskFolder:
     """Seven 48² pictures, bright exactly where their mask is 1: one off-centre hook each."""
     path = tmp_path_factory.mktemp("hooks")
-    items = [{"stem": f"hook{number}"} for number in range(COUNT)]
+    items = [{"stem": f"hook{number}", "group": None} for number in range(COUNT)]
     manifest = {
         "kind": "segmentation",
         "task": "t",
@@ -259,11 +260,13 @@ def test_classes_that_overlap_move_as_each_alone(folder: TaskFolder) -> None:
     rng = np.random.default_rng(0)
     masks = rng.random((25, 48, 48)) < 0.4
     dataset = SegmentationDataset(folder, "train", TRAIN, seed=5)
+    dataset._prepared = {}  # of its own: the masks below are not the folder's
     for epoch in range(6):
         alone = []
         for mask in [masks, *(mask[None] for mask in masks)]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(TaskFolder, "channels", lambda *_, mask=mask: mask)
+                dataset._prepared.clear()
                 alone.append(pixels(dataset[epoch, 0])[1])
         together = torch.from_numpy(alone[0].astype(np.int64))[None]
         np.testing.assert_array_equal(class_masks(together, 25)[0].numpy(), np.stack(alone[1:]))
@@ -272,9 +275,38 @@ def test_classes_that_overlap_move_as_each_alone(folder: TaskFolder) -> None:
 def test_mask_of_another_size_is_named(folder: TaskFolder) -> None:
     dataset = SegmentationDataset(folder, "test", LOAD)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "_prepared", {})
         patch.setattr(TaskFolder, "channels", lambda *_: np.zeros((1, 48, 47), bool))
         with pytest.raises(InputError, match=r"hook0\.png: \(48, 48\) pixels, but its mask"):
             dataset[0]
         patch.setattr(TaskFolder, "channels", lambda *_: np.zeros((32, 48, 48), bool))
         with pytest.raises(InputError, match="32 classes: at most 31"):
             dataset[0]
+
+
+def test_frames_kept_in_memory_are_the_frames_on_disk(
+    folder: TaskFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later epochs and other seeds decode nothing, and give what reading anew gives."""
+    cached = [SegmentationDataset(folder, "train", TRAIN, seed=seed) for seed in (1, 2)]
+    first = [[d[epoch, i] for epoch in range(3) for i in range(COUNT)] for d in cached]
+    monkeypatch.setattr(dataset_module, "CACHE_BYTES", 0)
+    monkeypatch.setattr(dataset_module, "_PREPARED", {})
+    for seed, items in zip((1, 2), first):
+        anew = SegmentationDataset(folder, "train", TRAIN, seed=seed)
+        wanted = [anew[epoch, i] for epoch in range(3) for i in range(COUNT)]
+        assert all(same(one, two) for one, two in zip(items, wanted))
+        assert not anew._prepared
+    monkeypatch.setattr(TaskFolder, "channels", None)
+    assert all(same(cached[0][0, i], cached[0][0, i]) for i in range(COUNT))
+
+
+def test_a_fraction_of_the_labels(folder: TaskFolder) -> None:
+    """2 of 7 frames for a quarter, among the 4 for a half."""
+    stems = [
+        [item["stem"] for item in SegmentationDataset(folder, "train", TRAIN, 0, f).items]
+        for f in (0.25, 0.5, 1.0)
+    ]
+    assert [len(found) for found in stems] == [2, 4, 7]
+    assert set(stems[0]) < set(stems[1]) < set(stems[2])
+    assert len(SegmentationDataset(folder, "train", TRAIN, 0, 0.25)) == 2
