@@ -13,8 +13,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
-from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -22,9 +20,8 @@ from benchmark.build import build
 from benchmark.data.leakage import find_leakage_report
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.segmentation.dataset import FineTuningSampler, SegmentationDataset
-from benchmark.downstream.segmentation.metrics import SegmentationMetric
-from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
+from benchmark.downstream.keyed import FineTuningSampler
+from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.engine.cards import Card, read_card
 from benchmark.engine.checkpoint import newest_checkpoint
 from benchmark.engine.config import (
@@ -35,9 +32,11 @@ from benchmark.engine.config import (
     plain,
     set_option,
 )
+from benchmark.engine.encoder import EncoderCard
 from benchmark.engine.encoder import read_card as read_encoder
 from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
 from benchmark.engine.optim import build_optimizer
+from benchmark.engine.quiet import quiet_libraries
 from benchmark.engine.records import (
     RunRecord,
     provenance,
@@ -49,7 +48,6 @@ from benchmark.engine.records import (
 from benchmark.engine.runner import Runner
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.randomness import seed_torch
 
 _ONLY_PRETRAIN = ("method", "packs", "micro_batch")
 FINETUNE_KEYS = {
@@ -69,6 +67,7 @@ METHOD_KEYS = {
     "card": PRETRAIN_KEYS["card"],
     "scales": PRETRAIN_KEYS["scales"],
     "pretrain": "config the encoder comes from",
+    "task": "the one task the method is a model for",
     "encoder": "backbone built from an exported encoder",
     "model": "parts that replace those of the data set's model",
     "classical": "a model without training",
@@ -113,10 +112,13 @@ def compose(
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("[!_]*.py")))
         raise InputError(f"{dataset}: no such data set in {path.parent}; known: {known}")
-    config = load_config(path, scale, known=FINETUNE_KEYS)
-    parts = load_config(configs / method / "encoder.py", scale, known=METHOD_KEYS)
+    with quiet_libraries():  # which the configs import
+        config = load_config(path, scale, known=FINETUNE_KEYS)
+        parts = load_config(configs / method / "encoder.py", scale, known=METHOD_KEYS)
+    if parts.get("task", config.task) != config.task:
+        raise InputError(f"{method}: a model for {parts.task}, but {dataset} is {config.task}")
     if "encoder" in parts:
-        config.model.backbone = parts.encoder
+        load_task(config.task).place_encoder(config, parts.encoder)
     if "model" in parts:
         for key, part in parts.model.items():
             # Whole parts are replaced; updating the config would merge the arguments of both.
@@ -133,56 +135,6 @@ def compose(
     return config, card
 
 
-def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
-    """The model with keyed initial weights: equal seeds give every encoder the same head.
-
-    Args:
-        config: from `compose`.
-        seed: key of the weights.
-        classes: classes of the task, without the background.
-
-    Raises:
-        InputError: the encoder is missing, damaged, or does not fit the image size.
-    """
-    spec = dict(config.model)
-    seed_torch(seed, "backbone")
-    if "backbone" not in spec:
-        return build(spec)
-    # One logit for one class, which mmsegmentation counts as two; otherwise one for each.
-    count = {"num_classes": max(classes, 2), "out_channels": classes}
-    spec["decode_head"] = {**spec["decode_head"], **count}
-    if spec["backbone"]["type"] is EncoderBackbone:
-        # Loading here, before the library builds it again, gives one clear error and the width.
-        card = build(spec["backbone"]).card
-        check_patches(card, _image_size(config.test_pipeline))
-        spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
-        # Frames are shown to the encoder as they were in pre-training.
-        grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
-        spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        model = MODELS.build({key: value for key, value in spec.items() if value is not None})
-        seed_torch(seed, "backbone")
-        model.init_weights()
-    for name in ("neck", "decode_head"):
-        part = getattr(model, name, None)
-        if part is not None:
-            reset_parameters(part, seed, name)
-    # The convolutions of the heads run a third faster with the channels innermost.
-    return model.to(memory_format=torch.channels_last)
-
-
-def reset_parameters(part: nn.Module, seed: int, name: str) -> None:
-    """Initialise a part anew from a key of its own, whatever was built before it."""
-    seed_torch(seed, name)
-    for module in part.modules():
-        if next(module.parameters(recurse=False), None) is not None:
-            module.reset_parameters()
-
-
-def _image_size(pipeline: list[dict[str, Any]]) -> int:
-    return next(step["scale"][0] for step in pipeline if "scale" in step)
-
-
 def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
     """Train, score and record one cell; a finished one is read back, an interrupted one goes on.
 
@@ -191,14 +143,15 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
             with other settings and `overwrite` is not set.
     """
     cell.config.seed = cell.seed
-    folder = TaskFolder.open(cell.config.data.folder, "segmentation")
+    task = load_task(cell.config.task)
+    folder = TaskFolder.open(cell.config.data.folder, cell.config.task)
     content = plain(cell.config)
     if cell.record.exists() and not overwrite:
         return _kept(cell, content, folder)
 
     start = time.time()
-    model = build_model(cell.config, cell.seed, len(folder.classes) - 1)
-    runner, log = _runner(cell, model, folder)
+    model = task.build_model(cell.config, cell.seed, folder)
+    runner, log = _runner(cell, task, model, folder)
     identity = {
         "science_hash": science_hash(content),
         "split_hash": folder.split_hash,
@@ -214,7 +167,7 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
         earlier = _resume_or_begin(cell, runner, identity, overwrite)
         runner.train()
     metrics = runner.test()
-    metric: SegmentationMetric = runner.test_evaluator.metrics[0]
+    metric: TaskMetric = runner.test_evaluator.metrics[0]
     seconds = earlier + time.time() - start
     record = _record(cell, content, identity, metrics, metric, seconds, log)
     record = replace(record, leakage=leakage)
@@ -243,31 +196,29 @@ def _kept(cell: Cell, content: dict[str, Any], folder: TaskFolder) -> RunRecord:
 def _exported_weights(config: Config) -> str | None:
     """Hash of the weights a run would start from; None if they are not on this machine."""
     backbone = config.model.get("backbone") or {}
-    if backbone.get("type") is not EncoderBackbone:
+    if "folder" not in backbone:
         return None
     folder = Path(backbone["folder"])
     return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
-def _runner(cell: Cell, model: nn.Module, folder: TaskFolder) -> tuple[Runner, LogHook]:
+def _runner(cell: Cell, task: Task, model: nn.Module, folder: TaskFolder) -> tuple[Runner, LogHook]:
     config = cell.config
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
-    test = SegmentationDataset(folder, "test", config.test_pipeline, cell.seed)
+    test = task.build_dataset(config, folder, "test", cell.seed)
     # Frames of native size cannot be stacked; a classical model takes them one by one.
     batch = config.batch_size if config.epochs else 1
     test_loader = DataLoader(test, batch_size=batch, collate_fn=pseudo_collate)
-    metric = SegmentationMetric(folder, "test", cell.folder / "predictions", at=config.score_at)
+    metric = task.build_metric(config, folder, cell.folder / "predictions")
     for name in config.metrics:
         one_of("metric", name, metric.definitions())
     evaluation = (test_loader, Evaluator(metric))
     log = LogHook(cell.folder, cell.title, config.log_interval, config.batch_size)
     if not config.epochs:
-        return Runner(model, cell.folder, evaluation=evaluation, scope="mmseg"), log
+        return Runner(model, cell.folder, evaluation=evaluation, scope=task.scope), log
 
-    train = SegmentationDataset(
-        folder, "train", config.train_pipeline, cell.seed, config.label_fraction
-    )
+    train = task.build_dataset(config, folder, "train", cell.seed)
     loader = DataLoader(
         train,
         batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),
@@ -285,6 +236,7 @@ def _runner(cell: Cell, model: nn.Module, folder: TaskFolder) -> tuple[Runner, L
         precision=config.precision if torch.cuda.is_available() else "fp32",
         clip_grad=config.clip_grad,
     )
+    task.adjust_optimizer(optimizer.optimizer)
     hooks = [
         StepHook(cell.seed, config.epochs, build(config.schedule, epochs=config.epochs)),
         log,
@@ -297,7 +249,7 @@ def _runner(cell: Cell, model: nn.Module, folder: TaskFolder) -> tuple[Runner, L
         ),
     ]
     runner = Runner(
-        model, cell.folder, loader, optimizer, config.epochs, hooks, evaluation, scope="mmseg"
+        model, cell.folder, loader, optimizer, config.epochs, hooks, evaluation, scope=task.scope
     )
     return runner, log
 
@@ -323,10 +275,10 @@ def _resume_or_begin(
 
 
 def _encoder(model: nn.Module) -> dict[str, Any] | None:
-    backbone = getattr(model, "backbone", None)
-    if not isinstance(backbone, EncoderBackbone):
+    card = getattr(getattr(model, "backbone", None), "card", None)
+    if not isinstance(card, EncoderCard):
         return None
-    card = asdict(backbone.card)
+    card = asdict(card)
     return {key: card[key] for key in ("fingerprint", "weights_sha256", "provenance")}
 
 
@@ -341,7 +293,7 @@ def _record(
     content: dict[str, Any],
     identity: dict[str, Any],
     metrics: dict[str, float],
-    metric: SegmentationMetric,
+    metric: TaskMetric,
     seconds: float,
     log: LogHook,
 ) -> RunRecord:

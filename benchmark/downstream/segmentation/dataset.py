@@ -7,9 +7,7 @@ one.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -19,12 +17,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
 from mmseg.datasets import BaseSegDataset
 
-from benchmark.data.loader import EpochBatchSampler
 from benchmark.data.splits import nested_subset
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import Item
+from benchmark.downstream.keyed import KeyedItems
 from benchmark.errors import InputError
-from benchmark.randomness import permutation, stream_key
 
 CACHE_BYTES = 4 << 30
 """Most memory for decoded frames; those beyond it are read anew each time."""
@@ -34,12 +31,8 @@ _PREPARED: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
 _held_bytes = 0
 
 
-class SegmentationDataset(BaseSegDataset):
+class SegmentationDataset(KeyedItems, BaseSegDataset):
     """One split of a segmentation folder.
-
-    Items are asked for as (epoch, index). Before the transforms of an item run, the global
-    generators they use are keyed by (seed, epoch, index): augmentations do not depend on workers,
-    on the order of items, or on the encoder that is fine-tuned.
 
     Args:
         folder: the prepared task.
@@ -107,13 +100,6 @@ class SegmentationDataset(BaseSegDataset):
             results = transform(results)
         return results
 
-    def __getitem__(self, item: int | tuple[int, int]) -> Any:
-        epoch, index = item if isinstance(item, tuple) else (0, item)
-        key = stream_key(self.seed, epoch, index, "augmentation")
-        np.random.seed(key % 2**32)  # noqa: NPY002  mmcv's transforms use this generator
-        random.seed(key)
-        return super().__getitem__(index)
-
 
 def _subset(items: list[Item], fraction: float) -> list[Item]:
     counts = Counter(item["group"] or item["stem"] for item in items)
@@ -153,30 +139,6 @@ class LoadTruth(BaseTransform):
 
 # Transforms without randomness: what they give may be kept.
 _STEADY = (LoadImageFromFile, LoadTruth, Resize)
-
-
-class FineTuningSampler(EpochBatchSampler):
-    """Batches of (epoch, index); a last incomplete batch is filled from the start of the order.
-
-    Downstream sets are small: dropping the rest would leave out a good part of them.
-    """
-
-    def __init__(
-        self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        super().__init__(max(length, batch_size), batch_size, seed, rank, world_size)
-        self.samples = length
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.batch_size)
-
-    def order(self) -> np.ndarray:
-        order = permutation(self.seed, self.epoch, self.samples)
-        return np.resize(order, len(self) * self.batch_size)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:  # type: ignore[override]
-        for batch in super().__iter__():
-            yield [(self.epoch, index) for index in batch]
 
 
 class ShiftScaleRotate(BaseTransform):

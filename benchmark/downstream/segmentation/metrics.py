@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mmengine.evaluator import BaseMetric
 from PIL import Image
 from skimage.morphology import skeletonize
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.task import TaskMetric
 from benchmark.files import atomic_write
 
 BINARY = {
@@ -83,7 +83,7 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(2 * precision * sensitivity / total) if total else 0.0
 
 
-class SegmentationMetric(BaseMetric):
+class SegmentationMetric(TaskMetric):
     """Scores of every image and of the whole split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count: a class is predicted
@@ -120,7 +120,6 @@ class SegmentationMetric(BaseMetric):
         self.scores = pd.DataFrame()
 
     def definitions(self) -> dict[str, str]:
-        """Metric → definition id."""
         return definitions(self.classes, self.at)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

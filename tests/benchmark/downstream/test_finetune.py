@@ -28,12 +28,14 @@ from benchmark.data.pack import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
-from benchmark.downstream.finetune import Cell, build_model, compose, run_cell
+from benchmark.downstream.finetune import Cell, compose, run_cell
 from benchmark.downstream.segmentation.metrics import (
     centreline_dice,
     definitions,
     dice_score,
 )
+from benchmark.downstream.segmentation.task import build_model
+from benchmark.downstream.task import load_task
 from benchmark.engine.cards import CONFIGS
 from benchmark.engine.checkpoint import read_checkpoint
 from benchmark.engine.config import plain
@@ -250,7 +252,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 def _batches(cell: Cell, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
     model = build_model(cell.config, cell.seed)
-    runner, _ = finetune._runner(cell, model, vessels)
+    runner, _ = finetune._runner(cell, load_task("segmentation"), model, vessels)
     runner.train_dataloader.batch_sampler.set_epoch(1)
     return list(runner.train_dataloader)
 

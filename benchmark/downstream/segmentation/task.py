@@ -1,0 +1,101 @@
+"""Segmentation, by mmsegmentation's models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+from torch import nn
+
+from benchmark.build import build
+from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.segmentation.dataset import SegmentationDataset
+from benchmark.downstream.segmentation.metrics import SegmentationMetric
+from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
+from benchmark.downstream.task import Task
+from benchmark.randomness import seed_torch
+
+
+def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
+    """The model with keyed initial weights: equal seeds give every encoder the same head.
+
+    Args:
+        config: from `compose`.
+        seed: key of the weights.
+        classes: classes of the task, without the background.
+
+    Raises:
+        InputError: the encoder is missing, damaged, or does not fit the image size.
+    """
+    spec = dict(config.model)
+    seed_torch(seed, "backbone")
+    if "backbone" not in spec:
+        return build(spec)
+    # One logit for one class, which mmsegmentation counts as two; otherwise one for each.
+    count = {"num_classes": max(classes, 2), "out_channels": classes}
+    spec["decode_head"] = {**spec["decode_head"], **count}
+    if spec["backbone"]["type"] is EncoderBackbone:
+        # Loading here, before the library builds it again, gives one clear error and the width.
+        card = build(spec["backbone"]).card
+        check_patches(card, image_size(config.test_pipeline))
+        spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
+        # Frames are shown to the encoder as they were in pre-training.
+        grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
+        spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        model = MODELS.build({key: value for key, value in spec.items() if value is not None})
+        seed_torch(seed, "backbone")
+        model.init_weights()
+    for name in ("neck", "decode_head"):
+        part = getattr(model, name, None)
+        if part is not None:
+            reset_parameters(part, seed, name)
+    # The convolutions of the heads run a third faster with the channels innermost.
+    return model.to(memory_format=torch.channels_last)
+
+
+def reset_parameters(part: nn.Module, seed: int, name: str) -> None:
+    """Initialise a part anew from a key of its own, whatever was built before it."""
+    seed_torch(seed, name)
+    for module in part.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.reset_parameters()
+
+
+def image_size(pipeline: list[dict[str, Any]]) -> int:
+    return next(step["scale"][0] for step in pipeline if "scale" in step)
+
+
+def _place_encoder(config: Config, encoder: Config) -> None:
+    config.model.backbone = encoder
+
+
+def _build_model(config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+    return build_model(config, seed, len(folder.classes) - 1)
+
+
+def _build_dataset(
+    config: Config, folder: TaskFolder, split: str, seed: int
+) -> SegmentationDataset:
+    if split == "train":
+        pipeline, fraction = config.train_pipeline, config.label_fraction
+    else:
+        pipeline, fraction = config.test_pipeline, 1.0
+    return SegmentationDataset(folder, split, pipeline, seed, fraction)
+
+
+def _build_metric(config: Config, folder: TaskFolder, predictions: Path) -> SegmentationMetric:
+    return SegmentationMetric(folder, "test", predictions, at=config.score_at)
+
+
+TASK = Task(
+    scope="mmseg",
+    place_encoder=_place_encoder,
+    build_model=_build_model,
+    build_dataset=_build_dataset,
+    build_metric=_build_metric,
+)
