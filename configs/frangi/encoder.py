@@ -15,6 +15,7 @@ card = dict(
     pretraining="—",
 )
 
+task = "segmentation"
 classical = dict(type=VesselnessSegmentor, kind="sato", alpha=92.0, border=20)
 # Its scale of a few pixels is meant for frames at native size.
 test_pipeline = [

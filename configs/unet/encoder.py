@@ -1,9 +1,11 @@
 """UNet from scratch (Ronneberger et al., MICCAI 2015), mmsegmentation's implementation."""
 
-from mmseg.models.backbones import UNet
-from mmseg.models.decode_heads import FCNHead
+from mmengine.config import read_base
 
-from benchmark.downstream.segmentation.model import BinaryCrossEntropy, BinaryDice
+with read_base():
+    from .._base_.full_resolution import *
+
+from mmseg.models.backbones import UNet
 
 card = dict(
     title="UNet",
@@ -12,23 +14,10 @@ card = dict(
     pretraining="—",
 )
 
-model = dict(
+model.update(
     backbone=dict(type=UNet, in_channels=3, base_channels=64),
-    neck=None,
-    decode_head=dict(
-        type=FCNHead,
-        in_channels=64,
-        in_index=4,
-        channels=64,
-        num_convs=0,
-        concat_input=False,
-        dropout_ratio=0.0,
-        num_classes=2,
-        out_channels=1,
-        threshold=0.5,
-        loss_decode=[dict(type=BinaryCrossEntropy), dict(type=BinaryDice)],
-    ),
 )
+model["decode_head"].update(in_channels=64, channels=64)
 scales = dict(
     tiny={
         "model.backbone.base_channels": 8,

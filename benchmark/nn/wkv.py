@@ -1,0 +1,80 @@
+"""Attention of linear cost of Vision-RWKV (Duan et al., ICLR 2025): Bi-WKV and its Q-shift."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.nn.selective_scan import linear_recurrence
+
+
+def bidirectional_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Bi-WKV (Vision-RWKV, eq. 4): a weighted mean of all values, per channel.
+
+    Token i enters the mean at place t with weight exp(k_i − w·(|t − i| − 1)/T), token t itself
+    with exp(u + k_t).
+
+    Instead of T² weights, the means over the past and over the future are each one linear
+    recurrence: m_t = m_{t−1}·e^{s_{t−1} − s_t} + v_t·e^{l_t − s_t}, with l_i = k_i + w·i/T and
+    s_t = log Σ_{i≤t} e^{l_i}. Its coefficients lie in [0, 1] whatever the keys are. Past, future
+    and present are then joined by a softmax, so no exponential of a key is ever formed.
+
+    Args:
+        w: C, decay over the whole length; negative values favour far tokens.
+        u: C, bonus of the token itself.
+        k: B×T×C keys, of any size.
+        v: B×T×C values.
+
+    Returns:
+        B×T×C in fp32, or fp64 for fp64 inputs.
+    """
+    with torch.autocast(k.device.type, enabled=False):
+        if k.dtype != torch.float64:
+            w, u, k, v = w.float(), u.float(), k.float(), v.float()
+        length = k.shape[1]
+        place = torch.arange(length, device=k.device, dtype=k.dtype)[:, None]
+        decay = w / length
+
+        # The future is the past of the reversed sequence: both directions run as one batch.
+        keys, values = torch.stack([k, k.flip(1)]), torch.stack([v, v.flip(1)])
+        score = keys + decay * place
+        total = torch.logcumsumexp(score, dim=2)
+        before = F.pad(total[:, :, :-1], (0, 0, 1, 0), value=-math.inf)
+        mean = linear_recurrence(
+            torch.exp(before - total), torch.exp(score - total) * values, dim=2
+        )
+        mean = F.pad(mean[:, :, :-1], (0, 0, 1, 0))
+        log_weight = before - decay * (place - 1)
+
+        logits = torch.stack([log_weight[0], log_weight[1].flip(1), u + k])
+        means = torch.stack([mean[0], mean[1].flip(1), v])
+        return (logits.softmax(dim=0) * means).sum(dim=0)
+
+
+def q_shift(maps: Tensor) -> Tensor:
+    """Q-shift (Vision-RWKV, eq. 3): each quarter of the channels is one neighbour's.
+
+    In order: the neighbour to the left, to the right, above, below; channels beyond four equal
+    quarters stay. Outside the map there are zeros.
+
+    Args:
+        maps: B×C×H×W.
+
+    Returns:
+        B×C×H×W.
+    """
+    quarter = maps.shape[1] // 4
+    left, right, above, below, rest = maps.split(
+        [quarter] * 4 + [maps.shape[1] - 4 * quarter], dim=1
+    )
+    # One pixel in at one side, one pixel out at the other.
+    shifted = [
+        F.pad(left, (1, -1, 0, 0)),
+        F.pad(right, (-1, 1, 0, 0)),
+        F.pad(above, (0, 0, 1, -1)),
+        F.pad(below, (0, 0, -1, 1)),
+    ]
+    return torch.cat([*shifted, rest], dim=1)
