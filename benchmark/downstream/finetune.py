@@ -16,7 +16,6 @@ from mmengine.evaluator import Evaluator
 from torch import nn
 from torch.utils.data import DataLoader
 
-from benchmark.build import build
 from benchmark.data.leakage import find_leakage_report
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
@@ -237,8 +236,9 @@ def _runner(cell: Cell, task: Task, model: nn.Module, folder: TaskFolder) -> tup
         clip_grad=config.clip_grad,
     )
     task.adjust_optimizer(optimizer.optimizer)
+    schedule = task.build_schedule(config.schedule, config.epochs, len(loader))
     hooks = [
-        StepHook(cell.seed, config.epochs, build(config.schedule, epochs=config.epochs)),
+        StepHook(cell.seed, config.epochs, schedule),
         log,
         CheckpointHook(
             cell.folder,

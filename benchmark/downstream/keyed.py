@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from benchmark.data.loader import EpochBatchSampler
+from benchmark.data.splits import nested_subset
+from benchmark.data.tasks.folder import Item
 from benchmark.randomness import permutation, stream_key
+
+
+def labelled(items: list[Item], fraction: float) -> list[Item]:
+    """The items of a share of the labels, whole patients where they are known.
+
+    The items of a smaller share are among those of a larger one.
+
+    Raises:
+        InputError: the share is not above 0 and at most 1.
+    """
+    counts = Counter(item["group"] or item["stem"] for item in items)
+    chosen = nested_subset(counts, fraction, seed=0)
+    return [item for item in items if (item["group"] or item["stem"]) in chosen]
 
 
 class KeyedItems:

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from mmengine.config import Config
@@ -17,6 +18,9 @@ from torch.utils.data import Dataset
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
 from benchmark.engine.quiet import quiet_libraries
+
+Schedule = Callable[[float], float]
+"""Factor of the learning rate as a function of the fractional epoch."""
 
 _KINDS = ("segmentation", "detection")
 
@@ -46,6 +50,7 @@ class Task:
             every encoder the same necks and heads.
         build_dataset: (config, folder, split, seed) to the data set of a split.
         build_metric: (config, folder, folder for predictions) to the metric of the test split.
+        build_schedule: (config of the schedule, epochs, steps in an epoch) to the schedule.
         adjust_optimizer: what the rule for parameter groups does not know.
     """
 
@@ -54,6 +59,7 @@ class Task:
     build_model: Callable[[Config, int, TaskFolder], nn.Module]
     build_dataset: Callable[[Config, TaskFolder, str, int], Dataset]
     build_metric: Callable[[Config, TaskFolder, Path], TaskMetric]
+    build_schedule: Callable[[dict[str, Any], int, int], Schedule]
     adjust_optimizer: Callable[[Optimizer], None] = lambda optimizer: None
 
 

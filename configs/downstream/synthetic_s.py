@@ -1,12 +1,17 @@
-"""Stenosis detection on synthetic angiograms: exact truth, no download, patient-disjoint split.
+r"""Stenosis segmentation on synthetic angiograms, the twin of `arcade_s`.
 
-tools/prepare_data.py synthetic --as detection --out work_dirs/downstream/synthetic_s
-tools/finetune.py --method mae --dataset synthetic_s --seed 0 1 2
+    tools/prepare_data.py synthetic --as segmentation --option task=synthetic_s \
+        --out work_dirs/downstream/synthetic_s
+    tools/finetune.py --method mae --dataset synthetic_s --seed 0 1 2
 """
 
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.detection import *
+    from .._base_.segmentation import *
 
 data = dict(folder="{work}/downstream/synthetic_s")
+base_lr = 8e-5
+epochs = 100
+metrics = ("dsc",)
+scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

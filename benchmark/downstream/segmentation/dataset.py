@@ -7,7 +7,6 @@ one.
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -17,10 +16,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
 from mmseg.datasets import BaseSegDataset
 
-from benchmark.data.splits import nested_subset
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import Item
-from benchmark.downstream.keyed import KeyedItems
+from benchmark.downstream.keyed import KeyedItems, labelled
 from benchmark.errors import InputError
 
 CACHE_BYTES = 4 << 30
@@ -57,7 +54,7 @@ class SegmentationDataset(KeyedItems, BaseSegDataset):
         self.folder = folder
         self.split = split
         self.seed = seed
-        self.items = _subset(folder.splits[split], fraction)
+        self.items = labelled(folder.splits[split], fraction)
         steady = list(takewhile(lambda step: step["type"] in _STEADY, pipeline))
         key = (str(folder.path), folder.split_hash, split, fraction, repr(steady))
         self._prepared = _PREPARED.setdefault(key, {})
@@ -99,12 +96,6 @@ class SegmentationDataset(KeyedItems, BaseSegDataset):
         for transform in transforms[self._steady :]:
             results = transform(results)
         return results
-
-
-def _subset(items: list[Item], fraction: float) -> list[Item]:
-    counts = Counter(item["group"] or item["stem"] for item in items)
-    chosen = nested_subset(counts, fraction, seed=0)
-    return [item for item in items if (item["group"] or item["stem"]) in chosen]
 
 
 def _room_for(results: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
-from benchmark.downstream.task import Task
+from benchmark.downstream.task import Schedule, Task
 from benchmark.randomness import seed_torch
 
 
@@ -92,10 +92,15 @@ def _build_metric(config: Config, folder: TaskFolder, predictions: Path) -> Segm
     return SegmentationMetric(folder, "test", predictions, at=config.score_at)
 
 
+def _build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> Schedule:
+    return build(spec, epochs=epochs)
+
+
 TASK = Task(
     scope="mmseg",
     place_encoder=_place_encoder,
     build_model=_build_model,
     build_dataset=_build_dataset,
     build_metric=_build_metric,
+    build_schedule=_build_schedule,
 )

@@ -1,0 +1,140 @@
+"""Building a detector: mmdetection's parts around an encoder, with keyed initial weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModule
+from mmengine.registry import DefaultScope
+from torch import nn
+from torch.optim import Optimizer
+
+from benchmark.build import build
+from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
+from benchmark.downstream.detection.vitdet import ViTDet
+from benchmark.engine.encoder import EncoderCard
+from benchmark.engine.quiet import quiet_libraries
+from benchmark.errors import InputError
+from benchmark.randomness import seed_torch
+
+SCOPE = "mmdet"
+"""mmengine scope in which names inside mmdetection are looked up."""
+
+_KEYED = ("neck", "rpn_head", "roi_head")
+
+
+def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
+    """The detector of a config; equal seeds give every encoder the same neck and heads.
+
+    Images are padded to squares of the side of the test pipeline. On an encoder (backbone
+    `ViTDet`) the width of the neck, the strides of anchors and region features, and the grey
+    values frames are normalised with follow from the encoder.
+
+    Args:
+        config: has `model` and `test_pipeline`.
+        seed: key of the initial weights of all that is not pre-trained.
+
+    Raises:
+        InputError: the encoder is missing, damaged or does not fit the image size, or there are
+            not as many anchor sizes as levels.
+    """
+    # A copy: the library writes into the configs it builds from.
+    given = copy.deepcopy(dict(config["model"].items()))
+    spec = ConfigDict({key: value for key, value in given.items() if value is not None})
+    size = _image_size(config["test_pipeline"])
+    spec["data_preprocessor"] = {**spec["data_preprocessor"], "pad_size_divisor": size}
+    if spec["backbone"]["type"] is ViTDet:
+        spec["backbone"] = {**spec["backbone"], "img_size": size}
+        # Loading here, before the library builds it again, gives one clear error and the sizes.
+        _fit_to_encoder(spec, build(spec["backbone"]).card)
+    with quiet_libraries(), DefaultScope.overwrite_default_scope(SCOPE):
+        seed_torch(seed, "backbone")
+        model = MODELS.build(spec)
+        seed_torch(seed, "backbone")
+        model.init_weights()
+        for name in _KEYED:
+            if (part := getattr(model, name, None)) is not None:
+                _initialise(part, seed, name)
+    return model.to(memory_format=torch.channels_last)
+
+
+def check_classes(config: Mapping[str, Any], folder: TaskFolder) -> None:
+    """Refuse a head of another number of classes than the task has."""
+    model = config["model"]
+    where = "bbox_head" if model.get("roi_head") is None else "roi_head.bbox_head"
+    head = model if model.get("roi_head") is None else model["roi_head"]
+    found, needed = head["bbox_head"]["num_classes"], len(folder.classes)
+    if found != needed:
+        raise InputError(
+            f"model.{where}.num_classes={found}, but {folder.path} has {needed} "
+            f"({', '.join(folder.classes)}); set model.{where}.num_classes={needed}"
+        )
+
+
+def exempt_from_decay(optimizer: Optimizer, name: str = "backbone.pos_embed") -> None:
+    """Take a parameter out of weight decay, its learning rate unchanged, before the first step.
+
+    ViTDet decays the tables of relative positions and not the absolute one. The latter is no
+    vector, so the rule for vectors and biases does not cover it.
+
+    Args:
+        optimizer: of groups with `names`, as `parameter_groups` makes them.
+        name: the parameter; nothing happens if it is not trained.
+    """
+    for group in list(optimizer.param_groups):
+        if name not in group["names"]:
+            continue
+        place = group["names"].index(name)
+        settings = {key: value for key, value in group.items() if key not in ("params", "names")}
+        alone = {"params": [group["params"].pop(place)], "names": [group["names"].pop(place)]}
+        optimizer.add_param_group({**settings, **alone, "weight_decay": 0.0})
+
+
+def _image_size(pipeline: list[dict[str, Any]]) -> int:
+    width, height = next(step["scale"] for step in pipeline if "scale" in step)
+    if width != height:
+        raise InputError(f"test_pipeline: scale=({width}, {height}) has to be square")
+    return width
+
+
+def _fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> None:
+    """Fill in what follows from the encoder."""
+    grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
+    spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
+    spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
+    neck: SimpleFeaturePyramid = build(spec["neck"])
+    strides = neck.strides(card.patch_size)
+    anchors = {**spec["rpn_head"]["anchor_generator"], "strides": strides}
+    if len(anchors["base_sizes"]) != len(strides):
+        raise InputError(
+            f"model.rpn_head.anchor_generator.base_sizes={anchors['base_sizes']}: the pyramid has "
+            f"{len(strides)} levels; give one size for each"
+        )
+    spec["rpn_head"] = {**spec["rpn_head"], "anchor_generator": anchors}
+    # The coarsest level proposes regions only; their features come from the others.
+    extractor = {**spec["roi_head"]["bbox_roi_extractor"], "featmap_strides": strides[:-1]}
+    spec["roi_head"] = {**spec["roi_head"], "bbox_roi_extractor": extractor}
+
+
+def _initialise(part: nn.Module, seed: int, name: str) -> None:
+    """Initialise a part anew from a key of its own, whatever was built before it."""
+    seed_torch(seed, name)
+    for module in part.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.reset_parameters()
+    # What the library lays over the defaults of torch, in its order: units of a convolution and a
+    # norm when they are built, then what the configs of the parts say.
+    for module in part.modules():
+        if isinstance(module, ConvModule):
+            module.init_weights()
+        elif isinstance(module, BaseModule):
+            module.is_init = False
+    if isinstance(part, BaseModule):
+        part.init_weights()
