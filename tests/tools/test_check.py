@@ -110,7 +110,7 @@ def test_several_tests_below_one_folder(run, tmp_path, folders):
     result = run("leakage", "--pretrain", train, "--test", task, everything, "--out", tmp_path)
     assert result.returncode == 1
     written = sorted(path.parent.name for path in tmp_path.rglob("report.json"))
-    assert written == ["all", "synthetic"]
+    assert written == ["all", "synthetic_v"]
     twice = run("leakage", "--pretrain", train, "--test", task, task, "--out", tmp_path)
     assert twice.returncode == 2
     assert twice.stderr == "error: --test: two of the same name; check them one by one\n"

@@ -253,7 +253,9 @@ def main(templates: Path, work: Path, seed: int, files: int) -> None:
         for folder in (raw, out, work / "out.partial"):
             shutil.rmtree(folder, ignore_errors=True)
         number += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `getrusage`, whose maximum includes what the process that started this one had.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     print(
         json.dumps(
             {
