@@ -11,18 +11,24 @@ import numpy as np
 
 from benchmark.data.loader import EpochBatchSampler
 from benchmark.data.splits import nested_subset
+from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import Item
+from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
 
 
-def labelled(items: list[Item], fraction: float) -> list[Item]:
-    """The items of a share of the labels, whole patients where they are known.
+def labelled(folder: TaskFolder, split: str, fraction: float) -> list[Item]:
+    """The items of a split for a share of its labels, whole patients where they are known.
 
     The items of a smaller share are among those of a larger one.
 
     Raises:
-        InputError: the share is not above 0 and at most 1.
+        InputError: there is no such split, or the share is not above 0 and at most 1.
     """
+    if split not in folder.splits:
+        found = ", ".join(sorted(folder.splits))
+        raise InputError(f"{folder.path}: has no split {split!r}, only {found}; make it with one")
+    items = folder.splits[split]
     counts = Counter(item["group"] or item["stem"] for item in items)
     chosen = nested_subset(counts, fraction, seed=0)
     return [item for item in items if (item["group"] or item["stem"]) in chosen]

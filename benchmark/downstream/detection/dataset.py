@@ -30,7 +30,7 @@ class DetectionDataset(KeyedItems, BaseDetDataset):
         fraction: float = 1.0,
     ) -> None:
         self.folder = folder
-        self.items = labelled(folder.splits[split], fraction)
+        self.items = labelled(folder, split, fraction)
         self.split = split
         self.seed = seed
         super().__init__(

@@ -54,7 +54,7 @@ class SegmentationDataset(KeyedItems, BaseSegDataset):
         self.folder = folder
         self.split = split
         self.seed = seed
-        self.items = labelled(folder.splits[split], fraction)
+        self.items = labelled(folder, split, fraction)
         steady = list(takewhile(lambda step: step["type"] in _STEADY, pipeline))
         key = (str(folder.path), folder.split_hash, split, fraction, repr(steady))
         self._prepared = _PREPARED.setdefault(key, {})

@@ -310,3 +310,8 @@ def test_a_fraction_of_the_labels(folder: TaskFolder) -> None:
     assert [len(found) for found in stems] == [2, 4, 7]
     assert set(stems[0]) < set(stems[1]) < set(stems[2])
     assert len(SegmentationDataset(folder, "train", TRAIN, 0, 0.25)) == 2
+
+
+def test_a_split_that_is_not_there_is_named(folder: TaskFolder) -> None:
+    with pytest.raises(InputError, match="has no split 'val', only test, train"):
+        SegmentationDataset(folder, "val", TRAIN)
