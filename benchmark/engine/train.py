@@ -177,12 +177,12 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
     checkpoint, problems = newest_checkpoint(folder) if before is not None else (None, [])
     for problem in problems:
         _say(f"warning: {problem}; falling back to the one before")
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()  # all have read what the first one may now change
+    _wait_for_all()  # all have read what the first one may now change
     if checkpoint is None and get_rank() == 0:
         if folder.exists():
             shutil.rmtree(folder)
         write_json(folder / "run.json", {**parts.identity, **provenance()})
+    _wait_for_all()  # nobody puts anything into a folder that is being cleared
 
     runner, log = make_runner(parts, folder, title)
     if checkpoint is not None:
@@ -194,6 +194,11 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
         earlier = checkpoint.seconds if checkpoint else 0.0
         _finish(parts, folder, log, earlier + time.time() - start)
         _say(f"{title}: finished, exported to {folder}")
+
+
+def _wait_for_all() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
