@@ -58,6 +58,8 @@ class VisionTransformer(nn.Module):
         learned_pos_embed: train the position table; otherwise it stays at its sine-cosine values.
         drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
         in_channels: channels of the input.
+        layer_scale: initial value of the factors on both branches of a block; None for none.
+        final_norm: LayerNorm after the last block; without it `norm` is the identity.
 
     Raises:
         InputError: sizes that do not divide.
@@ -75,6 +77,8 @@ class VisionTransformer(nn.Module):
         learned_pos_embed: bool = False,
         drop_path: float = 0.0,
         in_channels: int = 3,
+        layer_scale: float | None = None,
+        final_norm: bool = True,
     ) -> None:
         super().__init__()
         if img_size % patch_size:
@@ -90,6 +94,8 @@ class VisionTransformer(nn.Module):
             mlp_ratio=mlp_ratio,
             class_token=class_token,
             in_channels=in_channels,
+            layer_scale=layer_scale,
+            final_norm=final_norm,
         )
         self.img_size = img_size
         self.patch_size = patch_size
@@ -116,11 +122,12 @@ class VisionTransformer(nn.Module):
                 mlp_ratio,
                 qkv_bias=True,
                 drop_path=rate,
+                init_values=layer_scale,
                 norm_layer=norm_layer,
             )
             for rate in rates
         )
-        self.norm = norm_layer(embed_dim)
+        self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
 
         initialise_like_mae(self)
         # The patch projection is a linear layer on flattened patches, and is initialised as one.
@@ -137,16 +144,27 @@ class VisionTransformer(nn.Module):
             self.pos_embed, grid, self.grid_size, self.num_prefix_tokens, verbose=False
         )
 
-    def embed(self, images: Tensor, ids_keep: Tensor | None = None) -> Tensor:
+    def embed(
+        self,
+        images: Tensor,
+        ids_keep: Tensor | None = None,
+        replace: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Tokens before the first block, B×(prefix + K)×D.
 
         Args:
             images: B×C×H×W, H and W multiples of the patch size.
             ids_keep: B×K indices of the visible patches; all patches if None.
+            replace: a mask, B×N with 1 on masked patches, and the token (1×1×D) that stands in for
+                their embedding; it gets their positions.
         """
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
         positions = self._positions(grid)
-        tokens = self.patch_embed(images) + positions[:, self.num_prefix_tokens :]
+        patches = self.patch_embed(images)
+        if replace is not None:
+            mask, token = replace
+            patches = torch.where(mask[..., None].bool(), token.to(patches.dtype), patches)
+        tokens = patches + positions[:, self.num_prefix_tokens :]
         if ids_keep is not None:
             # Positions are added before patches are dropped, so a token keeps its own place.
             tokens = tokens.gather(1, ids_keep[..., None].expand(-1, -1, self.embed_dim))
@@ -155,12 +173,21 @@ class VisionTransformer(nn.Module):
             tokens = torch.cat([cls.expand(len(tokens), -1, -1), tokens], dim=1)
         return tokens
 
-    def forward(self, images: Tensor, ids_keep: Tensor | None = None) -> Tensor:
-        """Tokens after the last block and the final norm, B×(prefix + K)×D."""
-        tokens = self.embed(images, ids_keep)
+    def layers(self, tokens: Tensor) -> list[Tensor]:
+        """Tokens after each block, without the final norm: `depth` tensors B×(prefix + K)×D.
+
+        Args:
+            tokens: from `embed`.
+        """
+        outputs = []
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens)
+            outputs.append(tokens)
+        return outputs
+
+    def forward(self, images: Tensor, ids_keep: Tensor | None = None) -> Tensor:
+        """Tokens after the last block and the final norm, B×(prefix + K)×D."""
+        return self.norm(self.layers(self.embed(images, ids_keep))[-1])
 
     def feature_maps(
         self, images: Tensor, indices: tuple[int, ...] | None = None, norm: bool = True
@@ -175,16 +202,14 @@ class VisionTransformer(nn.Module):
         Raises:
             ValueError: there is no such block.
         """
-        wanted = set(indices or (len(self.blocks) - 1,))
-        if not wanted <= set(range(len(self.blocks))):
+        wanted = indices or (len(self.blocks) - 1,)
+        if not set(wanted) <= set(range(len(self.blocks))):
             raise ValueError(f"blocks {sorted(wanted)}: there are 0 to {len(self.blocks) - 1}")
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
-        tokens = self.embed(images)
+        layers = self.layers(self.embed(images))
         maps = []
-        for number, block in enumerate(self.blocks):
-            tokens = block(tokens)
-            if number in wanted:
-                patches = self.norm(tokens) if norm else tokens
-                patches = patches[:, self.num_prefix_tokens :]
-                maps.append(patches.transpose(1, 2).unflatten(2, grid))
+        for number in sorted(set(wanted)):
+            tokens = self.norm(layers[number]) if norm else layers[number]
+            patches = tokens[:, self.num_prefix_tokens :]
+            maps.append(patches.transpose(1, 2).unflatten(2, grid))
         return maps

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import erf, softmax
-from torch import Tensor, nn
+from numpy_vit import block, double_weights, layer_norm, linear, to_patches
+from torch import Tensor
 
 from benchmark.anatomy.segmentor import FrozenSegmentor
 from benchmark.anatomy.unext import UNeXt
@@ -18,49 +18,6 @@ from benchmark.nn.masking import AnatomyGuidedMasking, RandomMasking
 from benchmark.nn.objectives import AnatomicalConsistency, PixelReconstruction
 from methods.mae import MAE
 from methods.vasomim import VasoMIM
-
-Weights = Mapping[str, np.ndarray]
-
-
-def double_weights(module: nn.Module) -> Weights:
-    return {name: tensor.double().numpy() for name, tensor in module.state_dict().items()}
-
-
-def _norm(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-6)
-    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-
-def _linear(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
-    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-
-
-def _block(x: np.ndarray, weights: Weights, name: str, heads: int) -> np.ndarray:
-    """Pre-norm attention and MLP on the tokens of one sample, T×D."""
-    width = x.shape[1] // heads
-    qkv = _linear(_norm(x, weights, f"{name}.norm1"), weights, f"{name}.attn.qkv")
-    query, key, value = np.split(qkv, 3, axis=1)
-    outputs = []
-    for head in range(heads):
-        part = slice(head * width, (head + 1) * width)
-        attention = softmax(query[:, part] @ key[:, part].T / np.sqrt(width), axis=1)
-        outputs.append(attention @ value[:, part])
-    x = x + _linear(np.concatenate(outputs, axis=1), weights, f"{name}.attn.proj")
-    hidden = _linear(_norm(x, weights, f"{name}.norm2"), weights, f"{name}.mlp.fc1")
-    hidden = hidden * 0.5 * (1 + erf(hidden / np.sqrt(2)))
-    return x + _linear(hidden, weights, f"{name}.mlp.fc2")
-
-
-def _patches(image: np.ndarray, size: int) -> np.ndarray:
-    """C×H×W to N×(P·P·C) in the order (row, column, channel)."""
-    return np.array(
-        [
-            image[:, top : top + size, left : left + size].transpose(1, 2, 0).ravel()
-            for top in range(0, image.shape[1], size)
-            for left in range(0, image.shape[2], size)
-        ]
-    )
 
 
 class PaperMAE:
@@ -77,29 +34,29 @@ class PaperMAE:
         """Prediction of every patch of one image, N×(P·P·C), from its visible patches."""
         encoder, decoder = self.encoder, self.decoder
         kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-        tokens = _patches(image, self.size) @ kernel.reshape(len(kernel), -1).T
+        tokens = to_patches(image, self.size) @ kernel.reshape(len(kernel), -1).T
         tokens = tokens + encoder["patch_embed.proj.bias"] + encoder["pos_embed"][0, 1:]
         cls = encoder["cls_token"][0] + encoder["pos_embed"][0, :1]
         x = np.concatenate([cls, tokens[visible]])
         depth = 1 + max(int(name.split(".")[1]) for name in encoder if name.startswith("blocks."))
         for number in range(depth):
-            x = _block(x, encoder, f"blocks.{number}", self.encoder_heads)
-        latent = _linear(_norm(x, encoder, "norm"), decoder, "decoder_embed")
+            x = block(x, encoder, f"blocks.{number}", self.encoder_heads)
+        latent = linear(layer_norm(x, encoder, "norm"), decoder, "decoder_embed")
 
         full = np.repeat(decoder["mask_token"][0], len(tokens), axis=0)
         full[visible] = latent[1:]
         x = np.concatenate([latent[:1], full]) + decoder["decoder_pos_embed"][0]
         blocks = {name.split(".")[1] for name in decoder if name.startswith("decoder_blocks.")}
         for number in range(len(blocks)):
-            x = _block(x, decoder, f"decoder_blocks.{number}", self.decoder_heads)
-        return _linear(_norm(x, decoder, "decoder_norm"), decoder, "decoder_pred")[1:]
+            x = block(x, decoder, f"decoder_blocks.{number}", self.decoder_heads)
+        return linear(layer_norm(x, decoder, "decoder_norm"), decoder, "decoder_pred")[1:]
 
     def reconstruct(
         self, image: np.ndarray, prediction: np.ndarray, masked: list[int]
     ) -> tuple[float, np.ndarray]:
         """Loss with per-patch normalised targets, and I′ = the de-normalised image."""
         size = self.size
-        targets = _patches(image, size)
+        targets = to_patches(image, size)
         mean = targets.mean(axis=1, keepdims=True)
         deviation = np.sqrt(targets.var(axis=1, ddof=1, keepdims=True) + 1e-6)
         errors = ((prediction - (targets - mean) / deviation) ** 2).mean(axis=1)

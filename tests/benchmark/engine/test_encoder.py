@@ -83,6 +83,8 @@ def test_encoder_json_says_what_the_weights_are(
             "mlp_ratio": 4.0,
             "class_token": True,
             "in_channels": 3,
+            "layer_scale": None,
+            "final_norm": True,
         },
         "num_prefix_tokens": 1,
         "final_norm": "norm",

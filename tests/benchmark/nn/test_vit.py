@@ -57,6 +57,33 @@ def test_features_without_class_token_are_timms(randomise, images: torch.Tensor)
 
 
 @torch.no_grad()
+def test_layer_scale_without_final_norm_is_timms(randomise, images: torch.Tensor) -> None:
+    vit = VisionTransformer(32, 8, 32, 2, 4, layer_scale=0.1, final_norm=False)
+    assert vit.blocks[1].ls2.gamma[0].item() == pytest.approx(0.1)
+    randomise(vit, 5)
+    expected = timm_twin(vit, init_values=0.1, final_norm=False).forward_features(images)
+    torch.testing.assert_close(vit(images), expected, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_token_replaces_patches_but_not_their_positions(
+    tiny_vit: VisionTransformer, images: torch.Tensor
+) -> None:
+    mask = torch.zeros(3, 16)
+    mask[0, 3] = mask[2, 15] = 1
+    token = torch.randn(1, 1, 32)
+    tokens = tiny_vit.embed(images, replace=(mask, token))
+    expected = tiny_vit.embed(images)
+    for sample, patch in ((0, 3), (2, 15)):
+        expected[sample, 1 + patch] = token[0, 0] + tiny_vit.pos_embed[0, 1 + patch]
+    torch.testing.assert_close(tokens, expected, rtol=0, atol=0)
+    # The last of the layers is what the final norm, and so the encoder's output, is made of.
+    torch.testing.assert_close(
+        tiny_vit.norm(tiny_vit.layers(tiny_vit.embed(images))[1]), tiny_vit(images)
+    )
+
+
+@torch.no_grad()
 def test_feature_maps_are_timms(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
     """Maps of single blocks, with and without the norm, equal timm's intermediate layers."""
     twin = timm_twin(tiny_vit)

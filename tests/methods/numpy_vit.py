@@ -1,0 +1,52 @@
+"""The layers of a ViT in numpy double precision, one sample at a time, without torch's help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.special import erf, softmax
+from torch import nn
+
+Weights = Mapping[str, np.ndarray]
+
+
+def double_weights(module: nn.Module) -> Weights:
+    return {name: tensor.double().numpy() for name, tensor in module.state_dict().items()}
+
+
+def layer_norm(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-6)
+    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def linear(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
+    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def block(x: np.ndarray, weights: Weights, name: str, heads: int) -> np.ndarray:
+    """Pre-norm attention and MLP on the tokens of one sample, T×D."""
+    width = x.shape[1] // heads
+    qkv = linear(layer_norm(x, weights, f"{name}.norm1"), weights, f"{name}.attn.qkv")
+    query, key, value = np.split(qkv, 3, axis=1)
+    outputs = []
+    for head in range(heads):
+        part = slice(head * width, (head + 1) * width)
+        attention = softmax(query[:, part] @ key[:, part].T / np.sqrt(width), axis=1)
+        outputs.append(attention @ value[:, part])
+    x = x + linear(np.concatenate(outputs, axis=1), weights, f"{name}.attn.proj")
+    hidden = linear(layer_norm(x, weights, f"{name}.norm2"), weights, f"{name}.mlp.fc1")
+    hidden = hidden * 0.5 * (1 + erf(hidden / np.sqrt(2)))
+    return x + linear(hidden, weights, f"{name}.mlp.fc2")
+
+
+def to_patches(image: np.ndarray, size: int) -> np.ndarray:
+    """C×H×W to N×(P·P·C) in the order (row, column, channel)."""
+    return np.array(
+        [
+            image[:, top : top + size, left : left + size].transpose(1, 2, 0).ravel()
+            for top in range(0, image.shape[1], size)
+            for left in range(0, image.shape[2], size)
+        ]
+    )
