@@ -105,6 +105,8 @@ class Arcade(FolderSource):
     Args:
         raw: ``arcade/``, a folder above it, or one of the subsets.
         task: ``arcade_v`` (vessel), ``arcade_vs`` (25 segments) or ``arcade_s`` (stenosis).
+        train: ``"train"``, or ``"val"`` for the split of VasoMIM's AAAI paper: the 200 validation
+            images are trained on, the 1,000 training images left out, the test images the same.
 
     Raises:
         InputError: the folder is missing or is not ARCADE, lacks the subset of the task or one of
@@ -119,10 +121,23 @@ class Arcade(FolderSource):
     forms = ("segmentation", "pack")
     pack_splits = ("train",)
 
-    def __init__(self, raw: str | os.PathLike[str] | None, *, task: str = "arcade_v") -> None:
+    def __init__(
+        self,
+        raw: str | os.PathLike[str] | None,
+        *,
+        task: str = "arcade_v",
+        train: str = "train",
+    ) -> None:
         super().__init__()
         self.options["task"] = self._task = one_of("task", task, TASKS)
         self._subset, self.classes = TASKS[task]
+        # Folder of origin → what its frames are used for.
+        self._roles = {split: split for split in SPLITS}
+        if one_of("train", train, ("train", "val")) == "val":
+            self.options["train"] = train
+            self._roles = {"val": "train", "test": "test"}
+            self.official_split = False
+            self.split_note = "ARCADE's val images to train on, its test images to test on (AAAI)"
         if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in _TOPS:
             raw = os.path.dirname(os.path.abspath(raw))
         self.root = find_root(raw, _is_root, "ARCADE (a folder with syntax and stenosis in it)")
@@ -159,7 +174,7 @@ class Arcade(FolderSource):
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
-        for split in SPLITS:
+        for split in self._roles:
             if split in self._folders:
                 yield from self._split_frames(split, *self._folders[split])
             else:
@@ -181,7 +196,7 @@ class Arcade(FolderSource):
             elif listed[key].certain:
                 self._note(listed[key], path)
                 annotation = f"{listing}#{path.name}"
-                yield Frame(self.name, where, split=split, annotation=annotation)
+                yield Frame(self.name, where, split=self._roles[split], annotation=annotation)
             present.add(key)
         for image in (image for key, image in listed.items() if key not in present):
             self.report.add("listed image absent", f"{self.relative(folder)}/{image.name}")

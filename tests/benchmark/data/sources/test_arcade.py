@@ -118,6 +118,24 @@ def test_root_above_and_below_gives_the_same_frames(clean):
         assert list(open_source("arcade", raw).frames()) == expected
 
 
+def test_aaai_split_trains_on_the_val_images(clean):
+    """The frames of val, called train; those of train are left out; test is the same."""
+    published = list(open_source("arcade", clean["arcade"]).frames())
+    source = open_source("arcade", clean["arcade"], train="val")
+    frames = list(source.frames())
+    by_folder = {"train": "val", "test": "test"}
+    for split, folder in by_folder.items():
+        paths = [frame.path for frame in frames if frame.split == split]
+        assert paths == [frame.path for frame in published if frame.split == folder]
+        assert paths and all(f"/{folder}/" in path for path in paths)
+    assert {frame.split for frame in frames} == set(by_folder)
+    assert source.options == {"task": "arcade_v", "train": "val"}
+    assert not source.official_split
+    assert source.read_masks(frames[0]).any()
+    with pytest.raises(InputError, match="train"):
+        open_source("arcade", clean["arcade"], train="test")
+
+
 # small trees written by hand
 
 
