@@ -19,6 +19,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", required=True, help="a file of configs/downstream/")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="seeds (default: 0)")
     _cli.add_run_options(parser)
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="a folder of configs/downstream/ (default: none, journal)",
+    )
     parser.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
     parser.add_argument(
         "--label-fraction",
@@ -48,7 +53,13 @@ def main() -> None:
 
     work = _cli.work_folder(args)
     config, card = compose(
-        Path(args.configs), args.method, args.dataset, args.scale, args.cfg_options, work
+        Path(args.configs),
+        args.method,
+        args.dataset,
+        args.scale,
+        args.cfg_options,
+        work,
+        args.protocol,
     )
     if args.data:
         config.data.folder = args.data
@@ -61,7 +72,7 @@ def main() -> None:
         return
     results = Path(args.results) if args.results else work / "results"
     for seed in args.seed:
-        folder = work / args.method / "finetune" / dataset / f"seed{seed}"
+        folder = work / args.method / "finetune" / (args.protocol or "") / dataset / f"seed{seed}"
         run_cell(Cell(config, card, dataset, seed, folder, results), args.overwrite)
 
 

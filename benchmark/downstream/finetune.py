@@ -58,6 +58,7 @@ FINETUNE_KEYS = {
     "layer_decay": "factor of the learning rate from one layer to the one below",
     "label_fraction": "share of the training frames that is used; smaller sets lie inside larger",
     "metrics": "metrics that make a column of the board; the others are kept in the record",
+    "label_map": "several classes: soft-max over one label per pixel instead of a sigmoid for each",
     "score_at": "size at which masks are compared: native or network",
     "train_pipeline": "transforms in training",
     "test_pipeline": "transforms in testing",
@@ -69,9 +70,12 @@ METHOD_KEYS = {
     "task": "the one task the method is a model for",
     "encoder": "backbone built from an exported encoder",
     "model": "parts that replace those of the data set's model",
+    "training": "settings of a recipe of its own: any of the data set's, but for what is compared",
     "classical": "a model without training",
     "test_pipeline": "transforms in testing, where they differ",
 }
+# What a method's own recipe may set; data, epochs and scoring stay those of the data set.
+_RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
 
 @dataclass
@@ -96,10 +100,46 @@ class Cell:
         )
 
 
+def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
+    """The config of a data set: ``downstream/<dataset>.py``, or that of another protocol.
+
+    Raises:
+        InputError: there is no such data set.
+    """
+    folder = configs / "downstream" / (protocol or "")
+    if not folder.is_dir():
+        known = ", ".join(sorted(p.name for p in folder.parent.iterdir() if _has_configs(p)))
+        raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
+    path = folder / f"{dataset}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("[!_]*.py")))
+        raise InputError(f"{dataset}: no such data set in {folder}; known: {known}")
+    return path
+
+
+def _has_configs(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.glob("[!_]*.py"))
+
+
 def compose(
-    configs: Path, method: str, dataset: str, scale: str, options: list[str], work: Path
+    configs: Path,
+    method: str,
+    dataset: str,
+    scale: str,
+    options: list[str],
+    work: Path,
+    protocol: str | None = None,
 ) -> tuple[Config, Card]:
     """The config of a data set with the encoder of a method put in.
+
+    Args:
+        configs: folder of all configs.
+        method: a folder of it.
+        dataset: a file of its ``downstream/``, or of ``downstream/<protocol>/``.
+        scale: see `benchmark.engine.scales`.
+        options: ``key.path=value``.
+        work: folder of all runs.
+        protocol: another protocol than the usual one of the data set.
 
     Raises:
         InputError: no such method or data set, or a key nobody knows.
@@ -107,10 +147,7 @@ def compose(
     card = read_card(method, configs)
     if not card.finetune:
         raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
-    path = configs / "downstream" / f"{dataset}.py"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("[!_]*.py")))
-        raise InputError(f"{dataset}: no such data set in {path.parent}; known: {known}")
+    path = find_dataset(configs, dataset, protocol)
     with quiet_libraries():  # which the configs import
         config = load_config(path, scale, known=FINETUNE_KEYS)
         parts = load_config(configs / method / "encoder.py", scale, known=METHOD_KEYS)
@@ -122,6 +159,9 @@ def compose(
         for key, part in parts.model.items():
             # Whole parts are replaced; updating the config would merge the arguments of both.
             config.model[key] = part
+    for key, value in parts.get("training", {}).items():
+        one_of(f"{method}: training", key, _RECIPE)
+        config[key] = value
     if "classical" in parts:
         config.model = parts.classical
     if "test_pipeline" in parts:

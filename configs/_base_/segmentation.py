@@ -29,6 +29,7 @@ from benchmark.engine.schedules import CosinePerEpoch
 task = "segmentation"
 metrics = ("dsc", "cldice")
 score_at = "native"
+label_map = False
 label_fraction = 1.0
 protocol = "journal"
 epochs = 100

@@ -87,7 +87,8 @@ class SegmentationMetric(TaskMetric):
     """Scores of every image and of the whole split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count: a class is predicted
-    where the sigmoid of its logit is above `threshold`.
+    where the sigmoid of its logit is above `threshold`. A model with one more channel, for the
+    background, predicts one label per pixel instead.
 
     Args:
         folder: the task; its truth is read at native size.
@@ -135,7 +136,11 @@ class SegmentationMetric(TaskMetric):
     def _prediction(self, sample: dict[str, Any]) -> np.ndarray:
         if len(self.classes) == 1:
             return sample["pred_sem_seg"]["data"].cpu().numpy() > 0
-        probability = sample["seg_logits"]["data"].float().sigmoid()
+        logits = sample["seg_logits"]["data"]
+        if len(logits) == len(self.classes) + 1:
+            labels = sample["pred_sem_seg"]["data"].cpu().numpy()
+            return labels == np.arange(1, len(logits))[:, None, None]
+        probability = logits.float().sigmoid()
         return (probability > self.threshold).cpu().numpy()
 
     def _save(self, stem: str, prediction: np.ndarray) -> None:

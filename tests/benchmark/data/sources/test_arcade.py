@@ -127,7 +127,8 @@ def test_aaai_split_trains_on_the_val_images(clean):
     for split, folder in by_folder.items():
         paths = [frame.path for frame in frames if frame.split == split]
         assert paths == [frame.path for frame in published if frame.split == folder]
-        assert paths and all(f"/{folder}/" in path for path in paths)
+        assert paths
+        assert all(f"/{folder}/" in path for path in paths)
     assert {frame.split for frame in frames} == set(by_folder)
     assert source.options == {"task": "arcade_v", "train": "val"}
     assert not source.official_split

@@ -1,0 +1,11 @@
+"""Vessel segmentation on XCAV under protocol `aaai`; the data are those of `configs/downstream/xcav.py`.
+
+tools/finetune.py --method mae --protocol aaai --dataset xcav --seed 0 1 2
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ..._base_.aaai import *
+
+data = dict(folder="{work}/downstream/xcav")

@@ -1,0 +1,104 @@
+"""Protocols and recipes: what another one changes, and that it changes nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.finetune import Cell, compose, find_dataset, run_cell
+from benchmark.downstream.segmentation.plain import PatchMap, PlainUNetDecoder
+from benchmark.downstream.segmentation.task import build_model
+from benchmark.engine.cards import CONFIGS
+from benchmark.engine.config import differences, plain
+from benchmark.errors import InputError
+
+AAAI = sorted(path.stem for path in (CONFIGS / "downstream" / "aaai").glob("*.py"))
+SMALL = ["epochs=1", "batch_size=2", "base_lr=0.01", "num_workers=0"]
+SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
+
+
+def test_data_sets_of_the_aaai_paper_have_a_config() -> None:
+    assert {"arcade_v", "caxf", "xcav"} <= set(AAAI)
+
+
+@pytest.mark.parametrize("dataset", AAAI)
+def test_aaai_is_the_papers_recipe(dataset: str, tmp_path: Path) -> None:
+    """lr 1e-4, weight decay 0.05, 500 epochs, no SimpleFPN; what is not stated is the journal's."""
+    ours, _ = compose(CONFIGS, "mae", dataset, "paper", [], tmp_path, "aaai")
+    assert (ours.protocol, ours.epochs, ours.base_lr) == ("aaai", 500, 1e-4)
+    assert ours.optimizer.weight_decay == 0.05
+    assert (ours.model.neck.type, ours.model.decode_head.type) == (PatchMap, PlainUNetDecoder)
+    journal, _ = compose(CONFIGS, "mae", dataset, "paper", [], tmp_path)
+    changed = {line.split(":")[0] for line in differences(plain(journal), plain(ours))}
+    allowed = {"protocol", "epochs", "base_lr", "data.folder", "model.decode_head.type"}
+    assert {name for name in changed if not name.startswith("model.neck.")} <= allowed
+
+
+@pytest.mark.parametrize("scale", ["tiny", "small"])
+def test_protocols_do_not_mix_at_any_scale(scale: str, tmp_path: Path) -> None:
+    ids = {
+        compose(CONFIGS, "mae", "synthetic_v", scale, [], tmp_path, protocol)[0].protocol
+        for protocol in (None, "aaai")
+    }
+    assert len(ids) == 2
+
+
+def test_an_aaai_cell_is_recorded_under_its_protocol(
+    vessels: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    """Trained, scored, recorded; the head depends on the seed and not on the encoder."""
+    states = []
+    for method, patch in (("mae", 16), ("vasomim", 8)):
+        export_vit(tmp_path / method / "pretrain", seed=patch, patch_size=patch)
+        options = [*SMALL, *SIZES, f"data.folder={vessels.path}"]
+        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", options, tmp_path, "aaai")
+        states.append(build_model(config, seed=3).state_dict())
+    for name, value in states[0].items():
+        if not name.startswith("backbone."):
+            assert torch.equal(value, states[1][name]), name
+    cell = Cell(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    record = run_cell(cell)
+    assert cell.record == tmp_path / "results/aaai-demo/vasomim/synthetic_v/seed0.json"
+    assert record.metrics["dsc"]["value"] >= 0
+    state = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["model"]
+    assert not torch.equal(state["neck.project.0.weight"], states[1]["neck.project.0.weight"])
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"--protocol aai: no folder .*; known: .*aaai"):
+        find_dataset(CONFIGS, "xcav", "aai")
+    with pytest.raises(InputError, match=r"arcade_vs: no such data set in .*aaai; known: arcade_v"):
+        find_dataset(CONFIGS, "arcade_vs", "aaai")
+
+
+def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path: Path) -> None:
+    """DETR clips, decays and steps as in its paper; Faster R-CNN keeps the data set's recipe."""
+    detr, _ = compose(CONFIGS, "detr", "stenosis", "paper", [], tmp_path)
+    rcnn, _ = compose(CONFIGS, "faster_rcnn", "stenosis", "paper", [], tmp_path)
+    assert (detr.base_lr / detr.lr_batch, detr.optimizer.weight_decay) == (1e-4 / 16, 1e-4)
+    assert detr.clip_grad == {"max_norm": 0.1, "norm_type": 2}
+    assert detr.schedule.milestones == (2 / 3,)
+    assert (rcnn.base_lr / rcnn.lr_batch, rcnn.clip_grad) == (1e-4 / 64, None)
+    assert (detr.epochs, detr.test_pipeline) == (rcnn.epochs, rcnn.test_pipeline)
+
+    folder = tmp_path / "configs"
+    (folder / "mine").mkdir(parents=True)
+    (folder / "downstream").symlink_to(CONFIGS / "downstream")
+    (folder / "_base_").symlink_to(CONFIGS / "_base_")
+    text = 'card = dict(title="T", family="f", paper="p", pretraining="—")\n'
+    (folder / "mine" / "encoder.py").write_text(text + "training = dict(epochs=3)\n")
+    with pytest.raises(InputError, match="unknown mine: training 'epochs'"):
+        compose(folder, "mine", "stenosis", "paper", [], tmp_path)
+
+
+def test_classical_rows_of_table_x_differ_in_alpha_only(tmp_path: Path) -> None:
+    rows = {
+        alpha: plain(compose(CONFIGS, name, "arcade_v", "paper", [], tmp_path)[0])
+        for alpha, name in ((92.0, "frangi"), (80.0, "frangi_80"), (50.0, "frangi_50"))
+    }
+    for alpha in (80.0, 50.0):
+        assert differences(rows[92.0], rows[alpha]) == [f"model.alpha: 92.0 → {alpha}"]
