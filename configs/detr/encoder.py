@@ -1,9 +1,10 @@
 """DETR from scratch (Carion et al., ECCV 2020), mmdetection's.
 
 ResNet-50, six encoder and six decoder layers, 100 queries. Nothing is pre-trained, so nothing is
-frozen: all stages and their batch norms are trained, at one learning rate. The recipe is DETR's own:
-AdamW 1e-4 for 16 images, weight decay 1e-4, gradients clipped at a norm of 0.1, the rate ×0.1 after
-two thirds of the run (mmdetection's `detr_r50_8xb2-150e_coco`); its length is that of the protocol.
+frozen: all stages and their batch norms are trained, at one learning rate. The recipe is DETR's
+own: AdamW 1e-4 for 16 images, weight decay 1e-4, gradients clipped at a norm of 0.1, the rate ×0.1
+after two thirds of the run (mmdetection's `detr_r50_8xb2-150e_coco`); the length of the run is the
+protocol's.
 """
 
 from mmdet.models.backbones import ResNet

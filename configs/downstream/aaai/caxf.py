@@ -1,4 +1,4 @@
-"""Vessel segmentation on CAXF under protocol `aaai`; the data are those of `configs/downstream/caxf.py`.
+"""Vessel segmentation on CAXF under protocol `aaai`, on the data of `configs/downstream/caxf.py`.
 
 tools/finetune.py --method mae --protocol aaai --dataset caxf --seed 0 1 2
 """

@@ -1,4 +1,4 @@
-"""Vessel segmentation on XCAV under protocol `aaai`; the data are those of `configs/downstream/xcav.py`.
+"""Vessel segmentation on XCAV under protocol `aaai`, on the data of `configs/downstream/xcav.py`.
 
 tools/finetune.py --method mae --protocol aaai --dataset xcav --seed 0 1 2
 """
