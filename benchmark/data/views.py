@@ -27,6 +27,10 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # torchvision's RandomResizedCrop draws a box up to ten times before it falls back to the centre.
 _ATTEMPTS = 10
+CROP_DRAWS = 4 * _ATTEMPTS + 1
+"""Uniform numbers one crop needs."""
+# Less of a pixel than this is a rounding error of the box.
+_SLIVER = 1e-4
 
 
 class Crop(NamedTuple):
@@ -49,7 +53,7 @@ def draw_crops(
     """Boxes with the law of torchvision's RandomResizedCrop, for a whole batch at once.
 
     Args:
-        noise: B×41 uniform numbers in (0, 1).
+        noise: B×`CROP_DRAWS` uniform numbers in (0, 1).
         valid: B×2 height and width of each frame.
         scale: area of the box relative to the frame, from and to.
         ratio: width over height, from and to.
@@ -95,7 +99,8 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
     box have no weight, as when the box is cut out first.
 
     Args:
-        start, length: B, the box along this axis in pixels.
+        start, length: B, the box along this axis in pixels; where it ends within a pixel, that
+            pixel counts as inside.
         flip: B bool, mirrored boxes.
         source: pixels of the frame along this axis.
         out: pixels of the view along this axis.
@@ -110,7 +115,8 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
     centre = start + (position + 0.5) * scale
     pixel = torch.arange(source, device=device, dtype=torch.float32)
     weights = _bicubic((pixel + 0.5 - centre) / stretch)
-    weights = weights * ((pixel >= start) & (pixel < start + length))
+    inside = (pixel + 1 > start + _SLIVER) & (pixel < start + length - _SLIVER)
+    weights = weights * inside
     return weights / weights.sum(dim=2, keepdim=True)
 
 
@@ -200,11 +206,16 @@ class SingleView(BaseDataPreprocessor):
         self, data: dict[str, Tensor], training: bool = True
     ) -> dict[str, dict[str, Tensor]]:
         data = self.cast_data(data)
-        index = data["index"]
-        noise = uniform(self.progress.seed, self.progress.epoch, "crop", index, 4 * _ATTEMPTS + 1)
+        noise = uniform(
+            self.progress.seed, self.progress.epoch, "crop", data["index"], CROP_DRAWS
+        )
         crop = draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
+        return {"views": self.cut(data, crop)}
+
+    def cut(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
+        """The view of each frame inside its box, and what shares the box with it."""
         grey = crop_bicubic(data["frame"], crop, self.size)
-        views = {"image": (grey[:, None] - self.mean) / self.std, "index": index}
+        views = {"image": (grey[:, None] - self.mean) / self.std, "index": data["index"]}
         if "anatomy" in data:
             views["anatomy"] = crop_nearest(data["anatomy"], crop, self.size)[:, None]
-        return {"views": views}
+        return views

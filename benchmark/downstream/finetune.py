@@ -103,6 +103,8 @@ class Cell:
 def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
     """The config of a data set: ``downstream/<dataset>.py``, or that of another protocol.
 
+    A data set of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``.
+
     Raises:
         InputError: there is no such data set.
     """
@@ -111,6 +113,11 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
         known = ", ".join(sorted(p.name for p in folder.parent.iterdir() if _has_configs(p)))
         raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
     path = folder / f"{dataset}.py"
+    usual = configs / "downstream" / f"{dataset}.py"
+    if not path.is_file() and usual.is_file():
+        with quiet_libraries():
+            if load_config(usual, known=FINETUNE_KEYS).protocol == protocol:
+                return usual
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("[!_]*.py")))
         raise InputError(f"{dataset}: no such data set in {folder}; known: {known}")

@@ -22,7 +22,7 @@ from benchmark.engine.quiet import quiet_libraries
 Schedule = Callable[[float], float]
 """Factor of the learning rate as a function of the fractional epoch."""
 
-_KINDS = ("segmentation", "detection")
+_KINDS = ("segmentation", "detection", "denoising")
 
 
 class TaskMetric(BaseMetric):

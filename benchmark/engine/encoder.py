@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,25 @@ from benchmark.build import build
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, sha256_bytes, sha256_file, write_json
+from benchmark.nn.encoders.base import Encoder
+from benchmark.nn.encoders.beit import BeitEncoder
+from benchmark.nn.encoders.eva import EvaEncoder
+from benchmark.nn.encoders.resnet import ResNetEncoder
+from benchmark.nn.encoders.sam import SAMEncoder
+from benchmark.nn.encoders.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.weights import load_strict, read_tensors
 
-SCHEMA = 1
+SCHEMA = 2  # 1 knew plain ViTs only, and neither strides nor widths
 # Architectures an exported encoder may have, by the name in its JSON.
-ARCHITECTURES: dict[str, type[nn.Module]] = {"vit": VisionTransformer}
+ARCHITECTURES: dict[str, type[Encoder]] = {
+    "vit": VisionTransformer,
+    "eva": EvaEncoder,
+    "samvit": SAMEncoder,
+    "beit": BeitEncoder,
+    "resnet": ResNetEncoder,
+    "unet": UNetEncoder,
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +45,10 @@ class EncoderCard:
         architecture: key of `ARCHITECTURES`.
         arguments: constructor arguments of the architecture.
         num_prefix_tokens: leading tokens that are not patches.
-        final_norm: name of the norm after the last block.
-        patch_size: side of a patch in pixels.
+        final_norm: name of the norm after the last block; None if there is none.
+        patch_size: side of a patch in pixels; None for a convolutional network.
+        strides: pixels of the image per pixel of each map, finest first.
+        widths: channels of each map.
         mean, std: normalisation of grey values in [0, 1], per channel.
         fingerprint: see `fingerprint`.
         weights_sha256: hash of the safetensors file.
@@ -42,8 +58,10 @@ class EncoderCard:
     architecture: str
     arguments: dict[str, Any]
     num_prefix_tokens: int
-    final_norm: str
-    patch_size: int
+    final_norm: str | None
+    patch_size: int | None
+    strides: list[int]
+    widths: list[int]
     mean: list[float]
     std: list[float]
     fingerprint: str
@@ -63,40 +81,82 @@ def write_tensors(path: Path, module: nn.Module) -> str:
     return sha256_bytes(data)
 
 
+def architecture_of(module: nn.Module) -> str | None:
+    """The name of the architecture a module is of; None if it is none that can be exported."""
+    for name, kind in ARCHITECTURES.items():
+        if isinstance(module, kind):
+            return name
+    return None
+
+
 @torch.no_grad()
-def fingerprint(encoder: VisionTransformer) -> str:
+def fingerprint(encoder: Encoder, origin: str | Path = "the encoder") -> str:
     """A short hash of the features of a fixed image, to prove which weights were loaded.
 
     Features are rounded to three decimals of their own scale, so that the fingerprint is the same
     on machines whose arithmetic differs in the last bits.
+
+    Args:
+        encoder: its mode is put back.
+        origin: what an error names.
+
+    Raises:
+        InputError: the features are not finite.
     """
-    size = encoder.img_size
+    size, channels = encoder.img_size, encoder.arguments["in_channels"]
     ramp = torch.linspace(-1, 1, size)
     image = torch.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None, :]) + ramp[None, :]
-    device = encoder.pos_embed.device
+    device = next(encoder.parameters()).device
     was_training = encoder.training
     encoder.eval()
-    features = encoder(image.expand(1, 3, size, size).to(device)).float().cpu()[0]
+    output = encoder(image.expand(1, channels, size, size).to(device))
     encoder.train(was_training)
-    statistics = torch.cat([features.mean(dim=0), features.std(dim=0)])
-    rounded = (statistics / statistics.abs().max() * 1000).round().to(torch.int16)
-    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:16]
+    rounded = []
+    for features in [output] if isinstance(output, Tensor) else output:
+        features = features.float().cpu()[0]
+        # Tokens are places × channels already, maps are not.
+        places = features.flatten(1).T if features.ndim == 3 else features
+        correction = min(1, len(places) - 1)  # a map of one pixel has no deviation
+        spread = places.std(dim=0, correction=correction)
+        statistics = torch.cat([places.mean(dim=0), spread])
+        if not statistics.isfinite().all():
+            raise InputError(f"{origin}: features of an image are not finite")
+        scale = statistics.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+        rounded.append((statistics / scale * 1000).round().to(torch.int16))
+    return hashlib.sha256(torch.cat(rounded).numpy().tobytes()).hexdigest()[:16]
 
 
 def export_encoder(
-    folder: Path, encoder: VisionTransformer, provenance: dict[str, Any]
+    folder: Path,
+    encoder: Encoder,
+    provenance: dict[str, Any],
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
 ) -> EncoderCard:
-    """Write `encoder.safetensors` and `encoder.json`, and prove that they load strictly."""
+    """Write `encoder.safetensors` and `encoder.json`, and prove that they load strictly.
+
+    Args:
+        folder: where to.
+        encoder: of one of `ARCHITECTURES`.
+        provenance: where the weights come from.
+        mean, std: normalisation of grey values in [0, 1] the encoder was trained with, per channel.
+
+    Raises:
+        InputError: its features are not finite.
+    """
+    mark = fingerprint(encoder)
     weights_sha256 = write_tensors(folder / "encoder.safetensors", encoder)
     card = EncoderCard(
-        architecture="vit",
+        architecture=architecture_of(encoder),
         arguments=encoder.arguments,
         num_prefix_tokens=encoder.num_prefix_tokens,
-        final_norm="norm",
+        final_norm=encoder.norm_name,
         patch_size=encoder.patch_size,
-        mean=list(IMAGENET_MEAN),
-        std=list(IMAGENET_STD),
-        fingerprint=fingerprint(encoder),
+        strides=list(encoder.strides),
+        widths=list(encoder.widths),
+        mean=list(mean),
+        std=list(std),
+        fingerprint=mark,
         weights_sha256=weights_sha256,
         provenance=provenance,
     )
@@ -113,45 +173,109 @@ def read_card(folder: Path) -> EncoderCard:
     """
     path = folder / "encoder.json"
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise InputError(f"{path}: not an encoder description of schema {SCHEMA}")
-    missing = EncoderCard.__dataclass_fields__.keys() - content.keys()
+    if not isinstance(content, dict) or content.get("schema") not in (1, SCHEMA):
+        raise InputError(f"{path}: not an encoder description of schema 1 or {SCHEMA}")
+    if content["schema"] == 1:
+        content = _from_plain_vit(content)
+    missing = _VALUES.keys() - content.keys()
     if missing:
         raise InputError(f"{path}: without {', '.join(sorted(missing))}")
-    card = EncoderCard(**{key: content[key] for key in EncoderCard.__dataclass_fields__})
-    if card.architecture not in ARCHITECTURES:
-        raise InputError(f"{path}: unknown architecture {card.architecture!r}")
-    return card
+    for key, (fits, meaning) in _VALUES.items():
+        if not fits(content[key]):
+            raise InputError(f"{path}: {key}={content[key]!r} is not {meaning}")
+    if content["architecture"] not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise InputError(
+            f"{path}: unknown architecture {content['architecture']!r}; known: {known}"
+        )
+    return EncoderCard(**{key: content[key] for key in EncoderCard.__dataclass_fields__})
 
 
-def load_encoder(folder: str | Path, **overrides: Any) -> tuple[VisionTransformer, EncoderCard]:
+def _from_plain_vit(content: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 to the fields of today: its encoders had one map, of patches."""
+    arguments = content.get("arguments")
+    width = arguments.get("embed_dim") if isinstance(arguments, dict) else None
+    return {"strides": [content.get("patch_size")], "widths": [width], **content}
+
+
+def _number(value: Any, *types: type) -> bool:
+    # True and False are integers to Python, but no sizes.
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def _list_of(value: Any, *types: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(_number(one, *types) for one in value)
+
+
+# What the values of a description may be, and the words for it.
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "architecture": (lambda value: isinstance(value, str), "a name"),
+    "arguments": (lambda value: isinstance(value, dict), "a group of keys"),
+    "num_prefix_tokens": (lambda value: _number(value, int), "an integer"),
+    "final_norm": (lambda value: value is None or isinstance(value, str), "a name or null"),
+    "patch_size": (lambda value: value is None or _number(value, int), "an integer or null"),
+    "strides": (lambda value: _list_of(value, int), "a list of integers"),
+    "widths": (lambda value: _list_of(value, int), "a list of integers"),
+    "mean": (lambda value: _list_of(value, int, float), "a list of numbers"),
+    "std": (lambda value: _list_of(value, int, float), "a list of numbers"),
+    "fingerprint": (lambda value: isinstance(value, str), "a text"),
+    "weights_sha256": (lambda value: isinstance(value, str), "a text"),
+    "provenance": (lambda value: isinstance(value, dict), "a group of keys"),
+}
+
+
+def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, EncoderCard]:
     """Build the encoder of an export and load it strictly.
 
     Args:
         folder: holds `encoder.safetensors` and `encoder.json`.
         overrides: constructor arguments that do not change the weights (`drop_path`,
-            `learned_pos_embed`).
+            `learned_pos_embed`); each kind of encoder names those it has.
 
     Raises:
         InputError: a file is missing or damaged, the weights are not the ones described, do not
-            fit, or give other features than when they were written.
+            fit, or give other features than when they were written, or the kind of encoder has no
+            such override.
     """
     folder = Path(folder)
     card = read_card(folder)
+    kind = ARCHITECTURES[card.architecture]
+    if foreign := sorted(overrides.keys() - kind.overrides):
+        raise InputError(
+            f"{folder}: an encoder of architecture {card.architecture!r} has no "
+            f"{', '.join(foreign)}; leave it out"
+        )
     path = folder / "encoder.safetensors"
     tensors: dict[str, Tensor] = read_tensors(path)
     if sha256_file(path) != card.weights_sha256:
         raise InputError(f"{path}: not the weights encoder.json describes (sha256 differs)")
-    arguments = {**card.arguments, **overrides}
-    try:
-        encoder = build({"type": ARCHITECTURES[card.architecture], **arguments})
-    except InputError as error:  # an argument this version does not know, or sizes that do not fit
-        raise InputError(f"{folder / 'encoder.json'}: {error}") from None
+    encoder = _build(card, folder / "encoder.json", overrides)
     load_strict(encoder, tensors, path)
-    found = fingerprint(encoder)
+    found = fingerprint(encoder, path)
     if found != card.fingerprint:
         raise InputError(
             f"{path}: features differ from when it was exported "
             f"(fingerprint {found} instead of {card.fingerprint})"
         )
     return encoder, card
+
+
+def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:
+    """The encoder a card describes, with initial weights."""
+    kind = ARCHITECTURES[card.architecture]
+    try:
+        encoder = build({"type": kind, **card.arguments, **overrides})
+    except InputError as error:  # an argument this version does not know, or sizes that do not fit
+        raise InputError(f"{path}: {error}") from None
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
+        # Values no constructor was written for: a word for a number, a negative size.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: no {card.architecture} has these arguments ({reason})") from None
+    described, found = (
+        {"strides": list(part.strides), "widths": list(part.widths), "patch_size": part.patch_size}
+        for part in (card, encoder)
+    )
+    for key in found:
+        if described[key] != found[key]:
+            raise InputError(f"{path}: {key}={described[key]}, but its arguments give {found[key]}")
+    return encoder

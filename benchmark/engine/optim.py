@@ -22,21 +22,23 @@ def parameter_groups(
     """Trainable parameters in as few groups as there are distinct settings.
 
     Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
-    recipe); CLS and mask tokens are 3-D and do. With `layer_decay` < 1, parameter i of a ViT of
-    depth L below `backbone` gets the learning-rate factor layer_decay^(L + 1 − i): i = 0 for
-    patch embedding, positions and tokens, k + 1 for block k, L + 1 (factor 1) for everything else
-    (BEiT, Bao et al. 2022).
+    recipe); CLS and mask tokens are 3-D and do. With `layer_decay` < 1, a parameter in layer i of
+    0 … n of the encoder below `backbone` gets the learning-rate factor layer_decay^(n − i), and
+    everything else the factor 1 (BEiT, Bao et al. 2022). The encoder names its layers: of a ViT of
+    depth L, 0 is patch embedding, positions and tokens, k + 1 is block k, L + 1 the final norm; of
+    a convolutional network, 0 is the stem, then come the stages. A backbone that names no layers
+    is trained at one rate.
 
     Returns:
         Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
     """
-    depth = _depth(model, backbone)
+    layers, last = _layers(model, backbone)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         decay = 0.0 if parameter.ndim <= 1 or name.endswith(".bias") else weight_decay
-        scale = layer_decay ** (depth + 1 - _layer(name, backbone, depth))
+        scale = layer_decay ** (last - layers.get(name, last))
         group = groups.setdefault(
             (decay, scale),
             {"params": [], "names": [], "weight_decay": decay, "lr_scale": scale},
@@ -46,23 +48,19 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _depth(model: nn.Module, backbone: str) -> int:
-    prefix = f"{backbone}."
-    blocks = [
-        int(name.split("blocks.", 1)[1].split(".", 1)[0])
-        for name, _ in model.named_parameters()
-        if name.startswith(prefix) and "blocks." in name
-    ]
-    return max(blocks, default=-1) + 1
+def _layers(model: nn.Module, backbone: str) -> tuple[dict[str, int], int]:
+    """Layer of every parameter of the encoder, and the number of the last layer.
 
-
-def _layer(name: str, backbone: str, depth: int) -> int:
-    if not name.startswith(f"{backbone}."):
-        return depth + 1
-    if "blocks." in name:
-        return int(name.split("blocks.", 1)[1].split(".", 1)[0]) + 1
-    early = ("patch_embed.", "pos_embed", "cls_token", "reg_token")
-    return 0 if any(part in name for part in early) else depth + 1
+    The encoder is the outermost part of the backbone that names its layers.
+    """
+    part = getattr(model, backbone, None)
+    for path, module in part.named_modules() if part is not None else ():
+        if hasattr(module, "layer_groups"):
+            prefix = f"{backbone}.{path}." if path else f"{backbone}."
+            groups = module.layer_groups()
+            layers = {prefix + name: i for i, names in enumerate(groups) for name in names}
+            return layers, len(groups) - 1
+    return {}, 0
 
 
 class Bf16OptimWrapper(AccumulatingOptimWrapper):

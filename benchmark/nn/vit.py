@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.nn.encoders.base import block_groups, patch_map
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
@@ -60,10 +62,16 @@ class VisionTransformer(nn.Module):
         in_channels: channels of the input.
         layer_scale: initial value of the factors on both branches of a block; None for none.
         final_norm: LayerNorm after the last block; without it `norm` is the identity.
+        reg_tokens: registers after the CLS token (Darcet et al., ICLR 2024).
+        no_embed_class: the position table is that of the patches alone, as with the registers of
+            DINOv2; otherwise CLS and registers have places of their own at its front.
+        norm_eps: epsilon of every LayerNorm.
 
     Raises:
         InputError: sizes that do not divide.
     """
+
+    overrides: ClassVar[frozenset[str]] = frozenset({"drop_path", "learned_pos_embed"})
 
     def __init__(
         self,
@@ -79,13 +87,16 @@ class VisionTransformer(nn.Module):
         in_channels: int = 3,
         layer_scale: float | None = None,
         final_norm: bool = True,
+        reg_tokens: int = 0,
+        no_embed_class: bool = False,
+        norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
         if img_size % patch_size:
             raise InputError(f"ViT: patch_size={patch_size} does not divide img_size={img_size}")
         if embed_dim % num_heads or embed_dim % 4:
             raise InputError(f"ViT: embed_dim={embed_dim} must be a multiple of 4 and num_heads")
-        self.arguments = dict(
+        self.arguments: dict[str, Any] = dict(
             img_size=img_size,
             patch_size=patch_size,
             embed_dim=embed_dim,
@@ -96,25 +107,33 @@ class VisionTransformer(nn.Module):
             in_channels=in_channels,
             layer_scale=layer_scale,
             final_norm=final_norm,
+            reg_tokens=reg_tokens,
+            no_embed_class=no_embed_class,
+            norm_eps=norm_eps,
         )
         self.img_size = img_size
         self.patch_size = patch_size
         self.embed_dim = embed_dim
         self.grid_size = (img_size // patch_size, img_size // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
-        self.num_prefix_tokens = int(class_token)
+        self.num_prefix_tokens = int(class_token) + reg_tokens
+        self.num_prefix_positions = 0 if no_embed_class else self.num_prefix_tokens
+        self.strides: tuple[int, ...] = (patch_size,)
+        self.widths: tuple[int, ...] = (embed_dim,)
+        self.norm_name = "norm" if final_norm else None
 
         self.patch_embed = PatchEmbed(
             img_size, patch_size, in_channels, embed_dim, strict_img_size=False
         )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
+        self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
         table = sincos_position_embedding(embed_dim, self.grid_size)
-        prefix = torch.zeros(self.num_prefix_tokens, embed_dim)
+        prefix = torch.zeros(self.num_prefix_positions, embed_dim)
         self.pos_embed = nn.Parameter(
-            torch.cat([prefix, table])[None], requires_grad=learned_pos_embed
+            torch.cat([prefix, table.to(prefix.device)])[None], requires_grad=learned_pos_embed
         )
-        rates = torch.linspace(0, drop_path, depth).tolist()
-        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
+        norm_layer = partial(nn.LayerNorm, eps=norm_eps)
         self.blocks = nn.ModuleList(
             Block(
                 embed_dim,
@@ -135,13 +154,15 @@ class VisionTransformer(nn.Module):
         nn.init.zeros_(self.patch_embed.proj.bias)
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=0.02)
+        if self.reg_token is not None:
+            nn.init.normal_(self.reg_token, std=1e-6)  # as DINOv2 starts them
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         """Position table for a grid of patches, resampled (bicubic) when it is not the own one."""
         if grid == self.grid_size:
             return self.pos_embed
         return resample_abs_pos_embed(
-            self.pos_embed, grid, self.grid_size, self.num_prefix_tokens, verbose=False
+            self.pos_embed, grid, self.grid_size, self.num_prefix_positions, verbose=False
         )
 
     def embed(
@@ -164,13 +185,16 @@ class VisionTransformer(nn.Module):
         if replace is not None:
             mask, token = replace
             patches = torch.where(mask[..., None].bool(), token.to(patches.dtype), patches)
-        tokens = patches + positions[:, self.num_prefix_tokens :]
+        tokens = patches + positions[:, self.num_prefix_positions :]
         if ids_keep is not None:
             # Positions are added before patches are dropped, so a token keeps its own place.
             tokens = tokens.gather(1, ids_keep[..., None].expand(-1, -1, self.embed_dim))
-        if self.cls_token is not None:
-            cls = self.cls_token + positions[:, :1]
-            tokens = torch.cat([cls.expand(len(tokens), -1, -1), tokens], dim=1)
+        if self.num_prefix_tokens:
+            special = [token for token in (self.cls_token, self.reg_token) if token is not None]
+            prefix = torch.cat(special, dim=1)
+            if self.num_prefix_positions:
+                prefix = prefix + positions[:, : self.num_prefix_positions]
+            tokens = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
         return tokens
 
     def layers(self, tokens: Tensor) -> list[Tensor]:
@@ -210,6 +234,15 @@ class VisionTransformer(nn.Module):
         maps = []
         for number in sorted(set(wanted)):
             tokens = self.norm(layers[number]) if norm else layers[number]
-            patches = tokens[:, self.num_prefix_tokens :]
-            maps.append(patches.transpose(1, 2).unflatten(2, grid))
+            maps.append(patch_map(tokens, self.num_prefix_tokens, grid))
         return maps
+
+    def layer_groups(self) -> list[list[str]]:
+        """See `Encoder`: embeddings and tokens, every block, the final norm."""
+        early = ("patch_embed.", "pos_embed", "cls_token", "reg_token")
+        return block_groups(self, early, "norm.")
+
+    def trim(self, finest: int = 1, norm: bool = True) -> None:
+        """See `Encoder`."""
+        if not norm:
+            self.norm, self.norm_name = nn.Identity(), None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
+from mmdet.models.necks import FPN
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
@@ -17,9 +19,10 @@ from torch.optim import Optimizer
 
 from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.backbone import EncoderMaps, check_patches
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.engine.encoder import EncoderCard
+from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, read_card
 from benchmark.engine.quiet import quiet_libraries
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
@@ -27,6 +30,10 @@ from benchmark.randomness import seed_torch
 SCOPE = "mmdet"
 """mmengine scope in which names inside mmdetection are looked up."""
 
+FINEST = 4
+"""Stride of the finest level of the pyramids of FPN and ViTDet."""
+
+_POSITIONS = ("backbone.pos_embed", "backbone.encoder.pos_embed")
 _KEYED = ("neck", "rpn_head", "roi_head")
 
 
@@ -34,8 +41,12 @@ def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
     """The detector of a config; equal seeds give every encoder the same neck and heads.
 
     Images are padded to squares of the side of the test pipeline. On an encoder (backbone
-    `ViTDet`) the width of the neck, the strides of anchors and region features, and the grey
-    values frames are normalised with follow from the encoder.
+    `ViTDet`) the backbone itself, the neck and its width, the strides of anchors and region
+    features, and the grey values frames are normalised with follow from the encoder. A plain ViT
+    becomes ViTDet's. Other transformers keep their own attention and positions: all tokens attend
+    to each other in `eva` and `beit`, within windows and globally in `samvit`. The pyramid on
+    their one map is ViTDet's as well. The maps of convolutional encoders from stride 4 on go to an
+    FPN (Lin et al., CVPR 2017) with as many levels as there are anchor sizes.
 
     Args:
         config: has `model` and `test_pipeline`.
@@ -51,7 +62,7 @@ def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
     size = _image_size(config["test_pipeline"])
     spec["data_preprocessor"] = {**spec["data_preprocessor"], "pad_size_divisor": size}
     if spec["backbone"]["type"] is ViTDet:
-        spec["backbone"] = {**spec["backbone"], "img_size": size}
+        spec["backbone"] = _choose_backbone(spec["backbone"], size)
         # Loading here, before the library builds it again, gives one clear error and the sizes.
         _fit_to_encoder(spec, build(spec["backbone"]).card)
     with quiet_libraries(), DefaultScope.overwrite_default_scope(SCOPE):
@@ -78,23 +89,22 @@ def check_classes(config: Mapping[str, Any], folder: TaskFolder) -> None:
         )
 
 
-def exempt_from_decay(optimizer: Optimizer, name: str = "backbone.pos_embed") -> None:
-    """Take a parameter out of weight decay, its learning rate unchanged, before the first step.
+def exempt_from_decay(optimizer: Optimizer, names: Sequence[str] = _POSITIONS) -> None:
+    """Take parameters out of weight decay, their learning rates unchanged, before the first step.
 
     ViTDet decays the tables of relative positions and not the absolute one. The latter is no
     vector, so the rule for vectors and biases does not cover it.
 
     Args:
         optimizer: of groups with `names`, as `parameter_groups` makes them.
-        name: the parameter; nothing happens if it is not trained.
+        names: the parameters; those that are not trained are passed over.
     """
     for group in list(optimizer.param_groups):
-        if name not in group["names"]:
-            continue
-        place = group["names"].index(name)
-        settings = {key: value for key, value in group.items() if key not in ("params", "names")}
-        alone = {"params": [group["params"].pop(place)], "names": [group["names"].pop(place)]}
-        optimizer.add_param_group({**settings, **alone, "weight_decay": 0.0})
+        for name in sorted(set(names) & set(group["names"])):
+            place = group["names"].index(name)
+            settings = {k: v for k, v in group.items() if k not in ("params", "names")}
+            alone = {"params": [group["params"].pop(place)], "names": [group["names"].pop(place)]}
+            optimizer.add_param_group({**settings, **alone, "weight_decay": 0.0})
 
 
 def _image_size(pipeline: list[dict[str, Any]]) -> int:
@@ -104,23 +114,57 @@ def _image_size(pipeline: list[dict[str, Any]]) -> int:
     return width
 
 
+def _choose_backbone(given: dict[str, Any], size: int) -> dict[str, Any]:
+    """ViTDet for a plain ViT; for other encoders what they are, without the settings of ViTDet."""
+    if "folder" not in given:  # which ViTDet says better
+        return {**given, "img_size": size}
+    card = read_card(Path(given["folder"]))
+    if card.architecture == "vit":
+        return {**given, "img_size": size}
+    check_patches(card, size)
+    chosen = {"type": EncoderMaps, "folder": given["folder"], "finest": FINEST}
+    if "drop_path" in ARCHITECTURES[card.architecture].overrides:
+        chosen["drop_path"] = given.get("drop_path")
+    return chosen
+
+
 def _fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> None:
     """Fill in what follows from the encoder."""
     grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
     spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
-    spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
-    neck: SimpleFeaturePyramid = build(spec["neck"])
-    strides = neck.strides(card.patch_size)
-    anchors = {**spec["rpn_head"]["anchor_generator"], "strides": strides}
-    if len(anchors["base_sizes"]) != len(strides):
+    sizes = spec["rpn_head"]["anchor_generator"]["base_sizes"]
+    spec["neck"], strides = _fit_neck(spec["neck"], card, levels=len(sizes))
+    if len(sizes) != len(strides):
         raise InputError(
-            f"model.rpn_head.anchor_generator.base_sizes={anchors['base_sizes']}: the pyramid has "
+            f"model.rpn_head.anchor_generator.base_sizes={sizes}: the pyramid has "
             f"{len(strides)} levels; give one size for each"
         )
+    anchors = {**spec["rpn_head"]["anchor_generator"], "strides": strides}
     spec["rpn_head"] = {**spec["rpn_head"], "anchor_generator": anchors}
     # The coarsest level proposes regions only; their features come from the others.
     extractor = {**spec["roi_head"]["bbox_roi_extractor"], "featmap_strides": strides[:-1]}
     spec["roi_head"] = {**spec["roi_head"], "bbox_roi_extractor": extractor}
+
+
+def _fit_neck(
+    given: dict[str, Any], card: EncoderCard, levels: int
+) -> tuple[dict[str, Any], list[float]]:
+    """The neck for the maps of an encoder, and the strides of its levels."""
+    if len(card.strides) == 1:
+        neck = {**given, "in_channels": card.widths[0]}
+        pyramid: SimpleFeaturePyramid = build(neck)
+        return neck, pyramid.strides(card.strides[0])
+    maps = [pair for pair in zip(card.strides, card.widths) if pair[0] >= FINEST]
+    strides = [stride for stride, _ in maps]
+    while len(strides) < levels:  # FPN takes every second pixel of the last level
+        strides.append(2 * strides[-1])
+    neck = {
+        "type": FPN,
+        "in_channels": [width for _, width in maps],
+        "out_channels": given["out_channels"],
+        "num_outs": len(strides),
+    }
+    return neck, strides
 
 
 def _initialise(part: nn.Module, seed: int, name: str) -> None:

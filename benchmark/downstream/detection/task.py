@@ -21,7 +21,11 @@ from benchmark.downstream.task import Task
 
 
 def _place_encoder(config: Config, encoder: Config) -> None:
-    """The backbone stays ViTDet's; it takes the weights of the encoder."""
+    """The backbone stays ViTDet's; it takes the weights of the encoder.
+
+    If the encoder is no plain ViT, `build_detector` puts another backbone in its place: its kind is
+    known only once it has been exported.
+    """
     config.model.backbone.folder = encoder.folder
 
 

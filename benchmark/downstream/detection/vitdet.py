@@ -8,13 +8,17 @@ included.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from benchmark.engine.encoder import EncoderCard, load_encoder
+from benchmark.downstream.backbone import check_channels, check_patches
+from benchmark.engine.encoder import EncoderCard, load_encoder, read_card
 from benchmark.errors import InputError
+from benchmark.nn.encoders.base import block_groups
 
 # The parameters of an encoder that find a place in a ViTDet backbone, or are left out of it.
 _PARTS = {"patch_embed", "pos_embed", "cls_token", "reg_token", "blocks", "norm"}
@@ -145,9 +149,9 @@ class ViTDet(nn.Module):
     """An exported ViT as a detection backbone: image in, its last map out, without a final norm.
 
     The blocks fall into `global_blocks` equal subsets; the last of each attends globally, the
-    others within windows (2, 5, 8 and 11 of 12 blocks). The class token is left out, and so is its
-    place in the position table; the rest of the table is trained at the size of the
-    pre-training and resampled (bicubic) to that of the image. Everything else is trained too.
+    others within windows (2, 5, 8 and 11 of 12 blocks). The class token and registers are left out,
+    and so are their places in the position table; the rest of the table is trained at the size of
+    the pre-training and resampled (bicubic) to that of the image. Everything else is trained too.
 
     Args:
         folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly.
@@ -172,14 +176,17 @@ class ViTDet(nn.Module):
         drop_path: float = 0.1,
     ) -> None:
         super().__init__()
-        vit, self.card = load_encoder(folder, drop_path=drop_path)
+        self.card = read_card(Path(folder))
+        if self.card.architecture != "vit":
+            raise InputError(
+                f"{folder}: an encoder of architecture {self.card.architecture!r}; ViTDet takes "
+                f"plain ViTs only, choose another backbone"
+            )
+        check_channels(self.card, folder)
+        check_patches(self.card, img_size)
+        vit, _ = load_encoder(folder, drop_path=drop_path)
         _refuse_unknown(vit, _PARTS, "trunk")
         depth = len(vit.blocks)
-        if img_size % vit.patch_size:
-            raise InputError(
-                f"image size {img_size} is no multiple of the patch size {vit.patch_size} of "
-                f"{folder}; choose another size"
-            )
         if global_blocks < 1 or depth % global_blocks:
             raise InputError(
                 f"model.backbone.global_blocks={global_blocks} does not divide the {depth} blocks "
@@ -187,7 +194,7 @@ class ViTDet(nn.Module):
             )
         self.grid_size = vit.grid_size
         self.patch_embed = vit.patch_embed
-        patches = vit.pos_embed.detach()[:, vit.num_prefix_tokens :]
+        patches = vit.pos_embed.detach()[:, vit.num_prefix_positions :]
         self.pos_embed = nn.Parameter(patches.clone())
         every = depth // global_blocks
         self.blocks = nn.ModuleList(
@@ -198,6 +205,10 @@ class ViTDet(nn.Module):
             )
             for number, block in enumerate(vit.blocks, start=1)
         )
+
+    def layer_groups(self) -> list[list[str]]:
+        """See `Encoder`: embeddings, every block, and nothing after them."""
+        return block_groups(self, ("patch_embed.", "pos_embed"), "norm.")
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """B×3×H×W to one map, B×D×(H/P)×(W/P)."""

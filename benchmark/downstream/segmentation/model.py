@@ -1,8 +1,10 @@
-"""ViT segmentor of the benchmark: encoder, SimpleFPN adaptor, UNet decoder.
+"""Segmentor of the benchmark: encoder, a pyramid of its maps, UNet decoder.
 
 The layer plan is CheXWorld's `UNetAdapterConv`, written here as mmsegmentation parts: a backbone
-that yields the image and one feature map, a neck that makes a pyramid of it, a decode head that
-climbs the pyramid. Norms are BatchNorm; they become SyncBN when several GPUs train together.
+that yields the image and the maps of the encoder, a neck that makes a pyramid of them, a decode
+head that climbs the pyramid. Of the one map of a ViT `SimpleFPN` makes the pyramid; the maps of a
+convolutional network are one, which `LateralPyramid` brings to the widths of the decoder. Norms
+are BatchNorm; they become SyncBN when several GPUs train together.
 """
 
 from __future__ import annotations
@@ -16,36 +18,24 @@ import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from benchmark.engine.encoder import EncoderCard, load_encoder
+from benchmark.downstream.backbone import EncoderMaps
+from benchmark.downstream.backbone import check_patches as check_patches
+from benchmark.engine.encoder import EncoderCard
 from benchmark.errors import InputError
 from benchmark.nn.losses import dice_loss
 
+WIDTHS = (64, 128, 256, 512)
+"""Channels of the levels of the pyramid, finest first (CheXWorld)."""
+STEM = 32
+"""Channels of the decoder at full resolution (CheXWorld)."""
 
-class EncoderBackbone(nn.Module):
-    """An exported ViT as a backbone: image in, (image, last feature map) out.
 
-    All parameters are trained, the position table included.
+class EncoderBackbone(EncoderMaps):
+    """An exported encoder as a backbone: image in, (image, maps …) out; see `EncoderMaps`."""
 
-    Args:
-        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly.
-        drop_path: stochastic depth of the last block.
-        final_norm: apply the encoder's final norm to the map.
-    """
-
-    card: EncoderCard
-
-    def __init__(self, folder: str, drop_path: float = 0.1, final_norm: bool = True) -> None:
-        super().__init__()
-        self.vit, self.card = load_encoder(folder, drop_path=drop_path, learned_pos_embed=True)
-        self.final_norm = final_norm
-        if not final_norm:
-            # The norm would get no gradient, which distributed training treats as an error.
-            self.vit.norm.requires_grad_(False)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """B×3×H×W to the same images and B×D×(H/P)×(W/P)."""
-        (features,) = self.vit.feature_maps(images, norm=self.final_norm)
-        return images, features
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """B×3×H×W to the same images and the maps, each B×width×(H/stride)×(W/stride)."""
+        return images, *super().forward(images)
 
 
 def _conv_unit(in_channels: int, out_channels: int, upsample: bool) -> nn.Sequential:
@@ -62,33 +52,96 @@ def _conv_unit(in_channels: int, out_channels: int, upsample: bool) -> nn.Sequen
     return nn.Sequential(*layers)
 
 
-class SimpleFPN(nn.Module):
-    """Pyramid at strides 2, 4, 8, 16 from the one map of a patch-16 ViT (CheXWorld).
+def _enlarge(in_channels: int, out_channels: int) -> list[nn.Module]:
+    """2×2 transposed convolution of stride 2, and its norm."""
+    return [
+        nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2),
+        nn.BatchNorm2d(out_channels),
+    ]
 
-    Level i is made by 3 − i up-sampling units that halve the width on their way, the last one
-    landing on width[i]; the stride-16 level by a 1×1 convolution. Other patch sizes give the same
-    pyramid relative to the map; the decoder resizes what does not meet the image.
+
+def _levels_of_patch16(width: int, widths: Sequence[int]) -> list[nn.Module]:
+    levels: list[nn.Module] = []
+    for steps, out in zip((3, 2, 1), widths):
+        chain = [width // 2**step for step in range(steps)] + [out]
+        units = [_conv_unit(a, b, upsample=True) for a, b in pairwise(chain)]
+        levels.append(nn.Sequential(*units))
+    return [*levels, _conv_unit(width, widths[3], upsample=False)]
+
+
+def _levels_of_patch8(width: int, widths: Sequence[int]) -> list[nn.Module]:
+    half, quarter = width // 2, width // 4
+    shrink = [nn.Conv2d(width, 2 * width, 2, stride=2), nn.BatchNorm2d(2 * width)]
+    ways = [
+        ([*_enlarge(width, half), nn.GELU(), *_enlarge(half, quarter)], quarter),
+        (_enlarge(width, half), half),
+        ([], width),
+        (shrink, 2 * width),
+    ]
+    return [
+        nn.Sequential(*way, *_conv_unit(channels, out, upsample=False))
+        for (way, channels), out in zip(ways, widths)
+    ]
+
+
+_VARIANTS = {"patch16": _levels_of_patch16, "patch8": _levels_of_patch8}
+
+
+class SimpleFPN(nn.Module):
+    """Pyramid at strides 2, 4, 8, 16 from the one map of a ViT (CheXWorld).
+
+    ``patch16`` is CheXWorld's pyramid for patches of 16²: level i is made by 3 − i up-sampling
+    units that halve the width on their way, the last one landing on width[i]; the stride-16 level
+    by a 1×1 convolution. ``patch8`` is the one for patches of 8²: transposed convolutions for
+    strides 2 and 4, the map itself for 8, a convolution of stride 2 for 16, each followed by a 1×1
+    unit. With other patch sizes both give the same pyramid relative to the map; the decoder
+    resizes what does not meet the image.
 
     Args:
         in_channels: width D of the ViT.
-        widths: channels of the levels, finest first.
+        widths: channels of the four levels, finest first.
+        variant: ``"patch16"`` or ``"patch8"``.
+
+    Raises:
+        InputError: another variant, or not four widths.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int] = (64, 128, 256, 512)) -> None:
+    def __init__(
+        self, in_channels: int, widths: Sequence[int] = WIDTHS, variant: str = "patch16"
+    ) -> None:
         super().__init__()
-        self.levels = nn.ModuleList()
-        for steps, width in zip((3, 2, 1, 0), widths):
-            if steps == 0:
-                self.levels.append(_conv_unit(in_channels, width, upsample=False))
-                continue
-            chain = [in_channels // 2**step for step in range(steps)] + [width]
-            units = [_conv_unit(a, b, upsample=True) for a, b in pairwise(chain)]
-            self.levels.append(nn.Sequential(*units))
+        if variant not in _VARIANTS:
+            raise InputError(f"model.neck.variant={variant!r} is not one of {', '.join(_VARIANTS)}")
+        if len(widths) != 4:
+            raise InputError(f"model.neck.widths={tuple(widths)}: the pyramid has four levels")
+        self.levels = nn.ModuleList(_VARIANTS[variant](in_channels, widths))
 
     def forward(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         """(image, map) to (image, finest level, …, coarsest level)."""
         images, features = inputs
         return (images, *(level(features) for level in self.levels))
+
+
+class LateralPyramid(nn.Module):
+    """The pyramid a convolutional encoder brings along, at the widths of the decoder.
+
+    Each map goes through a 1×1 convolution, norm and GELU, as the coarsest level of `SimpleFPN`.
+
+    Args:
+        in_channels: channels of the encoder's maps, finest first.
+        widths: channels of the levels, as many.
+    """
+
+    def __init__(self, in_channels: Sequence[int], widths: Sequence[int]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(
+            _conv_unit(a, b, upsample=False) for a, b in zip(in_channels, widths, strict=True)
+        )
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """(image, maps …) to (image, finest level, …, coarsest level)."""
+        images, *maps = inputs
+        return (images, *(level(one) for level, one in zip(self.levels, maps, strict=True)))
 
 
 class ResidualBlock(nn.Module):
@@ -123,9 +176,7 @@ class UNetDecoder(BaseDecodeHead):
         kwargs: arguments of mmsegmentation's `BaseDecodeHead` (classes, losses, threshold).
     """
 
-    def __init__(
-        self, widths: Sequence[int] = (64, 128, 256, 512), stem: int = 32, **kwargs: Any
-    ) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS, stem: int = STEM, **kwargs: Any) -> None:
         super().__init__(
             in_channels=list(widths),
             in_index=list(range(len(widths))),
@@ -181,9 +232,35 @@ class BinaryDice(nn.Module):
         return dice_loss(logits.float(), class_masks(label, logits.shape[1]))
 
 
-def check_patches(card: EncoderCard, size: int) -> None:
-    """Refuse an image size the encoder cannot cut into patches."""
-    if size % card.patch_size:
-        raise InputError(
-            f"image size {size} is no multiple of the encoder's patch size {card.patch_size}"
-        )
+def fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """What follows from the encoder filled into the config of a segmentor.
+
+    Frames are shown as in pre-training. A neck for one map gets the width of the coarsest. Where
+    the encoder has several, `LateralPyramid` takes the place of `SimpleFPN`, with a level for
+    each: the coarsest ones as wide as the decoder's of the config, finer ones as its stem.
+
+    Args:
+        spec: has `data_preprocessor`, `backbone`, `neck` and `decode_head`.
+        card: of the encoder in the backbone.
+
+    Returns:
+        A new config.
+    """
+    neck, head = spec["neck"], spec["decode_head"]
+    grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
+    fitted = {**spec, "data_preprocessor": {**spec["data_preprocessor"], **grey}}
+    if len(card.strides) == 1:
+        return {**fitted, "neck": {**neck, "in_channels": card.widths[0]}}
+    if neck["type"] is not SimpleFPN:
+        return {
+            **fitted,
+            "backbone": {**spec["backbone"], "finest": card.strides[-1]},
+            "neck": {**neck, "in_channels": card.widths[-1]},
+        }
+    count, given = len(card.strides), tuple(neck.get("widths", WIDTHS))
+    widths = (*[head.get("stem", STEM)] * (count - len(given)), *given[-count:])
+    return {
+        **fitted,
+        "neck": {"type": LateralPyramid, "in_channels": list(card.widths), "widths": widths},
+        "decode_head": {**head, "widths": widths},
+    }

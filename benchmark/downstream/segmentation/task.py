@@ -14,8 +14,13 @@ from torch import nn
 from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
+from benchmark.downstream.segmentation.label_map import head_for_labels
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
-from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches
+from benchmark.downstream.segmentation.model import (
+    EncoderBackbone,
+    check_patches,
+    fit_to_encoder,
+)
 from benchmark.downstream.task import Schedule, Task
 from benchmark.randomness import seed_torch
 
@@ -35,17 +40,17 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
     seed_torch(seed, "backbone")
     if "backbone" not in spec:
         return build(spec)
-    # One logit for one class, which mmsegmentation counts as two; otherwise one for each.
-    count = {"num_classes": max(classes, 2), "out_channels": classes}
-    spec["decode_head"] = {**spec["decode_head"], **count}
+    if config.label_map:
+        spec["decode_head"] = head_for_labels(spec["decode_head"], classes)
+    else:
+        # One logit for one class, which mmsegmentation counts as two; otherwise one for each.
+        count = {"num_classes": max(classes, 2), "out_channels": classes}
+        spec["decode_head"] = {**spec["decode_head"], **count}
     if spec["backbone"]["type"] is EncoderBackbone:
-        # Loading here, before the library builds it again, gives one clear error and the width.
+        # Loading here, before the library builds it again, gives one clear error and the sizes.
         card = build(spec["backbone"]).card
         check_patches(card, image_size(config.test_pipeline))
-        spec["neck"] = {**spec["neck"], "in_channels": card.arguments["embed_dim"]}
-        # Frames are shown to the encoder as they were in pre-training.
-        grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
-        spec["data_preprocessor"] = {**spec["data_preprocessor"], **grey}
+        spec = fit_to_encoder(spec, card)
     with DefaultScope.overwrite_default_scope("mmseg"):
         model = MODELS.build({key: value for key, value in spec.items() if value is not None})
         seed_torch(seed, "backbone")

@@ -283,7 +283,7 @@ def test_encoders_meet_the_same_frames_and_the_same_head(
         assert torch.equal(value, states[1][name]), name
         if name.endswith("weight") and value.ndim > 1:
             assert not torch.equal(value, states[2][name]), name
-    patches = "backbone.vit.patch_embed.proj.weight"
+    patches = "backbone.encoder.patch_embed.proj.weight"
     assert torch.equal(states[0][patches], states[2][patches]), "the encoder is the encoder"
     assert states[0][patches].shape != states[1][patches].shape
 

@@ -75,6 +75,12 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
         find_dataset(CONFIGS, "arcade_vs", "aaai")
 
 
+def test_a_data_set_of_one_protocol_is_found_under_its_name() -> None:
+    usual = CONFIGS / "downstream" / "denoising.py"
+    assert find_dataset(CONFIGS, "denoising", "aaai") == usual
+    assert find_dataset(CONFIGS, "denoising") == usual
+
+
 def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path: Path) -> None:
     """DETR clips, decays and steps as in its paper; Faster R-CNN keeps the data set's recipe."""
     detr, _ = compose(CONFIGS, "detr", "stenosis", "paper", [], tmp_path)

@@ -67,6 +67,27 @@ def test_every_head_gets_a_channel_for_each_class(
     assert read_record(cell.record).metrics == record.metrics
 
 
+def test_a_label_map_is_another_head_with_the_same_scores(
+    segments: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
+) -> None:
+    """26 channels and a soft-max; no two classes are predicted for one pixel."""
+    export_vit(tmp_path / "mae" / "pretrain")
+    cell = _cell(tmp_path, segments, "mae", "label_map=True", "base_lr=0.03")
+    record = run_cell(cell)
+    assert build_model(cell.config, 0, 25).decode_head.out_channels == 26
+    assert record.metrics["dsc"]["definition"].startswith("dsc/per-image-mean/classes-pooled")
+    scores, overlap, total = [], 0, 0
+    for item in segments.splits["test"]:
+        labels = np.asarray(Image.open(cell.folder / "predictions" / f"{item['stem']}.png"))
+        found = labels == np.arange(1, 26)[:, None, None]
+        truth = segments.channels("test", item["stem"])
+        common, both = (found & truth).sum(), found.sum() + truth.sum()
+        scores.append(200 * common / both if both else 100.0)
+        overlap, total = overlap + common, total + both
+    assert record.metrics["dsc"]["value"] == pytest.approx(np.mean(scores))
+    assert record.metrics["dsc_dataset"]["value"] == pytest.approx(200 * overlap / total)
+
+
 def test_a_metric_the_task_does_not_have_is_named(
     segments: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
 ) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmark.engine.encoder import export_encoder, fingerprint, load_encoder, read_card
+from benchmark.engine.encoder import (
+    export_encoder,
+    fingerprint,
+    load_encoder,
+    read_card,
+)
 from benchmark.errors import InputError
 from benchmark.files import sha256_file
 from benchmark.nn.vit import VisionTransformer
@@ -72,7 +79,7 @@ def test_encoder_json_says_what_the_weights_are(
 ) -> None:
     content = json.loads((exported / "encoder.json").read_text())
     assert content == {
-        "schema": 1,
+        "schema": 2,
         "architecture": "vit",
         "arguments": {
             "img_size": 32,
@@ -85,10 +92,15 @@ def test_encoder_json_says_what_the_weights_are(
             "in_channels": 3,
             "layer_scale": None,
             "final_norm": True,
+            "reg_tokens": 0,
+            "no_embed_class": False,
+            "norm_eps": 1e-6,
         },
         "num_prefix_tokens": 1,
         "final_norm": "norm",
         "patch_size": 8,
+        "strides": [8],
+        "widths": [32],
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
         "fingerprint": fingerprint(tiny_vit),
@@ -123,6 +135,56 @@ def test_the_fingerprint_is_stable_and_follows_the_weights(tiny_vit: VisionTrans
             assert fingerprint(tiny_vit) != first, name
             parameter.copy_(original)
     assert fingerprint(tiny_vit) == first
+
+
+def test_the_fingerprint_is_that_of_all_tokens(tiny_vit: VisionTransformer) -> None:
+    """Written out: mean and deviation of each channel over CLS and patches, in thousandths."""
+    ramp = np.linspace(-1, 1, 32)
+    picture = np.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None]) + ramp[None]
+    image = torch.from_numpy(picture).float().expand(1, 3, 32, 32)
+    with torch.no_grad():
+        tokens = tiny_vit.eval()(image)[0].double().numpy()
+    assert tokens.shape == (17, 32)
+    means = [sum(tokens[:, c]) / 17 for c in range(32)]
+    spreads = [(sum((tokens[:, c] - means[c]) ** 2) / 16) ** 0.5 for c in range(32)]
+    statistics = np.array(means + spreads)
+    thousandths = np.round(1000 * statistics / np.abs(statistics).max()).astype("<i2")
+    expected = hashlib.sha256(thousandths.tobytes()).hexdigest()[:16]
+    assert fingerprint(tiny_vit) == expected
+
+
+def test_weights_that_are_not_finite_are_not_exported(
+    tmp_path: Path, tiny_vit: VisionTransformer
+) -> None:
+    with torch.no_grad():
+        tiny_vit.norm.bias[3] = float("nan")
+    with pytest.raises(InputError, match="the encoder: features of an image are not finite"):
+        export_encoder(tmp_path, tiny_vit, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_descriptions_of_schema_1_are_read(exported: Path, tiny_vit: VisionTransformer) -> None:
+    """As they were written when there were plain ViTs only, with fewer arguments."""
+
+    def age(card: dict) -> None:
+        card["schema"] = 1
+        for key in ("strides", "widths"):
+            del card[key]
+        for key in ("layer_scale", "final_norm", "reg_tokens", "no_embed_class", "norm_eps"):
+            del card["arguments"][key]
+
+    _edit_card(exported, age)
+    encoder, card = load_encoder(exported, drop_path=0.1, learned_pos_embed=True)
+    assert (card.strides, card.widths, card.schema) == ([8], [32], 1)
+    assert card.fingerprint == fingerprint(tiny_vit) == fingerprint(encoder)
+
+
+def test_grey_values_of_another_pre_training_are_kept(
+    tmp_path: Path, tiny_vit: VisionTransformer
+) -> None:
+    export_encoder(tmp_path, tiny_vit, {}, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    card = read_card(tmp_path)
+    assert (card.mean, card.std) == ([0.5] * 3, [0.25] * 3)
 
 
 def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported: Path) -> None:
@@ -204,9 +266,25 @@ def _cut(folder: Path) -> None:
         (lambda f: (f / "encoder.json").unlink(), "encoder.json: no such file"),
         (lambda f: (f / "encoder.json").write_text("{"), "encoder.json: not a JSON file"),
         (lambda f: (f / "encoder.json").write_text("[]"), "not an encoder description"),
-        (lambda f: _edit_card(f, lambda c: c.update(schema=2)), "description of schema 1"),
+        (lambda f: _edit_card(f, lambda c: c.update(schema=3)), "of schema 1 or 2"),
         (lambda f: _edit_card(f, lambda c: c.pop("mean")), "encoder.json: without mean"),
-        (lambda f: _edit_card(f, lambda c: c.update(architecture="unet")), "architecture 'unet'"),
+        (lambda f: _edit_card(f, lambda c: c.update(architecture="swin")), "architecture 'swin'"),
+        (lambda f: _edit_card(f, lambda c: c.update(architecture=["vit"])), "is not a name"),
+        (lambda f: _edit_card(f, lambda c: c.update(arguments=[])), "is not a group of keys"),
+        (lambda f: _edit_card(f, lambda c: c.update(mean="grey")), "is not a list of numbers"),
+        (lambda f: _edit_card(f, lambda c: c.update(std=[])), "is not a list of numbers"),
+        (lambda f: _edit_card(f, lambda c: c.update(patch_size="8")), "an integer or null"),
+        (lambda f: _edit_card(f, lambda c: c.update(strides=[True])), "is not a list of integers"),
+        (lambda f: _edit_card(f, lambda c: c.update(strides=[16])), "strides=[16], but its"),
+        (lambda f: _edit_card(f, lambda c: c.update(widths=[31])), "widths=[31], but its"),
+        (
+            lambda f: _edit_card(f, lambda c: c["arguments"].update(img_size="32")),
+            "no vit has these arguments",
+        ),
+        (
+            lambda f: _edit_card(f, lambda c: c["arguments"].update(patch_size=0)),
+            "no vit has these arguments",
+        ),
         (lambda f: _edit_card(f, lambda c: c["arguments"].update(depth=3)), "do not fit"),
         (lambda f: _edit_card(f, lambda c: c["arguments"].update(width=3)), "encoder.json"),
         (lambda f: _edit_card(f, lambda c: c.update(fingerprint="0" * 16)), "instead of 0000"),

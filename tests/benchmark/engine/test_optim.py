@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from benchmark.engine.accumulation import AccumulatingOptimWrapper
 from benchmark.engine.optim import Bf16OptimWrapper, build_optimizer, parameter_groups
+from benchmark.nn.encoders.base import Encoder
 from benchmark.nn.vit import VisionTransformer
 
 DEPTH = 3
@@ -52,6 +55,59 @@ def test_learning_rate_falls_from_the_head_to_the_patches() -> None:
     assert {"neck.0.weight", "neck.1.bias", "decode_head.blocks.5.weight"} <= set(rest)
     for name in ("backbone.vit.norm.weight", "backbone.vit.norm.bias", *rest):
         assert found[name][1] == 1
+
+
+class Around(nn.Module):
+    """A model whose backbone holds an encoder, as mmsegmentation's models do."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.backbone = nn.Module()
+        self.backbone.encoder = encoder
+        self.decode_head = nn.Conv2d(4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "powers"),
+    [
+        ("eva", {"cls_token": 3, "reg_token": 3, "blocks.0.gamma_1": 2, "norm.weight": 0}),
+        ("samvit", {"pos_embed": 3, "blocks.1.attn.rel_pos_h": 1, "neck.0.weight": 0}),
+        ("beit", {"rel_pos_bias.relative_position_bias_table": 3, "blocks.0.attn.q_bias": 2}),
+        ("beit+tables", {"blocks.1.attn.relative_position_bias_table": 1}),
+        ("vit+without norm", {"patch_embed.proj.weight": 3, "blocks.1.mlp.fc1.weight": 1}),
+        (
+            "resnet",
+            {
+                "conv1.weight": 5,
+                "bn1.bias": 5,
+                "layer1.0.conv1.weight": 4,
+                "layer3.0.downsample.0.weight": 2,
+                "layer4.0.bn3.weight": 1,
+            },
+        ),
+        (
+            "unet",
+            {
+                "encoder.0.0.convs.0.conv.weight": 7,
+                "encoder.3.1.convs.1.bn.weight": 4,
+                "decoder.2.upsample.interp_upsample.1.conv.weight": 3,
+                "decoder.0.conv_block.convs.1.conv.weight": 1,
+            },
+        ),
+    ],
+)
+def test_every_kind_of_encoder_has_its_own_layers(
+    kind: str, powers: dict[str, int], make_encoder: Callable[..., Encoder]
+) -> None:
+    """The factor is 0.5 to the number of layers above; what is around the encoder is at 1."""
+    model = Around(make_encoder(kind))
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    found = settings(model, 0.5)
+    for name, power in powers.items():
+        assert found[f"backbone.encoder.{name}"][1] == 0.5**power, name
+    assert found["decode_head.weight"][1] == 1
+    assert found.keys() == {name for name, _ in model.named_parameters()}
 
 
 def test_biases_and_vectors_do_not_decay() -> None:

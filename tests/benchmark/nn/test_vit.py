@@ -66,6 +66,32 @@ def test_layer_scale_without_final_norm_is_timms(randomise, images: torch.Tensor
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("no_embed_class", [False, True])
+def test_registers_are_timms(randomise, images: torch.Tensor, no_embed_class: bool) -> None:
+    """After CLS, with places of their own in the position table or without; also at 48×32."""
+    arguments = dict(reg_tokens=3, no_embed_class=no_embed_class)
+    vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, **arguments)
+    randomise(vit, 5)
+    twin = timm_twin(vit, **arguments, dynamic_img_size=True)
+    assert (vit.num_prefix_tokens, vit.pos_embed.shape[1]) == (4, 16 if no_embed_class else 20)
+    for inputs in (images, torch.randn(1, 3, 48, 32)):
+        expected = twin.forward_features(inputs)
+        torch.testing.assert_close(vit(inputs), expected, rtol=0, atol=1e-6)
+    kept = vit.embed(images, torch.tensor([[5, 2]]).expand(3, -1))
+    assert torch.equal(kept, vit.embed(images)[:, [0, 1, 2, 3, 9, 6]])
+
+
+def test_a_network_without_memory_has_the_shapes_of_one_with() -> None:
+    """Large sizes are counted on the meta device, drop path and position table included."""
+    sizes = dict(embed_dim=16, depth=2, num_heads=2, drop_path=0.1, reg_tokens=2)
+    with torch.device("meta"):
+        empty = VisionTransformer(32, 8, **sizes)
+    assert all(value.is_meta for value in empty.state_dict().values())
+    full = VisionTransformer(32, 8, **sizes)
+    assert [v.shape for v in empty.parameters()] == [v.shape for v in full.parameters()]
+
+
+@torch.no_grad()
 def test_a_token_replaces_patches_but_not_their_positions(
     tiny_vit: VisionTransformer, images: torch.Tensor
 ) -> None:

@@ -48,6 +48,7 @@ KEYS = dict.fromkeys(
         "scales",
         "card",
         "encoder",
+        "training",
         "pretrain",
     ],
     "",

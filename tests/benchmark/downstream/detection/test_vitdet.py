@@ -210,18 +210,39 @@ def test_with_windows_it_starts_as_the_encoder_on_windows(tmp_path: Path) -> Non
     torch.testing.assert_close(found, maps.permute(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
 
 
-def test_the_blocks_of_vit_b_are_those_of_the_authors() -> None:
+def test_the_blocks_of_vit_b_are_those_of_the_authors(tmp_path: Path) -> None:
     """2, 5, 8 and 11 of 12 attend globally; tables of 27 and, for 512² pixels, of 63 entries."""
-    from unittest.mock import patch
-
-    vit = VisionTransformer(224, 16, 24, depth=12, num_heads=2)
-    card = type("Card", (), {"patch_size": 16})
-    with patch("benchmark.downstream.detection.vitdet.load_encoder", return_value=(vit, card)):
-        backbone = ViTDet("anywhere")
+    export_encoder(tmp_path, VisionTransformer(224, 16, 24, depth=12, num_heads=2), {})
+    backbone = ViTDet(str(tmp_path))
     lengths = [len(block.attn.rel_pos_h) for block in backbone.blocks]
     assert lengths == [27, 27, 63] * 4
     assert [n for n, block in enumerate(backbone.blocks) if block.window is None] == [2, 5, 8, 11]
     assert {block.window for block in backbone.blocks} == {14, None}
+
+
+@pytest.mark.parametrize("no_embed_class", [False, True])
+def test_registers_and_their_positions_are_left_out(tmp_path: Path, no_embed_class: bool) -> None:
+    """With layer scale, and with places of the registers in the position table or without."""
+    torch.manual_seed(1)
+    vit = VisionTransformer(
+        32, 8, 16, 2, 2, reg_tokens=3, no_embed_class=no_embed_class, layer_scale=0.5
+    )
+    with torch.no_grad():
+        for parameter in vit.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    export_encoder(tmp_path, vit, {})
+    backbone = ViTDet(str(tmp_path), img_size=32, global_blocks=2).eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        tokens = F.conv2d(
+            images, vit.patch_embed.proj.weight, vit.patch_embed.proj.bias, stride=8
+        ).flatten(2)
+        tokens = tokens.transpose(1, 2) + vit.pos_embed[:, -16:]
+        for block in vit.eval().blocks:
+            tokens = block(tokens)
+        (found,) = backbone(images)
+    expected = tokens.transpose(1, 2).unflatten(2, (4, 4))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_every_parameter_is_trained_and_drop_path_rises(tmp_path: Path) -> None:
@@ -242,7 +263,7 @@ def test_every_parameter_is_trained_and_drop_path_rises(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = str(export(tmp_path, True))
-    with pytest.raises(InputError, match=r"image size 50 is no multiple of the patch size 8"):
+    with pytest.raises(InputError, match=r"size 50 is no multiple of the patch size 8 .* 48$"):
         ViTDet(folder, img_size=50)
     with pytest.raises(InputError, match=r"global_blocks=3 does not divide the 4 blocks"):
         ViTDet(folder, img_size=48, global_blocks=3)

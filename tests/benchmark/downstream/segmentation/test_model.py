@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmark.downstream.segmentation.model import (
     BinaryCrossEntropy,
     BinaryDice,
     EncoderBackbone,
+    LateralPyramid,
     ResidualBlock,
     SimpleFPN,
     UNetDecoder,
@@ -52,14 +54,17 @@ def settled(module: nn.Module, randomise: Randomise, seed: int = 0) -> State:
     return module.state_dict()
 
 
+def batch_norm(maps: Tensor, state: State, name: str) -> Tensor:
+    mean, variance = (state[f"{name}.running_{kind}"][:, None, None] for kind in ("mean", "var"))
+    scale, shift = (state[f"{name}.{kind}"][:, None, None] for kind in ("weight", "bias"))
+    return (maps - mean) / (variance + 1e-5).sqrt() * scale + shift
+
+
 def unit(maps: Tensor, state: State, name: str, first: int) -> Tensor:
     """Convolution `first`, batch norm and GELU of a sequence, as functions."""
-    conv, norm = f"{name}.{first}", f"{name}.{first + 1}"
-    weight = state[f"{conv}.weight"]
-    maps = F.conv2d(maps, weight, state[f"{conv}.bias"], padding=weight.shape[-1] // 2)
-    mean, variance = (state[f"{norm}.running_{kind}"][:, None, None] for kind in ("mean", "var"))
-    scale, shift = (state[f"{norm}.{kind}"][:, None, None] for kind in ("weight", "bias"))
-    return F.gelu((maps - mean) / (variance + 1e-5).sqrt() * scale + shift)
+    weight, bias = state[f"{name}.{first}.weight"], state[f"{name}.{first}.bias"]
+    maps = F.conv2d(maps, weight, bias, padding=weight.shape[-1] // 2)
+    return F.gelu(batch_norm(maps, state, f"{name}.{first + 1}"))
 
 
 def up(maps: Tensor) -> Tensor:
@@ -95,6 +100,75 @@ def test_the_pyramid_of_vit_b16_is_the_table_of_chexworld(randomise: Randomise) 
     halved = [state[f"levels.0.{step}.1.weight"].shape[:2] for step in range(3)]
     assert halved == [(384, 768), (192, 384), (64, 192)]
     assert state["levels.3.0.weight"].shape == (512, 768, 1, 1)
+
+
+def enlarged(maps: Tensor, state: State, name: str, first: int) -> Tensor:
+    """2×2 transposed convolution of stride 2, every pixel a square of its own, and batch norm."""
+    weight, bias = state[f"{name}.{first}.weight"], state[f"{name}.{first}.bias"]
+    squares = torch.einsum("bchw,coij->bohiwj", maps, weight).flatten(4, 5).flatten(2, 3)
+    return batch_norm(squares + bias[:, None, None], state, f"{name}.{first + 1}")
+
+
+def test_the_pyramid_of_vit_b8_is_the_table_of_chexworld(randomise: Randomise) -> None:
+    """Strides 2 and 4 by transposed convolutions, 8 by none, 16 by one of stride 2."""
+    neck = SimpleFPN(24, (4, 6, 8, 10), variant="patch8")
+    state = settled(neck, randomise)
+    features, image = torch.randn(2, 24, 6, 4), torch.randn(2, 3, 48, 32)
+    squares = features.unflatten(2, (3, 2)).unflatten(4, (2, 2))  # B×D×rows×2×columns×2
+    halved = torch.einsum("bchiwj,ocij->bohw", squares, state["levels.3.0.weight"])
+    halved = halved + state["levels.3.0.bias"][:, None, None]
+    finest = F.gelu(enlarged(features, state, "levels.0", 0))
+    ways = [
+        (enlarged(finest, state, "levels.0", 3), 5),
+        (enlarged(features, state, "levels.1", 0), 2),
+        (features, 0),
+        (batch_norm(halved, state, "levels.3.1"), 2),
+    ]
+    with torch.no_grad():
+        first, *levels = neck((image, features))
+    assert first is image
+    assert [48 // level.shape[2] for level in levels] == [2, 4, 8, 16]
+    for number, (level, (way, last)) in enumerate(zip(levels, ways, strict=True)):
+        expected = unit(way, state, f"levels.{number}", last)
+        torch.testing.assert_close(level, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_sizes_of_the_pyramid_of_vit_b8() -> None:
+    with torch.device("meta"):
+        neck = SimpleFPN(768, variant="patch8")
+        levels = neck((torch.empty(1, 3, 224, 224), torch.empty(1, 768, 28, 28)))[1:]
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (64, 112, 112),
+        (128, 56, 56),
+        (256, 28, 28),
+        (512, 14, 14),
+    ]
+    shapes = {name: tuple(value.shape) for name, value in neck.named_parameters()}
+    assert shapes["levels.0.0.weight"] == (768, 384, 2, 2)
+    assert shapes["levels.0.3.weight"] == (384, 192, 2, 2)
+    assert shapes["levels.0.5.weight"] == (64, 192, 1, 1)
+    assert shapes["levels.3.0.weight"] == (1536, 768, 2, 2)
+    assert shapes["levels.3.2.weight"] == (512, 1536, 1, 1)
+
+
+def test_pyramids_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(InputError, match="variant='patch14' is not one of patch16, patch8"):
+        SimpleFPN(8, variant="patch14")
+    with pytest.raises(InputError, match=r"widths=\(8, 8\): the pyramid has four levels"):
+        SimpleFPN(8, (8, 8))
+
+
+def test_a_pyramid_that_is_there_is_brought_to_the_widths(randomise: Randomise) -> None:
+    neck = LateralPyramid((5, 7), (3, 4))
+    state = settled(neck, randomise)
+    image, maps = torch.randn(2, 3, 8, 8), [torch.randn(2, 5, 8, 8), torch.randn(2, 7, 4, 4)]
+    with torch.no_grad():
+        first, *levels = neck((image, *maps))
+    assert first is image
+    for number, (level, one) in enumerate(zip(levels, maps, strict=True)):
+        expected = unit(one, state, f"levels.{number}", 0)
+        torch.testing.assert_close(level, expected, rtol=1e-5, atol=1e-5)
+    assert state["levels.1.0.weight"].shape == (4, 7, 1, 1)
 
 
 def conv(inside: int, outside: int, kernel: int) -> int:
@@ -195,7 +269,7 @@ def test_the_backbone_is_the_exported_encoder(
     folder = export_vit(tmp_path / "run", seed=4)
     backbone = EncoderBackbone(str(folder), drop_path=0.1).eval()
     encoder, card = load_encoder(folder)
-    own, exported = backbone.vit.state_dict(), encoder.state_dict()
+    own, exported = backbone.encoder.state_dict(), encoder.state_dict()
     assert own.keys() == exported.keys()
     assert all(torch.equal(own[name], exported[name]) for name in own)
     assert backbone.card == card
@@ -222,12 +296,10 @@ def test_gradient_reaches_the_whole_encoder(
     label = (torch.rand(2, 64, 64) < 0.2).long()
     logits = head(neck(backbone(torch.randn(2, 3, 64, 64))))
     (BinaryCrossEntropy()(logits, label) + BinaryDice()(logits, label)).backward()
-    for name, parameter in backbone.vit.named_parameters():
-        if not final_norm and name.startswith("norm."):
-            assert not parameter.requires_grad
-        else:
-            assert parameter.grad is not None, name
-            assert float(parameter.grad.abs().sum()) > 0, name
+    for name, parameter in backbone.encoder.named_parameters():
+        assert final_norm or not name.startswith("norm."), "what is not used is dropped"
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().sum()) > 0, name
 
 
 def test_another_patch_size_still_ends_at_image_size(
@@ -277,5 +349,11 @@ def test_an_image_size_that_cannot_be_cut_is_refused(
 ) -> None:
     card = EncoderBackbone(str(export_vit(tmp_path))).card
     check_patches(card, 96)
-    with pytest.raises(InputError, match=r"image size 100 is no multiple .* patch size 16"):
+    with pytest.raises(InputError, match=r"size 100 is no multiple of the patch size 16 .* 96$"):
         check_patches(card, 100)
+    with pytest.raises(InputError, match=r"size 512 is no multiple of the patch size 14 .* 518$"):
+        check_patches(replace(card, patch_size=14, strides=[14]), 512)
+    with pytest.raises(
+        InputError, match=r"size 20 is no multiple of the coarsest stride 32 .* 32$"
+    ):
+        check_patches(replace(card, patch_size=None, strides=[4, 32]), 20)

@@ -1,0 +1,78 @@
+"""An exported encoder of any kind as the backbone of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_card
+from benchmark.errors import InputError
+
+DROP_PATH = 0.1
+"""Stochastic depth of the last block, where an encoder has it and nothing else is said."""
+
+
+class EncoderMaps(nn.Module):
+    """An exported encoder: image in, its feature maps out, finest first.
+
+    All parameters are trained, the position table included. What the maps in use do not need is
+    dropped after loading, so every parameter gets a gradient.
+
+    Args:
+        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly.
+        drop_path: stochastic depth of the last block; None for 0.1 where the encoder has it.
+        final_norm: apply the encoder's final norm to the map, if it has one.
+        finest: maps of smaller strides are left out, unless there is only one map.
+
+    Raises:
+        InputError: the encoder is missing, damaged, has no such setting, or does not take images
+            of three channels.
+    """
+
+    card: EncoderCard
+
+    def __init__(
+        self,
+        folder: str,
+        drop_path: float | None = None,
+        final_norm: bool = True,
+        finest: int = 1,
+    ) -> None:
+        super().__init__()
+        known = ARCHITECTURES[read_card(Path(folder)).architecture].overrides
+        overrides: dict[str, Any] = {}
+        if drop_path is not None or "drop_path" in known:
+            overrides["drop_path"] = DROP_PATH if drop_path is None else drop_path
+        if "learned_pos_embed" in known:
+            overrides["learned_pos_embed"] = True
+        self.encoder, self.card = load_encoder(folder, **overrides)
+        check_channels(self.card, folder)
+        self.encoder.trim(finest=finest, norm=final_norm)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """B×3×H×W to maps B×width×(H/stride)×(W/stride)."""
+        return tuple(self.encoder.feature_maps(images))
+
+
+def check_channels(card: EncoderCard, folder: str | Path) -> None:
+    """Refuse an encoder that does not take the three equal channels of fine-tuning."""
+    channels = card.arguments.get("in_channels", 3)
+    if channels != 3:
+        raise InputError(
+            f"{folder}: an encoder of in_channels={channels}; fine-tuning shows images of 3, "
+            f"choose another encoder"
+        )
+
+
+def check_patches(card: EncoderCard, size: int) -> None:
+    """Refuse an image size the encoder cannot cut into patches or halve often enough."""
+    unit = card.strides[-1]
+    if size % unit:
+        what = "coarsest stride" if card.patch_size is None else "patch size"
+        nearest = max(unit, unit * round(size / unit))
+        raise InputError(
+            f"image size {size} is no multiple of the {what} {unit} of the encoder; the nearest "
+            f"that is: {nearest}"
+        )

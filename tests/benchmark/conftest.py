@@ -1,0 +1,66 @@
+"""One small encoder of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.nn.encoders.base import Encoder
+from benchmark.nn.encoders.beit import BeitEncoder
+from benchmark.nn.encoders.eva import EvaEncoder
+from benchmark.nn.encoders.resnet import ResNetEncoder
+from benchmark.nn.encoders.sam import SAMEncoder
+from benchmark.nn.encoders.unet import UNetEncoder
+from benchmark.nn.vit import VisionTransformer
+
+SMALL = dict(img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=4)
+# Architecture, and what is special about the variant after a sign.
+BUILDERS: dict[str, Callable[[], Encoder]] = {
+    "vit": lambda: VisionTransformer(**SMALL),
+    "vit+registers": lambda: VisionTransformer(
+        **SMALL, reg_tokens=3, no_embed_class=True, layer_scale=0.5, norm_eps=1e-5
+    ),
+    "vit+without norm": lambda: VisionTransformer(**SMALL, class_token=False, final_norm=False),
+    "eva": lambda: EvaEncoder(**SMALL, layer_scale=0.5),
+    "eva+biases": lambda: EvaEncoder(
+        **SMALL, qkv_bias=True, reg_tokens=0, layer_scale=None, norm_eps=1e-6
+    ),
+    "samvit": lambda: SAMEncoder(**SMALL, window_size=3, global_blocks=(1,), neck_channels=16),
+    "samvit+norm": lambda: SAMEncoder(
+        **SMALL, window_size=0, global_blocks=(), abs_pos=False, neck_channels=None
+    ),
+    "beit": lambda: BeitEncoder(**SMALL),
+    "beit+tables": lambda: BeitEncoder(
+        **SMALL, abs_pos=True, rel_pos_bias=True, shared_rel_pos_bias=False, layer_scale=None
+    ),
+    "resnet": lambda: ResNetEncoder("bottleneck", (1, 1, 1, 1), (4, 4, 8, 8), img_size=64),
+    "resnet+basic": lambda: ResNetEncoder("basic", (1, 2, 1, 1), (8, 8, 12, 16), img_size=64),
+    "unet": lambda: UNetEncoder(base_channels=4, stages=4, img_size=64),
+}
+
+
+def make_encoder(kind: str, seed: int = 0) -> Encoder:
+    """An encoder of 64² with no parameter and no running statistic at a special value."""
+    torch.manual_seed(seed)
+    encoder = BUILDERS[kind]()
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 2)
+    return encoder
+
+
+@pytest.fixture(params=sorted(BUILDERS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session", name="make_encoder")
+def _make_encoder() -> Callable[..., Encoder]:
+    return make_encoder
