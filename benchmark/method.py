@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
@@ -44,13 +44,23 @@ class Method(BaseModel):
 
     Args:
         views: view maker or its config.
+
+    Attributes:
+        cross_sample: whether the loss compares the samples of a batch with each other. Such a loss
+            is not the mean of the losses of parts of the batch: it needs `micro_batch=None`, and
+            has to gather what it compares from all processes.
+        encoder_name: where the network lies that is trained to be the encoder.
+        observed: what `observe` was given in this step.
     """
 
     encoder: nn.Module
+    encoder_name: ClassVar[str] = "encoder"
+    cross_sample: ClassVar[bool] = False
 
     def __init__(self, views: BaseDataPreprocessor | dict[str, Any]) -> None:
         super().__init__(data_preprocessor=build(views))
         self._progress = Progress()
+        self.observed: list[Tensor] = []
 
     @property
     def views(self) -> BaseDataPreprocessor:
@@ -64,10 +74,33 @@ class Method(BaseModel):
     def progress(self, progress: Progress) -> None:
         self._progress = progress
         self.views.progress = progress
+        self.observed.clear()
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         """Named scalars. Those whose name contains ``loss`` are summed and minimised."""
         raise NotImplementedError(f"{type(self).__name__} does not define loss()")
+
+    def prepare(self, num_frames: int) -> None:
+        """Make room for what is kept per frame; called once, before training, with their number."""
+
+    def before_epoch(self, progress: Progress, frames: Any) -> None:
+        """Do what takes a pass over all frames, on every process.
+
+        Args:
+            progress: at the first step of the epoch.
+            frames: the data set, of known length; ``frames.__getitems__(indices)`` is a batch as
+                `views` takes it.
+        """
+
+    def observe(self, features: Tensor) -> None:
+        """Show the features of this step, B×D, to the watch over collapse.
+
+        To be called from `loss`; costs nothing until a line of the log is written.
+        """
+        self.observed.append(features.detach())
+
+    def before_step(self, progress: Progress) -> None:
+        """Change the gradients, which are complete, before the optimiser uses them."""
 
     def after_step(self, progress: Progress) -> None:
         """Update what the optimiser does not: momentum encoders, centres, tables."""

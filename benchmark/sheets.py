@@ -22,6 +22,7 @@ from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json
 from benchmark.method import Method, Progress
 from benchmark.nn.masking import AnatomyGuidedMasking, patch_weights
+from benchmark.nn.objectives import predicts_pixels
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -32,6 +33,7 @@ Row = dict[str, np.ndarray]
 _VESSEL = np.array([230, 70, 70], dtype=np.float32)
 _MISSED = np.array([70, 130, 230], dtype=np.float32)
 _FALSE = np.array([240, 190, 60], dtype=np.float32)
+_SURE = 0.5
 
 
 def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | None = None) -> str:
@@ -90,32 +92,85 @@ def pack_rows(pack: FramePack, count: int) -> list[Row]:
 
 
 def prediction_rows(folder: Path, count: int) -> list[Row]:
+    """Frames of the test split with what a fine-tuned run made of them."""
     description = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     if "data" not in description:
         raise InputError(f"{folder / 'run.json'}: does not say which data it was scored on")
     data = TaskFolder.open(description["data"])
+    draw = {"segmentation": _masks, "detection": _boxes, "denoising": _denoised}[data.kind]
     stems = [item["stem"] for item in data.splits["test"]]
-    rows = []
-    for index in _spread(len(stems), count):
-        stem = stems[index]
-        predicted = folder / "predictions" / f"{stem}.png"
-        if not predicted.is_file():
-            raise InputError(f"{predicted}: no such prediction; score the run again")
-        frame = np.asarray(Image.open(data.image("test", stem)).convert("L"))
-        truth = np.asarray(Image.open(data.mask("test", stem))) > 0
-        prediction = np.asarray(Image.open(predicted)) > 0
-        difference = overlay(frame, truth & prediction, np.array([90, 190, 110], np.float32))
-        difference[truth & ~prediction] = _MISSED
-        difference[~truth & prediction] = _FALSE
-        rows.append(
-            {
-                "frame": frame,
-                "truth": overlay(frame, truth),
-                "prediction": overlay(frame, prediction),
-                "hit / missed / false": difference,
-            }
-        )
-    return rows
+    chosen = [stems[index] for index in _spread(len(stems), count)]
+    return [draw(data, folder / "predictions", stem) for stem in chosen]
+
+
+def _read_prediction(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(f"{path}: no such prediction; score the run again")
+    return np.asarray(Image.open(path))
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("L"))
+
+
+def _masks(data: TaskFolder, predictions: Path, stem: str) -> Row:
+    prediction = _read_prediction(predictions / f"{stem}.png") > 0
+    frame = _read_grey(data.image("test", stem))
+    truth = np.asarray(Image.open(data.mask("test", stem))) > 0
+    difference = overlay(frame, truth & prediction, np.array([90, 190, 110], np.float32))
+    difference[truth & ~prediction] = _MISSED
+    difference[~truth & prediction] = _FALSE
+    return {
+        "frame": frame,
+        "truth": overlay(frame, truth),
+        "prediction": overlay(frame, prediction),
+        "hit / missed / false": difference,
+    }
+
+
+def _denoised(data: TaskFolder, predictions: Path, stem: str) -> Row:
+    result = _read_prediction(predictions / f"{stem}.png")
+    clean = _read_grey(data.clean("test", stem))
+    error = 4 * np.abs(result.astype(np.float32) - clean)
+    return {
+        "degraded": _read_grey(data.image("test", stem)),
+        "denoised": result,
+        "clean": clean,
+        "error × 4": error.clip(0, 255).astype(np.uint8),
+    }
+
+
+def _boxes(data: TaskFolder, predictions: Path, stem: str) -> Row:
+    """True boxes, and the predicted ones with a score of one half or more."""
+    path = predictions / "detections.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such prediction; score the run again")
+    listed = read_json(data.coco("test"))
+    (image,) = (entry for entry in listed["images"] if Path(entry["file_name"]).stem == stem)
+    frame = _read_grey(data.image("test", stem))
+    mine = {
+        "truth": [b for b in listed["annotations"] if b["image_id"] == image["id"]],
+        "detections": [
+            b for b in read_json(path) if b["image_id"] == image["id"] and b["score"] >= _SURE
+        ],
+    }
+    return {
+        "frame": frame,
+        **{name: overlay(frame, _frames(boxes, frame.shape)) for name, boxes in mine.items()},
+    }
+
+
+def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarray:
+    """The outlines of COCO's boxes (x, y, width, height), as thick as can be seen; bool H×W."""
+    drawn = np.zeros(shape, dtype=bool)
+    thick = max(1, shape[0] // 96)
+    for box in boxes:
+        x, y, width, height = (max(0, round(value)) for value in box["bbox"])
+        outline = np.zeros(shape, dtype=bool)
+        outline[y : y + height, x : x + width] = True
+        outline[y + thick : y + height - thick, x + thick : x + width - thick] = False
+        drawn |= outline
+    return drawn
 
 
 def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
@@ -146,8 +201,9 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[Row]:
     if hasattr(method, "network"):
         columns["segmentor"] = 255 * method.network(views["image"]).sigmoid()[:, 0]
         return _rows(columns)
-    if hasattr(method, "segmentor"):
-        views["probability"] = method.segmentor.probability(views["image"])
+    if hasattr(method, "guided"):
+        views = method.guided(views)
+    if "probability" in views:
         columns["probability M"] = 255 * views["probability"][:, 0]
     if isinstance(getattr(method, "masking", None), AnatomyGuidedMasking):
         columns["guidance f(G)"] = _per_patch(method, method.masking.guidance(views))
@@ -158,9 +214,9 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[Row]:
         hidden = mask.mask.unflatten(1, method.encoder.grid_size)
         hidden = hidden.repeat_interleave(side, 1).repeat_interleave(side, 2)
         columns["masked patches"] = columns["view"] * (1 - hidden) + 128 * hidden
-        columns["reconstruction"] = _grey(
-            method, method.objective.image(reconstruction, views["image"])
-        )
+        if predicts_pixels(method.objective):
+            image = method.objective.image(reconstruction, views["image"])
+            columns["reconstruction"] = _grey(method, image)
     return _rows(columns)
 
 

@@ -14,11 +14,26 @@ from torch import Tensor, nn
 from benchmark.build import build
 from benchmark.method import Method, Progress
 from benchmark.nn.decoders import MAEDecoder
-from benchmark.nn.masking import Mask, RandomMasking, vessel_share
-from benchmark.nn.objectives import PixelReconstruction, Reconstruction
+from benchmark.nn.masking import Mask, vessel_share
+from benchmark.nn.names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.objectives import (
+    Objective,
+    Reconstruction,
+    build_objective,
+    named_terms,
+    predicted_width,
+)
 from benchmark.nn.vit import VisionTransformer
 
 Part = nn.Module | dict[str, Any]
+
+# From the names of the official checkpoint (key `model`) to ours.
+OFFICIAL_NAMES: Rules = (*ENCODER_NAMES, (r"(mask_token|decoder_)", r"decoder.\1"))
+
+
+def official_keys(name: str) -> str | None:
+    """Our name of a tensor of the official checkpoint."""
+    return translate(name, OFFICIAL_NAMES)
 
 
 class MAE(Method):
@@ -29,13 +44,14 @@ class MAE(Method):
         encoder: ViT that accepts visible tokens only.
         decoder: predicts every patch from the visible tokens.
         masking: which patches are hidden.
-        objective: what the prediction is compared with.
+        objective: what the prediction is compared with; a list adds several up. The decoder
+            predicts as many values per patch as the objective judges.
     """
 
     encoder: VisionTransformer
     decoder: MAEDecoder
-    masking: RandomMasking
-    objective: PixelReconstruction
+    masking: nn.Module
+    objective: nn.Module
 
     def __init__(
         self,
@@ -43,21 +59,28 @@ class MAE(Method):
         encoder: Part,
         decoder: Part,
         masking: Part,
-        objective: Part,
+        objective: Part | list[Part],
     ) -> None:
         super().__init__(views)
         self.encoder = build(encoder)
+        self.objective = build_objective(objective)
         self.decoder = build(
             decoder,
             encoder_dim=self.encoder.embed_dim,
             grid_size=self.encoder.grid_size,
             patch_size=self.encoder.patch_size,
             num_prefix_tokens=self.encoder.num_prefix_tokens,
+            **decoded(self.objective, self.encoder),
         )
         self.masking = build(
             masking, num_patches=self.encoder.num_patches, patch_size=self.encoder.patch_size
         )
-        self.objective = build(objective)
+        if isinstance(self.objective, Objective):
+            self.objective.attach(self.encoder)
+
+    def guided(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views with what the masking is guided by, which a method may have to compute."""
+        return views
 
     def reconstruct(self, images: Tensor, mask: Mask) -> Reconstruction:
         latent = self.encoder(images, mask.ids_keep)
@@ -67,7 +90,21 @@ class MAE(Method):
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         mask = self.masking(views, progress)
         reconstruction = self.reconstruct(views["image"], mask)
-        terms = {"loss_reconstruction": self.objective(reconstruction, views, progress)}
+        terms = named_terms(self.objective, reconstruction, views, progress)
         if "anatomy" in views:
             terms["vessel_share"] = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
         return terms
+
+    def after_step(self, progress: Progress) -> None:
+        if isinstance(self.objective, Objective):
+            self.objective.after_step(self.encoder, progress)
+
+
+def decoded(objective: nn.Module, encoder: VisionTransformer) -> dict[str, int]:
+    """The argument `out_dim` of a decoder, where the objective judges something else than pixels.
+
+    A decoder that knows pixels only does without it.
+    """
+    channels = encoder.patch_embed.proj.in_channels
+    width = predicted_width(objective, encoder.patch_size, channels)
+    return {} if width == encoder.patch_size**2 * channels else {"out_dim": width}

@@ -13,11 +13,11 @@ from typing import Any
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from benchmark.anatomy.segmentor import FrozenSegmentor
+from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
 from benchmark.build import build
 from benchmark.method import Progress
 from benchmark.nn.masking import vessel_share
-from benchmark.nn.objectives import AnatomicalConsistency
+from benchmark.nn.objectives import AnatomicalConsistency, named_terms
 from methods.mae import MAE, Part
 
 
@@ -31,12 +31,13 @@ class VasoMIM(MAE):
         encoder: ViT that accepts visible tokens only.
         decoder: predicts every patch from the visible tokens.
         masking: `AnatomyGuidedMasking`, or any other for an ablation.
-        objective: L_rec.
-        segmentor: S, trained in advance on the extracted vessels and frozen.
+        objective: L_rec, or a list of objectives that are added up.
+        segmentor: S, trained in advance on the extracted vessels and frozen, or a `JointSegmentor`
+            that learns beside the model.
         consistency: L_cons; None leaves it out.
     """
 
-    segmentor: FrozenSegmentor
+    segmentor: FrozenSegmentor | JointSegmentor
     consistency: AnatomicalConsistency | None
 
     def __init__(
@@ -45,7 +46,7 @@ class VasoMIM(MAE):
         encoder: Part,
         decoder: Part,
         masking: Part,
-        objective: Part,
+        objective: Part | list[Part],
         segmentor: Part,
         consistency: Part | None,
     ) -> None:
@@ -53,13 +54,21 @@ class VasoMIM(MAE):
         self.segmentor = build(segmentor)
         self.consistency = build(consistency)
 
+    def guided(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views and M, the probability of a vessel at every pixel."""
+        return {**views, "probability": self.segmentor.probability(views["image"])}
+
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         image, anatomy = views["image"], views["anatomy"]
-        probability = self.segmentor.probability(image)
-        mask = self.masking({**views, "probability": probability}, progress)
+        terms = {}
+        if isinstance(self.segmentor, JointSegmentor):
+            terms["loss_segmentor"] = self.segmentor.loss(image, anatomy)
+        views = self.guided(views)
+        probability = views["probability"]
+        mask = self.masking(views, progress)
 
         reconstruction = self.reconstruct(image, mask)
-        terms = {"loss_reconstruction": self.objective(reconstruction, views, progress)}
+        terms |= named_terms(self.objective, reconstruction, views, progress)
         if self.consistency is not None:
             reconstructed = self.objective.image(reconstruction, image)
             terms["loss_consistency"] = self.consistency(self.segmentor(reconstructed), probability)

@@ -39,7 +39,7 @@ def test_documents_name_what_exists(document: str) -> None:
     """Relative links and named files are there; a config the page itself creates may be absent."""
     text = (ROOT / document).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:tools|configs|methods|docs)/[\w./-]+\.(?:py|sh|md|png)", text))
-    created = set(re.findall(r"`(configs/[\w/]+\.py)`[^`]*:\n\n```python", text))
+    created = set(re.findall(r"`((?:configs|methods)/[\w/]+\.py)`[^`]*:\n\n```python", text))
     links = {
         str(((ROOT / document).parent / link).resolve().relative_to(ROOT))
         for link in re.findall(r"\]\((?!https?:)([\w./-]+)", text)
@@ -48,23 +48,47 @@ def test_documents_name_what_exists(document: str) -> None:
     assert not missing
 
 
-def test_add_a_method_with_one_config(tmp_path: Path) -> None:
-    """The two files of docs/add_a_method.md, as printed there, give a row on a board.
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the project with the files of docs/add_a_method.md, as printed there."""
+    clone = tmp_path_factory.mktemp("clone")
+    for folder in ("benchmark", "methods", "configs", "leaderboard", "tools"):
+        shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns("*.pyc"))
+    page = (ROOT / "docs" / "add_a_method.md").read_text(encoding="utf-8")
+    blocks = r"`((?:configs|methods)/[\w/]+\.py)`[^`]*:\n\n```python\n(.*?)```"
+    written = re.findall(blocks, page, re.DOTALL)
+    assert [name for name, _ in written] == [
+        "configs/vessel_mae/pretrain.py",
+        "configs/vessel_mae/encoder.py",
+        "methods/noisy_mae.py",
+        "configs/noisy_mae/pretrain.py",
+    ]
+    for name, content in written:
+        assert not (clone / name).exists()
+        (clone / name).parent.mkdir(exist_ok=True)
+        (clone / name).write_text(content, encoding="utf-8")
+    return clone
+
+
+def test_the_method_file_of_the_page_keeps_the_contract(taught: Path) -> None:
+    """`tools/check.py method`, as printed there: six checks, all passed."""
+    command = [sys.executable, "tools/check.py", "method", "configs/noisy_mae/pretrain.py"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=taught, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("pass  ") == 6
+    assert "Noisy MAE" in done.stdout
+
+
+def test_add_a_method_with_one_config(taught: Path, tmp_path: Path) -> None:
+    """The config files of docs/add_a_method.md give a row on a board.
 
     Listed, pre-trained, exported, fine-tuned through the same heads and ranked, without touching
     any other file.
     """
-    configs = tmp_path / "configs"
-    shutil.copytree(ROOT / "configs", configs)
-    page = (ROOT / "docs" / "add_a_method.md").read_text(encoding="utf-8")
-    written = re.findall(r"`(configs/[\w/]+\.py)`[^`]*:\n\n```python\n(.*?)```", page, re.DOTALL)
-    assert [name for name, _ in written] == [
-        "configs/vessel_mae/pretrain.py",
-        "configs/vessel_mae/encoder.py",
-    ]
-    for name, content in written:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content, encoding="utf-8")
+    configs = taught / "configs"
     assert "Vessel MAE" in tool("list", "methods", "--configs", configs)
 
     work = tmp_path / "work"

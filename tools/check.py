@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Check prepared data, and whether test frames were seen in pre-training.
+"""Check prepared data, whether test frames were seen in pre-training, and pre-training methods.
 
     check.py data data/packs/cadica data/tasks/arcade_v
     check.py leakage --pretrain data/packs/cadica --test data/tasks/arcade_v data/tasks/dca1
+    check.py method configs/mae/pretrain.py
 
 Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.
 """
@@ -48,6 +49,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the reports [leakage/<corpus> in each tested folder, where fine-tuning "
         "looks for them]",
+    )
+    method = commands.add_parser(
+        "method", help="try a method's config: gradients, resume, export, two processes"
+    )
+    method.add_argument("config", nargs="+", metavar="CONFIG", help="configs/<method>/pretrain.py")
+    method.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override settings, for example method.masking.ratio=0.6",
     )
     return parser
 
@@ -160,9 +172,35 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
     return int(found)
 
 
+def _check_method(arguments: argparse.Namespace) -> int:
+    import tempfile
+
+    from benchmark.engine.quiet import quiet_libraries
+
+    with quiet_libraries():
+        from benchmark.engine.config import fill_paths, load_config
+        from benchmark.engine.contract import Trial, check_method, prepare
+
+    broken = False
+    for path in arguments.config:
+        with tempfile.TemporaryDirectory() as folder:
+            config = load_config(path, "tiny", arguments.cfg_options)
+            fill_paths(config._cfg_dict, folder)
+            prepare(config, Path(folder))
+            print(f"{path}: {config.card.title}")
+            for verdict in check_method(Trial(config, Path(folder) / "runs")):
+                mark = "pass" if verdict.kept else "FAIL"
+                print(f"  {verdict.check:<30}{mark}  {verdict.detail}", flush=True)
+                broken |= not verdict.kept
+    return int(broken)
+
+
+_COMMANDS = {"data": _check_data, "leakage": _check_leakage, "method": _check_method}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    return _check_data(arguments) if arguments.command == "data" else _check_leakage(arguments)
+    return _COMMANDS[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from benchmark.build import build
 from benchmark.method import Method, Progress
@@ -15,8 +16,31 @@ from benchmark.nn.losses import dice_loss
 from benchmark.weights import load_strict, read_tensors
 
 
+def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict[str, Tensor]:
+    """The loss on extracted vessels, 0.5·BCE + 0.5·(1 − Dice) (XA-SSL's code).
+
+    Args:
+        logits: B×1×H×W.
+        target: B×1×H×W, 1 on vessels.
+        over_batch: one Dice score over the flattened batch, as in that code, or one per sample.
+
+    Returns:
+        ``loss_bce`` and ``loss_dice``, and for the log ``dice_score``, that of the mask logits > 0.
+    """
+    logits = logits.float()
+    with torch.no_grad():
+        prediction = (logits > 0).float()
+        overlap = 2 * (prediction * target).sum()
+        score = (overlap + 1e-5) / (prediction.sum() + target.sum() + 1e-5)
+    return {
+        "loss_bce": 0.5 * F.binary_cross_entropy_with_logits(logits, target),
+        "loss_dice": 0.5 * dice_loss(logits, target, over_batch=over_batch),
+        "dice_score": score,
+    }
+
+
 class SegmentorTraining(Method):
-    """Train a segmentor on the extracted vessels: 0.5·BCE + 0.5·(1 − Dice), Dice over the batch.
+    """Train a segmentor on the extracted vessels.
 
     Args:
         views: maker of one masked view per frame, with its anatomy.
@@ -33,17 +57,7 @@ class SegmentorTraining(Method):
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = views["image"].contiguous(memory_format=torch.channels_last)
-        logits = self.network(images).float()
-        target = views["anatomy"]
-        with torch.no_grad():
-            prediction = (logits > 0).float()
-            overlap = 2 * (prediction * target).sum()
-            score = (overlap + 1e-5) / (prediction.sum() + target.sum() + 1e-5)
-        return {
-            "loss_bce": 0.5 * F.binary_cross_entropy_with_logits(logits, target),
-            "loss_dice": 0.5 * dice_loss(logits, target, over_batch=True),
-            "dice_score": score,
-        }
+        return supervision(self.network(images), views["anatomy"])
 
     def exports(self) -> dict[str, nn.Module]:
         return {"segmentor": self.network}
@@ -80,6 +94,46 @@ class FrozenSegmentor(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits, B×1×H×W; differentiable in `images`."""
         return self.network(images.contiguous(memory_format=torch.channels_last))
+
+    @torch.no_grad()
+    def probability(self, images: Tensor) -> Tensor:
+        """M = sigmoid(S(I)), B×1×H×W in (0, 1), without gradients, float32."""
+        return self(images).float().sigmoid()
+
+
+class JointSegmentor(nn.Module):
+    """S trained together with the masked image model instead of in advance (AAAI table S4).
+
+    S learns from `loss` alone, in training mode. Guidance and consistency see it as a fixed
+    function, as they see `FrozenSegmentor`: with its running statistics, and with weights that get
+    no gradient. Else the consistency could be met by a segmentor that finds nothing anywhere.
+
+    Args:
+        network: the architecture, B×3×H×W image to B×1×H×W logits.
+    """
+
+    def __init__(self, network: nn.Module | dict[str, Any]) -> None:
+        super().__init__()
+        self.network = build(network).to(memory_format=torch.channels_last)
+
+    def loss(self, images: Tensor, anatomy: Tensor) -> Tensor:
+        """The supervised loss of S, a scalar.
+
+        To be called before the other two in a step, because it updates the running statistics.
+        """
+        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        terms = supervision(logits, anatomy)
+        return terms["loss_bce"] + terms["loss_dice"]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the fixed S, B×1×H×W; differentiable in `images`."""
+        training = self.network.training
+        fixed = {name: weight.detach() for name, weight in self.network.named_parameters()}
+        self.network.eval()
+        images = images.contiguous(memory_format=torch.channels_last)
+        logits = functional_call(self.network, fixed, (images,))
+        self.network.train(training)
+        return logits
 
     @torch.no_grad()
     def probability(self, images: Tensor) -> Tensor:

@@ -206,9 +206,7 @@ class SingleView(BaseDataPreprocessor):
         self, data: dict[str, Tensor], training: bool = True
     ) -> dict[str, dict[str, Tensor]]:
         data = self.cast_data(data)
-        noise = uniform(
-            self.progress.seed, self.progress.epoch, "crop", data["index"], CROP_DRAWS
-        )
+        noise = uniform(self.progress.seed, self.progress.epoch, "crop", data["index"], CROP_DRAWS)
         crop = draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
         return {"views": self.cut(data, crop)}
 

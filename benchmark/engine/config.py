@@ -28,6 +28,8 @@ PRETRAIN_KEYS = {
     "base_lr": "peak learning rate per `lr_batch` samples",
     "lr_batch": "batch the base learning rate is quoted for; None: base_lr is absolute",
     "optimizer": "torch optimiser without parameters and learning rate",
+    "decay_biases": "whether weight decay is for biases and 1-D parameters, too",
+    "decay_schedule": "weight-decay factor as a function of the epoch",
     "schedule": "learning-rate factor as a function of the epoch",
     "clip_grad": "arguments of gradient clipping, or None",
     "packs": "folders of the frame packs",

@@ -43,12 +43,18 @@ class StepHook(Hook):
         sampler = runner.train_dataloader.batch_sampler
         if isinstance(sampler, EpochBatchSampler):
             sampler.set_epoch(runner.epoch)
+        model = unwrap(runner.model)
+        if hasattr(model, "before_epoch"):
+            model.before_epoch(self._progress(runner), runner.train_dataloader.dataset)
+
+    def _progress(self, runner: Any) -> Progress:
+        steps = len(runner.train_dataloader)
+        return Progress(self.seed, runner.epoch, self.epochs, runner.iter, steps)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        steps = len(runner.train_dataloader)
-        progress = Progress(self.seed, runner.epoch, self.epochs, runner.iter, steps)
+        progress = self._progress(runner)
         unwrap(runner.model).progress = progress
-        factor = self.schedule(progress.step / steps)
+        factor = self.schedule(progress.step / progress.steps_per_epoch)
         for group in runner.optim_wrapper.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
 
@@ -63,7 +69,7 @@ class StepHook(Hook):
 class LogHook(Hook):
     """Means of all terms since the last line: on screen, and exactly in ``metrics.jsonl``.
 
-    Scalars are summed on the device and read once per interval, so that the log costs no
+    The mean of a term is that over the steps that had it. Scalars are summed on the device and read once per interval, so that the log costs no
     synchronisation inside a step. Over several processes the mean is taken over all of them.
 
     Args:
@@ -85,6 +91,7 @@ class LogHook(Hook):
         self.batch_size = batch_size
         self.screen_seconds = screen_seconds
         self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
         self.count = 0
         self.images_per_s = 0.0
         self._shown = 0.0
@@ -115,13 +122,14 @@ class LogHook(Hook):
                 continue
             value = value.detach().float()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.count += 1
         step = runner.iter + 1
         if step % self.interval == 0 or step == runner.max_iters:
             self._write(runner, step)
 
     def _write(self, runner: Any, step: int) -> None:
-        means = torch.stack(list(self.sums.values())) / self.count
+        means = torch.stack([total / self.counts[name] for name, total in self.sums.items()])
         if get_world_size() > 1:
             torch.distributed.all_reduce(means)
             means /= get_world_size()
@@ -129,7 +137,7 @@ class LogHook(Hook):
         now = time.perf_counter()
         self.images_per_s = self.count * self.batch_size / max(now - self._since, 1e-9)
         self._since = now
-        self.sums, self.count = {}, 0
+        self.sums, self.counts, self.count = {}, {}, 0
         if get_rank():
             return
         lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)

@@ -18,11 +18,12 @@ def parameter_groups(
     weight_decay: float,
     layer_decay: float = 1.0,
     backbone: str = "backbone",
+    decay_biases: bool = False,
 ) -> list[dict[str, Any]]:
     """Trainable parameters in as few groups as there are distinct settings.
 
     Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
-    recipe); CLS and mask tokens are 3-D and do. With `layer_decay` < 1, a parameter in layer i of
+    recipe), unless `decay_biases`; CLS and mask tokens are 3-D and do. With `layer_decay` < 1, a parameter in layer i of
     0 … n of the encoder below `backbone` gets the learning-rate factor layer_decay^(n − i), and
     everything else the factor 1 (BEiT, Bao et al. 2022). The encoder names its layers: of a ViT of
     depth L, 0 is patch embedding, positions and tokens, k + 1 is block k, L + 1 the final norm; of
@@ -37,7 +38,8 @@ def parameter_groups(
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decay = 0.0 if parameter.ndim <= 1 or name.endswith(".bias") else weight_decay
+        spared = (parameter.ndim <= 1 or name.endswith(".bias")) and not decay_biases
+        decay = 0.0 if spared else weight_decay
         scale = layer_decay ** (last - layers.get(name, last))
         group = groups.setdefault(
             (decay, scale),
@@ -84,6 +86,7 @@ def build_optimizer(
     precision: str = "fp32",
     clip_grad: dict[str, Any] | None = None,
     parts: int = 1,
+    decay_biases: bool = False,
 ) -> AccumulatingOptimWrapper:
     """An mmengine optimiser wrapper around the optimiser of the config.
 
@@ -93,15 +96,23 @@ def build_optimizer(
         lr: peak learning rate; each group keeps its own as `peak_lr`.
         layer_decay: see `parameter_groups`.
         precision: ``"bf16"`` for autocast, or ``"fp32"``.
-        clip_grad: arguments of mmengine's gradient clipping.
+        clip_grad: arguments of mmengine's gradient clipping, or the config of another: a class that
+            is called before each step as a hook of the optimiser.
         parts: backward passes of one step.
+        decay_biases: see `parameter_groups`.
     """
     arguments = dict(optimizer)
-    groups = parameter_groups(model, arguments.get("weight_decay", 0.0), layer_decay)
+    groups = parameter_groups(
+        model, arguments.get("weight_decay", 0.0), layer_decay, decay_biases=decay_biases
+    )
     for group in groups:
         group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
+        group["first_weight_decay"] = group["weight_decay"]
     if torch.cuda.is_available():
         arguments.setdefault("fused", True)
     inner = build(arguments, params=groups, lr=lr)
+    if clip_grad is not None and callable(clip_grad.get("type")):
+        inner.register_step_pre_hook(build(clip_grad))
+        clip_grad = None
     wrapper = Bf16OptimWrapper if precision == "bf16" else AccumulatingOptimWrapper
     return wrapper(inner, clip_grad=clip_grad, accumulative_counts=parts)

@@ -12,6 +12,10 @@ from typing import Any
 
 _Sizes = dict[str, dict[str, Any]]
 
+# Plain ViTs, under whatever name.
+_SMALL_VIT = {"img_size": 128, "embed_dim": 384, "depth": 6, "num_heads": 6}
+_TINY_VIT = {"img_size": 96, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 3}
+
 SCALES: dict[str, _Sizes] = {
     "paper": {"pretrain": {}, "finetune": {}, "parts": {}},
     "small": {
@@ -19,13 +23,23 @@ SCALES: dict[str, _Sizes] = {
         "pretrain": {"epochs": 100, "batch_size": 128, "lr_batch": 32, "log_interval": 10},
         "finetune": {"protocol": "small", "epochs": 50, "log_interval": 10},
         "parts": {
-            "VisionTransformer": {"img_size": 128, "embed_dim": 384, "depth": 6, "num_heads": 6},
+            "VisionTransformer": _SMALL_VIT,
+            "MultiCropViT": _SMALL_VIT,
             "MAEDecoder": {"width": 256, "depth": 4, "num_heads": 8},
+            "LossPredictingDecoder": {"width": 256, "depth": 4, "num_heads": 8},
+            "CrossAttentionDecoder": {"width": 256, "depth": 4, "num_heads": 8},
+            "LocalDecoder": {"width": 128, "num_heads": 4},
+            "EpochLinearMomentum": {"start": 0.99, "end": 0.999, "epochs": 12},
             "SingleView": {"size": 128},
+            "TwoViews": {"size": 128},
+            "MultiCrop": {"size": 128, "local_size": 64, "local_count": 4},
+            "AttentionView": {"size": 128},
+            "BlurredView": {"size": 128},
             "Resize": {"scale": (128, 128)},
             "SimpleFPN": {"widths": (32, 64, 128, 256)},
             "UNetDecoder": {"widths": (32, 64, 128, 256), "stem": 16},
             "WarmupCosine": {"warmup_epochs": 5},
+            "WarmupMultiStep": {"warmup_epochs": 5},
         },
     },
     "tiny": {
@@ -49,19 +63,23 @@ SCALES: dict[str, _Sizes] = {
             "checkpoint_interval": 10,
         },
         "parts": {
-            "VisionTransformer": {
-                "img_size": 96,
-                "patch_size": 8,
-                "embed_dim": 96,
-                "depth": 4,
-                "num_heads": 3,
-            },
+            "VisionTransformer": _TINY_VIT,
+            "MultiCropViT": _TINY_VIT,
             "MAEDecoder": {"width": 64, "depth": 2, "num_heads": 4},
+            "LossPredictingDecoder": {"width": 64, "depth": 2, "num_heads": 4},
+            "CrossAttentionDecoder": {"width": 64, "depth": 2, "num_heads": 4},
+            "LocalDecoder": {"width": 64, "num_heads": 4},
+            "EpochLinearMomentum": {"start": 0.9, "end": 0.99, "epochs": 3},
             "SingleView": {"size": 96},
+            "TwoViews": {"size": 96},
+            "MultiCrop": {"size": 96, "local_size": 48, "local_count": 2},
+            "AttentionView": {"size": 96},
+            "BlurredView": {"size": 96},
             "Resize": {"scale": (96, 96)},
             "SimpleFPN": {"widths": (8, 16, 32, 64)},
             "UNetDecoder": {"widths": (8, 16, 32, 64), "stem": 8},
             "WarmupCosine": {"warmup_epochs": 2},
+            "WarmupMultiStep": {"warmup_epochs": 2},
         },
     },
 }

@@ -7,6 +7,7 @@ step, and multiplies the learning rate of every parameter group.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 class WarmupCosine:
@@ -28,6 +29,37 @@ class WarmupCosine:
             return epoch / self.warmup_epochs
         done = (epoch - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1e-9)
         return self.min_factor + (1 - self.min_factor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class WarmupMultiStep:
+    """Linear warm-up, then ×`gamma` at each milestone (SimMIM, official code).
+
+    Args:
+        epochs: length of the run.
+        milestones: where the rate falls, as fractions of the run.
+        gamma: factor of each fall.
+        warmup_epochs: length of the warm-up.
+        warmup_factor: factor at its start.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        milestones: Sequence[float],
+        gamma: float = 0.1,
+        warmup_epochs: float = 0,
+        warmup_factor: float = 0.0,
+    ) -> None:
+        self.milestones = tuple(milestone * epochs for milestone in milestones)
+        self.gamma = gamma
+        self.warmup_epochs = warmup_epochs
+        self.warmup_factor = warmup_factor
+
+    def __call__(self, epoch: float) -> float:
+        if epoch < self.warmup_epochs:
+            done = epoch / self.warmup_epochs
+            return self.warmup_factor + done * (1 - self.warmup_factor)
+        return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
 
 
 class CosinePerEpoch:

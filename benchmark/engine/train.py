@@ -21,8 +21,10 @@ from benchmark.data.loader import PackDataset, pack_loader
 from benchmark.data.pack import PackCollection, open_packs
 from benchmark.engine.accumulation import count_parts, training_step
 from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint
+from benchmark.engine.collapse import CollapseHook
 from benchmark.engine.config import differences, plain
-from benchmark.engine.encoder import export_encoder, write_tensors
+from benchmark.engine.decay import WeightDecayHook
+from benchmark.engine.encoder import architecture_of, export_encoder, write_tensors
 from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import provenance, science_hash
@@ -30,7 +32,6 @@ from benchmark.engine.runner import Runner
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file, write_json
 from benchmark.method import Method
-from benchmark.nn.vit import VisionTransformer
 from benchmark.randomness import seed_torch
 
 
@@ -61,6 +62,8 @@ def identity(config: Config, packs: PackCollection) -> dict[str, Any]:
 
 
 def _weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
+    if isinstance(node, list):
+        node = {str(number): value for number, value in enumerate(node)}
     if not isinstance(node, dict):
         return []
     found = []
@@ -95,6 +98,13 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
     )
     seed_torch(config.seed, "weights")
     method = build(config.method)
+    method.prepare(len(packs))
+    parts = count_parts(config.batch_size // world_size, config.micro_batch)
+    if method.cross_sample and parts > 1:
+        raise InputError(
+            f"micro_batch={config.micro_batch}: {type(method).__name__} compares the samples of a "
+            "batch, which therefore cannot be cut; set micro_batch=None"
+        )
     per_batch = 1 if config.lr_batch is None else config.batch_size / config.lr_batch
     optimizer = build_optimizer(
         method,
@@ -102,8 +112,10 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         lr=config.base_lr * per_batch,
         precision=config.precision if torch.cuda.is_available() else "fp32",
         clip_grad=config.clip_grad,
-        parts=count_parts(config.batch_size // world_size, config.micro_batch),
+        parts=parts,
+        decay_biases=config.get("decay_biases", False),
     )
+    optimizer.optimizer.register_step_pre_hook(lambda *_: method.before_step(method.progress))
     return Parts(config, packs, method, loader, optimizer, identity_)
 
 
@@ -112,6 +124,7 @@ def make_runner(parts: Parts, folder: Path, title: str) -> tuple[Runner, LogHook
     log = LogHook(folder, title, config.log_interval, config.batch_size)
     hooks = [
         StepHook(config.seed, config.epochs, build(config.schedule, epochs=config.epochs)),
+        CollapseHook(title, config.log_interval),
         log,
         CheckpointHook(
             folder,
@@ -121,6 +134,8 @@ def make_runner(parts: Parts, folder: Path, title: str) -> tuple[Runner, LogHook
             parts.identity["science_hash"],
         ),
     ]
+    if config.get("decay_schedule") is not None:
+        hooks.append(WeightDecayHook(build(config.decay_schedule, epochs=config.epochs)))
     runner = Runner(parts.method, folder, parts.loader, parts.optimizer, config.epochs, hooks)
     return runner, log
 
@@ -248,7 +263,7 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
 
 
 def _export(folder: Path, name: str, module: nn.Module, origin: dict[str, Any]) -> str:
-    if isinstance(module, VisionTransformer):
+    if architecture_of(module) is not None:
         return export_encoder(folder, module, origin).weights_sha256
     digest = write_tensors(folder / f"{name}.safetensors", module)
     write_json(folder / f"{name}.json", {"weights_sha256": digest, "provenance": origin})

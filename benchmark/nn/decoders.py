@@ -26,6 +26,7 @@ class MAEDecoder(nn.Module):
         num_heads: attention heads per block.
         num_prefix_tokens: leading tokens that are not patches (CLS); they pass through.
         in_channels: channels of a patch to predict.
+        out_dim: values to predict for a patch, where they are not its P·P·C pixels.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class MAEDecoder(nn.Module):
         num_heads: int = 16,
         num_prefix_tokens: int = 1,
         in_channels: int = 3,
+        out_dim: int | None = None,
     ) -> None:
         super().__init__()
         self.num_prefix_tokens = num_prefix_tokens
@@ -51,19 +53,24 @@ class MAEDecoder(nn.Module):
             Block(width, num_heads, 4.0, qkv_bias=True, norm_layer=norm_layer) for _ in range(depth)
         )
         self.decoder_norm = norm_layer(width)
-        self.decoder_pred = nn.Linear(width, patch_size**2 * in_channels)
+        out_dim = patch_size**2 * in_channels if out_dim is None else out_dim
+        self.decoder_pred = nn.Linear(width, out_dim)
         initialise_like_mae(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
+    def forward(
+        self, latent: Tensor, ids_restore: Tensor, ids_decode: Tensor | None = None
+    ) -> Tensor:
         """Predict every patch.
 
         Args:
             latent: encoder output, B×(prefix + K)×D.
             ids_restore: B×N, position of each patch in [visible | masked] order.
+            ids_decode: B×M, the patches that take part; the others are thrown away before the
+                first block, and nothing (0) is predicted for them. All take part if None.
 
         Returns:
-            B×N×(P·P·C), in raster order.
+            B×N×(P·P·C), or B×N×out_dim, in raster order.
         """
         tokens = self.decoder_embed(latent)
         prefix, visible = tokens.split(
@@ -75,7 +82,46 @@ class MAEDecoder(nn.Module):
         patches = torch.cat([visible, mask_tokens], dim=1)
         patches = patches.gather(1, ids_restore[..., None].expand(-1, -1, patches.shape[2]))
         tokens = torch.cat([prefix, patches], dim=1) + self.decoder_pos_embed
+        if ids_decode is not None:
+            # Positions are added before patches are dropped, so a token keeps its own place.
+            prefix, patches = (
+                tokens[:, : self.num_prefix_tokens],
+                tokens[:, self.num_prefix_tokens :],
+            )
+            places = ids_decode[..., None].expand(-1, -1, patches.shape[2])
+            tokens = torch.cat([prefix, patches.gather(1, places)], dim=1)
         for block in self.decoder_blocks:
             tokens = block(tokens)
         tokens = self.decoder_pred(self.decoder_norm(tokens))
-        return tokens[:, self.num_prefix_tokens :]
+        predicted = tokens[:, self.num_prefix_tokens :]
+        if ids_decode is None:
+            return predicted
+        nothing = predicted.new_zeros(len(predicted), ids_restore.shape[1], predicted.shape[2])
+        return nothing.scatter(1, ids_decode[..., None].expand_as(predicted), predicted)
+
+
+class LinearDecoder(nn.Module):
+    """The head of SimMIM (Xie et al., CVPR 2022, §3.4): one linear layer, for each token its patch.
+
+    The official head is a 1×1 convolution and a pixel shuffle; both together are this layer, with
+    the rows of its weight in the order (row, column, channel) of our patches instead of (channel,
+    row, column).
+
+    Args:
+        encoder_dim: width of the tokens.
+        patch_size: side of a patch in pixels.
+        in_channels: channels of a patch to predict.
+        out_dim: values to predict for a patch, where they are not its P·P·C pixels.
+    """
+
+    def __init__(
+        self, encoder_dim: int, patch_size: int, in_channels: int = 3, out_dim: int | None = None
+    ) -> None:
+        super().__init__()
+        self.pred = nn.Linear(
+            encoder_dim, patch_size**2 * in_channels if out_dim is None else out_dim
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Patch tokens, B×N×D, to B×N×(P·P·C)."""
+        return self.pred(tokens)

@@ -106,6 +106,34 @@ def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
     return torch.where(total > 0, density / total.clamp_min(torch.finfo(density.dtype).tiny), 0.0)
 
 
+def vascular_guidance(views: dict[str, Tensor], eta: float) -> Tensor:
+    """G = η·B + (1 − η)·M of VasoMIM, B×1×H×W in [0, 1].
+
+    Args:
+        views: ``anatomy``, the extracted vessels B (not needed if η = 0), and ``probability``, the
+            segmentor's map M (not needed if η = 1).
+        eta: η in [0, 1].
+    """
+    if eta == 1:
+        return views["anatomy"]
+    if eta == 0:
+        return views["probability"]
+    return eta * views["anatomy"] + (1 - eta) * views["probability"]
+
+
+def weighted_arrival(noise: Tensor, weights: Tensor) -> Tensor:
+    """Arrival times of an exponential race, B×N; patches without weight never arrive.
+
+    The order of arrival is that of successive draws without replacement with chances in proportion
+    to the weights (Efraimidis & Spirakis 2006), for the whole batch at once.
+
+    Args:
+        noise: B×N uniform numbers in (0, 1).
+        weights: B×N, non-negative, of any scale.
+    """
+    return torch.where(weights > 0, -noise.log() / weights, torch.inf)
+
+
 class AnatomyGuidedMasking(nn.Module):
     """Vascular-anatomy-guided masking of VasoMIM (`docs/protocol.md`, pre-training).
 
@@ -113,10 +141,6 @@ class AnatomyGuidedMasking(nn.Module):
     M. Of the ⌊γN⌋ masked patches, ⌊β_e·γN⌋ are drawn without replacement from the share f(g_i) of
     the guidance in each patch; the others uniformly from what is left. Where fewer patches carry
     guidance than asked for, all of these are taken; a frame without guidance is masked at random.
-
-    Drawing without replacement is done for the whole batch at once as an exponential race
-    (Efraimidis & Spirakis 2006): the k smallest −log(u_i)/w_i have the law of k successive
-    weighted draws.
 
     Args:
         num_patches: N, patches per image.
@@ -159,11 +183,7 @@ class AnatomyGuidedMasking(nn.Module):
 
     def guidance(self, views: dict[str, Tensor]) -> Tensor:
         """G, B×1×H×W in [0, 1]."""
-        if self.eta == 1:
-            return views["anatomy"]
-        if self.eta == 0:
-            return views["probability"]
-        return self.eta * views["anatomy"] + (1 - self.eta) * views["probability"]
+        return vascular_guidance(views, self.eta)
 
     def weights(self, views: dict[str, Tensor]) -> Tensor:
         """Distribution the guided patches are drawn from, B×N."""
@@ -179,7 +199,7 @@ class AnatomyGuidedMasking(nn.Module):
         # ⌊β_e·γN⌋, γN itself not rounded.
         guided = int(self.beta(progress) * self.ratio * self.num_patches + 1e-6)
 
-        arrival = torch.where(weights > 0, -race.log() / weights, torch.inf)
+        arrival = weighted_arrival(race, weights)
         place = arrival.argsort(dim=1, stable=True).argsort(dim=1)
         chosen = (place < guided) & (weights > 0)
         # Noise lies in (0, 1): adding 1 puts the chosen patches behind all others.

@@ -22,7 +22,7 @@ from benchmark.engine.cards import CONFIGS
 from benchmark.engine.config import load_config
 from benchmark.engine.train import train
 from benchmark.errors import InputError
-from benchmark.files import write_json
+from benchmark.files import read_json, write_json
 from benchmark.sheets import draw_sheet, overlay, prediction_rows, pretraining_rows
 
 RED, GREEN, BLUE, YELLOW = (230, 70, 70), (90, 190, 110), (70, 130, 230), (240, 190, 60)
@@ -163,6 +163,59 @@ def test_hits_misses_and_false_alarms_have_their_colours(
             else:
                 expected = [int(frame[y, x])] * 3
             assert np.abs(difference[y, x] - np.array(expected)).max() <= 1
+
+
+def _run_with(data: TaskFolder, folder: Path) -> Path:
+    (folder / "predictions").mkdir(parents=True)
+    write_json(folder / "run.json", {"data": str(data.path)})
+    return folder
+
+
+def test_denoised_frames_are_shown_with_their_error(tmp_path: Path) -> None:
+    source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=2, size=64)
+    data = write_task_folder(source, tmp_path / "task", "denoising", progress=False)
+    run = _run_with(data, tmp_path / "run")
+    for item in data.splits["test"]:
+        clean = np.asarray(Image.open(data.clean("test", item["stem"])))
+        brighter = np.minimum(clean.astype(int) + 5, 255).astype(np.uint8)
+        Image.fromarray(brighter).save(run / "predictions" / f"{item['stem']}.png")
+    rows = prediction_rows(run, count=9)
+    assert len(rows) == len(data.splits["test"]) > 0
+    for row, item in zip(rows, data.splits["test"]):
+        clean = np.asarray(Image.open(data.clean("test", item["stem"])))
+        np.testing.assert_array_equal(row["clean"], clean)
+        np.testing.assert_array_equal(row["error × 4"], 4 * np.minimum(5, 255 - clean.astype(int)))
+        assert not np.array_equal(row["degraded"], clean)
+    assert f"{len(rows)} frames" in draw_sheet(run, tmp_path / "sheet.png", count=9)
+
+
+def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path: Path) -> None:
+    source = open_source("synthetic", patients=4, videos=1, frames=4, first_frame=3, size=128)
+    data = write_task_folder(source, tmp_path / "task", "detection", progress=False)
+    run = _run_with(data, tmp_path / "run")
+    listed = read_json(data.coco("test"))
+    detections = [
+        {"image_id": image["id"], "category_id": 1, "bbox": box, "score": score}
+        for image in listed["images"]
+        for box, score in (([10.2, 20.4, 30, 12], 0.9), ([60, 60, 9, 9], 0.4))
+    ]
+    write_json(run / "predictions" / "detections.json", detections)
+    rows = prediction_rows(run, count=99)
+    assert len(rows) == len(listed["images"])
+    outlined = 0
+    for row, image in zip(rows, listed["images"], strict=True):
+        expected = np.zeros((128, 128), bool)
+        expected[20:32, 10:40] = True
+        expected[21:31, 11:39] = False
+        np.testing.assert_array_equal(row["detections"], overlay(row["frame"], expected))
+        truth = [a for a in listed["annotations"] if a["image_id"] == image["id"]]
+        outlined += len(truth)
+        changed = (row["truth"] != overlay(row["frame"], np.zeros_like(expected))).any(axis=2)
+        assert changed.any() == bool(truth)
+        for annotation in truth:
+            x, y, _, height = (round(value) for value in annotation["bbox"])
+            assert changed[y : y + height, x].all()
+    assert outlined > 0
 
 
 def test_a_pretraining_run_shows_what_the_method_saw(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 
 import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, PolynomialLR
 
-from benchmark.engine.schedules import CosinePerEpoch, PolynomialPerEpoch, WarmupCosine
+from benchmark.engine.schedules import (
+    CosinePerEpoch,
+    PolynomialPerEpoch,
+    WarmupCosine,
+    WarmupMultiStep,
+)
 
 
 def mae_rate(epoch: float, epochs: float, warmup: float, lr: float, min_lr: float) -> float:
@@ -41,6 +47,29 @@ def test_a_run_that_is_all_warmup_ends_without_dividing_by_zero() -> None:
     schedule = WarmupCosine(5, warmup_epochs=5)
     assert schedule(4) == 0.8
     assert schedule(5) == 1
+
+
+def simmim_rate(iteration: int, per_epoch: int) -> float:
+    """`MultiStepLRScheduler` of the official SimMIM code: base 4e-4, warm-up from 2e-6, as run."""
+    warmup = 10 * per_epoch
+    if iteration < warmup:
+        return 2e-6 + iteration * (4e-4 - 2e-6) / warmup
+    return 4e-4 * 0.1 ** bisect.bisect_right([700 * per_epoch], iteration)
+
+
+def test_warmup_multi_step_is_the_schedule_of_simmim() -> None:
+    """Iteration by iteration around the warm-up and the fall at epoch 700 of 800."""
+    schedule = WarmupMultiStep(800, (700 / 800,), 0.1, warmup_epochs=10, warmup_factor=5e-3)
+    for iteration in (0, 1, 17, 49, 50, 51, 2000, 3499, 3500, 3501, 3999):
+        expected = simmim_rate(iteration, 5)
+        assert 4e-4 * schedule(iteration / 5) == pytest.approx(expected, rel=1e-9)
+
+
+def test_several_milestones_multiply() -> None:
+    """Without a warm-up the rate starts at its peak; each milestone counts once it is reached."""
+    schedule = WarmupMultiStep(100, (0.5, 0.75), gamma=0.2)
+    rates = [schedule(epoch) for epoch in (0, 49.9, 50, 74.9, 75, 99)]
+    assert rates == pytest.approx([1, 1, 0.2, 0.2, 0.04, 0.04])
 
 
 def _torch_rates(kind: type[LRScheduler], epochs: int, **arguments: float) -> list[float]:

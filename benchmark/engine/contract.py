@@ -1,0 +1,303 @@
+"""What every pre-training method has to keep, tried on its own config (`docs/add_a_method.md`).
+
+A method is trusted on the board because it passes these, whoever wrote it: its loss is finite and
+reaches the whole encoder, it learns, an interrupted run ends as an uninterrupted one, its export is
+what was trained, and two processes take the same step as one.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from benchmark.anatomy.pack import extract
+from benchmark.anatomy.segmentor import FrozenSegmentor
+from benchmark.build import build
+from benchmark.data.pack import build_pack
+from benchmark.data.sources import open_source
+from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.engine.config import plain, revive
+from benchmark.engine.encoder import load_encoder, write_tensors
+from benchmark.engine.pair import ProcessPair, step_gradients
+from benchmark.engine.train import Parts, assemble, train
+from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
+from benchmark.method import Method, Progress
+from benchmark.nn.encoders.base import Encoder
+from benchmark.randomness import seed_torch
+
+FRAMES = 14
+_OVERFIT_STEPS = 40
+_FALL = 0.95
+_TOLERANCE = 1e-5
+
+
+class BrokenContract(Exception):
+    """A method does not keep one of its promises; the message says which and how far off."""
+
+
+@dataclass
+class Trial:
+    """A config made small enough to be tried in seconds.
+
+    Attributes:
+        config: two short epochs on a few frames.
+        folder: empty folder for what the checks write.
+        pair: two processes that take a step together, started when they are first needed.
+    """
+
+    config: Config
+    folder: Path
+    pair: ProcessPair = field(default_factory=ProcessPair)
+
+    def parts(self) -> Parts:
+        return assemble(self.config)
+
+
+def prepare(config: Config, work: Path) -> None:
+    """Make what a config needs to run in `work`: frames with anatomy, an untrained segmentor.
+
+    The config is changed in place: two epochs of a few steps on `FRAMES` synthetic angiograms.
+
+    Args:
+        config: from `load_config` at scale tiny, with its paths filled in.
+        work: folder for the data.
+    """
+    pack = work / "packs" / "contract"
+    if not pack.exists():
+        source = open_source("synthetic", patients="2", videos="1", frames="7", size="96")
+        build_pack(source, pack, size=96, progress=False)
+        extract(str(pack), border=4)
+    config.packs = [str(pack)]
+    small = dict(epochs=2, batch_size=4, num_workers=0, num_threads=1, log_interval=1)
+    small |= dict(checkpoint_interval=1, keep_checkpoints=2)
+    for key, value in small.items():
+        config[key] = value
+    config.micro_batch = 2 if config.get("micro_batch") is not None else None
+    for number, part in enumerate(_frozen_segmentors(config._cfg_dict)):
+        if part.get("checkpoint") is not None:
+            seed_torch("contract segmentor")
+            part["checkpoint"] = str(work / f"segmentor{number}.safetensors")
+            write_tensors(Path(part["checkpoint"]), build(part["network"]))
+
+
+def _frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if node.get("type") is FrozenSegmentor:
+            yield node
+        for value in node.values():
+            yield from _frozen_segmentors(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _frozen_segmentors(value)
+
+
+def _loss(method: Method, batch: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
+    """Named terms, and their sum as ``loss``."""
+    method.progress = progress
+    terms = method(**method.views(batch, training=True))
+    total = sum(value for name, value in terms.items() if "loss" in name)
+    if not isinstance(total, Tensor):
+        raise BrokenContract(f"no term is called a loss, only {', '.join(terms) or 'none'}")
+    return {**terms, "loss": total}
+
+
+def _first(parts: Parts) -> tuple[Method, dict[str, Tensor], Progress]:
+    """The method, ready to train, and the first batch of its run."""
+    parts.loader.batch_sampler.set_epoch(0)
+    progress = Progress(parts.config.seed, 0, parts.config.epochs, 0, len(parts.loader))
+    return parts.method.train(), next(iter(parts.loader)), progress
+
+
+def loss_is_finite(trial: Trial) -> str:
+    terms = _loss(*_first(trial.parts()))
+    broken = [name for name, value in terms.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise BrokenContract(f"not finite: {', '.join(broken)}")
+    return "  ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
+
+
+def gradient_reaches_everything(trial: Trial) -> str:
+    """Every trained parameter gets one: distributed training fails on those that do not."""
+    method, batch, progress = _first(trial.parts())
+    _loss(method, batch, progress)["loss"].backward()
+    trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
+    without = [name for name, p in trained.items() if p.grad is None]
+    if without:
+        raise BrokenContract(f"no gradient in {_some(without)}")
+    wild = [name for name, p in trained.items() if not torch.isfinite(p.grad).all()]
+    if wild:
+        raise BrokenContract(f"not finite in {_some(wild)}")
+    prefix = f"{method.encoder_name}."
+    encoder = [p for name, p in trained.items() if name.startswith(prefix)]
+    if not encoder or not encoder[0].grad.any():
+        raise BrokenContract(f"the first layers of {prefix} get a gradient of zeros, or none")
+    return f"{len(trained)} parameters, {len(encoder)} of them the encoder's"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def loss_falls(trial: Trial) -> str:
+    """On one batch that is seen again and again."""
+    method, batch, progress = _first(trial.parts())
+    optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for step in range(_OVERFIT_STEPS):
+        seed_torch(progress.seed, "step", step)
+        loss = _loss(method, batch, progress)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step(progress)
+        losses.append(loss.item())
+    start, end = sum(losses[:3]) / 3, sum(losses[-5:]) / 5
+    if not end < _FALL * start:
+        raise BrokenContract(f"from {start:.4g} to {end:.4g} in {_OVERFIT_STEPS} steps")
+    return f"{start:.4g} → {end:.4g} in {_OVERFIT_STEPS} steps on one batch"
+
+
+def resume_is_exact(trial: Trial) -> str:
+    """A run that is cut after its first epoch ends with the same weights and the same log."""
+    whole, cut = trial.folder / "whole", trial.folder / "cut"
+    train(trial.config, whole, "whole", resume=False, overwrite=True)
+    shutil.rmtree(cut, ignore_errors=True)
+    shutil.copytree(whole, cut)
+    # What a run leaves that is killed after its first epoch.
+    description = read_json(cut / "run.json")
+    del description["finished"]
+    write_json(cut / "run.json", description)
+    last = checkpoint_paths(cut)[0]  # the newest comes first
+    last.unlink()
+    (cut / "encoder.json").unlink()
+    train(trial.config, cut, "cut", resume=True, overwrite=False)
+    one, two = (read_checkpoint(folder / last.name) for folder in (whole, cut))
+    differing = [name for name in one.model if not torch.equal(one.model[name], two.model[name])]
+    if differing:
+        raise BrokenContract(f"other weights after a resume: {_some(differing)}")
+    logs = [_log(folder) for folder in (whole, cut)]
+    if logs[0] != logs[1]:
+        raise BrokenContract("another log after a resume")
+    return f"{len(one.model)} tensors and {len(logs[0])} steps are equal, bit for bit"
+
+
+def _log(folder: Path) -> list[str]:
+    """The log without its timing, which ends every line."""
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line.partition(', "images_per_s"')[0] for line in lines]
+
+
+def export_is_what_was_trained(trial: Trial) -> str:
+    """`encoder.safetensors` loads strictly and gives the features of the last checkpoint."""
+    folder = trial.folder / "whole"
+    if not (folder / "encoder.json").is_file():
+        train(trial.config, folder, "whole", resume=False, overwrite=True)
+    encoder, card = load_encoder(folder)
+    trained = trial.parts().method
+    trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
+    original = trained.exports()["encoder"]
+    if not isinstance(original, Encoder):
+        raise BrokenContract("what is exported under the name `encoder` is not an encoder")
+    image = torch.linspace(-1, 1, 3 * original.img_size**2).sin()
+    image = image.view(1, 3, original.img_size, original.img_size)
+    with torch.no_grad():
+        pairs = zip(original.eval().feature_maps(image), encoder.eval().feature_maps(image))
+    if not all(torch.equal(a, b) for a, b in pairs):
+        raise BrokenContract("the exported encoder gives other features than the trained one")
+    return f"{card.architecture}, fingerprint {card.fingerprint}"
+
+
+def two_processes_are_one(trial: Trial) -> str:
+    """Loss and gradient of the first step: the whole batch at once, and half on each process.
+
+    What compares samples with each other has to look beyond its own process for this. Without
+    drop path, whose random numbers are those of the part a sample is in.
+    """
+    content = plain(trial.config)
+    content["micro_batch"] = None
+    _without_drop_path(content)
+    terms, gradients = step_gradients(assemble(Config(revive(content))))
+    both = trial.pair.gradients(content)
+    scale = max(float(g.abs().max()) for g in gradients.values())
+    worst, where = 0.0, ""
+    for _, shared in both:
+        for name, gradient in gradients.items():
+            error = float((gradient - shared[name]).abs().max()) / scale
+            if error > worst:
+                worst, where = error, name
+    if worst > _TOLERANCE:
+        raise BrokenContract(f"gradients differ by {worst:.1e} of the largest one, in {where}")
+    means = {name: (both[0][0][name] + both[1][0][name]) / 2 for name in terms}
+    apart = [
+        name
+        for name, value in terms.items()
+        if "loss" in name and abs(means[name] - value) > _TOLERANCE * max(abs(value), 1e-3)
+    ]
+    if apart:
+        raise BrokenContract(f"another {_some(apart)} on two processes")
+    return f"largest difference {worst:.1e} of the largest gradient"
+
+
+def _without_drop_path(node: Any) -> None:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "drop_path":
+                node[key] = 0.0
+            _without_drop_path(value)
+    elif isinstance(node, list):
+        for value in node:
+            _without_drop_path(value)
+
+
+CHECKS: dict[str, Callable[[Trial], str]] = {
+    "finite loss": loss_is_finite,
+    "gradient reaches the encoder": gradient_reaches_everything,
+    "loss falls on one batch": loss_falls,
+    "exact resume": resume_is_exact,
+    "export is the encoder": export_is_what_was_trained,
+    "two processes equal one": two_processes_are_one,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one check: its name, whether it was kept, and a line about it."""
+
+    check: str
+    kept: bool
+    detail: str
+
+
+def check_method(trial: Trial) -> Iterator[Verdict]:
+    """Try every check in turn; one that fails does not keep the others from being tried.
+
+    Raises:
+        InputError: the config does not fit together; nothing can be tried then.
+    """
+    trial.parts()
+    with trial.pair:
+        for name, check in CHECKS.items():
+            yield _verdict(name, check, trial)
+
+
+def _verdict(name: str, check: Callable[[Trial], str], trial: Trial) -> Verdict:
+    try:
+        with redirect_stdout(io.StringIO()):  # the runs of two checks have a log of their own
+            return Verdict(name, True, check(trial))
+    except BrokenContract as error:
+        return Verdict(name, False, str(error))
+    except (InputError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # The code of a method under test may fail in any way; it is said, and the rest is tried.
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        return Verdict(name, False, f"{type(error).__name__}: {reason}")

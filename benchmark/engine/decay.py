@@ -1,0 +1,45 @@
+"""Weight decay that changes in the course of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.hooks import Hook
+
+
+class CosineRamp:
+    """A factor that goes from 1 to `end` along half a cosine (weight decay of DINO, iBOT, I-JEPA).
+
+    end − (end − 1) · (1 + cos πt) / 2, where t is the share of the run that is done.
+
+    Args:
+        epochs: length of the run.
+        end: factor at its end.
+    """
+
+    def __init__(self, epochs: int, end: float) -> None:
+        self.epochs = epochs
+        self.end = end
+
+    def __call__(self, epoch: float) -> float:
+        return self.end - (self.end - 1) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+
+
+class WeightDecayHook(Hook):
+    """Before a step: the weight decay of every parameter group. Groups without any stay so.
+
+    Args:
+        schedule: factor of the weight decay as a function of the fractional epoch.
+    """
+
+    priority = "HIGH"
+
+    def __init__(self, schedule: Callable[[float], float]) -> None:
+        self.schedule = schedule
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        factor = self.schedule(runner.iter / len(runner.train_dataloader))
+        for group in runner.optim_wrapper.optimizer.param_groups:
+            group["weight_decay"] = group["first_weight_decay"] * factor

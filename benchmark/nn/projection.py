@@ -1,0 +1,110 @@
+"""What stands between an encoder and a loss on features: projectors, predictors, prototypes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.nn.batch_norm import SharedBatchNorm1d
+
+
+class ProjectionMLP(nn.Sequential):
+    """Projector and predictor of MoCo v3 (Chen et al., ICCV 2021, §4; official code).
+
+    Linear layers without bias, each followed by batch normalisation over the samples of all
+    processes, and ReLU after all but the last. The last normalisation has no scale and no shift.
+    B×in_dim to B×out_dim.
+
+    Args:
+        in_dim: width of the input.
+        layers: linear layers; 3 for the projector, 2 for the predictor.
+        hidden: width between them.
+        out_dim: width of the output.
+    """
+
+    def __init__(
+        self, in_dim: int, layers: int = 3, hidden: int = 4096, out_dim: int = 256
+    ) -> None:
+        widths = [in_dim, *[hidden] * (layers - 1), out_dim]
+        parts: list[nn.Module] = []
+        for number in range(layers):
+            last = number == layers - 1
+            parts.append(nn.Linear(widths[number], widths[number + 1], bias=False))
+            parts.append(SharedBatchNorm1d(widths[number + 1], affine=not last))
+            if not last:
+                parts.append(nn.ReLU())
+        super().__init__(*parts)
+        self.out_dim = out_dim
+
+
+class Prototypes(nn.Module):
+    """Linear layer without bias whose rows have a direction and a length of their own.
+
+    The rows are g·v/‖v‖ (weight normalisation, Salimans & Kingma, NeurIPS 2016); lengths start at
+    1. Names of its weights are those of the official checkpoints of DINO and iBOT.
+
+    Args:
+        in_dim: width of the input.
+        count: rows.
+        learned_lengths: train the lengths g; otherwise they stay at 1.
+    """
+
+    def __init__(self, in_dim: int, count: int, learned_lengths: bool = False) -> None:
+        super().__init__()
+        self.weight_g = nn.Parameter(torch.ones(count, 1), requires_grad=learned_lengths)
+        self.weight_v = nn.Parameter(torch.empty(count, in_dim))
+        nn.init.kaiming_uniform_(self.weight_v, a=math.sqrt(5))  # as torch starts linear layers
+
+    def forward(self, features: Tensor) -> Tensor:
+        """…×in_dim to …×count, in float32."""
+        # A teacher divides by a temperature of 0.04: rounding logits to bf16 would change targets.
+        with torch.autocast(features.device.type, enabled=False):
+            rows = self.weight_g * F.normalize(self.weight_v, dim=1)
+            return F.linear(features.float(), rows)
+
+
+class PrototypeHead(nn.Module):
+    """Head of DINO (Caron et al., ICCV 2021, appendix C), shared by CLS and patches in iBOT.
+
+    Three linear layers with GELU between them, ℓ2 normalisation, and `Prototypes`.
+
+    Args:
+        in_dim: width of the tokens.
+        hidden: width between the linear layers.
+        bottleneck: width of what is normalised.
+        prototypes: K, outputs; 65536 in DINO, 8192 in iBOT.
+        learned_lengths: see `Prototypes`; ``norm_last_layer=False`` in the official code.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        hidden: int = 2048,
+        bottleneck: int = 256,
+        prototypes: int = 65536,
+        learned_lengths: bool = False,
+    ) -> None:
+        super().__init__()
+        self.prototypes = prototypes
+        self.mlp = nn.Sequential(
+            nn.Linear(in_dim, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, bottleneck),
+        )
+        self.last_layer = Prototypes(bottleneck, prototypes, learned_lengths)
+        for layer in self.mlp[::2]:
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Unit vectors in front of the prototypes, …×in_dim to …×bottleneck, in float32."""
+        return F.normalize(self.mlp(tokens).float(), dim=-1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits, …×in_dim to …×K, in float32."""
+        return self.last_layer(self.project(tokens))

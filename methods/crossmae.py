@@ -1,0 +1,113 @@
+"""CrossMAE: Rethinking Patch Dependence for Masked Autoencoders (Fu et al., TMLR 2025).
+
+A masked autoencoder whose decoder has no self-attention: each masked patch is predicted from the
+visible ones alone, by cross-attention. Three changes to MAE follow.
+
+* *Partial reconstruction*: patches no longer need each other, so only some of the masked ones are
+  predicted at all.
+* *Inter-block attention*: each decoder block attends to its own learned mixture of the encoder's
+  input and of the outputs of all its blocks.
+* The encoder has no final norm; a norm behind each mixture takes its place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from benchmark.build import build
+from benchmark.errors import InputError
+from benchmark.nn.cross_attention import CrossAttentionDecoder
+from benchmark.nn.masking import Mask
+from benchmark.nn.names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.objectives import Reconstruction, build_objective
+from methods.mae import MAE, Part, decoded
+
+# From the names of the official checkpoint (key `model`) to ours.
+OFFICIAL_NAMES: Rules = (
+    *ENCODER_NAMES,
+    (r"(mask_token|decoder_|dec_norms\.|wfm\.)", r"decoder.\1"),
+)
+
+
+def official_keys(name: str) -> str | None:
+    """Our name of a tensor of the official checkpoint."""
+    return translate(name, OFFICIAL_NAMES)
+
+
+class CrossMAE(MAE):
+    """Cross-attention masked autoencoder.
+
+    Args:
+        views: maker of one masked view per frame.
+        encoder: ViT without a final norm; sees the visible patches only.
+        decoder: `CrossAttentionDecoder`.
+        masking: which patches are hidden. The predicted ones are those masked last, which under
+            random masking is a random part of them.
+        objective: what the prediction is compared with, on the predicted patches.
+        predicted: p, share of *all* patches that is predicted (`kept_mask_ratio` of the official
+            code), at most the masking ratio.
+
+    Raises:
+        InputError: p outside (0, 1), or an encoder that has a final norm.
+    """
+
+    decoder: CrossAttentionDecoder
+
+    def __init__(
+        self,
+        views: BaseDataPreprocessor | dict[str, Any],
+        encoder: Part,
+        decoder: Part,
+        masking: Part,
+        objective: Part | list[Part],
+        predicted: float = 0.25,
+    ) -> None:
+        if not 0 < predicted < 1:
+            raise InputError(f"CrossMAE: predicted={predicted} must lie in (0, 1)")
+        encoder = build(encoder)
+        if encoder.arguments["final_norm"]:
+            raise InputError("CrossMAE: encoder.final_norm must be False, it would not be trained")
+        objective = build_objective(objective)
+        decoder = build(
+            decoder,
+            encoder_dim=encoder.embed_dim,
+            grid_size=encoder.grid_size,
+            patch_size=encoder.patch_size,
+            num_prefix_tokens=encoder.num_prefix_tokens,
+            num_maps=len(encoder.blocks) + 1,
+            **decoded(objective, encoder),
+        )
+        super().__init__(views, encoder, decoder, masking, objective)
+        self.predicted = predicted
+
+    def patches_to_predict(self, mask: Mask) -> Tensor:
+        """B×Q: of the masked patches all but ⌊masked − p·N⌋.
+
+        Raises:
+            InputError: p is larger than the share of masked patches.
+        """
+        count = mask.ids_restore.shape[1]
+        visible = mask.ids_keep.shape[1]
+        ignored = int(count - visible - self.predicted * count + 1e-6)
+        if self.predicted * count > count - visible + 1e-6:
+            raise InputError(
+                f"CrossMAE: predicted={self.predicted} of {count} patches are more than the "
+                f"{count - visible} masked ones"
+            )
+        return mask.ids_restore.argsort(dim=1)[:, visible + ignored :]
+
+    def reconstruct(self, images: Tensor, mask: Mask) -> Reconstruction:
+        """Predict part of the masked patches; the others stay zero and count as not masked."""
+        tokens = self.encoder.embed(images, mask.ids_keep)
+        ids = self.patches_to_predict(mask)
+        patches = self.decoder([tokens, *self.encoder.layers(tokens)], ids)
+
+        everywhere = patches.new_zeros(*mask.mask.shape, patches.shape[2])
+        prediction = everywhere.scatter(1, ids[..., None].expand_as(patches), patches)
+        seen = mask.mask.new_zeros(mask.mask.shape).scatter(1, ids, 1.0)
+        return Reconstruction(
+            prediction, mask._replace(mask=seen), self.encoder.patch_size, self.encoder.grid_size
+        )

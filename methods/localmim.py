@@ -1,0 +1,149 @@
+"""LocalMIM: Masked Image Modeling with Local Multi-Scale Reconstruction (Wang et al., CVPR 2023).
+
+MAE reconstructs from its last layer only, so its lower layers learn slowly. Here several layers
+reconstruct, each through its own small decoder and each at its own scale: lower layers the fine
+structure, upper layers the coarse. Targets are orientation histograms (HOG). L is the sum of the
+losses of all scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor, nn
+
+from benchmark.build import build
+from benchmark.errors import InputError
+from benchmark.method import Method, Progress
+from benchmark.nn.hog import HOG
+from benchmark.nn.masking import RandomMasking, vessel_share
+from benchmark.nn.names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.vit import VisionTransformer
+from methods.mae import Part
+
+# From the names of the official checkpoint (key `model`) to ours. Of its four norms the last one
+# belongs to the last layer and is the encoder's; the Sobel filters are no weights.
+OFFICIAL_NAMES: Rules = (
+    (r"norm\.3\.", "encoder.norm."),
+    (r"norm\.", "norms."),
+    *ENCODER_NAMES,
+    (r"decoder\.", "decoder."),
+    (r"hog_enc\.", None),
+)
+
+
+def official_keys(name: str) -> str | None:
+    """Our name of a tensor of the official checkpoint; None for the fixed filters of HOG."""
+    return translate(name, OFFICIAL_NAMES)
+
+
+def mask_at_scale(mask: Tensor, grid: tuple[int, int], scale: float) -> Tensor:
+    """How much of each cell is masked, B×1×(scale·rows)×(scale·columns) in [0, 1].
+
+    A cell within a patch is masked with its patch; a cell of several patches as far as they are.
+
+    Args:
+        mask: B×N, 1 = masked.
+        grid: rows and columns of patches.
+        scale: cells per patch and axis.
+    """
+    patches = mask.unflatten(1, grid)[:, None]
+    if scale >= 1:
+        return F.interpolate(patches, scale_factor=int(scale), mode="nearest")
+    return F.avg_pool2d(patches, round(1 / scale))
+
+
+class LocalMIM(Method):
+    """Masked image modelling with local multi-scale reconstruction.
+
+    Args:
+        views: maker of one masked view per frame.
+        encoder: ViT that accepts visible tokens only. Its final norm is that of the last layer.
+        decoder: `LocalDecoder`; one is built for each layer.
+        masking: which patches are hidden.
+        target: what is reconstructed, ``target(images, cells) -> maps``, and its size,
+            ``target.features(channels)``.
+        layers: encoder blocks that reconstruct, from 0; negative ones count from the end. The last
+            is the last block.
+        scales: cells per patch and axis, for each of these layers.
+
+    Raises:
+        InputError: layers and scales do not match the encoder, each other or the patch size.
+    """
+
+    encoder: VisionTransformer
+    masking: RandomMasking
+    target: HOG
+
+    def __init__(
+        self,
+        views: BaseDataPreprocessor | dict[str, Any],
+        encoder: Part,
+        decoder: dict[str, Any],
+        masking: Part,
+        target: Part,
+        layers: Sequence[int] = (1, 3, -3, -1),
+        scales: Sequence[float] = (4, 2, 1, 0.5),
+    ) -> None:
+        super().__init__(views)
+        self.encoder = build(encoder)
+        self.masking = build(
+            masking, num_patches=self.encoder.num_patches, patch_size=self.encoder.patch_size
+        )
+        self.target = build(target)
+        self.layers = self._check_layers(layers, scales)
+        self.scales = tuple(scales)
+        self.cells = tuple(round(self.encoder.patch_size / scale) for scale in scales)
+        width = self.encoder.embed_dim
+        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in self.layers[:-1])
+        self.decoder = nn.ModuleList(
+            build(
+                decoder,
+                encoder_dim=width,
+                grid_size=self.encoder.grid_size,
+                num_prefix_tokens=self.encoder.num_prefix_tokens,
+                out_channels=self.target.features(self.encoder.arguments["in_channels"]),
+                scale=scale,
+            )
+            for scale in scales
+        )
+
+    def _check_layers(self, layers: Sequence[int], scales: Sequence[float]) -> tuple[int, ...]:
+        depth, side = len(self.encoder.blocks), self.encoder.patch_size
+        found = tuple(layer % depth for layer in layers if -depth <= layer < depth)
+        if len(found) != len(layers) or sorted(set(found)) != list(found):
+            raise InputError(f"LocalMIM: layers={tuple(layers)} must rise within {depth} blocks")
+        if found[-1] != depth - 1:
+            raise InputError(f"LocalMIM: layers={tuple(layers)} must end with the last block")
+        if len(scales) != len(layers):
+            raise InputError(f"LocalMIM: {len(layers)} layers but {len(scales)} scales")
+        if any((side / scale) % 1 for scale in scales):
+            raise InputError(f"LocalMIM: scales={tuple(scales)} do not divide a patch of {side}")
+        return found
+
+    def predict(self, images: Tensor, ids_keep: Tensor, ids_restore: Tensor) -> list[Tensor]:
+        """For each scale the predicted targets of all cells, B×F×rows×columns."""
+        outputs = self.encoder.layers(self.encoder.embed(images, ids_keep))
+        norms = [*self.norms, self.encoder.norm]
+        return [
+            decoder(norm(outputs[layer]), ids_restore)
+            for layer, norm, decoder in zip(self.layers, norms, self.decoder)
+        ]
+
+    def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
+        images = views["image"]
+        mask = self.masking(views, progress)
+        predictions = self.predict(images, mask.ids_keep, mask.ids_restore)
+        targets = self.target(images, self.cells)
+
+        terms = {}
+        for cell, scale, prediction, target in zip(self.cells, self.scales, predictions, targets):
+            weight = mask_at_scale(mask.mask, self.encoder.grid_size, scale)
+            error = (prediction.float() - target).square().mean(dim=1, keepdim=True)
+            terms[f"loss_{cell}px"] = (error * weight).sum() / weight.sum()
+        if "anatomy" in views:
+            terms["vessel_share"] = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
+        return terms

@@ -1,0 +1,48 @@
+"""SPT: segmentor-based pre-training, VasoMIM's rival without masks (arXiv 2602.11536, figure 9).
+
+If vessels are known well enough to guide masks, why not learn to segment them right away? A UNet
+is trained on the extracted vessels as if they were labels. What is exported is the UNet up to its
+last map; only the 1×1 classifier behind it is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor, nn
+
+from benchmark.anatomy.segmentor import supervision
+from benchmark.build import build
+from benchmark.method import Method, Progress
+from benchmark.nn.batch_norm import share_batch_statistics
+from benchmark.nn.encoders.unet import UNetEncoder
+
+
+class SPT(Method):
+    """Segmentation of the extracted vessels as pre-training.
+
+    The papers name no loss; here it is that of VasoMIM's segmentor, 0.5·BCE + 0.5·(1 − Dice), with
+    the Dice score of each frame, so that it does not depend on how a batch is divided.
+
+    Args:
+        views: maker of one view per frame, with its anatomy.
+        encoder: network whose finest map has the size of the image.
+    """
+
+    encoder: UNetEncoder
+
+    def __init__(
+        self,
+        views: BaseDataPreprocessor | dict[str, Any],
+        encoder: nn.Module | dict[str, Any],
+    ) -> None:
+        super().__init__(views)
+        self.encoder = share_batch_statistics(build(encoder))
+        self.classifier = nn.Conv2d(self.encoder.widths[0], 1, 1)
+
+    def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
+        images = views["image"].contiguous(memory_format=torch.channels_last)
+        finest = self.encoder.feature_maps(images)[0]
+        return supervision(self.classifier(finest), views["anatomy"], over_batch=False)

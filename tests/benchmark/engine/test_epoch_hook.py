@@ -1,0 +1,56 @@
+"""What a method is told before an epoch, and which weight files make a run another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.engine.hooks import StepHook
+from benchmark.engine.train import _weight_files
+from benchmark.method import Progress
+
+
+class Listener(nn.Module):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[Progress, Any]] = []
+
+    def before_epoch(self, progress: Progress, frames: Any) -> None:
+        self.told.append((progress, frames))
+
+
+class Loader:
+    dataset = "the frames"
+    batch_sampler = None
+
+    def __len__(self) -> int:
+        return 7
+
+
+def test_methods_hear_of_an_epoch_with_the_frames() -> None:
+    """Epoch, step and length are those of the step that follows; other models are left alone."""
+    hook = StepHook(seed=5, epochs=9, schedule=lambda epoch: 1.0)
+    model = Listener()
+    runner = SimpleNamespace(model=model, train_dataloader=Loader(), epoch=3, iter=21)
+    hook.before_train_epoch(runner)
+    assert model.told == [(Progress(5, 3, 9, 21, 7), "the frames")]
+
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    optimizer.param_groups[0]["peak_lr"] = 1.0
+    runner.optim_wrapper = SimpleNamespace(optimizer=optimizer)
+    hook.before_train_iter(runner, 0)
+    assert model.progress == model.told[0][0]
+    runner.model = nn.Linear(1, 1)
+    hook.before_train_epoch(runner)
+
+
+def test_weight_files_are_found_in_lists(tmp_path: Path) -> None:
+    """A checkpoint is part of a run's identity wherever in the config it is named."""
+    config = {"method": {"objective": [{"weight": 1}, {"features": {"checkpoint": "a.pth"}}]}}
+    assert _weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]

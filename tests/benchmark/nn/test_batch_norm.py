@@ -1,0 +1,83 @@
+"""Shared batch statistics: plain batch norm on one process, the whole batch on several."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.nn.batch_norm import SharedBatchNorm1d, SharedBatchNorm2d, share_batch_statistics
+
+
+def network(norm: type[nn.BatchNorm1d] = nn.BatchNorm1d) -> nn.Module:
+    """Maps normalised by a layer with scale and shift, then vectors by `norm` without."""
+    torch.manual_seed(0)
+    norm = norm(8, affine=False)
+    layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.3), nn.ReLU(), nn.Conv2d(4, 2, 1)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), norm).train()
+
+
+@pytest.fixture
+def maps() -> Tensor:
+    return torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 + 1
+
+
+def step(model: nn.Module, maps: Tensor) -> Tensor:
+    """Outputs of a forward pass; gradients of a mean over the samples are left behind."""
+    output = model(maps)
+    (output * output.roll(1, dims=1) * torch.arange(8.0)).mean().backward()
+    return output
+
+
+def test_alone_it_is_batch_norm(maps: Tensor) -> None:
+    """Same class of layers for torch, same names, and the same numbers bit for bit."""
+    plain = network()
+    shared = share_batch_statistics(network(SharedBatchNorm1d))
+    assert isinstance(shared[1], SharedBatchNorm2d)
+    assert list(shared.state_dict()) == list(plain.state_dict())
+    assert torch.equal(step(shared, maps), step(plain, maps))
+    assert torch.equal(shared[1].running_var, plain[1].running_var)
+    assert torch.equal(shared.eval()(maps), plain.eval()(maps))
+
+
+def work(rank: int, folder: str) -> None:
+    """What each of two processes does: a step on its half of the samples."""
+    torch.set_num_threads(1)
+    maps = torch.load(f"{folder}/maps.pt")
+    torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
+    model = share_batch_statistics(network(SharedBatchNorm1d))
+    output = step(model, maps[2 * rank : 2 * rank + 2])
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    torch.save((output.detach(), gradients, model.state_dict()), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_see_the_whole_batch(maps: Tensor, tmp_path: Path) -> None:
+    """Outputs, averaged gradients and running statistics of torch's layer on all four samples."""
+    torch.save(maps, tmp_path / "maps.pt")
+    root = str(Path(__file__).resolve().parents[3])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": root},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    plain = network()
+    expected = step(plain, maps)
+    torch.testing.assert_close(torch.cat([first[0], second[0]]), expected)
+    for name, parameter in plain.named_parameters():
+        torch.testing.assert_close((first[1][name] + second[1][name]) / 2, parameter.grad)
+    for _, _, state in (first, second):
+        torch.testing.assert_close(state, dict(plain.state_dict()))
+
+
+if __name__ == "__main__":
+    work(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,317 @@
+"""AMT against its formulas in double precision: attention, throwing, and the table over a run."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from no_host_sync import NoHostSync
+from numpy_vit import block, double_weights, layer_norm, linear, to_patches
+from official_shapes import encoder, mae_decoder
+from scipy.special import softmax
+from torch import Tensor
+
+from benchmark.data.attention import AttentionView
+from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.engine.config import fill_paths, load_config
+from benchmark.engine.contract import prepare
+from benchmark.engine.train import assemble, train
+from benchmark.method import Progress
+from benchmark.nn.masking_attention import AttentionGuidedMasking
+from benchmark.nn.objectives import PixelReconstruction
+from benchmark.weights import load_strict
+from methods.amt import AMT
+from methods.mae import MAE, official_keys
+
+ROOT = Path(__file__).resolve().parents[2]
+LATER = Progress(epoch=9, epochs=20)
+
+
+@pytest.fixture
+def amt(tiny_vit, tiny_decoder) -> AMT:
+    """16 patches: 7 masked, 6 thrown, 3 visible, after a warm-up of four epochs."""
+    method = AMT(
+        views=dict(type=AttentionView, size=32),
+        encoder=tiny_vit,
+        decoder=tiny_decoder,
+        masking=dict(type=AttentionGuidedMasking, warmup_epochs=4, interval=4),
+        objective=dict(type=PixelReconstruction, normalise=False),
+        refresh_batch=4,
+    )
+    method.prepare(10)
+    return method
+
+
+@pytest.fixture
+def views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Attention for every pixel, and one patch that gets none at all."""
+    attention = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(5))
+    attention[1, :, :8, 8:16] = 0
+    return {**tiny_views, "attention": attention}
+
+
+def draw(views: dict[str, Tensor], sample: int) -> tuple[list[int], list[int], list[int]]:
+    """Masked, thrown and visible patches: the order of an exponential race over the attention."""
+    attention = views["attention"][sample, 0].double().numpy()
+    shares = attention.reshape(4, 8, 4, 8).sum(axis=(1, 3)).ravel()
+    noise = views["guide_noise"][sample].double().numpy()
+    arrival = [-np.log(u) / share if share else np.inf for u, share in zip(noise, shares)]
+    order = np.argsort(arrival, kind="stable").tolist()
+    return order[:7], order[7:13], order[13:]
+
+
+def paper_loss(
+    weights: dict[str, dict[str, np.ndarray]], views: dict[str, Tensor]
+) -> tuple[float, float]:
+    """Squared error of the masked patches, and the share of vessel patches among them."""
+    enc, dec = weights["encoder"], weights["decoder"]
+    errors, vessels = [], 0
+    for sample, image in enumerate(views["image"].double().numpy()):
+        masked, _, visible = draw(views, sample)
+        patches = to_patches(image, 8)
+        kernel = enc["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+        tokens = patches @ kernel.reshape(len(kernel), -1).T + enc["patch_embed.proj.bias"]
+        tokens = tokens + enc["pos_embed"][0, 1:]
+        x = np.concatenate([enc["cls_token"][0] + enc["pos_embed"][0, :1], tokens[visible]])
+        for number in range(2):
+            x = block(x, enc, f"blocks.{number}", 4)
+        x = linear(layer_norm(x, enc, "norm"), dec, "decoder_embed")
+        # The decoder's sequence: CLS, visible and masked patches; thrown ones are not in it.
+        kept = np.concatenate([x[1:], np.repeat(dec["mask_token"][0], len(masked), axis=0)])
+        kept = kept + dec["decoder_pos_embed"][0, 1:][visible + masked]
+        x = np.concatenate([x[:1] + dec["decoder_pos_embed"][0, :1], kept])
+        for number in range(2):
+            x = block(x, dec, f"decoder_blocks.{number}", 2)
+        x = linear(layer_norm(x, dec, "decoder_norm"), dec, "decoder_pred")[1 + len(visible) :]
+        errors.append(((x - patches[masked]) ** 2).mean())
+        anatomy = views["anatomy"][sample, 0].numpy().reshape(4, 8, 4, 8).max(axis=(1, 3)).ravel()
+        vessels += anatomy[masked].sum()
+    return float(np.mean(errors)), vessels / 28
+
+
+def test_loss_and_gradient_are_the_papers(amt: AMT, views: dict[str, Tensor]) -> None:
+    """The loss to 1e-5; slopes by central differences of the formula."""
+    terms = amt.loss(views, LATER)
+    weights = {part: dict(double_weights(getattr(amt, part))) for part in ("encoder", "decoder")}
+    loss, share = paper_loss(weights, views)
+    assert terms["loss_reconstruction"].item() == pytest.approx(loss, rel=1e-5)
+    assert terms["vessel_share"].item() == pytest.approx(share, rel=1e-6)
+
+    terms["loss_reconstruction"].backward()
+    rng = np.random.default_rng(0)
+    for part, name in (
+        ("encoder", "cls_token"),
+        ("encoder", "blocks.0.attn.qkv.weight"),
+        ("decoder", "mask_token"),
+        ("decoder", "decoder_blocks.1.mlp.fc1.weight"),
+        ("decoder", "decoder_pred.weight"),
+    ):
+        direction, ends = rng.normal(size=weights[part][name].shape), []
+        for step in (1e-6, -1e-6):
+            moved = copy.deepcopy(weights)
+            moved[part][name] = moved[part][name] + step * direction
+            ends.append(paper_loss(moved, views)[0])
+        gradient = getattr(amt, part).get_parameter(name).grad.double().numpy()
+        slope = (gradient * direction).sum()
+        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=2e-4, abs=1e-6), name
+
+
+def test_thrown_patches_are_seen_by_nobody(amt: AMT, views: dict[str, Tensor]) -> None:
+    """Their pixels change neither prediction nor loss, and nothing is predicted for them."""
+    thrown = torch.zeros(4, 16)
+    for sample in range(4):
+        thrown[sample, draw(views, sample)[1]] = 1
+    mask = amt.masking(views, LATER)
+    before = amt.reconstruct(views["image"], mask).prediction
+    assert not before[thrown.bool()].any()
+    assert before[~thrown.bool()].any(dim=-1).all()
+    pixels = thrown.unflatten(1, (1, 4, 4)).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    changed = {**views, "image": views["image"] + 3 * pixels}
+    assert torch.equal(amt.reconstruct(changed["image"], mask).prediction, before)
+    losses = [amt.loss(v, LATER)["loss_reconstruction"] for v in (views, changed)]
+    assert torch.equal(*losses)
+
+
+def test_warm_up_is_mae(amt: AMT, mae: MAE, tiny_views: dict[str, Tensor]) -> None:
+    """Up to and with epoch 4 the loss is that of MAE at 75 %, and no attention is needed."""
+    mae.objective = amt.objective
+    for epoch in (0, 4):
+        progress = Progress(epoch=epoch, epochs=20)
+        assert torch.equal(
+            amt.loss(tiny_views, progress)["loss_reconstruction"],
+            mae.loss(tiny_views, progress)["loss_reconstruction"],
+        )
+    with pytest.raises(KeyError, match="attention"):
+        amt.loss(tiny_views, Progress(epoch=5, epochs=20))
+
+
+@torch.no_grad()
+def test_attention_maps_are_the_last_blocks(amt: AMT, tiny_views: dict[str, Tensor]) -> None:
+    """CLS row of the last softmax, each head brought to the range 0 to 1, mean over the heads."""
+    maps = amt.attention_maps(tiny_views["image"])
+    weights = double_weights(amt.encoder)
+    for sample in range(4):
+        kernel = weights["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+        tokens = to_patches(tiny_views["image"][sample].double().numpy(), 8)
+        tokens = tokens @ kernel.reshape(len(kernel), -1).T + weights["patch_embed.proj.bias"]
+        x = np.concatenate([weights["cls_token"][0], tokens]) + weights["pos_embed"][0]
+        x = layer_norm(block(x, weights, "blocks.0", 4), weights, "blocks.1.norm1")
+        query, key, _ = np.split(linear(x, weights, "blocks.1.attn.qkv"), 3, axis=1)
+        heads = []
+        for head in range(4):
+            part = slice(8 * head, 8 * head + 8)
+            row = softmax(query[0, part] @ key[:, part].T / np.sqrt(8))[1:]
+            row = row - row.min()
+            heads.append(row / row.max())
+        expected = np.mean(heads, axis=0).reshape(4, 4)
+        np.testing.assert_allclose(maps[sample].numpy(), expected, rtol=0, atol=2e-5)
+
+
+class Frames:
+    """Ten frames of 32²: what a data set is to a method."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(2)
+        self.frames = torch.from_numpy(rng.integers(0, 256, (10, 32, 32), dtype=np.uint8))
+        self.asked: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        self.asked.append(indices)
+        valid = torch.tensor([[32, 32], [32, 24]] * 5)[indices]
+        return {"frame": self.frames[indices], "valid": valid, "index": torch.tensor(indices)}
+
+
+def test_refresh_writes_every_frame(amt: AMT, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After epochs 4, 8, …; the table holds the map of each whole frame; two processes, one table.
+
+    Each process computes every other batch; added up they give what one computes alone.
+    """
+    amt.train()
+    frames = Frames()
+    before = [p.clone() for p in amt.parameters()]
+    for epoch in (0, 4, 6):
+        amt.before_epoch(Progress(epoch=epoch, epochs=20), frames)
+        assert not frames.asked
+    amt.before_epoch(Progress(epoch=5, epochs=20), frames)
+    assert frames.asked == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert amt.training
+    assert amt.encoder.training
+    table = amt.views.attention.clone()
+    with torch.no_grad():
+        one = amt.views.whole(frames.__getitems__([7]))
+        torch.testing.assert_close(table[7], amt.attention_maps(one)[0], rtol=0, atol=1e-5)
+    assert all(torch.equal(a, b) for a, b in zip(before, amt.parameters()))
+
+    parts = []
+    monkeypatch.setattr("methods.amt.get_world_size", lambda: 2)
+    monkeypatch.setattr("methods.amt.all_reduce", lambda tensor: parts.append(tensor.clone()))
+    for rank in (0, 1):
+        monkeypatch.setattr("methods.amt.get_rank", lambda rank=rank: rank)
+        amt.refresh(frames)
+    assert torch.equal(parts[0] + parts[1], table)
+    assert not (parts[0].flatten(1).any(dim=1) & parts[1].flatten(1).any(dim=1)).any()
+
+
+@pytest.fixture(scope="module")
+def config_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
+    """AMT's own config on 14 frames: three short epochs, the table written before the last two."""
+    work = tmp_path_factory.mktemp("amt")
+
+    def make() -> Any:
+        options = ["method.masking.warmup_epochs=0", "method.masking.interval=1"]
+        options += ["method.encoder.depth=2", "method.encoder.embed_dim=48"]
+        config = load_config(ROOT / "configs" / "amt" / "pretrain.py", "tiny", options)
+        fill_paths(config._cfg_dict, work)
+        prepare(config, work)
+        config.epochs = 3
+        return config
+
+    return make
+
+
+def test_resume_is_exact_and_the_table_is_in_the_checkpoint(
+    config_in: Callable[[], Any], tmp_path: Path
+) -> None:
+    """A run that is cut after its second epoch ends with the same weights, table and log."""
+    folder = tmp_path / "run"
+    train(config_in(), folder, "AMT", resume=False, overwrite=False)
+    last, earlier = checkpoint_paths(folder)
+    whole, log = read_checkpoint(last).model, (folder / "metrics.jsonl").read_text()
+    tables = [
+        read_checkpoint(path).model["data_preprocessor.attention"] for path in (earlier, last)
+    ]
+    assert tables[0].shape == (14, 12, 12)
+    assert tables[0].flatten(1).std(dim=1).min() > 0
+    assert not torch.equal(*tables)
+
+    description = json.loads((folder / "run.json").read_text())
+    del description["finished"]
+    (folder / "run.json").write_text(json.dumps(description))
+    last.unlink()
+    train(config_in(), folder, "AMT", resume=True, overwrite=False)
+    resumed = read_checkpoint(checkpoint_paths(folder)[0]).model
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+    def losses(text: str) -> list[float]:
+        return [json.loads(line)["loss"] for line in text.splitlines()]
+
+    assert losses((folder / "metrics.jsonl").read_text()) == losses(log)
+
+
+def test_the_number_of_frames_comes_from_the_packs(config_in: Callable[[], Any]) -> None:
+    """`assemble` makes room for all; a method built alone takes the size from a checkpoint."""
+    method = assemble(config_in()).method
+    assert method.views.attention.shape == (14, 12, 12)
+    alone = AMT(**{key: value for key, value in config_in().method.items() if key != "type"})
+    assert len(alone.views.attention) == 0
+    alone.load_state_dict(method.state_dict())
+    assert torch.equal(alone.views.attention, method.views.attention)
+
+
+def test_step_waits_for_nothing(amt: AMT, views: dict[str, Tensor]) -> None:
+    """No value is read back to the host, and no shape depends on one."""
+    with NoHostSync():
+        amt.loss(views, LATER)["loss_reconstruction"].backward()
+
+
+def test_every_trained_parameter_gets_a_gradient(amt: AMT, views: dict[str, Tensor]) -> None:
+    amt.loss(views, LATER)["loss_reconstruction"].backward()
+    without = {name for name, p in amt.named_parameters() if p.grad is None or not p.grad.any()}
+    assert without == {"encoder.pos_embed", "decoder.decoder_pos_embed"}
+    assert amt.exports() == {"encoder": amt.encoder}
+
+
+def test_overfits_one_batch(
+    amt: AMT, views: dict[str, Tensor], learnable_views: dict[str, Tensor]
+) -> None:
+    """With one draw, three visible and seven masked patches: below 50 % in 150 steps."""
+    batch = {**views, "image": learnable_views["image"]}
+    optimizer = torch.optim.AdamW([p for p in amt.parameters() if p.requires_grad], lr=3e-3)
+    losses = []
+    for _ in range(150):
+        loss = amt.loss(batch, LATER)["loss_reconstruction"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("kind", ["mae", "amt"])
+def test_official_checkpoint_fits(request: pytest.FixtureRequest, kind: str) -> None:
+    """Every name and shape of the official checkpoint has its place, and no place stays empty."""
+    method = request.getfixturevalue(kind)
+    shapes = {**encoder(32, 2, 16, 8), **mae_decoder(32, 16, 2, 16, 8)}
+    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    if kind == "amt":
+        state["data_preprocessor.attention"] = torch.rand(10, 4, 4)
+    load_strict(method, state, "generated")

@@ -1,0 +1,92 @@
+"""Every method of the benchmark keeps the contract, and the contract is worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from broken_methods import Contrastive, Forgetful, Idle, Impostor, NotFinite, Stubborn
+
+from benchmark.engine.cards import CONFIGS
+from benchmark.engine.config import fill_paths, load_config
+from benchmark.engine.contract import CHECKS, BrokenContract, Trial, check_method, prepare
+from benchmark.engine.pair import ProcessPair
+
+METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[ProcessPair]:
+    """Two processes that serve all methods: starting them takes longer than a step."""
+    with ProcessPair() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory, pair: ProcessPair) -> Callable[..., Trial]:
+    """A trial of a method's config; with `broken`, of that class in its place."""
+    work = tmp_path_factory.mktemp("contract")
+
+    def make(method: str, broken: type | None = None) -> Trial:
+        config = load_config(CONFIGS / method / "pretrain.py", "tiny")
+        fill_paths(config._cfg_dict, work)
+        prepare(config, work)
+        if broken is not None:
+            config.method.type = broken
+        name = broken.__name__ if broken else method
+        return Trial(config, work / name, pair)
+
+    return make
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_keep_the_contract(method: str, trial: Callable[..., Trial]) -> None:
+    attempt = trial(method)
+    for name, check in CHECKS.items():
+        try:
+            assert check(attempt)
+        except BrokenContract as error:
+            pytest.fail(f"{method}: {name}: {error}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "message"),
+    [
+        (NotFinite, "finite loss", "not finite: loss_reconstruction"),
+        (Idle, "gradient reaches the encoder", "no gradient in forgotten.weight"),
+        (Stubborn, "loss falls on one batch", "in 40 steps"),
+        (Forgetful, "exact resume", "other weights after a resume"),
+        (Impostor, "export is the encoder", "other features"),
+        (Contrastive, "two processes equal one", "gradients differ by"),
+    ],
+)
+def test_a_broken_promise_is_noticed(
+    broken: type, check: str, message: str, trial: Callable[..., Trial]
+) -> None:
+    """Each of these classes breaks one check, which says so."""
+    with pytest.raises(BrokenContract, match=message):
+        CHECKS[check](trial("mae", broken))
+
+
+def test_verdicts_go_on_after_a_failure(
+    trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the code under test raises is part of a verdict, and the next check is tried."""
+
+    def fails(trial: Trial) -> str:
+        raise KeyError("colour")
+
+    monkeypatch.setitem(CHECKS, "finite loss", fails)
+    for name in list(CHECKS)[2:]:
+        monkeypatch.delitem(CHECKS, name)
+    verdicts = list(check_method(trial("mae")))
+    assert [verdict.kept for verdict in verdicts] == [False, True]
+    assert verdicts[0].detail == "KeyError: 'colour'"
+
+
+def test_missing_data_stops_the_trial(trial: Callable[..., Trial]) -> None:
+    attempt = trial("mae")
+    attempt.config.packs = [str(Path("nowhere"))]
+    with pytest.raises(Exception, match="nowhere: no such folder"):
+        next(check_method(attempt))

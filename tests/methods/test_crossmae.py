@@ -1,0 +1,218 @@
+"""CrossMAE against its formulas in double precision, and its official checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from finite_differences import slope
+from no_host_sync import NoHostSync
+from numpy_vit import Weights, block, double_weights, layer_norm, linear, to_patches
+from official_shapes import Shapes, encoder, norm
+from official_shapes import linear as linear_shapes
+from scipy.special import erf, softmax
+from torch import Tensor
+
+from benchmark.data.views import SingleView
+from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.cross_attention import CrossAttentionDecoder
+from benchmark.nn.masking import RandomMasking, mask_highest
+from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.vit import VisionTransformer
+from methods.crossmae import CrossMAE, official_keys
+
+Factory = Callable[..., CrossMAE]
+
+
+@pytest.fixture
+def crossmae(randomise) -> Factory:
+    def make(predicted: float = 0.5, final_norm: bool = False) -> CrossMAE:
+        torch.manual_seed(0)
+        vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, final_norm=final_norm)
+        method = CrossMAE(
+            views=dict(type=SingleView, size=32),
+            encoder=vit,
+            decoder=dict(type=CrossAttentionDecoder, width=16, depth=3, num_heads=2),
+            masking=dict(type=RandomMasking, ratio=0.75),
+            objective=dict(type=PixelReconstruction),
+            predicted=predicted,
+        )
+        return randomise(method, 1)
+
+    return make
+
+
+def cross_block(x: np.ndarray, y: np.ndarray, weights: Weights, name: str) -> np.ndarray:
+    """x + CrossAttn(LN x, y) and + MLP(LN x), two heads, for one sample."""
+    width = x.shape[1] // 2
+    query = linear(layer_norm(x, weights, f"{name}.norm1"), weights, f"{name}.cross_attn.q")
+    key, value = np.split(linear(y, weights, f"{name}.cross_attn.kv"), 2, axis=1)
+    outputs = []
+    for head in range(2):
+        part = slice(head * width, (head + 1) * width)
+        attention = softmax(query[:, part] @ key[:, part].T / np.sqrt(width), axis=1)
+        outputs.append(attention @ value[:, part])
+    x = x + linear(np.concatenate(outputs, axis=1), weights, f"{name}.cross_attn.proj")
+    hidden = linear(layer_norm(x, weights, f"{name}.norm2"), weights, f"{name}.mlp.fc1")
+    return x + linear(hidden * 0.5 * (1 + erf(hidden / np.sqrt(2))), weights, f"{name}.mlp.fc2")
+
+
+def paper_loss(vit: Weights, decoder: Weights, views: dict[str, Tensor], count: int) -> float:
+    """Mean squared error of the `count` patches that are masked last, normalised targets."""
+    losses = []
+    for image, noise in zip(views["image"].double().numpy(), views["mask_noise"].numpy()):
+        order = np.argsort(noise)
+        visible, predicted = order[:4], order[len(order) - count :]
+        kernel = vit["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+        tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
+        tokens = tokens + vit["patch_embed.proj.bias"] + vit["pos_embed"][0, 1:]
+        cls = vit["cls_token"][0] + vit["pos_embed"][0, :1]
+        maps = [np.concatenate([cls, tokens[visible]])]
+        for number in range(2):
+            maps.append(block(maps[-1], vit, f"blocks.{number}", 4))
+
+        x = decoder["mask_token"][0] + decoder["decoder_pos_embed"][0, 1 + predicted]
+        for number in range(3):
+            shares = decoder["wfm.linear.weight"][number]
+            mixture = sum(share * tokens for share, tokens in zip(shares, maps))
+            y = layer_norm(mixture, decoder, f"dec_norms.{number}")
+            x = cross_block(x, y, decoder, f"decoder_blocks.{number}")
+        x = linear(layer_norm(x, decoder, "decoder_norm"), decoder, "decoder_pred")
+        targets = to_patches(image, 8)[predicted]
+        mean, variance = targets.mean(axis=1), targets.var(axis=1, ddof=1)
+        targets = (targets - mean[:, None]) / np.sqrt(variance + 1e-6)[:, None]
+        losses.append(((x - targets) ** 2).mean())
+    return float(np.mean(losses))
+
+
+@pytest.mark.parametrize("predicted", [0.25, 0.5, 0.75])
+def test_loss_and_gradients_are_the_papers(
+    crossmae: Factory, tiny_views: dict[str, Tensor], predicted: float
+) -> None:
+    """Encoder, mixtures and decoder, sample by sample in numpy; slopes along some weights."""
+    method = crossmae(predicted)
+    vit, decoder = double_weights(method.encoder), double_weights(method.decoder)
+
+    def loss() -> float:
+        return paper_loss(vit, decoder, tiny_views, int(16 * predicted))
+
+    terms = method.loss(tiny_views, Progress())
+    assert terms["loss_reconstruction"].item() == pytest.approx(loss(), rel=1e-5)
+    terms["loss_reconstruction"].backward()
+    places = [
+        ("encoder.cls_token", vit["cls_token"], (0, 0, 5)),
+        ("encoder.patch_embed.proj.weight", vit["patch_embed.proj.weight"], (3, 1, 2, 4)),
+        ("encoder.blocks.1.mlp.fc2.weight", vit["blocks.1.mlp.fc2.weight"], (3, 7)),
+        ("decoder.wfm.linear.weight", decoder["wfm.linear.weight"], (1, 0)),
+        ("decoder.dec_norms.2.weight", decoder["dec_norms.2.weight"], (9,)),
+        ("decoder.mask_token", decoder["mask_token"], (0, 0, 2)),
+        (
+            "decoder.decoder_blocks.0.cross_attn.kv.weight",
+            decoder["decoder_blocks.0.cross_attn.kv.weight"],
+            (20, 3),
+        ),
+    ]
+    for name, array, place in places:
+        gradient = method.get_parameter(name).grad[place].item()
+        assert gradient == pytest.approx(slope(loss, array, place), rel=2e-3, abs=2e-7)
+
+
+@pytest.mark.parametrize(("patches", "ratio"), [(196, 0.75), (196, 0.5), (144, 0.75), (64, 0.625)])
+def test_as_many_patches_as_in_the_released_code(
+    crossmae: Factory, patches: int, ratio: float
+) -> None:
+    """It leaves out int(N · (mask ratio − p)) masked patches; those masked last remain."""
+    noise = torch.rand(3, patches, generator=torch.Generator().manual_seed(0))
+    visible = int(patches * (1 - ratio))
+    mask = mask_highest(noise, visible)
+    for predicted in (0.125, 0.25, 0.3, ratio):
+        ids = crossmae(predicted).patches_to_predict(mask)
+        first = visible + int(patches * (ratio - predicted))
+        assert torch.equal(ids, noise.argsort(dim=1)[:, first:])
+
+
+def test_paper_counts(crossmae: Factory) -> None:
+    """Of 196 patches 49 are visible; p = 0.25 predicts 49, p = 0.75 all 147 masked ones."""
+    mask = mask_highest(torch.rand(1, 196), keep=49)
+    assert crossmae(0.25).patches_to_predict(mask).shape == (1, 49)
+    assert crossmae(0.75).patches_to_predict(mask).shape == (1, 147)
+
+
+def test_ignored_patches_play_no_part(crossmae: Factory, tiny_views: dict[str, Tensor]) -> None:
+    """Pixels of a patch that is neither visible nor predicted change nothing."""
+    method = crossmae(0.25)
+    before = method.loss(tiny_views, Progress())["loss_reconstruction"]
+    order = tiny_views["mask_noise"].argsort(dim=1)
+    for first, last, plays in ((4, 12, False), (12, 16, True), (0, 4, True)):
+        weight = torch.zeros(4, 16).scatter(1, order[:, first:last], 1.0).reshape(4, 1, 4, 4)
+        noise = torch.randn(tiny_views["image"].shape, generator=torch.Generator().manual_seed(0))
+        spread = noise * weight.repeat_interleave(8, 2).repeat_interleave(8, 3)
+        changed = {**tiny_views, "image": tiny_views["image"] + spread}
+        after = method.loss(changed, Progress())["loss_reconstruction"]
+        assert torch.equal(after, before) is not plays
+
+
+def test_overfits_one_batch(crossmae: Factory, learnable_views: dict[str, Tensor], overfit) -> None:
+    """The loss on one batch with one mask falls below 30 % in 150 steps."""
+    losses = overfit(crossmae(0.5), learnable_views, 150)
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_every_trained_parameter_gets_a_gradient(
+    crossmae: Factory, tiny_views: dict[str, Tensor]
+) -> None:
+    """All but the two fixed tables."""
+    method = crossmae()
+    method.loss(tiny_views, Progress())["loss_reconstruction"].backward()
+    without = {name for name, p in method.named_parameters() if p.grad is None or not p.grad.any()}
+    assert without == {"encoder.pos_embed", "decoder.decoder_pos_embed"}
+    assert {name.split(".")[0] for name, _ in method.named_parameters()} == {"encoder", "decoder"}
+
+
+@torch.no_grad()
+def test_step_waits_for_nothing(crossmae: Factory, tiny_views: dict[str, Tensor]) -> None:
+    """The loss reads no value back to the host."""
+    method = crossmae()
+    with NoHostSync():
+        method.loss(tiny_views, Progress())
+
+
+def test_official_checkpoint_fits(crossmae: Factory) -> None:
+    """Names and shapes, without `norm.*`: none missing, none unexpected."""
+    shapes: Shapes = encoder(32, 2, 16, 8, final_norm=False) | norm("decoder_norm", 16)
+    shapes |= {"mask_token": (1, 1, 16), "decoder_pos_embed": (1, 17, 16)}
+    shapes |= {"wfm.linear.weight": (3, 3), **linear_shapes("decoder_pred", 16, 192)}
+    for number in range(3):
+        name = f"decoder_blocks.{number}"
+        shapes |= norm(f"dec_norms.{number}", 32) | norm(f"{name}.norm1", 16)
+        shapes |= linear_shapes(f"{name}.cross_attn.q", 16, 16)
+        shapes |= linear_shapes(f"{name}.cross_attn.kv", 32, 32)
+        shapes |= linear_shapes(f"{name}.cross_attn.proj", 16, 16) | norm(f"{name}.norm2", 16)
+        shapes |= linear_shapes(f"{name}.mlp.fc1", 16, 64) | linear_shapes(
+            f"{name}.mlp.fc2", 64, 16
+        )
+    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    crossmae().load_state_dict(state, strict=True)
+
+
+def test_exported_encoder_has_no_final_norm(crossmae: Factory, tmp_path, tiny_views) -> None:
+    """Loaded strictly it gives the tokens after its last block as they are."""
+    method = crossmae()
+    export_encoder(tmp_path, method.exports()["encoder"], {})
+    loaded, _ = load_encoder(tmp_path)
+    tokens = method.encoder.layers(method.encoder.embed(tiny_views["image"]))[-1]
+    torch.testing.assert_close(loaded(tiny_views["image"]), tokens)
+
+
+def test_what_does_not_fit(crossmae: Factory, tiny_views: dict[str, Tensor]) -> None:
+    """An encoder with a norm that nothing trains, and shares that are none."""
+    with pytest.raises(InputError, match=r"encoder\.final_norm must be False"):
+        crossmae(final_norm=True)
+    with pytest.raises(InputError, match=r"predicted=0 must lie in \(0, 1\)"):
+        crossmae(predicted=0)
+    with pytest.raises(InputError, match=r"predicted=0\.9 of 16 patches are more than the 12"):
+        crossmae(predicted=0.9).loss(tiny_views, Progress())

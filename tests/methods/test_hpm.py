@@ -1,0 +1,266 @@
+"""HPM against its formulas in double precision, its teacher, and its official checkpoint."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from finite_differences import slope
+from no_host_sync import NoHostSync
+from numpy_vit import to_patches
+from official_shapes import block, encoder, linear, mae_decoder, norm
+from torch import Tensor
+
+from benchmark.data.views import SingleView
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.ema import EpochLinearMomentum
+from benchmark.nn.loss_prediction import (
+    AbsoluteLossPrediction,
+    LossPredictingDecoder,
+    RelativeLossPrediction,
+)
+from benchmark.nn.masking import RandomMasking
+from benchmark.nn.masking_loss import LossGuidedMasking
+from benchmark.nn.objectives import PixelReconstruction
+from methods.hpm import HPM, official_keys
+
+# α = 0.5 · 4 / 5 = 0.4: four of the twelve masked patches are the hardest.
+PROGRESS = Progress(epoch=3, epochs=5)
+
+
+@pytest.fixture
+def hpm(tiny_vit, randomise) -> HPM:
+    decoder = LossPredictingDecoder(32, (4, 4), 8, width=16, depth=2, num_heads=2)
+    method = HPM(
+        views=dict(type=SingleView, size=32),
+        encoder=tiny_vit,
+        decoder=randomise(decoder, 2),
+        masking=dict(type=LossGuidedMasking, ratio=0.75),
+        objective=dict(type=PixelReconstruction, normalise=False),
+        prediction=dict(type=RelativeLossPrediction),
+        momentum=dict(type=EpochLinearMomentum, start=0.9, end=0.99, epochs=10),
+    )
+    # Apart from each other, teacher and student cannot be mistaken.
+    randomise(method.teacher_encoder, 3)
+    randomise(method.teacher_decoder, 4)
+    return method
+
+
+class PaperHPM:
+    """Reconstructor and loss predictor in numpy, each a MAE of its own with the shared tokens."""
+
+    def __init__(self, paper_mae: type, vit, decoder) -> None:
+        part = type("Part", (), {"encoder": vit, "decoder": decoder})()
+        self.reconstructor, self.predictor = paper_mae(part), paper_mae(part)
+        own = {
+            name.replace("_losspred", ""): value
+            for name, value in self.predictor.decoder.items()
+            if "_losspred" in name
+        }
+        self.predictor.decoder = {**self.reconstructor.decoder, **own}
+        self.predictor.encoder = self.reconstructor.encoder
+
+    def difficulty(self, image: np.ndarray, visible: list[int]) -> np.ndarray:
+        return self.predictor.predict(image, visible).mean(axis=1)
+
+
+def paper_losses(
+    student: PaperHPM, images: np.ndarray, masks: list[tuple[list[int], list[int]]], floor: float
+) -> tuple[float, float]:
+    """L_rec without normalised targets, and L_pred over all ordered pairs of the batch."""
+    errors, entropy, pairs = [], 0.0, 0
+    for image, (visible, masked) in zip(images, masks):
+        prediction = student.reconstructor.predict(image, visible)
+        targets = to_patches(image, 8)
+        error = ((prediction - targets) ** 2).mean(axis=1)
+        errors += error[masked].tolist()
+        score = student.difficulty(image, visible)
+        for i in masked:
+            for j in masked:
+                if error[i] != error[j]:
+                    sign = 1 if error[j] > error[i] else -1
+                    entropy -= np.log(1 / (1 + np.exp(-sign * (score[j] - score[i]))) + floor)
+                    pairs += 1
+    return float(np.mean(errors)), entropy / pairs
+
+
+def paper_masks(
+    teacher: PaperHPM, images: np.ndarray, noise: np.ndarray, hard: int
+) -> list[tuple[list[int], list[int]]]:
+    """The hardest patches by the teacher, who sees everything; the others by their noise."""
+    masks = []
+    for image, numbers in zip(images, noise):
+        difficulty = teacher.difficulty(image, list(range(16)))
+        chosen = np.argsort(difficulty)[::-1][:hard].tolist()
+        others = [p for p in np.argsort(numbers)[::-1].tolist() if p not in chosen]
+        masked = chosen + others[: 12 - hard]
+        masks.append(([p for p in range(16) if p not in masked], masked))
+    return masks
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_losses_and_gradients_are_the_papers(
+    hpm: HPM, paper_mae: type, tiny_views: dict[str, Tensor], official: bool
+) -> None:
+    """Mask from the teacher, both losses from the student, and slopes along some weights."""
+    hpm.prediction = RelativeLossPrediction(official)
+    student = PaperHPM(paper_mae, hpm.encoder, hpm.decoder)
+    teacher = PaperHPM(paper_mae, hpm.teacher_encoder.module, hpm.teacher_decoder.module)
+    images = tiny_views["image"].double().numpy()
+    masks = paper_masks(teacher, images, tiny_views["mask_noise"].numpy(), hard=4)
+    floor = 1e-6 if official else 0.0
+
+    terms = hpm.loss(tiny_views, PROGRESS)
+    expected = paper_losses(student, images, masks, floor)
+    assert terms["loss_reconstruction"].item() == pytest.approx(expected[0], rel=1e-5)
+    assert terms["loss_prediction"].item() == pytest.approx(expected[1], rel=1e-5)
+
+    sum(value for name, value in terms.items() if "loss" in name).backward()
+    decoder, predictor = hpm.decoder, student.predictor.decoder
+    tokens = student.reconstructor.decoder
+    places = [
+        (hpm.encoder.cls_token, student.reconstructor.encoder["cls_token"], (0, 0, 5)),
+        (
+            hpm.encoder.blocks[0].mlp.fc1.weight,
+            student.reconstructor.encoder["blocks.0.mlp.fc1.weight"],
+            (3, 7),
+        ),
+        (decoder.decoder_pred.weight, tokens["decoder_pred.weight"], (11, 4)),
+        (decoder.decoder_pred_losspred.weight, predictor["decoder_pred.weight"], (11, 4)),
+        (
+            decoder.decoder_blocks_losspred[1].attn.qkv.weight,
+            predictor["decoder_blocks.1.attn.qkv.weight"],
+            (40, 3),
+        ),
+        (decoder.mask_token, tokens["mask_token"], (0, 0, 2)),
+    ]
+    for parameter, array, place in places:
+        found = slope(lambda: sum(paper_losses(student, images, masks, floor)), array, place)
+        assert parameter.grad[place].item() == pytest.approx(found, rel=2e-3, abs=2e-7)
+
+
+def test_absolute_prediction_is_a_matter_of_config(hpm: HPM, tiny_views: dict[str, Tensor]) -> None:
+    """The paper's ablation: the loss itself is regressed, on the same masks."""
+    relative = hpm.loss(tiny_views, PROGRESS)
+    hpm.prediction = AbsoluteLossPrediction()
+    absolute = hpm.loss(tiny_views, PROGRESS)
+    assert torch.equal(absolute["loss_reconstruction"], relative["loss_reconstruction"])
+    assert absolute["loss_prediction"] != relative["loss_prediction"]
+
+
+def test_teacher_follows_the_student_and_gets_no_gradient(
+    hpm: HPM, tiny_views: dict[str, Tensor]
+) -> None:
+    """θ' ← m·θ' + (1 − m)·θ with the momentum of the epoch, encoder and both decoders."""
+    sum(hpm.loss(tiny_views, PROGRESS).values()).backward()
+    own = ("teacher_encoder.", "teacher_decoder.")
+    assert all(p.grad is None for name, p in hpm.named_parameters() if name.startswith(own))
+    before = {name: p.clone() for name, p in hpm.named_parameters() if name.startswith(own)}
+    hpm.after_step(PROGRESS)
+    m = 0.9 + 3 / 10 * 0.09
+    student = dict(hpm.named_parameters())
+    for name, old in before.items():
+        followed = student[name.removeprefix("teacher_").replace(".module.", ".", 1)]
+        torch.testing.assert_close(student[name], m * old + (1 - m) * followed)
+
+
+def test_teacher_starts_as_the_student(tiny_vit, tiny_views: dict[str, Tensor]) -> None:
+    """Before the first step it predicts what the student would, without drop path."""
+    method = HPM(
+        views=dict(type=SingleView, size=32),
+        encoder=tiny_vit,
+        decoder=dict(type=LossPredictingDecoder, width=16, depth=1, num_heads=2),
+        masking=dict(type=LossGuidedMasking),
+        objective=dict(type=PixelReconstruction, normalise=False),
+        prediction=dict(type=RelativeLossPrediction),
+        momentum=dict(type=EpochLinearMomentum),
+    ).train()
+    latent = method.encoder(tiny_views["image"])
+    expected = method.decoder.predict_loss(latent, torch.arange(16).expand(4, -1))
+    found = method.predict_difficulty(tiny_views["image"])
+    torch.testing.assert_close(found, expected.detach())
+    assert not found.requires_grad
+    assert not method.teacher_encoder.module.training
+    assert method.exports() == {"encoder": method.encoder}
+
+
+def test_overfits_one_batch(hpm: HPM, learnable_views: dict[str, Tensor], overfit) -> None:
+    """Both losses fall, on a mask that the resting teacher keeps: L_pred far below chance."""
+    losses = overfit(hpm, learnable_views, 150)
+    assert losses[-1] < 0.3 * losses[0]
+    assert hpm.loss(learnable_views, Progress())["loss_prediction"] < 0.4
+
+
+def test_every_trained_parameter_gets_a_gradient(hpm: HPM, tiny_views: dict[str, Tensor]) -> None:
+    """All of the student's but the two fixed tables."""
+    terms = hpm.loss(tiny_views, PROGRESS)
+    (terms["loss_reconstruction"] + terms["loss_prediction"]).backward()
+    trained = {name for name, p in hpm.named_parameters() if p.requires_grad}
+    reached = {name for name, p in hpm.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == trained
+    assert {name.split(".")[0] for name in trained} == {"encoder", "decoder"}
+    fixed = {"encoder.pos_embed", "decoder.decoder_pos_embed"}
+    names = {name for name, _ in hpm.named_parameters() if not name.startswith("teacher_")}
+    assert names - trained == fixed
+
+
+def test_resume_is_exact(hpm: HPM, tiny_views: dict[str, Tensor]) -> None:
+    """Interrupted after two of four steps: the same losses, to the last bit."""
+    other = copy.deepcopy(hpm)
+
+    def steps(method: HPM, first: int, last: int) -> list[float]:
+        trained = [p for p in method.parameters() if p.requires_grad]
+        losses = []
+        for step in range(first, last):
+            progress = Progress(epoch=step, epochs=4, step=step)
+            loss = sum(v for k, v in method.loss(tiny_views, progress).items() if "loss" in k)
+            gradients = torch.autograd.grad(loss, trained)
+            with torch.no_grad():
+                for parameter, gradient in zip(trained, gradients):
+                    parameter -= 0.05 * gradient
+            method.after_step(progress)
+            losses.append(loss.item())
+        return losses
+
+    whole = steps(hpm, 0, 4)
+    begun = steps(other, 0, 2)
+    state = copy.deepcopy(other.state_dict())
+    steps(other, 2, 4)
+    other.load_state_dict(state)
+    assert begun + steps(other, 2, 4) == whole
+
+
+@torch.no_grad()
+def test_step_waits_for_nothing(hpm: HPM, tiny_views: dict[str, Tensor]) -> None:
+    """Neither the loss nor the update reads values back to the host."""
+    with NoHostSync():
+        hpm.loss(tiny_views, PROGRESS)
+        hpm.after_step(PROGRESS)
+
+
+def test_official_checkpoint_fits(hpm: HPM) -> None:
+    """Names and shapes of `state_dict` and `ema_state_dict`: none missing, none unexpected."""
+    shapes = encoder(32, 2, 16, 8) | mae_decoder(32, 16, 2, 16, 8)
+    shapes |= norm("decoder_norm_losspred", 16) | linear("decoder_pred_losspred", 16, 192)
+    for number in range(2):
+        shapes |= block(f"decoder_blocks_losspred.{number}", 16)
+    state = {official_keys(f"module.{name}"): torch.randn(s) for name, s in shapes.items()}
+    state |= {official_keys(name, teacher=True): torch.randn(s) for name, s in shapes.items()}
+    hpm.load_state_dict(state, strict=True)
+
+
+def test_an_objective_must_tell_errors_per_patch(tiny_vit) -> None:
+    """A module that only gives a scalar is refused when the method is built."""
+    with pytest.raises(InputError, match="objective=Identity tells no error per patch"):
+        HPM(
+            views=dict(type=SingleView, size=32),
+            encoder=tiny_vit,
+            decoder=dict(type=LossPredictingDecoder, width=16, depth=1, num_heads=2),
+            masking=dict(type=RandomMasking),
+            objective=torch.nn.Identity(),
+            prediction=dict(type=RelativeLossPrediction),
+            momentum=dict(type=EpochLinearMomentum),
+        )

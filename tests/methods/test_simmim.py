@@ -1,0 +1,203 @@
+"""SimMIM against its formula in double precision and against mmpretrain's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.models.losses import PixelReconstructionLoss
+from mmpretrain.models.necks import SimMIMLinearDecoder
+from numpy_vit import block, double_weights, layer_norm, to_patches
+from torch import Tensor
+
+from benchmark.data.views import SingleView
+from benchmark.method import Progress
+from benchmark.nn.decoders import LinearDecoder
+from benchmark.nn.masking_blocks import UnitMasking
+from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.vit import VisionTransformer
+from methods.simmim import SimMIM, initialise_like_simmim
+
+
+def make(**encoder: float | bool) -> SimMIM:
+    """32² pixels, 4×4 patches of 8², units of 16²: two of the four units are masked."""
+    arguments = dict(
+        type=VisionTransformer,
+        img_size=32,
+        patch_size=8,
+        embed_dim=32,
+        depth=2,
+        num_heads=4,
+        layer_scale=0.1,
+        learned_pos_embed=True,
+    )
+    return SimMIM(
+        views=dict(type=SingleView, size=32),
+        encoder={**arguments, **encoder},
+        decoder=dict(type=LinearDecoder),
+        masking=dict(type=UnitMasking, ratio=0.5, unit=16),
+        objective=dict(type=PixelReconstruction, normalise=False, distance="l1"),
+    )
+
+
+@pytest.fixture
+def simmim(randomise: Callable) -> SimMIM:
+    return randomise(make(), 4)
+
+
+@pytest.fixture
+def views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The noise of a mask is that of its four units."""
+    return {**tiny_views, "mask_noise": tiny_views["mask_noise"][:, :4].contiguous()}
+
+
+def masked_patches(noise: np.ndarray) -> list[int]:
+    """The two units of highest noise, as patches of 8² pixels."""
+    chosen = np.argsort(noise)[2:]
+    return [
+        row * 4 + column
+        for row in range(4)
+        for column in range(4)
+        if row // 2 * 2 + column // 2 in chosen
+    ]
+
+
+def paper_loss(weights: Mapping[str, np.ndarray], views: dict[str, Tensor], heads: int) -> float:
+    """The mean absolute error over the masked pixels of a batch, sample by sample in numpy.
+
+    Layer scale multiplies what a branch adds, so here it multiplies the branch's last layer.
+    """
+    encoder = {name.removeprefix("encoder."): value for name, value in weights.items()}
+    for name in [name for name in encoder if name.endswith(".gamma")]:
+        layer = name.replace("ls1.gamma", "attn.proj").replace("ls2.gamma", "mlp.fc2")
+        encoder[f"{layer}.weight"] = encoder[f"{layer}.weight"] * encoder[name][:, None]
+        encoder[f"{layer}.bias"] = encoder[f"{layer}.bias"] * encoder[name]
+    total = count = 0.0
+    for image, noise in zip(views["image"].double().numpy(), views["mask_noise"].numpy()):
+        masked = masked_patches(noise)
+        kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+        patches = to_patches(image, 8)
+        tokens = patches @ kernel.reshape(len(kernel), -1).T + encoder["patch_embed.proj.bias"]
+        tokens[masked] = weights["mask_token"][0]
+        x = np.concatenate([encoder["cls_token"][0], tokens]) + encoder["pos_embed"][0]
+        for number in range(2):
+            x = block(x, encoder, f"blocks.{number}", heads)
+        x = layer_norm(x, encoder, "norm")[1:]
+        prediction = x @ weights["decoder.pred.weight"].T + weights["decoder.pred.bias"]
+        total += np.abs(prediction - patches)[masked].sum()
+        count += len(masked) * patches.shape[1]
+    return total / count
+
+
+def test_loss_and_gradient_are_the_papers(simmim: SimMIM, views: dict[str, Tensor]) -> None:
+    """The loss to 1e-5, and its slope along every kind of weight by central differences."""
+    terms = simmim.loss(views, Progress())
+    weights = dict(double_weights(simmim))
+    assert terms["loss_reconstruction"].item() == pytest.approx(
+        paper_loss(weights, views, 4), rel=1e-5
+    )
+    terms["loss_reconstruction"].backward()
+    parameters = dict(simmim.named_parameters())
+    rng = np.random.default_rng(0)
+    for name in (
+        "mask_token",
+        "encoder.cls_token",
+        "encoder.pos_embed",
+        "encoder.patch_embed.proj.weight",
+        "encoder.blocks.0.attn.qkv.weight",
+        "encoder.blocks.0.ls1.gamma",
+        "encoder.blocks.1.mlp.fc2.weight",
+        "encoder.norm.weight",
+        "decoder.pred.weight",
+    ):
+        direction = rng.normal(size=weights[name].shape)
+        ends = [
+            paper_loss({**weights, name: weights[name] + step * direction}, views, 4)
+            for step in (1e-6, -1e-6)
+        ]
+        slope = (parameters[name].grad.double().numpy() * direction).sum()
+        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=2e-4, abs=1e-6), name
+
+
+@torch.no_grad()
+def test_head_and_loss_are_mmpretrains(simmim: SimMIM, views: dict[str, Tensor]) -> None:
+    """A 1×1 convolution with pixel shuffle, its rows in another order, and the L1 of pixels."""
+    mask = simmim.masking(views, Progress())
+    reconstruction = simmim.reconstruct(views["image"], mask)
+    tokens = simmim.encoder.embed(views["image"], replace=(mask.mask, simmim.mask_token))
+    tokens = simmim.encoder.norm(simmim.encoder.layers(tokens)[-1])[:, 1:]
+
+    theirs = SimMIMLinearDecoder(in_channels=32, encoder_stride=8)
+    # (row, column, channel) to (channel, row, column).
+    weight = simmim.decoder.pred.weight.unflatten(0, (8, 8, 3)).permute(2, 0, 1, 3)
+    theirs.decoder[0].weight.copy_(weight.flatten(0, 2)[..., None, None])
+    bias = simmim.decoder.pred.bias.unflatten(0, (8, 8, 3)).permute(2, 0, 1)
+    theirs.decoder[0].bias.copy_(bias.flatten())
+    image = theirs(tokens.transpose(1, 2).unflatten(2, (4, 4)))
+    ours = simmim.objective.image(reconstruction, views["image"])
+    torch.testing.assert_close(ours, image, rtol=0, atol=1e-6)
+
+    pixels = mask.mask.unflatten(1, (1, 4, 4)).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    expected = PixelReconstructionLoss("L1", channel=3)(image, views["image"], pixels)
+    loss = simmim.loss(views, Progress())["loss_reconstruction"]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_masked_pixels_are_not_seen(simmim: SimMIM, views: dict[str, Tensor]) -> None:
+    """Pixels under the mask change nothing; visible ones do, for all patches."""
+    mask = simmim.masking(views, Progress())
+    before = simmim.reconstruct(views["image"], mask).prediction
+    hidden = mask.mask.unflatten(1, (1, 4, 4)).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    assert torch.equal(simmim.reconstruct(views["image"] + 5 * hidden, mask).prediction, before)
+    other = simmim.reconstruct(views["image"] + 5 * (1 - hidden), mask).prediction
+    assert (other != before).any(dim=2).all()
+
+
+def test_initial_weights() -> None:
+    """Spread of 0.02, smaller and smaller in the last layers of the blocks; zeros and ones."""
+    simmim = make(embed_dim=128, depth=3, num_heads=2)
+    encoder = simmim.encoder
+    for number, blk in enumerate(encoder.blocks):
+        assert blk.attn.qkv.weight.std().item() == pytest.approx(0.02, rel=0.03)
+        for layer in (blk.attn.proj, blk.mlp.fc2):
+            expected = 0.02 / np.sqrt(2 * (number + 1))
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.03)
+            assert not layer.bias.any()
+        assert blk.ls1.gamma.unique().tolist() == pytest.approx([0.1])
+    assert encoder.patch_embed.proj.weight.std().item() == pytest.approx(0.02, rel=0.03)
+    assert encoder.pos_embed.std().item() == pytest.approx(0.02, rel=0.1)
+    assert simmim.mask_token.abs().max() <= 0.02
+    fixed = VisionTransformer(img_size=32, patch_size=8, embed_dim=32, depth=1, num_heads=2)
+    before = fixed.pos_embed.clone()
+    initialise_like_simmim(fixed)
+    assert torch.equal(fixed.pos_embed, before)
+
+
+def test_overfits_one_batch(learnable_views: dict[str, Tensor], views, overfit) -> None:
+    """The absolute error on one batch with one mask falls below 40 % in 150 steps."""
+    batch = {**learnable_views, "mask_noise": views["mask_noise"]}
+    losses = overfit(make(), batch, 150)
+    assert losses[-1] < 0.4 * losses[0]
+
+
+def test_every_parameter_gets_a_gradient(simmim: SimMIM, views: dict[str, Tensor]) -> None:
+    """All of them are trained, positions and mask token too; the encoder is what is exported."""
+    simmim.loss(views, Progress())["loss_reconstruction"].backward()
+    without = [name for name, p in simmim.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not without
+    assert simmim.exports() == {"encoder": simmim.encoder}
+
+
+def test_anatomy_is_only_reported(simmim: SimMIM, views: dict[str, Tensor]) -> None:
+    """With vessel masks their share is logged: counted patch by patch."""
+    terms = simmim.loss(views, Progress())
+    vessels = 0.0
+    for sample in range(4):
+        for patch in masked_patches(views["mask_noise"][sample].numpy()):
+            top, left = patch // 4 * 8, patch % 4 * 8
+            vessels += views["anatomy"][sample, 0, top : top + 8, left : left + 8].any().item()
+    assert terms["vessel_share"].item() == pytest.approx(vessels / 32, rel=1e-6)
+    del views["anatomy"]
+    assert list(simmim.loss(views, Progress())) == ["loss_reconstruction"]

@@ -1,0 +1,113 @@
+"""SPT against mmsegmentation's UNet and the formula of its loss, and what it exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmseg.models.backbones import UNet
+from scipy.special import expit
+from torch import Tensor
+
+from benchmark.data.views import SingleView
+from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.method import Progress
+from benchmark.nn.encoders.unet import UNetEncoder
+from methods.spt import SPT
+
+
+@pytest.fixture
+def spt(randomise) -> SPT:
+    method = SPT(
+        views=dict(type=SingleView, size=32),
+        encoder=dict(type=UNetEncoder, base_channels=4, stages=3, img_size=32),
+    )
+    return randomise(method, 3)
+
+
+def reference(spt: SPT) -> UNet:
+    """mmsegmentation's UNet with the same weights, in double precision."""
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        unet = UNet(
+            in_channels=3,
+            base_channels=4,
+            num_stages=3,
+            strides=(1, 1, 1),
+            enc_num_convs=(2, 2, 2),
+            dec_num_convs=(2, 2),
+            downsamples=(True, True),
+            enc_dilations=(1, 1, 1),
+            dec_dilations=(1, 1),
+        )
+    unet.load_state_dict(spt.encoder.state_dict())
+    unet.double().train()
+    return unet
+
+
+def frames(p: np.ndarray, anatomy: np.ndarray) -> zip:
+    return zip(p.reshape(len(p), -1), anatomy.reshape(len(p), -1))
+
+
+def paper_loss(features: np.ndarray, weight: np.ndarray, bias: np.ndarray, anatomy: np.ndarray):
+    """0.5·BCE + 0.5·(1 − mean Dice of the frames) and the Dice of all masks, in numpy."""
+    p = expit(np.einsum("bchw,c->bhw", features, weight) + bias)
+    bce = -np.mean(anatomy * np.log(p) + (1 - anatomy) * np.log(1 - p))
+    dice = np.mean(
+        [(2 * (a @ b) + 1e-5) / (a.sum() + b.sum() + 1e-5) for a, b in frames(p, anatomy)]
+    )
+    found = p > 0.5
+    score = (2 * (found * anatomy).sum() + 1e-5) / (found.sum() + anatomy.sum() + 1e-5)
+    return 0.5 * bce, 0.5 * (1 - dice), score
+
+
+def test_loss_is_that_of_a_supervised_unet(spt: SPT, tiny_views: dict[str, Tensor]) -> None:
+    """With batch statistics; the slope along the classifier by central differences."""
+    terms = spt.train().loss(tiny_views, Progress())
+    with torch.no_grad():
+        features = reference(spt)(tiny_views["image"].double())[-1].numpy()
+    weight = spt.classifier.weight.detach().double().numpy().ravel()
+    bias = spt.classifier.bias.item()
+    anatomy = tiny_views["anatomy"][:, 0].double().numpy()
+    bce, dice, score = paper_loss(features, weight, bias, anatomy)
+    assert terms["loss_bce"].item() == pytest.approx(bce, rel=1e-5)
+    assert terms["loss_dice"].item() == pytest.approx(dice, rel=1e-5)
+    assert terms["dice_score"].item() == pytest.approx(score, rel=1e-4)
+
+    (terms["loss_bce"] + terms["loss_dice"]).backward()
+    for channel in range(4):
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = weight.copy()
+            moved[channel] += step
+            ends.append(sum(paper_loss(features, moved, bias, anatomy)[:2]))
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert spt.classifier.weight.grad[0, channel].item() == pytest.approx(slope, rel=1e-4)
+    assert all(p.grad is not None and p.grad.any() for p in spt.parameters())
+
+
+def test_export_leaves_only_the_classifier_behind(
+    spt: SPT, tiny_views: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """The UNet with its decoder is the encoder: written, loaded strictly, equal maps."""
+    assert list(spt.exports()) == ["encoder"]
+    export_encoder(tmp_path, spt.exports()["encoder"], {})
+    loaded, card = load_encoder(tmp_path)
+    assert (card.architecture, card.strides) == ("unet", [1, 2, 4])
+    images = tiny_views["image"]
+    for ours, theirs in zip(loaded.eval().feature_maps(images), spt.encoder.eval()(images)):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    left = {name.split(".")[0] for name in spt.state_dict()} - {"encoder"}
+    assert left == {"classifier"}
+
+
+def test_overfits_one_batch(spt: SPT, tiny_views: dict[str, Tensor], overfit) -> None:
+    """Vessels of four frames by heart: the loss falls below 70 %, without the empty frame."""
+    views = {key: value[:3] for key, value in tiny_views.items()}
+    row = torch.arange(32.0)[:, None]
+    views["image"] = views["anatomy"] * 2 + torch.sin(0.3 * row)
+    views["image"] = views["image"].expand(-1, 3, -1, -1).contiguous()
+    losses = overfit(spt, views, 100)
+    assert losses[-1] < 0.7 * losses[0]

@@ -1,0 +1,131 @@
+"""The ablations: every config builds, changes what the page says it changes, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.anatomy.unext import UNeXt
+from benchmark.build import build
+from benchmark.engine.config import differences, fill_paths, load_config, plain
+from benchmark.engine.encoder import export_encoder, write_tensors
+from benchmark.method import Progress
+from benchmark.nn.vit import VisionTransformer
+from methods.vasomim import VasoMIM
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs" / "analysis").glob("*.py"))
+PAGE = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
+# A row: table and row of the paper, config, keys that change, numbers.
+ROW = re.compile(r"^\| (.+?) \| `(configs/[\w/]+\.py)` \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+def rows() -> dict[Path, set[str]]:
+    """Keys that the page says a config changes; the same wherever it is mentioned."""
+    found: dict[Path, set[str]] = {}
+    for _, name, keys, _ in ROW.findall(PAGE):
+        stated = set(re.findall(r"`([\w.]+)`", keys))
+        assert found.setdefault(ROOT / name, stated) == stated, name
+    return found
+
+
+def parent_of(path: Path) -> Path:
+    """The method a config starts from, read from its `read_base`."""
+    (base,) = re.findall(r"from \.\.(\w+)\.pretrain import \*", path.read_text(encoding="utf-8"))
+    return ROOT / "configs" / base / "pretrain.py"
+
+
+def test_the_page_names_every_config() -> None:
+    """And no other one, beside the two methods the ablations start from."""
+    methods = {ROOT / "configs" / name / "pretrain.py" for name in ("vasomim", "vasomim_v1")}
+    assert set(rows()) - methods == set(CONFIGS)
+    assert len(CONFIGS) > 30
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_changes_are_the_stated_ones(path: Path) -> None:
+    """Title and the keys on the page, and nothing else, differ from the parent."""
+    lines = differences(plain(load_config(parent_of(path))), plain(load_config(path)))
+    changed = {line.partition(": ")[0].removeprefix("method.") for line in lines}
+    assert "card.title" in changed
+    assert changed - {"card.title"} == rows()[path]
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert re.search(r"\((AAAI )?(table|tables|figure) ", docstring.partition("\n")[0])
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the tiny scale for everything a config builds on."""
+    work = tmp_path_factory.mktemp("ablations")
+    torch.manual_seed(0)
+    for name in ("unext_s", "unext_s_alpha_50", "unext_s_alpha_80"):
+        write_tensors(work / "segmentor" / name / "segmentor.safetensors", UNeXt())
+    teacher = VisionTransformer(img_size=96, patch_size=16, embed_dim=16, depth=1, num_heads=2)
+    for name in ("dino", "clip", "dinov3"):
+        export_encoder(work / "released" / name, teacher, {})
+    return work
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_builds_and_trains_at_tiny_scale(path: Path, work: Path) -> None:
+    """One loss on two views, with a gradient for every trained parameter.
+
+    The weights of VGG are a large download; here the network keeps its initial ones.
+    """
+    config = load_config(path, "tiny")
+    fill_paths(config._cfg_dict, work)
+    for part in config.method.objective if isinstance(config.method.objective, list) else ():
+        if "features" in part:
+            part.features.checkpoint = None
+            part.pop("checkpoint", None)
+            if "LPIPS" in part.type.__name__:
+                part.checkpoint = None
+    torch.manual_seed(0)
+    method = build(config.method).train()
+    assert isinstance(method, VasoMIM)
+    views = {
+        "image": torch.randn(2, 3, 96, 96),
+        "anatomy": (torch.rand(2, 1, 96, 96) < 0.05).float(),
+        "index": torch.tensor([3, 8]),
+    }
+    terms = method.loss(views, Progress(epoch=10, epochs=20))
+    loss = sum(value for name, value in terms.items() if "loss" in name)
+    assert loss.isfinite()
+    loss.backward()
+    trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
+    assert not [name for name, p in trained.items() if p.grad is None]
+    method.after_step(Progress())
+
+
+def test_sizes_differ_at_every_scale() -> None:
+    """An ablation of a size or of the length is one at the small and the tiny scale as well."""
+    sized = [path for path in CONFIGS if re.match(r"vit|decoder|length", path.stem)]
+    assert len(sized) > 8
+    for scale in ("small", "tiny"):
+        seen = [plain(load_config(path, scale)) for path in sized]
+        for path, config in zip(sized, seen):
+            others = [plain(load_config(other, scale)) for other in sized if other != path]
+            for other in others:
+                lines = differences(config, other)
+                assert any(not line.startswith("card.") for line in lines), path
+
+
+def test_the_example_is_one_config(work: Path) -> None:
+    """Masks guided by vessels with histogram targets: no class of its own, and it trains."""
+    path = ROOT / "configs" / "examples" / "vessel_hog.py"
+    assert "class " not in re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL)
+    method = build(load_config(path, "tiny").method)
+    # Patches of 8 pixels hold one cell: three channels of nine orientations.
+    assert method.decoder.decoder_pred.out_features == 27
+    views = {
+        "image": torch.randn(2, 3, 96, 96),
+        "anatomy": (torch.rand(2, 1, 96, 96) < 0.05).float(),
+        "index": torch.tensor([3, 8]),
+    }
+    terms = method.loss(views, Progress(epoch=10, epochs=20))
+    terms["loss_reconstruction"].backward()
+    assert method.encoder.patch_embed.proj.weight.grad.any()
