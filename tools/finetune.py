@@ -15,7 +15,11 @@ import _cli
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", required=True, help="a folder of configs/, for example vasomim")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--method", help="a folder of configs/, for example vasomim")
+    which.add_argument(
+        "--encoder", metavar="DIR", help="an exported encoder, for example work_dirs/analysis/vit_l"
+    )
     parser.add_argument("--dataset", required=True, help="a file of configs/downstream/")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="seeds (default: 0)")
     _cli.add_run_options(parser)
@@ -41,20 +45,24 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.engine.cards import read_card
+    from benchmark.engine.cards import card_of_encoder, read_card
     from benchmark.engine.quiet import quiet_libraries
 
     # A misspelt name is answered at once; loading the libraries takes many seconds.
-    read_card(args.method, Path(args.configs))
+    if args.method:
+        read_card(args.method, Path(args.configs))
+    else:
+        card_of_encoder(Path(args.encoder))
 
     with quiet_libraries():
-        from benchmark.downstream.finetune import Cell, compose, run_cell
+        from benchmark.downstream.compose import compose
+        from benchmark.downstream.finetune import Cell, run_cell
     from benchmark.engine.config import print_config
 
     work = _cli.work_folder(args)
     config, card = compose(
         Path(args.configs),
-        args.method,
+        args.method or Path(args.encoder),
         args.dataset,
         args.scale,
         args.cfg_options,
@@ -72,7 +80,7 @@ def main() -> None:
         return
     results = Path(args.results) if args.results else work / "results"
     for seed in args.seed:
-        folder = work / args.method / "finetune" / (args.protocol or "") / dataset / f"seed{seed}"
+        folder = work / card.method / "finetune" / (args.protocol or "") / dataset / f"seed{seed}"
         run_cell(Cell(config, card, dataset, seed, folder, results), args.overwrite)
 
 

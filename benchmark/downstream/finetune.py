@@ -21,21 +21,13 @@ from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.keyed import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
-from benchmark.engine.cards import Card, read_card
+from benchmark.engine.cards import Card
 from benchmark.engine.checkpoint import newest_checkpoint
-from benchmark.engine.config import (
-    PRETRAIN_KEYS,
-    differences,
-    fill_paths,
-    load_config,
-    plain,
-    set_option,
-)
+from benchmark.engine.config import differences, plain
 from benchmark.engine.encoder import EncoderCard
 from benchmark.engine.encoder import read_card as read_encoder
 from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
 from benchmark.engine.optim import build_optimizer
-from benchmark.engine.quiet import quiet_libraries
 from benchmark.engine.records import (
     RunRecord,
     provenance,
@@ -47,35 +39,6 @@ from benchmark.engine.records import (
 from benchmark.engine.runner import Runner
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-
-_ONLY_PRETRAIN = ("method", "packs", "micro_batch")
-FINETUNE_KEYS = {
-    **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in _ONLY_PRETRAIN},
-    "task": "what is predicted",
-    "protocol": "id under which results are compared",
-    "data": "folder of the prepared task",
-    "model": "model of the library, without its backbone",
-    "layer_decay": "factor of the learning rate from one layer to the one below",
-    "label_fraction": "share of the training frames that is used; smaller sets lie inside larger",
-    "metrics": "metrics that make a column of the board; the others are kept in the record",
-    "label_map": "several classes: soft-max over one label per pixel instead of a sigmoid for each",
-    "score_at": "size at which masks are compared: native or network",
-    "train_pipeline": "transforms in training",
-    "test_pipeline": "transforms in testing",
-}
-METHOD_KEYS = {
-    "card": PRETRAIN_KEYS["card"],
-    "scales": PRETRAIN_KEYS["scales"],
-    "pretrain": "config the encoder comes from",
-    "task": "the one task the method is a model for",
-    "encoder": "backbone built from an exported encoder",
-    "model": "parts that replace those of the data set's model",
-    "training": "settings of a recipe of its own: any of the data set's, but for what is compared",
-    "classical": "a model without training",
-    "test_pipeline": "transforms in testing, where they differ",
-}
-# What a method's own recipe may set; data, epochs and scoring stay those of the data set.
-_RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
 
 @dataclass
@@ -98,87 +61,6 @@ class Cell:
         return record_path(
             self.results, self.config.protocol, self.card.method, self.dataset, self.seed
         )
-
-
-def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
-    """The config of a data set: ``downstream/<dataset>.py``, or that of another protocol.
-
-    A data set of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``.
-
-    Raises:
-        InputError: there is no such data set.
-    """
-    folder = configs / "downstream" / (protocol or "")
-    if not folder.is_dir():
-        known = ", ".join(sorted(p.name for p in folder.parent.iterdir() if _has_configs(p)))
-        raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
-    path = folder / f"{dataset}.py"
-    usual = configs / "downstream" / f"{dataset}.py"
-    if not path.is_file() and usual.is_file():
-        with quiet_libraries():
-            if load_config(usual, known=FINETUNE_KEYS).protocol == protocol:
-                return usual
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("[!_]*.py")))
-        raise InputError(f"{dataset}: no such data set in {folder}; known: {known}")
-    return path
-
-
-def _has_configs(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.glob("[!_]*.py"))
-
-
-def compose(
-    configs: Path,
-    method: str,
-    dataset: str,
-    scale: str,
-    options: list[str],
-    work: Path,
-    protocol: str | None = None,
-) -> tuple[Config, Card]:
-    """The config of a data set with the encoder of a method put in.
-
-    Args:
-        configs: folder of all configs.
-        method: a folder of it.
-        dataset: a file of its ``downstream/``, or of ``downstream/<protocol>/``.
-        scale: see `benchmark.engine.scales`.
-        options: ``key.path=value``.
-        work: folder of all runs.
-        protocol: another protocol than the usual one of the data set.
-
-    Raises:
-        InputError: no such method or data set, or a key nobody knows.
-    """
-    card = read_card(method, configs)
-    if not card.finetune:
-        raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
-    path = find_dataset(configs, dataset, protocol)
-    with quiet_libraries():  # which the configs import
-        config = load_config(path, scale, known=FINETUNE_KEYS)
-        parts = load_config(configs / method / "encoder.py", scale, known=METHOD_KEYS)
-    if parts.get("task", config.task) != config.task:
-        raise InputError(f"{method}: a model for {parts.task}, but {dataset} is {config.task}")
-    if "encoder" in parts:
-        load_task(config.task).place_encoder(config, parts.encoder)
-    if "model" in parts:
-        for key, part in parts.model.items():
-            # Whole parts are replaced; updating the config would merge the arguments of both.
-            config.model[key] = part
-    for key, value in parts.get("training", {}).items():
-        one_of(f"{method}: training", key, _RECIPE)
-        config[key] = value
-    if "classical" in parts:
-        config.model = parts.classical
-    if "test_pipeline" in parts:
-        config.test_pipeline = parts.test_pipeline
-    for option in options:
-        set_option(config, option)
-    if "classical" in parts:
-        config.epochs = 0  # nothing to train: the model is scored as it is
-    fill_paths(config._cfg_dict, work)
-    return config, card
 
 
 def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:

@@ -7,11 +7,13 @@ statements a card is made of are read from the syntax tree.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
+from benchmark.files import read_json
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -65,6 +67,31 @@ def read_card(method: str, configs: Path = CONFIGS) -> Card:
         pretrain=pretrain.is_file(),
         finetune=encoder.is_file(),
         summary=first_line(sources[0]),
+    )
+
+
+def card_of_encoder(folder: Path) -> Card:
+    """The card of an exported encoder that no config speaks of.
+
+    Its id is made of the folders it lies in, ``analysis-schedule_0_1`` for a run of
+    ``configs/analysis/schedule_0_1.py``; the rest is what `encoder.json` tells of its origin.
+
+    Raises:
+        InputError: the folder holds no `encoder.json`.
+    """
+    description = read_json(folder / "encoder.json")
+    origin = description.get("provenance", {}) if isinstance(description, dict) else {}
+    place = folder.resolve()
+    name = f"{place.parent.name}-{place.name}" if "science_hash" in origin else place.name
+    return Card(
+        method=re.sub(r"[^A-Za-z0-9_.-]", "_", name),
+        title=str(origin.get("title", name)),
+        family=str(origin.get("family", "released weights")),
+        paper=str(origin.get("paper", "—")),
+        pretraining=str(origin.get("pretraining", "not known")),
+        pretrain=False,
+        finetune=True,
+        summary=f"The encoder of {folder}.",
     )
 
 

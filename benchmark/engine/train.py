@@ -241,7 +241,7 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
     config, identity_ = parts.config, parts.identity
     origin = {
         "run": folder.name,
-        "title": config.card.title,
+        **{key: config.card[key] for key in ("title", "family", "paper") if key in config.card},
         "pretraining": corpus_title(parts.packs),
         "epochs": config.epochs,
         "seed": config.seed,

@@ -28,7 +28,8 @@ from benchmark.data.pack import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
-from benchmark.downstream.finetune import Cell, compose, run_cell
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.metrics import (
     centreline_dice,
     definitions,

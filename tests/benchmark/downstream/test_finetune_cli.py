@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.finetune import compose
+from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.engine.cards import CONFIGS, read_cards
 from benchmark.engine.records import read_record

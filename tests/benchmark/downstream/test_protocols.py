@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.finetune import Cell, compose, find_dataset, run_cell
+from benchmark.downstream.compose import compose, find_dataset
+from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.plain import PatchMap, PlainUNetDecoder
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.engine.cards import CONFIGS

@@ -12,7 +12,8 @@ from PIL import Image
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.finetune import Cell, compose, run_cell
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.engine.records import read_record
 from benchmark.errors import InputError

@@ -16,10 +16,11 @@ from raw_layouts import MemorySource
 from benchmark.data.denoising import Degradation
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.downstream.compose import compose
 from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
 from benchmark.downstream.denoising.task import build_model
-from benchmark.downstream.finetune import Cell, compose, run_cell
+from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.engine.cards import CONFIGS
 from benchmark.engine.checkpoint import read_checkpoint
 from benchmark.engine.records import read_record

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.compose import compose
 from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.downstream.finetune import Cell, compose, run_cell
+from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.engine.encoder import read_card
 from benchmark.engine.records import read_record
 from benchmark.errors import InputError

@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from benchmark.build import build
-from benchmark.downstream.finetune import compose
+from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.model import (
     EncoderBackbone,
     LateralPyramid,

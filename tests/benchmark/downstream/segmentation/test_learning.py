@@ -12,7 +12,8 @@ from raw_layouts import MemorySource
 
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import write_task_folder
-from benchmark.downstream.finetune import Cell, compose, run_cell
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.engine.cards import CONFIGS
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmark.build import build
-from benchmark.downstream.finetune import compose
+from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.scratch.rwkv_unet import RWKVUNet
 from benchmark.downstream.segmentation.scratch.transunet import TransUNet
 from benchmark.downstream.segmentation.scratch.vm_unet import VMUNet

@@ -1,0 +1,43 @@
+"""Two augmented views of a frame for a ResNet-50: what SimCLR, BYOL and Barlow Twins share.
+
+LARS, 10 epochs of linear warm-up, half a cosine to 0, 200 epochs. Saturation, hue and conversion to
+grey are left out, they do nothing to a grey frame. Learning rate and weight decay are the recipe's.
+"""
+
+from benchmark.data.multiview import TwoViews
+from benchmark.engine.schedules import WarmupCosine
+from benchmark.nn.encoders.resnet import ResNetEncoder
+from methods.mmpretrain_zoo import LARS, MMPretrain
+
+seed = 0
+epochs = 200
+batch_size = 4096
+micro_batch = None  # batch norms and negatives look at the whole batch
+lr_batch = 4096
+optimizer = dict(type=LARS, momentum=0.9, weight_decay=1e-6)
+schedule = dict(type=WarmupCosine, warmup_epochs=10)
+clip_grad = None
+
+packs = ["{work}/packs/xa170k"]
+anatomy = False
+num_workers = 4
+num_threads = 0
+precision = "bf16"
+log_interval = 20
+checkpoint_interval = 10
+keep_checkpoints = 2
+
+method = dict(
+    type=MMPretrain,
+    names="resnet",
+    views=dict(
+        type=TwoViews,
+        size=224,
+        scale=(0.08, 1.0),
+        intensity=[
+            dict(brightness=0.4, contrast=0.4, jitter=0.8, blur=1.0),
+            dict(brightness=0.4, contrast=0.4, jitter=0.8, blur=0.1, solarize=0.2),
+        ],
+    ),
+    encoder=dict(type=ResNetEncoder, img_size=224),
+)

@@ -1,0 +1,59 @@
+"""An exported encoder is fine-tuned without a config of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.segmentation.task import build_model
+from benchmark.engine.cards import CONFIGS, card_of_encoder
+from benchmark.engine.config import differences, plain
+from benchmark.engine.encoder import export_encoder
+from benchmark.errors import InputError
+from benchmark.nn.vit import VisionTransformer
+
+SMALL = ["epochs=1", "batch_size=2", "num_workers=0"]
+SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
+
+
+def test_the_card_is_what_the_run_wrote(tmp_path: Path) -> None:
+    """Title, family and corpus from the provenance; the id from the folders of the run."""
+    origin = dict(science_hash="ab", title="VasoMIM, ViT-L", family="f", pretraining="XA, 9 frames")
+    export_encoder(tmp_path / "analysis" / "vit_l", VisionTransformer(32, 8, 32, 1, 2), origin)
+    card = card_of_encoder(tmp_path / "analysis" / "vit_l")
+    assert (card.method, card.title, card.family) == ("analysis-vit_l", "VasoMIM, ViT-L", "f")
+    assert (card.pretraining, card.paper, card.finetune) == ("XA, 9 frames", "—", True)
+    export_encoder(tmp_path / "my encoder", VisionTransformer(32, 8, 32, 1, 2), {})
+    card = card_of_encoder(tmp_path / "my encoder")
+    assert (card.method, card.family, card.pretraining) == (
+        "my_encoder",
+        "released weights",
+        "not known",
+    )
+    with pytest.raises(InputError, match=r"encoder\.json"):
+        card_of_encoder(tmp_path)
+
+
+def test_a_folder_is_the_same_as_a_config_that_names_it(
+    tmp_path: Path, export_vit: Callable[..., Path], vessels: TaskFolder
+) -> None:
+    """Composed, trained and recorded as if a config spoke of it."""
+    folder = export_vit(tmp_path / "mae" / "pretrain")
+    options = [*SMALL, *SIZES, f"data.folder={vessels.path}"]
+    named, _ = compose(CONFIGS, "mae", "synthetic_v", "tiny", options, tmp_path)
+    config, card = compose(CONFIGS, folder, "synthetic_v", "tiny", options, tmp_path)
+    assert differences(plain(named), plain(config)) == []
+    states = [build_model(one, 0).state_dict() for one in (named, config)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    cell = Cell(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    record = run_cell(cell)
+    written = json.loads(cell.record.read_text())
+    assert written["method"] == record.method == "pretrain"
+    assert record.encoder["provenance"]["run"] == "pretrain"
