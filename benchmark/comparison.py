@@ -91,14 +91,14 @@ def comparison_row(
         "ratio": f"{ours / theirs:.2f}",
         "agreement_mean": f"{agreement.mean():.6f}",
         "agreement_min": f"{agreement.min():.6f}",
-        "machine": _machine(),
+        "machine": machine(),
         "torch": importlib.metadata.version("torch"),
         "precision": precision,
         "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
     }
 
 
-def _machine() -> str:
+def machine() -> str:
     """Model of the processor, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from _cli import run
+from _cli import ROOT, SCALES, run
 
 
 def parse() -> argparse.Namespace:
@@ -40,11 +40,36 @@ def parse() -> argparse.Namespace:
             help="PNG frames below this folder (default: synthetic ones)",
         )
         part.add_argument("--out", metavar="CSV", help="also write the result as a CSV")
+    pretrain = parts.add_parser("pretrain", help="training steps of all methods against MAE's")
+    pretrain.add_argument("methods", nargs="*", metavar="METHOD", help="folders of configs/ [all]")
+    pretrain.add_argument("--scale", choices=tuple(SCALES), default="small", help="[%(default)s]")
+    pretrain.add_argument("--batch", type=int, default=16, help="frames per step [%(default)s]")
+    pretrain.add_argument("--repeats", type=int, default=5, help="steps of each [%(default)s]")
+    pretrain.add_argument(
+        "--threads", type=int, default=0, help="CPU threads [as many as torch chooses]"
+    )
+    pretrain.add_argument(
+        "--mae-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of the MAE that is compared with, for example method.masking.ratio=0.5",
+    )
+    pretrain.add_argument("--out", metavar="CSV", help="also write the result as a CSV")
     return parser.parse_args()
 
 
 def main() -> None:
     options = vars(parse())
+    if options["part"] == "pretrain":
+        from benchmark.engine.quiet import quiet_libraries
+
+        with quiet_libraries():
+            from benchmark.engine.bench import bench_pretrain
+
+        del options["part"]
+        bench_pretrain(configs=ROOT / "configs", **options)
+        return
     options["count"] = options.pop("frames")
     # Imported late: `--help` must not wait for torch and scikit-image.
     if options.pop("part") == "anatomy":

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Draw a contact sheet of a pack, of a pre-training run or of a fine-tuned run.
+"""Draw a contact sheet of a pack or of a run, or a term of the logs of runs over their epochs.
 
 Pack: frame, extracted vessels. Pre-training: view, vessels, probability map, guidance, masked
 patches, reconstruction. Fine-tuned: frame, truth, prediction, and where they differ.
+With --curve: one line per run, for example of loss or vessel_share.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import argparse
 
 import _cli
 
+from benchmark.errors import InputError
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", metavar="RUN_OR_PACK", help="folder of a pack or of a run")
+    parser.add_argument(
+        "path", nargs="+", metavar="RUN_OR_PACK", help="folder of a pack or of a run"
+    )
     parser.add_argument("--out", required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--curve", metavar="TERM", help="draw this term of the logs instead")
     parser.add_argument("--count", type=int, default=6, help="frames (default: 6)")
     parser.add_argument("--epoch", type=int, help="epoch whose masks are drawn (default: last)")
     return parser.parse_args()
@@ -23,9 +29,16 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    if args.curve:
+        from benchmark.curves import draw_curves
+
+        print(draw_curves(args.path, args.curve, args.out))
+        return
+    if len(args.path) > 1:
+        raise InputError(f"{args.path[1]}: a sheet shows one folder; several need --curve TERM")
     from benchmark.sheets import draw_sheet
 
-    print(draw_sheet(args.path, args.out, args.count, args.epoch))
+    print(draw_sheet(args.path[0], args.out, args.count, args.epoch))
 
 
 if __name__ == "__main__":

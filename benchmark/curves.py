@@ -1,0 +1,79 @@
+"""What the logs of runs say, drawn over the epochs: one curve per run."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+from benchmark.errors import InputError
+from benchmark.files import atomic_write, read_json
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+
+def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
+    """Mean of a term over each epoch of a run, and the share of the run that was done after it.
+
+    Args:
+        folder: run folder with a `metrics.jsonl`.
+        term: a name of its lines, ``loss`` or ``vessel_share`` for example.
+
+    Raises:
+        InputError: no log, a damaged one, or none that has the term.
+    """
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        raise InputError(f"{path}: no such log; is {folder} the folder of a run?")
+    values: dict[int, list[float]] = defaultdict(list)
+    names: set[str] = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            epoch = int(entry["epoch"])
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            raise InputError(f"{path}, line {number}: not a line of a log") from None
+        names |= entry.keys()
+        if term in entry:
+            values[epoch].append(float(entry[term]))
+    if not values:
+        raise InputError(f"{path}: has no {term}, only {', '.join(sorted(names)) or 'no line'}")
+    epochs = sorted(values)
+    return [epoch + 1.0 for epoch in epochs], [
+        sum(values[epoch]) / len(values[epoch]) for epoch in epochs
+    ]
+
+
+def _title(folder: Path) -> str:
+    """The method's title, from the config in `run.json`; the folder's name without one."""
+    description = folder / "run.json"
+    content = read_json(description) if description.is_file() else {}
+    return str(content.get("config", {}).get("card", {}).get("title", folder.name))
+
+
+def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> str:
+    """Draw a term of the logs of several runs over their epochs.
+
+    Returns:
+        One line about what was drawn.
+
+    Raises:
+        InputError: as `read_curve`.
+    """
+    curves = [(_title(Path(f)), *read_curve(Path(f), term)) for f in folders]
+    figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for title, epochs, values in curves:
+        axis.plot(epochs, values, marker="o", markersize=2.5, linewidth=1.4, label=title)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(term.replace("_", " "))
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=8)
+    with atomic_write(out) as stream:
+        # Without the version of matplotlib in it, equal pictures give equal files.
+        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+    plt.close(figure)
+    return f"{out}: {term} of {len(curves)} runs"

@@ -1,0 +1,199 @@
+"""The cost of a training step: every method against MAE, in one run."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.comparison import machine, require_positive
+from benchmark.data.pack import build_pack
+from benchmark.data.sources import open_source
+from benchmark.engine.accumulation import training_step
+from benchmark.engine.config import fill_paths, load_config
+from benchmark.engine.contract import prepare
+from benchmark.engine.train import assemble
+from benchmark.errors import InputError
+from benchmark.files import atomic_write
+from benchmark.method import Progress
+
+REFERENCE = "mae"
+COLUMNS = (
+    "method",
+    "step_ms",
+    "relative_to_mae",
+    "images_per_s",
+    "parameters_m",
+    "peak_memory_mb",
+    "scale",
+    "batch",
+    "device",
+    "threads",
+    "precision",
+    "torch",
+    "command",
+)
+_FRAME_SIDE = 256
+
+
+class _Step:
+    """Training steps of one method on one batch, timed.
+
+    Args:
+        config: one part per step, so that all methods hold the whole batch at once.
+    """
+
+    def __init__(self, config: Config) -> None:
+        parts = assemble(config)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.method = parts.method.to(self.device).train()
+        self.optimizer = parts.optimizer
+        self.optimizer.initialize_count_status(self.method, 0, 1)
+        # Somewhere in the middle of a run: schedules have begun, nothing is frozen for a start.
+        self.progress = Progress(config.seed, config.epochs // 2, config.epochs, 1, 2)
+        parts.loader.batch_sampler.set_epoch(0)
+        self.batch = next(iter(parts.loader))
+        self.parameters = sum(p.numel() for p in self.method.parameters() if p.requires_grad)
+        self.times: list[float] = []
+        self.peak = 0.0
+
+    def __call__(self, keep: bool = True) -> None:
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        self.method.progress = self.progress
+        start = time.perf_counter()
+        training_step(self.method, self.batch, self.optimizer)
+        self.method.after_step(self.progress)
+        if on_gpu:
+            torch.cuda.synchronize()
+            self.peak = torch.cuda.max_memory_allocated() / 2**20
+        if keep:
+            self.times.append(time.perf_counter() - start)
+
+
+def bench_pretrain(
+    methods: Sequence[str],
+    configs: Path,
+    scale: str,
+    batch: int,
+    repeats: int,
+    threads: int,
+    out: str | os.PathLike[str] | None = None,
+    mae_options: Sequence[str] = (),
+) -> list[dict[str, str]]:
+    """Time the training step of methods; the median of steps taken in turn with MAE's.
+
+    Every repeat is one step of MAE and one of the method, one after the other, so that a machine
+    that is slowed down by others slows both.
+
+    Args:
+        methods: folders of `configs` with a `pretrain.py`; none for all.
+        configs: folder of all configs.
+        scale: see `benchmark.engine.scales`.
+        batch: frames per step, the same for all.
+        repeats: timed steps of each.
+        threads: CPU threads; 0 leaves torch's choice.
+        out: CSV file to write as well.
+        mae_options: settings of the MAE that is compared with, ``method.masking.ratio=0.5`` for
+            one that sees as many patches as VasoMIM.
+
+    Raises:
+        InputError: there is no such method, or a number below 1.
+    """
+    require_positive(batch=batch, repeats=repeats)
+    if threads:
+        torch.set_num_threads(threads)
+    known = sorted(p.parent.name for p in configs.glob("*/pretrain.py"))
+    unknown = sorted(set(methods) - set(known))
+    if unknown:
+        raise InputError(f"{unknown[0]}: no such method in {configs}; known: {', '.join(known)}")
+    chosen = [name for name in methods or known if name != REFERENCE]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        reference = _Step(_config(REFERENCE, configs, scale, batch, work, mae_options))
+        for name in chosen:
+            step = _Step(_config(name, configs, scale, batch, work))
+            for one in (reference, step):
+                one(keep=False)
+            before = len(reference.times)
+            for _ in range(repeats):
+                reference()
+                step()
+            ratio = median(step.times) / median(reference.times[before:])
+            rows.append(_row(name, step, ratio, scale, batch))
+        rows.insert(0, _row(REFERENCE, reference, 1.0, scale, batch))
+    _show(rows)
+    if out is not None:
+        with atomic_write(out, "w") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    return rows
+
+
+def _config(
+    method: str, configs: Path, scale: str, batch: int, work: Path, options: Sequence[str] = ()
+) -> Config:
+    """A method's recipe on as many synthetic frames as a batch has, taken in one part."""
+    config = load_config(configs / method / "pretrain.py", scale, list(options))
+    fill_paths(config._cfg_dict, work)
+    threads = torch.get_num_threads()
+    prepare(config, work)
+    pack = work / "packs" / f"bench_{batch}"
+    if not pack.exists():
+        options = dict(patients="1", videos="1", frames=str(batch), size=str(_FRAME_SIDE))
+        source = open_source("synthetic", **options, test_fraction="0")
+        build_pack(source, pack, size=_FRAME_SIDE, progress=False)
+        _add_anatomy(pack)
+    config.packs = [str(pack)]
+    config.update(batch_size=batch, micro_batch=None, epochs=10, num_threads=threads)
+    return config
+
+
+def _add_anatomy(pack: Path) -> None:
+    from benchmark.anatomy.pack import extract
+
+    extract(str(pack))
+
+
+def _row(name: str, step: _Step, ratio: float, scale: str, batch: int) -> dict[str, str]:
+    seconds = median(step.times)
+    on_gpu = step.device.type == "cuda"
+    return {
+        "method": name,
+        "step_ms": f"{1000 * seconds:.1f}",
+        "relative_to_mae": f"{ratio:.2f}",
+        "images_per_s": f"{batch / seconds:.1f}",
+        "parameters_m": f"{step.parameters / 1e6:.2f}",
+        "peak_memory_mb": f"{step.peak:.0f}" if on_gpu else "",
+        "scale": scale,
+        "batch": str(batch),
+        "device": torch.cuda.get_device_name() if on_gpu else machine(),
+        "threads": str(torch.get_num_threads()),
+        "precision": "bf16" if on_gpu else "fp32",
+        "torch": importlib.metadata.version("torch"),
+        "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
+    }
+
+
+def _show(rows: Sequence[dict[str, str]]) -> None:
+    shown = COLUMNS[:6]
+    table = Table(*shown, title=f"batch {rows[0]['batch']}, {rows[0]['device']}", box=None)
+    for row in rows:
+        table.add_row(*(row[column] for column in shown))
+    Console(width=110).print(table)
