@@ -29,6 +29,8 @@ from leaderboard.statistics import (
 DATASET_ORDER = ("arcade_v", "caxf", "xcav", "arcade_s", "arcade_vs", "stenosis", "denoising")
 METRIC_ORDER = ("dsc", "cldice", "map50", "map75", "map", "psnr", "ssim")
 
+_OTHER_UNITS = ("psnr", "ssim")
+
 #: A Holm-adjusted p-value below this is called a difference.
 ALPHA = 0.05
 
@@ -333,14 +335,21 @@ def _comparisons(
 def _overall(
     rows: Sequence[Row], columns: Sequence[Column], reference: str
 ) -> tuple[Comparison, ...]:
-    """Complete rows only: every pair of methods is then compared over the same columns."""
+    """Complete rows only: every pair of methods is then compared over the same columns.
+
+    Those of segmentation and detection, as in the papers: decibels do not add up with percentages.
+    """
 
     def means(row: Row) -> list[float]:
         # Turned so that a positive difference speaks for the method in every column.
         return [
             cell.summary.mean * (1 if column.higher_is_better else -1)
             for cell, column in zip(row.cells, columns)
+            if column.metric not in _OTHER_UNITS
         ]
+
+    if all(column.metric in _OTHER_UNITS for column in columns):
+        return ()
 
     base = next((row for row in rows if row.method == reference and row.complete), None)
     if base is None:

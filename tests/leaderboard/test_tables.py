@@ -166,6 +166,20 @@ def test_the_overall_test_pairs_the_metric_means():
     assert frangi.test.n == 3
 
 
+def test_decibels_stay_out_of_the_overall_test():
+    """Denoising has its columns and ranks; the test over all columns is of those in percent."""
+    without = board_of(make_records()).overall
+    noise = [
+        make_run(method, "denoising", seed, psnr=psnr + seed / 10, ssim=80.0 + psnr)
+        for method, psnr in (("mae", 30.0), ("vasomim", 33.0), ("frangi", 20.0))
+        for seed in range(3)
+    ]
+    board = board_of([*make_records(), *noise])
+    assert [c.test for c in board.overall] == [c.test for c in without]
+    assert {column.metric for column in board.columns} >= {"psnr", "ssim"}
+    assert board_of(noise).overall == ()
+
+
 def test_incomplete_coverage_is_an_empty_cell_without_ranks():
     records = [*make_records(), make_run("simmim", "xcav", 0, dsc=99.0)]
     board = board_of(records)

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream import finetune
 from benchmark.downstream.compose import compose
 from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.task import load_task
 from benchmark.engine.encoder import read_card
 from benchmark.engine.records import read_record
 from benchmark.errors import InputError
@@ -50,3 +53,43 @@ def test_models_and_tasks_that_do_not_fit_are_named(lesions: TaskFolder, tmp_pat
         run_cell(
             _cell(tmp_path, lesions.path, "faster_rcnn", "model.roi_head.bbox_head.num_classes=3")
         )
+
+
+def test_encoders_meet_the_same_frames_in_the_same_way(
+    lesions: TaskFolder, tmp_path: Path, export_tiny: Callable[..., Path]
+) -> None:
+    """Order, jitter, flips and crops are the seed's; the encoder has no say in them."""
+    batches = []
+    for method, seed, patch in (("mae", 4, 8), ("vasomim", 4, 16), ("mae", 5, 8)):
+        export_tiny(tmp_path / method / "pretrain", seed=patch, patch_size=patch)
+        options = [f"data.folder={lesions.path}", "batch_size=4", "epochs=2"]
+        config, card = compose(CONFIGS, method, "synthetic_d", "tiny", options, tmp_path)
+        cell = Cell(config, card, "synthetic_d", seed, tmp_path / method, tmp_path / "results")
+        config.seed = seed
+        task = load_task("detection")
+        runner, _ = finetune._runner(cell, task, task.build_model(config, seed, lesions), lesions)
+        runner.train_dataloader.batch_sampler.set_epoch(1)
+        batches.append(list(runner.train_dataloader))
+    assert len(batches[0]) == 2
+    for one, two in zip(batches[0], batches[1], strict=True):
+        assert [s.img_path for s in one["data_samples"]] == [
+            s.img_path for s in two["data_samples"]
+        ]
+        assert all(torch.equal(a, b) for a, b in zip(one["inputs"], two["inputs"], strict=True))
+        for a, b in zip(one["data_samples"], two["data_samples"], strict=True):
+            assert torch.equal(a.gt_instances.bboxes.tensor, b.gt_instances.bboxes.tensor)
+    first, other = batches[0][0]["inputs"][0], batches[2][0]["inputs"][0]
+    assert first.shape != other.shape or not torch.equal(first, other)
+
+
+def test_a_share_of_the_labels_is_a_nested_subset(lesions: TaskFolder, tmp_path: Path) -> None:
+    """`label_fraction` takes whole patients, and trains on fewer frames."""
+    config, _ = compose(CONFIGS, "faster_rcnn", "synthetic_d", "tiny", [], tmp_path)
+    stems = []
+    for share in (0.5, 1.0):
+        config.label_fraction = share
+        dataset = load_task("detection").build_dataset(config, lesions, "train", 0)
+        items = (dataset[0, index]["data_samples"] for index in range(len(dataset)))
+        stems.append({Path(item.img_path).stem for item in items})
+    assert stems[0] < stems[1]
+    assert len(stems[1]) == len(lesions.splits["train"])
