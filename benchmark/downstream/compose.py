@@ -13,7 +13,7 @@ from benchmark.engine.config import PRETRAIN_KEYS, fill_paths, load_config, set_
 from benchmark.engine.quiet import quiet_libraries
 from benchmark.errors import InputError
 
-_ONLY_PRETRAIN = ("method", "packs", "micro_batch")
+_ONLY_PRETRAIN = ("method", "packs", "frames", "micro_batch")
 FINETUNE_KEYS = {
     **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in _ONLY_PRETRAIN},
     "task": "what is predicted",

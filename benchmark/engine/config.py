@@ -33,6 +33,7 @@ PRETRAIN_KEYS = {
     "schedule": "learning-rate factor as a function of the epoch",
     "clip_grad": "arguments of gradient clipping, or None",
     "packs": "folders of the frame packs",
+    "frames": "how many of their frames are used, whole patients; None: all",
     "anatomy": "whether the loader yields vessel masks: True, False or 'if present'",
     "num_workers": "loader processes",
     "num_threads": "CPU threads of a process; 0: as many as torch chooses",

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.build import build
 from benchmark.data.loader import PackDataset, pack_loader
-from benchmark.data.pack import PackCollection, open_packs
+from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.engine.accumulation import count_parts, training_step
 from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint
 from benchmark.engine.collapse import CollapseHook
@@ -40,14 +40,14 @@ class Parts:
     """What a config describes, built but not yet run."""
 
     config: Config
-    packs: PackCollection
+    packs: PackCollection | PackSubset
     method: Method
     loader: DataLoader
     optimizer: OptimWrapper
     identity: dict[str, Any]
 
 
-def identity(config: Config, packs: PackCollection) -> dict[str, Any]:
+def identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, Any]:
     """What makes a run this run: its config without paths, its corpus, the weights it builds on."""
     content = plain(config)
     weights = {
@@ -81,7 +81,9 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
     Raises:
         InputError: packs, weights or settings are missing or do not fit together.
     """
-    packs = open_packs(config.packs)
+    packs: PackCollection | PackSubset = open_packs(config.packs)
+    if config.get("frames") is not None:
+        packs = PackSubset(packs, config.frames)
     anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
     identity_ = identity(config, packs)
     if config.num_threads:
@@ -231,7 +233,7 @@ def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) ->
     )
 
 
-def corpus_title(packs: PackCollection) -> str:
+def corpus_title(packs: PackCollection | PackSubset) -> str:
     """What an encoder was really trained on, as the board prints it."""
     sources = " + ".join(sorted(packs.index["source"].unique()))
     return f"{sources}, {len(packs):,} frames"

@@ -22,6 +22,7 @@ schedule = dict(type=WarmupCosine, warmup_epochs=40)
 clip_grad = None
 
 packs = ["{work}/packs/xa170k"]
+frames = None
 anatomy = "if present"
 num_workers = 4
 num_threads = 0

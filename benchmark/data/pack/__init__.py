@@ -10,10 +10,12 @@ from benchmark.data.pack.anatomy import add_anatomy
 from benchmark.data.pack.bits import pack_bits, unpack_bits
 from benchmark.data.pack.building import build_pack
 from benchmark.data.pack.reading import FramePack, PackCollection, open_packs
+from benchmark.data.pack.subset import PackSubset
 
 __all__ = [
     "FramePack",
     "PackCollection",
+    "PackSubset",
     "add_anatomy",
     "build_pack",
     "open_packs",

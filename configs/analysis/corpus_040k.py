@@ -1,0 +1,10 @@
+"""Size of the corpus: 40,000 frames of XA-170K, whole patients (figure 7)."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ..vasomim.pretrain import *
+
+card.update(title="VasoMIM, 40K frames")
+frames = 40_000
+scales = dict(small={"frames": 400}, tiny={"frames": 40})
