@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
+from benchmark.weights import load_strict
 
 # The parts of mmengine's default set that `benchmark.engine.hooks` replaces: they read every scalar
 # back at every step, and their checkpoints hold objects that `weights_only=True` refuses.
@@ -106,7 +107,9 @@ class Runner(MMEngineRunner):
         """mmengine calls this once model, optimiser and loop exist; again before a test."""
         if self.resumed is None or self._has_loaded:
             return
-        unwrap(self.model).load_state_dict(self.resumed.model)
+        # One line for a checkpoint of another version of the model, which --overwrite replaces.
+        origin = Path(self.work_dir).parent / f"epoch_{self.resumed.epoch}.pth"
+        load_strict(unwrap(self.model), self.resumed.model, origin)
         self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
         self.train_loop._epoch = self.resumed.epoch
         self.train_loop._iter = self.resumed.step

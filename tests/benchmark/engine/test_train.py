@@ -121,6 +121,22 @@ def test_two_processes_equal_one(
     assert_same_state(folder, reference)
 
 
+def test_a_checkpoint_of_another_model_is_one_line(
+    small_config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run that was cut before a layer was renamed."""
+    folder = tmp_path / "run"
+    run(small_config("mae", "epochs=1"), folder)
+    description = json.loads((folder / "run.json").read_text())
+    del description["finished"]
+    (folder / "run.json").write_text(json.dumps(description))
+    content = torch.load(folder / "epoch_1.pth", weights_only=True)
+    content["model"]["encoder.blocks.9.renamed"] = content["model"].pop("encoder.norm.weight")
+    torch.save(content, folder / "epoch_1.pth")
+    with pytest.raises(InputError, match=r"epoch_1\.pth: .*1 missing \(first: encoder.norm.weight"):
+        run(small_config("mae", "epochs=1"), folder, resume=True)
+
+
 def test_log_tells_what_happens(reference: Path) -> None:
     """The total is the sum of its terms; the learning rate follows warm-up and cosine."""
     log = read_log(reference)

@@ -42,7 +42,14 @@ class Tubes(MemorySource):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "protocol"),
-    [("mae", None), ("mae", "aaai"), ("unet", None), ("transunet", None), ("rwkv_unet", None)],
+    [
+        ("mae", None),
+        ("mae", "aaai"),
+        ("unet", None),
+        ("transunet", None),
+        ("rwkv_unet", None),
+        ("vm_unet", None),
+    ],
 )
 def test_vessels_are_found_in_unseen_frames(
     method: str, protocol: str | None, tmp_path: Path, export_vit: Callable[..., Path]
