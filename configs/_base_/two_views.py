@@ -4,6 +4,8 @@ LARS, 10 epochs of linear warm-up, half a cosine to 0, 200 epochs. Saturation, h
 grey are left out, they do nothing to a grey frame. Learning rate and weight decay are the recipe's.
 """
 
+from mmpretrain.models.backbones import ResNet
+
 from benchmark.data.multiview import TwoViews
 from benchmark.engine.schedules import WarmupCosine
 from benchmark.nn.encoders.resnet import ResNetEncoder
@@ -40,4 +42,27 @@ method = dict(
         ],
     ),
     encoder=dict(type=ResNetEncoder, img_size=224),
+    # The algorithm with its neck and head is the config's; all of them train this backbone.
+    algorithm=dict(
+        backbone=dict(
+            type=ResNet,
+            depth=50,
+            stem_channels=64,
+            base_channels=64,
+            norm_cfg=dict(type="BN"),
+            zero_init_residual=True,
+        ),
+    ),
+)
+scales = dict(
+    tiny={
+        "method.encoder.block": "basic",
+        "method.encoder.layers": (2, 2, 2, 2),
+        "method.encoder.channels": (8, 16, 32, 64),
+        "method.encoder.img_size": 96,
+        "method.algorithm.backbone.depth": 18,
+        "method.algorithm.backbone.base_channels": 8,
+        "method.algorithm.neck.in_channels": 64,
+    },
+    small={"method.encoder.img_size": 128},
 )

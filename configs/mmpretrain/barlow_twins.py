@@ -12,7 +12,6 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.two_views import *
 
-from mmpretrain.models.backbones import ResNet
 from mmpretrain.models.heads import LatentCrossCorrelationHead
 from mmpretrain.models.losses import CrossCorrelationLoss
 from mmpretrain.models.necks import NonLinearNeck
@@ -29,47 +28,30 @@ epochs = 300
 batch_size = 2048
 base_lr = 1.6
 lr_batch = 2048
-method.update(
-    algorithm=dict(
-        type=BarlowTwins,
-        backbone=dict(
-            type=ResNet,
-            depth=50,
-            stem_channels=64,
-            base_channels=64,
-            norm_cfg=dict(type="BN"),
-            zero_init_residual=True,
-        ),
-        neck=dict(
-            type=NonLinearNeck,
-            in_channels=2048,
-            hid_channels=8192,
-            out_channels=8192,
-            num_layers=3,
-            with_last_bn=False,
-            with_last_bn_affine=False,
-            with_avg_pool=True,
-            norm_cfg=dict(type="BN1d"),
-            init_cfg=dict(type="Kaiming", distribution="uniform", layer=["Linear"]),
-        ),
-        head=dict(
-            type=LatentCrossCorrelationHead,
-            in_channels=8192,
-            loss=dict(type=CrossCorrelationLoss),
-        ),
+method["algorithm"].update(
+    type=BarlowTwins,
+    neck=dict(
+        type=NonLinearNeck,
+        in_channels=2048,
+        hid_channels=8192,
+        out_channels=8192,
+        num_layers=3,
+        with_last_bn=False,
+        with_last_bn_affine=False,
+        with_avg_pool=True,
+        norm_cfg=dict(type="BN1d"),
+        init_cfg=dict(type="Kaiming", distribution="uniform", layer=["Linear"]),
+    ),
+    head=dict(
+        type=LatentCrossCorrelationHead,
+        in_channels=8192,
+        loss=dict(type=CrossCorrelationLoss),
     ),
 )
-scales = dict(
-    tiny={
-        "method.encoder.block": "basic",
-        "method.encoder.layers": (2, 2, 2, 2),
-        "method.encoder.channels": (8, 16, 32, 64),
-        "method.encoder.img_size": 96,
-        "method.algorithm.backbone.depth": 18,
-        "method.algorithm.backbone.base_channels": 8,
-        "method.algorithm.neck.in_channels": 64,
+scales["tiny"].update(
+    {
         "method.algorithm.neck.hid_channels": 64,
         "method.algorithm.neck.out_channels": 64,
         "method.algorithm.head.in_channels": 64,
-    },
+    }
 )

@@ -12,7 +12,6 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.two_views import *
 
-from mmpretrain.models.backbones import ResNet
 from mmpretrain.models.heads import LatentPredictHead
 from mmpretrain.models.losses import CosineSimilarityLoss
 from mmpretrain.models.necks import NonLinearNeck
@@ -26,59 +25,43 @@ card = dict(
 )
 
 base_lr = 4.8
-method.update(
-    algorithm=dict(
-        type=BYOL,
-        base_momentum=0.01,
-        backbone=dict(
-            type=ResNet,
-            depth=50,
-            stem_channels=64,
-            base_channels=64,
-            norm_cfg=dict(type="BN"),
-            zero_init_residual=False,
-        ),
-        neck=dict(
+method["algorithm"].update(
+    type=BYOL,
+    base_momentum=0.01,
+    neck=dict(
+        type=NonLinearNeck,
+        in_channels=2048,
+        hid_channels=4096,
+        out_channels=256,
+        num_layers=2,
+        with_bias=True,
+        with_last_bn=False,
+        with_avg_pool=True,
+        norm_cfg=dict(type="BN1d"),
+    ),
+    head=dict(
+        type=LatentPredictHead,
+        predictor=dict(
             type=NonLinearNeck,
-            in_channels=2048,
+            in_channels=256,
             hid_channels=4096,
             out_channels=256,
             num_layers=2,
             with_bias=True,
             with_last_bn=False,
-            with_avg_pool=True,
+            with_avg_pool=False,
             norm_cfg=dict(type="BN1d"),
         ),
-        head=dict(
-            type=LatentPredictHead,
-            predictor=dict(
-                type=NonLinearNeck,
-                in_channels=256,
-                hid_channels=4096,
-                out_channels=256,
-                num_layers=2,
-                with_bias=True,
-                with_last_bn=False,
-                with_avg_pool=False,
-                norm_cfg=dict(type="BN1d"),
-            ),
-            loss=dict(type=CosineSimilarityLoss),
-        ),
+        loss=dict(type=CosineSimilarityLoss),
     ),
 )
-scales = dict(
-    tiny={
-        "method.encoder.block": "basic",
-        "method.encoder.layers": (2, 2, 2, 2),
-        "method.encoder.channels": (8, 16, 32, 64),
-        "method.encoder.img_size": 96,
-        "method.algorithm.backbone.depth": 18,
-        "method.algorithm.backbone.base_channels": 8,
-        "method.algorithm.neck.in_channels": 64,
+method["algorithm"]["backbone"].update(zero_init_residual=False)
+scales["tiny"].update(
+    {
         "method.algorithm.neck.hid_channels": 64,
         "method.algorithm.neck.out_channels": 32,
         "method.algorithm.head.predictor.in_channels": 32,
         "method.algorithm.head.predictor.hid_channels": 64,
         "method.algorithm.head.predictor.out_channels": 32,
-    },
+    }
 )

@@ -12,7 +12,6 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.two_views import *
 
-from mmpretrain.models.backbones import ResNet
 from mmpretrain.models.heads import ContrastiveHead
 from mmpretrain.models.losses import CrossEntropyLoss
 from mmpretrain.models.necks import NonLinearNeck
@@ -29,39 +28,22 @@ base_lr = 4.8
 method["views"].update(
     intensity=[dict(brightness=0.8, contrast=0.8, jitter=0.8, blur=0.5) for _ in range(2)]
 )
-method.update(
-    algorithm=dict(
-        type=SimCLR,
-        backbone=dict(
-            type=ResNet,
-            depth=50,
-            stem_channels=64,
-            base_channels=64,
-            norm_cfg=dict(type="BN"),
-            zero_init_residual=True,
-        ),
-        neck=dict(
-            type=NonLinearNeck,
-            in_channels=2048,
-            hid_channels=2048,
-            out_channels=128,
-            num_layers=2,
-            with_avg_pool=True,
-            norm_cfg=dict(type="BN1d"),
-        ),
-        head=dict(type=ContrastiveHead, loss=dict(type=CrossEntropyLoss), temperature=0.1),
+method["algorithm"].update(
+    type=SimCLR,
+    neck=dict(
+        type=NonLinearNeck,
+        in_channels=2048,
+        hid_channels=2048,
+        out_channels=128,
+        num_layers=2,
+        with_avg_pool=True,
+        norm_cfg=dict(type="BN1d"),
     ),
+    head=dict(type=ContrastiveHead, loss=dict(type=CrossEntropyLoss), temperature=0.1),
 )
-scales = dict(
-    tiny={
-        "method.encoder.block": "basic",
-        "method.encoder.layers": (2, 2, 2, 2),
-        "method.encoder.channels": (8, 16, 32, 64),
-        "method.encoder.img_size": 96,
-        "method.algorithm.backbone.depth": 18,
-        "method.algorithm.backbone.base_channels": 8,
-        "method.algorithm.neck.in_channels": 64,
+scales["tiny"].update(
+    {
         "method.algorithm.neck.hid_channels": 64,
         "method.algorithm.neck.out_channels": 32,
-    },
+    }
 )
