@@ -25,11 +25,11 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from benchmark.build import build
-from benchmark.engine.quiet import quiet_libraries
 from benchmark.method import Method, Progress
 from benchmark.nn.batch_norm import share_batch_statistics
 from benchmark.nn.masking import Mask
 from benchmark.nn.names import Rules, translate
+from benchmark.quiet import quiet_libraries
 from benchmark.weights import load_strict
 from methods.mae import Part
 

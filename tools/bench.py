@@ -62,7 +62,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = vars(parse())
     if options["part"] == "pretrain":
-        from benchmark.engine.quiet import quiet_libraries
+        from benchmark.quiet import quiet_libraries
 
         with quiet_libraries():
             from benchmark.engine.bench import bench_pretrain

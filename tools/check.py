@@ -175,7 +175,7 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
 def _check_method(arguments: argparse.Namespace) -> int:
     import tempfile
 
-    from benchmark.engine.quiet import quiet_libraries
+    from benchmark.quiet import quiet_libraries
 
     with quiet_libraries():
         from benchmark.engine.config import fill_paths, load_config

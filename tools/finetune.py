@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     from benchmark.engine.cards import card_of_encoder, read_card
-    from benchmark.engine.quiet import quiet_libraries
+    from benchmark.quiet import quiet_libraries
 
     # A misspelt name is answered at once; loading the libraries takes many seconds.
     if args.method:

@@ -10,8 +10,8 @@ from benchmark.data.sources.files import one_of
 from benchmark.downstream.task import load_task
 from benchmark.engine.cards import Card, card_of_encoder, read_card
 from benchmark.engine.config import PRETRAIN_KEYS, fill_paths, load_config, set_option
-from benchmark.engine.quiet import quiet_libraries
 from benchmark.errors import InputError
+from benchmark.quiet import quiet_libraries
 
 _ONLY_PRETRAIN = ("method", "packs", "frames", "micro_batch")
 FINETUNE_KEYS = {

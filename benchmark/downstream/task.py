@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
-from benchmark.engine.quiet import quiet_libraries
+from benchmark.quiet import quiet_libraries
 
 Schedule = Callable[[float], float]
 """Factor of the learning rate as a function of the fractional epoch."""

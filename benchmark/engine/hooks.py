@@ -69,8 +69,9 @@ class StepHook(Hook):
 class LogHook(Hook):
     """Means of all terms since the last line: on screen, and exactly in ``metrics.jsonl``.
 
-    The mean of a term is that over the steps that had it. Scalars are summed on the device and read once per interval, so that the log costs no
-    synchronisation inside a step. Over several processes the mean is taken over all of them.
+    The mean of a term is that over the steps that had it. Scalars are summed on the device and read
+    once per interval, so that the log costs no synchronisation inside a step. Over several
+    processes the mean is taken over all of them.
 
     Args:
         folder: run folder.

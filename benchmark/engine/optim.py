@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,12 +24,12 @@ def parameter_groups(
     """Trainable parameters in as few groups as there are distinct settings.
 
     Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
-    recipe), unless `decay_biases`; CLS and mask tokens are 3-D and do. With `layer_decay` < 1, a parameter in layer i of
-    0 … n of the encoder below `backbone` gets the learning-rate factor layer_decay^(n − i), and
-    everything else the factor 1 (BEiT, Bao et al. 2022). The encoder names its layers: of a ViT of
-    depth L, 0 is patch embedding, positions and tokens, k + 1 is block k, L + 1 the final norm; of
-    a convolutional network, 0 is the stem, then come the stages. A backbone that names no layers
-    is trained at one rate.
+    recipe), unless `decay_biases`; CLS and mask tokens are 3-D and do. With `layer_decay` < 1, a
+    parameter in layer i of 0 … n of the encoder below `backbone` gets the learning-rate factor
+    layer_decay^(n − i), and everything else the factor 1 (BEiT, Bao et al. 2022). The encoder names
+    its layers: of a ViT of depth L, 0 is patch embedding, positions and tokens, k + 1 is block k,
+    L + 1 the final norm; of a convolutional network, 0 is the stem, then come the stages. A
+    backbone that names no layers is trained at one rate.
 
     Returns:
         Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
@@ -108,7 +109,8 @@ def build_optimizer(
     for group in groups:
         group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
         group["first_weight_decay"] = group["weight_decay"]
-    if torch.cuda.is_available():
+    # Optimisers of other libraries have no fused kernel.
+    if torch.cuda.is_available() and "fused" in inspect.signature(arguments["type"]).parameters:
         arguments.setdefault("fused", True)
     inner = build(arguments, params=groups, lr=lr)
     if clip_grad is not None and callable(clip_grad.get("type")):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.nn.collective import gather_samples, process_place
+from benchmark.nn.precision import widen
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -23,8 +24,8 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     # Cosines differ in their third decimal, where bf16 ends.
     with torch.autocast(queries.device.type, enabled=False):
-        candidates = gather_samples(F.normalize(keys.float(), dim=1))
-        logits = F.normalize(queries.float(), dim=1) @ candidates.T / temperature
+        candidates = gather_samples(F.normalize(widen(keys), dim=1))
+        logits = F.normalize(widen(queries), dim=1) @ candidates.T / temperature
         own = len(queries) * process_place()[0]
         positive = torch.arange(own, own + len(queries), device=queries.device)
         return F.cross_entropy(logits, positive)

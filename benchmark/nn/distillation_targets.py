@@ -8,13 +8,17 @@ from becoming uniform (DINO, Caron et al., ICCV 2021, §3.1).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.method import Progress
 from benchmark.nn.collective import process_place, sum_over_processes
+from benchmark.nn.precision import widen
+
+if TYPE_CHECKING:
+    from benchmark.method import Progress
 
 
 class TeacherTemperature:
@@ -92,13 +96,13 @@ class Centre(nn.Module):
 
 
 def assignments(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
-    """The teacher's targets: softmax((logits − C) / T), …×K, without gradients, in float32."""
-    return ((logits.detach().float() - centre) / temperature).softmax(dim=-1)
+    """The teacher's targets: softmax((logits − C) / T), …×K, without gradients."""
+    return ((widen(logits.detach()) - centre) / temperature).softmax(dim=-1)
 
 
 def cross_entropy(targets: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    """−Σ p log q over the last axis, …×K to …; q = softmax(logits / T), in float32."""
-    return -(targets * (logits.float() / temperature).log_softmax(dim=-1)).sum(dim=-1)
+    """−Σ p log q over the last axis, …×K to …; q = softmax(logits / T)."""
+    return -(targets * (widen(logits) / temperature).log_softmax(dim=-1)).sum(dim=-1)
 
 
 def distil_across_views(

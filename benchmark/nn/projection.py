@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.nn.batch_norm import SharedBatchNorm1d
+from benchmark.nn.precision import widen
 
 
 class ProjectionMLP(nn.Sequential):
@@ -59,11 +60,11 @@ class Prototypes(nn.Module):
         nn.init.kaiming_uniform_(self.weight_v, a=math.sqrt(5))  # as torch starts linear layers
 
     def forward(self, features: Tensor) -> Tensor:
-        """…×in_dim to …×count, in float32."""
+        """…×in_dim to …×count, not narrower than float32."""
         # A teacher divides by a temperature of 0.04: rounding logits to bf16 would change targets.
         with torch.autocast(features.device.type, enabled=False):
             rows = self.weight_g * F.normalize(self.weight_v, dim=1)
-            return F.linear(features.float(), rows)
+            return F.linear(widen(features), rows)
 
 
 class PrototypeHead(nn.Module):
@@ -102,9 +103,9 @@ class PrototypeHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Unit vectors in front of the prototypes, …×in_dim to …×bottleneck, in float32."""
-        return F.normalize(self.mlp(tokens).float(), dim=-1)
+        """Unit vectors in front of the prototypes, …×in_dim to …×bottleneck."""
+        return F.normalize(widen(self.mlp(tokens)), dim=-1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits, …×in_dim to …×K, in float32."""
+        """Logits, …×in_dim to …×K."""
         return self.last_layer(self.project(tokens))

@@ -23,8 +23,8 @@ from benchmark.downstream.backbone import EncoderMaps, check_patches
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, read_card
-from benchmark.engine.quiet import quiet_libraries
 from benchmark.errors import InputError
+from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 
 SCOPE = "mmdet"

@@ -1,0 +1,42 @@
+"""What the methods share that compare views of a frame: the run, the encoder and the grey values.
+
+AdamW with torch's betas; ViT-B/16 at 224². Of the augmentations of BYOL, which MoCo v3, DINO and
+iBOT have taken over, brightness, contrast, blur and solarisation are left on grey frames.
+"""
+
+from torch.optim import AdamW
+
+from benchmark.engine.schedules import WarmupCosine
+from benchmark.nn.vit import VisionTransformer
+
+seed = 0
+lr_batch = 256
+optimizer = dict(type=AdamW, betas=(0.9, 0.999))
+schedule = dict(type=WarmupCosine)
+clip_grad = None
+
+packs = ["{work}/packs/xa170k"]
+anatomy = False
+num_workers = 4
+num_threads = 0
+precision = "bf16"
+log_interval = 20
+checkpoint_interval = 10
+keep_checkpoints = 2
+
+method = dict(
+    views=dict(
+        size=224,
+        ratio=(3 / 4, 4 / 3),
+        flip=0.5,
+        intensity=(
+            dict(brightness=0.4, contrast=0.4, jitter=0.8, blur=1.0, sigma=(0.1, 2.0)),
+            dict(
+                brightness=0.4, contrast=0.4, jitter=0.8, blur=0.1, sigma=(0.1, 2.0), solarize=0.2
+            ),
+        ),
+    ),
+    encoder=dict(
+        type=VisionTransformer, img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12
+    ),
+)

@@ -1,0 +1,75 @@
+"""DINO: Emerging Properties in Self-Supervised Vision Transformers (Caron et al., ICCV 2021).
+
+    tools/dist_train.sh configs/dino/pretrain.py 8
+
+Source: facebookresearch/dino @ 7c446df with the settings reported for the released ViT-B/16: batch
+1024, lr 7.5e-4 per 256 samples down to 2e-6, weight decay 0.04 → 0.4, 400 epochs, crops of 25–100 %
+and ten of 5–25 %, gradients clipped at 0.3 each, last layer frozen for 3 epochs, 65536 prototypes.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.contrastive import *
+
+from benchmark.data.multiview import MultiCrop
+from benchmark.engine.clipping import ClipEachTensor
+from benchmark.engine.decay import CosineRamp
+from benchmark.nn.distillation_targets import TeacherTemperature
+from benchmark.nn.ema import CosineMomentum
+from benchmark.nn.projection import PrototypeHead
+from benchmark.nn.vit_multicrop import MultiCropViT
+from methods.dino import DINO
+
+card = dict(
+    title="DINO",
+    family="self-distillation",
+    paper="Caron et al., ICCV 2021",
+    pretraining="XA-170K",
+)
+
+epochs = 400
+batch_size = 1024
+micro_batch = 64  # twelve views of each frame
+base_lr = 7.5e-4
+optimizer.update(weight_decay=0.04)
+decay_schedule = dict(type=CosineRamp, end=0.4 / 0.04)
+schedule.update(warmup_epochs=10, min_factor=2e-6 / (7.5e-4 * 1024 / 256))
+clip_grad = dict(type=ClipEachTensor, max_norm=0.3)
+
+method.views.update(
+    type=MultiCrop,
+    scale=(0.25, 1.0),
+    local_count=10,
+    local_size=96,
+    local_scale=(0.05, 0.25),
+    local_intensity=dict(brightness=0.4, contrast=0.4, jitter=0.8, blur=0.5, sigma=(0.1, 2.0)),
+)
+method.encoder.update(type=MultiCropViT, learned_pos_embed=True, drop_path=0.1)
+method.update(
+    type=DINO,
+    head=dict(type=PrototypeHead, hidden=2048, bottleneck=256, prototypes=65536),
+    momentum=dict(type=CosineMomentum, start=0.996, end=1.0),
+    teacher_temperature=dict(type=TeacherTemperature, start=0.04, end=0.07, epochs=50),
+    student_temperature=0.1,
+    centre_momentum=0.9,
+    freeze_last_layer=3,
+)
+# The average has to get somewhere in runs of fewer steps.
+scales = dict(
+    small={
+        "method.head.hidden": 1024,
+        "method.head.prototypes": 4096,
+        "method.momentum.start": 0.99,
+        "method.teacher_temperature.epochs": 12,
+        "method.freeze_last_layer": 1,
+    },
+    tiny={
+        "method.head.hidden": 128,
+        "method.head.bottleneck": 64,
+        "method.head.prototypes": 256,
+        "method.momentum.start": 0.9,
+        "method.teacher_temperature.epochs": 3,
+        "method.freeze_last_layer": 1,
+    },
+)

@@ -1,0 +1,23 @@
+"""Nothing is narrowed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark.nn.precision import widen
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+def test_single_precision_is_the_least(dtype: torch.dtype, expected: torch.dtype) -> None:
+    tensor = torch.tensor([1.5, -2.0], dtype=dtype)
+    assert widen(tensor).dtype == expected
+    assert widen(tensor).tolist() == [1.5, -2.0]
