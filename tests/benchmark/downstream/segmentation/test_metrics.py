@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import distance
 from skimage.morphology import skeletonize
 from sklearn.metrics import f1_score
+from torchmetrics.segmentation import DiceScore
 
 from benchmark.data.frame import Frame
 from benchmark.data.sources.files import FolderSource
@@ -238,6 +239,38 @@ def test_dsc_equals_scikit_learn_and_scipy(tmp_path: Path, seed: int) -> None:
     assert means["dsc_macro"] == pytest.approx(100 * np.mean(per_class), abs=1e-6)
     images = [1 - distance.dice(t.ravel(), p.ravel()) for t, p in zip(*both)]
     assert metric.scores["dsc"].tolist() == pytest.approx([100 * v for v in images], abs=1e-6)
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_dsc_equals_torchmetrics(tmp_path: Path, classes: int) -> None:
+    """Per image over all of its channels, and per class over the images: Dice of torchmetrics."""
+    rng = np.random.default_rng(7)
+    shape = (classes, 20, 24)
+    truths = {name: rng.random(shape) < 0.3 for name in "xyz"}
+    predictions = {name: rng.random(shape) < 0.4 for name in "xyz"}
+    names = list("abcd")[:classes]
+    metric = SegmentationMetric(_task(tmp_path / "t", truths, names))
+    means = _score(metric, predictions, logits=classes > 1)
+
+    def theirs(images: str, average: str) -> torch.Tensor:
+        dice = DiceScore(
+            num_classes=classes,
+            include_background=True,
+            average=average,
+            aggregation_level="global",
+        )
+        both = (np.stack([side[n] for n in images]).astype(int) for side in (predictions, truths))
+        dice.update(*map(torch.from_numpy, both))
+        return dice.compute()
+
+    rows = metric.scores.set_index("image")["dsc"]
+    for name in "xyz":
+        assert rows[name] == pytest.approx(100 * float(theirs(name, "micro")), abs=1e-4)
+    assert means["dsc_dataset"] == pytest.approx(100 * float(theirs("xyz", "micro")), abs=1e-4)
+    if classes > 1:
+        each = theirs("xyz", "none").flatten().tolist()
+        found = [means[f"dsc_class_{name}"] for name in names]
+        assert found == pytest.approx([100 * value for value in each], abs=1e-4)
 
 
 def test_at_network_size_the_truth_is_brought_down(tmp_path: Path) -> None:

@@ -1,0 +1,272 @@
+"""I-JEPA against its formulas in double precision, its target encoder and official checkpoint."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from finite_differences import slope
+from no_host_sync import NoHostSync
+from numpy_vit import block, double_weights, layer_norm, linear, to_patches
+from official_shapes import block as block_shapes
+from official_shapes import encoder as encoder_shapes
+from official_shapes import linear as linear_shapes
+from official_shapes import norm
+from torch import Tensor
+
+from benchmark.build import build
+from benchmark.data.views import SingleView
+from benchmark.engine.cards import CONFIGS
+from benchmark.engine.config import load_config
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.ema import LinearMomentum
+from benchmark.nn.masking_jepa import MultiblockMasking
+from benchmark.nn.predictor import JEPAPredictor
+from benchmark.nn.vit import VisionTransformer
+from methods.ijepa import IJEPA, official_keys
+
+# 48² pixels, 6×6 patches.
+VIT = dict(img_size=48, patch_size=8, embed_dim=32, depth=2, num_heads=4, class_token=False)
+
+
+def make(official_code: bool = False, **arguments) -> IJEPA:
+    settings = dict(
+        views=dict(type=SingleView, size=48, flip=0.0),
+        encoder=dict(type=VisionTransformer, **VIT),
+        predictor=dict(type=JEPAPredictor, width=16, depth=2),
+        masking=dict(type=MultiblockMasking, min_keep=3, official_code=official_code),
+        momentum=dict(type=LinearMomentum, start=0.6, end=1.0),
+    )
+    return IJEPA(**{**settings, **arguments})
+
+
+@pytest.fixture
+def ijepa(randomise) -> IJEPA:
+    method = make()
+    for seed, part in enumerate((method.encoder, method.predictor, method.target_encoder)):
+        randomise(part, seed)
+    return method.double()
+
+
+@pytest.fixture
+def views() -> dict[str, Tensor]:
+    image = np.random.default_rng(5).normal(0, 1, (3, 3, 48, 48))
+    return {"image": torch.from_numpy(image), "index": torch.tensor([4, 70_000, 9])}
+
+
+def encode(image: np.ndarray, weights: dict, visible: list[int] | None = None) -> np.ndarray:
+    """Features of the visible patches of one image, or of all, K×D."""
+    kernel = weights["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+    tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
+    x = tokens + weights["patch_embed.proj.bias"] + weights["pos_embed"][0]
+    x = x if visible is None else x[visible]
+    for number in range(2):
+        x = block(x, weights, f"blocks.{number}", 4)
+    return layer_norm(x, weights, "norm")
+
+
+def predict(
+    latent: np.ndarray, weights: dict, places: np.ndarray, queries: np.ndarray
+) -> np.ndarray:
+    """What the predictor makes of the context at `places` (K×width) and of the queries; T×D."""
+    x = np.concatenate([linear(latent, weights, "predictor_embed") + places, queries])
+    for number in range(2):
+        x = block(x, weights, f"predictor_blocks.{number}", 4)
+    x = layer_norm(x[len(latent) :], weights, "predictor_norm")
+    return linear(x, weights, "predictor_proj")
+
+
+def normalised(features: np.ndarray) -> np.ndarray:
+    centred = features - features.mean(axis=1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)
+
+
+def smooth_l1(error: np.ndarray) -> np.ndarray:
+    size = np.abs(error)
+    return np.where(size < 1, 0.5 * size**2, size - 0.5)
+
+
+class PaperIJEPA:
+    """The loss written out image by image and block by block."""
+
+    def __init__(self, method: IJEPA) -> None:
+        self.context = double_weights(method.encoder)
+        self.target = double_weights(method.target_encoder.module)
+        self.predictor = double_weights(method.predictor)
+
+    def loss(self, images: np.ndarray, seen: list, hidden: list) -> float:
+        table, token = self.predictor["predictor_pos_embed"][0], self.predictor["mask_token"][0]
+        errors = []
+        for image, context, blocks in zip(images, seen, hidden):
+            features = normalised(encode(image, self.target))
+            latent = encode(image, self.context, context)
+            for target in blocks:
+                found = predict(latent, self.predictor, table[context], token + table[target])
+                errors.append(smooth_l1(found - features[target]))
+        return float(np.mean(errors))
+
+
+def masks_of(method: IJEPA, views: dict[str, Tensor], progress: Progress) -> tuple[list, list]:
+    blocks = method.masking(views, progress)
+    return blocks.context.tolist(), blocks.targets.tolist()
+
+
+def test_loss_and_gradients_are_the_papers(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
+    """Context encoder, predictor and normalised targets; the target encoder gets no gradient."""
+    paper, progress = PaperIJEPA(ijepa), Progress(step=2)
+    seen, hidden = masks_of(ijepa, views, progress)
+    images = views["image"].numpy()
+    found = ijepa.loss(views, progress)["loss_prediction"]
+    assert found.item() == pytest.approx(paper.loss(images, seen, hidden), rel=1e-9)
+
+    found.backward()
+    places = [
+        (ijepa.encoder, paper.context, "patch_embed.proj.weight", (3, 1, 2, 2)),
+        (ijepa.encoder, paper.context, "blocks.0.attn.qkv.weight", (40, 7)),
+        (ijepa.encoder, paper.context, "norm.weight", (5,)),
+        (ijepa.predictor, paper.predictor, "predictor_embed.weight", (2, 9)),
+        (ijepa.predictor, paper.predictor, "mask_token", (0, 0, 3)),
+        (ijepa.predictor, paper.predictor, "predictor_blocks.1.mlp.fc1.weight", (6, 1)),
+        (ijepa.predictor, paper.predictor, "predictor_proj.bias", (4,)),
+    ]
+    for module, arrays, name, place in places:
+        steep = slope(lambda: paper.loss(images, seen, hidden), arrays[name], place)
+        gradient = module.get_parameter(name).grad[place].item()
+        assert gradient == pytest.approx(steep, rel=1e-5, abs=1e-10), name
+    assert all(p.grad is None for p in ijepa.target_encoder.parameters())
+
+
+def test_second_step_predicts_the_average(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
+    """θ' ← m·θ' + (1 − m)·θ after the step, with m of the linear schedule at that step."""
+    images = views["image"].numpy()
+    now = Progress(epoch=1, epochs=2, step=3, steps_per_epoch=2)
+    before = copy.deepcopy(double_weights(ijepa.target_encoder.module))
+    ijepa.loss(views, now)["loss_prediction"].backward()
+    trained = [p for p in ijepa.parameters() if p.requires_grad]
+    torch.optim.SGD(trained, lr=0.5).step()
+    ijepa.after_step(now)
+
+    m = 0.6 + 3 / 4 * 0.4
+    paper = PaperIJEPA(ijepa)
+    paper.target = {name: m * before[name] + (1 - m) * new for name, new in paper.context.items()}
+    following = Progress(epoch=2, epochs=3, step=4, steps_per_epoch=2)
+    seen, hidden = masks_of(ijepa, views, following)
+    found = ijepa.loss(views, following)["loss_prediction"]
+    assert found.item() == pytest.approx(paper.loss(images, seen, hidden), rel=1e-9)
+
+
+def test_squared_distance_is_a_matter_of_config(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
+    """Mean of squares instead, on the same prediction."""
+    squared = make(distance="squared").double()
+    squared.load_state_dict(ijepa.state_dict())
+    assert (
+        squared.loss(views, Progress())["loss_prediction"]
+        > ijepa.loss(views, Progress())["loss_prediction"]
+    )
+
+
+def test_released_masks_change_the_batch_and_nothing_else(
+    ijepa: IJEPA, views: dict[str, Tensor]
+) -> None:
+    """With `official_code` in the masking the loss is that of the same formulas."""
+    ijepa.masking = make(official_code=True).masking
+    seen, hidden = masks_of(ijepa, views, Progress(step=1))
+    assert max(max(context) for context in seen) < 30  # the last row is never seen
+    expected = PaperIJEPA(ijepa).loss(views["image"].numpy(), seen, hidden)
+    found = ijepa.loss(views, Progress(step=1))["loss_prediction"]
+    assert found.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_target_encoder_starts_equal_and_is_exported(views: dict[str, Tensor]) -> None:
+    method = make().double()
+    module = method.exports()["encoder"]
+    assert module is method.target_encoder.module
+    assert not module.training
+    torch.testing.assert_close(module(views["image"]), method.encoder(views["image"]))
+    targets = method.targets(views["image"])
+    assert targets.mean(dim=2).abs().max() < 1e-9
+    assert (targets.var(dim=2, correction=0) - 1).abs().max() < 1e-4
+    assert method.observed[0].shape == (3, 32)
+
+
+def test_overfits_one_batch(learnable_views: dict[str, Tensor], overfit) -> None:
+    """Against a resting target encoder, on one mask."""
+    image = torch.nn.functional.pad(learnable_views["image"], (0, 16, 0, 16), mode="circular")
+    losses = overfit(make(), {"image": image, "index": learnable_views["index"]}, 120)
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_every_trained_parameter_gets_a_gradient(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
+    """All but the two fixed tables and the target encoder."""
+    ijepa.loss(views, Progress())["loss_prediction"].backward()
+    trained = {name for name, p in ijepa.named_parameters() if p.requires_grad}
+    reached = {name for name, p in ijepa.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == trained
+    rest = {name for name, _ in ijepa.named_parameters()} - trained
+    fixed = {"encoder.pos_embed", "predictor.predictor_pos_embed"}
+    assert {name for name in rest if not name.startswith("target_encoder.")} == fixed
+
+
+@torch.no_grad()
+def test_step_waits_for_nothing(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
+    """Lengths of masks are known without a look at them; no value is read back to the host."""
+    with NoHostSync():
+        for step in range(4):
+            ijepa.loss(views, Progress(step=step))
+            ijepa.after_step(Progress(step=step))
+
+
+def official_shapes(policy: int = 0) -> dict[str, tuple[int, ...]]:
+    """The three dictionaries of a checkpoint; with `policy`, the inputs of CheXWorld's MLP."""
+    vit = encoder_shapes(32, 2, 36, 8) | {"pos_embed": (1, 36, 32)}
+    del vit["cls_token"]
+    predictor = {"mask_token": (1, 1, 16), "predictor_pos_embed": (1, 36, 16)}
+    predictor |= linear_shapes("predictor_embed", 32, 16) | norm("predictor_norm", 16)
+    predictor |= linear_shapes("predictor_proj", 16, 32)
+    for number in range(2):
+        predictor |= block_shapes(f"predictor_blocks.{number}", 16)
+    if policy:
+        predictor |= linear_shapes("policy_net.0", policy, 16)
+        for number in (2, 4):
+            predictor |= linear_shapes(f"policy_net.{number}", 16, 16)
+    parts = {"encoder": vit, "target_encoder": vit, "predictor": predictor}
+    return {f"{part}.{name}": s for part, shapes in parts.items() for name, s in shapes.items()}
+
+
+def test_official_checkpoint_fits(ijepa: IJEPA) -> None:
+    """Every name is behind `module.`: none missing, none unexpected."""
+    state = {}
+    for name, shape in official_shapes().items():
+        part, _, rest = name.partition(".")
+        state[official_keys(f"{part}.module.{rest}")] = torch.randn(shape)
+    ijepa.load_state_dict(state, strict=True)
+    with pytest.raises(InputError, match=r"no rule for the name 'opt.state'"):
+        official_keys("opt.state")
+
+
+def test_wrong_parts_are_refused() -> None:
+    with pytest.raises(InputError, match=r"encoder.class_token must be False"):
+        make(encoder=dict(type=VisionTransformer, **{**VIT, "class_token": True}))
+    with pytest.raises(InputError, match="distance='l3' is not one of smooth_l1, squared"):
+        make(distance="l3")
+
+
+def test_config_is_the_papers_recipe() -> None:
+    """Crops without mirroring, absolute rates, weight decay 0.04 → 0.4, momentum to 1."""
+    config = load_config(CONFIGS / "ijepa" / "pretrain.py")
+    assert config.method.views.scale == (0.3, 1.0)
+    assert config.method.views.flip == 0
+    assert config.method.encoder.class_token is False
+    assert (config.method.predictor.width, config.method.predictor.depth) == (384, 6)
+    assert (config.batch_size, config.lr_batch, config.clip_grad) == (2048, None, None)
+    rate, decay = (build(config[name], epochs=600) for name in ("schedule", "decay_schedule"))
+    for epoch, expected in ((0, 1e-4), (15, 1e-3), (600, 1e-6)):
+        assert config.base_lr * rate(epoch) == pytest.approx(expected)
+    for epoch, expected in ((0, 0.04), (300, 0.22), (600, 0.4)):
+        assert config.optimizer.weight_decay * decay(epoch) == pytest.approx(expected)
+    momentum = build(config.method.momentum)
+    for step, expected in ((0, 0.996), (300, 0.998), (600, 1.0)):
+        assert momentum(Progress(epochs=600, step=step)) == pytest.approx(expected)
