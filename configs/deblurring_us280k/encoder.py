@@ -1,0 +1,17 @@
+"""DeblurringMIM ViT-B/16 as released (Kang et al., MedIA 2024).
+
+    tools/convert_checkpoint.py deblurring_us280k FILE
+
+See docs/released_encoders.md.
+"""
+
+from benchmark.downstream.segmentation.model import EncoderBackbone
+
+card = dict(
+    title="DeblurringMIM, US-280K",
+    family="released weights",
+    paper="Kang et al., MedIA 2024",
+    pretraining="US-280K",
+)
+
+encoder = dict(type=EncoderBackbone, folder="{work}/released/deblurring_us280k")

@@ -1,0 +1,17 @@
+"""DINOv3 ViT-B/16 as released (Siméoni et al., arXiv 2508.10104).
+
+    tools/convert_checkpoint.py dinov3 FILE
+
+See docs/released_encoders.md.
+"""
+
+from benchmark.downstream.segmentation.model import EncoderBackbone
+
+card = dict(
+    title="DINOv3",
+    family="released weights",
+    paper="Siméoni et al., arXiv 2508.10104",
+    pretraining="LVD-1689M",
+)
+
+encoder = dict(type=EncoderBackbone, folder="{work}/released/dinov3")

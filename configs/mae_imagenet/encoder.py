@@ -1,0 +1,17 @@
+"""MAE ViT-B/16 as released (He et al., CVPR 2022).
+
+    tools/convert_checkpoint.py mae_imagenet FILE
+
+See docs/released_encoders.md.
+"""
+
+from benchmark.downstream.segmentation.model import EncoderBackbone
+
+card = dict(
+    title="MAE, ImageNet",
+    family="released weights",
+    paper="He et al., CVPR 2022",
+    pretraining="ImageNet-1K",
+)
+
+encoder = dict(type=EncoderBackbone, folder="{work}/released/mae_imagenet")

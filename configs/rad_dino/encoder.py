@@ -1,0 +1,17 @@
+"""RAD-DINO ViT-B/14 as released (Pérez-García et al., Nature Machine Intelligence 2025).
+
+    tools/convert_checkpoint.py rad_dino FILE
+
+See docs/released_encoders.md.
+"""
+
+from benchmark.downstream.segmentation.model import EncoderBackbone
+
+card = dict(
+    title="RAD-DINO",
+    family="released weights",
+    paper="Pérez-García et al., Nature Machine Intelligence 2025",
+    pretraining="chest X-rays",
+)
+
+encoder = dict(type=EncoderBackbone, folder="{work}/released/rad_dino")

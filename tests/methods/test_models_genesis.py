@@ -1,0 +1,152 @@
+"""Models Genesis against its formula in double precision, and its way from frames to a loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from finite_differences import slope
+from no_host_sync import NoHostSync
+from numpy_vit import block, double_weights, layer_norm, to_patches
+from scipy.special import expit
+from torch import Tensor
+
+from benchmark.data.corrupted_view import CorruptedView
+from benchmark.method import Progress
+from benchmark.nn.curves import BezierCurve
+from benchmark.nn.decoders import LinearDecoder
+from benchmark.nn.genesis_corruptions import LocalShuffling, Painting, RandomFlips
+from methods.models_genesis import ModelsGenesis
+
+
+@pytest.fixture
+def genesis(tiny_vit, randomise) -> ModelsGenesis:
+    method = ModelsGenesis(
+        views=dict(
+            type=CorruptedView,
+            size=32,
+            flip=0.0,
+            changes=[dict(type=RandomFlips)],
+            corruptions=[
+                dict(type=LocalShuffling, windows=50),
+                dict(type=BezierCurve),
+                dict(type=Painting),
+            ],
+        ),
+        encoder=tiny_vit,
+        decoder=dict(type=LinearDecoder),
+    )
+    randomise(method.decoder, 4)
+    return method
+
+
+@pytest.fixture
+def views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A corrupted image and, here, a clean one that has nothing to do with it."""
+    clean = np.random.default_rng(7).uniform(0, 1, (4, 1, 32, 32))
+    return {"image": tiny_views["image"], "clean": torch.from_numpy(clean).float()}
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    rng = np.random.default_rng(0)
+    return {
+        "frame": torch.from_numpy(rng.integers(0, 256, (3, 64, 64), dtype=np.uint8)),
+        "valid": torch.tensor([[64, 64], [50, 64], [64, 40]]),
+        "index": torch.tensor([4, 0, 77]),
+    }
+
+
+def test_loss_and_gradients_are_the_papers(
+    genesis: ModelsGenesis, views: dict[str, Tensor]
+) -> None:
+    """The mean of (sigmoid − grey)² over all pixels, each patch from its own token, in numpy."""
+    encoder, decoder = double_weights(genesis.encoder), double_weights(genesis.decoder)
+    images, clean = views["image"].double().numpy(), views["clean"].double().numpy()
+
+    def loss() -> float:
+        errors = []
+        for image, target in zip(images, clean):
+            kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+            tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
+            tokens = tokens + encoder["patch_embed.proj.bias"]
+            x = np.concatenate([encoder["cls_token"][0], tokens]) + encoder["pos_embed"][0]
+            for number in range(2):
+                x = block(x, encoder, f"blocks.{number}", 4)
+            x = layer_norm(x, encoder, "norm")[1:]
+            restored = expit(x @ decoder["pred.weight"].T + decoder["pred.bias"])
+            for number, patch in enumerate(restored):
+                top, left = number // 4 * 8, number % 4 * 8
+                pixels = target[0, top : top + 8, left : left + 8]
+                errors.append((patch.reshape(8, 8) - pixels) ** 2)
+        return float(np.mean(errors))
+
+    terms = genesis.loss(views, Progress())
+    assert list(terms) == ["loss_restoration"]
+    assert terms["loss_restoration"].item() == pytest.approx(loss(), rel=1e-5)
+    terms["loss_restoration"].backward()
+    places = [
+        (genesis.encoder.cls_token, encoder["cls_token"], (0, 0, 5)),
+        (genesis.encoder.patch_embed.proj.weight, encoder["patch_embed.proj.weight"], (3, 1, 2, 2)),
+        (genesis.encoder.blocks[0].attn.qkv.weight, encoder["blocks.0.attn.qkv.weight"], (40, 3)),
+        (genesis.encoder.norm.bias, encoder["norm.bias"], (3,)),
+        (genesis.decoder.pred.weight, decoder["pred.weight"], (9, 4)),
+    ]
+    for parameter, array, place in places:
+        found = slope(loss, array, place)
+        assert parameter.grad[place].item() == pytest.approx(found, rel=2e-3, abs=2e-7)
+
+
+def test_features_are_shown_to_the_watch(genesis: ModelsGenesis, views: dict[str, Tensor]) -> None:
+    genesis.loss(views, Progress())
+    (shown,) = genesis.observed
+    expected = genesis.encoder(views["image"])[:, 1:].mean(dim=1)
+    torch.testing.assert_close(shown, expected.detach())
+
+
+def test_overfits_one_batch(
+    genesis: ModelsGenesis, learnable_views: dict[str, Tensor], overfit
+) -> None:
+    """Waves from their negative: below 10 % in 150 steps."""
+    image = learnable_views["image"]
+    clean = image[:, :1] / 4 + 0.5
+    losses = overfit(genesis, {"image": -image, "clean": clean}, 150)
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_every_trained_parameter_gets_a_gradient(
+    genesis: ModelsGenesis, views: dict[str, Tensor]
+) -> None:
+    """All but the fixed positions, and the encoder is what is exported."""
+    genesis.loss(views, Progress())["loss_restoration"].backward()
+    without = {name for name, p in genesis.named_parameters() if p.grad is None or not p.grad.any()}
+    assert without == {"encoder.pos_embed"}
+    assert genesis.exports() == {"encoder": genesis.encoder}
+
+
+@torch.no_grad()
+def test_step_waits_for_nothing(genesis: ModelsGenesis, views: dict[str, Tensor]) -> None:
+    """Neither the corruptions nor the loss read values back to the host."""
+    maker, grey = genesis.views, views["clean"][:, 0]
+    noise = [
+        torch.rand(4, step.draws(32)).clamp(1e-3, 1 - 1e-3)
+        for step in (*maker.changes, *maker.corruptions)
+    ]
+    with NoHostSync():
+        for step, numbers in zip((*maker.changes, *maker.corruptions), noise):
+            grey = step(grey, numbers)
+        genesis.loss(views, Progress())
+
+
+def test_step_from_frames_to_loss(genesis: ModelsGenesis, batch: dict[str, Tensor]) -> None:
+    """Frames go through corruption and loss as in training, the same each time."""
+
+    def loss(epoch: int) -> float:
+        genesis.progress = genesis.views.progress = Progress(seed=2, epoch=epoch, epochs=5)
+        views = genesis.data_preprocessor(batch)["views"]
+        assert 0 <= views["clean"].min() <= views["clean"].max() <= 1
+        return genesis(views, mode="loss")["loss_restoration"].item()
+
+    first = loss(0)
+    assert loss(1) != first
+    assert loss(0) == first

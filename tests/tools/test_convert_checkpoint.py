@@ -1,0 +1,121 @@
+"""The command line that converts released encoders: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.engine.encoder import load_encoder
+from benchmark.engine.releases import RELEASES
+from benchmark.nn.vit import VisionTransformer
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+SMALL = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
+ARGUMENTS = ("--arguments", *(f"{key}={value}" for key, value in SMALL.items()))
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Done]:
+    """The tool with its arguments, in this process: torch takes seconds to load. In `tmp_path`."""
+    monkeypatch.syspath_prepend(TOOLS)
+    monkeypatch.chdir(tmp_path)
+    tool, cli = importlib.import_module("convert_checkpoint"), importlib.import_module("_cli")
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr("sys.argv", [tool.__file__, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.run(tool.main)
+        captured = capsys.readouterr()
+        return Done(end.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    encoder = VisionTransformer(**SMALL)
+    torch.save({"model": encoder.state_dict(), "epoch": 7}, tmp_path / "mae.pth")
+    return tmp_path / "mae.pth"
+
+
+def test_list_names_every_release_and_its_source(call) -> None:
+    done = call("--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *lines = done.stdout.splitlines()
+    assert header.split()[:2] == ["name", "title"]
+    assert [line.split()[0] for line in lines] == list(RELEASES)
+    for line, release in zip(lines, RELEASES.values()):
+        assert release.source in line
+
+
+def test_a_file_is_converted_where_fine_tuning_looks_for_it(
+    call, file: Path, tmp_path: Path
+) -> None:
+    """Without --out below work_dirs; what is printed is what the description says."""
+    done = call("mae_imagenet", file, *ARGUMENTS)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "work_dirs" / "released" / "mae_imagenet"
+    encoder, card = load_encoder(folder)
+    assert card.fingerprint in done.stdout
+    assert "every tensor fits, written to work_dirs/released/mae_imagenet" in done.stdout
+    assert "vit, 32 channels at stride 8" in done.stdout
+    saved = torch.load(file)["model"]
+    assert all(torch.equal(saved[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_trust_has_to_be_said(call, file: Path, tmp_path: Path) -> None:
+    """An object of a foreign class: one line names it; with --trust it is loaded."""
+    content = torch.load(file)
+    torch.save({**content, "extra": torch.nn.Linear(2, 2)}, file)
+    out = ("--out", tmp_path / "out")
+    done = call("mae_imagenet", file, *out, *ARGUMENTS)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {file}: refused, since reading it runs code: it holds ")
+    assert "torch.nn.modules.linear.Linear" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    assert call("mae_imagenet", file, *out, *ARGUMENTS, "--trust").returncode == 0
+    load_encoder(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("dinov4", "{file}"), "error: dinov4: no released encoder; known: dinov3"),
+        (("dino", "nowhere.pth"), "error: nowhere.pth: no such file"),
+        (("mae_imagenet", "{file}"), "error: {file}: these weights do not fit VisionTransformer"),
+        (("med_dinov3", "{file}"), "error: {file}: not a file of med_dinov3"),
+        (
+            ("mae_imagenet", "{file}", "--arguments", "depth=two"),
+            "error: --arguments depth=two: write it as key=number",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    arguments: tuple[str, ...], expected: str, call, file: Path, tmp_path: Path
+) -> None:
+    done = call(*(part.format(file=file) for part in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(expected.format(file=file))
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "work_dirs").exists()
+
+
+def test_without_a_name_the_usage_is_printed(call) -> None:
+    done = call()
+    assert done.returncode == 2
+    assert "NAME and FILE, or --list" in done.stderr

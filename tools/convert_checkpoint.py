@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Convert an encoder that others have released to the form fine-tuning takes.
+
+    convert_checkpoint.py --list
+    convert_checkpoint.py mae_imagenet mae_pretrain_vit_base.pth
+
+The file is one you have downloaded yourself. Every tensor must fit; nothing pickled in it is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import _cli
+
+from benchmark.errors import InputError
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a released encoder, see --list")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the file as downloaded")
+    parser.add_argument("--list", action="store_true", help="print the released encoders, and stop")
+    parser.add_argument("--out", metavar="DIR", help="where to (default: work_dirs/released/NAME)")
+    parser.add_argument(
+        "--arguments",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the network, where it is of another size, for example embed_dim=1024 depth=24",
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run what is pickled in FILE; only for a file whose origin you trust",
+    )
+    args = parser.parse_args()
+    if not args.list and not (args.name and args.file):
+        parser.error("NAME and FILE, or --list")
+    return args
+
+
+def number_of(option: str) -> tuple[str, int | float]:
+    """``KEY=VALUE`` of `--arguments`."""
+    key, _, text = option.partition("=")
+    for kind in (int, float):
+        try:
+            return key, kind(text)
+        except ValueError:
+            continue
+    raise InputError(f"--arguments {option}: write it as key=number")
+
+
+def print_list() -> None:
+    from benchmark.engine.releases import RELEASES
+
+    rows = [["name", "title", "trained on", "network", "source", "note"]]
+    for release in RELEASES.values():
+        row = (release.name, release.title, release.pretraining, release.architecture)
+        rows.append([*row, release.source, release.notes])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def main() -> None:
+    args = arguments()
+    if args.list:
+        print_list()
+        return
+    from benchmark.engine.released import convert
+    from benchmark.engine.releases import find_release
+
+    release = find_release(args.name)
+    folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name
+    overrides = dict(map(number_of, args.arguments))
+    card = convert(release, Path(args.file), folder, args.trust, overrides)
+    print(f"{release.title}: every tensor fits, written to {folder}")
+    shape = f"{card.widths[-1]} channels at stride {card.strides[-1]}"
+    print(f"  network      {card.architecture}, {shape}")
+    print(f"  fingerprint  {card.fingerprint}")
+    if release.notes:
+        print(f"  note         {release.notes}")
+
+
+if __name__ == "__main__":
+    _cli.run(main)
