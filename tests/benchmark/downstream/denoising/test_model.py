@@ -20,7 +20,7 @@ from benchmark.downstream.denoising.dncnn import DnCNN
 from benchmark.downstream.denoising.model import Denoiser, NoiseDecoder
 from benchmark.downstream.denoising.task import build_model
 from benchmark.downstream.denoising.windows import in_windows
-from benchmark.downstream.segmentation.model import UNetDecoder
+from benchmark.downstream.segmentation.model import BinaryCrossEntropy, UNetDecoder
 from benchmark.errors import InputError
 
 Configure = Callable[..., Config]
@@ -209,9 +209,10 @@ def test_a_batch_can_be_learnt_by_heart(
 
 
 def test_the_head_is_that_of_segmentation_with_one_output() -> None:
+    one_output = dict(num_classes=2, out_channels=1, threshold=0.5)
     head, other = (
         NoiseDecoder((4, 8), 6),
-        UNetDecoder((4, 8), 6, num_classes=2, out_channels=1, threshold=0.5),
+        UNetDecoder((4, 8), 6, loss_decode=dict(type=BinaryCrossEntropy), **one_output),
     )
     shapes = [{n: p.shape for n, p in part.named_parameters()} for part in (head, other)]
     assert shapes[0] == shapes[1]
