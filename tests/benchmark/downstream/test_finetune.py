@@ -57,10 +57,16 @@ MakeCell = Callable[..., Cell]
 def make_cell(vessels: TaskFolder) -> MakeCell:
     """A cell at 64² and two epochs; `options` come on top."""
 
-    def make(work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()) -> Cell:
+    def make(
+        work: Path,
+        method: str = "mae",
+        seed: int = 0,
+        options: tuple[str, ...] = (),
+        protocol: str | None = None,
+    ) -> Cell:
         sizes = () if method == "frangi" else SIZES
         settings = [*SMALL, *sizes, f"data.folder={vessels.path}", *options]
-        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
+        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work, protocol)
         folder = work / method / "finetune" / "synthetic_v" / f"seed{seed}"
         return Cell(config, card, "synthetic_v", seed, folder, work / "results")
 
@@ -350,20 +356,23 @@ def test_a_network_from_scratch_is_a_row_too(make_cell: MakeCell, tmp_path: Path
     assert not any(torch.equal(states[0][name], states[2][name]) for name in convolutions)
 
 
+@pytest.mark.parametrize("protocol", [None, "aaai"])
 def test_two_frames_are_learnt_by_heart(
-    encoder: Path, make_cell: MakeCell, vessels: TaskFolder
+    protocol: str | None, encoder: Path, make_cell: MakeCell, vessels: TaskFolder
 ) -> None:
-    cell = make_cell(encoder, options=("model.backbone.drop_path=0.0",))
+    """The loss on one batch goes to nearly nothing through either head."""
+    options = ("model.backbone.drop_path=0.0",)
+    cell = make_cell(encoder, options=options, protocol=protocol)
     batch = _batches(cell, vessels)[0]
     model = build_model(cell.config, seed=0).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     data = model.data_preprocessor(batch, training=True)
     losses = []
-    for _ in range(60):
+    for _ in range(160):
         terms = model(**data, mode="loss")
         loss = terms["decode.loss_bce"] + terms["decode.loss_dice"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.35 * losses[0], (losses[0], losses[-1])
+    assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])

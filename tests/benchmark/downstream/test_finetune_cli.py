@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
@@ -143,6 +144,36 @@ def test_seeds_are_run_one_after_the_other(
     assert records[0].metrics == records[1].metrics
     assert tool(*arguments, 1, *places) == 0
     assert capsys.readouterr().out.endswith("seed 1: done already\n")
+
+
+def test_seeds_of_one_process_are_those_of_a_process_each(
+    tool: Tool, tmp_path: Path, vessels: TaskFolder, export_vit: Callable[..., Path]
+) -> None:
+    """Frames decoded for the first seed are used by the second, which gives the same numbers."""
+    export_vit(tmp_path / "mae" / "pretrain")
+    arguments = [
+        *("--scale", "tiny", "--method", "mae", "--dataset", "synthetic_v", "--work", tmp_path),
+        *("--data", vessels.path, "--cfg-options", "epochs=16", "batch_size=2", "base_lr=0.01"),
+        *("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"),
+    ]
+    assert tool(*arguments, "--results", tmp_path / "together", "--seed", 0, 1) == 0
+    (tmp_path / "mae" / "finetune").rename(tmp_path / "first")
+    command = [sys.executable, str(CONFIGS.parent / "tools" / "finetune.py"), *map(str, arguments)]
+    command += ["--results", str(tmp_path / "alone"), "--seed", "1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    place = Path("demo") / "mae" / "synthetic_v"
+    records = [
+        read_record(tmp_path / side / place / "seed1.json") for side in ("together", "alone")
+    ]
+    values = [{n: m["value"] for n, m in record.metrics.items()} for record in records]
+    assert values[0] == values[1]
+    assert values[0]["dsc"] > 0
+    scores = [
+        (tmp_path / side / place / "seed1.csv").read_bytes() for side in ("together", "alone")
+    ]
+    assert scores[0] == scores[1]
 
 
 def test_the_resolved_config_can_be_printed(
