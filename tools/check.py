@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Check prepared data, whether test frames were seen in pre-training, and pre-training methods.
 
-    check.py data data/packs/cadica data/tasks/arcade_v
-    check.py leakage --pretrain data/packs/cadica --test data/tasks/arcade_v data/tasks/dca1
+    check.py data work_dirs/packs/cadica work_dirs/downstream/arcade_v
+    check.py leakage --pretrain work_dirs/packs/cadica --test work_dirs/downstream/arcade_v work_dirs/downstream/dca1
     check.py method configs/mae/pretrain.py
 
 Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.

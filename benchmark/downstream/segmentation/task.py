@@ -22,6 +22,7 @@ from benchmark.downstream.segmentation.model import (
     fit_to_encoder,
 )
 from benchmark.downstream.task import Schedule, Task
+from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
 
 
@@ -39,6 +40,11 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
     spec = dict(config.model)
     seed_torch(seed, "backbone")
     if "backbone" not in spec:
+        if classes > 1:
+            raise InputError(
+                f"{spec['type'].__name__}: marks vessels and cannot tell {classes} classes apart; "
+                "choose another method or data set"
+            )
         return build(spec)
     if config.label_map:
         spec["decode_head"] = head_for_labels(spec["decode_head"], classes)

@@ -89,6 +89,15 @@ def test_a_label_map_is_another_head_with_the_same_scores(
     assert record.metrics["dsc_dataset"]["value"] == pytest.approx(200 * overlap / total)
 
 
+def test_a_filter_cannot_tell_classes_apart(segments: TaskFolder, tmp_path: Path) -> None:
+    config, card = compose(
+        CONFIGS, "frangi", "synthetic_vs", "tiny", [f"data.folder={segments.path}"], tmp_path
+    )
+    cell = Cell(config, card, "synthetic_vs", 0, tmp_path / "run", tmp_path / "results")
+    with pytest.raises(InputError, match="marks vessels and cannot tell 25 classes apart"):
+        run_cell(cell)
+
+
 def test_a_metric_the_task_does_not_have_is_named(
     segments: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
 ) -> None:
