@@ -2,7 +2,7 @@
 """Check prepared data, whether test frames were seen in pre-training, and pre-training methods.
 
     check.py data work_dirs/packs/cadica work_dirs/downstream/arcade_v
-    check.py leakage --pretrain work_dirs/packs/cadica --test work_dirs/downstream/arcade_v work_dirs/downstream/dca1
+    check.py leakage --pretrain work_dirs/packs/cadica --test work_dirs/downstream/arcade_v
     check.py method configs/mae/pretrain.py
 
 Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.
