@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -99,6 +100,18 @@ class FrozenSegmentor(nn.Module):
     def probability(self, images: Tensor) -> Tensor:
         """M = sigmoid(S(I)), B×1×H×W in (0, 1), without gradients, float32."""
         return self(images).float().sigmoid()
+
+
+def frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
+    """The frozen segmentors in a config, as the parts they are built from."""
+    if isinstance(node, dict):
+        if node.get("type") is FrozenSegmentor:
+            yield node
+        for value in node.values():
+            yield from frozen_segmentors(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from frozen_segmentors(value)
 
 
 class JointSegmentor(nn.Module):

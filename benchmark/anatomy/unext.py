@@ -171,20 +171,20 @@ class UNeXt(nn.Module):
         height, width = images.shape[-2:]
         if height % _DIVISOR or width % _DIVISOR:
             raise InputError(f"images of {height}×{width}: UNeXt needs multiples of {_DIVISOR}")
-        t1 = F.relu(F.max_pool2d(self.ebn1(self.encoder1(images)), 2))
-        t2 = F.relu(F.max_pool2d(self.ebn2(self.encoder2(t1)), 2))
-        t3 = F.relu(F.max_pool2d(self.ebn3(self.encoder3(t2)), 2))
+        t1 = _halve(_convolve(self.encoder1, self.ebn1, images))
+        t2 = _halve(_convolve(self.encoder2, self.ebn2, t1))
+        t3 = _halve(_convolve(self.encoder3, self.ebn3, t2))
         tokens, size = self.patch_embed3(t3)
         t4 = _token_stage(tokens, size, self.block1, self.norm3)
         tokens, size = self.patch_embed4(t4)
         maps = _token_stage(tokens, size, self.block2, self.norm4)
 
-        maps = _double(self.dbn1(self.decoder1(maps))) + t4
+        maps = _double(_convolve(self.decoder1, self.dbn1, maps)) + t4
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock1, self.dnorm3)
-        maps = _double(self.dbn2(self.decoder2(maps))) + t3
+        maps = _double(_convolve(self.decoder2, self.dbn2, maps)) + t3
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock2, self.dnorm4)
-        maps = _double(self.dbn3(self.decoder3(maps))) + t2
-        maps = _double(self.dbn4(self.decoder4(maps))) + t1
+        maps = _double(_convolve(self.decoder3, self.dbn3, maps)) + t2
+        maps = _double(_convolve(self.decoder4, self.dbn4, maps)) + t1
         return self.final(_double(self.decoder5(maps)))
 
 
@@ -197,8 +197,27 @@ def _token_stage(
     return _to_maps(norm(tokens), size)
 
 
+def _convolve(convolution: nn.Conv2d, norm: nn.BatchNorm2d, maps: Tensor) -> Tensor:
+    """A convolution and its batch norm; with fixed statistics, one convolution equal to both.
+
+    The maps at full size are what UNeXt spends its time on, and the norm reads and writes them
+    once more in each direction.
+    """
+    if norm.training:
+        return norm(convolution(maps))
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight = convolution.weight * scale[:, None, None, None]
+    bias = norm.bias + (convolution.bias - norm.running_mean) * scale
+    return F.conv2d(maps, weight, bias, padding=convolution.padding)
+
+
+def _halve(maps: Tensor) -> Tensor:
+    return F.relu(F.max_pool2d(maps, 2), inplace=True)
+
+
 def _double(maps: Tensor) -> Tensor:
-    return F.relu(F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False))
+    maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+    return F.relu(maps, inplace=True)
 
 
 def _initialise(module: nn.Module) -> None:
