@@ -103,7 +103,9 @@ class CrossMAE(MAE):
         """Predict part of the masked patches; the others stay zero and count as not masked."""
         tokens = self.encoder.embed(images, mask.ids_keep)
         ids = self.patches_to_predict(mask)
-        patches = self.decoder([tokens, *self.encoder.layers(tokens)], ids)
+        layers = self.encoder.layers(tokens)
+        self.observe(layers[-1].mean(dim=1))
+        patches = self.decoder([tokens, *layers], ids)
 
         everywhere = patches.new_zeros(*mask.mask.shape, patches.shape[2])
         prediction = everywhere.scatter(1, ids[..., None].expand_as(patches), patches)

@@ -127,6 +127,7 @@ class LocalMIM(Method):
     def predict(self, images: Tensor, ids_keep: Tensor, ids_restore: Tensor) -> list[Tensor]:
         """For each scale the predicted targets of all cells, B×F×rows×columns."""
         outputs = self.encoder.layers(self.encoder.embed(images, ids_keep))
+        self.observe(outputs[-1].mean(dim=1))
         norms = [*self.norms, self.encoder.norm]
         return [
             decoder(norm(outputs[layer]), ids_restore)

@@ -76,6 +76,7 @@ class SimMIM(Method):
         encoder = self.encoder
         tokens = encoder.embed(images, replace=(mask.mask, self.mask_token))
         tokens = encoder.norm(encoder.layers(tokens)[-1])
+        self.observe(tokens.mean(dim=1))
         prediction = self.decoder(tokens[:, encoder.num_prefix_tokens :])
         return Reconstruction(prediction, mask, encoder.patch_size, encoder.grid_size)
 

@@ -44,5 +44,6 @@ class SPT(Method):
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = views["image"].contiguous(memory_format=torch.channels_last)
-        finest = self.encoder.feature_maps(images)[0]
+        finest, *_, coarsest = self.encoder.feature_maps(images)
+        self.observe(coarsest.mean(dim=(2, 3)))
         return supervision(self.classifier(finest), views["anatomy"], over_batch=False)

@@ -7,17 +7,20 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from torch import Tensor, nn
 
 from benchmark.engine.accumulation import unwrap
-from benchmark.nn.collapse import feature_statistics
+from benchmark.method import Method
+from benchmark.nn.collapse import feature_statistics, pooled
 
 
 class CollapseHook(Hook):
     """Adds the statistics of the features to the lines of the log, and warns of a collapse.
 
     What a method showed with `Method.observe` is judged at the steps that have a line in the log,
-    and only there: singular values make a GPU wait, and so does the line. A method that shows
-    nothing is left alone. The statistics are means over the parts of the batch.
+    and only there: singular values make a GPU wait, and so does the line. Of a method that shows
+    nothing, the mean tokens its encoder returns are judged. The statistics are means over the parts
+    of the batch.
 
     Args:
         title: what warnings start with.
@@ -33,13 +36,35 @@ class CollapseHook(Hook):
         self.interval = interval
         self.threshold = threshold
         self.low = 0
+        self._seen: list[Tensor] = []
+        self._listening: Any = None
+
+    def _judges(self, runner: Any) -> bool:
+        step = runner.iter + 1
+        return step % self.interval == 0 or step == runner.max_iters
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        model = unwrap(runner.model)
+        if isinstance(model, Method) and self._judges(runner):
+            encoder = model.get_submodule(model.encoder_name)
+            self._listening = encoder.register_forward_hook(self._listen)
+
+    @torch.no_grad()
+    def _listen(self, encoder: nn.Module, inputs: Any, output: Any) -> None:
+        features = pooled(output)
+        if features is not None:
+            self._seen.append(features)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         step = runner.iter + 1
-        observed = getattr(unwrap(runner.model), "observed", [])
-        if not observed or (step % self.interval and step != runner.max_iters):
+        if self._listening is not None:
+            self._listening.remove()
+            self._listening = None
+        seen, self._seen = self._seen, []
+        observed = getattr(unwrap(runner.model), "observed", []) or seen
+        if not observed or not self._judges(runner):
             return
         parts = [feature_statistics(features) for features in observed]
         for name in parts[0]:

@@ -8,6 +8,7 @@ what was trained, and two processes take the same step as one.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -20,7 +21,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from benchmark.anatomy.pack import extract
-from benchmark.anatomy.segmentor import FrozenSegmentor
+from benchmark.anatomy.segmentor import frozen_segmentors
 from benchmark.build import build
 from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
@@ -83,22 +84,11 @@ def prepare(config: Config, work: Path) -> None:
     for key, value in small.items():
         config[key] = value
     config.micro_batch = 2 if config.get("micro_batch") is not None else None
-    for number, part in enumerate(_frozen_segmentors(config._cfg_dict)):
+    for number, part in enumerate(frozen_segmentors(config._cfg_dict)):
         if part.get("checkpoint") is not None:
             seed_torch("contract segmentor")
             part["checkpoint"] = str(work / f"segmentor{number}.safetensors")
             write_tensors(Path(part["checkpoint"]), build(part["network"]))
-
-
-def _frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        if node.get("type") is FrozenSegmentor:
-            yield node
-        for value in node.values():
-            yield from _frozen_segmentors(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _frozen_segmentors(value)
 
 
 def _loss(method: Method, batch: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
@@ -195,14 +185,38 @@ def resume_is_exact(trial: Trial) -> str:
 def _log(folder: Path) -> list[str]:
     """The log without its timing, which ends every line."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line.partition(', "images_per_s"')[0] for line in lines]
+    return [line.partition(', "images_per_s"')[0] + "}" for line in lines]
+
+
+def _whole_run(trial: Trial) -> Path:
+    """The folder of the uninterrupted run; a check before may have left it."""
+    folder = trial.folder / "whole"
+    if not (folder / "encoder.json").is_file():
+        train(trial.config, folder, "whole", resume=False, overwrite=True)
+    return folder
+
+
+def features_are_watched(trial: Trial) -> str:
+    """Every line of the log says how far the features spread: a collapse must not go unseen."""
+    lines = [json.loads(line) for line in _log(_whole_run(trial))]
+    if any("feature_std" not in line for line in lines):
+        raise BrokenContract(
+            "no feature_std in the log: loss() does not call the encoder as a module; show its "
+            "features with self.observe(features), one row per sample"
+        )
+    last = lines[-1]
+    rank, samples = last["effective_rank"], trial.config.batch_size
+    if not last["feature_std"] > 0 or not rank > 1:
+        raise BrokenContract(
+            f"the features of {samples} samples are all equal: feature_std "
+            f"{last['feature_std']:.2g}, effective_rank {rank:.2g}"
+        )
+    return f"feature_std {last['feature_std']:.3g}, effective_rank {rank:.3g} of {samples} samples"
 
 
 def export_is_what_was_trained(trial: Trial) -> str:
     """`encoder.safetensors` loads strictly and gives the features of the last checkpoint."""
-    folder = trial.folder / "whole"
-    if not (folder / "encoder.json").is_file():
-        train(trial.config, folder, "whole", resume=False, overwrite=True)
+    folder = _whole_run(trial)
     encoder, card = load_encoder(folder)
     trained = trial.parts().method
     trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
@@ -265,6 +279,7 @@ CHECKS: dict[str, Callable[[Trial], str]] = {
     "gradient reaches the encoder": gradient_reaches_everything,
     "loss falls on one batch": loss_falls,
     "exact resume": resume_is_exact,
+    "features are watched": features_are_watched,
     "export is the encoder": export_is_what_was_trained,
     "two processes equal one": two_processes_are_one,
 }

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 SAMPLES = 256
 """Samples that are looked at; more would change little and cost more."""
+
+
+def pooled(output: Any) -> Tensor | None:
+    """One row per sample of what an encoder returned, B×D; None where it returned no features.
+
+    Tokens B×N×D are averaged over the tokens, maps B×C×H×W over the places; of several levels the
+    last one counts.
+    """
+    while isinstance(output, list | tuple) and output:
+        output = output[-1]
+    if not isinstance(output, Tensor) or not 2 <= output.ndim <= 4:
+        return None
+    features = output.detach()
+    dims = {2: (), 3: (1,), 4: (2, 3)}[features.ndim]
+    return features.mean(dims) if dims else features
 
 
 def feature_std(features: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.method import Progress
+from benchmark.nn.masking import Mask
+from benchmark.nn.objectives import Reconstruction
 from methods.mae import MAE
 
 
@@ -44,6 +46,26 @@ class Forgetful(MAE):
 
     def after_step(self, progress: Progress) -> None:
         self.count += 1
+
+
+class Collapsed(MAE):
+    """Gives every frame the same features."""
+
+    def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
+        terms = super().loss(views, progress)
+        tokens = self.encoder(views["image"])
+        self.observe(tokens.mean(dim=1)[:1].expand(len(tokens), -1))
+        return terms
+
+
+class Unwatched(MAE):
+    """Goes around the encoder's `forward`, and shows nothing."""
+
+    def reconstruct(self, images: Tensor, mask: Mask) -> Reconstruction:
+        encoder = self.encoder
+        latent = encoder.norm(encoder.layers(encoder.embed(images, mask.ids_keep))[-1])
+        prediction = self.decoder(latent, mask.ids_restore)
+        return Reconstruction(prediction, mask, encoder.patch_size, encoder.grid_size)
 
 
 class Impostor(MAE):

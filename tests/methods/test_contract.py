@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from broken_methods import Contrastive, Forgetful, Idle, Impostor, NotFinite, Stubborn
+from broken_methods import (
+    Collapsed,
+    Contrastive,
+    Forgetful,
+    Idle,
+    Impostor,
+    NotFinite,
+    Stubborn,
+    Unwatched,
+)
 
 from benchmark.engine.cards import CONFIGS
 from benchmark.engine.config import fill_paths, load_config
@@ -57,6 +66,8 @@ def test_methods_keep_the_contract(method: str, trial: Callable[..., Trial]) -> 
         (Idle, "gradient reaches the encoder", "no gradient in forgotten.weight"),
         (Stubborn, "loss falls on one batch", "in 40 steps"),
         (Forgetful, "exact resume", "other weights after a resume"),
+        (Collapsed, "features are watched", "features of 4 samples are all equal"),
+        (Unwatched, "features are watched", "no feature_std in the log"),
         (Impostor, "export is the encoder", "other features"),
         (Contrastive, "two processes equal one", "gradients differ by"),
     ],
