@@ -16,24 +16,44 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("what", choices=("methods", "datasets"))
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     parser.add_argument("--write", metavar="FILE", help="replace the generated table in FILE")
+    parser.add_argument(
+        "--count",
+        action="store_true",
+        help="count the parameters of all methods anew, into configs/parameters.csv",
+    )
     parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def method_rows(configs: Path) -> list[list[str]]:
-    from benchmark.engine.cards import read_cards
+    from benchmark.engine.cards import Parameters, read_cards, read_parameters
 
-    rows = [["method", "title", "family", "paper", "pre-training", "status"]]
+    head = ("method", "title", "family", "paper", "pre-training")
+    rows = [[*head, "network, M", "pre-trained, M", "status"]]
+    counts = read_parameters(configs)
     for card in sorted(read_cards(configs), key=lambda card: (card.family, card.method)):
         steps = [
             word
             for word, there in (("pre-train", card.pretrain), ("board", card.finetune))
             if there
         ]
-        rows.append(
-            [card.method, card.title, card.family, card.paper, card.pretraining, " · ".join(steps)]
-        )
+        sizes = map(millions, counts.get(card.method, Parameters()))
+        row = [card.method, card.title, card.family, card.paper, card.pretraining]
+        rows.append([*row, *sizes, " · ".join(steps)])
     return rows
+
+
+def millions(count: int | None) -> str:
+    return "—" if count is None else f"{count / 1e6:.2f}"
+
+
+def count_all(configs: Path) -> None:
+    """Count the parameters of all methods and keep them beside the configs."""
+    from benchmark.downstream.parameters import count_parameters
+    from benchmark.engine.cards import read_cards, write_parameters
+
+    counts = {card.method: count_parameters(card.method, configs) for card in read_cards(configs)}
+    print(f"wrote {write_parameters(counts, configs)}")
 
 
 def dataset_rows(configs: Path) -> list[list[str]]:
@@ -73,6 +93,8 @@ def write_table(path: Path, table: str) -> None:
 def main() -> None:
     args = arguments()
     configs = Path(args.configs)
+    if args.count:
+        count_all(configs)
     rows = method_rows(configs) if args.what == "methods" else dataset_rows(configs)
     if args.write:
         write_table(Path(args.write), markdown(rows))

@@ -7,15 +7,36 @@ statements a card is made of are read from the syntax tree.
 from __future__ import annotations
 
 import ast
+import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.errors import InputError
-from benchmark.files import read_json
+from benchmark.files import atomic_write, read_json
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+_PARAMETERS = "parameters.csv"
+
+
+class Parameters(NamedTuple):
+    """Numbers of parameters of one system, at paper scale.
+
+    Attributes:
+        network: of the encoder as it is exported, or of the whole network where all of it is
+            trained from scratch; None for a filter.
+        trained: of what pre-training trains; None without pre-training here.
+    """
+
+    network: int | None = None
+    trained: int | None = None
+
+
+_COUNTS = Parameters._fields
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,36 @@ def read_cards(configs: Path = CONFIGS) -> list[Card]:
         if (path / "encoder.py").is_file() or (path / "pretrain.py").is_file()
     )
     return [read_card(folder.name, configs) for folder in folders]
+
+
+def read_parameters(configs: Path = CONFIGS) -> dict[str, Parameters]:
+    """What `write_parameters` wrote, by method; empty where there is no such file.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    path = configs / _PARAMETERS
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        try:
+            return {
+                row["method"]: Parameters(*(int(row[key]) if row[key] else None for key in _COUNTS))
+                for row in csv.DictReader(stream)
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: not a table of parameters ({error!r})") from None
+
+
+def write_parameters(counts: Mapping[str, Parameters], configs: Path = CONFIGS) -> Path:
+    """Keep counts beside the configs: counting needs torch, which listing must not wait for."""
+    path = configs / _PARAMETERS
+    with atomic_write(path, "w") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("method", *_COUNTS))
+        for method in sorted(counts):
+            writer.writerow((method, *counts[method]))
+    return path
 
 
 def first_line(path: Path) -> str:

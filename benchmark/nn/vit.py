@@ -28,7 +28,7 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
     for position in (column, row):
         angle = position.reshape(-1, 1).astype(np.float64) * frequency
         halves += [np.sin(angle), np.cos(angle)]
-    return torch.from_numpy(np.concatenate(halves, axis=1)).float()
+    return torch.tensor(np.concatenate(halves, axis=1), dtype=torch.float32)
 
 
 def initialise_like_mae(module: nn.Module) -> None:
