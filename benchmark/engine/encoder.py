@@ -172,6 +172,10 @@ def read_card(folder: Path) -> EncoderCard:
         InputError: missing, of another schema, or of an unknown architecture.
     """
     path = folder / "encoder.json"
+    if not path.is_file():
+        released = folder.parent.name == "released"
+        command = "convert_checkpoint.py NAME FILE" if released else "train.py CONFIG"
+        raise InputError(f"{path}: no such file; make it with tools/{command}")
     content = read_json(path)
     if not isinstance(content, dict) or content.get("schema") not in (1, SCHEMA):
         raise InputError(f"{path}: not an encoder description of schema 1 or {SCHEMA}")
