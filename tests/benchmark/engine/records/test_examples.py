@@ -1,0 +1,153 @@
+"""Examples come back as they were kept, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark import files
+from benchmark.engine.records import (
+    Example,
+    RunRecord,
+    read_examples,
+    read_record,
+    read_results,
+    write_record,
+)
+from benchmark.errors import InputError
+
+MakeRecord = Callable[..., RunRecord]
+Edit = Callable[..., None]
+
+
+def same(one: Example, two: Example) -> bool:
+    pairs = ((getattr(one, n), getattr(two, n)) for n in ("frame", "truth", "prediction"))
+    equal = all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in pairs)
+    return one.image == two.image and equal
+
+
+def test_pictures_and_boxes_come_back_as_they_were(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    boxes = np.array([[1.5, 2, 3, 4.25, 0], [0, 0, 1, 1, 0]], np.float32)
+    none = np.zeros((0, 6), np.float32)
+    examples.append(replace(examples[0], image="ä-1", truth=boxes, prediction=none))
+    path = write_record(tmp_path, make_record(), scores, examples)
+    record = read_record(path)
+    assert record.examples["file"] == "seed0.examples.npz"
+    assert record.examples["sha256"] == files.sha256_file(path.with_suffix(".examples.npz"))
+    back = read_examples(path)
+    assert len(back) == 3
+    assert all(same(one, two) for one, two in zip(back, examples, strict=True))
+    again = write_record(tmp_path / "again", make_record(), scores, examples)
+    assert read_record(again) == record, "equal examples are equal bytes"
+
+
+def test_a_record_without_examples_has_none(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    """Also where an earlier record of the run had some."""
+    write_record(tmp_path, make_record(), scores, examples)
+    path = write_record(tmp_path, make_record(), scores)
+    assert read_examples(path) == []
+    assert {file.name for file in path.parent.iterdir()} == {"seed0.json", "seed0.csv"}
+
+
+def test_examples_that_are_gone_or_changed_are_named_and_the_scores_stay(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    path = write_record(tmp_path, make_record(), scores, examples)
+    file = path.with_suffix(".examples.npz")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"seed0\.json: key 'examples\.sha256'"):
+        read_examples(path)
+    file.unlink()
+    with pytest.raises(InputError, match=r"seed0\.json: key 'examples\.file'.*missing"):
+        read_examples(path)
+    assert read_results(tmp_path) == ([read_record(path)], [])
+    path.unlink()
+    file.touch()
+    _, problems = read_results(tmp_path)
+    assert problems[1] == "journal/vasomim/arcade_v/seed0.examples.npz: examples without a record"
+
+
+class Trap:
+    """A pickle that leaves a file behind when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return (open, (str(self.path), "w"))
+
+
+def _archive(arrays: dict[str, np.ndarray]) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+GREY = np.zeros((2, 2), np.uint8)
+PARTS = {"images": np.array(["a"]), "frame_0": GREY, "truth_0": GREY, "prediction_0": GREY}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not an archive",
+        _npy(GREY),
+        _archive({"images": np.array(["a"])}),
+        _archive({**PARTS, "frame_0": np.zeros((2, 2, 3), np.uint8)}),
+        _archive({**PARTS, "frame_0": np.zeros((2, 2), np.float32)}),
+        _archive({**PARTS, "truth_0": np.zeros(2, np.uint8)}),
+        _archive(PARTS)[:-30],
+    ],
+)
+def test_a_file_with_the_right_hash_and_the_wrong_content_is_refused(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    edit: Edit,
+    content: bytes,
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    file = path.with_suffix(".examples.npz")
+    file.write_bytes(content)
+    edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
+    with pytest.raises(InputError, match=r"seed0\.examples\.npz: holds no examples"):
+        read_examples(path)
+
+
+def test_no_pickle_is_opened(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, edit: Edit
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    file, left = path.with_suffix(".examples.npz"), tmp_path / "left"
+    trap = np.empty(1, object)
+    trap[0] = Trap(left)
+    contents = [_archive({**PARTS, "images": trap})]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("images.npy", pickle.dumps(Trap(left)))
+    contents += [stream.getvalue(), pickle.dumps(Trap(left))]
+    for content in contents:
+        file.write_bytes(content)
+        edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
+        with pytest.raises(InputError, match="holds no examples"):
+            read_examples(path)
+    assert not left.exists()

@@ -1,0 +1,70 @@
+"""No record is written whose values are not what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.engine.records import RunRecord, write_record
+from benchmark.errors import InputError
+
+MakeRecord = Callable[..., RunRecord]
+LEAKAGE = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
+
+
+def metric(value: object) -> dict:
+    return {"dsc": {"value": value, "definition": "dsc/v1", "higher_is_better": True}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"schema": 3}, "schema"),
+        ({"schema": 1}, "schema"),
+        ({"schema": True}, "schema"),
+        ({"method": "../escape"}, "method"),
+        ({"method": ""}, "method"),
+        ({"title": " "}, "title"),
+        ({"task": "segmentaton"}, "task"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "0"}, "seed"),
+        ({"split_hash": None}, "split_hash"),
+        ({"metrics": {}}, "metrics"),
+        ({"metrics": {"dsc": 80.0}}, "metrics.dsc"),
+        ({"metrics": metric(float("nan"))}, "metrics.dsc.value"),
+        ({"metrics": metric(100.5)}, "metrics.dsc.value"),
+        ({"metrics": metric(None)}, "metrics.dsc.value"),
+        ({"metrics": {"dsc": {"value": 1.0, "definition": "v1"}}}, "metrics.dsc.higher_is_better"),
+        ({"wall_time_s": float("inf")}, "wall_time_s"),
+        ({"finished": "yesterday"}, "finished"),
+        ({"started": "yesterday"}, "started"),
+        ({"processes": 0}, "processes"),
+        ({"precision": 16}, "precision"),
+        ({"skipped_steps": -1}, "skipped_steps"),
+        ({"skipped_steps": 0.5}, "skipped_steps"),
+        ({"command": ["finetune.py"]}, "command"),
+        ({"encoder": {"fingerprint": "f"}}, "encoder.weights_sha256"),
+        ({"git": {"commit": "abc", "dirty": "no"}}, "git.dirty"),
+        ({"leakage": {**LEAKAGE, "similar": -1}}, "leakage.similar"),
+        ({"leakage": {"exact": 0, "similar": 0, "groups": 0}}, "leakage.report_hash"),
+        ({"n_images": 3}, "n_images"),
+        ({"science_hash": "0"}, "science_hash"),
+    ],
+)
+def test_writing_refuses_and_names_the_key(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, changes: dict, key: str
+) -> None:
+    with pytest.raises(InputError, match=f"seed.*json: key '{key}'"):
+        write_record(tmp_path, make_record(**changes), scores)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_writing_refuses_a_configuration_that_json_cannot_hold(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    with pytest.raises(InputError, match="config: not JSON-able"):
+        write_record(tmp_path, make_record(config={"layers": {1, 2}}), scores)
+    assert list(tmp_path.rglob("*")) == []

@@ -1,0 +1,204 @@
+"""The command line for result files: validate, show, merge."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.engine.records import (
+    path_of,
+    read_record,
+    read_results,
+    science_hash,
+    write_record,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "results.py"
+FIXTURES = ROOT / "tests" / "benchmark" / "engine" / "records" / "fixtures"
+CONFIG = {"lr": 2e-4, "model": {"widths": [8, 16]}, "seed": 0}
+PLACE = "journal/mae/arcade_v"
+
+
+def write(folder: Path, dsc: float = 80.0, **changes: object) -> Path:
+    """A record of two images below `folder`, with the scores that give its metric."""
+    (path,) = (FIXTURES / "schema1_last").rglob("arcade_v/seed0.json")
+    entry = {"higher_is_better": True}
+    values = {
+        "method": "mae",
+        "title": "MAE [a]",
+        "metrics": {
+            "dsc": {**entry, "value": dsc, "definition": "dsc/per-image-mean/v1"},
+            "pooled": {**entry, "value": 12.5, "definition": "dsc/pooled/v1", "headline": False},
+        },
+        "n_images": 2,
+        "config": CONFIG,
+        "science_hash": science_hash(CONFIG),
+        "started": "2025-01-02T03:04:04+00:00",
+        "command": "finetune.py --method mae",
+        "git": {"commit": "abcdef0123456789", "dirty": True},
+    }
+    scores = pd.DataFrame({"image": ["a", "b"], "dsc": [dsc, dsc]})
+    return write_record(folder, replace(read_record(path), **{**values, **changes}), scores)
+
+
+def results(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=cwd, env=environment
+    )
+
+
+def test_whole_results_of_every_schema_are_valid(tmp_path: Path) -> None:
+    write(tmp_path)
+    for folder, count in ((tmp_path, 1), (FIXTURES / "schema1_last", 2)):
+        done = results("validate", folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{count} records are whole, 0 problems\n"
+
+
+def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
+    seeds = [write(tmp_path, seed=seed) for seed in range(8)]
+    seeds[0].write_text("{")
+    seeds[1].write_bytes(seeds[1].read_bytes()[:200])
+    seeds[2].write_text('{"results": {"acc,none": 0.5}, "schema": 7}')
+    moved = seeds[3].with_name("seed30.json")
+    seeds[3].rename(moved)
+    seeds[3].with_suffix(".csv").rename(moved.with_suffix(".csv"))
+    seeds[4].with_suffix(".csv").unlink()
+    write(tmp_path / "copy", seed=5)
+    seeds[6].unlink()
+    done = results("validate", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "2 records are whole, 7 problems"
+    expected = [
+        f"copy/{PLACE}/seed5.json: a second record of the run {PLACE}/seed5.json",
+        f"{PLACE}/seed0.json: not a JSON file",
+        f"{PLACE}/seed1.json: not a JSON file",
+        f"{PLACE}/seed2.json: key 'schema' is 7, but this version reads 1 to 2",
+        f"{PLACE}/seed30.json: key 'per_image.file': seed30.csv is missing beside it",
+        f"{PLACE}/seed4.json: key 'per_image.file': seed4.csv is missing beside it",
+        f"{PLACE}/seed6.csv: per-image scores without a record",
+    ]
+    assert len(lines) - 1 == len(expected)
+    for line, start in zip(lines, expected):
+        assert line.startswith(start)
+
+
+def test_a_folder_is_shown_as_a_table(tmp_path: Path) -> None:
+    write(tmp_path, 81.25)
+    write(tmp_path, method="vasomim", seed=12, git=None)
+    write(tmp_path, seed=1).write_text("{")
+    done = results("show", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines() if "journal" in line]
+    # A + marks code that differed from its commit; only headline metrics are shown.
+    assert rows == [
+        ["journal", "mae", "arcade_v", "0", "dsc", "81.25", "2025-01-02", "03:04", "abcdef0+"],
+        ["journal", "vasomim", "arcade_v", "12", "dsc", "80.00", "2025-01-02", "03:04", "—"],
+    ]
+    assert "2 records\n1 files are left out" in done.stdout
+
+
+def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path, 81.123456789012345)
+    done = results("show", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    record = read_record(path)
+    for line in (
+        "title: MAE [a]",
+        f"value: {record.metrics['dsc']['value']!r}",
+        "definition: dsc/pooled/v1",
+        f"science_hash: {record.science_hash}",
+        "command: finetune.py --method mae",
+        "started: 2025-01-02T03:04:04+00:00",
+        "commit: abcdef0123456789",
+        "dirty: true",
+        f"sha256: {record.per_image['sha256']}",
+        "python: 3.11.7",
+        '"lr": 0.0002,',
+    ):
+        assert line in shown
+    assert not any(line.startswith("peak_memory_mb") for line in shown), "was not measured"
+
+
+def test_results_of_two_machines_are_merged(tmp_path: Path) -> None:
+    one, two, into = (tmp_path / name for name in ("one", "two", "into"))
+    for folder, device, seeds in ((one, "cpu", (0, 1)), (two, "NVIDIA H200", (1, 2))):
+        for seed in seeds:
+            write(folder, 80.0 + len(device), device=device, seed=seed)
+    done = results("merge", one, two, "--into", into)
+    assert (done.returncode, done.stderr) == (1, "")
+    target = into / PLACE / "seed1.json"
+    source = two / PLACE / "seed1.json"
+    assert done.stdout.splitlines() == [
+        f"{target}: kept, {source} is another (they differ in metrics, device, per_image)",
+        f"{into}: 3 copied, 0 there already, 0 replaced, 1 kept, 0 left out",
+    ]
+    assert read_record(target).device == "cpu"
+    done = results("merge", two, "--into", into, "--policy", "never")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {target}: there already, and {source} is another")
+    assert done.stderr.count("\n") == 1
+    assert read_record(target).device == "cpu"
+    done = results("merge", two, "--into", into, "--policy", "always")
+    assert done.returncode == 0
+    assert done.stdout.endswith("0 copied, 1 there already, 1 replaced, 0 kept, 0 left out\n")
+    assert read_record(target).device == "NVIDIA H200"
+    assert [path_of(r).stem for r in read_results(into)[0]] == ["seed0", "seed1", "seed2"]
+
+
+def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "one").write_text("{")
+    done = results("merge", "one", "--into", "into", cwd=tmp_path)
+    assert done.returncode == 1
+    first, last = done.stdout.splitlines()
+    assert first.startswith(f"left out: one: {PLACE}/seed0.json: not a JSON file")
+    assert last == "into: 0 copied, 0 there already, 0 replaced, 0 kept, 1 left out"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("validate", "absent"), "absent: no such folder of results"),
+        (("show", "absent"), "absent: no such folder of results"),
+        (("merge", "absent", "--into", "x"), "absent: no such folder of results"),
+        (("merge", ".", "--into", "x"), "merge into a folder of its own"),
+        (("show", "notes.json"), "notes.json: not a JSON file"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_two(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "notes.json").write_text("-")
+    done = results(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
+
+
+def test_no_library_of_numbers_is_loaded_for_records_without_examples(tmp_path: Path) -> None:
+    write(tmp_path)
+    code = (
+        "import runpy, sys\n"
+        f"sys.path.insert(0, {str(TOOL.parent)!r})\n"
+        f"sys.argv = ['results.py', 'validate', {str(tmp_path)!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "assert not {'torch', 'pandas', 'numpy', 'scipy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Look at, check and bring together the result records of runs (docs/results.md)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import _cli
+
+from benchmark.engine.records import POLICIES
+
+if TYPE_CHECKING:
+    from benchmark.engine.records import RunRecord
+
+# Settings are long; they come last, as they would be written in a file.
+_LAST = "config"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    validate = commands.add_parser(
+        "validate", help="name every file below a folder that is not a whole result; exit code 1"
+    )
+    validate.add_argument("folder", metavar="DIR", help="folder of the results")
+    show = commands.add_parser("show", help="list the records of a folder, or all of one record")
+    show.add_argument("path", metavar="DIR|FILE", help="folder of results, or one JSON file")
+    merge = commands.add_parser(
+        "merge", help="copy the results of several folders, for example of two machines, into one"
+    )
+    merge.add_argument("source", nargs="+", metavar="SOURCE", help="folder of results")
+    merge.add_argument("--into", required=True, metavar="DIR", help="folder they are copied to")
+    merge.add_argument(
+        "--policy",
+        choices=POLICIES,
+        default="only-missing",
+        help="where another record of a run is there: keep it (only-missing, the default), replace "
+        "it (always), or stop before anything is copied (never)",
+    )
+    return parser.parse_args()
+
+
+def validate(folder: Path) -> int:
+    from benchmark.engine.records import find_problems
+
+    count, problems = find_problems(folder)
+    for problem in problems:
+        print(problem)
+    print(f"{count} records are whole, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def headline(record: RunRecord) -> str:
+    metrics = record.metrics.items()
+    return "  ".join(f"{n} {m['value']:.2f}" for n, m in metrics if m.get("headline", True))
+
+
+def commit(record: RunRecord) -> str:
+    """The commit, short, with a + where the code differed from it."""
+    return record.git["commit"][:7] + "+" * record.git["dirty"] if record.git else "—"
+
+
+def show_folder(folder: Path) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from benchmark.engine.records import read_results
+
+    records, problems = read_results(folder)
+    heads = ("protocol", "method", "dataset", "seed", "metrics", "finished", "git")
+    table = Table(*heads, box=SIMPLE_HEAD)
+    for record in records:
+        ids = (record.protocol, record.method, record.dataset, str(record.seed))
+        date = record.finished[:16].replace("T", " ")
+        # Text, not markup: a name may hold brackets.
+        table.add_row(*map(Text, (*ids, headline(record), date, commit(record))))
+    # In a file or a pipe, no line is folded at the width of a screen nobody has.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    print(f"{len(records)} records")
+    if problems:
+        print(f"{len(problems)} files are left out; tools/results.py validate {folder} names them")
+
+
+def described(value: Any, indent: str = "") -> Iterator[str]:
+    """A nested value as lines of ``key: value``; null is left out."""
+    width = max((len(key) for key in value), default=0) + 2
+    for key, item in value.items():
+        if isinstance(item, dict) and item:
+            yield f"{indent}{key}:"
+            yield from described(item, indent + "  ")
+        elif item is not None:
+            text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+            yield f"{indent}{key + ':':{width}}{text}"
+
+
+def show_file(path: Path) -> None:
+    from dataclasses import asdict
+
+    from benchmark.engine.records import read_record
+
+    data = asdict(read_record(path))
+    config = data.pop(_LAST)
+    print("\n".join(described(data)))
+    print(f"{_LAST}:\n{json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)}")
+
+
+def merge(sources: list[str], into: Path, policy: str) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from benchmark.engine.records import apply_step, plan_merge
+
+    steps, problems = plan_merge(sources, into, policy)
+    screen = Console(stderr=True)
+    for step in track(steps, "merge", console=screen, disable=not screen.is_terminal):
+        apply_step(step)
+    for step in steps:
+        if step.conflict:
+            print(f"{step.target}: {step.action}, {step.source} is another ({step.conflict})")
+    for problem in problems:
+        print(f"left out: {problem}")
+    counts = Counter(step.action for step in steps)
+    words = {"copied": "copied", "equal": "there already", "replaced": "replaced", "kept": "kept"}
+    said = ", ".join(f"{counts[action]} {word}" for action, word in words.items())
+    print(f"{into}: {said}, {len(problems)} left out")
+    return 1 if problems or counts["kept"] else 0
+
+
+def main() -> int:
+    args = arguments()
+    if args.command == "validate":
+        return validate(Path(args.folder))
+    if args.command == "merge":
+        return merge(args.source, Path(args.into), args.policy)
+    path = Path(args.path)
+    if path.is_file():
+        show_file(path)
+    else:
+        show_folder(path)
+    return 0
+
+
+if __name__ == "__main__":
+    _cli.run(main)
