@@ -1,18 +1,26 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from benchmark.errors import InputError
 from leaderboard.statistics import (
     average_rank,
+    benjamini_hochberg,
     competition_ranks,
     holm,
+    mean_interval,
+    mid_ranks,
     overall_paired_t,
     pair_by_seed,
     paired_t,
+    separable_from_best,
     summary,
+    tie_term,
+    wilcoxon,
 )
 
 
@@ -155,3 +163,182 @@ def test_holm_equals_its_definition():
         adjusted = holm(p)
         assert adjusted == pytest.approx(holm_by_definition(p))
         assert all(a >= raw for a, raw in zip(adjusted, p))
+
+
+@pytest.mark.parametrize("size", [1, 2, 19, 200])
+@pytest.mark.parametrize(
+    ("correction", "name"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")], ids=["holm", "bh"]
+)
+def test_corrections_equal_statsmodels(correction, name, size):
+    # Cubed for many small values; the rounded ones hold ties, zeros and ones.
+    p = np.random.default_rng(size).uniform(0, 1, size) ** 3
+    for values in (p, np.round(p, 1)):
+        expected = multipletests(values, method=name)[1]
+        np.testing.assert_allclose(correction(list(values)), expected, rtol=0, atol=1e-10)
+
+
+def test_benjamini_hochberg_by_hand():
+    # Sorted .01 .02 .03 .04, m = 4: .04 * 4/4, min with .03 * 4/3, with .02 * 4/2, with .01 * 4.
+    assert benjamini_hochberg([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.04] * 4)
+    # None is outside the family: m = 2.
+    assert benjamini_hochberg([None, 0.01, 0.5]) == [None, 0.02, 0.5]
+    assert benjamini_hochberg([]) == []
+    assert benjamini_hochberg([None]) == [None]
+
+
+@pytest.mark.parametrize("correction", [holm, benjamini_hochberg])
+@pytest.mark.parametrize("p", [1.5, -0.1, math.nan])
+def test_corrections_refuse_what_is_no_p_value(correction, p):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        correction([0.01, p])
+
+
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_mean_interval_equals_scipy(n):
+    values = np.random.default_rng(n).normal(80, 2, n)
+    expected = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(mean_interval(list(values)), expected, rtol=1e-12)
+
+
+def test_mean_interval_without_spread_is_undefined():
+    assert mean_interval([80.0]) is None
+    assert mean_interval([80.0] * 5) is None
+    assert mean_interval([0.1 + 0.2, 0.3]) is None  # the same up to rounding
+    with pytest.raises(InputError, match="no values"):
+        mean_interval([])
+    with pytest.raises(InputError, match="finite"):
+        mean_interval([80.0, math.nan])
+
+
+def test_mid_ranks_equal_scipy():
+    generator = np.random.default_rng(3)
+    for size in (1, 2, 9, 50):
+        values = generator.integers(0, 6, size).astype(float)
+        ranks = mid_ranks(values)
+        np.testing.assert_array_equal(ranks, stats.rankdata(values))
+        counts = np.unique(values, return_counts=True)[1]
+        assert tie_term(ranks) == sum(int(count) ** 3 - int(count) for count in counts)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 10, 25])
+@pytest.mark.parametrize("effect", [0.0, 0.5])
+def test_wilcoxon_equals_the_exact_test_of_scipy(n, effect):
+    generator = np.random.default_rng([n, int(10 * effect)])
+    b = generator.normal(80, 2, n)
+    a = b + generator.normal(effect, 0.5, n)
+    ours, theirs = wilcoxon(a, b), stats.wilcoxon(a, b, method="exact")
+    assert ours.n == n
+    assert ours.statistic == theirs.statistic
+    assert ours.p == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+@pytest.mark.parametrize("decimals", [None, 0])
+def test_wilcoxon_equals_the_normal_approximation_of_scipy(decimals):
+    # Whole numbers bring ties and zeros.
+    generator = np.random.default_rng(4)
+    a, b = generator.normal(80.3, 2, 60), generator.normal(80, 2, 60)
+    if decimals is not None:
+        a, b = np.round(a, decimals), np.round(b, decimals)
+    ours, theirs = wilcoxon(a, b), stats.wilcoxon(a, b, method="asymptotic", correction=False)
+    assert ours.n == np.count_nonzero(a - b)
+    assert ours.statistic == theirs.statistic
+    assert ours.p == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+def test_wilcoxon_with_ties_counts_the_sign_patterns():
+    differences = np.array([1.0, 1.0, -1.0, 2.0, 2.0, 3.0, 0.0, -4.0])
+    ranks = stats.rankdata(np.abs(differences[differences != 0]))
+    observed = min(ranks[[2, 6]].sum(), ranks[[0, 1, 3, 4, 5]].sum())
+    smaller_sums = [
+        min(ranks[np.array(pattern)].sum(), ranks[~np.array(pattern)].sum())
+        for pattern in itertools.product([False, True], repeat=7)
+    ]
+    result = wilcoxon(differences + 80, [80.0] * 8)
+    assert (result.n, result.statistic) == (7, observed)
+    assert result.p == pytest.approx(np.mean(np.array(smaller_sums) <= observed), abs=1e-15)
+
+
+def test_wilcoxon_ties_survive_the_rounding_of_differences():
+    # 0.3 - 0.2 is a little less than 0.2 - 0.1. As a tie both ranks are 1.5, else 1 and 2.
+    assert 0.3 - 0.2 != 0.2 - 0.1
+    tied = wilcoxon([0.3, 0.1], [0.2, 0.2])
+    assert (tied.n, tied.statistic, tied.p) == (2, 1.5, 1.0)
+    # 0.1 + 0.2 is a little more than 0.3: no difference, so the pair is dropped.
+    assert wilcoxon([0.1 + 0.2, 0.1], [0.3, 0.2]).n == 1
+
+
+@pytest.mark.parametrize(("n", "smallest"), [(1, 1.0), (3, 0.25), (5, 0.0625)])
+def test_wilcoxon_says_when_it_can_never_be_significant(n, smallest):
+    a = 80 + np.arange(1.0, n + 1)
+    result = wilcoxon(a, [80.0] * n)
+    assert result.p == smallest
+    assert result.note == f"n = {n}: p cannot be below {smallest:g}"
+    # Ties do not open a way round it: the normal approximation would say 0.025 for five.
+    assert wilcoxon([81.0] * n, [80.0] * n).p == smallest
+
+
+def test_wilcoxon_with_six_pairs_can_be_significant():
+    result = wilcoxon([81.0] * 6, [80.0] * 6)
+    assert (result.p, result.note) == (2 / 2**6, "")
+
+
+def test_wilcoxon_where_undefined():
+    assert wilcoxon([], []).note == "no common seeds"
+    same = wilcoxon([80.0, 81.0], [80.0, 81.0])
+    assert (same.n, same.statistic, same.p, same.note) == (0, None, None, "identical")
+    with pytest.raises(InputError, match="2 and 1"):
+        wilcoxon([1.0, 2.0], [1.0])
+    with pytest.raises(InputError, match="finite"):
+        wilcoxon([math.nan], [1.0])
+
+
+def seeds(*values: float) -> dict[int, float]:
+    return dict(enumerate(values))
+
+
+BEST = seeds(80.0, 80.4, 80.2, 80.1, 80.3)
+NEAR = seeds(79.9, 80.5, 80.0, 80.3, 79.9)
+FAR = seeds(70.1, 70.2, 70.0, 70.4, 70.1)
+
+
+def test_tiers_follow_the_corrected_tests_against_the_best():
+    assert separable_from_best([FAR, BEST, None, NEAR, {}], True) == [2, 1, None, 1, None]
+    # Where lower is better, the other end is the best.
+    assert separable_from_best([FAR, BEST, None, NEAR, {}], False) == [1, 2, None, 2, None]
+    assert separable_from_best([None, None], True) == [None, None]
+    assert separable_from_best([], True) == []
+
+
+def test_tiers_are_corrected_by_the_number_of_rows():
+    # Alone this row is separable; among twenty rows its p-value does not survive.
+    row = {seed: value - 0.3 + 0.1 * (-1) ** seed for seed, value in BEST.items()}
+    p = stats.ttest_rel(list(BEST.values()), list(row.values())).pvalue
+    assert 0.05 / 20 < p < 0.05
+    assert separable_from_best([BEST, row], True) == [1, 2]
+    assert separable_from_best([BEST, row] + [NEAR] * 19, True)[:2] == [1, 1]
+
+
+def test_a_row_whose_test_is_undefined_has_no_tier():
+    one_seed, other_seeds = {0: 70.0}, {7: 70.0, 8: 70.1}
+    constant = {seed: value - 1.0 for seed, value in BEST.items()}
+    rows = [BEST, one_seed, other_seeds, constant, FAR]
+    assert separable_from_best(rows, True) == [1, None, None, None, 2]
+    # A best with one seed leaves everything open, itself excepted.
+    assert separable_from_best([{0: 99.0}, BEST, FAR], True) == [1, None, None]
+
+
+def test_tied_best_rows_share_the_first_tier_in_any_order():
+    # The same values at other seeds are just as good. The last row follows BEST at a small distance
+    # and is separable from it, but not from the shuffled one: one such test is enough for tier 1.
+    shuffled = seeds(80.4, 80.0, 80.1, 80.3, 80.2)
+    following = seeds(79.9, 80.28, 80.12, 80.0, 80.19)
+    assert separable_from_best([BEST, FAR, following], True) == [1, 2, 2]
+    rows = (BEST, shuffled, FAR, following)
+    for order in itertools.permutations(rows):
+        tiers = separable_from_best(order, True)
+        assert [tiers[order.index(row)] for row in rows] == [1, 1, 2, 1]
+
+
+def test_tiers_refuse_what_is_not_finite():
+    with pytest.raises(InputError, match="finite"):
+        separable_from_best([BEST, {0: math.nan}], True)
