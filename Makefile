@@ -1,6 +1,7 @@
 # make setup   the virtual environment .venv, from the lock
 # make demo    the main job on synthetic angiograms, from nothing to a leaderboard
-# make test    all tests
+# make test    all tests but the slow ones and those of the page
+# make test-page   the leaderboard's page in a headless Chromium, which it installs
 # make lint    ruff
 # make lock    requirements.txt anew from pyproject.toml
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test lint lock clean
+.PHONY: setup demo test test-page browser lint lock clean
 
 setup: $(READY)
 
@@ -27,7 +28,16 @@ demo: $(READY)
 	PYTHON=$(CURDIR)/$(BIN)/python tools/demo.sh
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not page"
+
+test-page: $(READY) browser
+	$(BIN)/python -m pytest -m page tests/leaderboard/page
+
+# Debian's Chromium where this is root, else the build that Playwright keeps for its user.
+browser: $(READY)
+	command -v chromium || \
+	    { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } || \
+	    $(BIN)/playwright install chromium
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -35,7 +45,7 @@ lint: $(READY)
 
 lock: $(READY)
 	printf 'torch==2.11.0\ntorchvision==0.26.0\n' > $(VENV)/pins.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --extra slurm \
 	    --no-header --no-annotate --constraint $(VENV)/pins.txt pyproject.toml -o requirements.txt
 
 clean:

@@ -1,359 +1,374 @@
-"""From result records to the board: cells, ranks and tests, as a pure function of the records.
+"""One board: the rows and columns of one table, with their ranks, marks and tests.
 
-Nothing is averaged that was not measured in the same way: records of different protocols, splits,
-numbers of images or metric definitions are refused, not mixed.
+A board is a pure function of its scores, measured here or published elsewhere. Numbers that were
+not obtained in the same way never meet in a rank or a test: see `leaderboard.measured` for what is
+refused, and `Row.context` for published rows beside measured ones.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from benchmark.engine.records import RunRecord, path_of, science_hash
-from benchmark.errors import InputError
+import numpy as np
+
+from leaderboard.omnibus import Friedman, friedman
+from leaderboard.pairwise import Pairs, pairwise_t
+from leaderboard.resampling import Bootstrap, rank_intervals
 from leaderboard.statistics import (
-    PairedT,
     Summary,
     average_rank,
     competition_ranks,
-    holm,
-    overall_paired_t,
-    pair_by_seed,
-    paired_t,
-    summary,
+    mean_interval,
+    separable_from_best,
 )
 
 #: Order of the columns, as in the journal's tables; what is not named here follows, by name.
-DATASET_ORDER = ("arcade_v", "caxf", "xcav", "arcade_s", "arcade_vs", "stenosis", "denoising")
-METRIC_ORDER = ("dsc", "cldice", "map50", "map75", "map", "psnr", "ssim")
+DATASET_TITLES = {
+    "arcade_v": "ARCADE-V",
+    "caxf": "CAXF",
+    "xcav": "XCAV",
+    "arcade_s": "ARCADE-S",
+    "arcade_vs": "ARCADE-VS",
+    "stenosis": "Stenosis",
+    "denoising": "Denoising",
+    "dca1": "DCA1",
+    "synthetic_v": "Synthetic-V",
+    "synthetic_s": "Synthetic-S",
+    "synthetic_vs": "Synthetic-VS",
+    "synthetic_d": "Synthetic-D",
+    "synthetic_n": "Synthetic-N",
+}
+#: Metric → (name as printed, unit), in the order of the columns; others are in percent.
+METRICS = {
+    "dsc": ("DSC", "%"),
+    "cldice": ("clDice", "%"),
+    "map50": ("mAP50", "%"),
+    "map75": ("mAP75", "%"),
+    "map": ("mAP", "%"),
+    "psnr": ("PSNR", "dB"),
+    "ssim": ("SSIM", "%"),
+    "silhouette": ("Silhouette", ""),
+    "calinski_harabasz": ("Calinski–Harabasz", ""),
+    "davies_bouldin": ("Davies–Bouldin", ""),
+}
 
-_OTHER_UNITS = ("psnr", "ssim")
+#: A data set of which a share of the training labels was used: ``arcade_v-10pct``.
+_SHARE = re.compile(r"(?P<base>.+)-(?P<share>\d+(\.\d+)?)pct")
 
-#: A Holm-adjusted p-value below this is called a difference.
-ALPHA = 0.05
+
+def label_share(dataset: str) -> tuple[str, float]:
+    """The data set behind an id and the share of its labels: ``xcav-10pct`` → ``("xcav", 10.0)``.
+
+    A data set with all its labels has the share 100.
+    """
+    found = _SHARE.fullmatch(dataset)
+    return (found["base"], float(found["share"])) if found else (dataset, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric of one dataset."""
+    """One metric of one data set."""
 
     dataset: str
     metric: str
     definition: str
     higher_is_better: bool
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One method in one column.
-
-    Attributes:
-        summary: mean and sample standard deviation over the seeds, in the metric's units.
-        seeds: the seeds behind it, ascending.
-        place: rank among all methods with this cell (marks the best and the second in print).
-        rank: rank among the complete rows; None for an incomplete row.
-    """
-
-    summary: Summary
-    seeds: tuple[int, ...]
-    place: int
-    rank: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One method; `cells` follow the board's columns, None where nothing was measured."""
-
-    method: str
-    title: str
-    family: str
-    pretraining: str
-    cells: tuple[Cell | None, ...]
-    average_rank: Summary | None
+    @property
+    def id(self) -> str:
+        return f"{self.dataset}/{self.metric}"
 
     @property
-    def complete(self) -> bool:
-        return None not in self.cells
+    def label(self) -> str:
+        """The metric as printed."""
+        return METRICS.get(self.metric, (self.metric, "%"))[0]
+
+    @property
+    def unit(self) -> str:
+        """``"%"``, ``"dB"``, or ``""`` for an index without one."""
+        return METRICS.get(self.metric, (self.metric, "%"))[1]
+
+    @property
+    def dataset_title(self) -> str:
+        """The data set as printed."""
+        base, share = label_share(self.dataset)
+        title = DATASET_TITLES.get(base, base)
+        return title if base == self.dataset else f"{title}, {share:g} %"
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset_title} {self.label}"
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One method against the reference, in one column or (column None) over all columns.
-
-    Attributes:
-        test: difference is method minus reference; see `PairedT`.
-        p_holm: p-value adjusted within its family; None where the test is undefined.
-        verdict: ``"better"``, ``"worse"``, ``"not separable"``, or the words of an undefined test.
-    """
-
-    method: str
-    title: str
-    column: Column | None
-    test: PairedT
-    p_holm: float | None
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """Everything the tables print.
-
-    Attributes:
-        reference_title: name of the reference as printed; None if it has no records.
-        comparisons: every other method against the reference, in the order of columns and rows.
-        overall: the papers' overall test of every complete row against the reference.
-        mixed: (method, dataset) whose seeds come from more than one configuration or corpus.
-        problems: files that were left out, one line each.
-    """
-
-    title: str
-    protocol: str
-    reference: str
-    reference_title: str | None
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    comparisons: tuple[Comparison, ...]
-    overall: tuple[Comparison, ...]
-    mixed: tuple[tuple[str, str], ...]
-    problems: tuple[str, ...]
-
-
-Values = dict[tuple[str, Column], dict[int, float]]  # (method, column) → seed → value
-
-
-def build_board(
-    records: Sequence[RunRecord],
-    reference: str,
-    protocol: str,
-    *,
-    title: str = "Leaderboard",
-    problems: Iterable[str] = (),
-) -> Board:
-    """Build the board of one protocol.
-
-    Columns are the metrics of the datasets in a fixed order. Ranks are taken per column among the
-    complete rows (ties share the better rank); rows are sorted by their average rank, incomplete
-    ones last, by title. Every other method is compared with `reference` in every column by a
-    paired t-test over their common seeds; Holm's correction runs over all defined tests of one
-    dataset. The order of `records` does not matter.
-
-    Args:
-        records: records of `protocol` only.
-        reference: id of the pre-declared reference method; without records of it, no tests.
-        problems: files left out by the reader, to be printed.
-
-    Raises:
-        InputError: no records, a record of another protocol, the same run twice, or records that
-            must not mix; names both values and both files.
-    """
-    if not records:
-        raise InputError("a board needs at least one record")
-    records = sorted(records, key=lambda record: (record.method, record.dataset, record.seed))
-    _check_comparable(records, protocol)
-    columns = _columns(records)
-    values = _values(records, columns)
-    rows = _rows(records, columns, values)
-    comparisons = _comparisons(rows, columns, values, reference)
-    return Board(
-        title=title,
-        protocol=protocol,
-        reference=reference,
-        reference_title=next((row.title for row in rows if row.method == reference), None),
-        columns=columns,
-        rows=rows,
-        comparisons=comparisons,
-        overall=_overall(rows, columns, reference),
-        mixed=_mixed(records),
-        problems=tuple(problems),
+def column_order(column: Column) -> tuple[object, ...]:
+    """Sorts columns: data set, share of its labels, metric."""
+    base, share = label_share(column.dataset)
+    return (
+        *_place(base, list(DATASET_TITLES)),
+        share,
+        column.dataset,
+        *_place(column.metric, list(METRICS)),
     )
-
-
-def _mixed(records: Sequence[RunRecord]) -> tuple[tuple[str, str], ...]:
-    """Cells whose ± is more than the spread over seeds, because more than the seed differs."""
-
-    def recipe(record: RunRecord) -> tuple[str, str | None]:
-        return science_hash(record.config, also_drop=("seed", "seeds")), record.corpus_hash
-
-    cells = _groups(records, lambda r: (r.method, r.dataset))
-    return tuple(cell for cell, runs in cells.items() if len(set(map(recipe, runs))) > 1)
 
 
 def _place(value: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(value) if value in order else len(order), value)
 
 
-def _groups(
-    records: Sequence[RunRecord], key: Callable[[RunRecord], Any]
-) -> dict[Any, list[RunRecord]]:
-    groups: dict[Any, list[RunRecord]] = defaultdict(list)
-    for record in records:
-        groups[key(record)].append(record)
-    return groups
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What is known of one row in one column: values by seed where measured, else a summary."""
+
+    summary: Summary
+    values: Mapping[int, float] = field(default_factory=dict)
 
 
-def _require_equal(
-    records: Sequence[RunRecord], what: str, value: Callable[[RunRecord], Any]
-) -> None:
-    """Raise an InputError that names the first two different values and their files."""
-    first = records[0]
-    for other in records[1:]:
-        if value(other) != value(first):
-            raise InputError(
-                f"{what} must not mix: {value(first)} in {path_of(first).as_posix()}, "
-                f"{value(other)} in {path_of(other).as_posix()}"
-            )
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row in one column.
+
+    Attributes:
+        summary: mean and sample standard deviation over the seeds, in the metric's units.
+        values: seed → value, by ascending seed; empty for published numbers.
+        interval: 95 % t-interval of the mean over the seeds; None for fewer than two values.
+        place: rank among all rows of the pool with this cell (marks the best and the second in
+            print); 0 outside the pool.
+        rank: rank among the complete rows of the pool; None for another row.
+        tier: 1 for the best of its column and what is not separable from it by the paired t-test
+            after Holm's correction, 2 for what is; None where that is not defined.
+    """
+
+    summary: Summary
+    values: Mapping[int, float]
+    interval: tuple[float, float] | None
+    place: int
+    rank: int | None
+    tier: int | None
 
 
-def _check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
-    for record in records:
-        if record.protocol != protocol:
-            raise InputError(
-                f"protocols must not mix: {path_of(record).as_posix()} on a board of {protocol}"
-            )
-    for runs in _groups(records, lambda r: (r.method, r.dataset, r.seed)).values():
-        if len(runs) > 1:
-            raise InputError(f"{path_of(runs[0]).as_posix()}: the same run is given twice")
-    for method, runs in _groups(records, lambda r: r.method).items():
-        _require_equal(
-            runs,
-            f"{method}: title, family and pre-training corpus",
-            lambda r: (r.title, r.family, r.pretraining),
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method; `cells` follow the board's columns, None where there is no number.
+
+    Attributes:
+        id: unique on its board; the method's id where it was measured here.
+        source: citation of published numbers; None where they were measured here.
+        context: shown for orientation only, without rank, mark and test.
+        rank_interval: 95 % bootstrap interval of the average rank over the columns, or None.
+    """
+
+    id: str
+    method: str
+    title: str
+    family: str
+    pretraining: str
+    paper: str | None = None
+    source: str | None = None
+    context: bool = False
+    cells: tuple[Cell | None, ...] = ()
+    average_rank: Summary | None = None
+    rank_interval: tuple[float, float] | None = None
+
+    @property
+    def complete(self) -> bool:
+        return None not in self.cells
+
+
+# Told apart by identity, so that what is computed from a board can be kept.
+@dataclass(frozen=True, slots=True, eq=False)
+class Board:
+    """One table and its tests.
+
+    Attributes:
+        id, title, task: what it is about; `task` is that of its records.
+        protocol: how its numbers were obtained; boards of different ones do not compare.
+        analysis: None for the board of a task, else what of (`leaderboard.analyses`, ``"labels"``).
+        reference: row that every other one is tested against.
+        columns, rows: in the order of print.
+        pairs: every ordered pair of rows of the pool in every column: tests over common seeds.
+        overall_pairs: the same over the means of the columns in percent, complete rows only.
+        friedman: Friedman's test of the complete rows of the pool, in their order, over the first
+            metric of every data set; None for fewer than two rows.
+        per_image: (row, column id) → test of that row against the reference over images; filled in
+            on request.
+        notes: what a reader of this board has to know beside what all boards share.
+    """
+
+    id: str
+    title: str
+    task: str
+    protocol: str
+    analysis: str | None
+    reference: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    pairs: tuple[Pairs, ...]
+    overall_pairs: Pairs
+    friedman: Friedman | None
+    per_image: Mapping[tuple[str, str], PerImage] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """``"measured"``, ``"published"`` or ``"both"``."""
+        origins = {"measured" if row.source is None else "published" for row in self.rows}
+        return origins.pop() if len(origins) == 1 else "both"
+
+    def row(self, name: str) -> Row | None:
+        """The row with this id."""
+        return next((row for row in self.rows if row.id == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PerImage:
+    """A row against the reference over the images both were scored on.
+
+    Attributes:
+        bootstrap: mean difference and its 95 % interval, resampling patients where they are known.
+        p: two-sided p-value of the sign-flip test.
+        seeds: seeds over which the scores of an image were averaged first.
+    """
+
+    bootstrap: Bootstrap
+    p: float
+    seeds: tuple[int, ...]
+
+
+def make_board(
+    rows: Sequence[Row],
+    scores: Mapping[str, Mapping[Column, Score]],
+    *,
+    name: str,
+    title: str,
+    task: str,
+    protocol: str,
+    reference: str,
+    analysis: str | None = None,
+    columns: Sequence[Column] | None = None,
+    keep_order: bool = False,
+    notes: Sequence[str] = (),
+) -> Board:
+    """Rank and test the rows of one table.
+
+    Ranks are taken per column among the complete rows (ties share the better rank). Rows are
+    sorted by their average rank, then incomplete ones and those for context, each by title.
+
+    Args:
+        rows: who is on the board, without cells.
+        scores: row id → column → score.
+        columns: (default: those of any row that is not for context, in the fixed order).
+        keep_order: leave the rows in the order given, as the papers print their ablations.
+    """
+    pool = [row for row in rows if not row.context]
+    if columns is None:
+        found = {column for row in pool for column in scores[row.id]}
+        columns = sorted(found, key=column_order)
+    complete = {row.id for row in pool if all(column in scores[row.id] for column in columns)}
+    cells = {row.id: [] for row in rows}
+    for column in columns:
+        _fill_column(cells, rows, column, scores, complete)
+    averages = average_rank([[cell and cell.rank for cell in cells[row.id]] for row in rows])
+    whole = [row for row in rows if row.id in complete]
+    means = np.array([[scores[row.id][c].summary.mean for c in columns] for row in whole])
+    higher = [column.higher_is_better for column in columns]
+    datasets = [column.dataset for column in columns]
+    intervals = rank_intervals(means, higher, datasets=datasets).tolist() if len(whole) > 1 else []
+    limits = {row.id: (low, high) for row, (low, high) in zip(whole, intervals) if low <= high}
+    filled = [
+        replace(
+            row,
+            cells=tuple(cells[row.id]),
+            average_rank=average,
+            rank_interval=limits.get(row.id),
         )
-    for dataset, runs in _groups(records, lambda r: r.dataset).items():
-        _require_equal(runs, f"{dataset}: split hashes", lambda r: r.split_hash)
-        _require_equal(runs, f"{dataset}: numbers of scored images", lambda r: r.n_images)
-        for metric in sorted({name for run in runs for name in run.metrics}):
-            _require_equal(
-                [run for run in runs if metric in run.metrics],
-                f"{dataset}: definitions of {metric}",
-                lambda r, metric=metric: (
-                    r.metrics[metric]["definition"],
-                    "higher" if r.metrics[metric]["higher_is_better"] else "lower",
-                ),
-            )
-
-
-def _headlines(record: RunRecord) -> dict[str, dict[str, Any]]:
-    """The metrics that make a column; the others are kept for those who read the records."""
-    return {n: entry for n, entry in record.metrics.items() if entry.get("headline", True)}
-
-
-def _column(record: RunRecord, metric: str) -> Column:
-    entry = record.metrics[metric]
-    return Column(record.dataset, metric, entry["definition"], entry["higher_is_better"])
-
-
-def _columns(records: Sequence[RunRecord]) -> tuple[Column, ...]:
-    found = {_column(record, metric) for record in records for metric in _headlines(record)}
-    return tuple(
-        sorted(
-            found, key=lambda c: (_place(c.dataset, DATASET_ORDER), _place(c.metric, METRIC_ORDER))
-        )
+        for row, average in zip(rows, averages)
+    ]
+    filled = filled if keep_order else sorted(filled, key=_by_rank)
+    return Board(
+        id=name,
+        title=title,
+        task=task,
+        protocol=protocol,
+        analysis=analysis,
+        reference=reference,
+        columns=tuple(columns),
+        rows=tuple(filled),
+        pairs=tuple(_pairs(filled, column, scores) for column in columns),
+        overall_pairs=_overall_pairs(filled, columns),
+        # In the order of print, which is that of its mean ranks and groups.
+        friedman=_friedman([row for row in filled if row.id in complete], columns),
+        notes=tuple(notes),
     )
 
 
-def _values(records: Sequence[RunRecord], columns: Sequence[Column]) -> Values:
-    values: Values = defaultdict(dict)
-    for record in records:
-        for metric, entry in _headlines(record).items():
-            values[record.method, _column(record, metric)][record.seed] = entry["value"]
-    return dict(values)
+def _by_rank(row: Row) -> tuple[object, ...]:
+    average = row.average_rank
+    mean = average.mean if average else math.inf
+    return (row.context, average is None, mean, row.title, row.id)
 
 
-def _rows(
-    records: Sequence[RunRecord], columns: Sequence[Column], values: Values
-) -> tuple[Row, ...]:
-    methods = {record.method: record for record in records}
-    summaries = {key: summary(list(runs.values())) for key, runs in values.items()}
-    complete = {m for m in methods if all((m, column) in summaries for column in columns)}
-    cells: dict[str, list[Cell | None]] = {method: [] for method in methods}
-    for column in columns:
-        found = [summaries.get((method, column)) for method in methods]
-        means = [cell.mean if cell else None for cell in found]
-        pool = [mean if method in complete else None for method, mean in zip(methods, means)]
-        places = competition_ranks(means, column.higher_is_better)
-        ranks = competition_ranks(pool, column.higher_is_better)
-        for method, cell, place, rank in zip(methods, found, places, ranks):
-            seeds = tuple(sorted(values.get((method, column), ())))
-            cells[method].append(Cell(cell, seeds, place, rank) if cell else None)
-    averages = average_rank([[cell and cell.rank for cell in row] for row in cells.values()])
-    rows = [
-        Row(method, record.title, record.family, record.pretraining, tuple(cells[method]), average)
-        for (method, record), average in zip(methods.items(), averages)
-    ]
-
-    def by_rank(row: Row) -> tuple[bool, float, str, str]:
-        average = row.average_rank
-        return (average is None, average.mean if average else 0.0, row.title, row.method)
-
-    return tuple(sorted(rows, key=by_rank))
+def _fill_column(
+    cells: dict[str, list[Cell | None]],
+    rows: Sequence[Row],
+    column: Column,
+    scores: Mapping[str, Mapping[Column, Score]],
+    complete: set[str],
+) -> None:
+    """Append the cell of every row in one column."""
+    found = [scores[row.id].get(column) for row in rows]
+    ranked = [None if row.context else score for row, score in zip(rows, found)]
+    means = [score and score.summary.mean for score in ranked]
+    pool = [mean if row.id in complete else None for row, mean in zip(rows, means)]
+    places = competition_ranks(means, column.higher_is_better)
+    ranks = competition_ranks(pool, column.higher_is_better)
+    seeded = [score.values if score and score.values else None for score in ranked]
+    tiers = separable_from_best(seeded, column.higher_is_better)
+    for row, score, place, rank, tier in zip(rows, found, places, ranks, tiers):
+        cell = None
+        if score is not None:
+            values = dict(sorted(score.values.items()))
+            interval = mean_interval(list(values.values())) if values else None
+            cell = Cell(score.summary, values, interval, place or 0, rank, tier)
+        cells[row.id].append(cell)
 
 
-def _verdict(test: PairedT, p_holm: float | None, higher_is_better: bool) -> str:
-    if p_holm is None:
-        return test.note
-    if p_holm >= ALPHA:
-        return "not separable"
-    return "better" if (test.difference > 0) == higher_is_better else "worse"
+def _pairs(
+    rows: Sequence[Row], column: Column, scores: Mapping[str, Mapping[Column, Score]]
+) -> Pairs:
+    measured = {}
+    for row in rows:
+        score = None if row.context else scores[row.id].get(column)
+        if score is not None and score.values:
+            measured[row.id] = score.values
+    return pairwise_t(measured)
 
 
-def _corrected(family: Sequence[tuple[Row, Column | None, PairedT]]) -> list[Comparison]:
-    """One Holm family: the tests become comparisons with adjusted p-values and verdicts."""
-    adjusted = holm([test.p for _, _, test in family])
-    return [
-        Comparison(
-            row.method,
-            row.title,
-            column,
-            test,
-            p_holm,
-            _verdict(test, p_holm, column is None or column.higher_is_better),
-        )
-        for (row, column, test), p_holm in zip(family, adjusted)
-    ]
+def _overall_pairs(rows: Sequence[Row], columns: Sequence[Column]) -> Pairs:
+    """The papers' overall test: pairs are the means of the columns, so a "seed" is a column here.
 
-
-def _comparisons(
-    rows: Sequence[Row], columns: Sequence[Column], values: Values, reference: str
-) -> tuple[Comparison, ...]:
-    families: dict[str, list[tuple[Row, Column | None, PairedT]]] = defaultdict(list)
-    for column in columns:
-        base = values.get((reference, column))
-        if base is None:
-            continue
-        for row in rows:
-            runs = values.get((row.method, column))
-            if row.method != reference and runs is not None:
-                pairing = pair_by_seed(runs, base)
-                test = paired_t(pairing.a, pairing.b)
-                families[column.dataset].append((row, column, test))
-    return tuple(c for family in families.values() for c in _corrected(family))
-
-
-def _overall(
-    rows: Sequence[Row], columns: Sequence[Column], reference: str
-) -> tuple[Comparison, ...]:
-    """Complete rows only: every pair of methods is then compared over the same columns.
-
-    Those of segmentation and detection, as in the papers: decibels do not add up with percentages.
+    Only columns in percent: decibels do not add up with percentages. Turned so that a positive
+    difference speaks for the row in every column.
     """
+    chosen = [index for index, column in enumerate(columns) if column.unit == "%"]
+    if len(chosen) < 2:
+        return {}
+    signs = {index: 1 if columns[index].higher_is_better else -1 for index in chosen}
+    means = {
+        row.id: {index: signs[index] * row.cells[index].summary.mean for index in chosen}
+        for row in rows
+        if row.complete and not row.context
+    }
+    return pairwise_t(means)
 
-    def means(row: Row) -> list[float]:
-        # Turned so that a positive difference speaks for the method in every column.
-        return [
-            cell.summary.mean * (1 if column.higher_is_better else -1)
-            for cell, column in zip(row.cells, columns)
-            if column.metric not in _OTHER_UNITS
-        ]
 
-    if all(column.metric in _OTHER_UNITS for column in columns):
-        return ()
-
-    base = next((row for row in rows if row.method == reference and row.complete), None)
-    if base is None:
-        return ()
-    others = [row for row in rows if row.complete and row.method != reference]
-    tests = [(row, None, overall_paired_t(means(row), means(base))) for row in others]
-    return tuple(_corrected(tests))
+def _friedman(rows: Sequence[Row], columns: Sequence[Column]) -> Friedman | None:
+    """One column per data set, its first metric: the test takes its blocks for independent."""
+    if len(rows) < 2:
+        return None
+    first = {column.dataset: index for index, column in reversed(list(enumerate(columns)))}
+    chosen = sorted(first.values())
+    means = np.array([[row.cells[index].summary.mean for index in chosen] for row in rows])
+    return friedman(means, [columns[index].higher_is_better for index in chosen])

@@ -5,23 +5,28 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from _cli import ROOT, run
 
 if TYPE_CHECKING:
-    from leaderboard.board import Board
+    from leaderboard.build import Leaderboard
+    from leaderboard.tables import Grid
 
 # In front of this folder, where the name `leaderboard` means this file and not the package.
 sys.path.insert(0, str(ROOT))
 
+FORMATS = ("md", "csv", "tex", "json", "html")
+
+Item = TypeVar("Item")
+
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Regenerate leaderboard.md and leaderboard.csv from the result files. "
-        "Equal result files give byte-identical tables."
+        description="Regenerate the leaderboard from the result files, as Markdown, CSV, LaTeX, "
+        "JSON and a page. Equal result files give byte-identical files."
     )
     parser.add_argument(
         "--results",
@@ -35,87 +40,215 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         default=ROOT / "leaderboard",
         metavar="DIR",
-        help="folder of the two tables (default: leaderboard)",
+        help="folder to write to (default: leaderboard)",
+    )
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=FORMATS,
+        default=FORMATS,
+        help="which files to write (default: all)",
     )
     parser.add_argument(
         "--protocol", metavar="NAME", help="needed only if the results are of several protocols"
     )
     parser.add_argument(
         "--reference",
-        default="mae",
         metavar="METHOD",
-        help="method that every other one is tested against (default: mae)",
+        help="method that every other one is tested against (default: mae; of published tables "
+        "vasomim_v1)",
     )
-    parser.add_argument("--title", default="Leaderboard", help="heading of the tables")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--correction",
+        choices=("holm", "bh", "none"),
+        default="holm",
+        help="of the p-values behind the verdicts (default: holm)",
+    )
+    parser.add_argument(
+        "--per-image",
+        action="store_true",
+        help="also test over images, clustered by patient (takes longer)",
+    )
+    parser.add_argument(
+        "--with-published",
+        action="store_true",
+        help="show the papers' numbers of this protocol beside the measured ones",
+    )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="show the papers' tables instead of results; writes published.md and so on",
+    )
+    parser.add_argument("--title", help="heading of the tables (default: Leaderboard)")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="also replace the short board in FILE"
+    )
+    options = parser.parse_args(arguments)
+    if options.published:
+        for name in ("protocol", "per_image", "with_published"):
+            if getattr(options, name):
+                parser.error(f"--published shows no results, so --{name.replace('_', '-')} is void")
+    return options
 
 
-def show(board: Board) -> None:
-    """Print the board: drawn tables on a terminal, plain Markdown anywhere else."""
-    from leaderboard.tables import grids, headline, notes, to_markdown
-
-    if not sys.stdout.isatty():
-        print(to_markdown(board), end="")
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    console.print(Text(board.title, style="bold"), Text(headline(board)), sep="\n")
-    styles = {1: "bold green", 2: "underline"}
-    for grid in grids(board):
-        table = Table(title=Text(grid.heading), title_justify="left")
-        for index, head in enumerate(grid.head):
-            table.add_column(Text(head), justify="left" if index < grid.left else "right")
-        for row in grid.rows:
-            # Text, not markup: rich would read the rank in its brackets as a style.
-            table.add_row(
-                *(
-                    Text.assemble((entry.text, styles.get(entry.place, "")), entry.suffix)
-                    for entry in row
-                )
-            )
-        console.print("", table)
-    for note in notes(board):
-        console.print(Text(f"• {note}"))
-
-
-def main() -> int:
-    options = parse()
-
-    from benchmark.engine.records import read_results
+def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict]]:
+    """The leaderboard the options ask for, and the pictures of its page."""
+    from benchmark.engine.records.store import scan_results
     from benchmark.errors import InputError
 
-    if options.out.exists() and not options.out.is_dir():
-        raise InputError(f"{options.out}: --out has to be a folder")
-    records, problems = read_results(options.results)
-    if not records:
+    titled = {"title": options.title} if options.title else {}
+    if options.published:
+        from leaderboard.build import published_leaderboard
+        from leaderboard.published import read_tables
+
+        return published_leaderboard(
+            read_tables(),
+            reference=options.reference,
+            correction=options.correction,
+            **titled,
+        ), []
+    found = scan_results(options.results)
+    if not found.records:
+        problems = found.problems
         left_out = f" ({len(problems)} left out, first {problems[0]})" if problems else ""
         raise InputError(f"{options.results}: no result files{left_out}")
-    protocols = sorted({record.protocol for record in records})
+    protocols = sorted({record.protocol for record in found.records.values()})
     if options.protocol is None and len(protocols) > 1:
         raise InputError(
             f"{options.results}: results of several protocols; "
             f"choose with --protocol: {', '.join(protocols)}"
         )
     protocol = options.protocol or protocols[0]
-    records = [record for record in records if record.protocol == protocol]
+    records = [record for record in found.records.values() if record.protocol == protocol]
     if not records:
         raise InputError(
             f"{options.results}: no results of protocol {protocol}; known: {', '.join(protocols)}"
         )
     # scipy is behind these imports: only once there is something to test.
-    from benchmark.files import write_text
-    from leaderboard.board import build_board
-    from leaderboard.tables import to_csv, to_markdown
+    from benchmark.engine.cards import read_cards
+    from leaderboard.build import build_leaderboard, with_problems
+    from leaderboard.gallery import gallery
+    from leaderboard.per_image import with_per_image_tests
+    from leaderboard.published import read_tables
 
-    board = build_board(
-        records, options.reference, protocol, title=options.title, problems=problems
+    leaderboard = build_leaderboard(
+        records,
+        options.reference or "mae",
+        protocol,
+        problems=found.problems,
+        papers={card.method: card.paper for card in read_cards()},
+        published=read_tables() if options.with_published else (),
+        correction=options.correction,
+        **titled,
     )
-    write_text(options.out / "leaderboard.md", to_markdown(board))
-    write_text(options.out / "leaderboard.csv", to_csv(board))
-    show(board)
+    if options.per_image:
+        leaderboard = with_per_image_tests(leaderboard, found.paths, watch=watch)
+    if not {"json", "html"} & set(options.format):
+        return leaderboard, []
+    pictures, problems = gallery(leaderboard, found.paths)
+    return with_problems(leaderboard, problems), pictures
+
+
+def watch(items: list[Item]) -> Iterable[Item]:
+    """The items, with a progress bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, "tests over images", console=console, disable=not console.is_terminal)
+
+
+def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Namespace) -> str:
+    """Write the chosen formats, each file whole or not at all; returns the Markdown."""
+    import json
+
+    from benchmark.files import write_text
+    from leaderboard.data import board_data
+    from leaderboard.page import render
+    from leaderboard.tables import (
+        short_table,
+        to_csv,
+        to_latex,
+        to_markdown,
+        write_between_markers,
+    )
+
+    data = board_data(leaderboard, pictures) if {"json", "html"} & set(options.format) else {}
+    text = to_markdown(leaderboard)
+    writers = {
+        "md": lambda: text,
+        "csv": lambda: to_csv(leaderboard),
+        "tex": lambda: to_latex(leaderboard),
+        "json": lambda: (
+            json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        ),
+        "html": lambda: render(data),
+    }
+    name = "published" if options.published else "leaderboard"
+    for suffix in FORMATS:
+        if suffix in options.format:
+            write_text(options.out / f"{name}.{suffix}", writers[suffix]())
+    if options.write:
+        write_between_markers(options.write, short_table(leaderboard))
+    return text
+
+
+def show(leaderboard: Leaderboard) -> None:
+    """Draw the leaderboard on a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from leaderboard.tables import board_notes, general_notes, headline, sections
+
+    console = Console()
+    console.print(Text(leaderboard.title, style="bold"), Text(headline(leaderboard)), sep="\n")
+    for section in sections(leaderboard):
+        if section.board is None:
+            continue
+        for grid in section.grids:
+            console.print("", drawn(grid, section.title))
+        if section.board is not leaderboard.combined:
+            for note in board_notes(section.board, leaderboard.correction):
+                console.print(Text(f"• {note}"))
+    left_out = [f"Left out: {problem}" for problem in leaderboard.problems]
+    for note in ["", *general_notes(leaderboard), *left_out]:
+        console.print(Text(note and f"• {note}"))
+
+
+def drawn(grid: Grid, title: str) -> object:
+    """A table for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = f"{title}: {grid.heading}" if grid.heading else title
+    table = Table(title=Text(heading), title_justify="left")
+    styles = {1: "bold green", 2: "underline"}
+    for index, head in enumerate(grid.head):
+        table.add_column(Text(head), justify="left" if index < grid.left else "right")
+    for row in grid.rows:
+        # Text, not markup: rich would read the rank in its brackets as a style.
+        table.add_row(
+            *(
+                Text.assemble((entry.text, styles.get(entry.place, "")), entry.suffix)
+                for entry in row
+            )
+        )
+    return table
+
+
+def main() -> int:
+    options = parse()
+
+    from benchmark.errors import InputError
+
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"{options.out}: --out has to be a folder")
+    leaderboard, pictures = build(options)
+    text = write(leaderboard, pictures, options)
+    if sys.stdout.isatty():
+        show(leaderboard)
+    else:
+        print(text, end="")
     return 0
 
 

@@ -1,0 +1,207 @@
+"""Speed of the whole leaderboard, against pandas and scipy on the same result files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import files
+from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.engine.records import record_path, science_hash
+from benchmark.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = "method00"
+
+#: Data set → task and metrics; further ones are segmentations.
+_DATASETS = {
+    **dict.fromkeys(("arcade_v", "caxf", "xcav"), ("segmentation", ("dsc", "cldice"))),
+    **dict.fromkeys(("arcade_s", "arcade_vs"), ("segmentation", ("dsc",))),
+    "stenosis": ("detection", ("map50", "map75", "map")),
+    "denoising": ("denoising", ("psnr", "ssim")),
+}
+_IMAGES = 20
+_LAYERS = 100
+
+#: The plain way: a table of all values, mean and standard deviation of every cell, and a paired
+#: t-test of every cell against the reference. It checks nothing, corrects nothing, ranks nothing.
+_PLAIN = """
+import json, sys
+from pathlib import Path
+import pandas as pd
+from scipy import stats
+
+folder, out, reference = sys.argv[1:]
+rows = []
+for path in sorted(Path(folder).rglob("*.json")):
+    run = json.loads(path.read_text())
+    for metric, entry in run["metrics"].items():
+        rows.append((run["method"], run["dataset"], metric, run["seed"], entry["value"]))
+table = pd.DataFrame(rows, columns=["method", "dataset", "metric", "seed", "value"])
+cells = table.groupby(["method", "dataset", "metric"])["value"].agg(["mean", "std"])
+wide = table.pivot(index="seed", columns=["method", "dataset", "metric"], values="value")
+cells["p"] = [
+    float("nan") if name[0] == reference
+    else stats.ttest_rel(wide[name], wide[(reference, *name[1:])]).pvalue
+    for name in cells.index
+]
+cells.to_csv(out)
+"""
+
+
+def make_results(folder: Path, methods: int, datasets: int, seeds: int) -> int:
+    """Write random but valid result files below `folder`, the same for equal arguments.
+
+    Methods are ``method00``, …; the files are as large as those of real runs.
+
+    Returns the number of records.
+    """
+    generator = np.random.default_rng(0)
+    names = [*_DATASETS, *(f"extra{number}" for number in range(datasets))][:datasets]
+    for method in range(methods):
+        for dataset in names:
+            for seed in range(seeds):
+                _write_result(folder, f"method{method:02d}", dataset, seed, generator)
+    return methods * len(names) * seeds
+
+
+def _write_result(
+    folder: Path, method: str, dataset: str, seed: int, generator: np.random.Generator
+) -> None:
+    task, metrics = _DATASETS.get(dataset, ("segmentation", ("dsc",)))
+    scores = {metric: generator.normal(70, 3, _IMAGES).clip(0, 100) for metric in metrics}
+    lines = [",".join(("image", "patient", *metrics))]
+    for index in range(_IMAGES):
+        values = [repr(float(scores[metric][index])) for metric in metrics]
+        lines.append(",".join((f"image{index:03d}", f"patient{index // 4}", *values)))
+    table = ("\n".join(lines) + "\n").encode()
+    # As long as the configuration of a real run.
+    config = {
+        "seed": seed,
+        "lr": 2e-4,
+        "layers": [f"layer {n} of the model" for n in range(_LAYERS)],
+    }
+    record = {
+        "protocol": "journal",
+        "method": method,
+        "title": method.upper(),
+        "family": "masked image modelling",
+        "pretraining": "XA-170K",
+        "dataset": dataset,
+        "task": task,
+        "seed": seed,
+        "split_hash": f"split-{dataset}",
+        "corpus_hash": "c0de",
+        "metrics": {
+            metric: {
+                "value": float(scores[metric].mean()),
+                "definition": f"{metric}/per-image-mean/v1",
+                "higher_is_better": True,
+            }
+            for metric in metrics
+        },
+        "n_images": _IMAGES,
+        "config": config,
+        "science_hash": science_hash(config),
+        "seeds": {"init": seed},
+        "versions": {"torch": "2.11.0"},
+        "device": "cpu",
+        "wall_time_s": 60.0,
+        "finished": "2026-01-02T03:04:05",
+        "images_per_s": 50.0,
+        "peak_memory_mb": None,
+        "encoder": None,
+        "git": {"commit": "0" * 40, "dirty": False},
+        "per_image": {"file": f"seed{seed}.csv", "sha256": files.sha256_bytes(table)},
+        "leakage": None,
+        "schema": 1,
+    }
+    path = record_path(folder, "journal", method, dataset, seed)
+    # Not synced one by one: thousands of files that live for the length of a measurement.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".csv").write_bytes(table)
+    path.write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def _run(*command: str | Path) -> None:
+    # One thread each: what is compared is the work, not how it is spread.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        raise InputError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-300:]}")
+
+
+def _agreement(ours: Path, theirs: Path) -> np.ndarray:
+    """Share of means, standard deviations and p-values that agree to 1e-9, per cell."""
+    with open(ours, newline="", encoding="utf-8") as stream:
+        table = {
+            (line["method"], line["dataset"], line["metric"]): line
+            for line in csv.DictReader(stream)
+            if line["dataset"]
+        }
+    shares = []
+    with open(theirs, newline="", encoding="utf-8") as stream:
+        for line in csv.DictReader(stream):
+            cell = table[line["method"], line["dataset"], line["metric"]]
+            pairs = [(cell[name], line[name]) for name in ("mean", "std", "p")]
+            equal = [
+                a == b if "" in (a, b) else np.isclose(float(a), float(b), rtol=1e-9, atol=0)
+                for a, b in pairs
+            ]
+            shares.append(np.mean(equal))
+    return np.array(shares)
+
+
+def bench_leaderboard(
+    methods: int = 30,
+    datasets: int = 8,
+    seeds: int = 5,
+    repeats: int = 3,
+    out: str | os.PathLike[str] | None = None,
+) -> list[Row]:
+    """Time ``tools/leaderboard.py``, all formats, and the plain way; print and return the row.
+
+    Both are processes of their own, from the start of the interpreter to the last file. The plain
+    way is pandas and `scipy.stats.ttest_rel` on the same files: means, standard deviations and
+    p-values against one reference, into one CSV file; ours also checks every file and its hash,
+    ranks, corrects, tests against every reference, and writes five formats.
+
+    Args:
+        methods, datasets, seeds: how many; their product is the number of result files.
+        repeats: timings per side, of which the medians are reported.
+        out: CSV file with `benchmark.comparison.COLUMNS`, or a folder; None: none is written.
+
+    Raises:
+        InputError: a number is below 1 (`methods` and `seeds`: 2), or a side fails.
+    """
+    require_positive(methods=methods - 1, datasets=datasets, seeds=seeds - 1, repeats=repeats)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        count = make_results(folder / "results", methods, datasets, seeds)
+        tool = [ROOT / "tools" / "leaderboard.py", "--results", folder / "results"]
+        tool += ["--reference", REFERENCE, "--out", folder]
+        plain = ["-c", _PLAIN, folder / "results", folder / "plain.csv", REFERENCE]
+        _run(*tool)
+        _run(*plain)
+        ours, theirs, _, _ = time_in_turn(lambda: _run(*tool), lambda: _run(*plain), repeats)
+        print(f"{count} result files: {ours:.2f} s to all formats, the plain way {theirs:.2f} s")
+        row = comparison_row(
+            f"leaderboard of {methods} methods, {datasets} data sets, {seeds} seeds",
+            f"pandas {version('pandas')}, scipy {version('scipy')}: means, std and p alone",
+            count,
+            (ours, theirs),
+            _agreement(folder / "leaderboard.csv", folder / "plain.csv"),
+            "fp64",
+        )
+    show_rows([row], out, "leaderboard")
+    return [row]

@@ -1,0 +1,148 @@
+"""The whole leaderboard: every board, and what is said about all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmark.engine.records import RunRecord
+from benchmark.errors import InputError
+from leaderboard.board import Board, Row, make_board
+from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured
+from leaderboard.published import PublishedTable
+
+#: Protocol of a leaderboard of published tables, which are of several.
+PUBLISHED = "as published"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Everything the tables and the page show.
+
+    Attributes:
+        protocol: that of all its records; `PUBLISHED` for the papers' tables.
+        reference: method that others are tested against, declared beforehand.
+        correction: the one behind the verdicts, a key of `leaderboard.comparisons.CORRECTIONS`.
+        boards: one per task, then the analyses.
+        combined: segmentation and detection as one board, for the overall test; None without both.
+        records: the runs behind the boards, by method, data set and seed.
+        problems: files that were left out, one line each.
+    """
+
+    title: str
+    protocol: str
+    reference: str
+    correction: str
+    boards: tuple[Board, ...]
+    combined: Board | None
+    records: tuple[RunRecord, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def reference_title(self) -> str | None:
+        """The reference as printed; None if it has no row."""
+        rows = (row for board in self.boards for row in board.rows if not board.analysis)
+        return next((row.title for row in rows if row.method == self.reference), None)
+
+
+def build_leaderboard(
+    records: Sequence[RunRecord],
+    reference: str,
+    protocol: str,
+    *,
+    title: str = "Leaderboard",
+    problems: Iterable[str] = (),
+    papers: Mapping[str, str] | None = None,
+    published: Sequence[PublishedTable] = (),
+    correction: str = "holm",
+) -> Leaderboard:
+    """Build the leaderboard of one protocol; the order of `records` does not matter.
+
+    Args:
+        records: records of `protocol` only.
+        reference: id of the pre-declared reference method; without records of it, no tests.
+        problems: files left out by the reader, to be printed.
+        papers: method → where it was published.
+        published: published tables whose rows are shown beside the measured ones.
+        correction: a key of `leaderboard.comparisons.CORRECTIONS`.
+
+    Raises:
+        InputError: no records, records that must not mix, or no published table of this protocol
+            among `published`.
+    """
+    beside = [table for table in published if table.protocol == protocol]
+    if published and not beside:
+        known = ", ".join(sorted({table.protocol for table in published}))
+        raise InputError(f"protocol {protocol} has no published tables (known: {known})")
+    measured = read_measured(records, protocol, papers)
+    return Leaderboard(
+        title=title,
+        protocol=protocol,
+        reference=reference,
+        correction=correction,
+        boards=tuple(measured_boards(measured, reference, beside)),
+        combined=combined_board(measured, reference),
+        records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
+        problems=tuple(problems),
+    )
+
+
+def published_leaderboard(
+    tables: Sequence[PublishedTable],
+    *,
+    reference: str | None = None,
+    title: str = "Published results",
+    correction: str = "holm",
+) -> Leaderboard:
+    """The papers' tables, ranked and, over their means, tested.
+
+    Args:
+        reference: method of the overall test (default: that of each table).
+
+    Raises:
+        InputError: no table, or none that holds the reference.
+    """
+    if not tables:
+        raise InputError("a board of published results needs at least one table")
+    if reference is not None:
+        tables = [replace(table, reference=reference) for table in tables]
+        if not any(row.method == reference for table in tables for row in table.rows):
+            raise InputError(f"{reference}: no published table has this method")
+    return Leaderboard(
+        title=title,
+        protocol=PUBLISHED,
+        reference=tables[0].reference,
+        correction=correction,
+        boards=tuple(table.board() for table in tables),
+        combined=_combined(tables),
+    )
+
+
+def _combined(tables: Sequence[PublishedTable]) -> Board | None:
+    """The main segmentation and detection table of one paper, joined by method."""
+    main = [table for table in tables if table.analysis is None]
+    for detection in (table for table in main if table.task == "detection"):
+        joined = [t for t in main if t.protocol == detection.protocol and t.task == "segmentation"]
+        if not joined:
+            continue
+        parts = [*joined, detection]
+        rows: dict[str, Row] = {}
+        scores: dict[str, dict] = {}
+        for row, cells in ((row, table.scores[row.id]) for table in parts for row in table.rows):
+            name = f"published:{detection.protocol}:{row.title}"
+            rows.setdefault(name, replace(row, id=name))
+            scores.setdefault(name, {}).update(cells)
+        found = [row.id for row in rows.values() if row.method == detection.reference]
+        return make_board(
+            list(rows.values()),
+            scores,
+            protocol=detection.protocol,
+            reference=found[0] if found else "",
+            **COMBINED,
+        )
+    return None
+
+
+def with_problems(leaderboard: Leaderboard, problems: Iterable[str]) -> Leaderboard:
+    """The leaderboard with more lines about what was left out."""
+    return replace(leaderboard, problems=(*leaderboard.problems, *problems))

@@ -1,0 +1,119 @@
+"""The tests of a board against one reference, corrected within their families."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from leaderboard.board import Board, Column, PerImage, Row
+from leaderboard.statistics import PairedT, benjamini_hochberg, holm
+
+#: A p-value below this, after the correction in use, is called a difference.
+ALPHA = 0.05
+
+#: Correction → how it is named in print.
+CORRECTIONS = {"holm": "Holm", "bh": "Benjamini–Hochberg", "none": "uncorrected"}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One row against the reference, in one column or (column None) over all columns.
+
+    Attributes:
+        test: difference is row minus reference; see `PairedT`.
+        p_holm, p_bh: p-value adjusted within its family by Holm and by Benjamini and Hochberg;
+            None where the test is undefined.
+        verdict: ``"better"``, ``"worse"``, ``"not separable"``, or the words of an undefined test.
+        per_image: the test over images, where it was asked for.
+    """
+
+    row: Row
+    column: Column | None
+    test: PairedT
+    p_holm: float | None
+    p_bh: float | None
+    verdict: str
+    per_image: PerImage | None = None
+
+    def p_used(self, correction: str) -> float | None:
+        """The p-value that a verdict under this correction (`CORRECTIONS`) is about."""
+        return {"holm": self.p_holm, "bh": self.p_bh, "none": self.test.p}[correction]
+
+
+# Kept, because the tables and their notes ask for the same tests.
+@lru_cache(maxsize=256)
+def comparisons(board: Board, reference: str, correction: str = "holm") -> tuple[Comparison, ...]:
+    """Every other row against `reference`, in the order of columns and rows.
+
+    Paired t-tests over common seeds. A family is all defined tests of one data set.
+
+    Args:
+        reference: id of a row; without results of it, there are no tests.
+        correction: `CORRECTIONS`; decides the verdicts only.
+    """
+    families: dict[str, list[tuple[Row, Column | None, PairedT]]] = defaultdict(list)
+    for column, pairs in zip(board.columns, board.pairs):
+        for row in board.rows:
+            if (test := pairs.get((row.id, reference))) is not None:
+                families[column.dataset].append((row, column, test))
+    images = board.per_image if reference == board.reference else {}
+    found = (_corrected(family, correction, images) for family in families.values())
+    return tuple(itertools.chain.from_iterable(found))
+
+
+@lru_cache(maxsize=256)
+def overall(board: Board, reference: str, correction: str = "holm") -> tuple[Comparison, ...]:
+    """The papers' overall test of every complete row against `reference`.
+
+    A two-sided paired t-test over the means of the columns in percent; one family. Empty with
+    fewer than two such columns, or where the reference is incomplete.
+    """
+    family = [
+        (row, None, test)
+        for row in board.rows
+        if (test := board.overall_pairs.get((row.id, reference))) is not None
+    ]
+    return tuple(_corrected(family, correction, {}))
+
+
+def _corrected(
+    family: Sequence[tuple[Row, Column | None, PairedT]],
+    correction: str,
+    images: Mapping[tuple[str, str], PerImage],
+) -> list[Comparison]:
+    """One family: the tests become comparisons with adjusted p-values and verdicts."""
+    raw = [test.p for _, _, test in family]
+    corrected = {"holm": holm(raw), "bh": benjamini_hochberg(raw), "none": raw}
+    return [
+        Comparison(
+            row,
+            column,
+            test,
+            p_holm,
+            p_bh,
+            _verdict(test, p, column is None or column.higher_is_better),
+            images.get((row.id, column.id)) if column else None,
+        )
+        for (row, column, test), p_holm, p_bh, p in zip(
+            family, corrected["holm"], corrected["bh"], corrected[correction]
+        )
+    ]
+
+
+def _verdict(test: PairedT, p: float | None, higher_is_better: bool) -> str:
+    if p is None:
+        return test.note
+    if p >= ALPHA:
+        return "not separable"
+    return "better" if (test.difference > 0) == higher_is_better else "worse"
+
+
+def by_reference(
+    board: Board, test: Callable[[Board, str, str], tuple[Comparison, ...]], correction: str
+) -> dict[str, tuple[Comparison, ...]]:
+    """`comparisons` or `overall` for every row that can be a reference."""
+    found = {row.id: test(board, row.id, correction) for row in board.rows if not row.context}
+    return {reference: tests for reference, tests in found.items() if tests}

@@ -1,0 +1,119 @@
+"""The board as one HTML file that needs nothing else: no network, no server, no build step.
+
+`template.html`, the styles and the scripts beside this module are inlined as they are. The results
+travel as JSON in a block that browsers do not execute, and the scripts put them on the page as text
+only. A content security policy allows these very scripts and styles, by their hashes, and images
+that the file itself carries; everything else, a script planted in a name included, is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+
+SCHEMA = 1
+
+#: In the order in which the browser reads them; a script uses only what comes before it.
+STYLES = ("page.css", "diagrams.css")
+SCRIPTS = (
+    "dom.js",
+    "state.js",
+    "board.js",
+    "details.js",
+    "facts.js",
+    "toolbar.js",
+    "table.js",
+    "charts.js",
+    "significance.js",
+    "dots.js",
+    "curves.js",
+    "masks.js",
+    "viewer.js",
+    "main.js",
+)
+
+_FOLDER = Path(__file__).parent
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page of `leaderboard.data.board_data`, a pure function of it: equal data, equal bytes.
+
+    Args:
+        data: boards, curves, runs and gallery; numbers at full precision, None where undefined,
+            pictures as ``data:`` addresses. Missing sections (no gallery, no curves, no
+            comparisons) are left out of the page.
+
+    Raises:
+        InputError: another schema than `SCHEMA`, or a number that is not finite.
+    """
+    if data.get("schema") != SCHEMA:
+        raise InputError(
+            f"schema: the page shows board data of schema {SCHEMA}, not {data.get('schema')!r}; "
+            "regenerate it with tools/leaderboard.py"
+        )
+    style = "\n".join(_source(name) for name in STYLES)
+    scripts = [_source(name) for name in SCRIPTS]
+    parts = {
+        "policy": _policy(style, scripts),
+        "title": html.escape(str(data.get("title", "Leaderboard"))),
+        "style": f"<style>{style}</style>",
+        "data": _json(data),
+        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
+    }
+    pieces = _source("template.html").split("@@")
+    # Odd pieces are the names between the marks; what is filled in is not searched for marks again.
+    pieces[1::2] = [parts[name] for name in pieces[1::2]]
+    return "".join(pieces)
+
+
+def _source(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, scripts: list[str]) -> str:
+    """The content security policy: these scripts, this style, and images inside the file."""
+
+    def source(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src {source(style)}",
+            f"script-src {' '.join(map(source, scripts))}",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _json(data: dict[str, Any]) -> str:
+    """Strict JSON that cannot end its script block, in ASCII (so without U+2028 and U+2029)."""
+    boards = [{**board, "comparisons": _packed(board["comparisons"])} for board in data["boards"]]
+    try:
+        text = json.dumps(
+            {**data, "boards": boards}, allow_nan=False, separators=(",", ":"), sort_keys=True
+        )
+    except ValueError as error:
+        raise InputError(f"board data: {error}; write null for what is undefined") from None
+    for character in "&<>":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _packed(comparisons: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list]]:
+    """Field names once instead of in every entry: they are more than half of the largest part."""
+    return {
+        reference: {
+            "fields": (fields := sorted({field for entry in entries for field in entry})),
+            "entries": [[entry.get(field) for field in fields] for entry in entries],
+        }
+        for reference, entries in comparisons.items()
+    }

@@ -1,0 +1,142 @@
+"use strict";
+// One board with its look-ups. Nothing is tested or averaged here: all was computed before.
+
+const VERDICTS = new Map([
+  ["better", { mark: "▲", name: "better" }],
+  ["worse", { mark: "▼", name: "worse" }],
+  ["not separable", { mark: "≈", name: "same" }],
+]);
+
+/** Mark and class name of a verdict; an undefined test (its words are the verdict) has a dot. */
+function verdictOf(test) {
+  return VERDICTS.get(test.verdict) || { mark: "·", name: "undefined" };
+}
+
+/** A pill with the verdict in words; undefined tests say why they are undefined. */
+function verdictPill(test) {
+  const { mark, name } = verdictOf(test);
+  const text = name === "undefined" ? `no test: ${test.verdict}` : test.verdict;
+  return el("span", { class: `pill ${name}`, text: `${mark} ${text}` });
+}
+
+const CORRECTIONS = { holm: "Holm", bh: "Benjamini–Hochberg", none: "uncorrected" };
+
+class Board {
+  constructor(spec, data) {
+    const { id, title, task, analysis, origin, columns, rows, friedman, notes } = spec;
+    Object.assign(this, { id, title, task, analysis, origin, columns, rows, friedman, notes });
+    this.correction = CORRECTIONS[data.correction || "holm"];
+    this.row = new Map(this.rows.map((row) => [row.id, row]));
+    this.order = new Map(this.rows.map((row, index) => [row.id, index]));
+    this.columnIndex = new Map(this.columns.map((column, index) => [column.id, index]));
+    this.packed = new Map(Object.entries(spec.comparisons));
+    this.unpacked = new Map();
+    this.overalls = new Map(Object.entries(spec.overall));
+    const tested = (row) => this.packed.has(row.id) || this.overalls.has(row.id);
+    this.references = this.rows.filter(tested);
+    this.positions = this.rankPositions();
+    this.standard =
+      this.references.find((row) => row.id === spec.reference_row) ||
+      this.references.find((row) => row.id === data.reference) ||
+      this.references.find((row) => row.method === data.reference) ||
+      this.references[0] ||
+      null;
+  }
+
+  /** Places of the complete rows by their average rank; ties share the better place. */
+  rankPositions() {
+    const ranked = this.rows.filter((row) => row.average_rank);
+    const means = ranked.map((row) => row.average_rank.mean);
+    const better = (row) => means.filter((mean) => mean < row.average_rank.mean).length;
+    return new Map(ranked.map((row) => [row.id, 1 + better(row)]));
+  }
+
+  /** The row everything is compared with, or null where nothing was tested. */
+  referenceOf(state) {
+    return this.references.find((row) => row.id === state.ref) || this.standard;
+  }
+
+  /** Title of a row; published and measured rows of one method are told apart. */
+  label(row) {
+    const both = this.origin === "both" && row.origin === "published";
+    return both ? `${row.title} (published)` : row.title;
+  }
+
+  column(index) {
+    const column = this.columns[index];
+    return `${column.dataset_title} ${column.label}`;
+  }
+
+  /** Test of a row against a reference in one column; undefined where there is none. */
+  comparison(reference, row, column) {
+    if (!reference || !this.packed.has(reference.id)) return undefined;
+    if (!this.unpacked.has(reference.id)) {
+      const { fields, entries } = this.packed.get(reference.id);
+      const tests = new Map();
+      for (const entry of entries) {
+        const test = Object.fromEntries(fields.map((field, index) => [field, entry[index]]));
+        if (!tests.has(test.row)) tests.set(test.row, new Map());
+        tests.get(test.row).set(test.column, test);
+      }
+      this.unpacked.set(reference.id, tests);
+    }
+    return this.unpacked.get(reference.id).get(row.id)?.get(column.id);
+  }
+
+  /** The rows that pass the filters. */
+  visible(state) {
+    const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
+    return this.rows.filter((row) => {
+      const text = [row.title, row.method, row.family, row.pretraining, row.source || ""];
+      const haystack = text.join(" ").toLowerCase();
+      return (
+        (!state.family || row.family === state.family) &&
+        (!state.data || row.pretraining === state.data) &&
+        (!state.origin || row.origin === state.origin) &&
+        (!state.complete || row.complete) &&
+        words.every((word) => haystack.includes(word))
+      );
+    });
+  }
+
+  /** The key the table is sorted by: the wanted one, if this board has it. */
+  sortKey(state) {
+    const known = ["title", "family", "pretraining", "rank"].includes(state.sort);
+    return known || this.columnIndex.has(state.sort) ? state.sort : "rank";
+  }
+
+  /** Words and ranks start with the smallest, scores with the best. */
+  firstDirection(key) {
+    const column = this.columns[this.columnIndex.get(key)];
+    return column && column.higher_is_better ? "desc" : "asc";
+  }
+
+  sortDirection(state) {
+    const key = this.sortKey(state);
+    const own = key === state.sort && ["asc", "desc"].includes(state.dir);
+    return own ? state.dir : this.firstDirection(key);
+  }
+
+  sortValue(row, key) {
+    if (key === "rank") return row.average_rank?.mean ?? null;
+    if (this.columnIndex.has(key)) return row.cells[this.columnIndex.get(key)]?.mean ?? null;
+    return row[key];
+  }
+
+  /** All rows in order; rows without a value come last in both directions, ties stay as given. */
+  sorted(state) {
+    const key = this.sortKey(state);
+    const sign = this.sortDirection(state) === "desc" ? -1 : 1;
+    const compare = (a, b) =>
+      typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
+    return [...this.rows].sort((first, second) => {
+      const [a, b] = [this.sortValue(first, key), this.sortValue(second, key)];
+      if (a === null || b === null) return (a === null) - (b === null) || this.gap(first, second);
+      return sign * compare(a, b) || this.gap(first, second);
+    });
+  }
+
+  gap(first, second) {
+    return this.order.get(first.id) - this.order.get(second.id);
+  }
+}

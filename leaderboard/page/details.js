@@ -1,0 +1,132 @@
+"use strict";
+// The dialog with the provenance of runs: where each number comes from.
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 1) return `${fixed(seconds, 1)} s`;
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+function gitText(git) {
+  if (!git || typeof git !== "object") return git;
+  return `${git.commit ?? ""}${git.dirty ? " (with uncommitted changes)" : ""}`;
+}
+
+function versionsText(versions) {
+  return Object.entries(versions || {}).map(([name, version]) => `${name} ${version}`).join(", ");
+}
+
+function encoderText(encoder) {
+  if (!encoder) return "none";
+  return typeof encoder === "string" ? encoder : encoder.fingerprint || JSON.stringify(encoder);
+}
+
+function runFacts(run) {
+  const known = (value, unit, digits) =>
+    value === null || value === undefined ? "" : `${fixed(value, digits)} ${unit}`;
+  return el(
+    "dl",
+    { class: "facts" },
+    ...fact("Finished", run.finished),
+    ...fact("Device", run.device),
+    ...fact("Wall time", duration(run.wall_time_s)),
+    ...fact("Throughput", known(run.images_per_s, "images/s", 1)),
+    ...fact("Peak memory", known(run.peak_memory_mb, "MiB", 0)),
+    ...fact("Images scored", run.n_images?.toLocaleString("en")),
+    ...fact("Code", gitText(run.git)),
+    ...fact("Encoder", encoderText(run.encoder)),
+    ...fact("Split", run.split_hash),
+    ...fact("Corpus", run.corpus_hash),
+    ...fact("Configuration", run.science_hash),
+    ...fact("Packages", versionsText(run.versions)),
+  );
+}
+
+function runMetrics(run) {
+  const rows = Object.entries(run.metrics || {}).map(([name, entry]) => {
+    const value = typeof entry === "number" ? entry : entry?.value;
+    return [name, fixed(value, 4), entry?.definition || ""];
+  });
+  return rows.length
+    ? plainTable(["Metric", "Value", "Definition"], rows, { numbers: [1] })
+    : null;
+}
+
+/** Copies text; pages opened as files have no clipboard in some browsers, there it is selected. */
+async function copyText(text, source, button) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(source);
+    button.textContent = "Selected: press Ctrl+C";
+  }
+  setTimeout(() => (button.textContent = label), 2000);
+}
+
+class Details {
+  constructor(data) {
+    this.runs = new Map(Object.entries(data.runs || {}));
+    this.dialog = document.getElementById("details");
+    // A click on the dialog itself, not on what it holds, is a click on its backdrop.
+    this.dialog.addEventListener("click", (event) => {
+      if (event.target === this.dialog) this.dialog.close();
+    });
+  }
+
+  /** What is known of a row; `column` (an index) narrows it to the runs behind one cell. */
+  open(board, row, column = null) {
+    const cells = column === null ? row.cells : [row.cells[column]];
+    const ids = [...new Set(cells.flatMap((cell) => cell?.runs || []))];
+    const title = column === null ? "" : ` · ${board.column(column)}`;
+    const close = quietButton("Close", () => this.dialog.close());
+    const heading = el("h2", { id: "details-title", text: board.label(row) + title });
+    this.dialog.replaceChildren(
+      el("div", { class: "details-head" }, heading, close),
+      el("div", { class: "details-body" }, this.rowFacts(row), ...this.runChooser(ids, row)),
+    );
+    this.dialog.showModal();
+  }
+
+  rowFacts(row) {
+    // Only web addresses become links: others, such as javascript:, stay text.
+    const address = /^https?:\/\/\S+$/.test(row.paper || "");
+    const paper = address
+      ? el("a", { href: row.paper, rel: "noopener noreferrer", text: row.paper })
+      : row.paper;
+    return el(
+      "dl",
+      { class: "facts" },
+      ...fact("Family", row.family),
+      ...fact("Pre-training data", row.pretraining),
+      ...fact("Paper", paper),
+      ...fact("Origin", row.origin),
+      ...fact("Source", row.source),
+    );
+  }
+
+  runChooser(ids, row) {
+    const known = ids.filter((id) => this.runs.has(id));
+    if (!known.length) {
+      const why = row.origin === "published"
+        ? "A published number: there is no run behind it here."
+        : "No run record of this row is on the page.";
+      return [el("p", { class: "hint", text: why })];
+    }
+    const body = el("div", {});
+    const select = choice(known.map((id) => [id, id]), (id) => this.showRun(id, body));
+    this.showRun(known[0], body);
+    return [labelled(`Run (${known.length} in all)`, select), body];
+  }
+
+  showRun(id, body) {
+    const run = this.runs.get(id);
+    const text = JSON.stringify(run, null, 2);
+    const json = el("pre", { tabindex: "0", text });
+    const copy = quietButton("Copy JSON", () => copyText(text, json, copy));
+    const head = el("div", { class: "json-head" }, el("h3", { text: "Record" }), copy);
+    body.replaceChildren(...[runFacts(run), runMetrics(run), head, json].filter(Boolean));
+  }
+}

@@ -1,0 +1,123 @@
+"use strict";
+// Means with their intervals, one diagram per column, with the reference as a line.
+
+const RANK = "rank";
+
+/** [row, mean, low, high] of the rows with a value, best first. */
+function dotValues(board, key, rows) {
+  const index = board.columnIndex.get(key);
+  const values = rows.flatMap((row) => {
+    const cell = key === RANK ? row.average_rank : row.cells[index];
+    if (!cell) return [];
+    const [low, high] = key === RANK ? [cell.low, cell.high] : [cell.ci_low, cell.ci_high];
+    return [{ row, mean: cell.mean, low: low ?? null, high: high ?? null }];
+  });
+  const sign = key !== RANK && board.columns[index].higher_is_better ? -1 : 1;
+  return values.sort((a, b) => sign * (a.mean - b.mean) || board.gap(a.row, b.row));
+}
+
+/** A triangle for better and worse, a disc else, a diamond for the reference. */
+function dotShape(x, y, name) {
+  const r = 4.6;
+  const shapes = {
+    better: `M${x},${y - r}l${r},${1.7 * r}h${-2 * r}z`,
+    worse: `M${x},${y + r}l${r},${-1.7 * r}h${-2 * r}z`,
+    reference: `M${x},${y - r - 1}l${r + 1},${r + 1}l${-r - 1},${r + 1}l${-r - 1},${-r - 1}z`,
+  };
+  if (shapes[name]) return svg("path", { d: shapes[name], class: `dot ${name}` });
+  return svg("circle", { cx: x, cy: y, r: r - 0.6, class: `dot ${name}` });
+}
+
+function dotPlot(board, key, state, width, popover) {
+  const reference = board.referenceOf(state);
+  const values = dotValues(board, key, board.visible(state));
+  const column = board.columns[board.columnIndex.get(key)];
+  const title = column ? `${column.dataset_title} ${column.label}` : "Average rank";
+  const base = reference && dotValues(board, key, [reference])[0];
+  const [labels, numbers, top, step] = [Math.min(170, width * 0.36), 50, 6, 19];
+  const height = top + step * values.length + 30;
+  if (!values.length) {
+    return picture(width, 40, title, "Empty", text(0, 24, "No row has a value here.", "tick"));
+  }
+  const known = [...values, ...(base ? [base] : [])];
+  const [low, high] = extent(known.flatMap((value) => [value.mean, value.low, value.high]), 0.04);
+  const x = scale(low, high, labels + 10, width - numbers - 6);
+  const bottom = top + step * values.length;
+  const steps = ticks(low, high, Math.max(4, Math.floor((width - labels) / 80)));
+  const gap = steps.length > 1 ? steps[1] - steps[0] : 1;
+  const parts = steps.flatMap((tick) => [
+    line(x(tick), top, x(tick), bottom, "grid"),
+    text(x(tick), bottom + 16, tickText(tick, gap), "tick", "middle"),
+  ]);
+  if (base) {
+    if (base.low !== null && base.high !== null) {
+      const [left, right] = [x(base.low), x(base.high)];
+      const size = { x: left, y: top, width: right - left, height: bottom - top };
+      parts.push(svg("rect", { ...size, class: "band" }));
+    }
+    parts.push(line(x(base.mean), top, x(base.mean), bottom, "reference-line"));
+  }
+  values.forEach(({ row, mean, low: from, high: to }, index) => {
+    const y = top + step * (index + 0.5);
+    const test = column && board.comparison(reference, row, column);
+    const untested = column ? "undefined" : "same";
+    const name = row === reference ? "reference" : test ? verdictOf(test).name : untested;
+    const group = svg(
+      "g",
+      { class: `dot-row${row === reference ? " is-reference" : ""}` },
+      svg("rect", { x: 0, y: y - step / 2, width, height: step, class: "hit" }),
+      nameText(0, y + 4, board.label(row), Math.floor(labels / 6.5), "label"),
+      from === null || to === null ? null : line(x(from), y, x(to), y, `whisker ${name}`),
+      dotShape(x(mean), y, name),
+      text(width - 2, y + 4, fixed(mean), "value", "end"),
+    );
+    const facts = () =>
+      column ? cellFacts(board, row, board.columnIndex.get(key), reference) : rankFacts(board, row);
+    group.addEventListener("pointerenter", () => popover.show(group, facts()));
+    group.addEventListener("pointerleave", () => popover.hideSoon());
+    parts.push(group);
+  });
+  const best = `${board.label(values[0].row)} with ${fixed(values[0].mean)}`;
+  const rows = count(values.length, "row");
+  const description = `${rows} with 95 % intervals, best first: ${best}. All are in the table.`;
+  return picture(width, height, title, description, ...parts);
+}
+
+/** The diagrams of one dataset at a time, or the average rank; the filters of the table apply. */
+function dotsSection(board, store, popover) {
+  const datasets = new Map(board.columns.map((column) => [column.dataset, column.dataset_title]));
+  const ranked = board.rows.some((row) => row.average_rank) ? [[RANK, "Average rank"]] : [];
+  const options = [...datasets, ...ranked, ["all", "All columns"]];
+  const select = choice(options, (value) => store.set({ plot: value }));
+  const grid = el("div", { class: "cards" });
+  let cards = [];
+  let shown = null;
+  const keysOf = (plot) => {
+    if (plot === RANK) return [RANK];
+    return board.columns.filter((c) => plot === "all" || c.dataset === plot).map((c) => c.id);
+  };
+  const cardOf = (key) => {
+    const column = board.columns[board.columnIndex.get(key)];
+    const heading = column
+      ? `${column.dataset_title} · ${column.label} (${column.unit})`
+      : "Average rank (lower is better)";
+    return new Card(heading, (width) => dotPlot(board, key, store.state, width, popover), 260);
+  };
+  const marks = board.packed.size
+    ? " ▲ better, ▼ worse, ● not separable, ○ not tested; dashed and shaded: the reference."
+    : "";
+  const hint = `Mean and, where known, 95 % interval of the rows that pass the filters.${marks}`;
+  return {
+    node: section(`${board.id}-dots`, "Intervals", hint, labelled("Show", select), grid),
+    refresh(state) {
+      const plot = options.some(([value]) => value === state.plot) ? state.plot : options[0][0];
+      select.value = plot;
+      if (plot !== shown) {
+        for (const card of cards) card.watch.disconnect();
+        cards = keysOf(plot).map(cardOf);
+        grid.replaceChildren(...cards.map((card) => card.node));
+        shown = plot;
+      } else for (const card of cards) card.redraw();
+    },
+  };
+}

@@ -1,0 +1,143 @@
+"use strict";
+// The popover: what stands behind one number.
+
+function testFacts(test, reference) {
+  const { difference, ci_low: low, ci_high: high } = test;
+  return [
+    el("h4", {}, "Against ", el("b", { text: reference })),
+    el("p", {}, verdictPill(test)),
+    el(
+      "dl",
+      { class: "facts" },
+      ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
+      ...fact("p", pValue(test.p)),
+      ...fact("p (Holm)", pValue(test.p_holm)),
+      ...fact("p (BH)", test.p_bh === null || test.p_bh === undefined ? "" : pValue(test.p_bh)),
+      ...fact("Pairs", `${test.n}`),
+    ),
+  ];
+}
+
+function imageFacts(images) {
+  if (images.difference === null) return [el("p", { text: `Per image: ${images.note || NONE}` })];
+  const { difference, ci_low: low, ci_high: high, n_images: n, n_clusters: clusters } = images;
+  const sizes = clusters ? `${n} in ${count(clusters, "patient")}` : `${n}`;
+  return [
+    el("h4", { text: "Per image" }),
+    el(
+      "dl",
+      { class: "facts" },
+      ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
+      ...fact("p", pValue(images.p)),
+      ...fact("Images", sizes),
+    ),
+  ];
+}
+
+function seedFacts(cell) {
+  if (!cell.values?.length) return [];
+  const items = cell.values.map((value, index) =>
+    el("li", {}, el("span", { text: `seed ${cell.seeds[index]}` }), fixed(value)),
+  );
+  return [el("ul", { class: "seeds" }, ...items)];
+}
+
+/** Everything behind the cell of a row in a column, against a reference row or null. */
+function cellFacts(board, row, index, reference) {
+  const [cell, column] = [row.cells[index], board.columns[index]];
+  const test = board.comparison(reference, row, column);
+  const best = cell.tier === 1 ? "yes" : cell.tier === 2 ? "no" : "";
+  const what = `${board.column(index)} (${column.unit}), ${column.definition}`;
+  return [
+    el("h3", { text: board.label(row) }),
+    el("p", { class: "hint", text: what }),
+    el(
+      "dl",
+      { class: "facts" },
+      ...fact(cell.std === null ? "Value" : "Mean ± std", plusMinus(cell.mean, cell.std)),
+      ...fact("95 % CI", interval(cell.ci_low, cell.ci_high)),
+      ...fact("Seeds", cell.n === null ? "not stated" : `n = ${cell.n}`),
+      ...fact("Place", cell.place ? `${cell.place}` : ""),
+      ...fact("Rank", cell.rank ? `${cell.rank} of the complete rows` : ""),
+      ...fact("Level with the best", best),
+    ),
+    ...seedFacts(cell),
+    ...(test ? testFacts(test, board.label(reference)) : []),
+    ...(test?.per_image ? imageFacts(test.per_image) : []),
+    ...(row.source ? [el("p", { class: "hint", text: `Published: ${row.source}` })] : []),
+  ];
+}
+
+/** Average rank with its bootstrap interval. */
+function rankFacts(board, row) {
+  const rank = row.average_rank;
+  return [
+    el("h3", { text: board.label(row) }),
+    el("p", { class: "hint", text: `Average rank over ${count(board.columns.length, "column")}` }),
+    el(
+      "dl",
+      { class: "facts" },
+      ...fact("Mean ± std", plusMinus(rank.mean, rank.std)),
+      ...fact("95 % interval", interval(rank.low, rank.high)),
+    ),
+  ];
+}
+
+/** One popover for the whole page; it follows the mouse and the keyboard. */
+class Popover {
+  constructor() {
+    this.node = document.getElementById("popover");
+    this.anchor = null;
+    this.timer = 0;
+    // The mouse may move into the popover, to read or to press its button.
+    this.node.addEventListener("pointerenter", () => clearTimeout(this.timer));
+    this.node.addEventListener("pointerleave", () => this.hideSoon());
+    this.node.addEventListener("focusin", () => clearTimeout(this.timer));
+    this.node.addEventListener("focusout", () => this.hideSoon());
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
+    window.addEventListener("scroll", () => this.follow(), { capture: true, passive: true });
+    window.addEventListener("resize", () => this.hide());
+  }
+
+  show(anchor, content) {
+    clearTimeout(this.timer);
+    this.hide();
+    this.anchor = anchor;
+    anchor.setAttribute("aria-describedby", "popover");
+    this.node.replaceChildren(...content);
+    this.node.hidden = false;
+    this.place(anchor.getBoundingClientRect());
+  }
+
+  /** Below the anchor, above where there is no room, and always inside the window. */
+  place(box) {
+    const { offsetWidth: width, offsetHeight: height } = this.node;
+    const room = document.documentElement.clientWidth - width - 8;
+    const left = Math.max(8, Math.min(box.left + box.width / 2 - width / 2, room));
+    const below = box.bottom + 6;
+    const fits = below + height <= window.innerHeight - 8;
+    const top = fits ? below : Math.max(8, box.top - height - 6);
+    this.node.style.left = `${left}px`;
+    this.node.style.top = `${top}px`;
+  }
+
+  /** Moving to a cell by keyboard scrolls the page; scrolling by hand leaves the cell. */
+  follow() {
+    if (!this.anchor) return;
+    if (this.anchor === document.activeElement) this.place(this.anchor.getBoundingClientRect());
+    else this.hide();
+  }
+
+  /** Leaves time to reach the popover, or the next cell. */
+  hideSoon() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.hide(), 160);
+  }
+
+  hide() {
+    clearTimeout(this.timer);
+    this.anchor?.removeAttribute("aria-describedby");
+    this.anchor = null;
+    this.node.hidden = true;
+  }
+}

@@ -1,0 +1,182 @@
+"use strict";
+// Puts the page together: head, tabs, and the sections of each board when it is first shown.
+
+function datasetsOf(board) {
+  return new Set(board.columns.map((column) => column.dataset));
+}
+
+/** Header with what the numbers are: protocol, reference, how many. */
+function makeHead(data, boards) {
+  // Analyses have rows of their own, which are variants and no methods.
+  const main = boards.filter((board) => !board.analysis);
+  const rows = main.flatMap((board) => board.rows);
+  const methods = new Set(rows.map((row) => row.method)).size;
+  const datasets = new Set(main.flatMap((board) => [...datasetsOf(board)])).size;
+  const runs = Object.keys(data.runs || {}).length;
+  const reference = rows.find((row) => row.id === data.reference || row.method === data.reference);
+  const facts = [
+    ["Protocol", data.protocol],
+    ["Reference", reference ? reference.title : data.reference],
+    ["Methods", methods.toLocaleString("en")],
+    ["Datasets", datasets.toLocaleString("en")],
+    ["Runs", runs ? runs.toLocaleString("en") : "none, published numbers only"],
+    ["Left out", data.problems?.length ? count(data.problems.length, "file") : ""],
+  ];
+  const list = el("dl", { class: "head-facts" });
+  for (const [term, value] of facts) if (value) list.append(el("div", {}, ...fact(term, value)));
+  const top = el("div", { class: "head-top" }, el("h1", { text: data.title }), themeButton());
+  document.getElementById("head").append(top, list);
+}
+
+function definitions(board) {
+  const rows = board.columns.map((column) => {
+    const better = column.higher_is_better ? "higher" : "lower";
+    return [`${column.dataset_title} ${column.label}`, column.definition, column.unit, better];
+  });
+  const table = plainTable(["Column", "Definition", "Unit", "Better"], rows);
+  return disclosure("Definitions of the columns", table);
+}
+
+function notesSection(board, data) {
+  const list = (lines) => el("ul", { class: "notes" }, ...lines.map((text) => el("li", { text })));
+  const notes = [...(board.notes || []), ...(data.notes || [])];
+  const sources = new Set(board.rows.map((row) => row.source).filter(Boolean));
+  const parts = [];
+  if (notes.length) parts.push(list(notes));
+  if (sources.size) parts.push(el("h3", { text: "Published numbers" }), list([...sources]));
+  if (data.problems?.length) parts.push(el("h3", { text: "Files left out" }), list(data.problems));
+  const node = section(`${board.id}-notes`, "Notes", "", ...parts, definitions(board));
+  return { node, refresh() {} };
+}
+
+/** Is something with this dataset shown on this board? What belongs to no board is on all. */
+function belongs(dataset, board, boards) {
+  const main = boards.filter((other) => !other.analysis);
+  if (!main.some((other) => datasetsOf(other).has(dataset))) return true;
+  return !board.analysis && datasetsOf(board).has(dataset);
+}
+
+/** Curves carry the id of their board in front; others go by the data set of their column. */
+function curvesOf(data, board, boards) {
+  return (data.curves || []).filter((curve) => {
+    const owner = boards.find((other) => curve.id.startsWith(`${other.id}:`));
+    return owner ? owner === board : belongs(curve.column.split("/")[0], board, boards);
+  });
+}
+
+/** All sections of one board; those without content are not made. */
+function makeBoard(board, boards, data, store, popover, details) {
+  const parts = [];
+  const toolbar = makeToolbar(board, store);
+  const table = new RankingTable(board, store, popover, details);
+  const legend = tableLegend(board);
+  const ranking = section(`${board.id}-table`, "Results", "", toolbar.node, legend, table.node);
+  parts.push({ node: ranking, refresh: (state) => (toolbar.refresh(state), table.refresh(state)) });
+  if (board.overalls.size) parts.push(overallSection(board));
+  const { combined } = data;
+  if (board === boards[0] && combined && Object.keys(combined.overall).length) {
+    parts.push(combinedSection(board, boards, combined));
+  }
+  if (board.friedman) parts.push(friedmanSection(board));
+  if (board.rows.length && board.columns.length) parts.push(dotsSection(board, store, popover));
+  const curves = curvesOf(data, board, boards);
+  if (curves.length) parts.push(curvesSection(board, curves, store, popover));
+  const pictures = (data.gallery || []).filter((entry) => belongs(entry.dataset, board, boards));
+  if (pictures.length) parts.push(new Viewer(board, pictures, store));
+  parts.push(notesSection(board, data));
+  const links = parts.map(({ node }) => {
+    const heading = node.querySelector("h2");
+    const button = el("button", { type: "button", text: heading.textContent });
+    button.addEventListener("click", () => {
+      heading.scrollIntoView({ block: "start" });
+      heading.focus({ preventScroll: true });
+    });
+    return button;
+  });
+  const nav = el("nav", { class: "jump", "aria-label": "Sections" }, ...links);
+  const tab = { role: "tabpanel", "aria-labelledby": tabOf(board) };
+  const props = { id: `panel-${board.id}`, ...(boards.length > 1 ? tab : {}) };
+  const node = el("div", props, nav, ...parts.map((part) => part.node));
+  return { node, refresh: (state) => parts.forEach((part) => part.refresh(state)) };
+}
+
+/** The id of the tab of a board; all analyses share one. */
+function tabOf(board) {
+  return board.analysis ? "tab-analyses" : `tab-${board.id}`;
+}
+
+/** One tab per task, and one for all analyses, which a select tells apart. */
+function makeTabs(boards, store) {
+  const main = boards.filter((board) => !board.analysis);
+  const analyses = boards.filter((board) => board.analysis);
+  const makeTab = (title, number, first) => {
+    const size = el("span", { class: "tab-count", text: `${number}` });
+    const props = { class: "tab", type: "button", role: "tab", id: tabOf(first) };
+    const tab = el("button", props, title, " ", size);
+    tab.addEventListener("click", () => store.set({ board: first.id }));
+    return tab;
+  };
+  const tabs = main.map((board) => makeTab(board.title, board.rows.length, board));
+  if (analyses.length) tabs.push(makeTab("Analyses", analyses.length, analyses[0]));
+  const list = el("div", { class: "tabs", role: "tablist", "aria-label": "Tasks" }, ...tabs);
+  list.addEventListener("keydown", (event) => {
+    const place = tabs.indexOf(document.activeElement);
+    const moves = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: tabs.length - 1 };
+    const target = moves[event.key];
+    if (place < 0 || target === undefined) return;
+    const next = tabs[(target + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+    event.preventDefault();
+  });
+  const options = analyses.map((board) => [board.id, board.title]);
+  const select = choice(options, (value) => store.set({ board: value }));
+  select.name = "analysis";
+  const field = el("div", { class: "analyses" }, labelled("Analysis", select));
+  return {
+    node: el("div", {}, list, analyses.length > 1 ? field : null),
+    refresh(current) {
+      field.hidden = !current.analysis;
+      select.value = current.id;
+      for (const tab of tabs) {
+        tab.setAttribute("aria-selected", `${tab.id === tabOf(current)}`);
+        tab.tabIndex = tab.id === tabOf(current) ? 0 : -1;
+        if (tab.id !== tabOf(current)) continue;
+        tab.setAttribute("aria-controls", `panel-${current.id}`);
+        // On a narrow screen the row of tabs scrolls: keep the chosen one in sight.
+        const [left, room] = [tab.offsetLeft - list.offsetLeft, list.clientWidth - tab.offsetWidth];
+        if (left < list.scrollLeft || left > list.scrollLeft + room) list.scrollLeft = left - 16;
+      }
+    },
+  };
+}
+
+function start() {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const boards = data.boards.map((spec) => new Board(spec, data));
+  makeHead(data, boards);
+  const main = document.getElementById("results");
+  if (!boards.length) {
+    main.append(el("p", { text: "There are no results yet." }));
+    return;
+  }
+  const [store, popover, details] = [new Store(), new Popover(), new Details(data)];
+  const tabs = makeTabs(boards, store);
+  if (boards.length > 1) main.append(tabs.node);
+  const views = new Map();
+  const show = (state) => {
+    const board = boards.find((candidate) => candidate.id === state.board) || boards[0];
+    popover.hide();
+    tabs.refresh(board);
+    for (const [other, view] of views) view.node.hidden = other !== board;
+    if (!views.has(board)) {
+      views.set(board, makeBoard(board, boards, data, store, popover, details));
+      main.append(views.get(board).node);
+    }
+    views.get(board).refresh(state);
+  };
+  store.listen(show);
+  show(store.state);
+}
+
+start();

@@ -1,0 +1,160 @@
+"use strict";
+// Tests over all columns: each row against the reference, and the critical-difference diagram.
+
+/** Tests of rows against one reference, a line each; `titleOf` names a row by its id. */
+function testsTable(name, titleOf) {
+  const heads = ["Method", "Columns", "Difference", "95 % CI", "p", "p (Holm)", "Verdict"];
+  const words = { tabindex: "0", role: "region", "aria-label": name };
+  const node = el("div", { class: "scroll tests-box", ...words });
+  const show = (tests, reference) => {
+    const rows = [...tests]
+      .sort((a, b) => (b.difference ?? -Infinity) - (a.difference ?? -Infinity))
+      .map((test) => [
+        titleOf(test.row),
+        `${test.n}`,
+        signed(test.difference),
+        interval(test.ci_low, test.ci_high, signed),
+        pValue(test.p),
+        pValue(test.p_holm),
+        verdictPill(test),
+      ]);
+    const caption = `Each row against ${titleOf(reference)}`;
+    const table = plainTable(heads, rows, { caption, numbers: [1, 2, 3, 4, 5] });
+    const empty = el("p", { class: "hint", text: `No tests of these rows. ${caption}.` });
+    node.replaceChildren(rows.length ? table : empty);
+  };
+  return { node, show };
+}
+
+const OVERALL_HINT =
+  "Paired t-test over the column means of two complete rows. It asks whether an advantage is " +
+  "consistent over the columns, which are not independent.";
+
+/** The tests of a board over all its columns; filters and the reference are those of the table. */
+function overallSection(board) {
+  const titleOf = (id) => (board.row.has(id) ? board.label(board.row.get(id)) : id);
+  const table = testsTable("Overall tests", titleOf);
+  return {
+    node: section(`${board.id}-overall`, "Overall tests", OVERALL_HINT, table.node),
+    refresh(state) {
+      const reference = board.referenceOf(state);
+      const visible = new Set(board.visible(state).map((row) => row.id));
+      const tests = board.overalls.get(reference.id) || [];
+      table.show(tests.filter((test) => visible.has(test.row)), reference.id);
+    },
+  };
+}
+
+/** The same over the columns of several boards, with a reference of its own. */
+function combinedSection(board, boards, combined) {
+  const titles = new Map(boards.flatMap((one) => one.rows.map((row) => [row.id, row.title])));
+  // A published row that stands for those of several tables has an id that ends with its title.
+  const titleOf = (id) => titles.get(id) ?? id.replace(/^published:[^:]*:/, "");
+  const table = testsTable(combined.title, titleOf);
+  const tests = new Map(Object.entries(combined.overall));
+  const options = [...tests.keys()].map((id) => [id, titleOf(id)]);
+  const show = (id) => table.show(tests.get(id), id);
+  const select = choice(options, show);
+  select.name = "combined";
+  select.value = tests.has(combined.reference_row) ? combined.reference_row : options[0][0];
+  show(select.value);
+  const hint = `Overall tests over ${count(combined.columns.length, "column")} of several tasks.`;
+  const field = labelled("Reference", select);
+  const node = section(`${board.id}-combined`, combined.title, hint, field, table.node);
+  return { node, refresh() {} };
+}
+
+/** Bars side by side on as few levels as possible: [{from, to}] → the level of each. */
+function levels(bars) {
+  const ends = [];
+  return bars.map(({ from, to }) => {
+    const free = ends.findIndex((end) => end < from);
+    const level = free < 0 ? ends.length : free;
+    ends[level] = to;
+    return level;
+  });
+}
+
+/**
+ * The diagram of Demšar (JMLR 7, 2006): methods on an axis of mean ranks, best on the left; a bar
+ * joins the methods of a group that cannot be told apart.
+ */
+function differenceDiagram(board, reference, width) {
+  const { ranks, groups, critical_difference: gap } = board.friedman;
+  const methods = Object.entries(ranks)
+    .map(([id, rank]) => ({ id, rank, row: board.row.get(id) }))
+    .sort((a, b) => a.rank - b.rank || (a.id < b.id ? -1 : 1));
+  const half = Math.ceil(methods.length / 2);
+  const side = Math.min(230, width * 0.24);
+  const [low, high] = [1, Math.max(2, methods.length)];
+  const x = scale(low, high, side + 12, width - side - 12);
+  const bars = groups
+    .map((group) => group.map((id) => ranks[id]))
+    .map((values) => ({ from: Math.min(...values), to: Math.max(...values) }))
+    .sort((a, b) => a.from - b.from);
+  const placed = levels(bars);
+  const axis = 58;
+  const labels = axis + 22 + 9 * (Math.max(-1, ...placed) + 1);
+  const step = 19;
+  const parts = [line(x(low), axis, x(high), axis, "axis")];
+  const whole = ticks(low, high, Math.min(high - low, 10)).filter(Number.isInteger);
+  for (const tick of new Set([low, ...whole])) {
+    parts.push(line(x(tick), axis - 5, x(tick), axis, "axis"));
+    parts.push(text(x(tick), axis - 10, `${tick}`, "tick", "middle"));
+  }
+  if (gap) {
+    const [from, to] = [x(low), x(Math.min(high, low + gap))];
+    parts.push(line(from, 18, to, 18, "gap"), line(from, 13, from, 23, "gap"));
+    parts.push(line(to, 13, to, 23, "gap"));
+    parts.push(text(from, 9, `critical difference ${fixed(gap)}`, "tick"));
+  }
+  methods.forEach(({ rank, row, id }, index) => {
+    const left = index < half;
+    const y = labels + step * (left ? index : methods.length - 1 - index);
+    const edge = left ? side : width - side;
+    const path = svg("path", { d: `M${x(rank)},${axis}V${y}H${edge}`, class: "stem" });
+    const [out, anchor] = left ? [-1, "end"] : [1, "start"];
+    const room = Math.floor((side - 52) / 6.4);
+    const title = row ? board.label(row) : id;
+    const name = nameText(edge + 48 * out, y + 4, title, room, "label", anchor);
+    const number = text(edge + 6 * out, y + 4, fixed(rank), "value", anchor);
+    const dot = svg("circle", { cx: x(rank), cy: axis, r: 3.2, class: "dot" });
+    const names = row && row === reference ? "method is-reference" : "method";
+    parts.push(svg("g", { class: names }, path, name, number, dot));
+  });
+  bars.forEach(({ from, to }, index) => {
+    const y = axis + 11 + 9 * placed[index];
+    parts.push(line(x(from) - 4, y, x(to) + 4, y, "group"));
+  });
+  const range = `from ${fixed(methods[0]?.rank)} to ${fixed(methods.at(-1)?.rank)}`;
+  const joined = `${count(bars.length, "group")} of methods that cannot be told apart`;
+  const description = `${count(methods.length, "method")} by mean rank, ${range}; ${joined}.`;
+  const height = labels + step * half + 4;
+  return picture(width, height, "Critical-difference diagram", description, ...parts);
+}
+
+function friedmanWords(friedman) {
+  const { statistic, p, n, k, alpha } = friedman;
+  const chance = p !== null && p < 0.001 ? `p ${pValue(p)}` : `p = ${pValue(p)}`;
+  const size = `${count(k, "row")} over ${count(n, "data set")}`;
+  const words = `Friedman χ² = ${fixed(statistic)}, ${chance}, ${size}, α = ${alpha}.`;
+  const verdict = p === null || p >= alpha
+    ? " The test finds no difference between the methods: read no order into the diagram."
+    : " A bar joins methods whose mean ranks cannot be told apart.";
+  return words + verdict + " Complete rows only; filters do not change the ranks.";
+}
+
+function friedmanSection(board) {
+  let reference = null;
+  const card = new Card("", (width) => differenceDiagram(board, reference, width), 660);
+  const words = friedmanWords(board.friedman);
+  return {
+    node: section(`${board.id}-ranks`, "Critical differences", words, card.node),
+    refresh(state) {
+      const chosen = board.referenceOf(state);
+      if (chosen === reference && card.canvas.firstChild) return;
+      reference = chosen;
+      card.redraw();
+    },
+  };
+}

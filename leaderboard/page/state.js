@@ -1,0 +1,89 @@
+"use strict";
+// What the reader has chosen. It lives in the address, so that a link shows the same view.
+
+const DEFAULTS = Object.freeze({
+  board: "", sort: "rank", dir: "", ref: "", family: "", data: "", origin: "", q: "",
+  complete: "", ranks: "", plot: "", set: "", image: "", a: "", b: "",
+});
+const FILTERS = ["family", "data", "origin", "q", "complete"];
+
+function readHash() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const state = { ...DEFAULTS };
+  for (const key of Object.keys(DEFAULTS)) if (given.has(key)) state[key] = given.get(key);
+  return state;
+}
+
+function writeHash(state) {
+  const changed = Object.entries(state).filter(([key, value]) => value !== DEFAULTS[key]);
+  // Slashes stay readable: they need no escape in a fragment.
+  const text = new URLSearchParams(changed).toString().replaceAll("%2F", "/");
+  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+}
+
+/** The state with its listeners: `set` merges a patch, tells everybody and updates the address. */
+class Store {
+  constructor() {
+    this.state = readHash();
+    this.listeners = [];
+    this.timer = 0;
+    window.addEventListener("hashchange", () => {
+      this.state = readHash();
+      this.tell();
+    });
+  }
+
+  set(patch) {
+    this.state = { ...this.state, ...patch };
+    this.tell();
+    // Browsers refuse an address that changes with every key stroke.
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => writeHash(this.state), 150);
+  }
+
+  listen(listener) {
+    this.listeners.push(listener);
+  }
+
+  tell() {
+    for (const listener of this.listeners) listener(this.state);
+  }
+}
+
+// Private windows and some local files refuse storage: the choice is then not remembered.
+function remembered(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    console.info("The browser keeps no settings for this page.");
+  }
+}
+
+/** The button between light and dark; until it is used, the system decides. */
+function themeButton() {
+  const root = document.documentElement;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const current = () => root.dataset.theme || (dark.matches ? "dark" : "light");
+  const button = el("button", { class: "quiet", type: "button", id: "theme" });
+  const show = () => {
+    button.textContent = current() === "dark" ? "Light colours" : "Dark colours";
+  };
+  const stored = remembered("board-theme");
+  if (stored === "light" || stored === "dark") root.dataset.theme = stored;
+  button.addEventListener("click", () => {
+    root.dataset.theme = current() === "dark" ? "light" : "dark";
+    remember("board-theme", root.dataset.theme);
+    show();
+  });
+  dark.addEventListener("change", show);
+  show();
+  return button;
+}

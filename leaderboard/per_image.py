@@ -1,0 +1,115 @@
+"""Tests over images: more powerful than those over a handful of seeds, and about something else.
+
+They ask whether the difference between the trained models at hand would hold on other patients; the
+tests over seeds ask whether it would hold for models trained again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from benchmark.engine.records import path_of, read_scores
+from benchmark.errors import InputError
+from leaderboard.board import Board, Column, PerImage, Row
+from leaderboard.build import Leaderboard
+from leaderboard.resampling import paired_bootstrap, sign_flip
+
+Item = TypeVar("Item")
+
+#: Reads the columns of the scores of (method, data set, seed).
+Reader = Callable[[str, str, int], Mapping[str, list[Any]]]
+
+
+def with_per_image_tests(
+    leaderboard: Leaderboard,
+    paths: Mapping[Path, Path],
+    draws: int = 10_000,
+    watch: Callable[[list[Item]], Iterable[Item]] = iter,
+) -> Leaderboard:
+    """Add to every board the tests over images against its reference.
+
+    Scores of an image are averaged over the seeds both methods have, then compared over the images
+    both were scored on; patients, where known, are resampled whole. Metrics that are not a mean
+    over images (mAP) have no such test.
+
+    Args:
+        paths: place of a run (`path_of`) → its record's file.
+        watch: wraps the list of (board, row) that is worked through, to show progress.
+
+    Raises:
+        InputError: the scores of two methods name different patients for one image.
+    """
+
+    # The reference is read again for every other row: a few hundred runs are a few MB each.
+    @lru_cache(maxsize=256)
+    def read(method: str, dataset: str, seed: int) -> Mapping[str, list[Any]]:
+        place = by_ids[method, dataset, seed]
+        return read_scores(paths[place])
+
+    by_ids = {(r.method, r.dataset, r.seed): path_of(r) for r in leaderboard.records}
+    work = [
+        (board, row)
+        for board in leaderboard.boards
+        for row in board.rows
+        if board.row(board.reference) and row.id != board.reference and row.source is None
+    ]
+    found: dict[str, dict[tuple[str, str], PerImage]] = {}
+    for board, row in watch(work):
+        tests = found.setdefault(board.id, {})
+        for column, test in _tests(board, row, read, draws):
+            tests[row.id, column.id] = test
+    boards = [replace(board, per_image=found.get(board.id, {})) for board in leaderboard.boards]
+    return replace(leaderboard, boards=tuple(boards))
+
+
+def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterable[tuple[Column, PerImage]]:
+    reference = board.row(board.reference)
+    for column, cell, base in zip(board.columns, row.cells, reference.cells):
+        if cell is None or base is None:
+            continue
+        seeds = tuple(sorted(cell.values.keys() & base.values.keys()))
+        a = _mean_scores(read, row.method, column, seeds)
+        b = _mean_scores(read, reference.method, column, seeds)
+        images = [image for image in a if image in b]
+        if not images:
+            continue
+        for image in images:
+            if a[image][1] != b[image][1]:
+                raise InputError(
+                    f"{column.dataset}: image {image} is of patient {a[image][1]} in the scores of "
+                    f"{row.method} and of {b[image][1]} in those of {reference.method}"
+                )
+        differences = np.array([a[image][0] - b[image][0] for image in images])
+        # An image without a known patient is resampled by itself.
+        patients = [a[image][1] or "" for image in images]
+        bootstrap = paired_bootstrap(differences, patients, draws)
+        yield column, PerImage(bootstrap, sign_flip(differences, patients, draws), seeds)
+
+
+def _mean_scores(
+    read: Reader, method: str, column: Column, seeds: Iterable[int]
+) -> dict[str, tuple[float, str | None]]:
+    """Image → (mean score over the seeds, patient); without images that lack one of the scores."""
+    values: dict[str, list[float]] = {}
+    patients: dict[str, str | None] = {}
+    count = 0
+    for seed in seeds:
+        table = read(method, column.dataset, seed)
+        if column.metric not in table:
+            return {}
+        count += 1
+        for image, value in zip(table["image"], table[column.metric]):
+            values.setdefault(image, []).append(value)
+        patients.update(zip(table["image"], table.get("patient", [None] * len(table["image"]))))
+    return {
+        image: (math.fsum(scores) / count, patients[image])
+        for image, scores in values.items()
+        if len(scores) == count and all(map(math.isfinite, scores))
+    }

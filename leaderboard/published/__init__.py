@@ -1,0 +1,144 @@
+"""The tables of the VasoMIM papers, as printed there.
+
+``tables.json`` says what each table is and where it was printed; ``<id>.csv`` holds its numbers,
+one line per row and column. Percent (SSIM too, which the paper prints between 0 and 1); ``std`` is
+the sample standard deviation over ``n`` seeds and empty where none is printed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+from benchmark.files import read_json
+from leaderboard.board import Board, Column, Row, Score, make_board
+from leaderboard.statistics import Summary
+
+FOLDER = Path(__file__).parent
+
+#: Indices of which less is better; of all other published metrics more is.
+LOWER_IS_BETTER = ("davies_bouldin",)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One table of a paper.
+
+    Attributes:
+        id, title, task, protocol: what it is about; `protocol` is that of runs made like it.
+        analysis: id of the analysis it belongs to (`leaderboard.analyses`), None for a main table.
+        citation: where it was printed.
+        reference: method the other rows are tested against in the overall test.
+        note: what a reader has to know, or ``""``.
+        rows: in the order of print, without cells.
+        scores: row id → column → mean, standard deviation (None where not printed), seeds.
+    """
+
+    id: str
+    title: str
+    task: str
+    protocol: str
+    analysis: str | None
+    citation: str
+    reference: str
+    note: str
+    rows: tuple[Row, ...]
+    scores: dict[str, dict[Column, Score]]
+
+    def board(self) -> Board:
+        """The table by itself, ranked and tested within itself."""
+        main = self.analysis is None
+        return make_board(
+            self.rows,
+            self.scores,
+            name=self.id,
+            title=self.title,
+            task=self.task,
+            protocol=self.protocol,
+            analysis=self.analysis,
+            reference=next((row.id for row in self.rows if row.method == self.reference), ""),
+            keep_order=not main,
+            notes=[f"Source: {self.citation}.", *([self.note] if self.note else [])],
+        )
+
+
+def read_tables(folder: Path = FOLDER) -> list[PublishedTable]:
+    """All published tables, in the order of ``tables.json``.
+
+    Raises:
+        InputError: a file is missing, or a number in it is not one; names the file and line.
+    """
+    return [_read_table(folder, entry) for entry in read_json(folder / "tables.json")]
+
+
+def _read_table(folder: Path, entry: dict[str, Any]) -> PublishedTable:
+    path = folder / f"{entry['id']}.csv"
+    rows: dict[str, Row] = {}
+    scores: dict[str, dict[Column, Score]] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            lines = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, but tables.json names it") from None
+    for number, line in enumerate(lines, start=2):
+        name = f"published:{entry['id']}:{line['title']}"
+        try:
+            mean = float(line["mean"])
+            std = float(line["std"]) if line["std"] else None
+            n = int(line["n"]) if line["n"] else 0
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{path}: line {number}: mean, std and n have to be numbers") from None
+        rows[name] = Row(
+            id=name,
+            method=line["method"],
+            title=line["title"],
+            family=line["family"],
+            pretraining=line["pretraining"],
+            source=entry["citation"],
+        )
+        column = published_column(line["dataset"], line["metric"])
+        if column in scores.setdefault(name, {}):
+            raise InputError(f"{path}: line {number}: a second number for {name} in {column.id}")
+        scores[name][column] = Score(Summary(mean, std, n))
+    return PublishedTable(**entry, rows=tuple(rows.values()), scores=scores)
+
+
+def published_column(dataset: str, metric: str) -> Column:
+    """A column of a published table: the definition is the paper's, not one of this project."""
+    return Column(dataset, metric, "as published", metric not in LOWER_IS_BETTER)
+
+
+def beside(
+    columns: Sequence[Column], tables: Sequence[PublishedTable]
+) -> tuple[list[Row], dict[str, dict[Column, Score]]]:
+    """Rows of published tables for a board of measured ones, for context.
+
+    Args:
+        columns: those of the board; published numbers in other columns are left out.
+
+    Returns:
+        The rows with a number in at least one of the columns, and their scores.
+    """
+    named = {column.id: column for column in columns}
+    rows, scores = [], {}
+    for table in tables:
+        for row in table.rows:
+            cells = {
+                named[column.id]: score
+                for column, score in table.scores[row.id].items()
+                if column.id in named
+            }
+            if cells:
+                rows.append(_for_context(row))
+                scores[row.id] = cells
+    return rows, scores
+
+
+def _for_context(row: Row) -> Row:
+    return Row(
+        row.id, row.method, row.title, row.family, row.pretraining, source=row.source, context=True
+    )

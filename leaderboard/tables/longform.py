@@ -1,0 +1,101 @@
+"""The leaderboard as one long CSV table, for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from leaderboard.board import Board, Cell, Column, Row
+from leaderboard.build import Leaderboard
+from leaderboard.comparisons import Comparison, comparisons
+
+_TEST = ("difference", "ci_low", "ci_high", "p", "p_holm", "p_bh", "verdict")
+_IMAGES = ("images", "patients", "image_ci_low", "image_ci_high", "image_p")
+
+CSV_HEADER = (
+    *("board", "row", "method", "title", "pretraining", "origin", "source"),
+    *("dataset", "metric", "definition", "unit", "seeds", "mean", "std", "mean_low", "mean_high"),
+    *("place", "rank", "tier", "reference", *_TEST, *_IMAGES),
+)
+
+
+def to_csv(leaderboard: Leaderboard) -> str:
+    """The leaderboard as CSV text with the columns `CSV_HEADER`, a line per board, row and column.
+
+    Numbers are at full precision, in the metric's units; ``seeds`` is their count, ``mean_low`` and
+    ``mean_high`` the 95 % interval of the mean; what is undefined or missing is empty, and a row
+    without a cell has no line. The average rank of a row is a line of its own, with the metric
+    ``average_rank``, no data set, and its bootstrap interval.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, CSV_HEADER, restval=None, lineterminator="\n")
+    writer.writeheader()
+    for board in leaderboard.boards:
+        tests = {
+            (comparison.row.id, comparison.column): comparison
+            for comparison in comparisons(board, board.reference, leaderboard.correction)
+        }
+        for row in board.rows:
+            for column, cell in zip(board.columns, row.cells):
+                if cell is not None:
+                    test = tests.get((row.id, column))
+                    found = {**_row(board, row), **_cell(column, cell)}
+                    writer.writerow(found | (_test(board, test) if test else {}))
+            if row.average_rank is not None:
+                writer.writerow(_row(board, row) | _average(row))
+    return stream.getvalue()
+
+
+def _row(board: Board, row: Row) -> dict[str, object]:
+    return {
+        "board": board.id,
+        "row": row.id,
+        "method": row.method,
+        "title": row.title,
+        "pretraining": row.pretraining,
+        "origin": "measured" if row.source is None else "published",
+        "source": row.source,
+    }
+
+
+def _cell(column: Column, cell: Cell) -> dict[str, object]:
+    low, high = cell.interval or (None, None)
+    return {
+        "dataset": column.dataset,
+        "metric": column.metric,
+        "definition": column.definition,
+        "unit": column.unit,
+        "seeds": cell.summary.n or None,
+        "mean": cell.summary.mean,
+        "std": cell.summary.std,
+        "mean_low": low,
+        "mean_high": high,
+        "place": cell.place or None,
+        "rank": cell.rank,
+        "tier": cell.tier,
+    }
+
+
+def _average(row: Row) -> dict[str, object]:
+    low, high = row.rank_interval or (None, None)
+    average = row.average_rank
+    return {
+        "metric": "average_rank",
+        "definition": "mean of the ranks over columns, ties share the better rank",
+        "seeds": None,
+        "mean": average.mean,
+        "std": average.std,
+        "mean_low": low,
+        "mean_high": high,
+    }
+
+
+def _test(board: Board, comparison: Comparison) -> dict[str, object]:
+    test, images = comparison.test, comparison.per_image
+    numbers = (test.difference, test.ci_low, test.ci_high, test.p)
+    values = (*numbers, comparison.p_holm, comparison.p_bh, comparison.verdict)
+    found = {"reference": board.reference, **dict(zip(_TEST, values))}
+    if images is not None:
+        b = images.bootstrap
+        found |= dict(zip(_IMAGES, (b.n_images, b.n_clusters, b.ci_low, b.ci_high, images.p)))
+    return found

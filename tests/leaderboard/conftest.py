@@ -1,0 +1,113 @@
+"""Records and boards that the tests of the leaderboard share."""
+
+import pytest
+
+from benchmark.engine.records import RunRecord, science_hash
+from leaderboard.build import build_leaderboard
+
+TITLES = {"mae": "MAE", "vasomim": "VasoMIM", "simmim": "SimMIM", "frangi": "Frangi filter"}
+MAE = [79.2, 79.4, 79.6, 79.3, 79.5]
+VASO = [80.1, 80.2, 80.4, 80.3, 80.0]
+
+
+def run(method: str, dataset: str, seed: int, **given: object) -> RunRecord:
+    """A valid record; numbers by any name are metrics, the rest are fields of the record.
+
+    `version` and `higher_is_better` go into the definitions of its metrics.
+    """
+    version = given.pop("version", "v1")
+    higher = given.pop("higher_is_better", True)
+    names = [name for name, value in given.items() if isinstance(value, float)]
+    metrics = {
+        name: {
+            "value": given.pop(name),
+            "definition": f"{name}/per-image-mean/{version}",
+            "higher_is_better": higher,
+        }
+        for name in names
+    }
+    config = given.pop("config", {"seed": seed})
+    values = {
+        "protocol": "journal",
+        "title": TITLES.get(method, method),
+        "family": "classical" if method == "frangi" else "masked image modelling",
+        "pretraining": "—" if method == "frangi" else "XA-170K",
+        "task": "segmentation",
+        "split_hash": f"split of {dataset}",
+        "corpus_hash": None,
+        "n_images": 300,
+        "seeds": {"init": seed},
+        "versions": {"torch": "2.11.0"},
+        "device": "cpu",
+        "wall_time_s": 1.0,
+        "finished": "2025-01-02T03:04:05",
+        **given,
+    }
+    return RunRecord(
+        method=method,
+        dataset=dataset,
+        seed=seed,
+        metrics=metrics,
+        config=config,
+        science_hash=science_hash(config),
+        **values,
+    )
+
+
+def three_rows() -> list[RunRecord]:
+    """Three complete rows on two data sets; the filter is deterministic."""
+    records = []
+    for seed, (mae, vaso) in enumerate(zip(MAE, VASO)):
+        records += [
+            run("mae", "arcade_v", seed, dsc=mae, cldice=mae + 1.5),
+            run("vasomim", "arcade_v", seed, dsc=vaso, cldice=mae + 1.6 - seed / 10),
+            run("frangi", "arcade_v", seed, dsc=41.3, cldice=40.91),
+            run("mae", "xcav", seed, dsc=84.0 + seed),
+            run("vasomim", "xcav", seed, dsc=84.0 + seed),
+            run("frangi", "xcav", seed, dsc=58.46),
+        ]
+    return records
+
+
+def detections(methods: dict[str, float]) -> list[RunRecord]:
+    """Three seeds of stenosis detection; `methods` maps ids to mAP50."""
+    return [
+        run(m, "stenosis", seed, task="detection", map50=score + seed / 10, map=score / 2 + seed)
+        for m, score in methods.items()
+        for seed in range(3)
+    ]
+
+
+@pytest.fixture(scope="session")
+def make_run():
+    return run
+
+
+@pytest.fixture
+def records():
+    return three_rows()
+
+
+@pytest.fixture(scope="session")
+def make_detections():
+    return detections
+
+
+@pytest.fixture(scope="session")
+def build():
+    """`build_leaderboard` of the journal's protocol against MAE."""
+
+    def built(records, reference="mae", **options):
+        return build_leaderboard(records, reference, "journal", **options)
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def mae_scores():
+    return MAE
+
+
+@pytest.fixture(scope="session")
+def vaso_scores():
+    return VASO

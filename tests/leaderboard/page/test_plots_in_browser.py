@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from example_board import picture
+from PIL import Image
+
+pytestmark = pytest.mark.page
+
+HIT, EXTRA, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
+
+
+def shot(page: Any) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+
+
+def pixels(page: Any, tile: str) -> list[list[int]]:
+    """RGB of every pixel of a tile of the viewer."""
+    found = page.evaluate(
+        "key => { const c = document.querySelector(`[data-tile='${key}']`);"
+        " return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; }",
+        tile,
+    )
+    return [found[at : at + 3] for at in range(0, len(found), 4)]
+
+
+def set_overlay(page: Any, percent: int) -> None:
+    slider = page.locator("[name=overlay]:visible")
+    slider.fill(str(percent))
+
+
+def with_gallery(example: dict[str, Any], *entries: dict[str, Any]) -> dict[str, Any]:
+    return {**example, "gallery": list(entries)}
+
+
+@pytest.fixture
+def four_pixels(example: dict[str, Any]) -> dict[str, Any]:
+    """Found, missed, found without a vessel, nothing: every case once, on a frame of four greys."""
+    frame = picture(np.array([[10, 50], [100, 200]], np.uint8))
+    truth = picture(np.array([[255, 255], [0, 0]], np.uint8))
+    masks = {"vasomim": [[255, 0], [255, 0]], "mae": [[0, 0], [0, 255]]}
+    predictions = [
+        {"row": row, "seed": 0, "mask": picture(np.array(mask, np.uint8)), "scores": {"dsc": 50.0}}
+        for row, mask in masks.items()
+    ]
+    entry = {"dataset": "arcade_v", "frame": frame, "truth": truth, "predictions": predictions}
+    return with_gallery(example, *({**entry, "image": f"frame {index}"} for index in range(3)))
+
+
+def test_difference_has_a_colour_for_every_case(
+    visit: Callable[..., Any], four_pixels: dict[str, Any]
+) -> None:
+    page = visit().open(four_pixels)
+    page.locator("[data-tile=difference-0]").wait_for()
+    set_overlay(page, 100)
+    assert pixels(page, "difference-0") == [[*HIT], [*MISSED], [*EXTRA], [200, 200, 200]]
+    assert pixels(page, "truth") == [[*HIT], [*HIT], [100, 100, 100], [200, 200, 200]]
+    assert pixels(page, "prediction-0") == [[*HIT], [50, 50, 50], [*HIT], [200, 200, 200]]
+    assert pixels(page, "frame") == [[grey] * 3 for grey in (10, 50, 100, 200)]
+    set_overlay(page, 50)
+    blend = [(grey + channel) / 2 for grey, channel in zip((10, 10, 10), HIT)]
+    np.testing.assert_allclose(pixels(page, "difference-0")[0], blend, atol=0.5)
+    caption = page.locator("figure:has([data-tile=prediction-0])").inner_text()
+    assert caption.strip() == "VasoMIM DSC 50.00"
+
+
+def test_two_methods_stand_side_by_side(
+    visit: Callable[..., Any], four_pixels: dict[str, Any]
+) -> None:
+    page = visit().open(four_pixels)
+    page.locator("#segmentation-viewer [name=b]").select_option("mae:0")
+    page.locator("[data-tile=difference-1]").wait_for()
+    set_overlay(page, 100)
+    assert page.locator("#segmentation-viewer canvas").count() == 6
+    assert pixels(page, "difference-1") == [[*MISSED], [*MISSED], [100, 100, 100], [*EXTRA]]
+
+
+def test_a_smaller_mask_covers_the_whole_frame(
+    visit: Callable[..., Any], four_pixels: dict[str, Any]
+) -> None:
+    entry = four_pixels["gallery"][0]
+    frame = picture(np.zeros((4, 4), np.uint8))
+    page = visit().open(with_gallery(four_pixels, {**entry, "frame": frame}))
+    page.locator("[data-tile=truth]").wait_for()
+    set_overlay(page, 100)
+    assert pixels(page, "truth") == [[*HIT]] * 8 + [[0, 0, 0]] * 8
+
+
+def test_viewer_follows_the_arrow_keys(
+    visit: Callable[..., Any], four_pixels: dict[str, Any]
+) -> None:
+    page = visit().open(four_pixels)
+    page.locator("[data-tile=frame]").wait_for()
+    name = page.locator("#segmentation-viewer .image-name")
+    page.locator(".tile").nth(3).focus()
+    for key, words in (("ArrowRight", "2 of 3 · frame 1"), ("ArrowLeft", "1 of 3 · frame 0")):
+        page.keyboard.press(key)
+        assert name.inner_text() == words
+    page.keyboard.press("ArrowLeft")
+    assert name.inner_text() == "3 of 3 · frame 2"
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#segmentation-viewer [name=a]").input_value() == "mae:0"
+    page.locator(".tile:focus").wait_for()
+    page.keyboard.press("Enter")
+    lightbox = page.locator("#lightbox")
+    assert "Difference MAE" in lightbox.inner_text()
+    page.keyboard.press("ArrowRight")
+    lightbox.get_by_text("1 of 3").wait_for()
+    page.keyboard.press("Escape")
+    assert lightbox.is_hidden()
+
+
+@pytest.mark.parametrize("task", ["denoising", "detection"])
+def test_a_prediction_without_truth_is_shown_as_it_is(
+    visit: Callable[..., Any], four_pixels: dict[str, Any], task: str
+) -> None:
+    dataset = {"denoising": "denoising", "detection": "stenosis"}[task]
+    entry = {**four_pixels["gallery"][0], "dataset": dataset, "truth": None}
+    page = visit().open(with_gallery(four_pixels, entry), f"board={task}")
+    page.locator("[data-tile=prediction-0]").wait_for()
+    viewer = page.locator(f"#{task}-viewer")
+    assert viewer.locator("canvas").count() == 2
+    assert pixels(page, "prediction-0") == [[v] * 3 for v in (255, 0, 255, 0)]
+    boxes = ["box of the truth", "box found"] if task == "detection" else []
+    legend = viewer.locator(".legend:visible li").all_inner_texts()
+    assert list(map(str.strip, legend)) == boxes
+
+
+def test_a_damaged_picture_is_said_in_words(
+    visit: Callable[..., Any], four_pixels: dict[str, Any]
+) -> None:
+    entry = {**four_pixels["gallery"][0], "frame": "data:image/png;base64,AAAA"}
+    visitor = visit()
+    page = visitor.open(with_gallery(four_pixels, entry))
+    page.get_by_text("This picture cannot be read").wait_for()
+
+
+def test_ranks_lie_in_proportion_on_the_axis_and_groups_span_their_members(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example)
+    page.locator("#segmentation-ranks svg").wait_for()
+    friedman = example["boards"][0]["friedman"]
+    ranks = sorted(friedman["ranks"].values())
+    centres = page.locator("#segmentation-ranks .method circle").evaluate_all(
+        "nodes => nodes.map(node => Number(node.getAttribute('cx')))"
+    )
+    slope, offset = np.polyfit(ranks, centres, 1)
+    np.testing.assert_allclose(np.polyval([slope, offset], ranks), centres, atol=1e-6)
+    bars = page.locator("#segmentation-ranks line.group").evaluate_all(
+        "nodes => nodes.map(n => ['x1', 'x2', 'y1'].map(key => Number(n.getAttribute(key))))"
+    )
+    spans = [[friedman["ranks"][row] for row in group] for group in friedman["groups"]]
+    expected = [(slope * min(s) + offset - 4, slope * max(s) + offset + 4) for s in spans]
+    np.testing.assert_allclose(sorted(bar[:2] for bar in bars), sorted(expected), atol=1e-6)
+    # Bars of one height do not touch, or they would read as one group.
+    for level in {bar[2] for bar in bars}:
+        row = sorted(bar[:2] for bar in bars if bar[2] == level)
+        assert all(first[1] <= second[0] for first, second in pairwise(row))
+
+
+def test_intervals_are_drawn_where_the_numbers_are(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example, "plot=caxf")
+    page.locator("#segmentation-dots svg").first.wait_for()
+    rows = [row for row in example["boards"][0]["rows"] if row["cells"][2]]
+    rows.sort(key=lambda row: -row["cells"][2]["mean"])
+    card = page.locator("#segmentation-dots figure").first
+    means = [f"{row['cells'][2]['mean']:.2f}" for row in rows]
+    assert card.locator(".value").all_text_contents() == means
+    lines = card.locator(".dot-row .whisker").evaluate_all(
+        "nodes => nodes.map(n => ['x1', 'x2'].map(key => Number(n.getAttribute(key))))"
+    )
+    cells = [row["cells"][2] for row in rows if row["cells"][2]["ci_low"] is not None]
+    ends = np.array([[cell["ci_low"], cell["ci_high"]] for cell in cells])
+    fit = np.polyfit(ends.ravel(), np.ravel(lines), 1)
+    np.testing.assert_allclose(np.polyval(fit, ends), lines, atol=1e-6)
+    tests = example["boards"][0]["comparisons"]["vasomim"]
+    for verdict in ("better", "worse"):
+        wanted = [t for t in tests if t["column"] == "caxf/dsc" and t["verdict"] == verdict]
+        assert card.locator(f".dot.{verdict}").count() == len(wanted) > 0
+    page.locator("#segmentation-table [name=family]").select_option("From scratch")
+    kept = [row for row in rows if row["family"] == "From scratch"]
+    assert card.locator(".dot-row").count() == len(kept)
+
+
+def test_curves_are_drawn_with_their_numbers(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example)
+    section = page.locator("#segmentation-curves")
+    section.locator("svg").first.wait_for()
+    for index, curve in enumerate(example["curves"]):
+        card = section.locator("figure").nth(index)
+        assert card.locator(".series").count() == len(curve["lines"])
+        assert card.locator(".point").count() == sum(len(one["points"]) for one in curve["lines"])
+        card.locator("summary").click()
+        point = curve["lines"][0]["points"][0]
+        first = card.locator("tbody td").first.inner_text()
+        assert first == f"{point['mean']:.2f} ± {point['std']:.2f}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_page_fits_its_window_and_is_not_empty(
+    visit: Callable[..., Any], large_example: dict[str, Any], width: int, scheme: str
+) -> None:
+    page = visit(width, color_scheme=scheme).open(large_example)
+    for board in large_example["boards"]:
+        if board["id"] != "segmentation":
+            page.locator(f"#tab-{board['id']}").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator(f"#{board['id']}-dots svg").first.wait_for()
+        page.locator(f"#{board['id']}-table table").scroll_into_view_if_needed()
+        image = shot(page)
+        codes = image.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+        colours, counts = np.unique(codes, return_counts=True)
+        assert len(colours) > 100
+        paper = colours[counts.argmax()]
+        assert paper == (0x14171A if scheme == "dark" else 0xFFFFFF)
+        # Something is drawn in every sixth of the window's height.
+        bands = np.array_split(np.any(codes != paper, axis=1), 6)
+        assert all(band.any() for band in bands)
+
+
+def test_the_first_column_stays_in_view_on_a_phone(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit(390).open(example)
+    box = page.locator("#segmentation-table .table-box")
+    head = page.locator("#segmentation-table tbody th").first
+    before = head.bounding_box()["x"]
+    box.evaluate("node => { node.scrollLeft = 700; }")
+    assert box.evaluate("node => node.scrollLeft") == 700
+    assert head.bounding_box()["x"] == before
+
+
+def test_the_choice_of_colours_is_remembered(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit(color_scheme="dark").open(example)
+    brightness = "() => getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(brightness) == "rgb(20, 23, 26)"
+    page.locator("#theme").click()
+    assert page.evaluate(brightness) == "rgb(255, 255, 255)"
+    page.reload()
+    assert page.evaluate(brightness) == "rgb(255, 255, 255)"
+    assert page.locator("#theme").inner_text() == "Dark colours"
+
+
+def test_sections_without_content_are_left_out(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    board = example["boards"][1]
+    bare = {**board, "comparisons": {}, "overall": {}, "friedman": None, "notes": []}
+    empty = {"curves": [], "runs": {}, "gallery": [], "problems": [], "notes": []}
+    page = visit().open({**example, **empty, "boards": [bare]})
+    headings = page.locator("main h2").all_text_contents()
+    assert headings == ["Results", "Intervals", "Notes"]
+    assert page.locator("[role=tab]").count() == 0
+    assert page.locator("[name=ref]").count() == 0
+    assert set(page.locator("tbody .mark").all_text_contents()) == {""}
+
+
+def test_a_page_without_boards_says_so(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+    page = visit().open({**example, "boards": []})
+    assert page.locator("main").inner_text() == "There are no results yet."
+
+
+def test_motion_is_only_for_those_who_want_it(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    behaviour = "() => getComputedStyle(document.documentElement).scrollBehavior"
+    assert visit(reduced_motion="reduce").open(example).evaluate(behaviour) == "auto"
+    assert visit(reduced_motion="no-preference").open(example).evaluate(behaviour) == "smooth"

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import leaderboard.page as module
+from benchmark.errors import InputError
+from leaderboard.page import SCRIPTS, STYLES, render
+
+FOLDER = Path(module.__file__).parent
+EMPTY = {"schema": 1, "title": "T", "protocol": "p", "reference": "r", "boards": [], "runs": {}}
+
+
+class Parts(HTMLParser):
+    """What a browser sees: the elements with their attributes, scripts and styles with text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {"script": [], "style": [], "title": []}
+        self.open: str | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in self.texts:
+            self.open = tag
+            self.texts[tag].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self.open:
+            self.open = None
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts[self.open][-1] += data
+
+
+def data_block(page: str) -> str:
+    return re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1]
+
+
+def test_equal_data_give_equal_bytes(example: dict[str, Any]) -> None:
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return [turned(item) for item in value] if isinstance(value, list) else value
+
+    assert render(example) == render(turned(copy.deepcopy(example)))
+
+
+def test_data_arrive_at_full_precision(example: dict[str, Any]) -> None:
+    """Everything comes back as it was; comparisons are packed into fields and entries."""
+    found = json.loads(data_block(render(example)))
+    for board in found["boards"]:
+        board["comparisons"] = {
+            reference: [dict(zip(packed["fields"], entry)) for entry in packed["entries"]]
+            for reference, packed in board["comparisons"].items()
+        }
+    assert found == example
+
+
+def test_rendering_leaves_the_data_alone(example: dict[str, Any]) -> None:
+    before = copy.deepcopy(example)
+    render(example)
+    assert example == before
+
+
+def test_no_name_ends_the_data_block_or_starts_a_script(example: dict[str, Any]) -> None:
+    page = render(example)
+    block = data_block(page)
+    assert block.isascii()
+    assert not set("<>&\u2028\u2029") & set(block)
+    # One block of data and the page's own scripts: the names planted none.
+    assert len(Parts(page).texts["script"]) == 1 + len(SCRIPTS)
+
+
+@pytest.mark.parametrize("title", ["</title><script>x()</script>", "@@data@@", "a & b"])
+def test_title_is_text(title: str) -> None:
+    assert Parts(render({**EMPTY, "title": title})).texts["title"] == [title]
+
+
+def test_policy_allows_exactly_what_the_page_holds(example: dict[str, Any]) -> None:
+    parts = Parts(render(example))
+    policy = next(a["content"] for tag, a in parts.elements if tag == "meta" and "http-equiv" in a)
+    rules = {name: sources for name, *sources in map(str.split, policy.split("; "))}
+
+    def hashes(texts: list[str]) -> list[str]:
+        digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+        return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+    scripts = [text for text in parts.texts["script"] if not text.startswith("{")]
+    assert rules == {
+        "default-src": ["'none'"],
+        "img-src": ["data:"],
+        "style-src": hashes(parts.texts["style"]),
+        "script-src": hashes(scripts),
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+
+
+def test_page_names_nothing_outside_itself(example: dict[str, Any]) -> None:
+    parts = Parts(render(example))
+    addresses = [a[key] for _, a in parts.elements for key in ("src", "href") if key in a]
+    assert sorted(addresses) == ["#results", "data:,"]
+    assert "url(" not in parts.texts["style"][0]
+    assert "@import" not in parts.texts["style"][0]
+
+
+def test_scripts_make_no_markup_from_text() -> None:
+    found = {path.name for path in FOLDER.glob("*.js")}
+    assert found == set(SCRIPTS)
+    assert {path.name for path in FOLDER.glob("*.css")} == set(STYLES)
+    forbidden = re.compile(r"(inner|outer)HTML|insertAdjacent|document\.write|\beval\(|Function\(")
+    assert [name for name in SCRIPTS if forbidden.search((FOLDER / name).read_text())] == []
+
+
+def test_sources_stay_readable() -> None:
+    sizes = {p.name: len(p.read_text().splitlines()) for p in FOLDER.iterdir() if p.is_file()}
+    assert {name: size for name, size in sizes.items() if size > 380} == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(InputError, match="null"):
+        render({**EMPTY, "runs": {"r": {"metrics": {"dsc": value}}}})
+
+
+@pytest.mark.parametrize("schema", [None, 2])
+def test_another_schema_is_refused_by_its_number(schema: int | None) -> None:
+    with pytest.raises(InputError, match=f"schema 1, not {schema}"):
+        render({**EMPTY, "schema": schema})
+
+
+def test_rendering_needs_neither_torch_nor_pandas() -> None:
+    code = (
+        "import sys, leaderboard.page as page;"
+        f"page.render({EMPTY!r});"
+        "print(sorted({'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

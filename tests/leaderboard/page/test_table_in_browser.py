@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.page
+
+MARKS = {"better": "▲", "worse": "▼", "not separable": "≈"}
+
+
+def fixed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def names_of(page: Any) -> list[str]:
+    return page.locator("#segmentation-table tbody tr:visible .name").all_text_contents()
+
+
+def cell(page: Any, row: str, column: int) -> Any:
+    """Cell of a measured row, found by its exact name."""
+    index = page.locator("#segmentation-table tbody .name").all_text_contents().index(row)
+    return page.locator("#segmentation-table tbody tr").nth(index).locator("td").nth(3 + column)
+
+
+def by_id(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in board["rows"]}
+
+
+def test_the_page_asks_for_nothing_and_every_tab_works(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    visitor = visit()
+    page = visitor.open(example)
+    for board in example["boards"]:
+        page.locator(f"#tab-{board['id']}").click()
+        rows = page.locator(f"#{board['id']}-table tbody tr")
+        assert rows.count() == len(board["rows"])
+        assert rows.first.locator("td").count() == 3 + len(board["columns"])
+    # What the page carries in itself is a "request", too, to the browser.
+    outside = [url for url in visitor.requests if not url.startswith("data:")]
+    assert len(outside) == 1
+    assert outside[0].endswith("index.html")
+
+
+def test_planted_script_stays_text(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+    page = visit().open(example)
+    assert page.locator("h1").inner_text() == example["title"]
+    assert "<script>alert(1)</script>" in names_of(page)
+    assert page.evaluate("document.querySelectorAll('main script, header script').length") == 0
+
+
+def test_policy_stops_a_script_that_got_in(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    visitor = visit()
+    page = visitor.open(example)
+    page.evaluate(
+        "() => { const s = document.createElement('script');"
+        " s.textContent = 'window.planted = 1'; document.body.append(s); }"
+    )
+    assert page.evaluate("window.planted") is None
+    assert "Content Security Policy" in visitor.faults.pop()
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_columns_sort_by_number_and_undefined_stays_last(
+    visit: Callable[..., Any], example: dict[str, Any], column: int
+) -> None:
+    """Column 1 is undefined for two rows, which come last in both directions."""
+    page = visit().open(example)
+    rows = example["boards"][0]["rows"]
+    head = page.locator("#segmentation-table thead tr:nth-child(2) th").nth(column)
+    known = [row for row in rows if row["cells"][column]]
+    unknown = [row["title"] for row in rows if not row["cells"][column]]
+    assert len(unknown) == 2 * column
+    for aria, reverse in (("descending", True), ("ascending", False)):
+        head.locator("button").click()
+        ordered = sorted(known, key=lambda row: row["cells"][column]["mean"], reverse=reverse)
+        assert names_of(page) == [row["title"] for row in ordered] + unknown
+        assert head.get_attribute("aria-sort") == aria
+        assert page.locator("#segmentation-table [aria-sort]").count() == 1
+
+
+def test_rank_and_words_sort_and_a_lower_is_better_column_starts_with_the_lowest(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example)
+    page.locator("#segmentation-table .sort", has_text="Family").click()
+    families = page.locator("#segmentation-table tbody td:nth-child(2)").all_text_contents()
+    assert families == sorted(families)
+    page.locator("#segmentation-table .sort", has_text="Avg. rank").click()
+    ranked = [row["title"] for row in example["boards"][0]["rows"] if row["average_rank"]]
+    assert names_of(page)[: len(ranked)] == ranked
+    page.locator("#tab-denoising").click()
+    page.locator("#denoising-table .sort", has_text="LPIPS").click()
+    values = page.locator("#denoising-table tbody td:nth-child(6) .mean").all_text_contents()
+    assert list(map(float, values)) == sorted(map(float, values))
+
+
+def test_filters_keep_the_matching_rows(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+    page = visit().open(example)
+    rows = example["boards"][0]["rows"]
+    toolbar = page.locator("#segmentation-table .toolbar")
+
+    def check(keep: Callable[[dict[str, Any]], bool]) -> None:
+        titles = [row["title"] for row in rows if keep(row)]
+        assert 0 < len(titles) < len(rows)
+        assert names_of(page) == titles
+        assert toolbar.locator(".shown").inner_text() == f"{len(titles)} of {len(rows)} rows"
+
+    toolbar.locator("[name=family]").select_option("From scratch")
+    check(lambda row: row["family"] == "From scratch")
+    toolbar.locator("[name=data]").select_option("XA-170K")
+    check(lambda row: row["family"] == "From scratch" and row["pretraining"] == "XA-170K")
+    toolbar.get_by_text("Show all").click()
+    assert len(names_of(page)) == len(rows)
+    toolbar.locator("[name=origin]").select_option("published")
+    check(lambda row: row["origin"] == "published")
+    toolbar.get_by_text("Show all").click()
+    toolbar.locator("[name=complete]").check()
+    check(lambda row: row["complete"])
+    toolbar.locator("[name=complete]").uncheck()
+    toolbar.locator("[name=q]").fill("vaso MIM")
+    check(lambda row: "VasoMIM" in f"{row['title']} {row['source']}")
+
+
+@pytest.mark.parametrize("reference", ["vasomim", "mae", "one_seed"])
+def test_marks_are_the_computed_verdicts_of_the_chosen_reference(
+    visit: Callable[..., Any], example: dict[str, Any], reference: str
+) -> None:
+    page = visit().open(example)
+    page.locator("#segmentation-table [name=ref]").select_option(reference)
+    board = example["boards"][0]
+    tests = {(t["row"], t["column"]): t["verdict"] for t in board["comparisons"][reference]}
+    expected = [
+        [
+            MARKS.get(v, "·") if (v := tests.get((row["id"], column["id"]))) else ""
+            for column, cell in zip(board["columns"], row["cells"])
+            if cell
+        ]
+        for row in board["rows"]
+    ]
+    found = [
+        row.locator(".mark").all_text_contents()
+        for row in page.locator("#segmentation-table tbody tr").all()
+    ]
+    assert found == expected
+    assert any("·" in marks for marks in found)
+    assert page.locator("#segmentation-table tr.is-reference .tag.reference").is_visible()
+    overall = {test["row"]: test for test in board["overall"][reference]}
+    lines = page.locator("#segmentation-overall tbody tr").all_inner_texts()
+    assert len(lines) == len(overall)
+    best = max(overall.values(), key=lambda test: test["difference"])
+    title = by_id(board)[best["row"]]["title"]
+    sign = "+" if best["difference"] > 0 else ""
+    assert lines[0].split("\t")[:3] == [title, "6", sign + fixed(best["difference"])]
+
+
+def test_popover_shows_what_is_behind_a_number(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example)
+    board = example["boards"][0]
+    data = by_id(board)["mae"]["cells"][0]
+    test = next(
+        t
+        for t in board["comparisons"]["vasomim"]
+        if (t["row"], t["column"]) == ("mae", "arcade_v/dsc")
+    )
+    popover = page.locator("#popover")
+    assert popover.is_hidden()
+    target = cell(page, "MAE", 0)
+    target.hover()
+    text = popover.inner_text()
+    assert f"{fixed(data['mean'])} ± {fixed(data['std'])}" in text
+    assert f"[{fixed(data['ci_low'])}, {fixed(data['ci_high'])}]" in text
+    assert "n = 5" in text
+    for seed, value in enumerate(data["values"]):
+        assert f"seed {seed}{fixed(value)}" in text.replace("\n", "").replace(" 7", "7")
+    assert f"{'+' if test['difference'] > 0 else ''}{fixed(test['difference'])} [" in text
+    assert f"p (Holm)\n{test['p_holm']:.3f}" in text.replace("\n\n", "\n")
+    assert "300 in 100 patients" in text
+    page.mouse.move(1, 1)
+    popover.wait_for(state="hidden")
+    target.focus()
+    assert popover.is_visible()
+    assert target.get_attribute("aria-describedby") == "popover"
+    page.keyboard.press("Escape")
+    assert popover.is_hidden()
+
+
+def test_a_published_number_has_no_interval_and_names_its_source(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example, "origin=published")
+    page.locator("#segmentation-table tbody tr:visible td.num").nth(1).hover()
+    text = page.locator("#popover").inner_text()
+    assert "95 % CI\n—" in text.replace("\n\n", "\n")
+    assert "Published: Journal version of VasoMIM, table I" in text
+    assert page.locator("#popover button").count() == 0
+
+
+def test_keyboard_alone_reads_cells_and_runs(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    page = visit().open(example)
+    # The last sort button is followed by the one cell that takes part in the tab order.
+    page.locator("#segmentation-table thead .sort").last.focus()
+    page.keyboard.press("Tab")
+    row = example["boards"][0]["rows"][1]
+    for key in ("ArrowDown", "End", "ArrowLeft"):
+        page.keyboard.press(key)
+    focused = page.locator(":focus")
+    assert focused.locator(".mean").inner_text() == fixed(row["cells"][-2]["mean"])
+    assert page.locator("#segmentation-table [tabindex='0']").count() == 1
+    page.keyboard.press("Enter")
+    dialog = page.locator("#details")
+    assert dialog.locator("h2").inner_text() == f"{row['title']} · XCAV DSC"
+    assert dialog.locator("option").all_text_contents() == row["cells"][-2]["runs"]
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert focused.locator(".mean").inner_text() == fixed(row["cells"][-2]["mean"])
+
+
+def test_dialog_shows_the_record_of_each_run(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    visitor = visit(permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.open(example)
+    cell(page, "MAE", 0).hover()
+    page.locator("#popover button").click()
+    dialog = page.locator("#details")
+    run = "journal/mae/arcade_v/seed3"
+    dialog.locator("select").select_option(run)
+    assert json.loads(dialog.locator("pre").inner_text()) == example["runs"][run]
+    assert "NVIDIA H200" in dialog.inner_text()
+    assert "1 h 12 min" in dialog.inner_text()
+    dialog.get_by_text("Copy JSON").click()
+    dialog.get_by_text("Copied").wait_for()
+    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == example["runs"][run]
+    dialog.get_by_text("Close").click()
+    measured = page.locator("#segmentation-table tbody tr", has_not_text="published")
+    measured.locator("th").get_by_text("MAE", exact=True).click()
+    assert dialog.locator("a").get_attribute("href") == "https://arxiv.org/abs/2111.06377"
+
+
+def test_only_web_addresses_become_links(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    board = example["boards"][2]
+    rows = [{**row, "paper": "javascript:alert(1)"} for row in board["rows"]]
+    page = visit().open({**example, "boards": [{**board, "rows": rows}]})
+    page.locator("#denoising-table tbody th").first.click()
+    assert "javascript:alert(1)" in page.locator("#details").inner_text()
+    assert page.locator("#details a").count() == 0
+
+
+def test_tabs_follow_the_arrow_keys(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+    page = visit().open(example)
+    page.locator("[role=tab]").first.focus()
+    steps = {"ArrowRight": "detection", "End": "denoising", "Home": "segmentation"}
+    for key, tab in steps.items():
+        page.keyboard.press(key)
+        assert page.locator(":focus").get_attribute("id") == f"tab-{tab}"
+        assert page.locator("[aria-selected=true]").get_attribute("id") == f"tab-{tab}"
+        assert page.locator("[role=tabpanel]:visible").get_attribute("id") == f"panel-{tab}"
+
+
+def test_address_keeps_the_view(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+    page = visit().open(example)
+    page.locator("#segmentation-table [name=q]").fill("mim")
+    page.locator("#segmentation-table [name=ref]").select_option("mae")
+    page.locator("#segmentation-table thead tr:nth-child(2) .sort").nth(2).click()
+    names = names_of(page)
+    page.wait_for_url(re.compile("sort=caxf/dsc"))
+    page.reload()
+    assert names_of(page) == names
+    assert page.locator("#segmentation-table [name=ref]").input_value() == "mae"
+    page.evaluate("location.hash = '#board=detection'")
+    assert page.locator("#panel-detection").is_visible()
+
+
+def test_an_address_of_another_page_falls_back(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    view = "board=nothing&sort=no/column&dir=up&ref=nobody&plot=x&set=y&image=z&a=q&b=q"
+    page = visit().open(example, view)
+    assert names_of(page) == [row["title"] for row in example["boards"][0]["rows"]]
+    assert page.locator("#segmentation-table [name=ref]").input_value() == "vasomim"
+    assert page.locator("#segmentation-viewer canvas").count() == 4
+
+
+def test_analyses_share_a_tab_and_keep_their_curves(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    boards = [
+        {**example["boards"][1], "id": f"analysis-{name}", "analysis": name, "title": name.title()}
+        for name in ("labels", "guidance")
+    ]
+    curves = [{**example["curves"][0], "id": "analysis-guidance:arcade_v/dsc"}]
+    data = {**example, "boards": [*example["boards"], *boards], "curves": curves}
+    page = visit().open(data)
+    assert page.locator("[role=tab]").all_inner_texts() == [
+        *("Segmentation 31", "Detection 10", "Denoising 6", "Analyses 2")
+    ]
+    assert page.locator("[name=analysis]").is_hidden()
+    page.locator("#tab-analyses").click()
+    assert page.locator("#panel-analysis-labels h2").all_text_contents().count("Curves") == 0
+    page.locator("[name=analysis]").select_option("Guidance")
+    panel = page.locator("[role=tabpanel]:visible")
+    assert panel.get_attribute("id") == "panel-analysis-guidance"
+    assert panel.get_attribute("aria-labelledby") == "tab-analyses"
+    assert panel.locator("#analysis-guidance-curves svg").count() == 1
+    assert page.locator("#tab-analyses").get_attribute("aria-selected") == "true"
+
+
+def test_tests_over_several_tasks_have_a_reference_of_their_own(
+    visit: Callable[..., Any], example: dict[str, Any]
+) -> None:
+    overall = {
+        reference: [{**test, "row": f"published:p:{test['row']}"} for test in tests]
+        for reference, tests in example["boards"][1]["overall"].items()
+    }
+    columns = [column["id"] for column in example["boards"][1]["columns"]]
+    combined = {
+        "title": "Both tasks",
+        "reference_row": "mae",
+        "columns": columns,
+        "overall": overall,
+    }
+    page = visit().open({**example, "combined": combined})
+    section = page.locator("#segmentation-combined")
+    assert "Each row against MAE" in section.inner_text()
+    for reference, title in (("mae", "MAE"), ("dino", "DINO")):
+        section.locator("[name=combined]").select_option(reference)
+        assert f"Each row against {title}" in section.inner_text()
+        tests = sorted(overall[reference], key=lambda test: -test["difference"])
+        # Such an id ends with the title of its row.
+        names = [test["row"].removeprefix("published:p:") for test in tests]
+        assert section.locator("tbody th").all_inner_texts() == names
+    assert page.locator("#detection-combined").count() == 0
+
+
+def test_the_kind_of_correction_is_said(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+    legend = "#segmentation-table .legend"
+    assert "reference (Holm)" in visit().open(example).locator(legend).inner_text()
+    page = visit().open({**example, "correction": "none"})
+    assert "reference (uncorrected)" in page.locator(legend).inner_text()

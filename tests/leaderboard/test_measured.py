@@ -1,0 +1,166 @@
+import re
+
+import pytest
+
+from benchmark.errors import InputError
+from leaderboard.analyses import ANALYSES, PREFIX
+
+
+def ids(leaderboard):
+    return [board.id for board in leaderboard.boards]
+
+
+def by_id(leaderboard, name):
+    return next(board for board in leaderboard.boards if board.id == name)
+
+
+def test_a_board_per_task_ranks_its_rows_among_themselves(
+    build, records, make_run, make_detections
+):
+    """A method that only denoises has its rank there, whatever others did elsewhere."""
+    records += make_detections({"mae": 92.0, "vasomim": 95.0, "detr": 89.0})
+    records += [
+        make_run(m, "denoising", s, task="denoising", psnr=p + s / 10, ssim=80.0 + p / 10)
+        for m, p in (("nlm", 28.0), ("dncnn", 35.0))
+        for s in range(3)
+    ]
+    leaderboard = build(records)
+    assert ids(leaderboard) == ["segmentation", "detection", "denoising"]
+    ranks = {
+        board.id: {row.id: [cell.rank for cell in row.cells] for row in board.rows}
+        for board in leaderboard.boards
+    }
+    assert ranks["segmentation"] == {"mae": [2, 1, 1], "vasomim": [1, 2, 1], "frangi": [3, 3, 3]}
+    assert ranks["detection"] == {"vasomim": [1, 1], "mae": [2, 2], "detr": [3, 3]}
+    assert ranks["denoising"] == {"dncnn": [1, 1], "nlm": [2, 2]}
+    # The papers' overall test joins segmentation and detection, over complete rows.
+    assert [column.id for column in leaderboard.combined.columns] == [
+        *("arcade_v/dsc", "arcade_v/cldice", "xcav/dsc", "stenosis/map50", "stenosis/map"),
+    ]
+    pairs = leaderboard.combined.overall_pairs
+    assert {name for pair in pairs for name in pair} == {"mae", "vasomim"}
+    assert pairs["vasomim", "mae"].n == 5
+
+
+def test_a_single_task_has_no_combined_board(build, records):
+    assert build(records).combined is None
+
+
+def test_label_shares_and_analyses_stay_off_the_main_board(build, records, make_run):
+    main = by_id(build(records), "segmentation")
+    records += [
+        make_run(method, f"arcade_v-{share}pct", seed, dsc=60.0 + share / 5 + seed)
+        for method in ("mae", "vasomim")
+        for share in (10, 25)
+        for seed in range(2)
+    ]
+    records += [
+        make_run(f"analysis-{name}", "arcade_v", seed, title="VasoMIM, γ", dsc=78.0 + seed)
+        for name in ("masking_ratio_025", "masking_ratio_075", "my_idea")
+        for seed in range(2)
+    ]
+    leaderboard = build(records)
+    assert ids(leaderboard) == [
+        *("segmentation", "labels-arcade_v", "analysis-masking_ratio", "analysis-other"),
+    ]
+    assert by_id(leaderboard, "segmentation").rows == main.rows
+    labels = by_id(leaderboard, "labels-arcade_v")
+    assert {row.id for row in labels.rows} == {"mae", "vasomim"}
+    assert [column.dataset for column in labels.columns] == [
+        *("arcade_v-10pct", "arcade_v-25pct", "arcade_v", "arcade_v"),
+    ]
+    ratio = by_id(leaderboard, "analysis-masking_ratio")
+    assert [row.title for row in ratio.rows] == ["γ = 0.25", "γ = 0.5", "γ = 0.75"]
+    assert [row.id for row in ratio.rows][1] == "vasomim"
+    assert (ratio.reference, labels.reference) == ("vasomim", "mae")
+    # Only what the runs of the analysis have: VasoMIM's other columns would be empty for them.
+    assert [column.id for column in ratio.columns] == ["arcade_v/dsc"]
+    assert [row.id for row in by_id(leaderboard, "analysis-other").rows] == [
+        *("vasomim", "analysis-my_idea"),
+    ]
+
+
+def test_the_analyses_are_those_of_the_page_on_ablations(request):
+    """Every config in its table, in the table's order, with the method it starts from."""
+    page = (request.config.rootpath / "docs" / "ablations.md").read_text(encoding="utf-8")
+    journal, _, conference = page.partition("## Conference version")
+    found = {}
+    for paper, text in (("", journal), ("AAAI ", conference)):
+        for source, body in re.findall(r"^### .*?\((.+?)\)\n(.*?)(?=^##|\Z)", text, re.M | re.S):
+            configs = re.findall(r"^\| .+? \| `configs/(\w+)/(\w+)\.py` \|", body, re.M)
+            names = [PREFIX + name if folder == "analysis" else folder for folder, name in configs]
+            found[paper + source] = names
+    assert found == {a.source: [member.method for member in a.members] for a in ANALYSES}
+    assert len(found) == 13
+    for analysis in ANALYSES:
+        assert analysis.reference in {member.method for member in analysis.members}
+        assert len({member.x is None for member in analysis.members}) == 1
+        assert (analysis.x_label != "") == (analysis.members[0].x is not None)
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (
+            {"split_hash": "split-2"},
+            "split hashes must not mix: split of arcade_v in .*, split-2 in",
+        ),
+        ({"version": "v2"}, "definitions of dsc must not mix: .*v1.*v2"),
+        ({"higher_is_better": False}, "definitions of dsc must not mix: .*higher.*lower"),
+        ({"n_images": 299}, "numbers of scored images must not mix: 300 in .*, 299 in"),
+        ({"protocol": "aaai"}, "protocols must not mix: aaai/"),
+        ({"title": "Other"}, "pre-training corpus must not mix: .*MAE.*Other"),
+        ({"task": "denoising"}, "tasks must not mix: segmentation in .*, denoising in"),
+    ],
+)
+def test_what_must_not_mix_is_refused_with_both_files(build, make_run, odd, words):
+    records = [make_run("mae", "arcade_v", 0, dsc=79.0)]
+    records.append(make_run("mae", "arcade_v", 1, **{"dsc": 80.0, **odd}))
+    with pytest.raises(InputError, match=words) as caught:
+        build(records)
+    message = str(caught.value)
+    assert "mae/arcade_v/seed1.json" in message
+    assert "\n" not in message
+    if "protocol" not in odd:
+        assert "journal/mae/arcade_v/seed0.json" in message
+
+
+def test_the_same_run_twice_and_no_run_at_all_are_refused(build, make_run):
+    with pytest.raises(InputError, match=r"seed0\.json: the same run is given twice"):
+        build([make_run("mae", "arcade_v", 0, dsc=79.0)] * 2)
+    with pytest.raises(InputError, match="at least one"):
+        build([])
+
+
+def test_seeds_of_different_configurations_are_pointed_out(build, make_run):
+    def notes(*configs):
+        records = [
+            make_run("mae", "arcade_v", seed, config=config, dsc=79.0)
+            for seed, config in enumerate(configs)
+        ]
+        return build(records).boards[0].notes
+
+    assert notes({"seed": 0, "epochs": 1}, {"seed": 1, "epochs": 1}) == ()
+    # A nested seed and what only says where a run executes make no difference.
+    assert notes({"a": {"seed": 0}, "device": "cpu"}, {"a": {"seed": 1}, "device": "cuda"}) == ()
+    (note,) = notes({"seed": 0, "epochs": 1}, {"seed": 1, "epochs": 2})
+    assert note.startswith("mae on arcade_v: the seeds come from more than one configuration")
+
+
+def test_metrics_that_are_no_headline_make_no_column(build, records):
+    """They change neither ranks nor the family of the tests."""
+    plain = build(records).boards[0]
+    extra = {"definition": "dsc/pooled/v1", "higher_is_better": True, "headline": False}
+    for record in records:
+        record.metrics["dsc_dataset"] = {"value": 5.0 * record.seed, **extra}
+    more = build(records).boards[0]
+    assert (more.columns, more.rows, more.pairs) == (plain.columns, plain.rows, plain.pairs)
+
+
+def test_where_a_method_was_published_comes_from_its_card(build, records):
+    rows = build(records, papers={"mae": "He et al., CVPR 2022"}).boards[0].rows
+    assert {row.id: row.paper for row in rows} == {
+        "mae": "He et al., CVPR 2022",
+        "vasomim": None,
+        "frangi": None,
+    }

@@ -1,0 +1,116 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.engine.records import write_record
+from benchmark.engine.records.store import scan_results
+from benchmark.errors import InputError
+from leaderboard.build import build_leaderboard
+from leaderboard.comparisons import comparisons
+from leaderboard.data import board_data
+from leaderboard.per_image import with_per_image_tests
+from leaderboard.resampling import paired_bootstrap, sign_flip
+from leaderboard.tables import to_csv, to_markdown
+
+IMAGES = [f"i{k}" for k in range(12)]
+PATIENTS = [f"p{k // 3}" for k in range(12)]
+
+
+@pytest.fixture
+def tested(tmp_path, make_run):
+    """Scores of two methods and three seeds → (leaderboard, the tables of scores)."""
+
+    def made(change=None, metric="dsc"):
+        rng = np.random.default_rng(0)
+        tables = {}
+        for method, shift in (("mae", 0.0), ("vasomim", 1.0)):
+            for seed in range(3):
+                scores = rng.normal(80 + shift, 1, 12)
+                table = pd.DataFrame({"image": IMAGES, "patient": PATIENTS, metric: scores})
+                if change:
+                    table = change(method, seed, table)
+                record = make_run(
+                    method, "xcav", seed, dsc=float(scores.mean()), n_images=len(table)
+                )
+                write_record(tmp_path, record, table)
+                tables[method, seed] = table
+        found = scan_results(tmp_path)
+        leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
+        return with_per_image_tests(leaderboard, found.paths, draws=2_000), tables
+
+    return made
+
+
+def mean_differences(tables, seeds):
+    wide = {m: [tables[m, s].set_index("image")["dsc"] for s in seeds] for m in ("vasomim", "mae")}
+    return (sum(wide["vasomim"]) - sum(wide["mae"])) / len(seeds)
+
+
+def only(leaderboard):
+    (comparison,) = comparisons(leaderboard.boards[0], "mae")
+    return comparison.per_image
+
+
+def test_scores_are_averaged_over_the_common_seeds_and_patients_resampled(tested):
+    leaderboard, tables = tested()
+    differences = mean_differences(tables, range(3))
+    expected = paired_bootstrap(differences.to_numpy(), PATIENTS, 2_000)
+    test = only(leaderboard)
+    assert (test.bootstrap.n_images, test.bootstrap.n_clusters, test.seeds) == (12, 4, (0, 1, 2))
+    assert test.bootstrap.difference == pytest.approx(differences.mean())
+    assert test.bootstrap.ci_low == pytest.approx(expected.ci_low)
+    assert test.p == sign_flip(differences.to_numpy(), PATIENTS, 2_000)
+
+
+def test_images_that_one_run_lacks_are_left_out(tested):
+    def drop(method, seed, table):
+        if (method, seed) == ("mae", 1):
+            table.loc[3, "dsc"] = np.nan
+        return table.iloc[::-1] if method == "vasomim" else table
+
+    leaderboard, tables = tested(drop)
+    expected = mean_differences(tables, range(3)).drop("i3")
+    test = only(leaderboard)
+    assert test.bootstrap.n_images == 11
+    assert test.bootstrap.difference == pytest.approx(expected.mean())
+
+
+def test_without_patients_images_are_resampled(tested):
+    leaderboard, _ = tested(lambda method, seed, table: table.drop(columns="patient"))
+    assert only(leaderboard).bootstrap.n_clusters is None
+
+
+def test_a_metric_that_is_no_mean_over_images_has_no_such_test(tested):
+    leaderboard, _ = tested(metric="best_iou")
+    assert only(leaderboard) is None
+
+
+def test_different_patients_of_one_image_are_refused(tested):
+    def change(method, seed, table):
+        return table.assign(patient="x") if method == "mae" else table
+
+    with pytest.raises(InputError, match=r"xcav: image i0 is of patient p0 in .* vasomim .* x in"):
+        tested(change)
+
+
+def test_it_is_in_every_format(tested):
+    leaderboard, _ = tested()
+    text = to_markdown(leaderboard)
+    assert "| Images (patients) | Per-image 95 % CI | Per-image p |" in text
+    assert "| 12 (4) |" in text
+    assert "images,patients,image_ci_low" in to_csv(leaderboard)
+    tests = board_data(leaderboard)["boards"][0]["comparisons"]
+    assert tests["mae"][0]["per_image"]["n_clusters"] == 4
+    # Only against the declared reference.
+    assert tests["vasomim"][0]["per_image"] is None
+
+
+def test_progress_is_shown_to_whoever_asks(tested, tmp_path):
+    tested()
+    found = scan_results(tmp_path)
+    leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
+    seen = []
+    with_per_image_tests(
+        leaderboard, found.paths, draws=10, watch=lambda items: seen.extend(items) or items
+    )
+    assert [row.id for _, row in seen] == ["vasomim"]

@@ -1,0 +1,178 @@
+import json
+import re
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmark.engine.cards import read_cards
+from benchmark.errors import InputError
+from leaderboard.analyses import ANALYSES, PREFIX
+from leaderboard.build import PUBLISHED, published_leaderboard
+from leaderboard.comparisons import comparisons, overall
+from leaderboard.published import FOLDER, read_tables
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {table.id: table for table in read_tables()}
+
+
+@pytest.fixture(scope="module")
+def leaderboard(tables):
+    return published_leaderboard(list(tables.values()))
+
+
+def frame(name):
+    """A table as pandas reads it: titles by columns."""
+    long = pd.read_csv(FOLDER / f"{name}.csv")
+    return long.pivot(index="title", columns=["dataset", "metric"], values="mean")
+
+
+@pytest.mark.parametrize(
+    ("name", "complete", "columns"), [("journal-I", 23, 8), ("journal-III", 21, 3)]
+)
+def test_average_ranks_of_the_main_tables_equal_pandas(leaderboard, name, complete, columns):
+    """Ties share the better rank; the Frangi filter lacks columns and is not ranked."""
+    means = frame(name).dropna()
+    assert means.shape == (complete, columns)
+    ranks = means.rank(method="min", ascending=False)
+    board = next(board for board in leaderboard.boards if board.id == name)
+    ranked = {row.title: row.average_rank for row in board.rows if row.average_rank}
+    assert set(ranked) == set(means.index)
+    for title, average in ranked.items():
+        assert average.mean == pytest.approx(ranks.loc[title].mean())
+        assert average.std == pytest.approx(ranks.loc[title].std(ddof=1))
+    assert [row.title for row in board.rows[:2]] == ["VasoMIM", "VasoMIM-v1"]
+    assert {row.title for row in board.rows if not row.complete} <= {"Frangi Filter"}
+
+
+def test_average_ranks_by_hand(leaderboard):
+    """VasoMIM-v1 is second in seven columns of table I and third in clDice on CAXF (DINOv3)."""
+    rows = {row.title: row for row in leaderboard.boards[0].rows}
+    assert (rows["VasoMIM"].average_rank.mean, rows["VasoMIM"].average_rank.std) == (1, 0)
+    assert rows["VasoMIM-v1"].average_rank.mean == (7 * 2 + 3) / 8
+    assert rows["VasoMIM-v1"].average_rank.std == pytest.approx(8**-0.5)
+    detection = {row.title: row for row in leaderboard.boards[1].rows}
+    assert detection["VasoMIM-v1"].average_rank.mean == 2
+    # Ten rows are above MAE's mAP50 of 92.30, six above its mAP75 and ten above the mAP of 39.69
+    # that it shares with MedDINOv3.
+    assert [cell.rank for cell in detection["MAE"].cells] == [11, 7, 11]
+    assert detection["MedDINOv3"].cells[2].rank == 11
+
+
+def test_the_overall_test_of_vasomim_and_its_first_version_equals_scipy(leaderboard):
+    """Eleven metric means: eight of table I, three of table III."""
+    parts = [frame(name).loc[["VasoMIM", "VasoMIM-v1"]] for name in ("journal-I", "journal-III")]
+    values = pd.concat(parts, axis=1)
+    expected = stats.ttest_rel(values.loc["VasoMIM"], values.loc["VasoMIM-v1"])
+    board = leaderboard.combined
+    tests = {c.row.title: c for c in overall(board, board.reference)}
+    test = tests["VasoMIM"].test
+    assert test.n == 11
+    assert (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-10)
+    assert test.p < 0.001
+    interval = expected.confidence_interval(0.95)
+    assert (test.ci_low, test.ci_high) == pytest.approx(interval, rel=1e-10)
+    # Methods of one task only are in no overall test.
+    both = set.intersection(*(set(frame(name).index) for name in ("journal-I", "journal-III")))
+    assert set(tests) == both - {"VasoMIM-v1"}
+    assert not {"UNet", "DETR"} & set(tests)
+
+
+def test_published_means_are_not_tested_seed_by_seed(leaderboard):
+    assert all(not comparisons(board, board.reference) for board in leaderboard.boards)
+    cells = [
+        cell for board in leaderboard.boards for row in board.rows for cell in row.cells if cell
+    ]
+    assert len(cells) > 400
+    assert {cell.tier for cell in cells} == {None}
+    assert {cell.interval for cell in cells} == {None}
+    assert {board.origin for board in leaderboard.boards} == {"published"}
+
+
+def test_every_table_is_cited_and_its_methods_are_known(tables):
+    known = {card.method for card in read_cards()}
+    configs = FOLDER.parents[1] / "configs" / "analysis"
+    analyses = {analysis.id for analysis in ANALYSES} | {"labels", "origin", "clusters", None}
+    for table in tables.values():
+        assert re.fullmatch(
+            r"Huang et al\., VasoMIM, .*(2602\.11536|2508\.10794).*, .+", table.citation
+        )
+        assert table.protocol == ("journal" if "2602.11536" in table.citation else "aaai")
+        assert table.analysis in analyses
+        for row in table.rows:
+            name = row.method.removeprefix(PREFIX)
+            assert row.method in known or (configs / f"{name}.py").is_file(), row.id
+        assert any(row.method == table.reference for row in table.rows)
+
+
+def test_rows_of_an_analysis_are_its_members_under_the_same_names(tables):
+    members = {a.id: {m.method: m.title for m in a.members} for a in ANALYSES}
+    for table in tables.values():
+        for row in table.rows:
+            if row.method in members.get(table.analysis, {}):
+                assert members[table.analysis][row.method] == row.title, table.id
+
+
+def test_numbers_agree_wherever_the_papers_repeat_them(tables):
+    """The analyses quote the main tables: one misprint here would show."""
+    for main, protocol in (("journal-I", "journal"), ("aaai-1", "aaai")):
+        printed = {
+            (row.method, column.id): score.summary.mean
+            for row in tables[main].rows
+            for column, score in tables[main].scores[row.id].items()
+        }
+        repeated = [
+            (table.id, row.method, column.id, score.summary.mean)
+            for table in tables.values()
+            if table.analysis and table.protocol == protocol
+            for row in table.rows
+            for column, score in table.scores[row.id].items()
+            if (row.method, column.id) in printed
+        ]
+        assert len(repeated) > 8
+        for name, method, column, mean in repeated:
+            assert mean == printed[method, column], name
+
+
+def test_another_reference_is_that_of_every_table(tables):
+    leaderboard = published_leaderboard(list(tables.values()), reference="mae")
+    board = leaderboard.combined
+    assert board.row(board.reference).title == "MAE"
+    assert (leaderboard.protocol, leaderboard.reference_title) == (PUBLISHED, "MAE")
+    with pytest.raises(InputError, match="moco: no published table has this method"):
+        published_leaderboard(list(tables.values()), reference="moco")
+    with pytest.raises(InputError, match="at least one table"):
+        published_leaderboard([])
+
+
+def test_published_rows_beside_measured_ones(build, records, tables):
+    leaderboard = build(records, published=list(tables.values()))
+    alone = build(records)
+    board, plain = leaderboard.boards[0], alone.boards[0]
+    own = [row for row in board.rows if not row.context]
+    assert (tuple(own), board.pairs) == (plain.rows, plain.pairs)
+    context = {row.title: row for row in board.rows if row.context}
+    assert len(context) == 24
+    assert [cell.summary.mean for cell in context["VasoMIM"].cells] == [80.25, 82.06, 86.09]
+    assert context["VasoMIM"].source.endswith("table I")
+    with pytest.raises(InputError, match=r"protocol journal has no published tables .*aaai"):
+        build(records, published=[t for t in tables.values() if t.protocol == "aaai"])
+
+
+def test_a_broken_table_is_named(tmp_path):
+    tables = json.loads((FOLDER / "tables.json").read_text(encoding="utf-8"))[:1]
+    (tmp_path / "tables.json").write_text(json.dumps(tables), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"journal-I\.csv: no such file, but tables\.json names it"
+    ):
+        read_tables(tmp_path)
+    lines = (FOLDER / "journal-I.csv").read_text().splitlines()
+    for text, words in (
+        ([*lines[:3], lines[3].replace("64.01", "x")], "mean, std and n have to be numbers"),
+        ([*lines[:5], lines[4]], "a second number for published:journal-I:Frangi Filter"),
+    ):
+        (tmp_path / "journal-I.csv").write_text("\n".join(text))
+        with pytest.raises(InputError, match=rf"journal-I\.csv: line \d: {words}"):
+            read_tables(tmp_path)
