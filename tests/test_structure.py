@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+_ABOVE_DATA = ("benchmark.engine", "benchmark.downstream", "benchmark.sweep")
+
 # What each room may not import. `benchmark` modules beside the rooms (randomness, files, errors,
 # method, …) are open to all.
 FORBIDDEN = {
@@ -18,10 +20,13 @@ FORBIDDEN = {
         "benchmark.anatomy",
         "benchmark.engine",
         "benchmark.downstream",
+        "benchmark.sweep",
     ),
-    "benchmark/data": ("benchmark.engine", "benchmark.downstream", "benchmark.anatomy"),
-    "benchmark/anatomy": ("benchmark.engine", "benchmark.downstream"),
-    "benchmark/engine": ("benchmark.downstream",),
+    "benchmark/data": (*_ABOVE_DATA, "benchmark.anatomy"),
+    "benchmark/anatomy": _ABOVE_DATA,
+    "benchmark/engine": ("benchmark.downstream", "benchmark.sweep"),
+    "benchmark/downstream": ("benchmark.sweep",),
+    "benchmark/sweep": ("torch", "mmengine", "benchmark.nn"),
     "methods": ("leaderboard", "tools", "benchmark.engine", "benchmark.downstream"),
     "leaderboard": ("methods", "tools", "torch", "mmengine", "benchmark.data", "benchmark.nn"),
 }

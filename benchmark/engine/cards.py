@@ -158,10 +158,15 @@ def write_parameters(counts: Mapping[str, Parameters], configs: Path = CONFIGS) 
 
 def first_line(path: Path) -> str:
     """First line of a config's docstring."""
-    return (ast.get_docstring(_parse(path)) or "").partition("\n")[0]
+    return (ast.get_docstring(parse_config(path)) or "").partition("\n")[0]
 
 
-def _parse(path: Path) -> ast.Module:
+def parse_config(path: Path) -> ast.Module:
+    """The syntax tree of a config file.
+
+    Raises:
+        InputError: it is no Python.
+    """
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
@@ -171,10 +176,10 @@ def _parse(path: Path) -> ast.Module:
 def _card_of(path: Path) -> dict[str, Any]:
     """Follow `read_base`, `card = dict(...)` and `card.update(...)` in one config file."""
     values: dict[str, Any] = {}
-    for node in _parse(path).body:
+    for node in parse_config(path).body:
         if isinstance(node, ast.With):
             for inner in node.body:
-                base = _base_path(path, inner)
+                base = base_path(path, inner)
                 if base is not None:
                     values.update(_card_of(base))
         call = node.value if isinstance(node, (ast.Assign, ast.Expr)) else None
@@ -186,7 +191,7 @@ def _card_of(path: Path) -> dict[str, Any]:
     return values
 
 
-def _base_path(path: Path, node: ast.stmt) -> Path | None:
+def base_path(path: Path, node: ast.stmt) -> Path | None:
     """File a ``from ..folder.name import *`` under `read_base` means."""
     if not isinstance(node, ast.ImportFrom) or node.module is None:
         return None

@@ -1,0 +1,75 @@
+"""How long jobs will take: as long as their like have taken, or a simple estimate.
+
+The estimate is frames × epochs / frames per second, plus the start of a process. The rates are
+round figures for one device, good for the order of magnitude:
+
+- ``paper``, one data-centre GPU. Pre-training: VasoMIM's published 800 epochs of 171,478 frames in
+  about 10 hours on 8 H20, 480 frames per second and GPU. Fine-tuning: all patches are visible, and
+  a decoder is added; detection has 512² instead of 224².
+- ``small`` and ``tiny``, two CPU cores: ``docs/benchmarks/pretrain-cpu-2cores-small.csv`` and
+  ``docs/benchmarks/tiny-cells-synthetic-cpu.csv``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from benchmark.engine.records import read_record
+from benchmark.errors import InputError
+from benchmark.sweep.jobs import Cell, Job, Training
+
+FRAMES_PER_S: dict[str, dict[str, float]] = {
+    "paper": {"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
+    "small": {"training": 40, "segmentation": 15, "denoising": 15, "detection": 5},
+    "tiny": {"training": 150, "segmentation": 40, "denoising": 40, "detection": 40},
+}
+START_S = 20.0
+"""Seconds until a process has imported its libraries."""
+
+
+def estimate(jobs: Sequence[Job], scale: str) -> None:
+    """Set `hours` and `source` of every job.
+
+    Cells: the median wall time of the records of the same method and data set that are there,
+    whatever their settings were; failing that, of the other methods on that data set; failing
+    that, the simple estimate. Trainings: the run in their folder, or the simple estimate. Without
+    frames to count there is no estimate.
+    """
+    times = _recorded(job for job in jobs if isinstance(job, Cell))
+    for job in jobs:
+        if isinstance(job, Training):
+            hours = job.recorded_hours()
+            if hours is None:
+                hours, source = _simple(job, "training", scale), "estimate"
+            else:
+                source = "recorded"
+        elif isinstance(job, Cell):
+            same, others = times[job.method, job.dataset], times["", job.dataset]
+            if found := same or others:
+                hours, source = median(found) / 3600, "recorded" if same else "other methods"
+            else:
+                hours, source = _simple(job, job.task, scale), "estimate"
+        job.hours, job.source = hours, source
+
+
+def _recorded(cells: Iterable[Cell]) -> dict[tuple[str, str], list[float]]:
+    """Wall times in seconds by method and data set, and by ``""`` and data set."""
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for cell in cells:
+        try:
+            seconds = read_record(cell.output).wall_time_s
+        except InputError:
+            continue  # none yet, or none that counts
+        times[cell.method, cell.dataset].append(seconds)
+        if cell.epochs:  # a filter says nothing about those that train
+            times["", cell.dataset].append(seconds)
+    return times
+
+
+def _simple(job: Training | Cell, kind: str, scale: str) -> float | None:
+    if job.frames is None:
+        return None
+    seconds = job.frames * job.epochs / FRAMES_PER_S[scale][kind]
+    return (seconds + START_S) / 3600

@@ -1,0 +1,224 @@
+"""Running a plan: Snakemake schedules its jobs, here or on a cluster; then the board is drawn."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+from benchmark.files import write_json
+from benchmark.sweep.job import description_of
+from benchmark.sweep.jobs import failure_path
+from benchmark.sweep.locking import take
+from benchmark.sweep.plan import Plan
+from benchmark.sweep.resolving import ROOT
+
+SNAKEFILE = Path(__file__).with_name("Snakefile")
+PROFILES = ROOT / "configs" / "leaderboard" / "profiles"
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the jobs run.
+
+    Attributes:
+        profile: folder of a Snakemake profile.
+        jobs: how many at once; None: one for each GPU, one on a machine without, or as many as the
+            profile of a cluster says.
+        gpus: GPUs of this machine to lend; None where a cluster assigns them.
+    """
+
+    profile: Path
+    jobs: int | None
+    gpus: list[str] | None
+
+
+def require_snakemake() -> None:
+    """Raise an InputError if Snakemake is not installed."""
+    if importlib.util.find_spec("snakemake") is None:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise InputError(
+            f"the sweep runs on snakemake, which this Python {version} does not have: it needs "
+            "Python 3.11 or newer (pip install snakemake); --dry-run and status work without"
+        )
+
+
+def run_plan(plan: Plan, site: Site) -> int:
+    """Run what a plan has to do; what fails does not stop the others.
+
+    Returns:
+        Snakemake's exit code: 0 if every job ended with its result.
+
+    Raises:
+        InputError: Snakemake is missing, or another sweep runs in the same folder.
+    """
+    require_snakemake()
+    folder = plan.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = take(folder / "sweep.lock")
+    if lock is None:
+        raise InputError(
+            f"{plan.folder}: another sweep is running here; wait for it, or choose another --work"
+        )
+    with lock, _written(plan, site, folder) as described:
+        command = _snakemake(site, folder, described, len(plan.todo))
+        with (folder / "snakemake.log").open("ab") as log:
+            # Snakemake keeps the lock, too: it may outlive this process.
+            child = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()]
+            )
+            return _watch(child, plan)
+
+
+@contextmanager
+def _written(plan: Plan, site: Site, folder: Path) -> Iterator[Path]:
+    """The files Snakemake and the jobs read; that of Snakemake is removed after the block."""
+    width = site.jobs or len(site.gpus or ()) or 1
+    environment = {}
+    if site.gpus is not None and "OMP_NUM_THREADS" not in os.environ:
+        # Jobs side by side share the cores.
+        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // width))
+    outputs = {job.id: str(Path(job.output).resolve()) for job in plan.jobs}
+    entries: list[dict[str, Any]] = []
+    for job in plan.jobs:
+        if job.id not in plan.todo:
+            continue
+        description = folder / "jobs" / f"{job.id}.json"
+        write_json(description, description_of(job, folder, site.gpus, environment))
+        inputs = [outputs[need] for need in job.needs if need in plan.todo]
+        entries.append(
+            {
+                "output": outputs[job.id],
+                "inputs": inputs,
+                "gpus": job.gpus,
+                "description": str(description),
+            }
+        )
+    path = folder / f"plan-{os.getpid()}-{time.time_ns()}.json"
+    start = shlex.join([sys.executable, str(ROOT / "tools" / "matrix.py"), "job"])
+    content = {"work": str(plan.matrix.folder.resolve()), "command": start, "jobs": entries}
+    write_json(path, content)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def _snakemake(site: Site, folder: Path, plan: Path, jobs: int) -> list[str]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    command += ["--profile", str(site.profile), "--directory", str(folder)]
+    command += ["--config", f"plan={plan}", "--scheduler", "greedy", "--keep-going"]
+    # The plan holds what has to be run, and nothing else: all of it, whatever the files' times.
+    command += ["--forceall", "--rerun-triggers", "input"]
+    # Results are whole or absent, and every job has a lock of its own: what a killed sweep leaves
+    # behind needs neither an unlocking nor a clean-up.
+    command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--drop-metadata"]
+    if site.gpus is not None:
+        width = site.jobs or len(site.gpus) or 1
+        command += ["--cores", str(width)]
+        if site.gpus:
+            command += ["--resources", f"gpu={len(site.gpus)}"]
+    elif site.jobs:
+        command += ["--jobs", str(site.jobs)]
+    return command
+
+
+def _watch(child: subprocess.Popen[bytes], plan: Plan) -> int:
+    """Show how far the jobs are until Snakemake ends; a signal ends them all."""
+
+    def stop(number: int, _: Any) -> None:
+        # As Ctrl-C at a terminal, which everybody hears.
+        import psutil
+
+        for process in psutil.Process().children(recursive=True):
+            process.send_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with _progress(plan) as show:
+            while child.poll() is None:
+                show()
+                time.sleep(1.0)
+            show()
+        return child.returncode
+    except KeyboardInterrupt:
+        # Snakemake and the jobs heard it, too, and are given the time to stop.
+        child.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[Any]:
+    """A bar over the jobs, and a line for each that ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    left = {job.id: job for job in plan.jobs if job.id in plan.todo}
+    console = Console(stderr=True)
+    columns = ("sweep", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("sweep", total=len(left))
+        # A marker of an earlier failure is no news until the job has been tried again.
+        known = {id_: _failed_at(plan, id_) for id_ in left}
+
+        def show() -> None:
+            for id_, job in list(left.items()):
+                failed = _failed_at(plan, id_)
+                if failed not in (None, known[id_]):
+                    job.inspect(plan.folder)
+                    line = f"failed  {job.title}: {job.reason}"
+                elif _changed(job.output, plan_time) and job.compare()[0] == "done":
+                    line = f"done    {job.title}"
+                else:
+                    continue
+                del left[id_]
+                progress.advance(task)
+                progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        plan_time = time.time() - 1
+        yield show
+
+
+def _failed_at(plan: Plan, job: str) -> float | None:
+    path = failure_path(job, plan.folder)
+    return path.stat().st_mtime if path.exists() else None
+
+
+def _changed(path: str, since: float) -> bool:
+    return os.path.exists(path) and os.path.getmtime(path) >= since
+
+
+def draw_boards(plan: Plan, tools: Path) -> list[Path]:
+    """Draw the board of every protocol that has results, from whatever is there.
+
+    Returns:
+        The folders they are in.
+    """
+    drawn = []
+    for protocol in plan.protocols:
+        if not any((plan.results / protocol).rglob("seed*.json")):
+            continue
+        out = plan.matrix.folder
+        if len(plan.protocols) > 1:
+            out = out / protocol
+        command = [sys.executable, str(tools / "leaderboard.py"), "--protocol", protocol]
+        command += ["--results", str(plan.results), "--out", str(out)]
+        command += ["--reference", plan.matrix.reference, "--title", plan.matrix.title]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise InputError(f"{plan.results}: the board was not drawn: {lines[-1]}")
+        drawn.append(out)
+    return drawn

@@ -1,0 +1,76 @@
+"""What a sweep needs and does not make: packs, prepared tasks, released encoders."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+from benchmark.errors import InputError
+from benchmark.sweep.jobs import MANIFEST
+from benchmark.sweep.matrix import Matrix
+
+
+def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: bool) -> str:
+    """What keeps these packs from being trained on, and the command that mends it; or empty."""
+    try:
+        _, _, without_anatomy = corpus_of(tuple(packs), frames)
+    except InputError as error:
+        lacking = next((path for path in packs if not Path(path).is_dir()), packs[0])
+        command = _declared(matrix, lacking)
+        command = command or f"tools/prepare_data.py SOURCE --raw DIR --out {lacking}"
+        return f"{error}: {command} && tools/extract_anatomy.py {lacking}"
+    if anatomy and without_anatomy:
+        return f"{without_anatomy}: no vessel masks: tools/extract_anatomy.py {without_anatomy}"
+    return ""
+
+
+@cache
+def corpus_of(packs: tuple[str, ...], frames: int | None) -> tuple[str, int, Path | None]:
+    """Hash of the corpus, number of its frames, and the first pack without vessel masks.
+
+    Raises:
+        InputError: a pack is missing or damaged.
+    """
+    # Behind it are the libraries for tables, which take seconds to load.
+    from benchmark.data.pack import PackSubset, open_packs
+
+    opened = open_packs(packs)
+    corpus = opened if frames is None else PackSubset(opened, frames)
+    return corpus.corpus_hash, len(corpus), corpus.without_anatomy
+
+
+def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
+    """What keeps a task from being fine-tuned on, and the command that makes it; or empty."""
+    if (Path(folder) / MANIFEST).is_file():
+        return ""
+    # The data set of another protocol may be prepared as the usual config says.
+    usual = config.parent.parent / config.name
+    command = _declared(matrix, folder) or _taught(config, "prepare_data")
+    command = command or (_taught(usual, "prepare_data") if usual.is_file() else "")
+    command = re.sub(r"--out \S+", f"--out {folder}", command)
+    return f"{folder}: no such task: {command or 'see docs/datasets.md'}"
+
+
+def missing_encoder(matrix: Matrix, config: Path, folder: str) -> str:
+    """What keeps a released encoder from being used, and the command that converts it; or empty."""
+    if (Path(folder) / "encoder.json").is_file():
+        return ""
+    command = _declared(matrix, folder) or _taught(config, "convert_checkpoint")
+    if command and "--out" not in command:
+        command += f" --out {folder}"
+    return f"{folder}: no such encoder: {command or 'see docs/released_encoders.md'}"
+
+
+def _declared(matrix: Matrix, folder: str) -> str:
+    """The command the matrix itself gives for a folder."""
+    commands = {matrix.at(path): matrix.at(command) for path, command in matrix.commands.items()}
+    return commands.get(folder, "")
+
+
+def _taught(config: Path, tool: str) -> str:
+    """The command of this tool in the docstring of a config, continued lines joined."""
+    text = ast.get_docstring(ast.parse(config.read_text(encoding="utf-8"))) or ""
+    found = re.search(rf"tools/{tool}\.py (?:[^\n]*\\\n)*[^\n]*", text)
+    return re.sub(r"\s*\\\n\s*", " ", found[0]).strip() if found else ""

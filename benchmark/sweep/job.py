@@ -1,0 +1,165 @@
+"""One job of a sweep: its lock, its GPU, its log, and what is left when it fails."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
+from benchmark.sweep.devices import lend
+from benchmark.sweep.jobs import Job, failure_path, lock_path, log_path
+from benchmark.sweep.locking import claim
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+def run_job(description: Path) -> int:
+    """Run the job that a file describes, unless its result is there by now.
+
+    Waits for whoever is running the same job, and for a free GPU where the sweep lends them. What
+    the command prints goes into the job's log. A failed command leaves a file with its last error
+    line, by which the job counts as failed; an interrupted one leaves nothing, so that the next
+    sweep goes on with it.
+
+    Args:
+        description: written by `benchmark.sweep.execution.run_plan`.
+
+    Returns:
+        0 if the result is there and valid, the signal plus 128 if interrupted, 1 otherwise.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    content = read_json(description)
+    job, folder = Job.from_json(content["job"]), Path(content["folder"])
+    os.chdir(content["cwd"])
+    with ExitStack() as stack:
+        held = [stack.enter_context(claim(lock_path(job.id, folder)))]
+        if job.compare()[0] == "done":
+            _say(f"done already  {job.title}")
+            return 0
+        environment = {**os.environ, **content["environment"]}
+        if content["gpus"] is not None:
+            names, locks = stack.enter_context(lend(content["gpus"], job.gpus))
+            held += locks
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+        failure_path(job.id, folder).unlink(missing_ok=True)
+        return _attempt(job, folder, environment, held)
+
+
+def _attempt(job: Job, folder: Path, environment: dict[str, str], held: list[int]) -> int:
+    log = log_path(job.id, folder)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.time()
+    with log.open("ab") as stream:
+        begin = stream.tell()
+        code, interrupt = _execute(job.again, environment, held, stream)
+    seconds = time.time() - start
+    if interrupt is not None:
+        _say(f"interrupted   {job.title}")
+        return 128 + interrupt
+    state, reason = job.compare()
+    if code == 0 and state == "done":
+        _say(f"done          {job.title}  ({seconds:.0f} s)")
+        return 0
+    if code:
+        error = _last_error(log, begin) or f"exit code {code}"
+        error += f" (killed by signal {-code})" if code < 0 else ""
+    else:
+        error = f"ended without a valid result: {reason or state}"
+    failure: dict[str, Any] = {
+        "error": error,
+        "code": code,
+        "log": str(log),
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "science_hash": job.science_hash,
+    }
+    write_json(failure_path(job.id, folder), failure)
+    _say(f"failed        {job.title}  {error}")
+    return 1
+
+
+def _execute(
+    command: list[str], environment: dict[str, str], held: list[int], log: IO[bytes]
+) -> tuple[int, int | None]:
+    """Exit code of a command, and the signal by which it was interrupted."""
+    caught: list[int] = []
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    devices = environment.get("CUDA_VISIBLE_DEVICES")
+    where = "" if devices is None else f"CUDA_VISIBLE_DEVICES={devices} "
+    log.write(f"# {now}\n$ {where}{shlex.join(command)}\n".encode())
+    log.flush()
+    # The descriptors of the locks go along: they stay held while the command lives, even if this
+    # process is killed.
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        pass_fds=held,
+    )
+
+    def forward(number: int, _: Any) -> None:
+        caught.append(number)
+        child.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in _INTERRUPTS}
+    try:
+        code = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code, caught[0] if caught and code else None
+
+
+def _last_error(log: Path, begin: int) -> str:
+    """The last line of this attempt that says what went wrong; failing that, its last line."""
+    with log.open("rb") as stream:
+        stream.seek(begin)
+        text = stream.read().decode(errors="replace")
+    # After the two lines that say what was run.
+    lines = [line.strip() for line in text.splitlines()[2:] if line.strip()]
+    named = [line for line in lines if line.startswith("error:")]
+    return (named or lines or [""])[-1][:500]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def description_of(
+    job: Job, folder: Path, gpus: list[str] | None, environment: dict[str, str]
+) -> dict[str, Any]:
+    """What `run_job` reads.
+
+    Args:
+        job: what to run.
+        folder: of the sweep.
+        gpus: those of this machine that the sweep lends; None where the scheduler assigns them.
+        environment: variables set for the command.
+
+    Raises:
+        InputError: the job needs more GPUs than there are.
+    """
+    if gpus is not None and job.gpus > len(gpus):
+        raise InputError(
+            f"{job.title}: {job.gpus} GPUs wanted (--pretrain-gpus), but this machine lends "
+            f"{len(gpus)}"
+        )
+    return {
+        "job": vars(job) | {"state": "missing", "reason": ""},
+        "folder": str(folder.resolve()),
+        "cwd": os.getcwd(),
+        "gpus": gpus,
+        "environment": environment,
+    }

@@ -1,0 +1,265 @@
+"""The jobs of a sweep: trainings and cells, what they need, and how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from benchmark.engine.records import read_record
+from benchmark.errors import InputError
+from benchmark.files import read_json, sha256_file
+from benchmark.sweep.locking import is_running
+
+MANIFEST = "manifest.json"
+"""Of a prepared task."""
+
+STATES = ("done", "running", "failed", "stale", "missing")
+"""What can be said of a job; ``stale``: its result is there, but of other settings or inputs."""
+
+
+@dataclass
+class Job:
+    """One process of a sweep.
+
+    Attributes:
+        id: name of its files below the folder of the sweep.
+        stage: ``segmentor``, ``pretrain`` or ``finetune``.
+        title: what lines about it start with.
+        output: the file that is there when it is done.
+        science_hash: of the config as it is now; empty where `problem` says why there is none.
+        command: what is run, without the words of `again`.
+        needs: ids of the jobs whose results it starts from.
+        gpus: how many it computes on; 0: it runs on the CPU.
+        overwrite: whether it replaces a result.
+        problem: why it cannot be run; empty if it can.
+        state: one of `STATES`, as of the last `inspect`.
+        reason: why it is stale or failed, or what is known of a missing one.
+        hours: estimated duration on one device.
+        source: where `hours` comes from.
+    """
+
+    id: str
+    stage: str
+    title: str
+    output: str
+    science_hash: str
+    command: list[str]
+    needs: list[str] = field(default_factory=list)
+    gpus: int = 0
+    overwrite: bool = False
+    problem: str = ""
+    state: str = "missing"
+    reason: str = ""
+    hours: float | None = None
+    source: str = ""
+
+    resumes: ClassVar[tuple[str, ...]] = ()
+    """Words that make its command go on with an interrupted run."""
+
+    @property
+    def again(self) -> list[str]:
+        """The whole command: it goes on where it can, and replaces what is there if it has to."""
+        return [*self.command, *(("--overwrite",) if self.overwrite else self.resumes)]
+
+    def inspect(self, folder: Path, upstream: Sequence[Job] = ()) -> None:
+        """Set `state` and `reason` from what is there.
+
+        Args:
+            folder: of the sweep.
+            upstream: the jobs of `needs`, inspected before.
+        """
+        failure = read_failure(self, folder)
+        if is_running(lock_path(self.id, folder)):
+            self.state, self.reason = "running", ""
+            return
+        self.state, self.reason = self.compare(upstream)
+        if failure is not None and self.state != "done":
+            self.state, self.reason = "failed", f"{failure['error']} ({failure['log']})"
+
+    def compare(self, upstream: Sequence[Job] = ()) -> tuple[str, str]:
+        """State and reason by the result alone, whether or not the job runs or has failed."""
+        raise NotImplementedError
+
+    def supersedes(self) -> bool:
+        """Whether results made from this job's output count no more: it is stale or begun anew."""
+        return self.state == "stale"
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Job:
+        """The inverse of `vars`."""
+        return (Cell if value["stage"] == "finetune" else Training)(**value)
+
+
+@dataclass
+class Training(Job):
+    """The training of an encoder or of the segmentor.
+
+    Attributes:
+        folder: its run folder.
+        corpus_hash: of the packs; None where they are not there.
+        weights: place in the config → file of weights it builds on.
+        epochs: length of the run.
+        frames: frames in an epoch; None where they are not known.
+    """
+
+    folder: str = ""
+    corpus_hash: str | None = None
+    weights: dict[str, str] = field(default_factory=dict)
+    epochs: int = 0
+    frames: int | None = None
+
+    resumes: ClassVar[tuple[str, ...]] = ("--resume",)
+
+    def compare(self, upstream: Sequence[Job] = ()) -> tuple[str, str]:
+        description = Path(self.folder) / "run.json"
+        if not description.exists():
+            return "missing", ""
+        try:
+            run = read_json(description)
+        except InputError as error:
+            return "stale", str(error)
+        if changed := self._changed(run) or trained_anew(upstream):
+            # Without a checkpoint there is nothing to lose, and it simply starts.
+            begun = "finished" in run or any(Path(self.folder).glob("epoch_*.pth"))
+            return ("stale", changed) if begun else ("missing", "")
+        if "finished" not in run:
+            return "missing", "interrupted"
+        if not Path(self.output).is_file():
+            return "stale", f"{self.output} is gone"
+        return "done", ""
+
+    def _changed(self, run: dict[str, Any]) -> str:
+        """In what the run that is there differs from what would be run now; empty: in nothing."""
+        if run.get("science_hash") != self.science_hash:
+            return "other settings"
+        if self.corpus_hash not in (None, run.get("corpus_hash")):
+            return "other frames"
+        before = run.get("weights", {})
+        for place, file in self.weights.items():
+            if Path(file).is_file() and before.get(place) != sha256_file(file):
+                return f"other weights in {file}"
+        return ""
+
+    def supersedes(self) -> bool:
+        # A run that has begun will end with other weights than those that others started from.
+        return self.state == "stale" or (
+            self.state != "done" and (Path(self.folder) / "run.json").exists()
+        )
+
+    def recorded_hours(self) -> float | None:
+        """Device hours of the finished run in the folder, whatever its settings were."""
+        description = Path(self.folder) / "run.json"
+        try:
+            finished = read_json(description)["finished"] if description.exists() else {}
+        except (InputError, KeyError):
+            return None
+        seconds = finished.get("seconds")
+        return None if seconds is None else seconds * finished.get("processes", 1) / 3600
+
+
+@dataclass
+class Cell(Job):
+    """One cell of the benchmark: method × data set × seed.
+
+    Attributes:
+        method, dataset, seed: which one.
+        task: what is predicted.
+        data: folder of the prepared task.
+        encoder: folder of the exported encoder; None without.
+        pretraining: identity of the training the encoder has to come from, as far as it is known:
+            ``science_hash`` and ``corpus_hash``.
+        epochs: length of the fine-tuning.
+        frames: frames in an epoch; None where they are not known.
+    """
+
+    method: str = ""
+    dataset: str = ""
+    seed: int = 0
+    task: str = ""
+    data: str = ""
+    encoder: str | None = None
+    pretraining: dict[str, str] = field(default_factory=dict)
+    epochs: int = 0
+    frames: int | None = None
+
+    def compare(self, upstream: Sequence[Job] = ()) -> tuple[str, str]:
+        if not Path(self.output).is_file():
+            return "missing", ""
+        try:
+            record = read_record(self.output)
+        except InputError as error:
+            return "stale", str(error)
+        if record.science_hash != self.science_hash:
+            return "stale", "other settings"
+        changed = self._changed(record.split_hash, record.encoder) or trained_anew(upstream)
+        return ("stale", changed) if changed else ("done", "")
+
+    def _changed(self, split_hash: str, encoder: dict[str, Any] | None) -> str:
+        """Which input is another one than that of the record; empty: none that can be compared."""
+        manifest = Path(self.data) / MANIFEST
+        if manifest.is_file():
+            try:
+                if task_of(self.data, manifest.stat().st_mtime_ns)[0] != split_hash:
+                    return f"another split in {self.data}"
+            except InputError as error:
+                return str(error)
+        if self.encoder is None or encoder is None:
+            return ""
+        origin = encoder["provenance"] or {}
+        for key, value in self.pretraining.items():
+            if origin.get(key, value) != value:
+                return "its encoder was pre-trained with other settings or frames"
+        description = Path(self.encoder) / "encoder.json"
+        if description.is_file():
+            now = read_json(description)["weights_sha256"]
+            if now != encoder["weights_sha256"]:
+                return f"another encoder in {self.encoder}"
+        return ""
+
+
+def trained_anew(upstream: Sequence[Job]) -> str:
+    """Which of these jobs is about to replace its result, in words; empty: none."""
+    return next((f"{job.title} is trained anew" for job in upstream if job.supersedes()), "")
+
+
+@cache
+def task_of(folder: str, modified: int) -> tuple[str, int]:
+    """Split hash and number of training frames of a prepared task, read once per modification.
+
+    Fine-tuning checks the rest of the folder, whose libraries take longer to load than this.
+
+    Raises:
+        InputError: the manifest is not that of a task.
+    """
+    manifest = read_json(Path(folder) / MANIFEST)
+    try:
+        return manifest["split_hash"], len(manifest["splits"].get("train", ()))
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{folder}: not a task folder; make it with prepare_data") from None
+
+
+def lock_path(job: str, folder: Path) -> Path:
+    """The file a running job holds."""
+    return folder / "jobs" / f"{job}.lock"
+
+
+def log_path(job: str, folder: Path) -> Path:
+    """Everything a job has printed, all attempts one after the other."""
+    return folder / "logs" / f"{job}.log"
+
+
+def failure_path(job: str, folder: Path) -> Path:
+    """What is known of a failed attempt."""
+    return folder / "jobs" / f"{job}.failed.json"
+
+
+def read_failure(job: Job, folder: Path) -> dict[str, Any] | None:
+    """Why the last attempt of this job failed; None if it did not, or had other settings."""
+    path = failure_path(job.id, folder)
+    if not path.exists():
+        return None
+    failure = read_json(path)
+    return failure if failure["science_hash"] == job.science_hash else None

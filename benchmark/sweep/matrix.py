@@ -1,0 +1,203 @@
+"""What a sweep is made of: a few lines of Python in `configs/leaderboard/`."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.engine.cards import base_path, parse_config, read_card
+from benchmark.engine.scales import SCALES
+from benchmark.errors import InputError
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Methods × data sets × seeds, and how they are run. Every field is a name in the config file.
+
+    Attributes:
+        name: stem of the file.
+        title: heading of the board.
+        methods: folders of ``configs/`` with an `encoder.py`.
+        datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``.
+        seeds: seeds of the fine-tuning.
+        protocol: folder of ``configs/downstream/``; None for the usual configs.
+        scale: see `benchmark.engine.scales`.
+        work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
+        reference: method the board compares every other one with.
+        without: method → data sets it has no cell for, beyond those of another kind of task.
+        packs: packs to pre-train on; None: those of the configs.
+        data: data set → folder of the prepared task, where it is not that of the config.
+        pretrain_options: ``key=value`` for the config of every pre-training.
+        finetune_options: ``key=value`` for the config of every cell.
+        frames: data set, or ``"packs"`` → published number of frames to train on, for the estimate
+            of hours where the data are not there.
+        commands: folder of an input → command that makes it, printed where the folder is missing.
+            In `packs`, `data` and `commands`, ``{work}`` stands for `work`.
+    """
+
+    name: str
+    title: str
+    methods: tuple[str, ...]
+    datasets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    protocol: str | None = None
+    scale: str = "paper"
+    work: str | None = None
+    reference: str = "mae"
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    packs: tuple[str, ...] | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    pretrain_options: tuple[str, ...] = ()
+    finetune_options: tuple[str, ...] = ()
+    frames: Mapping[str, int] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder all runs live in."""
+        if self.work is not None:
+            return Path(self.work)
+        return Path("work_dirs") if self.scale == "paper" else Path("work_dirs") / self.scale
+
+    def at(self, text: str) -> str:
+        """`text` with ``{work}`` filled in."""
+        return text.replace("{work}", str(self.folder))
+
+
+_SEQUENCES = ("methods", "datasets", "seeds", "packs", "pretrain_options", "finetune_options")
+# Key → the type of its values, in words and as a class.
+_MAPPINGS: dict[str, tuple[str, Any]] = {
+    "without": ("tuples", list | tuple),
+    "data": ("texts", str),
+    "frames": ("integers", int),
+    "commands": ("texts", str),
+}
+
+
+def read_matrix(path: Path) -> Matrix:
+    """Read the config of a sweep.
+
+    Raises:
+        InputError: there is no such file, it is no Python, or a key is unknown, missing or of the
+            wrong type.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such config of a sweep; there are some in configs/leaderboard"
+        )
+    try:
+        content = runpy.run_path(str(path))
+    except Exception as error:
+        raise InputError(f"{path}: not a config ({type(error).__name__}: {error})") from None
+    values = {key: value for key, value in content.items() if not key.startswith("_")}
+    known = [item.name for item in fields(Matrix) if item.name != "name"]
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{path}: unknown key {key!r}; {hint}")
+        _check(path, key, value)
+    for key in ("title", "methods", "datasets", "seeds"):
+        if not values.get(key):
+            raise InputError(f"{path}: key {key!r} is missing or empty")
+    values.update({key: tuple(values[key]) for key in _SEQUENCES if values.get(key) is not None})
+    return Matrix(name=path.stem, **values)
+
+
+def _check(path: Path, key: str, value: Any) -> None:
+    """Raise an InputError that names the key if `value` is of the wrong type."""
+    kind: type = int if key == "seeds" else str
+    if key in _SEQUENCES:
+        good = isinstance(value, list | tuple) and all(type(item) is kind for item in value)
+        good = good or (key == "packs" and value is None)
+        expected = f"a tuple of {'integers' if kind is int else 'texts'}"
+        if good and value is not None and len(set(value)) < len(value):
+            raise InputError(f"{path}: key {key!r} names something twice")
+    elif key in _MAPPINGS:
+        name, item = _MAPPINGS[key]
+        good = isinstance(value, dict) and all(isinstance(each, item) for each in value.values())
+        expected = f"a dict of {name}"
+    else:
+        good = isinstance(value, str) or (value is None and key in ("protocol", "work"))
+        expected = "a text"
+    if not good:
+        raise InputError(f"{path}: key {key!r} must be {expected}, found {value!r:.60}")
+    if key == "scale" and value not in SCALES:
+        raise InputError(f"{path}: scale {value!r}: not one of {', '.join(SCALES)}")
+
+
+def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:
+    """The part of a matrix with only these ``methods``, ``datasets`` or ``seeds``.
+
+    Raises:
+        InputError: one of them is not in the matrix.
+    """
+    for key, values in wanted.items():
+        if values is None:
+            continue
+        there = getattr(matrix, key)
+        for value in values:
+            if value not in there:
+                known = ", ".join(map(str, there))
+                raise InputError(f"--{key} {value}: not in {matrix.name}; there are {known}")
+        matrix = replace(matrix, **{key: tuple(value for value in there if value in values)})
+    return matrix
+
+
+def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
+    """The config file of a data set; one of a single protocol lies beside the usual ones.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    usual = configs / "downstream"
+    places = [usual / matrix.protocol, usual] if matrix.protocol else [usual]
+    for place in places:
+        if (place / f"{dataset}.py").is_file():
+            return place / f"{dataset}.py"
+    known = sorted({path.stem for place in places for path in place.glob("[!_]*.py")})
+    raise InputError(f"{dataset}: no such data set in {places[0]}; known: {', '.join(known)}")
+
+
+def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
+    """The pairs (method, data set) that exist, in the order of the matrix.
+
+    A method that is a model for one kind of task has no cell for the others.
+
+    Raises:
+        InputError: there is no such method or data set, or a method cannot be fine-tuned.
+    """
+    for dataset in {name for names in matrix.without.values() for name in names}:
+        dataset_config(matrix, dataset, configs)
+    tasks = {
+        name: literal(dataset_config(matrix, name, configs), "task") for name in matrix.datasets
+    }
+    cells = []
+    for method in matrix.methods:
+        if not read_card(method, configs).finetune:
+            raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
+        only = literal(configs / method / "encoder.py", "task")
+        left_out = matrix.without.get(method, ())
+        cells += [
+            (method, dataset)
+            for dataset, task in tasks.items()
+            if only in (None, task) and dataset not in left_out
+        ]
+    return cells
+
+
+def literal(path: Path, name: str) -> Any:
+    """Value of a plain ``name = …`` in a config or in its base, read without an import; or None."""
+    value = None
+    for node in parse_config(path).body:
+        if isinstance(node, ast.With):
+            bases = [base for inner in node.body if (base := base_path(path, inner))]
+            value = next((found for base in bases if (found := literal(base, name))), value)
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            value = ast.literal_eval(node.value)
+    return value

@@ -1,0 +1,273 @@
+"""From a matrix to the jobs that have to be run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.engine.records import record_path
+from benchmark.errors import InputError
+from benchmark.sweep.costs import estimate
+from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
+from benchmark.sweep.jobs import MANIFEST, Cell, Job, Training, task_of
+from benchmark.sweep.matrix import Matrix, dataset_config
+from benchmark.sweep.resolving import ROOT, Resolver, request_of
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are, and what is to be done beyond what is missing.
+
+    Attributes:
+        configs: folder of all configs.
+        tools: folder of `train.py` and `finetune.py`.
+        rerun_stale: replace results of other settings or inputs.
+        retry_failed: try again what has failed.
+        pretrain_gpus: GPUs of one pre-training; 0: it runs on the CPU.
+        cell_gpus: GPUs of one cell, 0 or 1.
+    """
+
+    configs: Path = ROOT / "configs"
+    tools: Path = ROOT / "tools"
+    rerun_stale: bool = False
+    retry_failed: bool = False
+    pretrain_gpus: int = 0
+    cell_gpus: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a matrix.
+
+    Attributes:
+        matrix: what was asked for.
+        folder: of the sweep: logs, locks, failures.
+        protocols: ids of the protocols its records are of.
+        jobs: all, those that others need first.
+        todo: ids of the ones to run now.
+    """
+
+    matrix: Matrix
+    folder: Path
+    protocols: tuple[str, ...]
+    jobs: list[Job]
+    todo: frozenset[str]
+
+    @property
+    def results(self) -> Path:
+        """The folder of the records."""
+        return self.matrix.folder / "results"
+
+    def waiting(self) -> list[Job]:
+        """The jobs without a current result that are not run now."""
+        return [job for job in self.jobs if job.state != "done" and job.id not in self.todo]
+
+
+def sweep_folder(matrix: Matrix) -> Path:
+    """Where the state of the sweeps below one folder of runs lies."""
+    return matrix.folder / "sweep"
+
+
+def make_plan(matrix: Matrix, resolver: Resolver, settings: Settings) -> Plan:
+    """Compare what is wanted with what is there. Nothing is written.
+
+    Raises:
+        InputError: a method or data set does not exist.
+    """
+    answer = resolver(request_of(matrix, settings.configs))
+    folder = sweep_folder(matrix)
+    trainings = _trainings(matrix, answer["trainings"], settings)
+    cells = _cells(matrix, answer["cells"], trainings, settings)
+    jobs: list[Job] = [*trainings.values(), *cells]
+    by_id = {job.id: job for job in jobs}
+    for job in jobs:
+        if not job.science_hash:
+            job.reason = job.problem
+            continue
+        job.inspect(folder, [by_id[need] for need in job.needs])
+    estimate(jobs, matrix.scale)
+    protocols = {cell["protocol"] for cell in answer["cells"].values() if "protocol" in cell}
+    todo = _choose(jobs, by_id, settings)
+    return Plan(matrix, folder, tuple(sorted(protocols)), jobs, todo)
+
+
+def _trainings(
+    matrix: Matrix, found: dict[str, dict[str, Any]], settings: Settings
+) -> dict[str, Training]:
+    """Run folder → training, those that others need first."""
+    trainings: dict[str, Training] = {}
+    for config, facts in found.items():
+        path = Path(config)
+        folder = facts["folder"]
+        stage = "segmentor" if path.parent.name == "segmentor" else "pretrain"
+        training = Training(
+            id=f"train-{path.parent.name}-{path.stem}",
+            stage=stage,
+            title=facts.get("title", path.parent.name),
+            output=f"{folder}/encoder.json",
+            science_hash=facts.get("science_hash", ""),
+            command=[],
+            problem=facts.get("error", ""),
+            folder=folder,
+            epochs=facts.get("epochs", 0),
+            weights=facts.get("weights", {}),
+        )
+        trainings[folder] = training
+        if training.problem:
+            continue
+        # The segmentor is small, and its batch normalisation sees the whole batch.
+        training.gpus = settings.pretrain_gpus if stage == "pretrain" else settings.cell_gpus
+        training.command = _train_command(matrix, path, training, settings)
+        training.problem = missing_pack(matrix, facts["packs"], facts["frames"], facts["anatomy"])
+        training.frames = matrix.frames.get("packs")
+        if not training.problem:
+            training.corpus_hash, training.frames, _ = corpus_of(
+                tuple(facts["packs"]), facts["frames"]
+            )
+        for file in training.weights.values():
+            made_by = trainings.get(str(Path(file).parent))
+            if made_by is not None:
+                training.needs.append(made_by.id)
+                if made_by.stage == "segmentor":
+                    made_by.output = file
+            elif not Path(file).is_file():
+                training.problem = training.problem or f"{file}: no such file; see {config}"
+    return trainings
+
+
+def _cells(
+    matrix: Matrix,
+    found: dict[str, dict[str, Any]],
+    trainings: dict[str, Training],
+    settings: Settings,
+) -> list[Cell]:
+    cells = []
+    for name, facts in found.items():
+        method, _, dataset = name.partition("/")
+        for seed in matrix.seeds:
+            protocol = facts.get("protocol", matrix.protocol or "journal")
+            cell = Cell(
+                id=f"finetune-{protocol}-{method}-{dataset}-seed{seed}",
+                stage="finetune",
+                title=f"{method} · {dataset} · seed {seed}",
+                output=str(record_path(matrix.folder / "results", protocol, method, dataset, seed)),
+                science_hash=facts.get("hashes", {}).get(str(seed), ""),
+                command=_finetune_command(matrix, method, dataset, seed, settings),
+                gpus=settings.cell_gpus,
+                problem=facts.get("error", ""),
+                method=method,
+                dataset=dataset,
+                seed=seed,
+                task=facts.get("task", ""),
+                data=facts.get("data", ""),
+                encoder=facts.get("encoder"),
+                epochs=facts.get("epochs", 0),
+            )
+            cells.append(cell)
+            if not cell.problem:
+                _connect(cell, matrix, trainings, settings)
+    return cells
+
+
+def _connect(
+    cell: Cell, matrix: Matrix, trainings: dict[str, Training], settings: Settings
+) -> None:
+    """Fill in what a cell needs, and what of that nobody makes."""
+    cell.problem = missing_task(
+        matrix, dataset_config(matrix, cell.dataset, settings.configs), cell.data
+    )
+    cell.frames = matrix.frames.get(cell.dataset)
+    if not cell.problem:
+        modified = (Path(cell.data) / MANIFEST).stat().st_mtime_ns
+        try:
+            cell.frames = task_of(cell.data, modified)[1]
+        except InputError as error:
+            cell.problem = str(error)
+    if cell.encoder is None:
+        return
+    training = trainings.get(cell.encoder)
+    if training is None:
+        encoder = settings.configs / cell.method / "encoder.py"
+        cell.problem = cell.problem or missing_encoder(matrix, encoder, cell.encoder)
+        return
+    cell.needs = [training.id]
+    if training.science_hash:
+        cell.pretraining["science_hash"] = training.science_hash
+    if training.corpus_hash is not None:
+        cell.pretraining["corpus_hash"] = training.corpus_hash
+
+
+def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: Settings) -> frozenset[str]:
+    """Which jobs are run now; the others get the reason why not."""
+    wanted = {"missing", "running"}
+    wanted |= {"stale"} if settings.rerun_stale else set()
+    wanted |= {"failed"} if settings.retry_failed else set()
+    todo: set[str] = set()
+    for job in jobs:
+        job.overwrite = job.state == "stale" or (job.state == "failed" and _is_there(job))
+        if job.state not in wanted:
+            continue
+        waits = next((by_id[need] for need in job.needs if not _comes(by_id[need], todo)), None)
+        if job.problem:
+            job.reason = job.problem
+        elif waits is not None:
+            job.reason = f"waits for {waits.title}, which is {waits.state}"
+        else:
+            todo.add(job.id)
+    # A training is only run for somebody; a cell that lacks its data still is somebody.
+    needed: set[str] = set()
+    for job in reversed(jobs):
+        if job.state in wanted and (job.stage == "finetune" or job.id in needed):
+            needed.update(job.needs)
+        elif job.stage != "finetune" and job.id not in needed and job.id in todo:
+            job.reason = "no cell needs it"
+    unused = {job.id for job in jobs if job.stage != "finetune" and job.id not in needed}
+    return frozenset(todo - unused)
+
+
+def _comes(job: Job, todo: set[str]) -> bool:
+    return job.state == "done" or job.id in todo
+
+
+def _is_there(job: Job) -> bool:
+    """Whether a failed job has left or kept a result of other settings, which it has to replace."""
+    return job.compare()[0] == "stale"
+
+
+def _shared(matrix: Matrix) -> list[str]:
+    return ["--scale", matrix.scale, "--work", str(matrix.folder)]
+
+
+def _train_command(
+    matrix: Matrix, config: Path, training: Training, settings: Settings
+) -> list[str]:
+    if training.gpus > 1:
+        script = ["bash", str(settings.tools / "dist_train.sh")]
+        start = [*script, str(config), str(training.gpus)]
+    else:
+        start = [sys.executable, str(settings.tools / "train.py"), str(config)]
+    command = [*start, *_shared(matrix)]
+    if matrix.packs:
+        command += ["--packs", *map(matrix.at, matrix.packs)]
+    if matrix.pretrain_options and training.stage == "pretrain":
+        command += ["--cfg-options", *matrix.pretrain_options]
+    return command
+
+
+def _finetune_command(
+    matrix: Matrix, method: str, dataset: str, seed: int, settings: Settings
+) -> list[str]:
+    command = [sys.executable, str(settings.tools / "finetune.py"), *_shared(matrix)]
+    command += ["--method", method, "--dataset", dataset, "--seed", str(seed)]
+    if matrix.protocol:
+        command += ["--protocol", matrix.protocol]
+    if dataset in matrix.data:
+        command += ["--data", matrix.at(matrix.data[dataset])]
+    if settings.configs != ROOT / "configs":
+        command += ["--configs", str(settings.configs)]
+    if matrix.finetune_options:
+        command += ["--cfg-options", *matrix.finetune_options]
+    return command

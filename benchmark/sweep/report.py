@@ -1,0 +1,149 @@
+"""Plan and status of a sweep, as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.sweep.jobs import STATES, Cell, Job
+from benchmark.sweep.plan import Plan
+
+_STAGES = {"segmentor": "segmentor", "pretrain": "pre-training", "finetune": "fine-tuning"}
+_LETTERS = {"running": "R", "failed": "F", "stale": "S"}
+_STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """What would be run, how long it may take, and what keeps the rest from being run."""
+    _print_heading(plan, console)
+    table = _table("stage", "jobs", *STATES, "to run", "hours", "hours held back")
+    for stage, name in _STAGES.items():
+        jobs = [job for job in plan.jobs if job.stage == stage]
+        if jobs:
+            table.add_row(name, *_counts(plan, jobs))
+    table.add_row("all", *_counts(plan, plan.jobs))
+    console.print(table)
+    wanted = [job for job in plan.jobs if job.id in plan.todo or job.state == "missing"]
+    if wanted:
+        sources = Counter(job.source for job in wanted if job.hours is not None)
+        told = {
+            "recorded": "from records of the same method and data set",
+            "other methods": "from records of other methods on the data set",
+            "estimate": "simple estimate, frames × epochs / rate (docs/sweep.md)",
+        }
+        parts = [f"{sources[key]} jobs {text}" for key, text in told.items() if sources[key]]
+        _line(console, "device hours: " + "; ".join(parts or ["not known"]))
+    _print_held_back(plan, console)
+
+
+def print_status(plan: Plan, console: Console) -> None:
+    """How far every method is on every data set, and what is wrong where something is."""
+    _print_heading(plan, console)
+    trainings = [job for job in plan.jobs if not isinstance(job, Cell)]
+    cells = [job for job in plan.jobs if isinstance(job, Cell)]
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    table = _table("method", "pre-training", *datasets)
+    made = {job.id: job for job in trainings}
+    for method in dict.fromkeys(cell.method for cell in cells):
+        own = [cell for cell in cells if cell.method == method]
+        training = next((made[need] for cell in own for need in cell.needs), None)
+        row = [Text("—") if training is None else _state(training.state)]
+        row += [_progress([cell for cell in own if cell.dataset == name]) for name in datasets]
+        table.add_row(method, *row)
+    console.print(table)
+    for job in trainings:
+        if job.stage == "segmentor":
+            _line(console, f"segmentor {job.title}: {job.state}")
+    counts = Counter(job.state for job in cells)
+    line = ", ".join(f"{counts[state]} {state}" for state in STATES)
+    _line(console, f"cells: {line}; R running, F failed, S stale in the table")
+    _print_held_back(plan, console)
+
+
+def print_summary(plan: Plan, console: Console) -> None:
+    """What is left after a run."""
+    counts = Counter(job.state for job in plan.jobs)
+    _line(console, ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
+    _print_held_back(plan, console)
+
+
+def _print_heading(plan: Plan, console: Console) -> None:
+    matrix = plan.matrix
+    cells = sum(job.stage == "finetune" for job in plan.jobs)
+    size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} data sets, "
+    size += f"{len(matrix.seeds)} seeds: {cells} cells"
+    protocols = ", ".join(plan.protocols) or "not known"
+    _line(console, f"{matrix.name}: {size}")
+    _line(console, f"scale {matrix.scale}, protocol {protocols}, runs in {matrix.folder}")
+
+
+def _counts(plan: Plan, jobs: Sequence[Job]) -> list[str]:
+    states = Counter(job.state for job in jobs)
+    todo = [job for job in jobs if job.id in plan.todo]
+    later = [job for job in jobs if job.id not in plan.todo and job.state == "missing"]
+    numbers = [len(jobs), *(states[state] for state in STATES), len(todo)]
+    return [*map(str, numbers), _hours(todo), _hours(later)]
+
+
+def _hours(jobs: Sequence[Job]) -> str:
+    known = [job.hours for job in jobs if job.hours is not None]
+    hours = f"{sum(known):,.1f}" if sum(known) >= 0.95 else f"{sum(known):.2f}"
+    return hours + (f" + {len(jobs) - len(known)} not known" if len(known) < len(jobs) else "")
+
+
+def _print_held_back(plan: Plan, console: Console) -> None:
+    """Failed and stale jobs, and those that cannot be run, each reason once."""
+    waiting = plan.waiting()
+    groups = [
+        ("failed; --retry-failed tries again", "failed"),
+        ("stale; --rerun-stale replaces them", "stale"),
+        ("not run", "missing"),
+    ]
+    for heading, state in groups:
+        jobs = [job for job in waiting if job.state == state]
+        if not jobs:
+            continue
+        console.print(Text(f"{len(jobs)} {heading}:", style=_STYLES.get(state, "bold")))
+        for reason, titles in _by_reason(jobs).items():
+            shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if titles[3:] else "")
+            _line(console, f"  {shown}: {reason}")
+
+
+def _by_reason(jobs: Iterable[Job]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for job in jobs:
+        reasons.setdefault(job.problem or job.reason, []).append(job.title)
+    return reasons
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=_STYLES.get(state, ""))
+
+
+def _progress(cells: Sequence[Job]) -> Text:
+    """``3/5 1F``: three of five are done, one has failed; a dash where there is no such cell."""
+    if not cells:
+        return Text("—")
+    states = Counter(cell.state for cell in cells)
+    text = Text(f"{states['done']}/{len(cells)}")
+    text.stylize("green" if states["done"] == len(cells) else "")
+    for state, letter in _LETTERS.items():
+        if states[state]:
+            text.append(f" {states[state]}{letter}", style=_STYLES[state])
+    return text
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""What the cells of a matrix mean: their hashes and what they need, from the configs themselves.
+
+Run as ``python -m benchmark.sweep.resolve``: reads a request as JSON from standard input and writes
+the answer to standard output. The configs name classes of torch and OpenMMLab, whose import takes
+many seconds; therefore one process for all cells, and its answer is kept (`resolving`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmark.downstream.compose import compose
+from benchmark.engine.config import fill_paths, load_config, plain
+from benchmark.engine.records import science_hash
+from benchmark.engine.train import weight_files, default_folder
+from benchmark.errors import InputError
+from benchmark.quiet import quiet_libraries
+
+
+def resolve(request: dict[str, Any]) -> dict[str, Any]:
+    """Resolve the cells of a request, and every training they build on.
+
+    Args:
+        request: see `benchmark.sweep.resolving.request_of`.
+
+    Returns:
+        ``cells``: ``"method/dataset"`` → protocol, task, data folder, encoder folder (or None),
+        epochs and ``hashes`` (seed → science hash). ``trainings``: config file → what
+        `_training` returns. Either is ``{"error": line}`` where the config cannot be used.
+    """
+    cells, trainings = {}, {}
+    for method, dataset in request["cells"]:
+        try:
+            cell = _cell(request, method, dataset)
+        except InputError as error:
+            cell = {"error": str(error)}
+        cells[f"{method}/{dataset}"] = cell
+        _follow(request, cell.get("encoder"), trainings)
+    return {"cells": cells, "trainings": trainings}
+
+
+def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
+    work, options = Path(request["work"]), request["finetune_options"]
+    configs, protocol = Path(request["configs"]), request["protocol"]
+    config, _ = compose(configs, method, dataset, request["scale"], options, work, protocol)
+    hashes = {}
+    for seed in request["seeds"]:
+        config.seed = seed
+        hashes[str(seed)] = science_hash(plain(config))
+    backbone = config.model.get("backbone") or {}
+    return {
+        "protocol": config.protocol,
+        "task": config.task,
+        "data": request["data"].get(dataset, config.data.folder),
+        "encoder": backbone.get("folder"),
+        "epochs": config.epochs,
+        "hashes": hashes,
+    }
+
+
+def _follow(request: dict[str, Any], folder: str | None, found: dict[str, Any]) -> None:
+    """Add the training whose run folder this is, after those that it needs itself."""
+    configs, work = Path(request["configs"]), Path(request["work"])
+    if folder is None or Path(folder).parent.parent != work:
+        return  # released by others: an input
+    path = configs / Path(folder).parent.name / f"{Path(folder).name}.py"
+    if not path.is_file() or str(path) in found:
+        return
+    try:
+        training = _training(request, path)
+    except InputError as error:
+        found[str(path)] = {"error": str(error), "folder": folder}
+        return
+    for weights in training["weights"].values():
+        _follow(request, str(Path(weights).parent), found)
+    found[str(path)] = training
+
+
+def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Identity and inputs of a training, as `benchmark.engine.train.identity` has them."""
+    work = request["work"]
+    is_segmentor = path.parent.name == "segmentor"
+    options = [] if is_segmentor else request["pretrain_options"]
+    with quiet_libraries():
+        config = load_config(path, request["scale"], options)
+    if request["packs"]:
+        config.packs = request["packs"]
+    fill_paths(config._cfg_dict, work)
+    content = plain(config)
+    return {
+        "stage": "segmentor" if is_segmentor else "pretrain",
+        "title": content["card"]["title"],
+        "folder": str(default_folder(path, work)),
+        "science_hash": science_hash(content, also_drop=("card",)),
+        "epochs": content["epochs"],
+        "packs": content["packs"],
+        "frames": content.get("frames"),
+        "anatomy": content["anatomy"] is True,
+        "weights": dict(weight_files(content)),
+    }
+
+
+if __name__ == "__main__":
+    json.dump(resolve(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,116 @@
+"""Asking the configs, in a process of its own, and remembering the answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+from benchmark.files import read_json, sha256_bytes, sha256_json, write_json
+from benchmark.sweep.matrix import Matrix, cells_of
+
+ROOT = Path(__file__).resolve().parents[2]
+_LIBRARIES = ("mmengine", "mmcv", "mmsegmentation", "mmdetection", "torch", "timm")
+
+Answer = dict[str, Any]
+Resolver = Callable[[dict[str, Any]], Answer]
+"""A request (`request_of`) to its answer (`benchmark.sweep.resolve.resolve`)."""
+
+
+def request_of(matrix: Matrix, configs: Path) -> dict[str, Any]:
+    """What has to be known of a matrix, as JSON-able values.
+
+    Raises:
+        InputError: as `cells_of`.
+    """
+    return {
+        "configs": str(configs),
+        "work": str(matrix.folder),
+        "scale": matrix.scale,
+        "protocol": matrix.protocol,
+        "seeds": list(matrix.seeds),
+        "cells": [list(cell) for cell in cells_of(matrix, configs)],
+        "packs": [matrix.at(path) for path in matrix.packs] if matrix.packs else None,
+        "data": {name: matrix.at(path) for name, path in matrix.data.items()},
+        "pretrain_options": list(matrix.pretrain_options),
+        "finetune_options": list(matrix.finetune_options),
+    }
+
+
+def ask(request: dict[str, Any]) -> Answer:
+    """The answer of `benchmark.sweep.resolve`, from a new process.
+
+    Raises:
+        InputError: it ended with an error; the message is its last line.
+    """
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark.sweep.resolve"],
+        input=json.dumps(request),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise InputError(f"{request['configs']}: cannot be resolved: {lines[-1]}")
+    return json.loads(done.stdout)
+
+
+def remembered(cache: Path, keep: bool, ask: Resolver = ask) -> Resolver:
+    """`ask`, unless nothing that the answer depends on has changed since it was last asked.
+
+    That is the request, every Python file of the configs, of `benchmark` and of `methods`, by
+    content, and the versions of the libraries.
+
+    Args:
+        cache: file of the last answers.
+        keep: whether a new answer is written there.
+        ask: where answers come from.
+    """
+
+    def resolver(request: dict[str, Any]) -> Answer:
+        code = _fingerprint(Path(request["configs"]))
+        key = sha256_json(request)
+        before = _read(cache)
+        answers = before["answers"] if before.get("code") == code else {}
+        if key not in answers:
+            answers = {**answers, key: ask(request)}
+            if keep:
+                write_json(cache, {"code": code, "answers": answers})
+        return answers[key]
+
+    return resolver
+
+
+def _read(cache: Path) -> dict[str, Any]:
+    if not cache.exists():
+        return {}
+    try:
+        return read_json(cache)
+    except InputError:
+        # Written whole, so somebody else's or edited; it only costs asking again.
+        return {}
+
+
+def _fingerprint(configs: Path) -> str:
+    rooms = (configs, ROOT / "benchmark", ROOT / "methods")
+    files = sorted(path for room in rooms for path in room.rglob("*.py"))
+    content = [[str(path), sha256_bytes(path.read_bytes())] for path in files]
+    versions = [sys.version]
+    for name in _LIBRARIES:
+        for distribution in (f"onedl-{name}", name):
+            try:
+                versions.append(f"{name} {metadata.version(distribution)}")
+            except metadata.PackageNotFoundError:
+                continue
+            break
+    return sha256_json([content, versions])

@@ -1,0 +1,260 @@
+"""A sweep whose tools take no time: they write real records, and count their calls."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.data.pack.layout import NUMBER_COLUMNS, TEXT_COLUMNS
+from benchmark.data.pack.layout import SCHEMA as PACK_SCHEMA
+from benchmark.data.tasks.folder import SCHEMA, split_hash
+from benchmark.engine.records import science_hash
+from benchmark.files import sha256_file, write_json
+from benchmark.sweep.execution import PROFILES, Site, run_plan
+from benchmark.sweep.inputs import corpus_of
+from benchmark.sweep.jobs import Job
+from benchmark.sweep.matrix import Matrix
+from benchmark.sweep.plan import Plan, Settings, make_plan
+from benchmark.sweep.resolving import ROOT
+
+_SHARED = '''
+    import argparse, json, sys, time
+    from pathlib import Path
+
+    sys.path.insert(0, {root!r})
+    from benchmark.engine.records import RunRecord, science_hash, write_record
+    from benchmark.files import read_json, sha256_file, write_json, write_text
+
+    def begin(name, work):
+        """Count the call, do what the test has planted, and return the settings."""
+        with open(work / "calls.txt", "a") as stream:
+            stream.write(name + "\\n")
+        settings = read_json(work / "settings.json")
+        time.sleep(settings["slow"].get(name, 0))
+        if name in settings["broken"]:
+            print("loading …", flush=True)
+            sys.exit(f"error: {{name}}: planted")
+        return settings
+'''
+_FINETUNE = '''
+    parser = argparse.ArgumentParser()
+    for name in ("scale", "method", "dataset", "work"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args()
+    work = Path(args.work)
+    settings = begin(f"{args.method}-{args.dataset}-{args.seed}", work)
+    config = {"epochs": settings[args.dataset], "method": args.method, "seed": args.seed}
+    encoder, exported = None, work / args.method / "pretrain" / "encoder.json"
+    if exported.exists():
+        encoder = {**read_json(exported), "fingerprint": "f"}
+    task = read_json(work / "downstream" / args.dataset / "manifest.json")
+
+    class Table:
+        """One image and its score, without the seconds a library for tables takes to load."""
+
+        def __len__(self):
+            return 1
+
+        def to_csv(self, **_):
+            return "image,dsc\\na,50.0\\n"
+
+    record = RunRecord(
+        protocol="demo", method=args.method, title=args.method, family="f", pretraining="p",
+        dataset=args.dataset, task="segmentation", seed=args.seed, split_hash=task["split_hash"],
+        corpus_hash=None, n_images=1, config=config, science_hash=science_hash(config), seeds={},
+        metrics={"dsc": {"value": 50.0, "definition": "d", "higher_is_better": True}},
+        versions={}, device="cpu", wall_time_s=36.0, finished="2026-01-01T00:00:00",
+        encoder=encoder,
+    )
+    write_record(work / "results", record, Table())
+'''
+_TRAIN = """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config", type=Path)
+    for name in ("scale", "work", "packs"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args()
+    method, work = args.config.parent.name, Path(args.work)
+    settings = begin(method, work)
+    folder = work / method / args.config.stem
+    identity = {
+        "science_hash": science_hash({"method": method, "epochs": settings[method]}),
+        "corpus_hash": read_json(Path(args.packs) / "manifest.json")["corpus_hash"],
+        "weights": {},
+    }
+    if method == "segmentor":
+        write_text(folder / "segmentor.safetensors", str(identity))
+    if method == "vasomim":
+        file = work / "segmentor" / "unext_s" / "segmentor.safetensors"
+        identity["weights"] = {"method.segmentor.checkpoint": sha256_file(file)}
+    if method != "segmentor":
+        weights = science_hash(identity)
+        write_json(folder / "encoder.json", {"weights_sha256": weights, "provenance": identity})
+    write_json(folder / "run.json", {**identity, "finished": {"seconds": 72.0, "processes": 2}})
+"""
+
+
+@dataclass
+class Sweep:
+    """A matrix in a folder of its own, the stand-ins of its tools, and what they were told."""
+
+    matrix: Matrix
+    tools: Path
+
+    @property
+    def work(self) -> Path:
+        return self.matrix.folder
+
+    def settings(self) -> dict[str, Any]:
+        return json.loads((self.work / "settings.json").read_text(encoding="utf-8"))
+
+    def change(self, **values: Any) -> None:
+        write_json(self.work / "settings.json", {**self.settings(), **values})
+
+    def resolve(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer `benchmark.sweep.resolve` would give, of configs that say what is set here."""
+        settings, cells, trainings = self.settings(), {}, {}
+        for method, dataset in request["cells"]:
+            encoder = str(self.work / method / "pretrain") if method in settings else None
+            cells[f"{method}/{dataset}"] = {
+                "protocol": "demo",
+                "task": "segmentation",
+                "data": str(self.work / "downstream" / dataset),
+                "encoder": encoder,
+                "epochs": settings[dataset],
+                "hashes": {
+                    str(seed): science_hash(
+                        {"epochs": settings[dataset], "method": method, "seed": seed}
+                    )
+                    for seed in request["seeds"]
+                },
+            }
+        names = {cell[0] for cell in request["cells"]}
+        weights = self.work / "segmentor" / "unext_s" / "segmentor.safetensors"
+        for method, run in (("segmentor", "unext_s"), ("mae", "pretrain"), ("vasomim", "pretrain")):
+            if method not in names and not (method == "segmentor" and "vasomim" in names):
+                continue
+            trainings[str(ROOT / "configs" / method / f"{run}.py")] = {
+                "title": method.upper(),
+                "folder": str(self.work / method / run),
+                "science_hash": science_hash({"method": method, "epochs": settings[method]}),
+                "epochs": settings[method],
+                "packs": request["packs"],
+                "frames": None,
+                "anatomy": False,
+                "weights": {"method.segmentor.checkpoint": str(weights)}
+                if method == "vasomim"
+                else {},
+            }
+        return {"cells": cells, "trainings": trainings}
+
+    def plan(self, **settings: bool) -> Plan:
+        return make_plan(self.matrix, self.resolve, Settings(tools=self.tools, **settings))
+
+    def states(self) -> dict[str, str]:
+        """Job → its state, cells as ``mae-synthetic_v-0``."""
+        return {_short(job): job.state for job in self.plan().jobs}
+
+    def run(self, jobs: int = 2, **settings: bool) -> int:
+        return run_plan(self.plan(**settings), Site(PROFILES / "local", jobs, []))
+
+    def calls(self) -> list[str]:
+        """The stand-ins that were called, in order."""
+        file = self.work / "calls.txt"
+        return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+    def only(self, **values: Any) -> Sweep:
+        """The same folder with another matrix."""
+        return replace(self, matrix=replace(self.matrix, **values))
+
+    def fill(self) -> None:
+        """Do every job by its command, one after the other in this process."""
+        for job in self.plan().jobs:
+            script, *arguments = job.command[1:]
+            argv, sys.argv = sys.argv, [script, *arguments]
+            try:
+                runpy.run_path(script, run_name="__main__")
+            finally:
+                sys.argv = argv
+
+    def write_task(self, dataset: str, stem: str = "a") -> None:
+        """A prepared task with ten frames to train on, as far as its manifest goes."""
+        splits = {
+            "train": [{"stem": f"{stem}{number}"} for number in range(10)],
+            "test": [{"stem": f"{stem}-test"}],
+        }
+        content = {"kind": "segmentation", "classes": ["background", "vessel"], "splits": splits}
+        identity = split_hash(*content.values())
+        content |= {"schema": SCHEMA, "task": dataset, "split_hash": identity}
+        write_json(self.work / "downstream" / dataset / "manifest.json", content)
+
+    def write_pack(self, corpus_hash: str = "corpus") -> None:
+        """A pack of 100 black frames of 8×8."""
+        folder = self.work / "packs" / "p"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = {name: [f"{name}{number}" for number in range(100)] for name in TEXT_COLUMNS}
+        rows |= {name: [8] * 100 for name in NUMBER_COLUMNS}
+        pd.DataFrame(rows).to_parquet(folder / "index.parquet")
+        np.zeros((100, 8, 8), np.uint8).tofile(folder / "frames.u8")
+        content = {"schema": PACK_SCHEMA, "plan_hash": "p", "corpus_hash": corpus_hash}
+        content |= {"parameters": {"size": 8}, "counts": {}, "skipped": {}}
+        write_json(folder / "manifest.json", content)
+        corpus_of.cache_clear()
+
+    def digest(self, folder: str = "") -> dict[str, tuple[str, int]]:
+        """Content hash and modification time of every file below a folder of the runs."""
+        files = (path for path in sorted((self.work / folder).rglob("*")) if path.is_file())
+        return {
+            str(path.relative_to(self.work)): (sha256_file(path), path.stat().st_mtime_ns)
+            for path in files
+        }
+
+
+def _short(job: Job) -> str:
+    if job.stage != "finetune":
+        return job.id.split("-")[1]
+    return f"{job.method}-{job.dataset}-{job.seed}"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[Sweep]:
+    """Two methods that are pre-trained and two that are not, two data sets, seeds 0 to 2."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    shared = textwrap.dedent(_SHARED).format(root=str(ROOT))
+    for name, body in (("finetune", _FINETUNE), ("train", _TRAIN)):
+        (tools / f"{name}.py").write_text(shared + textwrap.dedent(body), encoding="utf-8")
+    work = tmp_path / "work"
+    methods, datasets = ("frangi", "unet", "mae", "vasomim"), ("synthetic_v", "arcade_v")
+    matrix = Matrix(
+        name="test",
+        title="Test",
+        methods=methods,
+        datasets=datasets,
+        seeds=(0, 1, 2),
+        scale="tiny",
+        work=str(work),
+        packs=("{work}/packs/p",),
+    )
+    sweep = Sweep(matrix, tools)
+    for dataset in datasets:
+        sweep.write_task(dataset)
+    sweep.write_pack()
+    settings = {name: 4 for name in (*datasets, "mae", "vasomim", "segmentor")}
+    write_json(work / "settings.json", {**settings, "broken": [], "slow": {}})
+    yield sweep
+    corpus_of.cache_clear()

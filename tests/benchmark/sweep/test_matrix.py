@@ -1,0 +1,154 @@
+"""Reading the config of a sweep, which cells it has, and what its configs mean."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.engine.cards import CONFIGS, read_cards
+from benchmark.errors import InputError
+from benchmark.sweep.matrix import cells_of, literal, read_matrix, restrict
+from benchmark.sweep.resolving import remembered, request_of
+
+GOOD = {
+    "title": "'T'",
+    "methods": "('mae', 'frangi', 'detr')",
+    "datasets": "('arcade_v', 'stenosis')",
+    "seeds": "(0, 1)",
+}
+
+
+def write(folder: Path, **changes: str) -> Path:
+    path = folder / "m.py"
+    lines = [f"{key} = {value}" for key, value in {**GOOD, **changes}.items() if value]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": "(0,)"}, "unknown key 'seed'; did you mean 'seeds'?"),
+        ({"methods": ""}, "key 'methods' is missing or empty"),
+        ({"seeds": "()"}, "key 'seeds' is missing or empty"),
+        ({"methods": "'mae'"}, "key 'methods' must be a tuple of texts, found 'mae'"),
+        ({"seeds": "('0',)"}, "key 'seeds' must be a tuple of integers"),
+        ({"seeds": "(1, 1)"}, "key 'seeds' names something twice"),
+        ({"data": "('x',)"}, "key 'data' must be a dict of texts"),
+        ({"without": "{'mae': 'arcade_v'}"}, "key 'without' must be a dict of tuples"),
+        ({"title": "None"}, "key 'title' must be a text"),
+        ({"scale": "'huge'"}, "scale 'huge': not one of paper, small, tiny"),
+        ({"title": "1 +"}, "not a config (SyntaxError"),
+        ({"title": "other"}, "not a config (NameError: name 'other' is not defined)"),
+    ],
+)
+def test_what_is_wrong_with_a_config_is_named(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    path = write(tmp_path, **changes)
+    with pytest.raises(InputError) as caught:
+        read_matrix(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_has_cells_for_its_kind_of_task_only(tmp_path: Path) -> None:
+    matrix = read_matrix(write(tmp_path, methods="('mae', 'frangi', 'unet', 'detr', 'nlm')"))
+    assert cells_of(matrix, CONFIGS) == [
+        ("mae", "arcade_v"),
+        ("mae", "stenosis"),
+        ("frangi", "arcade_v"),
+        ("unet", "arcade_v"),
+        ("detr", "stenosis"),
+    ]
+    left_out = read_matrix(write(tmp_path, without="{'mae': ('arcade_v',)}"))
+    assert ("mae", "arcade_v") not in cells_of(left_out, CONFIGS)
+
+
+def test_a_value_is_read_through_the_base_without_an_import() -> None:
+    assert literal(CONFIGS / "downstream" / "arcade_v.py", "task") == "segmentation"
+    assert literal(CONFIGS / "downstream" / "aaai" / "xcav.py", "protocol") == "aaai"
+    assert literal(CONFIGS / "unet" / "encoder.py", "task") == "segmentation"
+    assert literal(CONFIGS / "mae" / "encoder.py", "task") is None
+
+
+def test_part_of_a_matrix_is_a_matrix(tmp_path: Path) -> None:
+    matrix = read_matrix(write(tmp_path))
+    part = restrict(matrix, methods=["detr", "mae"], datasets=None, seeds=[1])
+    assert (part.methods, part.datasets, part.seeds) == (("mae", "detr"), matrix.datasets, (1,))
+    with pytest.raises(InputError, match="--seeds 7: not in m; there are 0, 1"):
+        restrict(matrix, seeds=[7])
+
+
+def test_the_boards_of_the_papers_have_all_of_their_cells() -> None:
+    """Counted in the tables: rows × data sets × seeds."""
+    journal = read_matrix(CONFIGS / "leaderboard" / "journal.py")
+    cells = cells_of(journal, CONFIGS)
+    by_dataset = {name: sum(cell[1] == name for cell in cells) for name in journal.datasets}
+    # 4 from scratch and 26 encoders, the filter on the plain vessel tasks; 2 detectors.
+    assert by_dataset == {
+        **dict.fromkeys(("arcade_v", "caxf", "xcav"), 31),
+        **dict.fromkeys(("arcade_s", "arcade_vs"), 30),
+        "stenosis": 28,
+    }
+    assert journal.seeds == (0, 1, 2, 3, 4)
+    aaai = read_matrix(CONFIGS / "leaderboard" / "aaai.py")
+    assert len(cells_of(aaai, CONFIGS)) == 3 * 12 + 12
+    assert aaai.seeds == (0, 1, 2)
+    assert aaai.folder != journal.folder
+
+
+def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not() -> None:
+    rows = set(read_matrix(CONFIGS / "leaderboard" / "journal.py").methods)
+    others = {card.method for card in read_cards() if card.finetune} - rows
+    # Other thresholds of the same filter, and models for denoising.
+    assert others == {"frangi_50", "frangi_80", "nlm", "dncnn"}
+
+
+def test_an_answer_is_remembered_until_something_changes(tmp_path: Path) -> None:
+    configs = tmp_path / "configs"
+    for name in ("mae", "frangi", "detr", "downstream", "_base_"):
+        shutil.copytree(CONFIGS / name, configs / name)
+    request = request_of(read_matrix(write(tmp_path)), configs)
+    asked: list[dict[str, Any]] = []
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request)
+        return {"number": len(asked)}
+
+    cache = tmp_path / "cache.json"
+    assert remembered(cache, keep=False, ask=ask)(request) == {"number": 1}
+    assert not cache.exists()
+    resolver = remembered(cache, keep=True, ask=ask)
+    assert resolver(request) == resolver(request) == {"number": 2}
+    assert resolver({**request, "seeds": [5]}) == {"number": 3}
+    assert resolver(request) == {"number": 2}
+    config = configs / "_base_" / "segmentation.py"
+    config.touch()
+    assert resolver(request) == {"number": 2}
+    config.write_text(config.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    assert resolver(request) == {"number": 4}
+    cache.write_text("{", encoding="utf-8")
+    assert resolver(request) == {"number": 5}
+
+
+@pytest.mark.slow
+def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path: Path) -> None:
+    """Its own rule, asked of every method on one data set of each kind."""
+    from benchmark.downstream.compose import compose
+
+    methods = [card.method for card in read_cards() if card.finetune]
+    datasets = ("synthetic_v", "synthetic_d", "synthetic_n")
+    matrix = read_matrix(write(tmp_path, methods=str(methods), datasets=str(datasets)))
+    cells = set(cells_of(matrix, CONFIGS))
+    for method, dataset in itertools.product(methods, datasets):
+        if (method, dataset) in cells:
+            compose(CONFIGS, method, dataset, "tiny", [], tmp_path)
+        else:
+            with pytest.raises(InputError, match="a model for"):
+                compose(CONFIGS, method, dataset, "tiny", [], tmp_path)

@@ -1,0 +1,323 @@
+"""What is done, stale, failed or missing, and what follows from it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
+from benchmark.sweep.inputs import corpus_of
+from benchmark.sweep.jobs import Job, failure_path, lock_path
+from benchmark.sweep.locking import SILENCE, claim
+from benchmark.sweep.plan import Settings, make_plan, sweep_folder
+from benchmark.sweep.report import print_plan, print_status
+
+if TYPE_CHECKING:
+    from conftest import Sweep
+
+VASOMIM = {f"vasomim-{dataset}-{seed}" for dataset in ("synthetic_v", "arcade_v") for seed in "012"}
+MAE = {name.replace("vasomim", "mae") for name in VASOMIM}
+
+
+@pytest.fixture
+def full(sweep: Sweep) -> Sweep:
+    """Everything is done."""
+    sweep.fill()
+    return sweep
+
+
+def stale(sweep: Sweep) -> set[str]:
+    states = sweep.states()
+    assert set(states.values()) <= {"done", "stale"}
+    return {name for name, state in states.items() if state == "stale"}
+
+
+def mae(sweep: Sweep) -> Job:
+    """The pre-training of MAE."""
+    return next(job for job in sweep.plan().jobs if job.id == "train-mae-pretrain")
+
+
+def test_of_an_empty_folder_everything_is_run_in_order(sweep: Sweep) -> None:
+    plan = sweep.plan()
+    assert Counter(job.stage for job in plan.jobs) == {
+        "segmentor": 1,
+        "pretrain": 2,
+        "finetune": 24,
+    }
+    assert plan.todo == {job.id for job in plan.jobs}
+    place = {job.id: number for number, job in enumerate(plan.jobs)}
+    assert all(place[need] < place[job.id] for job in plan.jobs for need in job.needs)
+    needs = {job.title: job.needs for job in plan.jobs}
+    assert needs["VASOMIM"] == ["train-segmentor-unext_s"]
+    assert needs["vasomim · arcade_v · seed 2"] == ["train-vasomim-pretrain"]
+    assert needs["unet · arcade_v · seed 2"] == []
+
+
+def test_what_is_done_is_done_whatever_the_times_of_its_files(full: Sweep) -> None:
+    for number, path in enumerate(sorted(full.work.rglob("*"))):
+        os.utime(path, (10**9 - number, 10**9 - number))
+    assert set(full.states().values()) == {"done"}
+    assert full.plan(rerun_stale=True, retry_failed=True).todo == frozenset()
+
+
+def test_a_changed_data_set_makes_its_cells_stale(full: Sweep) -> None:
+    full.change(arcade_v=5)
+    assert stale(full) == {
+        f"{method}-arcade_v-{seed}" for method in full.matrix.methods for seed in "012"
+    }
+
+
+def test_a_changed_pretraining_makes_itself_and_its_cells_stale(full: Sweep) -> None:
+    full.change(mae=5)
+    assert stale(full) == {"mae", *MAE}
+
+
+def test_a_changed_segmentor_makes_stale_what_was_trained_with_it(full: Sweep) -> None:
+    full.change(segmentor=5)
+    assert stale(full) == {"segmentor", "vasomim", *VASOMIM}
+
+
+def test_a_change_that_is_taken_back_leaves_nothing_stale(full: Sweep) -> None:
+    full.change(segmentor=5, mae=6, arcade_v=7)
+    full.change(segmentor=4, mae=4, arcade_v=4)
+    assert stale(full) == set()
+
+
+def test_another_split_or_corpus_makes_stale_what_has_seen_it(full: Sweep) -> None:
+    full.write_task("arcade_v", stem="b")
+    assert stale(full) == {name for name in full.states() if "arcade_v" in name}
+    full.write_task("arcade_v", stem="a")
+    full.write_pack("another")
+    assert stale(full) == {"segmentor", "mae", "vasomim", *MAE, *VASOMIM}
+
+
+def test_another_encoder_in_the_folder_makes_its_cells_stale(full: Sweep) -> None:
+    path = full.work / "mae" / "pretrain" / "encoder.json"
+    write_json(path, {**read_json(path), "weights_sha256": "other"})
+    assert stale(full) == MAE
+
+
+def test_records_without_their_runs_are_done(full: Sweep) -> None:
+    """Records from another machine: nothing has to be pre-trained to keep them."""
+    shutil.rmtree(full.work / "mae")
+    states = full.states()
+    assert (states["mae"], states["mae-arcade_v-0"]) == ("missing", "done")
+    assert full.plan().todo == frozenset()
+    full.change(mae=5)
+    assert {name for name, state in full.states().items() if state == "stale"} == MAE
+
+
+@pytest.mark.parametrize("killed", ["mae", "segmentor"])
+def test_a_retraining_that_was_interrupted_still_makes_its_dependants_stale(
+    full: Sweep, killed: str
+) -> None:
+    """The folder was cleared for the new run, which then was killed."""
+    full.change(**{killed: 5})
+    run = "unext_s" if killed == "segmentor" else "pretrain"
+    (job,) = (job for job in full.plan().jobs if job.id.startswith(f"train-{killed}"))
+    folder = full.work / killed / run
+    shutil.rmtree(folder)
+    write_json(folder / "run.json", {"science_hash": job.science_hash, "corpus_hash": "corpus"})
+    states = full.states()
+    assert states.pop(killed) == "missing"
+    wanted = MAE if killed == "mae" else {"vasomim", *VASOMIM}
+    assert {name for name, state in states.items() if state == "stale"} == wanted
+    todo = full.plan(rerun_stale=True).todo
+    assert job.id in todo
+    assert len(todo) == 1 + len(wanted)
+
+
+def test_stale_results_are_replaced_only_when_asked(full: Sweep) -> None:
+    full.change(mae=5)
+    assert full.plan().todo == frozenset()
+    plan = full.plan(rerun_stale=True)
+    chosen = [job for job in plan.jobs if job.id in plan.todo]
+    assert len(chosen) == 7
+    assert all(job.again[-1] == "--overwrite" for job in chosen)
+
+
+def test_a_missing_cell_of_a_stale_encoder_waits(full: Sweep) -> None:
+    """It would be stale as soon as it is done."""
+    full.change(mae=5)
+    (full.work / "results" / "demo" / "mae" / "arcade_v" / "seed1.json").unlink()
+    plan = full.plan()
+    assert plan.todo == frozenset()
+    (cell,) = (job for job in plan.jobs if job.state == "missing")
+    assert cell.reason == "waits for MAE, which is stale"
+
+
+def test_an_interrupted_training_goes_on(sweep: Sweep) -> None:
+    job = mae(sweep)
+    folder = sweep.work / "mae" / "pretrain"
+    write_json(folder / "run.json", {"science_hash": job.science_hash, "corpus_hash": "corpus"})
+    (folder / "epoch_1.pth").touch()
+    job = mae(sweep)
+    assert (job.state, job.reason, job.again[-1]) == ("missing", "interrupted", "--resume")
+    sweep.change(mae=5)
+    job = mae(sweep)
+    assert (job.state, job.reason) == ("stale", "other settings")
+
+
+def test_an_interrupted_training_does_not_go_on_with_other_weights(full: Sweep) -> None:
+    """It began with the segmentor that is about to be replaced."""
+    folder = full.work / "vasomim" / "pretrain"
+    run = read_json(folder / "run.json")
+    del run["finished"]
+    write_json(folder / "run.json", run)
+    (folder / "epoch_1.pth").touch()
+    assert full.states()["vasomim"] == "missing"
+    full.change(segmentor=5)
+    assert full.states()["vasomim"] == "stale"
+
+
+def test_a_damaged_record_is_stale_and_says_why(full: Sweep) -> None:
+    scores = full.work / "results" / "demo" / "unet" / "arcade_v" / "seed0.csv"
+    scores.write_text("image,dsc\na,99.0\n", encoding="utf-8")
+    assert stale(full) == {"unet-arcade_v-0"}
+    (job,) = (job for job in full.plan().jobs if job.state == "stale")
+    assert "per_image.sha256" in job.reason
+
+
+def test_what_failed_is_left_alone_until_asked_or_changed(sweep: Sweep) -> None:
+    job = mae(sweep)
+    failure = {"error": "error: planted", "log": "x.log", "science_hash": job.science_hash}
+    write_json(failure_path(job.id, sweep_folder(sweep.matrix)), failure)
+    assert (mae(sweep).state, mae(sweep).reason) == ("failed", "error: planted (x.log)")
+    waiting = sweep.plan().waiting()
+    assert {job.title.split(" ")[0] for job in waiting} == {"MAE", "mae"}
+    assert waiting[-1].reason == "waits for MAE, which is failed"
+    assert job.id in sweep.plan(retry_failed=True).todo
+    sweep.change(mae=5)
+    assert mae(sweep).state == "missing"
+
+
+def test_a_job_runs_while_its_lock_is_held_or_its_heart_beats(sweep: Sweep) -> None:
+    path = lock_path("train-mae-pretrain", sweep_folder(sweep.matrix))
+    with claim(path):
+        assert mae(sweep).state == "running"
+    assert mae(sweep).state == "missing"
+    # On another machine of a cluster.
+    path.write_text('{"host": "node7", "pid": 1}', encoding="utf-8")
+    assert mae(sweep).state == "running"
+    then = path.stat().st_mtime - SILENCE - 1
+    os.utime(path, (then, then))
+    assert mae(sweep).state == "missing"
+    # Here, by a process that was killed: nobody holds the lock.
+    path.write_text(f'{{"host": "{socket.gethostname()}", "pid": 1}}', encoding="utf-8")
+    assert mae(sweep).state == "missing"
+
+
+def test_missing_inputs_are_named_with_the_command_that_makes_them(sweep: Sweep) -> None:
+    """The rest of the matrix is run without them."""
+    folder = sweep.work / "downstream" / "arcade_v"
+    shutil.rmtree(folder)
+    shutil.rmtree(sweep.work / "packs")
+    corpus_of.cache_clear()
+    released = sweep.only(methods=(*sweep.matrix.methods, "dinov3"))
+    plan = released.plan()
+    problems = {job.title: job.problem for job in plan.jobs}
+    command = f"tools/prepare_data.py arcade --raw DIR --out {folder}"
+    assert problems["unet · arcade_v · seed 0"] == f"{folder}: no such task: {command}"
+    assert f"tools/prepare_data.py SOURCE --raw DIR --out {sweep.work}/packs/p" in problems["MAE"]
+    todo = {job.title for job in plan.jobs if job.id in plan.todo}
+    assert {title.rpartition(" ·")[0] for title in todo} == {
+        "frangi · synthetic_v",
+        "unet · synthetic_v",
+        "dinov3 · synthetic_v",
+    }
+
+
+def test_released_encoders_are_inputs(sweep: Sweep) -> None:
+    folder = sweep.work / "released" / "dinov3"
+    one = sweep.only(methods=("dinov3",), datasets=("synthetic_v",))
+    answer = one.resolve({"cells": [["dinov3", "synthetic_v"]], "seeds": [0, 1, 2], "packs": []})
+    answer["cells"]["dinov3/synthetic_v"]["encoder"] = str(folder)
+    one = replace(one)
+    one.resolve = lambda request: answer  # type: ignore[method-assign]
+    plan = one.plan()
+    expected = f"{folder}: no such encoder: tools/convert_checkpoint.py dinov3 FILE --out {folder}"
+    assert {job.problem for job in plan.jobs} == {expected}
+    assert plan.todo == frozenset()
+    write_json(folder / "encoder.json", {"weights_sha256": "w"})
+    assert len(one.plan().todo) == 3
+
+
+def test_hours_are_recorded_ones_or_an_estimate(sweep: Sweep) -> None:
+    def hours(plan_jobs: list[Job]) -> dict[str, tuple[float | None, str]]:
+        return {job.title: (job.hours, job.source) for job in plan_jobs}
+
+    before = hours(sweep.plan().jobs)
+    # 10 frames × 4 epochs at 40 per second, 100 frames × 4 at 150, and 20 seconds to start.
+    assert before["unet · arcade_v · seed 0"] == (
+        pytest.approx((10 * 4 / 40 + 20) / 3600),
+        "estimate",
+    )
+    assert before["MAE"] == (pytest.approx((100 * 4 / 150 + 20) / 3600), "estimate")
+    sweep.only(methods=("unet",), datasets=("arcade_v",), seeds=(0,)).fill()
+    sweep.only(methods=("mae",), datasets=("synthetic_v",), seeds=(0,)).fill()
+    after = hours(sweep.plan().jobs)
+    assert after["unet · arcade_v · seed 2"] == (pytest.approx(36 / 3600), "recorded")
+    assert after["frangi · arcade_v · seed 2"] == (pytest.approx(36 / 3600), "other methods")
+    # 72 seconds on two devices.
+    assert after["MAE"] == (pytest.approx(144 / 3600), "recorded")
+    assert after["VASOMIM"][1] == "estimate"
+
+
+def test_without_data_the_published_frames_are_counted(sweep: Sweep) -> None:
+    shutil.rmtree(sweep.work / "downstream" / "arcade_v")
+    known = sweep.only(frames={"arcade_v": 1000})
+    for matrix, hours in ((sweep, None), (known, (1000 * 4 / 40 + 20) / 3600)):
+        (job,) = (job for job in matrix.plan().jobs if job.title == "unet · arcade_v · seed 0")
+        assert job.hours == (None if hours is None else pytest.approx(hours))
+    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    print_plan(known.plan(), console)
+    (row,) = (line for line in console.export_text().splitlines() if "fine-tuning" in line)
+    # Twelve cells are run, twelve are held back: 12 × 120 s.
+    assert row.split()[-3:] == ["12", f"{12 * 21 / 3600:.2f}", f"{12 * 120 / 3600:.2f}"]
+
+
+def test_several_gpus_are_for_pre_training_only(sweep: Sweep) -> None:
+    settings = Settings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=4)
+    jobs = {job.id: job for job in make_plan(sweep.matrix, sweep.resolve, settings).jobs}
+    mae = jobs["train-mae-pretrain"]
+    assert mae.command[:4] == ["bash", str(sweep.tools / "dist_train.sh"), mae.command[2], "4"]
+    assert {job.gpus for job in jobs.values() if job.stage == "pretrain"} == {4}
+    assert {job.gpus for job in jobs.values() if job.stage != "pretrain"} == {1}
+
+
+def test_plan_and_status_are_told_and_write_nothing(sweep: Sweep) -> None:
+    sweep.only(methods=("unet",), datasets=("arcade_v",), seeds=(0, 1)).fill()
+    before = sweep.digest()
+    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    print_plan(sweep.plan(), console)
+    print_status(sweep.plan(), console)
+    text = console.export_text()
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.split()}
+    assert rows["fine-tuning"][:7] == ["24", "2", "0", "0", "0", "22", "22"]
+    assert rows["unet"] == ["—", "0/3", "2/3"]
+    assert rows["mae"] == ["missing", "0/3", "0/3"]
+    assert "2 done, 0 running, 0 failed, 0 stale, 22 missing" in text
+    assert sweep.digest() == before
+
+
+def test_a_method_or_data_set_that_is_not_there_is_named(sweep: Sweep) -> None:
+    with pytest.raises(InputError, match="vasomin: no such method"):
+        sweep.only(methods=("vasomin",)).plan()
+    with pytest.raises(InputError, match="arcade_x: no such data set"):
+        sweep.only(datasets=("arcade_x",)).plan()
+
+
+def test_paths_of_the_work_folder_may_be_relative(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sweep.work.parent)
+    assert len(sweep.only(work=str(Path("work"))).plan().todo) == 27

@@ -1,0 +1,126 @@
+"""The command line of the sweep, and once all of it with the real tools."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.files import sha256_file
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ("size=96", "patients=3", "videos=1", "frames=4", "first_frame=2")
+
+
+def tool(*arguments: object, name: str = "matrix.py") -> subprocess.CompletedProcess[str]:
+    start = ["bash"] if name.endswith(".sh") else [sys.executable]
+    command = [*start, str(ROOT / "tools" / name), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, timeout=600
+    )
+
+
+def config(folder: Path, **changes: str) -> Path:
+    values = {
+        "title": "'Test'",
+        "scale": "'tiny'",
+        "work": repr(str(folder / "work")),
+        "methods": "('frangi',)",
+        "datasets": "('synthetic_v',)",
+        "seeds": "(0, 1)",
+        "reference": "'frangi'",
+        **changes,
+    }
+    path = folder / "m.py"
+    path.write_text("".join(f"{key} = {value}\n" for key, value in values.items()))
+    return path
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("status",)])
+def test_help_needs_no_heavy_import(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'tools')!r})\n"
+        f"sys.argv = ['matrix.py', *{list(arguments)!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'tools' / 'matrix.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    heavy = {'torch', 'pandas', 'scipy', 'rich', 'snakemake'} & sys.modules.keys()\n"
+        "    sys.exit(f'{heavy}' if heavy else end.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "matrix.py" in done.stdout
+
+
+def test_nothing_but_the_resolving_process_imports_torch() -> None:
+    code = (
+        "import sys\n"
+        "from benchmark.sweep import execution, job, plan, report, resolving\n"
+        'sys.exit(f\'{sys.modules.keys() & {"torch", "mmengine", "pandas"}}\')\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("absent.py",), "absent.py: no such config of a sweep"),
+        (("CONFIG", "--methods", "unet"), "--methods unet: not in m; there are frangi"),
+        (("CONFIG", "--datasets", "xcav"), "--datasets xcav: not in m"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_two(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    path = str(config(tmp_path))
+    words = [path if word == "CONFIG" else word for word in arguments]
+    for done in (tool("status", *words), tool(*words, "--dry-run", name="run_benchmark.sh")):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: ")
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("snakemake") is None, reason="snakemake needs Python 3.11 or newer"
+)
+def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path: Path) -> None:
+    """The hashes the plan expects are those that fine-tuning writes."""
+    path, work = config(tmp_path), tmp_path / "work"
+    command = f"prepare_data synthetic --as segmentation --out {work}/downstream/synthetic_v"
+    made = tool(*command.split()[1:], "--option", *SMALL, name="prepare_data.py")
+    assert made.returncode == 0, made.stderr
+    files = {file: sha256_file(file) for file in work.rglob("*") if file.is_file()}
+    dry = tool(path, "--dry-run", name="run_benchmark.sh")
+    assert "simple estimate" in dry.stdout
+    assert {file: sha256_file(file) for file in work.rglob("*") if file.is_file()} == files
+
+    done = tool(path, "--jobs", 2, name="run_benchmark.sh")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (work / "leaderboard.md").is_file()
+    records = sorted((work / "results").rglob("seed*.json"))
+    assert [record.stem for record in records] == ["seed0", "seed1"]
+    times = [record.stat().st_mtime_ns for record in records]
+    again = tool(path, name="run_benchmark.sh")
+    assert again.returncode == 0, again.stderr
+    assert [record.stat().st_mtime_ns for record in records] == times
+    status = tool("status", path)
+    assert "2 done, 0 running, 0 failed, 0 stale, 0 missing" in status.stdout
+
+    # Other settings: stale, reported, and left alone.
+    config(tmp_path, finetune_options="('score_at=network',)")
+    changed = tool(path, name="run_benchmark.sh")
+    assert changed.returncode == 1
+    assert "2 stale; --rerun-stale replaces them" in changed.stdout
+    assert [record.stat().st_mtime_ns for record in records] == times

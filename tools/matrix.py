@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Run the matrix methods × data sets × seeds that a config declares, or say how far it is.
+
+    matrix.py run configs/leaderboard/demo.py --dry-run
+    matrix.py run configs/leaderboard/demo.py --jobs 2
+    matrix.py status configs/leaderboard/demo.py
+
+What is done is never computed again; the same command goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import _cli
+
+from benchmark.engine.scales import SCALES
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,status}")
+    run = commands.add_parser("run", help="run what is missing, then draw the board")
+    status = commands.add_parser("status", help="done, running, failed, stale and missing cells")
+    for command in (run, status):
+        command.add_argument("config", help="for example configs/leaderboard/journal.py")
+        command.add_argument("--scale", choices=tuple(SCALES), help="another than the config's")
+        command.add_argument("--work", metavar="DIR", help="folder all runs live in")
+        command.add_argument("--methods", nargs="+", metavar="NAME", help="only these")
+        command.add_argument("--datasets", nargs="+", metavar="NAME", help="only these")
+        command.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these")
+        command.add_argument(
+            "--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS
+        )
+    run.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
+    run.add_argument("--retry-failed", action="store_true", help="try again what has failed")
+    run.add_argument(
+        "--rerun-stale",
+        action="store_true",
+        help="replace results whose settings or inputs have changed since",
+    )
+    run.add_argument(
+        "--jobs", type=_count, metavar="N", help="at once (default: one per GPU, or 1)"
+    )
+    run.add_argument(
+        "--gpus", type=_number, metavar="N", help="GPUs to use (default: all of this machine)"
+    )
+    run.add_argument(
+        "--pretrain-gpus", type=_count, metavar="N", help="GPUs of one pre-training (default: 1)"
+    )
+    run.add_argument(
+        "--executor",
+        choices=("local", "slurm"),
+        default="local",
+        help="where jobs run: configs/leaderboard/profiles/NAME (default: local)",
+    )
+    run.add_argument("--profile", metavar="DIR", help="a Snakemake profile of your own")
+    job = commands.add_parser("job")  # what Snakemake starts
+    job.add_argument("description", type=Path)
+    return parser
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if _number(text) == 0:
+        raise argparse.ArgumentTypeError("0 is not a number above 0")
+    return int(text)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from benchmark.sweep.devices import visible_gpus
+    from benchmark.sweep.execution import PROFILES, Site, draw_boards, require_snakemake, run_plan
+    from benchmark.sweep.matrix import read_matrix, restrict
+    from benchmark.sweep.plan import Settings, make_plan, sweep_folder
+    from benchmark.sweep.report import print_plan, print_status, print_summary
+    from benchmark.sweep.resolving import remembered
+
+    matrix = read_matrix(Path(args.config))
+    if args.scale:
+        matrix = replace(matrix, scale=args.scale)
+    if args.work:
+        matrix = replace(matrix, work=args.work)
+    matrix = restrict(matrix, methods=args.methods, datasets=args.datasets, seeds=args.seeds)
+    settings = Settings(configs=Path(args.configs))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    dry = args.command == "run" and args.dry_run
+    resolver = remembered(sweep_folder(matrix) / "resolved.json", keep=not dry)
+    if args.command == "status":
+        print_status(make_plan(matrix, resolver, settings), console)
+        return 0
+
+    local = args.executor == "local"
+    gpus = visible_gpus()[: args.gpus] if local else None
+    each = 1 if gpus or (not local and args.gpus != 0) else 0
+    settings = replace(
+        settings,
+        rerun_stale=args.rerun_stale,
+        retry_failed=args.retry_failed,
+        cell_gpus=each,
+        pretrain_gpus=each and (args.pretrain_gpus or 1),
+    )
+    if not dry:
+        require_snakemake()
+    plan = make_plan(matrix, resolver, settings)
+    print_plan(plan, console)
+    if dry:
+        return 0
+    profile = Path(args.profile) if args.profile else PROFILES / args.executor
+    code = run_plan(plan, Site(profile, args.jobs, gpus)) if plan.todo else 0
+    after = make_plan(matrix, resolver, replace(settings, rerun_stale=False, retry_failed=False))
+    print_summary(after, console)
+    for folder in draw_boards(after, settings.tools):
+        console.print(f"board: {folder / 'leaderboard.md'}", markup=False, soft_wrap=True)
+    unfinished = [job for job in after.jobs if job.id in plan.todo and job.state != "done"]
+    if code and not any(job.state == "failed" for job in unfinished):
+        log = sweep_folder(matrix) / "snakemake.log"
+        console.print(f"snakemake ended with code {code}, see {log}", soft_wrap=True)
+    return int(bool(code or unfinished or plan.waiting()))
+
+
+def main() -> int:
+    args = _parser().parse_args()
+    if args.command == "job":
+        from benchmark.sweep.job import run_job
+
+        return run_job(args.description)
+    return _run(args)
+
+
+if __name__ == "__main__":
+    _cli.run(main)
