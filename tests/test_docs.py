@@ -24,11 +24,16 @@ def tool(name: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_readme_table_is_current(tmp_path: Path) -> None:
-    """Writing the table anew changes nothing."""
+@pytest.mark.parametrize(
+    "command",
+    [("list", "methods"), ("leaderboard", "--published", "--format", "md", "--out", "OUT")],
+)
+def test_tables_of_the_readme_are_current(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Writing them anew changes nothing."""
     copy = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", copy)
-    tool("list", "methods", "--write", copy)
+    command = tuple(str(tmp_path) if word == "OUT" else word for word in command)
+    tool(*command, "--write", copy)
     assert copy.read_text() == (ROOT / "README.md").read_text()
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Check prepared data, whether test frames were seen in pre-training, and pre-training methods.
+"""Check prepared data, leakage of test frames into pre-training, methods, and the machine.
 
     check.py data work_dirs/packs/cadica work_dirs/downstream/arcade_v
     check.py leakage --pretrain work_dirs/packs/cadica --test work_dirs/downstream/arcade_v
     check.py method configs/mae/pretrain.py
+    check.py env --packs work_dirs/packs/xa170k
 
 Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.
 """
@@ -60,6 +61,15 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="override settings, for example method.masking.ratio=0.6",
+    )
+    env = commands.add_parser(
+        "env", help="versions, GPUs, cores, disks: what is missing, what will be slow, and why"
+    )
+    env.add_argument(
+        "--work", default="work_dirs", metavar="DIR", help="folder of the runs [work_dirs]"
+    )
+    env.add_argument(
+        "--packs", nargs="+", default=[], metavar="PACK", help="packs that are to be trained on"
     )
     return parser
 
@@ -195,7 +205,30 @@ def _check_method(arguments: argparse.Namespace) -> int:
     return int(broken)
 
 
-_COMMANDS = {"data": _check_data, "leakage": _check_leakage, "method": _check_method}
+def _check_env(arguments: argparse.Namespace) -> int:
+    from collections import Counter
+
+    from benchmark.engine.environment import STATES, examine
+
+    part, states = "", Counter()
+    for found in examine(Path(arguments.work), [Path(path) for path in arguments.packs]):
+        if found.part != part:
+            part = found.part
+            print(part)
+        print(f"  {found.name:<24}{found.state:<9}{found.value}", flush=True)
+        if found.advice:
+            print(f"  {'':<33}{found.advice}", flush=True)
+        states[found.state] += 1
+    print(", ".join(f"{states[state]} {state}" for state in STATES))
+    return int(states["missing"] > 0)
+
+
+_COMMANDS = {
+    "data": _check_data,
+    "leakage": _check_leakage,
+    "method": _check_method,
+    "env": _check_env,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

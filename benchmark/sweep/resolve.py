@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.downstream.compose import compose
 from benchmark.engine.config import fill_paths, load_config, plain
 from benchmark.engine.records import science_hash
-from benchmark.engine.train import weight_files, default_folder
+from benchmark.engine.train import default_folder, weight_files
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 

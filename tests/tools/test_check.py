@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,28 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "check.py"
 
 
-Run = Callable[..., "Result"]
-
-
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture(name="run")
-def _run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The tool with these arguments, in this process: its libraries take seconds to load."""
-    monkeypatch.syspath_prepend(TOOL.parent)
-
-    def run(*arguments: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(TOOL), run_name="__main__")
-        return Result(end.value.code, *capsys.readouterr())
-
-    return run
+def _run(run_tool):
+    return partial(run_tool, TOOL)
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +136,30 @@ def test_help_loads_no_heavy_library():
     )
     assert result.returncode == 0, result.stderr
     assert "--pretrain" in result.stdout
+
+
+def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch, tmp_path) -> None:
+    """One line per finding under its part, the advice below it, the sums last."""
+    from benchmark.engine import environment
+    from benchmark.engine.environment import Finding
+
+    found = [
+        Finding("software", "torch", "ok", "2.11.0"),
+        Finding("storage", "disk", "slow", "1 MB/s", "move it"),
+    ]
+    monkeypatch.setattr(environment, "examine", lambda work, packs: iter(found))
+    result = run("env", "--work", tmp_path)
+    assert result.returncode == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[:3] == [["software"], ["torch", "ok", "2.11.0"], ["storage"]]
+    assert lines[3:5] == [["disk", "slow", "1", "MB/s"], ["move", "it"]]
+    assert result.stdout.endswith("1 ok, 0 note, 1 slow, 0 missing\n")
+    found.append(Finding("storage", "room", "missing", "0 B", "free some"))
+    assert run("env").returncode == 1
+
+
+def test_environment_refuses_a_pack_that_is_none(run, tmp_path) -> None:
+    result = run("env", "--work", tmp_path, "--packs", tmp_path / "none")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {tmp_path / 'none'}: no such folder")
+    assert result.stderr.count("\n") == 1

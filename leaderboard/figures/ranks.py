@@ -1,0 +1,53 @@
+"""Average ranks with their bootstrap intervals."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from leaderboard.figures.reading import BoardView, short
+from leaderboard.figures.style import INK, MARKERS, MUTED, ROW, SERIES, label_rows, new_figure
+
+
+def draw_ranks(board: BoardView, width: float) -> Figure:
+    """One row per method with an average rank, best first; colour and marker tell the family.
+
+    Bars are the 95 % intervals of the rank over resampled columns, where they are defined. Hollow
+    markers are published numbers on a board that has measured ones as well.
+    """
+    rows = [row for row in board.ordered() if row["average_rank"]]
+    families = sorted({row["family"] for row in rows})
+    figure = new_figure(width, ROW * len(rows) + 14 + 3 * -(-len(families) // 4))
+    axis = figure.add_subplot()
+    for place, row in enumerate(rows):
+        rank = row["average_rank"]
+        number = families.index(row["family"])
+        colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+        if rank["low"] is not None:
+            axis.hlines(place, rank["low"], rank["high"], color=colour, linewidth=1.1, alpha=0.7)
+        hollow = board.spec["origin"] == "both" and row["origin"] == "published"
+        face = "white" if hollow else colour
+        axis.plot(rank["mean"], place, marker, color=colour, mfc=face, gid=f"rank:{row['id']}")
+        axis.text(
+            *(1.01, place, f"{rank['mean']:.2f}"),
+            transform=axis.get_yaxis_transform(),
+            va="center",
+            fontsize=6,
+            color=MUTED,
+        )
+    labels = [short(board.label(row)) for row in rows]
+    label_rows(axis, labels, [row["id"] == board.reference for row in rows])
+    axis.set_xlim(left=0.5)
+    axis.set_xlabel(f"Average rank over {len(board.spec['columns'])} columns (1 is best)")
+    handles = [
+        Line2D(
+            [], [], linestyle="", marker=MARKERS[n % len(MARKERS)], color=SERIES[n % len(SERIES)]
+        )
+        for n in range(len(families))
+    ]
+    names = [short(family, 30) for family in families]
+    if any(row["average_rank"]["low"] is not None for row in rows):
+        handles.append(Line2D([], [], color=INK, linewidth=1.1))
+        names.append("95 % interval over columns")
+    figure.legend(handles, names, loc="outside lower center", ncols=max(1, int(width // 42)))
+    return figure

@@ -1,0 +1,158 @@
+"""How figures look, and how they are saved: for print, and the same bytes every time.
+
+Type is DejaVu Sans, which matplotlib brings along, so that figures are equal on all machines; PDF
+embeds it as TrueType, SVG keeps text as text. Colours are those of Okabe and Ito, apart for every
+kind of colour vision, and never the only thing that tells two marks apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+from benchmark.errors import InputError
+from benchmark.files import atomic_write
+from leaderboard.figures.reading import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MM = 1 / 25.4  # inches
+_POINT = 25.4 / 72  # mm
+INK, MUTED, LINE = "#1b1f24", "#6b7480", "#d9dde2"
+BETTER, WORSE, ACCENT = "#0a5fa5", "#c2510c", "#0f6b70"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4b4f56", "#b58900", "#5f4bb6", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ROW = 3.7  # mm from row to row
+#: What formats say about when and by what a file was made, left out.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 6.5,
+    "axes.titlesize": 7,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 6.5,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6,
+    "legend.frameon": False,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 2.2,
+    "xtick.major.width": 0.6,
+    "ytick.major.size": 0,
+    "grid.color": LINE,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.6,
+    # Names are data: a dollar sign in one starts no formula.
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "figure.constrained_layout.h_pad": 0.04,
+    "figure.constrained_layout.w_pad": 0.04,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "leaderboard",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """The style of all figures, whatever a matplotlibrc on this machine says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in mm, whose parts make room for each other."""
+    figure = Figure(figsize=(width * MM, height * MM), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, out: str | Path, dpi: int = 300) -> None:
+    """Write a figure in the format of the name's ending.
+
+    Args:
+        out: ``.png``, ``.svg`` or ``.pdf``.
+        dpi: pixels per inch of a PNG.
+    """
+    kind = format_of(out)
+    with house_style(), atomic_write(out) as stream:
+        figure.savefig(stream, format=kind, dpi=dpi, metadata=_METADATA[kind])
+
+
+def format_of(out: str | Path) -> str:
+    """The format a file name asks for.
+
+    Raises:
+        InputError: none that is known.
+    """
+    kind = Path(out).suffix.lower().lstrip(".")
+    if kind not in _METADATA:
+        known = ", ".join(f".{name}" for name in _METADATA)
+        raise InputError(f"{out}: the name of a figure ends in one of {known}")
+    return kind
+
+
+def label_rows(
+    axis: Axes, labels: Sequence[str], marked: Sequence[bool], show: bool = True
+) -> None:
+    """Rows from the top down on the vertical axis; marked ones in bold.
+
+    Args:
+        show: False leaves the names out, beside a panel that has them.
+    """
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    axis.set_yticks(range(len(labels)), labels if show else [""] * len(labels))
+    for tick, bold in zip(axis.get_yticklabels(), marked):
+        tick.set_fontweight("bold" if bold else "normal")
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x")
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a line of text in mm; `size` is that of the type in points."""
+    font = FontProperties(family=_STYLE["font.sans-serif"], weight=weight)
+    return TextPath((0, 0), text, size=size, prop=font).get_extents().width * _POINT
+
+
+def fitted(text: str, room: float, size: float, weight: str = "normal") -> str:
+    """The text, or as much of it as fits into so many mm, with an ellipsis."""
+    for length in range(len(text), 0, -1):
+        cut = short(text, length)
+        if text_width(cut, size, weight) <= room:
+            return cut
+    return ""
+
+
+def grid_of_panels(count: int, width: float, least: float) -> tuple[int, int]:
+    """Rows and columns for so many panels, none narrower than `least` mm."""
+    across = max(1, min(count, int(width // least)))
+    down = -(-count // across)
+    return down, -(-count // down)

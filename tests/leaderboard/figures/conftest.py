@@ -1,0 +1,176 @@
+"""A small board of invented numbers in the form of ``leaderboard.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+COLUMNS = ("a/dsc", "b/dsc", "c/lpips")
+#: Row → mean and half of the interval per column; None for an empty cell.
+CELLS = {
+    "best": [(80.0, 1.0), (70.0, 0.5), (12.0, 2.0)],
+    "base": [(78.0, 0.5), (69.0, 1.0), (15.0, 1.0)],
+    "other": [(77.0, 2.0), (66.0, None), (14.0, 1.5)],
+    "hole": [(60.0, 1.0), None, (30.0, 1.0)],
+}
+RANKS = {"best": (1.0, 1.0, 1.5), "base": (2.25, 1.5, 3.0), "other": (2.75, None, None)}
+
+
+def column(name: str) -> dict[str, Any]:
+    dataset, metric = name.split("/")
+    return {
+        "id": name,
+        "dataset": dataset,
+        "dataset_title": dataset.upper(),
+        "metric": metric,
+        "label": metric.upper(),
+        "definition": f"{metric}/v1",
+        "unit": "%",
+        "higher_is_better": metric != "lpips",
+    }
+
+
+def cell(mean: float, half: float | None) -> dict[str, Any]:
+    ends = (None, None) if half is None else (mean - half, mean + half)
+    return {
+        "mean": mean,
+        "std": 1.0,
+        "n": 5,
+        "ci_low": ends[0],
+        "ci_high": ends[1],
+        "seeds": [0],
+        "values": [mean],
+        "place": 1,
+        "rank": None,
+        "tier": None,
+        "runs": [],
+    }
+
+
+def row(name: str) -> dict[str, Any]:
+    rank = None
+    if name in RANKS:
+        mean, low, high = RANKS[name]
+        rank = {"mean": mean, "std": 0.5, "low": low, "high": high}
+    return {
+        "id": name,
+        "method": f"m_{name}",
+        "title": "$x_1$ & <b>" if name == "best" else name.title(),
+        "family": "one" if name in ("best", "base") else "two",
+        "pretraining": "XA",
+        "paper": None,
+        "origin": "measured",
+        "source": None,
+        "complete": name in RANKS,
+        "average_rank": rank,
+        "cells": [entry and cell(*entry) for entry in CELLS[name]],
+    }
+
+
+def comparison(name: str, verdict: str, p: float | None, where: str | None = None, **more: Any):
+    found = {
+        "row": name,
+        "n": 5,
+        "difference": 1.5,
+        "ci_low": 0.5,
+        "ci_high": 2.5,
+        "p": p,
+        "p_holm": p,
+        "p_bh": p,
+        "verdict": verdict,
+        **more,
+    }
+    return found if where is None else {**found, "column": where, "per_image": None}
+
+
+def make_data() -> dict[str, Any]:
+    tests = [
+        comparison("best", "better", 0.0004, "a/dsc"),
+        comparison("other", "worse", 0.03, "a/dsc", difference=-1.0),
+        comparison("other", "not separable", 0.4, "b/dsc"),
+        comparison("hole", "identical values", None, "a/dsc", difference=None),
+    ]
+    board = {
+        "id": "segmentation",
+        "title": "Segmentation",
+        "task": "segmentation",
+        "origin": "measured",
+        "reference_row": "base",
+        "columns": [column(name) for name in COLUMNS],
+        "rows": [row(name) for name in ("other", "base", "hole", "best")],
+        "friedman": {
+            "statistic": 5.5,
+            "p": 0.012,
+            "n": 3,
+            "k": 3,
+            "alpha": 0.05,
+            "critical_difference": 1.25,
+            "ranks": {"base": 2.0, "best": 1.0, "other": 3.0},
+            "groups": [["best", "base"], ["base", "other"]],
+        },
+        "comparisons": {"base": tests, "best": [comparison("base", "worse", 0.0004, "a/dsc")]},
+        "overall": {
+            "base": [comparison("best", "better", 0.008), comparison("other", "worse", 0.2)],
+            "best": [comparison("base", "worse", 0.008, difference=-1.5)],
+        },
+        "notes": [],
+    }
+    bare = {
+        **board,
+        "id": "detection",
+        "friedman": None,
+        "comparisons": {},
+        "overall": {},
+        "rows": [{**row("hole"), "id": "lone"}],
+    }
+    curve = {
+        "id": "labels:a/dsc",
+        "title": "Label efficiency",
+        "x_label": "Share of the labels (%)",
+        "unit": "%",
+        "log_x": True,
+        "column": "a/dsc",
+        "lines": [
+            {
+                "row": name,
+                "title": name,
+                "points": [
+                    {"x": 100.0, "mean": 80.0, "std": 0.5, "n": 5},
+                    {"x": 1.0, "mean": 60.0, "std": None, "n": 1},
+                    {"x": 10.0, "mean": 70.0, "std": 2.0, "n": 5},
+                ],
+            }
+            for name in ("best", "base")
+        ],
+    }
+    return {
+        "schema": 1,
+        "title": "Board",
+        "protocol": "journal",
+        "reference": "m_base",
+        "correction": "holm",
+        "boards": [bare, board],
+        "curves": [curve],
+        "runs": {},
+        "gallery": [],
+        "problems": [],
+        "notes": [],
+    }
+
+
+@pytest.fixture
+def data() -> dict[str, Any]:
+    return make_data()
+
+
+@pytest.fixture
+def means() -> dict[str, list[tuple[float, float | None] | None]]:
+    """What the cells of `data` were made of: mean and half an interval, per row and column."""
+    return CELLS
+
+
+@pytest.fixture
+def ranks() -> dict[str, tuple[float, float | None, float | None]]:
+    """Average rank and its interval of the rows of `data`."""
+    return RANKS

@@ -1,0 +1,128 @@
+"""Figures are saved for print, the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib
+import pytest
+from PIL import Image
+
+from benchmark.errors import InputError
+from leaderboard.figures import Choice, draw
+from leaderboard.figures.differences import levels
+from leaderboard.figures.reading import p_words, read_board_data, short, signed
+from leaderboard.figures.significance import CLASSES, EQUAL, SHADES, shade
+from leaderboard.figures.style import fitted, grid_of_panels, save, text_width
+
+KINDS = ("ranks", "critical-difference", "datasets", "significance", "curves")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_data_gives_equal_bytes(data, tmp_path: Path, kind: str) -> None:
+    for suffix in ("png", "svg", "pdf"):
+        files = [tmp_path / f"{number}.{suffix}" for number in range(2)]
+        for file in files:
+            save(draw(kind, data), file, dpi=60)
+        first, second = (file.read_bytes() for file in files)
+        assert first == second
+        assert b"2.0" not in first[:40] or suffix != "png"
+        assert matplotlib.__version__.encode() not in first
+
+
+def test_width_is_the_one_asked_for(data, tmp_path: Path) -> None:
+    """88 mm are 346 pixels at 100 per inch."""
+    save(draw("ranks", data, Choice(width=88)), tmp_path / "a.png", dpi=100)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width == round(88 / 25.4 * 100)
+        assert image.info["dpi"] == pytest.approx((100, 100), abs=0.1)
+
+
+def test_text_stays_text_and_starts_no_formula(data, tmp_path: Path) -> None:
+    """SVG holds the words of a hostile title, escaped; PDF embeds TrueType, no outlines."""
+    save(draw("ranks", data), tmp_path / "a.svg")
+    svg = (tmp_path / "a.svg").read_text()
+    assert "$x_1$ &amp; &lt;b&gt;" in svg
+    assert "DejaVu Sans" in svg
+    save(draw("ranks", data), tmp_path / "a.pdf")
+    pdf = (tmp_path / "a.pdf").read_bytes()
+    assert b"/FontFile2" in pdf  # a TrueType program
+    assert b"/Type3" not in pdf
+    assert not re.search(rb"/CreationDate|/Producer", pdf)
+
+
+def test_settings_of_the_machine_do_not_matter(data, tmp_path: Path) -> None:
+    save(draw("ranks", data), tmp_path / "a.png", dpi=60)
+    with matplotlib.rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.grid": True}):
+        save(draw("ranks", data), tmp_path / "b.png", dpi=60)
+        assert matplotlib.rcParams["font.size"] == 30  # and they are put back
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_unknown_format_is_refused(data, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a.jpg: the name of a figure ends in one of .png, .svg"):
+        save(draw("ranks", data), tmp_path / "a.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["[]", '{"boards": [], "schema": 99}', '{"schema": 1}'])
+def test_other_json_is_no_leaderboard(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"x.json: not a leaderboard of schema 1"):
+        read_board_data(path)
+
+
+def test_shades_follow_the_classes() -> None:
+    """A p-value at the end of a class belongs to the next one, as in p < 0.05."""
+    expected = {0.0: 0, 0.00099: 0, 0.001: 1, 0.0099: 1, 0.01: 2, 0.0499: 2}
+    for verdict, shades in SHADES.items():
+        for p, number in expected.items():
+            assert shade(verdict, p) == shades[number]
+        assert shade(verdict, CLASSES[-1]) == EQUAL
+    assert shade("not separable", 0.5) == EQUAL
+    assert shade("one seed", None) == "#ffffff"
+
+
+def test_bars_that_overlap_are_on_different_levels() -> None:
+    assert levels([(1, 3), (2, 4), (3.5, 5), (6, 7)]) == [0, 1, 0, 0]
+    assert levels([]) == []
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (None, "p not defined"),
+        (0.0002, "p < 0.001"),
+        (0.0123, "p = 0.012"),
+        (0.04996, "p = 0.0500"),
+        (0.0496, "p = 0.0496"),
+        (0.05, "p = 0.050"),
+    ],
+)
+def test_p_is_not_rounded_over_the_level(p, words: str) -> None:
+    assert p_words(p) == words
+
+
+def test_numbers_and_names_are_short() -> None:
+    assert [signed(v) for v in (1.234, -1.236, 0.001, -0.001)] == ["+1.23", "−1.24", "0.00", "0.00"]
+    assert short("a  b\nc", 10) == "a b c"
+    assert short("abcdef", 4) == "abc…"
+
+
+def test_names_are_cut_to_the_room_there_is() -> None:
+    room = text_width("WWWW", 6.5)
+    cut = fitted("WWWWWWWW", room, 6.5)
+    assert cut.endswith("…")
+    assert text_width(cut, 6.5) <= room
+    assert fitted("iii", room, 6.5) == "iii"
+    assert text_width("WWWW", 13) == pytest.approx(2 * room, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "least", "grid"),
+    [(1, 100, 40, (1, 1)), (8, 146, 34, (2, 4)), (5, 146, 34, (2, 3)), (3, 20, 40, (3, 1))],
+)
+def test_panels_fill_their_rows(count, width, least, grid) -> None:
+    assert grid_of_panels(count, width, least) == grid

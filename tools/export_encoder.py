@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Export an encoder for timm: config.json, model.safetensors, and a model card.
+
+    export_encoder.py work_dirs/vasomim/pretrain --out exports/vasomim --results work_dirs/results
+    python -c 'import timm; timm.create_model("local-dir:exports/vasomim", pretrained=True)'
+
+The folder can be uploaded to a model hub as it is. It is loaded with timm and its features are
+compared with ours before it gets its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import _cli
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "source", metavar="RUN", help="folder of a finished pre-training run, or of any encoder"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder to write")
+    parser.add_argument(
+        "--results", metavar="DIR", help="result files; what is of this encoder goes into its card"
+    )
+    parser.add_argument(
+        "--license", metavar="ID", help="licence you give the weights, an SPDX id as cc-by-4.0"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    from benchmark.engine.model_card import model_card, scores_of
+    from benchmark.engine.timm_export import new_folder, open_export, write_timm
+    from benchmark.files import write_text
+
+    source, out = Path(args.source), Path(args.out)
+    with new_folder(out) as folder:
+        encoder, card = open_export(source)
+        scores, problems = scores_of(card, Path(args.results)) if args.results else ([], [])
+        write_timm(folder, source, encoder, card)
+        text = model_card(source, card, out.name, scores, args.license)
+        write_text(folder / "README.md", text)
+    for problem in problems:
+        print(f"left out: {problem}")
+    print(f"{out}: timm loads it and finds equal features; {len(scores)} scores in its card")
+    print(f'  timm.create_model("local-dir:{out.as_posix()}", pretrained=True)')
+
+
+if __name__ == "__main__":
+    _cli.run(main)

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Draw the diagrams of the leaderboard's page as figures for print: PNG, SVG or PDF.
+
+    plot.py critical-difference leaderboard/leaderboard.json --out cd.pdf
+    plot.py datasets leaderboard/leaderboard.json --columns arcade_v/dsc xcav/dsc --out dots.svg
+    plot.py training work_dirs/mae/pretrain work_dirs/vasomim/pretrain --out loss.png
+
+Equal inputs give byte-identical files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import _cli
+
+from benchmark.errors import InputError
+
+# In front of this folder, where the name `leaderboard` means a file and not the package.
+sys.path.insert(0, str(_cli.ROOT))
+
+
+def arguments() -> argparse.Namespace:
+    from leaderboard.figures import KINDS
+
+    kinds = "; ".join(f"{name}: {words}" for name, words in KINDS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kind", choices=KINDS, metavar="KIND", help=kinds)
+    parser.add_argument(
+        "source", nargs="+", type=Path, help="leaderboard.json; of training: folders of runs"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="figure to write")
+    parser.add_argument("--board", metavar="ID", help="board (default: the first that can)")
+    parser.add_argument("--reference", metavar="ROW", help="row or method to compare with")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="rows or methods")
+    parser.add_argument("--columns", nargs="+", default=[], metavar="ID", help="as arcade_v/dsc")
+    parser.add_argument("--curves", nargs="+", default=[], metavar="ID", help="ids of curves")
+    parser.add_argument("--term", default="loss", help="of the logs (training; default: loss)")
+    parser.add_argument(
+        "--width", type=float, default=180.0, metavar="MM", help="width in mm (default: 180)"
+    )
+    parser.add_argument("--dpi", type=int, default=300, help="of a PNG (default: 300)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    if not 60 <= args.width <= 1000:
+        raise InputError(f"--width {args.width:g}: must be 60 to 1000 mm")
+    if not 50 <= args.dpi <= 1200:
+        raise InputError(f"--dpi {args.dpi}: must be 50 to 1200")
+    if args.kind != "training" and len(args.source) > 1:
+        raise InputError(f"{args.source[1]}: {args.kind} is drawn from one leaderboard.json")
+    from leaderboard.figures import Choice, draw, draw_training
+    from leaderboard.figures.reading import read_board_data
+    from leaderboard.figures.style import format_of, save
+
+    format_of(args.out)
+    if args.kind == "training":
+        figure = draw_training(args.source, args.term, args.width)
+    else:
+        names = ("board", "reference", "rows", "columns", "curves", "width")
+        choice = Choice(**{name: getattr(args, name) for name in names})
+        figure = draw(args.kind, read_board_data(args.source[0]), choice)
+    save(figure, args.out, args.dpi)
+    width, height = (25.4 * side for side in figure.get_size_inches())
+    print(f"{args.out}: {args.kind}, {width:.0f} × {height:.0f} mm")
+
+
+if __name__ == "__main__":
+    _cli.run(main)
