@@ -38,7 +38,7 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
         except (json.JSONDecodeError, KeyError, TypeError, ValueError):
             raise InputError(f"{path}, line {number}: not a line of a log") from None
         names |= entry.keys()
-        if term in entry:
+        if entry.get(term) is not None:  # a mean that is not finite is null
             values[epoch].append(float(entry[term]))
     if not values:
         raise InputError(f"{path}: has no {term}, only {', '.join(sorted(names)) or 'no line'}")

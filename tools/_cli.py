@@ -18,17 +18,24 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from benchmark.engine.scales import SCALES  # noqa: E402
+from benchmark.engine.signals import EndsEarly  # noqa: E402
 from benchmark.errors import InputError  # noqa: E402
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a tool: 0 on success, 2 and one line for bad input, 130 when interrupted."""
+    """Run a tool, and exit with a code that says how it went.
+
+    0 on success; 2 and one line for bad input; 3 where steps were not finite; 75 when a signal
+    stopped a run that was saved; 130 when interrupted; 1 with a traceback for a defect.
+    """
     try:
         code = main()
     except InputError as error:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except EndsEarly as end:  # it has said why
+        sys.exit(end.exit_code)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from where it stopped", file=sys.stderr)
         sys.exit(130)

@@ -4,6 +4,7 @@
 #   tools/dist_train.sh CONFIG N [arguments of tools/train.py]
 #
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each of them.
+# SIGUSR1 or SIGTERM to this script: the run saves after the step it is in, exit code 75.
 set -euo pipefail
 
 if [ $# -lt 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
@@ -17,7 +18,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
 
-# torchrun wraps the one line of an error in a page of its own; what can be found before, is.
+# What can be found before any process starts is found once, not by each of them.
 nodes=${NNODES:-1}
 if [ "${NODE_RANK:-0}" -eq 0 ]; then
     "$python" "$root/tools/train.py" "$config" "$@" --check $((nodes * processes)) || exit $?
@@ -31,5 +32,24 @@ if [ "$nodes" -gt 1 ]; then
         --master_port "${MASTER_PORT:-29500}"
     )
 fi
-exec "$python" -m torch.distributed.run --nnodes "$nodes" --nproc_per_node "$processes" \
-    "${rendezvous[@]}" "$root/tools/train.py" "$config" "$@"
+"$python" "$root/tools/_launch.py" --nnodes "$nodes" --nproc_per_node "$processes" \
+    "${rendezvous[@]}" "$root/tools/train.py" "$config" "$@" &
+launcher=$!
+
+# To the processes themselves: torchrun would kill them half a minute after it has passed one on.
+pass_on() {
+    local children
+    children=$(ps -A -o pid= -o ppid= | awk -v parent="$launcher" '$2 == parent { print $1 }')
+    [ -z "$children" ] || kill -s "$1" $children
+}
+trap 'pass_on USR1' USR1
+trap 'pass_on TERM' TERM
+trap : INT # the launcher has heard of it, too
+# A signal ends `wait`, not the launcher.
+status=0
+wait "$launcher" || status=$?
+while kill -0 "$launcher" 2>/dev/null; do
+    status=0
+    wait "$launcher" || status=$?
+done
+exit "$status"

@@ -19,7 +19,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--packs", nargs="+", metavar="DIR", help="frame packs to train on")
     parser.add_argument("--seed", type=int, help="seed of the run (default: the config's)")
     parser.add_argument("--work-dir", metavar="DIR", help="folder of this one run")
-    parser.add_argument("--resume", action="store_true", help="go on with this run")
+    parser.add_argument("--resume", action="store_true", help="go on with this run, if it is there")
+    parser.add_argument(
+        "--load-from",
+        metavar="PATH",
+        help="start a new run from the weights of a checkpoint, an exported network or a folder",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
     parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
     parser.add_argument(
@@ -45,6 +50,8 @@ def main() -> None:
         config.packs = args.packs
     if args.seed is not None:
         config.seed = args.seed
+    if args.load_from:
+        config.load_from = args.load_from
     work = _cli.work_folder(args)
     fill_paths(config._cfg_dict, work)
     if args.print_config:

@@ -1,4 +1,4 @@
-"""One optimiser step over a batch that is cut into equal parts.
+"""One optimiser step over a batch that is cut into equal parts, or none where it is not finite.
 
 A recipe asks for a batch (2048), a device has room for a part of it. The parts also fix the order
 in which a gradient is summed: two processes with one part each add the same two numbers as one
@@ -16,6 +16,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
@@ -48,11 +49,61 @@ class AccumulatingOptimWrapper(OptimWrapper):
     """mmengine's wrapper, counting the parts of a step instead of the iterations of the run.
 
     It divides each loss by the number of parts, adds up their gradients, exchanges them between the
-    processes with the last part only, and then takes the step.
+    processes with the last part only, and then takes the step; unless a loss or the gradient is not
+    finite. Then parameters and state of the optimiser stay as they are, without a word to the host.
+
+    Attributes:
+        grad_norm: 2-norm of the whole gradient of the last step, before clipping.
+        finite: whether that step was taken, bool, on the device.
     """
+
+    grad_norm: Tensor
+    finite: Tensor
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """The loop counts whole steps, and always finishes one: there is no remainder."""
+
+    def backward(self, loss: Tensor, **settings: Any) -> None:
+        """Gradients of a part; those of a loss that is not finite are NaN.
+
+        With them the exchange of the gradients carries the decision to all processes, also where
+        the loss of only one of them is infinite and its true gradient is not.
+        """
+        one = torch.ones_like(loss).masked_fill(~loss.detach().isfinite(), torch.nan)
+        super().backward(loss, gradient=one, **settings)
+
+    def step(self, **settings: Any) -> None:
+        """Clip and take the step, if the gradient is finite."""
+        groups = self.optimizer.param_groups
+        parameters = [p for group in groups for p in group["params"] if p.grad is not None]
+        self.grad_norm = get_total_norm([p.grad for p in parameters])
+        self.finite = self.grad_norm.isfinite()
+        if self.clip_grad_kwargs:
+            self._clip(parameters)
+        if _decides_on_device(self.optimizer):
+            self.optimizer.found_inf = (~self.finite).float()
+            self.optimizer.step(**settings)
+            del self.optimizer.found_inf
+        elif self.finite:
+            self.optimizer.step(**settings)
+
+    def _clip(self, parameters: list[nn.Parameter]) -> None:
+        """As mmengine, but without reading the norm back at every step."""
+        arguments = dict(self.clip_grad_kwargs)
+        if self.grad_name == "grad_norm" and arguments.get("norm_type", 2) == 2:
+            clip_grads_with_norm_(parameters, arguments["max_norm"], self.grad_norm)
+        else:
+            self.clip_func(parameters, **arguments)
+
+
+def _decides_on_device(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser leaves a step out by a flag on the device (`found_inf`).
+
+    Torch's fused Adam and AdamW do. Its fused SGD does too, but leaves the momentum of a first step
+    that is left out without a value; other optimisers are asked to step or not by the host.
+    """
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return fused and isinstance(optimizer, torch.optim.Adam)  # AdamW is one
 
 
 def training_step(
@@ -64,7 +115,8 @@ def training_step(
     depends neither on what ran before nor on which process a part fell to.
 
     Returns:
-        The terms of the loss, detached, as means over the parts.
+        The terms of the loss, detached, as means over the parts, and ``grad_norm``, which is not
+        finite where the step was left out.
     """
     parts = optimizer._accumulative_counts
     progress = unwrap(model).progress
@@ -74,7 +126,7 @@ def training_step(
         for name, value in model.train_step(part, optim_wrapper=optimizer).items():
             value = value.detach() / parts
             sums[name] = sums[name] + value if name in sums else value
-    return sums
+    return {**sums, "grad_norm": optimizer.grad_norm}
 
 
 def _cut(batch: Any, parts: int) -> Iterator[Any]:

@@ -7,7 +7,7 @@ at least one good file exists. A damaged newest file falls back to the one befor
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,24 @@ from benchmark.errors import InputError
 from benchmark.files import atomic_write
 from benchmark.weights import load_plain
 
-FORMAT = 1
-_NAME = re.compile(r"epoch_(\d+)\.pth")
+FORMAT = 2  # 1 knew whole epochs only
+_NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
+_LEFTOVER = re.compile(r".+\.\d+\.tmp")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after `epoch` whole epochs, which took `seconds`.
+    """The state of a run after `step` steps, which took `seconds`.
 
     Randomness is stateless, so neither generators nor the position in the data are part of it.
+
+    Attributes:
+        epoch: whole epochs that are done.
+        step: steps that are done, over the whole run; within an epoch, more than those of `epoch`.
+        seed, science_hash: identity of the run.
+        model, optimizer: their state dicts.
+        log: state of the log, JSON-able (`benchmark.engine.hooks.LogHook.state`).
+        within: whether it was written within an epoch.
     """
 
     epoch: int
@@ -35,27 +44,46 @@ class Checkpoint:
     seconds: float
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
+    log: dict[str, Any] = field(default_factory=dict)
+    within: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of its file: ``epoch_3.pth``, or within the fourth epoch ``epoch_3_step_1234.pth``."""
+        return f"epoch_{self.epoch}{f'_step_{self.step}' if self.within else ''}.pth"
+
+    @property
+    def place(self) -> str:
+        """Where it lies in the run, in words."""
+        return f"epoch {self.epoch}" + (f", step {self.step}" if self.within else "")
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
     """Checkpoints in a run folder, newest first."""
     found = [
-        (int(match[1]), path)
+        (int(match[1]), int(match[2] or 0), path)
         for path in folder.glob("epoch_*.pth")
         if (match := _NAME.fullmatch(path.name))
     ]
-    return [path for _, path in sorted(found, reverse=True)]
+    return [path for *_, path in sorted(found, reverse=True)]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Write a checkpoint, verify it, then prune all but the newest `keep`."""
-    path = folder / f"epoch_{checkpoint.epoch}.pth"
+    path = folder / checkpoint.name
     with atomic_write(path) as stream:
         torch.save({"format": FORMAT, **vars(checkpoint)}, stream)
     read_checkpoint(path)
     for old in checkpoint_paths(folder)[max(keep, 1) :]:
         old.unlink()
     return path
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the files a run was killed in writing; those of checkpoints are large."""
+    for path in folder.glob("*.tmp"):
+        if _LEFTOVER.fullmatch(path.name):
+            path.unlink()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Gradient clipping beside the clipping of the total norm, which mmengine has."""
+"""Gradient clipping beside that of the total norm (`benchmark.engine.accumulation`)."""
 
 from __future__ import annotations
 

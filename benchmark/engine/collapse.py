@@ -46,8 +46,10 @@ class CollapseHook(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         model = unwrap(runner.model)
         if isinstance(model, Method) and self._judges(runner):
-            encoder = model.get_submodule(model.encoder_name)
-            self._listening = encoder.register_forward_hook(self._listen)
+            # A segmentor that is trained has none.
+            encoder = dict(model.named_modules()).get(model.encoder_name)
+            if encoder is not None:
+                self._listening = encoder.register_forward_hook(self._listen)
 
     @torch.no_grad()
     def _listen(self, encoder: nn.Module, inputs: Any, output: Any) -> None:

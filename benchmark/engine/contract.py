@@ -7,11 +7,12 @@ what was trained, and two processes take the same step as one.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,13 @@ from benchmark.anatomy.segmentor import frozen_segmentors
 from benchmark.build import build
 from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
+from benchmark.engine.accumulation import training_step
 from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.engine.config import plain, revive
 from benchmark.engine.encoder import load_encoder, write_tensors
+from benchmark.engine.nonfinite import StateGuard
 from benchmark.engine.pair import ProcessPair, step_gradients
+from benchmark.engine.signals import Stopped, StopSignals
 from benchmark.engine.train import Parts, assemble, train
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
@@ -159,7 +163,10 @@ def loss_falls(trial: Trial) -> str:
 
 
 def resume_is_exact(trial: Trial) -> str:
-    """A run that is cut after its first epoch ends with the same weights and the same log."""
+    """A run that is cut after its first epoch, and again within the second, ends the same.
+
+    That is with the same weights and the same log.
+    """
     whole, cut = trial.folder / "whole", trial.folder / "cut"
     train(trial.config, whole, "whole", resume=False, overwrite=True)
     shutil.rmtree(cut, ignore_errors=True)
@@ -171,6 +178,10 @@ def resume_is_exact(trial: Trial) -> str:
     last = checkpoint_paths(cut)[0]  # the newest comes first
     last.unlink()
     (cut / "encoder.json").unlink()
+    stop = StopSignals()
+    stop.received = "the check"
+    with suppress(Stopped):
+        train(trial.config, cut, "cut", resume=True, overwrite=False, stop=stop)
     train(trial.config, cut, "cut", resume=True, overwrite=False)
     one, two = (read_checkpoint(folder / last.name) for folder in (whole, cut))
     differing = [name for name in one.model if not torch.equal(one.model[name], two.model[name])]
@@ -180,6 +191,35 @@ def resume_is_exact(trial: Trial) -> str:
     if logs[0] != logs[1]:
         raise BrokenContract("another log after a resume")
     return f"{len(one.model)} tensors and {len(logs[0])} steps are equal, bit for bit"
+
+
+def left_out_steps_leave_no_trace(trial: Trial) -> str:
+    """A step whose loss is not finite changes neither weights nor anything else in a checkpoint."""
+    parts = trial.parts()
+    method, batch, progress = _first(parts)
+    parts.optimizer.initialize_count_status(method, 0, 1)
+
+    def step() -> dict[str, Any]:
+        method.progress = progress
+        training_step(method, batch, parts.optimizer)
+        method.after_step(progress)
+        guard.settle(parts.optimizer.finite)
+        return {**method.state_dict(), **_optimizer_tensors(parts.optimizer.optimizer)}
+
+    guard = StateGuard(method)
+    before = copy.deepcopy(step())
+    usual = method.loss
+    method.loss = lambda *given: {n: v * torch.nan for n, v in usual(*given).items()}
+    after = step()
+    changed = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    if changed:
+        raise BrokenContract(f"a step that was left out has changed {_some(changed)}")
+    return f"{len(before)} tensors are as before"
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    states = enumerate(optimizer.state.values())
+    return {f"{name} {i}": v for i, s in states for name, v in s.items() if isinstance(v, Tensor)}
 
 
 def _log(folder: Path) -> list[str]:
@@ -279,6 +319,7 @@ CHECKS: dict[str, Callable[[Trial], str]] = {
     "gradient reaches the encoder": gradient_reaches_everything,
     "loss falls on one batch": loss_falls,
     "exact resume": resume_is_exact,
+    "no trace of a step left out": left_out_steps_leave_no_trace,
     "features are watched": features_are_watched,
     "export is the encoder": export_is_what_was_trained,
     "two processes equal one": two_processes_are_one,

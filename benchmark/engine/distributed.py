@@ -25,3 +25,44 @@ def process_group() -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+class CommonFlag:
+    """A flag that all processes see raised at the same call, the one after any of them raised it.
+
+    It is exchanged over gloo beside the training, and the answer of one call is only waited for in
+    the next: neither a GPU nor the other processes hold a step up. Made by all processes together.
+    """
+
+    def __init__(self) -> None:
+        several = dist.is_initialized() and dist.get_world_size() > 1
+        self._group = dist.new_group(backend="gloo") if several else None
+        self._value = torch.zeros(1, dtype=torch.int32)
+        self._work: dist.Work | None = None
+
+    def seen(self, raised: bool) -> bool:
+        """Whether to act on the flag now; called by all processes equally often.
+
+        Args:
+            raised: whether this process has seen a reason.
+        """
+        if self._group is None:
+            return raised
+        earlier = self.settle()
+        self._value = torch.tensor([raised], dtype=torch.int32)
+        self._work = dist.all_reduce(
+            self._value, op=dist.ReduceOp.MAX, group=self._group, async_op=True
+        )
+        return earlier
+
+    def settle(self) -> bool:
+        """Wait for the exchange that is under way, and return what came of it."""
+        if self._work is not None:
+            self._work.wait()
+            self._work = None
+        return bool(self._value.item())
+
+    def wait_for_all(self) -> None:
+        """Return when all processes have come here."""
+        if self._group is not None:
+            dist.barrier(group=self._group)

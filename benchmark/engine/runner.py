@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
+from benchmark.engine.signals import leave_process_group
 from benchmark.weights import load_strict
 
 # The parts of mmengine's default set that `benchmark.engine.hooks` replaces: they read every scalar
@@ -56,6 +57,8 @@ class Runner(MMEngineRunner):
         self.resumed: Checkpoint | None = None
         training: dict[str, Any] = {}
         if optimizer is not None:
+            if loader.worker_init_fn is None:
+                loader.worker_init_fn = leave_process_group
             training = dict(
                 train_dataloader=loader,
                 train_cfg=dict(type=AccumulatingLoop, max_epochs=epochs, val_interval=epochs + 1),
@@ -87,11 +90,14 @@ class Runner(MMEngineRunner):
         if not self.distributed:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             return model.to(device)
-        if not torch.cuda.is_available():
-            return MMDistributedDataParallel(model, broadcast_buffers=False)
-        device = int(os.environ["LOCAL_RANK"])
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))
-        return MMDistributedDataParallel(model, device_ids=[device], broadcast_buffers=False)
+        # Gradients live in the buckets that are exchanged: one copy less. The graph is not declared
+        # static, as some methods freeze or add parts on the way.
+        shared: dict[str, Any] = dict(broadcast_buffers=False, gradient_as_bucket_view=True)
+        if torch.cuda.is_available():
+            device = int(os.environ["LOCAL_RANK"])
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))
+            shared["device_ids"] = [device]
+        return MMDistributedDataParallel(model, **shared)
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         """mmengine prints a page about the machine; the record of the run keeps it instead."""
@@ -100,7 +106,7 @@ class Runner(MMEngineRunner):
         """`run.json` holds the resolved config."""
 
     def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Go on after the epochs of a checkpoint. Called before `train`."""
+        """Go on after the last step of a checkpoint. Called before `train`."""
         self.resumed = checkpoint
 
     def load_or_resume(self) -> None:
@@ -108,7 +114,7 @@ class Runner(MMEngineRunner):
         if self.resumed is None or self._has_loaded:
             return
         # One line for a checkpoint of another version of the model, which --overwrite replaces.
-        origin = Path(self.work_dir).parent / f"epoch_{self.resumed.epoch}.pth"
+        origin = Path(self.work_dir).parent / self.resumed.name
         load_strict(unwrap(self.model), self.resumed.model, origin)
         self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
         self.train_loop._epoch = self.resumed.epoch

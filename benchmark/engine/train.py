@@ -17,18 +17,22 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmark.build import build
-from benchmark.data.loader import PackDataset, pack_loader
+from benchmark.data.loader import pack_loader
 from benchmark.data.pack import PackCollection, PackSubset, open_packs
+from benchmark.data.resident import open_dataset
 from benchmark.engine.accumulation import count_parts, training_step
-from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint
+from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint, remove_leftovers
 from benchmark.engine.collapse import CollapseHook
+from benchmark.engine.compiling import compile_blocks
 from benchmark.engine.config import differences, plain
 from benchmark.engine.decay import WeightDecayHook
 from benchmark.engine.encoder import architecture_of, export_encoder, write_tensors
-from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
+from benchmark.engine.hooks import LogHook, training_hooks
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import provenance, science_hash
 from benchmark.engine.runner import Runner
+from benchmark.engine.signals import StopSignals
+from benchmark.engine.starting import load_starting_weights, starting_file
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file, write_json
 from benchmark.method import Method
@@ -51,8 +55,10 @@ def identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, An
     """What makes a run this run: its config without paths, its corpus, the weights it builds on."""
     content = plain(config)
     weights = {
-        key: sha256_file(value) for key, value in _weight_files(content) if Path(value).is_file()
+        key: sha256_file(value) for key, value in weight_files(content) if Path(value).is_file()
     }
+    if config.get("load_from") is not None:
+        weights["load_from"] = sha256_file(starting_file(Path(config.load_from)))
     return {
         "science_hash": science_hash(content, also_drop=("card",)),
         "corpus_hash": packs.corpus_hash,
@@ -61,7 +67,8 @@ def identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, An
     }
 
 
-def _weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
+def weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
+    """The files of weights a config builds on, each after the path of its key."""
     if isinstance(node, list):
         node = {str(number): value for number, value in enumerate(node)}
     if not isinstance(node, dict):
@@ -71,7 +78,7 @@ def _weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
         place = f"{where}.{key}".lstrip(".")
         if key == "checkpoint" and isinstance(value, str):
             found.append((place, value))
-        found += _weight_files(value, place)
+        found += weight_files(value, place)
     return found
 
 
@@ -90,23 +97,29 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         torch.set_num_threads(config.num_threads)
     rank = get_rank() if rank is None else rank
     world_size = get_world_size() if world_size is None else world_size
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     loader = pack_loader(
-        PackDataset(packs, anatomy),
+        open_dataset(packs, anatomy, config.get("resident", False), device),
         config.batch_size,
         config.seed,
         rank,
         world_size,
         config.num_workers,
+        device,
     )
     seed_torch(config.seed, "weights")
     method = build(config.method)
     method.prepare(len(packs))
+    if config.get("load_from") is not None:
+        load_starting_weights(method, Path(config.load_from))
     parts = count_parts(config.batch_size // world_size, config.micro_batch)
     if method.cross_sample and parts > 1:
         raise InputError(
             f"micro_batch={config.micro_batch}: {type(method).__name__} compares the samples of a "
             "batch, which therefore cannot be cut; set micro_batch=None"
         )
+    if config.get("compile", False):
+        compile_blocks(method)
     per_batch = 1 if config.lr_batch is None else config.batch_size / config.lr_batch
     optimizer = build_optimizer(
         method,
@@ -116,26 +129,20 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         clip_grad=config.clip_grad,
         parts=parts,
         decay_biases=config.get("decay_biases", False),
+        undecayed=config.get("undecayed", ()),
     )
     optimizer.optimizer.register_step_pre_hook(lambda *_: method.before_step(method.progress))
     return Parts(config, packs, method, loader, optimizer, identity_)
 
 
-def make_runner(parts: Parts, folder: Path, title: str) -> tuple[Runner, LogHook]:
+def make_runner(
+    parts: Parts, folder: Path, title: str, stop: StopSignals | None = None
+) -> tuple[Runner, LogHook]:
     config = parts.config
-    log = LogHook(folder, title, config.log_interval, config.batch_size)
-    hooks = [
-        StepHook(config.seed, config.epochs, build(config.schedule, epochs=config.epochs)),
-        CollapseHook(title, config.log_interval),
-        log,
-        CheckpointHook(
-            folder,
-            config.checkpoint_interval,
-            config.keep_checkpoints,
-            config.seed,
-            parts.identity["science_hash"],
-        ),
-    ]
+    schedule = build(config.schedule, epochs=config.epochs)
+    science = parts.identity["science_hash"]
+    hooks, log = training_hooks(folder, title, config, schedule, science, stop)
+    hooks.append(CollapseHook(title, config.log_interval))
     if config.get("decay_schedule") is not None:
         hooks.append(WeightDecayHook(build(config.decay_schedule, epochs=config.epochs)))
     runner = Runner(parts.method, folder, parts.loader, parts.optimizer, config.epochs, hooks)
@@ -173,8 +180,17 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
     earlier_run(folder, parts.identity, resume, overwrite)
 
 
-def train(config: Config, folder: Path, title: str, resume: bool, overwrite: bool) -> None:
+def train(
+    config: Config,
+    folder: Path,
+    title: str,
+    resume: bool,
+    overwrite: bool,
+    stop: StopSignals | None = None,
+) -> None:
     """Train to the end and export; a finished run with the same identity is left as it is.
+
+    SIGTERM and SIGUSR1 end the run after the step it is in, with a checkpoint to go on from.
 
     Args:
         config: from `load_config`.
@@ -182,10 +198,20 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
         title: what log lines start with.
         resume: go on from the newest checkpoint, if there is one.
         overwrite: delete what an earlier run left in the folder, once the new one can start.
+        stop: what notes the signals; None: one of its own.
 
     Raises:
         InputError: as `assemble` and `earlier_run`.
+        Stopped: a signal asked for it.
+        NotFinite: several steps in a row had no finite loss or gradient.
     """
+    with stop or StopSignals() as stop:
+        _train(config, folder, title, resume, overwrite, stop)
+
+
+def _train(
+    config: Config, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
+) -> None:
     parts = assemble(config)
     before = earlier_run(folder, parts.identity, resume, overwrite)
     if before is not None and "finished" in before:
@@ -195,16 +221,18 @@ def train(config: Config, folder: Path, title: str, resume: bool, overwrite: boo
     for problem in problems:
         _say(f"warning: {problem}; falling back to the one before")
     _wait_for_all()  # all have read what the first one may now change
-    if checkpoint is None and get_rank() == 0:
-        if folder.exists():
-            shutil.rmtree(folder)
-        write_json(folder / "run.json", {**parts.identity, **provenance()})
+    if get_rank() == 0:
+        remove_leftovers(folder)
+        if checkpoint is None:
+            if folder.exists():
+                shutil.rmtree(folder)
+            write_json(folder / "run.json", {**parts.identity, **provenance()})
     _wait_for_all()  # nobody puts anything into a folder that is being cleared
 
-    runner, log = make_runner(parts, folder, title)
+    runner, log = make_runner(parts, folder, title, stop)
     if checkpoint is not None:
         runner.resume_from(checkpoint)
-        _say(f"{title}: going on after epoch {checkpoint.epoch} of {config.epochs}")
+        _say(f"{title}: going on after {checkpoint.place}, of {config.epochs} epochs")
     start = time.time()
     runner.train()
     if get_rank() == 0:
@@ -250,12 +278,15 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
         "frames": len(parts.packs),
         **{key: identity_[key] for key in ("science_hash", "corpus_hash")},
     }
+    if "load_from" in identity_["weights"]:
+        origin["load_from"] = identity_["weights"]["load_from"]
     exports = parts.method.exports()
     exported = {name: _export(folder, name, module, origin) for name, module in exports.items()}
     on_gpu = torch.cuda.is_available()
     finished = {
         "seconds": seconds,
         "images_per_s": log.images_per_s,
+        "skipped_steps": log.skipped_steps,
         "peak_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "processes": get_world_size(),

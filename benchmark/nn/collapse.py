@@ -46,6 +46,8 @@ def effective_rank(features: Tensor) -> Tensor:
     exp(−Σ p log p) of the singular values σ of the B×D matrix, p = σ/Σσ. The mean is not taken
     off: features that are all equal have rank 1, and do not become noise of a high rank.
     """
+    # Of values that are not finite LAPACK makes an error; 0/0 is the answer that fits.
+    features = torch.where(features.isfinite().all(), features, 0)
     singular = torch.linalg.svdvals(features.float())
     share = singular / singular.sum()
     return torch.special.entr(share).sum().exp()

@@ -4,7 +4,8 @@
 
 Source: microsoft/SimMIM @ d3e29bc, simmim_pretrain__vit_base__img224__800ep: units of 32 px, ratio
 0.6, L1 on pixels, layer scale and drop path 0.1, lr 1e-4 per 512 samples, ×0.1 after 700 of 800
-epochs, gradients clipped at norm 5. Positions: see methods/simmim.py.
+epochs, gradients clipped at norm 5, no weight decay on positions and CLS token. Positions: see
+methods/simmim.py.
 """
 
 from mmengine.config import read_base
@@ -28,6 +29,7 @@ card = dict(
 base_lr = 1e-4
 lr_batch = 512
 optimizer.update(betas=(0.9, 0.999))
+undecayed = ("encoder.pos_embed", "encoder.cls_token")
 schedule = dict(
     type=WarmupMultiStep, milestones=(700 / 800,), gamma=0.1, warmup_epochs=10, warmup_factor=5e-3
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from benchmark.engine.checkpoint import (
     checkpoint_paths,
     newest_checkpoint,
     read_checkpoint,
+    remove_leftovers,
     save_checkpoint,
 )
 from benchmark.errors import InputError
@@ -42,6 +44,35 @@ def test_round_trip_and_pruning(tmp_path: Path) -> None:
     assert (found.epoch, found.step, found.seconds) == (11, 110, 16.5)
     assert torch.equal(found.model["weight"], torch.full((3,), 11.0))
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path: Path) -> None:
+    """And older than the next; its name says how far it is."""
+    within = replace(checkpoint(2), step=27, within=True)
+    for one in (checkpoint(3), within, checkpoint(2)):
+        save_checkpoint(tmp_path, one, keep=3)
+    names = [path.name for path in checkpoint_paths(tmp_path)]
+    assert names == ["epoch_3.pth", "epoch_2_step_27.pth", "epoch_2.pth"]
+    save_checkpoint(tmp_path, checkpoint(3), keep=2)
+    assert len(checkpoint_paths(tmp_path)) == 2
+    assert read_checkpoint(tmp_path / "epoch_2_step_27.pth").place == "epoch 2, step 27"
+
+
+def test_leftovers_are_files_that_never_got_their_name(tmp_path: Path) -> None:
+    for name in ("epoch_3.pth.123.tmp", "run.json.9.tmp", "notes.tmp", "epoch_2.pth"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_2.pth", "notes.tmp"]
+
+
+def test_a_checkpoint_of_an_older_layout_is_named(tmp_path: Path) -> None:
+    """It knew nothing of steps within an epoch, and is not guessed at."""
+    path = save_checkpoint(tmp_path, checkpoint(1), keep=1)
+    content = torch.load(path, weights_only=True)
+    del content["log"], content["within"]
+    torch.save({**content, "format": 1}, path)
+    with pytest.raises(InputError, match=r"epoch_1\.pth: not a checkpoint of this project"):
+        read_checkpoint(path)
 
 
 def test_truncated_newest_falls_back(tmp_path: Path) -> None:

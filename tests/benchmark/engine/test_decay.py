@@ -11,6 +11,7 @@ from torch import nn
 
 from benchmark.engine.decay import CosineRamp, WeightDecayHook
 from benchmark.engine.optim import build_optimizer, parameter_groups
+from benchmark.errors import InputError
 
 
 def test_ramp_is_that_of_dino() -> None:
@@ -53,3 +54,15 @@ def test_biases_decay_only_where_they_are_asked_to() -> None:
         0.1: ["0.weight"],
         0.0: ["0.bias", "1.weight", "1.bias"],
     }
+
+
+def test_parameters_named_in_the_config_do_not_decay() -> None:
+    """Positions and CLS token of SimMIM; a name of nothing is an error."""
+    layers = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    groups = parameter_groups(layers, 0.1, undecayed=("1.weight",))
+    assert {group["weight_decay"]: group["names"] for group in groups} == {
+        0.1: ["0.weight"],
+        0.0: ["0.bias", "1.weight", "1.bias"],
+    }
+    with pytest.raises(InputError, match=r"undecayed: 2\.weight is no trained parameter"):
+        parameter_groups(layers, 0.1, undecayed=("1.weight", "2.weight"))

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmark.data.loader import EpochBatchSampler
 from benchmark.engine.hooks import StepHook
-from benchmark.engine.train import _weight_files
+from benchmark.engine.train import weight_files
 from benchmark.method import Progress
 
 
@@ -50,7 +51,26 @@ def test_methods_hear_of_an_epoch_with_the_frames() -> None:
     hook.before_train_epoch(runner)
 
 
+def test_an_epoch_that_goes_on_has_begun_already() -> None:
+    """The sampler gives what is left of it, and the method does not hear of its begin again."""
+    hook = StepHook(seed=5, epochs=9, schedule=lambda epoch: 1.0)
+    loader = Loader()
+    loader.batch_sampler = EpochBatchSampler(length=14, batch_size=2, seed=5)
+    model = Listener()
+    runner = SimpleNamespace(model=model, train_dataloader=loader, epoch=3, iter=21)
+    hook.before_train_epoch(runner)
+    whole = list(loader.batch_sampler)
+    runner.iter = 25
+    hook.before_train_epoch(runner)
+    assert list(loader.batch_sampler) == whole[4:]
+    assert len(loader.batch_sampler) == 7
+    assert len(model.told) == 1
+    runner.epoch, runner.iter = 4, 28
+    hook.before_train_epoch(runner)
+    assert len(list(loader.batch_sampler)) == 7
+
+
 def test_weight_files_are_found_in_lists(tmp_path: Path) -> None:
     """A checkpoint is part of a run's identity wherever in the config it is named."""
     config = {"method": {"objective": [{"weight": 1}, {"features": {"checkpoint": "a.pth"}}]}}
-    assert _weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]
+    assert weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]

@@ -1,0 +1,89 @@
+"""Signals that ask a run to stop, and the ways in which a run ends before its last epoch.
+
+SIGTERM comes from whoever needs the machine, SIGUSR1 from Slurm some time before its limit. Neither
+interrupts a step: a flag is raised, and the run looks at it where it can be continued exactly.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any, ClassVar
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+EXIT_NOT_FINITE = 3
+EXIT_STOPPED = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command later will do."""
+
+
+class EndsEarly(Exception):
+    """A run ends before its last epoch, and has said why in one line.
+
+    Command lines end with `exit_code` and print nothing more.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class Stopped(EndsEarly):
+    """A signal asked for it; what was done is saved."""
+
+    exit_code = EXIT_STOPPED
+
+
+class NotFinite(EndsEarly):
+    """Several steps in a row had a loss or a gradient that is not finite."""
+
+    exit_code = EXIT_NOT_FINITE
+
+
+def leave(end: EndsEarly, speaks: bool) -> None:
+    """Raise the end of a run, after the process that speaks for all has said why."""
+    if speaks:
+        stream = sys.stdout if isinstance(end, Stopped) else sys.stderr
+        print(end, file=stream, flush=True)
+    raise end
+
+
+class StopSignals:
+    """Notes signals that ask for a stop while a ``with`` block runs, instead of dying of them.
+
+    In another thread than the main one Python delivers no signals; nothing is caught there.
+
+    Attributes:
+        received: name of the first one, ``"SIGTERM"`` for example; None so far.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = self.received or signal.Signals(number).name
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+def leave_process_group(worker_id: int = 0) -> None:
+    """Make this process, a loader's, the leader of a group of its own.
+
+    Launchers, terminals and schedulers signal whole groups. Without its loader processes a run
+    could not finish the step it is in; they end with the run, whatever it ends by.
+    """
+    os.setpgid(0, 0)

@@ -1,0 +1,214 @@
+"""Launchers: exit codes that mean something, signals that arrive, and jobs that go back in line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.engine.signals import EXIT_NOT_FINITE, EXIT_STOPPED
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        ("signals.Stopped('saved')", EXIT_STOPPED, ""),
+        ("signals.NotFinite('see there')", EXIT_NOT_FINITE, ""),
+        ("InputError('x.py: wrong')", 2, "error: x.py: wrong\n"),
+        ("KeyboardInterrupt", 130, "interrupted; "),
+    ],
+)
+def test_exit_codes(raised: str, code: int, said: str) -> None:
+    """Of what ends a run early; the run itself has said why, so the tool does not."""
+    program = (
+        "import _cli\nfrom benchmark.engine import signals\nfrom benchmark.errors import InputError"
+        f"\ndef main():\n    raise {raised}\n_cli.run(main)"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert bool(done.stderr) == bool(said)
+
+
+def executable(path: Path, text: str) -> Path:
+    path.write_text(f"#!/usr/bin/env bash\n{text}")
+    path.chmod(0o755)
+    return path
+
+
+# What a program that is asked to stop does: a run, and one that has no time to save.
+SAVES = "trap 'exit 75' USR1; touch started; while :; do sleep 0.05; done"
+DIES = "trap 'exit 9' USR1; touch started; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start the Slurm script as sbatch would, with programs in the places of Slurm's own."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    executable(
+        tools / "scontrol", 'echo "$@" >> scontrol\n[ "$1" != show ] || printf "n1\\nn2\\n"\n'
+    )
+    # srun starts the tasks, and passes signals on to them.
+    executable(
+        tools / "srun",
+        "shift\nexport SLURM_PROCID=5 SLURM_LOCALID=1\n"
+        "\"$@\" & task=$!\ntrap 'kill -USR1 $task' USR1\n"
+        "while :; do wait $task; code=$?; kill -0 $task 2>/dev/null || exit $code; done\n",
+    )
+    submitted = tmp_path / "tools"
+    submitted.mkdir()
+    (submitted / "train.py").touch()
+
+    def start(program: str, check: int = 0) -> subprocess.Popen[str]:
+        python = executable(
+            tmp_path / "python",
+            f'case " $* " in *" --check 8 "*) exit {check};; esac\n'
+            'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT $*" > started_with\n'
+            + program,
+        )
+        environment = {
+            **os.environ,
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PYTHON": str(python),
+            "SLURM_SUBMIT_DIR": str(tmp_path),
+            "SLURM_NTASKS": "8",
+            "SLURM_JOB_NODELIST": "n[1-2]",
+            "SLURM_JOB_ID": "41234",
+        }
+        command = ["bash", str(ROOT / "tools" / "slurm_train.sh"), "configs/mae/pretrain.py"]
+        return subprocess.Popen(
+            [*command, "--seed", "1"],
+            env=environment,
+            cwd=tmp_path,
+            text=True,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+def wait_for(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 200
+    while not happened():
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def requeued(folder: Path) -> bool:
+    return "requeue 41234" in (folder / "scontrol").read_text()
+
+
+@pytest.mark.parametrize(("program", "code"), [(SAVES, 75), (DIES, 9)])
+def test_a_job_before_its_limit_goes_back_in_line(
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, program: str, code: int
+) -> None:
+    """USR1 to the script reaches the run; also one that did not get to save is to go on."""
+    process = job(program)
+    wait_for(process, (tmp_path / "started").exists)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(30) == code
+    assert requeued(tmp_path)
+    train = f"{tmp_path}/tools/train.py configs/mae/pretrain.py --seed 1 --resume"
+    assert (tmp_path / "started_with").read_text() == f"5 1 8 n1 21234 {train}\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3])
+def test_other_ends_of_a_job_are_final(
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, code: int
+) -> None:
+    """Done, a defect, bad input and steps that are not finite: the queue would change nothing."""
+    assert job(f"exit {code}").wait(30) == code
+    assert not requeued(tmp_path)
+
+
+def test_bad_input_does_not_start_a_job(
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    assert job(SAVES, check=2).wait(30) == 2
+    assert not (tmp_path / "started_with").exists()
+
+
+def pack(folder: Path) -> Path:
+    from benchmark.data.pack import build_pack
+    from benchmark.data.sources import open_source
+
+    source = open_source("synthetic", patients="2", videos="1", frames="8", size="64")
+    return build_pack(source, folder, size=64, progress=False).path
+
+
+def launch(folder: Path) -> subprocess.Popen[str]:
+    """A run of two processes that would take hours."""
+    launcher = ["bash", str(ROOT / "tools" / "dist_train.sh"), "configs/mae/pretrain.py", "2"]
+    options = ("batch_size=4", "micro_batch=2", "num_workers=0", "num_threads=1", "log_interval=1")
+    options += ("epochs=20000", "checkpoint_interval=20000")
+    command = [
+        *(*launcher, "--scale", "tiny", "--packs", str(folder / "pack")),
+        *("--work-dir", str(folder / "run"), "--resume", "--cfg-options", *options),
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def last_step(folder: Path) -> int:
+    """Of the log, 0 before its first line."""
+    log = folder / "run" / "metrics.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_launched_run_stops_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    """Two processes through torchrun: one line, code 75, a checkpoint where they stopped."""
+    pack(tmp_path / "pack")
+    for _ in range(2):
+        before = last_step(tmp_path)
+        process = launch(tmp_path)
+        wait_for(process, lambda before=before: last_step(tmp_path) > before)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == EXIT_STOPPED, err
+        assert f"MAE: {number.name}: saved after step" in out
+        assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_launch(tmp_path: Path) -> None:
+    """Which says so in a line; nothing is left running."""
+    pack(tmp_path / "pack")
+    process = launch(tmp_path)
+    wait_for(process, lambda: last_step(tmp_path) > 0)
+    listed = ["ps", "-A", "-ww", "-o", "pid=", "-o", "args="]
+    found = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    ours = [line for line in found.splitlines() if str(tmp_path / "run") in line]
+    workers = [
+        int(line.split()[0]) for line in ours if "_launch.py" not in line and "bash" not in line
+    ]
+    assert len(workers) == 2
+    os.kill(workers[1], signal.SIGKILL)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode not in (0, EXIT_STOPPED)
+    assert "was ended by SIGKILL" in err or "Traceback" in err
+    left = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path / "run") not in left

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=angio-pretrain
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=8
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=8
+#SBATCH --time=24:00:00
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#
+# Pre-train under Slurm, one task per GPU, over as many time limits as it takes:
+#
+#   sbatch [--nodes=2 --time=... --partition=...] tools/slurm_train.sh CONFIG [arguments of tools/train.py]
+#
+# To be submitted from the repository. Two minutes before the limit the run is asked to stop; it
+# saves after the step it is in, and the job is put back into the queue, from where it goes on.
+set -euo pipefail
+
+if [ $# -lt 1 ]; then
+    echo "usage: sbatch tools/slurm_train.sh CONFIG [arguments of tools/train.py]" >&2
+    exit 2
+fi
+# Slurm runs a copy of this script that lies elsewhere.
+root=${SLURM_SUBMIT_DIR:?submit this script with sbatch}
+if [ ! -f "$root/tools/train.py" ]; then
+    echo "error: $root: submit from the repository, tools/train.py is not there" >&2
+    exit 2
+fi
+python=${PYTHON:-$root/.venv/bin/python}
+[ -x "$python" ] || python=python3
+
+# Nothing that is wrong with the command gets better in the queue.
+"$python" "$root/tools/train.py" "$@" --resume --check "$SLURM_NTASKS" || exit $?
+
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+MASTER_ADDR=${hosts%%$'\n'*}
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
+export MASTER_ADDR MASTER_PORT
+
+asked=0
+# srun passes a signal on to its tasks.
+trap 'asked=1; kill -s USR1 "$step"' USR1
+trap 'asked=1; kill -s TERM "$step"' TERM
+
+# shellcheck disable=SC2016  # expanded by each task
+srun --kill-on-bad-exit=1 bash -c '
+    export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
+    exec "$@"' task "$python" "$root/tools/train.py" "$@" --resume &
+step=$!
+status=0
+wait "$step" || status=$?
+while kill -0 "$step" 2>/dev/null; do
+    status=0
+    wait "$step" || status=$?
+done
+
+# 75: stopped by a signal and saved. Asked to stop, but ended otherwise: there was no time to save,
+# and the checkpoint before is the one to go on from. Bad input (2) and steps that are not finite
+# (3) would only come back.
+case $status in
+    0 | 2 | 3) ;;
+    75) scontrol requeue "$SLURM_JOB_ID" ;;
+    *) [ "$asked" -eq 0 ] || scontrol requeue "$SLURM_JOB_ID" ;;
+esac
+exit "$status"
