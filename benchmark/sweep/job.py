@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from benchmark.engine.signals import EXIT_STOPPED
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.sweep.devices import lend
@@ -34,7 +35,8 @@ def run_job(description: Path) -> int:
         description: written by `benchmark.sweep.execution.run_plan`.
 
     Returns:
-        0 if the result is there and valid, the signal plus 128 if interrupted, 1 otherwise.
+        0 if the result is there and valid, the signal plus 128 if interrupted, 75 if only the
+        command was and saved its state, 1 otherwise.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -64,9 +66,10 @@ def _attempt(job: Job, folder: Path, environment: dict[str, str], held: list[int
         begin = stream.tell()
         code, interrupt = _execute(job.again, environment, held, stream)
     seconds = time.time() - start
-    if interrupt is not None:
+    if interrupt is not None or code == EXIT_STOPPED:
+        # Somebody else may have stopped the command alone; what it saved is gone on with.
         _say(f"interrupted   {job.title}")
-        return 128 + interrupt
+        return code if interrupt is None else 128 + interrupt
     state, reason = job.compare()
     if code == 0 and state == "done":
         _say(f"done          {job.title}  ({seconds:.0f} s)")

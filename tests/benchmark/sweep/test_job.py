@@ -96,6 +96,14 @@ def test_a_job_that_fails_leaves_its_last_error(
     assert not failure_path(ID, sweep_folder(one.matrix)).exists()
 
 
+def test_a_command_that_was_stopped_and_saved_is_no_failure(
+    one: Sweep, describe: Callable[..., Path]
+) -> None:
+    assert run_job(describe(python("import sys; sys.exit(75)"))) == 75
+    assert one.states() == {NAME: "missing"}
+    assert not failure_path(ID, sweep_folder(one.matrix)).exists()
+
+
 def _job(description: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "tools" / "matrix.py"), "job", str(description)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
