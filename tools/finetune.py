@@ -12,6 +12,8 @@ from pathlib import Path
 
 import _cli
 
+from benchmark.engine.records import POLICIES
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -37,7 +39,15 @@ def arguments() -> argparse.Namespace:
         "(0.1: DATASET-10pct)",
     )
     parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
-    parser.add_argument("--overwrite", action="store_true", help="replace records that are there")
+    parser.add_argument(
+        "--overwrite",
+        choices=POLICIES,
+        nargs="?",
+        const="always",
+        default="only-missing",
+        help="records that are there: keep them and go on with interrupted runs (only-missing, the "
+        "default), replace them (always, also without a word), or stop (never)",
+    )
     parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
     parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -56,7 +66,7 @@ def main() -> None:
 
     with quiet_libraries():
         from benchmark.downstream.compose import compose
-        from benchmark.downstream.finetune import Cell, run_cell
+        from benchmark.downstream.finetune import Cell, refuse_finished, run_cell
     from benchmark.engine.config import print_config
 
     work = _cli.work_folder(args)
@@ -79,9 +89,14 @@ def main() -> None:
         print_config(config)
         return
     results = Path(args.results) if args.results else work / "results"
-    for seed in args.seed:
-        folder = work / card.method / "finetune" / (args.protocol or "") / dataset / f"seed{seed}"
-        run_cell(Cell(config, card, dataset, seed, folder, results), args.overwrite)
+    runs = work / card.method / "finetune" / (args.protocol or "") / dataset
+    cells = [Cell(config, card, dataset, seed, runs / f"seed{seed}", results) for seed in args.seed]
+    if args.overwrite == "never":
+        # Before the first seed has been trained, not after.
+        for cell in cells:
+            refuse_finished(cell)
+    for cell in cells:
+        run_cell(cell, args.overwrite)
 
 
 if __name__ == "__main__":

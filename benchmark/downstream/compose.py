@@ -13,7 +13,7 @@ from benchmark.engine.config import PRETRAIN_KEYS, fill_paths, load_config, set_
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 
-_ONLY_PRETRAIN = ("method", "packs", "frames", "micro_batch")
+_ONLY_PRETRAIN = ("method", "packs", "frames", "micro_batch", "resident", "compile")
 FINETUNE_KEYS = {
     **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in _ONLY_PRETRAIN},
     "task": "what is predicted",
@@ -24,6 +24,7 @@ FINETUNE_KEYS = {
     "label_fraction": "share of the training frames that is used; smaller sets lie inside larger",
     "metrics": "metrics that make a column of the board; the others are kept in the record",
     "label_map": "several classes: soft-max over one label per pixel instead of a sigmoid for each",
+    "examples": "predictions of the test split kept beside the record, to be looked at",
     "score_at": "size at which masks are compared: native or network",
     "train_pipeline": "transforms in training",
     "test_pipeline": "transforms in testing",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -9,9 +11,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_world_size
 from mmengine.evaluator import Evaluator
 from torch import nn
 from torch.utils.data import DataLoader
@@ -19,17 +23,20 @@ from torch.utils.data import DataLoader
 from benchmark.data.leakage import find_leakage_report
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.examples import spread
 from benchmark.downstream.keyed import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.engine.cards import Card
-from benchmark.engine.checkpoint import newest_checkpoint
+from benchmark.engine.checkpoint import newest_checkpoint, remove_leftovers
 from benchmark.engine.config import differences, plain
 from benchmark.engine.encoder import EncoderCard
 from benchmark.engine.encoder import read_card as read_encoder
-from benchmark.engine.hooks import CheckpointHook, LogHook, StepHook
+from benchmark.engine.hooks import LogHook, StopTestHook, training_hooks
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import (
+    POLICIES,
     RunRecord,
+    command_line,
     provenance,
     read_record,
     record_path,
@@ -37,6 +44,7 @@ from benchmark.engine.records import (
     write_record,
 )
 from benchmark.engine.runner import Runner
+from benchmark.engine.signals import StopSignals
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 
@@ -63,23 +71,49 @@ class Cell:
         )
 
 
-def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
-    """Train, score and record one cell; a finished one is read back, an interrupted one goes on.
+def refuse_finished(cell: Cell) -> None:
+    """Under the policy ``never``: raise an `InputError` if the cell has a record."""
+    if cell.record.exists():
+        raise InputError(
+            f"{cell.record}: there already; --overwrite only-missing keeps it, always replaces it"
+        )
+
+
+def run_cell(cell: Cell, overwrite: str = "only-missing") -> RunRecord:
+    """Train, score and record one cell.
+
+    Args:
+        cell: what to run.
+        overwrite: one of `POLICIES`. ``"only-missing"``: a finished cell is read back, an
+            interrupted one goes on. ``"always"``: it is computed anew, and its record replaced at
+            the end. ``"never"``: a record that is there is an error; an interrupted cell goes on.
 
     Raises:
-        InputError: data, encoder or settings do not fit, or the record that is there was made
-            with other settings and `overwrite` is not set.
+        InputError: data, encoder or settings do not fit; the record that is there was made with
+            other settings, or must not be there.
+        Stopped: a signal asked for it; the same call goes on.
+        NotFinite: several steps in a row had no finite loss or gradient.
     """
+    one_of("overwrite", overwrite, POLICIES)
+    with StopSignals() as stop:
+        return _run(cell, overwrite, stop)
+
+
+def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
     cell.config.seed = cell.seed
+    if overwrite == "never":
+        refuse_finished(cell)
+    if not isinstance(count := cell.config.examples, int) or count < 0:
+        raise InputError(f"examples={count!r}: must be an integer, 0 or more")
     task = load_task(cell.config.task)
     folder = TaskFolder.open(cell.config.data.folder, cell.config.task)
     content = plain(cell.config)
-    if cell.record.exists() and not overwrite:
+    if cell.record.exists() and overwrite != "always":
         return _kept(cell, content, folder)
 
     start = time.time()
     model = task.build_model(cell.config, cell.seed, folder)
-    runner, log = _runner(cell, task, model, folder)
+    runner, log = _runner(cell, task, model, folder, stop)
     identity = {
         "science_hash": science_hash(content),
         "split_hash": folder.split_hash,
@@ -88,18 +122,21 @@ def run_cell(cell: Cell, overwrite: bool = False) -> RunRecord:
     }
     # Looked up before the training: a damaged report is no reason to lose a finished run.
     leakage = _leakage(folder, identity["encoder"])
-    earlier = 0.0
+    earlier, started = 0.0, _utc(start)
     if not cell.config.epochs:
-        write_json(cell.folder / "run.json", identity)
+        write_json(cell.folder / "run.json", {**identity, "started": started})
     else:
-        earlier = _resume_or_begin(cell, runner, identity, overwrite)
+        anew = overwrite == "always"
+        earlier, started = _resume_or_begin(cell, runner, identity, started, anew)
         runner.train()
     metrics = runner.test()
     metric: TaskMetric = runner.test_evaluator.metrics[0]
+    items = spread(folder.splits["test"], cell.config.examples)
+    examples = task.build_examples(folder, items, cell.folder / "predictions")
     seconds = earlier + time.time() - start
     record = _record(cell, content, identity, metrics, metric, seconds, log)
-    record = replace(record, leakage=leakage)
-    write_record(cell.results, record, metric.scores)
+    record = replace(record, leakage=leakage, started=started)
+    write_record(cell.results, record, with_patients(metric.scores, folder), examples)
     shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in cell.config.metrics)
     print(f"{cell.title}: {shown}  ({seconds:.0f} s)", flush=True)
     return record
@@ -130,7 +167,9 @@ def _exported_weights(config: Config) -> str | None:
     return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
-def _runner(cell: Cell, task: Task, model: nn.Module, folder: TaskFolder) -> tuple[Runner, LogHook]:
+def _runner(
+    cell: Cell, task: Task, model: nn.Module, folder: TaskFolder, stop: StopSignals
+) -> tuple[Runner, LogHook]:
     config = cell.config
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
@@ -142,9 +181,11 @@ def _runner(cell: Cell, task: Task, model: nn.Module, folder: TaskFolder) -> tup
     for name in config.metrics:
         one_of("metric", name, metric.definitions())
     evaluation = (test_loader, Evaluator(metric))
-    log = LogHook(cell.folder, cell.title, config.log_interval, config.batch_size)
     if not config.epochs:
-        return Runner(model, cell.folder, evaluation=evaluation, scope=task.scope), log
+        log = LogHook(cell.folder, cell.title, config.log_interval, config.batch_size)
+        hooks = [StopTestHook(cell.title, stop)]
+        classical = Runner(model, cell.folder, hooks=hooks, evaluation=evaluation, scope=task.scope)
+        return classical, log
 
     train = task.build_dataset(config, folder, "train", cell.seed)
     loader = DataLoader(
@@ -161,46 +202,67 @@ def _runner(cell: Cell, task: Task, model: nn.Module, folder: TaskFolder) -> tup
         config.optimizer,
         lr=config.base_lr * per_batch,
         layer_decay=config.layer_decay,
-        precision=config.precision if torch.cuda.is_available() else "fp32",
+        precision=_precision(config),
         clip_grad=config.clip_grad,
     )
     task.adjust_optimizer(optimizer.optimizer)
     schedule = task.build_schedule(config.schedule, config.epochs, len(loader))
-    hooks = [
-        StepHook(cell.seed, config.epochs, schedule),
-        log,
-        CheckpointHook(
-            cell.folder,
-            config.checkpoint_interval,
-            config.keep_checkpoints,
-            cell.seed,
-            science_hash(plain(config)),
-        ),
-    ]
+    science = science_hash(plain(config))
+    hooks, log = training_hooks(cell.folder, cell.title, config, schedule, science, stop)
     runner = Runner(
         model, cell.folder, loader, optimizer, config.epochs, hooks, evaluation, scope=task.scope
     )
     return runner, log
 
 
+def _precision(config: Config) -> str:
+    return config.precision if torch.cuda.is_available() else "fp32"
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+
+
 def _resume_or_begin(
-    cell: Cell, runner: Runner, identity: dict[str, Any], overwrite: bool
-) -> float:
-    """Go on with an interrupted run of the same identity; returns the seconds it took so far."""
+    cell: Cell, runner: Runner, identity: dict[str, Any], started: str, anew: bool
+) -> tuple[float, str]:
+    """Go on with an interrupted run of the same identity, unless it has to begin anew.
+
+    Returns the seconds it took so far, and when it was started.
+    """
     description = cell.folder / "run.json"
-    same = description.exists() and read_json(description) == identity and not overwrite
-    checkpoint, problems = newest_checkpoint(cell.folder) if same else (None, [])
+    earlier = read_json(description) if description.exists() and not anew else {}
+    begin = earlier.pop("started", started)
+    checkpoint, problems = newest_checkpoint(cell.folder) if earlier == identity else (None, [])
+    remove_leftovers(cell.folder)
     for problem in problems:
         print(f"warning: {problem}; falling back to the one before", flush=True)
     if checkpoint is None:
         (cell.folder / "metrics.jsonl").unlink(missing_ok=True)
         for stale in cell.folder.glob("epoch_*.pth"):
             stale.unlink()
-        write_json(description, identity)
-        return 0.0
+        shutil.rmtree(cell.folder / "nonfinite", ignore_errors=True)
+        write_json(description, {**identity, "started": started})
+        return 0.0, started
     runner.resume_from(checkpoint)
-    print(f"{cell.title}: going on after epoch {checkpoint.epoch}", flush=True)
-    return checkpoint.seconds
+    print(f"{cell.title}: going on after {checkpoint.place}", flush=True)
+    return checkpoint.seconds, begin
+
+
+def with_patients(scores: pd.DataFrame, folder: TaskFolder) -> pd.DataFrame:
+    """The scores with a column ``patient``: images of one are no independent observations.
+
+    Args:
+        scores: one row per image of the test split; column ``image`` names it.
+        folder: the task. Where it knows the patient (or the study) of no image, the scores come
+            back as they are; where it does not know that of some, their cells are empty.
+    """
+    groups = {item["stem"]: item["group"] for item in folder.splits["test"]}
+    if not any(groups.values()):
+        return scores
+    scores = scores.copy()
+    scores.insert(1, "patient", scores["image"].map(groups))
+    return scores
 
 
 def _encoder(model: nn.Module) -> dict[str, Any] | None:
@@ -229,6 +291,10 @@ def _record(
     encoder = identity["encoder"]
     origin = encoder["provenance"] if encoder else {}
     on_gpu = torch.cuda.is_available()
+    origins = provenance()
+    if on_gpu:
+        cuda = {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
+        origins["versions"].update(cuda)
     return RunRecord(
         protocol=cell.config.protocol,
         method=cell.card.method,
@@ -257,9 +323,13 @@ def _record(
         seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
         device=torch.cuda.get_device_name() if on_gpu else "cpu",
         wall_time_s=seconds,
-        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        finished=_utc(time.time()),
+        processes=get_world_size(),
+        precision=_precision(cell.config) if cell.config.epochs else None,
+        skipped_steps=log.skipped_steps if cell.config.epochs else None,
+        command=command_line(sys.argv),
         images_per_s=log.images_per_s or None,
         peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
         encoder=encoder,
-        **provenance(),
+        **origins,
     )

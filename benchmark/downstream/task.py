@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from torch.utils.data import Dataset
 
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
+from benchmark.data.tasks.folder import Item
+from benchmark.engine.records import Example
 from benchmark.quiet import quiet_libraries
 
 Schedule = Callable[[float], float]
@@ -51,6 +53,8 @@ class Task:
         build_dataset: (config, folder, split, seed) to the data set of a split.
         build_metric: (config, folder, folder for predictions) to the metric of the test split.
         build_schedule: (config of the schedule, epochs, steps in an epoch) to the schedule.
+        build_examples: (folder, items of its test split, folder for predictions), once that split
+            has been predicted, to the pictures that are kept beside the record.
         adjust_optimizer: what the rule for parameter groups does not know.
     """
 
@@ -60,6 +64,7 @@ class Task:
     build_dataset: Callable[[Config, TaskFolder, str, int], Dataset]
     build_metric: Callable[[Config, TaskFolder, Path], TaskMetric]
     build_schedule: Callable[[dict[str, Any], int, int], Schedule]
+    build_examples: Callable[[TaskFolder, Sequence[Item], Path], list[Example]]
     adjust_optimizer: Callable[[Optimizer], None] = lambda optimizer: None
 
 

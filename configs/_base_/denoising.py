@@ -35,6 +35,7 @@ precision = "bf16"
 log_interval = 20
 checkpoint_interval = 20
 keep_checkpoints = 1
+examples = 4
 
 model = dict(
     type=Denoiser,

@@ -54,6 +54,7 @@ precision = "bf16"
 log_interval = 20
 checkpoint_interval = 20
 keep_checkpoints = 1
+examples = 4
 
 model = dict(
     type=FasterRCNN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from torch import nn
 
 from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.denoising.dataset import DenoisingDataset
+from benchmark.data.tasks.folder import Item
+from benchmark.downstream.denoising.dataset import DenoisingDataset, read_pair
 from benchmark.downstream.denoising.metrics import DenoisingMetric
+from benchmark.downstream.examples import middle, read_picture
 from benchmark.downstream.segmentation.model import (
     EncoderBackbone,
     check_patches,
@@ -20,6 +23,7 @@ from benchmark.downstream.segmentation.model import (
 )
 from benchmark.downstream.segmentation.task import reset_parameters
 from benchmark.downstream.task import Schedule, Task
+from benchmark.engine.records import Example
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
 
@@ -78,6 +82,17 @@ def _build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> 
     return build(spec, epochs=epochs)
 
 
+def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path) -> list[Example]:
+    """Degraded, clean and denoised frame: their middle, as shrinking would remove noise, too."""
+    found = []
+    for stem in (item["stem"] for item in items):
+        pair = read_pair(folder, "test", stem)
+        denoised = read_picture(predictions / f"{stem}.png")
+        pictures = (middle(picture) for picture in (pair[..., 0], pair[..., 1], denoised))
+        found.append(Example(stem, *pictures))
+    return found
+
+
 TASK = Task(
     scope="mmseg",
     place_encoder=_place_encoder,
@@ -85,4 +100,5 @@ TASK = Task(
     build_dataset=_build_dataset,
     build_metric=_build_metric,
     build_schedule=_build_schedule,
+    build_examples=_build_examples,
 )

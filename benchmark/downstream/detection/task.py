@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 from torch import nn
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.data.tasks.folder import Item
 from benchmark.downstream.detection.dataset import DetectionDataset
 from benchmark.downstream.detection.metrics import DetectionMetric
 from benchmark.downstream.detection.model import (
@@ -17,7 +20,10 @@ from benchmark.downstream.detection.model import (
     exempt_from_decay,
 )
 from benchmark.downstream.detection.schedule import build_schedule
+from benchmark.downstream.examples import read_picture, resized, shown_size
 from benchmark.downstream.task import Task
+from benchmark.engine.records import Example
+from benchmark.files import read_json
 
 
 def _place_encoder(config: Config, encoder: Config) -> None:
@@ -44,6 +50,28 @@ def _build_metric(config: Config, folder: TaskFolder, predictions: Path) -> Dete
     return DetectionMetric(folder.coco("test"), predictions)
 
 
+def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path) -> list[Example]:
+    """Frame, true boxes and detections with their scores, all at the size of the shown frame."""
+    ids = {Path(i["file_name"]).stem: i["id"] for i in read_json(folder.coco("test"))["images"]}
+    detections: dict[int, list[list[float]]] = {}
+    for found in read_json(predictions / "detections.json"):
+        x, y, width, height = found["bbox"]
+        # Categories count from 1, labels from 0.
+        row = [x, y, x + width, y + height, found["category_id"] - 1, found["score"]]
+        detections.setdefault(found["image_id"], []).append(row)
+    examples = []
+    for item in items:
+        frame = read_picture(folder.image("test", item["stem"]))
+        size = shown_size(*frame.shape)
+        rows, columns = (new / old for new, old in zip(size, frame.shape))
+        scale = np.array([columns, rows, columns, rows, 1, 1])
+        truth = np.array(item["boxes"]).reshape(-1, 5) * scale[:5]
+        predicted = np.array(detections.get(ids[item["stem"]], [])).reshape(-1, 6) * scale
+        boxes = (values.astype(np.float32) for values in (truth, predicted))
+        examples.append(Example(item["stem"], resized(frame, size), *boxes))
+    return examples
+
+
 TASK = Task(
     scope=SCOPE,
     place_encoder=_place_encoder,
@@ -51,5 +79,6 @@ TASK = Task(
     build_dataset=_build_dataset,
     build_metric=_build_metric,
     build_schedule=build_schedule,
+    build_examples=_build_examples,
     adjust_optimizer=exempt_from_decay,
 )

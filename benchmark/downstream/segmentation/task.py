@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import nn
 
 from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
+from benchmark.data.tasks.folder import Item
+from benchmark.downstream.examples import read_picture, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import head_for_labels
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
@@ -22,6 +25,7 @@ from benchmark.downstream.segmentation.model import (
     fit_to_encoder,
 )
 from benchmark.downstream.task import Schedule, Task
+from benchmark.engine.records import Example
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
 
@@ -107,6 +111,20 @@ def _build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> 
     return build(spec, epochs=epochs)
 
 
+def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path) -> list[Example]:
+    """Frame, labels of the truth and predicted labels, all at one size."""
+    found = []
+    for stem in (item["stem"] for item in items):
+        frame = read_picture(folder.image("test", stem))
+        size = shown_size(*frame.shape)
+        truth, prediction = (
+            resized(read_picture(file), size, labels=True)
+            for file in (folder.mask("test", stem), predictions / f"{stem}.png")
+        )
+        found.append(Example(stem, resized(frame, size), truth, prediction))
+    return found
+
+
 TASK = Task(
     scope="mmseg",
     place_encoder=_place_encoder,
@@ -114,4 +132,5 @@ TASK = Task(
     build_dataset=_build_dataset,
     build_metric=_build_metric,
     build_schedule=_build_schedule,
+    build_examples=_build_examples,
 )

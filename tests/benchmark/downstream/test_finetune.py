@@ -43,6 +43,7 @@ from benchmark.engine.config import plain
 from benchmark.engine.encoder import read_card
 from benchmark.engine.hooks import StepHook
 from benchmark.engine.records import read_record, science_hash
+from benchmark.engine.signals import StopSignals
 from benchmark.errors import InputError
 from benchmark.files import write_json
 
@@ -224,7 +225,7 @@ def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
     assert steps(changed)[0]["loss"] == steps(finished)[0]["loss"]
     assert steps(changed)[1]["loss"] != steps(finished)[1]["loss"]
     again = make_cell(tmp_path)
-    run_cell(again, overwrite=True)
+    run_cell(again, "always")
     assert_same_run(again, finished)
 
 
@@ -259,7 +260,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 def _batches(cell: Cell, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
     model = build_model(cell.config, cell.seed)
-    runner, _ = finetune._runner(cell, load_task("segmentation"), model, vessels)
+    runner, _ = finetune._runner(cell, load_task("segmentation"), model, vessels, StopSignals())
     runner.train_dataloader.batch_sampler.set_epoch(1)
     return list(runner.train_dataloader)
 

@@ -100,7 +100,7 @@ def test_a_missing_encoder_in_a_process_of_its_own(tmp_path: Path, vessels: Task
     done = _process(*METHOD, "--work", tmp_path, "--data", vessels.path)
     where = tmp_path / "mae" / "pretrain" / "encoder.json"
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {where}: no such file\n"
+    assert done.stderr == f"error: {where}: no such file; make it with tools/train.py CONFIG\n"
 
 
 def test_the_known_names_are_named(tmp_path: Path) -> None:
@@ -144,6 +144,26 @@ def test_seeds_are_run_one_after_the_other(
     assert records[0].metrics == records[1].metrics
     assert tool(*arguments, 1, *places) == 0
     assert capsys.readouterr().out.endswith("seed 1: done already\n")
+
+
+def test_records_that_are_there_are_kept_replaced_or_refused_before_anything_is_run(
+    tool: Tool, tmp_path: Path, vessels: TaskFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--work")
+    places = (tmp_path, "--data", vessels.path)
+    assert tool(*arguments, *places, "--seed", 1) == 0
+    (path,) = (tmp_path / "results").rglob("seed1.json")
+    before = path.read_bytes()
+    capsys.readouterr()
+    assert tool(*arguments, *places, "--seed", 0, 1, "--overwrite", "never") == 2
+    assert "seed1.json: there already" in capsys.readouterr().err
+    assert not path.with_name("seed0.json").exists(), "seed 0 comes first and was not run"
+    assert tool(*arguments, *places, "--seed", 1, "--overwrite", "only-missing") == 0
+    assert path.read_bytes() == before
+    for word in ((), ("always",)):
+        assert tool(*arguments, *places, "--seed", 1, "--overwrite", *word) == 0
+        assert "done already" not in capsys.readouterr().out.splitlines()[-1]
+        assert read_record(path).command.endswith(" ".join(("--overwrite", *word)))
 
 
 def test_seeds_of_one_process_are_those_of_a_process_each(

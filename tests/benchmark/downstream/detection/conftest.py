@@ -42,6 +42,7 @@ KEYS = dict.fromkeys(
         "log_interval",
         "checkpoint_interval",
         "keep_checkpoints",
+        "examples",
         "model",
         "train_pipeline",
         "test_pipeline",

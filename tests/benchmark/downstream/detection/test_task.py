@@ -17,6 +17,7 @@ from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.task import load_task
 from benchmark.engine.encoder import read_card
 from benchmark.engine.records import read_record
+from benchmark.engine.signals import StopSignals
 from benchmark.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
@@ -67,7 +68,8 @@ def test_encoders_meet_the_same_frames_in_the_same_way(
         cell = Cell(config, card, "synthetic_d", seed, tmp_path / method, tmp_path / "results")
         config.seed = seed
         task = load_task("detection")
-        runner, _ = finetune._runner(cell, task, task.build_model(config, seed, lesions), lesions)
+        model = task.build_model(config, seed, lesions)
+        runner, _ = finetune._runner(cell, task, model, lesions, StopSignals())
         runner.train_dataloader.batch_sampler.set_epoch(1)
         batches.append(list(runner.train_dataloader))
     assert len(batches[0]) == 2

@@ -1,0 +1,168 @@
+"""What a run leaves on record beside its metrics, and what happens to a record that is there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import Cell, run_cell, with_patients
+from benchmark.engine.cards import CONFIGS
+from benchmark.engine.hooks import StepHook
+from benchmark.engine.records import find_problems, read_examples, read_record, read_scores
+from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
+
+MakeCell = Callable[..., Cell]
+
+
+@pytest.fixture(scope="module")
+def make_cell(vessels: TaskFolder) -> MakeCell:
+    """A cell of a filter or of a network from scratch: two epochs of two steps at 64²."""
+
+    def make(work: Path, method: str = "frangi", *options: str, seed: int = 0) -> Cell:
+        sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
+        small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", *sizes)
+        settings = [f"data.folder={vessels.path}", *options, *(small if method == "unet" else ())]
+        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
+        return Cell(config, card, "synthetic_v", seed, work / method, work / "results")
+
+    return make
+
+
+def test_a_trained_run_says_when_where_and_how_it_was_made(
+    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/tools/finetune.py", "--work", str(tmp_path)])
+    cell = make_cell(tmp_path, "unet")
+    record = run_cell(cell)
+    begin, end = map(datetime.fromisoformat, (record.started, record.finished))
+    # Both times are cut to whole seconds.
+    assert (end - begin).total_seconds() + 1 >= 0
+    assert record.wall_time_s < (end - begin).total_seconds() + 1
+    assert (record.processes, record.skipped_steps) == (1, 0)
+    assert record.precision == ("fp32" if record.device == "cpu" else "bf16")
+    assert record.command == f"finetune.py --work …/{tmp_path.name}"
+    assert {"numpy", "scipy", "pandas", "torch", "timm", "mmengine"} <= record.versions.keys()
+    assert find_problems(tmp_path / "results") == (1, [])
+
+
+def test_a_resumed_run_was_started_when_its_first_part_was(
+    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(hook: StepHook, runner: Any, **rest: Any) -> None:
+        if runner.iter == 3:
+            raise KeyboardInterrupt
+        original(hook, runner, **rest)
+
+    original = StepHook.before_train_iter
+    cell = make_cell(tmp_path, "unet")
+    with monkeypatch.context() as patch:
+        patch.setattr(StepHook, "before_train_iter", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_cell(cell)
+    # As if the interruption had lasted for years.
+    description = {**read_json(cell.folder / "run.json"), "started": "2020-01-01T00:00:00+00:00"}
+    write_json(cell.folder / "run.json", description)
+    record = run_cell(make_cell(tmp_path, "unet"))
+    assert record.started == "2020-01-01T00:00:00+00:00"
+    assert record.wall_time_s < 600
+    again = run_cell(make_cell(tmp_path, "unet"), "always")
+    assert again.started > "2025"
+
+
+def test_a_filter_was_not_trained(make_cell: MakeCell, tmp_path: Path) -> None:
+    record = run_cell(make_cell(tmp_path))
+    assert (record.precision, record.skipped_steps) == (None, None)
+    assert read_json(tmp_path / "frangi" / "run.json")["started"] == record.started
+
+
+def test_every_score_says_whose_image_it_is_of(
+    make_cell: MakeCell, tmp_path: Path, vessels: TaskFolder
+) -> None:
+    cell = make_cell(tmp_path)
+    run_cell(cell)
+    scores = read_scores(cell.record)
+    items = {item["stem"]: item["group"] for item in vessels.splits["test"]}
+    assert dict(zip(scores["image"], scores["patient"], strict=True)) == items
+    assert len(set(scores["patient"])) == 1, "two frames of one patient"
+
+
+def test_patients_that_are_not_known_are_left_open() -> None:
+    def folder(*groups: str | None) -> Any:
+        items = [{"stem": f"{i}", "group": group} for i, group in enumerate(groups)]
+        return SimpleNamespace(splits={"test": items})
+
+    scores = pd.DataFrame({"image": ["1", "0"], "dsc": [1.0, 2.0]})
+    assert with_patients(scores, folder(None, None)) is scores
+    found = with_patients(scores, folder("p7", None))
+    assert list(found) == ["image", "patient", "dsc"]
+    assert found["patient"].isna().tolist() == [True, False]
+    assert found["patient"][1] == "p7"
+    assert list(scores) == ["image", "dsc"]
+
+
+def test_the_same_images_are_kept_of_every_method(
+    make_cell: MakeCell, tmp_path: Path, vessels: TaskFolder
+) -> None:
+    cells = [make_cell(tmp_path, method) for method in ("frangi", "unet")]
+    kept = []
+    for cell in cells:
+        run_cell(cell)
+        kept.append(read_examples(cell.record))
+    one, two = kept
+    stems = [item["stem"] for item in vessels.splits["test"]]
+    assert [e.image for e in one] == [e.image for e in two] == stems
+    for first, second in zip(one, two, strict=True):
+        # 80², which is small enough to be kept as it is.
+        frame = np.array(Image.open(vessels.image("test", first.image)))
+        truth = vessels.channels("test", first.image)[0]
+        for cell, example in zip(cells, (first, second), strict=True):
+            predicted = np.array(Image.open(cell.folder / "predictions" / f"{first.image}.png"))
+            np.testing.assert_array_equal(example.frame, frame)
+            np.testing.assert_array_equal(example.truth, truth)
+            np.testing.assert_array_equal(example.prediction, predicted)
+    assert not np.array_equal(one[0].prediction, two[0].prediction)
+
+
+def test_how_many_are_kept_is_a_setting_that_moves_no_hash(
+    make_cell: MakeCell, tmp_path: Path
+) -> None:
+    hashes = set()
+    for count in (0, 1):
+        cell = make_cell(tmp_path / str(count), "frangi", f"examples={count}")
+        record = run_cell(cell)
+        assert len(read_examples(cell.record)) == count
+        assert (record.examples is None) or read_record(cell.record).examples
+        hashes.add(record.science_hash)
+    assert len(hashes) == 1
+    for wrong in ("-1", "all"):
+        with pytest.raises(InputError, match=f"examples='?{wrong}.*0 or more"):
+            run_cell(make_cell(tmp_path / "x", "frangi", f"examples={wrong}"))
+
+
+def test_a_record_that_is_there_is_kept_replaced_or_an_error(
+    make_cell: MakeCell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = make_cell(tmp_path)
+    run_cell(cell, "never")
+    before = cell.record.read_bytes()
+    with pytest.raises(InputError, match=r"seed0\.json: there already; --overwrite only-missing"):
+        run_cell(make_cell(tmp_path), "never")
+    run_cell(make_cell(tmp_path), "only-missing")
+    assert cell.record.read_bytes() == before
+    assert capsys.readouterr().out.endswith("done already\n")
+    run_cell(make_cell(tmp_path, "frangi", "model.alpha=80.0"), "always")
+    assert cell.record.read_bytes() != before
+    with pytest.raises(InputError, match="unknown overwrite 'alway'; did you mean always"):
+        run_cell(make_cell(tmp_path), "alway")
