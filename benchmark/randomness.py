@@ -81,4 +81,8 @@ def numpy_generator(*parts: int | str) -> np.random.Generator:
 
 def seed_torch(*parts: int | str) -> None:
     """Key torch's global generators (drop path, dropout, weight initialisation)."""
-    torch.manual_seed(stream_key(*parts) >> 1)
+    seed = stream_key(*parts) >> 1
+    if torch.cuda.is_available():
+        torch.manual_seed(seed)
+    else:  # `manual_seed` notes down a whole stack for GPUs that may yet come, at every step
+        torch.default_generator.manual_seed(seed)

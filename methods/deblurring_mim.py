@@ -51,19 +51,16 @@ class BlurredView(SingleView):
         super().__init__(size, scale, ratio, flip, mean, std)
         self.blur = build(blur)
 
-    def forward(
-        self, data: dict[str, Tensor], training: bool = True
-    ) -> dict[str, dict[str, Tensor]]:
-        data = self.cast_data(data)
-        views = super().forward(data, training)["views"]
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        views = super().make(data)
         # A crop is a function of the frame's index: the second one is the same.
         blurred = {
             "frame": self.blur(data["frame"], data["valid"]),
             "valid": data["valid"],
             "index": data["index"],
         }
-        image = super().forward(blurred, training)["views"]["image"]
-        return {"views": {**views, "image": image, "sharp": views["image"]}}
+        image = super().make(blurred)["image"]
+        return {**views, "image": image, "sharp": views["image"]}
 
 
 class DeblurringMIM(mae.MAE):

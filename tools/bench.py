@@ -4,49 +4,111 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
+from typing import Any
 
 from _cli import ROOT, SCALES, run
+
+# What more than one part takes, by name.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--frames": dict(type=int, help="number of frames (%(default)s)"),
+    "--size": dict(type=int, help="height and width of the frames in pixels (%(default)s)"),
+    "--view": dict(type=int, default=224, help="side of the views in pixels (%(default)s)"),
+    "--scale": dict(choices=tuple(SCALES), default="small", help="of the configs (%(default)s)"),
+    "--batch": dict(type=int, help="frames per step (%(default)s)"),
+    "--steps": dict(type=int, default=2, help="steps of one timing (%(default)s)"),
+    "--repeats": dict(type=int, help="timings per side, of which the medians count (%(default)s)"),
+    "--threads": dict(type=int, help="CPU threads, for both; 0: as torch chooses (%(default)s)"),
+    "--device": dict(choices=("cpu", "cuda"), help="where our side runs (%(default)s)"),
+    "--images": dict(metavar="FOLDER", help="PNG frames below it (default: synthetic ones)"),
+    "--method": dict(default="mae", help="a folder of configs/ (%(default)s)"),
+    "--cfg-options": dict(
+        nargs="+", default=[], metavar="KEY=VALUE", help="settings, such as resident=False"
+    ),
+    "--out": dict(
+        metavar="CSV", help="also write a CSV; in a folder, its name says machine and precision"
+    ),
+}
+PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "anatomy": (
+        "benchmark.anatomy.bench:bench_anatomy",
+        "vessel masks against scikit-image, which runs on the CPU",
+        {"frames": 20, "size": 512, "threads": 1, "repeats": 3, "images": None, "device": "cpu"},
+    ),
+    "pack": (
+        "benchmark.data.bench:bench_pack",
+        "building packs on one core, against decoding the same files alone",
+        {"frames": 256, "size": 512, "repeats": 3, "images": None},
+    ),
+    "loader": (
+        "benchmark.data.bench_views:bench_views",
+        "reading frames, alone and with views, on one core, against PIL and torchvision on PNGs",
+        {"frames": 64, "size": 512, "view": 224, "batch": 32, "repeats": 5},
+    ),
+    "views": (
+        "benchmark.data.bench_views:bench_views",
+        "views of frames at hand, on one core, against PIL and torchvision",
+        {"frames": 64, "size": 512, "view": 224, "batch": 32, "repeats": 5},
+    ),
+    "step": (
+        "benchmark.engine.bench.step:bench_step",
+        "the step of the harness against a loop written by hand, and loading against none",
+        {"method": "mae", "frames": 64, "size": 256, "batch": 16, "repeats": 7, "threads": 0},
+    ),
+    "pretrain": (
+        "benchmark.engine.bench.methods:bench_pretrain",
+        "training steps of all methods against MAE's; MAE end to end against mmpretrain's",
+        {"batch": 16, "repeats": 5, "threads": 0},
+    ),
+    "finetune": (
+        "benchmark.downstream.bench:bench_finetune",
+        "fine-tuning for segmentation against mmsegmentation on mmengine's Runner",
+        {"method": "mae", "frames": 32, "size": 256, "batch": 8, "repeats": 5, "threads": 0},
+    ),
+    "leaderboard": (
+        "leaderboard.bench:bench_leaderboard",
+        "regenerating the board from its result files against plain pandas and scipy",
+        {"repeats": 3},
+    ),
+    "resume": (
+        "benchmark.engine.bench_resume:bench_resume",
+        "going on in the middle of a long run against starting it",
+        {"frames": 171_478, "repeats": 3},
+    ),
+}
+AGAINST_MMPRETRAIN = "benchmark.engine.bench.against_mmpretrain:bench_against_mmpretrain"
+# Parts of a run, whose libraries talk when they are imported.
+_RUNS = ("step", "pretrain", "finetune", "resume")
+_WITH_CONFIG = ("step", "pretrain", "finetune")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
-    anatomy = parts.add_parser(
-        "anatomy",
-        help="vessel masks: this code against scikit-image, on the CPU",
-    )
-    anatomy.add_argument("--frames", type=int, default=20, help="number of frames (%(default)s)")
-    pack = parts.add_parser(
-        "pack",
-        help="building packs on one core: this code against decoding the same files alone",
-    )
-    pack.add_argument("--frames", type=int, default=256, help="number of frames (%(default)s)")
-    anatomy.add_argument(
-        "--threads", type=int, default=1, help="CPU threads, for both (%(default)s)"
-    )
-    for part in (anatomy, pack):
-        part.add_argument(
-            "--size", type=int, default=512, help="height and width in pixels (%(default)s)"
+    for name, (_, text, defaults) in PARTS.items():
+        part = parts.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        for option, default in defaults.items():
+            part.add_argument(f"--{option}", **{**OPTIONS[f"--{option}"], "default": default})
+        if name in _WITH_CONFIG:
+            for option in ("--scale", "--steps", "--cfg-options"):
+                part.add_argument(option, **OPTIONS[option])
+        part.add_argument("--out", **OPTIONS["--out"])
+    _add_to_pretrain(parts.choices["pretrain"])
+    for option, default in (("methods", 30), ("datasets", 8), ("seeds", 5)):
+        parts.choices["leaderboard"].add_argument(
+            f"--{option}", type=int, default=default, help="how many (%(default)s)"
         )
-        part.add_argument(
-            "--repeats",
-            type=int,
-            default=3,
-            help="timings per side, of which the medians count (%(default)s)",
-        )
-        part.add_argument(
-            "--images",
-            metavar="FOLDER",
-            help="PNG frames below this folder (default: synthetic ones)",
-        )
-        part.add_argument("--out", metavar="CSV", help="also write the result as a CSV")
-    pretrain = parts.add_parser("pretrain", help="training steps of all methods against MAE's")
+    return parser.parse_args()
+
+
+def _add_to_pretrain(pretrain: argparse.ArgumentParser) -> None:
     pretrain.add_argument("methods", nargs="*", metavar="METHOD", help="folders of configs/ [all]")
-    pretrain.add_argument("--scale", choices=tuple(SCALES), default="small", help="[%(default)s]")
-    pretrain.add_argument("--batch", type=int, default=16, help="frames per step [%(default)s]")
-    pretrain.add_argument("--repeats", type=int, default=5, help="steps of each [%(default)s]")
     pretrain.add_argument(
-        "--threads", type=int, default=0, help="CPU threads [as many as torch chooses]"
+        "--reference",
+        choices=("mae", "mmpretrain"),
+        default="mae",
+        help="mae: the steps of all methods; mmpretrain: MAE from frames to step (%(default)s)",
     )
     pretrain.add_argument(
         "--mae-options",
@@ -55,27 +117,40 @@ def parse() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="settings of the MAE that is compared with, for example method.masking.ratio=0.5",
     )
-    pretrain.add_argument("--out", metavar="CSV", help="also write the result as a CSV")
-    return parser.parse_args()
+    for option, default in (("--frames", 64), ("--size", 256)):
+        text = OPTIONS[option]["help"] + ", with --reference mmpretrain"
+        pretrain.add_argument(option, type=int, default=default, help=text)
 
 
 def main() -> None:
     options = vars(parse())
-    if options["part"] == "pretrain":
-        from benchmark.quiet import quiet_libraries
+    part = options.pop("part")
+    where, name = PARTS[part][0].split(":")
+    if part in ("loader", "views"):
+        options["part"] = part
+    if part in ("anatomy", "pack", "loader", "views"):
+        options["count"] = options.pop("frames")
+    if part in _WITH_CONFIG:
+        options.update(configs=ROOT / "configs", options=options.pop("cfg_options"))
+    trial = part in ("step", "finetune")
+    if part == "pretrain":
+        trial = options.pop("reference") == "mmpretrain"
+        for option in ("methods", "mae_options") if trial else ("frames", "size", "steps"):
+            del options[option]
+        if trial:
+            where, name = AGAINST_MMPRETRAIN.split(":")
+    # Imported late: `--help` must not wait for torch.
+    with contextlib.ExitStack() as stack:
+        if part in _RUNS:
+            from benchmark.quiet import quiet_libraries
 
-        with quiet_libraries():
-            from benchmark.engine.bench import bench_pretrain
+            stack.enter_context(quiet_libraries())
+        bench = getattr(importlib.import_module(where), name)
+    if trial:
+        from benchmark.engine.bench.setup import Trial
 
-        del options["part"]
-        bench_pretrain(configs=ROOT / "configs", **options)
-        return
-    options["count"] = options.pop("frames")
-    # Imported late: `--help` must not wait for torch and scikit-image.
-    if options.pop("part") == "anatomy":
-        from benchmark.anatomy.bench import bench_anatomy as bench
-    else:
-        from benchmark.data.bench import bench_pack as bench
+        method = {"method": options.pop("method")} if "method" in options else {}
+        options = {**method, "trial": Trial(**options)}
     bench(**options)
 
 

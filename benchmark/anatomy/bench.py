@@ -20,6 +20,8 @@ from benchmark.anatomy.extraction import vessel_mask
 from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
 from benchmark.errors import InputError
 
+_GPU_FRAMES, _GPU_BATCH = 1024, 64
+
 
 def reference_mask(frame: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.ndarray:
     """The vessel mask of one frame with scikit-image, numpy and scipy (``sato``).
@@ -90,10 +92,12 @@ def bench_anatomy(
     repeats: int = 3,
     images: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
 ) -> Row:
     """Time both sides in turn on the same frames, compare the masks, print and return the row.
 
-    Before the first repeat one frame goes through each side, unmeasured.
+    Before the first repeat one frame goes through each side, unmeasured. A GPU gets the frames
+    many times over, in batches of 64, so that it has enough to do; from and to the host, too.
 
     Args:
         count: frames.
@@ -101,22 +105,31 @@ def bench_anatomy(
         threads: CPU threads.
         repeats: timings per side, of which the medians are reported.
         images: folder with PNG frames; None: synthetic angiograms.
-        out: CSV file with `COLUMNS`; None: none is written.
+        out: CSV file with `COLUMNS`, or a folder; None: none is written.
+        device: ``"cpu"`` or ``"cuda"``, of our side.
 
     Raises:
-        InputError: a number is below 1, or the folder holds no image.
+        InputError: a number is below 1, the folder holds no image, or there is no such device.
     """
     require_positive(frames=count, size=size, threads=threads, repeats=repeats)
+    on_gpu = device == "cuda"
+    if on_gpu and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no GPU")
     if images is None:
         frames = _synthetic_frames(count, size)
     else:
         frames = _images_below(os.fspath(images), count, size)
-    batch = torch.from_numpy(frames)
+    copies = max(1, _GPU_FRAMES // len(frames)) if on_gpu else 1
+    batches = torch.from_numpy(frames).repeat(copies, 1, 1).split(_GPU_BATCH if on_gpu else count)
+
+    def extract() -> torch.Tensor:
+        return torch.cat([vessel_mask(batch.to(device)).cpu() for batch in batches])
+
     with _threads(threads):
-        vessel_mask(batch[:1])
+        vessel_mask(batches[0][:1].to(device))
         reference_mask(frames[0])
         ours, theirs, masks, reference = time_in_turn(
-            lambda: vessel_mask(batch),
+            extract,
             lambda: [reference_mask(frame) for frame in frames],
             repeats,
         )
@@ -124,9 +137,10 @@ def bench_anatomy(
         f"vessel masks (sato), {len(frames)} frames {size}x{size}, {threads} thread(s)",
         f"scikit-image {skimage.__version__}, scipy {scipy.__version__}",
         len(frames),
-        (ours, theirs),
-        (masks.numpy() == np.stack(reference)).mean(axis=(1, 2)),
+        (ours / copies, theirs),
+        (masks[: len(frames)].numpy() == np.stack(reference)).mean(axis=(1, 2)),
         "fp32",
+        torch.cuda.get_device_name() if on_gpu else None,
     )
-    show_rows([row], out)
+    show_rows([row], out, "anatomy", threads)
     return row

@@ -170,5 +170,5 @@ def bench_pack(
         for number, case in enumerate(cases):
             (folder / f"packs{number}").mkdir()
             rows.append(_measure(case, size, repeats, folder / f"packs{number}"))
-    show_rows(rows, out)
+    show_rows(rows, out, "packs")
     return rows

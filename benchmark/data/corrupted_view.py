@@ -9,14 +9,11 @@ from torch import Tensor
 
 from benchmark.build import build
 from benchmark.data.views import (
-    CROP_DRAWS,
     IMAGENET_MEAN,
     IMAGENET_STD,
     SingleView,
     crop_bicubic,
-    draw_crops,
 )
-from benchmark.randomness import uniform
 
 
 class Change(Protocol):
@@ -61,26 +58,14 @@ class CorruptedView(SingleView):
 
     def _changed(self, steps: list[Change], stream: str, grey: Tensor, index: Tensor) -> Tensor:
         for number, step in enumerate(steps):
-            noise = uniform(
-                self.progress.seed,
-                self.progress.epoch,
-                f"{stream} {number}",
-                index,
-                step.draws(self.size),
-            )
+            noise = self.uniform(f"{stream} {number}", index, step.draws(self.size))
             grey = step(grey, noise)
         return grey
 
-    def forward(
-        self, data: dict[str, Tensor], training: bool = True
-    ) -> dict[str, dict[str, Tensor]]:
-        data = self.cast_data(data)
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         index = data["index"]
-        noise = uniform(self.progress.seed, self.progress.epoch, "crop", index, CROP_DRAWS)
-        crop = draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
-        grey = crop_bicubic(data["frame"], crop, self.size) / 255
+        grey = crop_bicubic(data["frame"], self.draw(data), self.size) / 255
         clean = self._changed(self.changes, "change", grey, index)
         image = self._changed(self.corruptions, "corruption", clean, index)
         # Mean and deviation are those of grey levels.
-        image = (255 * image[:, None] - self.mean) / self.std
-        return {"views": {"image": image, "clean": clean[:, None], "index": index}}
+        return {"image": self.normalised(255 * image), "clean": clean[:, None], "index": index}

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from benchmark.data.pack import PackCollection
+from benchmark.data.pack import PackCollection, PackSubset
 from benchmark.errors import InputError
 from benchmark.randomness import permutation
+
+
+def check_anatomy(packs: PackCollection | PackSubset, anatomy: bool) -> None:
+    """Refuse vessel masks (`anatomy`) from packs that have none."""
+    if anatomy and not packs.has_anatomy:
+        raise InputError(
+            f"{packs.without_anatomy}: this pack has no anatomy yet; run "
+            f"tools/extract_anatomy.py {packs.without_anatomy}"
+        )
 
 
 class PackDataset(Dataset):
@@ -21,18 +31,20 @@ class PackDataset(Dataset):
         packs: where the frames are.
         anatomy: also fetch the vessel masks.
 
+    Attributes:
+        device: where the batches are; None: in the memory of the host.
+        in_memory: nothing has to be read from a disk; loader processes would gain nothing.
+
     Raises:
         InputError: anatomy is asked for and a pack has none.
     """
 
     metainfo: dict[str, str] = {}
+    device: torch.device | None = None
+    in_memory: bool = False
 
-    def __init__(self, packs: PackCollection, anatomy: bool) -> None:
-        if anatomy and not packs.has_anatomy:
-            raise InputError(
-                f"{packs.without_anatomy}: this pack has no anatomy yet; run "
-                f"tools/extract_anatomy.py {packs.without_anatomy}"
-            )
+    def __init__(self, packs: PackCollection | PackSubset, anatomy: bool) -> None:
+        check_anatomy(packs, anatomy)
         self.packs = packs
         self.anatomy = anatomy
 
@@ -87,9 +99,12 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.rank = rank
         self.share = batch_size // world_size
         self.epoch = 0
+        self.first_step = 0
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, first_step: int = 0) -> None:
+        """Give the batches of an epoch, from one of its steps on; none before it are looked at."""
         self.epoch = epoch
+        self.first_step = first_step
 
     def __len__(self) -> int:
         return self.length // self.batch_size
@@ -100,7 +115,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = self.order()
-        for step in range(len(self)):
+        for step in range(self.first_step, len(self)):
             start = step * self.batch_size + self.rank * self.share
             yield order[start : start + self.share].tolist()
 
@@ -110,20 +125,78 @@ def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
+def copied_ahead(
+    batches: Iterator[dict[str, Tensor]], device: torch.device
+) -> Iterator[dict[str, Tensor]]:
+    """Pinned batches on a GPU; each is copied by a stream of its own during the step before it."""
+    copies, steps = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+
+    def copy_next() -> dict[str, Tensor] | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        with torch.cuda.stream(copies):
+            return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+    batch = copy_next()
+    while batch is not None:
+        steps.wait_stream(copies)
+        for value in batch.values():
+            # Its memory is not to be used again before the step that reads it is over.
+            value.record_stream(steps)
+        following = copy_next()
+        yield batch
+        batch = following
+
+
+class PackLoader(DataLoader):
+    """Batches of a data set of frames on the device that trains; made by `pack_loader`.
+
+    Args:
+        dataset: `PackDataset` or another that gives its batches.
+        device: where the model is.
+        **settings: of torch's `DataLoader`.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device, **settings: Any) -> None:
+        on_host = dataset.device is None
+        self._copied_to = device if on_host and device.type == "cuda" else None
+        super().__init__(dataset, pin_memory=self._copied_to is not None, **settings)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        batches = super().__iter__()
+        return batches if self._copied_to is None else copied_ahead(batches, self._copied_to)
+
+
 def pack_loader(
-    dataset: PackDataset,
+    dataset: PackDataset | Dataset,
     batch_size: int,
     seed: int,
     rank: int = 0,
     world_size: int = 1,
     num_workers: int = 0,
-) -> DataLoader:
-    """Loader over packs; `batch_size` counts all processes."""
-    return DataLoader(
+    device: torch.device | str = "cpu",
+) -> PackLoader:
+    """Loader over packs.
+
+    Args:
+        dataset: `PackDataset`, or one that is resident (`benchmark.data.resident`).
+        batch_size: samples per step over all processes.
+        seed: seed of the run.
+        rank, world_size: this process among all.
+        num_workers: processes that read ahead; none are started for what is in memory.
+        device: where the model is; batches arrive there.
+
+    Raises:
+        InputError: see `EpochBatchSampler`.
+    """
+    if dataset.in_memory:
+        num_workers = 0
+    return PackLoader(
         dataset,
+        torch.device(device),
         batch_sampler=EpochBatchSampler(len(dataset), batch_size, seed, rank, world_size),
         collate_fn=_as_is,
         num_workers=num_workers,
-        pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
     )

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.data.intensity import DRAWS, Intensity
@@ -19,17 +18,16 @@ from benchmark.data.views import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Crop,
+    ViewMaker,
     crop_bicubic,
     draw_crops,
 )
-from benchmark.method import Progress
-from benchmark.randomness import uniform
 
 Recipe = dict[str, Any]
 """Arguments of `Intensity`."""
 
 
-class SeveralViews(BaseDataPreprocessor):
+class SeveralViews(ViewMaker):
     """What makers of several views share: one crop with its grey values at a time."""
 
     def __init__(
@@ -39,19 +37,12 @@ class SeveralViews(BaseDataPreprocessor):
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
     ) -> None:
-        super().__init__(non_blocking=True)
+        super().__init__(mean, std)
         self.ratio = tuple(ratio)
         self.flip = flip
-        self.progress = Progress()
-        shape = (1, 3, 1, 1)
-        self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(shape) * 255, persistent=False)
-
-    def _uniform(self, stream: str, index: Tensor, count: int) -> Tensor:
-        return uniform(self.progress.seed, self.progress.epoch, stream, index, count)
 
     def _crop(self, data: dict[str, Tensor], name: str, scale: tuple[float, float]) -> Crop:
-        noise = self._uniform(f"crop {name}", data["index"], CROP_DRAWS)
+        noise = self.uniform(f"crop {name}", data["index"], CROP_DRAWS)
         return draw_crops(noise, data["valid"], scale, self.ratio, self.flip)
 
     def _view(
@@ -59,8 +50,8 @@ class SeveralViews(BaseDataPreprocessor):
     ) -> tuple[Tensor, Tensor]:
         """A normalised view, B×3×size×size, and the parameters of its grey values, B×4."""
         grey = crop_bicubic(data["frame"], crop, size)
-        grey, parameters = intensity(grey, self._uniform(f"grey {name}", data["index"], DRAWS))
-        return (grey[:, None] - self.mean) / self.std, parameters
+        grey, parameters = intensity(grey, self.uniform(f"grey {name}", data["index"], DRAWS))
+        return self.normalised(grey), parameters
 
 
 def box(crop: Crop) -> Tensor:
@@ -99,16 +90,13 @@ class TwoViews(SeveralViews):
         first, second = (Intensity(**recipe) for recipe in intensity)
         self.intensity = (first, second)
 
-    def forward(
-        self, data: dict[str, Tensor], training: bool = True
-    ) -> dict[str, dict[str, Tensor]]:
-        data = self.cast_data(data)
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         views = {"index": data["index"]}
         for number, intensity in enumerate(self.intensity):
             crop = self._crop(data, str(number), self.scale)
             views[f"image_{number}"], _ = self._view(data, str(number), crop, self.size, intensity)
             views[f"box_{number}"] = box(crop)
-        return {"views": views}
+        return views
 
 
 class MultiCrop(TwoViews):
@@ -139,11 +127,8 @@ class MultiCrop(TwoViews):
         self.local_scale = tuple(local_scale)
         self.local_intensity = Intensity(**(local_intensity or {}))
 
-    def forward(
-        self, data: dict[str, Tensor], training: bool = True
-    ) -> dict[str, dict[str, Tensor]]:
-        data = self.cast_data(data)
-        views = super().forward(data, training)["views"]
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        views = super().make(data)
         crops = []
         for number in range(self.local_count):
             name = f"local {number}"
@@ -152,4 +137,4 @@ class MultiCrop(TwoViews):
             crops.append(image)
         if crops:
             views["local"] = torch.cat(crops)
-        return {"views": views}
+        return views

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
@@ -137,8 +138,8 @@ def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
             )
             for frame, (top, left, height, width) in zip(frames, boxes)
         ]
-        views = torch.cat(pieces)[:, 0].float()
-        return torch.where(crop.flip[:, None, None], views.flip(2), views)
+        pieces = [p.flip(3) if mirrored else p for p, mirrored in zip(pieces, crop.flip.tolist())]
+        return torch.cat(pieces)[:, 0].float()
     return crop_matrix(frames, crop, size)
 
 
@@ -156,12 +157,23 @@ def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
 
 
 def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
-    """Cut out, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1."""
-    # ⌊(i + ½) · length / size⌋ in integers: a centre on the edge of two pixels rounds up anywhere.
-    step = 2 * torch.arange(size, device=packed.device) + 1
-    rows = crop.top[:, None] + step * crop.height[:, None] // (2 * size)
-    columns = crop.left[:, None] + step * crop.width[:, None] // (2 * size)
-    columns = torch.where(crop.flip[:, None], columns.flip(1), columns)
+    """Cut out, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1.
+
+    On a GPU every pixel looks up its bit; on a CPU it is faster to unpack whole rows.
+    """
+    if packed.device.type == "cpu":
+        masks = torch.empty(len(packed), size, size)
+        places = (place.numpy() for place in _nearest(crop, size))
+        for mask, bits, rows, columns in zip(masks, packed.numpy(), *places):
+            pixels = np.unpackbits(bits[rows], axis=1)
+            mask.copy_(torch.from_numpy(np.take(pixels, columns, axis=1)))
+        return masks
+    return crop_lookup(packed, crop, size)
+
+
+def crop_lookup(packed: Tensor, crop: Crop, size: int) -> Tensor:
+    """`crop_nearest` as one look-up for every pixel, on any device."""
+    rows, columns = _nearest(crop, size)
     batch = torch.arange(len(packed), device=packed.device)[:, None, None]
     bytes_ = packed[batch, rows[:, :, None], (columns >> 3)[:, None, :]]
     # numpy packs the first pixel into the highest bit.
@@ -169,7 +181,55 @@ def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
     return ((bytes_ >> shift) & 1).float()
 
 
-class SingleView(BaseDataPreprocessor):
+def _nearest(crop: Crop, size: int) -> tuple[Tensor, Tensor]:
+    """Row and column of the frame that each row and column of a view shows, both B×size int64."""
+    # ⌊(i + ½) · length / size⌋ in integers: a centre on the edge of two pixels rounds up anywhere.
+    step = 2 * torch.arange(size, device=crop.top.device) + 1
+    rows = crop.top[:, None] + step * crop.height[:, None] // (2 * size)
+    columns = crop.left[:, None] + step * crop.width[:, None] // (2 * size)
+    return rows, torch.where(crop.flip[:, None], columns.flip(1), columns)
+
+
+class ViewMaker(BaseDataPreprocessor):
+    """What all makers of views share: the device, random numbers and the normalisation.
+
+    A subclass defines `make`. It runs in single precision, also where the model is trained in bf16:
+    the 8 significant bits of bf16 are not enough for grey levels and what is computed from them.
+
+    Args:
+        mean, std: per-channel normalisation of grey values in [0, 1].
+    """
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        # Pinned batches are copied while the GPU goes on with what it has.
+        super().__init__(non_blocking=True)
+        self.progress = Progress()
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(shape) * 255, persistent=False)
+
+    def forward(
+        self, data: dict[str, Tensor], training: bool = True
+    ) -> dict[str, dict[str, Tensor]]:
+        data = self.cast_data(data)
+        with torch.autocast(data["frame"].device.type, enabled=False):
+            return {"views": self.make(data)}
+
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views of a batch (see the head of this file) that is on the device."""
+        raise NotImplementedError(f"{type(self).__name__} does not define make()")
+
+    def uniform(self, stream: str, index: Tensor, count: int) -> Tensor:
+        """Numbers in (0, 1), B×count, for this epoch of the run and this use (`stream`)."""
+        return uniform(self.progress.seed, self.progress.epoch, stream, index, count)
+
+    def normalised(self, grey: Tensor) -> Tensor:
+        """Grey in [0, 255], B×H×W, in three channels with the normalisation: B×3×H×W."""
+        # In place: on a CPU, memory for another batch of images costs more than the division.
+        return (grey[:, None] - self.mean).div_(self.std)
+
+
+class SingleView(ViewMaker):
     """One random resized crop per frame, mirrored half of the time (MAE's recipe).
 
     Yields ``image`` (B×3×size×size float32, ImageNet-normalised grey in three channels),
@@ -192,28 +252,24 @@ class SingleView(BaseDataPreprocessor):
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:
-        super().__init__(non_blocking=True)
+        super().__init__(mean, std)
         self.size = size
         self.scale = tuple(scale)
         self.ratio = tuple(ratio)
         self.flip = flip
-        self.progress = Progress()
-        shape = (1, 3, 1, 1)
-        self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(shape) * 255, persistent=False)
 
-    def forward(
-        self, data: dict[str, Tensor], training: bool = True
-    ) -> dict[str, dict[str, Tensor]]:
-        data = self.cast_data(data)
-        noise = uniform(self.progress.seed, self.progress.epoch, "crop", data["index"], CROP_DRAWS)
-        crop = draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
-        return {"views": self.cut(data, crop)}
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.cut(data, self.draw(data))
+
+    def draw(self, data: dict[str, Tensor]) -> Crop:
+        """The box of each frame in this epoch."""
+        noise = self.uniform("crop", data["index"], CROP_DRAWS)
+        return draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
 
     def cut(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
         """The view of each frame inside its box, and what shares the box with it."""
         grey = crop_bicubic(data["frame"], crop, self.size)
-        views = {"image": (grey[:, None] - self.mean) / self.std, "index": data["index"]}
+        views = {"image": self.normalised(grey), "index": data["index"]}
         if "anatomy" in data:
             views["anatomy"] = crop_nearest(data["anatomy"], crop, self.size)[:, None]
         return views

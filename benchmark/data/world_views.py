@@ -139,7 +139,7 @@ class WorldViews(SeveralViews):
 
     def _second(self, first: Crop, data: dict[str, Tensor]) -> Crop:
         """A box of the size of `first` anywhere in the frame."""
-        noise = self._uniform("crop 1", data["index"], PLACE_DRAWS).double()
+        noise = self.uniform("crop 1", data["index"], PLACE_DRAWS).double()
         room = data["valid"] - torch.stack([first.height, first.width], dim=1) + 1
         top, left = (noise[:, :2] * room).floor().long().unbind(dim=1)
         return Crop(top, left, first.height, first.width, noise[:, 2] < self.flip)
@@ -147,27 +147,24 @@ class WorldViews(SeveralViews):
     def _jittered(self, data: dict[str, Tensor]) -> Tensor:
         if not self.jitter.jitter:
             return data["frame"]
-        noise = self._uniform("grey frame", data["index"], DRAWS)
+        noise = self.uniform("grey frame", data["index"], DRAWS)
         parameters, contrast_first, _ = self.jitter.draw(noise)
         return jitter_frames(data["frame"], data["valid"], parameters[:, :2], contrast_first)
 
-    def forward(
-        self, data: dict[str, Tensor], training: bool = True
-    ) -> dict[str, dict[str, Tensor]]:
-        data = self.cast_data(data)
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         frames = self._jittered(data)
         first = self._crop(data, "0", self.scale)
         crops = (first, self._second(first, data))
         views = {"index": data["index"]}
         for number, crop in enumerate(crops):
             grey = crop_bicubic(frames, crop, self.size)
-            noise = self._uniform(f"grey {number}", data["index"], DRAWS)
+            noise = self.uniform(f"grey {number}", data["index"], DRAWS)
             changed, change = self.change(grey, noise)
-            views[f"image_{number}"] = (grey[:, None] - self.mean) / self.std
-            views[f"changed_{number}"] = (changed[:, None] - self.mean) / self.std
+            views[f"image_{number}"] = self.normalised(grey)
+            views[f"changed_{number}"] = self.normalised(changed)
             views[f"change_{number}"] = torch.cat([change, torch.zeros_like(change[:, :1])], dim=1)
             views[f"box_{number}"] = box(crop)
         width = data["valid"][:, 1]
         views["place_01"] = relative_place(crops[0], crops[1], width)
         views["place_10"] = relative_place(crops[1], crops[0], width)
-        return {"views": views}
+        return views

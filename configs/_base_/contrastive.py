@@ -17,9 +17,11 @@ clip_grad = None
 
 packs = ["{work}/packs/xa170k"]
 anatomy = False
+resident = "auto"
 num_workers = 4
 num_threads = 0
 precision = "bf16"
+compile = False
 log_interval = 20
 checkpoint_interval = 10
 keep_checkpoints = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from benchmark.comparison import (
     COLUMNS,
     comparison_row,
+    csv_file,
     require_positive,
     show_rows,
     time_in_turn,
@@ -44,3 +46,22 @@ def test_row_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_senseless_numbers_are_refused() -> None:
     with pytest.raises(InputError, match="--repeats 0: expected 1 or more"):
         require_positive(frames=1, repeats=0)
+
+
+def test_name_of_a_file_in_a_folder(tmp_path: Path) -> None:
+    """It says what was measured, where, with which torch and precision; a file keeps its name."""
+    row = comparison_row("work", "library", 1, (1.0, 1.0), None, "bf16", "NVIDIA H200")
+    row["torch"] = "2.11.0"
+    assert (row["machine"], row["agreement_mean"]) == ("NVIDIA H200", "")
+    found = csv_file(tmp_path, "step-mae-resident=False", row, 4)
+    assert found == tmp_path / "step-mae-resident-false-nvidia-h200-torch2.11.0-bf16.csv"
+    row["machine"] = "Some Processor, CPU"
+    assert csv_file(tmp_path, "views", row, 2).name == "views-cpu-2core-torch2.11.0-bf16.csv"
+    assert csv_file(tmp_path / "mine.csv", "views", row, 2) == tmp_path / "mine.csv"
+
+
+def test_processor_time_does_not_count_waiting() -> None:
+    """A side that sleeps costs wall time and no processor time."""
+    busy = (lambda: sum(range(100_000)), lambda: time.sleep(0.05))
+    assert time_in_turn(*busy, 1)[1] >= 0.05
+    assert time_in_turn(*busy, 1, processor_time=True)[1] < 0.05

@@ -18,6 +18,7 @@ from benchmark.data.views import (
     Crop,
     SingleView,
     crop_bicubic,
+    crop_lookup,
     crop_matrix,
     crop_nearest,
     draw_crops,
@@ -187,23 +188,29 @@ def assert_nearest(view: Tensor, pixels: np.ndarray, crop: Crop, sample: int) ->
     return clear.mean()
 
 
+Nearest = Callable[[Tensor, Crop, int], Tensor]
+both_paths = pytest.mark.parametrize("path", [crop_nearest, crop_lookup])
+
+
+@both_paths
 @pytest.mark.parametrize("size", [32, 50, 97, 224])
-def test_nearest_is_pils(size: int) -> None:
+def test_nearest_is_pils(size: int, path: Nearest) -> None:
     """Vessel masks are cut, resized and mirrored as by PIL with NEAREST, pixel for pixel."""
     masks = np.random.default_rng(2).random((200, 64, 128)) < 0.5
     crop = crops(200, (64, 128), scale=(0.02, 1.0))
-    views = crop_nearest(torch.from_numpy(np.packbits(masks, axis=-1)), crop, size)
+    views = path(torch.from_numpy(np.packbits(masks, axis=-1)), crop, size)
     compared = [assert_nearest(views[row], masks[row], crop, row) for row in range(200)]
     assert np.mean(compared) > 0.7
 
 
+@both_paths
 @pytest.mark.parametrize(("length", "size"), [(448, 224), (896, 224), (960, 96), (64, 32)])
-def test_nearest_rounds_centres_between_pixels_up(length: int, size: int) -> None:
+def test_nearest_rounds_centres_between_pixels_up(length: int, size: int, path: Nearest) -> None:
     """A centre on the edge of two pixels takes the second, as in exact arithmetic."""
     columns = np.arange(length) % 7 < 3
     packed = torch.from_numpy(np.packbits(np.broadcast_to(columns, (1, length, length)), axis=-1))
     box = [torch.tensor([value]) for value in (0, 0, length, length)]
-    view = crop_nearest(packed, Crop(*box, flip=torch.tensor([False])), size)
+    view = path(packed, Crop(*box, flip=torch.tensor([False])), size)
     expected = [columns[(2 * place + 1) * length // (2 * size)] for place in range(size)]
     np.testing.assert_array_equal(view[0].numpy(), np.broadcast_to(expected, (size, size)))
 

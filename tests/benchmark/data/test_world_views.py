@@ -87,7 +87,7 @@ def test_clean_views_are_boxes_of_one_size_cut_from_the_jittered_frame(
     """Views share the frame's jitter, height and width, but neither place nor mirroring."""
     maker = WorldViews(size=32, jitter=dict(jitter=1.0), change=STILL)
     views = maker(batch)["views"]
-    noise = maker._uniform("grey frame", batch["index"], 8)
+    noise = maker.uniform("grey frame", batch["index"], 8)
     parameters, contrast_first, _ = maker.jitter.draw(noise)
     frames = jitter_frames(batch["frame"], batch["valid"], parameters[:, :2], contrast_first)
     assert not torch.equal(frames, batch["frame"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.metadata
 import os
 import shlex
@@ -18,15 +17,14 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.comparison import machine, require_positive
+from benchmark.anatomy.pack import extract
+from benchmark.comparison import csv_file, require_positive, write_rows
 from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
 from benchmark.engine.accumulation import training_step
-from benchmark.engine.config import fill_paths, load_config
-from benchmark.engine.contract import prepare
+from benchmark.engine.bench.setup import bench_config, device, device_name, precision
 from benchmark.engine.train import assemble
 from benchmark.errors import InputError
-from benchmark.files import atomic_write
 from benchmark.method import Progress
 
 REFERENCE = "mae"
@@ -56,8 +54,9 @@ class _Step:
     """
 
     def __init__(self, config: Config) -> None:
+        self.config = config
         parts = assemble(config)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device()
         self.method = parts.method.to(self.device).train()
         self.optimizer = parts.optimizer
         self.optimizer.initialize_count_status(self.method, 0, 1)
@@ -94,6 +93,7 @@ def bench_pretrain(
     threads: int,
     out: str | os.PathLike[str] | None = None,
     mae_options: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Time the training step of methods; the median of steps taken in turn with MAE's.
 
@@ -107,9 +107,10 @@ def bench_pretrain(
         batch: frames per step, the same for all.
         repeats: timed steps of each.
         threads: CPU threads; 0 leaves torch's choice.
-        out: CSV file to write as well.
+        out: CSV file or folder, see `benchmark.comparison.csv_file`; None: none is written.
         mae_options: settings of the MAE that is compared with, ``method.masking.ratio=0.5`` for
             one that sees as many patches as VasoMIM.
+        options: settings of all methods, ``compile=True`` for one.
 
     Raises:
         InputError: there is no such method, or a number below 1.
@@ -125,9 +126,9 @@ def bench_pretrain(
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        reference = _Step(_config(REFERENCE, configs, scale, batch, work, mae_options))
+        reference = _Step(_config(REFERENCE, configs, scale, batch, work, [*options, *mae_options]))
         for name in chosen:
-            step = _Step(_config(name, configs, scale, batch, work))
+            step = _Step(_config(name, configs, scale, batch, work, options))
             for one in (reference, step):
                 one(keep=False)
             before = len(reference.times)
@@ -139,36 +140,26 @@ def bench_pretrain(
         rows.insert(0, _row(REFERENCE, reference, 1.0, scale, batch))
     _show(rows)
     if out is not None:
-        with atomic_write(out, "w") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        named = {**rows[0], "machine": rows[0]["device"]}
+        write_rows(
+            rows, COLUMNS, csv_file(out, f"pretrain-{scale}", named, torch.get_num_threads())
+        )
     return rows
 
 
 def _config(
     method: str, configs: Path, scale: str, batch: int, work: Path, options: Sequence[str] = ()
 ) -> Config:
-    """A method's recipe on as many synthetic frames as a batch has, taken in one part."""
-    config = load_config(configs / method / "pretrain.py", scale, list(options))
-    fill_paths(config._cfg_dict, work)
-    threads = torch.get_num_threads()
-    prepare(config, work)
+    """A method's recipe on as many synthetic frames as a batch has."""
     pack = work / "packs" / f"bench_{batch}"
     if not pack.exists():
-        options = dict(patients="1", videos="1", frames=str(batch), size=str(_FRAME_SIDE))
-        source = open_source("synthetic", **options, test_fraction="0")
+        drawn = dict(patients="1", videos="1", frames=str(batch), size=str(_FRAME_SIDE))
+        source = open_source("synthetic", **drawn, test_fraction="0")
         build_pack(source, pack, size=_FRAME_SIDE, progress=False)
-        _add_anatomy(pack)
-    config.packs = [str(pack)]
-    config.update(batch_size=batch, micro_batch=None, epochs=10, num_threads=threads)
+        extract(str(pack))
+    config = bench_config(method, configs, scale, batch, work, pack, options)
+    config.update(epochs=10, num_workers=0)
     return config
-
-
-def _add_anatomy(pack: Path) -> None:
-    from benchmark.anatomy.pack import extract
-
-    extract(str(pack))
 
 
 def _row(name: str, step: _Step, ratio: float, scale: str, batch: int) -> dict[str, str]:
@@ -183,9 +174,9 @@ def _row(name: str, step: _Step, ratio: float, scale: str, batch: int) -> dict[s
         "peak_memory_mb": f"{step.peak:.0f}" if on_gpu else "",
         "scale": scale,
         "batch": str(batch),
-        "device": torch.cuda.get_device_name() if on_gpu else machine(),
+        "device": device_name(),
         "threads": str(torch.get_num_threads()),
-        "precision": "bf16" if on_gpu else "fp32",
+        "precision": precision(step.config),
         "torch": importlib.metadata.version("torch"),
         "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
     }

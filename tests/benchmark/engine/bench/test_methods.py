@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.engine.bench import COLUMNS, bench_pretrain
+from benchmark.engine.bench.methods import COLUMNS, bench_pretrain
 from benchmark.engine.cards import CONFIGS
 from benchmark.errors import InputError
 

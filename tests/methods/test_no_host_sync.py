@@ -1,0 +1,118 @@
+"""No step makes the GPU wait for the host: imagined on a CPU, proven where there is a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from no_host_sync import NoCopyFromHost, on_imagined_gpu
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from benchmark.engine.bench.sides import of_harness
+from benchmark.engine.cards import CONFIGS
+from benchmark.engine.config import fill_paths, load_config
+from benchmark.engine.contract import prepare
+from benchmark.engine.train import Parts, assemble, make_runner
+from benchmark.method import Progress
+
+METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
+# The rest takes more time than the quick tests have.
+QUICK = ("mae", "vasomim")
+on_cpu = pytest.mark.parametrize(
+    "method",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in METHODS],
+)
+MakeParts = Callable[..., Parts]
+
+
+@pytest.fixture(scope="module")
+def make_parts(tmp_path_factory: pytest.TempPathFactory) -> MakeParts:
+    """A method's run on a few small frames, with options that override its config."""
+    work = tmp_path_factory.mktemp("sync")
+
+    def make(method: str, **options: object) -> Parts:
+        config = load_config(CONFIGS / method / "pretrain.py", "tiny")
+        fill_paths(config._cfg_dict, work)
+        prepare(config, work)
+        config.update(options)
+        return assemble(config)
+
+    return make
+
+
+def at(step: int) -> Progress:
+    """Steps of a run of four epochs of three."""
+    return Progress(seed=0, epoch=step // 3, epochs=4, step=step, steps_per_epoch=3)
+
+
+@on_cpu
+def test_nothing_is_read_or_copied_in_a_step(method: str, make_parts: MakeParts) -> None:
+    """Views, loss and what follows the step, on a GPU that is only imagined."""
+    parts = make_parts(method)
+    model, batch = parts.method.train(), next(iter(parts.loader))
+    model.progress = at(7)
+    model(**model.views(batch))  # what is computed once, on the host, may be
+    model.after_step(at(7))
+    with on_imagined_gpu(model, batch) as there:
+        model.progress = at(7)
+        terms = model(**model.views(there))
+        model.after_step(at(7))
+    assert {value.device.type for value in terms.values()} == {"cuda"}
+
+
+def test_the_imagined_gpu_notices_a_wait() -> None:
+    """Reading a value, moving one back, and making a tensor of Python numbers."""
+    module, batch = torch.nn.Linear(2, 1), {"x": torch.ones(3, 2)}
+    with on_imagined_gpu(module, batch) as there:
+        result = module(there["x"])
+        with pytest.raises(DataDependentOutputException):
+            result.sum().item()
+        for wait in (lambda: result.cpu(), lambda: torch.tensor([1.0, 2.0], device="cuda")):
+            with pytest.raises(AssertionError, match="waits for the device"):
+                wait()
+        result.to("cpu", non_blocking=True)
+    with FakeTensorMode(), NoCopyFromHost():
+        torch.zeros(2).copy_(torch.ones(2))  # both on the host
+
+
+@on_cpu
+def test_views_are_the_same_under_autocast(method: str, make_parts: MakeParts) -> None:
+    """Training in bf16 does not round grey levels, boxes or masks."""
+    parts = make_parts(method)
+    views, batch = parts.method.views, next(iter(parts.loader))
+    plain = views(batch)["views"]
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = views(batch)["views"]
+    assert plain.keys() == rounded.keys()
+    for name, value in plain.items():
+        assert value.dtype == rounded[name].dtype
+        assert torch.equal(value, rounded[name]), name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("method", METHODS)
+def test_no_step_waits_for_the_host(
+    method: str, resident: bool, make_parts: MakeParts, tmp_path: Path
+) -> None:
+    """The Runner's step with all hooks: gather or copy, views, backward, clipping, EMA, log."""
+    parts = make_parts(
+        method,
+        resident=resident,
+        precision="bf16",
+        batch_size=2,
+        micro_batch=None,
+        log_interval=1000,
+    )
+    runner, _ = make_runner(parts, tmp_path, method)
+    steps = of_harness(runner, tmp_path)
+    steps(2)  # workspaces and the state of the optimiser are made
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number in (2, 3):
+            steps.loop.run_iter(number, next(steps.batches))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

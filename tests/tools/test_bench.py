@@ -1,0 +1,95 @@
+"""The command line of the measurements: every part exists, and its options reach it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tools"))
+bench = importlib.import_module("bench")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, dict[str, object]]:
+    """Name and arguments of the function that a command line calls."""
+    calls = []
+
+    class Library:
+        def __init__(self, where: str) -> None:
+            self.where = where
+
+        def __getattr__(self, name: str):
+            return lambda **options: calls.append((f"{self.where}:{name}", options))
+
+    monkeypatch.setattr(sys, "argv", ["bench.py", *arguments])
+    monkeypatch.setattr(bench.importlib, "import_module", Library)
+    bench.main()
+    (found,) = calls
+    return found
+
+
+COMMANDS = [
+    ["anatomy", "--threads", "2", "--device", "cpu"],
+    ["pack", "--frames", "3", "--images", "folder"],
+    ["loader", "--view", "96"],
+    ["views", "--batch", "8"],
+    ["step", "--method", "vasomim", "--cfg-options", "resident=False"],
+    ["pretrain", "mae", "crossmae", "--mae-options", "epochs=3"],
+    ["pretrain", "--reference", "mmpretrain", "--steps", "9"],
+    ["finetune", "--scale", "tiny"],
+    ["leaderboard", "--methods", "4"],
+    ["resume", "--repeats", "2"],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_options_are_arguments(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line passes on is what the function takes."""
+    with monkeypatch.context() as patch:
+        where, options = call(patch, *arguments, "--out", "a.csv")
+    module, name = where.split(":")
+    inspect.signature(getattr(importlib.import_module(module), name)).bind(**options)
+    out = options["trial"].out if "trial" in options else options["out"]
+    assert out == "a.csv"
+
+
+def test_every_part_is_called() -> None:
+    assert {arguments[0] for arguments in COMMANDS} == set(bench.PARTS)
+
+
+def test_trial_has_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = "--scale tiny --batch 3 --frames 6 --size 64 --steps 4 --repeats 2 --threads 1"
+    with monkeypatch.context() as patch:
+        _, options = call(patch, "step", *arguments.split(), "--cfg-options", "seed=7")
+    trial = options.pop("trial")
+    assert options == {"method": "mae"}
+    assert (trial.scale, trial.batch, trial.frames, trial.size) == ("tiny", 3, 6, 64)
+    assert (trial.steps, trial.repeats, trial.threads, trial.options) == (4, 2, 1, ["seed=7"])
+    assert trial.configs == ROOT / "configs"
+
+
+def test_bad_input_is_one_line() -> None:
+    command = [sys.executable, ROOT / "tools" / "bench.py", "views", "--batch", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: --batch 0: expected 1 or more\n"
+
+
+def test_help_needs_no_torch() -> None:
+    """Looking at the options imports neither torch nor pandas."""
+    code = "import sys, runpy; sys.argv = ['bench.py', 'step', '--help']\n"
+    code += "try: runpy.run_path('tools/bench.py', run_name='__main__')\n"
+    code += "except SystemExit: print(sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT / "tools"), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith("[]\n"), done.stderr
