@@ -118,7 +118,7 @@ def bench_finetune(method: str, trial: Trial) -> list[Row]:
         cell = finetune.Cell(config, card, DATASET, 0, work / "ours", work / "results")
         model = task.build_model(config, 0, folder)
         with quiet_libraries():
-            runner, _ = finetune._runner(cell, task, model, folder, StopSignals())
+            runner, _ = finetune.build_runner(cell, task, model, folder, StopSignals())
         theirs = of_mmseg(config, task, folder, work / "theirs")
         row = trial.compare(
             f"fine-tuning {method}",

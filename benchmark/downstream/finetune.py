@@ -113,7 +113,7 @@ def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
 
     start = time.time()
     model = task.build_model(cell.config, cell.seed, folder)
-    runner, log = _runner(cell, task, model, folder, stop)
+    runner, log = build_runner(cell, task, model, folder, stop)
     identity = {
         "science_hash": science_hash(content),
         "split_hash": folder.split_hash,
@@ -167,9 +167,14 @@ def _exported_weights(config: Config) -> str | None:
     return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
-def _runner(
+def build_runner(
     cell: Cell, task: Task, model: nn.Module, folder: TaskFolder, stop: StopSignals
 ) -> tuple[Runner, LogHook]:
+    """The runner of one cell with its hooks, ready to train, and its log.
+
+    Raises:
+        InputError: a metric of the config is none of the task, or the data set does not fit.
+    """
     config = cell.config
     if config.num_threads:
         torch.set_num_threads(config.num_threads)

@@ -6,8 +6,8 @@ round figures for one device, good for the order of magnitude:
 - ``paper``, one data-centre GPU. Pre-training: VasoMIM's published 800 epochs of 171,478 frames in
   about 10 hours on 8 H20, 480 frames per second and GPU. Fine-tuning: all patches are visible, and
   a decoder is added; detection has 512² instead of 224².
-- ``small`` and ``tiny``, two CPU cores: ``docs/benchmarks/pretrain-cpu-2cores-small.csv`` and
-  ``docs/benchmarks/tiny-cells-synthetic-cpu.csv``.
+- ``small`` and ``tiny``, two CPU cores: the files ``pretrain-small-cpu-2core-*.csv`` and
+  ``tiny-cells-synthetic-cpu.csv`` of ``docs/benchmarks``.
 """
 
 from __future__ import annotations

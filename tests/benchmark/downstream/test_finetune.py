@@ -260,7 +260,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 def _batches(cell: Cell, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
     model = build_model(cell.config, cell.seed)
-    runner, _ = finetune._runner(cell, load_task("segmentation"), model, vessels, StopSignals())
+    runner, _ = finetune.build_runner(
+        cell, load_task("segmentation"), model, vessels, StopSignals()
+    )
     runner.train_dataloader.batch_sampler.set_epoch(1)
     return list(runner.train_dataloader)
 

@@ -69,7 +69,7 @@ def test_encoders_meet_the_same_frames_in_the_same_way(
         config.seed = seed
         task = load_task("detection")
         model = task.build_model(config, seed, lesions)
-        runner, _ = finetune._runner(cell, task, model, lesions, StopSignals())
+        runner, _ = finetune.build_runner(cell, task, model, lesions, StopSignals())
         runner.train_dataloader.batch_sampler.set_epoch(1)
         batches.append(list(runner.train_dataloader))
     assert len(batches[0]) == 2
