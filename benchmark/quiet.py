@@ -17,6 +17,11 @@ def quiet_libraries() -> Iterator[None]:
     """
     from mmengine.logging import MMLogger
 
+    from benchmark.engine.mmcv_ops import install_mmcv_ops
+
+    # What is loaded here may load mmdetection, as mmpretrain's models do: too late for its
+    # operations in whatever comes after.
+    install_mmcv_ops()
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
