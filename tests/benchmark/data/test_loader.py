@@ -11,19 +11,9 @@ from raw_layouts import PICTURES, build_small
 from torch import Tensor
 
 from benchmark.data.loader import EpochBatchSampler, PackDataset, pack_loader
-from benchmark.data.pack import PackCollection, add_anatomy, open_packs
+from benchmark.data.pack import PackCollection, open_packs
 from benchmark.errors import InputError
 from benchmark.randomness import permutation
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> PackCollection:
-    """Two packs of 18 and 5 frames of 32², vessels where it is dark."""
-    folder: Path = tmp_path_factory.mktemp("packs")
-    for name, pictures in (("a", PICTURES), ("b", PICTURES[4:9])):
-        build_small(folder / name, pictures)
-        add_anatomy(folder / name, lambda frames, valid: frames < 120, {}, progress=False)
-    return open_packs([folder / "a", folder / "b"])
 
 
 @pytest.fixture

@@ -11,21 +11,11 @@ from torch import Tensor
 
 from benchmark.data import resident
 from benchmark.data.loader import PackDataset, pack_loader
-from benchmark.data.pack import PackCollection, PackSubset, add_anatomy, open_packs
+from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import CachedDataset, ResidentDataset, memory_needed, open_dataset
 from benchmark.errors import InputError
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> PackCollection:
-    """Two packs of 18 and 5 frames of 32², vessels where it is dark."""
-    folder: Path = tmp_path_factory.mktemp("packs")
-    for name, pictures in (("a", PICTURES), ("b", PICTURES[4:9])):
-        build_small(folder / name, pictures)
-        add_anatomy(folder / name, lambda frames, valid: frames < 120, {}, progress=False)
-    return open_packs([folder / "a", folder / "b"])
 
 
 def batches(dataset: torch.utils.data.Dataset, device: str = "cpu") -> list[dict[str, Tensor]]:
