@@ -63,4 +63,4 @@ tool show "$work/vasomim/finetune/synthetic_v/seed0" --out "$work/predictions.pn
 
 step "6/6 leaderboard"
 tool leaderboard --results "$work/results" --protocol demo --reference mae --out "$work"
-step "done: $work/leaderboard.md, pictures in $work/vasomim.png and $work/predictions.png"
+step "done: $work/leaderboard.md and .html, pictures in $work/vasomim.png and $work/predictions.png"
