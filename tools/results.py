@@ -52,7 +52,7 @@ def validate(folder: Path) -> int:
     count, problems = find_problems(folder)
     for problem in problems:
         print(problem)
-    print(f"{count} records are whole, {len(problems)} problems")
+    print(f"records that are whole: {count}, problems: {len(problems)}")
     return 1 if problems else 0
 
 

@@ -61,7 +61,7 @@ def test_whole_results_of_every_schema_are_valid(tmp_path: Path) -> None:
     for folder, count in ((tmp_path, 1), (FIXTURES / "schema1_last", 2)):
         done = results("validate", folder)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == f"{count} records are whole, 0 problems\n"
+        assert done.stdout == f"records that are whole: {count}, problems: 0\n"
 
 
 def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
     done = results("validate", tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
-    assert lines[-1] == "2 records are whole, 7 problems"
+    assert lines[-1] == "records that are whole: 2, problems: 7"
     expected = [
         f"copy/{PLACE}/seed5.json: a second record of the run {PLACE}/seed5.json",
         f"{PLACE}/seed0.json: not a JSON file",
