@@ -93,6 +93,7 @@ def read_matrix(path: Path) -> Matrix:
     try:
         content = runpy.run_path(str(path))
     except Exception as error:
+        # A config is code of its author, which may fail in any way.
         raise InputError(f"{path}: not a config ({type(error).__name__}: {error})") from None
     values = {key: value for key, value in content.items() if not key.startswith("_")}
     known = [item.name for item in fields(Matrix) if item.name != "name"]
