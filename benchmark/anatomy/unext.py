@@ -15,30 +15,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
+from benchmark.nn.doubling import doubled_logits
 
 _GROUPS = 5
-_REACH = _GROUPS // 2
 # Three max-poolings and two patch embeddings, each halving the size.
 _DIVISOR = 32
 
 
-def shift_channels(maps: Tensor, dim: int) -> Tensor:
-    """Move five groups of channels by -2, -1, 0, 1, 2 pixels along `dim`; zeros move in.
+def shift_kernel(channels: int, dim: int) -> Tensor:
+    """A depth-wise kernel that moves five groups of channels by -2, -1, 0, 1, 2 pixels.
 
-    Equal to padding with two zeros, `torch.roll` of every group, and cropping: no pixel travels
-    further than the padding, so a roll never wraps around into the crop.
+    As a convolution, the shift is one pass over the maps in each direction, and a multiplication by
+    1 is exact. Equal to padding with two zeros, `torch.roll` of every group, and cropping: no pixel
+    travels further than the padding, so a roll never wraps around into the crop.
 
     Args:
-        maps: B×C×H×W. Groups are those of ``torch.chunk(5)``: all but the last of ⌈C/5⌉ channels.
+        channels: C. Groups are those of ``torch.chunk(5)``: all but the last of ⌈C/5⌉ channels.
         dim: 2 (over the rows, vertically) or 3 (over the columns, horizontally).
 
     Returns:
-        B×C×H×W.
+        C×1×5×1 for rows, C×1×1×5 for columns.
     """
-    length = maps.shape[dim]
-    padding = (0, 0, _REACH, _REACH) if dim == 2 else (_REACH, _REACH, 0, 0)
-    groups = F.pad(maps, padding).chunk(_GROUPS, dim=1)
-    return torch.cat([g.narrow(dim, 2 * _REACH - k, length) for k, g in enumerate(groups)], dim=1)
+    group = torch.arange(channels) // math.ceil(channels / _GROUPS)
+    # A channel that moves by +k takes the value of the pixel k before.
+    taps = F.one_hot(_GROUPS - 1 - group, _GROUPS).to(torch.get_default_dtype())
+    return taps[:, None, :, None] if dim == 2 else taps[:, None, None, :]
+
+
+def shift_channels(maps: Tensor, kernel: Tensor) -> Tensor:
+    """Move the channels of B×C×H×W maps as a `shift_kernel` says; zeros move in."""
+    padding = (kernel.shape[2] // 2, kernel.shape[3] // 2)
+    return F.conv2d(maps, kernel.to(maps.dtype), padding=padding, groups=len(kernel))
 
 
 def _to_tokens(maps: Tensor) -> Tensor:
@@ -68,12 +75,14 @@ class ShiftedMLP(nn.Module):
         self.fc1 = nn.Linear(channels, channels)
         self.dwconv = _DepthwiseConv(channels)
         self.fc2 = nn.Linear(channels, channels)
+        self.register_buffer("rows", shift_kernel(channels, dim=2), persistent=False)
+        self.register_buffer("columns", shift_kernel(channels, dim=3), persistent=False)
 
     def forward(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
         """Tokens B×HW×C of a map of `size` (H, W) to tokens of the same shape."""
-        maps = shift_channels(_to_maps(tokens, size), dim=2)
+        maps = shift_channels(_to_maps(tokens, size), self.rows)
         maps = _to_maps(self.fc1(_to_tokens(maps)), size)
-        maps = shift_channels(F.gelu(self.dwconv(maps)), dim=3)
+        maps = shift_channels(F.gelu(self.dwconv(maps)), self.columns)
         return self.fc2(_to_tokens(maps))
 
 
@@ -185,7 +194,7 @@ class UNeXt(nn.Module):
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock2, self.dnorm4)
         maps = _double(_convolve(self.decoder3, self.dbn3, maps)) + t2
         maps = _double(_convolve(self.decoder4, self.dbn4, maps)) + t1
-        return self.final(_double(self.decoder5(maps)))
+        return doubled_logits(self.decoder5(maps), self.final.weight, self.final.bias)
 
 
 def _token_stage(
@@ -212,7 +221,11 @@ def _convolve(convolution: nn.Conv2d, norm: nn.BatchNorm2d, maps: Tensor) -> Ten
 
 
 def _halve(maps: Tensor) -> Tensor:
-    return F.relu(F.max_pool2d(maps, 2), inplace=True)
+    if torch.is_grad_enabled() and maps.requires_grad:
+        return F.relu(F.max_pool2d(maps, 2), inplace=True)
+    # Max-pooling also writes the places of the maxima, which only a backward pass asks for.
+    maps = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
+    return F.relu(torch.maximum(maps[..., ::2], maps[..., 1::2]), inplace=True)
 
 
 def _double(maps: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.anatomy.unext import UNeXt, shift_channels
+from benchmark.anatomy.unext import UNeXt, shift_channels, shift_kernel
 from benchmark.errors import InputError
 
 
@@ -87,14 +87,14 @@ def rolled(maps: Tensor, dim: int) -> Tensor:
 @pytest.mark.parametrize("dim", [2, 3])
 def test_shift_equals_pad_roll_crop(channels: int, dim: int) -> None:
     maps = torch.randn(2, channels, 7, 9, generator=torch.Generator().manual_seed(channels))
-    assert torch.equal(shift_channels(maps, dim), rolled(maps, dim))
+    assert torch.equal(shift_channels(maps, shift_kernel(channels, dim)), rolled(maps, dim))
 
 
 def test_shift_moves_the_first_group_up_and_the_last_down() -> None:
     maps = torch.zeros(1, 5, 6, 6)
     maps[:, :, 3, 3] = 1
-    rows = shift_channels(maps, dim=2)[0].nonzero()[:, 1]
-    columns = shift_channels(maps, dim=3)[0].nonzero()[:, 2]
+    rows = shift_channels(maps, shift_kernel(5, dim=2))[0].nonzero()[:, 1]
+    columns = shift_channels(maps, shift_kernel(5, dim=3))[0].nonzero()[:, 2]
     assert rows.tolist() == columns.tolist() == [1, 2, 3, 4, 5]
 
 
