@@ -23,6 +23,7 @@ from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
 from benchmark.engine.accumulation import training_step
 from benchmark.engine.bench.setup import bench_config, device, device_name, precision
+from benchmark.engine.memory import keep_freed_memory
 from benchmark.engine.train import assemble
 from benchmark.errors import InputError
 from benchmark.method import Progress
@@ -57,6 +58,8 @@ class _Step:
         self.config = config
         parts = assemble(config)
         self.device = device()
+        if self.device.type == "cpu":
+            keep_freed_memory()  # as the Runner does
         self.method = parts.method.to(self.device).train()
         self.optimizer = parts.optimizer
         self.optimizer.initialize_count_status(self.method, 0, 1)
