@@ -8,7 +8,7 @@ with the same answer for everything.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -55,6 +55,7 @@ class DINO(Method):
         freeze_last_layer: epochs during which the prototypes stay as they are.
     """
 
+    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     head: PrototypeHead
 

@@ -17,7 +17,7 @@ The views are cut with the bicubic kernel of all other methods, not the bilinear
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -43,6 +43,7 @@ class SimMIM(Method):
         objective: what the prediction is compared with; a list adds several up.
     """
 
+    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     decoder: LinearDecoder
 

@@ -30,6 +30,7 @@ from benchmark.engine.accumulation import training_step
 from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.engine.config import plain, revive
 from benchmark.engine.encoder import load_encoder, write_tensors
+from benchmark.engine.grey import assume_grey
 from benchmark.engine.nonfinite import StateGuard
 from benchmark.engine.pair import ProcessPair, step_gradients
 from benchmark.engine.signals import Stopped, StopSignals
@@ -259,6 +260,7 @@ def export_is_what_was_trained(trial: Trial) -> str:
     folder = _whole_run(trial)
     encoder, card = load_encoder(folder)
     trained = trial.parts().method
+    assume_grey(trained, False)
     trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
     original = trained.exports()["encoder"]
     if not isinstance(original, Encoder):
@@ -272,6 +274,29 @@ def export_is_what_was_trained(trial: Trial) -> str:
     return f"{card.architecture}, fingerprint {card.fingerprint}"
 
 
+def one_channel_is_enough(trial: Trial) -> str:
+    """A method with `grey_input` takes the same step when its encoder reads all three channels."""
+    if not trial.parts().method.grey_input:
+        return "grey_input is not set; all channels are read"
+    grey, all_channels = trial.parts(), trial.parts()
+    assume_grey(all_channels.method, False)
+    error, where = _largest_difference(step_gradients(all_channels)[1], step_gradients(grey)[1])
+    if error > _TOLERANCE:
+        raise BrokenContract(
+            f"gradients differ by {error:.1e} of the largest one, in {where}: the encoder sees "
+            "images whose channels differ; leave grey_input = False"
+        )
+    return f"largest difference {error:.1e} of the largest gradient"
+
+
+def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
+    """The largest one, relative to the largest expected gradient, and where it is."""
+    scale = max(float(gradient.abs().max()) for gradient in expected.values())
+    apart = {n: float((g - found[n]).abs().max()) / scale for n, g in expected.items()}
+    where = max(apart, key=apart.__getitem__)
+    return apart[where], where
+
+
 def two_processes_are_one(trial: Trial) -> str:
     """Loss and gradient of the first step: the whole batch at once, and half on each process.
 
@@ -283,13 +308,7 @@ def two_processes_are_one(trial: Trial) -> str:
     _without_drop_path(content)
     terms, gradients = step_gradients(assemble(Config(revive(content))))
     both = trial.pair.gradients(content)
-    scale = max(float(g.abs().max()) for g in gradients.values())
-    worst, where = 0.0, ""
-    for _, shared in both:
-        for name, gradient in gradients.items():
-            error = float((gradient - shared[name]).abs().max()) / scale
-            if error > worst:
-                worst, where = error, name
+    worst, where = max(_largest_difference(gradients, shared) for _, shared in both)
     if worst > _TOLERANCE:
         raise BrokenContract(f"gradients differ by {worst:.1e} of the largest one, in {where}")
     means = {name: (both[0][0][name] + both[1][0][name]) / 2 for name in terms}
@@ -322,6 +341,7 @@ CHECKS: dict[str, Callable[[Trial], str]] = {
     "no trace of a step left out": left_out_steps_leave_no_trace,
     "features are watched": features_are_watched,
     "export is the encoder": export_is_what_was_trained,
+    "one channel is enough": one_channel_is_enough,
     "two processes equal one": two_processes_are_one,
 }
 

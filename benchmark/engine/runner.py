@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
+from benchmark.engine.memory import keep_freed_memory
 from benchmark.engine.signals import leave_process_group
 from benchmark.weights import load_strict
 
@@ -87,12 +88,20 @@ class Runner(MMEngineRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Move to the device; several processes share gradients, and batch statistics on GPUs."""
+        if not torch.cuda.is_available():
+            keep_freed_memory()
         if not self.distributed:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             return model.to(device)
-        # Gradients live in the buckets that are exchanged: one copy less. The graph is not declared
-        # static, as some methods freeze or add parts on the way.
-        shared: dict[str, Any] = dict(broadcast_buffers=False, gradient_as_bucket_view=True)
+        # Gradients live in the buckets that are exchanged: one copy less. Every step uses the same
+        # parameters, the contract asks for it; but torch 2.11 fails with an assertion of its own
+        # where a static graph meets parts whose gradients are not exchanged.
+        optimizer = self.optim_wrapper
+        shared: dict[str, Any] = dict(
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+            static_graph=optimizer is not None and optimizer._accumulative_counts == 1,
+        )
         if torch.cuda.is_available():
             device = int(os.environ["LOCAL_RANK"])
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))

@@ -27,6 +27,7 @@ from benchmark.engine.compiling import compile_blocks
 from benchmark.engine.config import differences, plain
 from benchmark.engine.decay import WeightDecayHook
 from benchmark.engine.encoder import architecture_of, export_encoder, write_tensors
+from benchmark.engine.grey import assume_grey
 from benchmark.engine.hooks import LogHook, training_hooks
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import provenance, science_hash
@@ -110,6 +111,7 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
     seed_torch(config.seed, "weights")
     method = build(config.method)
     method.prepare(len(packs))
+    assume_grey(method)
     if config.get("load_from") is not None:
         load_starting_weights(method, Path(config.load_from))
     parts = count_parts(config.batch_size // world_size, config.micro_batch)
@@ -280,6 +282,7 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
     }
     if "load_from" in identity_["weights"]:
         origin["load_from"] = identity_["weights"]["load_from"]
+    assume_grey(parts.method, False)  # who uses an encoder may have other images
     exports = parts.method.exports()
     exported = {name: _export(folder, name, module, origin) for name, module in exports.items()}
     on_gpu = torch.cuda.is_available()

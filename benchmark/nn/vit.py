@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from timm.layers import PatchEmbed, resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.encoders.base import block_groups, patch_map
+from benchmark.nn.patches import patchify
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
@@ -125,6 +127,9 @@ class VisionTransformer(nn.Module):
         self.patch_embed = PatchEmbed(
             img_size, patch_size, in_channels, embed_dim, strict_img_size=False
         )
+        # Of images known to be grey: every channel as a multiple of the first, plus a constant.
+        self.register_buffer("channel_factor", None, persistent=False)
+        self.register_buffer("channel_offset", None, persistent=False)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
         table = sincos_position_embedding(embed_dim, self.grid_size)
@@ -165,6 +170,34 @@ class VisionTransformer(nn.Module):
             self.pos_embed, grid, self.grid_size, self.num_prefix_positions, verbose=False
         )
 
+    def assume_grey(self, mean: Tensor | None, std: Tensor | None) -> None:
+        """From now on all images are grey: their channels differ by the normalisation alone.
+
+        The first channel then tells the others, and the projection reads only that one. Its
+        weights are added up at every call, so that the parameters, their gradients and what is
+        exported stay those of three channels.
+
+        Args:
+            mean, std: one number per channel, of the normalisation (grey − mean) / std; None to
+                see images of any colour again.
+        """
+        factor = None if mean is None else std[0] / std
+        offset = None if mean is None else (mean[0] - mean) / std
+        self.channel_factor, self.channel_offset = factor, offset
+
+    def _projected(self, images: Tensor, ids_keep: Tensor | None) -> Tensor:
+        """The embedding of the patches, B×N×D, or of the visible ones alone, B×K×D."""
+        weight, bias = self.patch_embed.proj.weight, self.patch_embed.proj.bias
+        if self.channel_factor is not None:
+            images = images[:, :1]
+            bias = bias + (weight.sum(dim=(2, 3)) * self.channel_offset).sum(dim=1)
+            weight = (weight * self.channel_factor[:, None, None]).sum(dim=1, keepdim=True)
+        patches = patchify(images, self.patch_size)
+        if ids_keep is not None:
+            patches = patches.gather(1, ids_keep[..., None].expand(-1, -1, patches.shape[2]))
+        # A convolution whose stride is its size is a linear layer; `patchify` puts channels last.
+        return F.linear(patches, weight.permute(0, 2, 3, 1).flatten(1), bias)
+
     def embed(
         self,
         images: Tensor,
@@ -177,23 +210,27 @@ class VisionTransformer(nn.Module):
             images: B×C×H×W, H and W multiples of the patch size.
             ids_keep: B×K indices of the visible patches; all patches if None.
             replace: a mask, B×N with 1 on masked patches, and the token (1×1×D) that stands in for
-                their embedding; it gets their positions.
+                their embedding; it gets their positions. Only where all patches are embedded.
         """
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
         positions = self._positions(grid)
-        patches = self.patch_embed(images)
+        of_prefix, of_patches = positions.split(
+            [self.num_prefix_positions, grid[0] * grid[1]], dim=1
+        )
+        tokens = self._projected(images, ids_keep)
         if replace is not None:
             mask, token = replace
-            patches = torch.where(mask[..., None].bool(), token.to(patches.dtype), patches)
-        tokens = patches + positions[:, self.num_prefix_positions :]
+            tokens = torch.where(mask[..., None].bool(), token.to(tokens.dtype), tokens)
         if ids_keep is not None:
-            # Positions are added before patches are dropped, so a token keeps its own place.
-            tokens = tokens.gather(1, ids_keep[..., None].expand(-1, -1, self.embed_dim))
+            # A token keeps its own place.
+            index = ids_keep[..., None].expand(-1, -1, self.embed_dim)
+            of_patches = of_patches.expand(len(tokens), -1, -1).gather(1, index)
+        tokens = tokens + of_patches
         if self.num_prefix_tokens:
             special = [token for token in (self.cls_token, self.reg_token) if token is not None]
             prefix = torch.cat(special, dim=1)
             if self.num_prefix_positions:
-                prefix = prefix + positions[:, : self.num_prefix_positions]
+                prefix = prefix + of_prefix
             tokens = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
         return tokens
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from broken_methods import (
     Collapsed,
+    Coloured,
     Contrastive,
     Forgetful,
     Idle,
@@ -69,6 +70,7 @@ def test_methods_keep_the_contract(method: str, trial: Callable[..., Trial]) -> 
         (Collapsed, "features are watched", "features of 4 samples are all equal"),
         (Unwatched, "features are watched", "no feature_std in the log"),
         (Impostor, "export is the encoder", "other features"),
+        (Coloured, "one channel is enough", "leave grey_input = False"),
         (Contrastive, "two processes equal one", "gradients differ by"),
     ],
 )
