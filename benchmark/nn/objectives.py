@@ -9,7 +9,7 @@ own and judge I′, the image put together from the predicted pixels. `Objective
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from benchmark.method import Progress
 from benchmark.nn.hog import HOG
 from benchmark.nn.losses import dice_loss
 from benchmark.nn.masking import Mask, patch_weights, vascular_guidance
-from benchmark.nn.patches import patch_statistics, patchify, unpatchify
+from benchmark.nn.patches import patchify, standardise, unpatchify
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,16 @@ class Reconstruction:
     patch_size: int
     grid_size: tuple[int, int]
     image: Tensor | None = None
+    _standardised: dict[int, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
+
+    def standardised(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The patches of `images` as `standardise` returns them, made once for all who ask."""
+        key = id(images)
+        if key not in self._standardised:
+            patches = standardise(patchify(images, self.patch_size))
+            # With the images, whose identity is theirs alone as long as they exist.
+            self._standardised[key] = (images, *patches)
+        return self._standardised[key][1:]
 
 
 class Objective(nn.Module):
@@ -100,10 +110,10 @@ class PixelReconstruction(Objective):
 
     def errors(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
         """Mean error of each patch, B×N."""
-        target = patchify(images, reconstruction.patch_size)
         if self.normalise:
-            mean, std = patch_statistics(target)
-            target = (target - mean) / std
+            target, _, _ = reconstruction.standardised(images)
+        else:
+            target = patchify(images, reconstruction.patch_size)
         difference = reconstruction.prediction.float() - target
         distance = difference.square() if self.distance == "l2" else difference.abs()
         return distance.mean(dim=-1)
@@ -120,7 +130,7 @@ class PixelReconstruction(Objective):
         """
         patches = reconstruction.prediction.float()
         if self.normalise:
-            mean, std = patch_statistics(patchify(images, reconstruction.patch_size))
+            _, mean, std = reconstruction.standardised(images)
             patches = patches * std + mean
         return unpatchify(patches, reconstruction.patch_size, reconstruction.grid_size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 # Variance floor of the per-patch normalisation (MAE, He et al. 2022, official code).
@@ -29,12 +30,20 @@ def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tenso
     return images.permute(0, 3, 1, 2)
 
 
-def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every patch, each B×N×1.
+def standardise(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Every patch minus its mean and over its standard deviation (MAE, He et al. 2022, §3).
 
     The variance is the unbiased one and gets the floor 1e-6, as in the MAE code.
+
+    Args:
+        patches: B×N×V.
+
+    Returns:
+        The result B×N×V, and means and deviations, each B×N×1.
     """
     mean = patches.mean(dim=-1, keepdim=True)
+    centred = patches - mean
     # torch.var keeps running sums, which costs a CPU several times the two passes.
-    variance = (patches - mean).square().sum(dim=-1, keepdim=True) / (patches.shape[-1] - 1)
-    return mean, (variance + PATCH_EPS).sqrt()
+    squares = torch.linalg.vector_norm(centred, dim=-1, keepdim=True).square()
+    std = (squares / (patches.shape[-1] - 1) + PATCH_EPS).sqrt()
+    return centred / std, mean, std

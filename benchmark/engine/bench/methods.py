@@ -101,10 +101,11 @@ def bench_pretrain(
     mae_options: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Time the training step of methods; the median of steps taken in turn with MAE's.
+    """Time the training step of methods in turn with MAE's.
 
     Every repeat is one step of MAE and one of the method, one after the other, so that a machine
-    that is slowed down by others slows both.
+    that is slowed down by others slows both. Times are medians, and so is the ratio: of those of
+    the pairs, which drift less than the times do.
 
     Args:
         methods: folders of `configs` with a `pretrain.py`; none for all.
@@ -141,7 +142,8 @@ def bench_pretrain(
             for _ in range(repeats):
                 reference()
                 step()
-            ratio = median(step.times) / median(reference.times[before:])
+            pairs = zip(step.times, reference.times[before:], strict=True)
+            ratio = median(ours / theirs for ours, theirs in pairs)
             rows.append(_row(name, step, ratio, scale, batch))
         rows.insert(0, _row(REFERENCE, reference, 1.0, scale, batch))
     _show(rows)

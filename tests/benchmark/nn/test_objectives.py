@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,3 +178,16 @@ def test_unknown_metric() -> None:
     """The error lists the metrics there are."""
     with pytest.raises(InputError, match="metric='mse' is not ce, l1 or dice"):
         AnatomicalConsistency("mse")
+
+
+def test_patches_are_standardised_once_for_each_image(
+    tiny_views: dict[str, torch.Tensor], reconstruction: Reconstruction
+) -> None:
+    """The error and the image share them; other images get their own."""
+    images = tiny_views["image"]
+    first = reconstruction.standardised(images)
+    assert reconstruction.standardised(images)[0] is first[0]
+    assert replace(reconstruction, image=images).standardised(images)[0] is first[0]
+    other = reconstruction.standardised(2 * images + 1)
+    torch.testing.assert_close(other[1], 2 * first[1] + 1)
+    torch.testing.assert_close(other[2], 2 * first[2], rtol=1e-3, atol=1e-5)

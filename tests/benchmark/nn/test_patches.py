@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.nn.patches import patch_statistics, patchify, unpatchify
+from benchmark.nn.patches import patchify, standardise, unpatchify
 
 SHAPES = [((2, 3, 8, 12), 4), ((1, 1, 6, 4), 2), ((2, 2, 5, 5), 5), ((1, 3, 4, 4), 1)]
 
@@ -40,7 +40,7 @@ def test_statistics_are_unbiased_with_a_floor() -> None:
     """Mean and √(Σ(x − x̄)²/(n − 1) + 1e-6) in double precision; a constant patch gives 1e-3."""
     patches = np.random.default_rng(0).normal(0.3, 1.5, (2, 3, 48))
     patches[0, 1] = 0.25
-    mean, std = patch_statistics(torch.from_numpy(patches))
+    standard, mean, std = standardise(torch.from_numpy(patches))
     for sample in range(2):
         for patch in range(3):
             values = patches[sample, patch]
@@ -48,4 +48,6 @@ def test_statistics_are_unbiased_with_a_floor() -> None:
             variance = sum((value - average) ** 2 for value in values) / 47
             assert mean[sample, patch, 0].item() == pytest.approx(average, rel=1e-12)
             assert std[sample, patch, 0].item() == pytest.approx((variance + 1e-6) ** 0.5)
+            expected = (values - average) / (variance + 1e-6) ** 0.5
+            np.testing.assert_allclose(standard[sample, patch], expected, rtol=1e-9, atol=1e-12)
     assert std[0, 1, 0].item() == pytest.approx(1e-3, rel=1e-9)
