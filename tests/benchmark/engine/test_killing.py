@@ -197,15 +197,28 @@ def test_the_log_does_not_depend_on_processes(
     reference: Path, config: Callable[..., Config], tmp_path: Path
 ) -> None:
     """Two processes and two workers write the lines of one process without any."""
-    pair = [
-        start(config("num_workers=2"), tmp_path / "run", pair=tmp_path / "meet", rank=rank)
-        for rank in range(2)
-    ]
+    finish_pair(config("num_workers=2"), tmp_path)
+    assert_same_end(tmp_path / "run", reference)
+
+
+def test_two_processes_accumulate_gradients(config: Callable[..., Config], tmp_path: Path) -> None:
+    """Where each cuts its share into parts, the ends of such runs are the same to a few bits.
+
+    One process adds up four parts in turn, two exchange the sums of two.
+    """
+    assert finish(config("micro_batch=1"), tmp_path / "one") == 0
+    finish_pair(config("micro_batch=1"), tmp_path)
+    losses = [[line["loss"] for line in read_log(tmp_path / run)] for run in ("one", "run")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert len(losses[0]) == len(losses[1]) > 2
+
+
+def finish_pair(config: Config, folder: Path) -> None:
+    """Train in two processes to the end, in ``folder / "run"``."""
+    pair = [start(config, folder / "run", pair=folder / "meet", rank=rank) for rank in range(2)]
     for process in pair:
         process.join(120)
     assert [process.exitcode for process in pair] == [0, 0]
-    assert read_log(tmp_path / "run") == read_log(reference)
-    assert_same_end(tmp_path / "run", reference)
 
 
 def test_a_checkpoint_within_an_epoch_says_where(
