@@ -13,7 +13,7 @@ The default does what the paper says; ``views.official_code=True`` does what the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
@@ -39,6 +39,7 @@ class AMT(MAE):
             among the processes, so that the table does not depend on their number.
     """
 
+    grey_input: ClassVar[bool] = True
     views: AttentionView
     masking: AttentionGuidedMasking
 

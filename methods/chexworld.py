@@ -13,7 +13,7 @@ are not rounded between two changes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -44,6 +44,7 @@ class CheXWorld(IJEPA):
         extra_weight: weight of the predictions of the other view.
     """
 
+    grey_input: ClassVar[bool] = True
     predictor: WorldPredictor
     masking: MergedBlockMasking
 

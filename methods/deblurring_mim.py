@@ -7,7 +7,7 @@ visible ones deblurred, and the loss counts both.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,8 @@ class DeblurringMIM(mae.MAE):
         masking: which patches are hidden.
         objective: what the prediction is compared with; here on all patches, masked or not.
     """
+
+    grey_input: ClassVar[bool] = True
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         mask = self.masking(views, progress)

@@ -8,7 +8,7 @@ view, says of the patch in its place. CLS and patches share the head. L = λ₁�
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -49,6 +49,7 @@ class IBOT(DINO):
         patch_weight: λ₂.
     """
 
+    grey_input: ClassVar[bool] = True
     masking: BlockwiseRatioMasking
 
     def __init__(

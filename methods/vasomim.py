@@ -8,7 +8,7 @@ it finds in the frame. L = L_rec + L_cons.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
@@ -37,6 +37,7 @@ class VasoMIM(MAE):
         consistency: L_cons; None leaves it out.
     """
 
+    grey_input: ClassVar[bool] = True
     segmentor: FrozenSegmentor | JointSegmentor
     consistency: AnatomicalConsistency | None
 

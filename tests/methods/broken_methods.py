@@ -87,7 +87,9 @@ class Contrastive(MAE):
 
 
 class Coloured(MAE):
-    """Gives the encoder frames whose channels are not those of the views."""
+    """Says of frames whose channels it has changed that one channel tells the others."""
+
+    grey_input = True
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         tint = torch.tensor([1.0, 0.5, -1.0], dtype=views["image"].dtype).view(3, 1, 1)

@@ -55,3 +55,13 @@ def test_only_where_a_method_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assume_grey(method)
     assert not reads_one(method.encoder)
     assert not Method.grey_input
+
+
+def test_a_subclass_has_to_say_so_itself() -> None:
+    """It may add noise of its own to each channel, and nobody would notice."""
+
+    class Noisy(Parts):
+        pass
+
+    assert not Noisy(SingleView(size=32)).grey_input
+    assert Parts.grey_input
