@@ -9,9 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.engine.mmcv_ops import install_mmcv_ops
 from benchmark.nn.decoders import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
 
+# Before a test imports mmpretrain, which may import parts of mmdet.
+install_mmcv_ops()
 # The models are so small that threads would only wait for each other.
 torch.set_num_threads(1)
 

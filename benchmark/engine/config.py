@@ -204,10 +204,13 @@ def plain(node: Any) -> Any:
 
 
 def revive(node: Any) -> Any:
-    """The inverse of `plain` for a config that this project wrote: names of classes to classes."""
+    """The inverse of `plain` for a config that this project wrote: names of classes to classes.
+
+    A name without a module is one that a library looks up itself, as in ``norm_cfg``.
+    """
     if isinstance(node, dict):
         values = {key: revive(value) for key, value in node.items()}
-        if isinstance(values.get("type"), str):
+        if isinstance(values.get("type"), str) and "." in values["type"]:
             module, _, name = values["type"].rpartition(".")
             values["type"] = getattr(importlib.import_module(module), name)
         return values

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmark.engine.accumulation import training_step, unwrap
 from benchmark.engine.config import revive
+from benchmark.engine.mmcv_ops import install_mmcv_ops
 from benchmark.engine.train import Parts, assemble
 from benchmark.method import Progress
 
@@ -54,6 +55,7 @@ def step_gradients(parts: Parts) -> StepResult:
 def _serve(rank: int, rendezvous: str, pipe: Connection) -> None:
     """Take steps on request, until the pipe is closed."""
     torch.set_num_threads(1)
+    install_mmcv_ops()  # before a config names classes of mmpretrain
     torch.distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=2)
     while (content := pipe.recv()) is not None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from benchmark.engine.config import differences, load_config, plain, revive
@@ -119,3 +120,8 @@ def test_own_sizes_of_a_config(tmp_path: Path) -> None:
     assert (config.method.depth, config.method.mlp_ratio) == (4, 2.0)
     assert "scales" not in config
     assert load_config(path).method.mlp_ratio == 4.0
+
+
+def test_names_that_a_library_looks_up_stay_names() -> None:
+    content = {"type": "torch.nn.Linear", "norm_cfg": {"type": "BN1d"}}
+    assert revive(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}
