@@ -36,6 +36,11 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "vessel masks against scikit-image, which runs on the CPU",
         {"frames": 20, "size": 512, "threads": 1, "repeats": 3, "images": None, "device": "cpu"},
     ),
+    "segmentor": (
+        "benchmark.anatomy.bench_segmentor:bench_segmentor",
+        "the frozen segmentor of VasoMIM against the same network layer by layer in torch",
+        {"batch": 16, "view": 224, "threads": 1, "repeats": 11},
+    ),
     "pack": (
         "benchmark.data.bench:bench_pack",
         "building packs on one core, against decoding the same files alone",

@@ -73,7 +73,7 @@ def _synthetic_frames(count: int, size: int) -> np.ndarray:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def cpu_threads(count: int) -> Iterator[None]:
     """`count` CPU threads for torch and OpenCV; scikit-image's filters use one in any case."""
     torch_before, cv2_before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
@@ -125,7 +125,7 @@ def bench_anatomy(
     def extract() -> torch.Tensor:
         return torch.cat([vessel_mask(batch.to(device)).cpu() for batch in batches])
 
-    with _threads(threads):
+    with cpu_threads(threads):
         vessel_mask(batches[0][:1].to(device))
         reference_mask(frames[0])
         ours, theirs, masks, reference = time_in_turn(

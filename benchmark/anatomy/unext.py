@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
-from benchmark.nn.doubling import doubled_logits
+from benchmark.nn.rescaling import doubled, doubled_logits, halved
 
 _GROUPS = 5
 # Three max-poolings and two patch embeddings, each halving the size.
@@ -180,20 +180,20 @@ class UNeXt(nn.Module):
         height, width = images.shape[-2:]
         if height % _DIVISOR or width % _DIVISOR:
             raise InputError(f"images of {height}×{width}: UNeXt needs multiples of {_DIVISOR}")
-        t1 = _halve(_convolve(self.encoder1, self.ebn1, images))
-        t2 = _halve(_convolve(self.encoder2, self.ebn2, t1))
-        t3 = _halve(_convolve(self.encoder3, self.ebn3, t2))
+        t1 = halved(_convolve(self.encoder1, self.ebn1, images))
+        t2 = halved(_convolve(self.encoder2, self.ebn2, t1))
+        t3 = halved(_convolve(self.encoder3, self.ebn3, t2))
         tokens, size = self.patch_embed3(t3)
         t4 = _token_stage(tokens, size, self.block1, self.norm3)
         tokens, size = self.patch_embed4(t4)
         maps = _token_stage(tokens, size, self.block2, self.norm4)
 
-        maps = _double(_convolve(self.decoder1, self.dbn1, maps)) + t4
+        maps = doubled(_convolve(self.decoder1, self.dbn1, maps), skip=t4)
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock1, self.dnorm3)
-        maps = _double(_convolve(self.decoder2, self.dbn2, maps)) + t3
+        maps = doubled(_convolve(self.decoder2, self.dbn2, maps), skip=t3)
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock2, self.dnorm4)
-        maps = _double(_convolve(self.decoder3, self.dbn3, maps)) + t2
-        maps = _double(_convolve(self.decoder4, self.dbn4, maps)) + t1
+        maps = doubled(_convolve(self.decoder3, self.dbn3, maps), skip=t2)
+        maps = doubled(_convolve(self.decoder4, self.dbn4, maps), skip=t1)
         return doubled_logits(self.decoder5(maps), self.final.weight, self.final.bias)
 
 
@@ -218,19 +218,6 @@ def _convolve(convolution: nn.Conv2d, norm: nn.BatchNorm2d, maps: Tensor) -> Ten
     weight = convolution.weight * scale[:, None, None, None]
     bias = norm.bias + (convolution.bias - norm.running_mean) * scale
     return F.conv2d(maps, weight, bias, padding=convolution.padding)
-
-
-def _halve(maps: Tensor) -> Tensor:
-    if torch.is_grad_enabled() and maps.requires_grad:
-        return F.relu(F.max_pool2d(maps, 2), inplace=True)
-    # Max-pooling also writes the places of the maxima, which only a backward pass asks for.
-    maps = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
-    return F.relu(torch.maximum(maps[..., ::2], maps[..., 1::2]), inplace=True)
-
-
-def _double(maps: Tensor) -> Tensor:
-    maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-    return F.relu(maps, inplace=True)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -35,6 +35,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, dict[st
 
 COMMANDS = [
     ["anatomy", "--threads", "2", "--device", "cpu"],
+    ["segmentor", "--view", "96"],
     ["pack", "--frames", "3", "--images", "folder"],
     ["loader", "--view", "96"],
     ["views", "--batch", "8"],
