@@ -131,7 +131,7 @@ class PixelReconstruction(Objective):
         patches = reconstruction.prediction.float()
         if self.normalise:
             _, mean, std = reconstruction.standardised(images)
-            patches = (patches * std).add_(mean)
+            patches = torch.addcmul(mean, patches, std)
         return unpatchify(patches, reconstruction.patch_size, reconstruction.grid_size)
 
 
