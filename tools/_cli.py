@@ -21,6 +21,8 @@ from benchmark.engine.scales import SCALES  # noqa: E402
 from benchmark.engine.signals import EndsEarly  # noqa: E402
 from benchmark.errors import InputError  # noqa: E402
 
+_OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
+
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a tool, and exit with a code that says how it went.
@@ -33,6 +35,15 @@ def run(main: Callable[[], int | None]) -> None:
     except InputError as error:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in _OWN:  # a defect
+            raise
+        print(
+            f"error: {sys.executable} has no module {error.name}; `make setup` installs all of "
+            "them, then `source .venv/bin/activate`",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except EndsEarly as end:  # it has said why
         sys.exit(end.exit_code)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
@@ -290,9 +291,13 @@ def one_channel_is_enough(trial: Trial) -> str:
 
 
 def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
-    """The largest one, relative to the largest expected gradient, and where it is."""
-    scale = max(float(gradient.abs().max()) for gradient in expected.values())
+    """The largest one, relative to the largest expected gradient, and where it is.
+
+    Infinite where a gradient is not finite, which no comparison would find too large.
+    """
+    scale = max(float(gradient.abs().max()) for gradient in expected.values()) or 1.0
     apart = {n: float((g - found[n]).abs().max()) / scale for n, g in expected.items()}
+    apart = {n: value if math.isfinite(value) else math.inf for n, value in apart.items()}
     where = max(apart, key=apart.__getitem__)
     return apart[where], where
 
@@ -315,7 +320,8 @@ def two_processes_are_one(trial: Trial) -> str:
     apart = [
         name
         for name, value in terms.items()
-        if "loss" in name and abs(means[name] - value) > _TOLERANCE * max(abs(value), 1e-3)
+        if "loss" in name
+        and not abs(means[name] - value) <= _TOLERANCE * max(abs(value), 1e-3)  # or NaN
     ]
     if apart:
         raise BrokenContract(f"another {_some(apart)} on two processes")

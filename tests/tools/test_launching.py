@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
         ("signals.NotFinite('see there')", EXIT_NOT_FINITE, ""),
         ("InputError('x.py: wrong')", 2, "error: x.py: wrong\n"),
         ("KeyboardInterrupt", 130, "interrupted; "),
+        ("ModuleNotFoundError(name='torch')", 2, f"error: {sys.executable} has no module torch"),
+        ("ModuleNotFoundError(name='benchmark.x')", 1, "Traceback"),
     ],
 )
 def test_exit_codes(raised: str, code: int, said: str) -> None:
