@@ -1,9 +1,15 @@
-"""Memory of a process that trains on a CPU."""
+"""Memory of a process that trains: how it is kept on a CPU, and how much of it a step needs."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import sys
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.profiler import ProfilerActivity, profile
 
 # Names and numbers of glibc's <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -27,3 +33,45 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     settings = {_M_MMAP_THRESHOLD: _LARGEST_THRESHOLD, _M_TRIM_THRESHOLD: _NEVER}
     return all(mallopt(setting, value) == 1 for setting, value in settings.items())
+
+
+def peak_allocation(work: Callable[[], object], device: torch.device) -> int:
+    """Bytes of tensors that `work` holds at most on a device, beyond those it found there.
+
+    Not counted are what libraries allocate for themselves, on a CPU the scratch of oneDNN; and what
+    a CPU frees of the tensors that were there before.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    with _without_remarks():
+        settings = dict(profile_memory=True, acc_events=True)
+        with profile(activities=[ProfilerActivity.CPU], **settings) as record:
+            work()
+    events = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+@contextlib.contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Nothing on the screen of what torch's profiler remarks from C++; exceptions pass.
+
+    It names every GPU that is missing, and the first tensor that it did not see begin.
+    """
+    sys.stderr.flush()
+    screen, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+        os.close(nowhere)

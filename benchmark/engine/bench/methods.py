@@ -8,7 +8,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from benchmark.anatomy.pack import extract
 from benchmark.comparison import csv_file, require_positive, write_rows
@@ -23,7 +24,7 @@ from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
 from benchmark.engine.accumulation import training_step
 from benchmark.engine.bench.setup import bench_config, device, device_name, precision
-from benchmark.engine.memory import keep_freed_memory
+from benchmark.engine.memory import keep_freed_memory, peak_allocation
 from benchmark.engine.train import assemble
 from benchmark.errors import InputError
 from benchmark.method import Progress
@@ -74,20 +75,41 @@ class _Step:
         alone = self.device.type == "cpu" and torch.get_num_threads() == 1
         self.clock = time.process_time if alone else time.perf_counter
 
-    def __call__(self, keep: bool = True) -> None:
-        on_gpu = self.device.type == "cuda"
-        if on_gpu:
+    def __call__(self) -> None:
+        """Take a step and note its time."""
+        if self.device.type == "cuda":
             torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-        self.method.progress = self.progress
         start = self.clock()
+        self._take()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.times.append(self.clock() - start)
+
+    def warm_up(self) -> None:
+        """Take a step, which fills the optimiser's state, and note the memory of the next one."""
+        self._take()
+        held = {
+            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+            for tensor in self._tensors()
+            if tensor.device.type == self.device.type
+        }
+        self.peak = (sum(held.values()) + peak_allocation(self._take, self.device)) / 2**20
+
+    def _take(self) -> None:
+        self.method.progress = self.progress
         training_step(self.method, self.batch, self.optimizer)
         self.method.after_step(self.progress)
-        if on_gpu:
-            torch.cuda.synchronize()
-            self.peak = torch.cuda.max_memory_allocated() / 2**20
-        if keep:
-            self.times.append(self.clock() - start)
+
+    def _tensors(self) -> Iterator[Tensor]:
+        """What a step finds: parameters, buffers, gradients, moments and the batch."""
+        for parameter in self.method.parameters():
+            yield parameter
+            if parameter.grad is not None:
+                yield parameter.grad
+        yield from self.method.buffers()
+        for state in self.optimizer.optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+        yield from (value for value in self.batch.values() if isinstance(value, Tensor))
 
 
 def bench_pretrain(
@@ -137,7 +159,7 @@ def bench_pretrain(
         for name in chosen:
             step = _Step(_config(name, configs, scale, batch, work, options))
             for one in (reference, step):
-                one(keep=False)
+                one.warm_up()
             before = len(reference.times)
             for _ in range(repeats):
                 reference()
@@ -172,14 +194,13 @@ def _config(
 
 def _row(name: str, step: _Step, ratio: float, scale: str, batch: int) -> dict[str, str]:
     seconds = median(step.times)
-    on_gpu = step.device.type == "cuda"
     return {
         "method": name,
         "step_ms": f"{1000 * seconds:.1f}",
         "relative_to_mae": f"{ratio:.2f}",
         "images_per_s": f"{batch / seconds:.1f}",
         "parameters_m": f"{step.parameters / 1e6:.2f}",
-        "peak_memory_mb": f"{step.peak:.0f}" if on_gpu else "",
+        "peak_memory_mb": f"{step.peak:.0f}",
         "scale": scale,
         "batch": str(batch),
         "device": device_name(),

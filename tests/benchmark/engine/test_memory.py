@@ -1,12 +1,16 @@
-"""Freed memory that stays with the process, counted by the system."""
+"""Freed memory that stays with the process, counted by the system; and what a step needs."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from benchmark.engine.memory import peak_allocation
 
 # Page faults of ten rounds of filling 20 MiB anew, after one to warm up.
 _COUNT = """
@@ -40,3 +44,28 @@ def faults(keep: bool) -> int:
 def test_pages_are_mapped_once() -> None:
     assert faults(keep=False) > 10_000
     assert faults(keep=True) < 100
+
+
+def test_peak_is_what_is_held_at_once() -> None:
+    """Of three tensors of 4 MB two at a time, beside one that was there before."""
+    before = torch.zeros(1_000_000)
+
+    def work() -> None:
+        first = before + 1
+        second = first + 1
+        del first
+        third = second + 1
+        del second, third
+
+    for _ in range(2):
+        assert 8_000_000 <= peak_allocation(work, torch.device("cpu")) < 8_001_000
+
+
+def test_errors_pass_and_the_screen_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise ArithmeticError("in the step")
+
+    with pytest.raises(ArithmeticError, match="in the step"):
+        peak_allocation(work, torch.device("cpu"))
+    os.write(2, b"seen")
+    assert capfd.readouterr().err == "seen"

@@ -25,6 +25,9 @@ def test_a_row_for_each_method_beside_mae(tmp_path: Path) -> None:
     for row in rows:
         per_second = 1000 * 2 / float(row["step_ms"])
         assert float(row["images_per_s"]) == pytest.approx(per_second, rel=0.02)
+        # Weights, gradients and two moments of AdamW, in single precision, and some activations.
+        states = 4 * 4 * 1e6 * float(row["parameters_m"]) / 2**20
+        assert states < float(row["peak_memory_mb"]) < states + 60
     # Two blocks of 96 wide less: 2·(12·96² + 13·96) parameters.
     fewer = float(rows[1]["parameters_m"]) - float(rows[0]["parameters_m"])
     assert fewer == pytest.approx(2 * (12 * 96**2 + 13 * 96) / 1e6, abs=0.011)
