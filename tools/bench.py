@@ -94,7 +94,10 @@ def parse() -> argparse.Namespace:
     for name, (_, text, defaults) in PARTS.items():
         part = parts.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for option, default in defaults.items():
-            part.add_argument(f"--{option}", **{**OPTIONS[f"--{option}"], "default": default})
+            settings = {**OPTIONS[f"--{option}"], "default": default}
+            if option == "threads" and default:  # a part that takes no 0
+                settings["help"] = "CPU threads, for both (%(default)s)"
+            part.add_argument(f"--{option}", **settings)
         if name in _WITH_CONFIG:
             for option in ("--scale", "--steps", "--cfg-options"):
                 part.add_argument(option, **OPTIONS[option])

@@ -14,6 +14,7 @@ from benchmark.anatomy.bench import cpu_threads
 from benchmark.anatomy.segmentor import FrozenSegmentor
 from benchmark.anatomy.unext import ShiftedMLPBlock, UNeXt
 from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.errors import InputError
 
 
 def layer_by_layer(network: UNeXt, images: Tensor) -> Tensor:
@@ -88,6 +89,8 @@ def bench_segmentor(
         InputError: a number is below 1, or the view is no multiple of 32.
     """
     require_positive(batch=batch, view=view, threads=threads, repeats=repeats)
+    if view % 32:
+        raise InputError(f"--view {view}: UNeXt needs a multiple of 32")
     torch.manual_seed(0)
     segmentor = FrozenSegmentor(UNeXt(), checkpoint=None)
     images = torch.randn(batch, 1, view, view).expand(-1, 3, -1, -1).contiguous()
@@ -107,7 +110,8 @@ def bench_segmentor(
     rows = []
     for what, work, tolerance in (("S(I)", without, 0.0), ("S(I'), there and back", through, 1e-3)):
         with cpu_threads(threads):
-            work(segmentor), work(plain)
+            for forward in (segmentor, plain):
+                work(forward)
             ours, theirs, found, expected = time_in_turn(
                 partial(work, segmentor), partial(work, plain), repeats, threads == 1
             )

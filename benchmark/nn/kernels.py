@@ -49,6 +49,8 @@ os.register_at_fork(after_in_child=_pool.cache_clear)
 def run(kernel: Callable[..., None], maps: Sequence[Tensor], shared: Sequence[Tensor] = ()) -> None:
     """Call ``kernel(*shared, *maps)`` on all samples, in as many parts as torch has threads.
 
+    Compiled loops do not look whether an index is inside its array: shapes have to fit.
+
     Args:
         kernel: one of this module.
         maps: tensors of the same number of samples on a CPU; the kernel writes into the last one.
@@ -140,11 +142,23 @@ def _blend_rows(near: Any, far: Any, channels: int, row: Any) -> None:
 
 
 @_compiled
-def _blend_pixels(row: Any, channels: int, left: Any, right: Any) -> None:
-    """The two pixels that each of a row with a margin becomes, rectified; W·C values each."""
+def _blend(maps: Any, y: int, lower: int, row: Any, pixels: Any) -> None:
+    """One of the two rows that row `y` becomes, all its pixels doubled and rectified.
+
+    Args:
+        maps: H×W×C.
+        y: row of the maps.
+        lower: whether the lower one of the two.
+        row: (W + 2)·C to write into.
+        pixels: 2×W×C, the left and the right ones of the pixels, to write into.
+    """
     zero, most, rest = row.dtype.type(0), row.dtype.type(0.75), row.dtype.type(0.25)
-    size = left.size
+    height, width, channels = maps.shape
+    size = width * channels
+    other = _neighbour(y, lower, height)
+    _blend_rows(maps[y].reshape(size), maps[other].reshape(size), channels, row)
     before, centre, after = row[:size], row[channels : channels + size], row[2 * channels :]
+    left, right = pixels[0].reshape(size), pixels[1].reshape(size)
     for i in range(size):
         value = most * centre[i] + rest * before[i]
         left[i] = zero if value <= zero else value
@@ -155,7 +169,7 @@ def _blend_pixels(row: Any, channels: int, left: Any, right: Any) -> None:
 
 @_compiled
 def _blend_backward(maps: Any, y: int, lower: int, of_pixels: Any, row: Any, result: Any) -> None:
-    """Add the gradient of one of the two rows that row `y` becomes, all its pixels doubled.
+    """Add the gradient of `_blend` in the maps to `result`.
 
     Args:
         maps: H×W×C.
@@ -194,21 +208,18 @@ def double(maps: Any, skip: Any, result: Any) -> None:
     """Bilinear doubling, rectified, plus `skip`; `skip` and `result` are B×2H×2W×C."""
     samples, height, width, channels = maps.shape
     row = np.empty((width + 2) * channels, maps.dtype)
-    left = np.empty(width * channels, maps.dtype)
-    right = np.empty(width * channels, maps.dtype)
-    lefts, rights = left.reshape(width, channels), right.reshape(width, channels)
+    pixels = np.empty((2, width, channels), maps.dtype)
+    left, right = pixels[0], pixels[1]
     for b in range(samples):
-        rows = maps[b].reshape(height, width * channels)
         for y in range(height):
             for lower in range(2):
-                _blend_rows(rows[y], rows[_neighbour(y, lower, height)], channels, row)
-                _blend_pixels(row, channels, left, right)
+                _blend(maps[b], y, lower, row, pixels)
                 beside, into = skip[b, 2 * y + lower], result[b, 2 * y + lower]
                 for x in range(width):
                     for c in range(channels):
-                        into[2 * x, c] = beside[2 * x, c] + lefts[x, c]
+                        into[2 * x, c] = beside[2 * x, c] + left[x, c]
                     for c in range(channels):
-                        into[2 * x + 1, c] = beside[2 * x + 1, c] + rights[x, c]
+                        into[2 * x + 1, c] = beside[2 * x + 1, c] + right[x, c]
 
 
 @_compiled
@@ -235,21 +246,18 @@ def logits(weight: Any, bias: Any, maps: Any, result: Any) -> None:
     """Bilinear doubling, rectified, and a weighted sum over channels; `result` is B×2H×2W."""
     samples, height, width, channels = maps.shape
     row = np.empty((width + 2) * channels, maps.dtype)
-    left = np.empty(width * channels, maps.dtype)
-    right = np.empty(width * channels, maps.dtype)
-    lefts, rights = left.reshape(width, channels), right.reshape(width, channels)
+    pixels = np.empty((2, width, channels), maps.dtype)
+    left, right = pixels[0], pixels[1]
     for b in range(samples):
-        rows = maps[b].reshape(height, width * channels)
         for y in range(height):
             for lower in range(2):
-                _blend_rows(rows[y], rows[_neighbour(y, lower, height)], channels, row)
-                _blend_pixels(row, channels, left, right)
+                _blend(maps[b], y, lower, row, pixels)
                 into = result[b, 2 * y + lower]
                 for x in range(width):
                     of_left = of_right = bias[0]
                     for c in range(channels):
-                        of_left += weight[c] * lefts[x, c]
-                        of_right += weight[c] * rights[x, c]
+                        of_left += weight[c] * left[x, c]
+                        of_right += weight[c] * right[x, c]
                     into[2 * x] = of_left
                     into[2 * x + 1] = of_right
 

@@ -3,7 +3,7 @@
 Such a network spends most of its time on maps of full size that it writes to memory and reads
 again: pooled and rectified on the way down; doubled, rectified and added up on the way up. On a CPU
 each of these steps is one compiled loop here, and its gradient another (`benchmark.nn.kernels`);
-elsewhere they are the operations of torch that the loops are equal to.
+elsewhere, and where shapes do not fit, they are the operations of torch that the loops equal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def doubled(maps: Tensor, skip: Tensor) -> Tensor:
     Returns:
         B×C×2H×2W; differentiable in both.
     """
-    if not _for_kernels(maps, skip):
+    batch, channels, height, width = maps.shape
+    fits = skip.shape == (batch, channels, 2 * height, 2 * width)
+    if not fits or not _for_kernels(maps, skip):
         return F.relu(_interpolate(maps), inplace=True) + skip
     return _Doubled.apply(maps, skip)
 
@@ -50,7 +52,8 @@ def doubled_logits(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         B×K×2H×2W logits; differentiable, in the weights where they ask for it.
     """
     learning = torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad)
-    if learning or len(weight) > 1 or not _for_kernels(maps, weight, bias):
+    fits = weight.shape == (1, maps.shape[1], 1, 1) and bias.shape == (1,)
+    if learning or not fits or not _for_kernels(maps, weight, bias):
         return F.conv2d(F.relu(_interpolate(maps), inplace=True), weight, bias)
     return _DoubledLogits.apply(maps, weight, bias)
 

@@ -32,7 +32,9 @@ def test_rows() -> None:
     assert all(float(row["ours_per_s"]) > 0 for row in (there, back))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"view": 40}, "40×40"), ({"batch": 0}, "batch")])
+@pytest.mark.parametrize(
+    ("options", "message"), [({"view": 40}, "--view 40"), ({"batch": 0}, "--batch 0")]
+)
 def test_bad_numbers(options: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         bench_segmentor(**options)

@@ -135,3 +135,20 @@ def test_other_number_formats_take_torchs_way() -> None:
     maps, skip = torch.randn(2, 3, 4, 4).bfloat16(), torch.randn(2, 3, 8, 8)
     assert torch.equal(halved(maps), plain_halved(maps))
     assert torch.equal(doubled(maps, skip), plain_doubled(maps, skip))
+
+
+def test_shapes_that_do_not_fit_are_left_to_torch() -> None:
+    """Compiled loops would read beyond the end of such arrays."""
+    maps, weight, bias = torch.randn(2, 3, 4, 4), torch.randn(1, 3, 1, 1), torch.zeros(1)
+    broadcast = torch.randn(1, 3, 8, 1)
+    assert torch.equal(doubled(maps, broadcast), plain_doubled(maps, broadcast))
+    wide = torch.randn(1, 3, 3, 3)
+    assert torch.equal(doubled_logits(maps, wide, bias), plain_logits(maps, wide, bias))
+    for call in (
+        lambda: doubled(maps, torch.zeros(2, 3, 4, 4)),
+        lambda: doubled(maps, torch.zeros(2, 5, 8, 8)),
+        lambda: doubled_logits(maps, weight[:, :2], bias),
+        lambda: doubled_logits(maps, weight, torch.zeros(2)),
+    ):
+        with pytest.raises(RuntimeError):
+            call()
