@@ -142,7 +142,7 @@ def _blend_rows(near: Any, far: Any, channels: int, row: Any) -> None:
 
 
 @_compiled
-def _blend(maps: Any, y: int, lower: int, row: Any, pixels: Any) -> None:
+def _blend(maps: Any, y: int, lower: int, row: Any, left: Any, right: Any) -> None:
     """One of the two rows that row `y` becomes, all its pixels doubled and rectified.
 
     Args:
@@ -150,7 +150,7 @@ def _blend(maps: Any, y: int, lower: int, row: Any, pixels: Any) -> None:
         y: row of the maps.
         lower: whether the lower one of the two.
         row: (W + 2)·C to write into.
-        pixels: 2×W×C, the left and the right ones of the pixels, to write into.
+        left, right: W·C, of each two pixels the one, to write into.
     """
     zero, most, rest = row.dtype.type(0), row.dtype.type(0.75), row.dtype.type(0.25)
     height, width, channels = maps.shape
@@ -158,7 +158,6 @@ def _blend(maps: Any, y: int, lower: int, row: Any, pixels: Any) -> None:
     other = _neighbour(y, lower, height)
     _blend_rows(maps[y].reshape(size), maps[other].reshape(size), channels, row)
     before, centre, after = row[:size], row[channels : channels + size], row[2 * channels :]
-    left, right = pixels[0].reshape(size), pixels[1].reshape(size)
     for i in range(size):
         value = most * centre[i] + rest * before[i]
         left[i] = zero if value <= zero else value
@@ -208,18 +207,19 @@ def double(maps: Any, skip: Any, result: Any) -> None:
     """Bilinear doubling, rectified, plus `skip`; `skip` and `result` are B×2H×2W×C."""
     samples, height, width, channels = maps.shape
     row = np.empty((width + 2) * channels, maps.dtype)
-    pixels = np.empty((2, width, channels), maps.dtype)
-    left, right = pixels[0], pixels[1]
+    left = np.empty(width * channels, maps.dtype)
+    right = np.empty(width * channels, maps.dtype)
+    lefts, rights = left.reshape(width, channels), right.reshape(width, channels)
     for b in range(samples):
         for y in range(height):
             for lower in range(2):
-                _blend(maps[b], y, lower, row, pixels)
+                _blend(maps[b], y, lower, row, left, right)
                 beside, into = skip[b, 2 * y + lower], result[b, 2 * y + lower]
                 for x in range(width):
                     for c in range(channels):
-                        into[2 * x, c] = beside[2 * x, c] + left[x, c]
+                        into[2 * x, c] = beside[2 * x, c] + lefts[x, c]
                     for c in range(channels):
-                        into[2 * x + 1, c] = beside[2 * x + 1, c] + right[x, c]
+                        into[2 * x + 1, c] = beside[2 * x + 1, c] + rights[x, c]
 
 
 @_compiled
@@ -246,18 +246,19 @@ def logits(weight: Any, bias: Any, maps: Any, result: Any) -> None:
     """Bilinear doubling, rectified, and a weighted sum over channels; `result` is B×2H×2W."""
     samples, height, width, channels = maps.shape
     row = np.empty((width + 2) * channels, maps.dtype)
-    pixels = np.empty((2, width, channels), maps.dtype)
-    left, right = pixels[0], pixels[1]
+    left = np.empty(width * channels, maps.dtype)
+    right = np.empty(width * channels, maps.dtype)
+    lefts, rights = left.reshape(width, channels), right.reshape(width, channels)
     for b in range(samples):
         for y in range(height):
             for lower in range(2):
-                _blend(maps[b], y, lower, row, pixels)
+                _blend(maps[b], y, lower, row, left, right)
                 into = result[b, 2 * y + lower]
                 for x in range(width):
                     of_left = of_right = bias[0]
                     for c in range(channels):
-                        of_left += weight[c] * left[x, c]
-                        of_right += weight[c] * right[x, c]
+                        of_left += weight[c] * lefts[x, c]
+                        of_right += weight[c] * rights[x, c]
                     into[2 * x] = of_left
                     into[2 * x + 1] = of_right
 
