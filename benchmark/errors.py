@@ -1,6 +1,9 @@
-"""The one exception that means "the input is wrong", as opposed to "the code is wrong"."""
+"""The one exception that means "the input is wrong", and what to say of an `OSError`."""
 
 from __future__ import annotations
+
+import errno
+import os
 
 
 class InputError(ValueError):
@@ -10,3 +13,47 @@ class InputError(ValueError):
     mend it. Command lines print it as ``error: …`` and exit with code 2; anything else that
     escapes is a defect and keeps its traceback.
     """
+
+
+_REMEDIES = {
+    errno.EACCES: "permission denied; change its owner or mode, or choose another path",
+    errno.EPERM: "operation not permitted; change its owner or mode, or choose another path",
+    errno.EROFS: "read-only file system; choose another folder",
+    errno.ENOSPC: "no space left on the disk; free some or choose another folder, then run the "
+    "same command again",
+    errno.EFBIG: "larger than the file system or a limit allows; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
+    errno.ELOOP: "its symbolic links lead in a circle, or a link is not allowed there; name the "
+    "real path",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it or choose another path",
+    errno.EISDIR: "a folder stands where a file is needed; move it or choose another path",
+    errno.EEXIST: "in the way; move it or choose another path",
+    errno.ENOTEMPTY: "not empty; choose another path",
+    errno.ENOENT: "no such file or folder; check the path",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n) or use fewer workers",
+    errno.ENFILE: "too many open files on this machine; close some programs",
+    errno.ENOMEM: "out of memory; use smaller batches or fewer workers",
+    errno.EIO: "the drive reports an input/output error; check the disk or its mount",
+}
+# Windows knows neither quotas nor network file handles that expire.
+for _name, _remedy in (
+    (
+        "EDQUOT",
+        "your disk quota is used up; free some space or choose another folder, then run the "
+        "same command again",
+    ),
+    ("ESTALE", "the network drive has lost it; check the mount, then run the same command again"),
+):
+    if hasattr(errno, _name):
+        _REMEDIES[getattr(errno, _name)] = _remedy
+
+
+def explain_os_error(error: OSError) -> str:
+    """One line for an `OSError`: the path, what the system refused, and a remedy."""
+    path = error.filename2 if error.filename2 is not None else error.filename
+    reason = _REMEDIES.get(error.errno) or error.strerror or str(error) or type(error).__name__
+    if path is None or isinstance(path, int):
+        return reason
+    # The path may hold a line break or bytes that are no text.
+    text = os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
+    return f"{text if text.isprintable() else ascii(text)}: {reason}"

@@ -2,27 +2,92 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from benchmark.errors import InputError
 
+#: What a file system answers that has no such operation (network drives, FUSE, gocryptfs).
+UNSUPPORTED = frozenset(
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK", "ENODEV", "ENOTTY")
+    if hasattr(errno, name)
+)
+
+
+_noted: set[str] = set()
+
+
+def note_once(about: str, text: str) -> None:
+    """Print a note to stderr, the first one of this process about something."""
+    if about in _noted:
+        return
+    _noted.add(about)
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def fsync(stream: IO[Any] | int, path: str | os.PathLike[str]) -> None:
+    """Bring what was written to `stream` (of `path`) to the disk, where the file system can."""
+    try:
+        with naming(path):
+            os.fsync(stream)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        note_once(
+            "fsync",
+            f"{path}: no fsync on this file system; a power cut may cost the last files written",
+        )
+
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut."""
+    """Make a rename inside `folder` survive a power cut, where the file system can."""
     # Windows cannot open folders; its renames are journalled by the file system.
     if os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written but not read
+        return
+    try:
+        fsync(handle, folder)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give every `OSError` of the block that names no path this one: a full disk names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+class _RawFile(io.FileIO):
+    """A file that remembers why it could not be written.
+
+    Writers in C++ (`torch.save`) lose the reason, and report a position that does not fit instead.
+    """
+
+    refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
 
 
 @contextmanager
@@ -31,20 +96,55 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
 
     The temporary file has to be a sibling: a rename is atomic only inside one file system. When
     the block raises, the old content of `path` is untouched and the temporary file is removed.
+
+    Raises:
+        OSError: it cannot be written; ``filename`` is `path`, whatever the block raised over it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    encoding = None if "b" in mode else "utf-8"
+    raw = None
     try:
-        with open(temporary, mode, encoding=encoding) as stream:
+        raw = _RawFile(temporary, "w")
+        stream: IO[Any] = io.BufferedWriter(raw)
+        if "b" not in mode:
+            stream = io.TextIOWrapper(stream, encoding="utf-8")
+        with stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
+            fsync(stream.fileno(), path)
         os.replace(temporary, path)
         fsync_folder(path.parent)
+    except Exception as error:
+        refusal = raw.refusal if raw is not None and raw.refusal is not None else error
+        names = (None, temporary, str(temporary))
+        if isinstance(refusal, OSError) and refusal.errno and refusal.filename in names:
+            refusal.filename, refusal.filename2 = str(path), None
+        if refusal is error:
+            raise
+        raise refusal from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Also where its name was too long or a file stood in the way of the folder.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_written(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove what matches `patterns` below `folder`, and what then are empty folders in it.
+
+    Everything else stays. A symbolic link is removed, never what it leads to.
+
+    Args:
+        patterns: relative to `folder`, as ``"epoch_*.pth"`` or ``"predictions/*.png"``.
+    """
+    emptied = set()
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            emptied |= set(path.relative_to(folder).parents) - {Path(".")}
+    for inner in sorted(emptied, key=lambda path: -len(path.parts)):
+        with suppress(OSError):  # it holds something else, which stays
+            (folder / inner).rmdir()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -78,14 +78,12 @@ def _make_folder(path: Path) -> None:
     """Make the folder for the results before the work, which can take minutes.
 
     Raises:
-        InputError: it is a file, or cannot be made.
+        InputError: it is a file.
+        OSError: it cannot be made.
     """
-    from benchmark.data.spool import writing_to
-
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: not a folder; choose another --out")
-    with writing_to(path):
-        path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def _print_rows(rows: Iterable[tuple[str, int, str]]) -> None:
@@ -110,7 +108,6 @@ def _print_findings(found: Findings) -> None:
 def _check_data(arguments: argparse.Namespace) -> int:
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
     from benchmark.data.checking import check_data
-    from benchmark.data.spool import writing_to
     from benchmark.files import write_json
 
     if arguments.out:
@@ -122,8 +119,7 @@ def _check_data(arguments: argparse.Namespace) -> int:
         results.append(found)
     if arguments.out:
         file = Path(arguments.out) / "check.json"
-        with writing_to(file.parent):
-            write_json(file, {"checked": [found.summary() for found in results]})
+        write_json(file, {"checked": [found.summary() for found in results]})
         print(f"written: {file}")
     return int(any(found.errors for found in results))
 

@@ -36,16 +36,17 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     from benchmark.engine.model_card import model_card, scores_of
-    from benchmark.engine.timm_export import new_folder, open_export, write_timm
+    from benchmark.engine.timm_export import README, WRITTEN, open_export, write_timm
     from benchmark.files import write_text
+    from benchmark.locking import new_folder
 
     source, out = Path(args.source), Path(args.out)
-    with new_folder(out) as folder:
+    with new_folder(out, WRITTEN) as folder:
         encoder, card = open_export(source)
         scores, problems = scores_of(card, Path(args.results)) if args.results else ([], [])
         write_timm(folder, source, encoder, card)
         text = model_card(source, card, out.name, scores, args.license)
-        write_text(folder / "README.md", text)
+        write_text(folder / README, text)
     for problem in problems:
         print(f"left out: {problem}")
     print(f"{out}: timm loads it and finds equal features; {len(scores)} scores in its card")

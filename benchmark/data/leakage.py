@@ -23,7 +23,6 @@ from benchmark.data.pair_sheet import Picture, draw_pairs
 from benchmark.data.progress import progress_bar
 from benchmark.data.similarity import PARAMETERS, NearDuplicates
 from benchmark.data.sources.decoding import read_grey
-from benchmark.data.spool import writing_to
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import MANIFEST
 from benchmark.errors import InputError
@@ -315,18 +314,17 @@ def write_leakage_report(
     (flipped to fit) on the left.
 
     Raises:
-        InputError: the folder cannot be written.
+        OSError: the folder cannot be written.
     """
     worst = {}
     for pair in report["pairs"]:
         worst.setdefault(pair["test"]["number"], pair)
     shown = list(worst.values())[:SHEET_PAIRS]
-    with writing_to(out):
-        if shown:
-            draw_pairs(out / SHEET, (_shown(pair, packs, held_out) for pair in shown), len(shown))
-        else:
-            (out / SHEET).unlink(missing_ok=True)
-        write_json(out / REPORT, report)
+    if shown:
+        draw_pairs(out / SHEET, (_shown(pair, packs, held_out) for pair in shown), len(shown))
+    else:
+        (out / SHEET).unlink(missing_ok=True)
+    write_json(out / REPORT, report)
 
 
 def _shown(

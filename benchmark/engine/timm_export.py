@@ -9,8 +9,7 @@ arguments that JSON knows can be written, and each is loaded and compared before
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +19,11 @@ from torch import Tensor
 
 from benchmark.engine.encoder import EncoderCard, load_encoder
 from benchmark.errors import InputError
-from benchmark.files import fsync_folder, write_json
+from benchmark.files import atomic_write, write_json
 from benchmark.nn.encoders.base import Encoder
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
+WRITTEN = (WEIGHTS, CONFIG, README, "*.tmp")
 _TOLERANCE = 1e-5  # of the largest feature: the same arithmetic in another order
 
 Arguments = dict[str, Any]
@@ -224,29 +224,6 @@ def compare(folder: Path, encoder: Encoder) -> float:
     return gap
 
 
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that gets its name when the block succeeds, and is removed otherwise.
-
-    Raises:
-        InputError: `out` is there already and not an empty folder.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: is there already; choose another --out, or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-        fsync_folder(out.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def open_export(folder: Path) -> tuple[Encoder, EncoderCard]:
     """The encoder of a run or of a folder with an exported one, known to be one of timm's.
 
@@ -272,7 +249,11 @@ def write_timm(folder: Path, source: Path, encoder: Encoder, card: EncoderCard) 
     Raises:
         InputError: timm cannot load them, or finds other features.
     """
-    shutil.copyfile(source / "encoder.safetensors", folder / WEIGHTS)
+    with (
+        open(source / "encoder.safetensors", "rb") as weights,
+        atomic_write(folder / WEIGHTS) as copy,
+    ):
+        shutil.copyfileobj(weights, copy, 1 << 20)
     write_json(folder / CONFIG, timm_config(card, encoder))
     try:
         compare(folder, encoder)

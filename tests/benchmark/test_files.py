@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from pathlib import Path
 
 import pytest
+import torch
 
+from benchmark import files
 from benchmark.errors import InputError
 from benchmark.files import (
     atomic_write,
@@ -140,3 +143,59 @@ def test_hashes(tmp_path: Path) -> None:
     assert sha256_json({"b": None, "a": [1, 2.5]}) == sha256_json({"a": [1, 2.5], "b": None})
     assert sha256_json({"a": [1, 2.5], "b": None}) == expected
     assert sha256_json({"a": [2.5, 1], "b": None}) != expected
+
+
+class _Full:
+    """A disk without space: every write of the file below it is refused."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def write(raw: files._RawFile, data: bytes) -> int:
+            raw.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise raw.refusal
+
+        monkeypatch.setattr(files._RawFile, "write", write)
+
+
+def test_a_full_disk_is_named_whatever_the_writer_makes_of_it(tmp_path: Path, monkeypatch) -> None:
+    """torch reports `unexpected pos`, a `RuntimeError` without a path."""
+    _Full(monkeypatch)
+
+    def save() -> None:
+        with atomic_write(tmp_path / "epoch_1.pth") as stream:
+            torch.save({"a": torch.zeros(100_000)}, stream)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        save()
+    assert caught.value.filename == str(tmp_path / "epoch_1.pth")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_drive_without_fsync_gets_the_file_and_a_note(
+    tmp_path: Path, monkeypatch, capsys, code: int
+) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files, "_noted", set())
+    monkeypatch.setattr(os, "fsync", fsync)
+    for content in ("first", "second"):
+        write_text(tmp_path / "a.txt", content)
+        assert (tmp_path / "a.txt").read_text() == content
+    assert capsys.readouterr().err.count("note: ") == 1
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_only_what_matches_is_removed(tmp_path: Path) -> None:
+    keep = tmp_path / "keep"
+    for name in ("epoch_1.pth", "epoch.txt", "predictions/a.png", "predictions/b.txt", "x/c.png"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).touch()
+    keep.mkdir()
+    (keep / "d.png").touch()
+    (tmp_path / "run" / "epoch_2.pth").symlink_to(keep / "d.png")
+    (tmp_path / "run" / "epoch_3.pth").mkdir()
+    files.remove_written(tmp_path / "run", ["epoch_*.pth", "predictions/*.png", "x/*.png"])
+    left = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert left == ["keep/d.png", "run/epoch.txt", "run/predictions/b.txt"]
+    assert not (tmp_path / "run" / "x").exists(), "empty, and nothing else was in it"

@@ -10,12 +10,19 @@ import numpy as np
 
 from benchmark.data.pack.bits import pack_bits
 from benchmark.data.pack.layout import ANATOMY, MANIFEST
-from benchmark.data.pack.locking import only_one
 from benchmark.data.pack.reading import FramePack
 from benchmark.data.progress import progress_bar
-from benchmark.data.spool import writing_to
 from benchmark.errors import InputError
-from benchmark.files import fsync_folder, read_json, sha256_file, sha256_json, write_json
+from benchmark.files import (
+    fsync,
+    fsync_folder,
+    naming,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_json,
+)
+from benchmark.locking import hold
 
 MARK_EVERY = 1024
 """Frames between two progress marks: what a kill can cost."""
@@ -50,7 +57,8 @@ def add_anatomy(
 
     Raises:
         InputError: not a pack, a batch below 1, or there are masks of other parameters and
-            `overwrite` is False; or the folder cannot be written, or is full.
+            `overwrite` is False; or another process adds masks.
+        OSError: the folder cannot be written, or the disk is full.
         ValueError: `compute` returned something else than bool B×S×S.
     """
     pack = FramePack.open(pack_path)
@@ -60,7 +68,8 @@ def add_anatomy(
     existing = pack.manifest.get("anatomy")
     if existing is not None and sha256_json(existing["parameters"]) == wanted:
         return pack
-    with writing_to(pack.path), only_one(pack.path / f"{ANATOMY}.lock"):
+    lock = pack.path / f"{ANATOMY}.lock"
+    with naming(pack.path), hold(lock, pack.path, "being given vessel masks"):
         mark = read_json(pack.path / _MARK) if (pack.path / _MARK).exists() else None
         begun = mark is not None and mark["parameters"] != wanted
         if (existing is not None or begun) and not overwrite:
@@ -103,7 +112,7 @@ def _write_masks(
 
         def set_mark() -> None:
             stream.flush()
-            os.fsync(stream.fileno())
+            fsync(stream.fileno(), pack.path / _PARTIAL)
             write_json(pack.path / _MARK, {"parameters": wanted, "done": done})
 
         set_mark()

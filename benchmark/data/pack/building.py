@@ -13,23 +13,30 @@ from typing import Any
 
 from benchmark.data.frame import Frame, Source
 from benchmark.data.pack.indexing import write_index
-from benchmark.data.pack.layout import FRAMES, MANIFEST
-from benchmark.data.pack.locking import only_one
-from benchmark.data.pack.parts import Part, Parts, Thinner
-from benchmark.data.pack.reading import FramePack, partial_folder
+from benchmark.data.pack.layout import FRAMES, INDEX, MANIFEST, REPORT
+from benchmark.data.pack.parts import PARTS, Part, Parts, Thinner
+from benchmark.data.pack.reading import FramePack
 from benchmark.data.pack.survey import Survey, survey
 from benchmark.data.pack.workers import decoder, file_runs
 from benchmark.data.progress import progress_bar
 from benchmark.data.selection import no_usable_frame, refuse_recorded_skips, refuse_skips
-from benchmark.data.spool import writing_to
 from benchmark.errors import InputError
-from benchmark.files import fsync_folder
+from benchmark.files import fsync, fsync_folder, naming, remove_written
+from benchmark.locking import (
+    clear_partial,
+    hold,
+    lock_beside,
+    make_partial,
+    partial_folder,
+)
 
 CHUNK = 256
 """Most frames of a chunk: what an interruption can cost."""
 
 CHUNK_BYTES = 1 << 26
 """Most bytes of a chunk; where there are workers, four chunks are held in memory."""
+
+_WRITTEN = (FRAMES, INDEX, MANIFEST, REPORT, *PARTS, "*.tmp")
 
 _RESIZE = "longest side to size, PIL bicubic, top left, rest 0"
 
@@ -70,8 +77,8 @@ def build_pack(
     Raises:
         InputError: a bad argument; no usable frame; `out` is something else or a pack of other
             frames or parameters; an unfinished one is, is damaged, or is being written by another
-            process; the disk is full or write protected; a worker was killed; something was left
-            out under `strict`.
+            process; a worker was killed; something was left out under `strict`.
+        OSError: the disk is full or write-protected.
     """
     if size < 8 or size % 8:
         raise InputError(f"size {size}: must be a positive multiple of 8")
@@ -126,18 +133,18 @@ def _build(job: _Job, out: Path) -> FramePack:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             return _finished(FramePack.open(out), plan, job.strict)
         partial = partial_folder(out)
-        if partial.exists() and not partial.is_dir():
-            raise InputError(f"{partial}: in the way, and not a folder; move it")
-        with writing_to(out):
-            partial.mkdir(parents=True, exist_ok=True)
-            with only_one(partial / "lock"):
-                parts = Parts(partial)
-                if not (partial / MANIFEST).exists():
-                    _check_plan(partial, parts.begin(plan), plan)
-                    _write_chunks(job, found, parts, partial)
-                    write_index(job.source, found, parts, partial, plan, parameters)
-                _check_plan(partial, parts.read_object(partial / MANIFEST), plan)
-                _publish(parts, partial, out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with naming(out), hold(lock_beside(out), out, "being written"):
+            if out.exists() and any(out.iterdir()):  # by the last holder of the lock
+                return _finished(FramePack.open(out), plan, job.strict)
+            make_partial(partial, _WRITTEN, clear=False)
+            parts = Parts(partial)
+            if not (partial / MANIFEST).exists():
+                _check_plan(partial, parts.begin(plan), plan)
+                _write_chunks(job, found, parts, partial)
+                write_index(job.source, found, parts, partial, plan, parameters)
+            _check_plan(partial, parts.read_object(partial / MANIFEST), plan)
+            _publish(parts, partial, out)
     return _finished(FramePack.open(out), plan, job.strict)
 
 
@@ -165,11 +172,8 @@ def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> N
 
 
 def _publish(parts: Parts, partial: Path, out: Path) -> None:
-    parts.remove()
-    # What a kill in the middle of `atomic_write` leaves.
-    for file in partial.glob("*.tmp"):
-        file.unlink()
-    (partial / "lock").unlink()
+    # Also what a kill in the middle of `atomic_write` leaves.
+    remove_written(partial, (*PARTS, "*.tmp"))
     os.replace(partial, out)
     fsync_folder(out.parent)
 
@@ -206,14 +210,14 @@ def _write_chunks(job: _Job, found: Survey, parts: Parts, partial: Path) -> None
                 part.last = thinner.last
                 # The part vouches for the pixels, so they have to be on the disk before it.
                 stream.flush()
-                os.fsync(stream.fileno())
+                fsync(stream.fileno(), partial / FRAMES)
                 parts.write(number, part)
                 rows += len(part.rows)
                 advance(len(chunk))
     if not rows:
         for part in parts:
             found.skips.extend(part.skipped)
-        shutil.rmtree(partial)
+        clear_partial(partial, _WRITTEN)
         raise no_usable_frame(job.source.name, found.skips.counts)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,9 @@ from benchmark.errors import InputError
 from benchmark.files import fsync_folder, read_json, sha256_bytes, write_json, write_text
 
 Kept = tuple[str, str]
+
+PARTS = ("parts/*.part", "parts/plan.json", "parts/*.tmp")
+"""What is written below the folder of an unfinished pack, as `remove_written` takes it."""
 
 
 @dataclass
@@ -160,7 +162,3 @@ class Parts:
             file.unlink()
         fsync_folder(self._folder)
         return Done(parts, frames, rows, last)
-
-    def remove(self) -> None:
-        if self._folder.exists():
-            shutil.rmtree(self._folder)

@@ -21,17 +21,13 @@ from benchmark.data.pack.layout import (
     TEXT_COLUMNS,
 )
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_json
+from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
+from benchmark.locking import partial_folder
 
 Indices = Sequence[int] | np.ndarray
 Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
 _ENTRIES = ("plan_hash", "corpus_hash", "parameters", "counts", "skipped")
-
-
-def partial_folder(out: Path) -> Path:
-    """Where `out` is put together before it gets its name."""
-    return out.with_name(f"{out.name}.partial")
 
 
 class _Samples:
@@ -77,6 +73,26 @@ def _require(file: Path, found: Container[str], names: Sequence[str]) -> None:
     for name in names:
         if name not in found:
             raise InputError(f"{file}: lacks {name}; make the pack again with prepare_data")
+
+
+def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The bytes of a file as a read-only array, mapped into memory where the file system can.
+
+    Drives that share no mappings (FUSE) often have private ones; else all of it is read.
+    """
+    for mode in ("r", "c"):
+        try:
+            mapped = np.memmap(file, dtype=np.uint8, mode=mode, shape=shape)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+        else:
+            mapped.flags.writeable = False
+            return mapped
+    note_once("mmap", f"{file}: this file system maps no files into memory, so all of it is read")
+    whole = np.fromfile(file, dtype=np.uint8).reshape(shape)
+    whole.flags.writeable = False
+    return whole
 
 
 class FramePack(_Samples):
@@ -148,7 +164,7 @@ class FramePack(_Samples):
                 f"{file}: {found} bytes, but {shape[0]} frames in the index need {expected}; "
                 "the file is incomplete, copy or make it again"
             )
-        return np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
+        return _mapped(file, shape)
 
     def __len__(self) -> int:
         return len(self.index)

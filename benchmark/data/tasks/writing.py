@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -29,10 +28,17 @@ from benchmark.data.tasks.folder import KINDS, MANIFEST, REPORT, SCHEMA, Item, T
 from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
 from benchmark.errors import InputError
-from benchmark.files import fsync_folder, sha256_bytes, write_json
+from benchmark.files import sha256_bytes, write_json
+from benchmark.locking import new_folder
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_ENTRIES = {"images", "masks", "annotations", "clean", MANIFEST, REPORT}
+_PICTURES = ("images", "masks", "clean")
+_WRITTEN = (
+    *(f"{folder}/*/*.{end}" for folder in _PICTURES for end in ("png", "tmp")),
+    *(f"annotations/*.{end}" for end in ("json", "tmp")),
+    *(MANIFEST, REPORT, "*.tmp"),
+)
+_LONGEST_STEM = 200  # of the 255 bytes of a file name, with room for endings and a hash
 _VAL_SEED = 0
 
 Kind = Segmentation | Detection | Denoising
@@ -74,8 +80,9 @@ def write_task_folder(
 
     Raises:
         InputError: a bad argument; a kind the source is not annotated for; no usable frame; `out`
-            or ``<out>.partial`` is something else; `val_fraction` where the source has a val split
-            or too few groups; something was left out under `strict`.
+            or ``<out>.partial`` is something else, or is being written by another process;
+            `val_fraction` where the source has a val split or too few groups; something was left
+            out under `strict`.
     """
     out = Path(out)
     if not 0 <= val_fraction < 1:
@@ -106,45 +113,39 @@ def write_task_folder(
     if strict:
         refuse_skips(skipped)
     assigned = _assign_splits(frames, val_fraction)
-    partial = _fresh_partial(out)
-    try:
+    with new_folder(out, _WRITTEN) as partial:
         items = _write_files(writer, frames, assigned, partial, skipped, progress)
         if strict:
             refuse_skips(skipped)
         if not items:
             raise _nothing(source, selection.frames, writer.kind, skipped)
-    except InputError:
-        shutil.rmtree(partial)
-        raise
-    write_report(partial / REPORT, skipped)
-    note = f"; {val_fraction:g} of train set apart as val by group, not the paper's"
-    manifest = {
-        "schema": SCHEMA,
-        "kind": writer.kind,
-        "task": task,
-        "classes": writer.classes,
-        "plan_hash": plan_hash,
-        "parameters": parameters,
-        "splits": items,
-        "split_hash": hash_of_splits(writer.kind, writer.classes, items),
-        "split": {
-            "origin": source.split_note + (note if val_fraction else ""),
-            "official": source.official_split and not val_fraction,
-        },
-        "counts": {
-            "found": selection.found,
-            "chosen": len(frames),
-            "set_aside": dict(selection.walk.set_aside),
-            "kept": sum(map(len, items.values())),
-            "expected": source.expected,
-            "splits": {split: len(listed) for split, listed in items.items()},
-            **_more_counts(items),
-        },
-        "skipped": summarise_skips(skipped),
-    }
-    write_json(partial / MANIFEST, manifest)
-    os.replace(partial, out)
-    fsync_folder(out.parent)
+        write_report(partial / REPORT, skipped)
+        note = f"; {val_fraction:g} of train set apart as val by group, not the paper's"
+        manifest = {
+            "schema": SCHEMA,
+            "kind": writer.kind,
+            "task": task,
+            "classes": writer.classes,
+            "plan_hash": plan_hash,
+            "parameters": parameters,
+            "splits": items,
+            "split_hash": hash_of_splits(writer.kind, writer.classes, items),
+            "split": {
+                "origin": source.split_note + (note if val_fraction else ""),
+                "official": source.official_split and not val_fraction,
+            },
+            "counts": {
+                "found": selection.found,
+                "chosen": len(frames),
+                "set_aside": dict(selection.walk.set_aside),
+                "kept": sum(map(len, items.values())),
+                "expected": source.expected,
+                "splits": {split: len(listed) for split, listed in items.items()},
+                **_more_counts(items),
+            },
+            "skipped": summarise_skips(skipped),
+        }
+        write_json(partial / MANIFEST, manifest)
     return TaskFolder.open(out)
 
 
@@ -202,24 +203,13 @@ def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:
     return assigned
 
 
-def _fresh_partial(out: Path) -> Path:
-    partial = out.with_name(f"{out.name}.partial")
-    if partial.exists():
-        # Only what an earlier, interrupted call can have left is thrown away.
-        if not partial.is_dir() or {entry.name for entry in partial.iterdir()} - _ENTRIES:
-            raise InputError(f"{partial}: in the way, and not made by this command; move it")
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    return partial
-
-
 def _safe_stem(path: str, taken: set[str]) -> str:
     """A file name made from `path`, unique without regard to case; remembered in `taken`."""
     base, extension = os.path.splitext(path)
     plain = (base if extension.lower() in IMAGE_EXTENSIONS else path).replace("/", "__")
     stem = _UNSAFE.sub("-", plain).lstrip(".-") or "frame"
-    if stem != plain or stem.casefold() in taken:
-        stem = f"{stem}-{sha256_bytes(path.encode())[:8]}"
+    if stem != plain or stem.casefold() in taken or len(stem) > _LONGEST_STEM:
+        stem = f"{stem[:_LONGEST_STEM]}-{sha256_bytes(path.encode())[:8]}"
     taken.add(stem.casefold())
     return stem
 

@@ -12,7 +12,7 @@ from raw_layouts import PICTURES, Interruption, build_small, folder_bytes, pictu
 from video_source import SIZE, VideoSource, build
 
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.pack import FramePack, add_anatomy, build_pack, locking
+from benchmark.data.pack import FramePack, add_anatomy, build_pack
 from benchmark.data.sources.files import FolderSource
 from benchmark.errors import InputError
 from benchmark.files import write_json
@@ -49,8 +49,9 @@ def test_a_full_disk_leaves_something_to_go_on_with(tmp_path, monkeypatch, worke
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"pack: cannot be written \(No space left on device"):
+        with pytest.raises(OSError, match="No space left on device") as caught:
             build(VideoSource(), tmp_path / "pack", thin=6, workers=workers)
+    assert "pack" in caught.value.filename
     build(VideoSource(), tmp_path / "pack", thin=6)
     assert folder_bytes(tmp_path / "pack") == whole
 
@@ -63,8 +64,9 @@ def test_a_full_disk_keeps_the_masks_that_are_done(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"pack: cannot be written \(No space left on device"):
+        with pytest.raises(OSError, match="No space left on device") as caught:
             add_anatomy(pack.path, lambda frames, valid: frames < 90, {}, progress=False)
+    assert "pack" in caught.value.filename
     masks = add_anatomy(pack.path, lambda frames, valid: frames < 90, {}, progress=False)
     assert masks.has_anatomy
 
@@ -78,8 +80,9 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, monkeypat
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "mkdir", refuse)
-    with pytest.raises(InputError, match=r"other: cannot be written \(Permission denied\)"):
+    with pytest.raises(PermissionError) as caught:
         build_small(tmp_path / "other")
+    assert caught.value.filename == str(tmp_path / "other")
 
 
 @pytest.mark.parametrize("part", [0, 3, 8])
@@ -196,17 +199,6 @@ def test_a_time_stamp_fits_the_number_of_a_frame(tmp_path):
 
     pack = build(Stamped(), tmp_path / "pack")
     assert pack.index["frame"].tolist() == [20240131235959]
-
-
-def test_a_lock_that_was_published_with_its_folder_is_no_lock(tmp_path):
-    lock = tmp_path / "lock"
-    with locking.only_one(lock):
-        lock.unlink()
-        lock.touch()  # by another process, in a folder of the same name
-    assert lock.exists(), "it is not this process's to remove"
-    gone = pytest.raises(InputError, match="another process was writing here; run it again")
-    with gone, locking.only_one(tmp_path / "gone" / "lock"):
-        pass
 
 
 @pytest.mark.parametrize("key", ["parameters", "corpus_hash", "plan_hash", "skipped"])

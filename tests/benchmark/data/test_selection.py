@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from benchmark.data.selection import (
     write_report,
 )
 from benchmark.data.sources.files import FolderSource
-from benchmark.data.spool import Spool, writing_to
+from benchmark.data.spool import Spool
 from benchmark.errors import InputError
 from benchmark.files import write_json
 
@@ -180,13 +179,3 @@ def test_a_spool_keeps_the_order_and_grows_after_reading(memory):
     spool.append(b"nine")
     assert list(spool)[-2:] == [b"8", b"nine"]
     spool.close()
-
-
-def test_a_full_disk_is_said_in_one_line():
-    for code in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES):
-        line = f"data: cannot be written ({os.strerror(code)}); make room"
-        with pytest.raises(InputError, match=re.escape(line)), writing_to("data"):
-            raise OSError(code, os.strerror(code))
-    with pytest.raises(OSError, match="interrupted") as caught, writing_to("data"):
-        raise OSError(errno.EIO, "interrupted")
-    assert not isinstance(caught.value, InputError)

@@ -15,7 +15,6 @@ from benchmark.engine.encoder import export_encoder, load_encoder
 from benchmark.engine.timm_export import (
     LAYOUTS,
     compare,
-    new_folder,
     open_export,
     timm_name,
     write_timm,
@@ -189,27 +188,6 @@ def test_damaged_weights_are_refused(make_encoder, tmp_path: Path) -> None:
     (tmp_path / "encoder.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "encoder.safetensors"))):
         open_export(tmp_path)
-
-
-def test_folder_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "out"
-
-    def fail() -> None:
-        with new_folder(out) as folder:
-            (folder / "half").touch()
-            raise RuntimeError("in the middle")
-
-    with pytest.raises(RuntimeError, match="in the middle"):
-        fail()
-    assert list(out.parent.iterdir()) == []
-    out.mkdir()
-    with new_folder(out) as folder:
-        (folder / "whole").touch()
-        assert not (out / "whole").exists()
-    assert [path.name for path in out.iterdir()] == ["whole"]
-    with pytest.raises(InputError, match="is there already"), new_folder(out):
-        pytest.fail("entered")
-    assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
 def test_older_exports_are_exported_too(make_encoder, tmp_path: Path) -> None:

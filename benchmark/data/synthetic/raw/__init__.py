@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.sources.files import one_of
@@ -22,7 +23,7 @@ from benchmark.data.synthetic.raw.syntax import write_syntax
 from benchmark.data.synthetic.raw.xa170k import write_xa170k
 from benchmark.data.synthetic.raw.xcad import write_xcad
 from benchmark.data.synthetic.raw.xcav import write_xcav
-from benchmark.errors import InputError
+from benchmark.locking import new_folder
 
 LAYOUTS: dict[str, Callable[[Canvas], RawLayout]] = {
     "arcade": write_arcade,
@@ -57,13 +58,15 @@ def write_raw(
         defects: plant the defects the real download is known to have.
 
     Raises:
-        InputError: an unknown dataset, or `out` holds something.
+        InputError: an unknown dataset; `out` holds something, or is being written by another
+            process.
     """
     write = LAYOUTS[one_of("dataset", dataset, LAYOUTS)]
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: not an empty folder")
-    return write(Canvas(out, seed, size, defects))
+    written: list[str] = []
+    with new_folder(out, written) as partial:
+        layout = write(Canvas(partial, seed, size, defects, written))
+    return replace(layout, root=out)
 
 
 __all__ = ["LAYOUTS", "Canvas", "RawLayout", "write_raw"]

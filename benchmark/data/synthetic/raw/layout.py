@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +37,14 @@ class Canvas:
         seed: of the synthetic population; another dataset has other patients.
         size: side of the frames in pixels.
         defects: plant the defects the real download is known to have.
+        written: the files written so far, as patterns relative to the root.
     """
 
     root: Path
     seed: int = 0
     size: int = 96
     defects: bool = True
+    written: list[str] = field(default_factory=list)
 
     def draw(self, patient: int, video: int = 0, frame: int = 4, frames: int = 8) -> SyntheticFrame:
         """A synthetic angiogram with its truth, a function of the arguments and the seed."""
@@ -74,6 +77,7 @@ class Canvas:
 
     def _place(self, path: str) -> Path:
         target = self.root / path
+        self.written.append(glob.escape(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 

@@ -81,13 +81,16 @@ def test_a_finished_folder_is_returned_and_another_task_is_refused(tmp_path):
 def test_an_interrupted_folder_is_begun_again_and_foreign_files_are_kept(tmp_path):
     with pytest.raises(Interruption):
         _write(MemorySource(PICTURES, stop_at=7), tmp_path / "seg")
-    assert [path.name for path in tmp_path.iterdir()] == ["seg.partial"]
+    assert list(tmp_path.iterdir()) == []
+    killed = tmp_path / "seg.partial" / "images" / "train"
+    killed.mkdir(parents=True)
+    (killed / "half.png").write_bytes(b"half")
     _write(MemorySource(PICTURES), tmp_path / "seg")
     _write(MemorySource(PICTURES), tmp_path / "whole")
     assert folder_bytes(tmp_path / "seg") == folder_bytes(tmp_path / "whole")
     (tmp_path / "third.partial").mkdir()
     (tmp_path / "third.partial" / "thesis.txt").touch()
-    with pytest.raises(InputError, match="not made by this command"):
+    with pytest.raises(InputError, match="not ours to remove"):
         _write(MemorySource(PICTURES), tmp_path / "third")
     assert (tmp_path / "third.partial" / "thesis.txt").exists()
 

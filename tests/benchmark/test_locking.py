@@ -1,0 +1,209 @@
+"""One writer at a time, and folders that are absent or whole."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import files
+from benchmark.errors import InputError
+from benchmark.locking import hold, lock_beside, new_folder
+
+HOLD = """
+import sys
+from pathlib import Path
+from benchmark.locking import hold
+with hold(Path(sys.argv[1]), Path("run"), "being trained"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def holder(lock: Path) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with holder(lock) as other:
+        line = (
+            rf"^run: is being trained by process {other.pid} on {re.escape(socket.gethostname())}"
+        )
+        line += r" since \d{4}-\d\d-\d\d \d\d:\d\d UTC; wait until it has ended, or stop it$"
+        with pytest.raises(InputError, match=line), hold(lock, Path("run"), "being trained"):
+            pytest.fail("entered")
+        other.communicate()
+    with hold(lock, Path("run"), "being trained"):
+        assert names(tmp_path) == [".lock"]
+    assert names(tmp_path) == []
+
+
+def test_a_killed_holder_is_no_holder(tmp_path: Path) -> None:
+    with holder(tmp_path / ".lock") as other:
+        other.kill()
+        other.communicate()
+    assert names(tmp_path) == [".lock"]
+    with hold(tmp_path / ".lock", tmp_path, "being trained"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_notebook_does_not_train_twice_at_once(tmp_path: Path) -> None:
+    """Record locks never refuse their own process; and a link to a run is that run."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    with (
+        hold(tmp_path / "run" / ".lock", tmp_path / "run", "being trained"),
+        pytest.raises(InputError, match="link: is being trained by this process already"),
+        hold(tmp_path / "link" / ".lock", tmp_path / "link", "being trained"),
+    ):
+        pytest.fail("entered")
+
+
+def test_a_lock_removed_in_between_is_taken_anew(tmp_path: Path, monkeypatch) -> None:
+    """The last holder unlinks the file after it was opened here and before it is locked."""
+    lock, real, opened = tmp_path / ".lock", fcntl.lockf, []
+
+    def lockf(stream, how) -> None:
+        if not opened:
+            lock.unlink()
+        opened.append(stream)
+        real(stream, how)
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with hold(lock, tmp_path, "being trained"):
+        assert len(opened) == 2
+        with pytest.raises(InputError, match="is being trained by process"):
+            _try_elsewhere(lock)
+
+
+def _try_elsewhere(lock: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, lock], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as other:
+        error = other.communicate()[1].decode()
+    if other.returncode:
+        raise InputError(error.splitlines()[-1])
+
+
+def test_another_lock_of_that_name_is_not_removed(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    with hold(lock, tmp_path, "being trained"):
+        lock.unlink()
+        lock.touch()
+    assert lock.exists()
+
+
+def test_what_is_no_lock_is_left_alone(tmp_path: Path) -> None:
+    """A file of the user, a pipe (which would hang), a link (which would truncate its target)."""
+    lock, thesis = tmp_path / ".lock", tmp_path / "thesis.txt"
+    thesis.write_text("months of work")
+    for make, message in (
+        (lambda: lock.write_text("months of work"), "no lock of this project"),
+        (lambda: lock.write_text('{"pid": 1}'), "no lock of this project"),
+        (lambda: os.mkfifo(lock), "not a regular file"),
+    ):
+        make()
+        with pytest.raises(InputError, match=message), hold(lock, tmp_path, "being trained"):
+            pytest.fail("entered")
+        lock.unlink()
+    lock.symlink_to(thesis)
+    with pytest.raises(OSError, match="symbolic"), hold(lock, tmp_path, "being trained"):
+        pytest.fail("entered")
+    assert thesis.read_text() == "months of work"
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_without_locks_there_is_one_note(tmp_path: Path, monkeypatch, capsys, code: int) -> None:
+    def lockf(stream, how) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files, "_noted", set())
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    for _ in range(2):
+        with hold(tmp_path / ".lock", tmp_path, "being trained"):
+            pass
+    assert capsys.readouterr().err == (
+        f"note: {tmp_path}: no locks on this file system; use it from one process at a time\n"
+    )
+    assert names(tmp_path) == []
+
+
+def test_a_new_folder_is_absent_or_whole(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+
+    def fail() -> None:
+        with new_folder(out, ["half*"]) as folder:
+            (folder / "half").touch()
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
+    assert names(out.parent) == []
+    out.mkdir()
+    with new_folder(out, ["whole"]) as folder:
+        (folder / "whole").touch()
+        assert not (out / "whole").exists()
+    assert names(out) == ["whole"]
+    with pytest.raises(InputError, match="is there already"), new_folder(out, ["whole"]):
+        pytest.fail("entered")
+    assert names(out.parent) == ["out"]
+
+
+def test_a_new_folder_removes_only_what_it_writes(tmp_path: Path) -> None:
+    out, partial = tmp_path / "out", tmp_path / "out.partial"
+    (partial / "images").mkdir(parents=True)
+    (partial / "images" / "1.png").touch()
+    with new_folder(out, ["images/*.png"]) as folder:
+        assert names(folder) == []
+        (folder / "images").mkdir()
+        (folder / "images" / "2.png").touch()
+    assert names(out / "images") == ["2.png"]
+
+    third, other = tmp_path / "third", tmp_path / "other"
+    (tmp_path / "third.partial").mkdir()
+    thesis = tmp_path / "third.partial" / "thesis.txt"
+    thesis.touch()
+    with (
+        pytest.raises(InputError, match=r"thesis\.txt: in the way, and not ours to remove"),
+        new_folder(third, ["images/*.png"]),
+    ):
+        pytest.fail("entered")
+    assert thesis.exists()
+
+    def crash() -> None:
+        with new_folder(other, ["images/*.png"]) as folder:
+            (folder / "notes.txt").touch()  # by the user, meanwhile
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        crash()
+    assert names(tmp_path / "other.partial") == ["notes.txt"]
+
+
+def test_two_do_not_make_the_same_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with holder(lock_beside(out)) as other:
+        with (
+            pytest.raises(InputError, match=f"out: is being written by process {other.pid}"),
+            new_folder(out, ["a"]),
+        ):
+            pytest.fail("entered")
+        assert names(tmp_path) == [".out.lock"]
+        other.communicate()
