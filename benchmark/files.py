@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmark.errors import InputError
+from benchmark.leftovers import remove_leftovers_once, temporary_beside
 
 #: What a file system answers that has no such operation (network drives, FUSE, gocryptfs).
 UNSUPPORTED = frozenset(
@@ -95,14 +96,16 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     """Open a temporary sibling of `path` and rename it over `path` when the block succeeds.
 
     The temporary file has to be a sibling: a rename is atomic only inside one file system. When
-    the block raises, the old content of `path` is untouched and the temporary file is removed.
+    the block raises, the old content of `path` is untouched and the temporary file is removed; what
+    a killed process has left of another, the next one that writes into the folder removes.
 
     Raises:
         OSError: it cannot be written; ``filename`` is `path`, whatever the block raised over it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    remove_leftovers_once(path.parent)
+    temporary = temporary_beside(path)
     raw = None
     try:
         raw = _RawFile(temporary, "w")

@@ -27,7 +27,7 @@ from benchmark.downstream.examples import spread
 from benchmark.downstream.keyed import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.engine.cards import Card
-from benchmark.engine.checkpoint import newest_checkpoint, remove_leftovers
+from benchmark.engine.checkpoint import newest_checkpoint
 from benchmark.engine.config import differences, plain
 from benchmark.engine.encoder import EncoderCard
 from benchmark.engine.encoder import read_card as read_encoder
@@ -47,6 +47,7 @@ from benchmark.engine.runner import Runner
 from benchmark.engine.signals import StopSignals
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
+from benchmark.leftovers import remove_leftovers
 
 
 @dataclass
@@ -239,7 +240,7 @@ def _resume_or_begin(
     earlier = read_json(description) if description.exists() and not anew else {}
     begin = earlier.pop("started", started)
     checkpoint, problems = newest_checkpoint(cell.folder) if earlier == identity else (None, [])
-    remove_leftovers(cell.folder)
+    remove_leftovers(cell.folder, exclusive=True)
     for problem in problems:
         print(f"warning: {problem}; falling back to the one before", flush=True)
     if checkpoint is None:

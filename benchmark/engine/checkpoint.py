@@ -19,7 +19,6 @@ from benchmark.weights import load_plain
 
 FORMAT = 2  # 1 knew whole epochs only
 _NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
-_LEFTOVER = re.compile(r".+\.\d+\.tmp")
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,6 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     for old in checkpoint_paths(folder)[max(keep, 1) :]:
         old.unlink()
     return path
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete the files a run was killed in writing; those of checkpoints are large."""
-    for path in folder.glob("*.tmp"):
-        if _LEFTOVER.fullmatch(path.name):
-            path.unlink()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -21,7 +21,7 @@ from benchmark.data.loader import pack_loader
 from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import open_dataset
 from benchmark.engine.accumulation import count_parts, training_step
-from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint, remove_leftovers
+from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint
 from benchmark.engine.collapse import CollapseHook
 from benchmark.engine.compiling import compile_blocks
 from benchmark.engine.config import differences, plain
@@ -36,6 +36,7 @@ from benchmark.engine.signals import StopSignals
 from benchmark.engine.starting import load_starting_weights, starting_file
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file, write_json
+from benchmark.leftovers import remove_leftovers
 from benchmark.method import Method
 from benchmark.randomness import seed_torch
 
@@ -224,7 +225,7 @@ def _train(
         _say(f"warning: {problem}; falling back to the one before")
     _wait_for_all()  # all have read what the first one may now change
     if get_rank() == 0:
-        remove_leftovers(folder)
+        remove_leftovers(folder, exclusive=True)
         if checkpoint is None:
             if folder.exists():
                 shutil.rmtree(folder)

@@ -15,7 +15,6 @@ from benchmark.engine.checkpoint import (
     checkpoint_paths,
     newest_checkpoint,
     read_checkpoint,
-    remove_leftovers,
     save_checkpoint,
 )
 from benchmark.errors import InputError
@@ -56,13 +55,6 @@ def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, checkpoint(3), keep=2)
     assert len(checkpoint_paths(tmp_path)) == 2
     assert read_checkpoint(tmp_path / "epoch_2_step_27.pth").place == "epoch 2, step 27"
-
-
-def test_leftovers_are_files_that_never_got_their_name(tmp_path: Path) -> None:
-    for name in ("epoch_3.pth.123.tmp", "run.json.9.tmp", "notes.tmp", "epoch_2.pth"):
-        (tmp_path / name).touch()
-    remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_2.pth", "notes.tmp"]
 
 
 def test_a_checkpoint_of_an_older_layout_is_named(tmp_path: Path) -> None:
