@@ -55,38 +55,39 @@ def hold(lock: Path, folder: Path, doing: str) -> Iterator[None]:
             yield
         finally:
             _held.discard(key)
-            if stream is not None and _still_named(stream, lock):
+            if stream is not None and still_named(stream, lock):
                 lock.unlink()
 
 
 @contextmanager
 def _locked(lock: Path, folder: Path, doing: str) -> Iterator[IO[str] | None]:
     while True:
-        with _open(lock) as stream:
+        with open_lock(lock) as stream:
             if _take(stream, lock, folder, doing):
-                if not _still_named(stream, lock):
+                if not still_named(stream, lock):
                     continue  # its last holder has finished and removed it since it was opened
-                if (text := stream.read(_MOST_BYTES)) and not _holder(text):
+                if os.fstat(stream.fileno()).st_size and not read_holder(stream):
                     raise InputError(f"{lock}: in the way, and no lock of this project; move it")
-                stream.seek(0)
-                stream.truncate(0)
-                since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-                holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-                stream.write(json.dumps(holder))
-                stream.flush()
+                write_holder(stream)
             yield stream
             return
 
 
-def _open(lock: Path) -> IO[str]:
+def open_lock(lock: Path, write: bool = True) -> IO[str]:
+    """Open the file of a lock, which is made where it is missing and `write` is set.
+
+    Raises:
+        InputError: it is no regular file.
+        OSError: it is a link, cannot be opened, or is missing and `write` is not set.
+    """
     # O_NOFOLLOW and O_NONBLOCK: neither a link nor a pipe of that name is opened in its place.
-    flags = os.O_RDWR | os.O_CREAT
+    flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     number = os.open(lock, flags, 0o666)
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise InputError(f"{lock}: not a regular file; remove it")
-    return open(number, "r+", encoding="utf-8", errors="replace")
+    return open(number, "r+" if write else "r", encoding="utf-8", errors="replace")
 
 
 def _take(stream: IO[str], lock: Path, folder: Path, doing: str) -> bool:
@@ -99,7 +100,7 @@ def _take(stream: IO[str], lock: Path, folder: Path, doing: str) -> bool:
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        holder = _holder(stream.read(_MOST_BYTES)) or "another process"
+        holder = describe_holder(read_holder(stream))
         raise InputError(
             f"{folder}: is {doing} by {holder}; wait until it has ended, or stop it"
         ) from None
@@ -114,14 +115,31 @@ def _take(stream: IO[str], lock: Path, folder: Path, doing: str) -> bool:
     return True
 
 
-def _holder(text: str) -> str | None:
-    """Who holds a lock whose file says this; None where it does not say."""
+def write_holder(stream: IO[str]) -> None:
+    """Write into a lock that this process holds it from now on."""
+    stream.seek(0)
+    stream.truncate(0)
+    since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, stream)
+    stream.flush()
+
+
+def read_holder(stream: IO[str]) -> dict[str, str] | None:
+    """``pid``, ``host`` and ``since`` of who holds a lock; None where its file does not say."""
+    stream.seek(0)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
-        content = json.loads(text)
-        words = {name: str(content[name]) for name in ("pid", "host", "since")}
-        if all(len(word) < 256 and word.isprintable() for word in words.values()):
-            return "process {pid} on {host} since {since}".format(**words)
+        content = json.loads(stream.read(_MOST_BYTES))
+        holder = {name: str(content[name]) for name in ("pid", "host", "since")}
+        if all(len(word) < 256 and word.isprintable() for word in holder.values()):
+            return holder
     return None
+
+
+def describe_holder(holder: dict[str, str] | None) -> str:
+    """The holder of a lock in words."""
+    if holder is None:
+        return "another process"
+    return "process {pid} on {host} since {since}".format(**holder)
 
 
 def lock_beside(out: Path) -> Path:
@@ -193,7 +211,8 @@ def clear_partial(partial: Path, written: Collection[str]) -> None:
         partial.rmdir()
 
 
-def _still_named(stream: IO[str], lock: Path) -> bool:
+def still_named(stream: IO[str], lock: Path) -> bool:
+    """Whether an open lock is still the file of that name."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), os.stat(lock))
     except FileNotFoundError:
