@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.data.formats.pictures import read_grey
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.pack import FramePack, PackCollection
 from benchmark.data.pack.layout import FRAMES
 from benchmark.data.pair_sheet import Picture, draw_pairs
 from benchmark.data.progress import progress_bar
 from benchmark.data.similarity import PARAMETERS, NearDuplicates
-from benchmark.data.sources.decoding import read_grey
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import MANIFEST
 from benchmark.errors import InputError

@@ -16,12 +16,12 @@ from benchmark.data.checking.findings import (
     check_files,
     is_constant,
 )
+from benchmark.data.formats.pictures import read_grey
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.listed import read_json_object
 from benchmark.data.phash import pixel_sha256
 from benchmark.data.progress import progress_bar
 from benchmark.data.sources.coco import ListedImage, read_coco
-from benchmark.data.sources.decoding import read_grey
 from benchmark.data.sources.polygons import draw_runs
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.coco import CocoFile, box_annotations

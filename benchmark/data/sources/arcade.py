@@ -203,7 +203,7 @@ class Arcade(FolderSource):
 
     def _note(self, image: ListedImage, path: Path) -> None:
         """Count what is odd about the annotations of an image that is there."""
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
 
         where = self.relative(path)
         if not image.annotated:
@@ -249,7 +249,7 @@ class Arcade(FolderSource):
         """Masks of the classes at the size of the image, bool, C×H×W. Raises `UnreadableFrame`."""
         import numpy as np
 
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
         from benchmark.data.sources.polygons import draw_polygon, draw_runs
 
         if frame.annotation is None:

@@ -156,7 +156,7 @@ class CoronaryDominance(FolderSource):
 
     def _video(self, file: Path, group: str, video: str, split: str | None) -> Iterator[Frame]:
         # Imported here, so that command lines can list the sources without loading numpy.
-        from benchmark.data.sources.video import count_frames
+        from benchmark.data.formats.video import count_frames
 
         path = self.relative(file)
         try:
@@ -170,7 +170,7 @@ class CoronaryDominance(FolderSource):
 
     def read(self, frame: Frame) -> np.ndarray:
         """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
-        from benchmark.data.sources.video import decode_array, read_frame
+        from benchmark.data.formats.video import decode_array, read_frame
 
         file, position = split_frame_path(frame.path)
         return read_frame(self.root / file, position or 0, decode_array)

@@ -234,7 +234,7 @@ class FolderSource:
     def read(self, frame: Frame) -> np.ndarray:
         """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
         # Imported here, so that command lines can list the sources without loading numpy.
-        from benchmark.data.sources.decoding import read_grey
+        from benchmark.data.formats.pictures import read_grey
 
         return read_grey(self.root / frame.path)
 
@@ -242,7 +242,7 @@ class FolderSource:
         """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`, also where there is no mask."""
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
-        from benchmark.data.sources.decoding import read_grey
+        from benchmark.data.formats.pictures import read_grey
 
         try:
             return read_grey(self.root / frame.annotation)[None] > self.mask_threshold

@@ -176,12 +176,12 @@ class Folder(FolderSource):
         file, position = split_frame_path(frame.path)
         if position is None:
             return super().read(frame)
-        from benchmark.data.sources.video import decode_array, read_frame
+        from benchmark.data.formats.video import decode_array, read_frame
 
         path = self.root / file
         if path.suffix.lower() in _ARRAYS:
             return read_frame(path, position, decode_array)
-        from benchmark.data.sources.dicom import decode_dicom
+        from benchmark.data.formats.dicom import decode_dicom
 
         return read_frame(path, position, decode_dicom)
 
@@ -197,10 +197,10 @@ def _header(file: Path) -> tuple[int | None, str | None]:
         return None, None
     # Imported here, so that command lines can list the sources without loading numpy.
     if suffix in _ARRAYS:
-        from benchmark.data.sources.video import count_frames
+        from benchmark.data.formats.video import count_frames
 
         return count_frames(file), None
-    from benchmark.data.sources.dicom import read_dicom_header
+    from benchmark.data.formats.dicom import read_dicom_header
 
     header = read_dicom_header(file)
     return header.frames, header.patient

@@ -138,8 +138,8 @@ class PairedFolders(FolderSource):
         """
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
-        from benchmark.data.sources.decoding import read_grey
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
+        from benchmark.data.formats.pictures import read_grey
 
         try:
             mask = read_grey(self.root / frame.annotation)

@@ -184,7 +184,7 @@ class DanilovStenosis(FolderSource):
         return found
 
     def _note(self, image: str, listed: Listed) -> None:
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
 
         for fault in listed.faults:
             self.report.add(fault, image)
@@ -233,7 +233,7 @@ class DanilovStenosis(FolderSource):
         """Boxes inside the picture, float64, N×5. Raises `UnreadableFrame`."""
         import numpy as np
 
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
 
         if frame.annotation is None:
             raise UnreadableFrame("no boxes")

@@ -152,7 +152,7 @@ class Xcav(FolderSource):
                 yield Frame(self.name, path, group, video_id, number, annotation=where)
 
     def _note_size(self, image: Path, mask: Path) -> None:
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
 
         sizes = image_size(image), image_size(mask)
         if None not in sizes and sizes[0] != sizes[1]:
@@ -176,7 +176,7 @@ class Xcav(FolderSource):
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Vessel mask at the size of the image, bool, 1×H×W. Raises `UnreadableFrame`."""
-        from benchmark.data.sources.headers import image_size
+        from benchmark.data.formats.headers import image_size
         from benchmark.data.sources.polygons import resize_nearest
 
         mask = super().read_masks(frame)

@@ -14,8 +14,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
 
+from benchmark.data.formats.pictures import read_grey
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.sources.decoding import read_grey
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.windows import mirrored
 from benchmark.downstream.keyed import KeyedItems, labelled

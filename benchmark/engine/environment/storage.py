@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmark.data.formats.pictures import read_grey
 from benchmark.data.pack import PackCollection
-from benchmark.data.sources.decoding import read_grey
 from benchmark.engine.environment.findings import Finding, amount, judged
 from benchmark.errors import InputError
 

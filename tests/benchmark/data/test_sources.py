@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from raw_layouts import picture, save, truncate, write_cadica, write_dca1
 
+from benchmark.data.formats.pictures import read_grey
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.sources.decoding import read_grey
 from benchmark.data.sources.files import find_root, list_folder, walk_images
 from benchmark.errors import InputError
 

@@ -7,7 +7,7 @@ import numpy as np
 from benchmark.data.synthetic.raw.containers import dicom_bytes, lying_npz, npy_bytes, npz_bytes
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
-JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+MPEG4 = "1.2.840.10008.1.2.4.102"
 
 
 def write_folder(canvas: Canvas) -> RawLayout:
@@ -50,7 +50,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
 
     canvas.write(f"{folder}/ct.dcm", dicom_bytes(pixels, Modality="CT", SOPClassUID="1.2"))
     layout.skipped["DICOM of another modality than XA"] += 1
-    canvas.write(f"{folder}/lossless.dcm", dicom_bytes(pixels, syntax=JPEG_LOSSLESS))
+    canvas.write(f"{folder}/film.dcm", dicom_bytes(pixels, syntax=MPEG4))
     layout.skipped["DICOM compression that cannot be decoded"] += 1
     canvas.write(f"{folder}/lie.dcm", dicom_bytes(pixels, NumberOfFrames=900))
     truncate(canvas.write(f"{folder}/cut.dcm", dicom_bytes(pixels)))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmark.data.formats.pictures import MAX_PIXELS, file_errors
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.sources.decoding import MAX_PIXELS, file_errors
 
 
 def image_size(path: Path) -> tuple[int, int] | None:

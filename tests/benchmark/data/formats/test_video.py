@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.data.formats import video
+from benchmark.data.formats.video import count_frames, decode_array, read_frame
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.sources import video
-from benchmark.data.sources.video import count_frames, decode_array, read_frame
 from benchmark.data.synthetic.raw.containers import lying_npz, npy_bytes, npz_bytes
 
 GREY = np.random.default_rng(0).integers(0, 256, (3, 20, 30)).astype(np.uint8)

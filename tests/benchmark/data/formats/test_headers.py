@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from raw_layouts import picture, save, truncate
 
-from benchmark.data.sources.decoding import read_grey
-from benchmark.data.sources.headers import image_size
+from benchmark.data.formats.headers import image_size
+from benchmark.data.formats.pictures import read_grey
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.jpg", "a.tif", "a.pgm"])
@@ -24,7 +24,7 @@ def test_without_a_usable_header_there_is_no_size(tmp_path, monkeypatch):
     for path in (tmp_path / "empty.png", tmp_path / "text.png", cut):
         assert image_size(path) is None
     large = save(tmp_path / "large.png", picture(1))
-    monkeypatch.setattr("benchmark.data.sources.headers.MAX_PIXELS", 48 * 48 - 1)
+    monkeypatch.setattr("benchmark.data.formats.headers.MAX_PIXELS", 48 * 48 - 1)
     assert image_size(large) is None
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert image_size(large) is None

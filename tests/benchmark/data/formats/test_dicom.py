@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedXAImageStorage, RLELossless
 
+from benchmark.data.formats import video
+from benchmark.data.formats.dicom import decode_dicom, read_dicom_header
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.sources import video
-from benchmark.data.sources.dicom import decode_dicom, read_dicom_header
 from benchmark.data.synthetic.raw.containers import dicom_bytes
 
 GREY = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
@@ -175,7 +175,7 @@ def _without(keyword: str) -> bytes:
         (dicom_bytes(GREY, NumberOfFrames=9000, Rows=60_000), "video too large"),
         (dicom_bytes(GREY, NumberOfFrames=500), "damaged DICOM"),
         (dicom_bytes(GREY, PhotometricInterpretation="PALETTE COLOR"), "unsupported DICOM pixels"),
-        (dicom_bytes(GREY, syntax="1.2.840.10008.1.2.4.70"), "compression that cannot be decoded"),
+        (dicom_bytes(GREY, syntax="1.2.840.10008.1.2.4.102"), "compression that cannot be decoded"),
         (dicom_bytes(GREY, syntax="1.2.3.4"), "compression that cannot be decoded"),
         (_deflated(), "compression that cannot be decoded"),
     ],

@@ -24,10 +24,10 @@ from pydicom.uid import (
     XRayAngiographicImageStorage,
 )
 
+from benchmark.data.formats.pictures import colour_to_grey, file_errors
+from benchmark.data.formats.video import MAX_BYTES, check_size
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.sources.decoding import colour_to_grey, file_errors
 from benchmark.data.sources.files import is_dicom
-from benchmark.data.sources.video import MAX_BYTES, check_size
 
 _XA_CLASSES = {XRayAngiographicImageStorage, EnhancedXAImageStorage}
 _SIZE_TAGS = [

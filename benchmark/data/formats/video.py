@@ -21,8 +21,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
+from benchmark.data.formats.pictures import deep_top, file_errors, scale_deep
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.sources.decoding import deep_top, file_errors, scale_deep
 
 MAX_BYTES = 512 << 20
 """Files, and videos once unpacked, beyond this are refused; 60 frames of 512×512 have 15 MiB."""
