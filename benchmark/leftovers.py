@@ -19,6 +19,9 @@ from pathlib import Path
 ABANDONED = 24 * 3600.0
 """Seconds without a change after which a file of another machine counts as left behind."""
 
+TEMPORARY = "*.????????-*-*.tmp"
+"""Pattern of the names of temporary files."""
+
 _NAME = re.compile(r".*\.([0-9a-f]{8})-(\d{1,9})-\d+\.tmp", re.DOTALL)
 # Bytes of the final name that go into the temporary one, which may have 255.
 _MOST_BYTES = 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -43,10 +42,11 @@ from benchmark.engine.records import (
     science_hash,
     write_record,
 )
+from benchmark.engine.run_folder import DESCRIPTION, clear_run, description_of, holds_run, in_use
 from benchmark.engine.runner import Runner
 from benchmark.engine.signals import StopSignals
 from benchmark.errors import InputError
-from benchmark.files import read_json, write_json
+from benchmark.files import write_json
 from benchmark.leftovers import remove_leftovers
 
 
@@ -112,6 +112,19 @@ def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
     if cell.record.exists() and overwrite != "always":
         return _kept(cell, content, folder)
 
+    with in_use(cell.folder):
+        return _train_and_test(cell, content, task, folder, overwrite == "always", stop)
+
+
+def _train_and_test(
+    cell: Cell,
+    content: dict[str, Any],
+    task: Task,
+    folder: TaskFolder,
+    start_over: bool,
+    stop: StopSignals,
+) -> RunRecord:
+    holds_run(cell.folder)
     start = time.time()
     model = task.build_model(cell.config, cell.seed, folder)
     runner, log = build_runner(cell, task, model, folder, stop)
@@ -125,10 +138,9 @@ def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
     leakage = _leakage(folder, identity["encoder"])
     earlier, started = 0.0, _utc(start)
     if not cell.config.epochs:
-        write_json(cell.folder / "run.json", {**identity, "started": started})
+        write_json(cell.folder / DESCRIPTION, {**identity, "started": started})
     else:
-        anew = overwrite == "always"
-        earlier, started = _resume_or_begin(cell, runner, identity, started, anew)
+        earlier, started = _resume_or_begin(cell, runner, identity, started, start_over)
         runner.train()
     metrics = runner.test()
     metric: TaskMetric = runner.test_evaluator.metrics[0]
@@ -230,25 +242,21 @@ def _utc(seconds: float) -> str:
 
 
 def _resume_or_begin(
-    cell: Cell, runner: Runner, identity: dict[str, Any], started: str, anew: bool
+    cell: Cell, runner: Runner, identity: dict[str, Any], started: str, start_over: bool
 ) -> tuple[float, str]:
-    """Go on with an interrupted run of the same identity, unless it has to begin anew.
+    """Resume an interrupted run of the same identity, unless it has to start over.
 
     Returns the seconds it took so far, and when it was started.
     """
-    description = cell.folder / "run.json"
-    earlier = read_json(description) if description.exists() and not anew else {}
+    earlier = {} if start_over else description_of(cell.folder) or {}
     begin = earlier.pop("started", started)
     checkpoint, problems = newest_checkpoint(cell.folder) if earlier == identity else (None, [])
     remove_leftovers(cell.folder, exclusive=True)
     for problem in problems:
         print(f"warning: {problem}; falling back to the one before", flush=True)
     if checkpoint is None:
-        (cell.folder / "metrics.jsonl").unlink(missing_ok=True)
-        for stale in cell.folder.glob("epoch_*.pth"):
-            stale.unlink()
-        shutil.rmtree(cell.folder / "nonfinite", ignore_errors=True)
-        write_json(description, {**identity, "started": started})
+        clear_run(cell.folder)
+        write_json(cell.folder / DESCRIPTION, {**identity, "started": started})
         return 0.0, started
     runner.resume_from(checkpoint)
     print(f"{cell.title}: going on after {checkpoint.place}", flush=True)

@@ -20,10 +20,11 @@ from torch import Tensor
 from benchmark.engine.encoder import EncoderCard, load_encoder
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, write_json
+from benchmark.leftovers import TEMPORARY
 from benchmark.nn.encoders.base import Encoder
 
 WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
-WRITTEN = (WEIGHTS, CONFIG, README, "*.tmp")
+WRITTEN = (WEIGHTS, CONFIG, README, TEMPORARY)
 _TOLERANCE = 1e-5  # of the largest feature: the same arithmetic in another order
 
 Arguments = dict[str, Any]

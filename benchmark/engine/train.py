@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ from benchmark.engine.grey import assume_grey
 from benchmark.engine.hooks import LogHook, training_hooks
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import provenance, science_hash
+from benchmark.engine.run_folder import DESCRIPTION, clear_run, description_of, holds_run, in_use
 from benchmark.engine.runner import Runner
 from benchmark.engine.signals import StopSignals
 from benchmark.engine.starting import load_starting_weights, starting_file
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_file, write_json
+from benchmark.files import sha256_file, write_json
 from benchmark.leftovers import remove_leftovers
 from benchmark.method import Method
 from benchmark.randomness import seed_torch
@@ -152,24 +153,34 @@ def make_runner(
     return runner, log
 
 
-def earlier_run(
-    folder: Path, now: dict[str, Any], resume: bool, overwrite: bool
-) -> dict[str, Any] | None:
-    """What `run.json` says of a run this one goes on with; None where it starts anew.
+def earlier_run(folder: Path, parts: Parts, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """What `run.json` says of the run to resume; None where one starts from the beginning.
+
+    A run that lost its `run.json` is resumed from its checkpoints, which know whose they are.
 
     Raises:
-        InputError: the folder holds a run and neither `resume` nor `overwrite` is set, or
-            `resume` is set and it is another run.
+        InputError: the folder holds files of others; or a run, and neither `resume` nor
+            `overwrite` is set, or `resume` is set and it is another run.
     """
-    description = folder / "run.json"
-    if overwrite or not description.exists():
+    exports = parts.method.exports()
+    if not holds_run(folder, exports) or overwrite:
         return None
-    before = read_json(description)
-    if "finished" not in before and not checkpoint_paths(folder):
+    before = description_of(folder)
+    checkpoints = checkpoint_paths(folder)
+    if before is not None and "finished" not in before and not checkpoints:
         return None  # it never got as far as anything worth keeping
     if not resume:
-        raise InputError(f"{folder}: holds a run; add --resume to go on, --overwrite to replace it")
-    check_same_run(before, now, folder)
+        raise InputError(
+            f"{folder}: holds a run; add --resume to resume it, --overwrite to replace it"
+        )
+    if before is None:
+        if not checkpoints:
+            raise InputError(
+                f"{folder}: holds an exported network, but neither run.json nor a checkpoint to "
+                "resume from; --overwrite replaces it"
+            )
+        return parts.identity
+    check_same_run(before, parts.identity, folder)
     return before
 
 
@@ -180,7 +191,8 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
         InputError: as `assemble` and `earlier_run`.
     """
     parts = assemble(config, rank=0, world_size=processes)
-    earlier_run(folder, parts.identity, resume, overwrite)
+    with in_use(folder) if folder.exists() else nullcontext():
+        earlier_run(folder, parts, resume, overwrite)
 
 
 def train(
@@ -200,7 +212,7 @@ def train(
         folder: run folder; holds checkpoints, log, `run.json` and the exports.
         title: what log lines start with.
         resume: go on from the newest checkpoint, if there is one.
-        overwrite: delete what an earlier run left in the folder, once the new one can start.
+        overwrite: remove what an earlier run wrote into the folder, once the new one can start.
         stop: what notes the signals; None: one of its own.
 
     Raises:
@@ -216,7 +228,15 @@ def _train(
     config: Config, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
 ) -> None:
     parts = assemble(config)
-    before = earlier_run(folder, parts.identity, resume, overwrite)
+    with in_use(folder) if get_rank() == 0 else nullcontext():
+        _run(parts, folder, title, resume, overwrite, stop)
+
+
+def _run(
+    parts: Parts, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
+) -> None:
+    config = parts.config
+    before = earlier_run(folder, parts, resume, overwrite)
     if before is not None and "finished" in before:
         _say(f"{title}: finished already, see {folder}")
         return
@@ -227,9 +247,9 @@ def _train(
     if get_rank() == 0:
         remove_leftovers(folder, exclusive=True)
         if checkpoint is None:
-            if folder.exists():
-                shutil.rmtree(folder)
-            write_json(folder / "run.json", {**parts.identity, **provenance()})
+            clear_run(folder, parts.method.exports())
+        if checkpoint is None or not (folder / DESCRIPTION).exists():
+            write_json(folder / DESCRIPTION, {**parts.identity, **provenance()})
     _wait_for_all()  # nobody puts anything into a folder that is being cleared
 
     runner, log = make_runner(parts, folder, title, stop)
@@ -296,7 +316,7 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
         "processes": get_world_size(),
         "exports": exported,
     }
-    write_json(folder / "run.json", {**identity_, **provenance(), "finished": finished})
+    write_json(folder / DESCRIPTION, {**identity_, **provenance(), "finished": finished})
 
 
 def _export(folder: Path, name: str, module: nn.Module, origin: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from benchmark.data.progress import progress_bar
 from benchmark.data.selection import no_usable_frame, refuse_recorded_skips, refuse_skips
 from benchmark.errors import InputError
 from benchmark.files import fsync, fsync_folder, naming, remove_written
+from benchmark.leftovers import TEMPORARY
 from benchmark.locking import (
     clear_partial,
     hold,
@@ -36,7 +37,7 @@ CHUNK = 256
 CHUNK_BYTES = 1 << 26
 """Most bytes of a chunk; where there are workers, four chunks are held in memory."""
 
-_WRITTEN = (FRAMES, INDEX, MANIFEST, REPORT, *PARTS, "*.tmp")
+_WRITTEN = (FRAMES, INDEX, MANIFEST, REPORT, *PARTS, TEMPORARY)
 
 _RESIZE = "longest side to size, PIL bicubic, top left, rest 0"
 
@@ -173,7 +174,7 @@ def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> N
 
 def _publish(parts: Parts, partial: Path, out: Path) -> None:
     # Also what a kill in the middle of `atomic_write` leaves.
-    remove_written(partial, (*PARTS, "*.tmp"))
+    remove_written(partial, (*PARTS, TEMPORARY))
     os.replace(partial, out)
     fsync_folder(out.parent)
 

@@ -11,10 +11,11 @@ from typing import Any
 from benchmark.data.phash import hamming_distance
 from benchmark.errors import InputError
 from benchmark.files import fsync_folder, read_json, sha256_bytes, write_json, write_text
+from benchmark.leftovers import TEMPORARY
 
 Kept = tuple[str, str]
 
-PARTS = ("parts/*.part", "parts/plan.json", "parts/*.tmp")
+PARTS = ("parts/*.part", "parts/plan.json", f"parts/{TEMPORARY}")
 """What is written below the folder of an unfinished pack, as `remove_written` takes it."""
 
 

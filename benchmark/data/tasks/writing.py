@@ -29,14 +29,15 @@ from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
+from benchmark.leftovers import TEMPORARY
 from benchmark.locking import new_folder
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _PICTURES = ("images", "masks", "clean")
 _WRITTEN = (
-    *(f"{folder}/*/*.{end}" for folder in _PICTURES for end in ("png", "tmp")),
-    *(f"annotations/*.{end}" for end in ("json", "tmp")),
-    *(MANIFEST, REPORT, "*.tmp"),
+    *(f"{folder}/*/*{end}" for folder in _PICTURES for end in (".png", TEMPORARY[1:])),
+    *(f"annotations/*{end}" for end in (".json", TEMPORARY[1:])),
+    *(MANIFEST, REPORT, TEMPORARY),
 )
 _LONGEST_STEM = 200  # of the 255 bytes of a file name, with room for endings and a hash
 _VAL_SEED = 0

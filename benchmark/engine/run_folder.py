@@ -1,0 +1,104 @@
+"""The folder of one run: one process at a time, and nothing of anybody else's is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.errors import InputError
+from benchmark.files import read_json, remove_written
+from benchmark.leftovers import TEMPORARY
+from benchmark.locking import hold
+
+DESCRIPTION, LOCK = "run.json", ".lock"
+
+#: What a run writes beside its exports, as `remove_written` takes it.
+WRITTEN = (
+    *(DESCRIPTION, "metrics.jsonl", "epoch_[0-9]*.pth", TEMPORARY),
+    *(
+        "nonfinite/step_*.json",
+        f"nonfinite/{TEMPORARY}",
+        "mmengine/*/*.log",
+        "mmengine/*/vis_data/*",
+    ),
+)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder, which is made if it is not there.
+
+    Raises:
+        InputError: another process, or this one, trains in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with hold(folder / LOCK, folder, "being trained"):
+            yield
+    finally:
+        with suppress(OSError):  # it holds something, as it should
+            folder.rmdir()
+
+
+def description_of(folder: Path) -> dict[str, Any] | None:
+    """What ``run.json`` says; None where there is none, or it is damaged."""
+    path = folder / DESCRIPTION
+    if not path.exists():
+        return None
+    try:
+        content = read_json(path)
+    except InputError:
+        return None
+    if not isinstance(content, dict) or "science_hash" not in content:
+        raise InputError(f"{path}: not written by a run of this project; choose another folder")
+    return content
+
+
+def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
+    """Whether a folder holds a run: its description, a checkpoint or an export.
+
+    Args:
+        folder: need not exist.
+        exports: names of the networks that a run exports here.
+
+    Raises:
+        InputError: it holds files of others and no run: nothing may be written there.
+    """
+    if description_of(folder) is not None or any(map(_is_ours, checkpoint_paths(folder))):
+        return True
+    patterns = {pattern.partition("/")[0] for pattern in WRITTEN if "epoch" not in pattern} | {LOCK}
+    exported = set(export_files(exports))
+    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    foreign = [
+        name
+        for name in entries
+        if name not in exported and not any(fnmatch(name, pattern) for pattern in patterns)
+    ]
+    if foreign:
+        raise InputError(
+            f"{folder}: holds files that no run of this project has written (first: {foreign[0]}); "
+            "choose another folder"
+        )
+    return any(name in exported for name in entries)
+
+
+def _is_ours(checkpoint: Path) -> bool:
+    """Other trainers name theirs alike."""
+    try:
+        read_checkpoint(checkpoint)
+    except InputError:
+        return False
+    return True
+
+
+def export_files(exports: Collection[str]) -> list[str]:
+    return [f"{name}.{end}" for name in exports for end in ("safetensors", "json")]
+
+
+def clear_run(folder: Path, exports: Collection[str] = ()) -> None:
+    """Remove what a run has written, and nothing else."""
+    remove_written(folder, (*WRITTEN, *export_files(exports)))
