@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ from pathlib import Path
 import matplotlib
 
 from benchmark.errors import InputError
-from benchmark.files import atomic_write, read_json
+from benchmark.files import atomic_write, read_json, read_regular
+from benchmark.strict_json import parse_json
+from benchmark.text import visible
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -27,19 +28,24 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
         InputError: no log, a damaged one, or none that has the term.
     """
     path = folder / "metrics.jsonl"
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such log; is {folder} the folder of a run?")
+    try:
+        lines = read_regular(path).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a log ({error})") from None
     values: dict[int, list[float]] = defaultdict(list)
     names: set[str] = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line, str(path))
             epoch = int(entry["epoch"])
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            value = entry.get(term)
+            if value is not None:  # a mean that is not finite is null
+                values[epoch].append(float(value))
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise InputError(f"{path}, line {number}: not a line of a log") from None
         names |= entry.keys()
-        if entry.get(term) is not None:  # a mean that is not finite is null
-            values[epoch].append(float(entry[term]))
     if not values:
         raise InputError(f"{path}: has no {term}, only {', '.join(sorted(names)) or 'no line'}")
     epochs = sorted(values)
@@ -51,8 +57,10 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
 def _title(folder: Path) -> str:
     """The method's title, from the config in `run.json`; the folder's name without one."""
     description = folder / "run.json"
-    content = read_json(description) if description.is_file() else {}
-    return str(content.get("config", {}).get("card", {}).get("title", folder.name))
+    try:
+        return visible(str(read_json(description)["config"]["card"]["title"]))
+    except (InputError, KeyError, TypeError):
+        return visible(folder.name)
 
 
 def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> str:

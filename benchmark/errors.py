@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import os
 
+from benchmark.text import visible
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
 
     The message is a single line that names the file, folder or key at fault and says what would
     mend it. Command lines print it as ``error: …`` and exit with code 2; anything else that
-    escapes is a defect and keeps its traceback.
+    escapes is a defect and keeps its traceback. It quotes names and values of files that nobody
+    vouches for, so what a screen would obey or hide is escaped (`visible`).
     """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 _REMEDIES = {
@@ -55,5 +61,4 @@ def explain_os_error(error: OSError) -> str:
     if path is None or isinstance(path, int):
         return reason
     # The path may hold a line break or bytes that are no text.
-    text = os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
-    return f"{text if text.isprintable() else ascii(text)}: {reason}"
+    return f"{visible(os.fsdecode(path))}: {reason}"

@@ -1,12 +1,18 @@
-"""Files that are either absent or whole: write beside the target, fsync, rename."""
+"""Files that are either absent or whole: write beside the target, fsync, rename.
+
+Reading is strict: a file is a regular one of bounded size, and a folder that cannot be listed is
+never taken for an empty one.
+"""
 
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
 import io
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +21,11 @@ from typing import IO, Any
 
 from benchmark.errors import InputError
 from benchmark.leftovers import remove_leftovers_once, temporary_beside
+from benchmark.strict_json import parse_json
+
+MAX_JSON_BYTES = 1 << 28
+"""Larger JSON files are refused; the largest written here, the boxes found in a test set of 8,000
+frames, has about 100 MB."""
 
 #: What a file system answers that has no such operation (network drives, FUSE, gocryptfs).
 UNSUPPORTED = frozenset(
@@ -161,18 +172,137 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, text + "\n")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a JSON file.
+def read_regular(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> bytes:
+    """The content of a regular file. Never waits: a FIFO or a device is not opened.
+
+    Args:
+        path: the file, or a link to one.
+        limit: the most bytes it may have.
 
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: it is missing, something else than a file, larger, or cannot be read.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        _require_regular(path, os.stat(path))
+        # Without blocking, should another file have taken its place by now.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            _require_regular(path, status)
+            if status.st_size > limit:
+                raise InputError(f"{path}: larger than {limit / (1 << 20):.3g} MiB; not read")
+            return stream.read(status.st_size)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except InputError:
+        raise
+    except ValueError as error:  # a name no file can have, with a zero byte in it for example
+        raise InputError(f"{path}: cannot be read ({error})") from None
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _require_regular(path: str | os.PathLike[str], status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise InputError(f"{path}: cannot be read (it is {kind}, not a file)")
+
+
+def read_json(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON file, strictly (`parse_json`).
+
+    Raises:
+        InputError: as `read_regular` and `parse_json`.
+    """
+    return parse_json(read_regular(path, limit), str(path))
+
+
+def list_folder(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
+    """The entries of a folder whose names match, sorted by name.
+
+    What `Path.glob` is for, which takes a folder that it cannot list for an empty one.
+
+    Raises:
+        InputError: it is not there or cannot be listed.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(_unlisted(folder, error)) from None
+    return [Path(folder, name) for name in fnmatch.filter(names, pattern)]
+
+
+def walk(
+    folder: str | os.PathLike[str], problems: list[str] | None = None, hidden: bool = False
+) -> Iterator[Path]:
+    """Everything below a folder, files and folders, by name, a folder before what it holds.
+
+    What `Path.rglob` and `os.walk` are for, which pass over a folder that they cannot list. Links
+    to folders outside of `folder` are followed, each target once; what they lead back to is not
+    walked again.
+
+    Args:
+        folder: where to start; it is not yielded itself.
+        problems: takes a line for each folder that cannot be listed; None: that is an error.
+        hidden: whether names that begin with a dot are yielded, with what lies below.
+
+    Raises:
+        InputError: a folder cannot be listed, and there are no `problems` to say so.
+    """
+    root = Path(os.path.realpath(folder))
+    linked: set[Path] = set()
+
+    def report(line: str) -> None:
+        if problems is None:
+            raise InputError(line)
+        problems.append(line)
+
+    def entered(path: Path, entry: os.DirEntry[str]) -> bool:
+        try:
+            if not entry.is_dir():
+                return False
+        except OSError as error:
+            if error.errno != errno.ELOOP:  # a link to itself leads nowhere
+                report(_unlisted(path, error))
+            return False
+        if entry.is_symlink():
+            target = Path(os.path.realpath(path))
+            if target in linked or target.is_relative_to(root) or root.is_relative_to(target):
+                return False
+            linked.add(target)
+        return True
+
+    def listed(place: Path) -> list[tuple[Path, bool]]:
+        try:
+            with os.scandir(place) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            report(_unlisted(place, error))
+            return []
+        kept = [entry for entry in found if hidden or not entry.name.startswith(".")]
+        return [(path := place / entry.name, entered(path, entry)) for entry in kept][::-1]
+
+    waiting = listed(Path(folder))  # the next one is the last
+    while waiting:
+        path, is_folder = waiting.pop()
+        yield path
+        if is_folder:
+            waiting += listed(path)
+
+
+def _unlisted(folder: str | os.PathLike[str], error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{folder}: no such folder"
+    return f"{folder}: cannot be listed ({error.strerror})"
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
+from benchmark.files import read_regular
+from benchmark.strict_json import parse_json
 
 MAX_LISTING_BYTES = 1 << 26
 """Larger list files are refused; the largest one of the public datasets has about 8 MB."""
@@ -24,17 +25,10 @@ def read_listing(path: Path) -> str:
     """Text of a list file, without a byte order mark.
 
     Raises:
-        InputError: it is missing, cannot be opened, is too large or is not UTF-8.
+        InputError: it is missing, no file, cannot be opened, is too large or is not UTF-8.
     """
     try:
-        if path.stat().st_size > MAX_LISTING_BYTES:
-            limit = MAX_LISTING_BYTES >> 20
-            raise InputError(f"{path}: larger than {limit} MiB; this is not a list file")
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        return read_regular(path, MAX_LISTING_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
 
@@ -43,15 +37,14 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object.
 
     Raises:
-        InputError: see `read_listing`; or it is not JSON, or not an object.
+        InputError: see `read_listing` and `parse_json`; or it is not an object.
     """
+    text = read_listing(path)
     try:
-        content = json.loads(read_listing(path))
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        # Besides broken syntax: integers of thousands of digits, and brackets nested too deep.
-        raise InputError(f"{path}: damaged JSON ({error}); download it again") from None
+        # Of a picture with a coordinate that is no number, the rest can be used.
+        content = parse_json(text, str(path), finite=False)
+    except InputError as error:
+        raise InputError(f"{error}; download it again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object; download it again")
     return content

@@ -226,10 +226,10 @@ def test_entries_of_the_wrong_type_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "damaged JSON"),
-        ('{"images": [', "damaged JSON"),
-        ("[" * 100_000, "damaged JSON"),
-        ('{"images": ' + "9" * 5000 + "}", "damaged JSON"),
+        ("", "not a JSON file"),
+        ('{"images": [', "not a JSON file"),
+        ("[" * 100_000, "not a JSON file"),
+        ('{"images": ' + "9" * 5000 + "}", "not a JSON file"),
         ("[]", "not a JSON object"),
         ('{"images": []}', "no list 'annotations'"),
         ('{"images": {}, "annotations": []}', "no list 'images'"),
