@@ -1,4 +1,4 @@
-"""Keeping the chatter of the OpenMMLab packages off the screen: it is about parts not used here."""
+"""The OpenMMLab packages, kept off the screen and out of what else the process does."""
 
 from __future__ import annotations
 
@@ -6,14 +6,70 @@ import contextlib
 import io
 import logging
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+
+class LibraryState(contextlib.AbstractContextManager):
+    """What mmengine keeps once for the whole process, kept apart for one user of it.
+
+    mmengine looks up the default scope of names, the logger, the message hub and the visualizer in
+    lists of all that were ever made, and takes the newest: a later run in the same process, in a
+    notebook for example, would meet those of an earlier one. Within the context the lists hold what
+    this state made before, at first nothing; afterwards they are as they were outside. It may be
+    entered any number of times, also while it is entered.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[type, OrderedDict[str, Any]] = {}
+        self._entered = 0
+
+    def __enter__(self) -> LibraryState:
+        if not self._entered:
+            self._swap()
+        self._entered += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered -= 1
+        if not self._entered:
+            self._swap()
+
+    def _swap(self) -> None:
+        """Exchange the lists of instances for those that are kept."""
+        for manager in _managers():
+            current = manager._instance_dict
+            manager._instance_dict = self._kept.pop(manager, OrderedDict())
+            self._kept[manager] = current
+
+
+def _managers() -> set[type]:
+    """All classes with a list of instances; imports may have added some since the last time."""
+    from mmengine.utils import ManagerMixin
+
+    found: set[type] = set()
+    waiting: list[type] = [ManagerMixin]
+    while waiting:
+        manager = waiting.pop()
+        if manager not in found:
+            found.add(manager)
+            waiting += manager.__subclasses__()
+    return found
 
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Run imports and set-up of the libraries without their prints, warnings and INFO lines.
 
-    Errors keep their way out: exceptions pass, and so does what is logged as an error.
+    Errors keep their way out: exceptions pass, and so does what is logged as an error. What the
+    libraries keep for the process, see `LibraryState`, is as before afterwards.
     """
     from mmengine.logging import MMLogger
 
@@ -22,7 +78,8 @@ def quiet_libraries() -> Iterator[None]:
     # What is loaded here may load mmdetection, as mmpretrain's models do: too late for its
     # operations in whatever comes after.
     install_mmcv_ops()
-    MMLogger.get_current_instance().setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+    with LibraryState(), warnings.catch_warnings():
+        MMLogger.get_current_instance().setLevel(logging.ERROR)
+        with contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield

@@ -29,7 +29,7 @@ from benchmark.method import Method, Progress
 from benchmark.nn.batch_norm import share_batch_statistics
 from benchmark.nn.masking import Mask
 from benchmark.nn.names import Rules, translate
-from benchmark.quiet import quiet_libraries
+from benchmark.quiet import LibraryState, quiet_libraries
 from benchmark.weights import load_strict
 from methods.mae import Part
 
@@ -121,12 +121,13 @@ class MMPretrain(Method):
         return [DataSample().set_mask(one) for one in maps]
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
-        # The momentum schedules of the library look up there how long the run is.
-        steps = progress.epochs * progress.steps_per_epoch
-        MessageHub.get_current_instance().update_info("max_iters", steps)
         inputs = views["image"] if "image" in views else [views["image_0"], views["image_1"]]
         samples = [] if self.masking is None else self._samples(self.masking(views, progress))
-        terms = self.algorithm.loss(inputs, samples)
+        with LibraryState():
+            # The momentum schedules of the library look up there how long the run is.
+            steps = progress.epochs * progress.steps_per_epoch
+            MessageHub.get_current_instance().update_info("max_iters", steps)
+            terms = self.algorithm.loss(inputs, samples)
         return {name if "loss" in name else f"loss_{name}": term for name, term in terms.items()}
 
     def exports(self) -> dict[str, nn.Module]:

@@ -1,7 +1,8 @@
-"""Small models and views that many tests share."""
+"""Small models and views that many tests share; seeds, and the order of the tests."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -30,10 +31,36 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
     return module
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest-randomly shuffles the tests; their random numbers are the same in every order."""
+    config.option.randomly_reset_seed = False
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    seed = getattr(config.option, "randomly_seed", None)  # None under -p no:randomly
+    if seed is not None:
+        terminalreporter.write_line(f"same order again: --randomly-seed={seed}")
+
+
+def _seed_all() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  # what a library draws from
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> None:
+    """What several tests share is the same, whichever of them comes first."""
+    if fixturedef.scope != "function":
+        _seed_all()
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     """Initial weights are the same in every run and order of the tests."""
-    torch.manual_seed(0)
+    _seed_all()
 
 
 @pytest.fixture(name="randomise")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,30 +65,30 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
     )
     if precision(config) == "bf16":
         wrapper.update(type="AmpOptimWrapper", dtype="bfloat16")
-    with quiet_libraries():
-        runner = Runner(
-            model=task.build_model(config, config.seed, folder),
-            work_dir=str(work),
-            train_dataloader=dict(
-                batch_size=config.batch_size,
-                num_workers=config.num_workers,
-                persistent_workers=config.num_workers > 0,
-                sampler=dict(type="DefaultSampler", shuffle=True),
-                dataset=task.build_dataset(config, folder, "train", config.seed),
-                collate_fn=pseudo_collate,
-                drop_last=True,
-            ),
-            train_cfg=dict(type=PreparedLoop, max_epochs=EPOCHS, val_interval=EPOCHS + 1),
-            optim_wrapper=wrapper,
-            param_scheduler=[dict(type="CosineAnnealingLR", T_max=EPOCHS, by_epoch=True)],
-            default_hooks=hooks,
-            default_scope="mmseg",
-            env_cfg=runtime.env_cfg,
-            visualizer=runtime.visualizer,
-            log_level="ERROR",
-            experiment_name=f"mmseg_{work.name}_{os.getpid()}",
-        )
-    return of_library(runner)
+    make = partial(
+        Runner,
+        model=task.build_model(config, config.seed, folder),
+        work_dir=str(work),
+        train_dataloader=dict(
+            batch_size=config.batch_size,
+            num_workers=config.num_workers,
+            persistent_workers=config.num_workers > 0,
+            sampler=dict(type="DefaultSampler", shuffle=True),
+            dataset=task.build_dataset(config, folder, "train", config.seed),
+            collate_fn=pseudo_collate,
+            drop_last=True,
+        ),
+        train_cfg=dict(type=PreparedLoop, max_epochs=EPOCHS, val_interval=EPOCHS + 1),
+        optim_wrapper=wrapper,
+        param_scheduler=[dict(type="CosineAnnealingLR", T_max=EPOCHS, by_epoch=True)],
+        default_hooks=hooks,
+        default_scope="mmseg",
+        env_cfg=runtime.env_cfg,
+        visualizer=runtime.visualizer,
+        log_level="ERROR",
+        experiment_name=f"mmseg_{work.name}",
+    )
+    return of_library(make)
 
 
 def bench_finetune(method: str, trial: Trial) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
 from benchmark.engine.memory import keep_freed_memory
 from benchmark.engine.signals import leave_process_group
+from benchmark.quiet import LibraryState
 from benchmark.weights import load_strict
 
 # The parts of mmengine's default set that `benchmark.engine.hooks` replaces: they read every scalar
@@ -41,6 +41,10 @@ class Runner(MMEngineRunner):
         hooks: what happens around the steps.
         evaluation: `loader` and `metric` of the test set, or None.
         scope: mmengine scope in which names inside library modules are looked up.
+
+    Attributes:
+        libraries: what mmengine keeps for this run while it is built, trained and tested. Whoever
+            calls other methods of the runner, or its loops, enters it first.
     """
 
     def __init__(
@@ -69,22 +73,33 @@ class Runner(MMEngineRunner):
             training.update(
                 test_dataloader=evaluation[0], test_cfg=dict(), test_evaluator=evaluation[1]
             )
-        # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
-        logging.getLogger("mmengine").setLevel(logging.ERROR)
-        super().__init__(
-            model=model,
-            # mmengine starts a folder of its own for every call; they stay out of the way.
-            work_dir=str(folder / "mmengine"),
-            **training,
-            default_hooks=_WITHOUT_DEFAULTS,
-            custom_hooks=list(hooks),
-            launcher="pytorch" if distributed else "none",
-            log_level="ERROR",
-            default_scope=scope,
-            # Randomness is keyed per step by StepHook; the seed here only fills mmengine's fields.
-            randomness=dict(seed=0),
-            experiment_name=f"{folder.name}_{os.getpid()}_{id(model)}",
-        )
+        self.libraries = LibraryState()
+        with self.libraries:
+            super().__init__(
+                model=model,
+                # mmengine starts a folder of its own for every call; they stay out of the way.
+                work_dir=str(folder / "mmengine"),
+                **training,
+                default_hooks=_WITHOUT_DEFAULTS,
+                custom_hooks=list(hooks),
+                launcher="pytorch" if distributed else "none",
+                # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
+                log_level="ERROR",
+                default_scope=scope,
+                # Randomness is keyed per step by StepHook; this only fills mmengine's fields.
+                randomness=dict(seed=0),
+                experiment_name=folder.name,
+            )
+
+    def train(self) -> nn.Module:
+        """Run the training loop."""
+        with self.libraries:
+            return super().train()
+
+    def test(self) -> dict[str, float]:
+        """Run the evaluation loop; returns the metrics by name."""
+        with self.libraries:
+            return super().test()
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Move to the device; several processes share gradients, and batch statistics on GPUs."""

@@ -332,16 +332,17 @@ def dry_run(config: Config, title: str, steps: int = 2) -> None:
     parts = assemble(config)
     with tempfile.TemporaryDirectory() as folder:
         runner, _ = make_runner(parts, Path(folder), title)
-        runner._train_loop = runner.build_train_loop(runner._train_loop)
-        runner.model.train()
-        seconds = 0.0
-        for step, batch in zip(range(steps), parts.loader):
-            start = time.perf_counter()
-            runner.call_hook("before_train_iter", batch_idx=step, data_batch=batch)
-            terms = training_step(runner.model, batch, parts.optimizer)
-            shown = "  ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
-            seconds = time.perf_counter() - start  # of the last one, which has warmed up
-            _say(f"{title}: step {step + 1}: {shown}")
+        with runner.libraries:
+            runner._train_loop = runner.build_train_loop(runner._train_loop)
+            runner.model.train()
+            seconds = 0.0
+            for step, batch in zip(range(steps), parts.loader):
+                start = time.perf_counter()
+                runner.call_hook("before_train_iter", batch_idx=step, data_batch=batch)
+                terms = training_step(runner.model, batch, parts.optimizer)
+                shown = "  ".join(f"{name} {value.item():.4f}" for name, value in terms.items())
+                seconds = time.perf_counter() - start  # of the last one, which has warmed up
+                _say(f"{title}: step {step + 1}: {shown}")
     trainable = sum(p.numel() for p in parts.method.parameters() if p.requires_grad)
     hours = seconds * len(parts.loader) * config.epochs / 3600
     _say(

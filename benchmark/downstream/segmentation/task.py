@@ -27,6 +27,7 @@ from benchmark.downstream.segmentation.model import (
 from benchmark.downstream.task import Schedule, Task
 from benchmark.engine.records import Example
 from benchmark.errors import InputError
+from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 
 
@@ -61,7 +62,7 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
         card = build(spec["backbone"]).card
         check_patches(card, image_size(config.test_pipeline))
         spec = fit_to_encoder(spec, card)
-    with DefaultScope.overwrite_default_scope("mmseg"):
+    with quiet_libraries(), DefaultScope.overwrite_default_scope("mmseg"):
         model = MODELS.build({key: value for key, value in spec.items() if value is not None})
         seed_torch(seed, "backbone")
         model.init_weights()

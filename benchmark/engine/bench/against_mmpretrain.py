@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import mmpretrain
@@ -13,7 +14,6 @@ from benchmark.comparison import Row
 from benchmark.engine.bench.setup import EPOCHS, Trial, make_frames, precision
 from benchmark.engine.bench.sides import PreparedLoop, of_harness, of_library
 from benchmark.engine.train import assemble, make_runner
-from benchmark.quiet import quiet_libraries
 
 RECIPE = "mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"
 """mmpretrain's recipe for MAE with a ViT-B/16, which the reference follows."""
@@ -21,8 +21,7 @@ RECIPE = "mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"
 
 def reference_runner(ours: Config, images: Path, work: Path) -> Runner:
     """mmengine's Runner for `reference_config`."""
-    with quiet_libraries():
-        return Runner.from_cfg(reference_config(ours, images, work))
+    return Runner.from_cfg(reference_config(ours, images, work))
 
 
 def reference_config(ours: Config, images: Path, work: Path) -> Config:
@@ -111,7 +110,8 @@ def bench_against_mmpretrain(trial: Trial) -> list[Row]:
         config = trial.config("mae", work, images / "pack")
         config.anatomy = False  # the reference reads no masks either
         runner, _ = make_runner(assemble(config), work / "ours", "bench")
-        theirs = of_library(reference_runner(config, images / "frames", work / "theirs"))
+        reference = partial(reference_runner, config, images / "frames", work / "theirs")
+        theirs = of_library(reference)
         row = trial.compare(
             "MAE end to end",
             f"mmpretrain {mmpretrain.__version__}, its MAE and recipe on mmengine's Runner, PNG",

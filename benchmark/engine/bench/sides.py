@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from benchmark.engine.bench.setup import device, precision, synchronise
 from benchmark.engine.runner import Runner
 from benchmark.engine.train import Parts, assemble
 from benchmark.method import Progress
-from benchmark.quiet import quiet_libraries
+from benchmark.quiet import LibraryState, quiet_libraries
 
 Batch = dict[str, Tensor]
 
@@ -43,11 +43,15 @@ class RunnerSteps:
 
     Args:
         runner: with its loop made, and the hooks before training called.
+        libraries: what mmengine keeps for the runner.
         batch: taken again and again instead of what the runner would load.
     """
 
-    def __init__(self, runner: MMEngineRunner, batch: Batch | None = None) -> None:
+    def __init__(
+        self, runner: MMEngineRunner, libraries: LibraryState, batch: Batch | None = None
+    ) -> None:
         self.runner = runner
+        self.libraries = libraries
         self.loop = runner.train_loop
         self.batches = self._load() if batch is None else repeat(batch)
 
@@ -61,7 +65,7 @@ class RunnerSteps:
     def __call__(self, steps: int) -> None:
         """Take steps, and wait until they are done."""
         # The lines on the screen are part of the work, but not of what is to be read here.
-        with quiet_libraries():
+        with quiet_libraries(), self.libraries:
             for step in range(steps):
                 self.loop.run_iter(step, next(self.batches))
         synchronise()
@@ -70,17 +74,20 @@ class RunnerSteps:
 def of_harness(runner: Runner, folder: Path, batch: Batch | None = None) -> RunnerSteps:
     """Steps as `tools/train.py` and `tools/finetune.py` take them; the log goes to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    runner.model.train()
-    runner.call_hook("before_train")
-    return RunnerSteps(runner, batch)
+    with runner.libraries:
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.model.train()
+        runner.call_hook("before_train")
+    return RunnerSteps(runner, runner.libraries, batch)
 
 
-def of_library(runner: MMEngineRunner) -> RunnerSteps:
+def of_library(make: Callable[[], MMEngineRunner]) -> RunnerSteps:
     """Steps of mmengine's own Runner, whose config has `PreparedLoop` for its loop."""
-    with quiet_libraries():
+    libraries = LibraryState()
+    with quiet_libraries(), libraries:
+        runner = make()
         runner.train()
-    return RunnerSteps(runner)
+    return RunnerSteps(runner, libraries)
 
 
 class BareLoop:
