@@ -122,6 +122,16 @@ def check_files(findings: Findings, listed: Collection[str]) -> None:
                 findings.warning("file that is not listed", path)
 
 
+MOST = 0.5
+"""A mask that covers more than this share of a frame may be inverted: vessels cover some 3–12 %."""
+
+
+def warn_of_bare(findings: Findings, bare: str, warning: str) -> None:
+    """Warn where every frame is among those counted as `bare`."""
+    if findings.counts.get(bare) == findings.counts["frames"] > 0:
+        findings.warning(warning, f"{findings.path.name}: {bare} {findings.counts[bare]}")
+
+
 def is_constant(pixels: np.ndarray) -> bool:
     """Whether a picture shows one value only, or nothing at all."""
     return pixels.size == 0 or bool((pixels == pixels.flat[0]).all())

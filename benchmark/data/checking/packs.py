@@ -7,11 +7,13 @@ import os
 import numpy as np
 
 from benchmark.data.checking.findings import (
+    MOST,
     Entry,
     Findings,
     check_entries,
     check_files,
     is_constant,
+    warn_of_bare,
 )
 from benchmark.data.pack import FramePack, unpack_bits
 from benchmark.data.pack.indexing import CorpusHash
@@ -52,6 +54,7 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
                 mask = None if bits is None else unpack_bits(bits[row - start])
                 _check_frame(pack, row, names[row], frame, (height, width), mask, findings)
             advance(len(rows))
+    warn_of_bare(findings, "empty vessel masks", "no frame has a vessel mask")
     listed = {MANIFEST, INDEX, FRAMES, REPORT, *([ANATOMY] if pack.has_anatomy else [])}
     check_files(findings, listed)
     return findings
@@ -110,5 +113,7 @@ def _check_frame(
             findings.error("pixels differ from their hash", name)
     if mask is not None:
         findings.count("empty vessel masks", not mask.any())
+        if np.count_nonzero(mask) > MOST * inside.size:
+            findings.warning("vessel mask: more than half of the frame", name)
         if mask[height:].any() or mask[:, width:].any():
             findings.error("vessel mask outside the valid area", name)

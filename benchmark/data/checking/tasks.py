@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.checking.findings import (
+    MOST,
     Entry,
     Findings,
     check_entries,
     check_files,
     is_constant,
+    warn_of_bare,
 )
 from benchmark.data.formats.pictures import read_grey
 from benchmark.data.frame import UnreadableFrame
@@ -60,6 +62,8 @@ def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
             for item in items:
                 advance(1)
                 check_item(folder, split, item, outlines, findings)
+    warn_of_bare(findings, "frames without a label", "no frame has a label")
+    warn_of_bare(findings, "frames without a box", "no frame has a box")
     listed = {MANIFEST, REPORT, *(f.relative_to(folder.path).as_posix() for f in folder.files())}
     check_files(findings, listed)
     return findings
@@ -103,6 +107,8 @@ def _check_masks(
     if labels is None:
         return
     findings.count("frames without a label", not labels.any())
+    if np.count_nonzero(labels) > MOST * labels.size:
+        findings.warning("mask: more than half of the frame", findings.below(file))
     if labels.max(initial=0) >= len(folder.classes):
         findings.error("mask: value is no label of a class", findings.below(file))
     elif outlines is not None:
@@ -146,6 +152,8 @@ def _check_boxes(
     for number, box in enumerate(boxes):
         if reason := box_fault(box, item["height"], item["width"], len(folder.classes)):
             findings.error(reason, f"{split}/{stem}, box {number}")
+        elif min(box[2] - box[0], box[3] - box[1]) < 1:
+            findings.warning("box: narrower than one pixel", f"{split}/{stem}, box {number}")
 
 
 def box_fault(box: Any, height: int, width: int, classes: int) -> str | None:

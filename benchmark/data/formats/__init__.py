@@ -1,1 +1,1 @@
-"""Files nobody trusts: pictures, arrays of frames and DICOM, decoded to grey or refused."""
+"""Files nobody trusts: pictures, masks, arrays of frames and DICOM, decoded or refused."""

@@ -34,8 +34,18 @@ def read_grey(path: Path) -> np.ndarray:
         uint8 array, H×W.
 
     Raises:
+        UnreadableFrame: as `load_picture`, or the file holds floating-point values.
+        OSError: the disk or the system failed; this is not a property of the file.
+    """
+    return _to_grey(load_picture(path))
+
+
+def load_picture(path: Path) -> Image.Image:
+    """Decode one image file, whatever its pixels are.
+
+    Raises:
         UnreadableFrame: the file is missing, empty, damaged, far too large, not an image, or holds
-            several pictures or floating-point values. Never a partly decoded picture.
+            several pictures. Never a partly decoded picture.
         OSError: the disk or the system failed; this is not a property of the file.
     """
     # What Pillow's decoders raise on damaged content, besides OSError without a number.
@@ -56,7 +66,7 @@ def read_grey(path: Path) -> np.ndarray:
                 if getattr(image, "n_frames", 1) > 1:
                     raise UnreadableFrame("several pictures in one file")
                 image.load()
-                return _to_grey(image)
+                return image
         except UnidentifiedImageError:
             raise UnreadableFrame("not an image") from None
         except Image.DecompressionBombError:

@@ -25,7 +25,7 @@ def _has_masks(folder: Path) -> bool:
 
 
 class Dca1(FolderSource):
-    """Reader of DCA1. Vessel is where the mask is above 127.
+    """Reader of DCA1.
 
     The first 75 % of the pairs in natural order (rounded up) are ``train``, the rest ``test``.
 
@@ -36,7 +36,6 @@ class Dca1(FolderSource):
     name = "dca1"
     expected = {"frames": 134}
     split_note = "first 75 % of the pairs in natural order are train, the rest test"
-    mask_threshold = 127
     forms = ("segmentation", "pack")
     pack_splits = ("train",)
     classes = ("vessel",)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +16,8 @@ from benchmark.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from benchmark.data.formats.masks import Paint
 
 IMAGE_EXTENSIONS = frozenset({".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -178,8 +182,9 @@ class FolderSource:
     """What sources that read image files below one root have in common.
 
     A reader sets `name`, `root` and `options`, and yields frames whose `path` is relative
-    to `root`. Where `annotation` is the path of a mask, it is vessel where the grey value is above
-    `mask_threshold`; a reader with another kind of truth defines `read_masks` or `read_boxes`.
+    to `root`. Where `annotation` is the path of a mask, it is read by the rule of
+    `benchmark.data.formats.masks`; a reader with another kind of truth defines `read_masks` or
+    `read_boxes`.
     A pack holds the splits in `pack_splits` unless others are asked for; None: every frame.
     """
 
@@ -192,7 +197,6 @@ class FolderSource:
     forms: tuple[str, ...] = ("pack",)
     pack_splits: tuple[str, ...] | None = None
     classes: tuple[str, ...] = ()
-    mask_threshold = 0
 
     def __init__(self) -> None:
         self.options = {}
@@ -242,12 +246,29 @@ class FolderSource:
         """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`, also where there is no mask."""
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
-        from benchmark.data.formats.pictures import read_grey
+        from benchmark.data.formats.masks import read_mask, same_paint
 
         try:
-            return read_grey(self.root / frame.annotation)[None] > self.mask_threshold
+            vessel, paint = read_mask(self.root / frame.annotation)
         except UnreadableFrame as error:
             raise UnreadableFrame(f"mask: {error}") from None
+        if paint is not None and not same_paint(paint, self._common_paint):
+            raise UnreadableFrame("mask: vessel in another colour than in the other masks")
+        return vessel[None]
+
+    @functools.cached_property
+    def _common_paint(self) -> Paint:
+        """What the vessels of the dataset are painted in; asked for where one is not white."""
+        from benchmark.data.formats.masks import common_paint, read_mask
+
+        report, paints = self.report, []
+        for frame in self.frames():
+            if frame.annotation is not None:
+                with contextlib.suppress(UnreadableFrame):
+                    vessel, paint = read_mask(self.root / frame.annotation)
+                    paints += [paint] * bool(vessel.any())
+        self.report = report
+        return common_paint(paints)
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
         """Boxes, float64, N×5. Raises `UnreadableFrame`: a reader with boxes defines this."""

@@ -52,7 +52,7 @@ class PairedFolders(FolderSource):
 
     The layout is ``{train,val,test}/{images,masks}``, or ``{images,masks}`` alone for data without
     a split. An image and its mask have the same name up to the extension, below their folder.
-    Vessel is where the mask is above 127; in a mask of 0 and 1 it is 1.
+    What is vessel in a mask is told by the rule of `benchmark.data.formats.masks`.
 
     A file ``patients.csv`` with the columns ``name`` and ``patient`` beside the split folders gives
     the patients, which keep their frames together wherever frames are set apart. ``name`` is a
@@ -131,26 +131,13 @@ class PairedFolders(FolderSource):
         return patients
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`.
-
-        A mask whose values are neither 0 and 1 nor reach beyond 127 (a palette, a label map) is
-        refused: every threshold would be a guess.
-        """
-        if frame.annotation is None:
-            raise UnreadableFrame("no mask")
+        """Vessel mask of the image's size, bool, 1×H×W. Raises `UnreadableFrame`."""
         from benchmark.data.formats.headers import image_size
-        from benchmark.data.formats.pictures import read_grey
 
-        try:
-            mask = read_grey(self.root / frame.annotation)
-        except UnreadableFrame as error:
-            raise UnreadableFrame(f"mask: {error}") from None
-        if mask.shape != (image_size(self.root / frame.path) or mask.shape):
+        masks = super().read_masks(frame)
+        if masks.shape[1:] != (image_size(self.root / frame.path) or masks.shape[1:]):
             raise UnreadableFrame("mask and image differ in size")
-        top = mask.max(initial=0)
-        if 1 < top <= 127:
-            raise UnreadableFrame("mask: values neither 0 and 1 nor above 127")
-        return mask[None] > (127 if top > 1 else 0)
+        return masks
 
 
 class Paired(PairedFolders):

@@ -51,7 +51,7 @@ def is_xcad(folder: Path) -> bool:
 
 
 class Xcad(FolderSource):
-    """Reader of XCAD. Vessel is where the mask is above 0.
+    """Reader of XCAD.
 
     The frames of ``test/`` have masks; their group is the sequence, the five digits of the name
     (None where the name has none). Only ``train`` goes into a pack unless asked otherwise.

@@ -48,7 +48,7 @@ def _is_root(folder: Path) -> bool:
 
 
 class Xcav(FolderSource):
-    """Reader of XCAV. Vessel is where the mask is above 0.
+    """Reader of XCAV.
 
     A mask of another size than its image is brought to the size of the image by taking the nearest
     pixel, and counted.

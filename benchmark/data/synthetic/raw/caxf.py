@@ -48,8 +48,10 @@ def _plant(canvas: Canvas, layout: RawLayout, rows: list[str]) -> None:
     layout.skipped["mask: damaged image"] += 1
     pair("half", mask[::2, ::2])
     layout.skipped["mask and image differ in size"] += 1
-    pair("palette", mask // 255 * np.uint8(38))
-    layout.skipped["mask: values neither 0 and 1 nor above 127"] += 1
+    pair("class-38", mask // 255 * np.uint8(38))
+    layout.skipped["mask: vessel in another colour than in the other masks"] += 1
+    pair("two-classes", np.where(drawn.image > drawn.image[drawn.vessel].mean(), mask, mask // 2))
+    layout.skipped["mask: several colours or levels, one of which may not be vessel"] += 1
     pair("flat")
     canvas.save("train/images/flat.png", np.full_like(drawn.image, 77))
     layout.skipped["constant image"] += 1

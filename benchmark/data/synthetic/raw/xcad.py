@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
@@ -44,8 +45,9 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{train}/11.png", np.full_like(drawn.image, 9))
     layout.skipped["constant image"] += 1
 
-    # A soft edge counts as vessel: the rule is "above 0".
-    soft = np.where(drawn.vessel, np.where(drawn.image > 80, 255, 60), 0).astype(np.uint8)
+    # A soft edge is no vessel, but for its inner half.
+    edge = np.uint8(60) * binary_dilation(drawn.vessel)
+    soft = np.where(drawn.vessel, np.uint8(255), edge)
     canvas.save(f"{test}/images/00031_5.png", drawn.image)
     canvas.save(f"{test}/masks/00031_5.PNG", soft)
     canvas.save(f"{test}/images/extra.png", drawn.image)

@@ -65,6 +65,29 @@ def test_a_whole_pack_is_clean(pack):
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "warnings"),
+    [
+        (False, [("no frame has a vessel mask", "pack: empty vessel masks 6")]),
+        (
+            True,
+            [("vessel mask: more than half of the frame", f"pictures/{n}.png") for n in range(6)],
+        ),
+    ],
+)
+def test_vessel_masks_that_cannot_be_meant_are_a_warning(tmp_path, value, warnings):
+    def anatomy(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        masks = np.zeros(frames.shape, bool)
+        for mask, (height, width) in zip(masks, valid):
+            mask[:height, :width] = value
+        return masks
+
+    build_pack(Pictures(), tmp_path / "pack", size=48, progress=False)
+    add_anatomy(tmp_path / "pack", anatomy, {"kind": "test"}, progress=False)
+    found = check(tmp_path / "pack")
+    assert (found.errors, found.warnings) == ([], warnings)
+
+
 def test_resized_frames_have_no_pixels_to_compare(tmp_path):
     build_pack(Pictures(), tmp_path / "pack", size=32, progress=False)
     found = check(tmp_path / "pack")

@@ -45,6 +45,52 @@ def test_a_whole_task_is_clean(tmp_path, kind, classes, counts):
     assert found.counts == {"frames": 6, **everywhere, **counts}
 
 
+class Inverted(Pictures):
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        return ~super().read_masks(frame)
+
+
+class Empty(Pictures):
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        return super().read_masks(frame) & False
+
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        return super().read_boxes(frame)[:0]
+
+
+class Shares(Pictures):
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        return super().read_boxes(frame) / [48, 40, 48, 40, 1]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "warnings"),
+    [
+        (
+            Inverted(),
+            "segmentation",
+            [
+                ("mask: more than half of the frame", f"masks/{name}.png")
+                for name in ("test/4", "test/5", "train/0", "train/1", "train/2", "train/3")
+            ],
+        ),
+        (Empty(), "segmentation", [("no frame has a label", "task: frames without a label 6")]),
+        (Empty(), "detection", [("no frame has a box", "task: frames without a box 6")]),
+        (
+            Shares(),
+            "detection",
+            [
+                ("box: narrower than one pixel", f"{where}, box 0")
+                for where in ("test/4", "test/5", "train/1", "train/2")
+            ],
+        ),
+    ],
+)
+def test_labels_that_cannot_be_meant_are_a_warning(tmp_path, source, kind, warnings):
+    found = check(write_task_folder(source, tmp_path / "task", kind, progress=False).path)
+    assert (found.errors, found.warnings) == ([], warnings)
+
+
 @pytest.mark.parametrize("official", [False, True])
 def test_an_overlap_of_splits_is_an_error_unless_the_split_was_published(tmp_path, official):
     class Twice(Pictures):

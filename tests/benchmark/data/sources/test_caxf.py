@@ -31,7 +31,7 @@ def test_counts_masks_and_patients(written, options):
     truth, frames, skipped = read_truth(source)
     assert frames == layout.frames
     assert skipped == layout.skipped
-    assert sum(layout.skipped.values()) == (14 if canvas.defects else 0)
+    assert sum(layout.skipped.values()) == (15 if canvas.defects else 0)
     for split, patients in SPLITS.items():
         for patient in patients:
             frame, masks = truth[f"{split}/images/{split}_{patient}.png"]

@@ -42,7 +42,7 @@ def test_grey_values_masks_and_sequences(tmp_path):
         ("xcad/12241", 33),
         (None, None),
     ]
-    # Masks of 0 and 1, and one with a soft edge: vessel is what is above 0.
+    # A mask of 0 and 1, and one with a soft edge.
     for path, vessel in (
         ("test/images/00018_40.png", canvas.draw(20, 1).vessel),
         ("test/images/00031_5.png", canvas.draw(6).vessel),
