@@ -18,13 +18,13 @@ from benchmark.data.checking.findings import (
     is_constant,
     warn_of_bare,
 )
+from benchmark.data.formats.coco import ListedImage, read_coco
 from benchmark.data.formats.pictures import read_grey
+from benchmark.data.formats.polygons import draw_runs
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.listed import read_json_object
 from benchmark.data.phash import pixel_sha256
 from benchmark.data.progress import progress_bar
-from benchmark.data.sources.coco import ListedImage, read_coco
-from benchmark.data.sources.polygons import draw_runs
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.coco import CocoFile, box_annotations
 from benchmark.data.tasks.folder import MANIFEST, REPORT, Item

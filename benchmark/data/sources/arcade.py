@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.coco import ListedImage, polygon_note, read_coco
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.sources.coco import ListedImage, polygon_note, read_coco
 from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
@@ -99,7 +99,7 @@ def _annotation_file(folder: Path, split: str) -> Path:
 class Arcade(FolderSource):
     """Reader of ARCADE, for one task at a time.
 
-    A pixel belongs to an outline by the rule of `benchmark.data.sources.polygons`. An image
+    A pixel belongs to an outline by the rule of `benchmark.data.formats.polygons`. An image
     without any annotation is kept with an empty mask, and counted.
 
     Args:
@@ -250,7 +250,7 @@ class Arcade(FolderSource):
         import numpy as np
 
         from benchmark.data.formats.headers import image_size
-        from benchmark.data.sources.polygons import draw_polygon, draw_runs
+        from benchmark.data.formats.polygons import draw_polygon, draw_runs
 
         if frame.annotation is None:
             raise UnreadableFrame("no mask")

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.voc import EDGES, Box, Listed, clip_box, parse_box, parse_size, read_voc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.listed import plain_name, read_table
 from benchmark.data.sources.files import FolderSource, find_root, list_folder, one_of, walk_images
-from benchmark.data.sources.voc import EDGES, Box, Listed, clip_box, parse_box, parse_size, read_voc
 from benchmark.data.splits import SPLITS, split_by_patient, split_named
 
 if TYPE_CHECKING:

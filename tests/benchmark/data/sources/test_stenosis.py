@@ -12,9 +12,9 @@ import pytest
 from raw_layouts import picture, save
 from reading_truth import read_truth
 
+from benchmark.data.formats.voc import clip_box, parse_box, read_voc
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.sources.voc import clip_box, parse_box, read_voc
 from benchmark.data.synthetic.raw import Canvas
 from benchmark.data.synthetic.raw.stenosis import (
     FRAMES,

@@ -8,8 +8,8 @@ import pytest
 import shapely
 from pycocotools import mask as coco_mask
 
-from benchmark.data.sources.coco import decode_run_lengths, polygon_fault, polygon_note
-from benchmark.data.sources.polygons import draw_polygon, draw_runs, resize_nearest
+from benchmark.data.formats.coco import decode_run_lengths, polygon_fault, polygon_note
+from benchmark.data.formats.polygons import draw_polygon, draw_runs, resize_nearest
 from benchmark.data.synthetic.raw.arcade import outline, run_lengths
 
 HEIGHT, WIDTH = 40, 56
