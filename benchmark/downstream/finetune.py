@@ -26,7 +26,7 @@ from benchmark.downstream.examples import spread
 from benchmark.downstream.keyed import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.engine.cards import Card
-from benchmark.engine.checkpoint import newest_checkpoint
+from benchmark.engine.checkpoint import newest_checkpoint, put_aside
 from benchmark.engine.config import differences, plain
 from benchmark.engine.encoder import EncoderCard
 from benchmark.engine.encoder import read_card as read_encoder
@@ -127,6 +127,7 @@ def _train_and_test(
     holds_run(cell.folder)
     start = time.time()
     model = task.build_model(cell.config, cell.seed, folder)
+    run_identity = _run_identity(cell, model, folder)
     runner, log = build_runner(cell, task, model, folder, stop)
     identity = {
         "science_hash": science_hash(content),
@@ -140,7 +141,9 @@ def _train_and_test(
     if not cell.config.epochs:
         write_json(cell.folder / DESCRIPTION, {**identity, "started": started})
     else:
-        earlier, started = _resume_or_begin(cell, runner, identity, started, start_over)
+        earlier, started = _resume_or_begin(
+            cell, runner, identity, run_identity, started, start_over
+        )
         runner.train()
     metrics = runner.test()
     metric: TaskMetric = runner.test_evaluator.metrics[0]
@@ -189,6 +192,7 @@ def build_runner(
         InputError: a metric of the config is none of the task, or the data set does not fit.
     """
     config = cell.config
+    identity = _run_identity(cell, model, folder)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     test = task.build_dataset(config, folder, "test", cell.seed)
@@ -225,12 +229,22 @@ def build_runner(
     )
     task.adjust_optimizer(optimizer.optimizer)
     schedule = task.build_schedule(config.schedule, config.epochs, len(loader))
-    science = science_hash(plain(config))
-    hooks, log = training_hooks(cell.folder, cell.title, config, schedule, science, stop)
+    hooks, log = training_hooks(cell.folder, cell.title, config, schedule, identity, stop)
     runner = Runner(
         model, cell.folder, loader, optimizer, config.epochs, hooks, evaluation, scope=task.scope
     )
     return runner, log
+
+
+def _run_identity(cell: Cell, model: nn.Module, folder: TaskFolder) -> dict[str, Any]:
+    """What of a run a checkpoint carries."""
+    encoder = _encoder(model)
+    return {
+        "seed": cell.seed,
+        "science_hash": science_hash(plain(cell.config)),
+        "split_hash": folder.split_hash,
+        "encoder": encoder and encoder["weights_sha256"],
+    }
 
 
 def _precision(config: Config) -> str:
@@ -242,7 +256,12 @@ def _utc(seconds: float) -> str:
 
 
 def _resume_or_begin(
-    cell: Cell, runner: Runner, identity: dict[str, Any], started: str, start_over: bool
+    cell: Cell,
+    runner: Runner,
+    identity: dict[str, Any],
+    run_identity: dict[str, Any],
+    started: str,
+    start_over: bool,
 ) -> tuple[float, str]:
     """Resume an interrupted run of the same identity, unless it has to start over.
 
@@ -250,10 +269,12 @@ def _resume_or_begin(
     """
     earlier = {} if start_over else description_of(cell.folder) or {}
     begin = earlier.pop("started", started)
-    checkpoint, problems = newest_checkpoint(cell.folder) if earlier == identity else (None, [])
+    checkpoint, problems = None, {}
+    if earlier == identity:
+        checkpoint, problems = newest_checkpoint(cell.folder, run_identity)
     remove_leftovers(cell.folder, exclusive=True)
-    for problem in problems:
-        print(f"warning: {problem}; falling back to the one before", flush=True)
+    for line in put_aside(problems):
+        print(line, flush=True)
     if checkpoint is None:
         clear_run(cell.folder)
         write_json(cell.folder / DESCRIPTION, {**identity, "started": started})

@@ -84,12 +84,10 @@ def write_middle(config: Config, folder: Path, epoch: int) -> None:
     checkpoint = Checkpoint(
         epoch=epoch,
         step=epoch * steps,
-        seed=config.seed,
-        science_hash=parts.identity["science_hash"],
+        identity=parts.run_identity,
         seconds=0.0,
         model=method.state_dict(),
         optimizer=parts.optimizer.optimizer.state_dict(),
-        log={"steps": [], "skipped": 0, "in_a_row": 0},
     )
     save_checkpoint(folder, checkpoint, keep=1)
 

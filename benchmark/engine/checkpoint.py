@@ -1,15 +1,22 @@
-"""Checkpoints that are whole, verified, and hold tensors and plain values only.
+"""Checkpoints: complete, verified byte for byte, and nothing but tensors and plain values.
 
 Written tmp → fsync → rename and opened again before an older one is pruned, so that at every moment
-at least one good file exists. A damaged newest file falls back to the one before.
+at least one good file exists. A file ends with the sha256 of all that is before it: neither torch
+nor a zip archive's checksums notice every damaged byte. A newest file that is damaged, or of
+another run, falls back to the one before.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from itertools import count
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -17,8 +24,10 @@ from benchmark.errors import InputError
 from benchmark.files import atomic_write
 from benchmark.weights import load_plain
 
-FORMAT = 2  # 1 knew whole epochs only
+FORMAT = 3  # 1 knew complete epochs only; 2 had no digest, and of the run's identity only a part
 _NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
+_DIGEST = re.compile(rb"sha256 ([0-9a-f]{64})\n")
+_DIGEST_SIZE = 72
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,10 @@ class Checkpoint:
     Randomness is stateless, so neither generators nor the position in the data are part of it.
 
     Attributes:
-        epoch: whole epochs that are done.
+        epoch: complete epochs that are done.
         step: steps that are done, over the whole run; within an epoch, more than those of `epoch`.
-        seed, science_hash: identity of the run.
+        identity: what makes the run this run: ``seed``, ``science_hash`` and the hashes of its data
+            and of the weights it builds on; JSON-able.
         model, optimizer: their state dicts.
         log: state of the log, JSON-able (`benchmark.engine.hooks.LogHook.state`).
         within: whether it was written within an epoch.
@@ -38,12 +48,11 @@ class Checkpoint:
 
     epoch: int
     step: int
-    seed: int
-    science_hash: str
+    identity: dict[str, Any]
     seconds: float
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
-    log: dict[str, Any] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=lambda: {"steps": [], "skipped": 0, "in_a_row": 0})
     within: bool = False
 
     @property
@@ -67,11 +76,28 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     return [path for *_, path in sorted(found, reverse=True)]
 
 
+class _HashingStream:
+    """Passes on what is written, and hashes it on the way."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._stream.write(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Write a checkpoint, verify it, then prune all but the newest `keep`."""
     path = folder / checkpoint.name
     with atomic_write(path) as stream:
-        torch.save({"format": FORMAT, **vars(checkpoint)}, stream)
+        hashing = _HashingStream(stream)
+        torch.save({"format": FORMAT, **vars(checkpoint)}, hashing)
+        stream.write(f"sha256 {hashing.digest.hexdigest()}\n".encode())
     read_checkpoint(path)
     for old in checkpoint_paths(folder)[max(keep, 1) :]:
         old.unlink()
@@ -82,28 +108,155 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint without running anything that is in it.
 
     Raises:
-        InputError: the file is damaged, or not a checkpoint of this project.
+        InputError: a byte of the file is not what was written, it is no checkpoint of this project,
+            or a value in it is of the wrong kind.
     """
+    _verify(path)
     content = load_plain(path)
     known = {"format", *(item.name for item in fields(Checkpoint))}
     if not isinstance(content, dict) or content.keys() != known or content["format"] != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this project (format {FORMAT})")
     del content["format"]
+    for name, (fits, meaning) in _VALUES.items():
+        if not fits(content[name]):
+            raise InputError(f"{path}: its {name!r} is not {meaning}")
     return Checkpoint(**content)
 
 
-def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest readable checkpoint of a run, and what was wrong with newer ones.
+def _verify(path: Path) -> None:
+    """Compare a file with the sha256 at its end; 1.3 GB take about a second."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            left = os.fstat(stream.fileno()).st_size - _DIGEST_SIZE
+            while left > 0 and (block := stream.read(min(left, 1 << 20))):
+                digest.update(block)
+                left -= len(block)
+            end = _DIGEST.fullmatch(stream.read(_DIGEST_SIZE + 1))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if end is None:
+        raise InputError(
+            f"{path}: damaged, or not a checkpoint of this project (format {FORMAT}): it does not "
+            "end with its sha256"
+        )
+    if end[1].decode() != digest.hexdigest():
+        raise InputError(f"{path}: damaged (sha256 differs)")
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _named(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(one, kind) for name, one in value.items()
+    )
+
+
+def _is_identity(value: Any) -> bool:
+    return (
+        _named(value, object)
+        and type(value.get("seed")) is int
+        and isinstance(value.get("science_hash"), str)
+    )
+
+
+def _is_optimizer(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"state", "param_groups"}
+        and isinstance(value["state"], dict)
+        and all(_count(key) and _named(one, object) for key, one in value["state"].items())
+        and isinstance(value["param_groups"], list)
+        and all(_named(group, object) and "lr" in group for group in value["param_groups"])
+    )
+
+
+def _is_log(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"steps", "skipped", "in_a_row"}
+        and isinstance(value["steps"], list)
+        and all(_named(terms, float) for terms in value["steps"])
+        and _count(value["skipped"])
+        and _count(value["in_a_row"])
+    )
+
+
+# What the values of a checkpoint may be, and the words for it.
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epoch": (_count, "a number of epochs"),
+    "step": (_count, "a number of steps"),
+    "identity": (_is_identity, "the identity of a run"),
+    "seconds": (
+        lambda value: type(value) in (int, float) and isfinite(value) and value >= 0,
+        "a time",
+    ),
+    "model": (lambda value: _named(value, torch.Tensor), "a state dict"),
+    "optimizer": (_is_optimizer, "the state of an optimiser"),
+    "log": (_is_log, "the state of a log"),
+    "within": (lambda value: isinstance(value, bool), "true or false"),
+}
+
+
+def newest_checkpoint(
+    folder: Path, identity: dict[str, Any] | None = None
+) -> tuple[Checkpoint | None, dict[Path, str]]:
+    """The newest checkpoint of a run that can be used, and what is wrong with newer ones.
+
+    Args:
+        folder: of the run.
+        identity: of the run, as in `Checkpoint`; a file of another run counts as unusable. None:
+            whatever run they are of.
 
     Raises:
-        InputError: there are checkpoints but none can be read.
+        InputError: there are checkpoints but none can be used.
     """
-    problems = []
+    problems: dict[Path, str] = {}
     for path in checkpoint_paths(folder):
         try:
-            return read_checkpoint(path), problems
+            checkpoint = read_checkpoint(path)
+            if checkpoint.name != path.name:
+                raise InputError(f"{path}: holds the checkpoint {checkpoint.name}")
+            if identity is not None and checkpoint.identity != identity:
+                raise InputError(f"{path}: of another run ({_changed(identity, checkpoint)})")
         except InputError as error:
-            problems.append(str(error))
+            problems[path] = str(error)
+        else:
+            return checkpoint, problems
     if problems:
-        raise InputError(f"{problems[0]}; no older one can be read either")
-    return None, []
+        first = next(iter(problems.values()))
+        raise InputError(
+            f"{first}; there is no older one that can be used: put one back, or --overwrite"
+        )
+    return None, {}
+
+
+def _changed(identity: dict[str, Any], checkpoint: Checkpoint) -> str:
+    """In which part of its identity a checkpoint differs from a run, the first of them."""
+    found = checkpoint.identity
+    if found["seed"] != identity["seed"]:
+        return f"seed {found['seed']} instead of {identity['seed']}"
+    names = [name for name in {**identity, **found} if found.get(name) != identity.get(name)]
+    return f"its {names[0]} differs"
+
+
+def put_aside(problems: dict[Path, str]) -> list[str]:
+    """Rename checkpoints that cannot be used, so that they are neither read nor pruned.
+
+    Args:
+        problems: files and what is wrong with them, from `newest_checkpoint`.
+
+    Returns:
+        A line about each, for the screen.
+    """
+    lines = []
+    for path, problem in problems.items():
+        names = (path.with_name(f"{path.name}.unusable-{number}") for number in count(1))
+        free = next(name for name in names if not name.exists())
+        path.rename(free)
+        lines.append(f"warning: {problem}; kept as {free.name}; using the one before")
+    return lines

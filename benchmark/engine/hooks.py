@@ -78,7 +78,7 @@ class CheckpointHook(Hook):
         folder: run folder.
         interval: epochs between two checkpoints.
         keep: checkpoints that are kept.
-        seed, science_hash: identity of the run.
+        identity: of the run, as in `Checkpoint`.
         log: its state is saved, too.
         stop: signals that ask for a stop.
     """
@@ -90,16 +90,14 @@ class CheckpointHook(Hook):
         folder: Path,
         interval: int,
         keep: int,
-        seed: int,
-        science_hash: str,
+        identity: dict[str, Any],
         log: LogHook,
         stop: StopSignals,
     ) -> None:
         self.folder = folder
         self.interval = interval
         self.keep = keep
-        self.seed = seed
-        self.science_hash = science_hash
+        self.identity = identity
         self.log = log
         self.stop = stop
         self.stopping = False
@@ -139,8 +137,7 @@ class CheckpointHook(Hook):
         checkpoint = Checkpoint(
             epoch=epoch,
             step=step,
-            seed=self.seed,
-            science_hash=self.science_hash,
+            identity=self.identity,
             seconds=self.seconds_before + time.time() - self._start,
             model=unwrap(runner.model).state_dict(),
             optimizer=runner.optim_wrapper.optimizer.state_dict(),
@@ -185,7 +182,7 @@ def training_hooks(
     title: str,
     config: Any,
     schedule: Callable[[float], float],
-    science_hash: str,
+    identity: dict[str, Any],
     stop: StopSignals | None = None,
 ) -> tuple[list[Hook], LogHook]:
     """What every run has around its steps, and the log among it.
@@ -196,7 +193,7 @@ def training_hooks(
         config: `seed`, `epochs`, `batch_size`, `log_interval`, `checkpoint_interval` and
             `keep_checkpoints` of the run.
         schedule: see `StepHook`.
-        science_hash: of the config.
+        identity: of the run, as in `Checkpoint`.
         stop: see `CheckpointHook`; None: nothing asks for a stop.
     """
     stop = stop or StopSignals()
@@ -205,8 +202,7 @@ def training_hooks(
         folder,
         config.checkpoint_interval,
         config.keep_checkpoints,
-        config.seed,
-        science_hash,
+        identity,
         log,
         stop,
     )

@@ -19,6 +19,7 @@ DESCRIPTION, LOCK = "run.json", ".lock"
 #: What a run writes beside its exports, as `remove_written` takes it.
 WRITTEN = (
     *(DESCRIPTION, "metrics.jsonl", "epoch_[0-9]*.pth", TEMPORARY),
+    "epoch_[0-9]*.pth.unusable-[0-9]*",
     *(
         "nonfinite/step_*.json",
         f"nonfinite/{TEMPORARY}",

@@ -21,7 +21,7 @@ from benchmark.data.loader import pack_loader
 from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import open_dataset
 from benchmark.engine.accumulation import count_parts, training_step
-from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint
+from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint, put_aside
 from benchmark.engine.collapse import CollapseHook
 from benchmark.engine.compiling import compile_blocks
 from benchmark.engine.config import differences, plain
@@ -41,6 +41,9 @@ from benchmark.leftovers import remove_leftovers
 from benchmark.method import Method
 from benchmark.randomness import seed_torch
 
+# Of an identity: two runs that differ in one of them are not the same.
+_SAME_RUN = ("science_hash", "corpus_hash", "weights")
+
 
 @dataclass
 class Parts:
@@ -52,6 +55,11 @@ class Parts:
     loader: DataLoader
     optimizer: OptimWrapper
     identity: dict[str, Any]
+
+    @property
+    def run_identity(self) -> dict[str, Any]:
+        """What of it a checkpoint carries."""
+        return {"seed": self.config.seed, **{key: self.identity[key] for key in _SAME_RUN}}
 
 
 def identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, Any]:
@@ -144,8 +152,7 @@ def make_runner(
 ) -> tuple[Runner, LogHook]:
     config = parts.config
     schedule = build(config.schedule, epochs=config.epochs)
-    science = parts.identity["science_hash"]
-    hooks, log = training_hooks(folder, title, config, schedule, science, stop)
+    hooks, log = training_hooks(folder, title, config, schedule, parts.run_identity, stop)
     hooks.append(CollapseHook(title, config.log_interval))
     if config.get("decay_schedule") is not None:
         hooks.append(WeightDecayHook(build(config.decay_schedule, epochs=config.epochs)))
@@ -240,11 +247,13 @@ def _run(
     if before is not None and "finished" in before:
         _say(f"{title}: finished already, see {folder}")
         return
-    checkpoint, problems = newest_checkpoint(folder) if before is not None else (None, [])
-    for problem in problems:
-        _say(f"warning: {problem}; falling back to the one before")
+    checkpoint, problems = None, {}
+    if before is not None:
+        checkpoint, problems = newest_checkpoint(folder, parts.run_identity)
     _wait_for_all()  # all have read what the first one may now change
     if get_rank() == 0:
+        for line in put_aside(problems):
+            _say(line)
         remove_leftovers(folder, exclusive=True)
         if checkpoint is None:
             clear_run(folder, parts.method.exports())
@@ -271,12 +280,11 @@ def _wait_for_all() -> None:
 
 def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """Refuse to continue a run as another one, and show what differs."""
-    keys = ("science_hash", "corpus_hash", "weights")
-    if all(before.get(key) == now[key] for key in keys):
+    if all(before.get(key) == now[key] for key in _SAME_RUN):
         return
     changed = differences(before.get("config"), now["config"])
     changed += [
-        line for key in keys[1:] for line in differences(before.get(key), now[key], where=key)
+        line for key in _SAME_RUN[1:] for line in differences(before.get(key), now[key], where=key)
     ]
     raise InputError(
         f"{folder}: --resume continues the same run, but it was started with other settings: "

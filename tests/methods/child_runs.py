@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -88,6 +89,13 @@ def signal_at_step(step: int, number: signal.Signals, whole_group: bool = False)
         StepHook.before_train_iter = signalled
 
     return prepare
+
+
+def seal(path: Path, content: Any) -> None:
+    """Write anything as a checkpoint is written, with the digest of its bytes at the end."""
+    torch.save(content, path)
+    data = path.read_bytes()
+    path.write_bytes(data + f"sha256 {hashlib.sha256(data).hexdigest()}\n".encode())
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

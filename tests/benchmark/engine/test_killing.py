@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from child_runs import assert_same_end, finish, read_log, signal_at_step, start
+from child_runs import assert_same_end, finish, read_log, seal, signal_at_step, start
 from mmengine.config import Config
 
 from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
@@ -166,7 +166,7 @@ def test_two_processes_stop_together_and_one_goes_on(
     assert_same_end(folder, reference)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "hostile"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "hostile", "another seed"])
 def test_a_damaged_newest_checkpoint_falls_back(
     damage: str, reference: Path, config: Callable[..., Config], tmp_path: Path
 ) -> None:
@@ -174,13 +174,22 @@ def test_a_damaged_newest_checkpoint_falls_back(
     folder, out = tmp_path / "run", tmp_path / "out"
     assert finish(config(), folder, before=signal_at_step(5, signal.SIGTERM)) == EXIT_STOPPED
     newest = folder / "epoch_1_step_5.pth"
+    content = newest.read_bytes()
     if damage == "truncated":
-        newest.write_bytes(newest.read_bytes()[:-2000])
+        newest.write_bytes(content[:-2000])
+    elif damage == "flipped":
+        place = content.index(read_checkpoint(newest).model["encoder.cls_token"].numpy().tobytes())
+        newest.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    elif damage == "hostile":
+        seal(newest, {"format": 3, "model": _Hostile(tmp_path / "executed")})
     else:
-        torch.save({"format": 2, "model": _Hostile(tmp_path / "executed")}, newest)
+        before = signal_at_step(5, signal.SIGTERM)
+        assert finish(config("seed=1"), tmp_path / "other", before=before) == EXIT_STOPPED
+        shutil.copy(tmp_path / "other" / newest.name, newest)
     assert finish(config(), folder, out=out) == 0
     assert f"warning: {newest}: " in out.read_text()
     assert "going on after epoch 1, of" in out.read_text()
+    assert (folder / "epoch_1_step_5.pth.unusable-1").exists()
     assert not (tmp_path / "executed").exists()
     assert_same_end(folder, reference)
 

@@ -17,7 +17,8 @@ EXPORTS = ("encoder",)
 
 def checkpoint(folder: Path) -> Path:
     weights = {"w": torch.zeros(3)}
-    kept = Checkpoint(1, 4, 0, "hash", 1.0, weights, {"state": {}, "param_groups": []})
+    identity = {"seed": 0, "science_hash": "hash"}
+    kept = Checkpoint(1, 4, identity, 1.0, weights, {"state": {}, "param_groups": []})
     return save_checkpoint(folder, kept, keep=2)
 
 
@@ -72,6 +73,7 @@ def test_what_a_run_is(tmp_path: Path) -> None:
 def test_only_what_a_run_writes_is_removed(tmp_path: Path) -> None:
     ours = (
         *("run.json", "metrics.jsonl", "epoch_3.pth", "epoch_3_step_17.pth", "encoder.json"),
+        "epoch_2.pth.unusable-1",
         *("encoder.safetensors", "epoch_4.pth.0123abcd-77-0.tmp", "nonfinite/step_5.json"),
         "mmengine/20260101_000000/20260101_000000.log",
     )

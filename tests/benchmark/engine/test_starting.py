@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from child_runs import seal
 from mmengine.config import Config
 
 from benchmark.engine.cards import CONFIGS
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint, save_checkpoint
 from benchmark.engine.config import fill_paths, load_config
 from benchmark.engine.contract import prepare
 from benchmark.engine.encoder import load_encoder
@@ -137,10 +139,9 @@ def test_what_does_not_fit_is_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "run").symlink_to(run)
     (tmp_path / "segmentor.safetensors").write_bytes((run / "encoder.safetensors").read_bytes())
-    (tmp_path / "wide").mkdir()
-    content = torch.load(run / "epoch_1.pth", weights_only=True)
-    content["model"]["encoder.norm.weight"] = torch.ones(48)
-    torch.save(content, tmp_path / "wide" / "epoch_1.pth")
+    narrow = read_checkpoint(run / "epoch_1.pth")
+    wide = {**narrow.model, "encoder.norm.weight": torch.ones(48)}
+    save_checkpoint(tmp_path / "wide", replace(narrow, model=wide), keep=1)
     (tmp_path / "altered").mkdir()
     data = bytearray((run / "encoder.safetensors").read_bytes())
     data[-1] ^= 1
@@ -171,7 +172,7 @@ class Hostile:
 @pytest.mark.parametrize("name", ["epoch_1.pth", "epoch_1_step_3.pth", "weights.pth"])
 def test_a_hostile_file_is_refused(small_config: Configs, tmp_path: Path, name: str) -> None:
     """And nothing in it is run."""
-    torch.save({"format": 2, "model": Hostile(tmp_path / "executed")}, tmp_path / name)
+    seal(tmp_path / name, {"format": 3, "model": Hostile(tmp_path / "executed")})
     with pytest.raises(InputError, match=rf"{name}: refused"):
         assemble(start_from(small_config("mae"), tmp_path / name))
     assert not (tmp_path / "executed").exists()

@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 from benchmark.anatomy.unext import UNeXt
 from benchmark.data.pack import FramePack
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint, save_checkpoint
 from benchmark.engine.encoder import load_encoder, write_tensors
 from benchmark.engine.hooks import CheckpointHook
 from benchmark.engine.train import dry_run, train
@@ -130,9 +130,9 @@ def test_a_checkpoint_of_another_model_is_one_line(
     description = json.loads((folder / "run.json").read_text())
     del description["finished"]
     (folder / "run.json").write_text(json.dumps(description))
-    content = torch.load(folder / "epoch_1.pth", weights_only=True)
-    content["model"]["encoder.blocks.9.renamed"] = content["model"].pop("encoder.norm.weight")
-    torch.save(content, folder / "epoch_1.pth")
+    content = read_checkpoint(folder / "epoch_1.pth")
+    content.model["encoder.blocks.9.renamed"] = content.model.pop("encoder.norm.weight")
+    save_checkpoint(folder, content, keep=1)
     with pytest.raises(InputError, match=r"epoch_1\.pth: .*1 missing \(first: encoder.norm.weight"):
         run(small_config("mae", "epochs=1"), folder, resume=True)
 
