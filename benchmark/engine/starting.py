@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.engine.encoder import load_encoder
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_file
 from benchmark.method import Method
 from benchmark.weights import load_strict, read_tensors
 
@@ -65,7 +64,7 @@ def load_starting_weights(method: Method, path: Path) -> None:
         load_strict(method, read_checkpoint(file).model, file)
         return
     network = _exported_part(method, file)
-    tensors = _encoder_tensors(method, file) if file.stem == "encoder" else _tensors(file)
+    tensors = _encoder_tensors(method, file) if file.stem == "encoder" else read_tensors(file)
     parts = _copies(method, network)
     for part in parts:
         load_strict(part, tensors, file)
@@ -97,15 +96,6 @@ def _encoder_tensors(method: Method, file: Path) -> dict[str, Tensor]:
                     f"method.views.{key} to it"
                 )
     return encoder.state_dict()
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    """Of another exported network, which is the one its description says."""
-    description = file.with_suffix(".json")
-    expected = read_json(description).get("weights_sha256") if description.is_file() else None
-    if expected not in (None, sha256_file(file)):
-        raise InputError(f"{file}: not the weights {description.name} describes (sha256 differs)")
-    return read_tensors(file)
 
 
 def _copies(method: Method, network: nn.Module) -> list[nn.Module]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,32 @@ def test_safetensors(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"a\.safetensors: damaged"):
             read_tensors(path)
+
+
+def test_no_damaged_byte_of_exported_weights_is_missed(
+    tmp_path: Path, tensors: dict[str, Tensor]
+) -> None:
+    """Of any network a run exports: safetensors itself reads a flipped bit as another number."""
+    path = tmp_path / "segmentor.safetensors"
+    save_file(tensors, path)
+    content = path.read_bytes()
+    described = {"weights_sha256": hashlib.sha256(content).hexdigest(), "provenance": {}}
+    (tmp_path / "segmentor.json").write_text(json.dumps(described))
+    read = read_tensors(path)
+    assert same({name: read[name] for name in tensors}, tensors)
+    draw = random.Random(7)
+    for place in draw.sample(range(len(content)), 30):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"segmentor\.safetensors: damaged, or not"):
+            read_tensors(path)
+    path.write_bytes(content)
+    (tmp_path / "segmentor.json").write_text("{")
+    with pytest.raises(InputError, match=r"segmentor\.json: "):
+        read_tensors(path)
+    (tmp_path / "segmentor.json").write_text('{"somebody": "else"}')
+    assert read_tensors(path).keys() == tensors.keys()
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.engine import accumulation
 from benchmark.engine.accumulation import AccumulatingOptimWrapper
 from benchmark.engine.cards import CONFIGS
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint, save_checkpoint
 from benchmark.engine.hooks import StepHook, StopTestHook
 from benchmark.engine.records import read_record
 from benchmark.engine.signals import Stopped
+from benchmark.errors import InputError
 
 SETTINGS = ("epochs=2", "batch_size=1", "checkpoint_interval=1", "log_interval=3", "num_workers=0")
 SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
@@ -98,6 +100,44 @@ def test_a_stopped_cell_ends_as_one_that_was_not(
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert record.metrics == read_record(whole.record).metrics
     assert record.skipped_steps == 0
+
+
+def test_a_checkpoint_that_cannot_be_used_is_not(
+    cell: Callable[..., Cell],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One with a flipped byte, then one of another seed: the one before is, if there is one."""
+    whole, cut = cell("whole"), cell("cut")
+    for one in (whole, cut):
+        one.config.keep_checkpoints = 2
+    run_cell(whole)
+    with monkeypatch.context() as patch:
+        signal_before_step(patch, 7)
+        with pytest.raises(Stopped):
+            run_cell(cut)
+    newest, _ = checkpoint_paths(cut.folder)
+    content = newest.read_bytes()
+    newest.write_bytes(content[:-500] + bytes([content[-500] ^ 4]) + content[-499:])
+    with monkeypatch.context() as patch:
+        signal_before_step(patch, 6)
+        with pytest.raises(Stopped):
+            run_cell(cut)
+    assert f"warning: {newest}: damaged (sha256 differs)" in capsys.readouterr().out
+    own = read_checkpoint(checkpoint_paths(cut.folder)[0])
+    other = replace(own, epoch=1, step=7, identity={**own.identity, "seed": 1})
+    save_checkpoint(cut.folder, other, keep=3)
+    run_cell(cut)
+    assert "of another run (seed 1 instead of 0)" in capsys.readouterr().out
+    assert log(cut) == log(whole)
+    one, two = (read_checkpoint(c.folder / "epoch_2.pth").model for c in (whole, cut))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    cut.record.unlink()
+    for path in checkpoint_paths(cut.folder):
+        path.write_bytes(content[:-1])
+    with pytest.raises(InputError, match="there is no older one that can be used"):
+        run_cell(cut)
+    assert len(checkpoint_paths(cut.folder)) == 2, "nothing is renamed where nothing is used"
 
 
 def test_a_classical_model_stops_in_its_test(

@@ -129,7 +129,11 @@ def test_what_a_run_started_from_is_part_of_it(
             r"epoch_1\.pth: .* do not fit VasoMIM: .*missing",
         ),
         ("mae", "segmentor.safetensors", "MAE exports encoder, .* not from 'segmentor'"),
-        ("mae", "altered", r"encoder\.safetensors: not the weights encoder\.json describes"),
+        (
+            "mae",
+            "altered",
+            r"encoder\.safetensors: damaged, or not the weights enc",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(
