@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 from scipy.ndimage import maximum_filter
 
-from benchmark.data.formats.pictures import load_picture
+from benchmark.data.formats.pictures import Picture, colour_to_grey, read_picture
 from benchmark.data.frame import UnreadableFrame
 
 Paint = int | tuple[int, int, int] | None
@@ -82,11 +81,11 @@ def read_mask(path: Path) -> Mask:
     """Read the mask of one class.
 
     Raises:
-        UnreadableFrame: the file cannot be read (see `load_picture`), or what is vessel cannot be
+        UnreadableFrame: the file cannot be read (see `read_picture`), or what is vessel cannot be
             told.
         OSError: the disk or the system failed; this is not a property of the file.
     """
-    values = _values(load_picture(path))
+    values = _values(read_picture(path))
     return _from_grey(values) if values.ndim == 2 else _from_colour(values)
 
 
@@ -107,28 +106,28 @@ def same_paint(first: Paint, second: Paint) -> bool:
     return first == second
 
 
-def _values(image: Image.Image) -> np.ndarray:
+def _values(picture: Picture) -> np.ndarray:
     """Levels H×W (grey, or the transparency where it is the mask), or colours H×W×3."""
-    if image.mode in {"I", "F", "1"} or image.mode.startswith("I;"):
-        return _deep(np.asarray(image))
-    colours = np.asarray(image.convert("RGBA"))
-    colours, alpha = colours[..., :3], colours[..., 3]
-    if alpha.min() != alpha.max():
+    colours = picture.colours
+    alpha = picture.values[..., -1] if picture.values.shape[2] in {2, 4} else None
+    if picture.depths != (8,):
+        colours = _deep(picture.white_level() - colours if picture.white_is_zero else colours)
+    if alpha is not None and alpha.min() != alpha.max():
         seen = colours[alpha > 0]
         if (np.ptp(seen, axis=0) <= _SAME_GREY).all():
-            return alpha
-        if colours[alpha < 255].any():
+            return _deep(alpha)
+        if colours[alpha < np.iinfo(alpha.dtype).max].any():
             raise UnreadableFrame("both colour and transparency vary")
-    if np.ptp(colours, axis=-1).max() <= _SAME_GREY:
-        return np.asarray(Image.fromarray(colours).convert("L"))
-    return colours
+    if colours.shape[2] == 1:
+        return colours[..., 0]
+    colours = np.rint(colours).astype(np.uint8)
+    return colour_to_grey(colours) if np.ptp(colours, axis=-1).max() <= _SAME_GREY else colours
 
 
 def _deep(values: np.ndarray) -> np.ndarray:
     """Levels of more than 8 bits, brought to 0–255 by the largest where they reach beyond."""
     if not np.isfinite(values).all() or values.min() < 0:
         raise UnreadableFrame("values below 0 or not finite")
-    values = values.astype(np.float64)
     return values * (255 / values.max()) if values.max() > 255 else values
 
 

@@ -1,4 +1,4 @@
-"""Decoding one image file to grey, or saying in a few words why it cannot be used."""
+"""Decoding one image file, or saying in a few words why it cannot be used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from benchmark.data.formats.depth import scale_to_grey, stated_depths, white_level
+from benchmark.data.formats.orientation import orientation_of, turned
 from benchmark.data.frame import UnreadableFrame
 
 MAX_PIXELS = 1 << 26
@@ -21,36 +24,79 @@ MAX_PIXELS = 1 << 26
 MAX_BYTES = 1 << 28
 """Larger image files are refused unread: 64 M pixels of 16 bits and their headers fit in."""
 
+# What decoders raise on damaged content, besides OSError without a number.
+_DAMAGE = (
+    SyntaxError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    struct.error,
+    zlib.error,
+)
 
-def read_grey(path: Path) -> np.ndarray:
-    """Decode one image file to grey.
 
-    Colour becomes luma (ITU-R 601; equal channels are taken as they are), a palette is looked up,
-    transparency is dropped. Values of 16-bit files are taken as 8-, 12- or 16-bit data, whichever
-    is the smallest range that holds the largest value (detectors deliver 12 bits), and scaled to
-    0–255 with rounding.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, upright: turned as its EXIF orientation says.
 
-    Returns:
-        uint8 array, H×W.
-
-    Raises:
-        UnreadableFrame: as `load_picture`, or the file holds floating-point values.
-        OSError: the disk or the system failed; this is not a property of the file.
+    Attributes:
+        values: H×W×C; C is 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha), a palette
+            is looked up. uint8, 0 black and 255 white; where the file has more than 8 bits,
+            numbers as they are stored.
+        depths: bits that the values may have, the smallest first; one number where the file says
+            it. (8,) for uint8, () for floating-point values.
+        white_is_zero: deep values that count from white (a TIFF's WhiteIsZero). uint8 never does.
     """
-    return _to_grey(load_picture(path))
+
+    values: np.ndarray
+    depths: tuple[int, ...] = (8,)
+    white_is_zero: bool = False
+
+    @property
+    def colours(self) -> np.ndarray:
+        """The values without alpha, H×W×1 or H×W×3."""
+        return self.values[..., : 1 if self.values.shape[2] < 3 else 3]
+
+    def white_level(self, highest: int = 0) -> int:
+        """White where `highest`, or the largest value of the picture if larger, decides.
+
+        Raises:
+            UnreadableFrame: values outside 16 bits, or floating-point.
+        """
+        if not self.depths:
+            raise UnreadableFrame("unsupported pixel type F")
+        low, high = int(self.colours.min(initial=0)), int(self.colours.max(initial=0))
+        return white_level(low, max(high, highest), self.depths)
+
+    def grey(self, white: int | None = None) -> np.ndarray:
+        """uint8, H×W. Colour becomes luma (ITU-R 601; equal channels are taken as they are).
+
+        Args:
+            white: the value that becomes 255 in a picture of more than 8 bits; None: by the
+                picture alone. No value may be above it.
+
+        Raises:
+            UnreadableFrame: values outside 16 bits, or floating-point.
+        """
+        grey = self.colours
+        if self.depths == (8,):
+            return colour_to_grey(grey)
+        white = white or self.white_level()
+        grey = grey[..., 0] if _is_grey(grey) else _deep_luma(grey)
+        return scale_to_grey(white - grey.astype(np.int64) if self.white_is_zero else grey, white)
 
 
-def load_picture(path: Path) -> Image.Image:
-    """Decode one image file, whatever its pixels are.
+def read_picture(path: Path) -> Picture:
+    """Decode one image file.
 
     Raises:
         UnreadableFrame: the file is missing, empty, damaged, far too large, not an image, or holds
             several pictures. Never a partly decoded picture.
         OSError: the disk or the system failed; this is not a property of the file.
     """
-    # What Pillow's decoders raise on damaged content, besides OSError without a number.
-    damage = (SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-    with file_errors("damaged image", damage):
+    with file_errors("damaged image", _DAMAGE):
         size = path.stat().st_size
         if size == 0:
             raise UnreadableFrame("empty file")
@@ -58,19 +104,31 @@ def load_picture(path: Path) -> Image.Image:
             raise UnreadableFrame("image too large")
         # Read as a whole: asked for the bytes that a damaged chunk claims, a file object sets aside
         # the memory for them before it looks how many there are.
-        content = io.BytesIO(path.read_bytes())
+        content = path.read_bytes()
         try:
-            with Image.open(content) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableFrame("image too large")
                 if getattr(image, "n_frames", 1) > 1:
                     raise UnreadableFrame("several pictures in one file")
                 image.load()
-                return image
+                return _picture(image, content)
         except UnidentifiedImageError:
-            raise UnreadableFrame("not an image") from None
+            # Pillow knows few of the deep forms that a TIFF may have.
+            if content[:4] not in {b"II*\0", b"MM\0*"}:
+                raise UnreadableFrame("not an image") from None
+            return _deep_tiff(content)
         except Image.DecompressionBombError:
             raise UnreadableFrame("image too large") from None
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """One image file as grey, uint8 H×W; white is decided by this file alone (`Picture.grey`).
+
+    Raises:
+        UnreadableFrame, OSError: as `read_picture`; also values outside 16 bits or floating-point.
+    """
+    return read_picture(path).grey()
 
 
 @contextmanager
@@ -100,40 +158,56 @@ def file_errors(damaged: str, damage: tuple[type[Exception], ...]) -> Iterator[N
         raise UnreadableFrame(damaged) from None
 
 
-def _to_grey(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):
-        return scale_deep(np.asarray(image))
-    if image.mode in {"P", "PA"}:
-        image = image.convert("RGB")
-    if image.mode in {"L", "LA", "1"}:
-        grey = image.getchannel(0).convert("L") if image.mode == "LA" else image.convert("L")
-        return np.array(grey, dtype=np.uint8)
-    if image.mode not in {"RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}:
+def _picture(image: Image.Image, content: bytes) -> Picture:
+    depths = stated_depths(image, content)
+    if image.mode.startswith(("I", "F")):
+        tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+        white_is_zero = tiff and image.tag_v2.get(262) == 0
+        depths = () if image.mode == "F" else depths
+        values = np.array(image)[..., None]
+        return Picture(turned(values, orientation_of(image)), depths, white_is_zero)
+    if depths == (8,):
+        return Picture(turned(_eight_bits(image), orientation_of(image)))
+    # Pillow would cut the channels to eight bits.
+    if image.format == "PNG":
+        from benchmark.data.formats.deep import read_png
+
+        return Picture(turned(read_png(content), orientation_of(image)), depths)
+    if image.format == "TIFF":
+        return _deep_tiff(content)
+    raise UnreadableFrame(f"unsupported pixel type {image.mode} of more than 8 bits")
+
+
+def _deep_tiff(content: bytes) -> Picture:
+    from benchmark.data.formats.deep import read_tiff
+
+    return read_tiff(content)
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Channels of a picture of at most 8 bits, uint8, H×W×C."""
+    if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}:
         raise UnreadableFrame(f"unsupported pixel type {image.mode}")
-    return colour_to_grey(np.asarray(image.convert("RGB")))
+    clear = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
+    mode = "L" if image.mode in {"1", "L", "LA"} else "RGB"
+    if clear:
+        mode += "A"
+    values = np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
+    return values.reshape(*values.shape[:2], -1)
 
 
-def colour_to_grey(colour: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R 601) of uint8 H×W×3; equal channels are taken as they are. uint8, H×W."""
-    if (colour[..., :1] == colour).all():
-        return np.ascontiguousarray(colour[..., 0])
-    return np.array(Image.fromarray(colour).convert("L"), dtype=np.uint8)
+def _is_grey(colours: np.ndarray) -> bool:
+    return colours.shape[-1] == 1 or bool((colours[..., :1] == colours).all())
 
 
-def deep_top(low: int, high: int) -> int:
-    """White of values from `low` to `high`: that of 8, 12 or 16 bits, the first that holds them.
-
-    Raises:
-        UnreadableFrame: 16 bits do not hold them.
-    """
-    if low < 0 or high > 65535:
-        raise UnreadableFrame("values outside 16 bits")
-    return next(top for top in (255, 4095, 65535) if high <= top)
+def colour_to_grey(colours: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R 601) of uint8 H×W×3; equal channels, or one, are as they are. uint8, H×W."""
+    if _is_grey(colours):
+        return np.ascontiguousarray(colours[..., 0])
+    return np.array(Image.fromarray(np.ascontiguousarray(colours)).convert("L"), dtype=np.uint8)
 
 
-def scale_deep(values: np.ndarray, top: int | None = None) -> np.ndarray:
-    """Whole numbers, 0…`top` (by default `deep_top` of them), to 0–255 with rounding; uint8."""
-    values = values.astype(np.int64)
-    if top is None:
-        top = deep_top(values.min(initial=0), values.max(initial=0))
-    return ((values * 255 + top // 2) // top).astype(np.uint8)
+def _deep_luma(colours: np.ndarray) -> np.ndarray:
+    # Pillow's weights, which are those of ITU-R 601 in 16 bits.
+    weighted = colours.astype(np.int64) @ np.array([19595, 38470, 7471])
+    return (weighted + (1 << 15)) >> 16

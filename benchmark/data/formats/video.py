@@ -21,7 +21,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from benchmark.data.formats.pictures import deep_top, file_errors, scale_deep
+from benchmark.data.formats.depth import scale_to_grey, white_level
+from benchmark.data.formats.pictures import file_errors
 from benchmark.data.frame import UnreadableFrame
 
 MAX_BYTES = 512 << 20
@@ -135,7 +136,7 @@ def decode_array(path: Path) -> np.ndarray:
 
     uint8 is taken as it is. Other whole numbers and floating-point values are rounded; below 0
     they become 0; where the largest value of the whole video is above 255 they are scaled as
-    8-, 12- or 16-bit data (`decoding.deep_top`), all frames alike. Floating-point videos between
+    8-, 12- or 16-bit data (`decoding.white_level`), all frames alike. Floating-point videos between
     0 and 1 are taken as shares of white.
 
     Raises:
@@ -164,10 +165,10 @@ def _video_to_grey(values: np.ndarray) -> np.ndarray:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise UnreadableFrame("values not finite")
     factor = 255 if values.dtype.kind == "f" and low >= 0 and high <= 1 else 1
-    top = deep_top(0, max(0, round(factor * high)))
+    top = white_level(0, max(0, round(factor * high)))
     video = np.empty(values.shape, np.uint8)
     for frame, grey in zip(values, video):
-        grey[:] = scale_deep(np.rint(np.maximum(frame, 0) * np.float64(factor)), top)
+        grey[:] = scale_to_grey(np.rint(np.maximum(frame, 0) * np.float64(factor)), top)
     return video
 
 
