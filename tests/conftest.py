@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.device import VARIABLE, hide_gpus
 from benchmark.engine.mmcv_ops import install_mmcv_ops
 from benchmark.nn.decoders import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
@@ -32,8 +34,24 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """pytest-randomly shuffles the tests; their random numbers are the same in every order."""
+    # pytest-randomly shuffles the tests; their random numbers are the same in every order.
     config.option.randomly_reset_seed = False
+    os.environ[VARIABLE] = "auto" if _on_gpu(config) else "cpu"
+    hide_gpus()
+
+
+def _on_gpu(config: pytest.Config) -> bool:
+    """Whether the tests that need a GPU are what was asked for; all others run on the CPU."""
+    return config.option.markexpr.startswith("gpu")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _on_gpu(config) and torch.cuda.is_available():
+        return
+    reason = "needs a CUDA device" if _on_gpu(config) else "run with -m gpu"
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(

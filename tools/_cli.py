@@ -17,6 +17,7 @@ if str(ROOT) not in sys.path:
     # The tools work from a plain clone, whether or not the package is installed.
     sys.path.insert(0, str(ROOT))
 
+from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.engine.scales import SCALES  # noqa: E402
 from benchmark.engine.signals import EndsEarly  # noqa: E402
 from benchmark.errors import InputError  # noqa: E402
@@ -31,6 +32,7 @@ def run(main: Callable[[], int | None]) -> None:
     stopped a run that was saved; 130 when interrupted; 1 with a traceback for a defect.
     """
     try:
+        hide_gpus()
         code = main()
     except InputError as error:
         if os.environ.get("RANK", "0") == "0":
@@ -68,10 +70,30 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override settings, for example epochs=100 method.masking.ratio=0.6",
     )
+    add_device_option(parser)
     parser.add_argument(
         "--work",
         metavar="DIR",
         help="folder all runs live in (default: work_dirs, or work_dirs/SCALE)",
+    )
+
+
+class _SetDevice(argparse.Action):
+    """Puts the choice where `benchmark.device` and all processes started later look it up."""
+
+    def __call__(self, parser: object, args: argparse.Namespace, value: str, *_: object) -> None:
+        os.environ[VARIABLE] = value
+        hide_gpus()
+        setattr(args, self.dest, value)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """The option of every tool that computes where models and batches are."""
+    parser.add_argument(
+        "--device",
+        action=_SetDevice,
+        choices=DEVICES,
+        help=f"cpu, cuda, or a GPU where there is one (auto, the default); as {VARIABLE}",
     )
 
 

@@ -24,7 +24,7 @@ def arguments() -> argparse.Namespace:
         "--border", type=int, default=20, help="pixels ignored along every side (default: 20)"
     )
     parser.add_argument("--batch", type=int, default=16, help="frames per call (default: 16)")
-    parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+    _cli.add_device_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace masks made otherwise")
     return parser.parse_args()
 
@@ -40,7 +40,6 @@ def main() -> None:
             alpha=args.alpha,
             border=args.border,
             batch=args.batch,
-            device=args.device,
             overwrite=args.overwrite,
         )
         print(summary)

@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         default="local",
         help="where jobs run: configs/leaderboard/profiles/NAME (default: local)",
     )
+    _cli.add_device_option(run)
     run.add_argument("--profile", metavar="DIR", help="a Snakemake profile of your own")
     job = commands.add_parser("job")  # what Snakemake starts
     job.add_argument("description", type=Path)

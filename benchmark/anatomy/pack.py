@@ -9,6 +9,7 @@ import torch
 
 from benchmark.anatomy.extraction import vessel_mask
 from benchmark.data.pack import FramePack, add_anatomy
+from benchmark.device import device as choose_device
 from benchmark.errors import InputError
 
 
@@ -18,7 +19,6 @@ def extract(
     alpha: float = 92.0,
     border: int = 20,
     batch: int = 16,
-    device: str | None = None,
     overwrite: bool = False,
 ) -> str:
     """Extract the vessels of every frame of a pack and store them in it.
@@ -29,7 +29,6 @@ def extract(
         alpha: percentile of the threshold, 0 to 100.
         border: pixels ignored along every side, at the size of the pack.
         batch: frames per call.
-        device: ``"cpu"`` or ``"cuda"``; None takes a GPU where there is one.
         overwrite: replace masks that were made with other parameters.
 
     Returns:
@@ -43,7 +42,7 @@ def extract(
         raise InputError(f"--alpha {alpha}: a percentile lies between 0 and 100")
     if border < 0:
         raise InputError(f"--border {border}: must not be negative")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
 
     def compute(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
         masks = vessel_mask(

@@ -13,7 +13,7 @@ and returns ``{"views": {...}}``. Random numbers are stateless (`benchmark.rando
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -201,12 +201,18 @@ class ViewMaker(BaseDataPreprocessor):
     """
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
-        # Pinned batches are copied while the GPU goes on with what it has.
-        super().__init__(non_blocking=True)
+        super().__init__()
         self.progress = Progress()
         shape = (1, 3, 1, 1)
         self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(shape) * 255, persistent=False)
+
+    def cast_data(self, data: Any) -> Any:
+        """The batch on the device of the model."""
+        # Pinned batches are copied while the GPU goes on with what it has. Towards the host nothing
+        # would wait for the copy: what is read next would be what the memory held before.
+        self._non_blocking = self.device.type == "cuda"
+        return super().cast_data(data)
 
     def forward(
         self, data: dict[str, Tensor], training: bool = True

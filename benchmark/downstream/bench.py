@@ -17,10 +17,11 @@ from benchmark.build import build
 from benchmark.comparison import Row
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.device import precision, uses_gpu
 from benchmark.downstream import finetune
 from benchmark.downstream.compose import compose
 from benchmark.downstream.task import Task, load_task
-from benchmark.engine.bench.setup import EPOCHS, Trial, precision
+from benchmark.engine.bench.setup import EPOCHS, Trial
 from benchmark.engine.bench.sides import PreparedLoop, RunnerSteps, of_harness, of_library
 from benchmark.engine.config import load_config
 from benchmark.engine.encoder import export_encoder
@@ -63,7 +64,7 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
         type="OptimWrapper",
         optimizer=dict(type=config.optimizer["type"], lr=config.base_lr, **optimizer),
     )
-    if precision(config) == "bf16":
+    if precision(config.precision) == "bf16":
         wrapper.update(type="AmpOptimWrapper", dtype="bfloat16")
     make = partial(
         Runner,
@@ -109,7 +110,7 @@ def bench_finetune(method: str, trial: Trial) -> list[Row]:
             f"epochs={EPOCHS}",
             f"checkpoint_interval={EPOCHS}",
         ]
-        if not torch.cuda.is_available():
+        if not uses_gpu():
             settings.append("num_workers=0")
         settings += trial.options
         config, card = compose(trial.configs, method, DATASET, trial.scale, settings, work)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from benchmark.data.leakage import find_leakage_report
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
+from benchmark.device import device_name, precision, uses_gpu
 from benchmark.downstream.examples import spread
 from benchmark.downstream.keyed import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
@@ -216,7 +217,7 @@ def build_runner(
         collate_fn=pseudo_collate,
         num_workers=config.num_workers,
         persistent_workers=config.num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=uses_gpu(),
     )
     per_batch = 1 if config.lr_batch is None else config.batch_size / config.lr_batch
     optimizer = build_optimizer(
@@ -224,7 +225,7 @@ def build_runner(
         config.optimizer,
         lr=config.base_lr * per_batch,
         layer_decay=config.layer_decay,
-        precision=_precision(config),
+        precision=precision(config.precision),
         clip_grad=config.clip_grad,
     )
     task.adjust_optimizer(optimizer.optimizer)
@@ -245,10 +246,6 @@ def _run_identity(cell: Cell, model: nn.Module, folder: TaskFolder) -> dict[str,
         "split_hash": folder.split_hash,
         "encoder": encoder and encoder["weights_sha256"],
     }
-
-
-def _precision(config: Config) -> str:
-    return config.precision if torch.cuda.is_available() else "fp32"
 
 
 def _utc(seconds: float) -> str:
@@ -325,7 +322,7 @@ def _record(
 ) -> RunRecord:
     encoder = identity["encoder"]
     origin = encoder["provenance"] if encoder else {}
-    on_gpu = torch.cuda.is_available()
+    on_gpu = uses_gpu()
     origins = provenance()
     if on_gpu:
         cuda = {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
@@ -356,11 +353,11 @@ def _record(
         config=content,
         science_hash=identity["science_hash"],
         seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
-        device=torch.cuda.get_device_name() if on_gpu else "cpu",
+        device=device_name(),
         wall_time_s=seconds,
         finished=_utc(time.time()),
         processes=get_world_size(),
-        precision=_precision(cell.config) if cell.config.epochs else None,
+        precision=precision(cell.config.precision) if cell.config.epochs else None,
         skipped_steps=log.skipped_steps if cell.config.epochs else None,
         command=command_line(sys.argv),
         images_per_s=log.images_per_s or None,

@@ -16,8 +16,9 @@ from mmengine.hooks import Hook
 
 from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
 from benchmark.data.pack.layout import FRAMES, INDEX, MANIFEST, SCHEMA
+from benchmark.device import device, precision
 from benchmark.engine.accumulation import training_step
-from benchmark.engine.bench.setup import device, device_name, precision, synchronise
+from benchmark.engine.bench.setup import hardware, synchronise
 from benchmark.engine.cards import CONFIGS
 from benchmark.engine.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from benchmark.engine.config import load_config
@@ -163,8 +164,8 @@ def bench_resume(
         1,
         (ours, theirs),
         None,
-        precision(config),
-        device_name(),
+        precision(config.precision),
+        hardware(),
     )
     show_rows([row], out, "resume", torch.get_num_threads())
     return [row]

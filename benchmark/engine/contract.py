@@ -27,6 +27,7 @@ from benchmark.anatomy.segmentor import frozen_segmentors
 from benchmark.build import build
 from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
+from benchmark.device import on_cpu
 from benchmark.engine.accumulation import training_step
 from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.engine.config import plain, revive
@@ -364,10 +365,13 @@ class Verdict:
 def check_method(trial: Trial) -> Iterator[Verdict]:
     """Try every check in turn; one that fails does not keep the others from being tried.
 
+    All of them on the CPU, where equal work gives equal bits, and two processes find room.
+
     Raises:
         InputError: the config does not fit together; nothing can be tried then.
     """
-    trial.parts()
+    with on_cpu():
+        trial.parts()
     with trial.pair:
         for name, check in CHECKS.items():
             yield _verdict(name, check, trial)
@@ -375,7 +379,8 @@ def check_method(trial: Trial) -> Iterator[Verdict]:
 
 def _verdict(name: str, check: Callable[[Trial], str], trial: Trial) -> Verdict:
     try:
-        with redirect_stdout(io.StringIO()):  # the runs of two checks have a log of their own
+        # The runs of two checks have a log of their own.
+        with on_cpu(), redirect_stdout(io.StringIO()):
             return Verdict(name, True, check(trial))
     except BrokenContract as error:
         return Verdict(name, False, str(error))

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
+from benchmark.device import uses_gpu
+
 
 @contextmanager
 def process_group() -> Iterator[None]:
@@ -16,7 +18,7 @@ def process_group() -> Iterator[None]:
     if "LOCAL_RANK" not in os.environ:
         yield
         return
-    if torch.cuda.is_available():
+    if uses_gpu():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl")
     else:

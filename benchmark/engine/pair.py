@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor
 
+from benchmark.device import on_cpu
 from benchmark.engine.accumulation import training_step, unwrap
 from benchmark.engine.config import revive
 from benchmark.engine.mmcv_ops import install_mmcv_ops
@@ -68,7 +69,10 @@ def _serve(rank: int, rendezvous: str, pipe: Connection) -> None:
 
 
 class ProcessPair:
-    """Two processes joined by gloo, started at the first request; a context manager ends them."""
+    """Two processes joined by gloo, on the CPU, started at the first request.
+
+    A context manager ends them.
+    """
 
     def __init__(self) -> None:
         self._pipes: list[Connection] = []
@@ -93,7 +97,8 @@ class ProcessPair:
         for rank in range(2):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(rank, rendezvous, theirs), daemon=True)
-            process.start()
+            with on_cpu():
+                process.start()
             self._pipes.append(ours)
             self._processes.append(process)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from benchmark.device import device as choose_device
+from benchmark.device import uses_gpu
 from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
 from benchmark.engine.memory import keep_freed_memory
@@ -103,11 +104,10 @@ class Runner(MMEngineRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Move to the device; several processes share gradients, and batch statistics on GPUs."""
-        if not torch.cuda.is_available():
+        if not uses_gpu():
             keep_freed_memory()
         if not self.distributed:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            return model.to(device)
+            return model.to(choose_device())
         # Gradients live in the buckets that are exchanged: one copy less. Every step uses the same
         # parameters, the contract asks for it; but torch 2.11 fails with an assertion of its own
         # where a static graph meets parts whose gradients are not exchanged.
@@ -117,8 +117,8 @@ class Runner(MMEngineRunner):
             gradient_as_bucket_view=True,
             static_graph=optimizer is not None and optimizer._accumulative_counts == 1,
         )
-        if torch.cuda.is_available():
-            device = int(os.environ["LOCAL_RANK"])
+        if uses_gpu():
+            device = torch.cuda.current_device()
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))
             shared["device_ids"] = [device]
         return MMDistributedDataParallel(model, **shared)

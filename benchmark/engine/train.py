@@ -20,6 +20,8 @@ from benchmark.build import build
 from benchmark.data.loader import pack_loader
 from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import open_dataset
+from benchmark.device import device as choose_device
+from benchmark.device import device_name, precision, uses_gpu
 from benchmark.engine.accumulation import count_parts, training_step
 from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint, put_aside
 from benchmark.engine.collapse import CollapseHook
@@ -108,7 +110,7 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         torch.set_num_threads(config.num_threads)
     rank = get_rank() if rank is None else rank
     world_size = get_world_size() if world_size is None else world_size
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device()
     loader = pack_loader(
         open_dataset(packs, anatomy, config.get("resident", False), device),
         config.batch_size,
@@ -137,7 +139,7 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         method,
         config.optimizer,
         lr=config.base_lr * per_batch,
-        precision=config.precision if torch.cuda.is_available() else "fp32",
+        precision=precision(config.precision),
         clip_grad=config.clip_grad,
         parts=parts,
         decay_biases=config.get("decay_biases", False),
@@ -314,13 +316,13 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
     assume_grey(parts.method, False)  # who uses an encoder may have other images
     exports = parts.method.exports()
     exported = {name: _export(folder, name, module, origin) for name, module in exports.items()}
-    on_gpu = torch.cuda.is_available()
+    on_gpu = uses_gpu()
     finished = {
         "seconds": seconds,
         "images_per_s": log.images_per_s,
         "skipped_steps": log.skipped_steps,
         "peak_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
-        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "device": device_name(),
         "processes": get_world_size(),
         "exports": exported,
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmark.device import wants_cpu
 from benchmark.sweep.locking import take
 
 _POLL = 0.5
@@ -18,8 +19,11 @@ _POLL = 0.5
 def visible_gpus() -> list[str]:
     """Names for ``CUDA_VISIBLE_DEVICES`` of the GPUs a job may get; empty on a machine without.
 
-    Those that the variable allows where it is set, otherwise all that the driver lists.
+    Those that the variable allows where it is set, otherwise all that the driver lists; none where
+    the CPU is asked for (`benchmark.device`).
     """
+    if wants_cpu():
+        return []
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]

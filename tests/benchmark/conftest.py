@@ -1,13 +1,16 @@
-"""One small encoder of every kind."""
+"""One small encoder of every kind, and machines with a GPU that torch believes in."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from benchmark.device import VARIABLE
 from benchmark.nn.encoders.base import Encoder
 from benchmark.nn.encoders.beit import BeitEncoder
 from benchmark.nn.encoders.eva import EvaEncoder
@@ -64,3 +67,25 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session", name="make_encoder")
 def _make_encoder() -> Callable[..., Encoder]:
     return make_encoder
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch says there is a GPU, and none is forbidden."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    # Which optimisers ask wherever there is a GPU.
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.delenv(VARIABLE)
+
+
+@pytest.fixture
+def gpu_environment(tmp_path: Path) -> dict[str, str]:
+    """The environment of processes whose torch says there is a GPU, and none is forbidden."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    lines = ("is_available = lambda: True", "is_current_stream_capturing = lambda: False")
+    code = "".join(f"torch.cuda.{line}\n" for line in lines)
+    (folder / "sitecustomize.py").write_text(f"import torch\n{code}")
+    inherited = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    root = Path(__file__).resolve().parents[2]
+    return {**inherited, "PYTHONPATH": os.pathsep.join([str(folder), str(root)])}

@@ -92,7 +92,6 @@ def test_views_are_the_same_under_autocast(method: str, make_parts: MakeParts) -
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("resident", [True, False])
 @pytest.mark.parametrize("method", METHODS)
 def test_no_step_waits_for_the_host(

@@ -11,7 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from benchmark.comparison import Row
-from benchmark.engine.bench.setup import EPOCHS, Trial, make_frames, precision
+from benchmark.device import precision
+from benchmark.engine.bench.setup import EPOCHS, Trial, make_frames
 from benchmark.engine.bench.sides import PreparedLoop, of_harness, of_library
 from benchmark.engine.train import assemble, make_runner
 
@@ -71,7 +72,7 @@ def reference_config(ours: Config, images: Path, work: Path) -> Config:
         with_label=False,
         pipeline=_resized(config.train_pipeline, encoder.img_size),
     )
-    if precision(ours) == "bf16":
+    if precision(ours.precision) == "bf16":
         config.optim_wrapper.dtype = "bfloat16"
     else:
         config.optim_wrapper = dict(

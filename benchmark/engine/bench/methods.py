@@ -22,8 +22,9 @@ from benchmark.anatomy.pack import extract
 from benchmark.comparison import csv_file, require_positive, write_rows
 from benchmark.data.pack import build_pack
 from benchmark.data.sources import open_source
+from benchmark.device import device, precision
 from benchmark.engine.accumulation import training_step
-from benchmark.engine.bench.setup import bench_config, device, device_name, precision
+from benchmark.engine.bench.setup import bench_config, hardware
 from benchmark.engine.memory import keep_freed_memory, peak_allocation
 from benchmark.engine.train import assemble
 from benchmark.errors import InputError
@@ -203,9 +204,9 @@ def _row(name: str, step: _Step, ratio: float, scale: str, batch: int) -> dict[s
         "peak_memory_mb": f"{step.peak:.0f}",
         "scale": scale,
         "batch": str(batch),
-        "device": device_name(),
+        "device": hardware(),
         "threads": str(torch.get_num_threads()),
-        "precision": precision(step.config),
+        "precision": precision(step.config.precision),
         "torch": importlib.metadata.version("torch"),
         "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
     }

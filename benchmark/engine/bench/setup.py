@@ -20,6 +20,7 @@ from benchmark.comparison import (
     time_in_turn,
 )
 from benchmark.data.bench_views import pack_of_pairs, write_png_pairs
+from benchmark.device import device_name, precision, uses_gpu
 from benchmark.engine.config import fill_paths, load_config, set_option
 from benchmark.engine.contract import prepare
 
@@ -27,23 +28,14 @@ EPOCHS = 1000
 """Length of a run that is never finished."""
 
 
-def device() -> torch.device:
-    """Where training takes place on this machine."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else machine()
-
-
-def precision(config: Config) -> str:
-    """Number format of a run with this config on this machine."""
-    return config.precision if torch.cuda.is_available() else "fp32"
+def hardware() -> str:
+    """The GPU that trains here, or the processor of this machine."""
+    return device_name() if uses_gpu() else machine()
 
 
 def synchronise() -> None:
     """Wait until the GPU has done what it was given; a CPU has."""
-    if torch.cuda.is_available():
+    if uses_gpu():
         torch.cuda.synchronize()
 
 
@@ -82,7 +74,7 @@ def bench_config(
     config.packs = [str(pack)]
     config.update(batch_size=batch, micro_batch=None, epochs=EPOCHS, num_threads=threads)
     config.update(log_interval=interval, checkpoint_interval=EPOCHS)
-    if torch.cuda.is_available():
+    if uses_gpu():
         config.num_workers = 4
     for option in options:
         set_option(config, option)
@@ -158,7 +150,7 @@ class Trial:
         ours(1)
         theirs(1)
         threads, workers = torch.get_num_threads(), config.num_workers
-        alone = threads == 1 and not workers and not torch.cuda.is_available()
+        alone = threads == 1 and not workers and not uses_gpu()
         seconds = time_in_turn(
             lambda: ours(self.steps), lambda: theirs(self.steps), self.repeats, alone
         )
@@ -170,8 +162,8 @@ class Trial:
             self.steps * self.batch,
             seconds[:2],
             None if agreement is None else agreement(),
-            precision(config),
-            device_name(),
+            precision(config.precision),
+            hardware(),
         )
 
     def show(self, rows: Sequence[Row], part: str) -> None:

@@ -15,7 +15,8 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import Tensor, nn
 
 from benchmark.build import build
-from benchmark.engine.bench.setup import device, precision, synchronise
+from benchmark.device import device, precision
+from benchmark.engine.bench.setup import synchronise
 from benchmark.engine.runner import Runner
 from benchmark.engine.train import Parts, assemble
 from benchmark.method import Progress
@@ -86,6 +87,7 @@ def of_library(make: Callable[[], MMEngineRunner]) -> RunnerSteps:
     libraries = LibraryState()
     with quiet_libraries(), libraries:
         runner = make()
+        runner.model.to(device())  # it takes a GPU where there is one
         runner.train()
     return RunnerSteps(runner, libraries)
 
@@ -109,7 +111,7 @@ class BareLoop:
         self.step = 0
 
     def _context(self) -> contextlib.AbstractContextManager[None]:
-        if precision(self.config) == "bf16":
+        if precision(self.config.precision) == "bf16":
             return torch.autocast(device().type, torch.bfloat16)
         return contextlib.nullcontext()
 

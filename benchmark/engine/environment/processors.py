@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.device import VARIABLE, wants_cpu
 from benchmark.engine.environment.findings import Finding, amount, judged
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ def examine_gpus() -> Iterator[Finding]:
     """Builds of CUDA, cuDNN and NCCL, every GPU, and whether they reach each other."""
     import torch
 
+    if wants_cpu():
+        advice = f"{VARIABLE}=cpu keeps everything off the GPUs; unset it to use them"
+        yield Finding(PART, "device", "slow", "cpu", advice)
     cuda = torch.version.cuda
     known = _nvidia_smi("driver_version")
     if not torch.cuda.is_available():

@@ -240,7 +240,6 @@ def test_wrong_input_is_named() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_the_same_masks() -> None:
     frames = torch.from_numpy(np.stack([tree(256, seed) for seed in range(6)]))
     assert torch.equal(vessel_mask(frames.cuda()).cpu(), vessel_mask(frames))

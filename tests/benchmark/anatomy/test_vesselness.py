@@ -197,7 +197,6 @@ def test_wrong_input_is_named() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_the_same_levels() -> None:
     frames = batch(*(vessels(300, 257, seed=seed) for seed in range(5)))
     assert torch.equal(sato_levels(frames.cuda()).cpu(), sato_levels(frames))

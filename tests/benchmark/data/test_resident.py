@@ -15,8 +15,6 @@ from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import CachedDataset, ResidentDataset, memory_needed, open_dataset
 from benchmark.errors import InputError
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
 
 def batches(dataset: torch.utils.data.Dataset, device: str = "cpu") -> list[dict[str, Tensor]]:
     """Two epochs, by the second of two processes."""
@@ -108,7 +106,6 @@ def test_bad_input_is_named(packs: PackCollection, tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@GPU
 @pytest.mark.parametrize("kind", [True, False])
 def test_batches_on_the_gpu(packs: PackCollection, kind: bool) -> None:
     """Gathered there, or copied ahead from pinned memory: the same bits, and no wait."""
@@ -120,7 +117,6 @@ def test_batches_on_the_gpu(packs: PackCollection, kind: bool) -> None:
 
 
 @pytest.mark.gpu
-@GPU
 def test_resident_batches_do_not_wait(packs: PackCollection) -> None:
     dataset = ResidentDataset(packs, True, "cuda")
     dataset.__getitems__([0, 1])

@@ -49,7 +49,6 @@ def test_traced_blocks_compute_the_same(tiny_vit: nn.Module, masked: bool) -> No
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_compiled_step_is_the_same_on_the_gpu(small_config: Callable[..., Config]) -> None:
     """Loss and gradients of a step of MAE, compiled or not, up to the rounding of fp32."""
     options = ("method.encoder.drop_path=0.0", "micro_batch=None", "precision=fp32")

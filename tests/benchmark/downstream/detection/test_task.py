@@ -26,7 +26,7 @@ CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 def _cell(work: Path, folder: Path, method: str = "mae", *options: str) -> Cell:
     settings = ["epochs=1", "batch_size=4", "num_workers=0", f"data.folder={folder}", *options]
     config, card = compose(CONFIGS, method, "synthetic_d", "tiny", settings, work)
-    return Cell(config, card, "synthetic_d", 0, work / method, work / "results")
+    return Cell(config, card, "synthetic_d", 0, work / method / "run", work / "results")
 
 
 def test_a_cell_of_detection_is_recorded(

@@ -1,0 +1,147 @@
+"""The CPU can be asked for where there is a GPU, and all that chooses a device obeys."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark import device as devices
+from benchmark.device import VARIABLE, on_cpu, precision, uses_gpu
+from benchmark.engine import distributed
+from benchmark.engine.runner import Runner
+from benchmark.errors import InputError
+from benchmark.sweep.devices import visible_gpus
+
+ROOT = Path(__file__).resolve().parents[2]
+# Measures or describes GPUs, or keys their generators, whatever trains.
+_LOOK_AT_HARDWARE = {
+    "benchmark/device.py",
+    "benchmark/randomness.py",
+    "benchmark/anatomy/bench.py",
+    "benchmark/engine/environment/__init__.py",
+    "benchmark/engine/environment/processors.py",
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "there", "used"),
+    [
+        (None, True, True),
+        (None, False, False),
+        ("", True, True),
+        ("auto", True, True),
+        ("auto", False, False),
+        ("cpu", True, False),
+        ("cpu", False, False),
+        ("cuda", True, True),
+    ],
+)
+def test_what_is_asked_for_is_used(
+    value: str | None, there: bool, used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setenv(VARIABLE, value) if value is not None else monkeypatch.delenv(VARIABLE)
+    assert uses_gpu() is used
+    assert devices.device() == torch.device("cuda" if used else "cpu")
+    assert precision("bf16") == ("bf16" if used else "fp32")
+
+
+def test_what_cannot_be_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for value, message in (
+        ("cuda", "ANGIO_DEVICE=cuda .--device cuda.: torch finds no GPU"),
+        ("gpu", "ANGIO_DEVICE=gpu: expected auto, cpu or cuda"),
+    ):
+        monkeypatch.setenv(VARIABLE, value)
+        with pytest.raises(InputError, match=message):
+            uses_gpu()
+
+
+@pytest.mark.parametrize("before", [None, "cuda"])
+def test_on_cpu_holds_for_the_block(
+    gpu: None, before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is not None:
+        monkeypatch.setenv(VARIABLE, before)
+    with contextlib.suppress(ZeroDivisionError), on_cpu():
+        assert not uses_gpu()
+        child = [sys.executable, "-c", f"import os; print(os.environ['{VARIABLE}'])"]
+        assert subprocess.run(child, capture_output=True, text=True).stdout == "cpu\n"
+        raise ZeroDivisionError
+    assert os.environ.get(VARIABLE) == before
+    assert uses_gpu()
+
+
+def test_nothing_else_looks_for_a_gpu() -> None:
+    """A second place that chooses would not know of what is asked for."""
+    looking = {
+        str(path.relative_to(ROOT))
+        for folder in ("benchmark", "methods", "tools", "leaderboard", "configs")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"cuda\.is_available|is_cuda_available|get_device\(\)", path.read_text())
+    }
+    assert looking == _LOOK_AT_HARDWARE
+
+
+def test_models_and_processes_stay_on_the_cpu(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda kind, **_: started.append(kind)
+    )
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    for name, value in (("LOCAL_RANK", "0"), ("RANK", "0"), ("WORLD_SIZE", "1")):
+        monkeypatch.setenv(name, value)
+    with on_cpu():
+        with distributed.process_group():
+            pass
+        alone = SimpleNamespace(distributed=False)
+        model = Runner.wrap_model(alone, None, nn.Linear(1, 1))
+    assert started == ["gloo"]
+    assert model.weight.device.type == "cpu"
+
+
+def test_a_sweep_lends_no_gpus(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert len(visible_gpus()) == 2
+    with on_cpu():
+        assert visible_gpus() == []
+
+
+_PROBE = """
+import pytest
+from benchmark.device import uses_gpu
+
+@pytest.mark.gpu
+def test_there():
+    assert uses_gpu()
+
+def test_here():
+    assert not uses_gpu()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "outcome"),
+    [([], "1 passed, 1 skipped"), (["-m", "gpu"], "1 passed, 1 deselected")],
+)
+def test_tests_use_the_gpu_only_when_asked(
+    options: list[str], outcome: str, gpu_environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    shutil.copy(ROOT / "tests" / "conftest.py", folder)
+    (folder / "test_probe.py").write_text(_PROBE)
+    apart = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder)]
+    command = [sys.executable, "-m", "pytest", *apart, *options, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=gpu_environment, capture_output=True, text=True)
+    assert outcome in done.stdout, done.stdout + done.stderr
