@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Threads that wait by spinning starve each other as soon as anything else runs on the machine: on
 # two busy cores a training step was six times slower. Read when torch loads OpenMP.
@@ -21,6 +22,7 @@ from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.engine.scales import SCALES  # noqa: E402
 from benchmark.engine.signals import EndsEarly  # noqa: E402
 from benchmark.errors import InputError  # noqa: E402
+from benchmark.hints import fits, meaning  # noqa: E402
 
 _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 
@@ -53,6 +55,21 @@ def run(main: Callable[[], int | None]) -> None:
         print("interrupted; the same command goes on from where it stopped", file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
+
+
+def number(hint: Any) -> Callable[[str], int | float]:
+    """The type of an option that takes the numbers of a hint, for argparse."""
+
+    def read(text: str) -> int | float:
+        for kind in (int, float):
+            try:
+                if fits(value := kind(text), hint):
+                    return value
+            except ValueError:
+                continue
+        raise argparse.ArgumentTypeError(f"{text!r} is not {meaning(hint)}")
+
+    return read
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from _cli import ROOT, SCALES, run
 
+from benchmark.engine.settings import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
+
 # What more than one part takes, by name.
 OPTIONS: dict[str, dict[str, Any]] = {
     "--frames": dict(type=int, help="number of frames (%(default)s)"),
@@ -139,6 +141,8 @@ def main() -> None:
     if part in ("anatomy", "pack", "loader", "views"):
         options["count"] = options.pop("frames")
     if part in _WITH_CONFIG:
+        for option in [*options["cfg_options"], *options.get("mae_options", ())]:
+            read_option(option, FINETUNE_KEYS if part == "finetune" else PRETRAIN_KEYS)
         options.update(configs=ROOT / "configs", options=options.pop("cfg_options"))
     trial = part in ("step", "finetune")
     if part == "pretrain":

@@ -181,7 +181,11 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
 def _check_method(arguments: argparse.Namespace) -> int:
     import tempfile
 
+    from benchmark.engine.settings import PRETRAIN_KEYS, read_option
     from benchmark.quiet import quiet_libraries
+
+    for option in arguments.cfg_options:  # a mistake is answered before torch is loaded
+        read_option(option, PRETRAIN_KEYS)
 
     with quiet_libraries():
         from benchmark.engine.config import fill_paths, load_config

@@ -13,6 +13,8 @@ from pathlib import Path
 import _cli
 
 from benchmark.engine.records import POLICIES
+from benchmark.engine.settings import FINETUNE_KEYS, read_option
+from benchmark.hints import Seed, Share
 
 
 def arguments() -> argparse.Namespace:
@@ -23,7 +25,9 @@ def arguments() -> argparse.Namespace:
         "--encoder", metavar="DIR", help="an exported encoder, for example work_dirs/analysis/vit_l"
     )
     parser.add_argument("--dataset", required=True, help="a file of configs/downstream/")
-    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="seeds (default: 0)")
+    parser.add_argument(
+        "--seed", type=_cli.number(Seed), nargs="+", default=[0], help="seeds (default: 0)"
+    )
     _cli.add_run_options(parser)
     parser.add_argument(
         "--protocol",
@@ -33,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
     parser.add_argument(
         "--label-fraction",
-        type=float,
+        type=_cli.number(Share),
         metavar="F",
         help="train on this share of the patients' frames only, as a data set of its own "
         "(0.1: DATASET-10pct)",
@@ -59,6 +63,8 @@ def main() -> None:
     from benchmark.quiet import quiet_libraries
 
     # A misspelt name is answered at once; loading the libraries takes many seconds.
+    for option in args.cfg_options:
+        read_option(option, FINETUNE_KEYS)
     if args.method:
         read_card(args.method, Path(args.configs))
     else:

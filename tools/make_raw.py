@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import _cli
 
+from benchmark.hints import Count, Seed
+
 NAMES = (
     *("arcade", "arcade_challenge", "cadica", "caxf", "coronary_dominance", "dca1", "folder"),
     *("stenosis", "syntax", "xa170k", "xcad", "xcav"),
@@ -27,8 +29,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("dataset", metavar="DATASET", choices=NAMES, help=", ".join(NAMES))
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write, empty")
-    parser.add_argument("--seed", type=int, default=0, help="another seed: other patients [0]")
-    parser.add_argument("--size", type=int, default=96, help="side of the frames in pixels [96]")
+    parser.add_argument(
+        "--seed", type=_cli.number(Seed), default=0, help="another seed: other patients [0]"
+    )
+    parser.add_argument(
+        "--size", type=_cli.number(Count), default=96, help="side of the frames in pixels [96]"
+    )
     parser.add_argument("--no-defects", action="store_true", help="a download without a flaw")
     return parser
 

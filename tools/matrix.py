@@ -18,6 +18,7 @@ from pathlib import Path
 import _cli
 
 from benchmark.engine.scales import SCALES
+from benchmark.hints import Count, Natural, Seed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--work", metavar="DIR", help="folder all runs live in")
         command.add_argument("--methods", nargs="+", metavar="NAME", help="only these")
         command.add_argument("--datasets", nargs="+", metavar="NAME", help="only these")
-        command.add_argument("--seeds", nargs="+", type=int, metavar="N", help="only these")
+        command.add_argument(
+            "--seeds", nargs="+", type=_cli.number(Seed), metavar="N", help="only these"
+        )
         command.add_argument(
             "--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS
         )
@@ -45,13 +48,19 @@ def _parser() -> argparse.ArgumentParser:
         help="replace results whose settings or inputs have changed since",
     )
     run.add_argument(
-        "--jobs", type=_count, metavar="N", help="at once (default: one per GPU, or 1)"
+        "--jobs", type=_cli.number(Count), metavar="N", help="at once (default: one per GPU, or 1)"
     )
     run.add_argument(
-        "--gpus", type=_number, metavar="N", help="GPUs to use (default: all of this machine)"
+        "--gpus",
+        type=_cli.number(Natural),
+        metavar="N",
+        help="GPUs to use (default: all of this machine)",
     )
     run.add_argument(
-        "--pretrain-gpus", type=_count, metavar="N", help="GPUs of one pre-training (default: 1)"
+        "--pretrain-gpus",
+        type=_cli.number(Count),
+        metavar="N",
+        help="GPUs of one pre-training (default: 1)",
     )
     run.add_argument(
         "--executor",
@@ -64,18 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     job = commands.add_parser("job")  # what Snakemake starts
     job.add_argument("description", type=Path)
     return parser
-
-
-def _number(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if _number(text) == 0:
-        raise argparse.ArgumentTypeError("0 is not a number above 0")
-    return int(text)
 
 
 def _run(args: argparse.Namespace) -> int:

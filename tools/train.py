@@ -11,13 +11,18 @@ from pathlib import Path
 
 import _cli
 
+from benchmark.engine.settings import PRETRAIN_KEYS, read_option
+from benchmark.hints import Count, Seed
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="for example configs/vasomim/pretrain.py")
     _cli.add_run_options(parser)
     parser.add_argument("--packs", nargs="+", metavar="DIR", help="frame packs to train on")
-    parser.add_argument("--seed", type=int, help="seed of the run (default: the config's)")
+    parser.add_argument(
+        "--seed", type=_cli.number(Seed), help="seed of the run (default: the config's)"
+    )
     parser.add_argument("--work-dir", metavar="DIR", help="folder of this one run")
     parser.add_argument("--resume", action="store_true", help="go on with this run, if it is there")
     parser.add_argument(
@@ -29,7 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
     parser.add_argument(
         "--check",
-        type=int,
+        type=_cli.number(Count),
         nargs="?",
         const=1,
         metavar="N",
@@ -41,6 +46,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    for option in args.cfg_options:  # a mistake is answered before torch is loaded
+        read_option(option, PRETRAIN_KEYS)
     from benchmark.engine.config import fill_paths, load_config, print_config
     from benchmark.engine.distributed import process_group
     from benchmark.engine.train import check, default_folder, dry_run, train

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import InputError
+from benchmark.hints import Seed, fits, meaning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,8 @@ class Degradation:
         for name in ("electronic", "blur"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"noise {name}={getattr(self, name)}: must not be negative")
+        if not fits(self.seed, Seed):
+            raise InputError(f"noise seed={self.seed}: must be {meaning(Seed)}")
 
     def parameters(self) -> dict[str, Any]:
         """JSON-able values that define the noise."""

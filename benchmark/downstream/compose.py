@@ -9,37 +9,11 @@ from mmengine.config import Config
 from benchmark.data.sources.files import one_of
 from benchmark.downstream.task import load_task
 from benchmark.engine.cards import Card, card_of_encoder, read_card
-from benchmark.engine.config import PRETRAIN_KEYS, fill_paths, load_config, set_option
+from benchmark.engine.config import check_values, fill_paths, load_config, set_option
+from benchmark.engine.settings import FINETUNE_KEYS, METHOD_KEYS
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 
-_ONLY_PRETRAIN = ("method", "packs", "frames", "micro_batch", "resident", "compile")
-FINETUNE_KEYS = {
-    **{key: PRETRAIN_KEYS[key] for key in PRETRAIN_KEYS if key not in _ONLY_PRETRAIN},
-    "task": "what is predicted",
-    "protocol": "id under which results are compared",
-    "data": "folder of the prepared task",
-    "model": "model of the library, without its backbone",
-    "layer_decay": "factor of the learning rate from one layer to the one below",
-    "label_fraction": "share of the training frames that is used; smaller sets lie inside larger",
-    "metrics": "metrics that make a column of the board; the others are kept in the record",
-    "label_map": "several classes: soft-max over one label per pixel instead of a sigmoid for each",
-    "examples": "predictions of the test split kept beside the record, to be looked at",
-    "score_at": "size at which masks are compared: native or network",
-    "train_pipeline": "transforms in training",
-    "test_pipeline": "transforms in testing",
-}
-METHOD_KEYS = {
-    "card": PRETRAIN_KEYS["card"],
-    "scales": PRETRAIN_KEYS["scales"],
-    "pretrain": "config the encoder comes from",
-    "task": "the one task the method is a model for",
-    "encoder": "backbone built from an exported encoder",
-    "model": "parts that replace those of the data set's model",
-    "training": "settings of a recipe of its own: any of the data set's, but for what is compared",
-    "classical": "a model without training",
-    "test_pipeline": "transforms in testing, where they differ",
-}
 # What a method's own recipe may set; data, epochs and scoring stay those of the data set.
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
@@ -112,13 +86,14 @@ def compose(
             config.model[key] = part
     for key, value in parts.get("training", {}).items():
         one_of(f"{method}: training", key, _RECIPE)
+        check_values({key: value}, FINETUNE_KEYS, f"{method}: training")
         config[key] = value
     if "classical" in parts:
         config.model = parts.classical
     if "test_pipeline" in parts:
         config.test_pipeline = parts.test_pipeline
     for option in options:
-        set_option(config, option)
+        set_option(config, option, FINETUNE_KEYS)
     if "classical" in parts:
         config.epochs = 0  # nothing to train: the model is scored as it is
     fill_paths(config._cfg_dict, work)

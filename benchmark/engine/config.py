@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import difflib
 import importlib
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +13,25 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.config import ConfigParsingError
 
 from benchmark.engine.scales import SCALES
+from benchmark.engine.settings import PRETRAIN_KEYS, Settings, fitting, nearest, read_option
 from benchmark.errors import InputError
+from benchmark.hints import fits, hints_of, meaning
 
-# Every key a config may have at its top level, and what it is for.
-PRETRAIN_KEYS = {
-    "card": "who the method is: title, family, paper",
-    "method": "the method and its parts",
-    "seed": "key of all randomness of the run",
-    "epochs": "length of the run",
-    "batch_size": "samples per step over all processes",
-    "micro_batch": "samples of one forward pass of one process; None: its whole share of the batch",
-    "base_lr": "peak learning rate per `lr_batch` samples",
-    "lr_batch": "batch the base learning rate is quoted for; None: base_lr is absolute",
-    "optimizer": "torch optimiser without parameters and learning rate",
-    "undecayed": "names of parameters without weight decay beside biases and 1-D ones",
-    "decay_biases": "whether weight decay is for biases and 1-D parameters, too",
-    "decay_schedule": "weight-decay factor as a function of the epoch",
-    "schedule": "learning-rate factor as a function of the epoch",
-    "clip_grad": "arguments of gradient clipping, or None",
-    "load_from": "checkpoint, exported network or folder of either to start from; None: random",
-    "packs": "folders of the frame packs",
-    "frames": "how many of their frames are used, whole patients; None: all",
-    "anatomy": "whether the loader yields vessel masks: True, False or 'if present'",
-    "resident": "frames in the memory of the GPU: True, False or 'auto' (where they fit)",
-    "num_workers": "loader processes",
-    "num_threads": "CPU threads of a process; 0: as many as torch chooses",
-    "precision": "bf16 or fp32; a CPU always runs fp32",
-    "compile": "whether the transformer blocks are compiled by torch",
-    "log_interval": "steps between two lines of the log",
-    "checkpoint_interval": "epochs between two checkpoints",
-    "keep_checkpoints": "checkpoints that are kept",
-    "scales": "sizes of this config's own parts at each scale",
-}
+# Their classes take other values than their hints say, and arguments they do not name.
+_LIBRARIES = ("mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "torchvision", "timm")
 
 
 def load_config(
     path: str | Path,
     scale: str = "paper",
     options: list[str] | None = None,
-    known: dict[str, str] = PRETRAIN_KEYS,
+    known: Settings = PRETRAIN_KEYS,
 ) -> Config:
     """Read a config, swap in the sizes of a scale and apply ``key.path=value`` overrides.
 
     Raises:
-        InputError: the file is missing or not a config, the scale is unknown, or a key is not
-            known (the message names the nearest one that is).
+        InputError: the file is missing or not a config, the scale is unknown, a key is not known
+            (the message names the nearest one that is), or a value is not what its key takes.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,17 +46,58 @@ def load_config(
         if key in config._imported_names:
             del config._cfg_dict[key]
         elif key not in known:
-            raise InputError(f"{path}: unknown key {key!r}{_nearest(key, list(known))}")
+            raise InputError(f"{path}: unknown key {key!r}{nearest(key, list(known))}")
     try:
-        apply_scale(config, scale)
+        apply_scale(config, scale, str(path))
+        check_values(config._cfg_dict, known, str(path))
     except (ImportError, AttributeError) as error:  # a class the file names does not exist
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
     for option in options or []:
-        set_option(config, option)
+        set_option(config, option, known)
     return config
 
 
-def apply_scale(config: Config, scale: str) -> None:
+def check_values(values: Mapping[str, Any], known: Settings, origin: str) -> None:
+    """Settings are of the type and in the range of their keys, arguments of those of their class.
+
+    Args:
+        values: settings by name, all of them known.
+        known: what the names are.
+        origin: what an error names.
+
+    Raises:
+        InputError: a value is not, or a class does not take an argument.
+    """
+    for key, value in values.items():
+        if not fits(value, known[key].hint):
+            raise InputError(f"{origin}: {key}={_shown(value)} must be {meaning(known[key].hint)}")
+    for where, part in _parts(values):
+        if not _is_ours(part["type"]):
+            continue
+        for key in part:
+            place = f"{where}.{key}"
+            if key != "type" and not _takes(part["type"], key, others=True):
+                near = nearest(key, _parameters(part["type"]))
+                raise InputError(f"{origin}: {place}: unknown key {key!r}{near}")
+            hint = hints_of(part["type"]).get(key, Any)
+            if not fits(part[key], hint):
+                raise InputError(f"{origin}: {place}={_shown(part[key])} must be {meaning(hint)}")
+
+
+def _is_ours(kind: Any) -> bool:
+    """Whether the hints of a class hold: not of a library, but for torch's optimisers."""
+    module = getattr(kind, "__module__", "")
+    return callable(kind) and (
+        module.partition(".")[0] not in _LIBRARIES or module.startswith("torch.optim.")
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def apply_scale(config: Config, scale: str, origin: str) -> None:
     """Swap in the sizes of a scale: by class for parts, by name for top-level values.
 
     A config may bring sizes for parts of its own in ``scales = {scale: {"a.b": value}}``.
@@ -97,83 +110,126 @@ def apply_scale(config: Config, scale: str) -> None:
         # None means that the setting does not apply to this config at any scale.
         if config.get(key) is not None:
             config[key] = value
-    for part in _parts(config._cfg_dict):
+    for _, part in _parts(config._cfg_dict):
         name = getattr(part["type"], "__name__", "")
         for key, value in sizes["parts"].get(name, {}).items():
             if key in part or _takes(part["type"], key):
                 part[key] = value
     own = config.pop("scales", {}).get(scale, {})
     for key, value in own.items():
-        _assign(config, key, value)
+        _assign(config, key, value, f"{origin}: scales[{scale!r}][{key!r}]")
 
 
-def _parts(node: Any) -> Iterator[ConfigDict]:
+def _parts(node: Any, where: str = "") -> Iterator[tuple[str, ConfigDict]]:
+    """The dictionaries with a class as their type, each after the path of its key."""
     if isinstance(node, dict):
         if "type" in node:
-            yield node
-        for value in node.values():
-            yield from _parts(value)
+            yield where, node
+        for key, value in node.items():
+            yield from _parts(value, f"{where}.{key}".lstrip("."))
     elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _parts(value)
+        for number, value in enumerate(node):
+            yield from _parts(value, f"{where}.{number}")
 
 
-def set_option(config: Config, option: str) -> None:
-    """Apply one ``key.path=value``; the value is a Python literal or, failing that, a string."""
-    key, separator, text = option.partition("=")
-    if not separator:
-        raise InputError(f"--cfg-options {option}: write it as key=value")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    _assign(config, key, value)
+def set_option(config: Config, option: str, known: Settings = PRETRAIN_KEYS) -> None:
+    """Apply one ``key.path=value``, see `read_option`.
+
+    Raises:
+        InputError: the key is not known, or does not take that value.
+    """
+    key, value, text = read_option(option, known)
+    _assign(config, key, value, f"--cfg-options {key}", text, known)
 
 
-def _assign(config: Config, key: str, value: Any) -> None:
+def _assign(
+    config: Config,
+    key: str,
+    value: Any,
+    origin: str,
+    text: str | None = None,
+    known: Settings | None = None,
+) -> None:
+    """Set a value below a config.
+
+    Args:
+        config: what is changed.
+        key: path to the value.
+        value: the new one.
+        origin: what an error names.
+        text: the value as it was written; then it has to fit.
+        known: keys that may be new at the top level.
+    """
     node: Any = config._cfg_dict
     *parents, last = key.split(".")
+    top = {} if parents or known is None else known
     done: list[str] = []
     for name in parents:
-        node = _child(node, name, done, key)
+        node = _child(node, name, done, origin)
         done.append(name)
-    if isinstance(node, (list, tuple)):
-        _child(node, last, done, key)
-        if isinstance(node, tuple):
-            raise InputError(f"--cfg-options {key}: set the whole of {'.'.join(done)}, a tuple")
-        node[int(last)] = value
-        return
-    if not isinstance(node, dict):
-        raise InputError(f"--cfg-options {key}: {'.'.join(done)} is a value, not a group of keys")
-    if last not in node and not ("type" in node and _takes(node["type"], last)):
-        names = list(node) + (_parameters(node["type"]) if "type" in node else [])
-        raise InputError(f"--cfg-options {key}: unknown key {last!r}{_nearest(last, names)}")
-    node[last] = value
+    kind = node.get("type") if isinstance(node, dict) else None
+    if last in top or _takes(kind, last):
+        old = node.get(last)
+    else:
+        old = _child(node, last, done, origin, others=[*top, *_parameters(kind)])
+    if isinstance(node, tuple):
+        raise InputError(f"{origin}: set the whole of {'.'.join(done)}, a tuple")
+    if text is not None:
+        hint = hints_of(kind).get(last, Any) if _is_ours(kind) else Any
+        value = _fitting(value, text, top[last].hint if last in top else hint, old, origin)
+    node[int(last) if isinstance(node, list) else last] = value
 
 
-def _child(node: Any, name: str, done: list[str], key: str) -> Any:
+def _fitting(value: Any, text: str, hint: Any, old: Any, origin: str) -> Any:
+    """The value of an option, or its text where one is wanted.
+
+    Raises:
+        InputError: neither fits.
+    """
+    if isinstance(old, type) and isinstance(value, str):
+        raise InputError(f"{origin}: only a config file can name another class")
+    return fitting(value, text, _like(old) if hint is Any else hint, origin)
+
+
+def _like(old: Any) -> Any:
+    """What may take the place of a value that no hint says more of."""
+    for kind, hint in (
+        (bool, bool),
+        (str, str),
+        ((int, float, list, tuple), float | list),
+        (dict, dict),
+    ):
+        if isinstance(old, kind):
+            return hint | None
+    return Any
+
+
+def _child(node: Any, name: str, done: list[str], origin: str, others: Sequence[str] = ()) -> Any:
     if isinstance(node, (list, tuple)):
         if name.isdigit() and int(name) < len(node):
             return node[int(name)]
         where = ".".join(done)
-        raise InputError(f"--cfg-options {key}: {where} has items 0 to {len(node) - 1}")
-    if not isinstance(node, dict) or name not in node:
-        names = list(node) if isinstance(node, dict) else []
-        raise InputError(f"--cfg-options {key}: unknown key {name!r}{_nearest(name, names)}")
+        raise InputError(f"{origin}: {where} has items 0 to {len(node) - 1}")
+    if not isinstance(node, dict):
+        raise InputError(f"{origin}: {'.'.join(done)} is a value, not a group of keys")
+    if name not in node:
+        raise InputError(f"{origin}: unknown key {name!r}{nearest(name, [*node, *others])}")
     return node[name]
 
 
 def _parameters(cls: Any) -> list[str]:
-    return [name for name in inspect.signature(cls).parameters if name not in ("self", "kwargs")]
+    return [name for name in _signature(cls) if name not in ("self", "kwargs")]
 
 
-def _takes(cls: Any, name: str) -> bool:
-    return name in _parameters(cls)
+def _signature(cls: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(cls).parameters if callable(cls) else {}
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(names))}"
+def _takes(cls: Any, name: str, others: bool = False) -> bool:
+    """Whether a class names an argument, or if `others` takes whatever comes."""
+    return name in _parameters(cls) or (
+        others and any(one.kind is one.VAR_KEYWORD for one in _signature(cls).values())
+    )
 
 
 def fill_paths(node: Any, root: str | Path) -> Any:

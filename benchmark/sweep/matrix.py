@@ -12,7 +12,9 @@ from typing import Any
 
 from benchmark.engine.cards import base_path, parse_config, read_card
 from benchmark.engine.scales import SCALES
+from benchmark.engine.settings import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.errors import InputError
+from benchmark.hints import Count, Seed, fits, hints_of, meaning
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Matrix:
     title: str
     methods: tuple[str, ...]
     datasets: tuple[str, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[Seed, ...]
     protocol: str | None = None
     scale: str = "paper"
     work: str | None = None
@@ -54,7 +56,7 @@ class Matrix:
     data: Mapping[str, str] = field(default_factory=dict)
     pretrain_options: tuple[str, ...] = ()
     finetune_options: tuple[str, ...] = ()
-    frames: Mapping[str, int] = field(default_factory=dict)
+    frames: Mapping[str, Count] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -70,13 +72,7 @@ class Matrix:
 
 
 _SEQUENCES = ("methods", "datasets", "seeds", "packs", "pretrain_options", "finetune_options")
-# Key → the type of its values, in words and as a class.
-_MAPPINGS: dict[str, tuple[str, Any]] = {
-    "without": ("tuples", list | tuple),
-    "data": ("texts", str),
-    "frames": ("integers", int),
-    "commands": ("texts", str),
-}
+_OPTIONS = {"pretrain_options": PRETRAIN_KEYS, "finetune_options": FINETUNE_KEYS}
 
 
 def read_matrix(path: Path) -> Matrix:
@@ -111,25 +107,20 @@ def read_matrix(path: Path) -> Matrix:
 
 
 def _check(path: Path, key: str, value: Any) -> None:
-    """Raise an InputError that names the key if `value` is of the wrong type."""
-    kind: type = int if key == "seeds" else str
-    if key in _SEQUENCES:
-        good = isinstance(value, list | tuple) and all(type(item) is kind for item in value)
-        good = good or (key == "packs" and value is None)
-        expected = f"a tuple of {'integers' if kind is int else 'texts'}"
-        if good and value is not None and len(set(value)) < len(value):
-            raise InputError(f"{path}: key {key!r} names something twice")
-    elif key in _MAPPINGS:
-        name, item = _MAPPINGS[key]
-        good = isinstance(value, dict) and all(isinstance(each, item) for each in value.values())
-        expected = f"a dict of {name}"
-    else:
-        good = isinstance(value, str) or (value is None and key in ("protocol", "work"))
-        expected = "a text"
-    if not good:
-        raise InputError(f"{path}: key {key!r} must be {expected}, found {value!r:.60}")
+    """Raise an InputError that names the key if `value` is none it takes."""
+    hint = hints_of(Matrix)[key]
+    if not fits(value, hint):
+        raise InputError(f"{path}: key {key!r} must be {meaning(hint)}, found {value!r:.60}")
+    if key in _SEQUENCES and value is not None and len(set(value)) < len(value):
+        raise InputError(f"{path}: key {key!r} names something twice")
     if key == "scale" and value not in SCALES:
         raise InputError(f"{path}: scale {value!r}: not one of {', '.join(SCALES)}")
+    if key in _OPTIONS:
+        try:
+            for option in value:
+                read_option(option, _OPTIONS[key])
+        except InputError as error:
+            raise InputError(f"{path}: key {key!r}: {error}") from None
 
 
 def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:

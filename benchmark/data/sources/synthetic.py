@@ -13,6 +13,7 @@ from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.sources.arcade import SEGMENTS
 from benchmark.data.sources.files import one_of
 from benchmark.errors import InputError
+from benchmark.hints import Seed, fits, meaning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,8 @@ class Synthetic:
                 raise InputError(f"option {key}={value}: must be at least 1")
         if not 0 <= first_frame < frames:
             raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
+        if not fits(seed, Seed):
+            raise InputError(f"option seed={seed}: must be {meaning(Seed)}")
         if not 0 <= test_fraction <= 1:
             raise InputError(f"option test_fraction={test_fraction}: must be between 0 and 1")
         self.task = one_of("task", task, TASKS)

@@ -18,42 +18,10 @@ from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.detection.dataset import DetectionDataset
 from benchmark.engine.config import load_config
 from benchmark.engine.encoder import export_encoder
+from benchmark.engine.settings import FINETUNE_KEYS, METHOD_KEYS
 from benchmark.nn.vit import VisionTransformer
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
-KEYS = dict.fromkeys(
-    [
-        "task",
-        "metrics",
-        "label_fraction",
-        "protocol",
-        "data",
-        "epochs",
-        "batch_size",
-        "base_lr",
-        "lr_batch",
-        "layer_decay",
-        "optimizer",
-        "schedule",
-        "clip_grad",
-        "num_workers",
-        "num_threads",
-        "precision",
-        "log_interval",
-        "checkpoint_interval",
-        "keep_checkpoints",
-        "examples",
-        "model",
-        "train_pipeline",
-        "test_pipeline",
-        "scales",
-        "card",
-        "encoder",
-        "training",
-        "pretrain",
-    ],
-    "",
-)
 
 
 class Lesions(MemorySource):
@@ -99,11 +67,11 @@ def lesions(tmp_path_factory: pytest.TempPathFactory) -> TaskFolder:
 
 def detection_config(method: str, encoder: Path | None = None, scale: str = "tiny") -> Config:
     """The config of `synthetic_d` with the parts of a method, or with an exported encoder."""
-    config = load_config(CONFIGS / "downstream" / "synthetic_d.py", scale, known=KEYS)
+    config = load_config(CONFIGS / "downstream" / "synthetic_d.py", scale, known=FINETUNE_KEYS)
     if encoder is not None:
         config.model.backbone["folder"] = str(encoder)
         return config
-    parts = load_config(CONFIGS / method / "encoder.py", scale, known=KEYS)
+    parts = load_config(CONFIGS / method / "encoder.py", scale, known=METHOD_KEYS)
     for key, part in parts.model.items():
         config.model[key] = part
     return config
