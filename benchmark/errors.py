@@ -57,7 +57,9 @@ for _name, _remedy in (
 def explain_os_error(error: OSError) -> str:
     """One line for an `OSError`: the path, what the system refused, and a remedy."""
     path = error.filename2 if error.filename2 is not None else error.filename
-    reason = _REMEDIES.get(error.errno) or error.strerror or str(error) or type(error).__name__
+    text = str(error).strip() or type(error).__name__
+    # That of a loader process ends in what it was about, after its whole traceback.
+    reason = _REMEDIES.get(error.errno) or error.strerror or text.splitlines()[-1]
     if path is None or isinstance(path, int):
         return reason
     # The path may hold a line break or bytes that are no text.

@@ -18,10 +18,13 @@ if str(ROOT) not in sys.path:
     # The tools work from a plain clone, whether or not the package is installed.
     sys.path.insert(0, str(ROOT))
 
+from _screen import outlive_the_screen  # noqa: E402
+
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
+from benchmark.engine.launch import is_main_process  # noqa: E402
 from benchmark.engine.scales import SCALES  # noqa: E402
 from benchmark.engine.signals import EndsEarly  # noqa: E402
-from benchmark.errors import InputError  # noqa: E402
+from benchmark.errors import InputError, explain_os_error  # noqa: E402
 from benchmark.hints import fits, meaning  # noqa: E402
 
 _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
@@ -30,15 +33,29 @@ _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 def run(main: Callable[[], int | None]) -> None:
     """Run a tool, and exit with a code that says how it went.
 
-    0 on success; 2 and one line for bad input; 3 where steps were not finite; 75 when a signal
-    stopped a run that was saved; 130 when interrupted; 1 with a traceback for a defect.
+    0 on success; 2 and one line for bad input and for what the system refuses; 3 where steps were
+    not finite; 75 when a signal stopped a run that was saved; 130 when interrupted; 1 with a
+    traceback for a defect.
     """
+    outlive_the_screen()
     try:
         hide_gpus()
         code = main()
     except InputError as error:
-        if os.environ.get("RANK", "0") == "0":
+        if is_main_process():
             print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if os.environ.get("ANGIO_TRACEBACK"):
+            raise
+        # From whichever process: a disk may be full on one machine only.
+        print(f"error: {explain_os_error(error)}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        # Of `Path.resolve`, up to Python 3.12.
+        if not str(error).startswith("Symlink loop"):
+            raise
+        print(f"error: {error}; name the real path", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] in _OWN:  # a defect

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,16 +9,18 @@ import torch
 import torch.distributed as dist
 
 from benchmark.device import uses_gpu
+from benchmark.engine.launch import launch
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
     """Join the processes torchrun started, if it did; leave them at the end."""
-    if "LOCAL_RANK" not in os.environ:
+    here = launch()
+    if here is None:
         yield
         return
     if uses_gpu():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(here.local_rank)
         dist.init_process_group("nccl")
     else:
         dist.init_process_group("gloo")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -15,18 +17,24 @@ from benchmark.sweep.locking import take
 
 _POLL = 0.5
 
+# An index, or the beginning of a UUID.
+_GPU = re.compile(r"\d+|(?:GPU|MIG)-\S+")
+
 
 def visible_gpus() -> list[str]:
     """Names for ``CUDA_VISIBLE_DEVICES`` of the GPUs a job may get; empty on a machine without.
 
     Those that the variable allows where it is set, otherwise all that the driver lists; none where
-    the CPU is asked for (`benchmark.device`).
+    the CPU is asked for (`benchmark.device`). As CUDA does, the list ends at the first name that is
+    none (``-1``, ``NoDevFiles``), and one that names a GPU twice allows none.
     """
     if wants_cpu():
         return []
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
-        return [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
+        names = (name.strip() for name in allowed.split(","))
+        valid = list(itertools.takewhile(_GPU.fullmatch, names))
+        return valid if len(set(valid)) == len(valid) else []
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True)

@@ -97,6 +97,7 @@ def _git(*arguments: str) -> str | None:
     """Output of git in this file's folder; None where git is absent or declines."""
     # Inside a git hook these variables would point every call at the hook's repository.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"  # else `git status` writes into the repository
     options = {"cwd": Path(__file__).resolve().parent, "env": environment, "timeout": 30}
     try:
         done = subprocess.run(["git", *arguments], **options, capture_output=True, text=True)
