@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import tempfile
 from typing import Any
 
 from _cli import ROOT, SCALES, run
@@ -163,7 +164,10 @@ def main() -> None:
 
         method = {"method": options.pop("method")} if "method" in options else {}
         options = {**method, "trial": Trial(**options)}
-    bench(**options)
+    from benchmark.files import naming
+
+    with naming(tempfile.gettempdir()):  # where most parts write what they measure
+        bench(**options)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from benchmark.engine.nonfinite import LIMIT, SkippedSteps
 from benchmark.engine.signals import NotFinite, leave
-from benchmark.files import write_text
+from benchmark.files import fsync, naming, write_text
 
 # mmsegmentation's accuracy: 97 % of a frame is background, and overlapping classes have none.
 _LEFT_OUT = {"acc_seg"}
@@ -149,7 +148,7 @@ class LogHook(Hook):
         """Have the lines on the disk before a checkpoint that follows them."""
         if self.path.exists():
             with self.path.open("a") as stream:
-                os.fsync(stream.fileno())
+                fsync(stream.fileno(), self.path)
 
     def _means(self) -> dict[str, float | None]:
         columns: dict[str, list[float]] = {}
@@ -170,7 +169,7 @@ class LogHook(Hook):
         lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
         line = {"step": step, "epoch": runner.epoch, "lr": lr, **terms}
         line["skipped_steps"] = self.skipped.total
-        with self.path.open("a", encoding="utf-8") as stream:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({**line, "images_per_s": round(self.images_per_s, 1)}) + "\n")
         if now - self._shown >= self.screen_seconds or step == runner.max_iters:
             self._shown = now

@@ -8,7 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import faults
 import pytest
+import torch
+
+from benchmark.anatomy.pack import extract
+from benchmark.data.pack import build_pack
+from benchmark.data.sources import open_source
+from benchmark.data.tasks import write_task_folder
+from benchmark.engine.encoder import export_encoder
+from benchmark.nn.vit import VisionTransformer
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = ROOT / "tests/benchmark/engine/records/fixtures/schema1_last"
 
 
 class Result(NamedTuple):
@@ -34,3 +46,27 @@ def run_tool(
         return Result(end.value.code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One of everything that a tool reads."""
+    folder = tmp_path_factory.mktemp("assets")
+    options = dict(option.split("=") for option in faults.SYNTHETIC)
+    build_pack(open_source("synthetic", **options), folder / "pack", size=64, progress=False)
+    extract(str(folder / "pack"), border=4)
+    others = {**options, "seed": "5", "test_fraction": "0.4"}  # other patients
+    source = open_source("synthetic", **others)
+    write_task_folder(source, folder / "task", "segmentation", progress=False)
+    encoder = VisionTransformer(32, 8, 32, 1, 4)
+    export_encoder(folder / "run", encoder, {"title": "MAE"})
+    lines = ('{"step": 1, "epoch": 1, "loss": 2.0}', '{"step": 2, "epoch": 2, "loss": 1.0}')
+    (folder / "run" / "metrics.jsonl").write_text("\n".join((*lines, "")))
+    torch.save({"model": encoder.state_dict()}, folder / "mae.pth")
+    matrix = folder / "matrix.py"
+    matrix.write_text(
+        "title = 'Test'\nscale = 'tiny'\nwork = 'work'\nmethods = ('frangi',)\n"
+        "datasets = ('synthetic_v',)\nseeds = (0,)\nreference = 'frangi'\n"
+    )
+    names = {name: folder / name for name in ("pack", "task", "run")}
+    return {**names, "released": folder / "mae.pth", "matrix": matrix, "results": RECORDS}

@@ -15,7 +15,7 @@ from benchmark.data.phash import pixel_sha256
 from benchmark.data.selection import read_usable
 from benchmark.data.tasks.coco import CocoFile, box_annotations, mask_annotations
 from benchmark.errors import InputError
-from benchmark.files import sha256_bytes, write_json
+from benchmark.files import naming, sha256_bytes, write_json
 
 Skipped = list[tuple[str, str]]
 Files = dict[str, np.ndarray]
@@ -176,4 +176,6 @@ def save_pictures(folder: Path, split: str, stem: str, files: Files) -> None:
     for kind, pixels in files.items():
         target = folder / kind / split
         target.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(target / f"{stem}.png")
+        path = target / f"{stem}.png"
+        with naming(path):
+            Image.fromarray(pixels).save(path)

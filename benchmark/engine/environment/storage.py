@@ -17,6 +17,7 @@ from benchmark.data.formats.pictures import read_grey
 from benchmark.data.pack import PackCollection
 from benchmark.engine.environment.findings import Finding, amount, judged
 from benchmark.errors import InputError
+from benchmark.files import fsync
 
 PART = "storage"
 CORPUS = 171_478  # frames of XA-170K
@@ -83,7 +84,7 @@ def read_rate(folder: Path, size: int = _FILE_BYTES, seconds: float = 2.0) -> fl
         while written < size and (not written or time.perf_counter() - start < seconds):
             written += file.write(block)
         file.flush()
-        os.fsync(file.fileno())
+        fsync(file.fileno(), folder)
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         file.seek(0)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.data.synthetic.render import SyntheticFrame, angiogram
+from benchmark.files import naming
 
 
 @dataclass
@@ -60,13 +61,15 @@ class Canvas:
         """
         target = self._place(path)
         image = Image.fromarray(pixels)
-        (image.convert(mode) if mode else image).save(target)
+        with naming(target):
+            (image.convert(mode) if mode else image).save(target)
         return target
 
     def write(self, path: str, content: bytes | str) -> Path:
         """Write a file below the root; text is written as it is, with its own line ends."""
         target = self._place(path)
-        target.write_bytes(content.encode() if isinstance(content, str) else content)
+        with naming(target):
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
 
     def clutter(self, folder: str = "") -> None:

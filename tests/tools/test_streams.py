@@ -1,0 +1,73 @@
+"""Neither a lost screen nor leftover variables of a launcher change how a tool ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import faults
+import pytest
+from forking import CASES
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = {
+    **{name: command for name, command in faults.WRITERS.items() if name != "matrix"},
+    "validate": ("results", "validate", "{results}"),
+    "records": ("results", "show", "{results}"),
+    "list": ("list", "methods"),
+    "matrix": ("matrix", "run", "--help"),
+    "refused": ("results", "show", "{out}/nothing"),
+}
+
+
+@pytest.fixture(scope="module")
+def ends(assets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory):
+    """Exit code and stderr of every command under every case."""
+    folder = tmp_path_factory.mktemp("streams")
+    jobs = []
+    for number, case in enumerate(CASES):
+        for name, (tool, *arguments) in COMMANDS.items():
+            out = folder / f"{number}-{name.replace(' ', '-')}"
+            places = {**assets, "out": out, "spare": folder}
+            words = [argument.format_map(places) for argument in arguments]
+            jobs.append({"tool": tool, "arguments": words, "case": case, "errors": f"{out}.stderr"})
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("forking.py"))],
+        input=json.dumps(jobs),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    keys = [(case, name) for case in CASES for name in COMMANDS]
+    errors = [Path(job["errors"]).read_text() for job in jobs]
+    return dict(zip(keys, zip(json.loads(done.stdout), errors)))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_tool_ends_as_always(ends, name: str, case: str) -> None:
+    code, errors = ends[case, name]
+    assert "Traceback" not in errors
+    assert code == (2 if name == "refused" else 0), errors
+    if name == "refused" and case != "no streams":
+        assert errors.startswith("error: "), "also for a rank that is none"
+    if case == "ASCII on a full disk" and name == "list":
+        assert errors == "warning: stdout is lost from here on (No space left on device)\n"
+
+
+def test_a_pipe_that_closes_early_does_not_end_the_training(assets, tmp_path: Path) -> None:
+    """As `tools/train.py … | head -1`, in a shell."""
+    words = [word.format_map({**assets, "out": tmp_path / "run"}) for word in faults.TRAIN]
+    command = [sys.executable, f"tools/{words[0]}.py", *words[1:], "epochs=4", "log_interval=1"]
+    shell = 'set -o pipefail; "$@" | head -1'
+    done = subprocess.run(
+        ["bash", "-c", shell, "bash", *command], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert "finished" in json.loads((tmp_path / "run" / "run.json").read_text())
