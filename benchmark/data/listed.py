@@ -59,7 +59,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
 
     Returns:
         For each row that is not blank the wanted cells, stripped, or None where the row is too
-        short. None instead of the list where the header does not name every wanted column.
+        short or has more cells than the header: a comma inside a number or name moves the others.
+        None instead of the list where the header does not name every wanted column.
 
     Raises:
         InputError: see `read_listing`, or the quoting is broken.
@@ -77,7 +78,9 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
         return None
     wanted = [header.index(column) for column in columns]
     return [
-        tuple(row[index] for index in wanted) if len(row) > max(wanted) else None
+        tuple(row[index] for index in wanted)
+        if len(row) > max(wanted) and not any(row[len(header) :])
+        else None
         for row in rows[1:]
     ]
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.listed import MAX_COORDINATE, plain_name, read_json_object
+from benchmark.data.formats.annotations import class_name, is_whole_number, read_outline
+from benchmark.data.listed import plain_name, read_json_object
 from benchmark.errors import InputError
-
-MAX_POINTS = 1 << 14
 
 Add = Callable[[str, str], None]
 
@@ -41,14 +40,15 @@ class Shape:
 class ListedImage:
     """An image that the file lists: plain file name, claimed height and width, its shapes.
 
-    `annotated` tells an image whose annotations were all unusable from one without any. `certain`
-    is False where the image shares its id with another file, so that nothing is known about it.
+    `empty` is whether the image is known to show nothing: no annotation is of it, and none that
+    might be of it is damaged. `certain` is False where the image shares its id with another file,
+    so that nothing is known about it.
     """
 
     name: str
     size: tuple[Any, Any]
     shapes: list[Shape] = field(default_factory=list)
-    annotated: bool = False
+    empty: bool = True
     certain: bool = True
 
 
@@ -77,13 +77,15 @@ def read_coco(
     by_id, listed = _images(content["images"], where, add)
     categories = _categories(content.get("categories"), where, known_categories, add)
     seen: set[Any] = set()
+    lost = False
     for position, entry in enumerate(content["annotations"]):
         here = f"{where}: annotation {position}"
-        if not isinstance(entry, dict) or not _is_id(entry.get("image_id")):
+        if not isinstance(entry, dict) or not is_whole_number(entry.get("image_id")):
             add("damaged annotation entry", here)
+            lost = True
             continue
         own_id = entry.get("id")
-        if _is_id(own_id):
+        if is_whole_number(own_id):
             if own_id in seen:
                 add("annotation id twice", f"{here} (id {own_id})")
             seen.add(own_id)
@@ -93,20 +95,18 @@ def read_coco(
         image = by_id[entry["image_id"]]
         if image is None:
             continue  # an id with two files, counted already
+        image.empty = False
         category = entry.get("category_id")
-        if not _is_id(category) or category not in categories:
+        if isinstance(category, str):
+            add("category id as text", f"{here} ({category[:200]})")
+        elif not is_whole_number(category) or category not in categories:
             add("annotation of an unknown category", here)
-            continue
-        image.annotated = True
-        shape = _shape(categories[category], entry.get("segmentation"), here, add)
-        if shape is not None:
-            image.shapes.append(shape)
+        else:
+            shape = _shape(categories[category], entry.get("segmentation"), here, add)
+            image.shapes += [shape] if shape else []
+    for image in listed.values():
+        image.empty &= not lost
     return listed
-
-
-def _is_id(value: Any) -> bool:
-    # JSON's true and false are ints to Python.
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _images(
@@ -119,7 +119,7 @@ def _images(
         here = f"{where}: image {position}"
         if (
             not isinstance(entry, dict)
-            or not _is_id(entry.get("id"))
+            or not is_whole_number(entry.get("id"))
             or not isinstance(entry.get("file_name"), str)
         ):
             add("damaged image entry", here)
@@ -149,61 +149,22 @@ def _categories(entries: Any, where: str, known: Mapping[int, str], add: Add) ->
         return known
     names: dict[int, str] = {}
     for position, entry in enumerate(entries):
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if _is_id(name):
-            name = str(name)
-        if not isinstance(name, str) or not _is_id(entry.get("id")):
-            add("damaged category entry", f"{where}: category {position}")
-        elif names.setdefault(entry["id"], name.strip().casefold()) != name.strip().casefold():
-            add("category id twice", f"{where}: category {position}")
+        here = f"{where}: category {position}"
+        name = class_name(entry.get("name")) if isinstance(entry, dict) else None
+        if name is None or not is_whole_number(entry.get("id")):
+            add("damaged category entry", here)
+        elif names.setdefault(entry["id"], name) != name:
+            add("category id twice", here)
     return names
 
 
 def _shape(category: str, segmentation: Any, here: str, add: Add) -> Shape | None:
     if isinstance(segmentation, dict):
         return _run_lengths(category, segmentation, here, add)
-    if segmentation in (None, []):
-        add("annotation without a polygon", here)
-        return None
-    if not isinstance(segmentation, list):
-        add("damaged annotation entry", here)
-        return None
-    polygons = []
-    for polygon in segmentation:
-        reason = polygon_fault(polygon)
-        if reason is None:
-            polygons.append(tuple(map(float, polygon)))
-        else:
-            add(reason, here)
+    polygons, reasons = read_outline(segmentation or [])
+    for reason in reasons:
+        add(reason, here)
     return Shape(category, tuple(polygons)) if polygons else None
-
-
-def polygon_fault(polygon: Any) -> str | None:
-    """Why a listed polygon cannot be drawn, or None if it can."""
-    if not isinstance(polygon, list) or not all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) for value in polygon
-    ):
-        return "polygon is not a list of numbers"
-    if len(polygon) % 2:
-        return "polygon with an odd number of coordinates"
-    if len(polygon) < 6:
-        return "polygon of fewer than 3 points"
-    if len(polygon) > 2 * MAX_POINTS:
-        return "polygon of too many points"
-    # Compared before any conversion: an int of hundreds of digits does not become a float.
-    if not all(-MAX_COORDINATE <= value <= MAX_COORDINATE for value in polygon):
-        return "polygon with absurd coordinates"
-    return None
-
-
-def polygon_note(polygon: Sequence[float], height: int, width: int) -> str | None:
-    """What the picture's edge does to a polygon, by its bounding box, or None if it is inside."""
-    x, y = polygon[::2], polygon[1::2]
-    if max(x) <= 0 or max(y) <= 0 or min(x) >= width or min(y) >= height:
-        return "polygon outside the image"
-    if min(x) < 0 or min(y) < 0 or max(x) > width or max(y) > height:
-        return "polygon clipped to the image"
-    return None
 
 
 def _run_lengths(category: str, content: dict[str, Any], here: str, add: Add) -> Shape | None:
@@ -213,9 +174,9 @@ def _run_lengths(category: str, content: dict[str, Any], here: str, add: Add) ->
     if (
         not isinstance(size, list)
         or len(size) != 2
-        or not all(_is_id(side) and side > 0 for side in size)
+        or not all(is_whole_number(side) and side > 0 for side in size)
         or not isinstance(counts, list)
-        or not all(_is_id(run) and run >= 0 for run in counts)
+        or not all(is_whole_number(run) and run >= 0 for run in counts)
         or sum(counts) != math.prod(size)
     ):
         add("damaged run lengths", here)

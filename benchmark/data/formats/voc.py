@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from benchmark.data.formats.annotations import EDGES, Box, class_name, fit_box, read_box
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.listed import MAX_COORDINATE
 
 MAX_XML_BYTES = 1 << 20
-EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 # A document type may define entities that multiply without end or fetch files.
 _DECLARATION = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Listed:
     """What the file of one image says: claimed (height, width), and (class, box) for each object.
 
-    `faults` are the reasons for the objects that are left out.
+    `faults` are the reasons for the objects that cannot be used.
     """
 
     size: tuple[int, int] | None
     boxes: list[tuple[str, Box]]
     faults: list[str]
+
+    @property
+    def empty(self) -> bool:
+        """Whether the image is annotated as showing nothing."""
+        return not self.boxes and not self.faults
+
+    def usable(
+        self, size: tuple[int, int], classes: Sequence[str]
+    ) -> tuple[list[tuple[int, Box]], list[str]]:
+        """Index of the class and box inside the picture for each object, and all that is odd.
+
+        Args:
+            size: height and width of the picture itself.
+            classes: names of the classes, in lower case.
+        """
+        boxes, notes = [], list(self.faults)
+        for name, box in self.boxes:
+            if name not in classes:
+                notes.append("object of an unknown class")
+                continue
+            inside, note = fit_box(box, *size)
+            if inside != box and self.size not in (None, size):
+                # Cut off, it would be somewhere else than what was annotated.
+                inside, note = None, "box for a picture of another size"
+            if inside is not None:
+                boxes.append((classes.index(name), inside))
+            notes += [note] if note else []
+        return boxes, notes
 
 
 def read_voc(path: Path) -> Listed:
@@ -56,17 +80,22 @@ def read_voc(path: Path) -> Listed:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
         raise UnreadableFrame("damaged annotation") from None
-    boxes: list[tuple[str, Box]] = []
-    faults: list[str] = []
+    listed = Listed(
+        parse_size(root.findtext("size/height", ""), root.findtext("size/width", "")), [], []
+    )
     for item in root.iter("object"):
         edges = [item.findtext(f"bndbox/{edge}", "") for edge in EDGES]
-        box = parse_box(edges)
-        if isinstance(box, str):
-            faults.append(box)
-        else:
-            boxes.append((item.findtext("name", "").strip().casefold(), box))
-    size = parse_size(root.findtext("size/height", ""), root.findtext("size/width", ""))
-    return Listed(size, boxes, faults)
+        add_object(listed, item.findtext("name", ""), edges)
+    return listed
+
+
+def add_object(listed: Listed, name: str, edges: Sequence[str]) -> None:
+    """Add an object to what is known of its image: its box, or why there is none."""
+    box = read_box(edges)
+    if isinstance(box, str):
+        listed.faults.append(box)
+    else:
+        listed.boxes.append((class_name(name) or "", box))
 
 
 def parse_size(height: str, width: str) -> tuple[int, int] | None:
@@ -75,21 +104,3 @@ def parse_size(height: str, width: str) -> tuple[int, int] | None:
     if not all(re.fullmatch(r"\d{1,9}", side, re.ASCII) for side in sides):
         return None
     return int(sides[0]), int(sides[1])
-
-
-def parse_box(edges: Sequence[str]) -> Box | str:
-    """x0, y0, x1, y1 from their text, or the reason why they are no box."""
-    try:
-        x0, y0, x1, y1 = (float(edge) for edge in edges)
-    except ValueError:
-        return "damaged box"
-    if not all(math.isfinite(edge) and abs(edge) <= MAX_COORDINATE for edge in (x0, y0, x1, y1)):
-        return "damaged box"
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else "degenerate box"
-
-
-def clip_box(box: Box, height: int, width: int) -> Box | None:
-    """The part of a box inside the picture; None if there is none."""
-    x0, x1 = (min(max(edge, 0.0), float(width)) for edge in box[::2])
-    y0, y1 = (min(max(edge, 0.0), float(height)) for edge in box[1::2])
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.coco import ListedImage, polygon_note, read_coco
+from benchmark.data.formats.annotations import polygon_note
+from benchmark.data.formats.coco import ListedImage, read_coco
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.sources.files import (
     FolderSource,
@@ -100,7 +101,8 @@ class Arcade(FolderSource):
     """Reader of ARCADE, for one task at a time.
 
     A pixel belongs to an outline by the rule of `benchmark.data.formats.polygons`. An image
-    without any annotation is kept with an empty mask, and counted.
+    without any annotation is kept with an empty mask, and counted; one whose annotations cannot be
+    used, or are of other classes than the task's, is unreadable.
 
     Args:
         raw: ``arcade/``, a folder above it, or one of the subsets.
@@ -206,11 +208,12 @@ class Arcade(FolderSource):
         from benchmark.data.formats.headers import image_size
 
         where = self.relative(path)
-        if not image.annotated:
+        if image.empty:
             self.report.add("image without an annotation", where)
         for shape in image.shapes:
             if shape.category not in CATEGORIES.values():
-                self.report.add("annotation of an unknown category", where)
+                name = shape.category[:200]
+                self.report.add("annotation of an unknown category", f"{where} ({name!r})")
             elif self._class_index(shape.category) is None:
                 self.report.add("annotation of another task's category", where)
         size = image_size(path)
@@ -261,7 +264,8 @@ class Arcade(FolderSource):
         if len(self.classes) * size[0] * size[1] > _MAX_MASK_BYTES:
             raise UnreadableFrame("image too large for its masks")
         masks = np.zeros((len(self.classes), *size), dtype=bool)
-        for shape in table[name.casefold()].shapes:
+        image = table[name.casefold()]
+        for shape in image.shapes:
             index = self._class_index(shape.category)
             if index is None:
                 continue
@@ -269,4 +273,6 @@ class Arcade(FolderSource):
                 draw_polygon(masks[index], polygon)
             if shape.runs is not None and shape.size == size:
                 draw_runs(masks[index], shape.runs)
+        if not image.empty and not masks.any():
+            raise UnreadableFrame("no usable annotation")
         return masks

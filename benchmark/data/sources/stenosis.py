@@ -16,11 +16,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.voc import EDGES, Box, Listed, clip_box, parse_box, parse_size, read_voc
+from benchmark.data.formats.annotations import EDGES
+from benchmark.data.formats.voc import Listed, add_object, parse_size, read_voc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.listed import plain_name, read_table
 from benchmark.data.sources.files import FolderSource, find_root, list_folder, one_of, walk_images
@@ -68,7 +69,9 @@ class DanilovStenosis(FolderSource):
     Boxes come from the XML files, and from the lists for a frame whose XML is missing. Whether the
     coordinates count from 0 or 1 and include the last pixel is not documented; they are taken as
     they are, as edges x0, y0, x1, y1 in pixels, which is wrong by one pixel at most. Boxes are cut
-    off at the picture's real edge, whatever size the files claim.
+    off at the picture's real edge; where the files claim another size, one that would have to be is
+    unusable. The list is also taken where it has a usable box and the XML has none. A frame with
+    objects of which none can be used is unreadable; one without objects shows no stenosis.
 
     Args:
         raw: the unpacked folder, ``dataset/`` in it, or a folder above.
@@ -168,37 +171,33 @@ class DanilovStenosis(FolderSource):
 
     def _annotation(self, image: str, xml: Path | None, rows: _Rows | None) -> str | None:
         """Where the boxes of an image are, after counting what is odd about them."""
+        from benchmark.data.formats.headers import image_size
+
+        size = image_size(self.root / image)
         listed, found = None, None
         if xml is not None:
             try:
                 listed, found = read_voc(xml), self.relative(xml)
             except UnreadableFrame as error:
                 self.report.add(str(error), self.relative(xml))
+        if listed is not None and rows is not None and _differ(listed, rows.listed):
+            self.report.add("list and annotation disagree", image)
+            if _helps(rows.listed, listed, size):
+                listed = None
         if listed is None and rows is not None:
             self.report.add("boxes taken from the list", image)
             listed, found = rows.listed, f"{rows.source}#{Path(image).stem}"
-        elif listed is not None and rows is not None and _differ(listed, rows.listed):
-            self.report.add("list and annotation disagree", image)
         if listed is not None:
-            self._note(image, listed)
+            self._note(image, listed, size)
         return found
 
-    def _note(self, image: str, listed: Listed) -> None:
-        from benchmark.data.formats.headers import image_size
-
-        for fault in listed.faults:
-            self.report.add(fault, image)
-        if not listed.boxes and not listed.faults:
+    def _note(self, image: str, listed: Listed, size: tuple[int, int] | None) -> None:
+        if listed.empty:
             self.report.add("no object in the annotation", image)
-        size = image_size(self.root / image)
         if size is not None and listed.size not in (None, size):
             self.report.add("listed size is not the image's", image)
-        for name, box in listed.boxes:
-            if name != CLASS:
-                self.report.add("object of an unknown class", image)
-            elif size is not None and (inside := clip_box(box, *size)) != box:
-                where = "clipped to" if inside else "outside"
-                self.report.add(f"box {where} the image", image)
+        for note in listed.usable(size, self.classes)[1] if size else listed.faults:
+            self.report.add(note, image)
 
     def _lists(self) -> dict[str, _Rows]:
         """What the lists say, by the frame's name in lower case without the extension."""
@@ -243,9 +242,11 @@ class DanilovStenosis(FolderSource):
             listed = self._lists()[Path(frame.path).stem.casefold()].listed
         # Without a usable header, reading fails and says why.
         size = image_size(self.root / frame.path) or self.read(frame).shape
-        inside: list[Box | None] = [clip_box(b, *size) for name, b in listed.boxes if name == CLASS]
-        boxes = [(*box, 0) for box in inside if box is not None]
-        return np.array(boxes, dtype=np.float64).reshape(-1, 5)
+        boxes, _ = listed.usable(size, self.classes)
+        if not boxes and not listed.empty:
+            raise UnreadableFrame("no usable box")
+        rows = [(*box, index) for index, box in boxes]
+        return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
 
 def _siblings(raw: str | os.PathLike[str]) -> list[Path]:
@@ -261,12 +262,15 @@ def _differ(first: Listed, second: Listed) -> bool:
     return sorted(first.boxes) != sorted(second.boxes)
 
 
+def _helps(rows: Listed, listed: Listed, size: tuple[int, int] | None) -> bool:
+    """Whether a list has a usable box for an image whose own annotation has none."""
+    return size is not None and bool(
+        rows.usable(size, (CLASS,))[0] and not listed.usable(size, (CLASS,))[0]
+    )
+
+
 def _add_row(entry: _Rows, row: tuple[str, ...]) -> None:
     """Add one row of a list to what is known of its frame."""
     _, width, height, name, *edges = row
-    box = parse_box(edges)
-    if isinstance(box, str):
-        entry.listed.faults.append(box)
-        return
-    boxes = [*entry.listed.boxes, (name.casefold(), box)]
-    entry.listed = Listed(parse_size(height, width), boxes, entry.listed.faults)
+    add_object(entry.listed, name, edges)
+    entry.listed = replace(entry.listed, size=parse_size(height, width))

@@ -184,7 +184,8 @@ def _nothing(
     source: Source, frames: list[Frame], kind: str, skipped: list[tuple[str, str]]
 ) -> InputError:
     reasons = reasons_line(skipped) or f"none of {len(frames)} frames is annotated or set apart"
-    return InputError(f"{source.name}: no usable frame for {kind} ({reasons})")
+    first = f"; the first is {skipped[0][1]}" if skipped else ""
+    return InputError(f"{source.name}: no usable frame for {kind} ({reasons}){first}")
 
 
 def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:

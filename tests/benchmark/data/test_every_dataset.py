@@ -35,11 +35,11 @@ def test_pack_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> 
     counts = pack.manifest["counts"]
     planted = layout.skipped - Counter(counts["set_aside"])
     assert not _reasons(pack.manifest) - planted
-    # A pack takes the frames whose mask cannot be used as well.
-    masks = planted - _reasons(pack.manifest)
-    assert all("mask" in reason for reason in masks)
-    assert counts["kept"] == len(pack) == layout.frames.total() + masks.total()
-    if not masks:
+    # A pack takes the frames whose annotation cannot be used as well.
+    unlabelled = planted - _reasons(pack.manifest)
+    assert all("mask" in reason or "no usable" in reason for reason in unlabelled)
+    assert counts["kept"] == len(pack) == layout.frames.total() + unlabelled.total()
+    if not unlabelled:
         assert counts["splits"] == {split: n for split, n in layout.frames.items() if split}
     report = json.loads((pack.path / "report.json").read_text())
     assert {reason: entry["count"] for reason, entry in report.items()} == _reasons(pack.manifest)

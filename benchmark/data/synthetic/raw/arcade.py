@@ -164,7 +164,11 @@ class _Writer:
             ("polygon with an odd number of coordinates", [1.0, 1.0, 5.0, 5.0, 9.0, 1.0, 4.0]),
             ("polygon with absurd coordinates", [1.0, 1.0, float("nan"), 5.0, 9.0, 1.0]),
             ("polygon with absurd coordinates", [1.0, 1.0, 1e300, 5.0, 9.0, 1.0]),
-            ("polygon is not a list of numbers", [1.0, 1.0, "5", 5.0, 9.0, 1.0]),
+            ("polygon is not a list of numbers", [1.0, 1.0, None, 5.0, 9.0, 1.0]),
+            ("polygon with numbers as text", [1.0, 1.0, "5", 5.0, 9.0, 1.0]),
+            ("polygon without an area", [1.0, 1.0, 5.0, 5.0, 9.0, 9.0]),
+            ("polygon without a pixel", [5.6, 1.0, 6.4, 1.0, 6.4, 9.0]),
+            ("polygon in shares of the side, not pixels", [0.1, 0.2, 0.3, 0.2, 0.3, 0.4]),
             ("polygon clipped to the image", [value - 1 for value in corner]),
             ("polygon outside the image", [value + side for value in corner]),
         ):
@@ -175,6 +179,7 @@ class _Writer:
             ("annotation of an unknown image", 9999, 5, [corner]),
             ("annotation of an unknown category", first["id"], 99, [corner]),
             ("annotation of another task's category", first["id"], STENOSIS, [corner]),
+            ("category id as text", first["id"], "5", [corner]),
             ("damaged annotation entry", "41", 5, [corner]),
             ("damaged annotation entry", first["id"], 5, "corner"),
             ("damaged run lengths", first["id"], 5, {"size": [side, side], "counts": [1, 2]}),
@@ -200,10 +205,10 @@ class _Writer:
         self.frame(listing, folder, "91.png", 91)
         self.canvas.write(f"{folder}/images/91.png", b"")
         self.skipped["empty file"] += 1
-        listing.image("92.png")
-        self.canvas.save(f"{folder}/images/92.png", self.canvas.draw(92).image)
-        self.skipped["image without an annotation"] += 1
-        self.layout.frames["train"] += 1
+        # A damaged entry may be of any image, so that none is known to show nothing.
+        listing.image("97.png")
+        self.canvas.save(f"{folder}/images/97.png", self.canvas.draw(97).image)
+        self.skipped["no usable annotation"] += 1
         listing.image("93.png")
         self.skipped["listed image absent"] += 1
         self.canvas.save(f"{folder}/images/94.png", self.canvas.draw(94).image)
@@ -225,10 +230,25 @@ class _Writer:
         segments = self.canvas.draw(FRAMES["train"]).segments
         for label in np.unique(segments[segments > 0]):
             listing.annotate(image, int(label), run_lengths(segments == label))
+        # And as other tools bracket their polygons.
+        for entry in (a for a in listing.annotations if a["image_id"] == listing.images[1]["id"]):
+            if len(entry["segmentation"]) == 1:
+                numbers = entry["segmentation"][0]
+                points = [list(point) for point in zip(numbers[::2], numbers[1::2])]
+                entry["segmentation"] = numbers if entry["category_id"] % 2 else points
 
     def plant_syntax_test(self, listing: _Listing, folder: str) -> None:
         listing.categories = []
         self.skipped["no list of categories"] += 1
+        listing.image("92.png")
+        self.canvas.save(f"{folder}/images/92.png", self.canvas.draw(92).image)
+        self.skipped["image without an annotation"] += 1
+        self.layout.frames["test"] += 1
+        listing.image("91.png")
+        self.canvas.save(f"{folder}/images/91.png", self.canvas.draw(91).image)
+        listing.annotate(listing.images[-1]["id"], STENOSIS, [[0.0, 0.0, 5.0, 0.0, 5.0, 5.0]])
+        self.skipped["annotation of another task's category"] += 1
+        self.skipped["no usable annotation"] += 1
 
     def plant_stenosis_train(self, listing: _Listing, folder: str) -> None:
         # As in the published file: the ids are counted anew somewhere in the middle.

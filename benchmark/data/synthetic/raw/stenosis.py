@@ -121,7 +121,7 @@ def _plant(
     writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 50.0, 41.0)])
     plant(None)
     writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 30.0, 41.0)])
-    plant("degenerate box")
+    plant("box without an area")
     writer.frame(name(0), drawn[0], "train", boxes=[(-5.0, 5.0, 20.0, side + 9.0)])
     plant("box clipped to the image")
     writer.frame(name(0), drawn[0], "train", boxes=[whole, (side + 1.0, 0.0, side + 9.0, 9.0)])
@@ -171,6 +171,23 @@ def _plant(
     # A frame of the training list in the test list as well stays in training.
     writer.rows(frame_name(0, FRAMES[0]), "test", [whole], (side, side))
     layout.skipped["frame in two lists"] += 1
+    for reason, box in (
+        ("box with swapped corners", whole[2:] + whole[:2]),
+        ("box in shares of the side, not pixels", (0.1, 0.2, 0.3, 0.4)),
+        ("box narrower than one pixel", (5.0, 5.0, 5.5, 20.0)),
+    ):
+        writer.frame(name(4), drawn[8], "train", boxes=[box], listed=[box])
+        plant(reason, usable=False)
+        layout.skipped["no usable box"] += 1
+    beyond = (30.0, 30.0, side + 9.0, side + 9.0)
+    writer.frame(name(4), drawn[8], "train", [beyond], [beyond], size=(2 * side, 2 * side))
+    plant("box for a picture of another size", usable=False)
+    layout.skipped["listed size is not the image's"] += 1
+    layout.skipped["no usable box"] += 1
+    writer.frame(name(4), drawn[8], "train", boxes=[whole[2:] + whole[:2]], listed=[whole])
+    plant("list and annotation disagree")
+    layout.skipped["boxes taken from the list"] += 1
+
     upper = canvas.root / "dataset" / frame_name(9, FRAMES[0])
     upper.rename(upper.with_suffix(".BMP"))
     canvas.save(f"dataset/{frame_name(8, FRAMES[0])}", drawn[16].image, mode="L")

@@ -8,7 +8,7 @@ import pytest
 import shapely
 from pycocotools import mask as coco_mask
 
-from benchmark.data.formats.coco import decode_run_lengths, polygon_fault, polygon_note
+from benchmark.data.formats.coco import decode_run_lengths
 from benchmark.data.formats.polygons import draw_polygon, draw_runs, resize_nearest
 from benchmark.data.synthetic.raw.arcade import outline, run_lengths
 
@@ -106,34 +106,6 @@ def test_drawing_adds_to_a_mask():
     mask = _drawn([[0, 0], [4, 0], [4, 4], [0, 4]])
     draw_polygon(mask, [2, 2, 6, 2, 6, 6, 2, 6])
     assert mask.sum() == 16 + 16 - 4
-
-
-@pytest.mark.parametrize(
-    ("polygon", "reason"),
-    [
-        ([0, 0, 1, 0, 1, 1], None),
-        ([0, 0, 1, 0, 1.0], "polygon with an odd number of coordinates"),
-        ([0, 0, 1, 0], "polygon of fewer than 3 points"),
-        ([], "polygon of fewer than 3 points"),
-        ([0, 0, 1, 0, 1, float("inf")], "polygon with absurd coordinates"),
-        ([0, 0, 1, 0, 1, float("nan")], "polygon with absurd coordinates"),
-        ([0, 0, 1, 0, 1, 10**400], "polygon with absurd coordinates"),
-        ([0, 0, 1, 0, 1, None], "polygon is not a list of numbers"),
-        ([0, 0, 1, 0, 1, True], "polygon is not a list of numbers"),
-        ({}, "polygon is not a list of numbers"),
-        ([0.0] * 100_000, "polygon of too many points"),
-    ],
-)
-def test_unusable_polygons_have_their_reason(polygon, reason):
-    assert polygon_fault(polygon) == reason
-
-
-def test_note_on_polygons_that_reach_beyond_the_picture():
-    square = np.array([0.0, 0, 10, 0, 10, 10, 0, 10])
-    assert polygon_note(square.tolist(), 10, 10) is None
-    assert polygon_note((square + 0.5).tolist(), 10, 10) == "polygon clipped to the image"
-    assert polygon_note((square - 10).tolist(), 10, 10) == "polygon outside the image"
-    assert polygon_note((square + [0, 10] * 4).tolist(), 10, 20) == "polygon outside the image"
 
 
 @pytest.mark.parametrize("seed", range(6))

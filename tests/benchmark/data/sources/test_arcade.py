@@ -14,12 +14,14 @@ from raw_layouts import picture, save
 from reading_truth import iou, read_truth
 from scipy.ndimage import binary_fill_holes
 
+from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.data.sources.arcade import SEGMENTS
 from benchmark.data.synthetic.raw import Canvas, write_raw
 from benchmark.data.synthetic.raw.arcade import CHALLENGE, PUBLISHED, write_subsets
 from benchmark.data.synthetic.raw.stenosis import patients_with_stenoses
 from benchmark.data.synthetic.tree import SEGMENT_NAMES
+from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
 
 TASKS = ("arcade_v", "arcade_vs", "arcade_s")
@@ -164,7 +166,14 @@ def _annotation(image=3, category=5, segmentation=SQUARE, number=1):
 
 def _masks(root, task="arcade_vs"):
     source = open_source("arcade", root, task=task)
-    return [source.read_masks(frame) for frame in source.frames()], dict(source.report.counts)
+    return [_read(source, frame) for frame in source.frames()], dict(source.report.counts)
+
+
+def _read(source, frame):
+    try:
+        return source.read_masks(frame)
+    except UnreadableFrame as error:
+        return str(error)
 
 
 SPLITS_ABSENT = {"split absent": 2}
@@ -200,8 +209,9 @@ def test_compressed_run_lengths_are_read(tmp_path):
 
 def test_run_lengths_that_claim_too_much_allocate_nothing(tmp_path):
     huge = {"size": [10**9, 10**9], "counts": [10**18]}
-    (masks, _), skipped = _masks(_write(tmp_path, IMAGES, [_annotation(3, 5, huge)]))
-    assert not masks.any()
+    (masks, empty), skipped = _masks(_write(tmp_path, IMAGES, [_annotation(3, 5, huge)]))
+    assert masks == "no usable annotation"
+    assert not empty.any()
     assert skipped["run lengths of another size"] == 1
 
 
@@ -210,17 +220,73 @@ def test_entries_of_the_wrong_type_are_counted(tmp_path):
     notes = [None, {"image_id": [3]}, {"image_id": 3, "category_id": "5"}]
     categories = [{"id": 5, "name": "5"}, {"id": 5, "name": "6"}, {"id": "x"}, None]
     root = _write(tmp_path, [*IMAGES, *odd], [*notes, _annotation()], categories)
-    (masks, _), skipped = _masks(root)
+    (masks, other), skipped = _masks(root)
     assert masks[4].sum() == 140
+    # The other image has no annotation, but a damaged one may be of it.
+    assert other == "no usable annotation"
     assert skipped == {
         **SPLITS_ABSENT,
         "damaged image entry": 6,
         "damaged annotation entry": 2,
-        "annotation of an unknown category": 1,
+        "category id as text": 1,
         "category id twice": 1,
         "damaged category entry": 2,
-        "image without an annotation": 1,
     }
+
+
+UNUSABLE = {
+    "polygon with numbers as text": {"segmentation": [[str(value) for value in SQUARE[0]]]},
+    "polygon in shares of the side, not pixels": {
+        "segmentation": [[value / 48 for value in SQUARE[0]]]
+    },
+    "polygon without an area": {"segmentation": [[4, 6, 14, 6, 9, 6]]},
+    "polygon without a pixel": {"segmentation": [[4.6, 6, 5.4, 6, 5.4, 20]]},
+    "polygon outside the image": {"segmentation": [[value + 48 for value in SQUARE[0]]]},
+    "annotation without a polygon": {"segmentation": [], "bbox": [4, 6, 10, 14]},
+    "category id as text": {"category_id": "5"},
+    "annotation of an unknown category": {"category_id": 99},
+    "annotation of another task's category": {"category_id": 26},
+    "run lengths of another size": {"segmentation": {"size": [4, 4], "counts": [2, 14]}},
+    "damaged run lengths": {"segmentation": {"size": [48, 48], "counts": "5"}},
+    "damaged annotation entry": {"image_id": "3"},
+}
+
+
+@pytest.mark.parametrize("task", TASKS[:2])
+@pytest.mark.parametrize("reason", UNUSABLE)
+def test_an_annotation_that_cannot_be_used_is_not_an_empty_image(tmp_path, reason, task):
+    root = _write(tmp_path, IMAGES, [{**_annotation(), **UNUSABLE[reason]}])
+    (first, second), skipped = _masks(root, task)
+    assert first == "no usable annotation"
+    assert skipped[reason] == 1
+    if reason == "damaged annotation entry":  # It may be of any image.
+        assert second == "no usable annotation"
+    else:
+        assert not second.any()
+        assert skipped["image without an annotation"] == 1
+    # Where this is all there is, there is no task.
+    both = [{**_annotation(image), **UNUSABLE[reason]} for image in (3, 7)]
+    source = open_source("arcade", _write(tmp_path, IMAGES, both), task=task)
+    with pytest.raises(InputError, match=f"no usable frame for segmentation .*{reason}: 2"):
+        write_task_folder(source, tmp_path / "out", progress=False)
+
+
+@pytest.mark.parametrize("name", ["1: stenosis", "26", "stenosis (CVAT)", "stenose"])
+def test_names_that_are_nearly_those_of_a_class_are_named_and_not_used(tmp_path, name):
+    root = _write(tmp_path, IMAGES, [_annotation(3, 5)], [{"id": 5, "name": name}])
+    source = open_source("arcade", root)
+    frame, _ = source.frames()
+    assert _read(source, frame) == "no usable annotation"
+    where = dict(source.report.items)["annotation of an unknown category"]
+    assert where == f"syntax/train/images/1.png ({name.casefold()!r})"
+
+
+def test_other_brackets_are_the_same_outline(tmp_path):
+    numbers = SQUARE[0]
+    points = [list(point) for point in zip(numbers[::2], numbers[1::2])]
+    for segmentation in (SQUARE, numbers, points, [points]):
+        (masks, _), _ = _masks(_write(tmp_path, IMAGES, [_annotation(3, 5, segmentation)]))
+        assert masks[4].sum() == masks[4, 6:20, 4:14].sum() == 140
 
 
 @pytest.mark.parametrize(

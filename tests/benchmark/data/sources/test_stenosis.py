@@ -6,13 +6,14 @@ import itertools
 import os
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from raw_layouts import picture, save
 from reading_truth import read_truth
 
-from benchmark.data.formats.voc import clip_box, parse_box, read_voc
+from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw import Canvas
@@ -23,6 +24,7 @@ from benchmark.data.synthetic.raw.stenosis import (
     patients_with_stenoses,
     write_stenosis,
 )
+from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
 
 
@@ -42,7 +44,7 @@ def test_counts_by_split_and_reason(written):
     _, frames, skipped = read_truth(source)
     assert frames == layout.frames
     assert skipped == layout.skipped
-    assert sum(layout.skipped.values()) == (20 if canvas.defects else 0)
+    assert sum(layout.skipped.values()) == (31 if canvas.defects else 0)
 
 
 def test_boxes_equal_the_truth(written):
@@ -77,12 +79,13 @@ def test_planted_boxes(tmp_path):
     first = truth["dataset/14_003_2_0005.bmp"][1].tolist()
     assert truth["dataset/14_003_2_0006.bmp"][1].tolist() == first != [whole]
     fallback = [f for f, _ in truth.values() if not f.annotation.endswith(".xml")]
-    assert [frame.frame for frame in fallback] == [9, 10, 11]
+    assert [frame.frame for frame in fallback] == [9, 10, 11, 20]
     assert fallback[0].annotation == "test_labels.csv#14_004_2_0009"
     # Boxes can be asked of a source that has not been walked, as in another process.
     again = open_source("stenosis", tmp_path)
     for frame in fallback:
         assert again.read_boxes(frame).tolist() == truth[frame.path][1].tolist() != []
+    assert truth[fallback[-1].path][1].tolist() == [whole]
 
 
 def test_split_by_patient_has_no_patient_on_both_sides(written):
@@ -186,15 +189,11 @@ def test_objects_that_are_no_boxes_have_their_reason(tmp_path):
     content = "".join(OBJECT.format(*four) for four in [*edges, ("", 1, 2, 3), (1, 2, 3, "x")])
     listed = read_voc(_voc(tmp_path, f"<a>{content}<object/></a>"))
     assert (listed.size, listed.boxes) == (None, [])
-    assert listed.faults == ["degenerate box"] * 2 + ["damaged box"] * 6
-
-
-def test_boxes_from_text_and_their_part_inside_the_picture():
-    assert parse_box(["1", " 2", "3.5", "4e0"]) == (1.0, 2.0, 3.5, 4.0)
-    assert clip_box((1, 2, 3, 4), 10, 10) == (1, 2, 3, 4)
-    assert clip_box((-1, -2, 30, 4), 10, 20) == (0, 0, 20, 4)
-    assert clip_box((20, 0, 30, 4), 10, 20) is None
-    assert clip_box((0, -4, 5, 0), 10, 20) is None
+    assert listed.faults == [
+        "box without an area",
+        "box with swapped corners",
+        *["damaged box"] * 6,
+    ]
 
 
 # odd lists
@@ -217,8 +216,11 @@ def test_lists_with_odd_rows(tmp_path):
     (tmp_path / "lists" / "notes.csv").write_text("a,b\n1,2\n")
     (tmp_path / "lists" / "test.csv").write_text("a,b\n1,2\n")
     source = open_source("stenosis", tmp_path)
-    boxes = [source.read_boxes(frame).tolist() for frame in source.frames()]
-    assert boxes == [[[1, 2, 3, 4, 0], [5, 6, 7, 8, 0]], [], []]
+    first, *others = source.frames()
+    assert source.read_boxes(first).tolist() == [[1, 2, 3, 4, 0], [5, 6, 7, 8, 0]]
+    for frame in others:
+        with pytest.raises(UnreadableFrame, match="no usable box"):
+            source.read_boxes(frame)
     assert source.report.counts == {
         "boxes taken from the list": 3,
         "damaged box": 1,
@@ -227,6 +229,66 @@ def test_lists_with_odd_rows(tmp_path):
         "listed size is not the image's": 1,
         "object of an unknown class": 1,
         "not a list of train or test": 2,
+    }
+
+
+def _one_frame(root: Path, edges: Sequence[object], name: str = "Stenosis") -> Path:
+    """A frame of 48×48 pixels with one box, in both the XML file and the list."""
+    save(root / "14_001_1_0001.bmp", picture(1), mode="RGB")
+    box = BOX.format(*edges)
+    (root / "14_001_1_0001.xml").write_text(f"<a><object><name>{name}</name>{box}</object></a>")
+    cells = ",".join(f'"{edge}"' for edge in edges)
+    (root / "train_labels.csv").write_text(
+        f"filename,width,height,class,xmin,ymin,xmax,ymax\n14_001_1_0001.bmp,48,48,{name},{cells}\n"
+    )
+    return root
+
+
+@pytest.mark.parametrize(
+    ("edges", "name", "reason"),
+    [
+        ((30, 30, 10, 10), "Stenosis", "box with swapped corners"),
+        (("10,5", "10,5", "30,5", "30,5"), "Stenosis", "box with commas in its numbers"),
+        ((0.2, 0.2, 0.6, 0.6), "Stenosis", "box in shares of the side, not pixels"),
+        ((60, 60, 90, 90), "Stenosis", "box outside the image"),
+        ((10, 10, 30, 30), "catheter", "object of an unknown class"),
+        ((10, 10, 30, 30), "1: stenosis", "object of an unknown class"),
+        ((10, 10, 30, 30), "1", "object of an unknown class"),
+    ],
+)
+def test_a_frame_without_a_usable_box_is_not_one_without_a_stenosis(tmp_path, edges, name, reason):
+    source = open_source("stenosis", _one_frame(tmp_path, edges, name))
+    message = f"no usable frame for detection .*{reason}: 1.*the first is 14_001_1_0001.bmp"
+    with pytest.raises(InputError, match=message):
+        write_task_folder(source, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+    # From the list alone it is the same.
+    (tmp_path / "14_001_1_0001.xml").unlink()
+    with pytest.raises(InputError, match=f"no usable frame for detection .*{reason}: 1"):
+        write_task_folder(source, tmp_path / "out", progress=False)
+
+
+def test_a_usable_list_stands_in_for_an_unusable_annotation(tmp_path):
+    _one_frame(tmp_path, (10, 12, 30, 31))
+    for content in (OBJECT.format(0.2, 0.25, 0.6, 0.65), ""):
+        (tmp_path / "14_001_1_0001.xml").write_text(f"<a>{content}</a>")
+        source = open_source("stenosis", tmp_path)
+        (frame,) = source.frames()
+        assert source.read_boxes(frame).tolist() == [[10, 12, 30, 31, 0]]
+        assert source.report.counts["boxes taken from the list"] == 1
+
+
+def test_commas_in_numbers_of_a_list_do_not_move_the_others(tmp_path):
+    _one_frame(tmp_path, (10, 12, 30, 31))
+    (tmp_path / "14_001_1_0001.xml").unlink()
+    listing = tmp_path / "train_labels.csv"
+    listing.write_text(listing.read_text().replace('"10","12"', "10,5,12,5"))
+    source = open_source("stenosis", tmp_path)
+    assert list(source.frames()) == []
+    assert source.report.counts == {
+        "damaged row": 1,
+        "image without an annotation": 1,
+        "no split list": 1,
     }
 
 
