@@ -15,17 +15,21 @@ from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: Path, stream: Any = None) -> Any:
     """`torch.load` that runs nothing from the file.
+
+    Args:
+        path: the file.
+        stream: the same, open to be read.
 
     Raises:
         InputError: the file is missing, damaged, or holds other objects than tensors and plain
             values (it is refused then, not executed).
     """
-    if not path.is_file():
+    if stream is None and not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path if stream is None else stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch says in its first line what kind of object it met, further down how to allow it.
         raise InputError(f"{path}: refused or damaged ({_first_line(error)})") from None

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from itertools import count
 from math import isfinite
+from mmap import mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -104,15 +105,32 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     return path
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, stream: IO[bytes] | mmap | None = None) -> Checkpoint:
     """Read one checkpoint without running anything that is in it.
+
+    Args:
+        path: its file.
+        stream: read this instead, and name the file in errors only.
 
     Raises:
         InputError: a byte of the file is not what was written, it is no checkpoint of this project,
             or a value in it is of the wrong kind.
     """
-    _verify(path)
-    content = load_plain(path)
+    if stream is not None:
+        return _read(stream, path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
+    try:
+        with path.open("rb") as stream:
+            return _read(stream, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _read(stream: IO[bytes] | mmap, path: Path) -> Checkpoint:
+    _verify(stream, path)
+    stream.seek(0)
+    content = load_plain(path, stream)
     known = {"format", *(item.name for item in fields(Checkpoint))}
     if not isinstance(content, dict) or content.keys() != known or content["format"] != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this project (format {FORMAT})")
@@ -123,20 +141,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(**content)
 
 
-def _verify(path: Path) -> None:
+def _verify(stream: IO[bytes] | mmap, path: Path) -> None:
     """Compare a file with the sha256 at its end; 1.3 GB take about a second."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            left = os.fstat(stream.fileno()).st_size - _DIGEST_SIZE
-            while left > 0 and (block := stream.read(min(left, 1 << 20))):
-                digest.update(block)
-                left -= len(block)
-            end = _DIGEST.fullmatch(stream.read(_DIGEST_SIZE + 1))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    stream.seek(0, os.SEEK_END)
+    left = stream.tell() - _DIGEST_SIZE
+    stream.seek(0)
+    while left > 0 and (block := stream.read(min(left, 1 << 20))):
+        digest.update(block)
+        left -= len(block)
+    end = _DIGEST.fullmatch(stream.read(_DIGEST_SIZE + 1))
     if end is None:
         raise InputError(
             f"{path}: damaged, or not a checkpoint of this project (format {FORMAT}): it does not "

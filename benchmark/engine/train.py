@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from benchmark.data.resident import open_dataset
 from benchmark.device import device as choose_device
 from benchmark.device import device_name, precision, uses_gpu
 from benchmark.engine.accumulation import count_parts, training_step
-from benchmark.engine.checkpoint import checkpoint_paths, newest_checkpoint, put_aside
+from benchmark.engine.agreement import from_main, require_same, together
+from benchmark.engine.beginning import History, begin, changes, earlier_run, run_identity
 from benchmark.engine.collapse import CollapseHook
 from benchmark.engine.compiling import compile_blocks
 from benchmark.engine.config import differences, plain
@@ -33,18 +34,17 @@ from benchmark.engine.grey import assume_grey
 from benchmark.engine.hooks import LogHook, training_hooks
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import provenance, science_hash
-from benchmark.engine.run_folder import DESCRIPTION, clear_run, description_of, holds_run, in_use
+from benchmark.engine.run_folder import DESCRIPTION, in_use
 from benchmark.engine.runner import Runner
 from benchmark.engine.signals import StopSignals
 from benchmark.engine.starting import load_starting_weights, starting_file
 from benchmark.errors import InputError
 from benchmark.files import sha256_file, write_json
-from benchmark.leftovers import remove_leftovers
 from benchmark.method import Method
 from benchmark.randomness import seed_torch
 
-# Of an identity: two runs that differ in one of them are not the same.
-_SAME_RUN = ("science_hash", "corpus_hash", "weights")
+# Settings that change no result, but have to be the same on all processes of a run.
+_IN_STEP = ("micro_batch", "log_interval", "checkpoint_interval")
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Parts:
     @property
     def run_identity(self) -> dict[str, Any]:
         """What of it a checkpoint carries."""
-        return {"seed": self.config.seed, **{key: self.identity[key] for key in _SAME_RUN}}
+        return run_identity(self.identity, self.config.seed)
 
 
 def identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, Any]:
@@ -162,37 +162,6 @@ def make_runner(
     return runner, log
 
 
-def earlier_run(folder: Path, parts: Parts, resume: bool, overwrite: bool) -> dict[str, Any] | None:
-    """What `run.json` says of the run to resume; None where one starts from the beginning.
-
-    A run that lost its `run.json` is resumed from its checkpoints, which know whose they are.
-
-    Raises:
-        InputError: the folder holds files of others; or a run, and neither `resume` nor
-            `overwrite` is set, or `resume` is set and it is another run.
-    """
-    exports = parts.method.exports()
-    if not holds_run(folder, exports) or overwrite:
-        return None
-    before = description_of(folder)
-    checkpoints = checkpoint_paths(folder)
-    if before is not None and "finished" not in before and not checkpoints:
-        return None  # it never got as far as anything worth keeping
-    if not resume:
-        raise InputError(
-            f"{folder}: holds a run; add --resume to resume it, --overwrite to replace it"
-        )
-    if before is None:
-        if not checkpoints:
-            raise InputError(
-                f"{folder}: holds an exported network, but neither run.json nor a checkpoint to "
-                "resume from; --overwrite replaces it"
-            )
-        return parts.identity
-    check_same_run(before, parts.identity, folder)
-    return before
-
-
 def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes: int) -> None:
     """Find everything that would keep `train` from starting on so many processes.
 
@@ -201,7 +170,7 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
     """
     parts = assemble(config, rank=0, world_size=processes)
     with in_use(folder) if folder.exists() else nullcontext():
-        earlier_run(folder, parts, resume, overwrite)
+        earlier_run(folder, parts.identity, parts.method.exports(), resume, overwrite)
 
 
 def train(
@@ -236,62 +205,43 @@ def train(
 def _train(
     config: Config, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
 ) -> None:
-    parts = assemble(config)
-    with in_use(folder) if get_rank() == 0 else nullcontext():
+    parts = together(lambda: assemble(config))
+    # Each process has read its config, packs and weights itself.
+    require_same(parts.identity, _differ, "would train another run")
+    with ExitStack() as stack:
+        from_main(lambda: stack.enter_context(in_use(folder)))
         _run(parts, folder, title, resume, overwrite, stop)
+
+
+def _differ(main: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """In what the identities of two processes differ that are to train one run together."""
+    kept = [{key: one["config"].get(key) for key in _IN_STEP} for one in (main, other)]
+    return changes(main, other) or differences(*kept)
 
 
 def _run(
     parts: Parts, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
 ) -> None:
     config = parts.config
-    before = earlier_run(folder, parts, resume, overwrite)
-    if before is not None and "finished" in before:
+    exports = list(parts.method.exports())
+    split = (config.batch_size, parts.optimizer._accumulative_counts)
+    start = begin(folder, parts.identity, config.seed, exports, split, resume, overwrite)
+    for note in start.notes:
+        _say(note)
+    if start.finished:
         _say(f"{title}: finished already, see {folder}")
         return
-    checkpoint, problems = None, {}
-    if before is not None:
-        checkpoint, problems = newest_checkpoint(folder, parts.run_identity)
-    _wait_for_all()  # all have read what the first one may now change
-    if get_rank() == 0:
-        for line in put_aside(problems):
-            _say(line)
-        remove_leftovers(folder, exclusive=True)
-        if checkpoint is None:
-            clear_run(folder, parts.method.exports())
-        if checkpoint is None or not (folder / DESCRIPTION).exists():
-            write_json(folder / DESCRIPTION, {**parts.identity, **provenance()})
-    _wait_for_all()  # nobody puts anything into a folder that is being cleared
-
+    checkpoint = start.checkpoint
     runner, log = make_runner(parts, folder, title, stop)
     if checkpoint is not None:
         runner.resume_from(checkpoint)
         _say(f"{title}: going on after {checkpoint.place}, of {config.epochs} epochs")
-    start = time.time()
+    begun = time.time()
     runner.train()
     if get_rank() == 0:
         earlier = checkpoint.seconds if checkpoint else 0.0
-        _finish(parts, folder, log, earlier + time.time() - start)
+        _finish(parts, folder, log, earlier + time.time() - begun, start.history)
         _say(f"{title}: finished, exported to {folder}")
-
-
-def _wait_for_all() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-
-
-def check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    """Refuse to continue a run as another one, and show what differs."""
-    if all(before.get(key) == now[key] for key in _SAME_RUN):
-        return
-    changed = differences(before.get("config"), now["config"])
-    changed += [
-        line for key in _SAME_RUN[1:] for line in differences(before.get(key), now[key], where=key)
-    ]
-    raise InputError(
-        f"{folder}: --resume continues the same run, but it was started with other settings: "
-        f"{'; '.join(changed) or 'science hash'}; choose another --work-dir or --overwrite"
-    )
 
 
 def corpus_title(packs: PackCollection | PackSubset) -> str:
@@ -300,7 +250,7 @@ def corpus_title(packs: PackCollection | PackSubset) -> str:
     return f"{sources}, {len(packs):,} frames"
 
 
-def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
+def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float, history: History) -> None:
     config, identity_ = parts.config, parts.identity
     origin = {
         "run": folder.name,
@@ -326,7 +276,8 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float) -> None:
         "processes": get_world_size(),
         "exports": exported,
     }
-    write_json(folder / DESCRIPTION, {**identity_, **provenance(), "finished": finished})
+    done = {"execution": history, "finished": finished}
+    write_json(folder / DESCRIPTION, {**identity_, **provenance(), **done})
 
 
 def _export(folder: Path, name: str, module: nn.Module, origin: dict[str, Any]) -> str:

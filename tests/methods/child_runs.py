@@ -19,6 +19,7 @@ from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.engine.hooks import StepHook
 from benchmark.engine.signals import EndsEarly
 from benchmark.engine.train import train
+from benchmark.errors import InputError
 
 # What was imported and set up by a first run need not be again: a child of one that has trained
 # takes a tenth of the time.
@@ -40,6 +41,9 @@ def _run(config: Config, folder: Path, before: Before | None, out: Path, pair: P
         train(config, folder, "test", resume=True, overwrite=False)
     except EndsEarly as end:
         sys.exit(end.exit_code)
+    except InputError as error:
+        print(f"error: {error}")
+        sys.exit(2)
 
 
 def start(
