@@ -24,6 +24,9 @@ try:
 except ImportError:  # Windows: two writers are not kept apart there.
     fcntl = None
 
+LOCK = ".lock"
+"""Name of the lock in a folder that is written in place."""
+
 _MOST_BYTES = 4096
 
 # A process is never refused its own record lock: what this one holds is kept here, by its id,
@@ -145,6 +148,22 @@ def describe_holder(holder: dict[str, str] | None) -> str:
 def lock_beside(out: Path) -> Path:
     """The lock of a file or folder that is made elsewhere and then renamed to `out`."""
     return out.with_name(f".{out.name}.lock")
+
+
+@contextmanager
+def hold_folder(folder: Path, doing: str) -> Iterator[None]:
+    """Keep other processes from a folder for the block; it is made if it is not there.
+
+    Raises:
+        InputError: as `hold`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with hold(folder / LOCK, folder, doing):
+            yield
+    finally:
+        with suppress(OSError):  # it holds something, as it should
+            folder.rmdir()
 
 
 @contextmanager

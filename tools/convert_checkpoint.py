@@ -73,11 +73,13 @@ def main() -> None:
         return
     from benchmark.engine.released import convert
     from benchmark.engine.releases import find_release
+    from benchmark.locking import hold_folder
 
     release = find_release(args.name)
     folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name
     overrides = dict(map(number_of, args.arguments))
-    card = convert(release, Path(args.file), folder, args.trust, overrides)
+    with hold_folder(folder, "being written"):
+        card = convert(release, Path(args.file), folder, args.trust, overrides)
     print(f"{release.title}: every tensor fits, written to {folder}")
     shape = f"{card.widths[-1]} channels at stride {card.strides[-1]}"
     print(f"  network      {card.architecture}, {shape}")

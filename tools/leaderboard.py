@@ -241,14 +241,16 @@ def main() -> int:
     options = parse()
 
     from benchmark.errors import InputError
+    from benchmark.locking import hold_folder
 
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"{options.out}: --out has to be a folder")
     # A million objects, of which none is dropped before the end: looking for some takes a tenth.
     gc.disable()
     try:
-        leaderboard, pictures = build(options)
-        text = write(leaderboard, pictures, options)
+        with hold_folder(options.out, "being regenerated"):
+            leaderboard, pictures = build(options)
+            text = write(leaderboard, pictures, options)
     finally:
         gc.enable()
     if sys.stdout.isatty():

@@ -117,11 +117,13 @@ def merge(sources: list[str], into: Path, policy: str) -> int:
     from rich.progress import track
 
     from benchmark.engine.records import apply_step, plan_merge
+    from benchmark.locking import hold_folder
 
-    steps, problems = plan_merge(sources, into, policy)
     screen = Console(stderr=True)
-    for step in track(steps, "merge", console=screen, disable=not screen.is_terminal):
-        apply_step(step)
+    with hold_folder(into, "being merged into"):
+        steps, problems = plan_merge(sources, into, policy)
+        for step in track(steps, "merge", console=screen, disable=not screen.is_terminal):
+            apply_step(step)
     for step in steps:
         if step.conflict:
             print(f"{step.target}: {step.action}, {step.source} is another ({step.conflict})")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.errors import InputError
 from benchmark.files import read_json, remove_written
 from benchmark.leftovers import TEMPORARY
-from benchmark.locking import hold
+from benchmark.locking import LOCK, hold_folder
 
-DESCRIPTION, LOCK = "run.json", ".lock"
+DESCRIPTION = "run.json"
 
 #: What a run writes beside its exports, as `remove_written` takes it.
 WRITTEN = (
@@ -29,20 +29,9 @@ WRITTEN = (
 )
 
 
-@contextmanager
-def in_use(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder, which is made if it is not there.
-
-    Raises:
-        InputError: another process, or this one, trains in it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with hold(folder / LOCK, folder, "being trained"):
-            yield
-    finally:
-        with suppress(OSError):  # it holds something, as it should
-            folder.rmdir()
+def in_use(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes out of a run folder for a block; see `hold_folder`."""
+    return hold_folder(folder, "being trained")
 
 
 def description_of(folder: Path) -> dict[str, Any] | None:

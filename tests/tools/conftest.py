@@ -70,3 +70,17 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     names = {name: folder / name for name in ("pack", "task", "run")}
     return {**names, "released": folder / "mae.pth", "matrix": matrix, "results": RECORDS}
+
+
+@pytest.fixture
+def call(run_tool, assets: dict[str, Path], tmp_path: Path, monkeypatch):
+    """Run a command of `faults` with `{out}` as given; returns what it said."""
+    (tmp_path / "spare").mkdir()
+    monkeypatch.chdir(ROOT)
+
+    def run(command: tuple[str, ...], out: Path):
+        tool, *arguments = command
+        places = {**assets, "out": out, "spare": tmp_path / "spare"}
+        return run_tool(ROOT / "tools" / f"{tool}.py", *(a.format_map(places) for a in arguments))
+
+    return run

@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_TIMES = b"seconds|images_per_s|wall_time_s|started|finished|created|command"
+_CLOCK = re.compile(rb'"(?:' + _TIMES + rb')": ?(?:"[^"]*"|[-\d.e]+),?')
 
 TRAIN = (
     *("train", "configs/mae/pretrain.py", "--scale", "tiny", "--packs", "{pack}"),
@@ -164,3 +170,20 @@ def full_disk(most: int = 150) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """What is in the files below a folder, without what depends on the clock.
+
+    Files and numbers that say when, how long and where something was done are left out.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() or "/mmengine/" in name or path.suffix == ".pth":
+            continue
+        data = path.read_bytes()
+        if path.suffix in (".json", ".jsonl"):
+            data = _CLOCK.sub(b"", data)
+        found[name] = data
+    return found

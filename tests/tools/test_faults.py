@@ -17,20 +17,6 @@ from benchmark import files
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def call(run_tool, assets: dict[str, Path], tmp_path: Path, monkeypatch):
-    """Run a command of `faults` with `{out}` as given; returns what it said."""
-    (tmp_path / "spare").mkdir()
-    monkeypatch.chdir(ROOT)
-
-    def run(command: tuple[str, ...], out: Path):
-        tool, *arguments = command
-        places = {**assets, "out": out, "spare": tmp_path / "spare"}
-        return run_tool(ROOT / "tools" / f"{tool}.py", *(a.format_map(places) for a in arguments))
-
-    return run
-
-
 def assert_one_line(done, where: Path) -> None:
     assert done.returncode == 2, done
     errors = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from benchmark.engine.checkpoint import Checkpoint, save_checkpoint
-from benchmark.engine.run_folder import LOCK, clear_run, description_of, holds_run, in_use
+from benchmark.engine.run_folder import clear_run, description_of, holds_run, in_use
 from benchmark.errors import InputError
+from benchmark.locking import LOCK
 
 EXPORTS = ("encoder",)
 
