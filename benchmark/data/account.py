@@ -41,9 +41,10 @@ def account(manifest: dict[str, Any]) -> list[Row]:
         rows.append(_row(name, counts.get(key, 0), published[name]))
     for level, count in counts.get("levels", {}).items():
         rows.append(_row(f"dose level {level}", count))
-    for reason, entry in sorted(manifest["skipped"].items()):
-        note = f"e.g. {entry['examples'][0]}" if entry["examples"] else ""
-        rows.append((f"reported, {reason}", f"{entry['count']:,}", note))
+    for label, key in (("reported", "skipped"), ("intensity", "intensity")):
+        for reason, entry in sorted(manifest.get(key, {}).items()):
+            note = f"e.g. {entry['examples'][0]}" if entry["examples"] else ""
+            rows.append((f"{label}, {reason}", f"{entry['count']:,}", note))
     return rows
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data.frame import Frame, SkipReport, Source, UnreadableFrame
+from benchmark.data.sources.files import FolderSource
 from benchmark.data.spool import Spool
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, sha256_json
@@ -262,8 +263,23 @@ def _count(summary: dict[str, dict[str, Any]], reason: str, path: str) -> None:
         entry["examples"].append(path)
 
 
+def take_notes(source: Source) -> list[Skip]:
+    """What a source has noted on intensities since the last call."""
+    if not isinstance(source, FolderSource):
+        return []
+    notes = source.notes.copy()
+    source.notes.clear()
+    return notes
+
+
+def intensity_entry(notes: Iterable[Skip]) -> dict[str, Any]:
+    """The entry of a manifest on how intensities were decided; none where all pictures say it."""
+    summary = summarise_skips(notes)
+    return {"intensity": summary} if summary else {}
+
+
 def summarise_skips(items: Iterable[Skip]) -> dict[str, dict[str, Any]]:
-    """Skipped (reason, path) pairs as reason → ``{"count", "examples"}``, at most 20 examples."""
+    """Pairs of (reason, path) as reason → ``{"count", "examples"}``, at most 20 examples."""
     summary: dict[str, dict[str, Any]] = {}
     for reason, path in items:
         _count(summary, reason, path)
@@ -271,7 +287,7 @@ def summarise_skips(items: Iterable[Skip]) -> dict[str, dict[str, Any]]:
 
 
 def write_report(path: Path, items: Iterable[Skip]) -> None:
-    """Everything that was left out, by reason, as JSON: ``{reason: {"count", "paths"}}``."""
+    """What was left out or noted, by reason, as JSON: ``{reason: {"count", "paths"}}``."""
     log = SkipLog()
     log.extend(items)
     log.write(path)

@@ -19,8 +19,8 @@ DEPTHS = (8, 10, 12, 14, 16)
 WHITE_DECIDED = "white decided by the largest value"
 """Note on a video or a file set: white is that of the first depth that holds its values."""
 
-NARROW = "picture uses less than a quarter of its range"
-"""Note on a picture of more than 8 bits."""
+NARROW = "uses less than a quarter of its range"
+"""Note on a picture or a video of more than 8 bits."""
 
 _GAP = rb"(?:\s+|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(_GAP.join((rb"P[2356]", rb"\d+", rb"\d+", rb"(\d+)")))
@@ -40,6 +40,11 @@ def white_level(low: int, high: int, depths: tuple[int, ...] = DEPTHS) -> int:
 def scale_to_grey(values: np.ndarray, white: int) -> np.ndarray:
     """Whole numbers, 0…`white`, to 0–255 with rounding; uint8."""
     return ((values.astype(np.int64) * 255 + white // 2) // white).astype(np.uint8)
+
+
+def is_narrow(grey: np.ndarray) -> bool:
+    """Whether uint8 values use less than a quarter of 0–255."""
+    return bool(int(grey.max(initial=0)) - int(grey.min(initial=255)) < 64)
 
 
 def depth_note(white: int) -> str:

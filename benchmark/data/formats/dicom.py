@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from benchmark.data.formats.pictures import colour_to_grey, file_errors
-from benchmark.data.formats.video import MAX_BYTES, check_size
+from benchmark.data.formats.video import MAX_BYTES, Video, check_size
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources.files import is_dicom
 
@@ -108,8 +108,8 @@ def read_dicom_header(path: Path) -> DicomHeader:
         return DicomHeader(frames, digest if patient else None)
 
 
-def decode_dicom(path: Path) -> np.ndarray:
-    """All frames of an XA DICOM file, uint8 F×H×W, black to white as on the display.
+def decode_dicom(path: Path) -> Video:
+    """All frames of an XA DICOM file, black to white as on the display.
 
     Modality LUT or rescale, unless the pixels are LOG or DISP (for XA these lead back to the X-ray
     intensity and are not for display, PS3.3 C.8.7.1.1.2); then the first window, else the first
@@ -129,10 +129,10 @@ def decode_dicom(path: Path) -> np.ndarray:
         colour = dataset.get("SamplesPerPixel", 1) == 3
         stored = stored.reshape(frames, *stored.shape[-3 if colour else -2 :])
         if colour and stored.dtype == np.uint8:
-            return np.stack([colour_to_grey(frame) for frame in stored])
+            return Video(np.stack([colour_to_grey(frame) for frame in stored]))
         if colour or stored.dtype.kind not in "ui" or stored.dtype.itemsize > 2:
             raise UnreadableFrame("unsupported DICOM pixels")
-        return _display(stored, dataset)
+        return Video(_display(stored, dataset))
 
 
 @contextmanager

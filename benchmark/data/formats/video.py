@@ -16,12 +16,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
-from benchmark.data.formats.depth import scale_to_grey, white_level
+from benchmark.data.formats.depth import (
+    NARROW,
+    WHITE_DECIDED,
+    depth_note,
+    is_narrow,
+    scale_to_grey,
+    white_level,
+)
 from benchmark.data.formats.pictures import file_errors
 from benchmark.data.frame import UnreadableFrame
 
@@ -66,7 +73,19 @@ def check_size(frames: int, frame_bytes: int) -> None:
         raise UnreadableFrame("video too large")
 
 
-def read_frame(path: Path, position: int, decode: Callable[[Path], np.ndarray]) -> np.ndarray:
+class Video(NamedTuple):
+    """A decoded file.
+
+    Attributes:
+        frames: grey, uint8, F×H×W.
+        notes: how intensities were decided, as (reason, detail).
+    """
+
+    frames: np.ndarray
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Video:
     """One frame of a file that holds several.
 
     The last file stays decoded, because the frames of a file are asked for in a row.
@@ -74,10 +93,10 @@ def read_frame(path: Path, position: int, decode: Callable[[Path], np.ndarray]) 
     Args:
         path: the file.
         position: of the frame, from 0.
-        decode: all frames of a file, uint8 F×H×W; raises `UnreadableFrame`.
+        decode: all frames of a file; raises `UnreadableFrame`.
 
     Returns:
-        Grey pixels, uint8, H×W.
+        Grey pixels, uint8, H×W, and the notes on the file.
 
     Raises:
         UnreadableFrame: the file cannot be used, or has no such frame.
@@ -88,15 +107,13 @@ def read_frame(path: Path, position: int, decode: Callable[[Path], np.ndarray]) 
     video = _decoded(decode, path, status.st_size, status.st_mtime_ns)
     if isinstance(video, str):
         raise UnreadableFrame(video)
-    if position >= len(video):
+    if position >= len(video.frames):
         raise UnreadableFrame("file has no frame of this number")
-    return video[position].copy()
+    return Video(video.frames[position].copy(), video.notes)
 
 
 @functools.lru_cache(maxsize=1)
-def _decoded(
-    decode: Callable[[Path], np.ndarray], path: Path, size: int, changed: int
-) -> np.ndarray | str:
+def _decoded(decode: Callable[[Path], Video], path: Path, size: int, changed: int) -> Video | str:
     """The frames, or the reason why there are none: damage is not to be decoded once a frame."""
     try:
         return decode(path)
@@ -131,13 +148,13 @@ def count_frames(path: Path) -> int:
         return array.shape[0]
 
 
-def decode_array(path: Path) -> np.ndarray:
-    """All frames of an npz or npy file, uint8 F×H×W.
+def decode_array(path: Path) -> Video:
+    """All frames of an npz or npy file.
 
     uint8 is taken as it is. Other whole numbers and floating-point values are rounded; below 0
-    they become 0; where the largest value of the whole video is above 255 they are scaled as
-    8-, 12- or 16-bit data (`decoding.white_level`), all frames alike. Floating-point videos between
-    0 and 1 are taken as shares of white.
+    they become 0; where the largest value of the whole video is above 255 it decides what is white
+    (`depth.white_level`), for all frames alike. Floating-point videos between 0 and 1 are taken as
+    shares of white.
 
     Raises:
         UnreadableFrame: the file is missing, empty, damaged or too large; there is no array, it
@@ -158,18 +175,21 @@ def decode_array(path: Path) -> np.ndarray:
     return _video_to_grey(values)
 
 
-def _video_to_grey(values: np.ndarray) -> np.ndarray:
+def _video_to_grey(values: np.ndarray) -> Video:
     if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
+        return Video(np.ascontiguousarray(values))
     low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise UnreadableFrame("values not finite")
     factor = 255 if values.dtype.kind == "f" and low >= 0 and high <= 1 else 1
-    top = white_level(0, max(0, round(factor * high)))
+    white = white_level(0, max(0, round(factor * high)))
     video = np.empty(values.shape, np.uint8)
     for frame, grey in zip(values, video):
-        grey[:] = scale_to_grey(np.rint(np.maximum(frame, 0) * np.float64(factor)), top)
-    return video
+        grey[:] = scale_to_grey(np.rint(np.maximum(frame, 0) * np.float64(factor)), white)
+    if white == 255:
+        return Video(video)
+    notes = [(WHITE_DECIDED, depth_note(white))] + [(NARROW, "")] * is_narrow(video)
+    return Video(video, tuple(notes))
 
 
 @contextmanager

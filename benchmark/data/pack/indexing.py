@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from benchmark.data.pack.layout import (
 )
 from benchmark.data.pack.parts import Parts
 from benchmark.data.pack.survey import Survey
+from benchmark.data.selection import intensity_entry
 from benchmark.files import atomic_write, write_json
 
 ROW_GROUP = 1 << 15
@@ -62,7 +64,7 @@ def write_index(
 ) -> None:
     """Write index, report and, last of all, the manifest into the folder `partial`.
 
-    What was left out when frames were read is added to ``found.skips``.
+    What was left out and what was noted when frames were read is added to ``found.skips``.
 
     Args:
         source: where the frames come from.
@@ -77,12 +79,15 @@ def write_index(
     """
     pixels = CorpusHash({"size": parameters["size"], "resize": parameters["resize"]})
     thinned = 0
+    # Each worker notes what it meets first.
+    noted: dict[tuple[str, str], None] = {}
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal thinned
         for part in parts:
             found.skips.extend(part.skipped)
             thinned += part.thinned
+            noted.update(dict.fromkeys(map(tuple, part.notes)))
             for row in part.rows:
                 pixels.add(row["sha256"])
                 yield row
@@ -113,8 +118,10 @@ def write_index(
             "videos": len(_tally(partial, "video")),
         },
         "split": {"origin": source.split_note, "official": source.official_split},
-        "skipped": found.skips.summary,
+        "skipped": copy.deepcopy(found.skips.summary),
+        **intensity_entry(noted),
     }
+    found.skips.extend(noted)
     found.skips.write(partial / REPORT)
     write_json(partial / MANIFEST, manifest)
 

@@ -27,12 +27,14 @@ class Part:
         rows: index rows of the frames that were kept.
         skipped: (reason, path) of those that could not be used.
         thinned: how many were left out as near-duplicates.
+        notes: (reason, where) of what was noted on intensities; several parts may have the same.
         last: video and perceptual hash that the next frame is compared with.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     thinned: int = 0
+    notes: list[tuple[str, str]] = field(default_factory=list)
     last: Kept | None = None
 
     def __len__(self) -> int:

@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.data.pack.layout import pack_frame
-from benchmark.data.sources.files import split_frame_path
+from benchmark.data.selection import Skip, take_notes
+from benchmark.data.sources.files import FolderSource, split_frame_path
 from benchmark.errors import InputError
 
 CHUNKS_AHEAD = 3
@@ -30,7 +31,8 @@ _BATCH = 8
 _LONGEST_BATCH = 64
 
 Packed = tuple[dict[str, Any], np.ndarray]
-Results = tuple[list[Frame], Iterable[Packed | str]]
+Outcome = tuple[Packed | str, list[Skip]]
+Results = tuple[list[Frame], Iterable[Outcome]]
 
 
 def file_runs(frames: Iterable[Frame], most: int) -> Iterator[list[Frame]]:
@@ -55,24 +57,26 @@ def _batches(chunk: list[Frame]) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _pack_or_reason(source: Source, size: int, frame: Frame) -> Packed | str:
+def _pack_or_reason(source: Source, size: int, frame: Frame) -> Outcome:
     try:
-        return pack_frame(source, frame, size)
+        result: Packed | str = pack_frame(source, frame, size)
     except UnreadableFrame as error:
-        return str(error)
+        result = str(error)
+    return result, take_notes(source)
 
 
-_work: Callable[[Frame], Packed | str]
+_work: Callable[[Frame], Outcome]
 
 
-def _start_worker(work: Callable[[Frame], Packed | str]) -> None:
+def _start_worker(work: Callable[[Frame], Outcome] | None = None) -> None:
     # An interruption is the parent's to handle; a traceback from every worker helps nobody.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # As many threads for each worker as there are cores would only be in each other's way.
     threadpool_limits(1)
-    global _work
-    _work = work
+    if work is not None:
+        global _work
+        _work = work
 
 
 def _end_with_parent() -> None:
@@ -83,8 +87,35 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _do_work(batch: list[Frame]) -> list[Packed | str]:
+def _do_work(batch: list[Frame]) -> list[Outcome]:
     return list(map(_work, batch))
+
+
+@contextmanager
+def _pool(name: str, workers: int, *initargs: Any) -> Iterator[ProcessPoolExecutor]:
+    # Forked, so that the source reaches the workers as it is, whatever it holds.
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=initargs)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise InputError(
+            f"{name}: a worker process was killed, as happens when memory runs out; use "
+            "fewer workers, then the same command goes on"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def prepare(source: Source, frames: Iterable[Frame], workers: int) -> None:
+    """Let a source decide what frames have in common, before workers would each do it.
+
+    Raises:
+        InputError: a worker was killed.
+    """
+    if workers and isinstance(source, FolderSource):
+        with _pool(source.name, workers) as pool:
+            source.prepare(frames, functools.partial(pool.map, chunksize=_BATCH))
 
 
 @contextmanager
@@ -93,8 +124,9 @@ def decoder(
 ) -> Iterator[Callable[[Iterable[list[Frame]]], Iterator[Results]]]:
     """A function that maps chunks of frames to (chunk, results), in order.
 
-    A result is the index row and the square of a frame, or the reason why it cannot be used. With
-    workers, up to `CHUNKS_AHEAD` chunks are held in memory besides the one that is written.
+    A result is the index row and the square of a frame, or the reason why it cannot be used; and
+    what the source has noted. With workers, up to `CHUNKS_AHEAD` chunks are held in memory besides
+    the one that is written.
 
     Args:
         source: what reads the frames.
@@ -108,34 +140,24 @@ def decoder(
     if workers == 0:
         yield lambda chunks: ((chunk, map(work, chunk)) for chunk in chunks)
         return
-    # Forked, so that the source reaches the workers as it is, whatever it holds.
-    context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(work,))
+    with _pool(source.name, workers, work) as pool:
 
-    def decode(chunks: Iterable[list[Frame]]) -> Iterator[Results]:
-        ahead: deque[tuple[list[Frame], list[Future[list[Packed | str]]]]] = deque()
-        for chunk in chunks:
-            ahead.append((chunk, [pool.submit(_do_work, batch) for batch in _batches(chunk)]))
-            if len(ahead) > CHUNKS_AHEAD:
+        def decode(chunks: Iterable[list[Frame]]) -> Iterator[Results]:
+            ahead: deque[tuple[list[Frame], list[Future[list[Outcome]]]]] = deque()
+            for chunk in chunks:
+                ahead.append((chunk, [pool.submit(_do_work, batch) for batch in _batches(chunk)]))
+                if len(ahead) > CHUNKS_AHEAD:
+                    yield _in_order(*ahead.popleft())
+            while ahead:
                 yield _in_order(*ahead.popleft())
-        while ahead:
-            yield _in_order(*ahead.popleft())
 
-    try:
         yield decode
-    except BrokenProcessPool:
-        raise InputError(
-            f"{source.name}: a worker process was killed, as happens when memory runs out; use "
-            "fewer workers, then the same command goes on"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
-def _in_order(chunk: list[Frame], futures: list[Future[list[Packed | str]]]) -> Results:
+def _in_order(chunk: list[Frame], futures: list[Future[list[Outcome]]]) -> Results:
     waiting = deque(futures)
 
-    def results() -> Iterator[Packed | str]:
+    def results() -> Iterator[Outcome]:
         while waiting:  # A batch that has been written is not kept.
             yield from waiting.popleft().result()
 

@@ -170,7 +170,7 @@ class CoronaryDominance(FolderSource):
 
     def read(self, frame: Frame) -> np.ndarray:
         """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
-        from benchmark.data.formats.video import decode_array, read_frame
+        from benchmark.data.formats.video import decode_array
 
         file, position = split_frame_path(frame.path)
-        return read_frame(self.root / file, position or 0, decode_array)
+        return self.read_position(file, position or 0, decode_array)

@@ -17,7 +17,9 @@ from benchmark.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from benchmark.data.formats.levels import Apply, WhiteLevels
     from benchmark.data.formats.masks import Paint
+    from benchmark.data.formats.video import Video
 
 IMAGE_EXTENSIONS = frozenset({".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -186,6 +188,7 @@ class FolderSource:
     `benchmark.data.formats.masks`; a reader with another kind of truth defines `read_masks` or
     `read_boxes`.
     A pack holds the splits in `pack_splits` unless others are asked for; None: every frame.
+    What reading finds out about intensities is added to `notes`, as (reason, where), once.
     """
 
     name: str
@@ -201,6 +204,8 @@ class FolderSource:
     def __init__(self) -> None:
         self.options = {}
         self.report = SkipReport()
+        self.notes: list[tuple[str, str]] = []
+        self._noted: set[tuple[str, str]] = set()
 
     @property
     def task(self) -> str:
@@ -236,11 +241,75 @@ class FolderSource:
         return [(path, second[name]) for name, path in first.items() if name in second]
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
-        # Imported here, so that command lines can list the sources without loading numpy.
-        from benchmark.data.formats.pictures import read_grey
+        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`.
 
-        return read_grey(self.root / frame.path)
+        Where the file does not say how many of its bits are used, its file set decides.
+        """
+        # Imported here, so that command lines can list the sources without loading numpy.
+        from benchmark.data.formats.depth import NARROW, WHITE_DECIDED, depth_note, is_narrow
+        from benchmark.data.formats.pictures import read_picture
+
+        path = self.root / frame.path
+        picture = read_picture(path)
+        if picture.depths == (8,):
+            return picture.grey()
+        white = None
+        if len(picture.depths) > 1:
+            white, name = self._levels.white(path, picture)
+            self.note(WHITE_DECIDED, f"{name}: {depth_note(white)}")
+        grey = picture.grey(white)
+        if is_narrow(grey):
+            self.note(NARROW, frame.path)
+        return grey
+
+    def read_position(
+        self, file: str, position: int, decode: Callable[[Path], Video]
+    ) -> np.ndarray:
+        """The frame at `position` of a file that holds several, decoded by `decode`; as `read`."""
+        from benchmark.data.formats.video import read_frame
+
+        grey, notes = read_frame(self.root / file, position, decode)
+        for reason, detail in notes:
+            self.note(reason, f"{file}: {detail}" if detail else file)
+        return grey
+
+    def note(self, reason: str, where: str) -> None:
+        """Add to `notes` what was not noted yet."""
+        if (reason, where) not in self._noted:
+            self._noted.add((reason, where))
+            self.notes.append((reason, where))
+
+    @functools.cached_property
+    def _levels(self) -> WhiteLevels:
+        from benchmark.data.formats.levels import WhiteLevels
+
+        return WhiteLevels(self.file_set)
+
+    def file_set(self, path: Path) -> tuple[str, Iterable[Path]]:
+        """Name and files of the set that has one white with a picture.
+
+        It is the folder of the picture or, where the picture is alone in it, the nearest folder
+        above it with others, down to all levels.
+        """
+        folder = path.parent
+        files = list(walk_images(folder, nested=False))
+        while len(files) < 2 and folder != self.root:
+            folder = folder.parent
+            files = list(walk_images(folder))
+        return "all pictures" if folder == self.root else self.relative(folder), files
+
+    def prepare(self, frames: Iterable[Frame], apply: Apply) -> None:
+        """Decide what frames have in common, before several processes read them.
+
+        Args:
+            frames: what will be read.
+            apply: like `map`, perhaps in several processes.
+
+        Raises:
+            OSError: the disk or the system failed.
+        """
+        files = (split_frame_path(frame.path) for frame in frames)
+        self._levels.prepare((self.root / file for file, at in files if at is None), apply)
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`, also where there is no mask."""

@@ -176,14 +176,13 @@ class Folder(FolderSource):
         file, position = split_frame_path(frame.path)
         if position is None:
             return super().read(frame)
-        from benchmark.data.formats.video import decode_array, read_frame
+        if Path(file).suffix.lower() in _ARRAYS:
+            from benchmark.data.formats.video import decode_array
 
-        path = self.root / file
-        if path.suffix.lower() in _ARRAYS:
-            return read_frame(path, position, decode_array)
+            return self.read_position(file, position, decode_array)
         from benchmark.data.formats.dicom import decode_dicom
 
-        return read_frame(path, position, decode_dicom)
+        return self.read_position(file, position, decode_dicom)
 
 
 def _header(file: Path) -> tuple[int | None, str | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,11 @@ class PairedFolders(FolderSource):
             if patients.setdefault(key, row[1]) != row[1]:
                 self.report.add("name with two patients", here)
         return patients
+
+    def file_set(self, path: Path) -> tuple[str, Iterable[Path]]:
+        """All images: training and test have one white."""
+        folders = (walk_images(images) for _, images, _ in self._folders)
+        return "all images", itertools.chain.from_iterable(folders)
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Vessel mask of the image's size, bool, 1×H×W. Raises `UnreadableFrame`."""

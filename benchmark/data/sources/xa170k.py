@@ -7,9 +7,10 @@ Hugging Face waha2000huang/XA-170K, one folder of pictures for each dataset, per
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ from benchmark.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from benchmark.data.formats.levels import Apply
 
 PARTS = ("cadica", "syntax", "xcad", "coronary_dominance")
 
@@ -228,7 +231,18 @@ class Xa170k(FolderSource):
     def read(self, frame: Frame) -> np.ndarray:
         """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
         name, _, path = frame.path.partition("/")
-        return self._parts[name].read(dataclasses.replace(frame, path=path))
+        part = self._parts[name]
+        try:
+            return part.read(dataclasses.replace(frame, path=path))
+        finally:
+            self.notes += [(reason, f"{name}/{where}") for reason, where in part.notes]
+            part.notes.clear()
+
+    def prepare(self, frames: Iterable[Frame], apply: Apply) -> None:
+        """See `FolderSource.prepare`."""
+        for name, run in itertools.groupby(frames, lambda frame: frame.path.partition("/")[0]):
+            bare = (dataclasses.replace(f, path=f.path.partition("/")[2]) for f in run)
+            self._parts[name].prepare(bare, apply)
 
 
 def _is_original(name: str, folder: Path) -> bool:

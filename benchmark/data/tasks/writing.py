@@ -14,12 +14,14 @@ from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.data.phash import perceptual_hash, pixel_sha256
 from benchmark.data.progress import progress_bar
 from benchmark.data.selection import (
+    intensity_entry,
     read_usable,
     reasons_line,
     refuse_recorded_skips,
     refuse_skips,
     select_frames,
     summarise_skips,
+    take_notes,
     write_report,
 )
 from benchmark.data.sources.files import IMAGE_EXTENSIONS
@@ -120,7 +122,8 @@ def write_task_folder(
             refuse_skips(skipped)
         if not items:
             raise _nothing(source, selection.frames, writer.kind, skipped)
-        write_report(partial / REPORT, skipped)
+        notes = take_notes(source)
+        write_report(partial / REPORT, [*skipped, *notes])
         note = f"; {val_fraction:g} of train set apart as val by group, not the paper's"
         manifest = {
             "schema": SCHEMA,
@@ -145,6 +148,7 @@ def write_task_folder(
                 **_more_counts(items),
             },
             "skipped": summarise_skips(skipped),
+            **intensity_entry(notes),
         }
         write_json(partial / MANIFEST, manifest)
     return TaskFolder.open(out)

@@ -27,7 +27,7 @@ WINDOW = {"WindowCenter": 2000, "WindowWidth": 1000}
 def _decode(folder: Path, pixels: np.ndarray, **elements: Any) -> np.ndarray:
     path = folder / "a.dcm"
     path.write_bytes(dicom_bytes(pixels, **elements))
-    return decode_dicom(path)
+    return decode_dicom(path).frames
 
 
 def test_eight_bits_are_taken_as_they_are_and_monochrome1_is_inverted(tmp_path):
@@ -115,7 +115,7 @@ def test_colour_becomes_luma(tmp_path):
     elements = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "Rows": 8, "Columns": 8}
     content = dicom_bytes(colour.reshape(2, 8, 24), **elements, PhotometricInterpretation="RGB")
     (tmp_path / "a.dcm").write_bytes(content)
-    decoded = decode_dicom(tmp_path / "a.dcm")
+    decoded = decode_dicom(tmp_path / "a.dcm").frames
     assert [np.unique(frame).tolist() for frame in decoded] == [[76], [150]]
 
 
@@ -131,7 +131,7 @@ def test_compressed_frames_read_like_plain_ones(tmp_path):
     (tmp_path / "rle.dcm").write_bytes(_saved(dataset))
     assert read_dicom_header(tmp_path / "rle.dcm").frames == 2
     np.testing.assert_array_equal(
-        decode_dicom(tmp_path / "rle.dcm"), _decode(tmp_path, RAMP, **WINDOW)
+        decode_dicom(tmp_path / "rle.dcm").frames, _decode(tmp_path, RAMP, **WINDOW)
     )
 
 
@@ -224,7 +224,7 @@ def test_random_damage_never_escapes(tmp_path):
             content[place] = random.integers(256)
         path.write_bytes(content[: random.integers(len(content))] if trial % 9 == 0 else content)
         try:
-            assert decode_dicom(path).dtype == np.uint8
+            assert decode_dicom(path).frames.dtype == np.uint8
         except UnreadableFrame as error:
             reasons.add(str(error))
     assert {"damaged DICOM", "DICOM without pictures"} <= reasons

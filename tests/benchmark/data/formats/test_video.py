@@ -41,7 +41,7 @@ def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order
     }[kind]()
     path = _write(tmp_path / kind, content)
     assert count_frames(path) == 3
-    decoded = decode_array(path)
+    decoded = decode_array(path).frames
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, GREY)
 
@@ -49,27 +49,27 @@ def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order
 def test_two_dimensions_are_one_frame(tmp_path):
     path = _npz(tmp_path, GREY[1])
     assert count_frames(path) == 1
-    np.testing.assert_array_equal(decode_array(path), GREY[1:2])
+    np.testing.assert_array_equal(decode_array(path).frames, GREY[1:2])
 
 
 def test_values_are_rounded_and_clipped_below(tmp_path):
     values = np.array([[[-5.0, 0.49, 0.51, 199.6, 255.3]]])
-    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 0, 1, 200, 255]]]
+    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 0, 1, 200, 255]]]
     values = np.array([[[-300, -1, 0, 7, 255]]], np.int16)
-    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 0, 0, 7, 255]]]
+    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 0, 0, 7, 255]]]
 
 
 def test_the_frames_of_one_deep_video_stay_comparable(tmp_path):
     # The first frame alone would pass for 8 bits; beside the second it is 12-bit data.
     values = np.array([[[0, 200]], [[2048, 4095]]], np.uint16)
-    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 12]], [[128, 255]]]
+    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 12]], [[128, 255]]]
     values[1, 0, 1] = 4096
-    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 3]], [[32, 64]]]
+    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 3]], [[32, 64]]]
 
 
 def test_floats_up_to_one_are_shares_of_white(tmp_path):
     values = np.array([[[0, 0.1, 0.5, 0.8, 1]]], np.float32)
-    assert decode_array(_npz(tmp_path, values)).tolist() == [[[0, 26, 128, 204, 255]]]
+    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 26, 128, 204, 255]]]
 
 
 def _patched(content: bytes, old: bytes, new: bytes) -> bytes:
@@ -170,7 +170,7 @@ class _Trap:
 def test_nothing_is_unpickled(tmp_path):
     trap = np.array([_Trap(tmp_path / "trace")], dtype=object)
     beside = _write(tmp_path / "a.npz", npz_bytes(pixel_array=GREY, studyid=trap))
-    np.testing.assert_array_equal(decode_array(beside), GREY)
+    np.testing.assert_array_equal(decode_array(beside).frames, GREY)
     inside = _write(tmp_path / "b.npz", npz_bytes(pixel_array=trap))
     with pytest.raises(UnreadableFrame, match="array of objects"):
         decode_array(inside)
@@ -189,20 +189,20 @@ def test_large_files_are_refused(tmp_path, monkeypatch):
 def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path):
     calls = []
 
-    def decode(path: Path) -> np.ndarray:
+    def decode(path: Path) -> video.Video:
         calls.append(path.name)
         return decode_array(path)
 
     path = _npz(tmp_path, GREY)
-    frames = [read_frame(path, position, decode) for position in (0, 2, 1)]
+    frames = [read_frame(path, position, decode).frames for position in (0, 2, 1)]
     np.testing.assert_array_equal(frames, GREY[[0, 2, 1]])
     assert calls == ["a.npz"]
     frames[0][:] = 0
-    np.testing.assert_array_equal(read_frame(path, 0, decode), GREY[0])
+    np.testing.assert_array_equal(read_frame(path, 0, decode).frames, GREY[0])
     with pytest.raises(UnreadableFrame, match="no frame of this number"):
         read_frame(path, 3, decode)
     _npz(tmp_path, GREY[:2, :10])
-    np.testing.assert_array_equal(read_frame(path, 1, decode), GREY[1, :10])
+    np.testing.assert_array_equal(read_frame(path, 1, decode).frames, GREY[1, :10])
     path.write_bytes(b"damaged")
     for position in (0, 1):
         with pytest.raises(UnreadableFrame, match="not an npz file"):
@@ -222,7 +222,7 @@ def test_random_damage_never_escapes(tmp_path):
         content[places[0]] = content[places[1]] = random.integers(256)
         path.write_bytes(content[: random.integers(len(content))] if trial % 9 == 0 else content)
         try:
-            assert decode_array(path).dtype == np.uint8
+            assert decode_array(path).frames.dtype == np.uint8
         except UnreadableFrame as error:
             reasons.add(str(error))
     assert {"damaged array file", "not an npz file"} <= reasons

@@ -1,0 +1,195 @@
+"""One white for each video or file set, whoever reads it, and told in the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deep_files import png_bytes
+from PIL import Image
+
+from benchmark.data.account import lines
+from benchmark.data.formats.depth import NARROW, WHITE_DECIDED
+from benchmark.data.pack import FramePack, build_pack
+from benchmark.data.selection import read_usable, take_notes
+from benchmark.data.sources import open_source
+from benchmark.data.synthetic.raw.containers import npz_bytes
+from benchmark.data.tasks import write_task_folder
+from benchmark.errors import InputError
+
+SIDE = 32
+RAMP = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
+
+
+def _values(highest: int) -> np.ndarray:
+    """A ramp up to `highest`, which starts elsewhere for each: no two pictures are alike."""
+    return (np.roll(RAMP, highest) * highest // RAMP.max()).astype(np.uint16)
+
+
+def _save(path: Path, highest: int, significant: int | None = None) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = _values(highest)
+    path.write_bytes(png_bytes(values, significant))
+    return values
+
+
+def _grey(highest: int, white: int) -> np.ndarray:
+    return np.floor(_values(highest) / white * 255 + 0.5).astype(np.uint8)
+
+
+def _reading(source) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Brightest grey of each frame by its path, and the notes."""
+    found = {frame.path: int(read_usable(source, frame).max()) for frame in source.frames()}
+    return found, take_notes(source)
+
+
+def test_the_pictures_of_a_folder_have_one_white(tmp_path):
+    for number, highest in enumerate((4000, 4090, 4300, 16000)):
+        _save(tmp_path / "p1" / f"{number}.png", highest)
+    for number, highest in enumerate((500, 1000)):
+        _save(tmp_path / "p2" / f"{number}.png", highest)
+    source = open_source("folder", tmp_path)
+    for frame, highest in zip(source.frames(), (4000, 4090, 4300, 16000, 500, 1000)):
+        white = 16383 if "p1" in frame.path else 1023
+        np.testing.assert_array_equal(source.read(frame), _grey(highest, white))
+    assert take_notes(source) == [
+        (WHITE_DECIDED, "p1: 16383 (14 bits)"),
+        (NARROW, "p1/0.png"),
+        (WHITE_DECIDED, "p2: 1023 (10 bits)"),
+    ]
+    assert take_notes(source) == []
+
+
+def test_pictures_alone_in_their_folders_are_one_set(tmp_path):
+    """Else white would be decided picture by picture."""
+    for patient, highest in enumerate((900, 2000, 4000)):
+        _save(tmp_path / f"p{patient}" / "study" / "a.png", highest)
+    found, notes = _reading(open_source("folder", tmp_path))
+    assert list(found.values()) == [round(h / 4095 * 255) for h in (900, 2000, 4000)]
+    assert notes[0] == (WHITE_DECIDED, "all pictures: 4095 (12 bits)")
+    # One level down lies what is nearest.
+    _save(tmp_path / "p0" / "other" / "b.png", 1000)
+    found, _ = _reading(open_source("folder", tmp_path))
+    assert [found[f"p0/{name}.png"] for name in ("other/b", "study/a")] == [249, 224]
+
+
+def test_training_and_test_images_have_one_white(tmp_path):
+    for split, highest in (("train", 1000), ("test", 4000)):
+        for number in range(2):
+            _save(tmp_path / split / "images" / f"{split}{number}.png", highest - number)
+            mask = (RAMP[::-1] > 700).astype(np.uint8) * 255
+            (tmp_path / split / "masks").mkdir(exist_ok=True)
+            Image.fromarray(mask).save(tmp_path / split / "masks" / f"{split}{number}.png")
+            # A mask of 16 bits is none of the set.
+        deep = png_bytes(np.where(mask, 65535, 0).astype(np.uint16))
+        (tmp_path / split / "masks" / f"{split}0.png").write_bytes(deep)
+    source = open_source("paired", tmp_path)
+    folder = write_task_folder(source, tmp_path / "task", progress=False)
+    with Image.open(folder.image("train", "train__images__train0")) as image:
+        np.testing.assert_array_equal(np.asarray(image), _grey(1000, 4095))
+    assert folder.manifest["intensity"][WHITE_DECIDED] == {
+        "count": 1,
+        "examples": ["all images: 4095 (12 bits)"],
+    }
+    report = json.loads((folder.path / "report.json").read_text())
+    assert report[WHITE_DECIDED]["paths"] == ["all images: 4095 (12 bits)"]
+    assert report[NARROW]["count"] == 2
+    assert "intensity, white decided by the largest value" in "\n".join(lines(folder.manifest))
+
+
+def test_what_the_files_say_is_not_mixed_with_what_they_do_not(tmp_path):
+    _save(tmp_path / "a.png", 600, significant=12)
+    _save(tmp_path / "b.png", 700)
+    _save(tmp_path / "c.png", 60000, significant=16)
+    Image.fromarray(_values(255).astype(np.uint8)).save(tmp_path / "d.png")
+    (tmp_path / "damaged.png").write_bytes(png_bytes(_values(60000))[:-40])
+    source = open_source("folder", tmp_path)
+    frames = list(source.frames())[:4]
+    brightest = [int(source.read(frame).max()) for frame in frames]
+    shares = (600 / 4095, 700 / 1023, 60000 / 65535, 1)
+    assert brightest == [round(share * 255) for share in shares]
+    assert {where for reason, where in source.notes if reason == WHITE_DECIDED} == {
+        "all pictures: 4095 (12 bits)",
+        "all pictures: 1023 (10 bits)",
+    }
+
+
+def _write_mixed(root: Path) -> None:
+    for patient, top in ((1, 900), (2, 3000), (3, 9000)):
+        for number in range(20):
+            _save(root / f"p{patient}" / f"{number}.png", top + 37 * number)
+    deep = np.stack([_values(h) for h in (100, 3000)])
+    (root / "p1" / "run.npz").write_bytes(npz_bytes(pixel_array=deep))
+
+
+def _files(pack: FramePack) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(pack.path.iterdir()) if path.is_file()}
+
+
+def test_a_pack_is_the_same_whoever_measures(tmp_path, monkeypatch):
+    _write_mixed(tmp_path / "raw")
+
+    def build(name: str, **options) -> FramePack:
+        source = open_source("folder", tmp_path / "raw")
+        return build_pack(source, tmp_path / name, SIDE, progress=False, **options)
+
+    monkeypatch.setattr("benchmark.data.pack.building.CHUNK", 7)
+    plain, parallel = build("plain"), build("parallel", workers=2)
+    assert _files(plain) == _files(parallel)
+    assert plain.manifest["intensity"][WHITE_DECIDED] == {
+        "count": 4,
+        "examples": [
+            "p1: 4095 (12 bits)",
+            "p1/run.npz: 4095 (12 bits)",
+            "p2: 4095 (12 bits)",
+            "p3: 16383 (14 bits)",
+        ],
+    }
+    assert build("plain", strict=False).manifest == plain.manifest
+    # White is that of the set, whatever part of it is wanted.
+    few = build("few", limit=3)
+    np.testing.assert_array_equal(few.gather([0, 1, 2])[0], plain.gather([0, 1, 2])[0])
+
+
+def test_an_interrupted_pack_tells_the_same(tmp_path, monkeypatch):
+    _write_mixed(tmp_path / "raw")
+    monkeypatch.setattr("benchmark.data.pack.building.CHUNK", 7)
+    whole = build_pack(
+        open_source("folder", tmp_path / "raw"), tmp_path / "whole", SIDE, progress=False
+    )
+    for workers in (0, 2):
+        out = tmp_path / f"stopped{workers}"
+        for last in ("p1/9.png", "p2/11.png", "p3/3.png"):
+            source = open_source("folder", tmp_path / "raw")
+
+            def stopping(frame, read=source.read, last=last):
+                if frame.path == last:
+                    raise InputError("stopped")
+                return read(frame)
+
+            monkeypatch.setattr(source, "read", stopping)
+            with pytest.raises(InputError, match="stopped"):
+                build_pack(source, out, SIDE, progress=False, workers=workers)
+        source = open_source("folder", tmp_path / "raw")
+        resumed = build_pack(source, out, SIDE, progress=False, workers=workers)
+        assert _files(resumed) == _files(whole)
+
+
+def test_eight_bits_leave_nothing_to_tell(tmp_path):
+    for number in range(2):
+        Image.fromarray(_values(200 + number).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    source = open_source("folder", tmp_path, group="none")
+    pack = build_pack(source, tmp_path / "pack", SIDE, progress=False)
+    assert "intensity" not in pack.manifest
+    assert (pack.path / "report.json").read_text() == "{}\n"
+
+
+def test_a_corpus_names_the_part(tmp_path):
+    for number, highest in enumerate((300, 4000)):
+        _save(tmp_path / "cadica" / "p1" / f"p1_v1_0000{number}.png", highest)
+    source = open_source("xa170k", tmp_path)
+    pack = build_pack(source, tmp_path / "pack", SIDE, progress=False, workers=2)
+    assert pack.manifest["intensity"][WHITE_DECIDED]["examples"] == ["cadica/p1: 4095 (12 bits)"]
+    np.testing.assert_array_equal(pack.gather([0])[0][0], _grey(300, 4095))
