@@ -325,7 +325,7 @@ def _record(
     on_gpu = uses_gpu()
     origins = provenance()
     if on_gpu:
-        cuda = {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
+        cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
         origins["versions"].update(cuda)
     return RunRecord(
         protocol=cell.config.protocol,

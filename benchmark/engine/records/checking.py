@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmark.engine.records.examples import read_examples
 from benchmark.engine.records.schema import RunRecord
-from benchmark.engine.records.store import read_scores, scan_results
-from benchmark.errors import InputError
+from benchmark.engine.records.store import read_scores, relative_line, scan_results
+from benchmark.errors import InputError, explain_os_error
 
 #: What a definition id says of a metric that is the mean of its column.
 _MEAN = "/per-image-mean/"
@@ -34,11 +34,8 @@ def find_problems(folder: Path | str) -> tuple[int, list[str]]:
     found = scan_results(folder)
     problems, faulty = list(found.problems), 0
     for place, path in found.paths.items():
-        wrong = list(_faults(path, found.records[place]))
-        problems += [
-            line.replace(str(path.parent), path.parent.relative_to(folder).as_posix())
-            for line in wrong
-        ]
+        wrong = [relative_line(folder, line) for line in _faults(path, found.records[place])]
+        problems += wrong
         faulty += bool(wrong)
     return len(found.paths) - faulty, sorted(set(problems))
 
@@ -47,8 +44,10 @@ def _faults(path: Path, record: RunRecord) -> Iterator[str]:
     for check in (_scores_fault, _examples_fault):
         try:
             fault = check(path, record)
-        except (InputError, OSError) as error:
+        except InputError as error:
             fault = str(error)
+        except OSError as error:
+            fault = explain_os_error(error)
         if fault:
             yield fault
 
@@ -65,7 +64,7 @@ def _scores_fault(path: Path, record: RunRecord) -> str | None:
         column = scores.get(name)
         if column is None or _MEAN not in metric["definition"]:
             continue
-        mean = math.fsum(column) / len(column)
+        mean = math.fsum(column) / len(column) if column else math.nan
         if not math.isclose(mean, metric["value"], rel_tol=1e-9, abs_tol=1e-9):
             return (
                 f"{path}: key 'metrics.{name}.value' is {metric['value']}, its scores give {mean}"

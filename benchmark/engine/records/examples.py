@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
 
 SUFFIX = ".examples.npz"
 _PARTS = ("frame", "truth", "prediction")
+#: Files that hold more than this, unpacked, are refused; a handful of pictures has some 1 MB.
+_MAX_BYTES = 1 << 28
+#: Columns of the boxes of a detection; no box has a longer side than this, in pixels.
+_BOXES, _FARTHEST = {"truth": 5, "prediction": 6}, 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,30 +74,50 @@ def read_examples(path: Path | str) -> list[Example]:
     if entry is None:
         return []
     file = path.with_suffix(SUFFIX)
-    if not isinstance(entry, dict) or entry.get("file") != file.name or not file.is_file():
+    if not isinstance(entry, dict) or entry.get("file") != file.name or not file.exists():
         raise InputError(f"{path}: key 'examples.file': {file.name} is missing beside it")
-    content = file.read_bytes()
+    content = files.read_regular(file, _MAX_BYTES)
     if files.sha256_bytes(content) != entry.get("sha256"):
         raise InputError(f"{path}: key 'examples.sha256' is not the hash of {file.name}")
     try:
-        return _unpacked(content)
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{file}: holds no examples ({error})") from None
+        return _unpacked(content, detection=data.get("task") == "detection")
+    # Of a file that somebody made by hand, zipfile and numpy raise whatever they run into.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{file}: holds no examples ({reason:.200})") from None
 
 
-def _unpacked(content: bytes) -> list[Example]:
+def _unpacked(content: bytes, detection: bool) -> list[Example]:
     import numpy as np
 
     # Of a single array numpy would return just that.
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ValueError("not an npz file")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES >> 20} MiB")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         found = [
             Example(str(image), *(arrays[f"{part}_{index}"] for part in _PARTS))
             for index, image in enumerate(arrays["images"])
         ]
     for example in found:
-        pictures = example.frame.ndim == 2 and example.frame.dtype == np.uint8
-        if not pictures or not example.truth.ndim == example.prediction.ndim == 2:
-            raise ValueError(f"frame, truth and prediction of {example.image} are no pictures")
+        if not _is_picture(example.frame):
+            raise ValueError(f"the frame of {example.image} is no picture")
+        for part in _PARTS[1:]:
+            array = getattr(example, part)
+            if detection and not _are_boxes(array, _BOXES[part]):
+                raise ValueError(f"the {part} of {example.image} are no boxes")
+            if not detection and not (_is_picture(array) and array.shape == example.frame.shape):
+                raise ValueError(f"the {part} of {example.image} is no picture like its frame")
     return found
+
+
+def _is_picture(array: np.ndarray) -> bool:
+    return array.ndim == 2 and array.dtype == "uint8" and array.size > 0
+
+
+def _are_boxes(array: np.ndarray, columns: int) -> bool:
+    if array.ndim != 2 or array.shape[1] != columns or array.dtype.kind != "f":
+        return False
+    start, end = array[:, :2], array[:, 2:4]
+    # Of numbers that are none every comparison is false.
+    return bool((start <= end).all() and (abs(array) <= _FARTHEST).all())

@@ -11,12 +11,13 @@ from benchmark.engine.records.examples import SUFFIX as EXAMPLES
 from benchmark.engine.records.examples import read_examples
 from benchmark.engine.records.schema import POLICIES, RunRecord
 from benchmark.engine.records.store import (
+    MAX_RECORD_BYTES,
     SCORES,
     put_record,
     read_record,
     scan_results,
 )
-from benchmark.errors import InputError
+from benchmark.errors import InputError, explain_os_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,11 @@ def plan_merge(
             try:
                 read_examples(path)
                 conflict = _conflict(record, arrived.get(place), target)
-            except (InputError, OSError) as error:
+            except InputError as error:
                 problems.append(str(error))
+                continue
+            except OSError as error:
+                problems.append(explain_os_error(error))
                 continue
             if conflict and policy == "never":
                 raise InputError(
@@ -122,13 +126,17 @@ def apply_step(step: MergeStep) -> None:
     if step.action not in ("copied", "replaced"):
         return
     # As it is in the file: a record of an older schema stays one.
-    data = files.read_json(step.source)
-    entries = {SCORES: data["per_image"], EXAMPLES: data.get("examples")}
-    beside = {
-        suffix: step.source.with_suffix(suffix).read_bytes()
-        for suffix, entry in entries.items()
-        if entry
-    }
-    if any(files.sha256_bytes(beside[suffix]) != entries[suffix]["sha256"] for suffix in beside):
+    data = files.read_json(step.source, MAX_RECORD_BYTES)
+    try:
+        entries = {SCORES: data["per_image"], EXAMPLES: data.get("examples")}
+        beside = {
+            suffix: files.read_regular(step.source.with_suffix(suffix))
+            for suffix, entry in entries.items()
+            if entry
+        }
+        whole = all(files.sha256_bytes(beside[name]) == entries[name]["sha256"] for name in beside)
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
         raise InputError(f"{step.source}: was changed in the meantime; merge once more")
     put_record(step.target, data, beside)

@@ -116,4 +116,6 @@ def command_line(arguments: Sequence[str]) -> str:
         arguments: as in `sys.argv`, the program first.
     """
     program, *rest = arguments
-    return _FOLDER.sub("…/", shlex.join([Path(program).name, *rest]))
+    command = _FOLDER.sub("…/", shlex.join([Path(program).name, *rest]))
+    # A name that is not UTF-8 could not be written into a record.
+    return command.encode("utf-8", "backslashreplace").decode()

@@ -92,9 +92,23 @@ class RunRecord:
     schema: int = SCHEMA
 
 
+def _is_text(value: Any, most: int) -> bool:
+    text = isinstance(value, str) and 0 < len(value) <= most and not value.isspace()
+    # Half a surrogate pair, as of a file name that is not UTF-8, cannot be written.
+    return text and not re.search("[\ud800-\udfff]", value)
+
+
+def _is_count(value: Any, least: int = 0) -> bool:
+    return type(value) is int and least <= value <= _MOST
+
+
 def _is_amount(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and 0 <= value < math.inf
+
+
+def _holds(value: Any, check: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(map(check, value.values()))
 
 
 def _is_time(value: Any) -> bool:
@@ -106,17 +120,29 @@ def _is_time(value: Any) -> bool:
     return True
 
 
+# Larger integers are not exact in every reader of JSON, the page of the board among them.
+_MOST = 2**53
+
 Check = tuple[Callable[[Any], bool], str]
-_TEXT: Check = (lambda value: isinstance(value, str) and value.strip(), "a non-empty text")
+_TITLE: Check = (lambda value: _is_text(value, 200), "a non-empty text of at most 200 characters")
+_TEXT: Check = (
+    lambda value: _is_text(value, 1_000),
+    "a non-empty text of at most 1000 characters",
+)
+_LONG: Check = (
+    lambda value: _is_text(value, 100_000),
+    "a non-empty text of at most 100000 characters",
+)
 # Ids are names of folders, so neither separators nor a leading dot.
 _ID: Check = (
-    lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", value),
+    lambda value: (
+        isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}", value)
+    ),
     "an id of letters, digits and . _ + -",
 )
-_COUNT: Check = (lambda value: type(value) is int and value >= 0, "an integer, 0 or more")
+_COUNT: Check = (_is_count, "an integer, 0 or more")
 _AMOUNT: Check = (_is_amount, "a finite number, 0 or more")
 _DICT: Check = (lambda value: isinstance(value, dict), "an object")
-_ANY: Check = (lambda value: True, "given")
 _FLAG: Check = (lambda value: isinstance(value, bool), "true or false")
 _TIME: Check = (_is_time, "an ISO 8601 time")
 
@@ -124,20 +150,23 @@ _TIME: Check = (_is_time, "an ISO 8601 time")
 _CHECKS: dict[str, Check] = {
     "schema": (lambda value: type(value) is int and value == SCHEMA, f"1 to {SCHEMA}"),
     **dict.fromkeys(("protocol", "method", "dataset"), _ID),
-    **dict.fromkeys(("title", "family", "pretraining", "split_hash", "corpus_hash"), _TEXT),
-    **dict.fromkeys(("science_hash", "device", "precision", "command"), _TEXT),
+    **dict.fromkeys(("title", "family", "pretraining"), _TITLE),
+    **dict.fromkeys(("split_hash", "corpus_hash", "science_hash", "device", "precision"), _TEXT),
+    "command": _LONG,
     "task": (lambda value: value in TASKS, " or ".join(TASKS)),
     **dict.fromkeys(("seed", "n_images", "skipped_steps"), _COUNT),
-    "processes": (lambda value: type(value) is int and value > 0, "an integer, 1 or more"),
+    "processes": (lambda value: _is_count(value, 1), "an integer, 1 or more"),
     **dict.fromkeys(("wall_time_s", "images_per_s", "peak_memory_mb"), _AMOUNT),
-    **dict.fromkeys(("config", "seeds", "versions", "encoder", "git", "leakage"), _DICT),
-    **dict.fromkeys(("per_image", "examples"), _DICT),
+    **dict.fromkeys(("config", "encoder", "git", "leakage", "per_image", "examples"), _DICT),
+    "seeds": (lambda value: _holds(value, _is_count), "an object of integers, 0 or more"),
+    "versions": (lambda value: _holds(value, _TEXT[0]), "an object of non-empty texts"),
     "metrics": (lambda value: isinstance(value, dict) and bool(value), "an object with metrics"),
     **dict.fromkeys(("started", "finished"), _TIME),
 }
 #: Keys whose value may be null.
 _OPTIONAL = {
     *("corpus_hash", "images_per_s", "peak_memory_mb", "encoder", "git", "weights_sha256"),
+    "provenance",
     *("leakage", "started", "processes", "precision", "skipped_steps", "command", "examples"),
 }
 _METRIC_CHECKS: dict[str, Check] = {
@@ -151,7 +180,7 @@ _NESTED_CHECKS: dict[str, dict[str, Check]] = {
     "per_image": _FILE_CHECKS,
     "examples": _FILE_CHECKS,
     # An encoder that starts from random weights has no file of weights.
-    "encoder": {"fingerprint": _TEXT, "weights_sha256": _TEXT, "provenance": _ANY},
+    "encoder": {"fingerprint": _TEXT, "weights_sha256": _TEXT, "provenance": _DICT},
     "git": {"commit": _TEXT, "dirty": _FLAG},
     "leakage": {"report_hash": _TEXT, **dict.fromkeys(("exact", "similar", "groups"), _COUNT)},
 }
@@ -180,10 +209,12 @@ def validate(data: Any, where: str) -> None:
         raise InputError(f"{where}: not a result record (a JSON object is expected)")
     _check_keys(data, _CHECKS, where, "")
     if unknown := sorted(data.keys() - {field.name for field in fields(RunRecord)}):
-        raise InputError(f"{where}: key '{unknown[0]}' is unknown to schema {SCHEMA}")
+        raise InputError(f"{where}: key '{unknown[0]:.60}' is unknown to schema {SCHEMA}")
     for name, metric in data["metrics"].items():
         if not _ID[0](name) or not isinstance(metric, dict):
-            raise InputError(f"{where}: key 'metrics.{name}' must be an id that holds an object")
+            raise InputError(
+                f"{where}: key 'metrics.{name:.60}' must be an id that holds an object"
+            )
         _check_keys(_METRIC_DEFAULTS | metric, _METRIC_CHECKS, where, f"metrics.{name}.")
     for name, checks in _NESTED_CHECKS.items():
         if data[name] is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,11 +17,16 @@ from benchmark.engine.records.examples import Example, packed
 from benchmark.engine.records.migrations import to_current
 from benchmark.engine.records.origin import science_hash
 from benchmark.engine.records.schema import RunRecord, validate
-from benchmark.errors import InputError
+from benchmark.errors import InputError, explain_os_error
+from benchmark.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Larger records are refused; settings make some 10 KB of one.
+MAX_RECORD_BYTES = 1 << 22
+#: Larger than any number a metric or a count of an image can be; sums of them stay finite.
+MAX_SCORE = 1e100
 SCORES = ".csv"
 #: Columns of the scores that hold names; those of all others are numbers.
 NAMES = ("image", "patient")
@@ -102,12 +109,19 @@ def read_record(path: Path | str) -> RunRecord:
             changed; names the file and the key.
     """
     path = Path(path)
-    data = to_current(files.read_json(path), str(path))
+    data = to_current(files.read_json(path, MAX_RECORD_BYTES), str(path))
     validate(data, str(path))
     scores = path.with_suffix(SCORES)
-    if data["per_image"]["file"] != scores.name or not scores.is_file():
+    if data["per_image"]["file"] != scores.name or not scores.exists():
         raise InputError(f"{path}: key 'per_image.file': {scores.name} is missing beside it")
-    if files.sha256_file(scores) != data["per_image"]["sha256"]:
+    content, expected = files.read_regular(scores), data["per_image"]["sha256"]
+    if files.sha256_bytes(content) != expected:
+        if files.sha256_bytes(content.replace(b"\r\n", b"\n")) == expected:
+            raise InputError(
+                f"{path}: the lines of {scores.name} end in CRLF and not, as they were written, in "
+                "LF; git converts them: run `git config core.autocrlf false` (or add `*.csv -text` "
+                f"to .gitattributes), delete {scores.name} and check it out again"
+            )
         raise InputError(f"{path}: key 'per_image.sha256' is not the hash of {scores.name}")
     return RunRecord(**data)
 
@@ -131,17 +145,17 @@ def read_scores(path: Path | str, columns: Collection[str] | None = None) -> dic
         InputError: the file is missing or is not a table of scores; names the row and the column.
     """
     file = Path(path).with_suffix(SCORES)
+    content = files.read_regular(file)
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
-            head, *rows = csv.reader(stream)
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file; the scores lie beside their record") from None
+        head, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
     except (ValueError, csv.Error) as error:
         raise InputError(f"{file}: not a table of scores ({error})") from None
     if "image" not in head or any(len(row) != len(head) for row in rows):
         raise InputError(
             f"{file}: not a table of scores (a column 'image', all rows of one length)"
         )
+    if len(set(head)) < len(head):
+        raise InputError(f"{file}: not a table of scores (two columns of one name)")
     table = dict(zip(head, zip(*rows) if rows else [()] * len(head)))
     wanted = head if columns is None else [name for name in head if name in columns]
     return {
@@ -154,9 +168,13 @@ def read_scores(path: Path | str, columns: Collection[str] | None = None) -> dic
 
 def _numbers(cells: Sequence[str], where: str) -> list[float]:
     try:
-        return list(map(float, cells))
+        numbers = list(map(float, cells))
     except ValueError:
-        return [_number(cell, f"{where}, row {row}") for row, cell in enumerate(cells, start=1)]
+        numbers = [_number(cell, f"{where}, row {row}") for row, cell in enumerate(cells, start=1)]
+    for row, number in enumerate(numbers, start=1):
+        if abs(number) > MAX_SCORE:
+            raise InputError(f"{where}, row {row}: {number} is no score")
+    return numbers
 
 
 def _number(cell: str, where: str) -> float:
@@ -168,11 +186,18 @@ def _number(cell: str, where: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The records of a folder by their place in it, their files, and why others are left out."""
+    """The records of a folder, and what of it could not be used.
+
+    Attributes:
+        records, paths: the records by their place, and their files.
+        problems: why others are left out, and what could not be listed, a line each.
+        unlisted: how many folders could not be listed: nobody knows what is missing.
+    """
 
     records: dict[Path, RunRecord]
     paths: dict[Path, Path]
     problems: list[str]
+    unlisted: int
 
 
 def scan_results(folder: Path | str) -> Found:
@@ -184,30 +209,58 @@ def scan_results(folder: Path | str) -> Found:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of results")
-    found = Found({}, {}, [])
-    for suffix, what in ((SCORES, "per-image scores"), (EXAMPLES, "examples")):
-        found.problems.extend(
-            f"{file.relative_to(folder).as_posix()}: {what} without a record"
-            for file in _files(folder, f"seed*{suffix}")
-            if not file.with_name(file.name.removesuffix(suffix) + ".json").exists()
-        )
-    for path in _files(folder, "*.json"):
-        name = path.relative_to(folder).as_posix()
+    problems: list[str] = []
+    # Nearest first, then by path.
+    entries = sorted(files.walk(folder, problems), key=lambda path: (len(path.parts), path))
+    unlisted = len(problems)
+    records: dict[Path, RunRecord] = {}
+    paths: dict[Path, Path] = {}
+    for path in entries:
         try:
-            record = read_record(path)
-        except (InputError, OSError) as error:
-            found.problems.append(str(error).replace(str(path), name))
+            record = _record_at(path)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        except OSError as error:
+            problems.append(explain_os_error(error))
+            continue
+        if record is None:
             continue
         place = path_of(record)
-        if place in found.records:
-            found.problems.append(f"{name}: a second record of the run {place.as_posix()}")
+        if place in records:
+            problems.append(f"{path}: a second record of the run {place.as_posix()}")
         elif path.absolute().parts[-4:] != place.parts:
-            found.problems.append(f"{name}: its ids name another place, {place.as_posix()}")
+            problems.append(f"{path}: its ids name another place, {place.as_posix()}")
         else:
-            found.records[place] = record
-            found.paths[place] = path
-    found.problems.sort()
-    return found
+            records[place], paths[place] = record, path
+    lines = sorted(relative_line(folder, line) for line in problems)
+    return Found(records, paths, lines, unlisted)
+
+
+def _record_at(path: Path) -> RunRecord | None:
+    """The record of this entry of a folder of results; None where it is not to be one.
+
+    Raises:
+        InputError: it is not what its name says, or belongs to a record that is not there.
+    """
+    name = path.name.lower()
+    for suffix, what in ((EXAMPLES, "examples"), (SCORES, "per-image scores")):
+        if name.startswith("seed") and name.endswith(suffix):
+            if not path.with_name(path.name[: -len(suffix)] + ".json").exists():
+                raise InputError(f"{path}: {what} without a record")
+            return None
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: a link to something that is not there")
+    if not name.endswith(".json"):
+        return None
+    if path.suffix != ".json":
+        raise InputError(f"{path}: is passed over for its ending; rename it to {path.stem}.json")
+    return read_record(path)
+
+
+def relative_line(folder: Path, line: str) -> str:
+    """A message that begins with a path below `folder` without that: equal on every machine."""
+    return visible(line).removeprefix(visible(f"{folder}{os.sep}"))
 
 
 def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
@@ -216,15 +269,11 @@ def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
     Returns:
         The valid records, and one line per file left out: damaged, foreign, not in the place its
         ids name, a second record of a run (the one nearer to `folder` is kept), or scores or
-        examples without a record. Files that end in ``.tmp`` are passed over.
+        examples without a record; and one per folder that cannot be listed. Hidden files (``._…``
+        and ``.DS_Store`` of macOS) and those that end in ``.tmp`` are passed over.
 
     Raises:
         InputError: `folder` is not a folder.
     """
     found = scan_results(folder)
     return [found.records[place] for place in sorted(found.records)], found.problems
-
-
-def _files(folder: Path, pattern: str) -> list[Path]:
-    """What matches below `folder`, nearest first, then by path."""
-    return sorted(folder.rglob(pattern), key=lambda path: (len(path.parts), path))

@@ -39,16 +39,18 @@ def test_pictures_and_boxes_come_back_as_they_were(
 ) -> None:
     boxes = np.array([[1.5, 2, 3, 4.25, 0], [0, 0, 1, 1, 0]], np.float32)
     none = np.zeros((0, 6), np.float32)
-    examples.append(replace(examples[0], image="ä-1", truth=boxes, prediction=none))
-    path = write_record(tmp_path, make_record(), scores, examples)
-    record = read_record(path)
-    assert record.examples["file"] == "seed0.examples.npz"
-    assert record.examples["sha256"] == files.sha256_file(path.with_suffix(".examples.npz"))
-    back = read_examples(path)
-    assert len(back) == 3
-    assert all(same(one, two) for one, two in zip(back, examples, strict=True))
-    again = write_record(tmp_path / "again", make_record(), scores, examples)
-    assert read_record(again) == record, "equal examples are equal bytes"
+    found = [replace(examples[0], image="ä-1", truth=boxes, prediction=none)]
+    for given, kept in (
+        (make_record(), examples),
+        (make_record(dataset="stenosis", task="detection"), found),
+    ):
+        path = write_record(tmp_path, given, scores, kept)
+        record = read_record(path)
+        assert record.examples["file"] == "seed0.examples.npz"
+        assert record.examples["sha256"] == files.sha256_file(path.with_suffix(".examples.npz"))
+        assert all(same(one, two) for one, two in zip(read_examples(path), kept, strict=True))
+        again = write_record(tmp_path / "again", given, scores, kept)
+        assert read_record(again) == record, "equal examples are equal bytes"
 
 
 def test_a_record_without_examples_has_none(
@@ -103,6 +105,71 @@ def _npy(array: np.ndarray) -> bytes:
 
 GREY = np.zeros((2, 2), np.uint8)
 PARTS = {"images": np.array(["a"]), "frame_0": GREY, "truth_0": GREY, "prediction_0": GREY}
+
+
+BOXES = {"truth_0": np.zeros((1, 5), np.float32), "prediction_0": np.zeros((0, 6), np.float32)}
+
+
+def _bomb() -> bytes:
+    """4 MiB in 4 KiB."""
+    stream = io.BytesIO()
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("images.npy", "w") as member,
+    ):
+        for _ in range(4):
+            member.write(bytes(1 << 20))
+    return stream.getvalue()
+
+
+def _huge() -> bytes:
+    """A header that announces more than any memory holds."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 1 << 20)}
+    )
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("images.npy", stream.getvalue())
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("task", "content"),
+    [
+        ("segmentation", _archive({**PARTS, "truth_0": np.zeros((3, 2), np.uint8)})),
+        ("segmentation", _archive({**PARTS, "truth_0": np.array([["a", "b"]] * 2)})),
+        ("denoising", _archive({**PARTS, "prediction_0": GREY.astype(np.float32)})),
+        ("segmentation", _archive({**dict.fromkeys(PARTS, GREY[:0]), "images": np.array(["a"])})),
+        ("segmentation", _archive({**PARTS, "images": np.array("a")})),
+        ("segmentation", _archive({**PARTS, **BOXES})),
+        ("detection", _archive(PARTS)),
+        ("detection", _archive({**PARTS, **BOXES, "prediction_0": BOXES["truth_0"]})),
+        ("detection", _archive({**PARTS, **BOXES, "truth_0": BOXES["truth_0"] + np.nan})),
+        ("detection", _archive({**PARTS, **BOXES, "truth_0": BOXES["truth_0"] + 1e30})),
+        ("detection", _archive({**PARTS, **BOXES, "truth_0": np.float32([[5, 0, 4, 1, 0]])})),
+        ("segmentation", _bomb),
+        ("segmentation", _huge),
+    ],
+)
+def test_pictures_and_boxes_are_those_of_the_task(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    edit: Edit,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    content: bytes | Callable[[], bytes],
+) -> None:
+    """What passes here is drawn without another look."""
+    monkeypatch.setattr("benchmark.engine.records.examples._MAX_BYTES", 1 << 20)
+    content = content() if callable(content) else content
+    path = write_record(tmp_path, make_record(task=task), scores)
+    file = path.with_suffix(".examples.npz")
+    file.write_bytes(content)
+    edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
+    with pytest.raises(InputError, match=r"seed0\.examples\.npz: holds no examples"):
+        read_examples(path)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,30 @@ def metric(value: object) -> dict:
         ({"git": {"commit": "abc", "dirty": "no"}}, "git.dirty"),
         ({"leakage": {**LEAKAGE, "similar": -1}}, "leakage.similar"),
         ({"leakage": {"exact": 0, "similar": 0, "groups": 0}}, "leakage.report_hash"),
+        ({"leakage": {**LEAKAGE, "groups": True}}, "leakage.groups"),
+        ({"title": "V" * 201}, "title"),
+        ({"title": "half \ud800"}, "title"),
+        ({"family": ["a"]}, "family"),
+        ({"method": "m" * 201}, "method"),
+        ({"device": {"name": "cpu"}}, "device"),
+        ({"seed": 2**53 + 1}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"seeds": {"init": "0"}}, "seeds"),
+        ({"seeds": {"init": -1}}, "seeds"),
+        ({"seeds": [0]}, "seeds"),
+        ({"versions": {"torch": ["2.11.0"]}}, "versions"),
+        ({"versions": {"torch": None}}, "versions"),
+        ({"versions": {"torch": " "}}, "versions"),
+        ({"git": {"commit": 7, "dirty": False}}, "git.commit"),
+        ({"encoder": {"fingerprint": 1, "weights_sha256": None, "provenance": {}}}, "encoder.f"),
+        (
+            {"encoder": {"fingerprint": "f", "weights_sha256": None, "provenance": "p"}},
+            "encoder.provenance",
+        ),
+        ({"metrics": {"dsc": {**metric(1.0)["dsc"], "headline": 1}}}, "metrics.dsc.headline"),
+        ({"metrics": {"dsc": {**metric(1.0)["dsc"], "definition": ""}}}, "metrics.dsc.definition"),
+        ({"metrics": {"a/b": metric(1.0)["dsc"]}}, "metrics.a/b"),
+        ({"images_per_s": True}, "images_per_s"),
         ({"n_images": 3}, "n_images"),
         ({"science_hash": "0"}, "science_hash"),
     ],
@@ -57,7 +81,7 @@ def metric(value: object) -> dict:
 def test_writing_refuses_and_names_the_key(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, changes: dict, key: str
 ) -> None:
-    with pytest.raises(InputError, match=f"seed.*json: key '{key}'"):
+    with pytest.raises(InputError, match=f"seed.*json: key '{key}"):
         write_record(tmp_path, make_record(**changes), scores)
     assert list(tmp_path.rglob("*")) == []
 
