@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from benchmark.engine.records import RunRecord
 from benchmark.errors import InputError
+from benchmark.text import visible
 from leaderboard.board import Board, Row, make_board
 from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured
 from leaderboard.published import PublishedTable
@@ -76,14 +77,14 @@ def build_leaderboard(
         raise InputError(f"protocol {protocol} has no published tables (known: {known})")
     measured = read_measured(records, protocol, papers)
     return Leaderboard(
-        title=title,
+        title=visible(title),
         protocol=protocol,
         reference=reference,
         correction=correction,
         boards=tuple(measured_boards(measured, reference, beside)),
         combined=combined_board(measured, reference),
         records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
-        problems=tuple(problems),
+        problems=tuple(map(visible, problems)),
     )
 
 
@@ -109,7 +110,7 @@ def published_leaderboard(
         if not any(row.method == reference for table in tables for row in table.rows):
             raise InputError(f"{reference}: no published table has this method")
     return Leaderboard(
-        title=title,
+        title=visible(title),
         protocol=PUBLISHED,
         reference=tables[0].reference,
         correction=correction,
@@ -145,4 +146,4 @@ def _combined(tables: Sequence[PublishedTable]) -> Board | None:
 
 def with_problems(leaderboard: Leaderboard, problems: Iterable[str]) -> Leaderboard:
     """The leaderboard with more lines about what was left out."""
-    return replace(leaderboard, problems=(*leaderboard.problems, *problems))
+    return replace(leaderboard, problems=(*leaderboard.problems, *map(visible, problems)))

@@ -27,6 +27,8 @@ class Comparison:
         p_holm, p_bh: p-value adjusted within its family by Holm and by Benjamini and Hochberg;
             None where the test is undefined.
         verdict: ``"better"``, ``"worse"``, ``"not separable"``, or the words of an undefined test.
+            Never better or worse by a difference that is printed as 0.00, whatever its p-value:
+            scores are not known that closely, and what varies so little is mostly rounding.
         per_image: the test over images, where it was asked for.
     """
 
@@ -103,10 +105,15 @@ def _corrected(
     ]
 
 
+def prints_as_zero(difference: float) -> bool:
+    """Whether a difference is +0.00 or -0.00 at the two decimals that the tables show."""
+    return float(f"{difference:.2f}") == 0
+
+
 def _verdict(test: PairedT, p: float | None, higher_is_better: bool) -> str:
     if p is None:
         return test.note
-    if p >= ALPHA:
+    if p >= ALPHA or prints_as_zero(test.difference):
         return "not separable"
     return "better" if (test.difference > 0) == higher_is_better else "worse"
 

@@ -1,7 +1,7 @@
 """The leaderboard as plain data: what ``leaderboard.json`` holds and the page is made of.
 
 All numbers are at full precision; what is undefined is None and never NaN. Units are those of the
-columns: percent, or dB for PSNR.
+columns: percent, or dB for PSNR. Texts of records are as they are shown (`benchmark.text.visible`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.engine.records import RunRecord, path_of
+from benchmark.text import visible
 from leaderboard.board import Board, Cell, Column, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.comparisons import Comparison, by_reference, comparisons, overall
@@ -67,7 +68,16 @@ def _run_id(record: RunRecord) -> str:
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in _RUN_FIELDS}
+    return {name: _shown(getattr(record, name)) for name in _RUN_FIELDS}
+
+
+def _shown(value: Any) -> Any:
+    """A value of a record with every text in it `visible`: the page shows all of them."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {visible(key): _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
 def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from benchmark.engine.records import (
     read_examples,
     read_scores,
 )
+from benchmark.engine.records.store import placed_line
 from benchmark.errors import InputError
+from benchmark.text import visible
 from leaderboard.build import Leaderboard
 
 #: A box with a lower score is not drawn.
@@ -64,7 +66,7 @@ def gallery(
                     examples = read_examples(path)
                     scores = read_scores(path)
                 except InputError as error:
-                    problems.append(str(error).replace(str(path), path_of(found[0]).as_posix()))
+                    problems.append(placed_line(path, path_of(found[0]), str(error)))
                     continue
                 for example in examples:
                     entry = entries.setdefault(
@@ -85,7 +87,7 @@ def _entry(dataset: str, example: Example, task: str) -> dict[str, Any]:
     truth = _png(255 * (example.truth > 0).astype(np.uint8)) if task == "segmentation" else None
     return {
         "dataset": dataset,
-        "image": example.image,
+        "image": visible(example.image),
         "frame": _png(example.frame),
         "truth": truth,
         "predictions": [],

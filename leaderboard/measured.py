@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from benchmark.engine.records import TASKS, RunRecord
 from benchmark.errors import InputError
+from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, Analysis, Member, is_analysis
 from leaderboard.board import Board, Column, Row, Score, column_order, label_share, make_board
 from leaderboard.comparable import check_comparable, mixed_cells
@@ -70,11 +71,13 @@ def read_measured(
     rows = {}
     for r in records:
         paper = (papers or {}).get(r.method)
-        rows[r.method] = Row(r.method, r.method, r.title, r.family, r.pretraining, paper)
+        printed = map(visible, (r.title, r.family, r.pretraining))
+        rows[r.method] = Row(r.method, r.method, *printed, paper)
         for metric, entry in r.metrics.items():
             # The other metrics are kept for those who read the records.
             if entry.get("headline", True):
-                column = Column(r.dataset, metric, entry["definition"], entry["higher_is_better"])
+                definition = visible(entry["definition"])
+                column = Column(r.dataset, metric, definition, entry["higher_is_better"])
                 runs = values.setdefault(r.method, {}).setdefault(column, {})
                 runs[r.seed] = entry["value"]
     scores = {

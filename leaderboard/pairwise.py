@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import special
 
-from leaderboard.statistics import ROUNDING, PairedT
+from leaderboard.statistics import PairedT, rounding
 
 #: (row, other row) → test of the first against the second.
 Pairs = Mapping[tuple[str, str], PairedT]
@@ -52,8 +52,8 @@ def _tests(a: np.ndarray, b: np.ndarray) -> Sequence[PairedT]:
     if n == 1:
         return [PairedT(1, mean, note="n < 2") for mean in means.tolist()]
     largest = np.maximum(np.abs(a).max(axis=1)[:, None], np.abs(b).max(axis=1)[None]).ravel()
-    identical = np.abs(differences).max(axis=1) <= ROUNDING * largest
-    constant = np.ptp(differences, axis=1) <= ROUNDING * largest
+    identical = np.abs(differences).max(axis=1) <= rounding(largest)
+    constant = np.ptp(differences, axis=1) <= rounding(largest)
     error = differences.std(axis=1, ddof=1) / math.sqrt(n)
     t = means / np.where(constant, 1.0, error)
     half = float(special.stdtrit(n - 1, 0.975)) * error

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from benchmark.engine.records import path_of, read_scores
+from benchmark.engine.records.store import placed_line
 from benchmark.errors import InputError
 from leaderboard.board import Board, Column, PerImage, Row
-from leaderboard.build import Leaderboard
+from leaderboard.build import Leaderboard, with_problems
 from leaderboard.resampling import paired_bootstrap, sign_flip
 
 Item = TypeVar("Item")
@@ -37,7 +38,8 @@ def with_per_image_tests(
 
     Scores of an image are averaged over the seeds both methods have, then compared over the images
     both were scored on; patients, where known, are resampled whole. Metrics that are not a mean
-    over images (mAP) have no such test.
+    over images (mAP) have no such test, nor has a cell with a run whose scores cannot be read: the
+    file is named among the problems.
 
     Args:
         paths: place of a run (`path_of`) → its record's file.
@@ -51,8 +53,13 @@ def with_per_image_tests(
     @lru_cache(maxsize=256)
     def read(method: str, dataset: str, seed: int) -> Mapping[str, list[Any]]:
         place = by_ids[method, dataset, seed]
-        return read_scores(paths[place])
+        try:
+            return read_scores(paths[place])
+        except InputError as error:
+            problems.append(placed_line(paths[place], place, str(error)))
+            return {}
 
+    problems: list[str] = []
     by_ids = {(r.method, r.dataset, r.seed): path_of(r) for r in leaderboard.records}
     work = [
         (board, row)
@@ -66,7 +73,7 @@ def with_per_image_tests(
         for column, test in _tests(board, row, read, draws):
             tests[row.id, column.id] = test
     boards = [replace(board, per_image=found.get(board.id, {})) for board in leaderboard.boards]
-    return replace(leaderboard, boards=tuple(boards))
+    return with_problems(replace(leaderboard, boards=tuple(boards)), dict.fromkeys(problems))
 
 
 def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterable[tuple[Column, PerImage]]:

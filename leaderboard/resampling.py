@@ -17,7 +17,7 @@ from scipy import special
 
 from benchmark.errors import InputError
 from leaderboard.omnibus import oriented
-from leaderboard.statistics import ROUNDING, competition_ranks, finite, summary
+from leaderboard.statistics import SMALLEST, competition_ranks, finite, rounding, summary
 
 #: Draws that are multiplied out at a time, to bound the memory.
 _BLOCK = 1_000
@@ -169,9 +169,9 @@ def paired_bootstrap(
     if len(sizes) < 2:
         few = "fewer than 2 " + ("patients" if known else "images")
         return Bootstrap(n, n_clusters, mean, None, None, few)
-    if not differences.any():
+    if np.abs(differences).max() <= SMALLEST:
         return Bootstrap(n, n_clusters, mean, None, None, "identical")
-    if np.ptp(sums / sizes) <= ROUNDING * np.abs(differences).max():
+    if np.ptp(sums / sizes) <= rounding(np.abs(differences).max()):
         return Bootstrap(n, n_clusters, mean, None, None, "constant difference")
     resampled = _resampled_means(sums[:, None], sizes, draws, seed)
     low, high = _interval(resampled[:, 0], len(sizes))

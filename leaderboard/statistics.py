@@ -20,6 +20,10 @@ from benchmark.errors import InputError
 #: difference of two floats are each off by at most half a unit in the last place.
 ROUNDING = 8 * np.finfo(np.float64).eps
 
+#: So do values that differ by less than this, whatever their size: float64 cannot hold the square
+#: of such a difference, and so no variance of it.
+SMALLEST = 1e-150
+
 #: The level below which an adjusted p-value is called a difference.
 ALPHA = 0.05
 
@@ -100,6 +104,11 @@ def finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return array
 
 
+def rounding(largest: float | np.ndarray) -> float | np.ndarray:
+    """Up to what size differences say nothing, of values as large as `largest`."""
+    return np.maximum(ROUNDING * largest, SMALLEST)
+
+
 def summary(values: Sequence[float]) -> Summary:
     """Mean and sample standard deviation (n - 1 in the denominator) of at least one value.
 
@@ -133,7 +142,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
         InputError: no values, or a value is not finite.
     """
     moments = summary(values)
-    if moments.std is None or np.ptp(values) <= ROUNDING * np.abs(values).max():
+    if moments.std is None or np.ptp(values) <= rounding(np.abs(values).max()):
         return None
     half = _half_width(moments.std, moments.n)
     return moments.mean - half, moments.mean + half
@@ -203,7 +212,7 @@ def _differences(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, fl
     a, b = finite(a), finite(b)
     if a.shape != b.shape:
         raise InputError(f"a paired test needs pairs, not {len(a)} and {len(b)} values")
-    return a - b, ROUNDING * max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0))
+    return a - b, rounding(max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)))
 
 
 def paired_t(a: Sequence[float], b: Sequence[float]) -> PairedT:

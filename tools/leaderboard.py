@@ -92,8 +92,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict]]:
-    """The leaderboard the options ask for, and the pictures of its page."""
+def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
+    """The leaderboard, the pictures of its page, and how many folders could not be listed."""
     from benchmark.engine.records.store import scan_results
     from benchmark.errors import InputError
 
@@ -102,12 +102,16 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict]]:
         from leaderboard.build import published_leaderboard
         from leaderboard.published import read_tables
 
-        return published_leaderboard(
-            read_tables(),
-            reference=options.reference,
-            correction=options.correction,
-            **titled,
-        ), []
+        return (
+            published_leaderboard(
+                read_tables(),
+                reference=options.reference,
+                correction=options.correction,
+                **titled,
+            ),
+            [],
+            0,
+        )
     found = scan_results(options.results)
     if not found.records:
         problems = found.problems
@@ -145,9 +149,9 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict]]:
     if options.per_image:
         leaderboard = with_per_image_tests(leaderboard, found.paths, watch=watch)
     if not {"json", "html"} & set(options.format):
-        return leaderboard, []
+        return leaderboard, [], found.unlisted
     pictures, problems = gallery(leaderboard, found.paths)
-    return with_problems(leaderboard, problems), pictures
+    return with_problems(leaderboard, problems), pictures, found.unlisted
 
 
 def watch(items: list[Item]) -> Iterable[Item]:
@@ -199,10 +203,13 @@ def show(leaderboard: Leaderboard) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from benchmark.text import visible
     from leaderboard.tables import board_notes, general_notes, headline, sections
 
     console = Console()
-    console.print(Text(leaderboard.title, style="bold"), Text(headline(leaderboard)), sep="\n")
+    console.print(
+        Text(leaderboard.title, style="bold"), Text(visible(headline(leaderboard))), sep="\n"
+    )
     for section in sections(leaderboard):
         if section.board is None:
             continue
@@ -210,10 +217,10 @@ def show(leaderboard: Leaderboard) -> None:
             console.print("", drawn(grid, section.title))
         if section.board is not leaderboard.combined:
             for note in board_notes(section.board, leaderboard.correction):
-                console.print(Text(f"• {note}"))
+                console.print(Text(f"• {visible(note)}"))
     left_out = [f"Left out: {problem}" for problem in leaderboard.problems]
     for note in ["", *general_notes(leaderboard), *left_out]:
-        console.print(Text(note and f"• {note}"))
+        console.print(Text(note and f"• {visible(note)}"))
 
 
 def drawn(grid: Grid, title: str) -> object:
@@ -221,7 +228,9 @@ def drawn(grid: Grid, title: str) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    heading = f"{title}: {grid.heading}" if grid.heading else title
+    from benchmark.text import visible
+
+    heading = visible(f"{title}: {grid.heading}" if grid.heading else title)
     table = Table(title=Text(heading), title_justify="left")
     styles = {1: "bold green", 2: "underline"}
     for index, head in enumerate(grid.head):
@@ -230,7 +239,7 @@ def drawn(grid: Grid, title: str) -> object:
         # Text, not markup: rich would read the rank in its brackets as a style.
         table.add_row(
             *(
-                Text.assemble((entry.text, styles.get(entry.place, "")), entry.suffix)
+                Text.assemble((visible(entry.text), styles.get(entry.place, "")), entry.suffix)
                 for entry in row
             )
         )
@@ -249,7 +258,7 @@ def main() -> int:
     gc.disable()
     try:
         with hold_folder(options.out, "being regenerated"):
-            leaderboard, pictures = build(options)
+            leaderboard, pictures, unlisted = build(options)
             text = write(leaderboard, pictures, options)
     finally:
         gc.enable()
@@ -257,7 +266,13 @@ def main() -> int:
         show(leaderboard)
     else:
         print(text, end="")
-    return 0
+    if unlisted:
+        print(
+            f"warning: the board may lack results: {unlisted} folder(s) could not be listed; its "
+            "notes name them",
+            file=sys.stderr,
+        )
+    return 1 if unlisted else 0
 
 
 if __name__ == "__main__":

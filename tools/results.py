@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import _cli
 
 from benchmark.engine.records import POLICIES
+from benchmark.text import visible
 
 if TYPE_CHECKING:
     from benchmark.engine.records import RunRecord
@@ -66,27 +67,30 @@ def commit(record: RunRecord) -> str:
     return record.git["commit"][:7] + "+" * record.git["dirty"] if record.git else "—"
 
 
-def show_folder(folder: Path) -> None:
+def show_folder(folder: Path) -> int:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from benchmark.engine.records import read_results
+    from benchmark.engine.records import scan_results
 
-    records, problems = read_results(folder)
+    found = scan_results(folder)
+    records = [found.records[place] for place in sorted(found.records)]
     heads = ("protocol", "method", "dataset", "seed", "metrics", "finished", "git")
     table = Table(*heads, box=SIMPLE_HEAD)
     for record in records:
         ids = (record.protocol, record.method, record.dataset, str(record.seed))
         date = record.finished[:16].replace("T", " ")
         # Text, not markup: a name may hold brackets.
-        table.add_row(*map(Text, (*ids, headline(record), date, commit(record))))
+        texts = (*ids, headline(record), date, commit(record))
+        table.add_row(*(Text(visible(text)) for text in texts))
     # In a file or a pipe, no line is folded at the width of a screen nobody has.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
     print(f"{len(records)} records")
-    if problems:
+    if problems := found.problems:
         print(f"{len(problems)} files are left out; tools/results.py validate {folder} names them")
+    return 1 if found.unlisted else 0
 
 
 def described(value: Any, indent: str = "") -> Iterator[str]:
@@ -108,8 +112,9 @@ def show_file(path: Path) -> None:
 
     data = asdict(read_record(path))
     config = data.pop(_LAST)
-    print("\n".join(described(data)))
-    print(f"{_LAST}:\n{json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)}")
+    settings = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+    for line in (*described(data), f"{_LAST}:", *settings.split("\n")):
+        print(visible(line))
 
 
 def merge(sources: list[str], into: Path, policy: str) -> int:
@@ -126,13 +131,14 @@ def merge(sources: list[str], into: Path, policy: str) -> int:
             apply_step(step)
     for step in steps:
         if step.conflict:
-            print(f"{step.target}: {step.action}, {step.source} is another ({step.conflict})")
+            line = f"{step.target}: {step.action}, {step.source} is another ({step.conflict})"
+            print(visible(line))
     for problem in problems:
-        print(f"left out: {problem}")
+        print(visible(f"left out: {problem}"))
     counts = Counter(step.action for step in steps)
     words = {"copied": "copied", "equal": "there already", "replaced": "replaced", "kept": "kept"}
     said = ", ".join(f"{counts[action]} {word}" for action, word in words.items())
-    print(f"{into}: {said}, {len(problems)} left out")
+    print(visible(f"{into}: {said}, {len(problems)} left out"))
     return 1 if problems or counts["kept"] else 0
 
 
@@ -145,9 +151,8 @@ def main() -> int:
     path = Path(args.path)
     if path.is_file():
         show_file(path)
-    else:
-        show_folder(path)
-    return 0
+        return 0
+    return show_folder(path)
 
 
 if __name__ == "__main__":

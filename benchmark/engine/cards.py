@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json
+from benchmark.text import visible
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -106,10 +107,10 @@ def card_of_encoder(folder: Path) -> Card:
     name = f"{place.parent.name}-{place.name}" if "science_hash" in origin else place.name
     return Card(
         method=re.sub(r"[^A-Za-z0-9_.-]", "_", name),
-        title=str(origin.get("title", name)),
-        family=str(origin.get("family", "released weights")),
-        paper=str(origin.get("paper", "—")),
-        pretraining=str(origin.get("pretraining", "not known")),
+        title=visible(str(origin.get("title", name))),
+        family=visible(str(origin.get("family", "released weights"))),
+        paper=visible(str(origin.get("paper", "—"))),
+        pretraining=visible(str(origin.get("pretraining", "not known"))),
         pretrain=False,
         finetune=True,
         summary=f"The encoder of {folder}.",

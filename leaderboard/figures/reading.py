@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
+from benchmark.text import visible
 from leaderboard.data import SCHEMA
 
 Row = dict[str, Any]
@@ -88,7 +89,8 @@ class BoardView:
     def label(self, row: Row) -> str:
         """Title of a row; published and measured rows of one method are told apart."""
         both = self.spec["origin"] == "both" and row["origin"] == "published"
-        return f"{row['title']} (published)" if both else row["title"]
+        title = visible(row["title"])
+        return f"{title} (published)" if both else title
 
     def title_of(self, row_id: str) -> str:
         """`label` of the row of this id; the id where there is none."""
@@ -152,7 +154,7 @@ def choose_board(
 
 def short(text: str, length: int = 34) -> str:
     """At most `length` characters, the last one an ellipsis where something was cut."""
-    text = " ".join(text.split())
+    text = " ".join(visible(text).split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from benchmark.text import visible
 from leaderboard.build import Leaderboard
 from leaderboard.tables.grids import Entry, Grid, headline, sections
 
@@ -49,7 +50,7 @@ _SIGNS = {
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is, on one line."""
-    return re.sub(r"\s+", " ", "".join(_SIGNS.get(sign, sign) for sign in text)).strip()
+    return re.sub(r"\s+", " ", "".join(_SIGNS.get(sign, sign) for sign in visible(text))).strip()
 
 
 def _entry(entry: Entry) -> str:

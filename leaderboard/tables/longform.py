@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from benchmark.text import csv_text
 from leaderboard.board import Board, Cell, Column, Row
 from leaderboard.build import Leaderboard
 from leaderboard.comparisons import Comparison, comparisons
@@ -25,7 +26,8 @@ def to_csv(leaderboard: Leaderboard) -> str:
     Numbers are at full precision, in the metric's units; ``seeds`` is their count, ``mean_low`` and
     ``mean_high`` the 95 % interval of the mean; what is undefined or missing is empty, and a row
     without a cell has no line. The average rank of a row is a line of its own, with the metric
-    ``average_rank``, no data set, and its bootstrap interval.
+    ``average_rank``, no data set, and its bootstrap interval. A text that a spreadsheet would run
+    as a formula has an apostrophe before it (`csv_text`).
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, CSV_HEADER, restval=None, lineterminator="\n")
@@ -40,10 +42,14 @@ def to_csv(leaderboard: Leaderboard) -> str:
                 if cell is not None:
                     test = tests.get((row.id, column))
                     found = {**_row(board, row), **_cell(column, cell)}
-                    writer.writerow(found | (_test(board, test) if test else {}))
+                    writer.writerow(_safe(found | (_test(board, test) if test else {})))
             if row.average_rank is not None:
-                writer.writerow(_row(board, row) | _average(row))
+                writer.writerow(_safe(_row(board, row) | _average(row)))
     return stream.getvalue()
+
+
+def _safe(line: dict[str, object]) -> dict[str, object]:
+    return {key: csv_text(cell) if isinstance(cell, str) else cell for key, cell in line.items()}
 
 
 def _row(board: Board, row: Row) -> dict[str, object]:

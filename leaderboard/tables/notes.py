@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 from leaderboard.board import Board
 from leaderboard.build import Leaderboard
-from leaderboard.comparisons import ALPHA, CORRECTIONS, comparisons, overall
+from leaderboard.comparisons import (
+    ALPHA,
+    CORRECTIONS,
+    comparisons,
+    overall,
+    prints_as_zero,
+)
 
 
 def general_notes(leaderboard: Leaderboard) -> list[str]:
@@ -108,6 +114,16 @@ def _test_notes(board: Board, correction: str) -> list[str]:
         title = comparison.column.dataset_title
         sizes[title] = sizes.get(title, 0) + (comparison.test.p is not None)
     found = []
+    if any(
+        (p := comparison.p_used(correction)) is not None
+        and p < ALPHA
+        and prints_as_zero(comparison.test.difference)
+        for kind in (comparisons, overall)
+        for comparison in kind(board, board.reference, correction)
+    ):
+        found.append(
+            f"A difference that rounds to 0.00 is called not separable, also where p < {ALPHA}."
+        )
     if sizes:
         listed = ", ".join(f"{title} {size}" for title, size in sizes.items())
         found.append(f"Size of the family: {listed}.")

@@ -263,6 +263,12 @@ def relative_line(folder: Path, line: str) -> str:
     return visible(line).removeprefix(visible(f"{folder}{os.sep}"))
 
 
+def placed_line(path: Path, place: Path, line: str) -> str:
+    """A message that begins with a file beside the record at `path`, by the place of the run."""
+    file = visible(line).removeprefix(visible(f"{path.parent}{os.sep}"))
+    return file if file == line else f"{place.parent.as_posix()}/{file}"
+
+
 def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
     """Read every record below `folder`, in the order of their paths.
 

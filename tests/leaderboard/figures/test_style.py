@@ -107,7 +107,7 @@ def test_p_is_not_rounded_over_the_level(p, words: str) -> None:
 
 def test_numbers_and_names_are_short() -> None:
     assert [signed(v) for v in (1.234, -1.236, 0.001, -0.001)] == ["+1.23", "−1.24", "0.00", "0.00"]
-    assert short("a  b\nc", 10) == "a b c"
+    assert short("a  b\tc", 10) == r"a b\tc"
     assert short("abcdef", 4) == "abc…"
 
 

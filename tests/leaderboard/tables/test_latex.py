@@ -55,7 +55,8 @@ def test_every_line_has_the_columns_of_its_table():
         ("a\\b^c~d", r"a\textbackslash{}b\textasciicircum{}c\textasciitilde{}d"),
         ("<script>|", r"\textless{}script\textgreater{}\textbar{}"),
         ("γ = 0.5 → 1 ± 2", r"$\gamma$ = 0.5 $\rightarrow$ 1 $\pm$ 2"),
-        ("two\nlines ", "two lines"),
+        ("two\nlines ", r"two\textbackslash{}nlines"),
+        ("\x1b[31m\u202ered", r"\textbackslash{}x1b[31m\textbackslash{}u202ered"),
     ],
 )
 def test_signs_stay_text(text, expected):

@@ -100,7 +100,7 @@ def test_equal_records_give_equal_bytes_in_any_order(build, records):
 def test_names_cannot_break_out_of_their_cell(build, make_run):
     records = [make_run("mae", "arcade_v", 0, title="A|B <script>\n# *x*", dsc=79.0)]
     text = to_markdown(build(records, title="T|U", problems=["x|y.json: broken"]))
-    assert "| A\\|B &lt;script&gt; # \\*x\\* | masked image modelling |" in text
+    assert r"| A\|B &lt;script&gt;\\n# \*x\* | masked image modelling |" in text
     assert "# T\\|U\n" in text
     assert "- Left out: x\\|y.json: broken" in text
 
@@ -113,7 +113,9 @@ def test_names_cannot_break_out_of_their_cell(build, make_run):
         ("&lt;b> &amp &#60;", "&amp;lt;b&gt; &amp &amp;#60;"),
         ("[a](http://b) [1]", "[a\\](http://b) [1]"),
         ("a\\b `c` ~~d~~ $e$", "a\\\\b \\`c\\` \\~\\~d\\~\\~ \\$e\\$"),
-        (" a \t b\n", "a b"),
+        (" a   b ", "a b"),
+        ("a\tb\n", r"a\\tb\\n"),
+        ("\x1b[31m\u202ered", r"\\x1b[31m\\u202ered"),
     ],
 )
 def test_signs_stay_text(text, expected):
