@@ -89,7 +89,10 @@ def show_folder(folder: Path) -> int:
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
     print(f"{len(records)} records")
     if problems := found.problems:
-        print(f"{len(problems)} files are left out; tools/results.py validate {folder} names them")
+        print(
+            f"{len(problems)} files or folders are left out; tools/results.py validate {folder} "
+            "names them"
+        )
     return 1 if found.unlisted else 0
 
 

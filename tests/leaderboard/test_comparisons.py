@@ -1,10 +1,12 @@
 import itertools
+import re
 
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from leaderboard.comparisons import by_reference, comparisons, overall
+from leaderboard.tables import to_markdown
 
 
 @pytest.fixture
@@ -45,6 +47,40 @@ def test_verdicts_are_in_words(board):
     assert verdicts["vasomim", "arcade_v/cldice"] == "not separable"
     assert verdicts["vasomim", "xcav/dsc"] == "identical"
     assert verdicts["frangi", "arcade_v/dsc"] == "worse"
+
+
+def test_no_method_is_better_by_a_difference_that_prints_as_zero(build, make_run):
+    """The p-value stays; what it is about is less than anybody knows of a score."""
+    base = [79.0, 79.5, 80.1]
+    rows = {
+        "mae": base,
+        "hair": [79.004, 79.5041, 80.1042],  # + 0.0041, p = 0.0003
+        "step": [79.006, 79.5061, 80.1062],  # + 0.0061, which prints as + 0.01
+        "noise": [79.0 + 3e-12, 79.5 + 2e-12, 80.1 + 4e-12],
+        "below": [78.996, 79.4959, 80.0958],
+    }
+    records = [
+        make_run(name, "xcav", seed, dsc=score)
+        for name, scores in rows.items()
+        for seed, score in enumerate(scores)
+    ]
+    leaderboard = build(records, correction="none")
+    found = {c.row.id: c for c in comparisons(leaderboard.boards[0], "mae", "none")}
+    assert all(found[name].test.p < 0.05 for name in ("hair", "step", "noise", "below"))
+    verdicts = {name: comparison.verdict for name, comparison in found.items()}
+    assert verdicts == {
+        "hair": "not separable",
+        "step": "better",
+        "noise": "not separable",
+        "below": "not separable",
+    }
+    text = to_markdown(leaderboard)
+    assert "+0.00 … +0.00 | " in text
+    assert not re.search(r"[+-]0\.00 \|[^\n]*(better|worse)", text)
+    # It is said where it is shown, and only there.
+    assert text.count("A difference that rounds to 0.00 is called not separable") == 1
+    rest = [record for record in records if record.method in ("mae", "step")]
+    assert "rounds to 0.00" not in to_markdown(build(rest, correction="none"))
 
 
 def test_the_correction_decides_the_verdict_only(build, make_run):

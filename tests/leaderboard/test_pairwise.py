@@ -28,9 +28,11 @@ def test_every_case_is_the_single_test():
         "one": {1: 60.0},
         "other": {7: 50.0, 8: 51.0},
         "more": {0: 81.0, 1: 83.0, 2: 80.0, 3: 99.0},
+        "nothing": {0: 1e-300, 1: 2e-300, 2: 4e-300},
+        "hardly": {0: 0.0, 1: 5e-324, 2: 1e-300},
     }
     tests = pairwise_t(values)
-    assert len(tests) == 7 * 6
+    assert len(tests) == 9 * 8
     for (a, b), test in tests.items():
         pairing = pair_by_seed(values[a], values[b])
         single = paired_t(pairing.a, pairing.b)

@@ -99,6 +99,23 @@ def test_a_constant_difference_has_no_p(shift):
     assert (result.p, result.ci_low, result.ci_high) == (None, None, None)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 5e-324])
+def test_differences_whose_squares_float64_cannot_hold_are_none(size):
+    a, b = [3 * size, size, 2 * size], [size, size, size]
+    assert (a[0] - b[0]) ** 2 < 1e-300  # where a variance would have lost its digits or be 0
+    for test in (paired_t(a, b), paired_t(b, a), paired_t(a, [0.0] * 3)):
+        assert (test.n, test.note, test.t, test.p) == (3, "identical", None, None)
+    assert wilcoxon(a, b).note == "identical"
+    assert mean_interval(a) is None
+
+
+@pytest.mark.parametrize("size", [1e-140, 1e-15, 1.0])
+def test_the_paired_test_does_not_depend_on_the_unit(size):
+    a, b = np.array([3.0, 1.5, 2.0]), np.array([1.0, 1.0, 0.5])
+    scaled, plain = paired_t(a * size, b * size), stats.ttest_rel(a, b)
+    assert (scaled.t, scaled.p) == pytest.approx((plain.statistic, plain.pvalue), rel=1e-12)
+
+
 def test_a_deterministic_method_against_a_varying_one_is_an_ordinary_test():
     a, b = [41.3] * 5, [79.1, 79.4, 79.5, 79.2, 79.6]
     assert paired_t(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-12)

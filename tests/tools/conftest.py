@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -29,6 +30,24 @@ class Result(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
+
+
+@pytest.fixture
+def refuse_listing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """Let the system refuse to list a folder with an error number, whoever runs the tests."""
+
+    def refuse(folder: Path, code: int) -> None:
+        for name in ("scandir", "listdir"):
+            usual = getattr(os, name)
+
+            def call(path: object = ".", usual: Callable = usual) -> object:
+                if Path(os.fspath(path)).absolute() == folder.absolute():
+                    raise OSError(code, os.strerror(code), str(folder))
+                return usual(path)
+
+            monkeypatch.setattr(os, name, call)
+
+    return refuse
 
 
 @pytest.fixture

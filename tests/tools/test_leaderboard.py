@@ -1,3 +1,4 @@
+import errno
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmark.engine.records import RunRecord, record_path, science_hash, write_record
+from benchmark.files import sha256_file
 
 FILES = [f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex", "json", "html")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +102,43 @@ def test_a_damaged_file_is_named_and_left_out(call, results, tmp_path):
     assert done.returncode == 0
     assert "Left out: demo/mim/arcade_v/seed2.json: not a JSON file" in done.stdout
     assert "Missing seeds of MIM: ARCADE-V DSC 2." in done.stdout
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE])
+def test_results_that_cannot_be_listed_are_named_and_the_exit_code_says_so(
+    call, refuse_listing, results, tmp_path, code
+):
+    refuse_listing(results / "demo" / "mim", code)
+    done = call("--results", results, "--out", tmp_path)
+    assert done.returncode == 1
+    line = f"Left out: demo/mim: cannot be listed ({os.strerror(code)})"
+    assert line in done.stdout
+    assert line in (tmp_path / "leaderboard.md").read_text()
+    assert "| MAE |" in done.stdout
+    assert done.stderr.startswith("warning: the board may lack results: 1 folder(s)")
+    refuse_listing(results / "demo", code)
+    done = call("--results", results, "--out", tmp_path)
+    assert (done.returncode, "demo: cannot be listed" in done.stderr) == (2, True)
+
+
+def test_scores_that_cannot_be_read_cost_their_tests_only(call, results, tmp_path):
+    """Their hash is right, so that only a look inside shows it."""
+    path = record_path(results, "demo", "mim", "arcade_v", 1)
+    path.with_suffix(".csv").write_text("image,dsc\na,high\n")
+    data = json.loads(path.read_text())
+    data["per_image"]["sha256"] = sha256_file(path.with_suffix(".csv"))
+    path.write_text(json.dumps(data))
+    write_run(results, "moco", 0, 70.5)
+    done = call("--results", results, "--out", tmp_path, "--per-image")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Left out: demo/mim/arcade_v/seed1.csv: column 'dsc', row 1") == 1
+    rows = {
+        line.split(" | ")[0][2:]: line
+        for line in done.stdout.splitlines()
+        if "ARCADE-V | DSC" in line
+    }
+    assert "| — | — | — |" in rows["MIM"]
+    assert "| 1 | fewer than 2 images |" in rows["MOCO"]
 
 
 def test_a_reference_without_results(call, results, tmp_path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,6 +21,7 @@ from benchmark.engine.records import (
     science_hash,
     write_record,
 )
+from benchmark.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "results.py"
@@ -105,7 +109,7 @@ def test_a_folder_is_shown_as_a_table(tmp_path: Path) -> None:
         ["journal", "mae", "arcade_v", "0", "dsc", "81.25", "2025-01-02", "03:04", "abcdef0+"],
         ["journal", "vasomim", "arcade_v", "12", "dsc", "80.00", "2025-01-02", "03:04", "—"],
     ]
-    assert "2 records\n1 files are left out" in done.stdout
+    assert "2 records\n1 files or folders are left out" in done.stdout
 
 
 def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path: Path) -> None:
@@ -164,6 +168,40 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
     first, last = done.stdout.splitlines()
     assert first.startswith(f"left out: one: {PLACE}/seed0.json: not a JSON file")
     assert last == "into: 0 copied, 0 there already, 0 replaced, 0 kept, 1 left out"
+
+
+@pytest.mark.parametrize("command", ["validate", "merge", "show"])
+def test_a_folder_that_cannot_be_listed_is_named_and_the_exit_code_says_so(
+    tmp_path: Path,
+    run_tool: Callable[..., Any],
+    refuse_listing: Callable[[Path, int], None],
+    command: str,
+) -> None:
+    source, into = tmp_path / "results", tmp_path / "into"
+    write(source)
+    write(source, method="vasomim")
+    arguments = (source, "--into", into) if command == "merge" else (source,)
+    assert run_tool(TOOL, command, *arguments)[0] == 0
+    refuse_listing(source / "journal" / "vasomim", errno.EACCES)
+    done = run_tool(TOOL, command, *arguments)
+    assert (done.returncode, done.stderr) == (1, "")
+    line = f"journal/vasomim: cannot be listed ({os.strerror(errno.EACCES)})"
+    assert {
+        "validate": f"{line}\nrecords that are whole: 1, problems: 1\n",
+        "merge": f"left out: {source}: {line}\n",
+        "show": "1 records\n1 files or folders are left out",
+    }[command] in done.stdout
+
+
+def test_what_a_record_says_of_itself_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    evil, shown = "\x1b[2J\u202e=1\nb", r"\x1b[2J\u202e=1\nb"
+    path = write(tmp_path, title=evil, device=evil, git={"commit": evil, "dirty": False})
+    for target in (path, tmp_path):
+        done = results("show", target)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(visible(line) == line for line in done.stdout.split("\n"))
+    lines = [" ".join(line.split()) for line in results("show", path).stdout.splitlines()]
+    assert {f"title: {shown}", f"device: {shown}", f"commit: {shown}"} < set(lines)
 
 
 @pytest.mark.parametrize(
