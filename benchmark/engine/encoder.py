@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.build import build
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.engine.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, sha256_bytes, write_json
 from benchmark.nn.encoders.base import Encoder
@@ -25,7 +25,8 @@ from benchmark.nn.encoders.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.weights import load_strict, read_tensors
 
-SCHEMA = 2  # 1 knew plain ViTs only, and neither strides nor widths
+# 1 knew plain ViTs only, and neither strides nor widths; 2 had no features, only their hash.
+SCHEMA = 3
 # Architectures an exported encoder may have, by the name in its JSON.
 ARCHITECTURES: dict[str, type[Encoder]] = {
     "vit": VisionTransformer,
@@ -50,7 +51,9 @@ class EncoderCard:
         strides: pixels of the image per pixel of each map, finest first.
         widths: channels of each map.
         mean, std: normalisation of grey values in [0, 1], per channel.
-        fingerprint: see `fingerprint`.
+        fingerprint: name of the features, see `Features.fingerprint`.
+        features: those of a fixed image, see `Features.texts`; None in schemas 1 and 2, and where
+            they were not finite.
         weights_sha256: hash of the safetensors file.
         provenance: method, run and corpus the weights come from.
     """
@@ -65,6 +68,7 @@ class EncoderCard:
     mean: list[float]
     std: list[float]
     fingerprint: str
+    features: list[str] | None
     weights_sha256: str
     provenance: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
@@ -89,49 +93,13 @@ def architecture_of(module: nn.Module) -> str | None:
     return None
 
 
-@torch.no_grad()
-def fingerprint(encoder: Encoder, origin: str | Path = "the encoder") -> str:
-    """A short hash of the features of a fixed image, to prove which weights were loaded.
-
-    Features are rounded to three decimals of their own scale, so that the fingerprint is the same
-    on machines whose arithmetic differs in the last bits.
-
-    Args:
-        encoder: its mode is put back.
-        origin: what an error names.
-
-    Raises:
-        InputError: the features are not finite.
-    """
-    size, channels = encoder.img_size, encoder.arguments["in_channels"]
-    ramp = torch.linspace(-1, 1, size)
-    image = torch.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None, :]) + ramp[None, :]
-    device = next(encoder.parameters()).device
-    was_training = encoder.training
-    encoder.eval()
-    output = encoder(image.expand(1, channels, size, size).to(device))
-    encoder.train(was_training)
-    rounded = []
-    for features in [output] if isinstance(output, Tensor) else output:
-        features = features.float().cpu()[0]
-        # Tokens are places × channels already, maps are not.
-        places = features.flatten(1).T if features.ndim == 3 else features
-        correction = min(1, len(places) - 1)  # a map of one pixel has no deviation
-        spread = places.std(dim=0, correction=correction)
-        statistics = torch.cat([places.mean(dim=0), spread])
-        if not statistics.isfinite().all():
-            raise InputError(f"{origin}: features of an image are not finite")
-        scale = statistics.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-        rounded.append((statistics / scale * 1000).round().to(torch.int16))
-    return hashlib.sha256(torch.cat(rounded).numpy().tobytes()).hexdigest()[:16]
-
-
 def export_encoder(
     folder: Path,
     encoder: Encoder,
     provenance: dict[str, Any],
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
+    problems: list[str] | None = None,
 ) -> EncoderCard:
     """Write `encoder.safetensors` and `encoder.json`, and prove that they load strictly.
 
@@ -140,11 +108,16 @@ def export_encoder(
         encoder: of one of `ARCHITECTURES`.
         provenance: where the weights come from.
         mean, std: normalisation of grey values in [0, 1] the encoder was trained with, per channel.
+        problems: where given, what does not fit is added to it instead of raised, and both files
+            are written in any case: a training that is finished does not fail here.
 
     Raises:
-        InputError: its features are not finite.
+        InputError: its features are not finite, and nothing is written; or what was written does
+            not load, or gives other features.
     """
-    mark = fingerprint(encoder)
+    features = None
+    with _noted_in(problems):
+        features = take_features(encoder)
     weights_sha256 = write_tensors(folder / "encoder.safetensors", encoder)
     card = EncoderCard(
         architecture=architecture_of(encoder),
@@ -156,13 +129,26 @@ def export_encoder(
         widths=list(encoder.widths),
         mean=list(mean),
         std=list(std),
-        fingerprint=mark,
+        fingerprint=features.fingerprint if features else "",
+        features=features.texts() if features else None,
         weights_sha256=weights_sha256,
         provenance=provenance,
     )
     write_json(folder / "encoder.json", asdict(card))
-    load_encoder(folder)
+    if features:
+        with _noted_in(problems):
+            load_encoder(folder)
     return card
+
+
+@contextmanager
+def _noted_in(problems: list[str] | None) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        if problems is None:
+            raise
+        problems.append(str(error))
 
 
 def read_card(folder: Path) -> EncoderCard:
@@ -177,10 +163,12 @@ def read_card(folder: Path) -> EncoderCard:
         command = "convert_checkpoint.py NAME FILE" if released else "train.py CONFIG"
         raise InputError(f"{path}: no such file; make it with tools/{command}")
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") not in (1, SCHEMA):
-        raise InputError(f"{path}: not an encoder description of schema 1 or {SCHEMA}")
+    if not isinstance(content, dict) or content.get("schema") not in (1, 2, SCHEMA):
+        raise InputError(f"{path}: not an encoder description of schema 1 to {SCHEMA}")
     if content["schema"] == 1:
         content = _from_plain_vit(content)
+    if content["schema"] < SCHEMA:
+        content = {"features": None, **content}
     missing = _VALUES.keys() - content.keys()
     if missing:
         raise InputError(f"{path}: without {', '.join(sorted(missing))}")
@@ -223,6 +211,7 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mean": (lambda value: _list_of(value, int, float), "a list of numbers"),
     "std": (lambda value: _list_of(value, int, float), "a list of numbers"),
     "fingerprint": (lambda value: isinstance(value, str), "a text"),
+    "features": (lambda value: value is None or _list_of(value, str), "a list of texts or null"),
     "weights_sha256": (lambda value: isinstance(value, str), "a text"),
     "provenance": (lambda value: isinstance(value, dict), "a group of keys"),
 }
@@ -253,13 +242,27 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, Encoder
     tensors: dict[str, Tensor] = read_tensors(path)
     encoder = _build(card, folder / "encoder.json", overrides)
     load_strict(encoder, tensors, path)
-    found = fingerprint(encoder, path)
-    if found != card.fingerprint:
-        raise InputError(
-            f"{path}: features differ from when it was exported "
-            f"(fingerprint {found} instead of {card.fingerprint})"
-        )
+    _check_features(take_features(encoder, path), card, path)
     return encoder, card
+
+
+def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
+    """Raises an `InputError` where an encoder does not compute what it did when it was exported."""
+    if card.features is None:
+        expected, named = found, found.may_have(card.fingerprint)
+    else:
+        try:
+            expected = Features.from_texts(card.features)
+        except ValueError as error:
+            raise InputError(f"{path.with_suffix('.json')}: damaged features ({error})") from None
+        named = expected.fingerprint == card.fingerprint
+    apart = expected.distance(found)
+    if named and apart <= TOLERANCE:
+        return
+    detail = f"by {apart:.1g} of the largest value, where rounding is below {TOLERANCE:g}"
+    if not named:
+        detail = f"fingerprint {expected.fingerprint} instead of {card.fingerprint}"
+    raise InputError(f"{path}: features differ from when it was exported ({detail})")
 
 
 def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:

@@ -265,7 +265,12 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float, history: H
         origin["load_from"] = identity_["weights"]["load_from"]
     assume_grey(parts.method, False)  # who uses an encoder may have other images
     exports = parts.method.exports()
-    exported = {name: _export(folder, name, module, origin) for name, module in exports.items()}
+    problems: list[str] = []
+    exported = {
+        name: _export(folder, name, module, origin, problems) for name, module in exports.items()
+    }
+    for problem in problems:
+        _say(f"warning: {problem}; the weights are written")
     on_gpu = uses_gpu()
     finished = {
         "seconds": seconds,
@@ -275,14 +280,17 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float, history: H
         "device": device_name(),
         "processes": get_world_size(),
         "exports": exported,
+        **({"warnings": problems} if problems else {}),
     }
     done = {"execution": history, "finished": finished}
     write_json(folder / DESCRIPTION, {**identity_, **provenance(), **done})
 
 
-def _export(folder: Path, name: str, module: nn.Module, origin: dict[str, Any]) -> str:
+def _export(
+    folder: Path, name: str, module: nn.Module, origin: dict[str, Any], problems: list[str]
+) -> str:
     if architecture_of(module) is not None:
-        return export_encoder(folder, module, origin).weights_sha256
+        return export_encoder(folder, module, origin, problems=problems).weights_sha256
     digest = write_tensors(folder / f"{name}.safetensors", module)
     write_json(folder / f"{name}.json", {"weights_sha256": digest, "provenance": origin})
     return digest

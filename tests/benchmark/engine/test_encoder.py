@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from benchmark.engine.encoder import (
     export_encoder,
-    fingerprint,
     load_encoder,
     read_card,
 )
+from benchmark.engine.fingerprint import fingerprint, take_features
 from benchmark.errors import InputError
 from benchmark.files import sha256_file
 from benchmark.nn.vit import VisionTransformer
@@ -79,7 +79,7 @@ def test_encoder_json_says_what_the_weights_are(
 ) -> None:
     content = json.loads((exported / "encoder.json").read_text())
     assert content == {
-        "schema": 2,
+        "schema": 3,
         "architecture": "vit",
         "arguments": {
             "img_size": 32,
@@ -104,6 +104,7 @@ def test_encoder_json_says_what_the_weights_are(
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
         "fingerprint": fingerprint(tiny_vit),
+        "features": take_features(tiny_vit).texts(),
         "weights_sha256": sha256_file(exported / "encoder.safetensors"),
         "provenance": {"run": "mae", "corpus_hash": "c0de"},
     }
@@ -266,7 +267,7 @@ def _cut(folder: Path) -> None:
         (lambda f: (f / "encoder.json").unlink(), "encoder.json: no such file"),
         (lambda f: (f / "encoder.json").write_text("{"), "encoder.json: not a JSON file"),
         (lambda f: (f / "encoder.json").write_text("[]"), "not an encoder description"),
-        (lambda f: _edit_card(f, lambda c: c.update(schema=3)), "of schema 1 or 2"),
+        (lambda f: _edit_card(f, lambda c: c.update(schema=4)), "of schema 1 to 3"),
         (lambda f: _edit_card(f, lambda c: c.pop("mean")), "encoder.json: without mean"),
         (lambda f: _edit_card(f, lambda c: c.update(architecture="swin")), "architecture 'swin'"),
         (lambda f: _edit_card(f, lambda c: c.update(architecture=["vit"])), "is not a name"),
@@ -288,6 +289,10 @@ def _cut(folder: Path) -> None:
         (lambda f: _edit_card(f, lambda c: c["arguments"].update(depth=3)), "do not fit"),
         (lambda f: _edit_card(f, lambda c: c["arguments"].update(width=3)), "encoder.json"),
         (lambda f: _edit_card(f, lambda c: c.update(fingerprint="0" * 16)), "instead of 0000"),
+        (lambda f: _edit_card(f, lambda c: c.update(features="AAAA")), "a list of texts or null"),
+        (lambda f: _edit_card(f, lambda c: c.update(features=["AA=A"])), "json: damaged features"),
+        (lambda f: _edit_card(f, lambda c: c.update(features=["AAAA"])), "json: damaged features"),
+        (lambda f: _edit_card(f, lambda c: c.update(features=["AACAPw=="])), "instead of "),
     ],
 )
 def test_damaged_or_foreign_exports_are_refused_in_one_line(

@@ -13,10 +13,10 @@ from torch import nn
 from benchmark.engine.encoder import (
     architecture_of,
     export_encoder,
-    fingerprint,
     load_encoder,
     read_card,
 )
+from benchmark.engine.fingerprint import fingerprint
 from benchmark.errors import InputError
 from benchmark.nn.encoders.base import Encoder
 
