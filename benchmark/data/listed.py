@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.formats.pointers import pointer_reason
 from benchmark.errors import InputError
 from benchmark.files import read_regular
 from benchmark.strict_json import parse_json
@@ -18,15 +20,18 @@ MAX_LISTING_BYTES = 1 << 26
 MAX_COORDINATE = 1e5
 """Coordinates beyond are absurd: no picture that is read has so many pixels along a side."""
 
-_DRIVE = re.compile(r"[A-Za-z]:")
+_WINDOWS = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
 
 def read_listing(path: Path) -> str:
     """Text of a list file, without a byte order mark.
 
     Raises:
-        InputError: it is missing, no file, cannot be opened, is too large or is not UTF-8.
+        InputError: it is missing or a pointer in its place, no file, cannot be opened, is too large
+            or is not UTF-8.
     """
+    if reason := pointer_reason(path):
+        raise InputError(f"{path}: {reason}")
     try:
         return read_regular(path, MAX_LISTING_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -85,13 +90,48 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
     ]
 
 
-def plain_name(listed: str) -> str | None:
+def plain_name(listed: str, where: str) -> str | None:
     """Last part of a listed file name, ``images/7.png`` → ``7.png``; None for one that climbs out.
 
-    That is an absolute path, a drive letter, or ``..`` anywhere; ``\\`` separates as ``/`` does.
-    Readers look the result up among the files they walked, and never open what a list names.
+    That is an absolute path, or ``..`` anywhere; ``\\`` separates as ``/`` does. Readers look the
+    result up among the files they walked, and never open what a list names.
+
+    Args:
+        listed: the file name.
+        where: file and row, for the message.
+
+    Raises:
+        InputError: an absolute Windows path.
     """
+    refuse_windows_path(listed, where)
     parts = listed.strip().replace("\\", "/").split("/")
-    if parts[0] == "" or ".." in parts or "\0" in listed or _DRIVE.match(parts[0]):
+    if parts[0] == "" or ".." in parts or "\0" in listed:
         return None
     return parts[-1] or None
+
+
+def refuse_windows_path(listed: str, where: str) -> None:
+    """Raise `InputError` for ``C:\\data\\7.png`` and ``\\\\server\\7.png``.
+
+    Not counted row by row: such a list is of another computer, and no row of it would be found.
+    """
+    path = listed.strip()
+    if _WINDOWS.match(path):
+        last = re.split(r"[\\/:]", path)[-1]
+        raise InputError(
+            f"{where}: {path[:200]!r} is an absolute Windows path; list names below the folder of "
+            f"the data, as {last[:100]!r}"
+        )
+
+
+def name_key(name: str) -> str:
+    """A file name to be compared: upper and lower case are the same, and so are accents that one
+    system stores as part of a letter (NFC) and another one after it (NFD)."""
+    if name.isascii():
+        return name.casefold()
+    return nfc(unicodedata.normalize("NFD", name).casefold())
+
+
+def nfc(text: str) -> str:
+    """Text with accents as part of their letters, whichever system it comes from."""
+    return unicodedata.normalize("NFC", text)

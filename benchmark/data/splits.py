@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.listed import read_listing
+from benchmark.data.listed import read_listing, refuse_windows_path
 from benchmark.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -162,6 +162,7 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
             if number == 1 and [cell.casefold() for cell in cells[1:]] == ["split"]:
                 continue
             name, split = _name_and_split(file, number, cells)
+            refuse_windows_path(name, f"{file}, line {number}")
             if splits.setdefault(name, split) != split:
                 raise InputError(f"{file}, line {number}: {name} is in {splits[name]} already")
     if not splits:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.formats.annotations import class_name, is_whole_number, read_outline
-from benchmark.data.listed import plain_name, read_json_object
+from benchmark.data.listed import name_key, plain_name, read_json_object
 from benchmark.errors import InputError
 
 Add = Callable[[str, str], None]
@@ -64,8 +64,8 @@ def read_coco(
         add: called with (reason, where) for everything that is passed over or worth a note.
 
     Returns:
-        File name in lower case → what is listed for it. A file name listed twice under two ids has
-        the annotations of both; an id given to two files says nothing about either.
+        `name_key` of the file name → what is listed for it. A file name listed twice under two ids
+        has the annotations of both; an id given to two files says nothing about either.
 
     Raises:
         InputError: the file is missing, too large or damaged, or has no images or annotations.
@@ -112,7 +112,7 @@ def read_coco(
 def _images(
     entries: Sequence[Any], where: str, add: Add
 ) -> tuple[dict[int, ListedImage | None], dict[str, ListedImage]]:
-    """Id → image (None where an id names two files), and file name in lower case → image."""
+    """Id → image (None where an id names two files), and `name_key` of the file name → image."""
     by_id: dict[int, ListedImage | None] = {}
     listed: dict[str, ListedImage] = {}
     for position, entry in enumerate(entries):
@@ -124,11 +124,11 @@ def _images(
         ):
             add("damaged image entry", here)
             continue
-        name = plain_name(entry["file_name"])
+        name = plain_name(entry["file_name"], here)
         if name is None:
             add("file name leaves the folder", f"{here} ({entry['file_name'][:200]})")
             continue
-        key, number = name.casefold(), entry["id"]
+        key, number = name_key(name), entry["id"]
         if key in listed:
             add("image listed twice", f"{where}: {name}")
         image = listed.setdefault(key, ListedImage(name, (entry.get("height"), entry.get("width"))))

@@ -138,7 +138,7 @@ def decode_dicom(path: Path) -> Video:
 @contextmanager
 def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset]:
     # pydicom warns about every oddity of a header; what matters here becomes a reason.
-    with file_errors("damaged DICOM", _DAMAGE), warnings.catch_warnings():
+    with file_errors(path, "damaged DICOM", _DAMAGE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         size = path.stat().st_size
         if size == 0:

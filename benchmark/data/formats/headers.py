@@ -46,7 +46,7 @@ def read_header(path: Path) -> Header | None:
     bomb = Image.DecompressionBombError
     damage = (SyntaxError, ValueError, EOFError, LookupError, struct.error, bomb)
     try:
-        with file_errors("damaged image", damage), Image.open(path) as image:
+        with file_errors(path, "damaged image", damage), Image.open(path) as image:
             stored = image.height, image.width
             if isinstance(image, TiffImagePlugin.TiffImageFile):
                 # Some versions of Pillow give the upright size here, others the stored one.

@@ -16,6 +16,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from benchmark.data.formats.depth import scale_to_grey, stated_depths, white_level
 from benchmark.data.formats.orientation import orientation_of, turned
+from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
 
 MAX_PIXELS = 1 << 26
@@ -96,7 +97,7 @@ def read_picture(path: Path) -> Picture:
             several pictures. Never a partly decoded picture.
         OSError: the disk or the system failed; this is not a property of the file.
     """
-    with file_errors("damaged image", _DAMAGE):
+    with file_errors(path, "damaged image", _DAMAGE):
         size = path.stat().st_size
         if size == 0:
             raise UnreadableFrame("empty file")
@@ -132,10 +133,13 @@ def read_grey(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def file_errors(damaged: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
+def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
     """Turn what is wrong with one file into `UnreadableFrame`.
 
+    A pointer that lies in place of a file (git-annex, Git LFS) is named as that, whatever fails.
+
     Args:
+        path: the file.
         damaged: the reason given for damaged content.
         damage: what the decoder raises on it, besides OSError without a number.
 
@@ -145,17 +149,22 @@ def file_errors(damaged: str, damage: tuple[type[Exception], ...]) -> Iterator[N
     """
     try:
         yield
+    except UnreadableFrame as error:
+        reason = str(error)
     except FileNotFoundError:
-        raise UnreadableFrame("file missing") from None
+        reason = "file missing"
     except PermissionError:
-        raise UnreadableFrame("no permission to read") from None
+        reason = "no permission to read"
     except damage:
-        raise UnreadableFrame(damaged) from None
+        reason = damaged
     except OSError as error:
         # A damaged offset may lie before the beginning of the file, where nothing can be sought.
         if error.errno not in {None, errno.EINVAL}:
             raise
-        raise UnreadableFrame(damaged) from None
+        reason = damaged
+    else:
+        return
+    raise UnreadableFrame(pointer_reason(path) or reason)
 
 
 def _picture(image: Image.Image, content: bytes) -> Picture:

@@ -102,7 +102,7 @@ def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Vi
         UnreadableFrame: the file cannot be used, or has no such frame.
         OSError: the disk or the system failed.
     """
-    with file_errors("damaged video", ()):
+    with file_errors(path, "damaged video", ()):
         status = path.stat()
     video = _decoded(decode, path, status.st_size, status.st_mtime_ns)
     if isinstance(video, str):
@@ -194,7 +194,7 @@ def _video_to_grey(values: np.ndarray) -> Video:
 
 @contextmanager
 def _open_array(path: Path) -> Iterator[tuple[_Array, IO[bytes]]]:
-    with file_errors("damaged array file", _DAMAGE):
+    with file_errors(path, "damaged array file", _DAMAGE):
         size = path.stat().st_size
         if size == 0:
             raise UnreadableFrame("empty file")

@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from benchmark.data.formats.annotations import EDGES, Box, class_name, fit_box, read_box
+from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
 
 MAX_XML_BYTES = 1 << 20
@@ -67,7 +68,7 @@ def read_voc(path: Path) -> Listed:
         with path.open("rb") as stream:
             content = stream.read(MAX_XML_BYTES + 1)
     except FileNotFoundError:
-        raise UnreadableFrame("annotation missing") from None
+        raise UnreadableFrame(pointer_reason(path) or "annotation missing") from None
     except (PermissionError, IsADirectoryError):
         raise UnreadableFrame("annotation cannot be opened") from None
     if len(content) > MAX_XML_BYTES:
@@ -79,7 +80,7 @@ def read_voc(path: Path) -> Listed:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
-        raise UnreadableFrame("damaged annotation") from None
+        raise UnreadableFrame(pointer_reason(path) or "damaged annotation") from None
     listed = Listed(
         parse_size(root.findtext("size/height", ""), root.findtext("size/width", "")), [], []
     )

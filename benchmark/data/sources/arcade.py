@@ -28,10 +28,12 @@ from typing import TYPE_CHECKING
 from benchmark.data.formats.annotations import polygon_note
 from benchmark.data.formats.coco import ListedImage, read_coco
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.listed import name_key
 from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
+    is_file,
     list_folder,
     one_of,
     walk_images,
@@ -88,7 +90,7 @@ def _subset_named(name: str) -> str | None:
 
 def _annotation_file(folder: Path, split: str) -> Path:
     """The annotation file of a sample folder; beside copies the one that is named as published."""
-    files = [e for e in list_folder(folder) if e.suffix.lower() == ".json" and e.is_file()]
+    files = [e for e in list_folder(folder) if e.suffix.lower() == ".json" and is_file(e)]
     if len(files) > 1:
         stems = (split, f"seg_{split}", f"sten_{split}", "instances_default")
         files = [f for stem in stems for f in files if f.stem.casefold() == stem][:1]
@@ -188,13 +190,11 @@ class Arcade(FolderSource):
             self.report.add(*fault)
         present: set[str] = set()
         for path in walk_images(folder, nested=False):
-            key, where = path.name.casefold(), self.relative(path)
+            key, where = name_key(path.name), self.relative(path)
             if key not in listed:
                 self.report.add("image not listed", where)
             elif key in present:
                 self.report.add("same name twice", where)
-            elif path.is_symlink() and not path.resolve().is_relative_to(self.root.resolve()):
-                self.report.add("link leaves the folder", where)
             elif listed[key].certain:
                 self._note(listed[key], path)
                 annotation = f"{listing}#{path.name}"
@@ -264,7 +264,7 @@ class Arcade(FolderSource):
         if len(self.classes) * size[0] * size[1] > _MAX_MASK_BYTES:
             raise UnreadableFrame("image too large for its masks")
         masks = np.zeros((len(self.classes), *size), dtype=bool)
-        image = table[name.casefold()]
+        image = table[name_key(name)]
         for shape in image.shapes:
             index = self._class_index(shape.category)
             if index is None:

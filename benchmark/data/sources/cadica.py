@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.sources.files import (
     FolderSource,
@@ -56,7 +57,7 @@ class Cadica(FolderSource):
 
     Raises:
         InputError: the folder is missing or has no selectedVideos, or the rule is unknown or needs
-            nonselectedVideos, which is not there.
+            nonselectedVideos, which is not there. From `frames`: a list was not fetched.
     """
 
     name = "cadica"
@@ -107,6 +108,8 @@ class Cadica(FolderSource):
 
     def _read_words(self, path: Path) -> list[str]:
         """Words of a list file. The lists have CRLF line ends, blank lines, trailing spaces."""
+        if reason := pointer_reason(path):
+            raise InputError(f"{path}: {reason}")
         if not path.is_file():
             return []
         with path.open("rb") as stream:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.listed import name_key
 from benchmark.data.sources.files import (
     FolderSource,
-    archive_hint,
+    absence_hint,
     frame_path,
     given_folder,
     one_of,
@@ -119,7 +120,7 @@ class CoronaryDominance(FolderSource):
         self.root = given_folder(raw, _WHAT)
         if not any(self._place(file) for file in self._files()):
             raise InputError(
-                f"{self.root}: this does not look like {_WHAT}{archive_hint(self.root)}"
+                f"{self.root}: this does not look like {_WHAT}{absence_hint(self.root)}"
             )
 
     def _files(self) -> Iterator[Path]:
@@ -148,10 +149,10 @@ class CoronaryDominance(FolderSource):
             video = f"{group}/{artery}/{series}"
             if not studies.admits(group):
                 continue
-            if video.casefold() in met:
+            if name_key(video) in met:
                 self.report.add("series twice", path)
                 continue
-            met.add(video.casefold())
+            met.add(name_key(video))
             yield from self._video(file, group, video, studies.split(group))
 
     def _video(self, file: Path, group: str, video: str, split: str | None) -> Iterator[Frame]:

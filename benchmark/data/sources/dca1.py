@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.listed import name_key
 from benchmark.data.sources.files import FolderSource, find_root, walk_images
 
 _MARK = "_gt"
@@ -49,7 +50,7 @@ class Dca1(FolderSource):
         paths = list(walk_images(self.root, nested=False))
         images = (path for path in paths if not _is_mask(path))
         masks = (path for path in paths if _is_mask(path))
-        pairs = self.pair(images, masks, lambda path: path.stem.casefold().removesuffix(_MARK))
+        pairs = self.pair(images, masks, lambda path: name_key(path.stem).removesuffix(_MARK))
         for position, (image, mask) in enumerate(pairs):
             split = "train" if 4 * position < 3 * len(pairs) else "test"
             path, annotation = self.relative(image), self.relative(mask)

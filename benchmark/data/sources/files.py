@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.pointers import is_dangling, pointer_reason
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.listed import name_key
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def one_of(what: str, value: str, known: Iterable[str]) -> str:
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sort key that puts ``p4`` before ``p14``, whatever the case; the name itself breaks ties."""
-    parts = _DIGITS.split(name.casefold())
+    parts = _DIGITS.split(name_key(name))
     return [int(part) if part.isdecimal() else part for part in parts], name
 
 
@@ -59,8 +61,13 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def find_entry(folder: Path, name: str) -> Path | None:
-    """The entry of `folder` with this name in any spelling of upper and lower case, or None."""
-    return next((e for e in list_folder(folder) if e.name.casefold() == name.casefold()), None)
+    """The entry of `folder` with this name in any spelling (see `name_key`), or None."""
+    return next((e for e in list_folder(folder) if name_key(e.name) == name_key(name)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file, or a link to one that was not fetched: reading it says so."""
+    return path.is_file() or is_dangling(path)
 
 
 def walk_images(
@@ -98,7 +105,7 @@ def walk_files(
             return
         seen.add(folder.resolve())
         entries = list_folder(folder)
-        yield from (entry for entry in entries if wanted(entry) and entry.is_file())
+        yield from (entry for entry in entries if wanted(entry) and is_file(entry))
         if nested:
             for entry in entries:
                 if entry.is_dir() and enter(entry):
@@ -140,16 +147,24 @@ def find_root(
     top = given_folder(raw, what)
     root = search_root(top, looks_right)
     if root is None:
-        raise InputError(f"{top}: this does not look like {what}{archive_hint(top)}")
+        raise InputError(f"{top}: this does not look like {what}{absence_hint(top)}")
     return root
 
 
-def archive_hint(top: Path) -> str:
-    """``"; unpack X.zip first"`` if an archive lies in `top` or a folder of it, else nothing."""
+def absence_hint(top: Path) -> str:
+    """What in `top` or a folder of it stands for data that are not there yet, and what to do.
+
+    ``"; unpack X.zip first"``, a folder kept by DVC or a link without its target; or nothing.
+    """
     folders = [top, *(entry for entry in list_folder(top) if entry.is_dir())]
-    entries = (entry for folder in folders for entry in list_folder(folder))
-    archive = next((e.name for e in entries if e.suffix.lower() in _ARCHIVES), None)
-    return f"; unpack {archive} first" if archive else ""
+    for entry in (entry for folder in folders for entry in list_folder(folder)):
+        if entry.suffix.lower() in _ARCHIVES:
+            return f"; unpack {entry.name} first"
+        if entry.suffix.lower() == ".dvc":
+            return f"; fetch what {entry.name} stands for first (dvc pull)"
+        if is_dangling(entry):
+            return f"; {entry.name}: {pointer_reason(entry)}"
+    return ""
 
 
 def search_root(top: Path, looks_right: Callable[[Path], bool]) -> Path | None:
@@ -220,7 +235,7 @@ class FolderSource:
         self,
         images: Iterable[Path],
         masks: Iterable[Path],
-        key: Callable[[Path], str] = lambda path: path.stem.casefold(),
+        key: Callable[[Path], str] = lambda path: name_key(path.stem),
     ) -> list[tuple[Path, Path]]:
         """Images and masks of the same `key`, in the order of the images.
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.listed import nfc
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
-    archive_hint,
+    absence_hint,
     frame_path,
     given_folder,
     is_dicom,
@@ -55,7 +56,7 @@ def _has_digit(text: str) -> bool:
 def _may_be_dicom(path: Path) -> bool:
     try:
         return is_dicom(path)
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         # Then reading the header says why the file is left out.
         return True
 
@@ -96,7 +97,7 @@ class Folder(FolderSource):
         self.options = {"group": group, "name": name}
         self.root = given_folder(raw, _WHAT)
         if next(self._files(), None) is None:
-            raise InputError(f"{self.root}: this is not {_WHAT}{archive_hint(self.root)}")
+            raise InputError(f"{self.root}: this is not {_WHAT}{absence_hint(self.root)}")
 
     def enter(self, folder: Path) -> bool:
         """Whether a sub-folder is walked."""
@@ -129,7 +130,7 @@ class Folder(FolderSource):
             token = next((told for rule in rules if (told := rule(file, patient))), None)
             if token is None and rules:
                 self.report.add("no patient could be told", path)
-            group = None if token is None else f"{self.name}/{token}"
+            group = None if token is None else f"{self.name}/{nfc(token)}"
             if count is None:
                 yield Frame(self.name, path, group)
                 continue

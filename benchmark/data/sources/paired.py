@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import plain_name, read_table
+from benchmark.data.listed import name_key, nfc, plain_name, read_table
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
@@ -88,7 +88,7 @@ class PairedFolders(FolderSource):
             for image, mask in self._pairs(images, masks):
                 where = self.relative(image)
                 group = None
-                for key in (f"{split}/{image.stem}".casefold(), image.stem.casefold()):
+                for key in map(name_key, (f"{split}/{image.stem}", image.stem)):
                     if key in patients and group is None:
                         group = f"{self.name}/{patients[key]}"
                         unused.discard(key)
@@ -103,7 +103,7 @@ class PairedFolders(FolderSource):
     def _pairs(self, images: Path, masks: Path) -> list[tuple[Path, Path]]:
         def key(path: Path) -> str:
             base = images if path.is_relative_to(images) else masks
-            return path.relative_to(base).with_suffix("").as_posix().casefold()
+            return name_key(path.relative_to(base).with_suffix("").as_posix())
 
         return self.pair(walk_images(images), walk_images(masks), key)
 
@@ -118,16 +118,16 @@ class PairedFolders(FolderSource):
         patients: dict[str, str] = {}
         for number, row in enumerate(rows, start=1):
             here = f"{PATIENTS}: row {number}"
-            name = plain_name(row[0]) if row else None
+            name = plain_name(row[0], f"{path}: row {number}") if row else None
             if row is None or name is None or not row[1]:
                 self.report.add("damaged row", here)
                 continue
             folders = row[0].replace("\\", "/").split("/")[:-1]
             splits = [split for split in map(split_named, folders) if split]
-            key = "/".join([*splits[:1], name]).casefold()
+            key = name_key("/".join([*splits[:1], name]))
             if key.endswith(tuple(IMAGE_EXTENSIONS)):
                 key = key.rpartition(".")[0]
-            if patients.setdefault(key, row[1]) != row[1]:
+            if patients.setdefault(key, nfc(row[1])) != nfc(row[1]):
                 self.report.add("name with two patients", here)
         return patients
 

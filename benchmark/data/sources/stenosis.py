@@ -215,7 +215,7 @@ class DanilovStenosis(FolderSource):
                 continue
             for number, row in enumerate(rows, start=1):
                 here = f"{where}: row {number}"
-                name = plain_name(row[0]) if row else None
+                name = plain_name(row[0], f"{path}: row {number}") if row else None
                 if row is None:
                     self.report.add("damaged row", here)
                 elif name is None:

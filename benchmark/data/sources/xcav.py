@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.listed import name_key
 from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
@@ -79,7 +80,7 @@ class Xcav(FolderSource):
         self._listed: dict[str, str] = {}
         if split_file:
             self._listed = {
-                name.replace("\\", "/").casefold(): split
+                name_key(name.replace("\\", "/")): split
                 for name, split in read_split_file(split_file).items()
             }
             # The list by its content: where it lies on this machine says nothing.
@@ -164,7 +165,7 @@ class Xcav(FolderSource):
             group, video = str(frame.group).split("/")[1], str(frame.video).split("/")[2]
             path = Path(frame.path)
             names = (frame.path, f"{video}/{path.stem}", f"{video}/{path.name}", video, group)
-            found = [name.casefold() for name in names if name.casefold() in self._listed]
+            found = [key for key in map(name_key, names) if key in self._listed]
             unused.difference_update(found)
             if found:
                 frame = replace(frame, split=self._listed[found[0]])

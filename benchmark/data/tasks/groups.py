@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmark.data.listed import nfc, read_listing
 from benchmark.data.tasks.folder import TaskFolder
 from benchmark.errors import InputError
 
@@ -14,17 +15,13 @@ def read_groups(paths: Iterable[str | os.PathLike[str]]) -> set[str]:
     """Groups of task folders, and those that text files name, one in a line.
 
     Raises:
-        InputError: a path that is neither, or one that knows no group: leaving nothing out would
-            look as if it had worked.
+        InputError: a path that is neither, a file that is no text (see `read_listing`), or one that
+            knows no group: leaving nothing out would look as if it had worked.
     """
     found: set[str] = set()
     for path in map(Path, paths):
         if path.is_file():
-            try:
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
-            except UnicodeDecodeError:
-                raise InputError(f"{path}: not a text file with a group in each line") from None
-            groups = {line.strip() for line in lines} - {""}
+            groups = {nfc(line.strip()) for line in read_listing(path).splitlines()} - {""}
         else:
             splits = TaskFolder.open(path).splits
             groups = {item["group"] for items in splits.values() for item in items} - {None}

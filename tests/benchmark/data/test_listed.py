@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from benchmark.data import listed
-from benchmark.data.listed import plain_name, read_json_object, read_listing, read_table
+from benchmark.data.listed import (
+    name_key,
+    nfc,
+    plain_name,
+    read_json_object,
+    read_listing,
+    read_table,
+)
 from benchmark.errors import InputError
 
 
@@ -22,24 +31,47 @@ from benchmark.errors import InputError
         ("a\\..\\7.png", None),
         ("..", None),
         ("/etc/passwd", None),
-        ("\\\\server\\7.png", None),
-        ("C:\\7.png", None),
-        ("c:7.png", None),
         ("7\0.png", None),
         ("", None),
         ("images/", None),
     ],
 )
 def test_names_that_leave_the_folder_are_refused(text, name):
-    assert plain_name(text) == name
+    assert plain_name(text, "list.csv: row 1") == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["C:\\data\\7.png", " c:7.png", "D:/data/7.png", "\\\\server\\share\\7.png", "//server/7.png"],
+)
+def test_absolute_windows_paths_are_refused_with_a_hint(text):
+    with pytest.raises(InputError, match=r"^list.csv: row 1: .* Windows path; .* as '7\.png'$"):
+        plain_name(text, "list.csv: row 1")
+
+
+COMPOSED = "Gef\u00e4\u00df_\u0130_\u1e9b\u0323.PNG"
+"""A umlaut, sharp s, a dotted capital I, and a letter with two accents."""
+
+
+def test_names_are_the_same_in_every_normal_form_and_case():
+    forms = {unicodedata.normalize(form, COMPOSED) for form in ("NFC", "NFD")}
+    assert len(forms) == 2
+    cases = {change(name) for name in forms for change in (str, str.lower, str.casefold)}
+    assert len({name_key(name) for name in cases}) == 1
+    assert name_key("Gefa\u00df") != name_key(COMPOSED)
+    assert name_key("IMG_1.PNG") == "img_1.png"
+    assert {nfc(name) for name in forms} == {unicodedata.normalize("NFC", COMPOSED)}
+    # A name that is no text at all is a name, too.
+    assert name_key("\udcff\u00c4") == "\udcff\u00e4"
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_table_takes_the_named_columns_in_any_order_and_spelling(tmp_path, separator):
     rows = [["Extra", " B ", "A"], ["x", "1", " 2 "], ["short"], [], ["", "3", '"4"']]
     path = tmp_path / "t.csv"
+    rows += [["x", "5", "6", ""], ["x", "1", "2", "3"]]
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(separator.join, rows)).encode())
-    assert read_table(path, ("a", "b")) == [("2", "1"), None, ("4", "3")]
+    assert read_table(path, ("a", "b")) == [("2", "1"), None, ("4", "3"), ("6", "5"), None]
     assert read_table(path, ("a", "c")) is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -320,13 +321,19 @@ def test_copies_of_the_annotation_file(tmp_path):
         open_source("arcade", tmp_path)
 
 
-def test_link_out_of_the_folder_is_not_followed(tmp_path):
-    images = [*IMAGES, {"id": 8, "file_name": "8.png"}]
-    root = _write(tmp_path / "raw", images, [_annotation(), _annotation(7), _annotation(8)])
-    secret = save(tmp_path / "secret.png", picture(9))
-    (root / "syntax" / "train" / "images" / "8.png").symlink_to(secret)
-    masks, skipped = _masks(root)
-    assert (len(masks), skipped["link leaves the folder"]) == (2, 1)
+def test_file_names_in_every_normal_form(tmp_path):
+    root = _write(tmp_path, [], [])
+    save(root / "syntax" / "train" / "images" / unicodedata.normalize("NFD", "é1.PNG"), picture(1))
+    images = [{"id": 3, "file_name": unicodedata.normalize("NFC", "É1.png")}]
+    (masks,), skipped = _masks(_write(tmp_path, images, [_annotation()]))
+    assert masks[4].sum() == 140
+    assert skipped == {**SPLITS_ABSENT, "image not listed": 2}
+
+
+def test_an_absolute_windows_path_is_refused_with_a_hint(tmp_path):
+    images = [{"id": 3, "file_name": "C:\\arcade\\images\\1.png"}]
+    with pytest.raises(InputError, match=r"train\.json: image 0: .* Windows path; .*, as '1\.png'"):
+        _masks(_write(tmp_path, images, [_annotation()]))
 
 
 def test_input_errors(tmp_path, clean):

@@ -207,7 +207,7 @@ def test_lists_with_odd_rows(tmp_path):
         "14_001_1_0001.bmp,48,48,Stenosis,1,2,3,4",
         "14_001_1_0001.bmp,48,48,Stenosis,5,6,7,8",
         "14_001_1_0002.bmp,,,Stenosis,5,6,7,x",
-        "D:\\data\\14_001_1_0003.bmp,48,48,Stenosis,1,2,3,4",
+        "../data/14_001_1_0003.bmp,48,48,Stenosis,1,2,3,4",
         "images/14_001_1_0003.bmp,9,9,other,1,2,3,4",
         "short,row",
     ]
@@ -290,6 +290,15 @@ def test_commas_in_numbers_of_a_list_do_not_move_the_others(tmp_path):
         "image without an annotation": 1,
         "no split list": 1,
     }
+
+
+@pytest.mark.parametrize("prefix", ["C:\\data\\", "\\\\server\\data\\"])
+def test_a_list_of_windows_paths_is_refused_with_a_hint(tmp_path, prefix):
+    listing = _one_frame(tmp_path, (10, 12, 30, 31)) / "train_labels.csv"
+    listing.write_text(listing.read_text().replace("14_001_1", f"{prefix}14_001_1"))
+    message = r"train_labels\.csv: row 1: .* Windows path; .*, as '14_001_1_0001\.bmp'"
+    with pytest.raises(InputError, match=message):
+        list(open_source("stenosis", tmp_path).frames())
 
 
 def test_input_errors(tmp_path):
