@@ -226,6 +226,18 @@ def read_json(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> Any:
     return parse_json(read_regular(path, limit), str(path))
 
 
+def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InputError: as `read_json`; or it holds something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return value
+
+
 def list_folder(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
     """The entries of a folder whose names match, sorted by name.
 

@@ -19,7 +19,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.engine.checkpoint import newest_checkpoint
 from benchmark.engine.config import revive
 from benchmark.errors import InputError
-from benchmark.files import atomic_write, read_json
+from benchmark.files import atomic_write, read_json, read_object
 from benchmark.method import Method, Progress
 from benchmark.nn.masking import AnatomyGuidedMasking, patch_weights
 from benchmark.nn.objectives import predicts_pixels
@@ -93,7 +93,7 @@ def pack_rows(pack: FramePack, count: int) -> list[Row]:
 
 def prediction_rows(folder: Path, count: int) -> list[Row]:
     """Frames of the test split with what a fine-tuned run made of them."""
-    description = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    description = read_object(folder / "run.json") if (folder / "run.json").is_file() else {}
     if "data" not in description:
         raise InputError(f"{folder / 'run.json'}: does not say which data it was scored on")
     data = TaskFolder.open(description["data"])
@@ -175,7 +175,7 @@ def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarr
 
 def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
     """A trained method from its run folder: the method, its config and the epochs it has seen."""
-    config = revive(read_json(folder / "run.json").get("config"))
+    config = revive(read_object(folder / "run.json").get("config"))
     if not isinstance(config, dict) or "method" not in config:
         raise InputError(f"{folder / 'run.json'}: not a run of a method")
     checkpoint, _ = newest_checkpoint(folder)

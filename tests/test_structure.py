@@ -54,6 +54,40 @@ def test_imports_point_one_way(room: str) -> None:
     assert not wrong
 
 
+# Files that may use what passes over a folder that cannot be listed, or reads JSON in more than one
+# way, and why.
+MAY = {
+    "benchmark/files.py": "removes what is listed there",
+    "benchmark/locking.py": "whatever a lock file holds, it says nobody",
+    "benchmark/sweep/locking.py": "whatever a lock file holds, it says nobody",
+    "benchmark/sweep/resolving.py": "what a process of our own prints",
+    "benchmark/sweep/resolve.py": "what a process of our own asks",
+    "benchmark/data/pack/survey.py": "a file of our own that has no name",
+    "leaderboard/bench.py": "the plain way that ours is compared with",
+}
+
+
+def careless_calls(path: Path) -> list[str]:
+    """Calls of the standard library for which `benchmark.files` and `strict_json` are there."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        call = ast.unparse(node.func)
+        if node.func.attr in ("glob", "rglob") or call in ("os.walk", "json.load", "json.loads"):
+            found.append(f"{path.relative_to(ROOT)}:{node.lineno} {call}")
+    return found
+
+
+def test_folders_and_json_are_read_in_one_place() -> None:
+    """A folder that cannot be listed is no empty one, and JSON means one thing only."""
+    rooms = ("benchmark", "methods", "leaderboard", "tools")
+    files = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    careless = {path.relative_to(ROOT).as_posix(): careless_calls(path) for path in files}
+    wrong = [call for name, calls in careless.items() if name not in MAY for call in calls]
+    assert not wrong, "use list_folder, walk and read_json of benchmark.files"
+
+
 def test_files_stay_readable() -> None:
     """About 400 lines are what one reads in a sitting."""
     rooms = ("benchmark", "methods", "configs", "leaderboard", "tools", "tests")

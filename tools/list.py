@@ -60,8 +60,9 @@ def count_all(configs: Path) -> None:
 
 def dataset_rows(configs: Path) -> list[list[str]]:
     from benchmark.engine.cards import first_line
+    from benchmark.files import list_folder
 
-    files = sorted((configs / "downstream").glob("[!_]*.py"))
+    files = list_folder(configs / "downstream", "[!_]*.py")
     return [["data set", "what"], *([path.stem, first_line(path)] for path in files)]
 
 

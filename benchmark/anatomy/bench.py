@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from skimage.filters import sato
 from benchmark.anatomy.extraction import vessel_mask
 from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
 from benchmark.errors import InputError
+from benchmark.files import walk
 
 _GPU_FRAMES, _GPU_BATCH = 1024, 64
 
@@ -47,7 +47,7 @@ def reference_mask(frame: np.ndarray, alpha: float = 92.0, border: int = 20) -> 
 def _images_below(folder: str, count: int, size: int) -> np.ndarray:
     """The first `count` PNG files below `folder` that decode, grey, resized to size×size."""
     frames: list[np.ndarray] = []
-    for path in sorted(Path(folder).rglob("*.png")):
+    for path in sorted(path for path in walk(folder) if path.suffix == ".png"):
         image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if image is None:
             print(f"left out: {path} cannot be read", file=sys.stderr)

@@ -20,6 +20,7 @@ from benchmark.comparison import Row, comparison_row, require_positive, show_row
 from benchmark.data.pack import FramePack, build_pack
 from benchmark.data.sources.folder import Folder
 from benchmark.errors import InputError
+from benchmark.files import list_folder, walk
 
 CORPUS = 171_478
 """Frames of XA-170K (Huang et al., arXiv 2602.11536), for a time that one can imagine."""
@@ -40,12 +41,13 @@ class _Case(NamedTuple):
 
 
 def _decode_png(folder: Path) -> Frames:
-    return [np.asarray(Image.open(file).convert("L")) for file in sorted(folder.rglob("*.png"))]
+    files = sorted(file for file in walk(folder) if file.suffix == ".png")
+    return [np.asarray(Image.open(file).convert("L")) for file in files]
 
 
 def _decode_npz(folder: Path) -> Frames:
     frames: Frames = []
-    for file in sorted(folder.glob("*.npz")):
+    for file in list_folder(folder, "*.npz"):
         with np.load(file) as content:
             frames += list(content["pixel_array"])
     return frames

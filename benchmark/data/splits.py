@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.listed import read_listing, refuse_windows_path
 from benchmark.errors import InputError
+from benchmark.files import list_folder
 
 SPLITS = ("train", "val", "test")
 
@@ -152,7 +153,7 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
     path = Path(path)
     files = [path]
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix.lower() in {".csv", ".txt"})
+        files = [f for f in list_folder(path) if f.suffix.lower() in {".csv", ".txt"}]
     splits: dict[str, str] = {}
     for file in files:
         for number, line in enumerate(read_listing(file).splitlines(), start=1):

@@ -12,6 +12,7 @@ from benchmark.engine.cards import Card, card_of_encoder, read_card
 from benchmark.engine.config import check_values, fill_paths, load_config, set_option
 from benchmark.engine.settings import FINETUNE_KEYS, METHOD_KEYS
 from benchmark.errors import InputError
+from benchmark.files import list_folder
 from benchmark.quiet import quiet_libraries
 
 # What a method's own recipe may set; data, epochs and scoring stay those of the data set.
@@ -28,7 +29,7 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     """
     folder = configs / "downstream" / (protocol or "")
     if not folder.is_dir():
-        known = ", ".join(sorted(p.name for p in folder.parent.iterdir() if _has_configs(p)))
+        known = ", ".join(p.name for p in list_folder(folder.parent) if _has_configs(p))
         raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
     path = folder / f"{dataset}.py"
     usual = configs / "downstream" / f"{dataset}.py"
@@ -37,13 +38,13 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
             if load_config(usual, known=FINETUNE_KEYS).protocol == protocol:
                 return usual
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("[!_]*.py")))
+        known = ", ".join(p.stem for p in list_folder(folder, "[!_]*.py"))
         raise InputError(f"{dataset}: no such data set in {folder}; known: {known}")
     return path
 
 
 def _has_configs(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.glob("[!_]*.py"))
+    return folder.is_dir() and bool(list_folder(folder, "[!_]*.py"))
 
 
 def compose(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.errors import InputError
-from benchmark.files import atomic_write, read_json
+from benchmark.files import atomic_write, list_folder, read_json
 from benchmark.text import visible
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -119,12 +119,12 @@ def card_of_encoder(folder: Path) -> Card:
 
 def read_cards(configs: Path = CONFIGS) -> list[Card]:
     """The cards of all methods, in the order of their ids."""
-    folders = sorted(
-        path
-        for path in configs.iterdir()
-        if (path / "encoder.py").is_file() or (path / "pretrain.py").is_file()
-    )
-    return [read_card(folder.name, configs) for folder in folders]
+    names = ("encoder.py", "pretrain.py")
+    return [
+        read_card(folder.name, configs)
+        for folder in list_folder(configs)
+        if any((folder / name).is_file() for name in names)
+    ]
 
 
 def read_parameters(configs: Path = CONFIGS) -> dict[str, Parameters]:

@@ -22,7 +22,7 @@ from typing import IO, Any
 import torch
 
 from benchmark.errors import InputError
-from benchmark.files import atomic_write
+from benchmark.files import atomic_write, list_folder
 from benchmark.weights import load_plain
 
 FORMAT = 3  # 1 knew complete epochs only; 2 had no digest, and of the run's identity only a part
@@ -71,7 +71,8 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     """Checkpoints in a run folder, newest first."""
     found = [
         (int(match[1]), int(match[2] or 0), path)
-        for path in folder.glob("epoch_*.pth")
+        # A run whose folder cannot be listed is not one without checkpoints.
+        for path in (list_folder(folder, "epoch_*.pth") if folder.is_dir() else ())
         if (match := _NAME.fullmatch(path.name))
     ]
     return [path for *_, path in sorted(found, reverse=True)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -42,6 +41,7 @@ from benchmark.files import read_json, write_json
 from benchmark.method import Method, Progress
 from benchmark.nn.encoders.base import Encoder
 from benchmark.randomness import seed_torch
+from benchmark.strict_json import parse_json
 
 FRAMES = 14
 _OVERFIT_STEPS = 40
@@ -241,7 +241,7 @@ def _whole_run(trial: Trial) -> Path:
 
 def features_are_watched(trial: Trial) -> str:
     """Every line of the log says how far the features spread: a collapse must not go unseen."""
-    lines = [json.loads(line) for line in _log(_whole_run(trial))]
+    lines = [parse_json(line, "metrics.jsonl") for line in _log(_whole_run(trial))]
     if any("feature_std" not in line for line in lines):
         raise BrokenContract(
             "no feature_std in the log: loss() does not call the encoder as a module; show its "

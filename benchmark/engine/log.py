@@ -16,7 +16,9 @@ from torch import Tensor
 
 from benchmark.engine.nonfinite import LIMIT, SkippedSteps
 from benchmark.engine.signals import NotFinite, leave
+from benchmark.errors import InputError
 from benchmark.files import fsync, naming, write_text
+from benchmark.strict_json import parse_json
 
 # mmsegmentation's accuracy: 97 % of a frame is background, and overlapping classes have none.
 _LEFT_OUT = {"acc_seg"}
@@ -95,9 +97,9 @@ class LogHook(Hook):
         kept = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                if json.loads(line)["step"] <= step:
+                if parse_json(line, str(self.path))["step"] <= step:
                     kept.append(line + "\n")
-            except (json.JSONDecodeError, KeyError):
+            except (InputError, KeyError, TypeError):
                 break  # the line that was being written when the run was killed
         write_text(self.path, "".join(kept))
 

@@ -25,7 +25,7 @@ from benchmark.engine.records import (
     science_hash,
 )
 from benchmark.errors import InputError
-from benchmark.files import read_json
+from benchmark.files import read_object
 
 #: Tasks as model hubs name them.
 _TASKS = {
@@ -256,7 +256,7 @@ def model_card(
         InputError: `run.json` is damaged.
     """
     who = card_of_encoder(source)
-    run = read_json(source / "run.json") if (source / "run.json").is_file() else {}
+    run = read_object(source / "run.json") if (source / "run.json").is_file() else {}
     channels, side = card.arguments.get("in_channels", 3), card.arguments["img_size"]
     family = f"{who.family}, {who.paper}" if who.paper != "—" else who.family
     choice = f"These weights are given under {licence}." if licence else "Not decided yet."

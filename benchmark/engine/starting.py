@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.engine.encoder import load_encoder
 from benchmark.errors import InputError
+from benchmark.files import list_folder
 from benchmark.method import Method
 from benchmark.weights import load_strict, read_tensors
 
@@ -27,7 +28,7 @@ def starting_file(path: Path) -> Path:
     """
     if path.is_dir():
         encoder = path / "encoder.safetensors"
-        networks = [encoder] if encoder.is_file() else sorted(path.glob("*.safetensors"))
+        networks = [encoder] if encoder.is_file() else list_folder(path, "*.safetensors")
         found = networks if len(networks) == 1 else checkpoint_paths(path)
         if not found:
             raise InputError(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.files import write_json
+from benchmark.files import walk, write_json
 from benchmark.sweep.job import description_of
 from benchmark.sweep.jobs import failure_path
 from benchmark.sweep.locking import take
@@ -208,7 +208,11 @@ def draw_boards(plan: Plan, tools: Path) -> list[Path]:
     """
     drawn = []
     for protocol in plan.protocols:
-        if not any((plan.results / protocol).rglob("seed*.json")):
+        folder = plan.results / protocol
+        unlisted: list[str] = []  # which the board names
+        if not folder.exists() or not (
+            any(path.match("seed*.json") for path in walk(folder, unlisted)) or unlisted
+        ):
             continue
         out = plan.matrix.folder
         if len(plan.protocols) > 1:
@@ -219,6 +223,6 @@ def draw_boards(plan: Plan, tools: Path) -> list[Path]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise InputError(f"{plan.results}: the board was not drawn: {lines[-1]}")
+            raise InputError(f"{plan.results}: leaderboard.py: {lines[-1]}")
         drawn.append(out)
     return drawn

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from benchmark.engine.records import read_record
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_file
+from benchmark.files import list_folder, read_json, read_object, sha256_file
 from benchmark.sweep.locking import is_running
 
 MANIFEST = "manifest.json"
@@ -118,12 +118,12 @@ class Training(Job):
         if not description.exists():
             return "missing", ""
         try:
-            run = read_json(description)
+            run = read_object(description)
         except InputError as error:
             return "stale", str(error)
         if changed := self._changed(run) or trained_anew(upstream):
             # Without a checkpoint there is nothing to lose, and it simply starts.
-            begun = "finished" in run or any(Path(self.folder).glob("epoch_*.pth"))
+            begun = "finished" in run or list_folder(self.folder, "epoch_*.pth")
             return ("stale", changed) if begun else ("missing", "")
         if "finished" not in run:
             return "missing", "interrupted"
@@ -153,7 +153,7 @@ class Training(Job):
         """Device hours of the finished run in the folder, whatever its settings were."""
         description = Path(self.folder) / "run.json"
         try:
-            finished = read_json(description)["finished"] if description.exists() else {}
+            finished = read_object(description)["finished"] if description.exists() else {}
         except (InputError, KeyError):
             return None
         seconds = finished.get("seconds")
@@ -214,7 +214,7 @@ class Cell(Job):
                 return "its encoder was pre-trained with other settings or frames"
         description = Path(self.encoder) / "encoder.json"
         if description.is_file():
-            now = read_json(description)["weights_sha256"]
+            now = read_object(description).get("weights_sha256")
             if now != encoder["weights_sha256"]:
                 return f"another encoder in {self.encoder}"
         return ""

@@ -14,6 +14,7 @@ from benchmark.engine.cards import base_path, parse_config, read_card
 from benchmark.engine.scales import SCALES
 from benchmark.engine.settings import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.errors import InputError
+from benchmark.files import list_folder
 from benchmark.hints import Count, Seed, fits, hints_of, meaning
 
 
@@ -152,7 +153,7 @@ def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
     for place in places:
         if (place / f"{dataset}.py").is_file():
             return place / f"{dataset}.py"
-    known = sorted({path.stem for place in places for path in place.glob("[!_]*.py")})
+    known = sorted({path.stem for place in places for path in list_folder(place, "[!_]*.py")})
     raise InputError(f"{dataset}: no such data set in {places[0]}; known: {', '.join(known)}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_bytes, sha256_json, write_json
+from benchmark.files import read_object, sha256_bytes, sha256_json, walk, write_json
 from benchmark.sweep.matrix import Matrix, cells_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def _read(cache: Path) -> dict[str, Any]:
     if not cache.exists():
         return {}
     try:
-        return read_json(cache)
+        return read_object(cache)
     except InputError:
         # Written whole, so somebody else's or edited; it only costs asking again.
         return {}
@@ -103,7 +103,7 @@ def _read(cache: Path) -> dict[str, Any]:
 
 def _fingerprint(configs: Path) -> str:
     rooms = (configs, ROOT / "benchmark", ROOT / "methods")
-    files = sorted(path for room in rooms for path in room.rglob("*.py"))
+    files = sorted(path for room in rooms for path in walk(room) if path.suffix == ".py")
     content = [[str(path), sha256_bytes(path.read_bytes())] for path in files]
     versions = [sys.version]
     for name in _LIBRARIES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 
 from benchmark.data.leakage import FOLDER
 from benchmark.data.selection import summarise_skips
+from benchmark.files import walk
 
 
 @dataclass
@@ -113,13 +113,13 @@ def _splits_of(entries: Iterable[Entry]) -> list[tuple[str, list[str]]]:
 
 def check_files(findings: Findings, listed: Collection[str]) -> None:
     """Warn of files that are not `listed` (paths below the folder); leakage reports are passed."""
-    for folder, folders, names in os.walk(findings.path):
-        below = Path(folder).relative_to(findings.path)
-        folders[:] = sorted(folders) if below.parts else sorted({*folders} - {FOLDER})
-        for name in sorted(names):
-            path = (below / name).as_posix()
-            if path not in listed:
-                findings.warning("file that is not listed", path)
+    unlisted: list[str] = []
+    for entry in walk(findings.path, unlisted, hidden=True):
+        path = findings.below(entry)
+        if path not in listed and path.partition("/")[0] != FOLDER and not entry.is_dir():
+            findings.warning("file that is not listed", path)
+    for line in unlisted:
+        findings.error("folder that cannot be listed", line)
 
 
 MOST = 0.5

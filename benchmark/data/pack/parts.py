@@ -10,8 +10,16 @@ from typing import Any
 
 from benchmark.data.phash import hamming_distance
 from benchmark.errors import InputError
-from benchmark.files import fsync_folder, read_json, sha256_bytes, write_json, write_text
+from benchmark.files import (
+    fsync_folder,
+    list_folder,
+    read_json,
+    sha256_bytes,
+    write_json,
+    write_text,
+)
 from benchmark.leftovers import TEMPORARY
+from benchmark.strict_json import parse_json
 
 Kept = tuple[str, str]
 
@@ -134,7 +142,7 @@ class Parts:
             raise self.damaged(file) from None
         if digest != f"{sha256_bytes(text)}\n".encode():
             raise self.damaged(file)
-        content = json.loads(text)
+        content = parse_json(text, str(file))
         last = content.pop("last")
         return Part(**content, last=None if last is None else tuple(last))
 
@@ -160,7 +168,7 @@ class Parts:
             parts, frames, rows = parts + 1, frames + len(part), rows + len(part.rows)
             last = part.last
         # From the end, so that no kill leaves a gap; and before the pixels they vouch for go.
-        stale = sorted(self._folder.glob("*.part"), reverse=True)
+        stale = list_folder(self._folder, "*.part")[::-1]
         for file in stale[: len(stale) - parts]:
             file.unlink()
         fsync_folder(self._folder)

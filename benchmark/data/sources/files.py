@@ -15,6 +15,7 @@ from benchmark.data.formats.pointers import is_dangling, pointer_reason
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.listed import name_key
 from benchmark.errors import InputError
+from benchmark.files import list_folder as entries_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def list_folder(folder: Path) -> list[Path]:
     """Entries of `folder` in natural order, without hidden files and archivers' clutter."""
     entries = (
         entry
-        for entry in folder.iterdir()
+        for entry in entries_of(folder)
         if not entry.name.startswith(".") and entry.name.casefold() not in _CLUTTER
     )
     return sorted(entries, key=lambda entry: natural_key(entry.name))

@@ -28,6 +28,7 @@ from benchmark.engine.bench.setup import bench_config, hardware
 from benchmark.engine.memory import keep_freed_memory, peak_allocation
 from benchmark.engine.train import assemble
 from benchmark.errors import InputError
+from benchmark.files import list_folder
 from benchmark.method import Progress
 
 REFERENCE = "mae"
@@ -148,7 +149,7 @@ def bench_pretrain(
     require_positive(batch=batch, repeats=repeats)
     if threads:
         torch.set_num_threads(threads)
-    known = sorted(p.parent.name for p in configs.glob("*/pretrain.py"))
+    known = [p.name for p in list_folder(configs) if (p / "pretrain.py").is_file()]
     unknown = sorted(set(methods) - set(known))
     if unknown:
         raise InputError(f"{unknown[0]}: no such method in {configs}; known: {', '.join(known)}")

@@ -18,6 +18,7 @@ from packaging.version import Version
 from benchmark.engine.environment.findings import Finding, judged
 from benchmark.engine.records import provenance
 from benchmark.errors import InputError
+from benchmark.files import list_folder
 
 PART = "software"
 ROOT = Path(__file__).resolve().parents[3]
@@ -102,7 +103,7 @@ def examine_mmcv() -> Finding:
     if spec is None or not spec.submodule_search_locations:
         return Finding(PART, "mmcv operations", "missing", "no mmcv", _INSTALL)
     folder = Path(next(iter(spec.submodule_search_locations)))
-    compiled = any(folder.glob("_ext.*"))
+    compiled = bool(list_folder(folder, "_ext.*"))
     origin = "compiled with mmcv" if compiled else "torchvision's, by benchmark.engine.mmcv_ops"
     return Finding(PART, "mmcv operations", "ok", origin)
 
