@@ -18,6 +18,7 @@ from torch import nn
 from benchmark import device as devices
 from benchmark.device import VARIABLE, on_cpu, precision, uses_gpu
 from benchmark.engine import distributed
+from benchmark.engine.launch import Launch
 from benchmark.engine.runner import Runner
 from benchmark.errors import InputError
 from benchmark.sweep.devices import visible_gpus
@@ -99,8 +100,7 @@ def test_models_and_processes_stay_on_the_cpu(gpu: None, monkeypatch: pytest.Mon
         torch.distributed, "init_process_group", lambda kind, **_: started.append(kind)
     )
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
-    for name, value in (("LOCAL_RANK", "0"), ("RANK", "0"), ("WORLD_SIZE", "1")):
-        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "launch", lambda: Launch(0, 0, 1))
     with on_cpu():
         with distributed.process_group():
             pass
