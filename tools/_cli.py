@@ -34,8 +34,8 @@ def run(main: Callable[[], int | None]) -> None:
     """Run a tool, and exit with a code that says how it went.
 
     0 on success; 2 and one line for bad input and for what the system refuses; 3 where steps were
-    not finite; 75 when a signal stopped a run that was saved; 130 when interrupted; 1 with a
-    traceback for a defect.
+    not finite; 4 where another process kept the run waiting; 75 when a signal stopped a run that
+    was saved; 130 when interrupted; 1 with a traceback for a defect.
     """
     outlive_the_screen()
     try:

@@ -12,6 +12,7 @@ import sys
 
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.api import SubprocessContext
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 EXIT_STOPPED = 75  # as benchmark.engine.signals
@@ -20,6 +21,7 @@ EXIT_STOPPED = 75  # as benchmark.engine.signals
 def main() -> int:
     """Launch what the command line says; see ``torchrun --help``."""
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    codes = _codes_of_processes()
     try:
         torchrun.run(torchrun.parse_args(sys.argv[1:]))
     except ChildFailedError as error:
@@ -30,9 +32,33 @@ def main() -> int:
         print(f"error: process {rank} was ended by {name}", file=sys.stderr)
         return 128 - failure.exitcode
     except SignalException as error:
-        # It was passed on; the processes have saved and left in the half minute they are given.
-        return EXIT_STOPPED if error.sigval == signal.SIGTERM else 128 + error.sigval
+        # It was passed on; after half a minute, those that had not left were killed.
+        if error.sigval != signal.SIGTERM:
+            return 128 + error.sigval
+        killed = [rank for rank, code in enumerate(codes) if code == -signal.SIGKILL]
+        if killed:
+            print(
+                f"error: process {', '.join(map(str, killed))} did not end after SIGTERM and was "
+                "killed; --resume continues after the last checkpoint",
+                file=sys.stderr,
+            )
+            return 128 + signal.SIGKILL
+        return next((code for code in codes if code not in (0, EXIT_STOPPED)), EXIT_STOPPED)
     return 0
+
+
+def _codes_of_processes() -> list[int]:
+    """Takes the exit codes of the processes that torchrun closes; it keeps them to itself."""
+    codes: list[int] = []
+    usual = SubprocessContext._close
+
+    def close(context: SubprocessContext, *given: object, **named: object) -> None:
+        usual(context, *given, **named)
+        handlers = context.subprocess_handlers
+        codes[:] = [handlers[rank].proc.returncode for rank in sorted(handlers)]
+
+    SubprocessContext._close = close
+    return codes
 
 
 if __name__ == "__main__":

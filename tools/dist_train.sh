@@ -4,7 +4,8 @@
 #   tools/dist_train.sh CONFIG N [arguments of tools/train.py]
 #
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each of them.
-# SIGUSR1 or SIGTERM to this script: the run saves after the step it is in, exit code 75.
+# SIGUSR1 or SIGTERM to this script: the run saves after the step it is in, exit code 75. What has
+# not ended GRACE_SECONDS (90) and another half minute after a SIGTERM is killed, exit code 137.
 set -euo pipefail
 
 if [ $# -lt 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
@@ -14,6 +15,11 @@ fi
 config=$1
 processes=$2
 shift 2
+grace=${GRACE_SECONDS:-90}
+if ! [[ $grace =~ ^[0-9]+$ ]]; then
+    echo "error: GRACE_SECONDS=$grace: must be a number of seconds" >&2
+    exit 2
+fi
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
@@ -40,10 +46,23 @@ launcher=$!
 pass_on() {
     local children
     children=$(ps -A -o pid= -o ppid= | awk -v parent="$launcher" '$2 == parent { print $1 }')
-    [ -z "$children" ] || kill -s "$1" $children
+    kill -s "$1" ${children:-"$launcher"}
+}
+# A process that is stopped or hangs can neither save nor leave.
+timer=
+end_later() {
+    [ -z "$timer" ] || return 0
+    (
+        sleep "$grace" &
+        trap 'kill $!' EXIT
+        trap exit TERM
+        wait $!
+        kill -s TERM "$launcher"
+    ) >/dev/null 2>&1 &
+    timer=$!
 }
 trap 'pass_on USR1' USR1
-trap 'pass_on TERM' TERM
+trap 'end_later; pass_on TERM' TERM
 trap : INT # the launcher has heard of it, too
 # A signal ends `wait`, not the launcher.
 status=0
@@ -52,4 +71,5 @@ while kill -0 "$launcher" 2>/dev/null; do
     status=0
     wait "$launcher" || status=$?
 done
+[ -z "$timer" ] || kill "$timer" 2>/dev/null || :
 exit "$status"

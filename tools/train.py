@@ -65,7 +65,7 @@ def main() -> None:
         print_config(config)
         return
     folder = Path(args.work_dir) if args.work_dir else default_folder(args.config, work)
-    with process_group():
+    with process_group(config.get("timeout_minutes", 30)):
         if args.check:
             check(config, folder, args.resume, args.overwrite, args.check)
         elif args.dry_run:

@@ -8,8 +8,6 @@ all of them stop with the same line.
 from __future__ import annotations
 
 import mmap
-import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,15 +17,12 @@ import torch.distributed as dist
 from mmengine.dist import get_rank, get_world_size
 
 from benchmark.engine.checkpoint import Checkpoint, read_checkpoint
-from benchmark.errors import InputError
+from benchmark.engine.distributed import cpu_group
+from benchmark.engine.launch import this_process
+from benchmark.errors import InputError, explain_os_error
 
 T = TypeVar("T")
 _BLOCK = 1 << 28  # bytes of a message
-
-
-def place() -> str:
-    """This process for a reader who has to find it."""
-    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def together(make: Callable[[], T]) -> T:
@@ -43,10 +38,10 @@ def together(make: Callable[[], T]) -> T:
     except (InputError, OSError) as error:
         problem = error
     found: list[Any] = [None] * get_world_size()
-    dist.all_gather_object(found, (problem, place()))
-    for rank, (error, where) in enumerate(found):
-        if error is not None:
-            raise error if rank == 0 else InputError(f"{error} (rank {rank}, {where})")
+    dist.all_gather_object(found, (problem and _line(problem), this_process()))
+    for rank, (line, where) in enumerate(found):
+        if line is not None:
+            raise InputError(line if rank == 0 else f"{line} (rank {rank}, {where})")
     return result  # type: ignore[return-value]
 
 
@@ -59,11 +54,15 @@ def from_main(make: Callable[[], T]) -> T:
         try:
             answer[0] = make()
         except (InputError, OSError) as error:
-            answer[1] = error
+            answer[1] = _line(error)
     dist.broadcast_object_list(answer, src=0)
     if answer[1] is not None:
-        raise answer[1]
+        raise InputError(answer[1])
     return answer[0]
+
+
+def _line(error: InputError | OSError) -> str:
+    return explain_os_error(error) if isinstance(error, OSError) else str(error)
 
 
 def require_same(value: T, compare: Callable[[T, T], list[str]], what: str) -> None:
@@ -80,7 +79,7 @@ def require_same(value: T, compare: Callable[[T, T], list[str]], what: str) -> N
     if get_world_size() == 1:
         return
     found: list[Any] = [None] * get_world_size()
-    dist.all_gather_object(found, (value, place()))
+    dist.all_gather_object(found, (value, this_process()))
     main, where_main = found[0]
     for rank, (other, where) in enumerate(found):
         if changed := compare(main, other):
@@ -111,7 +110,7 @@ def share_checkpoint(path: Path, own: Checkpoint | None) -> Checkpoint:
 
 def _broadcast_file(path: Path) -> mmap.mmap:
     """The content of a file of the main process, over the CPUs, on all of them."""
-    group = dist.new_group(backend="gloo")
+    group = cpu_group()
     size = from_main(lambda: path.stat().st_size)
     # Memory that torch can write to, and read from as from a file.
     data = mmap.mmap(-1, size)

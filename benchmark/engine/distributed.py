@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from benchmark.device import uses_gpu
-from benchmark.engine.launch import launch
+from benchmark.engine.launch import launch, this_process
+from benchmark.engine.signals import Silent, leave
+from benchmark.engine.watchdog import Watchdog
+
+# Exchanges give up later than the watchdog, which can say for whom they wait.
+_LATER = timedelta(minutes=1)
+_TIMED_OUT = re.compile(r"tim(ed |e)out|timed out", re.IGNORECASE)
+
+_limit: timedelta | None = None
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
-    """Join the processes torchrun started, if it did; leave them at the end."""
+def process_group(minutes: float = 30.0) -> Iterator[None]:
+    """Join the processes torchrun started, if it did; leave them at the end.
+
+    Args:
+        minutes: how long a process may keep the others waiting, above 0.
+
+    Raises:
+        Silent: the others did not come, or an exchange took longer.
+    """
+    global _limit
     here = launch()
     if here is None:
         yield
         return
-    if uses_gpu():
-        torch.cuda.set_device(here.local_rank)
-        dist.init_process_group("nccl")
-    else:
-        dist.init_process_group("gloo")
+    _limit = timedelta(minutes=minutes) + _LATER
     try:
-        yield
+        if uses_gpu():
+            torch.cuda.set_device(here.local_rank)
+            dist.init_process_group("nccl", timeout=_limit)
+        else:
+            dist.init_process_group("gloo", timeout=_limit)
+        with Watchdog(here, minutes):
+            yield
+    except RuntimeError as error:
+        if not _TIMED_OUT.search(str(error)):
+            raise
+        line = (
+            f"error: rank {here.rank} ({this_process()}) has waited {minutes:g} min for others "
+            f"(timeout_minutes): {str(error).splitlines()[0]}"
+        )
+        leave(Silent(line), speaks=True)
     finally:
-        dist.destroy_process_group()
+        _limit = None
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def cpu_group() -> dist.ProcessGroup:
+    """A new group of all processes for exchanges over the CPUs beside those of the training."""
+    return dist.new_group(backend="gloo", timeout=_limit)
 
 
 class CommonFlag:
@@ -39,7 +74,7 @@ class CommonFlag:
 
     def __init__(self) -> None:
         several = dist.is_initialized() and dist.get_world_size() > 1
-        self._group = dist.new_group(backend="gloo") if several else None
+        self._group = cpu_group() if several else None
         self._value = torch.zeros(1, dtype=torch.int32)
         self._work: dist.Work | None = None
 

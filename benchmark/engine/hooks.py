@@ -11,6 +11,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
 from benchmark.data.loader import EpochBatchSampler
+from benchmark.engine import watchdog
 from benchmark.engine.accumulation import unwrap
 from benchmark.engine.checkpoint import Checkpoint, save_checkpoint
 from benchmark.engine.distributed import CommonFlag
@@ -40,6 +41,7 @@ class StepHook(Hook):
         self.schedule = schedule
 
     def before_train_epoch(self, runner: Any) -> None:
+        watchdog.note(2 * runner.iter + 1, f"preparing epoch {runner.epoch + 1}")
         sampler = runner.train_dataloader.batch_sampler
         done = runner.iter - runner.epoch * len(runner.train_dataloader)
         if isinstance(sampler, EpochBatchSampler):
@@ -53,6 +55,7 @@ class StepHook(Hook):
         return Progress(self.seed, runner.epoch, self.epochs, runner.iter, steps)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        watchdog.note(2 * runner.iter + 2, f"in step {runner.iter + 1}")
         progress = self._progress(runner)
         unwrap(runner.model).progress = progress
         factor = self.schedule(progress.step / progress.steps_per_epoch)
@@ -117,6 +120,7 @@ class CheckpointHook(Hook):
         if self.stopping and step % len(runner.train_dataloader):  # else the epoch is over
             self._save(runner, runner.epoch, step, within=True)
             self._leave(step, runner.max_iters)
+        watchdog.note(2 * step + 1, f"loading the batch of step {step + 1}")
 
     def after_train_epoch(self, runner: Any) -> None:
         epoch = runner.epoch + 1
@@ -133,6 +137,7 @@ class CheckpointHook(Hook):
         self.log.read(runner)
         if get_rank():
             return
+        watchdog.note(2 * step + (not within), f"saving a checkpoint after step {step}")
         self.log.flush()
         checkpoint = Checkpoint(
             epoch=epoch,
@@ -147,6 +152,7 @@ class CheckpointHook(Hook):
         save_checkpoint(self.folder, checkpoint, self.keep)
 
     def _leave(self, step: int, steps: int) -> None:
+        watchdog.note(2 * step + 1, "waiting for the others to stop, too")
         self._flag.settle()
         # Launchers end the others as soon as one process has left.
         self._flag.wait_for_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import NamedTuple
 
 from benchmark.errors import InputError
@@ -41,6 +42,11 @@ def launch() -> Launch | None:
             "lie below WORLD_SIZE; unset them, or start with torchrun"
         )
     return Launch(rank, local_rank, world_size)
+
+
+def this_process() -> str:
+    """This process for a reader who has to find it."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def is_main_process() -> bool:

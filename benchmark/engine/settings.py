@@ -80,6 +80,10 @@ PRETRAIN_KEYS: dict[str, Setting] = {
         bool | Literal["auto"],
     ),
     "compile": Setting("whether the transformer blocks are compiled by torch", bool),
+    "timeout_minutes": Setting(
+        "how long one of several processes may keep the others waiting before the run ends",
+        Positive,
+    ),
 }
 FINETUNE_KEYS: dict[str, Setting] = {
     **_RUN,

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 EXIT_NOT_FINITE = 3
+EXIT_SILENT = 4
 EXIT_STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command later will do."""
 
@@ -38,6 +39,12 @@ class NotFinite(EndsEarly):
     """Several steps in a row had a loss or a gradient that is not finite."""
 
     exit_code = EXIT_NOT_FINITE
+
+
+class Silent(EndsEarly):
+    """Another process kept this one waiting for longer than it may."""
+
+    exit_code = EXIT_SILENT
 
 
 def leave(end: EndsEarly, speaks: bool) -> None:

@@ -22,6 +22,7 @@ from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import open_dataset
 from benchmark.device import device as choose_device
 from benchmark.device import device_name, precision, uses_gpu
+from benchmark.engine import watchdog
 from benchmark.engine.accumulation import count_parts, training_step
 from benchmark.engine.agreement import from_main, require_same, together
 from benchmark.engine.beginning import History, begin, changes, earlier_run, run_identity
@@ -205,7 +206,9 @@ def train(
 def _train(
     config: Config, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
 ) -> None:
+    watchdog.note(-1, "opening data and building the method")
     parts = together(lambda: assemble(config))
+    watchdog.note(0, "looking at the run folder")
     # Each process has read its config, packs and weights itself.
     require_same(parts.identity, _differ, "would train another run")
     with ExitStack() as stack:

@@ -32,6 +32,7 @@ compile = False
 log_interval = 20
 checkpoint_interval = 10
 keep_checkpoints = 2
+timeout_minutes = 30
 
 method = dict(
     views=dict(type=SingleView, size=224, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3), flip=0.5),

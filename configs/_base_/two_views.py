@@ -30,6 +30,7 @@ compile = False
 log_interval = 20
 checkpoint_interval = 10
 keep_checkpoints = 2
+timeout_minutes = 30
 
 method = dict(
     type=MMPretrain,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.engine.signals import EXIT_NOT_FINITE, EXIT_STOPPED
+from benchmark.engine.signals import EXIT_NOT_FINITE, EXIT_SILENT, EXIT_STOPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
     [
         ("signals.Stopped('saved')", EXIT_STOPPED, ""),
         ("signals.NotFinite('see there')", EXIT_NOT_FINITE, ""),
+        ("signals.Silent('rank 1 is silent')", EXIT_SILENT, ""),
         ("InputError('x.py: wrong')", 2, "error: x.py: wrong\n"),
         ("KeyboardInterrupt", 130, "interrupted; "),
         ("ModuleNotFoundError(name='torch')", 2, f"error: {sys.executable} has no module torch"),
@@ -153,11 +154,11 @@ def pack(folder: Path) -> Path:
     return build_pack(source, folder, size=64, progress=False).path
 
 
-def launch(folder: Path) -> subprocess.Popen[str]:
+def launch(folder: Path, *more: str, **variables: str) -> subprocess.Popen[str]:
     """A run of two processes that would take hours."""
     launcher = ["bash", str(ROOT / "tools" / "dist_train.sh"), "configs/mae/pretrain.py", "2"]
     options = ("batch_size=4", "micro_batch=2", "num_workers=0", "num_threads=1", "log_interval=1")
-    options += ("epochs=20000", "checkpoint_interval=20000")
+    options += ("epochs=20000", "checkpoint_interval=20000", *more)
     command = [
         *(*launcher, "--scale", "tiny", "--packs", str(folder / "pack")),
         *("--work-dir", str(folder / "run"), "--resume", "--cfg-options", *options),
@@ -165,7 +166,7 @@ def launch(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", **variables},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -193,6 +194,55 @@ def test_a_launched_run_stops_and_goes_on(tmp_path: Path, number: signal.Signals
         assert process.returncode == EXIT_STOPPED, err
         assert f"MAE: {number.name}: saved after step" in out
         assert "Traceback" not in err
+
+
+def workers_of(folder: Path) -> dict[int, int]:
+    """Process ids of the training processes, by rank."""
+    listed = ["ps", "-A", "-ww", "-o", "pid=", "-o", "args="]
+    found = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    ours = [line for line in found.splitlines() if str(folder / "run") in line]
+    numbers = [
+        int(line.split()[0]) for line in ours if "_launch.py" not in line and "bash" not in line
+    ]
+    ranks = {}
+    for number in numbers:
+        variables = Path(f"/proc/{number}/environ").read_bytes().split(b"\0")
+        (rank,) = [int(text[5:]) for text in variables if text.startswith(b"RANK=")]
+        ranks[rank] = number
+    return ranks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_stopped_process_ends_the_launch_by_itself(tmp_path: Path, rank: int) -> None:
+    """One line that names it, a code of its own, nothing left running; the run can be resumed."""
+    pack(tmp_path / "pack")
+    process = launch(tmp_path, "timeout_minutes=0.1")
+    wait_for(process, lambda: last_step(tmp_path) > 0)
+    workers = workers_of(tmp_path)
+    os.kill(workers[rank], signal.SIGSTOP)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == EXIT_SILENT
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, err
+    assert lines[0].startswith(f"error: rank {rank} (process {workers[rank]} on ")
+    assert "no sign of life for 0.1 min, last: " in lines[0]
+    assert "Traceback" not in err
+    assert workers_of(tmp_path) == {}
+
+
+@pytest.mark.slow
+def test_a_stopped_process_cannot_outlive_sigterm(tmp_path: Path) -> None:
+    """The others are given their time to save; then all are killed, and it says so."""
+    pack(tmp_path / "pack")
+    process = launch(tmp_path, GRACE_SECONDS="2")
+    wait_for(process, lambda: last_step(tmp_path) > 0)
+    os.kill(workers_of(tmp_path)[1], signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "did not end after SIGTERM and was killed; --resume continues" in err
+    assert workers_of(tmp_path) == {}
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ NOT_SCIENCE = frozenset(
         *("checkpoint_interval", "keep_checkpoints", "examples"),
         *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
         *("micro_batch", "num_threads", "launcher", "local_rank", "resume", "device", "devices"),
-        "resident",
+        *("resident", "timeout_minutes"),
         *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
         *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
     }
