@@ -14,14 +14,16 @@ from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.hooks import Hook
 from torch import Tensor
 
+from benchmark.engine.agreement import from_main
 from benchmark.engine.nonfinite import LIMIT, SkippedSteps
 from benchmark.engine.signals import NotFinite, leave
 from benchmark.errors import InputError
-from benchmark.files import fsync, naming, write_text
+from benchmark.files import fsync, naming, read_regular, write_text
 from benchmark.strict_json import parse_json
 
 # mmsegmentation's accuracy: 97 % of a frame is background, and overlapping classes have none.
 _LEFT_OUT = {"acc_seg"}
+_ANY_SIZE = 1 << 62
 
 
 @dataclass
@@ -86,16 +88,17 @@ class LogHook(Hook):
             self._read = list(resumed.log["steps"])
             self.skipped.total = resumed.log["skipped"]
             self.skipped.in_a_row = resumed.log["in_a_row"]
-        self._forget_after(runner.iter)
+        from_main(lambda: self._forget_after(runner.iter))
         self._start = self._since = time.perf_counter()
         self._first_step = runner.iter
 
     def _forget_after(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint; their old lines go."""
-        if get_rank() or not self.path.exists():
+        if not self.path.exists():
             return
         kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        content = read_regular(self.path, limit=_ANY_SIZE).decode("utf-8", errors="replace")
+        for line in content.splitlines():
             try:
                 if parse_json(line, str(self.path))["step"] <= step:
                     kept.append(line + "\n")

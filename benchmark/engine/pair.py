@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+import time
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +22,9 @@ from benchmark.engine.config import revive
 from benchmark.engine.mmcv_ops import install_mmcv_ops
 from benchmark.engine.train import Parts, assemble
 from benchmark.method import Progress
+
+_LIMIT = 1800.0
+"""Seconds a step may take, with building its method."""
 
 StepResult = tuple[dict[str, float], dict[str, Tensor]]
 """The terms of the loss, and the gradient of every trained parameter."""
@@ -57,7 +62,9 @@ def _serve(rank: int, rendezvous: str, pipe: Connection) -> None:
     """Take steps on request, until the pipe is closed."""
     torch.set_num_threads(1)
     install_mmcv_ops()  # before a config names classes of mmpretrain
-    torch.distributed.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", f"file://{rendezvous}", rank=rank, world_size=2, timeout=timedelta(seconds=_LIMIT)
+    )
     while (content := pipe.recv()) is not None:
         try:
             parts = assemble(Config(revive(content)), rank, 2)
@@ -109,17 +116,21 @@ class ProcessPair:
             content: a config as `plain` gives it.
 
         Raises:
-            RuntimeError: the step failed in a process.
+            RuntimeError: the step failed in a process, or took too long.
         """
         if not self._pipes:
             self._start()
         for pipe in self._pipes:
             pipe.send(content)
         answers = []
+        until = time.monotonic() + _LIMIT
         for pipe, process in zip(self._pipes, self._processes):
             while not pipe.poll(1):
                 if not process.is_alive():
                     raise RuntimeError(f"a process ended with exit code {process.exitcode}")
+                if time.monotonic() > until:
+                    self.close()
+                    raise RuntimeError(f"process {process.pid} did not answer in {_LIMIT:g} s")
             answers.append(pipe.recv())
         failed = [answer for answer in answers if isinstance(answer, str)]
         if failed:
@@ -138,7 +149,7 @@ class ProcessPair:
                 pipe.send(None)
             process.join(5)
             if process.is_alive():
-                process.terminate()
+                process.kill()  # it may be stopped, and deaf to anything else
             pipe.close()
         if self._pipes:
             self._folder.cleanup()

@@ -20,6 +20,7 @@ from benchmark.engine.accumulation import AccumulatingLoop, unwrap
 from benchmark.engine.checkpoint import Checkpoint
 from benchmark.engine.memory import keep_freed_memory
 from benchmark.engine.signals import leave_process_group
+from benchmark.errors import InputError
 from benchmark.quiet import LibraryState
 from benchmark.weights import load_strict
 
@@ -140,7 +141,10 @@ class Runner(MMEngineRunner):
         # One line for a checkpoint of another version of the model, which --overwrite replaces.
         origin = Path(self.work_dir).parent / self.resumed.name
         load_strict(unwrap(self.model), self.resumed.model, origin)
-        self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
+        try:
+            self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{origin}: does not fit the optimiser: {error}") from None
         self.train_loop._epoch = self.resumed.epoch
         self.train_loop._iter = self.resumed.step
         self._has_loaded = True

@@ -194,6 +194,26 @@ def test_a_damaged_newest_checkpoint_falls_back(
     assert_same_end(folder, reference)
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("metrics.jsonl", 2, "metrics.jsonl: cannot be read (it is a named pipe, not a file)"),
+        ("epoch_1_step_5.pth", 0, "epoch_1_step_5.pth: not a file; kept as epoch_1_step_5.pth.unu"),
+        ("run.json", 0, "going on after epoch 1, step 5, of 3 epochs"),
+    ],
+)
+def test_a_named_pipe_among_its_files_is_not_waited_for(
+    name: str, code: int, said: str, config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Opening one waits for somebody who writes to it."""
+    folder, out = tmp_path / "run", tmp_path / "out"
+    assert finish(config(), folder, before=signal_at_step(5, signal.SIGTERM)) == EXIT_STOPPED
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert finish(config(), folder, out=out) == code
+    assert said in out.read_text()
+
+
 class _Hostile:
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -16,7 +16,12 @@ from mmengine.config import Config
 
 from benchmark.anatomy.unext import UNeXt
 from benchmark.data.pack import FramePack
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint, save_checkpoint
+from benchmark.engine.checkpoint import (
+    Checkpoint,
+    checkpoint_paths,
+    read_checkpoint,
+    save_checkpoint,
+)
 from benchmark.engine.encoder import load_encoder, write_tensors
 from benchmark.engine.hooks import CheckpointHook
 from benchmark.engine.train import dry_run, train
@@ -121,8 +126,23 @@ def test_two_processes_equal_one(
     assert_same_state(folder, reference)
 
 
+def rename_layer(checkpoint: Checkpoint) -> None:
+    checkpoint.model["encoder.blocks.9.renamed"] = checkpoint.model.pop("encoder.norm.weight")
+
+
+def drop_group(checkpoint: Checkpoint) -> None:
+    checkpoint.optimizer["param_groups"].pop()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (rename_layer, r"epoch_1\.pth: .*1 missing \(first: encoder.norm.weight"),
+        (drop_group, r"epoch_1\.pth: does not fit the optimiser: .*number of parameter groups"),
+    ],
+)
 def test_a_checkpoint_of_another_model_is_one_line(
-    small_config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Checkpoint], None], said: str, small_config: Configs, tmp_path: Path
 ) -> None:
     """As a run that was cut before a layer was renamed."""
     folder = tmp_path / "run"
@@ -131,9 +151,9 @@ def test_a_checkpoint_of_another_model_is_one_line(
     del description["finished"]
     (folder / "run.json").write_text(json.dumps(description))
     content = read_checkpoint(folder / "epoch_1.pth")
-    content.model["encoder.blocks.9.renamed"] = content.model.pop("encoder.norm.weight")
+    change(content)
     save_checkpoint(folder, content, keep=1)
-    with pytest.raises(InputError, match=r"epoch_1\.pth: .*1 missing \(first: encoder.norm.weight"):
+    with pytest.raises(InputError, match=said):
         run(small_config("mae", "epochs=1"), folder, resume=True)
 
 
