@@ -36,6 +36,16 @@ class Header:
         """Height and width of the picture as it is shown, upright, and as `read_picture` has it."""
         return turned_size(*self.stored, self.orientation)
 
+    def drawn_size(self, claimed: object) -> tuple[int, int]:
+        """Height and width of the picture that something was drawn on: as stored, or as shown.
+
+        Args:
+            claimed: height and width of the mask, or what the annotation says of the picture.
+                Where they fit the picture as stored and not as shown, it is the first; otherwise,
+                and where both are the same, it is what people see.
+        """
+        return self.stored if claimed == self.stored else self.size
+
 
 def read_header(path: Path) -> Header | None:
     """Size and orientation, or None where decoding will fail (`read_picture` says why).

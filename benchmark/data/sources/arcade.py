@@ -205,7 +205,7 @@ class Arcade(FolderSource):
 
     def _note(self, image: ListedImage, path: Path) -> None:
         """Count what is odd about the annotations of an image that is there."""
-        from benchmark.data.formats.headers import image_size
+        from benchmark.data.formats.headers import read_header
 
         where = self.relative(path)
         if image.empty:
@@ -216,9 +216,10 @@ class Arcade(FolderSource):
                 self.report.add("annotation of an unknown category", f"{where} ({name!r})")
             elif self._class_index(shape.category) is None:
                 self.report.add("annotation of another task's category", where)
-        size = image_size(path)
-        if size is None:
+        header = read_header(path)
+        if header is None:
             return
+        size = header.drawn_size(image.size)
         if image.size not in ((None, None), size):
             self.report.add("listed size is not the image's", where)
         for shape in image.shapes:
@@ -249,22 +250,24 @@ class Arcade(FolderSource):
         return self.classes.index(category) if category in self.classes else None
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Masks of the classes at the size of the image, bool, C×H×W. Raises `UnreadableFrame`."""
+        """Masks of the classes, upright as the image, bool, C×H×W. Raises `UnreadableFrame`."""
         import numpy as np
 
-        from benchmark.data.formats.headers import image_size
+        from benchmark.data.formats.headers import read_header
+        from benchmark.data.formats.orientation import turned
         from benchmark.data.formats.polygons import draw_polygon, draw_runs
 
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
         name = frame.path.rsplit("/", 1)[-1]
         table, _ = self._table(frame.annotation.removesuffix(f"#{name}"))
+        image = table[name_key(name)]
+        header = read_header(self.root / frame.path)
         # Without a usable header, reading fails and says why.
-        size = image_size(self.root / frame.path) or self.read(frame).shape
+        size = header.drawn_size(image.size) if header else self.read(frame).shape
         if len(self.classes) * size[0] * size[1] > _MAX_MASK_BYTES:
             raise UnreadableFrame("image too large for its masks")
         masks = np.zeros((len(self.classes), *size), dtype=bool)
-        image = table[name_key(name)]
         for shape in image.shapes:
             index = self._class_index(shape.category)
             if index is None:
@@ -275,4 +278,6 @@ class Arcade(FolderSource):
                 draw_runs(masks[index], shape.runs)
         if not image.empty and not masks.any():
             raise UnreadableFrame("no usable annotation")
+        if header and size != header.size:
+            return np.stack([turned(mask, header.orientation) for mask in masks])
         return masks

@@ -7,7 +7,7 @@ The download (``Database_134_Angiograms/``) is one flat folder of pairs, ``N.pgm
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmark.data.frame import Frame, SkipReport
@@ -44,6 +44,11 @@ class Dca1(FolderSource):
     def __init__(self, raw: str | os.PathLike[str] | None) -> None:
         super().__init__()
         self.root = find_root(raw, _has_masks, "DCA1 (a folder with pairs N.png, N_gt.png)")
+
+    def file_set(self, path: Path) -> tuple[str, Iterable[Path]]:
+        """The pictures beside one, without the masks, whose white is another."""
+        name, files = super().file_set(path)
+        return name, (file for file in files if not _is_mask(file))
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()

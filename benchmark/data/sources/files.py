@@ -328,15 +328,20 @@ class FolderSource:
         self._levels.prepare((self.root / file for file, at in files if at is None), apply)
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Vessel mask, bool, 1×H×W. Raises `UnreadableFrame`, also where there is no mask."""
+        """Vessel mask, upright, bool, 1×H×W. Raises `UnreadableFrame`, also if there is no mask."""
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
+        from benchmark.data.formats.headers import read_header
         from benchmark.data.formats.masks import read_mask, same_paint
+        from benchmark.data.formats.orientation import turned
 
         try:
             vessel, paint = read_mask(self.root / frame.annotation)
         except UnreadableFrame as error:
             raise UnreadableFrame(f"mask: {error}") from None
+        header = read_header(self.root / frame.path)
+        if header and header.drawn_size(vessel.shape) != header.size:
+            vessel = turned(vessel, header.orientation)
         if paint is not None and not same_paint(paint, self._common_paint):
             raise UnreadableFrame("mask: vessel in another colour than in the other masks")
         return vessel[None]

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.annotations import EDGES
+from benchmark.data.formats.annotations import EDGES, Box
 from benchmark.data.formats.voc import Listed, add_object, parse_size, read_voc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.listed import plain_name, read_table
@@ -29,6 +29,8 @@ from benchmark.data.splits import SPLITS, split_by_patient, split_named
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from benchmark.data.formats.headers import Header
 
 SPLIT_RULES = ("official", "patient")
 CLASS = "stenosis"
@@ -171,9 +173,9 @@ class DanilovStenosis(FolderSource):
 
     def _annotation(self, image: str, xml: Path | None, rows: _Rows | None) -> str | None:
         """Where the boxes of an image are, after counting what is odd about them."""
-        from benchmark.data.formats.headers import image_size
+        from benchmark.data.formats.headers import read_header
 
-        size = image_size(self.root / image)
+        header = read_header(self.root / image)
         listed, found = None, None
         if xml is not None:
             try:
@@ -182,21 +184,21 @@ class DanilovStenosis(FolderSource):
                 self.report.add(str(error), self.relative(xml))
         if listed is not None and rows is not None and _differ(listed, rows.listed):
             self.report.add("list and annotation disagree", image)
-            if _helps(rows.listed, listed, size):
+            if _helps(rows.listed, listed, header):
                 listed = None
         if listed is None and rows is not None:
             self.report.add("boxes taken from the list", image)
             listed, found = rows.listed, f"{rows.source}#{Path(image).stem}"
         if listed is not None:
-            self._note(image, listed, size)
+            self._note(image, listed, header)
         return found
 
-    def _note(self, image: str, listed: Listed, size: tuple[int, int] | None) -> None:
+    def _note(self, image: str, listed: Listed, header: Header | None) -> None:
         if listed.empty:
             self.report.add("no object in the annotation", image)
-        if size is not None and listed.size not in (None, size):
+        if header is not None and listed.size not in (None, header.drawn_size(listed.size)):
             self.report.add("listed size is not the image's", image)
-        for note in listed.usable(size, self.classes)[1] if size else listed.faults:
+        for note in _usable(listed, header)[1] if header else listed.faults:
             self.report.add(note, image)
 
     def _lists(self) -> dict[str, _Rows]:
@@ -229,10 +231,11 @@ class DanilovStenosis(FolderSource):
         return found
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
-        """Boxes inside the picture, float64, N×5. Raises `UnreadableFrame`."""
+        """Boxes inside the upright picture, float64, N×5. Raises `UnreadableFrame`."""
         import numpy as np
 
-        from benchmark.data.formats.headers import image_size
+        from benchmark.data.formats.headers import Header, read_header
+        from benchmark.data.formats.orientation import turned_boxes
 
         if frame.annotation is None:
             raise UnreadableFrame("no boxes")
@@ -241,12 +244,14 @@ class DanilovStenosis(FolderSource):
         else:
             listed = self._lists()[Path(frame.path).stem.casefold()].listed
         # Without a usable header, reading fails and says why.
-        size = image_size(self.root / frame.path) or self.read(frame).shape
-        boxes, _ = listed.usable(size, self.classes)
-        if not boxes and not listed.empty:
+        header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
+        found, _ = _usable(listed, header)
+        if not found and not listed.empty:
             raise UnreadableFrame("no usable box")
-        rows = [(*box, index) for index, box in boxes]
-        return np.array(rows, dtype=np.float64).reshape(-1, 5)
+        boxes = np.array([(*box, index) for index, box in found], np.float64).reshape(-1, 5)
+        if header.drawn_size(listed.size) != header.size:
+            boxes = turned_boxes(boxes, header.orientation, *header.stored)
+        return boxes
 
 
 def _siblings(raw: str | os.PathLike[str]) -> list[Path]:
@@ -262,11 +267,14 @@ def _differ(first: Listed, second: Listed) -> bool:
     return sorted(first.boxes) != sorted(second.boxes)
 
 
-def _helps(rows: Listed, listed: Listed, size: tuple[int, int] | None) -> bool:
+def _usable(listed: Listed, header: Header) -> tuple[list[tuple[int, Box]], list[str]]:
+    """`Listed.usable` on the picture that was annotated."""
+    return listed.usable(header.drawn_size(listed.size), (CLASS,))
+
+
+def _helps(rows: Listed, listed: Listed, header: Header | None) -> bool:
     """Whether a list has a usable box for an image whose own annotation has none."""
-    return size is not None and bool(
-        rows.usable(size, (CLASS,))[0] and not listed.usable(size, (CLASS,))[0]
-    )
+    return header is not None and bool(_usable(rows, header)[0] and not _usable(listed, header)[0])
 
 
 def _add_row(entry: _Rows, row: tuple[str, ...]) -> None:

@@ -153,10 +153,10 @@ class Xcav(FolderSource):
                 yield Frame(self.name, path, group, video_id, number, annotation=where)
 
     def _note_size(self, image: Path, mask: Path) -> None:
-        from benchmark.data.formats.headers import image_size
+        from benchmark.data.formats.headers import image_size, read_header
 
-        sizes = image_size(image), image_size(mask)
-        if None not in sizes and sizes[0] != sizes[1]:
+        header, size = read_header(image), image_size(mask)
+        if header and size and header.drawn_size(size) != size:
             self.report.add("mask of another size, resized", self.relative(mask))
 
     def _split_by_list(self, frames: list[Frame]) -> Iterator[Frame]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from reading import read_all
 
 from benchmark.data.sources import open_source
@@ -39,3 +40,17 @@ def test_a_real_piece():
         vessel = source.read_masks(frame)
         assert vessel.shape == (1, *reading.pixels[path].shape)
         assert 0.02 < vessel.mean() < 0.3
+
+
+def test_masks_do_not_decide_the_white_of_the_pictures(tmp_path):
+    for number in (1, 2):
+        values = np.arange(number, 4000 + number, dtype=np.uint16).reshape(40, 100)
+        Image.fromarray(values).save(tmp_path / f"{number}.png")
+        Image.fromarray(np.where(values > 2000, 65535, 0).astype(np.uint16)).save(
+            tmp_path / f"{number}_gt.png"
+        )
+    source = open_source("dca1", tmp_path)
+    for number, frame in enumerate(source.frames(), start=1):
+        values = np.arange(number, 4000 + number).reshape(40, 100)
+        np.testing.assert_array_equal(source.read(frame), np.rint(values * 255 / 4095))
+        np.testing.assert_array_equal(source.read_masks(frame)[0], values > 2000)

@@ -1,0 +1,164 @@
+"""Pictures that EXIF says to turn: masks, outlines and boxes lie on what they mark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from benchmark.data.sources import open_source
+
+ORIENTATIONS = range(1, 9)
+# By the definition of EXIF: the stored picture of an upright one.
+STORE = {
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).T,
+    8: lambda upright: np.rot90(upright, -1),
+}
+BOX = (8, 5, 21, 12)
+"""What is dark in the upright picture: x0, y0, x1, y1."""
+
+
+def _vessel(height: int, width: int) -> np.ndarray:
+    vessel = np.zeros((height, width), bool)
+    vessel[BOX[1] : BOX[3], BOX[0] : BOX[2]] = True
+    return vessel
+
+
+def _save(path: Path, upright: np.ndarray, orientation: int) -> tuple[int, ...]:
+    """A picture with a dark vessel, stored as `orientation` says; its stored height and width."""
+    stored = STORE[orientation](np.where(upright, np.uint8(40), np.uint8(160)))
+    exif = Image.Exif()
+    exif[274] = orientation
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, "PNG", exif=exif)
+    return stored.shape
+
+
+def _save_mask(path: Path, mask: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(mask)).save(path)
+
+
+PLACES = {
+    "paired": ("train/images/1.png", "train/masks/1.png"),
+    "dca1": ("1.png", "1_gt.png"),
+    "xcad": ("test/images/00001_1.png", "test/masks/00001_1.png"),
+    "xcav": (
+        "CVAI-1001/images/CVAI-1001LAO0_CAU29/1.png",
+        "CVAI-1001/ground_truth/CVAI-1001LAO0_CAU29/1.png",
+    ),
+}
+
+
+def _check_masks(root: Path, name: str, upright: np.ndarray) -> None:
+    source = open_source(name, root)
+    (frame,) = source.frames()
+    assert "mask of another size, resized" not in source.report.counts
+    mask = source.read_masks(frame)
+    np.testing.assert_array_equal(mask[0], upright)
+    grey = source.read(frame)
+    assert (grey[mask[0]] == 40).all()
+    assert (grey[~mask[0]] == 160).all()
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("size", [(30, 40), (32, 32)])
+def test_a_mask_drawn_on_the_picture_as_shown(tmp_path, name, orientation, size):
+    image, mask = (tmp_path / place for place in PLACES[name])
+    upright = _vessel(*size)
+    _save(image, upright, orientation)
+    _save_mask(mask, upright)
+    _check_masks(tmp_path, name, upright)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("name", PLACES)
+def test_a_mask_of_the_size_that_only_the_stored_picture_has(tmp_path, name, orientation):
+    image, mask = (tmp_path / place for place in PLACES[name])
+    upright = _vessel(30, 40)
+    _save(image, upright, orientation)
+    _save_mask(mask, STORE[orientation](upright))
+    _check_masks(tmp_path, name, upright)
+
+
+def _corners(vessel: np.ndarray) -> list[float]:
+    """x0, y0, x1, y1 of what is set in a mask."""
+    rows, columns = np.nonzero(vessel)
+    return [float(v) for v in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)]
+
+
+def _write_arcade(root: Path, drawn: np.ndarray, size: tuple[int, ...] | None, runs: bool) -> None:
+    x0, y0, x1, y1 = _corners(drawn)
+    segmentation = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+    if runs:
+        coded = coco_mask.encode(np.asfortranarray(drawn.astype(np.uint8)))
+        segmentation = {"size": coded["size"], "counts": coded["counts"].decode()}
+    sides = dict(zip(("height", "width"), size or ()))
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", **sides}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 5, "segmentation": segmentation}],
+        "categories": [{"id": 5, "name": "5"}],
+    }
+    path = root / "syntax" / "train" / "annotations" / "train.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("runs", [False, True], ids=["polygon", "runs"])
+@pytest.mark.parametrize("as_shown", [True, False])
+def test_outlines(tmp_path, orientation, runs, as_shown):
+    """Drawn on the picture as shown, unless the listed size is that of the stored one alone."""
+    upright = _vessel(30, 40)
+    stored = _save(tmp_path / "syntax/train/images/1.png", upright, orientation)
+    if as_shown:
+        sizes = [upright.shape, None]
+    elif stored != upright.shape:
+        sizes = [stored]
+    else:
+        pytest.skip("the listed size says nothing")
+    for size in sizes:
+        drawn = upright if as_shown else STORE[orientation](upright)
+        _write_arcade(tmp_path, drawn, size, runs)
+        for task, channel in (("arcade_v", 0), ("arcade_vs", 4)):
+            source = open_source("arcade", tmp_path, task=task)
+            (frame,) = source.frames()
+            assert source.report.counts == {"split absent": 2}
+            mask = source.read_masks(frame)[channel]
+            np.testing.assert_array_equal(mask, upright)
+            np.testing.assert_array_equal(source.read(frame) == 40, mask)
+
+
+VOC = (
+    "<a><size><width>{1}</width><height>{0}</height></size><object><name>stenosis</name><bndbox>"
+    "<xmin>{2}</xmin><ymin>{3}</ymin><xmax>{4}</xmax><ymax>{5}</ymax></bndbox></object></a>"
+)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("as_shown", [True, False])
+def test_boxes(tmp_path, orientation, as_shown):
+    upright = _vessel(30, 40)
+    stored = _save(tmp_path / "14_001_1_0001.bmp", upright, orientation)
+    if not as_shown and stored == upright.shape:
+        pytest.skip("the listed size says nothing")
+    drawn, size = (upright, upright.shape) if as_shown else (STORE[orientation](upright), stored)
+    (tmp_path / "14_001_1_0001.xml").write_text(VOC.format(*size, *_corners(drawn)))
+    source = open_source("stenosis", tmp_path)
+    (frame,) = source.frames()
+    assert source.report.counts == {"no split list": 1}
+    assert source.read_boxes(frame).tolist() == [[*BOX, 0]]
+    x0, y0, x1, y1 = BOX
+    assert (source.read(frame)[y0:y1, x0:x1] == 40).all()
+    assert (source.read(frame) == 40).sum() == (y1 - y0) * (x1 - x0)
