@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from benchmark.build import build
 from benchmark.data.loader import PackDataset
 from benchmark.data.pack import FramePack, open_packs
 from benchmark.data.tasks import TaskFolder
+from benchmark.engine.beginning import SAME_RUN
 from benchmark.engine.checkpoint import newest_checkpoint
 from benchmark.engine.config import revive
 from benchmark.errors import InputError
@@ -23,6 +25,7 @@ from benchmark.files import atomic_write, read_json, read_object
 from benchmark.method import Method, Progress
 from benchmark.nn.masking import AnatomyGuidedMasking, patch_weights
 from benchmark.nn.objectives import predicts_pixels
+from benchmark.weights import load_strict
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -175,14 +178,18 @@ def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarr
 
 def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
     """A trained method from its run folder: the method, its config and the epochs it has seen."""
-    config = revive(read_object(folder / "run.json").get("config"))
+    description = read_object(folder / "run.json")
+    config = revive(description.get("config"))
     if not isinstance(config, dict) or "method" not in config:
         raise InputError(f"{folder / 'run.json'}: not a run of a method")
-    checkpoint, _ = newest_checkpoint(folder)
+    identity = {"seed": config.get("seed"), **{key: description.get(key) for key in SAME_RUN}}
+    checkpoint, problems = newest_checkpoint(folder, identity)
+    for problem in problems.values():
+        print(f"warning: {problem}; using the one before", file=sys.stderr)
     if checkpoint is None:
         raise InputError(f"{folder}: holds no checkpoint yet")
     method = build(config["method"])
-    method.load_state_dict(checkpoint.model)
+    load_strict(method, checkpoint.model, folder / checkpoint.name)
     return method.eval(), config, checkpoint.epoch
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmark.data.pack import FramePack, add_anatomy, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.engine.cards import CONFIGS
+from benchmark.engine.checkpoint import read_checkpoint, save_checkpoint
 from benchmark.engine.config import load_config
 from benchmark.engine.train import train
 from benchmark.errors import InputError
@@ -312,6 +314,24 @@ def test_a_run_without_checkpoint_and_a_count_of_nothing(
         draw_sheet(tmp_path / "begun", tmp_path / "sheet.png")
     with pytest.raises(InputError, match="--count 0"):
         draw_sheet(pack.path, tmp_path / "sheet.png", count=0)
+
+
+def test_a_checkpoint_of_another_run_is_not_shown(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its name, and what is there of this run instead."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("run.json", "epoch_1.pth"):
+        (folder / name).write_bytes((run / name).read_bytes())
+    own = read_checkpoint(folder / "epoch_1.pth")
+    other = replace(own, epoch=2, identity={**own.identity, "seed": 7})
+    save_checkpoint(folder, other, keep=2)
+    method, _, epochs = sheets.load_run(folder)
+    assert epochs == 1
+    assert "epoch_2.pth: of another run (seed 7 instead of 0)" in capsys.readouterr().err
+    weights = method.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in own.model.items())
 
 
 def test_the_tool_fails_with_one_line(
