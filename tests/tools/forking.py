@@ -1,6 +1,6 @@
 """Run tools in forked children of one process that has loaded the libraries already.
 
-Reads a JSON list of ``{"tool", "arguments", "case", "errors"}`` from stdin, writes the exit codes.
+Reads a JSON list of arguments of `child` from stdin, writes the exit codes and the seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import io
 import json
 import os
 import runpy
+import signal
 import sys
+import time
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -48,16 +50,36 @@ CASES = {
 }
 
 
-def child(tool: str, arguments: list[str], case: str, errors: str) -> int:
-    """Exit code of a tool under a case; stderr goes to a file."""
+def child(
+    tool: str,
+    arguments: list[str],
+    errors: str,
+    case: str | None = None,
+    kill_after: float | None = None,
+) -> tuple[int, float]:
+    """Exit code of a tool, and how long it took.
+
+    Args:
+        tool, arguments: what to run.
+        errors: file that stderr goes to.
+        case: one of `CASES`.
+        kill_after: seconds until it and all of its children are killed.
+    """
+    start = time.perf_counter()
     number = os.fork()
     if number:
-        return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.killpg(number, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+        return code, time.perf_counter() - start
+    os.setsid()
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    change, variables = CASES[case]
-    change()
-    os.environ.update(variables)
+    if case is not None:
+        change, variables = CASES[case]
+        change()
+        os.environ.update(variables)
     sys.argv = [f"{tool}.py", *arguments]
     code = 1
     try:
