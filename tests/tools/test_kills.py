@@ -23,7 +23,7 @@ COMMANDS = {
         *("--data", "{task}", "--work", "{out}", "--cfg-options", "epochs=4", "batch_size=2"),
         "checkpoint_interval=1",
     ),
-    "pack": (*faults.WRITERS["pack"], "videos=4"),
+    "pack": tuple(word.replace("videos=1", "videos=4") for word in faults.WRITERS["pack"]),
     "task": faults.WRITERS["task"],
     "anatomy": ("extract_anatomy", "{out}/pack", "--batch", "1"),
     "board": faults.WRITERS["board"],
