@@ -33,7 +33,7 @@ def main() -> int:
         return 128 - failure.exitcode
     except SignalException as error:
         # It was passed on; after half a minute, those that had not left were killed.
-        if error.sigval != signal.SIGTERM:
+        if error.sigval not in (signal.SIGTERM, signal.SIGHUP):
             return 128 + error.sigval
         killed = [rank for rank, code in enumerate(codes) if code == -signal.SIGKILL]
         if killed:

@@ -1,6 +1,7 @@
 """Signals that ask a run to stop, and the ways in which a run ends before its last epoch.
 
-SIGTERM comes from whoever needs the machine, SIGUSR1 from Slurm some time before its limit. Neither
+SIGTERM comes from whoever needs the machine, SIGUSR1 from Slurm some time before its limit, SIGHUP
+from a terminal that is closed; where one is ignored, as under nohup, it stays ignored. None
 interrupts a step: a flag is raised, and the run looks at it where it can be continued exactly.
 """
 
@@ -13,7 +14,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 EXIT_NOT_FINITE = 3
 EXIT_SILENT = 4
 EXIT_STOPPED = 75
@@ -73,7 +74,8 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

@@ -36,6 +36,19 @@ def test_the_first_signal_is_noted() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_closed_terminal_is_heard_unless_it_is_ignored() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler, received in ((signal.SIG_DFL, "SIGHUP"), (signal.SIG_IGN, None)):
+            signal.signal(signal.SIGHUP, handler)
+            with StopSignals() as stop:
+                os.kill(os.getpid(), signal.SIGHUP)
+                assert stop.received == received
+            assert signal.getsignal(signal.SIGHUP) is handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_an_error_gives_the_signals_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyError), StopSignals():
