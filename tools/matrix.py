@@ -84,6 +84,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.sweep.plan import Settings, make_plan, sweep_folder
     from benchmark.sweep.report import print_plan, print_status, print_summary
     from benchmark.sweep.resolving import remembered
+    from benchmark.sweep.tidying import tidy_alone
 
     matrix = read_matrix(Path(args.config))
     if args.scale:
@@ -116,7 +117,11 @@ def _run(args: argparse.Namespace) -> int:
     if dry:
         return 0
     profile = Path(args.profile) if args.profile else PROFILES / args.executor
-    code = run_plan(plan, Site(profile, args.jobs, gpus)) if plan.todo else 0
+    if plan.todo:
+        code = run_plan(plan, Site(profile.absolute(), args.jobs, gpus))
+    else:
+        tidy_alone(plan)
+        code = 0
     after = make_plan(matrix, resolver, replace(settings, rerun_stale=False, retry_failed=False))
     print_summary(after, console)
     for folder in draw_boards(after, settings.tools):

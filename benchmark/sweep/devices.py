@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
+import socket
+import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from benchmark.device import wants_cpu
-from benchmark.sweep.locking import take
+from benchmark.errors import InputError, explain_os_error
+from benchmark.sweep.locking import Waiting, holder_of, take
 
 _POLL = 0.5
 
@@ -44,12 +47,52 @@ def visible_gpus() -> list[str]:
 
 
 def lock_folder() -> Path:
-    """Where the locks of this machine's GPUs lie: one place for all sweeps of a user."""
-    return Path(tempfile.gettempdir()) / f"angio-ssl-bench-{os.getuid()}"
+    """Where the locks of this machine's GPUs lie: one place for all sweeps of a user.
+
+    It is nobody else's: in a folder that all may write, others could hold the locks or put links
+    in their place. Not XDG_RUNTIME_DIR, which goes with the last session; a sweep may stay.
+
+    Raises:
+        InputError: it is a link, belongs to somebody else, others may enter it, or it cannot be
+            made.
+    """
+    state = os.environ.get("XDG_STATE_HOME", "")
+    # Machines may share a home.
+    host = socket.gethostname().replace("/", "_")
+    try:
+        folder = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("angio-ssl-bench", "gpus", host):
+            folder = folder / name
+            problem = _make_private(folder)
+            if problem:
+                break
+        else:
+            return folder
+        problem = f"{folder}: {problem}"
+    except OSError as error:
+        problem = explain_os_error(error)
+    except RuntimeError as error:  # no home
+        problem = str(error)
+    raise InputError(f"{problem}; or set XDG_STATE_HOME to a folder of your own")
+
+
+def _make_private(folder: Path) -> str:
+    """Make a folder that nobody else may enter; what is wrong with it if it is there, or empty."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        return "not a folder of yours; remove it"
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        return f"others may enter it; chmod 700 {shlex.quote(str(folder))}"
+    return ""
 
 
 @contextmanager
-def lend(names: Sequence[str], count: int) -> Iterator[tuple[list[str], list[int]]]:
+def lend(
+    names: Sequence[str], count: int, waiting: Waiting | None = None
+) -> Iterator[tuple[list[str], list[int]]]:
     """Hold `count` of these GPUs for the block, as soon as so many are free.
 
     Yields:
@@ -58,20 +101,28 @@ def lend(names: Sequence[str], count: int) -> Iterator[tuple[list[str], list[int
 
     Raises:
         ValueError: there are fewer than `count`.
+        InputError: as `lock_folder`.
     """
     if count > len(names):
         raise ValueError(f"{count} GPUs wanted, {len(names)} there")
+    folder = lock_folder() if count else Path()
     while True:
         with ExitStack() as stack:
             held: dict[str, int] = {}
+            busy = []
             for name in names:
                 if len(held) == count:
                     break
-                stream = take(lock_folder() / f"gpu-{name.replace('/', '_')}.lock")
-                if stream is not None:
+                path = folder / f"gpu-{name.replace('/', '_')}.lock"
+                if (stream := take(path)) is not None:
                     held[name] = stack.enter_context(stream).fileno()
+                    stack.callback(stream.truncate, 0)
+                else:
+                    busy.append(f"GPU {name}: {holder_of(path)}")
             if len(held) == count:
                 yield list(held), list(held.values())
                 return
         # Some, but not enough: others may need just those.
+        if waiting is not None:
+            waiting("; ".join(busy))
         time.sleep(_POLL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -17,14 +18,20 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import walk, write_json
-from benchmark.sweep.job import description_of
+from benchmark.sweep.devices import lock_folder
+from benchmark.sweep.job import LOCK, description_of
 from benchmark.sweep.jobs import failure_path
-from benchmark.sweep.locking import take
+from benchmark.sweep.locking import Waiting, claim
 from benchmark.sweep.plan import Plan
-from benchmark.sweep.resolving import ROOT
+from benchmark.sweep.resolving import ROOT, with_root
+from benchmark.sweep.tidying import PLAN, SNAKEMAKE, tidy
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 PROFILES = ROOT / "configs" / "leaderboard" / "profiles"
+
+
+# Seconds in which the Snakemake of a sweep that was killed has ended, too.
+_PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,41 +67,70 @@ def run_plan(plan: Plan, site: Site) -> int:
         Snakemake's exit code: 0 if every job ended with its result.
 
     Raises:
-        InputError: Snakemake is missing, or another sweep runs in the same folder.
+        InputError: Snakemake or its profile is missing, another sweep runs in the same folder, the
+            locks of the GPUs have no safe place, or the folder has a name a cluster cannot use.
     """
     require_snakemake()
-    folder = plan.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = take(folder / "sweep.lock")
-    if lock is None:
+    if not site.profile.is_dir():
+        raise InputError(f"{site.profile}: no such folder of a Snakemake profile")
+    if site.gpus:
+        lock_folder()
+    folder = plan.folder.absolute()
+    if site.gpus is None and not re.fullmatch(r"[\w@+=,./-]+", str(folder)):
         raise InputError(
-            f"{plan.folder}: another sweep is running here; wait for it, or choose another --work"
+            f"{folder}: a cluster's jobs are submitted through several shells; the path of their "
+            "folder may have letters, digits and _@+=,.- only"
         )
-    with lock, _written(plan, site, folder) as described:
-        command = _snakemake(site, folder, described, len(plan.todo))
-        with (folder / "snakemake.log").open("ab") as log:
-            # Snakemake keeps the lock, too: it may outlive this process.
-            child = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, pass_fds=[lock.fileno()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.path.samefile(folder / "..", plan.matrix.folder):
+        raise InputError(f"{plan.folder}: must not be a link; link {plan.matrix.folder} instead")
+    with claim(folder / LOCK, _refuse_after(_PATIENCE, plan)) as lock:
+        tidy(plan)
+        try:
+            _describe(plan, site, folder)
+            command = _snakemake(site, folder)
+            with (folder / "snakemake.log").open("ab") as log:
+                # Snakemake keeps the lock, too: it ends shortly after this process.
+                child = subprocess.Popen(
+                    command,
+                    env=with_root(),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[lock],
+                )
+                return _watch(child, plan)
+        finally:
+            tidy(plan)
+
+
+def _refuse_after(seconds: float, plan: Plan) -> Waiting:
+    end = time.monotonic() + seconds
+
+    def waiting(holder: str) -> None:
+        if time.monotonic() > end:
+            raise InputError(
+                f"{plan.folder}: another sweep is running here, {holder}; wait for it, or choose "
+                "another --work"
             )
-            return _watch(child, plan)
+
+    return waiting
 
 
-@contextmanager
-def _written(plan: Plan, site: Site, folder: Path) -> Iterator[Path]:
-    """The files Snakemake and the jobs read; that of Snakemake is removed after the block."""
+def _describe(plan: Plan, site: Site, folder: Path) -> None:
+    """Write the files that Snakemake and the jobs read."""
     width = site.jobs or len(site.gpus or ()) or 1
     environment = {}
     if site.gpus is not None and "OMP_NUM_THREADS" not in os.environ:
         # Jobs side by side share the cores.
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // width))
-    outputs = {job.id: str(Path(job.output).resolve()) for job in plan.jobs}
+    work = plan.matrix.folder
+    outputs = {job.id: os.path.join("..", os.path.relpath(job.output, work)) for job in plan.jobs}
     entries: list[dict[str, Any]] = []
     for job in plan.jobs:
         if job.id not in plan.todo:
             continue
-        description = folder / "jobs" / f"{job.id}.json"
-        write_json(description, description_of(job, folder, site.gpus, environment))
+        description = Path("jobs", f"{job.id}.json")
+        write_json(folder / description, description_of(job, folder, site.gpus, environment))
         inputs = [outputs[need] for need in job.needs if need in plan.todo]
         entries.append(
             {
@@ -104,20 +140,15 @@ def _written(plan: Plan, site: Site, folder: Path) -> Iterator[Path]:
                 "description": str(description),
             }
         )
-    path = folder / f"plan-{os.getpid()}-{time.time_ns()}.json"
     start = shlex.join([sys.executable, str(ROOT / "tools" / "matrix.py"), "job"])
-    content = {"work": str(plan.matrix.folder.resolve()), "command": start, "jobs": entries}
-    write_json(path, content)
-    try:
-        yield path
-    finally:
-        path.unlink()
+    write_json(folder / PLAN, {"command": start, "jobs": entries})
 
 
-def _snakemake(site: Site, folder: Path, plan: Path, jobs: int) -> list[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
-    command += ["--profile", str(site.profile), "--directory", str(folder)]
-    command += ["--config", f"plan={plan}", "--scheduler", "greedy", "--keep-going"]
+def _snakemake(site: Site, folder: Path) -> list[str]:
+    command = [sys.executable, "-m", "benchmark.sweep.workflow", str(os.getpid())]
+    command += ["--snakefile", str(SNAKEFILE), "--profile", str(site.profile)]
+    command += ["--directory", str(folder), "--scheduler", "greedy", "--keep-going"]
+    command += ["--runtime-source-cache-path", str(folder / SNAKEMAKE / "sources")]
     # The plan holds what has to be run, and nothing else: all of it, whatever the files' times.
     command += ["--forceall", "--rerun-triggers", "input"]
     # Results are whole or absent, and every job has a lock of its own: what a killed sweep leaves
@@ -153,6 +184,10 @@ def _watch(child: subprocess.Popen[bytes], plan: Plan) -> int:
         return child.returncode
     except KeyboardInterrupt:
         # Snakemake and the jobs heard it, too, and are given the time to stop.
+        child.wait()
+        raise
+    except Exception:
+        stop(signal.SIGINT, None)
         child.wait()
         raise
     finally:
@@ -219,7 +254,8 @@ def draw_boards(plan: Plan, tools: Path) -> list[Path]:
             out = out / protocol
         command = [sys.executable, str(tools / "leaderboard.py"), "--protocol", protocol]
         command += ["--results", str(plan.results), "--out", str(out)]
-        command += ["--reference", plan.matrix.reference, "--title", plan.matrix.title]
+        # With an equals sign, as a title may begin with a dash.
+        command += [f"--reference={plan.matrix.reference}", f"--title={plan.matrix.title}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

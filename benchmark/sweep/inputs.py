@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +20,12 @@ def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: 
     except InputError as error:
         lacking = next((path for path in packs if not Path(path).is_dir()), packs[0])
         command = _declared(matrix, lacking)
-        command = command or f"tools/prepare_data.py SOURCE --raw DIR --out {lacking}"
-        return f"{error}: {command} && tools/extract_anatomy.py {lacking}"
+        out = shlex.quote(lacking)
+        command = command or f"tools/prepare_data.py SOURCE --raw DIR --out {out}"
+        return f"{error}: {command} && tools/extract_anatomy.py {out}"
     if anatomy and without_anatomy:
-        return f"{without_anatomy}: no vessel masks: tools/extract_anatomy.py {without_anatomy}"
+        command = f"tools/extract_anatomy.py {shlex.quote(str(without_anatomy))}"
+        return f"{without_anatomy}: no vessel masks: {command}"
     return ""
 
 
@@ -47,9 +50,12 @@ def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
         return ""
     # The data set of another protocol may be prepared as the usual config says.
     usual = config.parent.parent / config.name
-    command = _declared(matrix, folder) or _taught(config, "prepare_data")
-    command = command or (_taught(usual, "prepare_data") if usual.is_file() else "")
-    command = re.sub(r"--out \S+", f"--out {folder}", command)
+    command = _declared(matrix, folder)
+    if not command:
+        taught = _taught(config, "prepare_data")
+        taught = taught or (_taught(usual, "prepare_data") if usual.is_file() else "")
+        # A function: in a replacement, backslashes have a meaning.
+        command = re.sub(r"--out \S+", lambda _: f"--out {shlex.quote(folder)}", taught)
     return f"{folder}: no such task: {command or 'see docs/datasets.md'}"
 
 
@@ -59,14 +65,16 @@ def missing_encoder(matrix: Matrix, config: Path, folder: str) -> str:
         return ""
     command = _declared(matrix, folder) or _taught(config, "convert_checkpoint")
     if command and "--out" not in command:
-        command += f" --out {folder}"
+        command += f" --out {shlex.quote(folder)}"
     return f"{folder}: no such encoder: {command or 'see docs/released_encoders.md'}"
 
 
 def _declared(matrix: Matrix, folder: str) -> str:
     """The command the matrix itself gives for a folder."""
-    commands = {matrix.at(path): matrix.at(command) for path, command in matrix.commands.items()}
-    return commands.get(folder, "")
+    for path, command in matrix.commands.items():
+        if matrix.at(path) == folder:
+            return matrix.command_at(command)
+    return ""
 
 
 def _taught(config: Path, tool: str) -> str:

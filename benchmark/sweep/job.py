@@ -18,7 +18,10 @@ from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.sweep.devices import lend
 from benchmark.sweep.jobs import Job, failure_path, lock_path, log_path
-from benchmark.sweep.locking import claim
+from benchmark.sweep.locking import Waiting, claim, is_running
+
+LOCK = "sweep.lock"
+"""Held by the process that runs a sweep, in its folder."""
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -29,7 +32,7 @@ def run_job(description: Path) -> int:
     Waits for whoever is running the same job, and for a free GPU where the sweep lends them. What
     the command prints goes into the job's log. A failed command leaves a file with its last error
     line, by which the job counts as failed; an interrupted one leaves nothing, so that the next
-    sweep goes on with it.
+    sweep goes on with it. On the machine of its sweep it begins nothing once that has ended.
 
     Args:
         description: written by `benchmark.sweep.execution.run_plan`.
@@ -39,23 +42,46 @@ def run_job(description: Path) -> int:
         command was and saved its state, 1 otherwise.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or the sweep has ended before the job began.
     """
     content = read_json(description)
     job, folder = Job.from_json(content["job"]), Path(content["folder"])
     os.chdir(content["cwd"])
+    local = content["gpus"] is not None
     with ExitStack() as stack:
-        held = [stack.enter_context(claim(lock_path(job.id, folder)))]
+        waiting = _waiting(job, folder if local else None)
+        held = [stack.enter_context(claim(lock_path(job.id, folder), waiting))]
         if job.compare()[0] == "done":
             _say(f"done already  {job.title}")
             return 0
         environment = {**os.environ, **content["environment"]}
         if content["gpus"] is not None:
-            names, locks = stack.enter_context(lend(content["gpus"], job.gpus))
+            names, locks = stack.enter_context(lend(content["gpus"], job.gpus, waiting))
             held += locks
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+        if local:
+            _refuse_orphan(folder)
         failure_path(job.id, folder).unlink(missing_ok=True)
         return _attempt(job, folder, environment, held)
+
+
+def _waiting(job: Job, folder: Path | None) -> Waiting:
+    """Says once what a job waits for; ends it where its sweep, if it is here, has ended."""
+    said: set[str] = set()
+
+    def waiting(holder: str) -> None:
+        if folder is not None:
+            _refuse_orphan(folder)
+        if holder not in said:
+            said.add(holder)
+            _say(f"waiting       {job.title}  for {holder}")
+
+    return waiting
+
+
+def _refuse_orphan(folder: Path) -> None:
+    if not is_running(folder / LOCK):
+        raise InputError(f"{folder}: the sweep of this job has ended")
 
 
 def _attempt(job: Job, folder: Path, environment: dict[str, str], held: list[int]) -> int:

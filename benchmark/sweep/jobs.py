@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmark.engine.records import read_record
-from benchmark.errors import InputError
+from benchmark.errors import InputError, explain_os_error
 from benchmark.files import list_folder, read_json, read_object, sha256_file
 from benchmark.sweep.locking import is_running
 
@@ -72,7 +72,13 @@ class Job:
             upstream: the jobs of `needs`, inspected before.
         """
         failure = read_failure(self, folder)
-        if is_running(lock_path(self.id, folder)):
+        try:
+            running = is_running(lock_path(self.id, folder))
+        except InputError as error:
+            running, self.problem = False, self.problem or str(error)
+        except OSError as error:
+            running, self.problem = False, self.problem or explain_os_error(error)
+        if running:
             self.state, self.reason = "running", ""
             return
         self.state, self.reason = self.compare(upstream)
@@ -137,9 +143,10 @@ class Training(Job):
             return "other settings"
         if self.corpus_hash not in (None, run.get("corpus_hash")):
             return "other frames"
-        before = run.get("weights", {})
+        before = run.get("weights")
         for place, file in self.weights.items():
-            if Path(file).is_file() and before.get(place) != sha256_file(file):
+            known = before.get(place) if isinstance(before, dict) else None
+            if Path(file).is_file() and known != sha256_file(file):
                 return f"other weights in {file}"
         return ""
 
@@ -151,13 +158,15 @@ class Training(Job):
 
     def recorded_hours(self) -> float | None:
         """Device hours of the finished run in the folder, whatever its settings were."""
-        description = Path(self.folder) / "run.json"
         try:
-            finished = read_object(description)["finished"] if description.exists() else {}
-        except (InputError, KeyError):
+            finished = read_object(Path(self.folder) / "run.json").get("finished")
+        except InputError:
             return None
-        seconds = finished.get("seconds")
-        return None if seconds is None else seconds * finished.get("processes", 1) / 3600
+        if not isinstance(finished, dict):
+            return None
+        numbers = finished.get("seconds"), finished.get("processes", 1)
+        known = all(isinstance(number, int | float) for number in numbers)
+        return numbers[0] * numbers[1] / 3600 if known else None
 
 
 @dataclass
@@ -214,7 +223,10 @@ class Cell(Job):
                 return "its encoder was pre-trained with other settings or frames"
         description = Path(self.encoder) / "encoder.json"
         if description.is_file():
-            now = read_object(description).get("weights_sha256")
+            try:
+                now = read_object(description).get("weights_sha256")
+            except InputError as error:
+                return str(error)
             if now != encoder["weights_sha256"]:
                 return f"another encoder in {self.encoder}"
         return ""
@@ -261,5 +273,9 @@ def read_failure(job: Job, folder: Path) -> dict[str, Any] | None:
     path = failure_path(job.id, folder)
     if not path.exists():
         return None
-    failure = read_json(path)
-    return failure if failure["science_hash"] == job.science_hash else None
+    try:
+        failure = read_object(path)
+    except InputError:
+        return None  # nothing is known of it: it is tried again
+    known = {"error": "unknown", "log": str(log_path(job.id, folder)), **failure}
+    return known if failure.get("science_hash") == job.science_hash else None

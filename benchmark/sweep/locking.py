@@ -1,17 +1,22 @@
-"""Locks that end with whoever holds them, a kill included."""
+"""Locks that children keep and that end with whoever holds them, a kill included.
+
+`benchmark.locking` keeps one process out of another's files; these may outlive the process that
+took them, and are seen from the other machines of a cluster.
+"""
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from benchmark.files import UNSUPPORTED, naming, note_once
+from benchmark.locking import describe_holder, open_lock, read_holder, still_named, write_holder
 
 try:
     import fcntl
@@ -26,85 +31,100 @@ SILENCE = 120.0
 
 _POLL = 0.5
 
+Waiting = Callable[[str], None]
+"""Told every half second who holds what is waited for; may raise to give up."""
+
 
 def take(path: Path) -> IO[str] | None:
     """The open file `path` with its lock; None if somebody else holds it.
 
     The lock is released when the last process that has the file open closes it or dies. A child
     that was given the descriptor (``pass_fds``) keeps it: it may outlive its parent. On a file
-    system without locks nobody is kept out.
+    system without locks, only signs of life keep others out.
+
+    Raises:
+        InputError: `path` is no regular file.
+        OSError: it is a link, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream = open(path, "a+", encoding="utf-8")  # noqa: SIM115
-    if _lock(stream) is False:
-        stream.close()
-        return None
-    return stream
+    while True:
+        with ExitStack() as stack, naming(path):
+            stream = stack.enter_context(open_lock(path))
+            locked = _lock(stream)
+            if locked is False or _beats(stream, locked):
+                return None
+            if still_named(stream, path):  # else it was removed since it was opened
+                write_holder(stream)
+                stack.pop_all()
+                return stream
 
 
-def _lock(stream: IO[str]) -> bool | None:
+def _lock(stream: IO[str], shared: bool = False) -> bool | None:
     """Whether the lock was free and is held now; None where there are no locks."""
     if fcntl is None:
         return None
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
         # Some file systems of clusters are mounted without.
-        if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+        if error.errno in UNSUPPORTED:
+            note_once("locks", f"{stream.name}: no locks on this file system")
             return None
         raise
     return True
 
 
-def is_running(path: Path) -> bool:
-    """Whether a job lives that claimed `path`: by its lock here, elsewhere by its heartbeat."""
-    holder = _holder(path)
-    if holder is None:
+def _beats(stream: IO[str], locked: bool | None) -> bool:
+    """Whether somebody whom no lock shows has given a sign of life."""
+    holder = read_holder(stream)
+    if holder is None or (locked and holder["host"] == socket.gethostname()):
         return False
-    # Not every shared file system shows the locks of another machine.
-    if holder.get("host") == socket.gethostname():
-        with open(path, encoding="utf-8") as stream:
-            held = _lock(stream)
-        if held is not None:
-            return not held
-    with suppress(FileNotFoundError):
-        return time.time() - path.stat().st_mtime < SILENCE
-    return False
+    # Not every shared file system shows the locks of another machine; its clock may be ahead.
+    return abs(time.time() - os.fstat(stream.fileno()).st_mtime) < SILENCE
 
 
-def _holder(path: Path) -> dict[str, object] | None:
-    """Who claimed `path` last and has not given it back."""
+def is_running(path: Path) -> bool:
+    """Whether a process holds `path`: by its lock here, elsewhere by its heartbeat.
+
+    Raises:
+        InputError: `path` is no regular file.
+        OSError: it is a link, or cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        stream = open_lock(path, write=False)
     except FileNotFoundError:
-        return None
-    try:
-        holder = json.loads(text) if text else None
-    except json.JSONDecodeError:  # it is being written at this moment
-        return {"host": socket.gethostname()}
-    return holder
+        return False
+    with stream, naming(path):
+        locked = _lock(stream, shared=True)
+        return locked is False or _beats(stream, locked)
+
+
+def remove_free(path: Path) -> None:
+    """Remove a lock that nobody holds."""
+    if not is_running(path) and (stream := take(path)) is not None:
+        with stream:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
-def claim(path: Path) -> Iterator[int]:
+def claim(path: Path, waiting: Waiting | None = None) -> Iterator[int]:
     """Hold `path` for the block, after whoever holds it now; yields the file descriptor.
 
-    Meanwhile the file names the host and is touched every `HEARTBEAT` seconds; afterwards it is
+    Meanwhile the file names the process and is touched every `HEARTBEAT` seconds; afterwards it is
     empty.
+
+    Raises:
+        InputError, OSError: as `take`.
     """
-    stream = None
-    while stream is None:
-        while is_running(path):
-            time.sleep(_POLL)
-        stream = take(path)
+    while (stream := take(path)) is None:
+        if waiting is not None:
+            waiting(holder_of(path))
+        time.sleep(_POLL)
     stop = threading.Event()
     with stream:
-        stream.truncate(0)
-        stream.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-        stream.flush()
-        beat = threading.Thread(target=_beat, args=(path, stop), daemon=True)
+        beat = threading.Thread(target=_beat, args=(stream.fileno(), stop), daemon=True)
         beat.start()
         try:
             yield stream.fileno()
@@ -114,6 +134,17 @@ def claim(path: Path) -> Iterator[int]:
             stream.truncate(0)
 
 
-def _beat(path: Path, stop: threading.Event) -> None:
+def holder_of(path: Path) -> str:
+    """Who holds a lock, in words."""
+    try:
+        with open_lock(path, write=False) as stream:
+            return describe_holder(read_holder(stream))
+    except FileNotFoundError:  # not any more
+        return describe_holder(None)
+
+
+def _beat(descriptor: int, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT):
-        os.utime(path)
+        # One that is missed, on a network drive that is away, costs nothing.
+        with suppress(OSError):
+            os.utime(descriptor)

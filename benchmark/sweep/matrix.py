@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import runpy
+import shlex
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -68,8 +71,12 @@ class Matrix:
         return Path("work_dirs") if self.scale == "paper" else Path("work_dirs") / self.scale
 
     def at(self, text: str) -> str:
-        """`text` with ``{work}`` filled in."""
+        """The folder `text` with ``{work}`` filled in."""
         return text.replace("{work}", str(self.folder))
+
+    def command_at(self, text: str) -> str:
+        """The command `text` with ``{work}`` filled in, quoted for a shell."""
+        return text.replace("{work}", shlex.quote(str(self.folder)))
 
 
 _SEQUENCES = ("methods", "datasets", "seeds", "packs", "pretrain_options", "finetune_options")
@@ -140,6 +147,28 @@ def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:
                 raise InputError(f"--{key} {value}: not in {matrix.name}; there are {known}")
         matrix = replace(matrix, **{key: tuple(value for value in there if value in values)})
     return matrix
+
+
+def check_folders(matrix: Matrix) -> None:
+    """Refuse folders that a command line, a record or a line of a log cannot name.
+
+    Raises:
+        InputError: one is not UTF-8, has a control character in its path, or begins with a dash.
+    """
+    given = [str(matrix.folder), *map(matrix.at, (*(matrix.packs or ()), *matrix.data.values()))]
+    for folder in given:
+        if folder.startswith("-"):
+            raise InputError(
+                f"folder {folder!r}: begins with a dash, as an option does; give its absolute path"
+            )
+    for folder in (*given, os.getcwd()):
+        path = os.path.abspath(folder)
+        # Surrogates stand for bytes that are not UTF-8; Zl and Zp are line breaks as well.
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in path):
+            raise InputError(
+                f"folder {path!r}: a line break, another control character or a byte that is not "
+                "UTF-8 in the path of a sweep's runs or data; rename it, or choose another"
+            )
 
 
 def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:

@@ -13,7 +13,7 @@ from benchmark.errors import InputError
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
 from benchmark.sweep.jobs import MANIFEST, Cell, Job, Training, task_of
-from benchmark.sweep.matrix import Matrix, dataset_config
+from benchmark.sweep.matrix import Matrix, check_folders, dataset_config
 from benchmark.sweep.resolving import ROOT, Resolver, request_of
 
 
@@ -75,8 +75,9 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: Settings) -> Plan:
     """Compare what is wanted with what is there. Nothing is written.
 
     Raises:
-        InputError: a method or data set does not exist.
+        InputError: a method or data set does not exist, or a folder has a name that cannot be used.
     """
+    check_folders(matrix)
     answer = resolver(request_of(matrix, settings.configs))
     folder = sweep_folder(matrix)
     trainings = _trainings(matrix, answer["trainings"], settings)

@@ -43,14 +43,19 @@ def request_of(matrix: Matrix, configs: Path) -> dict[str, Any]:
     }
 
 
+def with_root() -> dict[str, str]:
+    """The environment of a process that runs a module of this project."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def ask(request: dict[str, Any]) -> Answer:
     """The answer of `benchmark.sweep.resolve`, from a new process.
 
     Raises:
         InputError: it ended with an error; the message is its last line.
     """
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**with_root(), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-m", "benchmark.sweep.resolve"],
         input=json.dumps(request),
@@ -95,10 +100,11 @@ def _read(cache: Path) -> dict[str, Any]:
     if not cache.exists():
         return {}
     try:
-        return read_object(cache)
+        content = read_object(cache)
     except InputError:
-        # Written whole, so somebody else's or edited; it only costs asking again.
-        return {}
+        content = {}
+    # Written whole, so otherwise somebody else's or edited; it only costs asking again.
+    return content if isinstance(content.get("answers"), dict) else {}
 
 
 def _fingerprint(configs: Path) -> str:

@@ -76,6 +76,9 @@ def test_nothing_but_the_resolving_process_imports_torch() -> None:
         (("absent.py",), "absent.py: no such config of a sweep"),
         (("CONFIG", "--methods", "unet"), "--methods unet: not in m; there are frangi"),
         (("CONFIG", "--datasets", "xcav"), "--datasets xcav: not in m"),
+        (("CONFIG", "--work", "a\nb"), "/a\\nb': a line break, another control character"),
+        (("CONFIG", "--work", "a\udcffb"), "/a\\udcffb': a line break, another control character"),
+        (("CONFIG", "--work=-x"), "folder '-x': begins with a dash"),
     ],
 )
 def test_bad_input_is_one_line_and_code_two(
@@ -97,9 +100,11 @@ def test_bad_input_is_one_line_and_code_two(
 )
 def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path: Path) -> None:
     """The hashes the plan expects are those that fine-tuning writes."""
-    path, work = config(tmp_path), tmp_path / "work"
-    command = f"prepare_data synthetic --as segmentation --out {work}/downstream/synthetic_v"
-    made = tool(*command.split()[1:], "--option", *SMALL, name="prepare_data.py")
+    work = tmp_path / 'it\'s {a} $HOME: "#1" café'
+    path = config(tmp_path, work=repr(str(work)))
+    out = work / "downstream" / "synthetic_v"
+    options = ("--as", "segmentation", "--out", out, "--option", *SMALL)
+    made = tool("synthetic", *options, name="prepare_data.py")
     assert made.returncode == 0, made.stderr
     files = {file: sha256_file(file) for file in work.rglob("*") if file.is_file()}
     dry = tool(path, "--dry-run", name="run_benchmark.sh")
@@ -119,7 +124,7 @@ def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path: Path) -> Non
     assert "2 done, 0 running, 0 failed, 0 stale, 0 missing" in status.stdout
 
     # Other settings: stale, reported, and left alone.
-    config(tmp_path, finetune_options="('score_at=network',)")
+    config(tmp_path, work=repr(str(work)), finetune_options="('score_at=network',)")
     changed = tool(path, name="run_benchmark.sh")
     assert changed.returncode == 1
     assert "2 stale; --rerun-stale replaces them" in changed.stdout

@@ -27,16 +27,27 @@ from benchmark.sweep.matrix import Matrix
 from benchmark.sweep.plan import Plan, Settings, make_plan
 from benchmark.sweep.resolving import ROOT
 
+ODD = 'it\'s {a} $HOME: "#1" 100% \\1 café'
+"""Name of a folder that a shell, YAML, a format string and a pattern would read as their own."""
+
 _SHARED = '''
-    import argparse, json, sys, time
+    import argparse, fcntl, json, sys, time
     from pathlib import Path
 
     sys.path.insert(0, {root!r})
     from benchmark.engine.records import RunRecord, science_hash, write_record
     from benchmark.files import read_json, sha256_file, write_json, write_text
 
+    kept = []  # open as long as this process lives
+
     def begin(name, work):
         """Count the call, do what the test has planted, and return the settings."""
+        busy = open(work / f"{{name}}.busy", "a")
+        try:
+            fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"error: {{name}}: runs already")
+        kept.append(busy)
         with open(work / "calls.txt", "a") as stream:
             stream.write(name + "\\n")
         settings = read_json(work / "settings.json")
@@ -223,11 +234,29 @@ class Sweep:
             for path in files
         }
 
+    def records(self) -> dict[str, tuple[str, int]]:
+        """Content hash and modification time of the records."""
+        digest = self.digest("results")
+        return {name: entry for name, entry in digest.items() if ".json" in name}
+
+    def assert_tidy(self) -> None:
+        """Of a sweep that has ended there are results, logs and failures, and nothing else."""
+        left = {str(path.relative_to(self.work)) for path in (self.work / "sweep").rglob("*")}
+        kept = {name for name in left if name.endswith((".log", ".failed.json"))}
+        assert left - kept == {"sweep/jobs", "sweep/logs", "sweep/sweep.lock"}
+        assert not [path for path in self.work.rglob("*") if "tmp" in path.name]
+
 
 def _short(job: Job) -> str:
     if job.stage != "finetune":
         return job.id.split("-")[1]
     return f"{job.method}-{job.dataset}-{job.seed}"
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lock of a GPU is put into the home of whoever runs the tests."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -238,7 +267,7 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
     shared = textwrap.dedent(_SHARED).format(root=str(ROOT))
     for name, body in (("finetune", _FINETUNE), ("train", _TRAIN)):
         (tools / f"{name}.py").write_text(shared + textwrap.dedent(body), encoding="utf-8")
-    work = tmp_path / "work"
+    work = tmp_path / ODD
     methods, datasets = ("frangi", "unet", "mae", "vasomim"), ("synthetic_v", "arcade_v")
     matrix = Matrix(
         name="test",

@@ -16,7 +16,7 @@ import pytest
 
 from benchmark.files import read_json, write_json
 from benchmark.sweep.devices import lend, visible_gpus
-from benchmark.sweep.job import description_of, run_job
+from benchmark.sweep.job import LOCK, description_of, run_job
 from benchmark.sweep.jobs import failure_path, lock_path, log_path
 from benchmark.sweep.locking import claim, is_running, take
 from benchmark.sweep.plan import sweep_folder
@@ -145,9 +145,8 @@ def test_a_killed_job_holds_its_lock_while_its_command_lives(
 
 
 def test_a_job_sees_its_own_gpus_only(
-    one: Sweep, describe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    one: Sweep, describe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.sweep.devices.lock_folder", lambda: tmp_path / "gpus")
     show = python("import os; print('sees', os.environ.get('CUDA_VISIBLE_DEVICES'))")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     log = log_path(ID, sweep_folder(one.matrix))
@@ -156,7 +155,8 @@ def test_a_job_sees_its_own_gpus_only(
         content = read_json(description)
         content["job"]["gpus"] = wanted
         write_json(description, content)
-        run_job(description)
+        with claim(sweep_folder(one.matrix) / LOCK):
+            run_job(description)
         assert log.read_text(encoding="utf-8").splitlines()[-1] == f"sees {seen}"
     # A cluster assigns them itself.
     run_job(describe(show, gpus=None))
@@ -180,7 +180,9 @@ def test_a_gpu_is_lent_to_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_gpus_are_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for value, names in (("2,3", ["2", "3"]), ("", []), ("-1", []), ("GPU-a", ["GPU-a"])):
+    monkeypatch.delenv("ANGIO_DEVICE", raising=False)
+    cases = [("2,3", ["2", "3"]), ("", []), ("-1", []), ("GPU-a", ["GPU-a"])]
+    for value, names in (*cases, ("0,0", []), ("NoDevFiles", [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
         assert visible_gpus() == names
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -206,13 +206,16 @@ def test_a_job_runs_while_its_lock_is_held_or_its_heart_beats(sweep: Sweep) -> N
         assert mae(sweep).state == "running"
     assert mae(sweep).state == "missing"
     # On another machine of a cluster.
-    path.write_text('{"host": "node7", "pid": 1}', encoding="utf-8")
+    text = '{{"host": "{}", "pid": 1, "since": "2026-01-01 00:00 UTC"}}'
+    path.write_text(text.format("node7"), encoding="utf-8")
     assert mae(sweep).state == "running"
-    then = path.stat().st_mtime - SILENCE - 1
-    os.utime(path, (then, then))
-    assert mae(sweep).state == "missing"
+    # Long ago, or with a clock that was wrong.
+    now = path.stat().st_mtime
+    for then in (now - SILENCE - 1, now + SILENCE + 60):
+        os.utime(path, (then, then))
+        assert mae(sweep).state == "missing"
     # Here, by a process that was killed: nobody holds the lock.
-    path.write_text(f'{{"host": "{socket.gethostname()}", "pid": 1}}', encoding="utf-8")
+    path.write_text(text.format(socket.gethostname()), encoding="utf-8")
     assert mae(sweep).state == "missing"
 
 
@@ -225,9 +228,10 @@ def test_missing_inputs_are_named_with_the_command_that_makes_them(sweep: Sweep)
     released = sweep.only(methods=(*sweep.matrix.methods, "dinov3"))
     plan = released.plan()
     problems = {job.title: job.problem for job in plan.jobs}
-    command = f"tools/prepare_data.py arcade --raw DIR --out {folder}"
+    command = f"tools/prepare_data.py arcade --raw DIR --out {shlex.quote(str(folder))}"
     assert problems["unet · arcade_v · seed 0"] == f"{folder}: no such task: {command}"
-    assert f"tools/prepare_data.py SOURCE --raw DIR --out {sweep.work}/packs/p" in problems["MAE"]
+    pack = shlex.quote(f"{sweep.work}/packs/p")
+    assert f"tools/prepare_data.py SOURCE --raw DIR --out {pack}" in problems["MAE"]
     todo = {job.title for job in plan.jobs if job.id in plan.todo}
     assert {title.rpartition(" ·")[0] for title in todo} == {
         "frangi · synthetic_v",
@@ -244,7 +248,8 @@ def test_released_encoders_are_inputs(sweep: Sweep) -> None:
     one = replace(one)
     one.resolve = lambda request: answer  # type: ignore[method-assign]
     plan = one.plan()
-    expected = f"{folder}: no such encoder: tools/convert_checkpoint.py dinov3 FILE --out {folder}"
+    expected = f"{folder}: no such encoder: tools/convert_checkpoint.py dinov3 FILE --out "
+    expected += shlex.quote(str(folder))
     assert {job.problem for job in plan.jobs} == {expected}
     assert plan.todo == frozenset()
     write_json(folder / "encoder.json", {"weights_sha256": "w"})
@@ -320,4 +325,4 @@ def test_paths_of_the_work_folder_may_be_relative(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(sweep.work.parent)
-    assert len(sweep.only(work=str(Path("work"))).plan().todo) == 27
+    assert len(sweep.only(work=sweep.work.name).plan().todo) == 27

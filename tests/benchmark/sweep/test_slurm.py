@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmark.errors import InputError
 from benchmark.sweep.execution import PROFILES, Site, run_plan
 from benchmark.sweep.plan import Settings, make_plan
 
@@ -80,6 +81,10 @@ def test_every_job_becomes_a_job_of_the_cluster(sweep: Sweep, slurm: Path, tmp_p
             "slurm-init-seconds-before-status-checks: 1\nseconds-between-status-checks: 1\n"
         )
     sweep = sweep.only(methods=("mae",), datasets=("synthetic_v",), seeds=(0, 1))
+    with pytest.raises(InputError, match="letters, digits and _@"):
+        run_plan(sweep.plan(), Site(profile, None, None))
+    assert not (sweep.work / "sweep").exists()
+    sweep = sweep.only(work=str(sweep.work.rename(tmp_path / "work")))
     sweep.change(broken=["mae-synthetic_v-1"])
     settings = Settings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=1)
     plan = make_plan(sweep.matrix, sweep.resolve, settings)
