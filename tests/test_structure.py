@@ -59,7 +59,6 @@ def test_imports_point_one_way(room: str) -> None:
 MAY = {
     "benchmark/files.py": "removes what is listed there",
     "benchmark/locking.py": "whatever a lock file holds, it says nobody",
-    "benchmark/sweep/locking.py": "whatever a lock file holds, it says nobody",
     "benchmark/sweep/resolving.py": "what a process of our own prints",
     "benchmark/sweep/resolve.py": "what a process of our own asks",
     "benchmark/data/pack/survey.py": "a file of our own that has no name",

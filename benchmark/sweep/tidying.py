@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from benchmark.errors import InputError
+from benchmark.files import list_folder, walk
 from benchmark.leftovers import remove_leftovers
 from benchmark.sweep.job import LOCK
 from benchmark.sweep.jobs import lock_path
@@ -32,13 +32,15 @@ def tidy(plan: Plan) -> None:
     What a job that still runs needs stays.
     """
     folder = plan.folder
-    for path in (folder / PLAN, *folder.glob("plan-*.json")):
+    for path in list_folder(folder, "plan*.json"):
         if path.name == PLAN or _OLDER_PLAN.fullmatch(path.name):
             path.unlink(missing_ok=True)
     _remove_state(folder / SNAKEMAKE)
     for job in plan.jobs:
         _tidy_job(lock_path(job.id, folder))
-    for place in (folder, folder / "jobs", *_folders(plan.results)):
+    unlisted: list[str] = []  # what cannot be listed is named where records are read
+    below = [path for path in walk(plan.results, unlisted) if path.is_dir()]
+    for place in (folder, folder / "jobs", plan.results, *below):
         remove_leftovers(place)
 
 
@@ -68,7 +70,3 @@ def _tidy_job(lock: Path) -> None:
             lock.with_suffix(".json").unlink(missing_ok=True)
             if lock.exists():
                 remove_free(lock)
-
-
-def _folders(top: Path) -> list[Path]:
-    return [Path(name) for name, _, _ in os.walk(top)]
