@@ -162,8 +162,17 @@ def remove_written(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    with atomic_write(path, "w") as stream:
-        stream.write(text)
+    """Write a file of UTF-8.
+
+    Raises:
+        InputError: the text holds bytes of a name that is not UTF-8.
+    """
+    try:
+        with atomic_write(path, "w") as stream:
+            stream.write(text)
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 40) : error.end + 40]
+        raise InputError(f"{path}: cannot hold a name that is not UTF-8: {around}") from None
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -122,6 +122,14 @@ def test_json_is_strict_and_canonical(tmp_path: Path) -> None:
     assert names(tmp_path) == ["one.json", "two.json"]
 
 
+def test_a_name_that_is_not_utf8_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "one.json", {"raw": "x"})
+    with pytest.raises(InputError, match=r"one\.json: cannot hold a name.*/data/\\xff/x"):
+        write_json(tmp_path / "one.json", {"raw": os.fsdecode(b"/data/\xff/x")})
+    assert read_json(tmp_path / "one.json") == {"raw": "x"}
+    assert names(tmp_path) == ["one.json"]
+
+
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe{}"])
 def test_unreadable_json_names_the_file(tmp_path: Path, content: bytes) -> None:
     """A damaged and a missing file are the user's mistakes, with the path in the message."""

@@ -10,6 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.data.checking.findings import Findings, check_files
+from benchmark.data.sources.files import walk_images
+from benchmark.data.splits import read_split_file
+from benchmark.downstream.compose import find_dataset
+from benchmark.engine.cards import read_cards
+from benchmark.engine.checkpoint import checkpoint_paths
+from benchmark.engine.starting import starting_file
 from benchmark.errors import InputError
 from benchmark.files import list_folder, read_json, read_regular, walk
 
@@ -134,6 +141,36 @@ def test_a_folder_that_cannot_be_listed_is_named(
         list_folder(tree / "a" / "x", "*.json")
     if code == errno.EACCES:  # what these are there for
         assert list((tree / "a" / "x").glob("*.json")) == []
+
+
+def _unlisted_files(folder: Path) -> None:
+    findings = Findings(folder, "pack", "")
+    check_files(findings, ())
+    ((reason, line),) = findings.errors
+    assert reason == "folder that cannot be listed"
+    raise InputError(line)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        checkpoint_paths,
+        starting_file,
+        read_cards,
+        read_split_file,
+        lambda folder: list(walk_images(folder)),
+        lambda folder: find_dataset(folder.parent, "xcav"),
+        _unlisted_files,
+    ],
+)
+def test_nobody_takes_it_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Path], object]
+) -> None:
+    folder = tmp_path / "downstream"
+    folder.mkdir()
+    refuse(monkeypatch, folder, errno.EACCES)
+    with pytest.raises(InputError, match="downstream: cannot be listed"):
+        call(folder)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have other rights")

@@ -110,3 +110,9 @@ def test_importing_records_is_light():
 )
 def test_a_command_names_no_folders_of_the_machine(arguments, text):
     assert command_line(arguments) == text
+
+
+def test_a_path_that_is_not_utf8_can_be_recorded() -> None:
+    line = command_line(["finetune.py", "--encoder", os.fsdecode(b"enc\xff")])
+    assert line == r"finetune.py --encoder 'enc\udcff'"
+    line.encode()
