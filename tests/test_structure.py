@@ -61,6 +61,7 @@ MAY = {
     "benchmark/locking.py": "whatever a lock file holds, it says nobody",
     "benchmark/sweep/resolving.py": "what a process of our own prints",
     "benchmark/sweep/resolve.py": "what a process of our own asks",
+    "benchmark/engine/watchdog.py": "what the other processes of a run say",
     "benchmark/data/pack/survey.py": "a file of our own that has no name",
     "leaderboard/bench.py": "the plain way that ours is compared with",
 }
