@@ -184,7 +184,7 @@ def train(
 ) -> None:
     """Train to the end and export; a finished run with the same identity is left as it is.
 
-    SIGTERM, SIGUSR1 and SIGHUP end the run after the step it is in, with a checkpoint to go on from.
+    SIGTERM, SIGUSR1 and SIGHUP end the run after the step it is in, with a checkpoint.
 
     Args:
         config: from `load_config`.
