@@ -34,6 +34,7 @@ FINEST = 4
 """Stride of the finest level of the pyramids of FPN and ViTDet."""
 
 _POSITIONS = ("backbone.pos_embed", "backbone.encoder.pos_embed")
+_LEADING_TO_BOXES = ("neck", "rpn_head", "bbox_head.fc_reg")
 _KEYED = ("neck", "rpn_head", "roi_head")
 
 
@@ -73,7 +74,27 @@ def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
         for name in _KEYED:
             if (part := getattr(model, name, None)) is not None:
                 _initialise(part, seed, name)
+    _keep_boxes_exact(model)
     return model.to(memory_format=torch.channels_last)
+
+
+def _keep_boxes_exact(model: nn.Module) -> None:
+    """Have boxes computed in single precision where autocast is on; otherwise nothing changes.
+
+    mmdetection gives anchors the type of the region proposal network's outputs, proposals that of
+    the anchors, and regions of interest that of the pyramid. The 8 significant bits of bf16 place
+    an edge above 256 px on even pixels only. DETR takes the sigmoid, which is a share of the side,
+    in the type of its last layer.
+    """
+    for name, part in model.named_modules():
+        if name in _LEADING_TO_BOXES:
+            part.register_forward_hook(lambda module, inputs, output: _in_single(output))
+
+
+def _in_single(output: Any) -> Any:
+    if isinstance(output, (list, tuple)):
+        return type(output)(_in_single(one) for one in output)
+    return output.float()
 
 
 def check_classes(config: Mapping[str, Any], folder: TaskFolder) -> None:
