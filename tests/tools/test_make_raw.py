@@ -33,4 +33,4 @@ def test_what_is_written_can_be_prepared(tmp_path: Path) -> None:
     assert dict(re.findall(r"reported, (.*?)\s+(\d+)  e\.g\.", done.stdout)) == planted
     again = _run("make_raw", "xcav", "--out", tmp_path / "raw")
     assert (again.returncode, again.stdout) == (2, "")
-    assert again.stderr == f"error: {tmp_path / 'raw'}: not an empty folder\n"
+    assert again.stderr.startswith(f"error: {tmp_path / 'raw'}: is there already; choose another")

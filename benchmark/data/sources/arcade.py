@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.annotations import polygon_note
+from benchmark.data.formats.annotations import Polygon, polygon_note
 from benchmark.data.formats.coco import ListedImage, read_coco
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.listed import name_key
@@ -97,6 +97,16 @@ def _annotation_file(folder: Path, split: str) -> Path:
     if len(files) != 1:
         raise InputError(f"{folder}: holds no {split}.json; unpack the archive again")
     return files[0]
+
+
+def _fit(polygon: Polygon, image: ListedImage, size: tuple[int, int]) -> tuple[bool, str | None]:
+    """Whether a polygon is drawn on a picture of `size`, and what is odd about it."""
+    note = polygon_note(polygon, *size)
+    inside = note in (None, "polygon without a pixel")
+    if not inside and image.size not in ((None, None), size):
+        # Cut off, it would be somewhere else than what was annotated.
+        return False, "polygon for a picture of another size"
+    return True, note
 
 
 class Arcade(FolderSource):
@@ -226,7 +236,7 @@ class Arcade(FolderSource):
             if shape.size not in (None, size):
                 self.report.add("run lengths of another size", where)
             for polygon in shape.polygons:
-                note = polygon_note(polygon, *size)
+                _, note = _fit(polygon, image, size)
                 if note:
                     self.report.add(note, where)
 
@@ -273,7 +283,8 @@ class Arcade(FolderSource):
             if index is None:
                 continue
             for polygon in shape.polygons:
-                draw_polygon(masks[index], polygon)
+                if _fit(polygon, image, size)[0]:
+                    draw_polygon(masks[index], polygon)
             if shape.runs is not None and shape.size == size:
                 draw_runs(masks[index], shape.runs)
         if not image.empty and not masks.any():

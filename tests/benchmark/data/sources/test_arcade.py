@@ -253,6 +253,21 @@ UNUSABLE = {
 }
 
 
+def test_outlines_for_a_picture_of_another_size_are_not_cut_off(tmp_path):
+    beyond = [[30, 30, 60, 30, 60, 60, 30, 60]]
+    annotations = [_annotation(3, 5, beyond), _annotation(3, 6, SQUARE), _annotation(7, 5, beyond)]
+    for sides in (96, 48, None):
+        images = [{**image, "height": sides, "width": sides} for image in IMAGES]
+        (first, second), skipped = _masks(_write(tmp_path, images, annotations))
+        if sides == 96:
+            assert (first[4].sum(), first[5].sum(), second) == (0, 140, "no usable annotation")
+            assert skipped["polygon for a picture of another size"] == 2
+            assert skipped["listed size is not the image's"] == 2
+        else:
+            assert [first[4].sum(), first[5].sum(), second[4].sum()] == [18 * 18, 140, 18 * 18]
+            assert skipped["polygon clipped to the image"] == 2
+
+
 @pytest.mark.parametrize("task", TASKS[:2])
 @pytest.mark.parametrize("reason", UNUSABLE)
 def test_an_annotation_that_cannot_be_used_is_not_an_empty_image(tmp_path, reason, task):
