@@ -74,6 +74,7 @@ def main() -> None:
         from benchmark.downstream.compose import compose
         from benchmark.downstream.finetune import Cell, refuse_finished, run_cell
     from benchmark.engine.config import print_config
+    from benchmark.engine.run_files import cell_folder
 
     work = _cli.work_folder(args)
     config, card = compose(
@@ -95,8 +96,17 @@ def main() -> None:
         print_config(config)
         return
     results = Path(args.results) if args.results else work / "results"
-    runs = work / card.method / "finetune" / (args.protocol or "") / dataset
-    cells = [Cell(config, card, dataset, seed, runs / f"seed{seed}", results) for seed in args.seed]
+    cells = [
+        Cell(
+            config,
+            card,
+            dataset,
+            seed,
+            cell_folder(work, args.protocol, card.method, dataset, seed),
+            results,
+        )
+        for seed in args.seed
+    ]
     if args.overwrite == "never":
         # Before the first seed has been trained, not after.
         for cell in cells:

@@ -43,7 +43,8 @@ from benchmark.engine.records import (
     science_hash,
     write_record,
 )
-from benchmark.engine.run_folder import DESCRIPTION, clear_run, description_of, holds_run, in_use
+from benchmark.engine.run_files import DESCRIPTION, prune_checkpoints, tidy_finished
+from benchmark.engine.run_folder import clear_run, description_of, holds_run, in_use
 from benchmark.engine.runner import Runner
 from benchmark.engine.signals import StopSignals
 from benchmark.errors import InputError
@@ -154,6 +155,7 @@ def _train_and_test(
     record = _record(cell, content, identity, metrics, metric, seconds, log)
     record = replace(record, leakage=leakage, started=started)
     write_record(cell.results, record, with_patients(metric.scores, folder), examples)
+    prune_checkpoints(cell.folder, cell.config.keep_checkpoints)
     shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in cell.config.metrics)
     print(f"{cell.title}: {shown}  ({seconds:.0f} s)", flush=True)
     return record
@@ -171,6 +173,7 @@ def _kept(cell: Cell, content: dict[str, Any], folder: TaskFolder) -> RunRecord:
     weights = _exported_weights(cell.config)
     if record.encoder and weights not in (None, record.encoder["weights_sha256"]):
         raise InputError(f"{cell.record}: made with another encoder; --overwrite replaces it")
+    tidy_finished(cell.folder, cell.config.keep_checkpoints)
     print(f"{cell.title}: done already", flush=True)
     return record
 

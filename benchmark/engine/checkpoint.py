@@ -21,12 +21,12 @@ from typing import IO, Any
 
 import torch
 
+from benchmark.engine.run_files import checkpoint_paths, prune_checkpoints
 from benchmark.errors import InputError
-from benchmark.files import atomic_write, list_folder
+from benchmark.files import atomic_write
 from benchmark.weights import load_plain
 
 FORMAT = 3  # 1 knew complete epochs only; 2 had no digest, and of the run's identity only a part
-_NAME = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.pth")
 _DIGEST = re.compile(rb"sha256 ([0-9a-f]{64})\n")
 _DIGEST_SIZE = 72
 
@@ -67,17 +67,6 @@ class Checkpoint:
         return f"epoch {self.epoch}" + (f", step {self.step}" if self.within else "")
 
 
-def checkpoint_paths(folder: Path) -> list[Path]:
-    """Checkpoints in a run folder, newest first."""
-    found = [
-        (int(match[1]), int(match[2] or 0), path)
-        # A run whose folder cannot be listed is not one without checkpoints.
-        for path in (list_folder(folder, "epoch_*.pth") if folder.is_dir() else ())
-        if (match := _NAME.fullmatch(path.name))
-    ]
-    return [path for *_, path in sorted(found, reverse=True)]
-
-
 class _HashingStream:
     """Passes on what is written, and hashes it on the way."""
 
@@ -101,8 +90,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         torch.save({"format": FORMAT, **vars(checkpoint)}, hashing)
         stream.write(f"sha256 {hashing.digest.hexdigest()}\n".encode())
     read_checkpoint(path)
-    for old in checkpoint_paths(folder)[max(keep, 1) :]:
-        old.unlink()
+    prune_checkpoints(folder, max(keep, 1))
     return path
 
 

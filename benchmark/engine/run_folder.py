@@ -8,13 +8,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.engine.checkpoint import read_checkpoint
+from benchmark.engine.run_files import DESCRIPTION, checkpoint_paths
 from benchmark.errors import InputError
 from benchmark.files import read_json, remove_written
 from benchmark.leftovers import TEMPORARY
 from benchmark.locking import LOCK, hold_folder
-
-DESCRIPTION = "run.json"
 
 #: What a run writes beside its exports, as `remove_written` takes it.
 WRITTEN = (

@@ -63,7 +63,7 @@ _RUN = {
     "precision": Setting("bf16 or fp32; a CPU always runs fp32", Literal["bf16", "fp32"]),
     "log_interval": Setting("steps between two lines of the log", Count),
     "checkpoint_interval": Setting("epochs between two checkpoints", Count),
-    "keep_checkpoints": Setting("checkpoints that are kept", Count),
+    "keep_checkpoints": Setting("checkpoints that are kept; 0: none once the run is done", Natural),
     "scales": _SCALES,
 }
 PRETRAIN_KEYS: dict[str, Setting] = {

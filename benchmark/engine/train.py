@@ -35,7 +35,8 @@ from benchmark.engine.grey import assume_grey
 from benchmark.engine.hooks import LogHook, training_hooks
 from benchmark.engine.optim import build_optimizer
 from benchmark.engine.records import provenance, science_hash
-from benchmark.engine.run_folder import DESCRIPTION, in_use
+from benchmark.engine.run_files import DESCRIPTION, prune_checkpoints
+from benchmark.engine.run_folder import in_use
 from benchmark.engine.runner import Runner
 from benchmark.engine.signals import StopSignals
 from benchmark.engine.starting import load_starting_weights, starting_file
@@ -232,6 +233,8 @@ def _run(
     for note in start.notes:
         _say(note)
     if start.finished:
+        if get_rank() == 0:
+            prune_checkpoints(folder, config.keep_checkpoints)
         _say(f"{title}: finished already, see {folder}")
         return
     checkpoint = start.checkpoint
@@ -287,6 +290,7 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float, history: H
     }
     done = {"execution": history, "finished": finished}
     write_json(folder / DESCRIPTION, {**identity_, **provenance(), **done})
+    prune_checkpoints(folder, config.keep_checkpoints)
 
 
 def _export(

@@ -7,11 +7,13 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from benchmark.engine.records import read_record
+from benchmark.engine.run_files import cell_folder, tidy_finished
 from benchmark.errors import InputError
 from benchmark.files import list_folder, walk
 from benchmark.leftovers import remove_leftovers
 from benchmark.sweep.job import LOCK
-from benchmark.sweep.jobs import lock_path
+from benchmark.sweep.jobs import Cell, lock_path
 from benchmark.sweep.locking import is_running, remove_free, take
 from benchmark.sweep.plan import Plan
 
@@ -38,6 +40,8 @@ def tidy(plan: Plan) -> None:
     _remove_state(folder / SNAKEMAKE)
     for job in plan.jobs:
         _tidy_job(lock_path(job.id, folder))
+        if isinstance(job, Cell) and job.state == "done":
+            _tidy_cell(job, plan)
     unlisted: list[str] = []  # what cannot be listed is named where records are read
     below = [path for path in walk(plan.results, unlisted) if path.is_dir()]
     for place in (folder, folder / "jobs", plan.results, *below):
@@ -61,6 +65,16 @@ def tidy_alone(plan: Plan) -> None:
         with stream:
             tidy(plan)
             stream.truncate(0)
+
+
+def _tidy_cell(cell: Cell, plan: Plan) -> None:
+    """Its checkpoints, if it was killed between its record and their end."""
+    matrix = plan.matrix
+    place = (matrix.protocol, cell.method, cell.dataset, cell.seed)
+    with suppress(InputError):  # the record was replaced since it was looked at
+        keep = read_record(cell.output).config.get("keep_checkpoints")
+        if isinstance(keep, int):
+            tidy_finished(cell_folder(matrix.folder, *place), keep)
 
 
 def _tidy_job(lock: Path) -> None:

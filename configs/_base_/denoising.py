@@ -34,7 +34,7 @@ num_threads = 0
 precision = "bf16"
 log_interval = 20
 checkpoint_interval = 20
-keep_checkpoints = 1
+keep_checkpoints = 0  # what counts is the record
 examples = 4
 
 model = dict(

@@ -49,6 +49,7 @@ from benchmark.files import write_json
 
 # So large a rate makes four steps enough for a prediction that is neither empty nor full.
 SMALL = ("epochs=2", "batch_size=2", "base_lr=0.03", "checkpoint_interval=1", "log_interval=1")
+SMALL += ("keep_checkpoints=1",)
 SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
 
 MakeCell = Callable[..., Cell]

@@ -26,6 +26,7 @@ from benchmark.engine.signals import Stopped
 from benchmark.errors import InputError
 
 SETTINGS = ("epochs=2", "batch_size=1", "checkpoint_interval=1", "log_interval=3", "num_workers=0")
+SETTINGS += ("keep_checkpoints=1",)
 SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
 
 

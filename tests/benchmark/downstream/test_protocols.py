@@ -18,7 +18,7 @@ from benchmark.engine.config import differences, plain
 from benchmark.errors import InputError
 
 AAAI = sorted(path.stem for path in (CONFIGS / "downstream" / "aaai").glob("*.py"))
-SMALL = ["epochs=1", "batch_size=2", "base_lr=0.01", "num_workers=0"]
+SMALL = ["epochs=1", "batch_size=2", "base_lr=0.01", "num_workers=0", "keep_checkpoints=1"]
 SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
 
 

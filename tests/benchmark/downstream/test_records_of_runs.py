@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -22,6 +23,9 @@ from benchmark.engine.hooks import StepHook
 from benchmark.engine.records import find_problems, read_examples, read_record, read_scores
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
+from benchmark.locking import LOCK
+
+ROOT = Path(__file__).resolve().parents[3]
 
 MakeCell = Callable[..., Cell]
 
@@ -38,6 +42,45 @@ def make_cell(vessels: TaskFolder) -> MakeCell:
         return Cell(config, card, "synthetic_v", seed, work / method, work / "results")
 
     return make
+
+
+def test_a_finished_run_keeps_no_checkpoints(
+    make_cell: MakeCell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But as many as are asked for; what a kill after the record has left goes with the next call.
+
+    Unless that is another process's.
+    """
+    cell = make_cell(tmp_path, "unet")
+    run_cell(cell)
+    assert {"run.json", "metrics.jsonl"} <= {path.name for path in cell.folder.iterdir()}
+    left = [cell.folder / name for name in ("epoch_2.pth", "epoch_1_step_3.pth", LOCK)]
+    for path in left:
+        path.touch()
+    theirs = cell.folder / "epoch_best.pth"
+    theirs.touch()
+    code = "import sys; from pathlib import Path; from benchmark.locking import hold_folder\n"
+    code += "with hold_folder(Path(sys.argv[1]), 'held'): print('held', flush=True); input()"
+    command = [sys.executable, "-c", code, str(cell.folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        run_cell(cell)
+        assert all(path.exists() for path in left)
+        other.communicate("\n")
+    left[-1].touch()
+    run_cell(cell)
+    assert capsys.readouterr().out.count("done already") == 2
+    assert [path for path in left if path.exists()] == []
+    assert theirs.exists()
+
+    one = make_cell(tmp_path / "one", "unet", "keep_checkpoints=1")
+    run_cell(one)
+    assert [path.name for path in one.folder.glob("*.pth")] == ["epoch_2.pth"]
+    (one.folder / "epoch_1.pth").touch()
+    run_cell(one)
+    assert [path.name for path in one.folder.glob("*.pth")] == ["epoch_2.pth"]
 
 
 def test_a_trained_run_says_when_where_and_how_it_was_made(

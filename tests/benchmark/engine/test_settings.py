@@ -38,7 +38,7 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "compile": ([True], ["True", 1]),
     "log_interval": ([1], [0, -1]),
     "checkpoint_interval": ([1], [0]),
-    "keep_checkpoints": ([1], [0]),
+    "keep_checkpoints": ([0, 1], [-1]),
     "layer_decay": ([1, 0.75], [0, 1.5, -0.5]),
     "label_fraction": ([1, 0.1], [0, 1.1]),
     "metrics": ([["dsc"], ("dsc", "cldice")], ["dsc", [1]]),

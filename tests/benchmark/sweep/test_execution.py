@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
 from benchmark.leftovers import temporary_beside
 from benchmark.sweep import execution
 from benchmark.sweep.execution import PROFILES, Site, run_plan
@@ -173,3 +174,30 @@ def test_what_killed_sweeps_have_left_is_removed(sweep: Sweep) -> None:
         assert [path for path in left if path.exists()] == []
         assert [path for path in kept if not path.exists()] == []
     assert sweep.records() == records
+
+
+def test_checkpoints_of_a_cell_that_is_done_are_removed(sweep: Sweep) -> None:
+    """As many as its config says; those of a cell that is not done, or of others, stay."""
+    sweep.fill()
+    paths = {}
+    for method, keep in (("mae", 0), ("unet", 1), ("frangi", 0)):
+        record = sweep.work / "results" / "demo" / method / "synthetic_v" / "seed0.json"
+        content = read_json(record)
+        write_json(record, {**content, "config": {**content["config"], "keep_checkpoints": keep}})
+        folder = sweep.work / method / "finetune" / "synthetic_v" / "seed0"
+        folder.mkdir(parents=True)
+        paths[method] = [folder / "epoch_9.pth", folder / "epoch_10.pth"]
+        for path in paths[method]:
+            path.touch()
+        if method != "frangi":
+            write_json(folder / "run.json", {})
+    missing = sweep.work / "mae" / "finetune" / "synthetic_v" / "seed1" / "epoch_1.pth"
+    missing.parent.mkdir()
+    missing.touch()
+    write_json(missing.with_name("run.json"), {})
+    (sweep.work / "results" / "demo" / "mae" / "synthetic_v" / "seed1.json").unlink()
+    (sweep.work / "sweep").mkdir()
+    tidy_alone(sweep.plan())
+    left = {method: [path.name for path in paths[method] if path.exists()] for method in paths}
+    assert left == {"mae": [], "unet": ["epoch_10.pth"], "frangi": ["epoch_9.pth", "epoch_10.pth"]}
+    assert missing.exists()

@@ -43,6 +43,7 @@ def denoising_cell(noisy: TaskFolder) -> Callable[..., Cell]:
     def make(work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()) -> Cell:
         sizes = {"mae": SIZES, "dncnn": SIZES[1:]}.get(method, ())
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", "log_interval=1")
+        small += ("keep_checkpoints=1",)
         settings = [*small, *sizes, f"data.folder={noisy.path}", *options]
         config, card = compose(CONFIGS, method, "synthetic_n", "tiny", settings, work)
         folder = work / method / "finetune" / "synthetic_n" / f"seed{seed}"
