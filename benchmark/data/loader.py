@@ -153,7 +153,9 @@ class PackLoader(DataLoader):
     """Batches of a data set of frames on the device that trains; made by `pack_loader`.
 
     Args:
-        dataset: `PackDataset` or another that gives its batches.
+        dataset: `PackDataset` or another that gives its batches. If it has a method `move`, that is
+            called once between two epochs, after steps were taken; the data set it returns, unless
+            None, gives the batches from then on.
         device: where the model is.
         **settings: of torch's `DataLoader`.
     """
@@ -161,11 +163,31 @@ class PackLoader(DataLoader):
     def __init__(self, dataset: Dataset, device: torch.device, **settings: Any) -> None:
         on_host = dataset.device is None
         self._copied_to = device if on_host and device.type == "cuda" else None
+        self._move = getattr(dataset, "move", None)
+        self._moved: PackLoader | None = None
+        self._batches = 0
         super().__init__(dataset, pin_memory=self._copied_to is not None, **settings)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        # Before a second batch was asked for, a step had been taken.
+        if self._move is not None and self._batches > 1:
+            found, self._move = self._move(), None
+            if found is not None:
+                self._iterator = None  # ends the loader processes
+                self._moved = PackLoader(
+                    found, found.device, batch_sampler=self.batch_sampler, collate_fn=_as_is
+                )
+        if self._moved is not None:
+            return iter(self._moved)
         batches = super().__iter__()
-        return batches if self._copied_to is None else copied_ahead(batches, self._copied_to)
+        if self._copied_to is not None:
+            batches = copied_ahead(batches, self._copied_to)
+        return batches if self._move is None else self._counted(batches)
+
+    def _counted(self, batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        for batch in batches:
+            self._batches += 1
+            yield batch
 
 
 def pack_loader(

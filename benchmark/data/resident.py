@@ -1,8 +1,10 @@
 """Frames that stay in memory: a batch is an index gather where the model is, nothing is loaded.
 
-171,478 grey frames of 512² and their vessel masks are 51 GB, of 256² 13 GB: an accelerator of 80 GB
-or more holds either beside a ViT-B. What does not fit there is held by the page cache of the
-machine, in one copy for all its processes.
+171,478 grey frames of 512² and their vessel masks are 51 GB, of 256² 13 GB. Whether a GPU has room
+for them depends on what a training step takes there; MoCo v3 at its published 512 samples per GPU
+fills 80 GB alone. ``"auto"`` therefore reads the files at first, and moves the frames once steps
+have shown what they need. What does not fit can be held by the page cache of the machine, in one
+copy for all its processes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from benchmark.data.progress import progress_bar
 from benchmark.errors import InputError
 
 GPU_SHARE = 0.4
-"""Most of the free memory of a GPU that frames may take; the model and its step need the rest."""
+"""Most of the free memory of a GPU that `resident=True` takes, before any step has been seen."""
+
+RESERVE = 0.1
+"""Share of the memory of a GPU that stays free beside the frames and the steps that were seen."""
 
 _STAGED_BYTES = 1 << 28
 Packs = PackCollection | PackSubset
@@ -29,7 +34,7 @@ Packs = PackCollection | PackSubset
 class ResidentDataset(Dataset):
     """All frames as tensors on one device; gives the batches of `PackDataset`, bit for bit.
 
-    They are loaded when the first batch is asked for.
+    They are loaded when the first batch is asked for, if not before.
 
     Args:
         packs: where the frames are.
@@ -58,6 +63,10 @@ class ResidentDataset(Dataset):
         self.progress = progress
         self._rows: dict[str, Tensor] = {}
 
+    def load(self) -> None:
+        """Bring all frames to the device; those that are there stay."""
+        self._rows = self._rows or self._load()
+
     def _load(self) -> dict[str, Tensor]:
         count, size = len(self.packs), self.packs.size
         # Rows of int64 instead of uint8: a gather moves eight pixels at a time. A side is a
@@ -85,7 +94,7 @@ class ResidentDataset(Dataset):
         return len(self.packs)
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        self._rows = self._rows or self._load()
+        self.load()
         index = torch.as_tensor(indices, dtype=torch.int64)
         if self.device.type == "cuda":
             # From pinned memory the copy does not wait for what the GPU is doing.
@@ -132,6 +141,43 @@ class CachedDataset(PackDataset):
                     advance(part.size >> 20)
 
 
+class MovingDataset(PackDataset):
+    """`PackDataset` whose frames move to the GPU if they fit there beside the training.
+
+    Args:
+        packs: where the frames are.
+        anatomy: also give the vessel masks.
+        target: the GPU.
+        progress: show on stderr how far the loading has come.
+
+    Raises:
+        InputError: anatomy is asked for and a pack has none.
+    """
+
+    def __init__(
+        self, packs: Packs, anatomy: bool, target: torch.device, progress: bool = True
+    ) -> None:
+        super().__init__(packs, anatomy)
+        self.target = target
+        self.progress = progress
+
+    def move(self) -> ResidentDataset | None:
+        """The frames on the GPU; None if there is no room. To be called once steps were taken.
+
+        Torch keeps what the largest step has taken, so that the driver counts as free what no step
+        needed.
+        """
+        free, total = torch.cuda.mem_get_info(self.target)
+        if memory_needed(self.packs, self.anatomy) > free - RESERVE * total:
+            return None
+        dataset = ResidentDataset(self.packs, self.anatomy, self.target, self.progress)
+        try:
+            dataset.load()
+        except torch.OutOfMemoryError:  # another process was quicker
+            return None
+        return dataset
+
+
 def memory_needed(packs: Packs, anatomy: bool) -> int:
     """Bytes that `ResidentDataset` takes on its device."""
     pixels = packs.size**2
@@ -146,9 +192,10 @@ def open_dataset(
     Args:
         packs: where the frames are.
         anatomy: also give the vessel masks.
-        resident: False reads each batch from the files. True holds the frames on the device, or,
-            where that is a CPU or they take more than `GPU_SHARE` of its free memory, in the page
-            cache. ``"auto"``: on a GPU where they fit, otherwise from the files.
+        resident: False reads each batch from the files. True holds the frames on the device from
+            the first batch on, or, where that is a CPU or they take more than `GPU_SHARE` of its
+            free memory, in the page cache. ``"auto"`` reads the first epoch from the files; on a
+            GPU that then has room for them (`RESERVE`), the frames are there from the second on.
         device: where the model is trained.
 
     Raises:
@@ -157,7 +204,9 @@ def open_dataset(
     if resident not in (True, False, "auto"):
         raise InputError(f"resident={resident!r}: expected True, False or 'auto'")
     device = torch.device(device)
-    if resident and device.type == "cuda":
+    if resident == "auto" and device.type == "cuda":
+        return MovingDataset(packs, anatomy, device)
+    if resident is True and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if memory_needed(packs, anatomy) <= GPU_SHARE * free:
             return ResidentDataset(packs, anatomy, device)

@@ -10,9 +10,15 @@ from raw_layouts import PICTURES, build_small
 from torch import Tensor
 
 from benchmark.data import resident
-from benchmark.data.loader import PackDataset, pack_loader
+from benchmark.data.loader import PackDataset, PackLoader, pack_loader
 from benchmark.data.pack import PackCollection, PackSubset, open_packs
-from benchmark.data.resident import CachedDataset, ResidentDataset, memory_needed, open_dataset
+from benchmark.data.resident import (
+    CachedDataset,
+    MovingDataset,
+    ResidentDataset,
+    memory_needed,
+    open_dataset,
+)
 from benchmark.errors import InputError
 
 
@@ -75,12 +81,11 @@ def test_in_memory_needs_no_loader_processes(packs: PackCollection) -> None:
     [
         (False, "cuda", 10**9, PackDataset),
         (True, "cuda", 10**9, ResidentDataset),
-        ("auto", "cuda", 10**9, ResidentDataset),
-        ("auto", "cuda", 20_000, PackDataset),  # 26,864 bytes are needed
-        ("auto", "cuda", 66_000, PackDataset),  # would fit, but leave too little
-        ("auto", "cuda", 68_000, ResidentDataset),
-        (True, "cuda", 66_000, CachedDataset),
+        (True, "cuda", 66_000, CachedDataset),  # 26,864 bytes are needed: it would leave too little
+        (True, "cuda", 68_000, ResidentDataset),
         (True, "cpu", 0, CachedDataset),
+        ("auto", "cuda", 10**9, MovingDataset),
+        ("auto", "cuda", 0, MovingDataset),
         ("auto", "cpu", 0, PackDataset),
     ],
 )
@@ -92,9 +97,98 @@ def test_where_frames_are_held(
     kind: type,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On the GPU where they take up to 40 % of what is free, in the page cache, or in the files."""
+    """True: on the GPU where they take up to 40 % of what is free, or in the page cache."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
     assert type(open_dataset(packs, True, setting, device)) is kind
+
+
+@pytest.fixture
+def moving(packs: PackCollection) -> PackLoader:
+    """A loader of ``resident="auto"``, whose GPU is the memory of the host."""
+    dataset = MovingDataset(packs, True, torch.device("cpu"), progress=False)
+    return pack_loader(dataset, 6, seed=5, rank=1, world_size=2, num_workers=2)
+
+
+def epochs_of(loader: PackLoader, count: int) -> list[dict[str, Tensor]]:
+    found = []
+    for epoch in range(count):
+        loader.batch_sampler.set_epoch(epoch)
+        found += [{key: value.clone() for key, value in batch.items()} for batch in loader]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "moved"),
+    [
+        (26_864 + 10_000, 100_000, True),  # what is needed, and a tenth of all there is
+        (26_863 + 10_000, 100_000, False),
+        (80_000, 800_000, False),
+    ],
+)
+def test_frames_move_once_steps_have_shown_what_they_need(
+    moving: PackLoader,
+    packs: PackCollection,
+    free: int,
+    total: int,
+    moved: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asked for the free memory once, between the first epoch and the second; the same batches."""
+    asked: list[int] = []
+
+    def mem_get_info(device: torch.device) -> tuple[int, int]:
+        asked.append(moving._batches)
+        return free, total
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    reference = pack_loader(PackDataset(packs, True), 6, seed=5, rank=1, world_size=2)
+    expected = epochs_of(reference, 3)
+    steps = len(moving)
+    found = epochs_of(moving, 1)
+    workers = moving._iterator._workers
+    assert not asked
+    assert len(workers) == 2
+    found += epochs_of(moving, 3)[steps:]
+    assert asked == [steps]
+    assert (moving._moved is not None) is moved
+    assert [worker.is_alive() for worker in workers] == [not moved] * 2
+    for one, two in zip(found, expected, strict=True):
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_frames_do_not_move_before_a_step(
+    moving: PackLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at the first batch says nothing about the step."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", None)
+    next(iter(moving))
+    next(iter(moving))
+    assert moving._moved is None
+
+
+def test_a_run_that_goes_on_within_its_first_epoch_moves_in_the_next(
+    moving: PackLoader, packs: PackCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 10**9))
+    moving.batch_sampler.set_epoch(0, first_step=1)
+    assert len(list(moving)) == 2
+    moving.batch_sampler.set_epoch(1, first_step=0)
+    (first, *_), order = moving, moving.batch_sampler.order()
+    assert moving._moved is not None
+    assert first["index"].tolist() == order[3:6].tolist()
+
+
+def test_memory_that_somebody_else_takes_meanwhile_costs_nothing(
+    moving: PackLoader, packs: PackCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(dataset: ResidentDataset) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 10**9))
+    monkeypatch.setattr(ResidentDataset, "load", full)
+    assert len(epochs_of(moving, 2)) == 2 * len(moving)
+    assert moving._moved is None
 
 
 def test_bad_input_is_named(packs: PackCollection, tmp_path: Path) -> None:
@@ -125,3 +219,20 @@ def test_resident_batches_do_not_wait(packs: PackCollection) -> None:
         dataset.__getitems__([4, 2, 22])
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_frames_move_to_the_gpu_between_two_epochs(packs: PackCollection) -> None:
+    loader = pack_loader(
+        MovingDataset(packs, True, torch.device("cuda"), progress=False),
+        6,
+        seed=5,
+        rank=1,
+        world_size=2,
+        num_workers=2,
+        device="cuda",
+    )
+    found = epochs_of(loader, 2)
+    assert loader._moved is not None
+    assert {value.device.type for batch in found for value in batch.values()} == {"cuda"}
+    assert_same(found, batches(PackDataset(packs, True)))
