@@ -73,15 +73,16 @@ def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> st
         InputError: as `read_curve`.
     """
     curves = [(_title(Path(f)), *read_curve(Path(f), term)) for f in folders]
-    figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for title, epochs, values in curves:
-        axis.plot(epochs, values, marker="o", markersize=2.5, linewidth=1.4, label=title)
-    axis.set_xlabel("epoch")
-    axis.set_ylabel(term.replace("_", " "))
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False, fontsize=8)
-    with atomic_write(out) as stream:
+    # A dollar sign in a title or a term starts no formula.
+    with plt.rc_context({"text.parse_math": False}), atomic_write(out) as stream:
+        figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        for title, epochs, values in curves:
+            axis.plot(epochs, values, marker="o", markersize=2.5, linewidth=1.4, label=title)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(term.replace("_", " "))
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize=8)
         # Without the version of matplotlib in it, equal pictures give equal files.
         figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
-    plt.close(figure)
+        plt.close(figure)
     return f"{out}: {term} of {len(curves)} runs"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from leaderboard.board import Board, Column, PerImage, Row
-from leaderboard.statistics import PairedT, benjamini_hochberg, holm
+from leaderboard.statistics import PairedT, benjamini_hochberg, holm, prints_as_zero
 
 #: A p-value below this, after the correction in use, is called a difference.
 ALPHA = 0.05
@@ -103,11 +103,6 @@ def _corrected(
             family, corrected["holm"], corrected["bh"], corrected[correction]
         )
     ]
-
-
-def prints_as_zero(difference: float) -> bool:
-    """Whether a difference is +0.00 or -0.00 at the two decimals that the tables show."""
-    return float(f"{difference:.2f}") == 0
 
 
 def _verdict(test: PairedT, p: float | None, higher_is_better: bool) -> str:

@@ -303,6 +303,15 @@ def _signed_rank_normal(ranks: np.ndarray, statistic: float) -> float:
     return 2 * float(special.ndtr((statistic - n * (n + 1) / 4) / math.sqrt(variance)))
 
 
+def prints_as_zero(difference: float) -> bool:
+    """Whether a difference is +0.00 or -0.00 at the two decimals that the tables show.
+
+    Nobody knows a score that closely, whatever the p-value: the seeds may agree on what is mostly
+    rounding.
+    """
+    return float(f"{difference:.2f}") == 0
+
+
 def _ascending(p_values: Sequence[float | None]) -> list[int]:
     """Positions of the defined p-values, the smallest p first."""
     defined = [index for index, p in enumerate(p_values) if p is not None]
@@ -356,10 +365,10 @@ def separable_from_best(
 
     The best is the row with the best mean over its seeds. Every other row is tested against it by
     `paired_t` over their common seeds, Holm-corrected over these tests; it is in tier 2 where the
-    adjusted p is below `alpha`. Rows that tie for the best are all in tier 1; the others are tested
-    against each of them, and one test that does not separate is enough for tier 1. A row whose test
-    is undefined (fewer than two common seeds, a constant difference) has no tier: nothing is known
-    of it.
+    adjusted p is below `alpha`, unless the difference `prints_as_zero`. Rows that tie for the best
+    are all in tier 1; the others are tested against each of them, and one test that does not
+    separate is enough for tier 1. A row whose test is undefined (fewer than two common seeds, a
+    constant difference) has no tier: nothing is known of it.
 
     The best is picked by the same values it is then tested on, so tier 2 is a description and not a
     confirmed finding: with 20 equal methods and 5 seeds some row lands there in about 15 % of
@@ -377,8 +386,9 @@ def separable_from_best(
     for best in (row for row, place in enumerate(places) if place == 1):
         others = [row for row, place in enumerate(places) if place is not None and place > 1]
         pairings = [pair_by_seed(values[row], values[best]) for row in others]
-        adjusted = holm([paired_t(pairing.a, pairing.b).p for pairing in pairings])
-        for row, p in zip(others, adjusted):
+        tests = [paired_t(pairing.a, pairing.b) for pairing in pairings]
+        for row, test, p in zip(others, tests, holm([test.p for test in tests])):
             if p is not None:
-                tiers[row] = 1 if p >= alpha else (tiers[row] or 2)
+                same = p >= alpha or prints_as_zero(test.difference)
+                tiers[row] = 1 if same else (tiers[row] or 2)
     return tiers

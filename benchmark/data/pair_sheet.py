@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from benchmark.files import atomic_write
+from benchmark.text import visible
 
 SIDE = 192
 """Side of the square a picture is shown in, in pixels."""
@@ -49,5 +50,5 @@ def draw_pairs(out: Path, pairs: Iterable[tuple[str, Picture, Picture]], count: 
 
 def _caption(text: str) -> str:
     """The end of a name, which tells frames apart, in letters every font has."""
-    plain = text.encode("ascii", "replace").decode()
+    plain = visible(text).encode("ascii", "replace").decode()
     return plain if len(plain) <= _WIDEST else f"...{plain[3 - _WIDEST :]}"

@@ -6,13 +6,8 @@ from collections.abc import Iterable
 
 from leaderboard.board import Board
 from leaderboard.build import Leaderboard
-from leaderboard.comparisons import (
-    ALPHA,
-    CORRECTIONS,
-    comparisons,
-    overall,
-    prints_as_zero,
-)
+from leaderboard.comparisons import ALPHA, CORRECTIONS, comparisons, overall
+from leaderboard.statistics import prints_as_zero
 
 
 def general_notes(leaderboard: Leaderboard) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.curves import draw_curves, read_curve
+from benchmark.curves import _title, draw_curves, read_curve
 from benchmark.errors import InputError
 from benchmark.files import write_json
 
@@ -41,6 +41,23 @@ def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
     assert content == (tmp_path / "y.png").read_bytes()
     draw_curves([one], "loss", tmp_path / "z.png")
     assert content != (tmp_path / "z.png").read_bytes()
+
+
+def test_a_title_is_no_formula_and_hides_nothing(tmp_path: Path) -> None:
+    titles = ("$\\frac{$", "\x1b[2J\u202e$x$")
+    folders = [_run(tmp_path / str(k), LINES, title) for k, title in enumerate(titles)]
+    assert _title(folders[1]) == r"\x1b[2J\u202e$x$"
+    draw_curves(folders, "loss", tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"config": []}', '{"config": {"card": 1}}'])
+def test_a_run_that_does_not_say_its_title_has_the_name_of_its_folder(
+    tmp_path: Path, content: str
+) -> None:
+    folder = _run(tmp_path / "run", LINES)
+    assert _title(folder) == "run"
+    (folder / "run.json").write_text(content)
+    assert _title(folder) == "run"
 
 
 def test_what_is_missing_is_one_line(tmp_path: Path) -> None:

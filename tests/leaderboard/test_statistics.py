@@ -359,3 +359,11 @@ def test_tied_best_rows_share_the_first_tier_in_any_order():
 def test_tiers_refuse_what_is_not_finite():
     with pytest.raises(InputError, match="finite"):
         separable_from_best([BEST, {0: math.nan}], True)
+
+
+def test_the_best_is_not_told_from_what_prints_the_same():
+    best = {0: 79.0, 1: 79.5, 2: 80.1}
+    hair = {seed: score - 0.0040 - seed / 1e5 for seed, score in best.items()}
+    step = {seed: score - 0.0060 - seed / 1e5 for seed, score in best.items()}
+    assert paired_t(list(hair.values()), list(best.values())).p < 1e-4
+    assert separable_from_best([best, hair, step], higher_is_better=True) == [1, 1, 2]
