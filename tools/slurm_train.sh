@@ -30,8 +30,23 @@ fi
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
 
+# Slurm counts the tasks only where --ntasks was given.
+tasks=${SLURM_NTASKS:-}
+if [ -z "$tasks" ]; then
+    if ! [[ ${SLURM_NTASKS_PER_NODE:-} =~ ^[0-9]+$ && ${SLURM_NNODES:-} =~ ^[0-9]+$ ]]; then
+        echo "error: SLURM_NTASKS: not set, nor are SLURM_NNODES and SLURM_NTASKS_PER_NODE;" \
+            "submit with --ntasks-per-node" >&2
+        exit 2
+    fi
+    tasks=$((SLURM_NNODES * SLURM_NTASKS_PER_NODE))
+fi
+# Since Slurm 22.05 srun does not take this from sbatch: a task would have one core.
+if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then
+    export SRUN_CPUS_PER_TASK=${SRUN_CPUS_PER_TASK:-$SLURM_CPUS_PER_TASK}
+fi
+
 # Nothing that is wrong with the command gets better in the queue.
-"$python" "$root/tools/train.py" "$@" --resume --check "$SLURM_NTASKS" || exit $?
+"$python" "$root/tools/train.py" "$@" --resume --check "$tasks" || exit $?
 
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 MASTER_ADDR=${hosts%%$'\n'*}
@@ -44,9 +59,9 @@ trap 'asked=1; kill -s USR1 "$step"' USR1
 trap 'asked=1; kill -s TERM "$step"' TERM
 
 # shellcheck disable=SC2016  # expanded by each task
-srun --kill-on-bad-exit=1 bash -c '
-    export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS
-    exec "$@"' task "$python" "$root/tools/train.py" "$@" --resume &
+srun --ntasks="$tasks" --kill-on-bad-exit=1 bash -c '
+    export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$0
+    exec "$@"' "$tasks" "$python" "$root/tools/train.py" "$@" --resume &
 step=$!
 status=0
 wait "$step" || status=$?

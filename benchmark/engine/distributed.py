@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 
 from benchmark.device import uses_gpu
-from benchmark.engine.launch import launch, this_process
-from benchmark.engine.signals import Silent, leave
+from benchmark.engine.launch import Launch, launch, this_process
+from benchmark.engine.signals import NoGPU, Silent, leave
 from benchmark.engine.watchdog import Watchdog
 
 # Exchanges give up later than the watchdog, which can say for whom they wait.
@@ -20,6 +20,18 @@ _LATER = timedelta(minutes=1)
 _TIMED_OUT = re.compile(r"tim(ed |e)out|timed out", re.IGNORECASE)
 
 _limit: timedelta | None = None
+
+
+def _own_gpu(here: Launch) -> torch.device:
+    count = torch.cuda.device_count()
+    if here.local_rank >= count:
+        line = (
+            f"error: rank {here.rank} ({this_process()}) is process {here.local_rank + 1} on its "
+            f"machine, where a process sees {count} GPU{'s'[: count != 1]}; start one process per "
+            "GPU, all of which see all of them (no --gpus-per-task), or use --device cpu"
+        )
+        leave(NoGPU(line), speaks=here.local_rank == count)  # the first one without
+    return torch.device("cuda", here.local_rank)
 
 
 @contextmanager
@@ -31,6 +43,7 @@ def process_group(minutes: float = 30.0) -> Iterator[None]:
 
     Raises:
         Silent: the others did not come, or an exchange took longer.
+        NoGPU: this machine has fewer of them than processes.
     """
     global _limit
     here = launch()
@@ -40,8 +53,9 @@ def process_group(minutes: float = 30.0) -> Iterator[None]:
     _limit = timedelta(minutes=minutes) + _LATER
     try:
         if uses_gpu():
-            torch.cuda.set_device(here.local_rank)
-            dist.init_process_group("nccl", timeout=_limit)
+            device = _own_gpu(here)
+            torch.cuda.set_device(device)
+            dist.init_process_group("nccl", timeout=_limit, device_id=device)
         else:
             dist.init_process_group("gloo", timeout=_limit)
         with Watchdog(here, minutes):

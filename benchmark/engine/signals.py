@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+EXIT_BAD_INPUT = 2
 EXIT_NOT_FINITE = 3
 EXIT_SILENT = 4
 EXIT_STOPPED = 75
@@ -40,6 +41,12 @@ class NotFinite(EndsEarly):
     """Several steps in a row had a loss or a gradient that is not finite."""
 
     exit_code = EXIT_NOT_FINITE
+
+
+class NoGPU(EndsEarly):
+    """A process of several has none for itself."""
+
+    exit_code = EXIT_BAD_INPUT
 
 
 class Silent(EndsEarly):

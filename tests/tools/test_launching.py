@@ -68,7 +68,8 @@ def job(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     # srun starts the tasks, and passes signals on to them.
     executable(
         tools / "srun",
-        "shift\nexport SLURM_PROCID=5 SLURM_LOCALID=1\n"
+        'echo "$SRUN_CPUS_PER_TASK $1 $2" > srun\nshift 2\n'
+        "export SLURM_PROCID=5 SLURM_LOCALID=1\n"
         "\"$@\" & task=$!\ntrap 'kill -USR1 $task' USR1\n"
         "while :; do wait $task; code=$?; kill -0 $task 2>/dev/null || exit $code; done\n",
     )
@@ -76,7 +77,7 @@ def job(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     submitted.mkdir()
     (submitted / "train.py").touch()
 
-    def start(program: str, check: int = 0) -> subprocess.Popen[str]:
+    def start(program: str, check: int = 0, **variables: str | None) -> subprocess.Popen[str]:
         python = executable(
             tmp_path / "python",
             f'case " $* " in *" --check 8 "*) exit {check};; esac\n'
@@ -91,7 +92,9 @@ def job(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             "SLURM_NTASKS": "8",
             "SLURM_JOB_NODELIST": "n[1-2]",
             "SLURM_JOB_ID": "41234",
+            **variables,
         }
+        environment = {key: value for key, value in environment.items() if value is not None}
         command = ["bash", str(ROOT / "tools" / "slurm_train.sh"), "configs/mae/pretrain.py"]
         return subprocess.Popen(
             [*command, "--seed", "1"],
@@ -143,6 +146,41 @@ def test_bad_input_does_not_start_a_job(
     job: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     assert job(SAVES, check=2).wait(30) == 2
+    assert not (tmp_path / "started_with").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "cores"),
+    [
+        ({"SLURM_CPUS_PER_TASK": "6"}, "6"),
+        ({"SLURM_CPUS_PER_TASK": "6", "SRUN_CPUS_PER_TASK": "3"}, "3"),
+        ({"SLURM_CPUS_PER_TASK": None, "SRUN_CPUS_PER_TASK": None}, ""),
+        (dict(SLURM_NTASKS=None, SLURM_NNODES="2", SLURM_NTASKS_PER_NODE="4"), ""),
+    ],
+)
+def test_tasks_have_their_cores_and_number(
+    job: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    variables: dict[str, str | None],
+    cores: str,
+) -> None:
+    """srun does not take them from sbatch, and the number of tasks may have to be worked out."""
+    assert job("exit 0", **variables).wait(30) == 0
+    assert (tmp_path / "srun").read_text() == f"{cores} --ntasks=8 --kill-on-bad-exit=1\n"
+    assert (tmp_path / "started_with").read_text().startswith("5 1 8 n1 ")
+
+
+@pytest.mark.parametrize("per_node", [None, "8(x2)"])
+def test_a_job_without_a_number_of_tasks_is_refused(
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, per_node: str | None
+) -> None:
+    process = job("exit 0", SLURM_NTASKS=None, SLURM_NNODES="2", SLURM_NTASKS_PER_NODE=per_node)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err == (
+        "error: SLURM_NTASKS: not set, nor are SLURM_NNODES and SLURM_NTASKS_PER_NODE; submit with "
+        "--ntasks-per-node\n"
+    )
     assert not (tmp_path / "started_with").exists()
 
 
