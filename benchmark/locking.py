@@ -166,6 +166,21 @@ def hold_folder(folder: Path, doing: str) -> Iterator[None]:
             folder.rmdir()
 
 
+def remove_left(lock: Path, *left: Path) -> None:
+    """Remove what a process that was killed at its very end has left beside finished work.
+
+    Nothing is done where another process holds the lock, or nothing may be removed.
+
+    Args:
+        lock: of what it did; removed as well.
+        left: files it needed until then.
+    """
+    if any(os.path.lexists(path) for path in (lock, *left)):
+        with suppress(InputError, OSError), hold(lock, lock.parent, "being written"):
+            for path in left:
+                path.unlink(missing_ok=True)
+
+
 @contextmanager
 def new_folder(out: Path, written: Collection[str]) -> Iterator[Path]:
     """A folder beside `out` that gets its name when the block succeeds, and is removed otherwise.

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmark.errors import InputError
 from benchmark.files import list_folder
-from benchmark.locking import LOCK, hold_folder
+from benchmark.locking import LOCK, remove_left
 
 DESCRIPTION = "run.json"
 
@@ -52,11 +51,5 @@ def tidy_finished(folder: Path, keep: int) -> None:
         folder: of the run; need not exist. One that another process holds is that one's business.
         keep: checkpoints that stay.
     """
-    if not (folder / DESCRIPTION).is_file():
-        return
-    if (folder / LOCK).exists() or len(checkpoint_paths(folder)) > keep:
-        try:
-            with hold_folder(folder, "being trained"):
-                prune_checkpoints(folder, keep)
-        except InputError:
-            return
+    if (folder / DESCRIPTION).is_file():
+        remove_left(folder / LOCK, *checkpoint_paths(folder)[keep:])

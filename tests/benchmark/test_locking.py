@@ -15,7 +15,7 @@ import pytest
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.locking import hold, lock_beside, new_folder
+from benchmark.locking import hold, lock_beside, new_folder, remove_left
 
 HOLD = """
 import sys
@@ -62,6 +62,26 @@ def test_a_killed_holder_is_no_holder(tmp_path: Path) -> None:
     with hold(tmp_path / ".lock", tmp_path, "being trained"):
         pass
     assert names(tmp_path) == []
+
+
+def test_what_a_kill_at_the_very_end_has_left_is_removed(tmp_path: Path) -> None:
+    """Unless another process is at it: its lock, and what it needed until then."""
+    lock, left, other = (tmp_path / name for name in (".lock", "progress.json", "result"))
+    for path in (left, other):
+        path.touch()
+    with holder(lock) as process:
+        remove_left(lock, left)
+        assert names(tmp_path) == [".lock", "progress.json", "result"]
+        process.kill()
+        process.communicate()
+    remove_left(lock, left)
+    assert names(tmp_path) == ["result"]
+    left.touch()
+    remove_left(lock, left)
+    assert names(tmp_path) == ["result"]
+    lock.symlink_to(other)
+    remove_left(lock)
+    assert names(tmp_path) == [".lock", "result"]
 
 
 def test_a_notebook_does_not_train_twice_at_once(tmp_path: Path) -> None:

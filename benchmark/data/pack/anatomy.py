@@ -22,7 +22,7 @@ from benchmark.files import (
     sha256_json,
     write_json,
 )
-from benchmark.locking import hold
+from benchmark.locking import hold, remove_left
 
 MARK_EVERY = 1024
 """Frames between two progress marks: what a kill can cost."""
@@ -66,9 +66,10 @@ def add_anatomy(
         raise InputError(f"batch {batch}: must be at least 1")
     wanted = sha256_json(parameters)
     existing = pack.manifest.get("anatomy")
-    if existing is not None and sha256_json(existing["parameters"]) == wanted:
-        return pack
     lock = pack.path / f"{ANATOMY}.lock"
+    if existing is not None and sha256_json(existing["parameters"]) == wanted:
+        remove_left(lock, pack.path / _MARK)
+        return pack
     with naming(pack.path), hold(lock, pack.path, "being given vessel masks"):
         mark = read_json(pack.path / _MARK) if (pack.path / _MARK).exists() else None
         begun = mark is not None and mark["parameters"] != wanted

@@ -29,6 +29,7 @@ from benchmark.locking import (
     lock_beside,
     make_partial,
     partial_folder,
+    remove_left,
 )
 
 CHUNK = 256
@@ -132,6 +133,7 @@ def _build(job: _Job, out: Path) -> FramePack:
         parameters = job.parameters()
         plan = {"plan_hash": found.plan_hash(parameters), "versions": _versions()}
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            remove_left(lock_beside(out))
             return _finished(FramePack.open(out), plan, job.strict)
         partial = partial_folder(out)
         out.parent.mkdir(parents=True, exist_ok=True)

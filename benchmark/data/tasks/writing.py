@@ -32,7 +32,7 @@ from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
 from benchmark.leftovers import TEMPORARY
-from benchmark.locking import new_folder
+from benchmark.locking import lock_beside, new_folder, remove_left
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _PICTURES = ("images", "masks", "clean")
@@ -107,6 +107,7 @@ def write_task_folder(
     }
     plan_hash = selection.plan_hash(parameters)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        remove_left(lock_beside(out))
         return _finished(TaskFolder.open(out), plan_hash, strict)
     skipped = list(selection.walk.items)
     label = f"choose {source.name}"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from raw_layouts import PICTURES, SIZE, Interruption, build_small, folder_bytes
+from raw_layouts import (
+    PICTURES,
+    SIZE,
+    Interruption,
+    MemorySource,
+    build_small,
+    folder_bytes,
+    picture,
+)
 
 from benchmark.data.pack import (
     FramePack,
@@ -15,6 +23,7 @@ from benchmark.data.pack import (
     pack_bits,
     unpack_bits,
 )
+from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
 
 
@@ -51,6 +60,25 @@ class _Stopping:
         if self.calls == self.call:
             raise Interruption
         return _dark(frames, valid)
+
+
+def test_a_kill_after_the_last_file_leaves_nothing_for_good(tmp_path):
+    """The masks, the pack or the task are done; locks and the progress mark are not removed yet."""
+    pack = add_anatomy(build_small(tmp_path / "pack").path, _dark, {}, progress=False)
+
+    def write_task() -> None:
+        source = MemorySource([picture(seed, 24, 32) for seed in range(6)])
+        write_task_folder(source, tmp_path / "task", "segmentation", progress=False)
+
+    write_task()
+    before = folder_bytes(tmp_path)
+    locks = (".pack.lock", ".task.lock", "pack/anatomy.u1.lock")
+    for name in (*locks, "pack/anatomy.u1.progress.json"):
+        (tmp_path / name).touch()
+    build_small(tmp_path / "pack")
+    add_anatomy(pack.path, _dark, {}, progress=False)
+    write_task()
+    assert folder_bytes(tmp_path) == before
 
 
 def test_anatomy_is_added_resumed_and_replaced_only_on_demand(tmp_path):
