@@ -89,10 +89,8 @@ def show_folder(folder: Path) -> int:
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
     print(f"{len(records)} records")
     if problems := found.problems:
-        print(
-            f"{len(problems)} files or folders are left out; tools/results.py validate {folder} "
-            "names them"
-        )
+        command = visible(f"tools/results.py validate {folder}")
+        print(f"{len(problems)} files or folders are left out; {command} names them")
     return 1 if found.unlisted else 0
 
 
