@@ -48,6 +48,7 @@ Natural = Annotated[int, Range(least=0)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
 Positive = Annotated[float, Range(above=0)]
 Share = Annotated[float, Range(above=0, most=1)]
+Rate = Annotated[float, Range(least=0, most=1)]
 
 _SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 _SEQUENCES += (collections.abc.Collection,)

@@ -2,45 +2,159 @@
 
 from __future__ import annotations
 
+import argparse
+import pathlib
 import pickle
+import re
+import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, explain_os_error
+from benchmark.file_contents import missing_link, mistaken_download, other_content
 from benchmark.files import read_json, sha256_file
 
+# What training scripts save beside the weights and what is no code: a holder of settings, and
+# paths, which become plain ones, since those of another system cannot be made here.
+_PLAIN_OBJECTS: dict[str, Any] = {
+    "argparse.Namespace": argparse.Namespace,
+    **{
+        f"{module}.{name}": plain
+        for module in ("pathlib", "pathlib._local")
+        for name, plain in {
+            "WindowsPath": pathlib.PureWindowsPath,
+            "PureWindowsPath": pathlib.PureWindowsPath,
+            "PosixPath": pathlib.PurePosixPath,
+            "PurePosixPath": pathlib.PurePosixPath,
+        }.items()
+    },
+}
+_GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|load unsupported GLOBAL) (\S+\.[^\s.]+)\s")
+# What frameworks put before every name: DDP, torch.compile, Lightning and training scripts.
+WRAPPERS = ("module.", "_orig_mod.", "state_dict.", "model.")
 
-def load_plain(path: Path, stream: Any = None) -> Any:
-    """`torch.load` that runs nothing from the file.
+
+class Refused(InputError):
+    """Reading the file would run code."""
+
+
+def load_plain(path: Path, stream: Any = None, trust: bool = False) -> Any:
+    """What a file of weights holds: safetensors, or anything `torch.save` writes.
+
+    Its content decides which of the two it is, not its name.
 
     Args:
         path: the file.
-        stream: the same, open to be read.
+        stream: the same, open to be read; written by this project, and verified.
+        trust: run what is pickled in it; otherwise nothing is.
 
     Raises:
-        InputError: the file is missing, damaged, or holds other objects than tensors and plain
-            values (it is refused then, not executed).
+        Refused: it holds other objects than tensors and plain values; the message names them.
+        InputError: the file is missing, damaged, or something else than weights.
     """
-    if stream is None and not path.is_file():
-        raise InputError(f"{path}: no such file")
+    path = Path(path)
+    file = path if stream is None else stream
+    if file is path and not path.is_file():
+        raise InputError(f"{path}: {missing_link(path) or 'no such file'}")
     try:
-        return torch.load(path if stream is None else stream, map_location="cpu", weights_only=True)
+        if file is path and _is_safetensors(path):
+            return load_file(path)
+        content = _load(file, trust)
+    except OSError as error:
+        if error.filename is None:  # one of the readers', not of the system
+            raise _damaged(path, error) from None
+        raise InputError(explain_os_error(error)) from None
     except pickle.UnpicklingError as error:
-        # torch says in its first line what kind of object it met, further down how to allow it.
-        raise InputError(f"{path}: refused or damaged ({_first_line(error)})") from None
+        foreign = [] if trust else _foreign_objects(file, error)
+        if foreign and mistaken_download(path) is None:
+            raise Refused(
+                f"{path}: refused, since reading it would run code: it holds {', '.join(foreign)}"
+            ) from None
+        raise _damaged(path, error) from None
     except Exception as error:
         # A file that is cut off or overwritten makes torch's readers raise almost anything:
         # RuntimeError, EOFError, IndexError, struct.error, AssertionError, UnicodeDecodeError …
-        raise InputError(f"{path}: damaged ({_first_line(error)})") from None
+        # A trusted one runs code, which may as well.
+        raise _damaged(path, error) from None
+    if isinstance(content, torch.jit.ScriptModule):
+        raise InputError(f"{path}: {mistaken_download(path)}")
+    return content
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _load(file: Any, trust: bool) -> Any:
+    allowed = [(kind, name) for name, kind in _PLAIN_OBJECTS.items()]
+    with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what is to be said, the errors say
+        if not trust:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=False, pickle_module=_READER)
+
+
+class _Unpickler(pickle.Unpickler):
+    """That of a trusted file, but for paths of another system."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _PLAIN_OBJECTS.get(f"{module}.{name}") or super().find_class(module, name)
+
+
+def _load_pickle(stream: Any, **options: Any) -> Any:
+    return _Unpickler(stream, **options).load()
+
+
+_READER = ModuleType("reader")  # what torch takes in place of the module `pickle`
+_READER.Unpickler, _READER.load = _Unpickler, _load_pickle
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(9)
+    # The length of a header comes first, of whose bytes the last are zero; then the header.
+    return head[6:] == b"\x00\x00{" or (
+        path.suffix == ".safetensors" and head[:2] not in (b"PK", b"\x80\x02")
+    )
+
+
+def refuse_other_content(path: Path) -> None:
+    """Raise an `InputError` if a file that cannot be read certainly is no file of weights."""
+    other = other_content(path)
+    if other is not None:
+        raise InputError(f"{path}: {other}") from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    other = mistaken_download(path)
+    if other is not None:
+        return InputError(f"{path}: {other}")
+    return InputError(f"{path}: damaged, or not a file of weights ({_reason(error)})")
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, without torch's advice to run what is in the file."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"it needs the module {error.name!r}"
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    line = text.splitlines()[0].strip() if text else type(error).__name__
+    if re.search("weights.only|torch.load|safe_globals", line, re.IGNORECASE):
+        return "not as torch.save writes it"
+    return line
+
+
+def _foreign_objects(file: Any, error: Exception) -> list[str]:
+    """Names of what a file wants to run, as far as it can be told without running it."""
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    except (ValueError, RuntimeError, EOFError, pickle.UnpicklingError):
+        # A file of the old format: the error names the first one, unless the file ends within it.
+        last_line = file.read_bytes().rpartition(b"\n")[2] if isinstance(file, Path) else b""
+        names = _GLOBAL.findall(str(error))
+        found = [name for name in names if name.rpartition(".")[2].encode() != last_line[:-1]]
+    return sorted(set(found) - _PLAIN_OBJECTS.keys())
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -56,10 +170,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if path.suffix == ".safetensors" and path.is_file():
         verify_export(path)
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: damaged ({_first_line(error)})") from None
     content = load_plain(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -83,20 +193,42 @@ def verify_export(path: Path) -> None:
     content = read_json(description)
     expected = content.get("weights_sha256") if isinstance(content, dict) else None
     if expected not in (None, sha256_file(path)):
+        refuse_other_content(path)
         raise InputError(
             f"{path}: damaged, or not the weights {description.name} describes (sha256 differs); "
             "copy both from where they were exported"
         )
 
 
-def load_strict(module: nn.Module, tensors: dict[str, Tensor], origin: str | Path) -> None:
+def without_wrappers(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """The tensors without what frameworks put before all of their names.
+
+    Args:
+        tensors: by name.
+        wanted: names of a network; as soon as one of them is there, nothing is taken off.
+    """
+    tensors = dict(tensors)
+    while tensors and not any(name in tensors for name in wanted):
+        for wrapper in WRAPPERS:
+            if all(name.startswith(wrapper) for name in tensors):
+                tensors = {name[len(wrapper) :]: value for name, value in tensors.items()}
+                break
+        else:
+            break
+    return tensors
+
+
+def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], origin: str | Path) -> None:
     """Load `tensors` into `module` so that every name and every shape fits.
+
+    Prefixes of frameworks (`WRAPPERS`) are taken off where all names have them.
 
     Raises:
         InputError: something is missing, unexpected or of another shape; the message counts all
             of them and names the first. The module is unchanged then.
     """
     own = module.state_dict()
+    tensors = without_wrappers(tensors, own.keys())
     missing = [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]
     reshaped = [
@@ -115,5 +247,15 @@ def load_strict(module: nn.Module, tensors: dict[str, Tensor], origin: str | Pat
     ]
     if problems:
         kind = type(module).__name__
-        raise InputError(f"{origin}: these weights do not fit {kind}: {'; '.join(problems)}")
+        hint = _behind_prefix(missing, unexpected)
+        raise InputError(f"{origin}: these weights do not fit {kind}: {'; '.join(problems)}{hint}")
     module.load_state_dict(tensors)
+
+
+def _behind_prefix(missing: list[str], unexpected: list[str]) -> str:
+    """Where the names that are missing are there, but with something before them."""
+    for name in unexpected if missing else ():
+        prefix = name.removesuffix(missing[0])
+        if prefix.endswith(".") and {prefix + one for one in missing} <= {*unexpected}:
+            return f"; they are there behind {prefix!r}, which has to be taken off"
+    return ""

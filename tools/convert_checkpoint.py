@@ -10,11 +10,14 @@ The file is one you have downloaded yourself. Every tensor must fit; nothing pic
 from __future__ import annotations
 
 import argparse
+import ast
 from pathlib import Path
+from typing import Any
 
 import _cli
 
 from benchmark.errors import InputError
+from benchmark.text import visible
 
 
 def arguments() -> argparse.Namespace:
@@ -30,7 +33,13 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="of the network, where it is of another size, for example embed_dim=1024 depth=24",
+        help="of the network, where it is of another size, for example embed_dim=1024 depth=24 "
+        "num_heads=16",
+    )
+    parser.add_argument(
+        "--prefix",
+        metavar="WORDS",
+        help="which network of FILE: what its names start with, for example teacher.backbone.",
     )
     parser.add_argument(
         "--trust",
@@ -43,15 +52,20 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def number_of(option: str) -> tuple[str, int | float]:
-    """``KEY=VALUE`` of `--arguments`."""
-    key, _, text = option.partition("=")
-    for kind in (int, float):
-        try:
-            return key, kind(text)
-        except ValueError:
-            continue
-    raise InputError(f"--arguments {option}: write it as key=number")
+def argument(option: str) -> tuple[str, Any]:
+    """``KEY=VALUE`` of `--arguments`; the value is a Python literal."""
+    key, separator, text = option.partition("=")
+    try:
+        value = ast.literal_eval(text) if separator else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not key or (value is None and text != "None"):
+        raise InputError(f"--arguments {option}: write it as key=number")
+    return key, value
+
+
+def listed(values: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in values.items())
 
 
 def print_list() -> None:
@@ -77,12 +91,20 @@ def main() -> None:
 
     release = find_release(args.name)
     folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name
-    overrides = dict(map(number_of, args.arguments))
+    given = dict(map(argument, args.arguments))
     with hold_folder(folder, "being written"):
-        card = convert(release, Path(args.file), folder, args.trust, overrides)
+        done = convert(release, Path(args.file), folder, args.trust, given, args.prefix)
+    card, left_out = done.card, done.selection.left_out
     print(f"{release.title}: every tensor fits, written to {folder}")
     shape = f"{card.widths[-1]} channels at stride {card.strides[-1]}"
     print(f"  network      {card.architecture}, {shape}")
+    print(f"  names        behind {visible(done.selection.prefix) or repr('')} of the file")
+    if left_out:
+        some = ", ".join(f"{start} ({count})" for start, count in [*left_out.items()][:6])
+        print(f"  left out     {visible(some)}{', …' if len(left_out) > 6 else ''}")
+    print(f"  by tensors   {listed(done.proven)}")
+    print(f"  on trust     {listed(done.on_trust)} mean={release.mean} std={release.std}")
+    print("               no tensor tells these: they are the release's, or as given")
     print(f"  fingerprint  {card.fingerprint}")
     if release.notes:
         print(f"  note         {release.notes}")

@@ -24,7 +24,7 @@ import torch
 from benchmark.engine.run_files import checkpoint_paths, prune_checkpoints
 from benchmark.errors import InputError
 from benchmark.files import atomic_write
-from benchmark.weights import load_plain
+from benchmark.weights import load_plain, refuse_other_content
 
 FORMAT = 3  # 1 knew complete epochs only; 2 had no digest, and of the run's identity only a part
 _DIGEST = re.compile(rb"sha256 ([0-9a-f]{64})\n")
@@ -141,9 +141,10 @@ def _verify(stream: IO[bytes] | mmap, path: Path) -> None:
         left -= len(block)
     end = _DIGEST.fullmatch(stream.read(_DIGEST_SIZE + 1))
     if end is None:
+        refuse_other_content(path)
         raise InputError(
             f"{path}: damaged, or not a checkpoint of this project (format {FORMAT}): it does not "
-            "end with its sha256"
+            "end with its sha256; weights of others go through tools/convert_checkpoint.py"
         )
     if end[1].decode() != digest.hexdigest():
         raise InputError(f"{path}: damaged (sha256 differs)")

@@ -16,6 +16,7 @@ from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.engine.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, sha256_bytes, write_json
+from benchmark.hints import fits, hints_of, meaning
 from benchmark.nn.encoders.base import Encoder
 from benchmark.nn.encoders.beit import BeitEncoder
 from benchmark.nn.encoders.eva import EvaEncoder
@@ -172,9 +173,9 @@ def read_card(folder: Path) -> EncoderCard:
     missing = _VALUES.keys() - content.keys()
     if missing:
         raise InputError(f"{path}: without {', '.join(sorted(missing))}")
-    for key, (fits, meaning) in _VALUES.items():
-        if not fits(content[key]):
-            raise InputError(f"{path}: {key}={content[key]!r} is not {meaning}")
+    for key, (good, kind) in _VALUES.items():
+        if not good(content[key]):
+            raise InputError(f"{path}: {key}={content[key]!r} is not {kind}")
     if content["architecture"] not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise InputError(
@@ -265,17 +266,35 @@ def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
     raise InputError(f"{path}: features differ from when it was exported ({detail})")
 
 
+def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Path) -> Encoder:
+    """An encoder with initial weights.
+
+    Args:
+        architecture: a key of `ARCHITECTURES`.
+        arguments: of its constructor.
+        origin: the file an error names.
+
+    Raises:
+        InputError: the constructor does not take these arguments.
+    """
+    kind = ARCHITECTURES[architecture]
+    for key, value in arguments.items():
+        hint = hints_of(kind).get(key, Any)
+        if not fits(value, hint):
+            raise InputError(f"{origin}: {key}={value!r} must be {meaning(hint)}")
+    try:
+        return build({"type": kind, **arguments})
+    except InputError as error:  # an argument this version does not know, or sizes that do not fit
+        raise InputError(f"{origin}: {error}") from None
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
+        # Values no constructor was written for, such as a size that is larger than the memory.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{origin}: no {architecture} has these arguments ({reason})") from None
+
+
 def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:
     """The encoder a card describes, with initial weights."""
-    kind = ARCHITECTURES[card.architecture]
-    try:
-        encoder = build({"type": kind, **card.arguments, **overrides})
-    except InputError as error:  # an argument this version does not know, or sizes that do not fit
-        raise InputError(f"{path}: {error}") from None
-    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
-        # Values no constructor was written for: a word for a number, a negative size.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: no {card.architecture} has these arguments ({reason})") from None
+    encoder = build_encoder(card.architecture, {**card.arguments, **overrides}, path)
     described, found = (
         {"strides": list(part.strides), "widths": list(part.widths), "patch_size": part.patch_size}
         for part in (card, encoder)

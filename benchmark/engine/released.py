@@ -7,58 +7,27 @@ what any pre-training run writes. The releases themselves are in `benchmark.engi
 
 from __future__ import annotations
 
-import argparse
-import pickle
-import re
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from benchmark.build import build
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, export_encoder
+from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, build_encoder, export_encoder
+from benchmark.engine.layouts import Layout, Tensors, beside, flatten, locate
+from benchmark.engine.settings import nearest
 from benchmark.errors import InputError
 from benchmark.files import sha256_file
-from benchmark.nn.names import Rules, translate
-from benchmark.weights import load_strict, read_tensors
+from benchmark.hints import fits, hints_of, meaning
+from benchmark.nn.names import translate
+from benchmark.weights import Refused, load_plain, load_strict
 
-Tensors = dict[str, Tensor]
-# What cannot be said by names: changes the tensors in place, and returns arguments of the network
-# that depend on the file.
-Finish = Callable[[Tensors], dict[str, Any]]
-
-# Only a holder of settings, which many training scripts save beside the weights.
-_PLAIN_OBJECTS = [argparse.Namespace]
-_GLOBAL = re.compile(r"Unsupported global: GLOBAL (\S+)")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way in which a file may hold the tensors of a release.
-
-    Attributes:
-        marker: a regular expression; in this layout the beginning of some name matches it.
-        rules: from names in the file to names of our network; None: no weight of the encoder.
-        key: where the names are in the file; None: at its top level.
-        finish: see `Finish`.
-    """
-
-    marker: str
-    rules: Rules
-    key: str | None = None
-    finish: Finish | None = None
-
-    def find(self, content: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The part of a file that has this layout, if there is one."""
-        part = content if self.key is None else content.get(self.key)
-        if not isinstance(part, Mapping):
-            return None
-        fits = any(isinstance(name, str) and re.match(self.marker, name) for name in part)
-        return part if fits else None
+# Facts about a network of one size, and the size they go with.
+_OF_SIZE = {"num_heads": "embed_dim", "global_blocks": "depth"}
 
 
 @dataclass(frozen=True)
@@ -71,9 +40,9 @@ class Release:
         pretraining: corpus it was trained on.
         source: repository or model page, and file.
         architecture: a key of `benchmark.engine.encoder.ARCHITECTURES`.
-        arguments: of the architecture.
+        arguments: of the architecture; among them all that tensors do not tell (`unproven`).
         layouts: of its files, tried in this order.
-        mean, std: normalisation of grey values in [0, 1] it was trained with, per channel.
+        mean, std: normalisation of intensities in [0, 1] it was trained with, per channel.
         notes: what its user should know.
     """
 
@@ -100,64 +69,57 @@ def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
         InputError: it is missing or damaged, is no dictionary, or has foreign objects in it and is
             not trusted; the message names them.
     """
-    if path.suffix == ".safetensors" or not path.is_file():
-        return read_tensors(path)
     try:
-        with torch.serialization.safe_globals(_PLAIN_OBJECTS):
-            content = torch.load(path, map_location="cpu", weights_only=not trust)
-    except pickle.UnpicklingError as error:
-        foreign = _foreign_objects(path, error)
-        if trust or not foreign:
-            raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
-        raise InputError(
-            f"{path}: refused, since reading it runs code: it holds {', '.join(foreign)}; if you "
-            "trust where it comes from, pass --trust"
-        ) from None
-    except Exception as error:
-        # A file that is cut off makes torch's readers raise almost anything; a trusted one runs
-        # code, which may.
-        raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
+        content = load_plain(path, trust=trust)
+    except Refused as error:
+        message = f"{error}; if you trust where it comes from, pass --trust"
+        raise InputError(message) from None
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: holds a {type(content).__name__}, not tensors by name")
     return content
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+@dataclass(frozen=True)
+class Selection:
+    """The network in a file.
+
+    Attributes:
+        layout: that the file has.
+        prefix: behind which the network lies.
+        tensors: those of the network, by their names behind the prefix.
+        left_out: beginnings of the names of what is no weight of it, and how many have them.
+    """
+
+    layout: Layout
+    prefix: str
+    tensors: Tensors
+    left_out: dict[str, int]
 
 
-def _foreign_objects(path: Path, error: Exception) -> list[str]:
-    """Names of what a file wants to run, as far as it can be told without running it."""
-    try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except (ValueError, RuntimeError, pickle.UnpicklingError):
-        # A file of the old format: the error names the first one.
-        found = _GLOBAL.findall(str(error))
-    plain = {f"{kind.__module__}.{kind.__qualname__}" for kind in _PLAIN_OBJECTS}
-    return sorted(set(found) - plain)
-
-
-def select(release: Release, content: Mapping[str, Any], path: Path) -> tuple[Layout, Tensors]:
-    """The layout of a file, and its tensors.
+def select(
+    release: Release, content: Mapping[str, Any], path: Path, prefix: str | None = None
+) -> Selection:
+    """The network of a release in a file.
 
     Raises:
-        InputError: the file has none of the layouts of the release, or values that are no tensors.
+        InputError: it is not there, not clear which of several it is (see `locate`), or has values
+            that are no tensors.
     """
-    for layout in release.layouts:
-        part = layout.find(content)
-        if part is None:
-            continue
-        others = [name for name, value in part.items() if not isinstance(value, Tensor)]
-        if others:
-            raise InputError(f"{path}: {others[0]!r} is no tensor ({len(others)} such)")
-        return layout, dict(part)
-    some = ", ".join(repr(name) for name in list(content)[:4]) or "nothing"
-    more = ", …" if len(content) > 4 else ""
-    keys = dict.fromkeys(layout.key or "the top level" for layout in release.layouts)
-    raise InputError(
-        f"{path}: not a file of {release.name}, whose tensors are under {' or '.join(keys)}; this "
-        f"one holds {some}{more}"
-    )
+    values = flatten(content)
+    try:
+        layout, place = locate(release.layouts, values, prefix)
+    except InputError as error:
+        raise InputError(f"{path}: as a file of {release.name}: {error}") from None
+    part = {name[len(place) :]: value for name, value in values.items() if name.startswith(place)}
+    others = [name for name, value in part.items() if not isinstance(value, Tensor)]
+    if others:
+        raise InputError(f"{path}: {place + others[0]!r} is no tensor ({len(others)} such)")
+    left_out = beside(values, place)
+    for name in part:
+        if _translated(name, layout) is None:
+            start = place + name.partition(".")[0]
+            left_out[start] = left_out.get(start, 0) + 1
+    return Selection(layout, place, part, left_out)
 
 
 def rename(tensors: Mapping[str, Tensor], layout: Layout) -> tuple[Tensors, dict[str, Any]]:
@@ -167,13 +129,128 @@ def rename(tensors: Mapping[str, Tensor], layout: Layout) -> tuple[Tensors, dict
     """
     renamed: Tensors = {}
     for name, value in tensors.items():
-        try:
-            ours = translate(name, layout.rules)
-        except InputError:
-            ours = f"{name} (no rule)"
+        ours = _translated(name, layout)
         if ours is not None:
             renamed[ours] = value
     return renamed, layout.finish(renamed) if layout.finish else {}
+
+
+def _translated(name: str, layout: Layout) -> str | None:
+    try:
+        return translate(name, layout.rules)
+    except InputError:
+        return f"{name} (no rule)"
+
+
+def sizes_of(tensors: Tensors, expected: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of a transformer that its tensors tell; none if it has no patches.
+
+    Args:
+        tensors: by our names.
+        expected: arguments of the network, of which its tokens beside the patches count.
+
+    Raises:
+        InputError: patches, or images, that are not square.
+    """
+    kernel, table = tensors.get("patch_embed.proj.weight"), tensors.get("pos_embed")
+    if kernel is None or kernel.ndim != 4:
+        return {}
+    width, channels, patch, other = kernel.shape
+    if patch != other:
+        raise InputError(f"patch_embed.proj.weight: patches of {patch}×{other} are not square")
+    blocks = {name.split(".")[1] for name in tensors if name.startswith("blocks.")}
+    sizes = dict(embed_dim=width, depth=len(blocks), patch_size=patch, in_channels=channels)
+    if table is None or table.ndim not in (3, 4):
+        return sizes
+    if table.ndim == 4:
+        rows, columns = table.shape[1:3]
+    else:
+        class_token = expected.get("class_token", True)
+        prefix = (
+            0 if expected.get("no_embed_class") else class_token + expected.get("reg_tokens", 0)
+        )
+        count = table.shape[1] - prefix
+        rows = columns = isqrt(max(count, 0))
+        if rows**2 != count:
+            if class_token != ("cls_token" in tensors):
+                return sizes  # of another network altogether
+            raise InputError(
+                f"pos_embed: {count} patches make no square; only encoders that were trained on "
+                "square images can be converted"
+            )
+    if rows != columns:
+        raise InputError(f"pos_embed: {rows}×{columns} patches are of images that are not square")
+    return {**sizes, "img_size": rows * patch}
+
+
+def network_arguments(
+    release: Release, tensors: Tensors, found: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of the network in a file, none of which is a guess.
+
+    Args:
+        release: what it is.
+        tensors: by our names.
+        found: what the file tells beside the shapes.
+        given: what the user says.
+
+    Raises:
+        InputError: what is given contradicts the file; the network is of another size than the
+            release says; or a fact that tensors do not tell is neither given nor the release's. The
+            message has the option to add.
+    """
+    kind = ARCHITECTURES[release.architecture]
+    parameters = inspect.signature(kind).parameters.values()
+    stated = {**{one.name: one.default for one in parameters}, **release.arguments}
+    expected = {**stated, **found, **given}
+    proven = {**sizes_of(tensors, expected), **found}
+    for key in given.keys() & proven.keys():
+        if given[key] != proven[key]:
+            raise InputError(f"{key} is {proven[key]} by its tensors, not {given[key]}")
+    wrong = {key: value for key, value in proven.items() if expected[key] != value}
+    # What a release says of its own size, it does not say of another one.
+    resized = {key for key, value in proven.items() if stated[key] != value}
+    told = {key for key in release.arguments if _OF_SIZE.get(key) not in resized}
+    untold = sorted(kind.unproven - told - given.keys() - found.keys())
+    if not wrong and not untold:
+        return {key: value for key, value in expected.items() if key not in kind.overrides}
+    reasons, options = [], [f"{key}={value}" for key, value in wrong.items()]
+    if wrong:
+        sizes = ", ".join(
+            f"{key} {value} instead of {expected[key]}" for key, value in wrong.items()
+        )
+        reasons.append(f"its tensors are of another size than {release.name} ({sizes})")
+    if untold:
+        reasons.append(f"tensors do not tell {' and '.join(untold)}")
+        options += [f"{name}=…" for name in untold]
+    raise InputError(f"{'; '.join(reasons)}: add --arguments {' '.join(options)}")
+
+
+def _check_given(kind: type, given: Mapping[str, Any]) -> None:
+    known = inspect.signature(kind).parameters.keys() - kind.overrides
+    for key, value in given.items():
+        if key not in known:
+            raise InputError(f"--arguments {key}: unknown{nearest(key, known)}")
+        hint = hints_of(kind)[key]
+        if not fits(value, hint):
+            raise InputError(f"--arguments {key}={value}: must be {meaning(hint)}")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What has become of a file.
+
+    Attributes:
+        card: of the encoder that was written.
+        selection: what of the file it is.
+        proven: arguments of the network that its tensors tell.
+        on_trust: those they do not tell, which are as the release or the user says.
+    """
+
+    card: EncoderCard
+    selection: Selection
+    proven: dict[str, Any]
+    on_trust: dict[str, Any]
 
 
 def convert(
@@ -182,7 +259,8 @@ def convert(
     folder: Path,
     trust: bool = False,
     arguments: Mapping[str, Any] | None = None,
-) -> EncoderCard:
+    prefix: str | None = None,
+) -> Conversion:
     """Write `encoder.safetensors` and `encoder.json` from a released file.
 
     Args:
@@ -191,18 +269,22 @@ def convert(
         folder: where to.
         trust: run what is pickled in the file.
         arguments: of the network, where it is of another size than the release says.
+        prefix: of the network in the file, where there are several.
 
     Raises:
-        InputError: the file cannot be read, its tensors do not fit the network (counted, the first
-            named), or its features are not finite.
+        InputError: the file cannot be read, its network is not found or is another one than the
+            arguments say, its tensors do not fit (counted, the first named), or its features are
+            not finite.
     """
-    layout, tensors = select(release, read_release_file(path, trust), path)
+    given = dict(arguments or {})
+    _check_given(ARCHITECTURES[release.architecture], given)
+    selection = select(release, read_release_file(path, trust), path, prefix)
     try:
-        renamed, found = rename(tensors, layout)
+        renamed, found = rename(selection.tensors, selection.layout)
+        network = network_arguments(release, renamed, found, given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    kind = ARCHITECTURES[release.architecture]
-    encoder = build({"type": kind, **release.arguments, **found, **(arguments or {})})
+    encoder = build_encoder(release.architecture, network, path)
     load_strict(encoder, renamed, path)
     provenance = {
         "release": release.name,
@@ -211,5 +293,11 @@ def convert(
         "source": release.source,
         "file": path.name,
         "file_sha256": sha256_file(path),
+        "prefix": selection.prefix,
+        "arguments": {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()},
     }
-    return export_encoder(folder, encoder, provenance, release.mean, release.std)
+    card = export_encoder(folder, encoder, provenance, release.mean, release.std)
+    untold = encoder.unproven - found.keys()
+    proven = {key: value for key, value in card.arguments.items() if key not in untold}
+    on_trust = {key: value for key, value in card.arguments.items() if key in untold}
+    return Conversion(card, selection, proven, on_trust)

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from benchmark.engine.released import Layout, Release, Tensors
+from benchmark.engine.layouts import Layout, Tensors
+from benchmark.engine.released import Release
 from benchmark.errors import InputError
 from benchmark.nn.names import Rules
 
@@ -34,15 +35,19 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
     Periods of the rotation are no weights: they are compared with those of the network.
 
     Returns:
-        ``qkv_bias``: whether the file has such biases.
+        ``qkv_bias``: whether the file has such biases; ``num_heads``, which the number of periods
+        tells.
 
     Raises:
         InputError: other periods, or a mask that hides something else than the keys.
     """
     join_qkv(tensors)
+    found: dict[str, Any] = {}
     periods = tensors.pop("rope_embed.periods", None)
     if periods is not None:
         count = len(periods)
+        if "cls_token" in tensors:
+            found["num_heads"] = tensors["cls_token"].shape[-1] // (4 * count)
         expected = _ROPE_BASE ** (torch.arange(count) / count)
         if not torch.allclose(periods.float(), expected, rtol=_ROPE_TOLERANCE, atol=0):
             raise InputError(
@@ -58,7 +63,13 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
             if not torch.equal(mask.float(), torch.cat([part, 0 * part, part])):
                 raise InputError(f"{name}_mask: does not hide the keys' part, and it alone")
         tensors[f"{block}q_bias"], tensors[f"{block}v_bias"] = query, value
-    return {"qkv_bias": any(name.endswith(".attn.q_bias") for name in tensors)}
+    return {**found, "qkv_bias": any(name.endswith(".attn.q_bias") for name in tensors)}
+
+
+def finish_sam(tensors: Tensors) -> dict[str, Any]:
+    """``num_heads``, which the width of a table of relative positions tells."""
+    table, kernel = tensors.get("blocks.0.attn.rel_pos_h"), tensors.get("patch_embed.proj.weight")
+    return {} if table is None or kernel is None else {"num_heads": len(kernel) // table.shape[1]}
 
 
 def _dropped(*patterns: str) -> Rules:
@@ -66,8 +77,7 @@ def _dropped(*patterns: str) -> Rules:
 
 
 # A ViT under timm's names, as most repositories save it.
-_TIMM_NAMES = r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)"
-_VIT: Rules = ((_TIMM_NAMES, r"\1"),)
+_VIT: Rules = ((r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)", r"\1"),)
 _MAE: Rules = (*_dropped("mask_token", "decoder_"), *_VIT)
 _FLAT = r"patch_embed\.proj\.weight$"
 
@@ -109,12 +119,10 @@ _DINOV3_HF_NAMES: Rules = (
     (r"(?:model\.)?layer\.(\d+)\.mlp\.down_proj\.", r"blocks.\1.mlp.fc2."),
     (r"norm\.", "norm."),
 )
-_MED_DINOV3_NAMES: Rules = (
-    # Heads of the pre-training, beside the backbone.
-    *_dropped(r".*ibot", r".*dino_head", r"backbone\.mask_token"),
-    (r"backbone\.storage_tokens", "reg_token"),
-    (r"backbone\.blocks\.(\d+)\.ls(\d)\.gamma", r"blocks.\1.gamma_\2"),
-    (r"backbone\.(cls_token|patch_embed\.|rope_embed\.periods|blocks\.|norm\.)", r"\1"),
+
+# ViT-B/16. What no tensor tells is said by every release: heads, and the epsilon of the norms.
+_VIT_B: dict[str, Any] = dict(
+    img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
 )
 
 _RELEASES = (
@@ -124,7 +132,7 @@ _RELEASES = (
         pretraining="LVD-1689M",
         source="facebookresearch/dinov3 @ 6876159, dinov3_vitb16_pretrain_lvd1689m-73cec8be.pth",
         architecture="eva",
-        arguments=dict(img_size=224, patch_size=16, norm_eps=1e-5, qkv_bias=True),
+        arguments={**_VIT_B, "norm_eps": 1e-5, "qkv_bias": True, "rope_temperature": _ROPE_BASE},
         layouts=(
             Layout("storage_tokens$", _DINOV3_NAMES, finish=finish_dinov3),
             Layout(r"embeddings\.register_tokens$", _DINOV3_HF_NAMES, finish=finish_dinov3),
@@ -138,7 +146,7 @@ _RELEASES = (
         pretraining="chest X-rays",
         source="microsoft/rad-dino, model.safetensors or backbone_compatible.safetensors",
         architecture="vit",
-        arguments=dict(img_size=518, patch_size=14, layer_scale=1.0),
+        arguments={**_VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
         layouts=(
             Layout(r"embeddings\.cls_token$", _DINOV2_HF_NAMES, finish=join_qkv),
             Layout(_FLAT, _DINOV2_NAMES),
@@ -153,7 +161,13 @@ _RELEASES = (
         pretraining="1.3 M medical images",
         source="duyhominhnguyen/LVM-Med @ ad6f68b, lvmmed_vit.pth",
         architecture="samvit",
-        arguments=dict(img_size=1024, patch_size=16, abs_pos=False),
+        arguments={
+            **_VIT_B,
+            "img_size": 1024,
+            "abs_pos": False,
+            "window_size": 14,
+            "global_blocks": (2, 5, 8, 11),
+        },
         layouts=(
             Layout(
                 _FLAT,
@@ -161,6 +175,7 @@ _RELEASES = (
                     (r"(blocks\.\d+\.mlp)\.lin", r"\1.fc"),
                     (r"(patch_embed\.|blocks\.|neck\.)", r"\1"),
                 ),
+                finish=finish_sam,
             ),
         ),
         notes="SAM's encoder without absolute positions; the map is that of the neck",
@@ -171,10 +186,8 @@ _RELEASES = (
         pretraining="CT-3M",
         source="ricklisz/MedDINOv3 @ a2460c2, model.pth",
         architecture="eva",
-        arguments=dict(img_size=224, patch_size=16, norm_eps=1e-6, qkv_bias=False),
-        layouts=(
-            Layout(r"backbone\.storage_tokens$", _MED_DINOV3_NAMES, "teacher", finish_dinov3),
-        ),
+        arguments={**_VIT_B, "qkv_bias": False, "rope_temperature": _ROPE_BASE},
+        layouts=(Layout("storage_tokens$", _DINOV3_NAMES, "teacher.backbone.", finish_dinov3),),
         notes="trained on CT in Hounsfield units; frames are normalised with ImageNet's statistics",
     ),
     Release(
@@ -183,8 +196,8 @@ _RELEASES = (
         pretraining="ImageNet-1K",
         source="facebookresearch/mae @ efb2a80, mae_pretrain_vit_base.pth",
         architecture="vit",
-        arguments={},
-        layouts=(Layout(_FLAT, _MAE, "model"), Layout(_FLAT, _MAE)),
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _MAE),),
         notes="with or without its decoder",
     ),
     Release(
@@ -193,7 +206,7 @@ _RELEASES = (
         pretraining="ImageNet-1K",
         source="Haoqing-Wang/LocalMIM @ 314a6e5, ViT-B",
         architecture="vit",
-        arguments={},
+        arguments=_VIT_B,
         layouts=(
             Layout(
                 _FLAT,
@@ -203,7 +216,6 @@ _RELEASES = (
                     *_dropped(r"norm\.\d+\.", r"decoder\.", r"hog_enc\."),
                     *_VIT,
                 ),
-                "model",
             ),
         ),
         notes="of its four norms the last becomes the final norm",
@@ -214,17 +226,8 @@ _RELEASES = (
         pretraining="ImageNet-1K",
         source="Haochen-Wang409/HPM @ c15ae90, ViT-B",
         architecture="vit",
-        arguments={},
-        layouts=(
-            Layout(
-                rf"module\.{_FLAT}",
-                (
-                    *_dropped(r"module\.mask_token", r"module\.decoder_"),
-                    (rf"module\.{_TIMM_NAMES}", r"\1"),
-                ),
-                "state_dict",
-            ),
-        ),
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _MAE),),
         notes="the student",
     ),
     Release(
@@ -233,8 +236,8 @@ _RELEASES = (
         pretraining="US-280K",
         source="openmedlab/DeblurringMIM @ 658b59d, ViT-B",
         architecture="vit",
-        arguments={},
-        layouts=(Layout(_FLAT, _MAE, "model"),),
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _MAE),),
         notes="its authors blur the images of downstream tasks as well",
     ),
     Release(
@@ -243,18 +246,8 @@ _RELEASES = (
         pretraining="X-ray-500K",
         source="LeapLabTHU/CheXWorld @ 0901027, ViT-B",
         architecture="vit",
-        arguments=dict(class_token=False),
-        layouts=(
-            Layout(
-                r"target_encoder\.",
-                (
-                    (rf"target_encoder\.{_TIMM_NAMES}", r"\1"),
-                    # Its names contain those of the target encoder's but for the beginning.
-                    *_dropped(r"encoder\.", r"predictor\."),
-                ),
-                "model",
-            ),
-        ),
+        arguments={**_VIT_B, "class_token": False},
+        layouts=(Layout(_FLAT, _VIT, "target_encoder."),),
         notes="the target encoder",
     ),
     Release(
@@ -263,21 +256,8 @@ _RELEASES = (
         pretraining="ImageNet-1K",
         source="facebookresearch/moco-v3 @ c349e6e, vit-b-300ep.pth.tar",
         architecture="vit",
-        arguments={},
-        layouts=(
-            Layout(
-                r"module\.base_encoder\.",
-                (
-                    *_dropped(
-                        r"module\.base_encoder\.head\.",
-                        r"module\.momentum_encoder\.",
-                        r"module\.predictor\.",
-                    ),
-                    (rf"module\.base_encoder\.{_TIMM_NAMES}", r"\1"),
-                ),
-                "state_dict",
-            ),
-        ),
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, (*_dropped(r"head\."), *_VIT), "base_encoder."),),
     ),
     Release(
         name="dino",
@@ -285,15 +265,8 @@ _RELEASES = (
         pretraining="ImageNet-1K",
         source="facebookresearch/dino @ 7c446df, dino_vitbase16_pretrain.pth or a full checkpoint",
         architecture="vit",
-        arguments={},
-        layouts=(
-            Layout(_FLAT, _VIT),
-            Layout(
-                r"backbone\.",
-                (*_dropped(r"head\."), (rf"backbone\.{_TIMM_NAMES}", r"\1")),
-                "teacher",
-            ),
-        ),
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _VIT), Layout(_FLAT, _VIT, "teacher.backbone.")),
         notes="the teacher",
     ),
     Release(
@@ -302,15 +275,8 @@ _RELEASES = (
         pretraining="ImageNet-1K",
         source="bytedance/ibot @ da316d8, checkpoint_teacher.pth or a full checkpoint",
         architecture="vit",
-        arguments={},
-        layouts=(
-            Layout(_FLAT, _VIT, "state_dict"),
-            Layout(
-                r"backbone\.",
-                (*_dropped(r"head\."), (rf"backbone\.{_TIMM_NAMES}", r"\1")),
-                "teacher",
-            ),
-        ),
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _VIT), Layout(_FLAT, _VIT, "teacher.backbone.")),
         notes="the teacher",
     ),
 )

@@ -13,7 +13,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from benchmark.build import build
 from benchmark.errors import InputError
 from benchmark.nn.objectives import ImageObjective
-from benchmark.weights import load_strict, read_tensors
+from benchmark.weights import load_strict, read_tensors, without_wrappers
 
 # Places of the rectifiers in torchvision's `vgg16().features`.
 _RELU = {
@@ -54,7 +54,7 @@ class VGG16(nn.Module):
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False  # the outputs are kept
         if checkpoint is not None:
-            tensors = read_tensors(checkpoint)
+            tensors = without_wrappers(read_tensors(checkpoint), self.state_dict())
             # The classifier behind the features is no part of this network.
             own = {n: value for n, value in tensors.items() if not n.startswith("classifier.")}
             load_strict(self, own, checkpoint)
@@ -121,7 +121,7 @@ class LPIPS(ImageObjective):
             self._load(checkpoint)
 
     def _load(self, checkpoint: str) -> None:
-        tensors = read_tensors(checkpoint)
+        tensors = without_wrappers(read_tensors(checkpoint), ["lin0.model.1.weight"])
         for number, channels in enumerate(LPIPS_LAYERS.values()):
             learned = tensors.get(f"lin{number}.model.1.weight")
             if learned is None or learned.shape != (1, channels, 1, 1) or (learned < 0).any():

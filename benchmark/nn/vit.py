@@ -13,6 +13,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural, Positive, Rate
 from benchmark.nn.encoders.base import block_groups, patch_map
 from benchmark.nn.patches import patchify
 
@@ -74,24 +75,25 @@ class VisionTransformer(nn.Module):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path", "learned_pos_embed"})
+    unproven: ClassVar[frozenset[str]] = frozenset({"num_heads", "norm_eps"})
 
     def __init__(
         self,
-        img_size: int = 224,
-        patch_size: int = 16,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
+        img_size: Count = 224,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
         class_token: bool = True,
         learned_pos_embed: bool = False,
-        drop_path: float = 0.0,
-        in_channels: int = 3,
+        drop_path: Rate = 0.0,
+        in_channels: Count = 3,
         layer_scale: float | None = None,
         final_norm: bool = True,
-        reg_tokens: int = 0,
+        reg_tokens: Natural = 0,
         no_embed_class: bool = False,
-        norm_eps: float = 1e-6,
+        norm_eps: Positive = 1e-6,
     ) -> None:
         super().__init__()
         if img_size % patch_size:

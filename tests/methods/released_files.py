@@ -134,6 +134,7 @@ class File:
         wrap: from tensors to the content of the file.
         full: size of the released network.
         small: arguments of the network at `small_size`.
+        prefix: behind which the network lies.
     """
 
     shapes: Callable[[Size], Shapes]
@@ -141,6 +142,7 @@ class File:
     full: Size = FULL
     small_size: Size = Size()
     extra: dict[str, Any] | None = None
+    prefix: str = ""
 
     @property
     def small(self) -> dict[str, Any]:
@@ -188,11 +190,13 @@ FILES: dict[str, File] = {
         Size(768, 12, 12, 16, 1024, 256, 14, (2, 5, 8, 11)),
         extra=dict(neck_channels=16, window_size=3, global_blocks=(1,)),
     ),
-    "med_dinov3": File(_med_dinov3, _beside("teacher", iteration=3)),
-    "mae_imagenet": File(vit, _beside("model")),
-    "mae_imagenet/decoder": File(lambda s: vit(s) | decoder(s), _beside("model", epoch=3)),
+    "med_dinov3": File(_med_dinov3, _beside("teacher", iteration=3), prefix="teacher.backbone."),
+    "mae_imagenet": File(vit, _beside("model"), prefix="model."),
+    "mae_imagenet/decoder": File(
+        lambda s: vit(s) | decoder(s), _beside("model", epoch=3), prefix="model."
+    ),
     "mae_imagenet/plain": File(vit, dict),
-    "localmim_imagenet": File(localmim, _beside("model")),
+    "localmim_imagenet": File(localmim, _beside("model"), prefix="model."),
     "hpm_imagenet": File(
         hpm,
         # The arch is a name; the average of the weights has its own place.
@@ -201,10 +205,17 @@ FILES: dict[str, File] = {
             "state_dict": tensors,
             "ema_state_dict": {name[7:]: 2 * value for name, value in tensors.items()},
         },
+        prefix="state_dict.module.",
     ),
-    "deblurring_us280k": File(lambda s: vit(s) | decoder(s), _beside("model", epoch=799)),
-    "chexworld_cxr500k": File(_joint, _beside("model")),
-    "moco_v3": File(_moco, _beside("state_dict", epoch=300, arch="vit_base")),
+    "deblurring_us280k": File(
+        lambda s: vit(s) | decoder(s), _beside("model", epoch=799), prefix="model."
+    ),
+    "chexworld_cxr500k": File(_joint, _beside("model"), prefix="model.target_encoder."),
+    "moco_v3": File(
+        _moco,
+        _beside("state_dict", epoch=300, arch="vit_base"),
+        prefix="state_dict.module.base_encoder.",
+    ),
     "dino": File(vit, dict),
     "dino/full": File(
         _teacher,
@@ -213,7 +224,8 @@ FILES: dict[str, File] = {
             "student": {f"module.{name}": 2 * value for name, value in tensors.items()},
             "epoch": 400,
         },
+        prefix="teacher.backbone.",
     ),
-    "ibot": File(vit, _beside("state_dict")),
-    "ibot/full": File(_teacher, _beside("teacher", epoch=400)),
+    "ibot": File(vit, _beside("state_dict"), prefix="state_dict."),
+    "ibot/full": File(_teacher, _beside("teacher", epoch=400), prefix="teacher.backbone."),
 }

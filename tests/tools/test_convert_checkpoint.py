@@ -73,6 +73,18 @@ def test_a_file_is_converted_where_fine_tuning_looks_for_it(
     assert card.fingerprint in done.stdout
     assert "every tensor fits, written to work_dirs/released/mae_imagenet" in done.stdout
     assert "vit, 32 channels at stride 8" in done.stdout
+    assert "behind model. of the file" in done.stdout
+    assert "left out     epoch (1)" in done.stdout
+    proven, trusted = (
+        next(line for line in done.stdout.splitlines() if line.strip().startswith(start))
+        for start in ("by tensors", "on trust")
+    )
+    for part in ("embed_dim=32", "depth=2", "patch_size=8", "img_size=32"):
+        assert part in proven
+        assert part not in trusted
+    for part in ("num_heads=2", "norm_eps=1e-06", "mean=(0.485, 0.456, 0.406)"):
+        assert part in trusted
+        assert part not in proven
     saved = torch.load(file)["model"]
     assert all(torch.equal(saved[name], value) for name, value in encoder.state_dict().items())
 
@@ -84,7 +96,9 @@ def test_trust_has_to_be_said(call, file: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out")
     done = call("mae_imagenet", file, *out, *ARGUMENTS)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {file}: refused, since reading it runs code: it holds ")
+    assert done.stderr.startswith(
+        f"error: {file}: refused, since reading it would run code: it holds "
+    )
     assert "torch.nn.modules.linear.Linear" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -97,8 +111,27 @@ def test_trust_has_to_be_said(call, file: Path, tmp_path: Path) -> None:
     [
         (("dinov4", "{file}"), "error: dinov4: no released encoder; known: dinov3"),
         (("dino", "nowhere.pth"), "error: nowhere.pth: no such file"),
-        (("mae_imagenet", "{file}"), "error: {file}: these weights do not fit VisionTransformer"),
-        (("med_dinov3", "{file}"), "error: {file}: not a file of med_dinov3"),
+        (
+            ("mae_imagenet", "{file}"),
+            "error: {file}: its tensors are of another size than mae_imagenet (embed_dim 32 "
+            "instead of 768, depth 2 instead of 12, patch_size 8 instead of 16, img_size 32 "
+            "instead of 224); tensors do not tell num_heads: "
+            "add --arguments embed_dim=32 depth=2 patch_size=8 img_size=32 num_heads=…",
+        ),
+        (("med_dinov3", "{file}"), "error: {file}: as a file of med_dinov3: no name in it ends"),
+        (
+            ("mae_imagenet", "{file}", "--prefix", "teacher."),
+            "error: {file}: as a file of mae_imagenet: --prefix teacher.: not there; pass --prefix "
+            "model.",
+        ),
+        (
+            ("mae_imagenet", "{file}", *ARGUMENTS, "embed_dim=32.0"),
+            "error: --arguments embed_dim=32.0: must be an integer of 1 or more",
+        ),
+        (
+            ("mae_imagenet", "{file}", *ARGUMENTS, "img_size=(32,16)"),
+            "error: --arguments img_size=(32, 16): must be an integer of 1 or more",
+        ),
         (
             ("mae_imagenet", "{file}", "--arguments", "depth=two"),
             "error: --arguments depth=two: write it as key=number",

@@ -17,6 +17,8 @@ class Encoder(Protocol):
 
     Attributes:
         overrides: constructor arguments that do not change the weights (`drop_path`, …).
+        unproven: constructor arguments that change no name or shape of the weights, or not always,
+            so that weights alone do not tell them; who converts a file has to know them.
         arguments: the other constructor arguments, as JSON-able values.
         img_size: side of the images of the pre-training in pixels; multiples of the coarsest
             stride work as well.
@@ -28,6 +30,7 @@ class Encoder(Protocol):
     """
 
     overrides: ClassVar[frozenset[str]]
+    unproven: ClassVar[frozenset[str]]
     arguments: dict[str, Any]
     img_size: int
     patch_size: int | None

@@ -12,6 +12,7 @@ from timm.models.beit import Attention, Beit, gen_relative_position_index
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Positive, Rate
 from benchmark.nn.encoders.base import block_groups, patch_map
 
 # Entries at the end of a table: CLS to patch, patch to CLS, CLS to CLS.
@@ -80,22 +81,23 @@ class BeitEncoder(Beit):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
+    unproven: ClassVar[frozenset[str]] = frozenset({"num_heads", "norm_eps"})
 
     def __init__(
         self,
-        img_size: int = 224,
-        patch_size: int = 16,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
+        img_size: Count = 224,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
         abs_pos: bool = False,
         rel_pos_bias: bool = False,
         shared_rel_pos_bias: bool = True,
         layer_scale: float | None = 0.1,
-        norm_eps: float = 1e-6,
-        in_channels: int = 3,
-        drop_path: float = 0.0,
+        norm_eps: Positive = 1e-6,
+        in_channels: Count = 3,
+        drop_path: Rate = 0.0,
     ) -> None:
         if img_size % patch_size:
             raise InputError(f"Beit: patch_size={patch_size} does not divide img_size={img_size}")

@@ -10,6 +10,7 @@ from timm.models.eva import Eva
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural, Positive, Rate
 from benchmark.nn.encoders.base import block_groups, patch_map
 
 
@@ -40,22 +41,25 @@ class EvaEncoder(Eva):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
+    unproven: ClassVar[frozenset[str]] = frozenset(
+        {"num_heads", "norm_eps", "rope_temperature", "img_size"}
+    )
 
     def __init__(
         self,
-        img_size: int = 224,
-        patch_size: int = 16,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
+        img_size: Count = 224,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
         qkv_bias: bool = False,
-        reg_tokens: int = 4,
+        reg_tokens: Natural = 4,
         layer_scale: float | None = 1e-5,
-        rope_temperature: float = 100.0,
-        norm_eps: float = 1e-5,
-        in_channels: int = 3,
-        drop_path: float = 0.0,
+        rope_temperature: Positive = 100.0,
+        norm_eps: Positive = 1e-5,
+        in_channels: Count = 3,
+        drop_path: Rate = 0.0,
     ) -> None:
         if img_size % patch_size:
             raise InputError(f"Eva: patch_size={patch_size} does not divide img_size={img_size}")

@@ -9,6 +9,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 from benchmark.nn.encoders.base import grouped
 
 _BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
@@ -31,14 +32,15 @@ class ResNetEncoder(ResNet):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset()
+    unproven: ClassVar[frozenset[str]] = frozenset({"img_size"})
 
     def __init__(
         self,
         block: str = "bottleneck",
-        layers: Sequence[int] = (3, 4, 6, 3),
-        channels: Sequence[int] = (64, 128, 256, 512),
-        img_size: int = 224,
-        in_channels: int = 3,
+        layers: Sequence[Count] = (3, 4, 6, 3),
+        channels: Sequence[Count] = (64, 128, 256, 512),
+        img_size: Count = 224,
+        in_channels: Count = 3,
     ) -> None:
         if block not in _BLOCKS:
             raise InputError(f"ResNet: block={block!r} is not one of {', '.join(_BLOCKS)}")

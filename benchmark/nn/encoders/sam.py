@@ -10,6 +10,7 @@ from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural, Positive, Rate
 from benchmark.nn.encoders.base import block_groups
 
 
@@ -46,23 +47,26 @@ class SAMEncoder(VisionTransformerSAM):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
+    unproven: ClassVar[frozenset[str]] = frozenset(
+        {"num_heads", "norm_eps", "window_size", "global_blocks", "img_size"}
+    )
 
     def __init__(
         self,
-        img_size: int = 1024,
-        patch_size: int = 16,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
-        window_size: int = 14,
-        global_blocks: Sequence[int] = (2, 5, 8, 11),
+        img_size: Count = 1024,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
+        window_size: Natural = 14,
+        global_blocks: Sequence[Natural] = (2, 5, 8, 11),
         abs_pos: bool = True,
         rel_pos: bool = True,
-        neck_channels: int | None = 256,
-        norm_eps: float = 1e-6,
-        in_channels: int = 3,
-        drop_path: float = 0.0,
+        neck_channels: Count | None = 256,
+        norm_eps: Positive = 1e-6,
+        in_channels: Count = 3,
+        drop_path: Rate = 0.0,
     ) -> None:
         if img_size % patch_size:
             raise InputError(f"SAM: patch_size={patch_size} does not divide img_size={img_size}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 from benchmark.nn.encoders.base import grouped
 
 
@@ -66,13 +67,14 @@ class UNetEncoder(nn.Module):
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset()
+    unproven: ClassVar[frozenset[str]] = frozenset({"img_size"})
 
     def __init__(
         self,
-        base_channels: int = 64,
-        stages: int = 5,
-        img_size: int = 224,
-        in_channels: int = 3,
+        base_channels: Count = 64,
+        stages: Count = 5,
+        img_size: Count = 224,
+        in_channels: Count = 3,
     ) -> None:
         super().__init__()
         if stages < 2 or img_size % 2 ** (stages - 1):

@@ -263,6 +263,10 @@ def _cut(folder: Path) -> None:
     [
         (_cut, "encoder.safetensors: damaged"),
         (lambda f: (f / "encoder.safetensors").write_bytes(b""), "encoder.safetensors: damaged"),
+        (
+            lambda f: (f / "encoder.safetensors").write_text("version https://git-lfs.github.com/"),
+            "encoder.safetensors: a Git LFS pointer, no weights; fetch it with `git lfs pull`",
+        ),
         (lambda f: (f / "encoder.safetensors").unlink(), "encoder.safetensors: no such file"),
         (lambda f: (f / "encoder.json").unlink(), "encoder.json: no such file"),
         (lambda f: (f / "encoder.json").write_text("{"), "encoder.json: not a JSON file"),
@@ -280,11 +284,11 @@ def _cut(folder: Path) -> None:
         (lambda f: _edit_card(f, lambda c: c.update(widths=[31])), "widths=[31], but its"),
         (
             lambda f: _edit_card(f, lambda c: c["arguments"].update(img_size="32")),
-            "no vit has these arguments",
+            "encoder.json: img_size='32' must be an integer of 1 or more",
         ),
         (
             lambda f: _edit_card(f, lambda c: c["arguments"].update(patch_size=0)),
-            "no vit has these arguments",
+            "encoder.json: patch_size=0 must be an integer of 1 or more",
         ),
         (lambda f: _edit_card(f, lambda c: c["arguments"].update(depth=3)), "do not fit"),
         (lambda f: _edit_card(f, lambda c: c["arguments"].update(width=3)), "encoder.json"),

@@ -128,6 +128,12 @@ def test_what_a_run_started_from_is_part_of_it(
             "run/epoch_1.pth",
             r"epoch_1\.pth: .* do not fit VasoMIM: .*missing",
         ),
+        ("mae", "pointer.pth", r"pointer\.pth: a Git LFS pointer, no weights; fetch it with"),
+        (
+            "mae",
+            "others.pth",
+            r"others\.pth: .*; weights of others go through tools/convert_checkp",
+        ),
         ("mae", "segmentor.safetensors", "MAE exports encoder, .* not from 'segmentor'"),
         (
             "mae",
@@ -146,6 +152,8 @@ def test_what_does_not_fit_is_one_line(
     narrow = read_checkpoint(run / "epoch_1.pth")
     wide = {**narrow.model, "encoder.norm.weight": torch.ones(48)}
     save_checkpoint(tmp_path / "wide", replace(narrow, model=wide), keep=1)
+    (tmp_path / "pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
+    torch.save({"model": {"cls_token": torch.ones(1)}}, tmp_path / "others.pth")
     (tmp_path / "altered").mkdir()
     data = bytearray((run / "encoder.safetensors").read_bytes())
     data[-1] ^= 1

@@ -196,3 +196,6 @@ def test_torchvisions_checkpoint_fits(vgg: VGG16, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "vgg16.pth")
     loaded = VGG16(str(tmp_path / "vgg16.pth"))
     assert torch.equal(loaded.features[28].bias, vgg.features[28].bias + 1)
+    torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "ddp.pth")
+    loaded = VGG16(str(tmp_path / "ddp.pth"))
+    assert torch.equal(loaded.features[0].bias, vgg.features[0].bias + 1)

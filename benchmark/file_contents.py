@@ -1,0 +1,138 @@
+"""What a file is that should hold weights and does not: a pointer, a web page, another archive."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+_HEAD = 4096  # bytes that are looked at
+_AGAIN = "download it again"
+# How files of other kinds begin, what they are, and what to do.
+_MAGIC: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"BZh", "a bzip2 archive", "unpack it first"),
+    (b"\xfd7zXZ\x00", "an xz archive", "unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first"),
+    (b"Rar!", "a RAR archive", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it first"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "convert it to safetensors first"),
+    (b"\x93NUMPY", "a NumPy array", "convert it to safetensors first"),
+    (b"%PDF", "a PDF document", _AGAIN),
+)
+
+
+def missing_link(path: Path) -> str | None:
+    """Where a broken link points to and what would mend it; None if `path` is no such link."""
+    if not path.is_symlink() or path.exists():
+        return None
+    target = path.readlink()
+    fetch = f"; `git annex get {path.name}` fetches it" if "annex" in target.parts else ""
+    return f"a link to {target}, which is not there{fetch}"
+
+
+def other_content(path: Path) -> str | None:
+    """What a file holds in place of weights, and what to do, in one line.
+
+    To be asked where reading has failed: only what is certainly something else is named.
+
+    Returns:
+        None if the file may be weights, damaged or not, or is not there.
+    """
+    if not path.is_file():
+        return None
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    kinds = [(kind, remedy) for magic, kind, remedy in _MAGIC if head.startswith(magic)]
+    if head[257:262] == b"ustar":
+        kinds = [("a tar archive", "unpack it first")]
+    kind, remedy = kinds[0] if kinds else _text(head, size)
+    return f"{kind}, no weights; {remedy}" if kind else None
+
+
+def mistaken_download(path: Path) -> str | None:
+    """As `other_content`, of a file that others wrote: a part of it may be lacking, too."""
+    if not path.is_file():
+        return None
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not head:
+        return f"an empty file; {_AGAIN}"
+    if not head.strip(b"\x00"):
+        return f"a file of zeros, as a download that was broken off leaves; {_AGAIN}"
+    if head.startswith(b"PK"):
+        return _archive(path)
+    if head[6:9] == b"\x00\x00{":  # the length of a header, and the header, of safetensors
+        return _cut_off(path, size)
+    return other_content(path)
+
+
+def _archive(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError):
+        return f"an incomplete file, cut off in a download or copy; {_AGAIN}"
+    ends = {name.rpartition("/")[2] for name in names}
+    if "constants.pkl" in ends:
+        return "a TorchScript program, no weights; save its state_dict() instead"
+    if "data.pkl" in ends:
+        return None
+    shown = shortened(names[0], 40) if names else "nothing"
+    return f"a zip archive of other files ({shown}), no weights; unpack it first"
+
+
+def _cut_off(path: Path, size: int) -> str | None:
+    """Of a safetensors file: bytes that are lacking by what its own header says."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = stream.read(min(length, size))
+    expected = 8 + length
+    if expected > size:
+        return f"an incomplete file, {size:,} of more than {expected:,} bytes; {_AGAIN}"
+    try:
+        tensors = json.loads(header)
+        tensors.pop("__metadata__", None)
+        expected += max((one["data_offsets"][1] for one in tensors.values()), default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return None
+    return (
+        f"an incomplete file, {size:,} of {expected:,} bytes; {_AGAIN}" if expected > size else None
+    )
+
+
+def _text(head: bytes, size: int) -> tuple[str, str]:
+    """What a text is, and what to do; two empty words if it is none."""
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4 or size <= _HEAD:  # else a letter is cut in two
+            return "", ""
+        text = head[: error.start].decode("utf-8")
+    text = text.lstrip("\ufeff \t\r\n")
+    if len(text) < 8 or any(ord(letter) < 32 and letter not in "\t\r\n\f" for letter in text):
+        return "", ""
+    first = text.split("\n")[0].strip()
+    if first.startswith("version https://git-lfs"):
+        found = re.search(r"^size (\d+)", text, re.MULTILINE)
+        whole = f" to a file of {int(found[1]):,} bytes" if found else ""
+        return f"a Git LFS pointer{whole}", f"fetch it with `git lfs pull`, or {_AGAIN}"
+    if "annex/objects/" in first:
+        return "a git-annex pointer", "fetch it with `git annex get`"
+    if text[0] == "<":
+        title = re.search(r"<title[^>]*>([^<]*)<", text, re.IGNORECASE)
+        shown = f" ({shortened(title[1].strip(), 60)})" if title and title[1].strip() else ""
+        page = not text.startswith("<?xml") or "<html" in text
+        return (
+            f"{'a web page' if page else 'an XML text'}{shown}",
+            f"{_AGAIN}, and look at its address in a browser",
+        )
+    return f"a{' JSON' if text[0] in '{[' else ''} text ({shortened(first, 40)})", _AGAIN
+
+
+def shortened(text: str, length: int) -> str:
+    """What a foreign file says, in quotes."""
+    return repr(text if len(text) <= length else text[: length - 1] + "…")
