@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from pathlib import Path
+
+from benchmark.strict_json import parse_json
 
 _HEAD = 4096  # bytes that are looked at
 _AGAIN = "download it again"
@@ -94,7 +95,7 @@ def _cut_off(path: Path, size: int) -> str | None:
     if expected > size:
         return f"an incomplete file, {size:,} of more than {expected:,} bytes; {_AGAIN}"
     try:
-        tensors = json.loads(header)
+        tensors = parse_json(header, str(path))
         tensors.pop("__metadata__", None)
         expected += max((one["data_offsets"][1] for one in tensors.values()), default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):

@@ -87,13 +87,11 @@ def main() -> None:
         return
     from benchmark.engine.released import convert
     from benchmark.engine.releases import find_release
-    from benchmark.locking import hold_folder
 
     release = find_release(args.name)
     folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name
     given = dict(map(argument, args.arguments))
-    with hold_folder(folder, "being written"):
-        done = convert(release, Path(args.file), folder, args.trust, given, args.prefix)
+    done = convert(release, Path(args.file), folder, args.trust, given, args.prefix)
     card, left_out = done.card, done.selection.left_out
     print(f"{release.title}: every tensor fits, written to {folder}")
     shape = f"{card.widths[-1]} channels at stride {card.strides[-1]}"

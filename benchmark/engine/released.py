@@ -23,6 +23,7 @@ from benchmark.engine.settings import nearest
 from benchmark.errors import InputError
 from benchmark.files import sha256_file
 from benchmark.hints import fits, hints_of, meaning
+from benchmark.locking import hold_folder
 from benchmark.nn.names import translate
 from benchmark.weights import Refused, load_plain, load_strict
 
@@ -296,7 +297,8 @@ def convert(
         "prefix": selection.prefix,
         "arguments": {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()},
     }
-    card = export_encoder(folder, encoder, provenance, release.mean, release.std)
+    with hold_folder(folder, "being written"):
+        card = export_encoder(folder, encoder, provenance, release.mean, release.std)
     untold = encoder.unproven - found.keys()
     proven = {key: value for key, value in card.arguments.items() if key not in untold}
     on_trust = {key: value for key, value in card.arguments.items() if key in untold}

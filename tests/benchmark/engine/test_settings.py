@@ -114,9 +114,9 @@ def test_options_that_do_not_fit(option: str, message: str) -> None:
     ("option", "message"),
     [
         ("method.masking.ratio=abc", "must be a number"),
-        ("method.encoder.embed_dim=48.0", "must be an integer"),
+        ("method.encoder.embed_dim=48.0", "must be an integer of 1 or more"),
         ("method.encoder.layer_scale=big", "must be a number or None"),
-        ("method.encoder.img_size=(96,64)", "must be an integer"),
+        ("method.encoder.img_size=(96,64)", "must be an integer of 1 or more"),
         ("method.encoder=VisionTransformer", "must be a Module or a dictionary of values"),
         ("method.encoder.typ=3", "unknown key 'typ'; did you mean 'type'?"),
         ("method.encoder.type=VisionTransformer", "only a config file can name another class"),
@@ -183,7 +183,7 @@ def test_options_of_fine_tuning(option: str, message: str | None, tmp_path: Path
         ("method = 'MAE'", "method='MAE' must be a dictionary"),
         (
             "method = dict(type=VisionTransformer, embed_dim=48.0)",
-            "method.embed_dim=48.0 must be an integer",
+            "method.embed_dim=48.0 must be an integer of 1 or more",
         ),
         (
             "method = dict(encoder=dict(type=VisionTransformer, embed_dims=48))",
