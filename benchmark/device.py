@@ -89,3 +89,18 @@ def on_cpu() -> Iterator[None]:
         del os.environ[VARIABLE]
         if before is not None:
             os.environ[VARIABLE] = before
+
+
+@contextmanager
+def threads_given_back() -> Iterator[None]:
+    """Leave torch the number of CPU threads it had before the block, whatever a run in it sets.
+
+    The number changes the last bits of sums: a later run in the same process would not repeat.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

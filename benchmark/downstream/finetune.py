@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from benchmark.data.leakage import find_leakage_report
 from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
-from benchmark.device import device_name, precision, uses_gpu
+from benchmark.device import device_name, precision, threads_given_back, uses_gpu
 from benchmark.downstream.examples import spread
 from benchmark.downstream.keyed import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
@@ -82,6 +82,7 @@ def refuse_finished(cell: Cell) -> None:
         )
 
 
+@threads_given_back()
 def run_cell(cell: Cell, overwrite: str = "only-missing") -> RunRecord:
     """Train, score and record one cell.
 

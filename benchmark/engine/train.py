@@ -21,7 +21,7 @@ from benchmark.data.loader import pack_loader
 from benchmark.data.pack import PackCollection, PackSubset, open_packs
 from benchmark.data.resident import open_dataset
 from benchmark.device import device as choose_device
-from benchmark.device import device_name, precision, uses_gpu
+from benchmark.device import device_name, precision, threads_given_back, uses_gpu
 from benchmark.engine import watchdog
 from benchmark.engine.accumulation import count_parts, training_step
 from benchmark.engine.agreement import from_main, require_same, together
@@ -164,6 +164,7 @@ def make_runner(
     return runner, log
 
 
+@threads_given_back()
 def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes: int) -> None:
     """Find everything that would keep `train` from starting on so many processes.
 
@@ -175,6 +176,7 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
         earlier_run(folder, parts.identity, parts.method.exports(), resume, overwrite)
 
 
+@threads_given_back()
 def train(
     config: Config,
     folder: Path,
@@ -303,6 +305,7 @@ def _export(
     return digest
 
 
+@threads_given_back()
 def dry_run(config: Config, title: str, steps: int = 2) -> None:
     """Build everything and take two steps; nothing that is written outlives the call."""
     parts = assemble(config)

@@ -380,3 +380,9 @@ def test_two_frames_are_learnt_by_heart(
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
+
+
+def test_a_cell_gives_back_the_threads_it_takes(make_cell: MakeCell, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    run_cell(make_cell(tmp_path, "frangi", options=(f"num_threads={before + 1}",)))
+    assert torch.get_num_threads() == before

@@ -18,6 +18,7 @@ from benchmark.data.views import SingleView
 from benchmark.device import VARIABLE
 from benchmark.engine.contract import CHECKS, Trial, _verdict
 from benchmark.engine.pair import ProcessPair
+from benchmark.engine.train import check, dry_run, train
 
 
 def test_the_training_tool_takes_the_option(
@@ -68,3 +69,18 @@ def test_so_are_its_two_processes(gpu: None, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(SpawnProcess, "start", lambda _: inherited.append(os.environ.get(VARIABLE)))
     ProcessPair()._start()
     assert inherited == ["cpu", "cpu"]
+
+
+@pytest.mark.parametrize("what", ["check", "dry run", "training"])
+def test_a_run_gives_back_the_threads_it_takes(
+    what: str, small_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    before, folder = torch.get_num_threads(), tmp_path / "run"
+    config = small_config("mae", f"num_threads={before + 1}", "epochs=1")
+    if what == "check":
+        check(config, folder, resume=False, overwrite=False, processes=1)
+    elif what == "dry run":
+        dry_run(config, "test")
+    else:
+        train(config, folder, "test", resume=False, overwrite=False)
+    assert torch.get_num_threads() == before
