@@ -1,7 +1,4 @@
-"""X-ray angiographic (XA) DICOM files, single- and multi-frame, as grey pictures.
-
-Stored values go through the grey-scale pipeline of DICOM PS3.3 C.11: rescale, window, polarity.
-"""
+"""X-ray angiographic (XA) DICOM files, single- and multi-frame, as grey pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_modality_lut, apply_voi, get_decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -24,6 +20,8 @@ from pydicom.uid import (
     XRayAngiographicImageStorage,
 )
 
+from benchmark.data.formats.dicom_display import TAGS, display
+from benchmark.data.formats.dicom_pixels import check_syntax, stored_values
 from benchmark.data.formats.pictures import colour_to_grey, file_errors
 from benchmark.data.formats.video import MAX_BYTES, Video, check_size
 from benchmark.data.frame import UnreadableFrame
@@ -39,27 +37,18 @@ _SIZE_TAGS = [
     "Columns",
     "SamplesPerPixel",
     "BitsAllocated",
+    "BitsStored",
     "PhotometricInterpretation",
 ]
 _PIXEL_TAGS = [
     *_SIZE_TAGS,
-    "BitsStored",
+    *TAGS,
     "HighBit",
-    "PixelRepresentation",
     "PlanarConfiguration",
-    "PixelIntensityRelationship",
-    "RescaleIntercept",
-    "RescaleSlope",
-    "ModalityLUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "VOILUTSequence",
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     "PixelData",
 ]
-_PERCENTILES = (0.5, 99.5)
 # What pydicom raises on damaged content; its decoders report through RuntimeError.
 _DAMAGE = (
     AttributeError,
@@ -111,10 +100,7 @@ def read_dicom_header(path: Path) -> DicomHeader:
 def decode_dicom(path: Path) -> Video:
     """All frames of an XA DICOM file, black to white as on the display.
 
-    Modality LUT or rescale, unless the pixels are LOG or DISP (for XA these lead back to the X-ray
-    intensity and are not for display, PS3.3 C.8.7.1.1.2); then the first window, else the first
-    VOI LUT; else 8-bit values as they are and deeper ones from the 0.5th to the 99.5th percentile
-    of the whole file. MONOCHROME1 is inverted, colour becomes luma.
+    Grey values go through `dicom_display.display`; colour of 8 bits becomes luma.
 
     Raises:
         UnreadableFrame: see `read_dicom_header`; also pixels that are missing, damaged or of an
@@ -123,16 +109,12 @@ def decode_dicom(path: Path) -> Video:
     """
     with _open(path, _PIXEL_TAGS, pixels=True) as dataset:
         frames = _check(dataset, path)
-        if "PixelData" not in dataset:
-            raise UnreadableFrame("DICOM without pictures")
-        stored = dataset.pixel_array
-        colour = dataset.get("SamplesPerPixel", 1) == 3
-        stored = stored.reshape(frames, *stored.shape[-3 if colour else -2 :])
-        if colour and stored.dtype == np.uint8:
+        stored = stored_values(dataset, frames)
+        if stored.ndim == 4 and stored.dtype == np.uint8 and stored.shape[3] == 3:
             return Video(np.stack([colour_to_grey(frame) for frame in stored]))
-        if colour or stored.dtype.kind not in "ui" or stored.dtype.itemsize > 2:
+        if stored.ndim == 4 or stored.dtype.kind not in "ui" or stored.dtype.itemsize > 2:
             raise UnreadableFrame("unsupported DICOM pixels")
-        return Video(_display(stored, dataset))
+        return display(stored, dataset)
 
 
 @contextmanager
@@ -150,7 +132,7 @@ def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset
         meta = pydicom.filereader.read_file_meta_info(path)
         # Deflated files are unpacked whole before anything is known about their size.
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            raise UnreadableFrame("DICOM compression that cannot be decoded")
+            check_syntax(meta.TransferSyntaxUID, 8)
         yield pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
 
 
@@ -173,82 +155,9 @@ def _check(dataset: pydicom.Dataset, path: Path) -> int:
     frame_bytes = int(dataset.Rows) * int(dataset.Columns) * samples * bits // 8
     check_size(frames, frame_bytes)
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    if not _can_decode(syntax):
-        raise UnreadableFrame("DICOM compression that cannot be decoded")
+    check_syntax(syntax, int(dataset.get("BitsStored") or bits))
     # Chroma subsampling stores less than it unpacks to, but never less than half.
     stored = frames * frame_bytes // (2 if "_42" in photometric else 1)
     if not syntax.is_compressed and stored > path.stat().st_size:
         raise UnreadableFrame("damaged DICOM")
     return frames
-
-
-def _can_decode(syntax: UID) -> bool:
-    try:
-        return get_decoder(syntax).is_available
-    except NotImplementedError:
-        return False
-
-
-def _display(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
-    """Stored values, 8 or 16 bits, F×H×W, to uint8 as on the display."""
-    low, high = int(stored.min()), int(stored.max())
-    # Every stored value that can occur, so that the pipeline runs once and not once a pixel.
-    values = np.arange(low, high + 1, dtype=np.int32)
-    if str(dataset.get("PixelIntensityRelationship", "")).upper() not in {"LOG", "DISP"}:
-        values = apply_modality_lut(values, dataset)
-    window = _window(dataset)
-    if window is not None:
-        share = _windowed(values.astype(np.float64), *window)
-    elif dataset.get("VOILUTSequence"):
-        depth = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        share = apply_voi(np.rint(values).astype(np.int32), dataset) / (2**depth - 1)
-    elif int(dataset.get("BitsStored") or 16) <= 8 and values.min() >= 0 and values.max() <= 255:
-        share = values / 255
-    else:
-        share = _stretched(values.astype(np.float64), stored, low)
-    if not np.isfinite(share).all():
-        raise UnreadableFrame("damaged DICOM")
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        share = 1 - share
-    table = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
-    video = np.empty(stored.shape, np.uint8)
-    for frame, grey in zip(stored, video):
-        grey[:] = table[frame.astype(np.int32) - low]
-    return video
-
-
-def _window(dataset: pydicom.Dataset) -> tuple[float, float, str] | None:
-    """Centre, width and function of the first window; None where there is none that is one."""
-    first = []
-    for name in ("WindowCenter", "WindowWidth"):
-        value = dataset.get(name)
-        if isinstance(value, pydicom.multival.MultiValue):
-            value = value[0] if len(value) else None
-        if value is None or value == "":
-            return None
-        first.append(float(value))
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
-    centre, width = first
-    return (centre, width, function) if width > (1 if function == "LINEAR" else 0) else None
-
-
-def _windowed(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
-    """Shares of white by the formulas of PS3.3 C.11.2.1.2 and C.11.2.1.3."""
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
-    if function == "LINEAR_EXACT":
-        return (values - centre) / width + 0.5
-    return (values - (centre - 0.5)) / (width - 1) + 0.5
-
-
-def _stretched(values: np.ndarray, stored: np.ndarray, low: int) -> np.ndarray:
-    """Shares of white between two percentiles of all pixels; `values` by stored value - `low`."""
-    counts = np.zeros(len(values), np.int64)
-    for frame in stored:
-        counts += np.bincount(frame.ravel().astype(np.int32) - low, minlength=len(values))
-    order = np.argsort(values, kind="stable")
-    covered = np.cumsum(counts[order]) / stored.size * 100
-    black, white = (
-        values[order[min(np.searchsorted(covered, p), len(order) - 1)]] for p in _PERCENTILES
-    )
-    return (values - black) / (white - black) if white > black else np.zeros_like(values)

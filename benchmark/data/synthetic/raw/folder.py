@@ -8,6 +8,10 @@ from benchmark.data.synthetic.raw.containers import dicom_bytes, lying_npz, npy_
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
 MPEG4 = "1.2.840.10008.1.2.4.102"
+_UNDECODABLE = (
+    f"DICOM transfer syntax {MPEG4} (MPEG-4 AVC/H.264 High Profile / Level 4.1) cannot be decoded; "
+    "export the file uncompressed"
+)
 
 
 def write_folder(canvas: Canvas) -> RawLayout:
@@ -51,7 +55,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     canvas.write(f"{folder}/ct.dcm", dicom_bytes(pixels, Modality="CT", SOPClassUID="1.2"))
     layout.skipped["DICOM of another modality than XA"] += 1
     canvas.write(f"{folder}/film.dcm", dicom_bytes(pixels, syntax=MPEG4))
-    layout.skipped["DICOM compression that cannot be decoded"] += 1
+    layout.skipped[_UNDECODABLE] += 1
     canvas.write(f"{folder}/lie.dcm", dicom_bytes(pixels, NumberOfFrames=900))
     truncate(canvas.write(f"{folder}/cut.dcm", dicom_bytes(pixels)))
     layout.skipped["damaged DICOM"] += 2
