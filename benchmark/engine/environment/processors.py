@@ -96,6 +96,7 @@ def examine_gpus() -> Iterator[Finding]:
     if wants_cpu():
         advice = f"{VARIABLE}=cpu keeps everything off the GPUs; unset it to use them"
         yield Finding(PART, "device", "slow", "cpu", advice)
+        return
     cuda = torch.version.cuda
     known = _nvidia_smi("driver_version")
     if not torch.cuda.is_available():

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from benchmark.device import VARIABLE
 from benchmark.engine.config import load_config
 from benchmark.engine.environment import processors
 from benchmark.engine.environment.findings import Finding, amount, judged
@@ -109,11 +110,19 @@ def test_too_many_threads_and_a_busy_machine_are_slow(monkeypatch) -> None:
 def test_gpu_that_torch_does_not_see_is_explained(
     monkeypatch, driver, cuda, state: str, words: str
 ) -> None:
+    monkeypatch.delenv(VARIABLE)
     monkeypatch.setattr(processors, "_nvidia_smi", lambda field: driver)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     (found,) = processors.examine_gpus()
     assert found.state == state
     assert words in found.advice
+
+
+def test_the_cpu_asked_for_is_no_missing_gpu(monkeypatch) -> None:
+    monkeypatch.setenv(VARIABLE, "cpu")
+    monkeypatch.setattr(processors, "_nvidia_smi", lambda field: ["535.1"])
+    (found,) = processors.examine_gpus()
+    assert (found.name, found.state) == ("device", "slow")
 
 
 def test_gpu_is_judged_by_what_it_has(monkeypatch) -> None:
