@@ -43,7 +43,8 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 128 + signal.SIGKILL
-        return next((code for code in codes if code not in (0, EXIT_STOPPED)), EXIT_STOPPED)
+        code = next((code for code in codes if code not in (0, EXIT_STOPPED)), EXIT_STOPPED)
+        return code if code > 0 else 128 - code
     return 0
 
 

@@ -283,6 +283,26 @@ def test_a_stopped_process_cannot_outlive_sigterm(tmp_path: Path) -> None:
     assert workers_of(tmp_path) == {}
 
 
+@pytest.mark.parametrize(("codes", "expected"), [((75, 75), 75), ((75, 9), 9), ((0, 75), 75)])
+def test_a_launcher_that_is_asked_to_stop_ends_as_its_processes(
+    codes: tuple[int, int], expected: int, tmp_path: Path
+) -> None:
+    """75 says that all have saved."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal, sys, time\n"
+        f"code = {codes}[int(os.environ['RANK'])]\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(code))\n"
+        f"open(os.path.join({str(tmp_path)!r}, os.environ['RANK']), 'w').close()\n"
+        "time.sleep(100)\n"
+    )
+    launcher = [sys.executable, str(ROOT / "tools" / "_launch.py"), "--standalone"]
+    process = subprocess.Popen([*launcher, "--nproc_per_node", "2", str(program)])
+    wait_for(process, lambda: (tmp_path / "0").exists() and (tmp_path / "1").exists())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == expected
+
+
 @pytest.mark.slow
 def test_a_killed_process_ends_the_launch(tmp_path: Path) -> None:
     """Which says so in a line; nothing is left running."""
