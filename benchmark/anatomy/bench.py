@@ -17,6 +17,8 @@ from skimage.filters import sato
 
 from benchmark.anatomy.extraction import vessel_mask
 from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.data.formats.pictures import read_grey
+from benchmark.data.frame import UnreadableFrame
 from benchmark.errors import InputError
 from benchmark.files import walk
 
@@ -48,9 +50,10 @@ def _images_below(folder: str, count: int, size: int) -> np.ndarray:
     """The first `count` PNG files below `folder` that decode, grey, resized to size×size."""
     frames: list[np.ndarray] = []
     for path in sorted(path for path in walk(folder) if path.suffix == ".png"):
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            print(f"left out: {path} cannot be read", file=sys.stderr)
+        try:
+            image = read_grey(path)
+        except UnreadableFrame as error:
+            print(f"skipped: {path}: {error}", file=sys.stderr)
             continue
         if image.shape != (size, size):
             image = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)

@@ -17,7 +17,7 @@ from benchmark.data.pack.layout import FRAMES, INDEX, MANIFEST, REPORT
 from benchmark.data.pack.parts import PARTS, Part, Parts, Thinner
 from benchmark.data.pack.reading import FramePack
 from benchmark.data.pack.survey import Survey, survey
-from benchmark.data.pack.workers import decoder, file_runs, prepare
+from benchmark.data.pack.workers import decoder, file_runs
 from benchmark.data.progress import progress_bar
 from benchmark.data.selection import no_usable_frame, refuse_recorded_skips, refuse_skips
 from benchmark.errors import InputError
@@ -189,14 +189,13 @@ def _write_chunks(job: _Job, found: Survey, parts: Parts, partial: Path) -> None
     thinner = Thinner(job.thin, done.last)
     rows = done.rows
     label = f"pack {job.source.name}"
-    prepare(job.source, found.frames(done.frames), job.workers)
     with open(partial / FRAMES, "ab") as stream:
         if stream.tell() < rows * square:
             raise InputError(f"{partial / FRAMES}: too short; remove {partial} to start again")
         stream.truncate(rows * square)
         with (
             progress_bar(label, found.chosen, done.frames, job.progress) as advance,
-            decoder(job.source, job.size, job.workers) as decode,
+            decoder(job.source, job.size, job.workers, found.frames(done.frames)) as decode,
         ):
             chunks = _chunks(found.frames(done.frames), job.chunk)
             for number, (chunk, results) in enumerate(decode(chunks), start=done.parts):

@@ -107,20 +107,9 @@ def _pool(name: str, workers: int, *initargs: Any) -> Iterator[ProcessPoolExecut
         pool.shutdown(cancel_futures=True)
 
 
-def prepare(source: Source, frames: Iterable[Frame], workers: int) -> None:
-    """Let a source decide what frames have in common, before workers would each do it.
-
-    Raises:
-        InputError: a worker was killed.
-    """
-    if workers and isinstance(source, FolderSource):
-        with _pool(source.name, workers) as pool:
-            source.prepare(frames, functools.partial(pool.map, chunksize=_BATCH))
-
-
 @contextmanager
 def decoder(
-    source: Source, size: int, workers: int
+    source: Source, size: int, workers: int, frames: Iterable[Frame]
 ) -> Iterator[Callable[[Iterable[list[Frame]]], Iterator[Results]]]:
     """A function that maps chunks of frames to (chunk, results), in order.
 
@@ -132,6 +121,8 @@ def decoder(
         source: what reads the frames.
         size: side of the squares in pixels.
         workers: processes; 0 decodes in this one, frame by frame.
+        frames: all that will be decoded. What they have in common is decided before each worker
+            would do it.
 
     Raises:
         InputError: a worker was killed.
@@ -140,6 +131,9 @@ def decoder(
     if workers == 0:
         yield lambda chunks: ((chunk, map(work, chunk)) for chunk in chunks)
         return
+    if isinstance(source, FolderSource):
+        with _pool(source.name, workers) as pool:
+            source.prepare(frames, functools.partial(pool.map, chunksize=_BATCH))
     with _pool(source.name, workers, work) as pool:
 
         def decode(chunks: Iterable[list[Frame]]) -> Iterator[Results]:
