@@ -181,7 +181,7 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
 def _check_method(arguments: argparse.Namespace) -> int:
     import tempfile
 
-    from benchmark.engine.settings import PRETRAIN_KEYS, read_option
+    from benchmark.engine.settings import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
     from benchmark.quiet import quiet_libraries
 
     for option in arguments.cfg_options:  # a mistake is answered before torch is loaded
@@ -194,7 +194,7 @@ def _check_method(arguments: argparse.Namespace) -> int:
     broken = False
     for path in arguments.config:
         with tempfile.TemporaryDirectory() as folder:
-            config = load_config(path, "tiny", arguments.cfg_options)
+            config = load_config(path, "tiny", arguments.cfg_options, needed=PRETRAIN_NEEDS)
             fill_paths(config._cfg_dict, folder)
             prepare(config, Path(folder))
             print(f"{path}: {config.card.title}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.engine.settings import PRETRAIN_KEYS, read_option
+from benchmark.engine.settings import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
 from benchmark.hints import Count, Seed
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     from benchmark.engine.distributed import process_group
     from benchmark.engine.train import check, default_folder, dry_run, train
 
-    config = load_config(args.config, args.scale, args.cfg_options)
+    config = load_config(args.config, args.scale, args.cfg_options, needed=PRETRAIN_NEEDS)
     if args.packs:
         config.packs = args.packs
     if args.seed is not None:

@@ -10,7 +10,7 @@ from benchmark.data.sources.files import one_of
 from benchmark.downstream.task import load_task
 from benchmark.engine.cards import Card, card_of_encoder, read_card
 from benchmark.engine.config import check_values, fill_paths, load_config, set_option
-from benchmark.engine.settings import FINETUNE_KEYS, METHOD_KEYS
+from benchmark.engine.settings import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.quiet import quiet_libraries
@@ -75,7 +75,7 @@ def compose(
         raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
     path = find_dataset(configs, dataset, protocol)
     with quiet_libraries():  # which the configs import
-        config = load_config(path, scale, known=FINETUNE_KEYS)
+        config = load_config(path, scale, known=FINETUNE_KEYS, needed=FINETUNE_NEEDS)
         parts = _parts_of(method, configs, scale)
     if parts.get("task", config.task) != config.task:
         raise InputError(f"{method}: a model for {parts.task}, but {dataset} is {config.task}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,32 @@ def load_config(
     scale: str = "paper",
     options: list[str] | None = None,
     known: Settings = PRETRAIN_KEYS,
+    needed: Collection[str] = (),
 ) -> Config:
     """Read a config, swap in the sizes of a scale and apply ``key.path=value`` overrides.
 
+    Args:
+        path: the file.
+        scale: see `benchmark.engine.scales`.
+        options: ``key.path=value``.
+        known: keys it may have.
+        needed: keys, or paths of keys, it has to have.
+
     Raises:
-        InputError: the file is missing or not a config, the scale is unknown, a key is not known
-            (the message names the nearest one that is), or a value is not what its key takes.
+        InputError: the file is missing or not a config, the scale is unknown, a key is missing or
+            not known (the message names the nearest one that is), or a value is not what its key
+            takes.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such config")
     try:
         config = Config.fromfile(str(path), lazy_import=True)
-    except (ConfigParsingError, SyntaxError, NameError, ImportError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:
+        # A config is code of its author, which may fail in any way.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not isinstance(error, (ConfigParsingError, SyntaxError, NameError, ImportError)):
+            reason = f"{type(error).__name__}: {reason}"
         raise InputError(f"{path}: not a config ({reason})") from None
     for key in list(config._cfg_dict.keys()):
         # The classes a config file imports are names in it, not settings.
@@ -54,7 +66,15 @@ def load_config(
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
     for option in options or []:
         set_option(config, option, known)
+    for key in needed:
+        if not _has(config._cfg_dict, key):
+            raise InputError(f"{path}: without {key!r}, which every run needs")
     return config
+
+
+def _has(node: Any, key: str) -> bool:
+    first, _, rest = key.partition(".")
+    return isinstance(node, dict) and first in node and (not rest or _has(node[first], rest))
 
 
 def check_values(values: Mapping[str, Any], known: Settings, origin: str) -> None:

@@ -111,6 +111,17 @@ FINETUNE_KEYS: dict[str, Setting] = {
     "train_pipeline": Setting("transforms in training", Sequence[dict]),
     "test_pipeline": Setting("transforms in testing", Sequence[dict]),
 }
+# Keys without which no run can start.
+_NEEDED = (
+    *("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad"),
+    *("num_workers", "num_threads", "precision"),
+    *("log_interval", "checkpoint_interval", "keep_checkpoints"),
+)
+PRETRAIN_NEEDS = (*_NEEDED, "card.title", "method", "seed", "micro_batch", "packs", "anatomy")
+FINETUNE_NEEDS = (
+    *(*_NEEDED, "task", "protocol", "data.folder", "model", "layer_decay", "label_fraction"),
+    *("metrics", "examples", "train_pipeline", "test_pipeline"),
+)
 METHOD_KEYS: dict[str, Setting] = {
     "card": _CARD,
     "scales": _SCALES,

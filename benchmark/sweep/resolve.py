@@ -15,6 +15,7 @@ from typing import Any
 from benchmark.downstream.compose import compose
 from benchmark.engine.config import fill_paths, load_config, plain
 from benchmark.engine.records import science_hash
+from benchmark.engine.settings import PRETRAIN_NEEDS
 from benchmark.engine.train import default_folder, weight_files
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
@@ -85,7 +86,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
     is_segmentor = path.parent.name == "segmentor"
     options = [] if is_segmentor else request["pretrain_options"]
     with quiet_libraries():
-        config = load_config(path, request["scale"], options)
+        config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)
     if request["packs"]:
         config.packs = request["packs"]
     fill_paths(config._cfg_dict, work)

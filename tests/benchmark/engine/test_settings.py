@@ -9,7 +9,13 @@ import pytest
 
 from benchmark.downstream.compose import compose
 from benchmark.engine.config import load_config
-from benchmark.engine.settings import FINETUNE_KEYS, METHOD_KEYS, PRETRAIN_KEYS, read_option
+from benchmark.engine.settings import (
+    FINETUNE_KEYS,
+    METHOD_KEYS,
+    PRETRAIN_KEYS,
+    PRETRAIN_NEEDS,
+    read_option,
+)
 from benchmark.errors import InputError
 from benchmark.hints import fits
 
@@ -47,6 +53,29 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "score_at": (["native", "network"], ["other"]),
     "protocol": (["journal"], [1, None]),
 }
+
+
+WHOLE = """
+card = dict(title="Mine")
+method = dict()
+seed = 0
+epochs = 1
+batch_size = 8
+micro_batch = None
+base_lr = 1e-3
+lr_batch = None
+optimizer = dict()
+schedule = dict()
+clip_grad = None
+packs = ["a"]
+anatomy = False
+num_workers = 0
+num_threads = 0
+precision = "fp32"
+log_interval = 1
+checkpoint_interval = 1
+keep_checkpoints = 1
+"""
 
 
 def test_what_each_key_takes() -> None:
@@ -222,3 +251,35 @@ def test_a_recipe_of_a_method_is_checked(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="mine: training: base_lr='fast' must be a number above 0"):
         compose(tmp_path, "mine", "synthetic_v", "tiny", [], tmp_path)
+
+
+@pytest.mark.parametrize("key", PRETRAIN_NEEDS)
+def test_a_key_that_is_missing_is_named(key: str, tmp_path: Path) -> None:
+    """Not in a traceback of whoever looks for it first."""
+    path = tmp_path / "pretrain.py"
+    content = "\n".join(
+        line for line in WHOLE.splitlines() if not line.startswith(key.partition(".")[0])
+    )
+    path.write_text(WHOLE)
+    load_config(path, needed=PRETRAIN_NEEDS)
+    path.write_text(content)
+    with pytest.raises(InputError) as error:
+        load_config(path, needed=PRETRAIN_NEEDS)
+    assert str(error.value) == f"{path}: without {key!r}, which every run needs"
+    path.write_text(content + "\ncard = dict(paper='p')")
+    if key == "card.title":
+        with pytest.raises(InputError, match=r"without 'card\.title'"):
+            load_config(path, needed=PRETRAIN_NEEDS)
+
+
+def test_whatever_fails_in_a_config_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "pretrain.py"
+    for code, reason in (
+        ("epochs = 1 / 0", "ZeroDivisionError: division by zero"),
+        ("epochs = [][3]", "IndexError: list index out of range"),
+        ("raise SystemError", "SystemError: SystemError"),
+    ):
+        path.write_text(code)
+        with pytest.raises(InputError) as error:
+            load_config(path)
+        assert str(error.value) == f"{path}: not a config ({reason})"
