@@ -20,6 +20,7 @@ from mmengine.dist import all_reduce, get_rank, get_world_size
 from torch import Tensor
 
 from benchmark.data.attention import AttentionView
+from benchmark.hints import Count
 from benchmark.method import Progress
 from benchmark.nn.masking_attention import AttentionGuidedMasking, ThrowingMask
 from benchmark.nn.objectives import Reconstruction
@@ -50,7 +51,7 @@ class AMT(MAE):
         decoder: Part,
         masking: Part,
         objective: Part | list[Part],
-        refresh_batch: int = 256,
+        refresh_batch: Count = 256,
     ) -> None:
         super().__init__(views, encoder, decoder, masking, objective)
         self.refresh_batch = refresh_batch

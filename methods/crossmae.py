@@ -19,6 +19,7 @@ from torch import Tensor
 
 from benchmark.build import build
 from benchmark.errors import InputError
+from benchmark.hints import Rate
 from benchmark.nn.cross_attention import CrossAttentionDecoder
 from benchmark.nn.masking import Mask
 from benchmark.nn.names import ENCODER_NAMES, Rules, translate
@@ -64,7 +65,7 @@ class CrossMAE(MAE):
         decoder: Part,
         masking: Part,
         objective: Part | list[Part],
-        predicted: float = 0.25,
+        predicted: Rate = 0.25,
     ) -> None:
         if not 0 < predicted < 1:
             raise InputError(f"CrossMAE: predicted={predicted} must lie in (0, 1)")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmark.build import build
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.hints import Count, Rate
 from benchmark.method import Progress
 from benchmark.nn.masking import vessel_share
 from benchmark.nn.objectives import named_terms
@@ -41,10 +42,10 @@ class BlurredView(SingleView):
     def __init__(
         self,
         blur: nn.Module | dict[str, Any],
-        size: int = 224,
+        size: Count = 224,
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
+        flip: Rate = 0.5,
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:

@@ -15,6 +15,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.build import build
+from benchmark.hints import Natural, Positive
 from benchmark.method import Method, Progress
 from benchmark.nn.distillation_targets import Centre, assignments, distil_across_views
 from benchmark.nn.ema import ExponentialMovingAverage
@@ -66,9 +67,9 @@ class DINO(Method):
         head: Part,
         momentum: Any,
         teacher_temperature: Any,
-        student_temperature: float = 0.1,
+        student_temperature: Positive = 0.1,
         centre_momentum: float = 0.9,
-        freeze_last_layer: int = 1,
+        freeze_last_layer: Natural = 1,
     ) -> None:
         super().__init__(views)
         self.encoder = build(encoder)

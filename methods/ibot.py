@@ -15,6 +15,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.build import build
+from benchmark.hints import Natural, Positive
 from benchmark.method import Progress
 from benchmark.nn.distillation_targets import Centre, assignments, cross_entropy
 from benchmark.nn.masking_ibot import BlockwiseRatioMasking
@@ -61,9 +62,9 @@ class IBOT(DINO):
         momentum: Any,
         teacher_temperature: Any,
         patch_temperature: Any,
-        student_temperature: float = 0.1,
+        student_temperature: Positive = 0.1,
         centre_momentum: float = 0.9,
-        freeze_last_layer: int = 1,
+        freeze_last_layer: Natural = 1,
         class_weight: float = 1.0,
         patch_weight: float = 1.0,
     ) -> None:

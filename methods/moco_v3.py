@@ -21,6 +21,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.build import build
+from benchmark.hints import Positive
 from benchmark.method import Method, Progress
 from benchmark.nn.contrast import info_nce
 from benchmark.nn.ema import ExponentialMovingAverage
@@ -70,7 +71,7 @@ class MoCoV3(Method):
         projector: Part,
         predictor: Part,
         momentum: Any,
-        temperature: float = 0.2,
+        temperature: Positive = 0.2,
         freeze_patch_embed: bool = True,
     ) -> None:
         super().__init__(views)

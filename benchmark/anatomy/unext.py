@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 from benchmark.nn.rescaling import doubled, doubled_logits, halved
 
 _GROUPS = 5
@@ -126,9 +127,9 @@ class UNeXt(nn.Module):
 
     def __init__(
         self,
-        in_channels: int = 3,
-        channels: Sequence[int] = (8, 16, 32, 64, 128),
-        out_channels: int = 1,
+        in_channels: Count = 3,
+        channels: Sequence[Count] = (8, 16, 32, 64, 128),
+        out_channels: Count = 1,
     ) -> None:
         super().__init__()
         if len(channels) != 5:

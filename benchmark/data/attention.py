@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD, Crop, SingleView, resize_weights
+from benchmark.hints import Count, Rate
 
 
 def crop_maps(
@@ -58,10 +59,10 @@ class AttentionView(SingleView):
 
     def __init__(
         self,
-        size: int = 224,
+        size: Count = 224,
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
+        flip: Rate = 0.5,
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         official_code: bool = False,

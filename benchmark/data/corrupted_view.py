@@ -14,6 +14,7 @@ from benchmark.data.views import (
     SingleView,
     crop_bicubic,
 )
+from benchmark.hints import Count, Rate
 
 
 class Change(Protocol):
@@ -45,10 +46,10 @@ class CorruptedView(SingleView):
         self,
         corruptions: Sequence[Change | dict[str, Any]],
         changes: Sequence[Change | dict[str, Any]] = (),
-        size: int = 224,
+        size: Count = 224,
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
+        flip: Rate = 0.5,
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:

@@ -22,6 +22,7 @@ from benchmark.data.views import (
     crop_bicubic,
     draw_crops,
 )
+from benchmark.hints import Count, Natural, Rate
 
 Recipe = dict[str, Any]
 """Arguments of `Intensity`."""
@@ -33,7 +34,7 @@ class SeveralViews(ViewMaker):
     def __init__(
         self,
         ratio: tuple[float, float],
-        flip: float,
+        flip: Rate,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
     ) -> None:
@@ -76,10 +77,10 @@ class TwoViews(SeveralViews):
 
     def __init__(
         self,
-        size: int = 224,
+        size: Count = 224,
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
+        flip: Rate = 0.5,
         intensity: Sequence[Recipe] = ({}, {}),
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
@@ -115,8 +116,8 @@ class MultiCrop(TwoViews):
 
     def __init__(
         self,
-        local_count: int = 8,
-        local_size: int = 96,
+        local_count: Natural = 8,
+        local_size: Count = 96,
         local_scale: tuple[float, float] = (0.05, 0.4),
         local_intensity: Recipe | None = None,
         **two_views: Any,

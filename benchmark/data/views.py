@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from benchmark.hints import Count, Rate
 from benchmark.method import Progress
 from benchmark.randomness import uniform
 
@@ -251,10 +252,10 @@ class SingleView(ViewMaker):
 
     def __init__(
         self,
-        size: int = 224,
+        size: Count = 224,
         scale: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
+        flip: Rate = 0.5,
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:

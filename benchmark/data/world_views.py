@@ -14,6 +14,7 @@ from benchmark.data.intensity import DRAWS, Intensity
 from benchmark.data.multiview import Recipe, SeveralViews, box
 from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD, Crop, crop_bicubic
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 
 PLACE_DRAWS = 3
 """Uniform numbers the second view of a frame needs: row, column and mirroring."""
@@ -118,10 +119,10 @@ class WorldViews(SeveralViews):
 
     def __init__(
         self,
-        size: int = 224,
+        size: Count = 224,
         scale: tuple[float, float] = (0.3, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        flip: float = 0.5,
+        flip: Rate = 0.5,
         jitter: Recipe | None = None,
         change: Recipe | None = None,
         mean: tuple[float, float, float] = IMAGENET_MEAN,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_card
 from benchmark.errors import InputError
+from benchmark.hints import Rate
 
 DROP_PATH = 0.1
 """Stochastic depth of the last block, where an encoder has it and nothing else is said."""
@@ -36,7 +37,7 @@ class EncoderMaps(nn.Module):
     def __init__(
         self,
         folder: str,
-        drop_path: float | None = None,
+        drop_path: Rate | None = None,
         final_norm: bool = True,
         finest: int = 1,
     ) -> None:

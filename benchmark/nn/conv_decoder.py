@@ -7,6 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 
 
 def _unit(in_channels: int, out_channels: int) -> list[nn.Module]:
@@ -33,7 +34,7 @@ class ConvDecoder(nn.Module):
         InputError: another stride, or channels that cannot be halved so often.
     """
 
-    def __init__(self, in_channels: int, stride: int, out_channels: int = 3) -> None:
+    def __init__(self, in_channels: Count, stride: Count, out_channels: Count = 3) -> None:
         super().__init__()
         if stride < 2 or stride & (stride - 1):
             raise InputError(f"decoder: stride={stride} is no power of two")

@@ -11,6 +11,7 @@ from timm.layers import Mlp
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural
 from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
 
 
@@ -107,16 +108,16 @@ class CrossAttentionDecoder(nn.Module):
 
     def __init__(
         self,
-        encoder_dim: int,
+        encoder_dim: Count,
         grid_size: tuple[int, int],
-        patch_size: int,
-        num_maps: int,
-        width: int = 512,
-        depth: int = 12,
-        num_heads: int = 16,
-        num_prefix_tokens: int = 1,
-        in_channels: int = 3,
-        out_dim: int | None = None,
+        patch_size: Count,
+        num_maps: Count,
+        width: Count = 512,
+        depth: Count = 12,
+        num_heads: Count = 16,
+        num_prefix_tokens: Natural = 1,
+        in_channels: Count = 3,
+        out_dim: Count | None = None,
     ) -> None:
         super().__init__()
         if width % num_heads or width % 4:

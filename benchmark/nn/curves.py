@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 
 
 def check_probability(where: str, **values: float) -> None:
@@ -59,7 +60,7 @@ class BezierCurve:
     """
 
     def __init__(
-        self, probability: float = 0.9, inversion: float = 0.5, samples: int = 1000
+        self, probability: Rate = 0.9, inversion: Rate = 0.5, samples: Count = 1000
     ) -> None:
         check_probability("Bézier curve", probability=probability, inversion=inversion)
         if samples < 2:
@@ -98,7 +99,7 @@ class HistogramShift:
         InputError: a probability outside [0, 1], or no range of at least two points.
     """
 
-    def __init__(self, probability: float = 0.8, points: tuple[int, int] = (8, 12)) -> None:
+    def __init__(self, probability: Rate = 0.8, points: tuple[int, int] = (8, 12)) -> None:
         check_probability("histogram shift", probability=probability)
         if not 2 <= points[0] <= points[1]:
             raise InputError(f"histogram shift: points={points} must be a range from 2 on")

@@ -8,6 +8,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from benchmark.hints import Count, Natural
 from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
 
 
@@ -31,15 +32,15 @@ class MAEDecoder(nn.Module):
 
     def __init__(
         self,
-        encoder_dim: int,
+        encoder_dim: Count,
         grid_size: tuple[int, int],
-        patch_size: int,
-        width: int = 512,
-        depth: int = 8,
-        num_heads: int = 16,
-        num_prefix_tokens: int = 1,
-        in_channels: int = 3,
-        out_dim: int | None = None,
+        patch_size: Count,
+        width: Count = 512,
+        depth: Count = 8,
+        num_heads: Count = 16,
+        num_prefix_tokens: Natural = 1,
+        in_channels: Count = 3,
+        out_dim: Count | None = None,
     ) -> None:
         super().__init__()
         self.num_prefix_tokens = num_prefix_tokens
@@ -115,7 +116,11 @@ class LinearDecoder(nn.Module):
     """
 
     def __init__(
-        self, encoder_dim: int, patch_size: int, in_channels: int = 3, out_dim: int | None = None
+        self,
+        encoder_dim: Count,
+        patch_size: Count,
+        in_channels: Count = 3,
+        out_dim: Count | None = None,
     ) -> None:
         super().__init__()
         self.pred = nn.Linear(

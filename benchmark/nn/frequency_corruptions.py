@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmark.build import build
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 from benchmark.nn.curves import check_probability
 from benchmark.nn.precision import widen
 
@@ -70,7 +71,7 @@ class _Masking:
         InputError: the ratio is no range in [0, 1].
     """
 
-    def __init__(self, ratio: tuple[float, float], cells: int) -> None:
+    def __init__(self, ratio: tuple[float, float], cells: Count) -> None:
         if not 0 <= ratio[0] <= ratio[1] <= 1:
             raise InputError(f"corruption: ratio={ratio} must be a range in [0, 1]")
         self.ratio, self.cells = tuple(ratio), cells
@@ -93,7 +94,7 @@ class CellNoise(_Masking):
         cells: cells along a side.
     """
 
-    def __init__(self, ratio: tuple[float, float] = (0.5, 0.75), cells: int = 16) -> None:
+    def __init__(self, ratio: tuple[float, float] = (0.5, 0.75), cells: Count = 16) -> None:
         super().__init__(ratio, cells)
 
     def draws(self, size: int) -> int:
@@ -134,7 +135,7 @@ class SpectrumNoise(_Masking):
     def __init__(
         self,
         ratio: tuple[float, float] = (0.5, 0.75),
-        cells: int = 32,
+        cells: Count = 32,
         sigma: tuple[float, float] = (5e-4, 1e-4),
         width: tuple[float, float] = (0.15, 0.25),
     ) -> None:
@@ -190,7 +191,7 @@ class EitherCorruption:
         InputError: the probability lies outside [0, 1].
     """
 
-    def __init__(self, first: Any, second: Any, probability: float = 0.5) -> None:
+    def __init__(self, first: Any, second: Any, probability: Rate = 0.5) -> None:
         check_probability("corruption", probability=probability)
         self.first, self.second, self.probability = build(first), build(second), probability
 

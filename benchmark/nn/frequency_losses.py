@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Positive
 from benchmark.nn.frequency_corruptions import OFFICIAL_SIZE, squared_frequency
 from benchmark.nn.precision import widen
 
@@ -37,7 +38,7 @@ class HighFrequencyLoss(nn.Module):
     """
 
     def __init__(
-        self, levels: int = 5, base: float = 10 / OFFICIAL_SIZE, official_code: bool = False
+        self, levels: Count = 5, base: Positive = 10 / OFFICIAL_SIZE, official_code: bool = False
     ) -> None:
         super().__init__()
         if levels < 1 or base <= 0:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural, Rate
 from benchmark.nn.curves import check_probability
 
 
@@ -56,7 +57,7 @@ class RandomFlips:
         InputError: the probability lies outside [0, 1].
     """
 
-    def __init__(self, probability: float = 0.4, most: int = 3) -> None:
+    def __init__(self, probability: Rate = 0.4, most: Natural = 3) -> None:
         check_probability("flips", probability=probability)
         self.probability, self.most = probability, most
 
@@ -91,7 +92,7 @@ class LocalShuffling:
         InputError: a probability outside [0, 1], no window, or one larger than the frame.
     """
 
-    def __init__(self, probability: float = 0.5, windows: int = 700, largest: float = 0.1) -> None:
+    def __init__(self, probability: Rate = 0.5, windows: Count = 700, largest: float = 0.1) -> None:
         check_probability("local shuffling", probability=probability, largest=largest)
         if windows < 1:
             raise InputError(f"local shuffling: windows={windows} must be 1 or more")
@@ -194,13 +195,13 @@ class Painting:
 
     def __init__(
         self,
-        probability: float = 0.9,
-        inside: float = 0.2,
-        more: float = 0.95,
-        boxes: int = 5,
+        probability: Rate = 0.9,
+        inside: Rate = 0.2,
+        more: Rate = 0.95,
+        boxes: Count = 5,
         holes: tuple[float, float] = (1 / 6, 1 / 3),
         windows: tuple[float, float] = (3 / 7, 4 / 7),
-        margin: int = 3,
+        margin: Natural = 3,
     ) -> None:
         check_probability("painting", probability=probability, inside=inside, more=more)
         if boxes < 1:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 
 
 def sobel(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,7 +51,7 @@ class HOG(nn.Module):
         bins: orientations in half a turn.
     """
 
-    def __init__(self, bins: int = 9) -> None:
+    def __init__(self, bins: Count = 9) -> None:
         super().__init__()
         self.bins = bins
 

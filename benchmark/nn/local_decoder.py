@@ -10,6 +10,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural
 from benchmark.nn.mask_tokens import fill_with_mask_tokens
 from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
 
@@ -54,14 +55,14 @@ class LocalDecoder(nn.Module):
 
     def __init__(
         self,
-        encoder_dim: int,
+        encoder_dim: Count,
         grid_size: tuple[int, int],
-        out_channels: int,
+        out_channels: Count,
         scale: float,
-        width: int = 256,
-        depth: int = 1,
-        num_heads: int = 8,
-        num_prefix_tokens: int = 1,
+        width: Count = 256,
+        depth: Count = 1,
+        num_heads: Count = 8,
+        num_prefix_tokens: Natural = 1,
     ) -> None:
         super().__init__()
         if width % num_heads or width % 4:

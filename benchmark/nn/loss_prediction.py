@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from benchmark.hints import Count, Natural
 from benchmark.nn.decoders import MAEDecoder
 from benchmark.nn.mask_tokens import fill_with_mask_tokens
 from benchmark.nn.patches import PATCH_EPS
@@ -29,15 +30,15 @@ class LossPredictingDecoder(MAEDecoder):
 
     def __init__(
         self,
-        encoder_dim: int,
+        encoder_dim: Count,
         grid_size: tuple[int, int],
-        patch_size: int,
-        width: int = 512,
-        depth: int = 8,
-        num_heads: int = 16,
-        num_prefix_tokens: int = 1,
-        in_channels: int = 3,
-        out_dim: int | None = None,
+        patch_size: Count,
+        width: Count = 512,
+        depth: Count = 8,
+        num_heads: Count = 16,
+        num_prefix_tokens: Natural = 1,
+        in_channels: Count = 3,
+        out_dim: Count | None = None,
     ) -> None:
         super().__init__(
             encoder_dim=encoder_dim,

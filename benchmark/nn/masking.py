@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 from benchmark.method import Progress
 from benchmark.randomness import uniform
 
@@ -80,7 +81,7 @@ class RandomMasking(nn.Module):
         ratio: share of masked patches.
     """
 
-    def __init__(self, num_patches: int, patch_size: int, ratio: float = 0.75) -> None:
+    def __init__(self, num_patches: Count, patch_size: Count, ratio: Rate = 0.75) -> None:
         super().__init__()
         self.num_patches = num_patches
         # The MAE code truncates the number of visible, not of masked, patches.
@@ -155,12 +156,12 @@ class AnatomyGuidedMasking(nn.Module):
 
     def __init__(
         self,
-        num_patches: int,
-        patch_size: int,
-        ratio: float = 0.5,
-        eta: float = 0.5,
-        beta_start: float = 0.0,
-        beta_end: float = 0.5,
+        num_patches: Count,
+        patch_size: Count,
+        ratio: Rate = 0.5,
+        eta: Rate = 0.5,
+        beta_start: Rate = 0.0,
+        beta_end: Rate = 0.5,
         uniform_among_vessels: bool = False,
     ) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural, Rate
 from benchmark.method import Progress
 from benchmark.nn.masking import Mask, RandomMasking, patch_noise, weighted_arrival
 
@@ -57,13 +58,13 @@ class AttentionGuidedMasking(nn.Module):
 
     def __init__(
         self,
-        num_patches: int,
-        patch_size: int,
-        ratio: float = 0.45,
-        throw: float = 0.40,
-        warmup_ratio: float = 0.75,
-        warmup_epochs: int = 40,
-        interval: int = 40,
+        num_patches: Count,
+        patch_size: Count,
+        ratio: Rate = 0.45,
+        throw: Rate = 0.40,
+        warmup_ratio: Rate = 0.75,
+        warmup_epochs: Natural = 40,
+        interval: Count = 40,
     ) -> None:
         super().__init__()
         self.num_patches = num_patches

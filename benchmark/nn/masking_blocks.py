@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Positive, Rate
 from benchmark.method import Progress
 from benchmark.nn.masking import Mask, mask_highest, patch_noise, visible_patches
 
@@ -42,7 +43,7 @@ class UnitMasking(nn.Module):
     """
 
     def __init__(
-        self, num_patches: int, patch_size: int, ratio: float = 0.6, unit: int = 32
+        self, num_patches: Count, patch_size: Count, ratio: Rate = 0.6, unit: Count = 32
     ) -> None:
         super().__init__()
         side = grid_side(num_patches)
@@ -96,12 +97,12 @@ class BlockMasking(nn.Module):
 
     def __init__(
         self,
-        num_patches: int,
-        patch_size: int,
-        ratio: float = 0.4,
-        smallest: int = 16,
-        aspect: float = 0.3,
-        attempts: int = 40,
+        num_patches: Count,
+        patch_size: Count,
+        ratio: Rate = 0.4,
+        smallest: Count = 16,
+        aspect: Positive = 0.3,
+        attempts: Count = 40,
     ) -> None:
         super().__init__()
         self.num_patches = num_patches

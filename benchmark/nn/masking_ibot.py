@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Positive
 from benchmark.method import Progress
 from benchmark.nn.masking import patch_noise
 from benchmark.nn.masking_blocks import BlockMasking
@@ -45,14 +46,14 @@ class BlockwiseRatioMasking(BlockMasking):
 
     def __init__(
         self,
-        num_patches: int,
-        patch_size: int,
+        num_patches: Count,
+        patch_size: Count,
         ratios: Sequence[float] = (0.0, 0.3),
         spread: Sequence[float] = (0.0, 0.2),
-        smallest: int | None = None,
-        aspect: float = 0.3,
-        attempts: int = 60,
-        patience: int = 10,
+        smallest: Count | None = None,
+        aspect: Positive = 0.3,
+        attempts: Count = 60,
+        patience: Count = 10,
     ) -> None:
         ranges = f"ratios={tuple(ratios)}, spread={tuple(spread)}"
         if not ratios or len(ratios) != len(spread):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural
 from benchmark.method import Progress
 from benchmark.nn.masking import patch_noise
 from benchmark.nn.masking_blocks import grid_side
@@ -85,14 +86,14 @@ class MultiblockMasking(nn.Module):
 
     def __init__(
         self,
-        num_patches: int,
-        patch_size: int,
+        num_patches: Count,
+        patch_size: Count,
         context_scale: Range = (0.85, 1.0),
         target_scale: Range = (0.15, 0.2),
         target_aspect: Range = (0.75, 1.5),
-        targets: int = 4,
-        min_keep: int = 10,
-        attempts: int = 8,
+        targets: Count = 4,
+        min_keep: Natural = 10,
+        attempts: Count = 8,
         official_code: bool = False,
     ) -> None:
         super().__init__()

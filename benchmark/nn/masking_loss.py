@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 from benchmark.method import Progress
 from benchmark.nn.masking import Mask, RandomMasking, mask_highest, patch_noise
 
@@ -31,11 +32,11 @@ class LossGuidedMasking(nn.Module):
 
     def __init__(
         self,
-        num_patches: int,
-        patch_size: int,
-        ratio: float = 0.75,
-        hard_start: float = 0.0,
-        hard_end: float = 0.5,
+        num_patches: Count,
+        patch_size: Count,
+        ratio: Rate = 0.75,
+        hard_start: Rate = 0.0,
+        hard_end: Rate = 0.5,
     ) -> None:
         super().__init__()
         for name, value in (("hard_start", hard_start), ("hard_end", hard_end)):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from benchmark.build import build
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 from benchmark.method import Progress
 from benchmark.nn.hog import HOG
 from benchmark.nn.losses import dice_loss
@@ -148,7 +149,7 @@ class AnatomyWeightedReconstruction(PixelReconstruction):
 
     def __init__(
         self,
-        eta: float = 0.5,
+        eta: Rate = 0.5,
         normalise: bool = True,
         distance: str = "l2",
         weight: float = 1.0,
@@ -178,7 +179,7 @@ class HOGReconstruction(Objective):
 
     name = "hog"
 
-    def __init__(self, cell: int = 8, bins: int = 9, weight: float = 1.0) -> None:
+    def __init__(self, cell: Count = 8, bins: Count = 9, weight: float = 1.0) -> None:
         super().__init__(weight)
         self.cell = cell
         self.hog = HOG(bins)

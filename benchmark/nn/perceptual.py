@@ -12,6 +12,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from benchmark.build import build
 from benchmark.errors import InputError
+from benchmark.hints import Positive
 from benchmark.nn.objectives import ImageObjective
 from benchmark.weights import load_strict, read_tensors, without_wrappers
 
@@ -171,7 +172,7 @@ class ContextualLoss(ImageObjective):
         self,
         features: nn.Module | dict[str, Any],
         layers: Sequence[str] = ("relu4_2",),
-        bandwidth: float = 0.5,
+        bandwidth: Positive = 0.5,
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)

@@ -12,6 +12,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 from benchmark.nn.vit import sincos_position_embedding
 
 
@@ -52,11 +53,11 @@ class JEPAPredictor(nn.Module):
 
     def __init__(
         self,
-        encoder_dim: int,
+        encoder_dim: Count,
         grid_size: tuple[int, int],
-        num_heads: int,
-        width: int = 384,
-        depth: int = 6,
+        num_heads: Count,
+        width: Count = 384,
+        depth: Count = 6,
     ) -> None:
         super().__init__()
         if width % num_heads or width % 4:
@@ -159,12 +160,12 @@ class WorldPredictor(JEPAPredictor):
 
     def __init__(
         self,
-        encoder_dim: int,
+        encoder_dim: Count,
         grid_size: tuple[int, int],
-        num_heads: int,
-        width: int = 384,
-        depth: int = 6,
-        parameters: int = 5,
+        num_heads: Count,
+        width: Count = 384,
+        depth: Count = 6,
+        parameters: Count = 5,
         official_code: bool = False,
     ) -> None:
         super().__init__(encoder_dim, grid_size, num_heads, width, depth)

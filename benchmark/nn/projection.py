@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.hints import Count
 from benchmark.nn.batch_norm import SharedBatchNorm1d
 from benchmark.nn.precision import widen
 
@@ -27,7 +28,7 @@ class ProjectionMLP(nn.Sequential):
     """
 
     def __init__(
-        self, in_dim: int, layers: int = 3, hidden: int = 4096, out_dim: int = 256
+        self, in_dim: Count, layers: Count = 3, hidden: Count = 4096, out_dim: Count = 256
     ) -> None:
         widths = [in_dim, *[hidden] * (layers - 1), out_dim]
         parts: list[nn.Module] = []
@@ -82,10 +83,10 @@ class PrototypeHead(nn.Module):
 
     def __init__(
         self,
-        in_dim: int,
-        hidden: int = 2048,
-        bottleneck: int = 256,
-        prototypes: int = 65536,
+        in_dim: Count,
+        hidden: Count = 2048,
+        bottleneck: Count = 256,
+        prototypes: Count = 65536,
         learned_lengths: bool = False,
     ) -> None:
         super().__init__()

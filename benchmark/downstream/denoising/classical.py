@@ -12,6 +12,8 @@ from scipy.stats import norm
 from skimage.restoration import denoise_nl_means
 from torch import Tensor
 
+from benchmark.hints import Count
+
 _ROOT = np.sqrt(3)
 _HIGH_PASS = np.array([1 - _ROOT, _ROOT - 3, 3 + _ROOT, -1 - _ROOT]) / np.sqrt(32)
 """Daubechies' wavelet of four coefficients: of norm 1, blind to constants and straight ramps."""
@@ -48,7 +50,7 @@ class NonLocalMeans(BaseModel):
 
     def __init__(
         self,
-        patch_size: int = 7,
+        patch_size: Count = 7,
         patch_distance: int = 10,
         strength: float = 0.8,
         fast: bool = True,

@@ -20,6 +20,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.windows import mirrored
 from benchmark.downstream.keyed import KeyedItems, labelled
 from benchmark.errors import InputError
+from benchmark.hints import Count
 
 CACHE_BYTES = 1 << 30
 """Most memory a data set keeps decoded frames in; those beyond it are read anew each time."""
@@ -102,7 +103,7 @@ class RandomWindow(BaseTransform):
         size: side in pixels.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: Count) -> None:
         self.size = size
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.denoising.model import ZeroConv2d
 from benchmark.errors import InputError
+from benchmark.hints import Count
 
 
 class DnCNN(nn.Module):
@@ -29,7 +30,7 @@ class DnCNN(nn.Module):
         InputError: `depth` is below 2.
     """
 
-    def __init__(self, depth: int = 17, width: int = 64, channels: int = 1) -> None:
+    def __init__(self, depth: Count = 17, width: Count = 64, channels: Count = 1) -> None:
         super().__init__()
         if depth < 2:
             raise InputError(f"DnCNN: depth={depth} must be at least 2")

@@ -16,6 +16,7 @@ from benchmark.build import build
 from benchmark.downstream.denoising.windows import in_windows
 from benchmark.downstream.segmentation.model import UNetDecoder
 from benchmark.errors import InputError
+from benchmark.hints import Count
 
 
 class ZeroConv2d(nn.Conv2d):
@@ -39,7 +40,7 @@ class NoiseDecoder(UNetDecoder):
         stem: channels of the stem on the image itself.
     """
 
-    def __init__(self, widths: Sequence[int] = (64, 128, 256, 512), stem: int = 32) -> None:
+    def __init__(self, widths: Sequence[Count] = (64, 128, 256, 512), stem: Count = 32) -> None:
         # One map is two classes to mmsegmentation; its loss and threshold are not made use of.
         unused = {"loss_decode": {"type": nn.Identity}, "threshold": 0.5}
         super().__init__(widths, stem, num_classes=2, out_channels=1, **unused)
@@ -95,7 +96,7 @@ class Denoiser(BaseModel):
         loss: Any,
         neck: Any = None,
         decode_head: Any = None,
-        window: int | None = None,
+        window: Count | None = None,
         overlap: float = 0.25,
         data_preprocessor: Any = None,
     ) -> None:

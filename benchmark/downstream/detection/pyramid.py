@@ -10,6 +10,7 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.hints import Count
 
 FACTORS = (4.0, 2.0, 1.0, 0.5)
 """Sizes of the levels relative to the map: strides 4, 8, 16 and 32 for patches of 16²."""
@@ -52,7 +53,7 @@ class SimpleFeaturePyramid(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int = 256, factors: Sequence[float] = FACTORS
+        self, in_channels: Count, out_channels: Count = 256, factors: Sequence[float] = FACTORS
     ) -> None:
         super().__init__()
         if any(finer != 2 * coarser for finer, coarser in pairwise(factors)):

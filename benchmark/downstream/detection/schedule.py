@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmark.build import build
+from benchmark.hints import Natural
 
 
 class MultiStep:
@@ -29,7 +30,7 @@ class MultiStep:
         steps_per_epoch: int,
         milestones: Sequence[float] = (8 / 9, 26 / 27),
         gamma: float = 0.1,
-        warmup_steps: int = 250,
+        warmup_steps: Natural = 250,
         warmup_factor: float = 0.001,
     ) -> None:
         self.epochs = epochs

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from benchmark.downstream.backbone import check_channels, check_patches
 from benchmark.engine.encoder import EncoderCard, load_encoder, read_card
 from benchmark.errors import InputError
+from benchmark.hints import Count, Natural, Rate
 from benchmark.nn.encoders.base import block_groups
 
 # The parameters of an encoder that find a place in a ViTDet backbone, or are left out of it.
@@ -170,10 +171,10 @@ class ViTDet(nn.Module):
     def __init__(
         self,
         folder: str,
-        img_size: int = 512,
+        img_size: Count = 512,
         window_size: int = 14,
-        global_blocks: int = 4,
-        drop_path: float = 0.1,
+        global_blocks: Natural = 4,
+        drop_path: Rate = 0.1,
     ) -> None:
         super().__init__()
         self.card = read_card(Path(folder))

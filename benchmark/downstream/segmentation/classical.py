@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from benchmark.anatomy.extraction import vessel_mask
+from benchmark.hints import Natural
 
 
 class VesselnessSegmentor(BaseModel):
@@ -21,7 +22,7 @@ class VesselnessSegmentor(BaseModel):
         border: pixels ignored along every side.
     """
 
-    def __init__(self, kind: str = "sato", alpha: float = 92.0, border: int = 20) -> None:
+    def __init__(self, kind: str = "sato", alpha: float = 92.0, border: Natural = 20) -> None:
         super().__init__(data_preprocessor=BaseDataPreprocessor())
         self.kind = kind
         self.alpha = alpha

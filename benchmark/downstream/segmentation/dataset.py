@@ -19,6 +19,7 @@ from mmseg.datasets import BaseSegDataset
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.keyed import KeyedItems, labelled
 from benchmark.errors import InputError
+from benchmark.hints import Rate
 
 CACHE_BYTES = 4 << 30
 """Most memory for decoded frames; those beyond it are read anew each time."""
@@ -147,7 +148,7 @@ class ShiftScaleRotate(BaseTransform):
         shift: float = 0.0625,
         scale: float = 0.1,
         rotate: float = 10.0,
-        probability: float = 0.5,
+        probability: Rate = 0.5,
     ) -> None:
         self.shift = shift
         self.scale = scale
@@ -179,7 +180,7 @@ class BrightnessContrast(BaseTransform):
         probability: how often it is applied.
     """
 
-    def __init__(self, limit: float = 0.2, probability: float = 0.8) -> None:
+    def __init__(self, limit: float = 0.2, probability: Rate = 0.8) -> None:
         self.limit = limit
         self.probability = probability
 

@@ -22,6 +22,7 @@ from benchmark.downstream.backbone import EncoderMaps
 from benchmark.downstream.backbone import check_patches as check_patches
 from benchmark.engine.encoder import EncoderCard
 from benchmark.errors import InputError
+from benchmark.hints import Count
 from benchmark.nn.losses import dice_loss
 
 WIDTHS = (64, 128, 256, 512)
@@ -107,7 +108,7 @@ class SimpleFPN(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, widths: Sequence[int] = WIDTHS, variant: str = "patch16"
+        self, in_channels: Count, widths: Sequence[Count] = WIDTHS, variant: str = "patch16"
     ) -> None:
         super().__init__()
         if variant not in _VARIANTS:
@@ -176,7 +177,7 @@ class UNetDecoder(BaseDecodeHead):
         kwargs: arguments of mmsegmentation's `BaseDecodeHead` (classes, losses, threshold).
     """
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, stem: int = STEM, **kwargs: Any) -> None:
+    def __init__(self, widths: Sequence[Count] = WIDTHS, stem: Count = STEM, **kwargs: Any) -> None:
         super().__init__(
             in_channels=list(widths),
             in_index=list(range(len(widths))),

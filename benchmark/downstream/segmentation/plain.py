@@ -16,6 +16,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.model import ResidualBlock
+from benchmark.hints import Count
 
 
 class PatchMap(nn.Module):
@@ -26,7 +27,7 @@ class PatchMap(nn.Module):
         width: channels of the result.
     """
 
-    def __init__(self, in_channels: int, width: int = 512) -> None:
+    def __init__(self, in_channels: Count, width: Count = 512) -> None:
         super().__init__()
         self.project = nn.Sequential(
             nn.Conv2d(in_channels, width, 1), nn.BatchNorm2d(width), nn.GELU()
@@ -50,7 +51,7 @@ class PlainUNetDecoder(BaseDecodeHead):
     """
 
     def __init__(
-        self, widths: Sequence[int] = (64, 128, 256, 512), stem: int = 32, **kwargs: Any
+        self, widths: Sequence[Count] = (64, 128, 256, 512), stem: Count = 32, **kwargs: Any
     ) -> None:
         super().__init__(
             in_channels=widths[-1], channels=stem, dropout_ratio=0.0, init_cfg=None, **kwargs

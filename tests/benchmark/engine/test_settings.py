@@ -98,7 +98,7 @@ def test_what_each_key_takes() -> None:
         ("packs=('a',)", ("a",)),
         ("load_from=12", "12"),  # a folder may be called so
         ("load_from=a=b", "a=b"),
-        ("method.masking.ratio=0.5", 0.5),  # what lies deeper only the config knows
+        ("method.masking.ratio=5", 5),  # what lies deeper only the config knows
     ],
 )
 def test_options_are_read(option: str, expected: Any) -> None:
@@ -142,7 +142,8 @@ def test_options_that_do_not_fit(option: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("method.masking.ratio=abc", "must be a number"),
+        ("method.masking.ratio=abc", "must be a number from 0 to 1"),
+        ("method.masking.ratio=1.5", "must be a number from 0 to 1"),
         ("method.encoder.embed_dim=48.0", "must be an integer of 1 or more"),
         ("method.encoder.layer_scale=big", "must be a number or None"),
         ("method.encoder.img_size=(96,64)", "must be an integer of 1 or more"),
@@ -150,6 +151,9 @@ def test_options_that_do_not_fit(option: str, message: str) -> None:
         ("method.encoder.typ=3", "unknown key 'typ'; did you mean 'type'?"),
         ("method.encoder.type=VisionTransformer", "only a config file can name another class"),
         ("method.views.scale=0.5", "must be 2 numbers"),
+        ("method.views.size=-1", "must be an integer of 1 or more"),
+        ("method.views.flip=1.5", "must be a number from 0 to 1"),
+        ("method.decoder.depth=0", "must be an integer of 1 or more"),
         ("optimizer.weight_decay=heavy", "must be a number"),
         ("optimizer.betas=(0.9,)", "must be 2 values"),
         ("card.title=None", None),

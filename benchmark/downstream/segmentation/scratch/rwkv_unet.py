@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 from benchmark.nn.wkv import bidirectional_wkv, q_shift
 
 STRIDE = 16
@@ -256,13 +257,13 @@ class RWKVUNet(nn.Module):
 
     def __init__(
         self,
-        dims: Sequence[int] = (48, 72, 144, 240),
+        dims: Sequence[Count] = (48, 72, 144, 240),
         depths: Sequence[int] = (3, 3, 6, 3),
         expansions: Sequence[float] = (2.0, 2.5, 4.0, 4.0),
-        stem: int = STEM,
-        kernel: int = 5,
-        decoder_kernel: int = 9,
-        drop_path: float = 0.05,
+        stem: Count = STEM,
+        kernel: Count = 5,
+        decoder_kernel: Count = 9,
+        drop_path: Rate = 0.05,
         official_code: bool = False,
     ) -> None:
         super().__init__()

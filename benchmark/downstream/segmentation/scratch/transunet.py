@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 
 STRIDE = 16
 
@@ -203,17 +204,17 @@ class TransUNet(nn.Module):
 
     def __init__(
         self,
-        img_size: int = 224,
-        resnet_width: int = 64,
-        resnet_units: Sequence[int] = (3, 4, 9),
-        norm_groups: int = 32,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
+        img_size: Count = 224,
+        resnet_width: Count = 64,
+        resnet_units: Sequence[Count] = (3, 4, 9),
+        norm_groups: Count = 32,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
         mlp_ratio: float = 4.0,
-        dropout: float = 0.1,
-        bridge: int = 512,
-        decoder: Sequence[int] = (256, 128, 64, 16),
+        dropout: Rate = 0.1,
+        bridge: Count = 512,
+        decoder: Sequence[Count] = (256, 128, 64, 16),
     ) -> None:
         super().__init__()
         if img_size % STRIDE:

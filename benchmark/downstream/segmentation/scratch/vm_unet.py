@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
+from benchmark.hints import Count, Rate
 from benchmark.nn.selective_scan import selective_scan
 
 PATCH = 4
@@ -189,11 +190,11 @@ class VMUNet(nn.Module):
 
     def __init__(
         self,
-        dims: Sequence[int] = (96, 192, 384, 768),
+        dims: Sequence[Count] = (96, 192, 384, 768),
         depths: Sequence[int] = (2, 2, 2, 2),
         decoder_depths: Sequence[int] = (2, 2, 2, 1),
-        state: int = 16,
-        drop_path: float = 0.3,
+        state: Count = 16,
+        drop_path: Rate = 0.3,
     ) -> None:
         super().__init__()
         if any(wide != 2 * narrow for narrow, wide in pairwise(dims)) or dims[0] % PATCH:
