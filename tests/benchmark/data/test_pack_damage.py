@@ -178,7 +178,7 @@ def test_a_killed_worker_is_said_in_one_line(tmp_path):
 
 
 def test_leftovers_of_a_killed_write_are_not_published(begun):
-    for name in ("index.parquet.17.tmp", "manifest.json.17.tmp"):
+    for name in ("index.parquet.0123abcd-17-0.tmp", "manifest.json.0123abcd-17-1.tmp"):
         (begun / name).write_bytes(b"half")
     pack = build(VideoSource(), begun.with_name("pack"), thin=6)
     assert sorted(path.name for path in pack.path.iterdir()) == [
