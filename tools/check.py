@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Check prepared data, leakage of test frames into pre-training, methods, and the machine.
 
-    check.py data work_dirs/packs/cadica work_dirs/downstream/arcade_v
-    check.py leakage --pretrain work_dirs/packs/cadica --test work_dirs/downstream/arcade_v
-    check.py method configs/mae/pretrain.py
-    check.py env --packs work_dirs/packs/xa170k
+    tools/check.py data work_dirs/packs/cadica work_dirs/downstream/arcade_v
+    tools/check.py leakage --pretrain work_dirs/packs/cadica --test work_dirs/downstream/arcade_v
+    tools/check.py method configs/mae/pretrain.py
+    tools/check.py env --packs work_dirs/packs/xa170k
 
 Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Convert an encoder that others have released to the form fine-tuning takes.
 
-    convert_checkpoint.py --list
-    convert_checkpoint.py mae_imagenet mae_pretrain_vit_base.pth
+    tools/convert_checkpoint.py --list
+    tools/convert_checkpoint.py mae_imagenet mae_pretrain_vit_base.pth
 
 The file is one you have downloaded yourself. Every tensor must fit; nothing pickled in it is run.
 """

@@ -9,6 +9,13 @@
 # on half of the cores: small networks gain little from threads.
 set -euo pipefail
 
+case ${1:-} in
+    -h | --help)
+        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+        exit
+        ;;
+esac
+
 work=${1:-work_dirs/demo}
 root=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}

@@ -8,6 +8,13 @@
 # not ended GRACE_SECONDS (90) and another half minute after a SIGTERM is killed, exit code 137.
 set -euo pipefail
 
+case ${1:-} in
+    -h | --help)
+        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+        exit
+        ;;
+esac
+
 if [ $# -lt 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
     echo "usage: tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]" >&2
     exit 2

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Export an encoder for timm: config.json, model.safetensors, and a model card.
 
-    export_encoder.py work_dirs/vasomim/pretrain --out exports/vasomim --results work_dirs/results
+    tools/export_encoder.py work_dirs/vasomim/pretrain --out vasomim --results work_dirs/results
     python -c 'import timm; timm.create_model("local-dir:exports/vasomim", pretrained=True)'
 
 The folder can be uploaded to a model hub as it is. It is loaded with timm and its features are

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write synthetic angiograms in the raw layout of a public dataset.
 
-    make_raw.py arcade --out /tmp/arcade
-    prepare_data.py arcade --raw /tmp/arcade --out /tmp/arcade_v
+    tools/make_raw.py arcade --out /tmp/arcade
+    tools/prepare_data.py arcade --raw /tmp/arcade --out /tmp/arcade_v
 
 For trying a reader without a download. The known defects of the dataset are planted as well;
 --no-defects leaves them out.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run the matrix methods × data sets × seeds that a config declares, or say how far it is.
 
-    matrix.py run configs/leaderboard/demo.py --dry-run
-    matrix.py run configs/leaderboard/demo.py --jobs 2
-    matrix.py status configs/leaderboard/demo.py
+    tools/matrix.py run configs/leaderboard/demo.py --dry-run
+    tools/matrix.py run configs/leaderboard/demo.py --jobs 2
+    tools/matrix.py status configs/leaderboard/demo.py
 
 What is done is never computed again; the same command goes on where the last one stopped.
 """

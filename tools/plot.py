@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Draw the diagrams of the leaderboard's page as figures for print: PNG, SVG or PDF.
 
-    plot.py critical-difference leaderboard/leaderboard.json --out cd.pdf
-    plot.py datasets leaderboard/leaderboard.json --columns arcade_v/dsc xcav/dsc --out dots.svg
-    plot.py training work_dirs/mae/pretrain work_dirs/vasomim/pretrain --out loss.png
+    tools/plot.py critical-difference leaderboard/leaderboard.json --out cd.pdf
+    tools/plot.py datasets leaderboard/leaderboard.json --columns arcade_v/dsc --out dots.svg
+    tools/plot.py training work_dirs/mae/pretrain work_dirs/vasomim/pretrain --out loss.png
 
 Equal inputs give byte-identical files.
 """

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Bring a downloaded dataset into the form that training reads: a pack or a task folder.
 
-    prepare_data.py cadica --raw downloads/CADICA --out work_dirs/packs/cadica
-    prepare_data.py arcade --raw downloads/arcade --out work_dirs/downstream/arcade_v
-    prepare_data.py xa170k --raw downloads/XA-170K --out work_dirs/packs/xa170k
-    prepare_data.py xa170k --raw cadica=downloads/CADICA --out work_dirs/packs/xa
+    tools/prepare_data.py cadica --raw downloads/CADICA --out work_dirs/packs/cadica
+    tools/prepare_data.py arcade --raw downloads/arcade --out work_dirs/downstream/arcade_v
+    tools/prepare_data.py xa170k --raw downloads/XA-170K --out work_dirs/packs/xa170k
+    tools/prepare_data.py xa170k --raw cadica=downloads/CADICA --out work_dirs/packs/xa
 
 An interrupted pack goes on with the same command. What is left out is counted by reason on screen,
 and listed in report.json of the result. docs/datasets.md has the command of every dataset.

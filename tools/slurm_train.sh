@@ -17,6 +17,13 @@
 # saves after the step it is in, and the job is put back into the queue, from where it goes on.
 set -euo pipefail
 
+case ${1:-} in
+    -h | --help)
+        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+        exit
+        ;;
+esac
+
 if [ $# -lt 1 ]; then
     echo "usage: sbatch tools/slurm_train.sh CONFIG [arguments of tools/train.py]" >&2
     exit 2

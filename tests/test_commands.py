@@ -1,0 +1,341 @@
+"""Every command of README and documents, run as written, by its path, in a copy of the project.
+
+All of them reach the end of their tool's own parser, where they are stopped; those that take
+seconds and need no data are run to their end.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.engine.records import RunRecord, science_hash, write_record
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+)
+TOOLS = sorted(path.name for path in (ROOT / "tools").iterdir() if path.suffix in (".py", ".sh"))
+COMMANDS = [name for name in TOOLS if name not in ("_cli.py", "_launch.py", "_screen.py")]
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+# What stands for something else in the text of a document.
+_STAND_INS = {"SOURCE": "arcade", "N": "1", "…": ""}
+# What a parser says of words that are no complete command.
+_FRAGMENT = re.compile(r"are required|expected (?:at least )?one argument|is required")
+
+_STOP = '''
+    """Ends a tool of this project when its command line has been parsed."""
+    import argparse, json, os, sys
+
+    usual = argparse.ArgumentParser.parse_args
+
+    def parse(self, *rest, **named):
+        usual(self, *rest, **named)
+        with open(os.environ["PARSED"], "a") as stream:
+            print(os.path.basename(sys.argv[0]), file=stream)
+        sys.stdout.flush()
+        os._exit(0)
+
+    argparse.ArgumentParser.parse_args = parse
+'''
+_PROGRAMS = {
+    # What a launcher starts is what has arguments of ours; the tests are collected elsewhere.
+    "python3": """
+        #!/bin/bash
+        [ "$1 $2" != "-m pytest" ] || exit 0
+        case $1 in *_launch.py) while [ "${1##*/}" != train.py ]; do shift; done ;; esac
+        exec PYTHON "$@"
+    """,
+    "make": """
+        #!/bin/bash
+        [ "$1" != demo ] || PYTHON=python3 tools/demo.sh
+        exec MAKE -n "$@"
+    """,
+    "sbatch": """
+        #!/bin/bash
+        while [ "${1#-}" != "$1" ]; do shift; done
+        export SLURM_SUBMIT_DIR=$PWD SLURM_NTASKS=2 SLURM_JOB_ID=1 SLURM_JOB_NODELIST=n
+        exec "$@"
+    """,
+    "srun": """
+        #!/bin/bash
+        while [ "${1#-}" != "$1" ]; do shift; done
+        SLURM_PROCID=0 SLURM_LOCALID=0 exec "$@"
+    """,
+    "scontrol": "#!/bin/sh\necho n\n",
+    "pip": "#!/bin/sh\n[ $1 = install ]\n",
+}
+
+
+# Run to their end; each stands in a document as it does here.
+_QUICK = (
+    "tools/list.py methods",
+    "tools/leaderboard.py --published",
+    "tools/convert_checkpoint.py --list",
+    "tools/results.py validate work_dirs/results",
+    "tools/results.py show work_dirs/results",
+)
+_SLOW = (
+    "tools/check.py env",
+    "tools/run_benchmark.sh configs/leaderboard/journal.py --dry-run",
+    "tools/run_benchmark.sh status configs/leaderboard/journal.py",
+    "tools/train.py configs/vessel_mae/pretrain.py --scale tiny --dry-run",
+)
+_BEFORE = {
+    "tools/train.py configs/vessel_mae/pretrain.py --scale tiny --dry-run": (
+        "tools/prepare_data.py synthetic --out work_dirs/tiny/packs/xa170k --size 96 "
+        "--option size=96 patients=6 videos=1 frames=8"
+    )
+}
+# All blocks of these pages are run to their end.
+_WORKED = ("docs/figures.md", "docs/leaderboard.md", "docs/results.md")
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """Language and content of every fenced block."""
+    return _FENCED.findall(text_of(document))
+
+
+def inline(document: str) -> list[str]:
+    """Code within a line that names a tool of ours, or make."""
+    text = _FENCED.sub("", text_of(document))
+    found = [" ".join(match.split()) for match in _INLINE.findall(text)]
+    names = "|".join(map(re.escape, COMMANDS))
+    return [
+        code for code in found if re.match(rf"(?:\w+=\S+ )*(?:tools/|make |(?:{names}) )", code)
+    ]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the config that docs/add_a_method.md teaches."""
+    clone = tmp_path_factory.mktemp("clone")
+    for folder in ("benchmark", "methods", "configs", "leaderboard", "tools"):
+        shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns("*.pyc"))
+    for file in ("Makefile", "pyproject.toml", "requirements.txt"):
+        shutil.copy(ROOT / file, clone / file)
+    shutil.copytree(clone / "configs" / "mae", clone / "configs" / "vessel_mae")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which every tool ends when its command line has been parsed."""
+    folder = tmp_path_factory.mktemp("stopped")
+    (folder / "sitecustomize.py").write_text(textwrap.dedent(_STOP), encoding="utf-8")
+    programs = folder / "bin"
+    programs.mkdir()
+    make = shutil.which("make") or "true"
+    for name, text in _PROGRAMS.items():
+        text = textwrap.dedent(text).lstrip().replace("PYTHON ", f"{sys.executable} ")
+        (programs / name).write_text(text.replace("MAKE ", f"{make} "), encoding="utf-8")
+        (programs / name).chmod(0o755)
+    (programs / "python").symlink_to("python3")
+    hidden = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(folder), "PARSED": str(folder / "parsed")}
+
+
+@pytest.fixture(scope="module")
+def free(stopped: dict[str, str]) -> dict[str, str]:
+    """An environment in which tools run to their end, on this interpreter."""
+    path = os.environ["PATH"].split(os.pathsep)
+    interpreter = str(Path(sys.executable).parent)
+    rest = {"PATH": os.pathsep.join([interpreter, *path]), "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+    return {**stopped, **rest}
+
+
+def bash(script: str, clone: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=clone,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def worked(clone: Path) -> Path:
+    """The copy with the results and logs that the pages about them take for granted."""
+    logs = '{"step": 1, "epoch": 1, "loss": 2.0}\n{"step": 2, "epoch": 2, "loss": 1.0}\n'
+    for number, method in enumerate(("mae", "vasomim", "unet")):
+        run = clone / "work_dirs" / method / "pretrain"
+        run.mkdir(parents=True)
+        (run / "metrics.jsonl").write_text(logs, encoding="utf-8")
+        for dataset in ("arcade_v", "arcade_v-10pct", "xcav", "dca1"):
+            for seed in range(3):
+                folder = clone / (f"gpu{seed}/results" if seed else "work_dirs/results")
+                _write_record(folder, method, dataset, seed, 70.0 + 3 * number + seed**2)
+    return clone
+
+
+def _write_record(folder: Path, method: str, dataset: str, seed: int, dsc: float) -> None:
+    config = {"seed": seed, "label_fraction": 0.1 if dataset.endswith("pct") else 1.0}
+    values = {"protocol": "journal", "title": method, "family": "f", "pretraining": "p"}
+    metric = {"value": dsc, "definition": "dsc/per-image-mean/v1", "higher_is_better": True}
+    record = RunRecord(
+        method=method,
+        dataset=dataset,
+        task="segmentation",
+        seed=seed,
+        split_hash=dataset,
+        corpus_hash=None,
+        metrics={"dsc": metric},
+        n_images=2,
+        config=config,
+        science_hash=science_hash(config),
+        seeds={},
+        versions={"torch": "2.11.0"},
+        device="cpu",
+        wall_time_s=1.0,
+        finished="2025-01-02T03:04:05",
+        **values,
+    )
+    scores = pd.DataFrame({"image": ["a", "b"], "dsc": [dsc - 1, dsc + 1]})
+    write_record(folder, record, scores)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_what_can_be_called_is_executable(name: str) -> None:
+    """A tool has a first line that says by what, and the permission; a module has neither."""
+    path = ROOT / "tools" / name
+    interpreter = "python3" if path.suffix == ".py" else "bash"
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert (first == f"#!/usr/bin/env {interpreter}") is (name in COMMANDS)
+    assert os.access(path, os.X_OK) is (name in COMMANDS)
+
+
+def test_documents_write_commands_as_they_are_called() -> None:
+    """In a block of bash, and with the path of the tool; what they call is there."""
+    wrong = []
+    for document in DOCUMENTS:
+        for language, block in blocks(document):
+            if language != "bash" and re.search(
+                r"^\s*(?:tools/\S+\.(?:py|sh) |make )", block, re.M
+            ):
+                wrong.append(f"{document}: ```{language}: {block.splitlines()[0]}")
+        wrong += [
+            f"{document}: {code}"
+            for code in inline(document)
+            if not re.match(r"(?:\w+=\S+ )*(?:tools/|make )", code)
+        ]
+        named = re.findall(r"\btools/\w+\.(?:py|sh)", text_of(document))
+        wrong += [f"{document}: {path}" for path in named if Path(path).name not in COMMANDS]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if "```bash" in text_of(name)])
+def test_blocks_of_commands_are_understood(
+    document: str, clone: Path, stopped: dict[str, str]
+) -> None:
+    """All blocks of a page one after the other, as its variables go from one to the next."""
+    parsed = Path(stopped["PARSED"])
+    parsed.unlink(missing_ok=True)
+    script = "\n".join(block for language, block in blocks(document) if language == "bash")
+    done = bash(f"set -eu\n{script}", clone, stopped)
+    assert done.returncode == 0, done.stderr
+    called = re.findall(r"^(?:sbatch .*)?\s*tools/", re.sub(r"\\\n", "", script), re.MULTILINE)
+    assert len(parsed.read_text().splitlines() if parsed.exists() else ()) >= len(called)
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if inline(name)])
+def test_commands_within_the_text_are_understood(
+    document: str, clone: Path, stopped: dict[str, str]
+) -> None:
+    """Or, where only a part of a command is named, every option of it is one of the tool's."""
+    wrong = []
+    for code in dict.fromkeys(inline(document)):
+        words = [_STAND_INS.get(word, word.rstrip("…")) for word in code.split()]
+        done = bash("PRE= ; " + " ".join(words), clone, stopped)
+        if done.returncode and not _is_part(words, done.stderr, clone, stopped):
+            wrong.append(f"{code}\n{done.stderr}")
+    assert wrong == []
+
+
+def _is_part(words: list[str], said: str, clone: Path, environment: dict[str, str]) -> bool:
+    """Whether a refused command lacks arguments, and has no option that its tool does not have."""
+    words = [word for word in words if word and not re.match(r"\w+=", word)]
+    if len(words) == 1:
+        return words[0].startswith("tools/")
+    command = [words[0], words[1]] if re.match(r"[a-z]", words[1]) else words[:1]
+    told = bash(" ".join([*command, "--help"]), clone, environment)
+    options = {word for word in words if word.startswith("--")}
+    known = options <= set(re.findall(r"--[\w-]+", told.stdout))
+    return bool(_FRAGMENT.search(said)) and told.returncode == 0 and known
+
+
+def test_commands_of_docstrings_are_understood(clone: Path, stopped: dict[str, str]) -> None:
+    """Those of the tools, which are their help, and those that the configs teach."""
+    files = [*(ROOT / "tools").glob("*.py"), *sorted((ROOT / "configs").rglob("*.py"))]
+    lines: dict[str, None] = {}
+    for path in files:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        commands = re.findall(r"^    (\S+\.(?:py|sh) (?:[^\n]*\\\n)*[^\n]*)", text, re.MULTILINE)
+        lines |= dict.fromkeys(command.replace("\\\n", " ") for command in commands)
+    assert [line for line in lines if not line.startswith("tools/")] == []
+    # They differ in the config, which has to be there; one of them is enough for its arguments.
+    launches = [line for line in lines if line.startswith("tools/dist_train.sh")]
+    assert all((ROOT / line.split()[1]).is_file() for line in launches)
+    kept = [line for line in lines if line not in launches[1:]]
+    assert len(kept) > 30
+    done = bash("\n".join(["set -e", *kept]), clone, stopped)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_tool_has_help(name: str, clone: Path, free: dict[str, str]) -> None:
+    """By its path, and without doing anything."""
+    done = bash(f"tools/{name} --help", clone, free)
+    assert (done.returncode, done.stderr) == (0, "")
+    if name.endswith(".py"):
+        assert f"usage: {name}" in done.stdout
+    else:
+        assert f"tools/{name} " in done.stdout or "usage: matrix.py run" in done.stdout
+    assert not (clone / "--help").exists()
+
+
+@pytest.mark.parametrize("document", _WORKED)
+def test_blocks_about_results_are_run(document: str, worked: Path, free: dict[str, str]) -> None:
+    script = "\n".join(block for language, block in blocks(document) if language == "bash")
+    done = bash(f"set -eu\n{script}", worked, free)
+    assert done.returncode == 0, done.stdout + done.stderr
+    outs = re.findall(r"--out (\S+\.\w+)", script)
+    assert all((worked / name).stat().st_size for name in outs)
+
+
+def _is_written(command: str) -> bool:
+    lines = {" ".join(line.split("#")[0].split()) for name in DOCUMENTS for line in _lines(name)}
+    return command in lines
+
+
+def _lines(document: str) -> list[str]:
+    return [*inline(document), *"\n".join(block for _, block in blocks(document)).splitlines()]
+
+
+@pytest.mark.parametrize(
+    "command", [*_QUICK, *(pytest.param(c, marks=pytest.mark.slow) for c in _SLOW)]
+)
+def test_quick_commands_are_run(command: str, worked: Path, free: dict[str, str]) -> None:
+    assert _is_written(command)
+    done = bash(f"{_BEFORE.get(command, ':')} && {command}", worked, free)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\n") > 1 or "validate" in command
