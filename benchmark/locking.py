@@ -154,16 +154,20 @@ def lock_beside(out: Path) -> Path:
 def hold_folder(folder: Path, doing: str) -> Iterator[None]:
     """Keep other processes from a folder for the block; it is made if it is not there.
 
+    What was made of it and of its parents is removed again where nothing was put into it.
+
     Raises:
         InputError: as `hold`.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with hold(folder / LOCK, folder, doing):
             yield
     finally:
         with suppress(OSError):  # it holds something, as it should
-            folder.rmdir()
+            for path in made:
+                path.rmdir()
 
 
 def remove_left(lock: Path, *left: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.locking import hold, lock_beside, new_folder, remove_left
+from benchmark.locking import hold, hold_folder, lock_beside, new_folder, remove_left
 
 HOLD = """
 import sys
@@ -163,6 +163,19 @@ def test_without_locks_there_is_one_note(tmp_path: Path, monkeypatch, capsys, co
         f"note: {tmp_path}: no locks on this file system; use it from one process at a time\n"
     )
     assert names(tmp_path) == []
+
+
+def test_a_held_folder_is_gone_where_nothing_was_written(tmp_path: Path) -> None:
+    with hold_folder(tmp_path / "deep" / "run", "being trained"):
+        assert names(tmp_path / "deep" / "run") == [".lock"]
+    assert names(tmp_path) == []
+    (tmp_path / "deep").mkdir()
+    with hold_folder(tmp_path / "deep" / "run", "being trained"):
+        pass
+    assert names(tmp_path) == ["deep"], "which was there before"
+    with hold_folder(tmp_path / "deep" / "run", "being trained"):
+        (tmp_path / "deep" / "run" / "a").touch()
+    assert names(tmp_path / "deep" / "run") == ["a"]
 
 
 def test_a_new_folder_is_absent_or_whole(tmp_path: Path) -> None:
