@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +28,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, dict[st
             return lambda **options: calls.append((f"{self.where}:{name}", options))
 
     monkeypatch.setattr(sys, "argv", ["bench.py", *arguments])
-    monkeypatch.setattr(bench.importlib, "import_module", Library)
+    monkeypatch.setattr(bench, "importlib", SimpleNamespace(import_module=Library))
     bench.main()
     (found,) = calls
     return found

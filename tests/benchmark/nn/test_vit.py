@@ -44,7 +44,7 @@ def images() -> torch.Tensor:
 def test_features_are_timms(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
     """Strict load into timm's model, equal tokens after the last block and the norm."""
     expected = timm_twin(tiny_vit).forward_features(images)
-    torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=4e-6)
 
 
 @torch.no_grad()
@@ -53,7 +53,7 @@ def test_features_without_class_token_are_timms(randomise, images: torch.Tensor)
     vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, class_token=False)
     randomise(vit, 5)
     expected = timm_twin(vit, class_token=False, no_embed_class=True).forward_features(images)
-    torch.testing.assert_close(vit(images), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(vit(images), expected, rtol=0, atol=4e-6)
 
 
 @torch.no_grad()
@@ -62,7 +62,7 @@ def test_layer_scale_without_final_norm_is_timms(randomise, images: torch.Tensor
     assert vit.blocks[1].ls2.gamma[0].item() == pytest.approx(0.1)
     randomise(vit, 5)
     expected = timm_twin(vit, init_values=0.1, final_norm=False).forward_features(images)
-    torch.testing.assert_close(vit(images), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(vit(images), expected, rtol=0, atol=4e-6)
 
 
 @torch.no_grad()
@@ -76,7 +76,7 @@ def test_registers_are_timms(randomise, images: torch.Tensor, no_embed_class: bo
     assert (vit.num_prefix_tokens, vit.pos_embed.shape[1]) == (4, 16 if no_embed_class else 20)
     for inputs in (images, torch.randn(1, 3, 48, 32)):
         expected = twin.forward_features(inputs)
-        torch.testing.assert_close(vit(inputs), expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(vit(inputs), expected, rtol=0, atol=4e-6)
     kept = vit.embed(images, torch.tensor([[5, 2]]).expand(3, -1))
     expected = vit.embed(images)[:, [0, 1, 2, 3, 9, 6]]
     torch.testing.assert_close(kept, expected, rtol=0, atol=1e-5)
@@ -118,7 +118,7 @@ def test_feature_maps_are_timms(tiny_vit: VisionTransformer, images: torch.Tenso
         maps = tiny_vit.feature_maps(images, (0, 1), norm=norm)
         expected = twin.get_intermediate_layers(images, (0, 1), reshape=True, norm=norm)
         for ours, theirs in zip(maps, expected, strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=4e-6)
     (last,) = tiny_vit.feature_maps(images)
     tokens = tiny_vit(images)
     assert torch.equal(last[1, :, 2, 3], tokens[1, 1 + 2 * 4 + 3])
@@ -194,7 +194,7 @@ def test_positions_are_resampled(tiny_vit: VisionTransformer) -> None:
     positions = tiny_vit.embed(images) - torch.cat(
         [tiny_vit.cls_token.expand(2, -1, -1), tiny_vit.patch_embed(images)], dim=1
     )
-    torch.testing.assert_close(positions[0, 0], tiny_vit.pos_embed[0, 0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(positions[0, 0], tiny_vit.pos_embed[0, 0], rtol=0, atol=4e-6)
     expected = resized.flatten(2).transpose(1, 2).expand(2, -1, -1)
     torch.testing.assert_close(positions[:, 1:], expected, rtol=0, atol=2e-6)
     twin = timm_twin(tiny_vit, dynamic_img_size=True)
