@@ -115,21 +115,26 @@ def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
     if cell.record.exists() and overwrite != "always":
         return _kept(cell, content, folder)
 
+    start = time.time()
+    # Before anything is written: an encoder may be missing.
+    model = task.build_model(cell.config, cell.seed, folder)
     with in_use(cell.folder):
-        return _train_and_test(cell, content, task, folder, overwrite == "always", stop)
+        return _train_and_test(
+            cell, content, task, model, folder, start, overwrite == "always", stop
+        )
 
 
 def _train_and_test(
     cell: Cell,
     content: dict[str, Any],
     task: Task,
+    model: nn.Module,
     folder: TaskFolder,
+    start: float,
     start_over: bool,
     stop: StopSignals,
 ) -> RunRecord:
     holds_run(cell.folder)
-    start = time.time()
-    model = task.build_model(cell.config, cell.seed, folder)
     run_identity = _run_identity(cell, model, folder)
     runner, log = build_runner(cell, task, model, folder, stop)
     identity = {

@@ -35,7 +35,7 @@ def _cell(work: Path, segments: TaskFolder, method: str, *options: str) -> Cell:
     sizes = [f"{p}_pipeline.{i}.scale=(64,64)" for p, i in (("train", 2), ("test", 1))]
     settings = [*SMALL, *sizes, f"data.folder={segments.path}", *options]
     config, card = compose(CONFIGS, method, "synthetic_vs", "tiny", settings, work)
-    return Cell(config, card, "synthetic_vs", 0, work / method, work / "results")
+    return Cell(config, card, "synthetic_vs", 0, work / method / "run", work / "results")
 
 
 def test_segments_of_the_source_are_the_classes(segments: TaskFolder) -> None:
