@@ -115,6 +115,8 @@ def read_picture(path: Path) -> Picture:
                 image.load()
                 return _picture(image, content)
         except UnidentifiedImageError:
+            if content.startswith(b"\xff\xd8\xff"):
+                raise UnreadableFrame("JPEG that is damaged or not of 8 bits") from None
             # Pillow knows few of the deep forms that a TIFF may have.
             if content[:4] not in {b"II*\0", b"MM\0*"}:
                 raise UnreadableFrame("not an image") from None

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from deep_files import opencv_bytes, packed_tiff_bytes, png_bytes, tiff_bytes
+from dicom_codecs import jpeg_lossless
 from PIL import Image
 
 from benchmark.data.formats.pictures import read_grey, read_picture
@@ -163,6 +164,7 @@ def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white
         ),
         ("a.tif", tiff_bytes(np.stack([COLOUR, COLOUR]), photometric="rgb"), "several pictures"),
         ("a.tif", b"II*\0" + bytes(100), "damaged image"),
+        ("a.jpg", jpeg_lossless(VALUES, 12), "JPEG that is damaged or not of 8 bits"),
     ],
 )
 def test_what_is_no_picture_has_its_reason(tmp_path, name, content, reason):
