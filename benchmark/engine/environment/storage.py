@@ -18,6 +18,7 @@ from benchmark.data.pack import PackCollection
 from benchmark.engine.environment.findings import Finding, amount, judged
 from benchmark.errors import InputError
 from benchmark.files import fsync
+from benchmark.leftovers import remove_leftovers_once, temporary_beside
 
 PART = "storage"
 CORPUS = 171_478  # frames of XA-170K
@@ -50,12 +51,14 @@ def decode_rate(folder: Path, seconds: float = _SECONDS) -> float:
     """PNG files of 512² per second that one core decodes, as `prepare_data` does."""
     stream = io.BytesIO()
     Image.fromarray(example_frame()).save(stream, "PNG")
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".png") as file:
-        file.write(stream.getvalue())
-        file.flush()
-        path = Path(file.name)
+    remove_leftovers_once(folder)
+    path = temporary_beside(folder / "frame.png")
+    try:
+        path.write_bytes(stream.getvalue())
         read_grey(path)
         return _rate(lambda: read_grey(path), seconds)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _rate(work: Callable[[], object], seconds: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmark.data.pack import build_pack, open_packs
 from benchmark.data.sources import open_source
 from benchmark.engine.environment import examine, processors, software, storage
 from benchmark.errors import InputError
+from benchmark.leftovers import TEMPORARY
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +62,16 @@ def test_reading_reads_all_that_was_written(monkeypatch, tmp_path: Path) -> None
 
 
 def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path: Path) -> None:
-    seen = []
+    seen, names = [], []
     true = storage.read_grey
-    monkeypatch.setattr(storage, "read_grey", lambda path: seen.append(true(path)))
+
+    def read(path: Path) -> None:
+        names.append(path.name)
+        seen.append(true(path))
+
+    monkeypatch.setattr(storage, "read_grey", read)
     assert storage.decode_rate(tmp_path, 0.0) > 0
+    assert all(fnmatch(name, TEMPORARY) for name in names), "what a kill leaves is known as ours"
     np.testing.assert_array_equal(seen[0], storage.example_frame())
     assert seen[0].shape == (512, 512)
     assert not list(tmp_path.iterdir())
