@@ -161,6 +161,30 @@ def test_killed_at_random_moments(sweep: Sweep, start: Start, tmp_path: Path, se
     sweep.assert_tidy()
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+def test_snakemake_ends_with_its_parent(tmp_path: Path, adopted: bool) -> None:
+    """Also where the parent was gone before it looked."""
+    (tmp_path / "snakemake").mkdir()
+    (tmp_path / "snakemake" / "__init__.py").touch()
+    (tmp_path / "snakemake" / "cli.py").write_text(
+        "import sys, time\ndef main():\n    print(*sys.argv[1:], flush=True)\n    time.sleep(600)\n"
+    )
+    number = "1" if adopted else "os.getpid()"
+    code = "import os, subprocess, sys\n"
+    code += f"command = [sys.executable, '-m', 'benchmark.sweep.workflow', str({number}), '--x']\n"
+    code += "subprocess.Popen(command).wait()"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        if adopted:
+            assert parent.wait(timeout=60) == 0
+            return
+        assert parent.stdout.readline() == "--x\n"
+        parent.kill()
+        assert parent.stdout.read() == ""  # to its end: the child lives no more
+
+
 def test_an_orphan_begins_nothing(sweep: Sweep) -> None:
     """Nor does it wait any longer; a job of a cluster goes on, as it has a place in its queue."""
     (job,) = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,)).plan().jobs
