@@ -117,9 +117,12 @@ def export_encoder(
             not load, or gives other features.
     """
     features = None
-    with _noted_in(problems):
+    if problems is None:
         features = take_features(encoder)
     weights_sha256 = write_tensors(folder / "encoder.safetensors", encoder)
+    if problems is not None:
+        with _noted_in(problems):
+            features = take_features(encoder)
     card = EncoderCard(
         architecture=architecture_of(encoder),
         arguments=encoder.arguments,

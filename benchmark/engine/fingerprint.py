@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.encoders.base import Encoder
@@ -122,7 +122,7 @@ def take_features(encoder: Encoder, origin: str | Path = "the encoder") -> Featu
     size, channels = encoder.img_size, encoder.arguments["in_channels"]
     ramp = torch.linspace(-1, 1, size)
     image = torch.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None, :]) + ramp[None, :]
-    still = copy.deepcopy(encoder).to("cpu", torch.float32).eval()
+    still = _on_cpu(encoder).float().eval()
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -142,6 +142,17 @@ def take_features(encoder: Encoder, origin: str | Path = "the encoder") -> Featu
             raise InputError(f"{origin}: features of an image are not finite")
         maps.append(statistics.numpy())
     return Features(tuple(maps))
+
+
+def _on_cpu(encoder: nn.Module) -> nn.Module:
+    """A copy that takes no memory of a GPU, which may be full."""
+    there: dict[int, Tensor] = {}
+    for value in encoder.parameters():
+        host = value.detach().to("cpu", copy=True)
+        there[id(value)] = nn.Parameter(host, requires_grad=value.requires_grad)
+    for value in encoder.buffers():
+        there[id(value)] = value.detach().to("cpu", copy=True)
+    return copy.deepcopy(encoder, there)
 
 
 def fingerprint(encoder: Encoder) -> str:

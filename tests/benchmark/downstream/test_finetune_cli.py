@@ -204,3 +204,16 @@ def test_the_resolved_config_can_be_printed(
     assert '"epochs": 7' in output
     assert f'"folder": "{tmp_path / "mae" / "pretrain"}"' in output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cpu_can_be_asked_for(
+    gpu: None, tool: Tool, tmp_path: Path, vessels: TaskFolder, export_vit: Callable[..., Path]
+) -> None:
+    """With a GPU that torch only believes in, anything else would fail."""
+    export_vit(tmp_path / "mae" / "pretrain")
+    sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
+    options = (*METHOD, "--data", vessels.path, "--work", tmp_path, "--device", "cpu")
+    assert tool(*options, "--cfg-options", "epochs=1", "batch_size=2", *sizes) == 0
+    (path,) = (tmp_path / "results").rglob("seed0.json")
+    record = read_record(path)
+    assert (record.device, record.precision) == ("cpu", "fp32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,23 @@ def test_the_training_tool_takes_the_option(
     )
     assert done.returncode == 0, done.stderr
     assert "step 2: loss" in done.stdout
+
+
+def test_so_does_the_one_for_vessels(
+    work: Path, root: Path, tmp_path: Path, gpu_environment: dict[str, str]
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(work / "packs" / "xa170k", pack)
+    command = ["tools/extract_anatomy.py", str(pack), "--border", "3", "--overwrite"]
+    done = subprocess.run(
+        [sys.executable, *command, "--device", "cpu"],
+        cwd=root,
+        env=gpu_environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "vessels of 14 frames (sato, α = 92, border 3 px)" in done.stdout
 
 
 @pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("cuda:1", False), ("cpu", True)])

@@ -86,6 +86,26 @@ def test_the_encoder_is_left_as_it_is(tiny_vit: VisionTransformer) -> None:
     assert tiny_vit.norm not in seen
 
 
+def test_the_copy_takes_no_memory_where_the_encoder_is(
+    make_encoder: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No tensor is copied but to the CPU: the GPU may be full."""
+    encoder = make_encoder("resnet")
+    state = {id(value): name for name, value in encoder.state_dict(keep_vars=True).items()}
+    copied: list[str] = []
+    plain = torch.Tensor.__deepcopy__
+
+    def note(value: Tensor, memo: dict[int, object]) -> Tensor:
+        if id(value) not in memo and id(value) in state:
+            copied.append(state[id(value)])
+        return plain(value, memo)
+
+    monkeypatch.setattr(torch.Tensor, "__deepcopy__", note)
+    monkeypatch.setattr(nn.Parameter, "__deepcopy__", note)
+    take_features(encoder)
+    assert copied == []
+
+
 def test_distance_is_relative_to_the_largest_value_of_the_map() -> None:
     stored = features([1, -4, 0], [100, 50])
     assert stored.distance(stored) == 0
