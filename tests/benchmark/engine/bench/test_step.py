@@ -89,5 +89,5 @@ def test_against_mmpretrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_bad_input_is_named() -> None:
     with pytest.raises(InputError, match="--steps 0: expected 1 or more"):
         Trial(**{**SIZES, "steps": 0}, repeats=1)
-    with pytest.raises(InputError, match="resident='yes': expected True, False or 'auto'"):
+    with pytest.raises(InputError, match="resident=yes: must be True or False or 'auto'"):
         bench_step("mae", Trial(**SIZES, repeats=1, options=["resident=yes"]))
