@@ -152,18 +152,25 @@ def lock_beside(out: Path) -> Path:
 
 @contextmanager
 def hold_folder(folder: Path, doing: str) -> Iterator[None]:
-    """Keep other processes from a folder for the block; it is made if it is not there.
-
-    What was made of it and of its parents is removed again where nothing was put into it.
+    """Keep other processes from a folder for the block; it is made as by `made_folder`.
 
     Raises:
         InputError: as `hold`.
     """
+    with made_folder(folder), hold(folder / LOCK, folder, doing):
+        yield
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Have a folder for the block.
+
+    What was made of it and of its parents is removed again where nothing was put into it.
+    """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with hold(folder / LOCK, folder, doing):
-            yield
+        yield
     finally:
         with suppress(OSError):  # it holds something, as it should
             for path in made:

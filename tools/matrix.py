@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from benchmark.locking import made_folder
     from benchmark.sweep.devices import visible_gpus
     from benchmark.sweep.execution import PROFILES, Site, draw_boards, require_snakemake, run_plan
     from benchmark.sweep.matrix import read_matrix, restrict
@@ -112,7 +114,9 @@ def _run(args: argparse.Namespace) -> int:
     )
     if not dry:
         require_snakemake()
-    plan = make_plan(matrix, resolver, settings)
+    # A place that cannot be written is answered before the configs are asked, which takes a while.
+    with nullcontext() if dry else made_folder(sweep_folder(matrix)):
+        plan = make_plan(matrix, resolver, settings)
     print_plan(plan, console)
     if dry:
         return 0

@@ -45,8 +45,7 @@ CASES = {
         lambda: _stdout(os.open("/dev/full", os.O_WRONLY), "ascii"),
         {"RANK": "0", "WORLD_SIZE": "1"},
     ),
-    "no stdout": (lambda: _closed(1), {"LOCAL_RANK": "1"}),
-    "no streams": (lambda: _closed(0, 1, 2), {}),
+    "no streams": (lambda: _closed(0, 1, 2), {"LOCAL_RANK": "1"}),
 }
 
 
