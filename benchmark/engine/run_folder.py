@@ -15,17 +15,16 @@ from benchmark.files import read_json, remove_written
 from benchmark.leftovers import TEMPORARY
 from benchmark.locking import LOCK, hold_folder
 
-#: What a run writes beside its exports, as `remove_written` takes it.
+#: What a run writes beside its exports, as `remove_written` takes it. In this order, logs first: a
+#: kill in between leaves its description, a checkpoint or an export, by which it is known.
 WRITTEN = (
-    *(DESCRIPTION, "metrics.jsonl", "epoch_[0-9]*.pth", TEMPORARY),
-    "epoch_[0-9]*.pth.unusable-[0-9]*",
-    *(
-        "nonfinite/step_*.json",
-        f"nonfinite/{TEMPORARY}",
-        "mmengine/*/*.log",
-        "mmengine/*/vis_data/*",
-    ),
+    *("metrics.jsonl", "nonfinite/step_*.json", f"nonfinite/{TEMPORARY}"),
+    *("mmengine/*/*.log", "mmengine/*/vis_data/*"),
+    *(DESCRIPTION, TEMPORARY, "epoch_[0-9]*.pth", "epoch_[0-9]*.pth.unusable-[0-9]*"),
 )
+
+# What may lie there before the description does.
+_EARLY = (LOCK, TEMPORARY, "mmengine")
 
 
 def in_use(folder: Path) -> AbstractContextManager[None]:
@@ -59,20 +58,24 @@ def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
     """
     if description_of(folder) is not None or any(map(_is_ours, checkpoint_paths(folder))):
         return True
-    patterns = {pattern.partition("/")[0] for pattern in WRITTEN if "epoch" not in pattern} | {LOCK}
     exported = set(export_files(exports))
-    entries = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    # Empty folders hold nothing to lose; a clearing that was killed leaves some.
+    names = sorted(
+        path.name
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.is_symlink() or not path.is_dir() or any(path.iterdir())
+    )
     foreign = [
         name
-        for name in entries
-        if name not in exported and not any(fnmatch(name, pattern) for pattern in patterns)
+        for name in names
+        if name not in exported and not any(fnmatch(name, pattern) for pattern in _EARLY)
     ]
     if foreign:
         raise InputError(
             f"{folder}: holds files that no run of this project has written (first: {foreign[0]}); "
             "choose another folder"
         )
-    return any(name in exported for name in entries)
+    return any(name in exported for name in names)
 
 
 def _is_ours(checkpoint: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,14 @@ def left(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
 
 
-@pytest.mark.parametrize("name", ["thesis.txt", "epoch_best.pth", "encoder.pth", "sub/epoch_1.pth"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("thesis.txt", "epoch_best.pth", "encoder.pth", "sub/epoch_1.pth"),
+        # Names that a run writes, too, but never without its description.
+        *("metrics.jsonl", "run.json", "nonfinite/step_5.json"),
+    ],
+)
 def test_a_folder_of_others_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
@@ -53,9 +61,10 @@ def test_another_run_json_is_no_run(tmp_path: Path) -> None:
 
 def test_what_a_run_is(tmp_path: Path) -> None:
     assert not holds_run(tmp_path / "absent", EXPORTS)
-    for name in ("metrics.jsonl", "run.json.0123abcd-12-0.tmp", LOCK):
+    for name in ("mmengine/20260101_000000/a.log", "run.json.0123abcd-12-0.tmp", LOCK):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert not holds_run(tmp_path, EXPORTS), "a kill before the first checkpoint leaves these"
+    assert not holds_run(tmp_path, EXPORTS), "a kill before the description leaves these"
     (tmp_path / "encoder.safetensors").touch()
     assert holds_run(tmp_path, EXPORTS)
     with pytest.raises(InputError, match="first: encoder"):
@@ -86,6 +95,27 @@ def test_only_what_a_run_writes_is_removed(tmp_path: Path) -> None:
     clear_run(tmp_path, EXPORTS)
     assert left(tmp_path) == sorted(others)
     assert not (tmp_path / "mmengine").exists()
+
+
+@pytest.mark.parametrize("killed", range(6))
+def test_what_a_killed_clearing_leaves_is_a_run_or_free(
+    tmp_path: Path, killed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("run.json", "metrics.jsonl", "encoder.json", "nonfinite/step_5.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"science_hash": "hash"}))
+    checkpoint(tmp_path)
+    unlink, count = Path.unlink, iter(range(100))
+
+    def until_killed(path: Path, missing_ok: bool = False) -> None:
+        if next(count) == killed:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(Path, "unlink", until_killed)
+        clear_run(tmp_path, EXPORTS)
+    assert holds_run(tmp_path, EXPORTS) == bool(left(tmp_path)) == (killed < 5)
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
