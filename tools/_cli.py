@@ -30,8 +30,10 @@ from benchmark.hints import fits, meaning  # noqa: E402
 _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int | None], interrupted: str = "run the same command again") -> None:
     """Run a tool, and exit with a code that says how it went.
+
+    After Ctrl-C it says what to do, `interrupted`.
 
     0 on success; 2 and one line for bad input and for what the system refuses; 3 where steps were
     not finite; 4 where another process kept the run waiting; 75 when a signal stopped a run that
@@ -69,7 +71,7 @@ def run(main: Callable[[], int | None]) -> None:
     except EndsEarly as end:  # it has said why
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from where it stopped", file=sys.stderr)
+        print(f"interrupted; {interrupted}", file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
 

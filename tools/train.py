@@ -75,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, "the same command with --resume goes on from the newest checkpoint")

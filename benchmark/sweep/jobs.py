@@ -250,7 +250,9 @@ def task_of(folder: str, modified: int) -> tuple[str, int]:
     try:
         return manifest["split_hash"], len(manifest["splits"].get("train", ()))
     except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{folder}: not a task folder; make it with prepare_data") from None
+        raise InputError(
+            f"{folder}: not a task folder; make it with tools/prepare_data.py"
+        ) from None
 
 
 def lock_path(job: str, folder: Path) -> Path:

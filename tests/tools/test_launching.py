@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("signals.NotFinite('see there')", EXIT_NOT_FINITE, ""),
         ("signals.Silent('rank 1 is silent')", EXIT_SILENT, ""),
         ("InputError('x.py: wrong')", 2, "error: x.py: wrong\n"),
-        ("KeyboardInterrupt", 130, "interrupted; "),
+        ("KeyboardInterrupt", 130, "interrupted; run the same command again\n"),
         ("ModuleNotFoundError(name='torch')", 2, f"error: {sys.executable} has no module torch"),
         ("ModuleNotFoundError(name='benchmark.x')", 1, "Traceback"),
     ],

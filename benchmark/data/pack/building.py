@@ -134,6 +134,8 @@ def _build(job: _Job, out: Path) -> FramePack:
         plan = {"plan_hash": found.plan_hash(parameters), "versions": _versions()}
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             remove_left(lock_beside(out))
+            if not (out / MANIFEST).is_file():
+                raise InputError(f"{out}: not a pack, and not empty; choose another folder")
             return _finished(FramePack.open(out), plan, job.strict)
         partial = partial_folder(out)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ class _Samples:
 def _require(file: Path, found: Container[str], names: Sequence[str]) -> None:
     for name in names:
         if name not in found:
-            raise InputError(f"{file}: lacks {name}; make the pack again with prepare_data")
+            raise InputError(f"{file}: lacks {name}; make it again with tools/prepare_data.py")
 
 
 def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -132,8 +132,8 @@ class FramePack(_Samples):
         path = Path(path)
         if not path.is_dir():
             if partial_folder(path).is_dir():
-                raise InputError(f"{path}: unfinished; run prepare_data again to complete it")
-            raise InputError(f"{path}: no such folder; make the pack with prepare_data")
+                raise InputError(f"{path}: unfinished; run tools/prepare_data.py again")
+            raise InputError(f"{path}: no such folder; make the pack with tools/prepare_data.py")
         for name in (MANIFEST, INDEX, FRAMES):
             if not (path / name).is_file():
                 raise InputError(f"{path}: not a pack ({name} is missing)")
@@ -150,7 +150,7 @@ class FramePack(_Samples):
             raise InputError(f"{path / INDEX}: cannot be read ({reason})") from None
         _require(path / INDEX, index, (*TEXT_COLUMNS, *NUMBER_COLUMNS))
         if index.empty:
-            raise InputError(f"{path}: empty pack; make it again with prepare_data")
+            raise InputError(f"{path}: empty pack; make it again with tools/prepare_data.py")
         index["frame"] = index["frame"].astype("Int64")
         return cls(path, manifest, index)
 

@@ -129,7 +129,7 @@ class DanilovStenosis(FolderSource):
             yield from split_by_patient(frames, TEST_SHARE, self._seed, self.report)
             return
         if not self._rows:
-            self.report.add("no split list", ".")
+            self.report.add("no split list", "train_labels.csv")
         yield from self._labelled_frames()
 
     def _labelled_frames(self) -> Iterator[Frame]:

@@ -79,7 +79,7 @@ class TaskFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise InputError(f"{path}: no such folder; make it with prepare_data")
+            raise InputError(f"{path}: no such folder; make it with tools/prepare_data.py")
         if not (path / MANIFEST).is_file():
             raise InputError(f"{path}: not a task folder ({MANIFEST} is missing)")
         manifest = read_json(path / MANIFEST)
@@ -87,7 +87,7 @@ class TaskFolder:
         if schema != SCHEMA:
             raise InputError(
                 f"{path}: not a task folder of this version ({schema!r}, not {SCHEMA!r}); "
-                "make it again with prepare_data"
+                "make it again with tools/prepare_data.py"
             )
         known = (manifest["kind"], manifest["classes"], manifest["splits"])
         if manifest["split_hash"] != split_hash(*known):

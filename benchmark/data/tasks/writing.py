@@ -108,6 +108,8 @@ def write_task_folder(
     plan_hash = selection.plan_hash(parameters)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         remove_left(lock_beside(out))
+        if not (out / MANIFEST).is_file():
+            raise InputError(f"{out}: not a task folder, and not empty; choose another folder")
         return _finished(TaskFolder.open(out), plan_hash, strict)
     skipped = list(selection.walk.items)
     label = f"choose {source.name}"

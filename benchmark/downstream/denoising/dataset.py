@@ -37,7 +37,7 @@ def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
         try:
             frames.append(read_grey(file))
         except UnreadableFrame as error:
-            raise InputError(f"{file}: {error}; make the task again with prepare_data") from None
+            raise InputError(f"{file}: {error}; make it again with tools/prepare_data.py") from None
     degraded, clean = frames
     if degraded.shape != clean.shape:
         raise InputError(

@@ -193,7 +193,7 @@ def examine_memory(pack_bytes: int) -> Finding:
     total, free = usable_memory()
     advice = (
         f"the packs ({amount(pack_bytes)}) do not fit: every epoch reads from the disk; make them "
-        "smaller with prepare_data --size 256, or use a machine with more memory"
+        "smaller with tools/prepare_data.py --size 256, or use a machine with more memory"
     )
     value = f"{amount(total)}, {amount(free)} free"
     return judged(PART, "memory", value, pack_bytes < 0.9 * free, advice)

@@ -235,7 +235,7 @@ def test_bad_arguments(tmp_path, monkeypatch):
         build_small(tmp_path / "pack", limit=0)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").touch()
-    with pytest.raises(InputError, match="not a pack"):
+    with pytest.raises(InputError, match="not a pack, and not empty; choose another"):
         build_small(tmp_path / "other")
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(building.shutil, "disk_usage", lambda path: usage(100))
@@ -260,7 +260,7 @@ def test_open_says_what_is_wrong(tmp_path):
         FramePack.open(tmp_path / "pack")
     with pytest.raises(Interruption):
         build_small(tmp_path / "pack", stop_at=9)
-    with pytest.raises(InputError, match="unfinished; run prepare_data again"):
+    with pytest.raises(InputError, match=r"unfinished; run tools/prepare_data\.py again"):
         FramePack.open(tmp_path / "pack")
     with pytest.raises(InputError, match=r"not a pack \(manifest\.json is missing\)"):
         FramePack.open(tmp_path)

@@ -125,6 +125,7 @@ def test_without_lists_there_is_no_split(written, tmp_path):
     source = open_source("stenosis", tmp_path)
     assert {frame.split for frame in source.frames()} == {None}
     assert source.report.counts["no split list"] == 1
+    assert ("no split list", "train_labels.csv") in source.report.items
     assert "frame in no split list" not in source.report.counts
     assert not source.official_split
 

@@ -135,6 +135,10 @@ def test_open_names_what_is_wrong(tmp_path):
         TaskFolder.open(tmp_path / "seg")
     with pytest.raises(InputError, match="not a task folder"):
         TaskFolder.open(tmp_path)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").touch()
+    with pytest.raises(InputError, match="not a task folder, and not empty; choose another"):
+        _write(MemorySource(PICTURES), tmp_path / "thesis")
     folder = _write(MemorySource(PICTURES), tmp_path / "seg")
     assert TaskFolder.open(tmp_path / "seg").split_hash == folder.split_hash
     folder.mask("train", "004").rename(tmp_path / "004.png")

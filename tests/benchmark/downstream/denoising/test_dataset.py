@@ -151,7 +151,7 @@ def test_bad_frames_are_one_line(noisy: TaskFolder, tmp_path: Path) -> None:
         read_pair(folder, "test", stem)
     assert str(clean) in str(caught.value)
     clean.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(InputError, match="image; make the task again with prepare_data") as caught:
+    with pytest.raises(InputError, match="image; make it again with tools/prepare_data") as caught:
         DenoisingDataset(folder, "test", PACK)[0]
     assert str(clean) in str(caught.value)
     clean.unlink()
