@@ -18,7 +18,7 @@ if str(ROOT) not in sys.path:
     # The tools work from a plain clone, whether or not the package is installed.
     sys.path.insert(0, str(ROOT))
 
-from _screen import outlive_the_screen  # noqa: E402
+import _screen  # noqa: E402
 
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.engine.launch import is_main_process  # noqa: E402
@@ -30,16 +30,24 @@ from benchmark.hints import fits, meaning  # noqa: E402
 _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 
 
-def run(main: Callable[[], int | None], interrupted: str = "run the same command again") -> None:
+def run(
+    main: Callable[[], int | None],
+    interrupted: str = "run the same command again",
+    prints_result: bool = False,
+) -> None:
     """Run a tool, and exit with a code that says how it went.
-
-    After Ctrl-C it says what to do, `interrupted`.
 
     0 on success; 2 and one line for bad input and for what the system refuses; 3 where steps were
     not finite; 4 where another process kept the run waiting; 75 when a signal stopped a run that
     was saved; 130 when interrupted; 1 with a traceback for a defect.
+
+    Args:
+        main: the tool; returns its exit code, None for 0.
+        interrupted: what to do after Ctrl-C.
+        prints_result: what it prints is what it is for, so that a full disk behind stdout is an
+            error, too. Of a run it is only the screen.
     """
-    outlive_the_screen()
+    _screen.outlive_the_screen()
     try:
         hide_gpus()
         code = main()
@@ -73,6 +81,9 @@ def run(main: Callable[[], int | None], interrupted: str = "run the same command
     except KeyboardInterrupt:
         print(f"interrupted; {interrupted}", file=sys.stderr)
         sys.exit(130)
+    if prints_result and not code:
+        sys.stdout.flush()
+        code = 2 if _screen.output_is_lost else 0
     sys.exit(code or 0)
 
 

@@ -11,6 +11,9 @@ from typing import Any, TextIO
 # What the reader of a pipe or the owner of a terminal does on purpose is not worth a note.
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 
+output_is_lost = False
+"""Whether a part of stdout did not get to where it was sent, as on a full disk."""
+
 
 class _Screen(io.FileIO):
     """A file descriptor that leads nowhere from the first write on that fails."""
@@ -25,6 +28,8 @@ class _Screen(io.FileIO):
             # Also for the libraries in C and the processes that share it.
             _lead_nowhere(self.fileno())
             if self.fileno() == 1 and error.errno not in _GONE:
+                global output_is_lost
+                output_is_lost = True
                 print(f"warning: stdout is lost from here on ({error.strerror})", file=sys.stderr)
             return len(data)
 

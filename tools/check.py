@@ -237,4 +237,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, prints_result=True)

@@ -71,7 +71,8 @@ def main() -> None:
         card_of_encoder(Path(args.encoder))
 
     with quiet_libraries():
-        from benchmark.downstream.compose import compose
+        from benchmark.data.tasks import TaskFolder
+        from benchmark.downstream.compose import compose, refuse_other_dataset
         from benchmark.downstream.finetune import Cell, refuse_finished, run_cell
     from benchmark.engine.config import print_config
     from benchmark.engine.run_files import cell_folder
@@ -95,6 +96,8 @@ def main() -> None:
     if args.print_config:
         print_config(config)
         return
+    folder = TaskFolder.open(config.data.folder, config.task)
+    refuse_other_dataset(Path(args.configs), args.dataset, folder)
     results = Path(args.results) if args.results else work / "results"
     cells = [
         Cell(

@@ -276,4 +276,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, prints_result=True)

@@ -107,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, prints_result=True)

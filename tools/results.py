@@ -157,4 +157,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, prints_result=True)

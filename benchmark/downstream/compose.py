@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.data.sources.files import one_of
+from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.task import load_task
 from benchmark.engine.cards import Card, card_of_encoder, read_card
 from benchmark.engine.config import check_values, fill_paths, load_config, set_option
@@ -41,6 +42,22 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
         known = ", ".join(p.stem for p in list_folder(folder, "[!_]*.py"))
         raise InputError(f"{dataset}: no such data set in {folder}; known: {known}")
     return path
+
+
+def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> None:
+    """Refuse a folder that was prepared as another data set: its scores would stand in this column.
+
+    A name that no data set has says nothing: a user's own, or of frames that noise was added to.
+
+    Raises:
+        InputError: the folder is of another data set of `configs`.
+    """
+    names = {path.stem for path in list_folder(configs / "downstream", "[!_]*.py")}
+    if folder.kind != "denoising" and folder.task != dataset and folder.task in names:
+        raise InputError(
+            f"{folder.path}: prepared as {folder.task}; give --data the folder of {dataset}, or "
+            f"use --dataset {folder.task}"
+        )
 
 
 def _has_configs(folder: Path) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.compose import compose
+from benchmark.downstream.compose import compose, refuse_other_dataset
 from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.engine.cards import CONFIGS, card_of_encoder
@@ -57,3 +59,17 @@ def test_a_folder_is_the_same_as_a_config_that_names_it(
     written = json.loads(cell.record.read_text())
     assert written["method"] == record.method == "pretrain"
     assert record.encoder["provenance"]["run"] == "pretrain"
+
+
+def test_the_folder_of_another_data_set_is_refused() -> None:
+    """Its scores would stand in the column of this one."""
+    for kind, task, refused in (
+        ("segmentation", "synthetic_v", True),
+        ("segmentation", "dca1", False),
+        ("segmentation", "mine", False),
+        ("denoising", "synthetic_v", False),
+    ):
+        folder = SimpleNamespace(kind=kind, task=task, path=Path("there"))
+        words = "there: prepared as synthetic_v; give --data the folder of dca1"
+        with pytest.raises(InputError, match=words) if refused else nullcontext():
+            refuse_other_dataset(CONFIGS, "dca1", folder)
