@@ -21,7 +21,7 @@ from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, build_encoder, 
 from benchmark.engine.layouts import Layout, Tensors, beside, flatten, locate
 from benchmark.engine.settings import nearest
 from benchmark.errors import InputError
-from benchmark.files import sha256_file
+from benchmark.files import read_object, sha256_file
 from benchmark.hints import fits, hints_of, meaning
 from benchmark.locking import hold_folder
 from benchmark.nn.names import translate
@@ -298,8 +298,21 @@ def convert(
         "arguments": {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()},
     }
     with hold_folder(folder, "being written"):
+        _refuse_trained(folder)
         card = export_encoder(folder, encoder, provenance, release.mean, release.std)
     untold = encoder.unproven - found.keys()
     proven = {key: value for key, value in card.arguments.items() if key not in untold}
     on_trust = {key: value for key, value in card.arguments.items() if key in untold}
     return Conversion(card, selection, proven, on_trust)
+
+
+def _refuse_trained(folder: Path) -> None:
+    """Only what was converted before is replaced; an encoder that was trained is not."""
+    description = folder / "encoder.json"
+    if not description.exists() and not (folder / "encoder.safetensors").exists():
+        return
+    provenance = read_object(description).get("provenance") if description.exists() else None
+    if not isinstance(provenance, dict) or "release" not in provenance:
+        raise InputError(
+            f"{folder}: holds an encoder that no release was converted to; choose another --out"
+        )

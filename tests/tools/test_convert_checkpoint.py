@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.engine.encoder import load_encoder
+from benchmark.engine.encoder import export_encoder, load_encoder
 from benchmark.engine.releases import RELEASES
 from benchmark.nn.vit import VisionTransformer
 
@@ -152,3 +152,16 @@ def test_without_a_name_the_usage_is_printed(call) -> None:
     done = call()
     assert done.returncode == 2
     assert "NAME and FILE, or --list" in done.stderr
+
+
+def test_a_trained_encoder_is_not_replaced(call, file: Path, tmp_path: Path) -> None:
+    """That of a run, by a slip of --out; one that was converted before is."""
+    run = tmp_path / "run"
+    export_encoder(run, VisionTransformer(**SMALL), {"run": "pretrain"})
+    before = (run / "encoder.safetensors").read_bytes()
+    done = call("mae_imagenet", file, *ARGUMENTS, "--out", run)
+    assert done.returncode == 2
+    assert "run: holds an encoder that no release was converted to" in done.stderr
+    assert (run / "encoder.safetensors").read_bytes() == before
+    for _ in range(2):
+        assert call("mae_imagenet", file, *ARGUMENTS, "--out", tmp_path / "new").returncode == 0
