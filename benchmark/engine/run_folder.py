@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.engine.checkpoint import read_checkpoint
-from benchmark.engine.run_files import DESCRIPTION, checkpoint_paths
+from benchmark.engine.run_files import DESCRIPTION, checkpoint_paths, prune_checkpoints
 from benchmark.errors import InputError
 from benchmark.files import read_json, remove_written
 from benchmark.leftovers import TEMPORARY
 from benchmark.locking import LOCK, hold_folder
 
-#: What a run writes beside its exports, as `remove_written` takes it. In this order, logs first: a
-#: kill in between leaves its description, a checkpoint or an export, by which it is known.
+#: What a run writes beside its checkpoints and exports, which are removed after it: a kill in
+#: between leaves its description, a checkpoint or an export, by which it is known.
 WRITTEN = (
     *("metrics.jsonl", "nonfinite/step_*.json", f"nonfinite/{TEMPORARY}"),
     *("mmengine/*/*.log", "mmengine/*/vis_data/*"),
-    *(DESCRIPTION, TEMPORARY, "epoch_[0-9]*.pth", "epoch_[0-9]*.pth.unusable-[0-9]*"),
+    *(DESCRIPTION, TEMPORARY, "epoch_[0-9]*.pth.unusable-[0-9]*"),
 )
 
 # What may lie there before the description does.
@@ -93,4 +93,6 @@ def export_files(exports: Collection[str]) -> list[str]:
 
 def clear_run(folder: Path, exports: Collection[str] = ()) -> None:
     """Remove what a run has written, and nothing else."""
-    remove_written(folder, (*WRITTEN, *export_files(exports)))
+    remove_written(folder, WRITTEN)
+    prune_checkpoints(folder, keep=0)
+    remove_written(folder, export_files(exports))

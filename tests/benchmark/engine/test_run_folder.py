@@ -87,7 +87,13 @@ def test_only_what_a_run_writes_is_removed(tmp_path: Path) -> None:
         *("encoder.safetensors", "epoch_4.pth.0123abcd-77-0.tmp", "nonfinite/step_5.json"),
         "mmengine/20260101_000000/20260101_000000.log",
     )
-    others = ("thesis.txt", "my_encoder.safetensors", "epoch_best.pth", "nonfinite/notes.txt")
+    others = (
+        "thesis.txt",
+        "epoch_3_best.pth",
+        "my_encoder.safetensors",
+        "epoch_best.pth",
+        "nonfinite/notes.txt",
+    )
     others += ("a.tmp", "encoder.pth", "plots/loss.png")
     for name in (*ours, *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
