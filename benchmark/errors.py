@@ -1,9 +1,11 @@
-"""The one exception that means "the input is wrong", and what to say of an `OSError`."""
+"""The exception that means "the input is wrong", suggestions for unknown names, and `OSError`s."""
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
+from collections.abc import Iterable
 
 from benchmark.text import visible
 
@@ -19,6 +21,25 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return visible(super().__str__())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the closest known one, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def one_of(what: str, value: str, known: Iterable[str]) -> str:
+    """`value` if it is one of `known`.
+
+    Raises:
+        InputError: it is not; the message names the closest known value, or all of them.
+    """
+    known = list(known)
+    if value in known:
+        return value
+    raise InputError(f"unknown {what} {value!r}{did_you_mean(value, known)}")
 
 
 _REMEDIES = {

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmark.errors import InputError
-from benchmark.leftovers import remove_leftovers_once, temporary_beside
 from benchmark.strict_json import parse_json
+from benchmark.temporary_files import remove_leftovers_once, temporary_beside
 
 MAX_JSON_BYTES = 1 << 28
 """Larger JSON files are refused; the largest written here, the boxes found in a test set of 8,000

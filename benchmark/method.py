@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
-from benchmark.build import build
+from benchmark.registry import build
 
 
 @dataclass(frozen=True)

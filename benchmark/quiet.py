@@ -73,7 +73,7 @@ def quiet_libraries() -> Iterator[None]:
     """
     from mmengine.logging import MMLogger
 
-    from benchmark.engine.mmcv_ops import install_mmcv_ops
+    from benchmark.mmcv_ops import install_mmcv_ops
 
     # What is loaded here may load mmdetection, as mmpretrain's models do: too late for its
     # operations in whatever comes after.

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import files
-from benchmark.comparison import Row, comparison_row, require_positive, show_rows, time_in_turn
-from benchmark.engine.records import record_path, science_hash
 from benchmark.errors import InputError
+from benchmark.results import record_path, science_hash
+from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "method00"
@@ -179,7 +179,7 @@ def bench_leaderboard(
     Args:
         methods, datasets, seeds: how many; their product is the number of result files.
         repeats: timings per side, of which the medians are reported.
-        out: CSV file with `benchmark.comparison.COLUMNS`, or a folder; None: none is written.
+        out: CSV file with `benchmark.speed.timing.COLUMNS`, or a folder; None: none is written.
 
     Raises:
         InputError: a number is below 1 (`methods` and `seeds`: 2), or a side fails.

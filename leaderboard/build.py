@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.engine.records import RunRecord
 from benchmark.errors import InputError
+from benchmark.results import RunRecord
 from benchmark.text import visible
 from leaderboard.board import Board, Row, make_board
 from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured

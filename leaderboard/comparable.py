@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmark.engine.records import RunRecord, path_of, science_hash
 from benchmark.errors import InputError
+from benchmark.results import RunRecord, path_of, science_hash
 
 
 def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.engine.records import RunRecord, path_of
+from benchmark.results import RunRecord, path_of
 from benchmark.text import visible
 from leaderboard.board import Board, Cell, Column, PerImage, Row
 from leaderboard.build import Leaderboard

@@ -11,15 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.engine.records import (
-    Example,
-    RunRecord,
-    path_of,
-    read_examples,
-    read_scores,
-)
-from benchmark.engine.records.store import placed_line
 from benchmark.errors import InputError
+from benchmark.results import Example, RunRecord, path_of, read_examples, read_scores
+from benchmark.results.store import placed_line
 from benchmark.text import visible
 from leaderboard.build import Leaderboard
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmark.engine.records import TASKS, RunRecord
 from benchmark.errors import InputError
+from benchmark.results import TASKS, RunRecord
 from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, Analysis, Member, is_analysis
 from leaderboard.board import Board, Column, Row, Score, column_order, label_share, make_board

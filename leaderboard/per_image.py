@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmark.engine.records import path_of, read_scores
-from benchmark.engine.records.store import placed_line
 from benchmark.errors import InputError
+from benchmark.results import path_of, read_scores
+from benchmark.results.store import placed_line
 from leaderboard.board import Board, Column, PerImage, Row
 from leaderboard.build import Leaderboard, with_problems
 from leaderboard.resampling import paired_bootstrap, sign_flip

@@ -7,8 +7,8 @@ middle are likely to be *thrown away* — neither encoder nor decoder sees them,
 and the rest stays visible. State-dict names are MAE's.
 
 The released code deviates from the paper in one place: it cuts the wrong part out of the table
-(`benchmark.data.attention.crop_maps`), so that masks have little to do with what is in the view.
-The default does what the paper says; ``views.official_code=True`` does what the code does.
+(`benchmark.data.views.attention.crop_maps`), so that masks have little to do with the view. The
+default does what the paper says; ``views.official_code=True`` does what the code does.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from torch import Tensor
 
-from benchmark.data.attention import AttentionView
-from benchmark.hints import Count
+from benchmark.data.views.attention import AttentionView
 from benchmark.method import Progress
-from benchmark.nn.masking_attention import AttentionGuidedMasking, ThrowingMask
-from benchmark.nn.objectives import Reconstruction
+from benchmark.nn.masking.attention import AttentionGuidedMasking, ThrowingMask
+from benchmark.nn.objectives.base import Reconstruction
+from benchmark.type_hints import Count
 from methods.mae import MAE, Part
 
 

@@ -7,7 +7,7 @@ predictor. *Local anatomy*: from a context, the features of hidden patches of th
 the predictor is told how they were changed. L = (L_intra + L_extra) / 2.
 
 What differs from LeapLabTHU/CheXWorld: the two views have masks of their own, of equal length for
-all images by another rule than the smallest of the batch (`benchmark.nn.masking_jepa`); grey values
+all images by another rule than the smallest of the batch (`benchmark.nn.masking.jepa`); grey values
 are not rounded between two changes.
 """
 
@@ -20,8 +20,8 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.method import Progress
-from benchmark.nn.masking_jepa import MergedBlockMasking
-from benchmark.nn.predictor import WorldPredictor, select
+from benchmark.nn.decoders.feature_predictors import WorldPredictor, select
+from benchmark.nn.masking.jepa import MergedBlockMasking
 from methods.ijepa import IJEPA
 from methods.ijepa import official_keys as official_keys  # of the key `model`
 from methods.mae import Part

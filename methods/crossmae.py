@@ -17,13 +17,14 @@ from typing import Any, ClassVar
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from benchmark.build import build
 from benchmark.errors import InputError
-from benchmark.hints import Rate
-from benchmark.nn.cross_attention import CrossAttentionDecoder
-from benchmark.nn.masking import Mask
-from benchmark.nn.names import ENCODER_NAMES, Rules, translate
-from benchmark.nn.objectives import Reconstruction, build_objective
+from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
+from benchmark.nn.masking.random import Mask
+from benchmark.nn.objectives.base import Reconstruction
+from benchmark.nn.objectives.combined import build_objective
+from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
+from benchmark.registry import build
+from benchmark.type_hints import Rate
 from methods.mae import MAE, Part, decoded
 
 # From the names of the official checkpoint (key `model`) to ours.

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmark.build import build
-from benchmark.data.views import IMAGENET_MEAN, IMAGENET_STD, SingleView
-from benchmark.hints import Count, Rate
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
 from benchmark.method import Progress
-from benchmark.nn.masking import vessel_share
-from benchmark.nn.objectives import named_terms
+from benchmark.nn.masking.anatomy import vessel_share
+from benchmark.nn.objectives.combined import named_terms
+from benchmark.registry import build
+from benchmark.type_hints import Count, Rate
 from methods import mae
 
 # The official checkpoint (key `model`) has the names of MAE's.

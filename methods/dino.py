@@ -14,14 +14,14 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
-from benchmark.hints import Natural, Positive
 from benchmark.method import Method, Progress
-from benchmark.nn.distillation_targets import Centre, assignments, distil_across_views
 from benchmark.nn.ema import ExponentialMovingAverage
-from benchmark.nn.names import Rules, translate
+from benchmark.nn.objectives.self_distillation import Centre, assignments, distil_across_views
 from benchmark.nn.projection import PrototypeHead
+from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.type_hints import Natural, Positive
 from methods.mae import Part
 
 # From the names of the official checkpoint to ours: `student`, `teacher` and `dino_loss`, whose

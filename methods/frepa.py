@@ -5,7 +5,7 @@ network restores it. L = RMSE + |∇x̂ − ∇x| + 0.2·L_HFL, all on the whole
 the differences between neighbours, error behind high-pass filters.
 
 *From 512² to views of any size.* Cells, filters and noise keep their size relative to the image
-(`benchmark.nn.frequency_corruptions`), so at 224² a cell of the image is 14 px, one of the spectrum
+(`benchmark.nn.corruptions.frequency`), so at 224² a cell of the image is 14 px, one of the spectrum
 7 coefficients. Frames are 8-bit and span their range: they are divided by 255 instead of stretched
 from minimum to maximum, as downstream. The random crop and flip of all methods take the place of
 the random affine map; the random histogram shift stays. The released weights take the image's
@@ -23,15 +23,15 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
-from benchmark.build import build
 from benchmark.method import Method, Progress
+from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.batch_norm import share_batch_statistics
-from benchmark.nn.collective import process_place
-from benchmark.nn.conv_decoder import ConvDecoder
-from benchmark.nn.encoders.sam import SAMEncoder
-from benchmark.nn.frequency_losses import HighFrequencyLoss, gradient_difference
-from benchmark.nn.names import Rules, translate
+from benchmark.nn.collectives import process_place
+from benchmark.nn.decoders.convolutional import ConvDecoder
+from benchmark.nn.objectives.frequency import HighFrequencyLoss, gradient_difference
 from benchmark.nn.precision import widen
+from benchmark.nn.state_dict_names import Rules, translate
+from benchmark.registry import build
 from methods.mae import Part
 
 # From the names of the official checkpoint (a plain state dict) to ours. Its decoder counts stages

@@ -14,15 +14,17 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from benchmark.build import build
 from benchmark.errors import InputError
 from benchmark.method import Progress
+from benchmark.nn.decoders.loss_prediction import LossPredictingDecoder
 from benchmark.nn.ema import ExponentialMovingAverage
-from benchmark.nn.loss_prediction import LossPredictingDecoder
-from benchmark.nn.masking import vessel_share
-from benchmark.nn.masking_loss import LossGuidedMasking
-from benchmark.nn.names import translate
-from benchmark.nn.objectives import PixelReconstruction, Reconstruction, named_terms
+from benchmark.nn.masking.anatomy import vessel_share
+from benchmark.nn.masking.loss import LossGuidedMasking
+from benchmark.nn.objectives.base import Reconstruction
+from benchmark.nn.objectives.combined import named_terms
+from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.nn.state_dict_names import translate
+from benchmark.registry import build
 from methods.mae import MAE, OFFICIAL_NAMES, Part
 
 

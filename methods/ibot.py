@@ -14,12 +14,12 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
-from benchmark.hints import Natural, Positive
 from benchmark.method import Progress
-from benchmark.nn.distillation_targets import Centre, assignments, cross_entropy
-from benchmark.nn.masking_ibot import BlockwiseRatioMasking
-from benchmark.nn.names import Rules, translate
+from benchmark.nn.masking.ibot import BlockwiseRatioMasking
+from benchmark.nn.objectives.self_distillation import Centre, assignments, cross_entropy
+from benchmark.nn.state_dict_names import Rules, translate
+from benchmark.registry import build
+from benchmark.type_hints import Natural, Positive
 from methods.dino import DINO, Part
 from methods.dino import OFFICIAL_NAMES as DINO_NAMES
 

@@ -5,7 +5,7 @@ features of some smaller blocks are predicted, as a slowly moving average of the
 them from the whole image. Neither pixels are reconstructed nor views compared.
 
 What differs from facebookresearch/ijepa: all images of a step have as many context patches as the
-smallest of a reference batch, not of their own (`benchmark.nn.masking_jepa`); views are cut with
+smallest of a reference batch, not of their own (`benchmark.nn.masking.jepa`); views are cut with
 the bicubic kernel of all other methods, not the bilinear one. The paper writes the loss as a
 squared distance; the code, which has trained all published weights, takes the smooth L1 distance to
 targets that are normalised over their channels, and so does the config.
@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.errors import InputError
 from benchmark.method import Method, Progress
+from benchmark.nn.decoders.feature_predictors import JEPAPredictor, initialise_like_jepa, select
 from benchmark.nn.ema import ExponentialMovingAverage
-from benchmark.nn.masking_jepa import MultiblockMasking
-from benchmark.nn.names import Rules, translate
-from benchmark.nn.predictor import JEPAPredictor, initialise_like_jepa, select
+from benchmark.nn.masking.jepa import MultiblockMasking
+from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
 from methods.mae import Part
 
 # From the names of the official checkpoint to ours, each behind the key of its dictionary:

@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.errors import InputError
 from benchmark.method import Method, Progress
-from benchmark.nn.hog import HOG
-from benchmark.nn.masking import RandomMasking, vessel_share
-from benchmark.nn.names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.masking.anatomy import vessel_share
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.hog import HOG
+from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
 from methods.mae import Part
 
 # From the names of the official checkpoint (key `model`) to ours. Of its four norms the last one

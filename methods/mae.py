@@ -11,19 +11,15 @@ from typing import Any, ClassVar
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.method import Method, Progress
-from benchmark.nn.decoders import MAEDecoder
-from benchmark.nn.masking import Mask, vessel_share
-from benchmark.nn.names import ENCODER_NAMES, Rules, translate
-from benchmark.nn.objectives import (
-    Objective,
-    Reconstruction,
-    build_objective,
-    named_terms,
-    predicted_width,
-)
+from benchmark.nn.decoders.mae import MAEDecoder
+from benchmark.nn.masking.anatomy import vessel_share
+from benchmark.nn.masking.random import Mask
+from benchmark.nn.objectives.base import Objective, Reconstruction
+from benchmark.nn.objectives.combined import build_objective, named_terms, predicted_width
+from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
 
 Part = nn.Module | dict[str, Any]
 

@@ -24,12 +24,12 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.method import Method, Progress
 from benchmark.nn.batch_norm import share_batch_statistics
-from benchmark.nn.masking import Mask
-from benchmark.nn.names import Rules, translate
+from benchmark.nn.masking.random import Mask
+from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.quiet import LibraryState, quiet_libraries
+from benchmark.registry import build
 from benchmark.weights import load_strict
 from methods.mae import Part
 

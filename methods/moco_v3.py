@@ -20,14 +20,14 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
-from benchmark.hints import Positive
 from benchmark.method import Method, Progress
-from benchmark.nn.contrast import info_nce
 from benchmark.nn.ema import ExponentialMovingAverage
-from benchmark.nn.names import Rules, translate
+from benchmark.nn.objectives.contrastive import info_nce
 from benchmark.nn.projection import ProjectionMLP
+from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.type_hints import Positive
 from methods.mae import Part
 
 # From the names of the official checkpoint (key `state_dict`) to ours. Its projector takes the

@@ -6,7 +6,7 @@ values in [0, 1]; the sigmoid is part of the official network.
 
 *Two dimensions.* The released code is three-dimensional: cubes of CT and a U-Net. This is a port to
 images and to the encoder all methods share. The corruptions keep their order, their probabilities
-and their sizes relative to the image (`benchmark.nn.genesis_corruptions`). The encoder sees all
+and their sizes relative to the image (`benchmark.nn.corruptions.genesis`). The encoder sees all
 tokens, and one linear layer turns each into its patch: U-Net's decoder is pre-trained and used
 downstream as well, whereas here only the encoder is exported, and a head that can do nothing alone
 leaves the work to it. For the same reason there is no key rule for the released checkpoint: its
@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from benchmark.build import build
 from benchmark.method import Method, Progress
-from benchmark.nn.decoders import LinearDecoder
+from benchmark.nn.decoders.mae import LinearDecoder
 from benchmark.nn.patches import patchify
 from benchmark.nn.precision import widen
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
 from methods.mae import Part
 
 

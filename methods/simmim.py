@@ -23,12 +23,14 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.method import Method, Progress
-from benchmark.nn.decoders import LinearDecoder
-from benchmark.nn.masking import Mask, vessel_share
-from benchmark.nn.objectives import Objective, Reconstruction, build_objective, named_terms
+from benchmark.nn.decoders.mae import LinearDecoder
+from benchmark.nn.masking.anatomy import vessel_share
+from benchmark.nn.masking.random import Mask
+from benchmark.nn.objectives.base import Objective, Reconstruction
+from benchmark.nn.objectives.combined import build_objective, named_terms
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
 from methods.mae import Part, decoded
 
 

@@ -14,10 +14,10 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.anatomy.segmentor import supervision
-from benchmark.build import build
 from benchmark.method import Method, Progress
+from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.batch_norm import share_batch_statistics
-from benchmark.nn.encoders.unet import UNetEncoder
+from benchmark.registry import build
 
 
 class SPT(Method):

@@ -14,10 +14,11 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
-from benchmark.build import build
 from benchmark.method import Progress
-from benchmark.nn.masking import vessel_share
-from benchmark.nn.objectives import AnatomicalConsistency, named_terms
+from benchmark.nn.masking.anatomy import vessel_share
+from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
+from benchmark.nn.objectives.combined import named_terms
+from benchmark.registry import build
 from methods.mae import MAE, Part
 
 

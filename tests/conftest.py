@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.device import VARIABLE, hide_gpus
-from benchmark.engine.mmcv_ops import install_mmcv_ops
-from benchmark.nn.decoders import MAEDecoder
+from benchmark.mmcv_ops import install_mmcv_ops
+from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
 
 # Before a test imports mmpretrain, which may import parts of mmdet.

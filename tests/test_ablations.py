@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from benchmark.anatomy.unext import UNeXt
-from benchmark.build import build
-from benchmark.engine.config import differences, fill_paths, load_config, plain
-from benchmark.engine.encoder import export_encoder, write_tensors
+from benchmark.encoders.encoder import export_encoder, write_tensors
 from benchmark.method import Progress
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.training.config import differences, fill_paths, load_config, plain
 from methods.vasomim import VasoMIM
 
 ROOT = Path(__file__).resolve().parents[1]

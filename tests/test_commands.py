@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.engine.records import RunRecord, science_hash, write_record
+from benchmark.results import RunRecord, science_hash, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(

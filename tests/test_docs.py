@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.engine.contract import CHECKS
+from benchmark.checks.contract import CHECKS
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,4 @@
-"""The house keeps its rules: imports point one way, and no file grows beyond reading."""
+"""The layout keeps its rules: imports point one way, rooms and files stay small."""
 
 from __future__ import annotations
 
@@ -8,26 +8,38 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+CODE = ("benchmark", "methods", "leaderboard", "tools")
 
-_ABOVE_DATA = ("benchmark.engine", "benchmark.downstream", "benchmark.sweep")
+# Rooms from the lowest to the highest; a room may import those below it, and the modules beside the
+# rooms (randomness, files, errors, method, …) are open to all.
+ROOMS = (
+    ("nn", "data", "results"),
+    ("anatomy",),
+    ("encoders",),
+    ("training",),
+    ("downstream",),
+    ("sweep", "checks", "visualization"),
+    ("speed",),
+)
 
-# What each room may not import. `benchmark` modules beside the rooms (randomness, files, errors,
-# method, …) are open to all.
+
+def _above(level: int, room: str) -> tuple[str, ...]:
+    beside = [name for name in ROOMS[level] if name != room]
+    higher = [name for rooms in ROOMS[level + 1 :] for name in rooms]
+    return tuple(f"benchmark.{name}" for name in (*beside, *higher))
+
+
 FORBIDDEN = {
     "benchmark": ("methods", "leaderboard", "tools", "configs"),
-    "benchmark/nn": (
-        "benchmark.data",
-        "benchmark.anatomy",
-        "benchmark.engine",
-        "benchmark.downstream",
-        "benchmark.sweep",
-    ),
-    "benchmark/data": (*_ABOVE_DATA, "benchmark.anatomy"),
-    "benchmark/anatomy": _ABOVE_DATA,
-    "benchmark/engine": ("benchmark.downstream", "benchmark.sweep"),
-    "benchmark/downstream": ("benchmark.sweep",),
-    "benchmark/sweep": ("torch", "mmengine", "benchmark.nn"),
-    "methods": ("leaderboard", "tools", "benchmark.engine", "benchmark.downstream"),
+    **{
+        f"benchmark/{room}": _above(level, room)
+        for level, rooms in enumerate(ROOMS)
+        for room in rooms
+    },
+    # What starts at once, without torch.
+    "benchmark/results": (*_above(0, "results"), "torch"),
+    "benchmark/sweep": (*_above(5, "sweep"), "torch", "mmengine", "benchmark.nn"),
+    "methods": ("leaderboard", "tools", "benchmark.training", "benchmark.downstream"),
     "leaderboard": ("methods", "tools", "torch", "mmengine", "benchmark.data", "benchmark.nn"),
 }
 
@@ -61,8 +73,8 @@ MAY = {
     "benchmark/locking.py": "whatever a lock file holds, it says nobody",
     "benchmark/sweep/resolving.py": "what a process of our own prints",
     "benchmark/sweep/resolve.py": "what a process of our own asks",
-    "benchmark/engine/watchdog.py": "what the other processes of a run say",
-    "benchmark/data/pack/survey.py": "a file of our own that has no name",
+    "benchmark/training/distributed/watchdog.py": "what the other processes of a run say",
+    "benchmark/data/packs/survey.py": "a file of our own that has no name",
     "leaderboard/bench.py": "the plain way that ours is compared with",
 }
 
@@ -81,11 +93,25 @@ def careless_calls(path: Path) -> list[str]:
 
 def test_folders_and_json_are_read_in_one_place() -> None:
     """A folder that cannot be listed is no empty one, and JSON means one thing only."""
-    rooms = ("benchmark", "methods", "leaderboard", "tools")
-    files = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    files = [path for room in CODE for path in sorted((ROOT / room).rglob("*.py"))]
     careless = {path.relative_to(ROOT).as_posix(): careless_calls(path) for path in files}
     wrong = [call for name, calls in careless.items() if name not in MAY for call in calls]
     assert not wrong, "use list_folder, walk and read_json of benchmark.files"
+
+
+# Rooms with more files than one takes in at a glance, and why.
+CROWDED = {"benchmark": "what all rooms use", "methods": "one file per method"}
+CROWDED["benchmark/training"] = "two modules are about to go"
+
+
+def test_rooms_stay_small() -> None:
+    """About 15 modules beside each other; `__init__.py` and modules of one use (`_…`) aside."""
+    folders = {path.parent for room in CODE for path in (ROOT / room).rglob("*.py")}
+    counts = {
+        folder.relative_to(ROOT).as_posix(): len(list(folder.glob("[!_]*.py")))
+        for folder in folders
+    }
+    assert not {name: n for name, n in counts.items() if n > 15 and name not in CROWDED}
 
 
 def test_files_stay_readable() -> None:

@@ -21,11 +21,11 @@ if str(ROOT) not in sys.path:
 import _screen  # noqa: E402
 
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
-from benchmark.engine.launch import is_main_process  # noqa: E402
-from benchmark.engine.scales import SCALES  # noqa: E402
-from benchmark.engine.signals import EndsEarly  # noqa: E402
 from benchmark.errors import InputError, explain_os_error  # noqa: E402
-from benchmark.hints import fits, meaning  # noqa: E402
+from benchmark.training.distributed.launch import is_main_process  # noqa: E402
+from benchmark.training.distributed.signals import EndsEarly  # noqa: E402
+from benchmark.training.scales import SCALES  # noqa: E402
+from benchmark.type_hints import fits, meaning  # noqa: E402
 
 _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 

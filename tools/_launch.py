@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.api import SubprocessContext
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-EXIT_STOPPED = 75  # as benchmark.engine.signals
+EXIT_STOPPED = 75  # as benchmark.training.distributed.signals
 
 
 def main() -> int:

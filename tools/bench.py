@@ -11,7 +11,7 @@ from typing import Any
 
 from _cli import ROOT, SCALES, run
 
-from benchmark.engine.settings import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
+from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 
 # What more than one part takes, by name.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -35,42 +35,42 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "anatomy": (
-        "benchmark.anatomy.bench:bench_anatomy",
+        "benchmark.speed.anatomy:bench_anatomy",
         "vessel masks against scikit-image, which runs on the CPU",
         {"frames": 20, "size": 512, "threads": 1, "repeats": 3, "images": None, "device": "cpu"},
     ),
     "segmentor": (
-        "benchmark.anatomy.bench_segmentor:bench_segmentor",
+        "benchmark.speed.segmentor:bench_segmentor",
         "the frozen segmentor of VasoMIM against the same network layer by layer in torch",
         {"batch": 16, "view": 224, "threads": 1, "repeats": 11},
     ),
     "pack": (
-        "benchmark.data.bench:bench_pack",
+        "benchmark.speed.packs:bench_pack",
         "building packs on one core, against decoding the same files alone",
         {"frames": 256, "size": 512, "repeats": 3, "images": None},
     ),
     "loader": (
-        "benchmark.data.bench_views:bench_views",
+        "benchmark.speed.views:bench_views",
         "reading frames, alone and with views, on one core, against PIL and torchvision on PNGs",
         {"frames": 64, "size": 512, "view": 224, "batch": 32, "repeats": 5},
     ),
     "views": (
-        "benchmark.data.bench_views:bench_views",
+        "benchmark.speed.views:bench_views",
         "views of frames at hand, on one core, against PIL and torchvision",
         {"frames": 64, "size": 512, "view": 224, "batch": 32, "repeats": 5},
     ),
     "step": (
-        "benchmark.engine.bench.step:bench_step",
+        "benchmark.speed.step:bench_step",
         "the step of the harness against a loop written by hand, and loading against none",
         {"method": "mae", "frames": 64, "size": 256, "batch": 16, "repeats": 7, "threads": 0},
     ),
     "pretrain": (
-        "benchmark.engine.bench.methods:bench_pretrain",
+        "benchmark.speed.pretraining:bench_pretrain",
         "training steps of all methods against MAE's; MAE end to end against mmpretrain's",
         {"batch": 16, "repeats": 5, "threads": 0},
     ),
     "finetune": (
-        "benchmark.downstream.bench:bench_finetune",
+        "benchmark.speed.finetuning:bench_finetune",
         "fine-tuning for segmentation against mmsegmentation on mmengine's Runner",
         {"method": "mae", "frames": 32, "size": 256, "batch": 8, "repeats": 5, "threads": 0},
     ),
@@ -80,12 +80,12 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"repeats": 3},
     ),
     "resume": (
-        "benchmark.engine.bench_resume:bench_resume",
+        "benchmark.speed.resume:bench_resume",
         "going on in the middle of a long run against starting it",
         {"frames": 171_478, "repeats": 3},
     ),
 }
-AGAINST_MMPRETRAIN = "benchmark.engine.bench.against_mmpretrain:bench_against_mmpretrain"
+AGAINST_MMPRETRAIN = "benchmark.speed.mmpretrain:bench_against_mmpretrain"
 # Parts of a run, whose libraries talk when they are imported.
 _RUNS = ("step", "pretrain", "finetune", "resume")
 _WITH_CONFIG = ("step", "pretrain", "finetune")
@@ -160,7 +160,7 @@ def main() -> None:
             stack.enter_context(quiet_libraries())
         bench = getattr(importlib.import_module(where), name)
     if trial:
-        from benchmark.engine.bench.setup import Trial
+        from benchmark.speed.setup import Trial
 
         method = {"method": options.pop("method")} if "method" in options else {}
         options = {**method, "trial": Trial(**options)}

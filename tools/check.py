@@ -21,7 +21,7 @@ import _cli
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmark.data.checking import Findings
+    from benchmark.data.checks import Findings
 
 _EXAMPLES = 3
 
@@ -107,7 +107,7 @@ def _print_findings(found: Findings) -> None:
 
 def _check_data(arguments: argparse.Namespace) -> int:
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
-    from benchmark.data.checking import check_data
+    from benchmark.data.checks import check_data
     from benchmark.files import write_json
 
     if arguments.out:
@@ -150,14 +150,14 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _check_leakage(arguments: argparse.Namespace) -> int:
-    from benchmark.data.leakage import (
+    from benchmark.data.checks.leakage import (
         check_leakage,
         leaks,
         open_held_out,
         report_folder,
         write_leakage_report,
     )
-    from benchmark.data.pack import open_packs
+    from benchmark.data.packs import open_packs
 
     packs = open_packs(arguments.pretrain)
     held_out = [open_held_out(path) for path in arguments.test]
@@ -181,15 +181,15 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
 def _check_method(arguments: argparse.Namespace) -> int:
     import tempfile
 
-    from benchmark.engine.settings import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
     from benchmark.quiet import quiet_libraries
+    from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
 
     for option in arguments.cfg_options:  # a mistake is answered before torch is loaded
         read_option(option, PRETRAIN_KEYS)
 
     with quiet_libraries():
-        from benchmark.engine.config import fill_paths, load_config
-        from benchmark.engine.contract import Trial, check_method, prepare
+        from benchmark.checks.contract import Trial, check_method, prepare
+        from benchmark.training.config import fill_paths, load_config
 
     broken = False
     for path in arguments.config:
@@ -208,7 +208,7 @@ def _check_method(arguments: argparse.Namespace) -> int:
 def _check_env(arguments: argparse.Namespace) -> int:
     from collections import Counter
 
-    from benchmark.engine.environment import STATES, examine
+    from benchmark.checks.environment import STATES, examine
 
     part, states = "", Counter()
     for found in examine(Path(arguments.work), [Path(path) for path in arguments.packs]):

@@ -69,7 +69,7 @@ def listed(values: dict[str, Any]) -> str:
 
 
 def print_list() -> None:
-    from benchmark.engine.releases import RELEASES
+    from benchmark.encoders.releases import RELEASES
 
     rows = [["name", "title", "trained on", "network", "source", "note"]]
     for release in RELEASES.values():
@@ -85,8 +85,8 @@ def main() -> None:
     if args.list:
         print_list()
         return
-    from benchmark.engine.released import convert
-    from benchmark.engine.releases import find_release
+    from benchmark.encoders.conversion import convert
+    from benchmark.encoders.releases import find_release
 
     release = find_release(args.name)
     folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name

@@ -35,8 +35,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.engine.model_card import model_card, scores_of
-    from benchmark.engine.timm_export import README, WRITTEN, open_export, write_timm
+    from benchmark.encoders.model_card import model_card, scores_of
+    from benchmark.encoders.timm_export import README, WRITTEN, open_export, write_timm
     from benchmark.files import write_text
     from benchmark.locking import new_folder
 

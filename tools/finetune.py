@@ -12,9 +12,9 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.engine.records import POLICIES
-from benchmark.engine.settings import FINETUNE_KEYS, read_option
-from benchmark.hints import Seed, Share
+from benchmark.results import POLICIES
+from benchmark.training.config_keys import FINETUNE_KEYS, read_option
+from benchmark.type_hints import Seed, Share
 
 
 def arguments() -> argparse.Namespace:
@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.engine.cards import card_of_encoder, read_card
+    from benchmark.method_cards import card_of_encoder, read_card
     from benchmark.quiet import quiet_libraries
 
     # A misspelt name is answered at once; loading the libraries takes many seconds.
@@ -74,8 +74,8 @@ def main() -> None:
         from benchmark.data.tasks import TaskFolder
         from benchmark.downstream.compose import compose, refuse_other_dataset
         from benchmark.downstream.finetune import Cell, refuse_finished, run_cell
-    from benchmark.engine.config import print_config
-    from benchmark.engine.run_files import cell_folder
+    from benchmark.training.checkpoints.run_files import cell_folder
+    from benchmark.training.config import print_config
 
     work = _cli.work_folder(args)
     config, card = compose(

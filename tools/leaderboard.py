@@ -94,8 +94,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     """The leaderboard, the pictures of its page, and how many folders could not be listed."""
-    from benchmark.engine.records.store import scan_results
     from benchmark.errors import InputError
+    from benchmark.results.store import scan_results
 
     titled = {"title": options.title} if options.title else {}
     if options.published:
@@ -130,7 +130,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
             f"{options.results}: no results of protocol {protocol}; known: {', '.join(protocols)}"
         )
     # scipy is behind these imports: only once there is something to test.
-    from benchmark.engine.cards import read_cards
+    from benchmark.method_cards import read_cards
     from leaderboard.build import build_leaderboard, with_problems
     from leaderboard.gallery import gallery
     from leaderboard.per_image import with_per_image_tests

@@ -28,7 +28,7 @@ def arguments() -> argparse.Namespace:
 
 
 def method_rows(configs: Path) -> list[list[str]]:
-    from benchmark.engine.cards import Parameters, read_cards, read_parameters
+    from benchmark.method_cards import Parameters, read_cards, read_parameters
 
     head = ("method", "title", "family", "paper", "pre-training")
     rows = [[*head, "network, M", "pre-trained, M", "status"]]
@@ -52,15 +52,15 @@ def millions(count: int | None) -> str:
 def count_all(configs: Path) -> None:
     """Count the parameters of all methods and keep them beside the configs."""
     from benchmark.downstream.parameters import count_parameters
-    from benchmark.engine.cards import read_cards, write_parameters
+    from benchmark.method_cards import read_cards, write_parameters
 
     counts = {card.method: count_parameters(card.method, configs) for card in read_cards(configs)}
     print(f"wrote {write_parameters(counts, configs)}")
 
 
 def dataset_rows(configs: Path) -> list[list[str]]:
-    from benchmark.engine.cards import first_line
     from benchmark.files import list_folder
+    from benchmark.method_cards import first_line
 
     files = list_folder(configs / "downstream", "[!_]*.py")
     return [["data set", "what"], *([path.stem, first_line(path)] for path in files)]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import _cli
 
-from benchmark.hints import Count, Seed
+from benchmark.type_hints import Count, Seed
 
 NAMES = (
     *("arcade", "arcade_challenge", "cadica", "caxf", "coronary_dominance", "dca1", "folder"),

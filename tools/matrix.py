@@ -18,8 +18,8 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.engine.scales import SCALES
-from benchmark.hints import Count, Natural, Seed
+from benchmark.training.scales import SCALES
+from benchmark.type_hints import Count, Natural, Seed
 
 
 def _parser() -> argparse.ArgumentParser:

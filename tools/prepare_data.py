@@ -136,7 +136,7 @@ def _refuse(given: dict[str, Any], form: str) -> None:
 
 def _degradation(words: Sequence[str]) -> dict[str, Any]:
     from benchmark.data.denoising import Degradation
-    from benchmark.data.sources.files import one_of
+    from benchmark.errors import one_of
 
     values = {**NOISE, **_pairs(words, "--noise")}
     for key in values:
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     source, form = _open(arguments)
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
-    from benchmark.data.account import lines
+    from benchmark.data.counts import lines
     from benchmark.data.tasks.groups import read_groups
 
     splits = arguments.split or (source.pack_splits if form == "pack" else None)
@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for_task = _given(arguments, "val_fraction", "noise")
     if form == "pack":
         _refuse(for_task, "tasks")
-        from benchmark.data.pack import build_pack
+        from benchmark.data.packs import build_pack
 
         result = build_pack(source, arguments.out, **for_pack, **common)
     else:

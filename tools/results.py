@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import _cli
 
-from benchmark.engine.records import POLICIES
+from benchmark.results import POLICIES
 from benchmark.text import visible
 
 if TYPE_CHECKING:
-    from benchmark.engine.records import RunRecord
+    from benchmark.results import RunRecord
 
 # Settings are long; they come last, as they would be written in a file.
 _LAST = "config"
@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 
 def validate(folder: Path) -> int:
-    from benchmark.engine.records import find_problems
+    from benchmark.results import find_problems
 
     count, problems = find_problems(folder)
     for problem in problems:
@@ -73,7 +73,7 @@ def show_folder(folder: Path) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from benchmark.engine.records import scan_results
+    from benchmark.results import scan_results
 
     found = scan_results(folder)
     records = [found.records[place] for place in sorted(found.records)]
@@ -109,7 +109,7 @@ def described(value: Any, indent: str = "") -> Iterator[str]:
 def show_file(path: Path) -> None:
     from dataclasses import asdict
 
-    from benchmark.engine.records import read_record
+    from benchmark.results import read_record
 
     data = asdict(read_record(path))
     config = data.pop(_LAST)
@@ -122,8 +122,8 @@ def merge(sources: list[str], into: Path, policy: str) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from benchmark.engine.records import apply_step, plan_merge
     from benchmark.locking import hold_folder
+    from benchmark.results import apply_step, plan_merge
 
     screen = Console(stderr=True)
     with hold_folder(into, "being merged into"):

@@ -30,13 +30,13 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     if args.curve:
-        from benchmark.curves import draw_curves
+        from benchmark.visualization.log_curves import draw_curves
 
         print(draw_curves(args.path, args.curve, args.out))
         return
     if len(args.path) > 1:
         raise InputError(f"{args.path[1]}: a sheet shows one folder; several need --curve TERM")
-    from benchmark.sheets import draw_sheet
+    from benchmark.visualization.contact_sheets import draw_sheet
 
     print(draw_sheet(args.path[0], args.out, args.count, args.epoch))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.engine.settings import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
-from benchmark.hints import Count, Seed
+from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
+from benchmark.type_hints import Count, Seed
 
 
 def arguments() -> argparse.Namespace:
@@ -48,9 +48,9 @@ def main() -> None:
     args = arguments()
     for option in args.cfg_options:  # a mistake is answered before torch is loaded
         read_option(option, PRETRAIN_KEYS)
-    from benchmark.engine.config import fill_paths, load_config, print_config
-    from benchmark.engine.distributed import process_group
-    from benchmark.engine.train import check, default_folder, dry_run, train
+    from benchmark.training.config import fill_paths, load_config, print_config
+    from benchmark.training.distributed.setup import process_group
+    from benchmark.training.train import check, default_folder, dry_run, train
 
     config = load_config(args.config, args.scale, args.cfg_options, needed=PRETRAIN_NEEDS)
     if args.packs:

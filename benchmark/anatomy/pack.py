@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmark.anatomy.extraction import vessel_mask
-from benchmark.data.pack import FramePack, add_anatomy
+from benchmark.data.packs import FramePack, add_anatomy
 from benchmark.device import device as choose_device
 from benchmark.errors import InputError
 

@@ -11,9 +11,9 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from benchmark.build import build
 from benchmark.method import Method, Progress
-from benchmark.nn.losses import dice_loss
+from benchmark.nn.objectives.dice import dice_loss
+from benchmark.registry import build
 from benchmark.weights import load_strict, read_tensors
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
-from benchmark.hints import Count
 from benchmark.nn.rescaling import doubled, doubled_logits, halved
+from benchmark.type_hints import Count
 
 _GROUPS = 5
 # Three max-poolings and two patch embeddings, each halving the size.

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import InputError
-from benchmark.hints import Seed, fits, meaning
+from benchmark.type_hints import Seed, fits, meaning
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark.data.formats.list_files import read_listing, refuse_windows_path
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.listed import read_listing, refuse_windows_path
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_card
+from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_card
 from benchmark.errors import InputError
-from benchmark.hints import Rate
+from benchmark.type_hints import Rate
 
 DROP_PATH = 0.1
 """Stochastic depth of the last block, where an encoder has it and nothing else is said."""

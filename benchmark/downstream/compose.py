@@ -6,15 +6,14 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.task import load_task
-from benchmark.engine.cards import Card, card_of_encoder, read_card
-from benchmark.engine.config import check_values, fill_paths, load_config, set_option
-from benchmark.engine.settings import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 from benchmark.files import list_folder
+from benchmark.method_cards import Card, card_of_encoder, read_card
 from benchmark.quiet import quiet_libraries
+from benchmark.training.config import check_values, fill_paths, load_config, set_option
+from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 
 # What a method's own recipe may set; data, epochs and scoring stay those of the data set.
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
@@ -79,7 +78,7 @@ def compose(
         configs: folder of all configs.
         method: a folder of it, or as a `Path` the folder of an exported encoder.
         dataset: a file of its ``downstream/``, or of ``downstream/<protocol>/``.
-        scale: see `benchmark.engine.scales`.
+        scale: see `benchmark.training.scales`.
         options: ``key.path=value``.
         work: folder of all runs.
         protocol: another protocol than the usual one of the data set.

@@ -19,37 +19,36 @@ from mmengine.evaluator import Evaluator
 from torch import nn
 from torch.utils.data import DataLoader
 
-from benchmark.data.leakage import find_leakage_report
-from benchmark.data.sources.files import one_of
+from benchmark.data.checks.leakage import find_leakage_report
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device_name, precision, threads_given_back, uses_gpu
 from benchmark.downstream.examples import spread
-from benchmark.downstream.keyed import FineTuningSampler
+from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
-from benchmark.engine.cards import Card
-from benchmark.engine.checkpoint import newest_checkpoint, put_aside
-from benchmark.engine.config import differences, plain
-from benchmark.engine.encoder import EncoderCard
-from benchmark.engine.encoder import read_card as read_encoder
-from benchmark.engine.hooks import LogHook, StopTestHook, training_hooks
-from benchmark.engine.optim import build_optimizer
-from benchmark.engine.records import (
+from benchmark.encoders.encoder import EncoderCard
+from benchmark.encoders.encoder import read_card as read_encoder
+from benchmark.errors import InputError, one_of
+from benchmark.files import write_json
+from benchmark.method_cards import Card
+from benchmark.results import (
     POLICIES,
     RunRecord,
+    collect_provenance,
     command_line,
-    provenance,
     read_record,
     record_path,
     science_hash,
     write_record,
 )
-from benchmark.engine.run_files import DESCRIPTION, prune_checkpoints, tidy_finished
-from benchmark.engine.run_folder import clear_run, description_of, holds_run, in_use
-from benchmark.engine.runner import Runner
-from benchmark.engine.signals import StopSignals
-from benchmark.errors import InputError
-from benchmark.files import write_json
-from benchmark.leftovers import remove_leftovers
+from benchmark.temporary_files import remove_leftovers
+from benchmark.training.checkpoints.checkpoint import newest_checkpoint, put_aside
+from benchmark.training.checkpoints.run_files import DESCRIPTION, prune_checkpoints, tidy_finished
+from benchmark.training.checkpoints.run_folder import clear_run, description_of, holds_run, in_use
+from benchmark.training.config import differences, plain
+from benchmark.training.distributed.signals import StopSignals
+from benchmark.training.hooks import LogHook, StopTestHook, training_hooks
+from benchmark.training.optim import build_optimizer
+from benchmark.training.runner import Runner
 
 
 @dataclass
@@ -332,7 +331,7 @@ def _record(
     encoder = identity["encoder"]
     origin = encoder["provenance"] if encoder else {}
     on_gpu = uses_gpu()
-    origins = provenance()
+    origins = collect_provenance()
     if on_gpu:
         cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
         origins["versions"].update(cuda)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from benchmark.anatomy.segmentor import frozen_segmentors
-from benchmark.build import build
 from benchmark.downstream.compose import METHOD_KEYS, compose
 from benchmark.downstream.task import load_task
-from benchmark.engine.cards import CONFIGS, Parameters, read_card
-from benchmark.engine.config import load_config
-from benchmark.engine.encoder import ARCHITECTURES
-from benchmark.engine.releases import RELEASES
+from benchmark.encoders.encoder import ARCHITECTURES
+from benchmark.encoders.releases import RELEASES
+from benchmark.method_cards import CONFIGS, Parameters, read_card
 from benchmark.quiet import quiet_libraries
+from benchmark.registry import build
+from benchmark.training.config import load_config
 
 # Where a network that is trained from scratch gets its head from: a data set of one class.
 _DATASETS = {"segmentation": "arcade_v", "detection": "stenosis", "denoising": "denoising"}

@@ -15,11 +15,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
-from benchmark.data.sources.files import one_of
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import Item
-from benchmark.engine.records import Example
+from benchmark.errors import one_of
 from benchmark.quiet import quiet_libraries
+from benchmark.results import Example
 
 Schedule = Callable[[float], float]
 """Factor of the learning rate as a function of the fractional epoch."""

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.errors import InputError
 from benchmark.method import Progress
+from benchmark.registry import build
 
 
 def _check_momentum(**values: float) -> None:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.hints import Count
 from benchmark.nn.batch_norm import SharedBatchNorm1d
 from benchmark.nn.precision import widen
+from benchmark.type_hints import Count
 
 
 class ProjectionMLP(nn.Sequential):

@@ -13,9 +13,9 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.hints import Count, Natural, Positive, Rate
-from benchmark.nn.encoders.base import block_groups, patch_map
+from benchmark.nn.backbones.base import block_groups, patch_map
 from benchmark.nn.patches import patchify
+from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:

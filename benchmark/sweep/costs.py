@@ -16,8 +16,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from benchmark.engine.records import read_record
 from benchmark.errors import InputError
+from benchmark.results import read_record
 from benchmark.sweep.jobs import Cell, Job, Training
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {

@@ -37,7 +37,7 @@ def corpus_of(packs: tuple[str, ...], frames: int | None) -> tuple[str, int, Pat
         InputError: a pack is missing or damaged.
     """
     # Behind it are the libraries for tables, which take seconds to load.
-    from benchmark.data.pack import PackSubset, open_packs
+    from benchmark.data.packs import PackSubset, open_packs
 
     opened = open_packs(packs)
     corpus = opened if frames is None else PackSubset(opened, frames)

@@ -13,12 +13,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.engine.signals import EXIT_STOPPED
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.sweep.devices import lend
 from benchmark.sweep.jobs import Job, failure_path, lock_path, log_path
 from benchmark.sweep.locking import Waiting, claim, is_running
+from benchmark.training.distributed.signals import EXIT_STOPPED
 
 LOCK = "sweep.lock"
 """Held by the process that runs a sweep, in its folder."""

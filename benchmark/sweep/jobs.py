@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmark.engine.records import read_record
 from benchmark.errors import InputError, explain_os_error
 from benchmark.files import list_folder, read_json, read_object, sha256_file
+from benchmark.results import read_record
 from benchmark.sweep.locking import is_running
 
 MANIFEST = "manifest.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import runpy
 import shlex
@@ -13,12 +12,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.engine.cards import base_path, parse_config, read_card
-from benchmark.engine.scales import SCALES
-from benchmark.engine.settings import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
-from benchmark.errors import InputError
+from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
-from benchmark.hints import Count, Seed, fits, hints_of, meaning
+from benchmark.method_cards import base_path, parse_config, read_card
+from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
+from benchmark.training.scales import SCALES
+from benchmark.type_hints import Count, Seed, fits, hints_of, meaning
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Matrix:
         datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``.
         seeds: seeds of the fine-tuning.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
-        scale: see `benchmark.engine.scales`.
+        scale: see `benchmark.training.scales`.
         work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
         reference: method the board compares every other one with.
         without: method → data sets it has no cell for, beyond those of another kind of task.
@@ -103,9 +102,7 @@ def read_matrix(path: Path) -> Matrix:
     known = [item.name for item in fields(Matrix) if item.name != "name"]
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise InputError(f"{path}: unknown key {key!r}; {hint}")
+            raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, known)}")
         _check(path, key, value)
     for key in ("title", "methods", "datasets", "seeds"):
         if not values.get(key):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.engine.records import record_path
 from benchmark.errors import InputError
+from benchmark.results import record_path
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
 from benchmark.sweep.jobs import MANIFEST, Cell, Job, Training, task_of

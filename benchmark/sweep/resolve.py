@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.downstream.compose import compose
-from benchmark.engine.config import fill_paths, load_config, plain
-from benchmark.engine.records import science_hash
-from benchmark.engine.settings import PRETRAIN_NEEDS
-from benchmark.engine.train import default_folder, weight_files
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
+from benchmark.results import science_hash
+from benchmark.training.config import fill_paths, load_config, plain
+from benchmark.training.config_keys import PRETRAIN_NEEDS
+from benchmark.training.train import default_folder, weight_files
 
 
 def resolve(request: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _follow(request: dict[str, Any], folder: str | None, found: dict[str, Any]) 
 
 
 def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Identity and inputs of a training, as `benchmark.engine.train.identity` has them."""
+    """Identity and inputs of a training, as `benchmark.training.train.identity` has them."""
     work = request["work"]
     is_segmentor = path.parent.name == "segmentor"
     options = [] if is_segmentor else request["pretrain_options"]

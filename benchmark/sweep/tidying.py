@@ -7,15 +7,15 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.engine.records import read_record
-from benchmark.engine.run_files import cell_folder, tidy_finished
 from benchmark.errors import InputError
 from benchmark.files import list_folder, walk
-from benchmark.leftovers import remove_leftovers
+from benchmark.results import read_record
 from benchmark.sweep.job import LOCK
 from benchmark.sweep.jobs import Cell, lock_path
 from benchmark.sweep.locking import is_running, remove_free, take
 from benchmark.sweep.plan import Plan
+from benchmark.temporary_files import remove_leftovers
+from benchmark.training.checkpoints.run_files import cell_folder, tidy_finished
 
 PLAN = "plan.json"
 """What Snakemake reads."""

@@ -6,8 +6,8 @@ iBOT have taken over, brightness, contrast, blur and solarisation are left on gr
 
 from torch.optim import AdamW
 
-from benchmark.engine.schedules import WarmupCosine
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.schedules import WarmupCosine
 
 seed = 0
 lr_batch = 256

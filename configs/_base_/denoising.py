@@ -15,7 +15,7 @@ from torch.optim import AdamW
 from benchmark.downstream.denoising.dataset import PackPair, RandomWindow
 from benchmark.downstream.denoising.model import Denoiser, FramePreprocessor, NoiseDecoder
 from benchmark.downstream.segmentation.model import SimpleFPN
-from benchmark.engine.schedules import CosinePerEpoch
+from benchmark.training.schedules import CosinePerEpoch
 
 task = "denoising"
 metrics = ("psnr", "ssim")

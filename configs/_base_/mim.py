@@ -6,10 +6,10 @@ AdamW (0.9, 0.95), weight decay 0.05 except on biases and 1-D parameters, lr 1.5
 
 from torch.optim import AdamW
 
-from benchmark.data.views import SingleView
-from benchmark.engine.schedules import WarmupCosine
-from benchmark.nn.decoders import MAEDecoder
+from benchmark.data.views.single import SingleView
+from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.schedules import WarmupCosine
 
 seed = 0
 epochs = 800

@@ -24,7 +24,7 @@ from benchmark.downstream.segmentation.model import (
     SimpleFPN,
     UNetDecoder,
 )
-from benchmark.engine.schedules import CosinePerEpoch
+from benchmark.training.schedules import CosinePerEpoch
 
 task = "segmentation"
 metrics = ("dsc", "cldice")

@@ -6,9 +6,9 @@ grey are left out, they do nothing to a grey frame. Learning rate and weight dec
 
 from mmpretrain.models.backbones import ResNet
 
-from benchmark.data.multiview import TwoViews
-from benchmark.engine.schedules import WarmupCosine
-from benchmark.nn.encoders.resnet import ResNetEncoder
+from benchmark.data.views.several import TwoViews
+from benchmark.nn.backbones.resnet import ResNetEncoder
+from benchmark.training.schedules import WarmupCosine
 from methods.mmpretrain_zoo import LARS, MMPretrain
 
 seed = 0

@@ -12,9 +12,9 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.data.attention import AttentionView
-from benchmark.nn.masking_attention import AttentionGuidedMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.data.views.attention import AttentionView
+from benchmark.nn.masking.attention import AttentionGuidedMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.amt import AMT
 
 card = dict(

@@ -5,7 +5,7 @@ from mmengine.config import read_base
 with read_base():
     from ..vasomim.pretrain import *
 
-from benchmark.nn.perceptual import VGG16, ContextualLoss
+from benchmark.nn.objectives.perceptual import VGG16, ContextualLoss
 
 card.update(title="VasoMIM, contextual loss")
 method.update(consistency=None)

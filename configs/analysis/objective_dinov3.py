@@ -5,8 +5,8 @@ from mmengine.config import read_base
 with read_base():
     from ..vasomim.pretrain import *
 
-from benchmark.engine.frozen_encoder import FrozenEncoder
-from benchmark.nn.distillation import FeatureDistillation
+from benchmark.encoders.frozen_encoder import FrozenEncoder
+from benchmark.nn.objectives.feature_distillation import FeatureDistillation
 
 card.update(title="VasoMIM, distillation from DINOv3")
 method.update(consistency=None)

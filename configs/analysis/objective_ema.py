@@ -5,8 +5,8 @@ from mmengine.config import read_base
 with read_base():
     from ..vasomim.pretrain import *
 
-from benchmark.nn.distillation import SelfDistillation
 from benchmark.nn.ema import CosineMomentum
+from benchmark.nn.objectives.feature_distillation import SelfDistillation
 
 card.update(title="VasoMIM, distillation from its average")
 method.update(consistency=None)

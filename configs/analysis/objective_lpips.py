@@ -5,7 +5,7 @@ from mmengine.config import read_base
 with read_base():
     from ..vasomim.pretrain import *
 
-from benchmark.nn.perceptual import LPIPS, VGG16
+from benchmark.nn.objectives.perceptual import LPIPS, VGG16
 
 card.update(title="VasoMIM, LPIPS")
 method.update(consistency=None)

@@ -5,7 +5,7 @@ from mmengine.config import read_base
 with read_base():
     from ..vasomim_v1.pretrain import *
 
-from benchmark.nn.objectives import AnatomyWeightedReconstruction
+from benchmark.nn.objectives.pixels import AnatomyWeightedReconstruction
 
 card.update(title="VasoMIM-v1, weighted reconstruction")
 method.update(consistency=None)

@@ -12,11 +12,11 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.data.world_views import WorldViews
-from benchmark.engine.stretched_schedule import StretchedWarmupCosine
+from benchmark.data.views.world import WorldViews
+from benchmark.nn.decoders.feature_predictors import WorldPredictor
 from benchmark.nn.ema import CosineMomentum
-from benchmark.nn.masking_jepa import MergedBlockMasking
-from benchmark.nn.predictor import WorldPredictor
+from benchmark.nn.masking.jepa import MergedBlockMasking
+from benchmark.training.schedules import StretchedWarmupCosine
 from methods.chexworld import CheXWorld
 
 card = dict(

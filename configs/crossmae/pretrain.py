@@ -12,9 +12,9 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.nn.cross_attention import CrossAttentionDecoder
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.crossmae import CrossMAE
 
 card = dict(

@@ -11,9 +11,9 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.nn.corruptions import GaussianBlur
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.corruptions.blur import GaussianBlur
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.deblurring_mim import BlurredView, DeblurringMIM
 
 card = dict(

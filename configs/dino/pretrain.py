@@ -12,13 +12,13 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.contrastive import *
 
-from benchmark.data.multiview import MultiCrop
-from benchmark.engine.clipping import ClipEachTensor
-from benchmark.engine.decay import CosineRamp
-from benchmark.nn.distillation_targets import TeacherTemperature
+from benchmark.data.views.several import MultiCrop
+from benchmark.nn.backbones.multicrop_vit import MultiCropViT
 from benchmark.nn.ema import CosineMomentum
+from benchmark.nn.objectives.self_distillation import TeacherTemperature
 from benchmark.nn.projection import PrototypeHead
-from benchmark.nn.vit_multicrop import MultiCropViT
+from benchmark.training.clipping import ClipEachTensor
+from benchmark.training.weight_decay import CosineRamp
 from methods.dino import DINO
 
 card = dict(

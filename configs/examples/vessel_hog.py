@@ -11,8 +11,8 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.nn.masking import AnatomyGuidedMasking
-from benchmark.nn.objectives import HOGReconstruction
+from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
+from benchmark.nn.objectives.hog import HOGReconstruction
 from methods.mae import MAE
 
 card = dict(

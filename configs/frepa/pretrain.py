@@ -14,12 +14,12 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.data.corrupted_view import CorruptedView
-from benchmark.nn.conv_decoder import ConvDecoder
-from benchmark.nn.curves import HistogramShift
-from benchmark.nn.encoders.sam import SAMEncoder
-from benchmark.nn.frequency_corruptions import CellNoise, EitherCorruption, SpectrumNoise
-from benchmark.nn.frequency_losses import HighFrequencyLoss
+from benchmark.data.views.corrupted import CorruptedView
+from benchmark.nn.backbones.sam import SAMEncoder
+from benchmark.nn.corruptions.frequency import CellNoise, EitherCorruption, SpectrumNoise
+from benchmark.nn.corruptions.intensity_curves import HistogramShift
+from benchmark.nn.decoders.convolutional import ConvDecoder
+from benchmark.nn.objectives.frequency import HighFrequencyLoss
 from methods.frepa import Frepa
 
 card = dict(

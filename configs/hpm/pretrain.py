@@ -11,10 +11,10 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
+from benchmark.nn.decoders.loss_prediction import LossPredictingDecoder, RelativeLossPrediction
 from benchmark.nn.ema import EpochLinearMomentum
-from benchmark.nn.loss_prediction import LossPredictingDecoder, RelativeLossPrediction
-from benchmark.nn.masking_loss import LossGuidedMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.masking.loss import LossGuidedMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.hpm import HPM
 
 card = dict(

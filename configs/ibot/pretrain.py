@@ -12,7 +12,7 @@ from mmengine.config import read_base
 with read_base():
     from ..dino.pretrain import *
 
-from benchmark.nn.masking_ibot import BlockwiseRatioMasking
+from benchmark.nn.masking.ibot import BlockwiseRatioMasking
 from methods.ibot import IBOT
 
 card = dict(

@@ -12,11 +12,11 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.engine.decay import CosineRamp
-from benchmark.engine.stretched_schedule import StretchedWarmupCosine
+from benchmark.nn.decoders.feature_predictors import JEPAPredictor
 from benchmark.nn.ema import LinearMomentum
-from benchmark.nn.masking_jepa import MultiblockMasking
-from benchmark.nn.predictor import JEPAPredictor
+from benchmark.nn.masking.jepa import MultiblockMasking
+from benchmark.training.schedules import StretchedWarmupCosine
+from benchmark.training.weight_decay import CosineRamp
 from methods.ijepa import IJEPA
 
 card = dict(

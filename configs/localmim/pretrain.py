@@ -11,9 +11,9 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.nn.hog import HOG
-from benchmark.nn.local_decoder import LocalDecoder
-from benchmark.nn.masking import RandomMasking
+from benchmark.nn.decoders.local import LocalDecoder
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.hog import HOG
 from methods.localmim import LocalMIM
 
 card = dict(

@@ -10,8 +10,8 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.mae import MAE
 
 card = dict(

@@ -18,7 +18,7 @@ from mmpretrain.models.necks import LinearNeck
 from mmpretrain.models.selfsup import MaskFeat
 from mmpretrain.models.selfsup.maskfeat import HOGGenerator, MaskFeatViT
 
-from benchmark.nn.masking_blocks import BlockMasking
+from benchmark.nn.masking.blocks import BlockMasking
 from methods.mmpretrain_zoo import MMPretrain
 
 card = dict(

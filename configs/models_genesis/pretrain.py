@@ -13,10 +13,10 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.data.corrupted_view import CorruptedView
-from benchmark.nn.curves import BezierCurve
-from benchmark.nn.decoders import LinearDecoder
-from benchmark.nn.genesis_corruptions import LocalShuffling, Painting, RandomFlips
+from benchmark.data.views.corrupted import CorruptedView
+from benchmark.nn.corruptions.genesis import LocalShuffling, Painting, RandomFlips
+from benchmark.nn.corruptions.intensity_curves import BezierCurve
+from benchmark.nn.decoders.mae import LinearDecoder
 from methods.models_genesis import ModelsGenesis
 
 card = dict(

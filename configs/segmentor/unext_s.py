@@ -10,8 +10,8 @@ from torch.optim import Adam
 
 from benchmark.anatomy.segmentor import SegmentorTraining
 from benchmark.anatomy.unext import UNeXt
-from benchmark.data.views import SingleView
-from benchmark.engine.schedules import PolynomialPerEpoch
+from benchmark.data.views.single import SingleView
+from benchmark.training.schedules import PolynomialPerEpoch
 
 card = dict(title="UNeXt-S", family="segmentor", paper="Valanarasu et al., MICCAI 2022")
 

@@ -13,10 +13,10 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.engine.schedules import WarmupMultiStep
-from benchmark.nn.decoders import LinearDecoder
-from benchmark.nn.masking_blocks import UnitMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.decoders.mae import LinearDecoder
+from benchmark.nn.masking.blocks import UnitMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.training.schedules import WarmupMultiStep
 from methods.simmim import SimMIM
 
 card = dict(

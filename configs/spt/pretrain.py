@@ -11,7 +11,7 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.mim import *
 
-from benchmark.nn.encoders.unet import UNetEncoder
+from benchmark.nn.backbones.unet import UNetEncoder
 from methods.spt import SPT
 
 card = dict(

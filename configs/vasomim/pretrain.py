@@ -14,8 +14,9 @@ with read_base():
 
 from benchmark.anatomy.segmentor import FrozenSegmentor
 from benchmark.anatomy.unext import UNeXt
-from benchmark.nn.masking import AnatomyGuidedMasking
-from benchmark.nn.objectives import AnatomicalConsistency, PixelReconstruction
+from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
+from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.vasomim import VasoMIM
 
 card = dict(

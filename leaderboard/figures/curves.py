@@ -93,7 +93,7 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
     Raises:
         InputError: a folder has no log, or its log no such term.
     """
-    from benchmark.curves import read_curve
+    from benchmark.visualization.log_curves import read_curve
 
     figure = new_figure(width, 0.55 * width + 10)
     axis = figure.add_subplot()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from benchmark.engine.records import RunRecord
+from benchmark.results import RunRecord
 from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.comparisons import Comparison, comparisons, overall

@@ -1,4 +1,4 @@
-"""One small encoder of every kind, and machines with a GPU that torch believes in."""
+"""Small encoders of every kind, configs that train in seconds, and a GPU that torch believes in."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from torch import nn
 
+from benchmark.anatomy.pack import extract
+from benchmark.anatomy.unext import UNeXt
+from benchmark.data.packs import build_pack
+from benchmark.data.sources import open_source
 from benchmark.device import VARIABLE
-from benchmark.nn.encoders.base import Encoder
-from benchmark.nn.encoders.beit import BeitEncoder
-from benchmark.nn.encoders.eva import EvaEncoder
-from benchmark.nn.encoders.resnet import ResNetEncoder
-from benchmark.nn.encoders.sam import SAMEncoder
-from benchmark.nn.encoders.unet import UNetEncoder
+from benchmark.encoders.encoder import write_tensors
+from benchmark.nn.backbones.base import Encoder
+from benchmark.nn.backbones.beit import BeitEncoder
+from benchmark.nn.backbones.eva import EvaEncoder
+from benchmark.nn.backbones.resnet import ResNetEncoder
+from benchmark.nn.backbones.sam import SAMEncoder
+from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.randomness import seed_torch
+from benchmark.training.config import fill_paths, load_config
 
 SMALL = dict(img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=4)
 # Architecture, and what is special about the variant after a sign.
@@ -89,3 +97,64 @@ def gpu_environment(tmp_path: Path) -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if key != VARIABLE}
     root = Path(__file__).resolve().parents[2]
     return {**inherited, "PYTHONPATH": os.pathsep.join([str(folder), str(root)])}
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL_RUN = [
+    "epochs=3",
+    "batch_size=4",
+    "micro_batch=2",
+    "log_interval=1",
+    "checkpoint_interval=1",
+    "method.views.size=64",
+    "method.encoder.img_size=64",
+    "method.encoder.patch_size=16",
+    "method.encoder.embed_dim=32",
+    "method.encoder.depth=2",
+    "method.encoder.num_heads=2",
+    "method.encoder.drop_path=0.1",
+    "method.decoder.width=16",
+    "method.decoder.depth=1",
+    "method.decoder.num_heads=2",
+    "method.segmentor.network.channels=(4,4,8,8,8)",
+]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def small_options() -> list[str]:
+    """Overrides that make VasoMIM at scale tiny train in seconds on the pack of `work`."""
+    return list(SMALL_RUN)
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pack of 14 frames, its anatomy, and a segmentor of random weights."""
+    work = tmp_path_factory.mktemp("work")
+    source = open_source("synthetic", patients="2", videos="1", frames="7", size="96")
+    build_pack(source, work / "packs" / "xa170k", size=96, progress=False)
+    extract(str(work / "packs" / "xa170k"), border=4)
+    seed_torch("segmentor")
+    folder = work / "segmentor" / "unext_s"
+    write_tensors(folder / "segmentor.safetensors", UNeXt(channels=(4, 4, 8, 8, 8)))
+    return work
+
+
+@pytest.fixture
+def small_config(work: Path) -> Callable[..., Config]:
+    """Make a config of a method that trains in seconds; further options override."""
+
+    def make(method: str, *options: str) -> Config:
+        fitting = [o for o in SMALL_RUN if method != "mae" or "segmentor" not in o]
+        path = ROOT / "configs" / method / "pretrain.py"
+        config = load_config(path, "tiny", [*fitting, *options])
+        fill_paths(config._cfg_dict, work)
+        return config
+
+    return make

@@ -17,20 +17,20 @@ from torch import nn
 
 from benchmark import device as devices
 from benchmark.device import VARIABLE, on_cpu, precision, uses_gpu
-from benchmark.engine import distributed
-from benchmark.engine.launch import Launch
-from benchmark.engine.runner import Runner
 from benchmark.errors import InputError
 from benchmark.sweep.devices import visible_gpus
+from benchmark.training.distributed import setup
+from benchmark.training.distributed.launch import Launch
+from benchmark.training.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[2]
 # Measures or describes GPUs, or keys their generators, whatever trains.
 _LOOK_AT_HARDWARE = {
     "benchmark/device.py",
     "benchmark/randomness.py",
-    "benchmark/anatomy/bench.py",
-    "benchmark/engine/environment/__init__.py",
-    "benchmark/engine/environment/processors.py",
+    "benchmark/speed/anatomy.py",
+    "benchmark/checks/environment/__init__.py",
+    "benchmark/checks/environment/processors.py",
 }
 
 
@@ -100,10 +100,10 @@ def test_models_and_processes_stay_on_the_cpu(gpu: None, monkeypatch: pytest.Mon
         torch.distributed, "init_process_group", lambda kind, **_: started.append(kind)
     )
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
-    monkeypatch.setattr(distributed, "launch", lambda: Launch(0, 0, 1))
-    monkeypatch.setattr(distributed, "Watchdog", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(setup, "launch", lambda: Launch(0, 0, 1))
+    monkeypatch.setattr(setup, "Watchdog", lambda *_: contextlib.nullcontext())
     with on_cpu():
-        with distributed.process_group():
+        with setup.process_group():
             pass
         alone = SimpleNamespace(distributed=False)
         model = Runner.wrap_model(alone, None, nn.Linear(1, 1))

@@ -11,14 +11,14 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from benchmark.data.pack import build_pack
+from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
-from benchmark.data.views import SingleView
-from benchmark.engine.decay import CosineRamp
-from benchmark.engine.schedules import WarmupCosine
-from benchmark.engine.train import assemble, make_runner
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Method, Progress
+from benchmark.training.schedules import WarmupCosine
+from benchmark.training.train import assemble, make_runner
+from benchmark.training.weight_decay import CosineRamp
 
 
 class Small(Method):

@@ -20,10 +20,10 @@ from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from benchmark.engine.accumulation import AccumulatingOptimWrapper
-from benchmark.engine.runner import Runner
 from benchmark.method import Progress
 from benchmark.quiet import LibraryState, quiet_libraries
+from benchmark.training.accumulation import AccumulatingOptimWrapper
+from benchmark.training.runner import Runner
 
 KINDS = (DefaultScope, MessageHub, MMLogger, Visualizer)
 Names = dict[str, list[str]]

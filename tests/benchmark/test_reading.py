@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.checking.findings import Findings, check_files
+from benchmark.data.checks.findings import Findings, check_files
 from benchmark.data.sources.files import walk_images
 from benchmark.data.splits import read_split_file
 from benchmark.downstream.compose import find_dataset
-from benchmark.engine.cards import read_cards
-from benchmark.engine.checkpoint import checkpoint_paths
-from benchmark.engine.starting import starting_file
 from benchmark.errors import InputError
 from benchmark.files import list_folder, read_json, read_regular, walk
+from benchmark.method_cards import read_cards
+from benchmark.training.checkpoints.checkpoint import checkpoint_paths
+from benchmark.training.checkpoints.load_from import starting_file
 
 
 def _pipe(path: Path) -> None:

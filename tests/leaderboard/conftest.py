@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.engine.records import RunRecord, science_hash
+from benchmark.results import RunRecord, science_hash
 from leaderboard.build import build_leaderboard
 
 TITLES = {"mae": "MAE", "vasomim": "VasoMIM", "simmim": "SimMIM", "frangi": "Frangi filter"}

@@ -1,7 +1,7 @@
 import csv
 
-from benchmark.comparison import COLUMNS
-from benchmark.engine.records import read_results
+from benchmark.results import read_results
+from benchmark.speed.timing import COLUMNS
 from leaderboard.bench import bench_leaderboard, make_results
 
 

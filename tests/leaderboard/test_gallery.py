@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.engine.records import Example, write_record
-from benchmark.engine.records.store import scan_results
+from benchmark.results import Example, write_record
+from benchmark.results.store import scan_results
 from leaderboard.build import build_leaderboard
 from leaderboard.gallery import gallery
 

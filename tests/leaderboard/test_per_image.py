@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.engine.records import write_record
-from benchmark.engine.records.store import scan_results
 from benchmark.errors import InputError
+from benchmark.results import write_record
+from benchmark.results.store import scan_results
 from leaderboard.build import build_leaderboard
 from leaderboard.comparisons import comparisons
 from leaderboard.data import board_data

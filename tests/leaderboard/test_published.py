@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmark.engine.cards import read_cards
 from benchmark.errors import InputError
+from benchmark.method_cards import read_cards
 from leaderboard.analyses import ANALYSES, PREFIX
 from leaderboard.build import PUBLISHED, published_leaderboard
 from leaderboard.comparisons import comparisons, overall

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.method import Progress
-from benchmark.nn.masking import Mask
-from benchmark.nn.objectives import Reconstruction
+from benchmark.nn.masking.random import Mask
+from benchmark.nn.objectives.base import Reconstruction
 from methods.mae import MAE
 
 

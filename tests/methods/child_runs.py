@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
-from benchmark.engine.hooks import StepHook
-from benchmark.engine.signals import EndsEarly
-from benchmark.engine.train import train
 from benchmark.errors import InputError
+from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.training.distributed.signals import EndsEarly
+from benchmark.training.hooks import StepHook
+from benchmark.training.train import train
 
 # What was imported and set up by a first run need not be again: a child of one that has trained
 # takes a tenth of the time.

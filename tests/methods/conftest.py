@@ -12,10 +12,12 @@ from torch import Tensor
 
 from benchmark.anatomy.segmentor import FrozenSegmentor
 from benchmark.anatomy.unext import UNeXt
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.method import Method, Progress
-from benchmark.nn.masking import AnatomyGuidedMasking, RandomMasking
-from benchmark.nn.objectives import AnatomicalConsistency, PixelReconstruction
+from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.mae import MAE
 from methods.vasomim import VasoMIM
 

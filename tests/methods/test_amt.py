@@ -17,14 +17,14 @@ from official_shapes import encoder, mae_decoder
 from scipy.special import softmax
 from torch import Tensor
 
-from benchmark.data.attention import AttentionView
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint
-from benchmark.engine.config import fill_paths, load_config
-from benchmark.engine.contract import prepare
-from benchmark.engine.train import assemble, train
+from benchmark.checks.contract import prepare
+from benchmark.data.views.attention import AttentionView
 from benchmark.method import Progress
-from benchmark.nn.masking_attention import AttentionGuidedMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.masking.attention import AttentionGuidedMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.training.config import fill_paths, load_config
+from benchmark.training.train import assemble, train
 from benchmark.weights import load_strict
 from methods.amt import AMT
 from methods.mae import MAE, official_keys

@@ -13,15 +13,15 @@ from numpy_vit import double_weights, linear
 from test_ijepa import VIT, encode, normalised, official_shapes, predict
 from torch import Tensor
 
-from benchmark.build import build
-from benchmark.data.world_views import WorldViews
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.config import load_config
+from benchmark.data.views.world import WorldViews
 from benchmark.method import Progress
+from benchmark.method_cards import CONFIGS
+from benchmark.nn.decoders.feature_predictors import WorldPredictor
 from benchmark.nn.ema import CosineMomentum
-from benchmark.nn.masking_jepa import MergedBlockMasking
-from benchmark.nn.predictor import WorldPredictor
+from benchmark.nn.masking.jepa import MergedBlockMasking
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.training.config import load_config
 from methods.chexworld import CheXWorld, official_keys
 
 

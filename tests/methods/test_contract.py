@@ -18,10 +18,10 @@ from broken_methods import (
     Unwatched,
 )
 
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.config import fill_paths, load_config
-from benchmark.engine.contract import CHECKS, BrokenContract, Trial, check_method, prepare
-from benchmark.engine.pair import ProcessPair
+from benchmark.checks.contract import CHECKS, BrokenContract, Trial, check_method, prepare
+from benchmark.checks.two_processes import ProcessPair
+from benchmark.method_cards import CONFIGS
+from benchmark.training.config import fill_paths, load_config
 
 METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
 

@@ -15,13 +15,13 @@ from official_shapes import linear as linear_shapes
 from scipy.special import erf, softmax
 from torch import Tensor
 
-from benchmark.data.views import SingleView
-from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.data.views.single import SingleView
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.cross_attention import CrossAttentionDecoder
-from benchmark.nn.masking import RandomMasking, mask_highest
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
+from benchmark.nn.masking.random import RandomMasking, mask_highest
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from benchmark.nn.vit import VisionTransformer
 from methods.crossmae import CrossMAE, official_keys
 

@@ -12,11 +12,11 @@ from numpy_vit import to_patches
 from official_shapes import encoder, mae_decoder
 from torch import Tensor
 
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
-from benchmark.nn.corruptions import GaussianBlur
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.corruptions.blur import GaussianBlur
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.deblurring_mim import BlurredView, DeblurringMIM, official_keys
 
 

@@ -24,15 +24,15 @@ from numpy_vit import double_weights
 from official_shapes import Shapes, encoder, linear
 from torch import Tensor
 
-from benchmark.data.multiview import MultiCrop
-from benchmark.engine.clipping import ClipEachTensor
-from benchmark.engine.config import load_config
-from benchmark.engine.optim import build_optimizer
+from benchmark.data.views.several import MultiCrop
 from benchmark.method import Progress
-from benchmark.nn.distillation_targets import TeacherTemperature
+from benchmark.nn.backbones.multicrop_vit import MultiCropViT
 from benchmark.nn.ema import CosineMomentum
+from benchmark.nn.objectives.self_distillation import TeacherTemperature
 from benchmark.nn.projection import PrototypeHead
-from benchmark.nn.vit_multicrop import MultiCropViT
+from benchmark.training.clipping import ClipEachTensor
+from benchmark.training.config import load_config
+from benchmark.training.optim import build_optimizer
 from methods.dino import DINO, official_keys
 
 # Of three epochs of warm-up the second: T = 0.04 + ½ · 0.03.

@@ -11,14 +11,14 @@ from numpy_vit import Weights, block, double_weights, to_patches
 from official_shapes import Shapes, linear, norm
 from torch import Tensor
 
-from benchmark.data.corrupted_view import CorruptedView
-from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.data.views.corrupted import CorruptedView
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.method import Progress
-from benchmark.nn.conv_decoder import ConvDecoder
-from benchmark.nn.curves import HistogramShift
-from benchmark.nn.encoders.sam import SAMEncoder
-from benchmark.nn.frequency_corruptions import CellNoise, EitherCorruption, SpectrumNoise
-from benchmark.nn.frequency_losses import HighFrequencyLoss
+from benchmark.nn.backbones.sam import SAMEncoder
+from benchmark.nn.corruptions.frequency import CellNoise, EitherCorruption, SpectrumNoise
+from benchmark.nn.corruptions.intensity_curves import HistogramShift
+from benchmark.nn.decoders.convolutional import ConvDecoder
+from benchmark.nn.objectives.frequency import HighFrequencyLoss
 from methods.frepa import Frepa, official_keys
 
 LOSSES = ("loss_image", "loss_gradient", "loss_high_frequency")

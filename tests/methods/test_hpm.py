@@ -13,18 +13,18 @@ from numpy_vit import to_patches
 from official_shapes import block, encoder, linear, mae_decoder, norm
 from torch import Tensor
 
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.ema import EpochLinearMomentum
-from benchmark.nn.loss_prediction import (
+from benchmark.nn.decoders.loss_prediction import (
     AbsoluteLossPrediction,
     LossPredictingDecoder,
     RelativeLossPrediction,
 )
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.masking_loss import LossGuidedMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.ema import EpochLinearMomentum
+from benchmark.nn.masking.loss import LossGuidedMasking
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from methods.hpm import HPM, official_keys
 
 # α = 0.5 · 4 / 5 = 0.4: four of the twelve masked patches are the hardest.

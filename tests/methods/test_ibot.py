@@ -24,14 +24,14 @@ from numpy_vit import double_weights
 from official_shapes import Shapes, encoder, linear
 from torch import Tensor
 
-from benchmark.data.multiview import MultiCrop
-from benchmark.engine.config import load_config
+from benchmark.data.views.several import MultiCrop
 from benchmark.method import Progress
-from benchmark.nn.distillation_targets import TeacherTemperature
+from benchmark.nn.backbones.multicrop_vit import MultiCropViT
 from benchmark.nn.ema import CosineMomentum
-from benchmark.nn.masking_ibot import BlockwiseRatioMasking
+from benchmark.nn.masking.ibot import BlockwiseRatioMasking
+from benchmark.nn.objectives.self_distillation import TeacherTemperature
 from benchmark.nn.projection import PrototypeHead
-from benchmark.nn.vit_multicrop import MultiCropViT
+from benchmark.training.config import load_config
 from methods.ibot import IBOT, official_keys
 
 PROGRESS = Progress(epoch=1, epochs=5, step=4, steps_per_epoch=3)

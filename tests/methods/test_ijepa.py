@@ -16,16 +16,16 @@ from official_shapes import linear as linear_shapes
 from official_shapes import norm
 from torch import Tensor
 
-from benchmark.build import build
-from benchmark.data.views import SingleView
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.config import load_config
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
+from benchmark.method_cards import CONFIGS
+from benchmark.nn.decoders.feature_predictors import JEPAPredictor
 from benchmark.nn.ema import LinearMomentum
-from benchmark.nn.masking_jepa import MultiblockMasking
-from benchmark.nn.predictor import JEPAPredictor
+from benchmark.nn.masking.jepa import MultiblockMasking
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.training.config import load_config
 from methods.ijepa import IJEPA, official_keys
 
 # 48² pixels, 6×6 patches.

@@ -16,13 +16,13 @@ from official_shapes import linear as linear_shapes
 from scipy.special import erf
 from torch import Tensor
 
-from benchmark.data.views import SingleView
-from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.data.views.single import SingleView
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.hog import HOG
-from benchmark.nn.local_decoder import LocalDecoder
-from benchmark.nn.masking import RandomMasking
+from benchmark.nn.decoders.local import LocalDecoder
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.hog import HOG
 from benchmark.nn.vit import VisionTransformer
 from methods.localmim import LocalMIM, mask_at_scale, official_keys
 

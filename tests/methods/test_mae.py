@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
-from benchmark.nn.decoders import MAEDecoder
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.decoders.mae import MAEDecoder
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from benchmark.nn.vit import VisionTransformer
 from methods.mae import MAE
 

@@ -14,18 +14,18 @@ from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.selfsup import MAE as TheirMAE
 from mmpretrain.models.selfsup.mae import MAEViT
 
-from benchmark.data.views import SingleView
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.config import fill_paths, load_config
-from benchmark.engine.contract import CHECKS, BrokenContract, Trial, prepare
-from benchmark.engine.train import assemble
+from benchmark.checks.contract import CHECKS, BrokenContract, Trial, prepare
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.decoders import MAEDecoder
-from benchmark.nn.masking import RandomMasking
-from benchmark.nn.names import Rules, translate
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.method_cards import CONFIGS
+from benchmark.nn.decoders.mae import MAEDecoder
+from benchmark.nn.masking.random import RandomMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.config import fill_paths, load_config
+from benchmark.training.train import assemble
 from methods.mae import MAE
 from methods.mmpretrain_zoo import BACKBONE_NAMES, LARS, MMPretrain
 

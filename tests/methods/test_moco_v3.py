@@ -23,13 +23,13 @@ from numpy_vit import double_weights
 from official_shapes import Shapes, encoder
 from torch import Tensor
 
-from benchmark.data.multiview import TwoViews
-from benchmark.engine.config import load_config
-from benchmark.engine.optim import build_optimizer
+from benchmark.data.views.several import TwoViews
 from benchmark.method import Progress
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.projection import ProjectionMLP
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.config import load_config
+from benchmark.training.optim import build_optimizer
 from methods.moco_v3 import MoCoV3, official_keys
 
 TEMPERATURE = 0.2

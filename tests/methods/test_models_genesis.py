@@ -11,11 +11,11 @@ from numpy_vit import block, double_weights, layer_norm, to_patches
 from scipy.special import expit
 from torch import Tensor
 
-from benchmark.data.corrupted_view import CorruptedView
+from benchmark.data.views.corrupted import CorruptedView
 from benchmark.method import Progress
-from benchmark.nn.curves import BezierCurve
-from benchmark.nn.decoders import LinearDecoder
-from benchmark.nn.genesis_corruptions import LocalShuffling, Painting, RandomFlips
+from benchmark.nn.corruptions.genesis import LocalShuffling, Painting, RandomFlips
+from benchmark.nn.corruptions.intensity_curves import BezierCurve
+from benchmark.nn.decoders.mae import LinearDecoder
 from methods.models_genesis import ModelsGenesis
 
 

@@ -10,12 +10,12 @@ import torch
 from no_host_sync import NoCopyFromHost, on_imagined_gpu
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from benchmark.engine.bench.sides import of_harness
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.config import fill_paths, load_config
-from benchmark.engine.contract import prepare
-from benchmark.engine.train import Parts, assemble, make_runner
+from benchmark.checks.contract import prepare
 from benchmark.method import Progress
+from benchmark.method_cards import CONFIGS
+from benchmark.speed.loops import of_harness
+from benchmark.training.config import fill_paths, load_config
+from benchmark.training.train import Parts, assemble, make_runner
 
 METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
 # The rest takes more time than the quick tests have.

@@ -12,11 +12,11 @@ from mmpretrain.models.necks import SimMIMLinearDecoder
 from numpy_vit import block, double_weights, layer_norm, to_patches
 from torch import Tensor
 
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
-from benchmark.nn.decoders import LinearDecoder
-from benchmark.nn.masking_blocks import UnitMasking
-from benchmark.nn.objectives import PixelReconstruction
+from benchmark.nn.decoders.mae import LinearDecoder
+from benchmark.nn.masking.blocks import UnitMasking
+from benchmark.nn.objectives.pixels import PixelReconstruction
 from benchmark.nn.vit import VisionTransformer
 from methods.simmim import SimMIM, initialise_like_simmim
 

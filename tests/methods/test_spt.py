@@ -12,10 +12,10 @@ from mmseg.models.backbones import UNet
 from scipy.special import expit
 from torch import Tensor
 
-from benchmark.data.views import SingleView
-from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.data.views.single import SingleView
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.method import Progress
-from benchmark.nn.encoders.unet import UNetEncoder
+from benchmark.nn.backbones.unet import UNetEncoder
 from methods.spt import SPT
 
 

@@ -14,18 +14,15 @@ from torch import Tensor, nn
 
 from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
 from benchmark.anatomy.unext import UNeXt
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
-from benchmark.nn.decoders import LinearDecoder, MAEDecoder
-from benchmark.nn.distillation import SelfDistillation
-from benchmark.nn.masking import AnatomyGuidedMasking
-from benchmark.nn.masking_blocks import BlockMasking, UnitMasking
-from benchmark.nn.objectives import (
-    AnatomicalConsistency,
-    AnatomyWeightedReconstruction,
-    HOGReconstruction,
-    PixelReconstruction,
-)
+from benchmark.nn.decoders.mae import LinearDecoder, MAEDecoder
+from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
+from benchmark.nn.masking.blocks import BlockMasking, UnitMasking
+from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
+from benchmark.nn.objectives.feature_distillation import SelfDistillation
+from benchmark.nn.objectives.hog import HOGReconstruction
+from benchmark.nn.objectives.pixels import AnatomyWeightedReconstruction, PixelReconstruction
 from methods.mae import MAE
 from methods.simmim import SimMIM
 from methods.vasomim import VasoMIM

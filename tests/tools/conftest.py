@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from benchmark.anatomy.pack import extract
-from benchmark.data.pack import build_pack
+from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
-from benchmark.engine.encoder import export_encoder
+from benchmark.encoders.encoder import export_encoder
 from benchmark.nn.vit import VisionTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDS = ROOT / "tests/benchmark/engine/records/fixtures/schema1_last"
+RECORDS = ROOT / "tests/benchmark/results/fixtures/schema1_last"
 
 
 class Result(NamedTuple):

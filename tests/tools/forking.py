@@ -99,7 +99,7 @@ def main() -> None:
 
     with quiet_libraries():
         import benchmark.downstream.finetune
-        import benchmark.engine.train
+        import benchmark.training.train
     del benchmark
     json.dump([child(**job) for job in json.load(sys.stdin)], sys.stdout)
 

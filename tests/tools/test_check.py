@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.data.pack import build_pack
+from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 
@@ -140,8 +140,8 @@ def test_help_loads_no_heavy_library():
 
 def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch, tmp_path) -> None:
     """One line per finding under its part, the advice below it, the sums last."""
-    from benchmark.engine import environment
-    from benchmark.engine.environment import Finding
+    from benchmark.checks import environment
+    from benchmark.checks.environment import Finding
 
     found = [
         Finding("software", "torch", "ok", "2.11.0"),

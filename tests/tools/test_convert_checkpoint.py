@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.engine.encoder import export_encoder, load_encoder
-from benchmark.engine.releases import RELEASES
+from benchmark.encoders.encoder import export_encoder, load_encoder
+from benchmark.encoders.releases import RELEASES
 from benchmark.nn.vit import VisionTransformer
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"

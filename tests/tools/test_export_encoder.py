@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import timm
 
-from benchmark.engine.encoder import export_encoder
-from benchmark.nn.encoders.unet import UNetEncoder
+from benchmark.encoders.encoder import export_encoder
+from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "export_encoder.py"

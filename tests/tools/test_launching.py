@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.engine.signals import EXIT_NOT_FINITE, EXIT_SILENT, EXIT_STOPPED
+from benchmark.training.distributed.signals import EXIT_NOT_FINITE, EXIT_SILENT, EXIT_STOPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_exit_codes(raised: str, code: int, said: str) -> None:
     """Of what ends a run early; the run itself has said why, so the tool does not."""
     program = (
-        "import _cli\nfrom benchmark.engine import signals\nfrom benchmark.errors import InputError"
+        "import _cli\nfrom benchmark.training.distributed import signals\nfrom benchmark.errors import InputError"
         f"\ndef main():\n    raise {raised}\n_cli.run(main)"
     )
     command = [sys.executable, "-c", program]
@@ -185,7 +185,7 @@ def test_a_job_without_a_number_of_tasks_is_refused(
 
 
 def pack(folder: Path) -> Path:
-    from benchmark.data.pack import build_pack
+    from benchmark.data.packs import build_pack
     from benchmark.data.sources import open_source
 
     source = open_source("synthetic", patients="2", videos="1", frames="8", size="64")

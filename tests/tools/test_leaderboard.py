@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.engine.records import RunRecord, record_path, science_hash, write_record
 from benchmark.files import sha256_file
+from benchmark.results import RunRecord, record_path, science_hash, write_record
 
 FILES = [f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex", "json", "html")]
 ROOT = Path(__file__).resolve().parents[2]

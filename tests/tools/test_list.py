@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.engine.cards import read_cards
+from benchmark.method_cards import read_cards
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools"

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.engine.records import Example, RunRecord, science_hash, write_record
+from benchmark.results import Example, RunRecord, science_hash, write_record
 from benchmark.text import visible
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"

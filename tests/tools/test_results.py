@@ -14,13 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmark.engine.records import (
-    path_of,
-    read_record,
-    read_results,
-    science_hash,
-    write_record,
-)
+from benchmark.results import path_of, read_record, read_results, science_hash, write_record
 from benchmark.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]

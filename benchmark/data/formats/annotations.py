@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from benchmark.data.listed import MAX_COORDINATE
+from benchmark.data.formats.list_files import MAX_COORDINATE
 
 Polygon = tuple[float, ...]
 Box = tuple[float, float, float, float]

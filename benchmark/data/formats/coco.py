@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.formats.annotations import class_name, is_whole_number, read_outline
-from benchmark.data.listed import name_key, plain_name, read_json_object
+from benchmark.data.formats.list_files import name_key, plain_name, read_json_object
 from benchmark.errors import InputError
 
 Add = Callable[[str, str], None]

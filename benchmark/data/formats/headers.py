@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image, TiffImagePlugin
 
+from benchmark.data.formats.images import MAX_BYTES, MAX_PIXELS, file_errors
 from benchmark.data.formats.orientation import orientation_of, turned_size
-from benchmark.data.formats.pictures import MAX_BYTES, MAX_PIXELS, file_errors
 from benchmark.data.frame import UnreadableFrame
 
 # What in a PNG may say how it is turned; Pillow decodes the picture to look for it.

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from benchmark.data.formats.pictures import Picture, colour_to_grey, read_picture
+from benchmark.data.formats.images import Picture, colour_to_grey, read_picture
 from benchmark.data.frame import UnreadableFrame
 
 Paint = int | tuple[int, int, int] | None

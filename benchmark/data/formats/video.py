@@ -21,7 +21,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from benchmark.data.formats.depth import (
+from benchmark.data.formats.bit_depth import (
     NARROW,
     WHITE_DECIDED,
     depth_note,
@@ -29,7 +29,7 @@ from benchmark.data.formats.depth import (
     scale_to_grey,
     white_level,
 )
-from benchmark.data.formats.pictures import file_errors
+from benchmark.data.formats.images import file_errors
 from benchmark.data.frame import UnreadableFrame
 
 MAX_BYTES = 512 << 20

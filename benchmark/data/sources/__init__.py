@@ -13,7 +13,6 @@ from benchmark.data.sources.cadica import Cadica
 from benchmark.data.sources.caxf import Caxf
 from benchmark.data.sources.coronary_dominance import CoronaryDominance
 from benchmark.data.sources.dca1 import Dca1
-from benchmark.data.sources.files import one_of
 from benchmark.data.sources.folder import Folder
 from benchmark.data.sources.paired import Paired
 from benchmark.data.sources.stenosis import DanilovStenosis
@@ -22,7 +21,7 @@ from benchmark.data.sources.synthetic import Synthetic
 from benchmark.data.sources.xa170k import Xa170k
 from benchmark.data.sources.xcad import Xcad
 from benchmark.data.sources.xcav import Xcav
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 
 SOURCES: dict[str, type] = {
     "arcade": Arcade,

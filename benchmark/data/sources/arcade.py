@@ -27,19 +27,18 @@ from typing import TYPE_CHECKING
 
 from benchmark.data.formats.annotations import Polygon, polygon_note
 from benchmark.data.formats.coco import ListedImage, read_coco
+from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import name_key
 from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
     is_file,
     list_folder,
-    one_of,
     walk_images,
 )
 from benchmark.data.splits import SPLITS, split_named
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,10 +24,9 @@ from benchmark.data.sources.files import (
     find_entry,
     find_root,
     list_folder,
-    one_of,
     walk_images,
 )
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 
 RULES = ("selected_frames", "selected_videos", "all")
 

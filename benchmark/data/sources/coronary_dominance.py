@@ -17,18 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import name_key
 from benchmark.data.sources.files import (
     FolderSource,
     absence_hint,
     frame_path,
     given_folder,
-    one_of,
     split_frame_path,
     walk_images,
 )
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
     import numpy as np

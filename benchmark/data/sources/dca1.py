@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.listed import name_key
 from benchmark.data.sources.files import FolderSource, find_root, walk_images
 
 _MARK = "_gt"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import os
 import re
@@ -11,38 +10,24 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.list_files import name_key
 from benchmark.data.formats.pointers import is_dangling, pointer_reason
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import name_key
 from benchmark.errors import InputError
 from benchmark.files import list_folder as entries_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from benchmark.data.formats.levels import Apply, WhiteLevels
     from benchmark.data.formats.masks import Paint
     from benchmark.data.formats.video import Video
+    from benchmark.data.formats.white_levels import Apply, WhiteLevels
 
 IMAGE_EXTENSIONS = frozenset({".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz", ".gz"})
 _DIGITS = re.compile(r"(\d+)")
 _POSITION = re.compile(r"(.+)#(\d{5,9})", re.DOTALL)
-
-
-def one_of(what: str, value: str, known: Iterable[str]) -> str:
-    """`value` if it is one of `known`.
-
-    Raises:
-        InputError: it is not; the message names the nearest known value, or all of them.
-    """
-    known = list(known)
-    if value in known:
-        return value
-    nearest = difflib.get_close_matches(value, known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"one of {', '.join(known)}"
-    raise InputError(f"unknown {what} {value!r}; {hint}")
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -262,8 +247,8 @@ class FolderSource:
         Where the file does not say how many of its bits are used, its file set decides.
         """
         # Imported here, so that command lines can list the sources without loading numpy.
-        from benchmark.data.formats.depth import NARROW, WHITE_DECIDED, depth_note, is_narrow
-        from benchmark.data.formats.pictures import read_picture
+        from benchmark.data.formats.bit_depth import NARROW, WHITE_DECIDED, depth_note, is_narrow
+        from benchmark.data.formats.images import read_picture
 
         path = self.root / frame.path
         picture = read_picture(path)
@@ -297,7 +282,7 @@ class FolderSource:
 
     @functools.cached_property
     def _levels(self) -> WhiteLevels:
-        from benchmark.data.formats.levels import WhiteLevels
+        from benchmark.data.formats.white_levels import WhiteLevels
 
         return WhiteLevels(self.file_set)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmark.data.formats.list_files import nfc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import nfc
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
@@ -17,11 +17,10 @@ from benchmark.data.sources.files import (
     frame_path,
     given_folder,
     is_dicom,
-    one_of,
     split_frame_path,
     walk_files,
 )
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +180,7 @@ class Folder(FolderSource):
             from benchmark.data.formats.video import decode_array
 
             return self.read_position(file, position, decode_array)
-        from benchmark.data.formats.dicom import decode_dicom
+        from benchmark.data.formats.dicom.reading import decode_dicom
 
         return self.read_position(file, position, decode_dicom)
 
@@ -200,7 +199,7 @@ def _header(file: Path) -> tuple[int | None, str | None]:
         from benchmark.data.formats.video import count_frames
 
         return count_frames(file), None
-    from benchmark.data.formats.dicom import read_dicom_header
+    from benchmark.data.formats.dicom.reading import read_dicom_header
 
     header = read_dicom_header(file)
     return header.frames, header.patient

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.list_files import name_key, nfc, plain_name, read_table
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import name_key, nfc, plain_name, read_table
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.formats.annotations import EDGES, Box
+from benchmark.data.formats.list_files import plain_name, read_table
 from benchmark.data.formats.voc import Listed, add_object, parse_size, read_voc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.listed import plain_name, read_table
-from benchmark.data.sources.files import FolderSource, find_root, list_folder, one_of, walk_images
+from benchmark.data.sources.files import FolderSource, find_root, list_folder, walk_images
 from benchmark.data.splits import SPLITS, split_by_patient, split_named
+from benchmark.errors import one_of
 
 if TYPE_CHECKING:
     import numpy as np

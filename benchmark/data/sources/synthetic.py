@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.sources.arcade import SEGMENTS
-from benchmark.data.sources.files import one_of
-from benchmark.errors import InputError
-from benchmark.hints import Seed, fits, meaning
+from benchmark.errors import InputError, one_of
+from benchmark.type_hints import Seed, fits, meaning
 
 if TYPE_CHECKING:
     import numpy as np

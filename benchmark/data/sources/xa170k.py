@@ -27,7 +27,6 @@ from benchmark.data.sources.files import (
     FolderSource,
     find_root,
     list_folder,
-    one_of,
     search_root,
     walk_files,
     walk_images,
@@ -35,12 +34,12 @@ from benchmark.data.sources.files import (
 from benchmark.data.sources.folder import RULES as GROUP_RULES
 from benchmark.data.sources.syntax import Syntax
 from benchmark.data.sources.xcad import Xcad, is_xcad
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from benchmark.data.formats.levels import Apply
+    from benchmark.data.formats.white_levels import Apply
 
 PARTS = ("cadica", "syntax", "xcad", "coronary_dominance")
 

@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.listed import name_key
 from benchmark.data.sources.files import (
     FolderSource,
     find_entry,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.data.listed import nfc, read_listing
+from benchmark.data.formats.list_files import nfc, read_listing
 from benchmark.data.tasks.folder import TaskFolder
 from benchmark.errors import InputError
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmark.data.denoising import FRAMES_PER_STUDY, Degradation, contrast, contrast_filled
 from benchmark.data.frame import Frame, Source, UnreadableFrame
-from benchmark.data.phash import pixel_sha256
+from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.selection import read_usable
 from benchmark.data.tasks.coco import CocoFile, box_annotations, mask_annotations
 from benchmark.errors import InputError

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.data.denoising import FRAMES_PER_STUDY, Degradation
 from benchmark.data.frame import Frame, Source, UnreadableFrame
-from benchmark.data.phash import perceptual_hash, pixel_sha256
+from benchmark.data.image_hashes import perceptual_hash, pixel_sha256
 from benchmark.data.progress import progress_bar
 from benchmark.data.selection import (
     intensity_entry,
@@ -31,8 +31,8 @@ from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
-from benchmark.leftovers import TEMPORARY
 from benchmark.locking import lock_beside, new_folder, remove_left
+from benchmark.temporary_files import TEMPORARY
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _PICTURES = ("images", "masks", "clean")

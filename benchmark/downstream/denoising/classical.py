@@ -12,7 +12,7 @@ from scipy.stats import norm
 from skimage.restoration import denoise_nl_means
 from torch import Tensor
 
-from benchmark.hints import Count
+from benchmark.type_hints import Count
 
 _ROOT = np.sqrt(3)
 _HIGH_PASS = np.array([1 - _ROOT, _ROOT - 3, 3 + _ROOT, -1 - _ROOT]) / np.sqrt(32)

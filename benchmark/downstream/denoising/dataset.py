@@ -14,13 +14,13 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
 
-from benchmark.data.formats.pictures import read_grey
+from benchmark.data.formats.images import read_grey
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.windows import mirrored
-from benchmark.downstream.keyed import KeyedItems, labelled
+from benchmark.downstream.sampling import KeyedItems, labelled
 from benchmark.errors import InputError
-from benchmark.hints import Count
+from benchmark.type_hints import Count
 
 CACHE_BYTES = 1 << 30
 """Most memory a data set keeps decoded frames in; those beyond it are read anew each time."""

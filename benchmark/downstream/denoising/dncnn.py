@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.denoising.model import ZeroConv2d
 from benchmark.errors import InputError
-from benchmark.hints import Count
+from benchmark.type_hints import Count
 
 
 class DnCNN(nn.Module):

@@ -12,11 +12,11 @@ import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.downstream.denoising.windows import in_windows
 from benchmark.downstream.segmentation.model import UNetDecoder
 from benchmark.errors import InputError
-from benchmark.hints import Count
+from benchmark.registry import build
+from benchmark.type_hints import Count
 
 
 class ZeroConv2d(nn.Conv2d):

@@ -10,22 +10,18 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import Item
 from benchmark.downstream.denoising.dataset import DenoisingDataset, read_pair
 from benchmark.downstream.denoising.metrics import DenoisingMetric
 from benchmark.downstream.examples import middle, read_picture
-from benchmark.downstream.segmentation.model import (
-    EncoderBackbone,
-    check_patches,
-    fit_to_encoder,
-)
+from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches, fit_to_encoder
 from benchmark.downstream.segmentation.task import reset_parameters
 from benchmark.downstream.task import Schedule, Task
-from benchmark.engine.records import Example
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
+from benchmark.registry import build
+from benchmark.results import Example
 
 
 def build_model(config: Config, seed: int) -> nn.Module:

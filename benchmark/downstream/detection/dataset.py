@@ -7,7 +7,7 @@ from typing import Any
 from mmdet.datasets import BaseDetDataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.keyed import KeyedItems, labelled
+from benchmark.downstream.sampling import KeyedItems, labelled
 
 
 class DetectionDataset(KeyedItems, BaseDetDataset):

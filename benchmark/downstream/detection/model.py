@@ -17,15 +17,15 @@ from mmengine.registry import DefaultScope
 from torch import nn
 from torch.optim import Optimizer
 
-from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.backbone import EncoderMaps, check_patches
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.engine.encoder import ARCHITECTURES, EncoderCard, read_card
+from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, read_card
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
+from benchmark.registry import build
 
 SCOPE = "mmdet"
 """mmengine scope in which names inside mmdetection are looked up."""

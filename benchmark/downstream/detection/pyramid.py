@@ -10,7 +10,7 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.hints import Count
+from benchmark.type_hints import Count
 
 FACTORS = (4.0, 2.0, 1.0, 0.5)
 """Sizes of the levels relative to the map: strides 4, 8, 16 and 32 for patches of 16²."""

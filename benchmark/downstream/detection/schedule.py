@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmark.build import build
-from benchmark.hints import Natural
+from benchmark.registry import build
+from benchmark.type_hints import Natural
 
 
 class MultiStep:

@@ -22,8 +22,8 @@ from benchmark.downstream.detection.model import (
 from benchmark.downstream.detection.schedule import build_schedule
 from benchmark.downstream.examples import read_picture, resized, shown_size
 from benchmark.downstream.task import Task
-from benchmark.engine.records import Example
 from benchmark.files import read_json
+from benchmark.results import Example
 
 
 def _place_encoder(config: Config, encoder: Config) -> None:

@@ -16,10 +16,10 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from benchmark.downstream.backbone import check_channels, check_patches
-from benchmark.engine.encoder import EncoderCard, load_encoder, read_card
+from benchmark.encoders.encoder import EncoderCard, load_encoder, read_card
 from benchmark.errors import InputError
-from benchmark.hints import Count, Natural, Rate
-from benchmark.nn.encoders.base import block_groups
+from benchmark.nn.backbones.base import block_groups
+from benchmark.type_hints import Count, Natural, Rate
 
 # The parameters of an encoder that find a place in a ViTDet backbone, or are left out of it.
 _PARTS = {"patch_embed", "pos_embed", "cls_token", "reg_token", "blocks", "norm"}

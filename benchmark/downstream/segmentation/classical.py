@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from benchmark.anatomy.extraction import vessel_mask
-from benchmark.hints import Natural
+from benchmark.type_hints import Natural
 
 
 class VesselnessSegmentor(BaseModel):

@@ -17,9 +17,9 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
 from mmseg.datasets import BaseSegDataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.keyed import KeyedItems, labelled
+from benchmark.downstream.sampling import KeyedItems, labelled
 from benchmark.errors import InputError
-from benchmark.hints import Rate
+from benchmark.type_hints import Rate
 
 CACHE_BYTES = 4 << 30
 """Most memory for decoded frames; those beyond it are read anew each time."""

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.nn.losses import soft_dice
+from benchmark.nn.objectives.dice import soft_dice
 
 
 def labels_of_bits(bits: Tensor, classes: int) -> Tensor:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from benchmark.downstream.backbone import EncoderMaps
 from benchmark.downstream.backbone import check_patches as check_patches
-from benchmark.engine.encoder import EncoderCard
+from benchmark.encoders.encoder import EncoderCard
 from benchmark.errors import InputError
-from benchmark.hints import Count
-from benchmark.nn.losses import dice_loss
+from benchmark.nn.objectives.dice import dice_loss
+from benchmark.type_hints import Count
 
 WIDTHS = (64, 128, 256, 512)
 """Channels of the levels of the pyramid, finest first (CheXWorld)."""

@@ -16,7 +16,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.model import ResidualBlock
-from benchmark.hints import Count
+from benchmark.type_hints import Count
 
 
 class PatchMap(nn.Module):

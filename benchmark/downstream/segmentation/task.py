@@ -12,23 +12,19 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from torch import nn
 
-from benchmark.build import build
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import Item
 from benchmark.downstream.examples import read_picture, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import head_for_labels
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
-from benchmark.downstream.segmentation.model import (
-    EncoderBackbone,
-    check_patches,
-    fit_to_encoder,
-)
+from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches, fit_to_encoder
 from benchmark.downstream.task import Schedule, Task
-from benchmark.engine.records import Example
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
+from benchmark.registry import build
+from benchmark.results import Example
 
 
 def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:

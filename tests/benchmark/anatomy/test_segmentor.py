@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.anatomy.segmentor import FrozenSegmentor, SegmentorTraining
 from benchmark.anatomy.unext import UNeXt
-from benchmark.data.views import SingleView
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
 

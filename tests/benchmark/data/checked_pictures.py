@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from raw_layouts import picture
 
-from benchmark.data.checking import Findings, check_data
+from benchmark.data.checks import Findings, check_data
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.files import read_json, write_json
 

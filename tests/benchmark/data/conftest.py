@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from raw_layouts import PICTURES, build_small
 
-from benchmark.data.pack import PackCollection, add_anatomy, open_packs
+from benchmark.data.packs import PackCollection, add_anatomy, open_packs
 
 
 @pytest.fixture(scope="module")

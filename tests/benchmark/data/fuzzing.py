@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.pack import build_pack
+from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.pack import FramePack, build_pack
+from benchmark.data.packs import FramePack, build_pack
 
 
 def picture(seed: int, height: int = 48, width: int = 48) -> np.ndarray:

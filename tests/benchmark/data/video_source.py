@@ -14,7 +14,7 @@ import numpy as np
 from raw_layouts import picture
 
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.pack import FramePack, building
+from benchmark.data.packs import FramePack, building
 
 SIDE = 48
 SIZE = 32

@@ -10,7 +10,7 @@ import torch
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.engine.encoder import export_encoder
+from benchmark.encoders.encoder import export_encoder
 from benchmark.nn.vit import VisionTransformer
 
 torch.set_num_threads(1)

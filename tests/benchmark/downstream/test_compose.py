@@ -15,11 +15,11 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose, refuse_other_dataset
 from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.engine.cards import CONFIGS, card_of_encoder
-from benchmark.engine.config import differences, plain
-from benchmark.engine.encoder import export_encoder
+from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS, card_of_encoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.config import differences, plain
 
 SMALL = ["epochs=1", "batch_size=2", "num_workers=0"]
 SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]

@@ -14,8 +14,8 @@ from benchmark.data.frame import Frame
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.examples import SIDE, middle, read_picture, resized, shown_size, spread
 from benchmark.downstream.task import load_task
-from benchmark.engine.records import Example
 from benchmark.files import write_json
+from benchmark.results import Example
 
 HEIGHT, WIDTH = 384, 512  # shown at 192 × 256: every second pixel
 

@@ -18,34 +18,30 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmark.anatomy.extraction import vessel_mask
-from benchmark.data.leakage import (
+from benchmark.data.checks.leakage import (
     check_leakage,
     open_held_out,
     report_folder,
     write_leakage_report,
 )
-from benchmark.data.pack import PackCollection, build_pack
+from benchmark.data.packs import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import Cell, run_cell
-from benchmark.downstream.segmentation.metrics import (
-    centreline_dice,
-    definitions,
-    dice_score,
-)
+from benchmark.downstream.segmentation.metrics import centreline_dice, definitions, dice_score
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.downstream.task import load_task
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.checkpoint import read_checkpoint
-from benchmark.engine.config import plain
-from benchmark.engine.encoder import read_card
-from benchmark.engine.hooks import StepHook
-from benchmark.engine.records import read_record, science_hash
-from benchmark.engine.signals import StopSignals
+from benchmark.encoders.encoder import read_card
 from benchmark.errors import InputError
 from benchmark.files import write_json
+from benchmark.method_cards import CONFIGS
+from benchmark.results import read_record, science_hash
+from benchmark.training.checkpoints.checkpoint import read_checkpoint
+from benchmark.training.config import plain
+from benchmark.training.distributed.signals import StopSignals
+from benchmark.training.hooks import StepHook
 
 # So large a rate makes four steps enough for a prediction that is neither empty nor full.
 SMALL = ("epochs=2", "batch_size=2", "base_lr=0.03", "checkpoint_interval=1", "log_interval=1")

@@ -14,9 +14,9 @@ import pytest
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.engine.cards import CONFIGS, read_cards
-from benchmark.engine.records import read_record
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS, read_cards
+from benchmark.results import read_record
 
 TOOL = CONFIGS.parent / "tools" / "finetune.py"
 METHOD = ("--scale", "tiny", "--method", "mae", "--dataset", "synthetic_v")

@@ -16,14 +16,18 @@ import torch
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import Cell, run_cell
-from benchmark.engine import accumulation
-from benchmark.engine.accumulation import AccumulatingOptimWrapper
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.checkpoint import checkpoint_paths, read_checkpoint, save_checkpoint
-from benchmark.engine.hooks import StepHook, StopTestHook
-from benchmark.engine.records import read_record
-from benchmark.engine.signals import Stopped
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS
+from benchmark.results import read_record
+from benchmark.training import accumulation
+from benchmark.training.accumulation import AccumulatingOptimWrapper
+from benchmark.training.checkpoints.checkpoint import (
+    checkpoint_paths,
+    read_checkpoint,
+    save_checkpoint,
+)
+from benchmark.training.distributed.signals import Stopped
+from benchmark.training.hooks import StepHook, StopTestHook
 
 SETTINGS = ("epochs=2", "batch_size=1", "checkpoint_interval=1", "log_interval=3", "num_workers=0")
 SETTINGS += ("keep_checkpoints=1",)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.downstream.parameters import count_parameters
-from benchmark.engine.cards import Parameters, read_cards, read_parameters, write_parameters
 from benchmark.errors import InputError
+from benchmark.method_cards import Parameters, read_cards, read_parameters, write_parameters
 
 # Networks of the libraries, which take seconds each to initialise.
 _LARGE = {"detr", "faster_rcnn", "rwkv_unet", "transunet", "vm_unet", "unet"}

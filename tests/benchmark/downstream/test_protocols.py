@@ -13,9 +13,9 @@ from benchmark.downstream.compose import compose, find_dataset
 from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.plain import PatchMap, PlainUNetDecoder
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.config import differences, plain
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS
+from benchmark.training.config import differences, plain
 
 AAAI = sorted(path.stem for path in (CONFIGS / "downstream" / "aaai").glob("*.py"))
 SMALL = ["epochs=1", "batch_size=2", "base_lr=0.01", "num_workers=0", "keep_checkpoints=1"]

@@ -18,12 +18,12 @@ from PIL import Image
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import Cell, run_cell, with_patients
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.hooks import StepHook
-from benchmark.engine.records import find_problems, read_examples, read_record, read_scores
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.locking import LOCK
+from benchmark.method_cards import CONFIGS
+from benchmark.results import find_problems, read_examples, read_record, read_scores
+from benchmark.training.hooks import StepHook
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -15,8 +15,8 @@ from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.engine.records import read_record
 from benchmark.errors import InputError
+from benchmark.results import read_record
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["epochs=1", "batch_size=2", "num_workers=0", "base_lr=0.01"]

@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmark.anatomy.unext import UNeXt
 from benchmark.errors import InputError
-from benchmark.nn.decoders import MAEDecoder
+from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.vit import VisionTransformer, sincos_position_embedding
 
 

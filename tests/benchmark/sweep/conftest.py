@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.data.pack.layout import NUMBER_COLUMNS, TEXT_COLUMNS
-from benchmark.data.pack.layout import SCHEMA as PACK_SCHEMA
+from benchmark.data.packs.layout import NUMBER_COLUMNS, TEXT_COLUMNS
+from benchmark.data.packs.layout import SCHEMA as PACK_SCHEMA
 from benchmark.data.tasks.folder import SCHEMA, split_hash
-from benchmark.engine.records import science_hash
 from benchmark.files import sha256_file, write_json
+from benchmark.results import science_hash
 from benchmark.sweep.execution import PROFILES, Site, run_plan
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job
@@ -35,7 +35,7 @@ _SHARED = '''
     from pathlib import Path
 
     sys.path.insert(0, {root!r})
-    from benchmark.engine.records import RunRecord, science_hash, write_record
+    from benchmark.results import RunRecord, science_hash, write_record
     from benchmark.files import read_json, sha256_file, write_json, write_text
 
     kept = []  # open as long as this process lives

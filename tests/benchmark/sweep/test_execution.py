@@ -15,11 +15,11 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.leftovers import temporary_beside
 from benchmark.sweep import execution
 from benchmark.sweep.execution import PROFILES, Site, run_plan
 from benchmark.sweep.locking import claim, is_running
 from benchmark.sweep.tidying import tidy_alone
+from benchmark.temporary_files import temporary_beside
 
 if TYPE_CHECKING:
     from conftest import Sweep

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.engine.cards import CONFIGS, read_cards
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS, read_cards
 from benchmark.sweep.matrix import cells_of, literal, read_matrix, restrict
 from benchmark.sweep.resolving import remembered, request_of
 

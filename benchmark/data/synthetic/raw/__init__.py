@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.sources.files import one_of
 from benchmark.data.synthetic.raw.arcade import write_arcade, write_arcade_challenge
 from benchmark.data.synthetic.raw.cadica import write_cadica
 from benchmark.data.synthetic.raw.caxf import write_caxf
@@ -23,6 +22,7 @@ from benchmark.data.synthetic.raw.syntax import write_syntax
 from benchmark.data.synthetic.raw.xa170k import write_xa170k
 from benchmark.data.synthetic.raw.xcad import write_xcad
 from benchmark.data.synthetic.raw.xcav import write_xcav
+from benchmark.errors import one_of
 from benchmark.locking import new_folder
 
 LAYOUTS: dict[str, Callable[[Canvas], RawLayout]] = {

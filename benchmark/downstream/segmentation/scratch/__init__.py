@@ -2,7 +2,7 @@
 
 Each network is written without its last 1×1 convolution: mmsegmentation's `FCNHead` without
 convolutions of its own is that layer, and brings the losses and the metrics' conventions along.
-Their parameters avoid the names by which `benchmark.engine.optim` finds the layers of a
+Their parameters avoid the names by which `benchmark.training.optim` finds the layers of a
 pre-trained ViT: a network that starts from nothing learns everywhere at the same rate.
 """
 

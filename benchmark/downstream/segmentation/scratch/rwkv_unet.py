@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
-from benchmark.hints import Count, Rate
 from benchmark.nn.wkv import bidirectional_wkv, q_shift
+from benchmark.type_hints import Count, Rate
 
 STRIDE = 16
 STEM = 24

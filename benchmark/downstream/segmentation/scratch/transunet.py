@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
-from benchmark.hints import Count, Rate
+from benchmark.type_hints import Count, Rate
 
 STRIDE = 16
 

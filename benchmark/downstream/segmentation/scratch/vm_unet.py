@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
-from benchmark.hints import Count, Rate
 from benchmark.nn.selective_scan import selective_scan
+from benchmark.type_hints import Count, Rate
 
 PATCH = 4
 PATHS = 4

@@ -7,7 +7,7 @@ from PIL import Image
 from raw_layouts import picture, save, truncate
 
 from benchmark.data.formats.headers import image_size
-from benchmark.data.formats.pictures import read_grey
+from benchmark.data.formats.images import read_grey
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.jpg", "a.tif", "a.pgm"])

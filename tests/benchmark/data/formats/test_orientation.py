@@ -13,8 +13,8 @@ from deep_files import packed_tiff_bytes
 from PIL import Image
 
 from benchmark.data.formats.headers import Header, image_size, read_header
+from benchmark.data.formats.images import read_grey, read_picture
 from benchmark.data.formats.orientation import turned_boxes, turned_points
-from benchmark.data.formats.pictures import read_grey, read_picture
 
 HEIGHT, WIDTH = 20, 30
 STORED = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from raw_layouts import picture, save
 
-from benchmark.data.formats.dicom import read_dicom_header
+from benchmark.data.formats.dicom.reading import read_dicom_header
 from benchmark.data.formats.headers import image_size
+from benchmark.data.formats.images import read_picture
+from benchmark.data.formats.list_files import read_json_object, read_table
 from benchmark.data.formats.masks import read_mask
-from benchmark.data.formats.pictures import read_picture
 from benchmark.data.formats.pointers import is_dangling, pointer_reason
 from benchmark.data.formats.video import count_frames, decode_array, read_frame
 from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.listed import read_json_object, read_table
 from benchmark.data.sources import open_source
 from benchmark.errors import InputError
 

@@ -10,9 +10,9 @@ import pytest
 from deep_files import png_bytes
 from PIL import Image
 
-from benchmark.data.account import lines
-from benchmark.data.formats.depth import NARROW, WHITE_DECIDED
-from benchmark.data.pack import FramePack, build_pack
+from benchmark.data.counts import lines
+from benchmark.data.formats.bit_depth import NARROW, WHITE_DECIDED
+from benchmark.data.packs import FramePack, build_pack
 from benchmark.data.selection import read_usable, take_notes
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw.containers import npz_bytes
@@ -135,7 +135,7 @@ def test_a_pack_is_the_same_whoever_measures(tmp_path, monkeypatch):
         source = open_source("folder", tmp_path / "raw")
         return build_pack(source, tmp_path / name, SIDE, progress=False, **options)
 
-    monkeypatch.setattr("benchmark.data.pack.building.CHUNK", 7)
+    monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 7)
     plain, parallel = build("plain"), build("parallel", workers=2)
     assert _files(plain) == _files(parallel)
     assert plain.manifest["intensity"][WHITE_DECIDED] == {
@@ -155,7 +155,7 @@ def test_a_pack_is_the_same_whoever_measures(tmp_path, monkeypatch):
 
 def test_an_interrupted_pack_tells_the_same(tmp_path, monkeypatch):
     _write_mixed(tmp_path / "raw")
-    monkeypatch.setattr("benchmark.data.pack.building.CHUNK", 7)
+    monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 7)
     whole = build_pack(
         open_source("folder", tmp_path / "raw"), tmp_path / "whole", SIDE, progress=False
     )

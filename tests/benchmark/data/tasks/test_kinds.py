@@ -14,7 +14,7 @@ from raw_layouts import MemorySource, picture
 
 from benchmark.data.denoising import Degradation
 from benchmark.data.frame import Frame, UnreadableFrame
-from benchmark.data.phash import pixel_sha256
+from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.errors import InputError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from raw_layouts import Interruption, MemorySource, folder_bytes, picture, save, write_dca1
 
-from benchmark.data.phash import pixel_sha256
+from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.data.tasks.writing import _safe_stem

@@ -12,7 +12,7 @@ from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import Cell
-from benchmark.engine.cards import CONFIGS
+from benchmark.method_cards import CONFIGS
 
 SIZES = ("model.window=64", "train_pipeline.0.size=64")
 

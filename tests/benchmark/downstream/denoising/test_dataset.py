@@ -22,7 +22,7 @@ from benchmark.downstream.denoising.dataset import (
     RandomWindow,
     read_pair,
 )
-from benchmark.downstream.keyed import FineTuningSampler
+from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.errors import InputError
 
 PACK = [dict(type=PackPair)]

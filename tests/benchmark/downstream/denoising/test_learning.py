@@ -21,10 +21,10 @@ from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
 from benchmark.downstream.denoising.task import build_model
 from benchmark.downstream.finetune import Cell, run_cell
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.checkpoint import read_checkpoint
-from benchmark.engine.records import read_record
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS
+from benchmark.results import read_record
+from benchmark.training.checkpoints.checkpoint import read_checkpoint
 
 MakeCell = Callable[..., Cell]
 

@@ -16,10 +16,10 @@ from raw_layouts import MemorySource
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.detection.dataset import DetectionDataset
-from benchmark.engine.config import load_config
-from benchmark.engine.encoder import export_encoder
-from benchmark.engine.settings import FINETUNE_KEYS, METHOD_KEYS
+from benchmark.encoders.encoder import export_encoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.config import load_config
+from benchmark.training.config_keys import FINETUNE_KEYS, METHOD_KEYS
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.detection.dataset import DetectionDataset
-from benchmark.downstream.keyed import FineTuningSampler
+from benchmark.downstream.sampling import FineTuningSampler
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from benchmark.downstream.backbone import EncoderMaps
 from benchmark.downstream.detection.model import build_detector, exempt_from_decay
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.engine.encoder import export_encoder, load_encoder
-from benchmark.engine.optim import build_optimizer
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
-from benchmark.nn.encoders.base import Encoder
+from benchmark.nn.backbones.base import Encoder
+from benchmark.training.optim import build_optimizer
 
 Make = Callable[..., Encoder]
 Configure = Callable[..., Config]

@@ -19,8 +19,8 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.detection.dataset import DetectionDataset
 from benchmark.downstream.detection.metrics import DetectionMetric
 from benchmark.downstream.detection.model import build_detector, check_classes
-from benchmark.engine.optim import build_optimizer
 from benchmark.randomness import seed_torch
+from benchmark.training.optim import build_optimizer
 
 Configure = Callable[..., Config]
 FirstFrames = Callable[..., dict[str, Any]]

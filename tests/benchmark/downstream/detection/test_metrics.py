@@ -17,11 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from benchmark.data.tasks.coco import CocoFile, box_annotations
-from benchmark.downstream.detection.metrics import (
-    DEFINITIONS,
-    DetectionMetric,
-    average_precision,
-)
+from benchmark.downstream.detection.metrics import DEFINITIONS, DetectionMetric, average_precision
 from benchmark.errors import InputError
 
 Boxes = list[list[float]]

@@ -13,15 +13,11 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.detection.model import (
-    build_detector,
-    check_classes,
-    exempt_from_decay,
-)
-from benchmark.engine.encoder import export_encoder
-from benchmark.engine.optim import build_optimizer
+from benchmark.downstream.detection.model import build_detector, check_classes, exempt_from_decay
+from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.optim import build_optimizer
 
 Configure = Callable[..., Config]
 

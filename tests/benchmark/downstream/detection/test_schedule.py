@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.downstream.detection.schedule import MultiStep, build_schedule
-from benchmark.engine.schedules import CosinePerEpoch
+from benchmark.training.schedules import CosinePerEpoch
 
 STEPS, EPOCHS = 1_843.75, 100  # 184,375 iterations of 64 images
 

@@ -15,10 +15,10 @@ from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.downstream.finetune import Cell, run_cell
 from benchmark.downstream.task import load_task
-from benchmark.engine.encoder import read_card
-from benchmark.engine.records import read_record
-from benchmark.engine.signals import StopSignals
+from benchmark.encoders.encoder import read_card
 from benchmark.errors import InputError
+from benchmark.results import read_record
+from benchmark.training.distributed.signals import StopSignals
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 

@@ -20,7 +20,7 @@ from benchmark.downstream.detection.vitdet import (
     window_merge,
     window_partition,
 )
-from benchmark.engine.encoder import export_encoder, load_encoder
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 from benchmark.nn.vit import VisionTransformer
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 import benchmark.downstream.segmentation.dataset as dataset_module
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.keyed import FineTuningSampler
+from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.downstream.segmentation.dataset import (
     BrightnessContrast,
     LoadTruth,

@@ -11,7 +11,6 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from benchmark.build import build
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.model import (
     EncoderBackbone,
@@ -21,12 +20,13 @@ from benchmark.downstream.segmentation.model import (
 )
 from benchmark.downstream.segmentation.plain import PatchMap
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.encoder import export_encoder, load_encoder, read_card
-from benchmark.engine.optim import parameter_groups
+from benchmark.encoders.encoder import export_encoder, load_encoder, read_card
 from benchmark.errors import InputError
-from benchmark.nn.encoders.base import Encoder
+from benchmark.method_cards import CONFIGS
+from benchmark.nn.backbones.base import Encoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.training.optim import parameter_groups
 
 Make = Callable[..., Encoder]
 WIDTHS = (8, 16, 32, 64)  # of the tiny scale, with a stem of 8

@@ -14,7 +14,7 @@ from benchmark.data.frame import Frame
 from benchmark.data.tasks import write_task_folder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import Cell, run_cell
-from benchmark.engine.cards import CONFIGS
+from benchmark.method_cards import CONFIGS
 
 
 class Tubes(MemorySource):

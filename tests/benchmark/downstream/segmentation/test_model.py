@@ -24,7 +24,7 @@ from benchmark.downstream.segmentation.model import (
     UNetDecoder,
     check_patches,
 )
-from benchmark.engine.encoder import load_encoder
+from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 
 State = dict[str, Tensor]

@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmark.build import build
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.scratch.rwkv_unet import RWKVUNet
 from benchmark.downstream.segmentation.scratch.transunet import TransUNet
 from benchmark.downstream.segmentation.scratch.vm_unet import VMUNet
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.engine.cards import CONFIGS
-from benchmark.engine.optim import parameter_groups
 from benchmark.errors import InputError
-from benchmark.nn.losses import dice_loss
+from benchmark.method_cards import CONFIGS
+from benchmark.nn.objectives.dice import dice_loss
+from benchmark.registry import build
+from benchmark.training.optim import parameter_groups
 
 METHODS = ("transunet", "vm_unet", "rwkv_unet")
 

@@ -1,0 +1,390 @@
+"""What every pre-training method has to keep, tried on its own config (`docs/add_a_method.md`).
+
+A method is trusted on the board because it passes these, whoever wrote it: its loss is finite and
+reaches the whole encoder, it learns, an interrupted run ends as an uninterrupted one, its export is
+what was trained, and two processes take the same step as one.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from benchmark.anatomy.pack import extract
+from benchmark.anatomy.segmentor import frozen_segmentors
+from benchmark.checks.two_processes import ProcessPair, step_gradients
+from benchmark.data.packs import build_pack
+from benchmark.data.sources import open_source
+from benchmark.device import on_cpu
+from benchmark.encoders.encoder import load_encoder, write_tensors
+from benchmark.errors import InputError
+from benchmark.files import read_json, write_json
+from benchmark.method import Method, Progress
+from benchmark.nn.backbones.base import Encoder
+from benchmark.randomness import seed_torch
+from benchmark.registry import build
+from benchmark.strict_json import parse_json
+from benchmark.training.accumulation import training_step
+from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
+from benchmark.training.config import plain, revive
+from benchmark.training.distributed.signals import Stopped, StopSignals
+from benchmark.training.grey import assume_grey
+from benchmark.training.nonfinite import StateGuard
+from benchmark.training.train import Parts, assemble, train
+
+FRAMES = 14
+_OVERFIT_STEPS = 40
+_FALL = 0.95
+_TOLERANCE = 1e-5
+
+
+class BrokenContract(Exception):
+    """A method does not keep one of its promises; the message says which and how far off."""
+
+
+@dataclass
+class Trial:
+    """A config made small enough to be tried in seconds.
+
+    Attributes:
+        config: two short epochs on a few frames.
+        folder: empty folder for what the checks write.
+        pair: two processes that take a step together, started when they are first needed.
+    """
+
+    config: Config
+    folder: Path
+    pair: ProcessPair = field(default_factory=ProcessPair)
+
+    def parts(self) -> Parts:
+        return assemble(self.config)
+
+
+def prepare(config: Config, work: Path) -> None:
+    """Make what a config needs to run in `work`: frames with anatomy, an untrained segmentor.
+
+    The config is changed in place: two epochs of a few steps on `FRAMES` synthetic angiograms.
+
+    Args:
+        config: from `load_config` at scale tiny, with its paths filled in.
+        work: folder for the data.
+    """
+    pack = work / "packs" / "contract"
+    if not pack.exists():
+        source = open_source("synthetic", patients="2", videos="1", frames="7", size="96")
+        build_pack(source, pack, size=96, progress=False)
+        extract(str(pack), border=4)
+    config.packs = [str(pack)]
+    small = dict(epochs=2, batch_size=4, num_workers=0, num_threads=1, log_interval=1)
+    small |= dict(checkpoint_interval=1, keep_checkpoints=2)
+    for key, value in small.items():
+        config[key] = value
+    config.micro_batch = 2 if config.get("micro_batch") is not None else None
+    for number, part in enumerate(frozen_segmentors(config._cfg_dict)):
+        if part.get("checkpoint") is not None:
+            seed_torch("contract segmentor")
+            part["checkpoint"] = str(work / f"segmentor{number}.safetensors")
+            write_tensors(Path(part["checkpoint"]), build(part["network"]))
+
+
+def _loss(method: Method, batch: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
+    """Named terms, and their sum as ``loss``."""
+    method.progress = progress
+    terms = method(**method.views(batch, training=True))
+    total = sum(value for name, value in terms.items() if "loss" in name)
+    if not isinstance(total, Tensor):
+        raise BrokenContract(f"no term is called a loss, only {', '.join(terms) or 'none'}")
+    return {**terms, "loss": total}
+
+
+def _first(parts: Parts) -> tuple[Method, dict[str, Tensor], Progress]:
+    """The method, ready to train, and the first batch of its run."""
+    parts.loader.batch_sampler.set_epoch(0)
+    progress = Progress(parts.config.seed, 0, parts.config.epochs, 0, len(parts.loader))
+    return parts.method.train(), next(iter(parts.loader)), progress
+
+
+def loss_is_finite(trial: Trial) -> str:
+    terms = _loss(*_first(trial.parts()))
+    broken = [name for name, value in terms.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise BrokenContract(f"not finite: {', '.join(broken)}")
+    return "  ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
+
+
+def gradient_reaches_everything(trial: Trial) -> str:
+    """Every trained parameter gets one: distributed training fails on those that do not."""
+    method, batch, progress = _first(trial.parts())
+    _loss(method, batch, progress)["loss"].backward()
+    trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
+    without = [name for name, p in trained.items() if p.grad is None]
+    if without:
+        raise BrokenContract(f"no gradient in {_some(without)}")
+    wild = [name for name, p in trained.items() if not torch.isfinite(p.grad).all()]
+    if wild:
+        raise BrokenContract(f"not finite in {_some(wild)}")
+    prefix = f"{method.encoder_name}."
+    encoder = [p for name, p in trained.items() if name.startswith(prefix)]
+    if not encoder or not encoder[0].grad.any():
+        raise BrokenContract(f"the first layers of {prefix} get a gradient of zeros, or none")
+    return f"{len(trained)} parameters, {len(encoder)} of them the encoder's"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def loss_falls(trial: Trial) -> str:
+    """On one batch that is seen again and again."""
+    method, batch, progress = _first(trial.parts())
+    optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for step in range(_OVERFIT_STEPS):
+        seed_torch(progress.seed, "step", step)
+        loss = _loss(method, batch, progress)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step(progress)
+        losses.append(loss.item())
+    start, end = sum(losses[:3]) / 3, sum(losses[-5:]) / 5
+    if not end < _FALL * start:
+        raise BrokenContract(f"from {start:.4g} to {end:.4g} in {_OVERFIT_STEPS} steps")
+    return f"{start:.4g} → {end:.4g} in {_OVERFIT_STEPS} steps on one batch"
+
+
+def resume_is_exact(trial: Trial) -> str:
+    """A run that is cut after its first epoch, and again within the second, ends the same.
+
+    That is with the same weights and the same log.
+    """
+    whole, cut = trial.folder / "whole", trial.folder / "cut"
+    train(trial.config, whole, "whole", resume=False, overwrite=True)
+    shutil.rmtree(cut, ignore_errors=True)
+    shutil.copytree(whole, cut)
+    # What a run leaves that is killed after its first epoch.
+    description = read_json(cut / "run.json")
+    del description["finished"]
+    write_json(cut / "run.json", description)
+    last = checkpoint_paths(cut)[0]  # the newest comes first
+    last.unlink()
+    (cut / "encoder.json").unlink()
+    stop = StopSignals()
+    stop.received = "the check"
+    with suppress(Stopped):
+        train(trial.config, cut, "cut", resume=True, overwrite=False, stop=stop)
+    train(trial.config, cut, "cut", resume=True, overwrite=False)
+    one, two = (read_checkpoint(folder / last.name) for folder in (whole, cut))
+    differing = [name for name in one.model if not torch.equal(one.model[name], two.model[name])]
+    if differing:
+        raise BrokenContract(f"other weights after a resume: {_some(differing)}")
+    logs = [_log(folder) for folder in (whole, cut)]
+    if logs[0] != logs[1]:
+        raise BrokenContract("another log after a resume")
+    return f"{len(one.model)} tensors and {len(logs[0])} steps are equal, bit for bit"
+
+
+def left_out_steps_leave_no_trace(trial: Trial) -> str:
+    """A step whose loss is not finite changes neither weights nor anything else in a checkpoint."""
+    parts = trial.parts()
+    method, batch, progress = _first(parts)
+    parts.optimizer.initialize_count_status(method, 0, 1)
+
+    def step() -> dict[str, Any]:
+        method.progress = progress
+        training_step(method, batch, parts.optimizer)
+        method.after_step(progress)
+        guard.settle(parts.optimizer.finite)
+        return {**method.state_dict(), **_optimizer_tensors(parts.optimizer.optimizer)}
+
+    guard = StateGuard(method)
+    before = copy.deepcopy(step())
+    usual = method.loss
+    method.loss = lambda *given: {n: v * torch.nan for n, v in usual(*given).items()}
+    after = step()
+    changed = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    if changed:
+        raise BrokenContract(f"a step that was left out has changed {_some(changed)}")
+    return f"{len(before)} tensors are as before"
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    states = enumerate(optimizer.state.values())
+    return {f"{name} {i}": v for i, s in states for name, v in s.items() if isinstance(v, Tensor)}
+
+
+def _log(folder: Path) -> list[str]:
+    """The log without its timing, which ends every line."""
+    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line.partition(', "images_per_s"')[0] + "}" for line in lines]
+
+
+def _whole_run(trial: Trial) -> Path:
+    """The folder of the uninterrupted run; a check before may have left it."""
+    folder = trial.folder / "whole"
+    if not (folder / "encoder.json").is_file():
+        train(trial.config, folder, "whole", resume=False, overwrite=True)
+    return folder
+
+
+def features_are_watched(trial: Trial) -> str:
+    """Every line of the log says how far the features spread: a collapse must not go unseen."""
+    lines = [parse_json(line, "metrics.jsonl") for line in _log(_whole_run(trial))]
+    if any("feature_std" not in line for line in lines):
+        raise BrokenContract(
+            "no feature_std in the log: loss() does not call the encoder as a module; show its "
+            "features with self.observe(features), one row per sample"
+        )
+    last = lines[-1]
+    rank, samples = last["effective_rank"], trial.config.batch_size
+    if not last["feature_std"] > 0 or not rank > 1:
+        raise BrokenContract(
+            f"the features of {samples} samples are all equal: feature_std "
+            f"{last['feature_std']:.2g}, effective_rank {rank:.2g}"
+        )
+    return f"feature_std {last['feature_std']:.3g}, effective_rank {rank:.3g} of {samples} samples"
+
+
+def export_is_what_was_trained(trial: Trial) -> str:
+    """`encoder.safetensors` loads strictly and gives the features of the last checkpoint."""
+    folder = _whole_run(trial)
+    encoder, card = load_encoder(folder)
+    trained = trial.parts().method
+    assume_grey(trained, False)
+    trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
+    original = trained.exports()["encoder"]
+    if not isinstance(original, Encoder):
+        raise BrokenContract("what is exported under the name `encoder` is not an encoder")
+    image = torch.linspace(-1, 1, 3 * original.img_size**2).sin()
+    image = image.view(1, 3, original.img_size, original.img_size)
+    with torch.no_grad():
+        pairs = zip(original.eval().feature_maps(image), encoder.eval().feature_maps(image))
+    if not all(torch.equal(a, b) for a, b in pairs):
+        raise BrokenContract("the exported encoder gives other features than the trained one")
+    return f"{card.architecture}, fingerprint {card.fingerprint}"
+
+
+def one_channel_is_enough(trial: Trial) -> str:
+    """A method with `grey_input` takes the same step when its encoder reads all three channels."""
+    if not trial.parts().method.grey_input:
+        return "grey_input is not set; all channels are read"
+    grey, all_channels = trial.parts(), trial.parts()
+    assume_grey(all_channels.method, False)
+    error, where = _largest_difference(step_gradients(all_channels)[1], step_gradients(grey)[1])
+    if error > _TOLERANCE:
+        raise BrokenContract(
+            f"gradients differ by {error:.1e} of the largest one, in {where}: the encoder sees "
+            "images whose channels differ; leave grey_input = False"
+        )
+    return f"largest difference {error:.1e} of the largest gradient"
+
+
+def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
+    """The largest one, relative to the largest expected gradient, and where it is.
+
+    Infinite where a gradient is not finite, which no comparison would find too large.
+    """
+    scale = max(float(gradient.abs().max()) for gradient in expected.values()) or 1.0
+    apart = {n: float((g - found[n]).abs().max()) / scale for n, g in expected.items()}
+    apart = {n: value if math.isfinite(value) else math.inf for n, value in apart.items()}
+    where = max(apart, key=apart.__getitem__)
+    return apart[where], where
+
+
+def two_processes_are_one(trial: Trial) -> str:
+    """Loss and gradient of the first step: the whole batch at once, and half on each process.
+
+    What compares samples with each other has to look beyond its own process for this. Without
+    drop path, whose random numbers are those of the part a sample is in.
+    """
+    content = plain(trial.config)
+    content["micro_batch"] = None
+    _without_drop_path(content)
+    terms, gradients = step_gradients(assemble(Config(revive(content))))
+    both = trial.pair.gradients(content)
+    worst, where = max(_largest_difference(gradients, shared) for _, shared in both)
+    if worst > _TOLERANCE:
+        raise BrokenContract(f"gradients differ by {worst:.1e} of the largest one, in {where}")
+    means = {name: (both[0][0][name] + both[1][0][name]) / 2 for name in terms}
+    apart = [
+        name
+        for name, value in terms.items()
+        if "loss" in name
+        and not abs(means[name] - value) <= _TOLERANCE * max(abs(value), 1e-3)  # or NaN
+    ]
+    if apart:
+        raise BrokenContract(f"another {_some(apart)} on two processes")
+    return f"largest difference {worst:.1e} of the largest gradient"
+
+
+def _without_drop_path(node: Any) -> None:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "drop_path":
+                node[key] = 0.0
+            _without_drop_path(value)
+    elif isinstance(node, list):
+        for value in node:
+            _without_drop_path(value)
+
+
+CHECKS: dict[str, Callable[[Trial], str]] = {
+    "finite loss": loss_is_finite,
+    "gradient reaches the encoder": gradient_reaches_everything,
+    "loss falls on one batch": loss_falls,
+    "exact resume": resume_is_exact,
+    "no trace of a step left out": left_out_steps_leave_no_trace,
+    "features are watched": features_are_watched,
+    "export is the encoder": export_is_what_was_trained,
+    "one channel is enough": one_channel_is_enough,
+    "two processes equal one": two_processes_are_one,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one check: its name, whether it was kept, and a line about it."""
+
+    check: str
+    kept: bool
+    detail: str
+
+
+def check_method(trial: Trial) -> Iterator[Verdict]:
+    """Try every check in turn; one that fails does not keep the others from being tried.
+
+    All of them on the CPU, where equal work gives equal bits, and two processes find room.
+
+    Raises:
+        InputError: the config does not fit together; nothing can be tried then.
+    """
+    with on_cpu():
+        trial.parts()
+    with trial.pair:
+        for name, check in CHECKS.items():
+            yield _verdict(name, check, trial)
+
+
+def _verdict(name: str, check: Callable[[Trial], str], trial: Trial) -> Verdict:
+    try:
+        # The runs of two checks have a log of their own.
+        with on_cpu(), redirect_stdout(io.StringIO()):
+            return Verdict(name, True, check(trial))
+    except BrokenContract as error:
+        return Verdict(name, False, str(error))
+    except (InputError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # The code of a method under test may fail in any way; it is said, and the rest is tried.
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        return Verdict(name, False, f"{type(error).__name__}: {reason}")

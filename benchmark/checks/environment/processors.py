@@ -1,0 +1,235 @@
+"""GPUs, CPU cores, memory and limits of a machine, and what the published recipe needs of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.checks.environment.findings import Finding, amount, judged
+from benchmark.device import VARIABLE, wants_cpu
+
+if TYPE_CHECKING:
+    import torch
+
+PART = "processors"
+
+#: Of the published recipe (configs/_base_/mim.py): what loader processes hold at a time.
+BATCH_SIZE, NUM_WORKERS = 2048, 4
+PREFETCH = 2  # torch's default: batches ahead per loader process
+_TENSORS = 4  # frame, valid, index, anatomy: each holds a file open while it is under way
+_COPY_BYTES = 1 << 28
+_SLOW_COPY = 4e9  # bytes per second; PCIe 3 with all its 16 lanes gives 12e9
+
+
+def _nvidia_smi(field: str) -> list[str]:
+    """One field of every GPU the driver knows; empty without a driver."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, f"--query-gpu={field}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except subprocess.TimeoutExpired:
+        return []
+    return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+
+
+def _copy_rate(device: torch.device) -> float:
+    """Bytes per second from pinned memory of the host to the device."""
+    import torch
+
+    host = torch.empty(_COPY_BYTES, dtype=torch.uint8, pin_memory=True)
+    target = torch.empty_like(host, device=device)
+    target.copy_(host)
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    target.copy_(host, non_blocking=True)
+    torch.cuda.synchronize(device)
+    return _COPY_BYTES / (time.perf_counter() - start)
+
+
+def _product_rate(device: torch.device, side: int = 8192, times: int = 10) -> float:
+    """Operations per second of a product of bf16 matrices of this side."""
+    import torch
+
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    matrix @ matrix
+    torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    for _ in range(times):
+        matrix @ matrix
+    torch.cuda.synchronize(device)
+    return 2 * side**3 * times / (time.perf_counter() - start)
+
+
+def _examine_gpu(number: int) -> Iterator[Finding]:
+    import torch
+
+    device = torch.device("cuda", number)
+    facts = torch.cuda.get_device_properties(device)
+    free, total = torch.cuda.mem_get_info(device)
+    capability = f"{facts.major}.{facts.minor}"
+    value = f"{facts.name}, {amount(total)}, {amount(free)} free, capability {capability}"
+    advice = "others use this GPU: steps will be slow and may run out of memory; see nvidia-smi"
+    yield judged(PART, f"gpu {number}", value, free > 0.8 * total, advice)
+    if facts.major >= 8:
+        rate = f"{_product_rate(device) / 1e12:.0f} TFLOP/s in matrix products"
+        yield Finding(PART, f"gpu {number}, bf16", "ok", rate)
+    else:
+        advice = "bf16 needs capability 8.0; train with --cfg-options precision=fp32"
+        yield Finding(PART, f"gpu {number}, bf16", "slow", "emulated", advice)
+    copied = _copy_rate(device)
+    advice = "batches will arrive late: fewer PCIe lanes than there should be, or a busy host"
+    value = f"{copied / 1e9:.1f} GB/s from pinned memory"
+    yield judged(PART, f"gpu {number}, copies", value, copied > _SLOW_COPY, advice)
+
+
+def examine_gpus() -> Iterator[Finding]:
+    """Builds of CUDA, cuDNN and NCCL, every GPU, and whether they reach each other."""
+    import torch
+
+    if wants_cpu():
+        advice = f"{VARIABLE}=cpu keeps everything off the GPUs; unset it to use them"
+        yield Finding(PART, "device", "slow", "cpu", advice)
+        return
+    cuda = torch.version.cuda
+    known = _nvidia_smi("driver_version")
+    if not torch.cuda.is_available():
+        if known and cuda is None:
+            advice = "this torch was built without CUDA; install the lock with make setup"
+            yield Finding(PART, "gpu", "missing", f"{len(known)}, not used", advice)
+        elif known:
+            advice = f"torch needs a driver for CUDA {cuda}, or CUDA_VISIBLE_DEVICES hides the GPUs"
+            yield Finding(PART, "gpu", "missing", f"{len(known)}, driver {known[0]}", advice)
+        else:
+            advice = (
+                "pre-training at scale paper would take months on CPUs; --scale small and "
+                "--scale tiny are made for them"
+            )
+            yield Finding(PART, "gpu", "slow", "none", advice)
+        return
+    cudnn = torch.backends.cudnn.version()
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))
+    yield Finding(PART, "cuda", "ok", f"{cuda}, driver {known[0] if known else 'not known'}")
+    value = f"cuDNN {cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}, NCCL {nccl}"
+    yield Finding(PART, "libraries", "ok", value)
+    count = torch.cuda.device_count()
+    for number in range(count):
+        yield from _examine_gpu(number)
+    if count > 1:
+        reached = sum(
+            torch.cuda.can_device_access_peer(a, b)
+            for a in range(count)
+            for b in range(count)
+            if a != b
+        )
+        pairs = count * (count - 1)
+        advice = "gradients go through the memory of the host; train with fewer GPUs per run"
+        value = f"{reached} of {pairs} ordered pairs"
+        yield judged(PART, "peer access", value, reached == pairs, advice)
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """Cores this process may use: those it is bound to, or the share its container has of them."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if not cgroup.is_file():
+        return float(bound or 1)
+    quota, period = cgroup.read_text(encoding="ascii").split()
+    return float(bound) if quota == "max" else min(float(bound), int(quota) / int(period))
+
+
+def examine_cpu(processes: int = 1) -> Iterator[Finding]:
+    """Cores, threads and load.
+
+    Args:
+        processes: training processes of this machine, one per GPU.
+    """
+    import torch
+
+    cores, all_cores = usable_cores(), os.cpu_count()
+    wanted = processes * (1 + NUM_WORKERS)
+    advice = (
+        f"{processes} training and {processes * NUM_WORKERS} loader processes share them; set "
+        "--cfg-options num_workers=1, or keep the frames in memory with resident=True"
+    )
+    value = f"{cores:g} usable of {all_cores}"
+    yield judged(PART, "cpu cores", value, processes == 0 or cores >= wanted, advice)
+    threads = torch.get_num_threads()
+    advice = f"threads wait for each other; export OMP_NUM_THREADS={max(1, int(cores))} or less"
+    yield judged(PART, "torch threads", f"{threads}", threads <= max(1, cores), advice)
+    load = os.getloadavg()[0]
+    advice = "other work takes the cores: every rate below is too low, and so will training be"
+    yield judged(PART, "load", f"{load:.1f} in the last minute", load <= 0.5 * cores, advice)
+
+
+def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
+    """Memory in bytes this process may use at most, and what of it is free."""
+    if not Path("/proc/meminfo").is_file():  # not Linux, which alone tells what is free
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return total, total
+    fields = {}
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        fields[name] = int(value.split()[0]) * 1024
+    total, free = fields["MemTotal"], fields["MemAvailable"]
+    limit, used = cgroup / "memory.max", cgroup / "memory.current"
+    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()) != "max":
+        total = min(total, int(text))
+        free = min(free, max(0, total - int(used.read_text())))
+    return total, free
+
+
+def examine_memory(pack_bytes: int) -> Finding:
+    """Memory of the host, against the packs that are to be read from it.
+
+    Args:
+        pack_bytes: size of their frames and vessel masks.
+    """
+    total, free = usable_memory()
+    advice = (
+        f"the packs ({amount(pack_bytes)}) do not fit: every epoch reads from the disk; make them "
+        "smaller with tools/prepare_data.py --size 256, or use a machine with more memory"
+    )
+    value = f"{amount(total)}, {amount(free)} free"
+    return judged(PART, "memory", value, pack_bytes < 0.9 * free, advice)
+
+
+def shared_memory_needed(processes: int, frame_bytes: int) -> int:
+    """Bytes of /dev/shm that the batches of the published recipe take on their way.
+
+    Args:
+        processes: training processes that share a batch, 1 or more.
+        frame_bytes: of one frame and its vessel mask.
+    """
+    return processes * NUM_WORKERS * PREFETCH * (BATCH_SIZE // processes) * frame_bytes
+
+
+def examine_limits(processes: int, frame_bytes: int) -> Iterator[Finding]:
+    """Shared memory and open files, which loader processes run out of.
+
+    Args:
+        processes: training processes of this machine, 1 or more.
+        frame_bytes: of one frame and its vessel mask.
+    """
+    import resource
+
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        free, needed = shutil.disk_usage(shared).free, shared_memory_needed(processes, frame_bytes)
+        advice = (
+            f"the published recipe holds {amount(needed)} of batches there, and its loader "
+            f"processes die of a bus error; start the container with --shm-size="
+            f"{needed // 2**30 + 1}g, or train with --cfg-options num_workers=0"
+        )
+        value = f"{amount(free)} free"
+        yield judged(PART, "shared memory", value, free >= needed, advice, "missing")
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 256 + NUM_WORKERS * PREFETCH * _TENSORS
+    advice = f"loader processes need about {files} open files; run ulimit -n 4096 before training"
+    value = "no limit" if limit == resource.RLIM_INFINITY else f"at most {limit}"
+    yield judged(PART, "open files", value, limit < 0 or limit >= files, advice, "missing")

@@ -1,0 +1,156 @@
+"""Which packages, compilers and sources a machine has, compared with the lock."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from benchmark.checks.environment.findings import Finding, judged
+from benchmark.errors import InputError
+from benchmark.files import list_folder
+from benchmark.results import collect_provenance
+
+PART = "software"
+ROOT = Path(__file__).resolve().parents[3]
+
+#: What the results depend on; the other packages of the lock are counted.
+PACKAGES = (
+    *("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "pyarrow", "pillow"),
+    *("scikit-image", "opencv-python-headless", "safetensors", "matplotlib"),
+    *("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmdetection"),
+    "onedl-mmpretrain",
+)
+_INSTALL = "make setup installs the lock"
+
+
+def read_lock(path: Path) -> dict[str, str]:
+    """The versions a lock names for this Python and system: canonical name → version.
+
+    Args:
+        path: lines of ``name==version``, with or without a marker.
+
+    Raises:
+        InputError: a line is not of that form.
+    """
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        line = line.partition("#")[0].strip()
+        if not line or line.startswith("-"):
+            continue
+        try:
+            requirement = Requirement(line)
+            (pin,) = requirement.specifier
+        except ValueError:  # what packaging raises is one, and so is what is not one pin
+            raise InputError(f"{path}, line {number}: not name==version: {line}") from None
+        if requirement.marker is None or requirement.marker.evaluate():
+            found[canonicalize_name(requirement.name)] = pin.version
+    return found
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _same(installed: str, locked: str) -> bool:
+    # The local part says which build it is (2.11.0+cu130), not which version.
+    return Version(installed).public == Version(locked).public
+
+
+def examine_packages(lock: dict[str, str]) -> Iterator[Finding]:
+    """One finding per package of `PACKAGES`, and one for all others of the lock together."""
+    for name in PACKAGES:
+        installed, locked = _installed(name), lock.get(name)
+        if installed is None:
+            yield Finding(PART, name, "missing", "not installed", f"it is needed; {_INSTALL}")
+        else:
+            same = locked is None or _same(installed, locked)
+            advice = f"the lock says {locked}: results may differ in the last digits; {_INSTALL}"
+            yield judged(PART, name, installed, same, advice, "note")
+    others = {name: _installed(name) for name in lock if name not in PACKAGES}
+    there = {name: version for name, version in others.items() if version is not None}
+    wrong = [
+        f"{name} {there[name]}" for name in sorted(there) if not _same(there[name], lock[name])
+    ]
+    advice = f"not of the version in the lock: {', '.join(wrong[:5])}; {_INSTALL}"
+    value = f"{len(there) - len(wrong)} of {len(there)} installed ones are those of the lock"
+    yield judged(PART, "other packages", value, not wrong, advice, "note")
+
+
+def examine_python() -> Finding:
+    """Python itself: the lock covers 3.10 to 3.12."""
+    advice = "the lock is made for Python 3.10 to 3.12; make setup PYTHON=python3.12"
+    state = "missing" if sys.version_info < (3, 10) else "note"
+    good = (3, 10) <= sys.version_info[:2] <= (3, 12)
+    return judged(PART, "python", platform.python_version(), good, advice, state)
+
+
+def examine_mmcv() -> Finding:
+    """Where mmcv's operations come from; found without importing mmcv, which takes seconds."""
+    spec = find_spec("mmcv")
+    if spec is None or not spec.submodule_search_locations:
+        return Finding(PART, "mmcv operations", "missing", "no mmcv", _INSTALL)
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    compiled = bool(list_folder(folder, "_ext.*"))
+    origin = "compiled with mmcv" if compiled else "torchvision's, by benchmark.mmcv_ops"
+    return Finding(PART, "mmcv operations", "ok", origin)
+
+
+def examine_compiler(on_gpu: bool) -> Finding:
+    """What torch.compile needs: a C++ compiler, on a GPU a C compiler and triton."""
+    wanted = ("CC", "gcc", "clang") if on_gpu else ("CXX", "g++", "clang++")
+    named = os.environ.get(wanted[0])
+    candidates = [named] if named else wanted[1:]
+    found = next((path for name in candidates if (path := shutil.which(name))), None)
+    lacking = [] if found else [f"{named or ' or '.join(wanted[1:])} was not found"]
+    if on_gpu and find_spec("triton") is None:
+        lacking.append("triton is not installed")
+    advice = (
+        f"compile=True will fail ({', '.join(lacking)}): install it (Debian: apt install g++), or "
+        "keep compile=False"
+    )
+    return judged(PART, "torch.compile", Path(found).name if found else "none", not lacking, advice)
+
+
+def examine_git() -> Finding:
+    """The commit results will name."""
+    git = collect_provenance()["git"]
+    if git is None:
+        advice = "results will not name the code they come from; work in a git clone"
+        return Finding(PART, "git", "note", "not a checkout", advice)
+    advice = "results will be marked as made by changed code; commit first"
+    value = git["commit"][:12] + (", changed" if git["dirty"] else "")
+    return judged(PART, "git", value, not git["dirty"], advice, "note")
+
+
+def examine_software(lock: Path | None = None) -> Iterator[Finding]:
+    """Python, packages, mmcv's operations and the commit.
+
+    Args:
+        lock: the file to compare with; by default the one of this checkout, if it has one.
+
+    Raises:
+        InputError: the lock cannot be read.
+    """
+    lock = lock or ROOT / "requirements.txt"
+    yield examine_python()
+    if lock.is_file():
+        yield from examine_packages(read_lock(lock))
+    else:
+        yield from examine_packages({})
+        advice = "versions were not compared; run this from a clone"
+        yield Finding(PART, "lock", "note", f"no {lock}", advice)
+    yield examine_mmcv()
+    yield examine_git()

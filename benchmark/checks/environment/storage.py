@@ -1,0 +1,193 @@
+"""How fast a machine decodes, reads and gathers frames, and how much room its disks have."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmark.checks.environment.findings import Finding, amount, judged
+from benchmark.data.formats.images import read_grey
+from benchmark.data.packs import PackCollection
+from benchmark.errors import InputError
+from benchmark.files import fsync
+from benchmark.temporary_files import remove_leftovers_once, temporary_beside
+
+PART = "storage"
+CORPUS = 171_478  # frames of XA-170K
+
+#: One core that decodes fewer needs more than an hour for XA-170K.
+SLOW_DECODING = CORPUS / 3600
+#: Frames per second a training process should be able to get: a GPU that trains a ViT-B/16 by
+#: masked image modelling takes about that many, a CPU a tenth of it at the smaller scales.
+WANTED_ON_GPU, WANTED_ON_CPU = 1000, 100
+#: Room that the checkpoints of one run at scale paper take (ViT-B, AdamW, two kept, one in the
+#: making), with as much again for logs, exports and results.
+ROOM = 10 * 2**30
+_NO_ROOM = 2**30
+
+_SIDE = 512
+_BLOCK = 1 << 22
+_FILE_BYTES = 1 << 27
+_SECONDS = 1.0
+
+
+def example_frame(side: int = _SIDE) -> np.ndarray:
+    """A smooth picture with the grain of an X-ray detector, as hard to compress; uint8 side²."""
+    generator = np.random.default_rng(0)
+    ramp = np.linspace(0, 3, side)
+    smooth = 128 + 60 * np.sin(ramp[:, None]) * np.cos(2 * ramp)
+    return (smooth + generator.normal(0, 4, (side, side))).clip(0, 255).astype(np.uint8)
+
+
+def decode_rate(folder: Path, seconds: float = _SECONDS) -> float:
+    """PNG files of 512² per second that one core decodes, as `prepare_data` does."""
+    stream = io.BytesIO()
+    Image.fromarray(example_frame()).save(stream, "PNG")
+    remove_leftovers_once(folder)
+    path = temporary_beside(folder / "frame.png")
+    try:
+        path.write_bytes(stream.getvalue())
+        read_grey(path)
+        return _rate(lambda: read_grey(path), seconds)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _rate(work: Callable[[], object], seconds: float) -> float:
+    """Calls per second."""
+    count, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds or not count:
+        work()
+        count += 1
+    return count / passed
+
+
+def read_rate(folder: Path, size: int = _FILE_BYTES, seconds: float = 2.0) -> float:
+    """Bytes per second of a file in this folder that is read from its beginning to its end.
+
+    The file is new, nameless, and dropped from the memory of the system before it is read, which
+    needs no rights; a cache below the system (of a RAID, of a network) is not reached by that.
+
+    Args:
+        size: bytes to write at most.
+        seconds: writing ends after this time.
+    """
+    block = np.random.default_rng(0).bytes(_BLOCK)  # not compressible
+    with tempfile.TemporaryFile(dir=folder) as file:
+        start = time.perf_counter()
+        written = 0
+        while written < size and (not written or time.perf_counter() - start < seconds):
+            written += file.write(block)
+        file.flush()
+        fsync(file.fileno(), folder)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        file.seek(0)
+        start = time.perf_counter()
+        while file.read(_BLOCK):
+            pass
+        return written / (time.perf_counter() - start)
+
+
+def gather_rate(packs: PackCollection, seconds: float = _SECONDS, batch: int = 64) -> float:
+    """Frames per second, drawn at random from packs in batches, once they are in memory.
+
+    Args:
+        batch: frames of a batch; the same frames are drawn again and again, so that what is timed
+            is the gathering and not the disk.
+    """
+    chosen = np.random.default_rng(0).integers(0, len(packs), batch)
+    packs.gather(chosen)
+    return batch * _rate(lambda: packs.gather(chosen), seconds)
+
+
+def examine_decoding(folder: Path, cores: float) -> Finding:
+    rate = decode_rate(folder)
+    minutes = CORPUS / rate / max(1.0, cores) / 60
+    advice = f"making a pack of XA-170K takes {minutes:.0f} min on {cores:g} cores, once"
+    value = f"{rate:.0f} PNG files of {_SIDE}² per second and core"
+    return judged(PART, "decoding", value, rate >= SLOW_DECODING, advice)
+
+
+def examine_room(folder: Path) -> Finding:
+    """Room on the disk that the runs live on; the folder need not exist.
+
+    Raises:
+        InputError: the folder is a file, or nothing can be written there.
+    """
+    place = existing(folder)
+    free = shutil.disk_usage(place).free
+    advice = "a run at scale paper may find no room for its checkpoints; free some, or say --work"
+    state = "note" if free >= _NO_ROOM else "missing"
+    return judged(
+        PART, "room for runs", f"{amount(free)} free in {folder}", free >= ROOM, advice, state
+    )
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the one it would be made in.
+
+    Raises:
+        InputError: there is a file in its place, or nothing can be written there.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{place}: not a folder; choose another --work")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{place}: nothing can be written there; choose another --work")
+    return place
+
+
+def examine_disks(folders: Sequence[Path], wanted: int, frame_bytes: int) -> Iterator[Finding]:
+    """How fast disks give frames; folders of the same disk are measured once.
+
+    Args:
+        folders: exist; where nothing can be written, that is what is found.
+        wanted: frames per second.
+        frame_bytes: of one frame and its vessel mask.
+    """
+    seen = set()
+    for folder in folders:
+        disk = folder.stat().st_dev
+        if disk in seen:
+            continue
+        seen.add(disk)
+        if not os.access(folder, os.W_OK):
+            advice = "its speed was not measured, which takes a file there"
+            yield Finding(PART, "disk", "note", f"{folder}: read-only", advice)
+            continue
+        rate = read_rate(folder)
+        advice = (
+            f"{rate / frame_bytes:.0f} frames per second, {wanted} are wanted: each epoch of packs "
+            "that do not fit into memory waits for the disk, else the first; use a local SSD"
+        )
+        value = f"{rate / 1e6:.0f} MB/s in sequence, {folder}"
+        yield judged(PART, "disk", value, rate >= wanted * frame_bytes, advice)
+
+
+def examine_packs(packs: PackCollection, wanted: int) -> Iterator[Finding]:
+    """Gathering of the packs that are to be trained on, and whether they have vessel masks."""
+    rate = gather_rate(packs)
+    advice = f"{wanted} are wanted: the memory of this machine is slow, or other work takes it"
+    value = f"{rate:.0f} frames of {packs.size}² per second and process, at random, in memory"
+    yield judged(PART, "gathering", value, rate >= wanted, advice)
+    if not packs.has_anatomy:
+        advice = f"methods that need it will refuse; run extract_anatomy.py {packs.without_anatomy}"
+        yield Finding(PART, "anatomy", "note", f"none in {packs.without_anatomy}", advice)
+
+
+def bytes_per_frame(packs: PackCollection | None) -> int:
+    """Of a frame and its vessel mask; of the published size where there are no packs."""
+    size = _SIDE if packs is None else packs.size
+    mask = size * size // 8 if packs is None or packs.has_anatomy else 0
+    return size * size + mask

@@ -1,0 +1,119 @@
+"""Checking a pack: index against pixels, pixels against hashes, and the vessel masks."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from benchmark.data.checks.findings import (
+    MOST,
+    Entry,
+    Findings,
+    check_entries,
+    check_files,
+    is_constant,
+    warn_of_bare,
+)
+from benchmark.data.image_hashes import pixel_sha256
+from benchmark.data.packs import FramePack, unpack_bits
+from benchmark.data.packs.indexing import CorpusHash
+from benchmark.data.packs.layout import ANATOMY, FRAMES, INDEX, MANIFEST, REPORT
+from benchmark.data.progress import progress_bar
+from benchmark.files import sha256_file
+
+_BLOCK = 64
+
+
+def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
+    """Check every frame of a pack.
+
+    Pixel hashes are of native pixels, so they are compared where a frame was not resized; the
+    number of these frames is counted. Splits overlap with a warning only: a pack is for
+    pre-training.
+
+    Raises:
+        InputError: not a pack, or one that is not complete.
+    """
+    pack = FramePack.open(path)
+    findings = Findings(pack.path, "pack", pack.corpus_hash)
+    columns = pack.index[["split", "path", "group", "sha256"]].astype(object)
+    known = columns.where(columns.notna(), None).itertuples(index=False, name=None)
+    entries = [
+        Entry(split, f"{source}/{name}", group, sha256)
+        for source, (split, name, group, sha256) in zip(pack.index["source"], known)
+    ]
+    check_entries(findings, entries, strict=False)
+    _check_manifest(pack, entries, findings)
+    names = [entry.path for entry in entries]
+    with progress_bar(f"check {pack.path.name}", len(pack), 0, progress) as advance:
+        for start in range(0, len(pack), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(pack)))
+            frames, bits, valid = pack.gather(rows)
+            for row, frame, (height, width) in zip(rows.tolist(), frames, valid.tolist()):
+                mask = None if bits is None else unpack_bits(bits[row - start])
+                _check_frame(pack, row, names[row], frame, (height, width), mask, findings)
+            advance(len(rows))
+    warn_of_bare(findings, "empty vessel masks", "no frame has a vessel mask")
+    listed = {MANIFEST, INDEX, FRAMES, REPORT, *([ANATOMY] if pack.has_anatomy else [])}
+    check_files(findings, listed)
+    return findings
+
+
+def _check_manifest(pack: FramePack, entries: list[Entry], findings: Findings) -> None:
+    parameters = pack.manifest["parameters"]
+    corpus = CorpusHash({"size": parameters["size"], "resize": parameters["resize"]})
+    for entry in entries:
+        corpus.add(entry.sha256)
+    if corpus.hexdigest() != pack.corpus_hash:
+        findings.error("corpus hash does not fit the index", MANIFEST)
+    if pack.manifest["counts"]["kept"] != len(pack):
+        findings.error("number of frames does not fit the index", MANIFEST)
+    if pack.has_anatomy:
+        if sha256_file(pack.path / ANATOMY) != pack.manifest["anatomy"]["sha256"]:
+            findings.error("vessel masks differ from their hash", ANATOMY)
+    else:
+        findings.count("frames without a vessel mask", len(pack))
+
+
+def _fits(native: tuple[int, int], valid: tuple[int, int], size: int) -> bool:
+    """Whether the valid area is the native size with its longest side brought to `size`."""
+    longest = max(native)
+    # Half a pixel of rounding, in whole numbers; a very narrow picture keeps one pixel.
+    return min(native) > 0 and all(
+        abs(2 * longest * inside - 2 * size * side) <= longest or inside == 1
+        for side, inside in zip(native, valid)
+    )
+
+
+def _check_frame(
+    pack: FramePack,
+    row: int,
+    name: str,
+    frame: np.ndarray,
+    valid: tuple[int, int],
+    mask: np.ndarray | None,
+    findings: Findings,
+) -> None:
+    height, width = valid
+    if not (0 < height <= pack.size and 0 < width <= pack.size):
+        findings.error("valid area outside the square", name)
+        return
+    native = tuple(int(pack.index[key].iat[row]) for key in ("height", "width"))
+    if not _fits(native, valid, pack.size):
+        findings.error("valid area does not fit the native size", name)
+    inside = frame[:height, :width]
+    if frame[height:].any() or frame[:, width:].any():
+        findings.error("pixels outside the valid area", name)
+    if is_constant(inside):
+        findings.error("constant frame", name)
+    if native == (height, width):
+        findings.count("frames compared with their hash")
+        if pixel_sha256(inside) != pack.index["sha256"].iat[row]:
+            findings.error("pixels differ from their hash", name)
+    if mask is not None:
+        findings.count("empty vessel masks", not mask.any())
+        if np.count_nonzero(mask) > MOST * inside.size:
+            findings.warning("vessel mask: more than half of the frame", name)
+        if mask[height:].any() or mask[:, width:].any():
+            findings.error("vessel mask outside the valid area", name)

@@ -1,0 +1,104 @@
+"""Channels of more than eight bits, which Pillow does not keep: by OpenCV and tifffile.
+
+Imported where it is needed: most pictures have eight bits, and these libraries take time to load.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import tifffile
+from cv2.utils import logging as cv2_log
+
+from benchmark.data.formats import images
+from benchmark.data.formats.bit_depth import DEPTHS
+from benchmark.data.formats.images import Picture
+from benchmark.data.formats.orientation import TAG, turned
+from benchmark.data.frame import UnreadableFrame
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+
+
+def read_png(content: bytes) -> np.ndarray:
+    """Channels of a PNG of 16 bits as stored, uint16, H×W×C as in `Picture`.
+
+    Raises:
+        UnreadableFrame: OpenCV cannot decode it.
+    """
+    values = _decode(content)
+    if content[25] == 4:  # Grey with alpha; OpenCV repeats the grey.
+        return values[..., [0, 3]]
+    return values
+
+
+def read_tiff(content: bytes) -> Picture:
+    """A TIFF of more than eight bits.
+
+    Raises:
+        UnreadableFrame: the file is damaged, too large, holds several images, or is of a kind
+            that is no picture in grey or colour.
+        ValueError, LookupError, TypeError, struct.error, zlib.error: damage.
+    """
+    with _quiet_tifffile(), tifffile.TiffFile(io.BytesIO(content)) as file:
+        if len(file.pages) > 1:
+            raise UnreadableFrame("several pictures in one file")
+        page = file.pages.first
+        height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
+        if height * width * samples > 4 * images.MAX_PIXELS:
+            raise UnreadableFrame("image too large")
+        kind = {1: {_WHITE_IS_ZERO, _BLACK_IS_ZERO}, 2: {_BLACK_IS_ZERO}, 3: {_RGB}, 4: {_RGB}}
+        whole = page.dtype is not None and page.dtype.kind in "ui" and page.imagedepth == 1
+        if not whole or page.photometric not in kind.get(samples, ()):
+            raise UnreadableFrame("unsupported pixel type of more than 8 bits")
+        bits = int(page.bitspersample)
+        tag = page.tags.get(TAG)
+        apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples > 1
+        try:
+            values = page.asarray()
+            shape = (samples, height, width) if apart else (height, width, samples)
+            values = values.reshape(shape)
+            if apart:
+                values = np.moveaxis(values, 0, 2)
+            values = turned(values, tag.value if tag else 1)
+        except (NotImplementedError, ValueError):
+            # LZW and packed bits are beyond tifffile alone; OpenCV's libtiff has them, turns the
+            # picture itself and shifts packed values to the upper end of 16 bits.
+            if apart or samples == 2:
+                raise
+            values = _decode(content) >> (-bits % 16)
+    depths = (bits,) if bits < 16 else DEPTHS
+    return Picture(values, depths, page.photometric == _WHITE_IS_ZERO)
+
+
+def _decode(content: bytes) -> np.ndarray:
+    """What OpenCV decodes, with the channels in our order; uint16, H×W×C."""
+    level = cv2_log.getLogLevel()
+    cv2_log.setLogLevel(cv2_log.LOG_LEVEL_SILENT)
+    try:
+        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
+    finally:
+        cv2_log.setLogLevel(level)
+    if values is None or values.dtype != np.uint16:
+        raise UnreadableFrame("damaged image")
+    values = values.reshape(*values.shape[:2], -1)
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[values.shape[2]]
+    return values[..., order]
+
+
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    # It logs every oddity of a header; what matters here becomes a reason.
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

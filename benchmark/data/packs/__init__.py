@@ -1,0 +1,24 @@
+"""The decode-once store that all pre-training reads.
+
+A pack is a folder: ``frames.u8`` (N×S×S uint8, grey), ``index.parquet`` (one row per frame, its row
+number is the sample index), ``manifest.json`` (counts, hashes, parameters, versions, what was left
+out), ``report.json`` (every path that was left out, by reason) and, once added, ``anatomy.u1``
+(N×S×S vessel masks at one bit per pixel).
+"""
+
+from benchmark.data.packs.anatomy import add_anatomy
+from benchmark.data.packs.bits import pack_bits, unpack_bits
+from benchmark.data.packs.building import build_pack
+from benchmark.data.packs.reading import FramePack, PackCollection, open_packs
+from benchmark.data.packs.subset import PackSubset
+
+__all__ = [
+    "FramePack",
+    "PackCollection",
+    "PackSubset",
+    "add_anatomy",
+    "build_pack",
+    "open_packs",
+    "pack_bits",
+    "unpack_bits",
+]

@@ -1,0 +1,159 @@
+"""Adding vessel masks to a finished pack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmark.data.packs.bits import pack_bits
+from benchmark.data.packs.layout import ANATOMY, MANIFEST
+from benchmark.data.packs.reading import FramePack
+from benchmark.data.progress import progress_bar
+from benchmark.errors import InputError
+from benchmark.files import (
+    fsync,
+    fsync_folder,
+    naming,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_json,
+)
+from benchmark.locking import hold, remove_left
+
+MARK_EVERY = 1024
+"""Frames between two progress marks: what a kill can cost."""
+
+_PARTIAL = f"{ANATOMY}.partial"
+_MARK = f"{ANATOMY}.progress.json"
+
+Compute = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def add_anatomy(
+    pack_path: str | os.PathLike[str],
+    compute: Compute,
+    parameters: dict[str, Any],
+    batch: int = 16,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> FramePack:
+    """Compute a vessel mask for every frame of a pack and store them as ``anatomy.u1``.
+
+    An interrupted call goes on with the next one. The masks of earlier parameters stay in place
+    until the new ones are complete. Masks equal in parameters are returned at once.
+
+    Args:
+        pack_path: folder of the pack.
+        compute: ``compute(frames, valid)`` with frames uint8 B×S×S and valid (height, width) int64
+            B×2 returns bool B×S×S, True on vessels. Outside the valid area it is set to False.
+        parameters: JSON-able values that identify what `compute` does.
+        batch: frames per call of `compute`.
+        progress: show it on stderr.
+        overwrite: replace finished or unfinished masks of other parameters.
+
+    Raises:
+        InputError: not a pack, a batch below 1, or there are masks of other parameters and
+            `overwrite` is False; or another process adds masks.
+        OSError: the folder cannot be written, or the disk is full.
+        ValueError: `compute` returned something else than bool B×S×S.
+    """
+    pack = FramePack.open(pack_path)
+    if batch < 1:
+        raise InputError(f"batch {batch}: must be at least 1")
+    wanted = sha256_json(parameters)
+    existing = pack.manifest.get("anatomy")
+    lock = pack.path / f"{ANATOMY}.lock"
+    if existing is not None and sha256_json(existing["parameters"]) == wanted:
+        remove_left(lock, pack.path / _MARK)
+        return pack
+    with naming(pack.path), hold(lock, pack.path, "being given vessel masks"):
+        mark = read_json(pack.path / _MARK) if (pack.path / _MARK).exists() else None
+        begun = mark is not None and mark["parameters"] != wanted
+        if (existing is not None or begun) and not overwrite:
+            raise InputError(
+                f"{pack.path}: holds vessel masks of other parameters; allow to overwrite them, or "
+                "use the same parameters"
+            )
+        done = _resume(pack, mark, wanted)
+        if done < len(pack):
+            with progress_bar("vessel masks", len(pack), done, progress) as advance:
+                _write_masks(pack, compute, wanted, batch, done, advance)
+        _publish(pack, parameters)
+    return FramePack.open(pack.path)
+
+
+def _resume(pack: FramePack, mark: dict[str, Any] | None, wanted: str) -> int:
+    """Frames whose masks are on the disk already; the unfinished file is cut to them."""
+    done = mark["done"] if mark is not None and mark["parameters"] == wanted else 0
+    file = pack.path / _PARTIAL
+    renamed = not file.exists() and (pack.path / ANATOMY).exists()
+    if done == len(pack) and renamed and "anatomy" not in pack.manifest:
+        return done  # All that is missing is the entry in the manifest.
+    row = pack.size * pack.size // 8
+    if not file.exists() or file.stat().st_size < done * row:
+        done = 0  # The mark outlived its file.
+    with open(file, "ab") as stream:
+        stream.truncate(done * row)
+    return done
+
+
+def _write_masks(
+    pack: FramePack,
+    compute: Compute,
+    wanted: str,
+    batch: int,
+    done: int,
+    advance: Callable[[int], None],
+) -> None:
+    with open(pack.path / _PARTIAL, "ab") as stream:
+
+        def set_mark() -> None:
+            stream.flush()
+            fsync(stream.fileno(), pack.path / _PARTIAL)
+            write_json(pack.path / _MARK, {"parameters": wanted, "done": done})
+
+        set_mark()
+        marked = done
+        try:
+            for bits in _computed(pack, compute, batch, done):
+                stream.write(bits)
+                done += len(bits)
+                if done - marked >= MARK_EVERY:
+                    set_mark()
+                    marked = done
+                advance(len(bits))
+        finally:
+            set_mark()
+
+
+def _computed(pack: FramePack, compute: Compute, batch: int, start: int) -> Iterator[np.ndarray]:
+    rows = np.arange(pack.size)
+    for first in range(start, len(pack), batch):
+        indices = np.arange(first, min(first + batch, len(pack)))
+        frames, _, valid = pack.gather(indices)
+        masks = compute(frames, valid)
+        if not isinstance(masks, np.ndarray) or masks.dtype != np.bool_:
+            raise ValueError(f"compute returned {getattr(masks, 'dtype', type(masks))}, not bool")
+        if masks.shape != frames.shape:
+            raise ValueError(f"compute returned {masks.shape} for frames {frames.shape}")
+        inside = rows < valid[:, :, None]
+        yield pack_bits(masks & inside[:, 0, :, None] & inside[:, 1, None, :])
+
+
+def _publish(pack: FramePack, parameters: dict[str, Any]) -> None:
+    """Rename the masks and name them in the manifest, so that no instant shows a mismatch."""
+    manifest_file = pack.path / MANIFEST
+    manifest = dict(pack.manifest)
+    partial, target = pack.path / _PARTIAL, pack.path / ANATOMY
+    if partial.exists():
+        if manifest.pop("anatomy", None) is not None:
+            write_json(manifest_file, manifest)
+        os.replace(partial, target)
+        fsync_folder(pack.path)
+    manifest["anatomy"] = {"parameters": parameters, "sha256": sha256_file(target)}
+    write_json(manifest_file, manifest)
+    (pack.path / _MARK).unlink(missing_ok=True)

@@ -1,0 +1,224 @@
+"""From packs to batches: an order that depends on (seed, epoch) only, and one gather per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from benchmark.data.packs import PackCollection, PackSubset
+from benchmark.errors import InputError
+from benchmark.randomness import permutation
+
+
+def check_anatomy(packs: PackCollection | PackSubset, anatomy: bool) -> None:
+    """Refuse vessel masks (`anatomy`) from packs that have none."""
+    if anatomy and not packs.has_anatomy:
+        raise InputError(
+            f"{packs.without_anatomy}: this pack has no anatomy yet; run "
+            f"tools/extract_anatomy.py {packs.without_anatomy}"
+        )
+
+
+class PackDataset(Dataset):
+    """Frames of one or several packs, fetched a batch at a time.
+
+    Args:
+        packs: where the frames are.
+        anatomy: also fetch the vessel masks.
+
+    Attributes:
+        device: where the batches are; None: in the memory of the host.
+        in_memory: nothing has to be read from a disk; loader processes would gain nothing.
+
+    Raises:
+        InputError: anatomy is asked for and a pack has none.
+    """
+
+    metainfo: dict[str, str] = {}
+    device: torch.device | None = None
+    in_memory: bool = False
+
+    def __init__(self, packs: PackCollection | PackSubset, anatomy: bool) -> None:
+        check_anatomy(packs, anatomy)
+        self.packs = packs
+        self.anatomy = anatomy
+
+    def __len__(self) -> int:
+        return len(self.packs)
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        frames, anatomy, valid = self.packs.gather(indices, anatomy=self.anatomy)
+        batch = {
+            "frame": torch.from_numpy(frames),
+            "valid": torch.from_numpy(valid),
+            "index": torch.tensor(indices),
+        }
+        if self.anatomy:
+            batch["anatomy"] = torch.from_numpy(anatomy)
+        return batch
+
+
+class EpochBatchSampler(Sampler[list[int]]):
+    """Batches of one process; the processes together see each global batch once.
+
+    Global batch t of an epoch is the t-th slice of the epoch's permutation, and process r takes the
+    r-th part of it: the samples of a step do not depend on the number of processes or workers. The
+    last, incomplete batch is dropped.
+
+    Args:
+        length: samples in the dataset.
+        batch_size: samples per step over all processes.
+        seed: seed of the run.
+        rank, world_size: this process among all.
+
+    Raises:
+        InputError: the batch does not divide by the processes, or is larger than the dataset.
+    """
+
+    def __init__(
+        self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch_size % world_size:
+            raise InputError(
+                f"batch_size={batch_size} does not divide among {world_size} processes"
+            )
+        if batch_size > length:
+            smaller = max(1, length // 2 // world_size) * world_size
+            raise InputError(
+                f"batch_size={batch_size} is more than the {length} frames there are; set a "
+                f"smaller one with --cfg-options batch_size={smaller}"
+            )
+        self.length = length
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.share = batch_size // world_size
+        self.epoch = 0
+        self.first_step = 0
+
+    def set_epoch(self, epoch: int, first_step: int = 0) -> None:
+        """Give the batches of an epoch, from one of its steps on; none before it are looked at."""
+        self.epoch = epoch
+        self.first_step = first_step
+
+    def __len__(self) -> int:
+        return self.length // self.batch_size
+
+    def order(self) -> np.ndarray:
+        """Indices of the epoch, in order; `len(self)` global batches are cut from its start."""
+        return permutation(self.seed, self.epoch, self.length)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = self.order()
+        for step in range(self.first_step, len(self)):
+            start = step * self.batch_size + self.rank * self.share
+            yield order[start : start + self.share].tolist()
+
+
+def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The dataset already returns whole batches."""
+    return batch
+
+
+def copied_ahead(
+    batches: Iterator[dict[str, Tensor]], device: torch.device
+) -> Iterator[dict[str, Tensor]]:
+    """Pinned batches on a GPU; each is copied by a stream of its own during the step before it."""
+    copies, steps = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+
+    def copy_next() -> dict[str, Tensor] | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        with torch.cuda.stream(copies):
+            return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+    batch = copy_next()
+    while batch is not None:
+        steps.wait_stream(copies)
+        for value in batch.values():
+            # Its memory is not to be used again before the step that reads it is over.
+            value.record_stream(steps)
+        following = copy_next()
+        yield batch
+        batch = following
+
+
+class PackLoader(DataLoader):
+    """Batches of a data set of frames on the device that trains; made by `pack_loader`.
+
+    Args:
+        dataset: `PackDataset` or another that gives its batches. If it has a method `move`, that is
+            called once between two epochs, after steps were taken; the data set it returns, unless
+            None, gives the batches from then on.
+        device: where the model is.
+        **settings: of torch's `DataLoader`.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device, **settings: Any) -> None:
+        on_host = dataset.device is None
+        self._copied_to = device if on_host and device.type == "cuda" else None
+        self._move = getattr(dataset, "move", None)
+        self._moved: PackLoader | None = None
+        self._batches = 0
+        super().__init__(dataset, pin_memory=self._copied_to is not None, **settings)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        # Before a second batch was asked for, a step had been taken.
+        if self._move is not None and self._batches > 1:
+            found, self._move = self._move(), None
+            if found is not None:
+                self._iterator = None  # ends the loader processes
+                self._moved = PackLoader(
+                    found, found.device, batch_sampler=self.batch_sampler, collate_fn=_as_is
+                )
+        if self._moved is not None:
+            return iter(self._moved)
+        batches = super().__iter__()
+        if self._copied_to is not None:
+            batches = copied_ahead(batches, self._copied_to)
+        return batches if self._move is None else self._counted(batches)
+
+    def _counted(self, batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        for batch in batches:
+            self._batches += 1
+            yield batch
+
+
+def pack_loader(
+    dataset: PackDataset | Dataset,
+    batch_size: int,
+    seed: int,
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    device: torch.device | str = "cpu",
+) -> PackLoader:
+    """Loader over packs.
+
+    Args:
+        dataset: `PackDataset`, or one that is resident (`benchmark.data.packs.resident`).
+        batch_size: samples per step over all processes.
+        seed: seed of the run.
+        rank, world_size: this process among all.
+        num_workers: processes that read ahead; none are started for what is in memory.
+        device: where the model is; batches arrive there.
+
+    Raises:
+        InputError: see `EpochBatchSampler`.
+    """
+    if dataset.in_memory:
+        num_workers = 0
+    return PackLoader(
+        dataset,
+        torch.device(device),
+        batch_sampler=EpochBatchSampler(len(dataset), batch_size, seed, rank, world_size),
+        collate_fn=_as_is,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+    )

@@ -1,0 +1,251 @@
+"""Reading packs: one, or several as if they were one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.data.packs.bits import unpack_bits
+from benchmark.data.packs.layout import (
+    ANATOMY,
+    FRAMES,
+    INDEX,
+    MANIFEST,
+    NUMBER_COLUMNS,
+    SCHEMA,
+    TEXT_COLUMNS,
+)
+from benchmark.errors import InputError
+from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
+from benchmark.locking import partial_folder
+
+Indices = Sequence[int] | np.ndarray
+Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+
+_ENTRIES = ("plan_hash", "corpus_hash", "parameters", "counts", "skipped")
+
+
+class _Samples:
+    """What one pack and several packs have in common for those who read samples."""
+
+    without_anatomy: Path | None
+
+    @property
+    def has_anatomy(self) -> bool:
+        """Whether every sample has a vessel mask."""
+        return self.without_anatomy is None
+
+    def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
+        """Copies of the frames at `indices` (B sample indices in 0…N-1, any order, repeats too).
+
+        Args:
+            indices: which samples.
+            anatomy: False leaves the vessel masks unread.
+
+        Returns:
+            Frames (uint8, B×S×S), packed vessel masks (uint8, B×S×S/8; None where not every sample
+            has one) and valid height and width (int64, B×2).
+
+        Raises:
+            IndexError: an index is out of range.
+        """
+        raise NotImplementedError
+
+    def read_anatomy(self, indices: Indices) -> np.ndarray:
+        """Vessel masks, bool, B×S×S.
+
+        Raises:
+            InputError: a pack has no vessel masks.
+            IndexError: an index is out of range.
+        """
+        bits = self.gather(indices)[1]
+        if bits is None:
+            raise InputError(f"{self.without_anatomy}: no vessel masks; run extract_anatomy on it")
+        return unpack_bits(bits)
+
+
+def _require(file: Path, found: Container[str], names: Sequence[str]) -> None:
+    for name in names:
+        if name not in found:
+            raise InputError(f"{file}: lacks {name}; make it again with tools/prepare_data.py")
+
+
+def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The bytes of a file as a read-only array, mapped into memory where the file system can.
+
+    Drives that share no mappings (FUSE) often have private ones; else all of it is read.
+    """
+    for mode in ("r", "c"):
+        try:
+            mapped = np.memmap(file, dtype=np.uint8, mode=mode, shape=shape)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+        else:
+            mapped.flags.writeable = False
+            return mapped
+    note_once("mmap", f"{file}: this file system maps no files into memory, so all of it is read")
+    whole = np.fromfile(file, dtype=np.uint8).reshape(shape)
+    whole.flags.writeable = False
+    return whole
+
+
+class FramePack(_Samples):
+    """One pack, opened for reading; pickling it costs nothing (it is opened again by its path).
+
+    Attributes:
+        path: its folder.
+        size: side S of the squares in pixels.
+        frames: read-only memory map, uint8, N×S×S; outside the valid area 0.
+        anatomy: read-only memory map, uint8, N×S×(S/8), bit-packed vessel masks; None if absent.
+        index: N rows: source, path, group, video, frame (Int64), split, sha256 and phash of the
+            native pixels, native height/width, valid_height/valid_width inside the square. Missing
+            values where a source does not know.
+        manifest: content of manifest.json.
+        corpus_hash: identity of the pixels, in order, and of how they were resized.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], index: pd.DataFrame) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.index = index
+        self.size: int = manifest["parameters"]["size"]
+        self.corpus_hash: str = manifest["corpus_hash"]
+        self.valid = index[["valid_height", "valid_width"]].to_numpy(np.int64)
+        self.frames = self._map(FRAMES, self.size)
+        # A file that the manifest does not name is one whose writing was cut short.
+        self.anatomy = self._map(ANATOMY, self.size // 8) if "anatomy" in manifest else None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> FramePack:
+        """Open the pack in folder `path`.
+
+        Raises:
+            InputError: no such folder, an unfinished pack, not a pack, an empty pack, a manifest
+                or index that lacks an entry, or a file whose size does not fit the index.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            if partial_folder(path).is_dir():
+                raise InputError(f"{path}: unfinished; run tools/prepare_data.py again")
+            raise InputError(f"{path}: no such folder; make the pack with tools/prepare_data.py")
+        for name in (MANIFEST, INDEX, FRAMES):
+            if not (path / name).is_file():
+                raise InputError(f"{path}: not a pack ({name} is missing)")
+        manifest = read_json(path / MANIFEST)
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if schema != SCHEMA:
+            raise InputError(f"{path}: not a pack of this version ({schema!r}, not {SCHEMA!r})")
+        _require(path / MANIFEST, manifest, _ENTRIES)
+        _require(path / MANIFEST, manifest["parameters"], ("size",))
+        try:
+            index = pd.read_parquet(path / INDEX)
+        except (OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path / INDEX}: cannot be read ({reason})") from None
+        _require(path / INDEX, index, (*TEXT_COLUMNS, *NUMBER_COLUMNS))
+        if index.empty:
+            raise InputError(f"{path}: empty pack; make it again with tools/prepare_data.py")
+        index["frame"] = index["frame"].astype("Int64")
+        return cls(path, manifest, index)
+
+    def _map(self, name: str, row_bytes: int) -> np.ndarray:
+        shape = (len(self.index), self.size, row_bytes)
+        file = self.path / name
+        found = file.stat().st_size if file.is_file() else 0
+        expected = shape[0] * shape[1] * shape[2]
+        if found != expected:
+            raise InputError(
+                f"{file}: {found} bytes, but {shape[0]} frames in the index need {expected}; "
+                "the file is incomplete, copy or make it again"
+            )
+        return _mapped(file, shape)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FramePack.open, (self.path,)
+
+    @property
+    def without_anatomy(self) -> Path | None:
+        return self.path if self.anatomy is None else None
+
+    def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
+        indices = checked_indices(indices, len(self))
+        frames = np.take(self.frames, indices, axis=0).view(np.ndarray)
+        bits = None
+        if anatomy and self.anatomy is not None:
+            bits = np.take(self.anatomy, indices, axis=0).view(np.ndarray)
+        return frames, bits, self.valid[indices]
+
+
+def checked_indices(indices: Indices, length: int) -> np.ndarray:
+    """`indices` as int64; a negative one is an error here, not a count from the end."""
+    indices = np.asarray(indices, dtype=np.int64)
+    if indices.size and (indices.min() < 0 or indices.max() >= length):
+        raise IndexError(f"sample index outside 0…{length - 1}")
+    return indices
+
+
+class PackCollection(_Samples):
+    """Several packs, read as one: the samples of the first pack come first.
+
+    Attributes:
+        packs: the packs, in order.
+        size: side of the squares, the same in all.
+        index: all index rows, numbered through.
+        corpus_hash: that of a single pack; for several, a hash over theirs in order.
+        without_anatomy: folder of the first pack that has no vessel masks; None if all have.
+    """
+
+    def __init__(self, packs: Sequence[FramePack]) -> None:
+        if not packs:
+            raise InputError("no pack given")
+        sizes = {pack.size for pack in packs}
+        if len(sizes) > 1:
+            each = ", ".join(f"{pack.path}: {pack.size}" for pack in packs)
+            raise InputError(f"packs of different size cannot be joined ({each})")
+        self.packs = list(packs)
+        self.size = packs[0].size
+        self.index = pd.concat([pack.index for pack in packs], ignore_index=True)
+        hashes = [pack.corpus_hash for pack in packs]
+        self.corpus_hash = hashes[0] if len(hashes) == 1 else sha256_json(hashes)
+        lacking = (pack.path for pack in packs if not pack.has_anatomy)
+        self.without_anatomy = next(lacking, None)
+        self._starts = np.cumsum([0] + [len(pack) for pack in packs])
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
+        indices = checked_indices(indices, len(self))
+        if len(self.packs) == 1:
+            return self.packs[0].gather(indices, anatomy)
+        frames = np.empty((len(indices), self.size, self.size), dtype=np.uint8)
+        with_bits = anatomy and self.has_anatomy
+        bits = np.empty((*frames.shape[:2], self.size // 8), np.uint8) if with_bits else None
+        valid = np.empty((len(indices), 2), dtype=np.int64)
+        owner = np.searchsorted(self._starts, indices, side="right") - 1
+        for number in np.unique(owner):
+            pack, rows = self.packs[number], np.flatnonzero(owner == number)
+            local = indices[rows] - self._starts[number]
+            frames[rows] = pack.frames[local]
+            valid[rows] = pack.valid[local]
+            if bits is not None:
+                bits[rows] = pack.anatomy[local]
+        return frames, bits, valid
+
+
+def open_packs(paths: Sequence[str | os.PathLike[str]]) -> PackCollection:
+    """Open the packs in these folders as one.
+
+    Raises:
+        InputError: no path, a pack that cannot be opened, or packs of different size.
+    """
+    return PackCollection([FramePack.open(path) for path in paths])

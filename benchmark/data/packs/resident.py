@@ -1,0 +1,213 @@
+"""Frames that stay in memory: a batch is an index gather where the model is, nothing is loaded.
+
+171,478 grey frames of 512² and their vessel masks are 51 GB, of 256² 13 GB. Whether a GPU has room
+for them depends on what a training step takes there; MoCo v3 at its published 512 samples per GPU
+fills 80 GB alone. ``"auto"`` therefore reads the files at first, and moves the frames once steps
+have shown what they need. What does not fit can be held by the page cache of the machine, in one
+copy for all its processes.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from benchmark.data.packs import PackCollection, PackSubset
+from benchmark.data.packs.loader import PackDataset, check_anatomy
+from benchmark.data.progress import progress_bar
+from benchmark.errors import InputError
+
+GPU_SHARE = 0.4
+"""Most of the free memory of a GPU that `resident=True` takes, before any step has been seen."""
+
+RESERVE = 0.1
+"""Share of the memory of a GPU that stays free beside the frames and the steps that were seen."""
+
+_STAGED_BYTES = 1 << 28
+Packs = PackCollection | PackSubset
+
+
+class ResidentDataset(Dataset):
+    """All frames as tensors on one device; gives the batches of `PackDataset`, bit for bit.
+
+    They are loaded when the first batch is asked for, if not before.
+
+    Args:
+        packs: where the frames are.
+        anatomy: also hold the vessel masks.
+        device: where they are held.
+        progress: show on stderr how far the loading has come.
+
+    Attributes:
+        device: where the batches are.
+        in_memory: as of `PackDataset`.
+
+    Raises:
+        InputError: anatomy is asked for and a pack has none.
+    """
+
+    metainfo: dict[str, str] = {}
+    in_memory = True
+
+    def __init__(
+        self, packs: Packs, anatomy: bool, device: torch.device | str, progress: bool = True
+    ) -> None:
+        check_anatomy(packs, anatomy)
+        self.packs = packs
+        self.with_anatomy = anatomy
+        self.device = torch.device(device)
+        self.progress = progress
+        self._rows: dict[str, Tensor] = {}
+
+    def load(self) -> None:
+        """Bring all frames to the device; those that are there stay."""
+        self._rows = self._rows or self._load()
+
+    def _load(self) -> dict[str, Tensor]:
+        count, size = len(self.packs), self.packs.size
+        # Rows of int64 instead of uint8: a gather moves eight pixels at a time. A side is a
+        # multiple of 8, so that the bits of a mask are whole words, too.
+        widths = {"frame": size**2 // 8, "valid": 2}
+        if self.with_anatomy:
+            widths["anatomy"] = size**2 // 64
+        rows = {
+            name: torch.empty(count, width, dtype=torch.int64, device=self.device)
+            for name, width in widths.items()
+        }
+        chunk = max(1, _STAGED_BYTES // size**2)
+        with progress_bar(f"frames to {self.device}", count, 0, self.progress) as advance:
+            for first in range(0, count, chunk):
+                part = range(first, min(first + chunk, count))
+                frames, bits, valid = self.packs.gather(part, anatomy=self.with_anatomy)
+                for name, values in (("frame", frames), ("valid", valid), ("anatomy", bits)):
+                    if name in rows:
+                        words = torch.from_numpy(values).flatten(1).view(torch.int64)
+                        rows[name][part.start : part.stop].copy_(words)
+                advance(len(part))
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.packs)
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        self.load()
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        if self.device.type == "cuda":
+            # From pinned memory the copy does not wait for what the GPU is doing.
+            index = index.pin_memory().to(self.device, non_blocking=True)
+        batch = {name: rows.index_select(0, index) for name, rows in self._rows.items()}
+        batch["index"] = index
+        for name in batch.keys() & {"frame", "anatomy"}:
+            batch[name] = batch[name].view(torch.uint8).view(len(index), self.packs.size, -1)
+        return batch
+
+
+class CachedDataset(PackDataset):
+    """`PackDataset` whose files are read from front to back before the first batch.
+
+    The system keeps them in its page cache, one copy for all processes, and may give up parts of it
+    where memory runs short; they are read again then.
+    """
+
+    in_memory = True
+
+    def __init__(self, packs: Packs, anatomy: bool, progress: bool = True) -> None:
+        super().__init__(packs, anatomy)
+        self.progress = progress
+        self._cached = False
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        if not self._cached:
+            self._read_all()
+            self._cached = True
+        return super().__getitems__(indices)
+
+    def _read_all(self) -> None:
+        collection = self.packs.packs if isinstance(self.packs, PackSubset) else self.packs
+        files = [pack.frames for pack in collection.packs]
+        if self.anatomy:
+            files += [pack.anatomy for pack in collection.packs]
+        total = sum(file.size for file in files) >> 20
+        with progress_bar("megabytes into memory", total, 0, self.progress) as advance:
+            for file in files:
+                flat = file.reshape(-1)
+                for first in range(0, flat.size, _STAGED_BYTES):
+                    part = flat[first : first + _STAGED_BYTES]
+                    part[:: mmap.PAGESIZE].max()  # one byte of a page brings all of it
+                    advance(part.size >> 20)
+
+
+class MovingDataset(PackDataset):
+    """`PackDataset` whose frames move to the GPU if they fit there beside the training.
+
+    Args:
+        packs: where the frames are.
+        anatomy: also give the vessel masks.
+        target: the GPU.
+        progress: show on stderr how far the loading has come.
+
+    Raises:
+        InputError: anatomy is asked for and a pack has none.
+    """
+
+    def __init__(
+        self, packs: Packs, anatomy: bool, target: torch.device, progress: bool = True
+    ) -> None:
+        super().__init__(packs, anatomy)
+        self.target = target
+        self.progress = progress
+
+    def move(self) -> ResidentDataset | None:
+        """The frames on the GPU; None if there is no room. To be called once steps were taken.
+
+        Torch keeps what the largest step has taken, so that the driver counts as free what no step
+        needed.
+        """
+        free, total = torch.cuda.mem_get_info(self.target)
+        if memory_needed(self.packs, self.anatomy) > free - RESERVE * total:
+            return None
+        dataset = ResidentDataset(self.packs, self.anatomy, self.target, self.progress)
+        try:
+            dataset.load()
+        except torch.OutOfMemoryError:  # another process was quicker
+            return None
+        return dataset
+
+
+def memory_needed(packs: Packs, anatomy: bool) -> int:
+    """Bytes that `ResidentDataset` takes on its device."""
+    pixels = packs.size**2
+    return len(packs) * (pixels + (pixels // 8 if anatomy else 0) + 16)
+
+
+def open_dataset(
+    packs: Packs, anatomy: bool, resident: bool | str, device: torch.device | str
+) -> PackDataset | ResidentDataset:
+    """The frames of packs, held where the config key `resident` says.
+
+    Args:
+        packs: where the frames are.
+        anatomy: also give the vessel masks.
+        resident: False reads each batch from the files. True holds the frames on the device from
+            the first batch on, or, where that is a CPU or they take more than `GPU_SHARE` of its
+            free memory, in the page cache. ``"auto"`` reads the first epoch from the files; on a
+            GPU that then has room for them (`RESERVE`), the frames are there from the second on.
+        device: where the model is trained.
+
+    Raises:
+        InputError: `resident` is something else, or there is no anatomy where it is asked for.
+    """
+    if resident not in (True, False, "auto"):
+        raise InputError(f"resident={resident!r}: expected True, False or 'auto'")
+    device = torch.device(device)
+    if resident == "auto" and device.type == "cuda":
+        return MovingDataset(packs, anatomy, device)
+    if resident is True and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if memory_needed(packs, anatomy) <= GPU_SHARE * free:
+            return ResidentDataset(packs, anatomy, device)
+    return (CachedDataset if resident is True else PackDataset)(packs, anatomy)

@@ -1,0 +1,134 @@
+"""Several views of each frame: two, or two large and some small ones (multi-crop).
+
+View makers as in `benchmark.data.views.single`, with the same randomness: the crops and intensities
+of a frame are functions of (seed, epoch, index, view).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.data.views.crop import CROP_DRAWS, Crop, crop_bicubic, draw_crops
+from benchmark.data.views.intensity import DRAWS, Intensity
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, ViewMaker
+from benchmark.type_hints import Count, Natural, Rate
+
+Recipe = dict[str, Any]
+"""Arguments of `Intensity`."""
+
+
+class SeveralViews(ViewMaker):
+    """What makers of several views share: one crop with its grey values at a time."""
+
+    def __init__(
+        self,
+        ratio: tuple[float, float],
+        flip: Rate,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__(mean, std)
+        self.ratio = tuple(ratio)
+        self.flip = flip
+
+    def _crop(self, data: dict[str, Tensor], name: str, scale: tuple[float, float]) -> Crop:
+        noise = self.uniform(f"crop {name}", data["index"], CROP_DRAWS)
+        return draw_crops(noise, data["valid"], scale, self.ratio, self.flip)
+
+    def _view(
+        self, data: dict[str, Tensor], name: str, crop: Crop, size: int, intensity: Intensity
+    ) -> tuple[Tensor, Tensor]:
+        """A normalised view, B×3×size×size, and the parameters of its grey values, B×4."""
+        grey = crop_bicubic(data["frame"], crop, size)
+        grey, parameters = intensity(grey, self.uniform(f"grey {name}", data["index"], DRAWS))
+        return self.normalised(grey), parameters
+
+
+def box(crop: Crop) -> Tensor:
+    """A crop as B×5 numbers: top, left, height, width in pixels of the frame, mirrored 0/1."""
+    return torch.stack([part.float() for part in crop], dim=1)
+
+
+class TwoViews(SeveralViews):
+    """Two independent random resized crops of each frame, each with its own grey values.
+
+    Yields ``image_0`` and ``image_1`` (B×3×size×size float32, ImageNet-normalised grey in three
+    channels), ``box_0`` and ``box_1`` (see `box`), and ``index``.
+
+    Args:
+        size: side of the views in pixels.
+        scale: area of a crop relative to the frame.
+        ratio: aspect ratio of a crop, width over height.
+        flip: probability of a horizontal flip.
+        intensity: arguments of `Intensity` for the first and for the second view.
+        mean, std: per-channel normalisation of grey values in [0, 1].
+    """
+
+    def __init__(
+        self,
+        size: Count = 224,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: Rate = 0.5,
+        intensity: Sequence[Recipe] = ({}, {}),
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__(ratio, flip, mean, std)
+        self.size = size
+        self.scale = tuple(scale)
+        first, second = (Intensity(**recipe) for recipe in intensity)
+        self.intensity = (first, second)
+
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        views = {"index": data["index"]}
+        for number, intensity in enumerate(self.intensity):
+            crop = self._crop(data, str(number), self.scale)
+            views[f"image_{number}"], _ = self._view(data, str(number), crop, self.size, intensity)
+            views[f"box_{number}"] = box(crop)
+        return views
+
+
+class MultiCrop(TwoViews):
+    """`TwoViews` and some small crops of small parts (SwAV, Caron et al., NeurIPS 2020; DINO).
+
+    Adds ``local``, (count·B)×3×local_size×local_size: the first crop of every frame, then the
+    second of every frame, and so on.
+
+    Args:
+        size, scale, ratio, flip, intensity, mean, std: as `TwoViews`.
+        local_count: small crops of each frame; 0 for none.
+        local_size: side of their views in pixels.
+        local_scale: their area relative to the frame.
+        local_intensity: arguments of `Intensity` for them.
+    """
+
+    def __init__(
+        self,
+        local_count: Natural = 8,
+        local_size: Count = 96,
+        local_scale: tuple[float, float] = (0.05, 0.4),
+        local_intensity: Recipe | None = None,
+        **two_views: Any,
+    ) -> None:
+        super().__init__(**two_views)
+        self.local_count = local_count
+        self.local_size = local_size
+        self.local_scale = tuple(local_scale)
+        self.local_intensity = Intensity(**(local_intensity or {}))
+
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        views = super().make(data)
+        crops = []
+        for number in range(self.local_count):
+            name = f"local {number}"
+            crop = self._crop(data, name, self.local_scale)
+            image, _ = self._view(data, name, crop, self.local_size, self.local_intensity)
+            crops.append(image)
+        if crops:
+            views["local"] = torch.cat(crops)
+        return views

@@ -1,0 +1,121 @@
+"""Views of a batch of grayscale frames: what all view makers share, and one random crop.
+
+A view maker is the data preprocessor of a method: it takes what the loader yields
+
+    frame    B×S×S uint8, grayscale, padded at the bottom and right
+    valid    B×2 int64, height and width of the part that is not padding
+    index    B int64, identity of each sample, the key of its random numbers
+    anatomy  B×S×(S/8) uint8, bit-packed vessel mask (optional)
+
+and returns ``{"views": {...}}`` on the device of the model. Random numbers are stateless
+(`benchmark.randomness`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+from benchmark.data.views.crop import CROP_DRAWS, Crop, crop_bicubic, crop_nearest, draw_crops
+from benchmark.method import Progress
+from benchmark.randomness import uniform
+from benchmark.type_hints import Count, Rate
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+
+
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ViewMaker(BaseDataPreprocessor):
+    """What all makers of views share: the device, random numbers and the normalisation.
+
+    A subclass defines `make`. It runs in single precision, also where the model is trained in bf16:
+    the 8 significant bits of bf16 are not enough for grey levels and what is computed from them.
+
+    Args:
+        mean, std: per-channel normalisation of grey values in [0, 1].
+    """
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.progress = Progress()
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(shape) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(shape) * 255, persistent=False)
+
+    def cast_data(self, data: Any) -> Any:
+        """The batch on the device of the model."""
+        # Pinned batches are copied while the GPU goes on with what it has. Towards the host nothing
+        # would wait for the copy: what is read next would be what the memory held before.
+        self._non_blocking = self.device.type == "cuda"
+        return super().cast_data(data)
+
+    def forward(
+        self, data: dict[str, Tensor], training: bool = True
+    ) -> dict[str, dict[str, Tensor]]:
+        data = self.cast_data(data)
+        with torch.autocast(data["frame"].device.type, enabled=False):
+            return {"views": self.make(data)}
+
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views of a batch (see the head of this file) that is on the device."""
+        raise NotImplementedError(f"{type(self).__name__} does not define make()")
+
+    def uniform(self, stream: str, index: Tensor, count: int) -> Tensor:
+        """Numbers in (0, 1), B×count, for this epoch of the run and this use (`stream`)."""
+        return uniform(self.progress.seed, self.progress.epoch, stream, index, count)
+
+    def normalised(self, grey: Tensor) -> Tensor:
+        """Grey in [0, 255], B×H×W, in three channels with the normalisation: B×3×H×W."""
+        # In place: on a CPU, memory for another batch of images costs more than the division.
+        return (grey[:, None] - self.mean).div_(self.std)
+
+
+class SingleView(ViewMaker):
+    """One random resized crop per frame, mirrored half of the time (MAE's recipe).
+
+    Yields ``image`` (B×3×size×size float32, ImageNet-normalised grey in three channels),
+    ``anatomy`` (B×1×size×size float 0/1, same box, if the pack has it) and ``index``.
+
+    Args:
+        size: side of the view in pixels.
+        scale: area of the crop relative to the frame.
+        ratio: aspect ratio of the crop, width over height.
+        flip: probability of a horizontal flip.
+        mean, std: per-channel normalisation of grey values in [0, 1].
+    """
+
+    def __init__(
+        self,
+        size: Count = 224,
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: Rate = 0.5,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__(mean, std)
+        self.size = size
+        self.scale = tuple(scale)
+        self.ratio = tuple(ratio)
+        self.flip = flip
+
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.cut(data, self.draw(data))
+
+    def draw(self, data: dict[str, Tensor]) -> Crop:
+        """The box of each frame in this epoch."""
+        noise = self.uniform("crop", data["index"], CROP_DRAWS)
+        return draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
+
+    def cut(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
+        """The view of each frame inside its box, and what shares the box with it."""
+        grey = crop_bicubic(data["frame"], crop, self.size)
+        views = {"image": self.normalised(grey), "index": data["index"]}
+        if "anatomy" in data:
+            views["anatomy"] = crop_nearest(data["anatomy"], crop, self.size)[:, None]
+        return views

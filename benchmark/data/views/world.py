@@ -1,0 +1,172 @@
+"""Two equally large views of each frame, and all that relates them (CheXWorld).
+
+A view maker as in `benchmark.data.views.single`, with the same randomness. What a world model is
+conditioned on is yielded beside the images: where one view lies as seen from the other, and how the
+intensities of each were changed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.data.views.crop import Crop, crop_bicubic
+from benchmark.data.views.intensity import DRAWS, Intensity
+from benchmark.data.views.several import Recipe, SeveralViews, box
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.errors import InputError
+from benchmark.type_hints import Count, Rate
+
+PLACE_DRAWS = 3
+"""Uniform numbers the second view of a frame needs: row, column and mirroring."""
+
+
+class OrderedIntensity(Intensity):
+    """`Intensity` with brightness always before contrast.
+
+    So a change of grey values is described completely by its parameters.
+    """
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        parameters, contrast_first, solarized = super().draw(noise)
+        return parameters, torch.zeros_like(contrast_first), solarized
+
+
+def relative_place(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
+    """Where `second` lies as seen from `first`, an equally large view, B×4.
+
+    Rows and columns are counted in the frame each view is cut from: a mirrored view comes from a
+    mirrored frame, and its column from that one's left edge.
+
+    Args:
+        first, second: boxes in pixels of the frames.
+        frame_width: B, in pixels.
+
+    Returns:
+        (row₂ − row₁)/h, (column₂ − column₁)/w, whether one is mirrored and the other not (0/1), and
+        (W − column₁ − column₂)/w: the left edge of `second`, mirrored, from that of `first`.
+    """
+    columns = [
+        torch.where(crop.flip, frame_width - crop.left - crop.width, crop.left)
+        for crop in (first, second)
+    ]
+    width = first.width.float()
+    return torch.stack(
+        [
+            (second.top - first.top) / first.height.float(),
+            (columns[1] - columns[0]) / width,
+            (first.flip ^ second.flip).float(),
+            (frame_width - columns[0] - columns[1]) / width,
+        ],
+        dim=1,
+    )
+
+
+def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first: Tensor) -> Tensor:
+    """Brightness and contrast of whole frames, as PIL's enhancers change them.
+
+    Args:
+        frames: B×S×S uint8; padding has no share in the mean that contrast is measured from.
+        valid: B×2 height and width of the frames.
+        factors: B×2 of brightness and contrast.
+        contrast_first: B bool.
+
+    Returns:
+        B×S×S uint8.
+    """
+    cell = torch.arange(frames.shape[1], device=frames.device)
+    rows, columns = (cell < side[:, None] for side in valid.unbind(dim=1))
+    inside = rows[:, :, None] & columns[:, None, :]
+    pixels = valid.prod(dim=1)[:, None, None]
+    brightness, contrast = factors[:, :, None, None].unbind(dim=1)
+    contrast_first = contrast_first[:, None, None]
+
+    def stretch(grey: Tensor, factor: Tensor) -> Tensor:
+        mean = ((grey * inside).sum(dim=(1, 2), keepdim=True) / pixels + 0.5).floor()
+        return (mean + (grey - mean) * factor).round().clamp(0, 255)
+
+    grey = stretch(frames.float(), torch.where(contrast_first, contrast, 1.0))
+    grey = (grey * brightness).round().clamp(0, 255)
+    return stretch(grey, torch.where(contrast_first, 1.0, contrast)).to(torch.uint8)
+
+
+class WorldViews(SeveralViews):
+    """Two views of one size, each clean and changed (CheXWorld, Yue et al., CVPR 2025, its code).
+
+    The whole frame is jittered first, and both views are cut from the result: the first as a random
+    resized crop, the second as a box of the same height and width anywhere in the frame. Each is
+    mirrored by itself. A copy of each then has its grey values changed.
+
+    Yields for k = 0 and 1 ``image_k`` (clean) and ``changed_k``, both B×3×size×size float32,
+    ImageNet-normalised grey in three channels; ``change_k``, B×5, the brightness, contrast, gamma,
+    width of the blur in pixels of the view, and strength of noise (always 0: the published recipe
+    adds none) of ``changed_k``, which are 1, 1, 1, 0, 0 where nothing was changed; ``box_k``;
+    ``place_01``, B×4, where view 1 lies as seen from view 0 (see `relative_place`); ``place_10``,
+    the other way round; and ``index``.
+
+    Args:
+        size: side of the views in pixels.
+        scale: area of a crop relative to the frame.
+        ratio: aspect ratio of a crop, width over height.
+        flip: probability of a horizontal flip.
+        jitter: arguments of `Intensity` for the whole frame, of which brightness, contrast and
+            their probability are used.
+        change: arguments of `Intensity` for the copies, without solarisation.
+        mean, std: per-channel normalisation of grey values in [0, 1].
+
+    Raises:
+        InputError: a change that the parameters do not describe.
+    """
+
+    def __init__(
+        self,
+        size: Count = 224,
+        scale: tuple[float, float] = (0.3, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: Rate = 0.5,
+        jitter: Recipe | None = None,
+        change: Recipe | None = None,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__(ratio, flip, mean, std)
+        self.size = size
+        self.scale = tuple(scale)
+        self.jitter = Intensity(**(jitter or {}))
+        self.change = OrderedIntensity(**(change or {}))
+        if self.jitter.gamma > 1 or self.jitter.blur or self.jitter.solarize:
+            raise InputError("views: jitter is of brightness and contrast only")
+        if self.change.solarize:
+            raise InputError("views: change.solarize must be 0, the model is not told of it")
+
+    def _second(self, first: Crop, data: dict[str, Tensor]) -> Crop:
+        """A box of the size of `first` anywhere in the frame."""
+        noise = self.uniform("crop 1", data["index"], PLACE_DRAWS).double()
+        room = data["valid"] - torch.stack([first.height, first.width], dim=1) + 1
+        top, left = (noise[:, :2] * room).floor().long().unbind(dim=1)
+        return Crop(top, left, first.height, first.width, noise[:, 2] < self.flip)
+
+    def _jittered(self, data: dict[str, Tensor]) -> Tensor:
+        if not self.jitter.jitter:
+            return data["frame"]
+        noise = self.uniform("grey frame", data["index"], DRAWS)
+        parameters, contrast_first, _ = self.jitter.draw(noise)
+        return jitter_frames(data["frame"], data["valid"], parameters[:, :2], contrast_first)
+
+    def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        frames = self._jittered(data)
+        first = self._crop(data, "0", self.scale)
+        crops = (first, self._second(first, data))
+        views = {"index": data["index"]}
+        for number, crop in enumerate(crops):
+            grey = crop_bicubic(frames, crop, self.size)
+            noise = self.uniform(f"grey {number}", data["index"], DRAWS)
+            changed, change = self.change(grey, noise)
+            views[f"image_{number}"] = self.normalised(grey)
+            views[f"changed_{number}"] = self.normalised(changed)
+            views[f"change_{number}"] = torch.cat([change, torch.zeros_like(change[:, :1])], dim=1)
+            views[f"box_{number}"] = box(crop)
+        width = data["valid"][:, 1]
+        views["place_01"] = relative_place(crops[0], crops[1], width)
+        views["place_10"] = relative_place(crops[1], crops[0], width)
+        return views

@@ -1,0 +1,317 @@
+"""Encoders others have released, converted to the form in which fine-tuning takes its encoders.
+
+A `Release` says what the network is, and how its files name their tensors. A file is read without
+running anything of it, its names are translated, all of them must fit, and `export_encoder` writes
+what any pre-training run writes. The releases themselves are in `benchmark.encoders.releases`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, build_encoder, export_encoder
+from benchmark.encoders.weight_layouts import Layout, Tensors, beside, flatten, locate
+from benchmark.errors import InputError, did_you_mean
+from benchmark.files import read_object, sha256_file
+from benchmark.locking import hold_folder
+from benchmark.nn.state_dict_names import translate
+from benchmark.type_hints import fits, hints_of, meaning
+from benchmark.weights import Refused, load_plain, load_strict
+
+# Facts about a network of one size, and the size they go with.
+_OF_SIZE = {"num_heads": "embed_dim", "global_blocks": "depth"}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A released encoder.
+
+    Attributes:
+        name: id, that of its folder in `configs/` if it has one.
+        title: name as printed.
+        pretraining: corpus it was trained on.
+        source: repository or model page, and file.
+        architecture: a key of `benchmark.encoders.encoder.ARCHITECTURES`.
+        arguments: of the architecture; among them all that tensors do not tell (`unproven`).
+        layouts: of its files, tried in this order.
+        mean, std: normalisation of intensities in [0, 1] it was trained with, per channel.
+        notes: what its user should know.
+    """
+
+    name: str
+    title: str
+    pretraining: str
+    source: str
+    architecture: str
+    arguments: dict[str, Any]
+    layouts: tuple[Layout, ...]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    notes: str = ""
+
+
+def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
+    """What a released file holds: ``.safetensors``, or anything `torch.save` writes.
+
+    Args:
+        path: the file.
+        trust: run what is pickled in it.
+
+    Raises:
+        InputError: it is missing or damaged, is no dictionary, or has foreign objects in it and is
+            not trusted; the message names them.
+    """
+    try:
+        content = load_plain(path, trust=trust)
+    except Refused as error:
+        message = f"{error}; if you trust where it comes from, pass --trust"
+        raise InputError(message) from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds a {type(content).__name__}, not tensors by name")
+    return content
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The network in a file.
+
+    Attributes:
+        layout: that the file has.
+        prefix: behind which the network lies.
+        tensors: those of the network, by their names behind the prefix.
+        left_out: beginnings of the names of what is no weight of it, and how many have them.
+    """
+
+    layout: Layout
+    prefix: str
+    tensors: Tensors
+    left_out: dict[str, int]
+
+
+def select(
+    release: Release, content: Mapping[str, Any], path: Path, prefix: str | None = None
+) -> Selection:
+    """The network of a release in a file.
+
+    Raises:
+        InputError: it is not there, not clear which of several it is (see `locate`), or has values
+            that are no tensors.
+    """
+    values = flatten(content)
+    try:
+        layout, place = locate(release.layouts, values, prefix)
+    except InputError as error:
+        raise InputError(f"{path}: as a file of {release.name}: {error}") from None
+    part = {name[len(place) :]: value for name, value in values.items() if name.startswith(place)}
+    others = [name for name, value in part.items() if not isinstance(value, Tensor)]
+    if others:
+        raise InputError(f"{path}: {place + others[0]!r} is no tensor ({len(others)} such)")
+    left_out = beside(values, place)
+    for name in part:
+        if _translated(name, layout) is None:
+            start = place + name.partition(".")[0]
+            left_out[start] = left_out.get(start, 0) + 1
+    return Selection(layout, place, part, left_out)
+
+
+def rename(tensors: Mapping[str, Tensor], layout: Layout) -> tuple[Tensors, dict[str, Any]]:
+    """Our names of the tensors of the encoder, and arguments of the network only the file tells.
+
+    A name without a rule is kept, marked, and so counts among what does not fit.
+    """
+    renamed: Tensors = {}
+    for name, value in tensors.items():
+        ours = _translated(name, layout)
+        if ours is not None:
+            renamed[ours] = value
+    return renamed, layout.finish(renamed) if layout.finish else {}
+
+
+def _translated(name: str, layout: Layout) -> str | None:
+    try:
+        return translate(name, layout.rules)
+    except InputError:
+        return f"{name} (no rule)"
+
+
+def sizes_of(tensors: Tensors, expected: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of a transformer that its tensors tell; none if it has no patches.
+
+    Args:
+        tensors: by our names.
+        expected: arguments of the network, of which its tokens beside the patches count.
+
+    Raises:
+        InputError: patches, or images, that are not square.
+    """
+    kernel, table = tensors.get("patch_embed.proj.weight"), tensors.get("pos_embed")
+    if kernel is None or kernel.ndim != 4:
+        return {}
+    width, channels, patch, other = kernel.shape
+    if patch != other:
+        raise InputError(f"patch_embed.proj.weight: patches of {patch}×{other} are not square")
+    blocks = {name.split(".")[1] for name in tensors if name.startswith("blocks.")}
+    sizes = dict(embed_dim=width, depth=len(blocks), patch_size=patch, in_channels=channels)
+    if table is None or table.ndim not in (3, 4):
+        return sizes
+    if table.ndim == 4:
+        rows, columns = table.shape[1:3]
+    else:
+        class_token = expected.get("class_token", True)
+        prefix = (
+            0 if expected.get("no_embed_class") else class_token + expected.get("reg_tokens", 0)
+        )
+        count = table.shape[1] - prefix
+        rows = columns = isqrt(max(count, 0))
+        if rows**2 != count:
+            if class_token != ("cls_token" in tensors):
+                return sizes  # of another network altogether
+            raise InputError(
+                f"pos_embed: {count} patches make no square; only encoders that were trained on "
+                "square images can be converted"
+            )
+    if rows != columns:
+        raise InputError(f"pos_embed: {rows}×{columns} patches are of images that are not square")
+    return {**sizes, "img_size": rows * patch}
+
+
+def network_arguments(
+    release: Release, tensors: Tensors, found: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of the network in a file, none of which is a guess.
+
+    Args:
+        release: what it is.
+        tensors: by our names.
+        found: what the file tells beside the shapes.
+        given: what the user says.
+
+    Raises:
+        InputError: what is given contradicts the file; the network is of another size than the
+            release says; or a fact that tensors do not tell is neither given nor the release's. The
+            message has the option to add.
+    """
+    kind = ARCHITECTURES[release.architecture]
+    parameters = inspect.signature(kind).parameters.values()
+    stated = {**{one.name: one.default for one in parameters}, **release.arguments}
+    expected = {**stated, **found, **given}
+    proven = {**sizes_of(tensors, expected), **found}
+    for key in given.keys() & proven.keys():
+        if given[key] != proven[key]:
+            raise InputError(f"{key} is {proven[key]} by its tensors, not {given[key]}")
+    wrong = {key: value for key, value in proven.items() if expected[key] != value}
+    # What a release says of its own size, it does not say of another one.
+    resized = {key for key, value in proven.items() if stated[key] != value}
+    told = {key for key in release.arguments if _OF_SIZE.get(key) not in resized}
+    untold = sorted(kind.unproven - told - given.keys() - found.keys())
+    if not wrong and not untold:
+        return {key: value for key, value in expected.items() if key not in kind.overrides}
+    reasons, options = [], [f"{key}={value}" for key, value in wrong.items()]
+    if wrong:
+        sizes = ", ".join(
+            f"{key} {value} instead of {expected[key]}" for key, value in wrong.items()
+        )
+        reasons.append(f"its tensors are of another size than {release.name} ({sizes})")
+    if untold:
+        reasons.append(f"tensors do not tell {' and '.join(untold)}")
+        options += [f"{name}=…" for name in untold]
+    raise InputError(f"{'; '.join(reasons)}: add --arguments {' '.join(options)}")
+
+
+def _check_given(kind: type, given: Mapping[str, Any]) -> None:
+    known = inspect.signature(kind).parameters.keys() - kind.overrides
+    for key, value in given.items():
+        if key not in known:
+            raise InputError(f"--arguments {key}: unknown{did_you_mean(key, sorted(known))}")
+        hint = hints_of(kind)[key]
+        if not fits(value, hint):
+            raise InputError(f"--arguments {key}={value}: must be {meaning(hint)}")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What has become of a file.
+
+    Attributes:
+        card: of the encoder that was written.
+        selection: what of the file it is.
+        proven: arguments of the network that its tensors tell.
+        on_trust: those they do not tell, which are as the release or the user says.
+    """
+
+    card: EncoderCard
+    selection: Selection
+    proven: dict[str, Any]
+    on_trust: dict[str, Any]
+
+
+def convert(
+    release: Release,
+    path: Path,
+    folder: Path,
+    trust: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    prefix: str | None = None,
+) -> Conversion:
+    """Write `encoder.safetensors` and `encoder.json` from a released file.
+
+    Args:
+        release: what the file is.
+        path: the file.
+        folder: where to.
+        trust: run what is pickled in the file.
+        arguments: of the network, where it is of another size than the release says.
+        prefix: of the network in the file, where there are several.
+
+    Raises:
+        InputError: the file cannot be read, its network is not found or is another one than the
+            arguments say, its tensors do not fit (counted, the first named), or its features are
+            not finite.
+    """
+    given = dict(arguments or {})
+    _check_given(ARCHITECTURES[release.architecture], given)
+    selection = select(release, read_release_file(path, trust), path, prefix)
+    try:
+        renamed, found = rename(selection.tensors, selection.layout)
+        network = network_arguments(release, renamed, found, given)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    encoder = build_encoder(release.architecture, network, path)
+    load_strict(encoder, renamed, path)
+    provenance = {
+        "release": release.name,
+        "title": release.title,
+        "pretraining": release.pretraining,
+        "source": release.source,
+        "file": path.name,
+        "file_sha256": sha256_file(path),
+        "prefix": selection.prefix,
+        "arguments": {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()},
+    }
+    with hold_folder(folder, "being written"):
+        _refuse_trained(folder)
+        card = export_encoder(folder, encoder, provenance, release.mean, release.std)
+    untold = encoder.unproven - found.keys()
+    proven = {key: value for key, value in card.arguments.items() if key not in untold}
+    on_trust = {key: value for key, value in card.arguments.items() if key in untold}
+    return Conversion(card, selection, proven, on_trust)
+
+
+def _refuse_trained(folder: Path) -> None:
+    """Only what was converted before is replaced; an encoder that was trained is not."""
+    description = folder / "encoder.json"
+    if not description.exists() and not (folder / "encoder.safetensors").exists():
+        return
+    provenance = read_object(description).get("provenance") if description.exists() else None
+    if not isinstance(provenance, dict) or "release" not in provenance:
+        raise InputError(
+            f"{folder}: holds an encoder that no release was converted to; choose another --out"
+        )

@@ -1,0 +1,308 @@
+"""An exported encoder: ``encoder.safetensors`` (timm names) and ``encoder.json`` (what it is)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.encoders.fingerprint import TOLERANCE, Features, take_features
+from benchmark.errors import InputError
+from benchmark.files import atomic_write, read_json, sha256_bytes, write_json
+from benchmark.nn.backbones.base import Encoder
+from benchmark.nn.backbones.beit import BeitEncoder
+from benchmark.nn.backbones.eva import EvaEncoder
+from benchmark.nn.backbones.resnet import ResNetEncoder
+from benchmark.nn.backbones.sam import SAMEncoder
+from benchmark.nn.backbones.unet import UNetEncoder
+from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import build
+from benchmark.type_hints import fits, hints_of, meaning
+from benchmark.weights import load_strict, read_tensors
+
+# 1 knew plain ViTs only, and neither strides nor widths; 2 had no features, only their hash.
+SCHEMA = 3
+# Architectures an exported encoder may have, by the name in its JSON.
+ARCHITECTURES: dict[str, type[Encoder]] = {
+    "vit": VisionTransformer,
+    "eva": EvaEncoder,
+    "samvit": SAMEncoder,
+    "beit": BeitEncoder,
+    "resnet": ResNetEncoder,
+    "unet": UNetEncoder,
+}
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What `encoder.json` says.
+
+    Attributes:
+        architecture: key of `ARCHITECTURES`.
+        arguments: constructor arguments of the architecture.
+        num_prefix_tokens: leading tokens that are not patches.
+        final_norm: name of the norm after the last block; None if there is none.
+        patch_size: side of a patch in pixels; None for a convolutional network.
+        strides: pixels of the image per pixel of each map, finest first.
+        widths: channels of each map.
+        mean, std: normalisation of grey values in [0, 1], per channel.
+        fingerprint: name of the features, see `Features.fingerprint`.
+        features: those of a fixed image, see `Features.texts`; None in schemas 1 and 2, and where
+            they were not finite.
+        weights_sha256: hash of the safetensors file.
+        provenance: method, run and corpus the weights come from.
+    """
+
+    architecture: str
+    arguments: dict[str, Any]
+    num_prefix_tokens: int
+    final_norm: str | None
+    patch_size: int | None
+    strides: list[int]
+    widths: list[int]
+    mean: list[float]
+    std: list[float]
+    fingerprint: str
+    features: list[str] | None
+    weights_sha256: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def write_tensors(path: Path, module: nn.Module) -> str:
+    """Write a module's state dict as safetensors; returns the sha256 of the file."""
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()
+    }
+    data = save(tensors)
+    with atomic_write(path) as stream:
+        stream.write(data)
+    return sha256_bytes(data)
+
+
+def architecture_of(module: nn.Module) -> str | None:
+    """The name of the architecture a module is of; None if it is none that can be exported."""
+    for name, kind in ARCHITECTURES.items():
+        if isinstance(module, kind):
+            return name
+    return None
+
+
+def export_encoder(
+    folder: Path,
+    encoder: Encoder,
+    provenance: dict[str, Any],
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    problems: list[str] | None = None,
+) -> EncoderCard:
+    """Write `encoder.safetensors` and `encoder.json`, and prove that they load strictly.
+
+    Args:
+        folder: where to.
+        encoder: of one of `ARCHITECTURES`.
+        provenance: where the weights come from.
+        mean, std: normalisation of grey values in [0, 1] the encoder was trained with, per channel.
+        problems: where given, what does not fit is added to it instead of raised, and both files
+            are written in any case: a training that is finished does not fail here.
+
+    Raises:
+        InputError: its features are not finite, and nothing is written; or what was written does
+            not load, or gives other features.
+    """
+    features = None
+    if problems is None:
+        features = take_features(encoder)
+    weights_sha256 = write_tensors(folder / "encoder.safetensors", encoder)
+    if problems is not None:
+        with _noted_in(problems):
+            features = take_features(encoder)
+    card = EncoderCard(
+        architecture=architecture_of(encoder),
+        arguments=encoder.arguments,
+        num_prefix_tokens=encoder.num_prefix_tokens,
+        final_norm=encoder.norm_name,
+        patch_size=encoder.patch_size,
+        strides=list(encoder.strides),
+        widths=list(encoder.widths),
+        mean=list(mean),
+        std=list(std),
+        fingerprint=features.fingerprint if features else "",
+        features=features.texts() if features else None,
+        weights_sha256=weights_sha256,
+        provenance=provenance,
+    )
+    write_json(folder / "encoder.json", asdict(card))
+    if features:
+        with _noted_in(problems):
+            load_encoder(folder)
+    return card
+
+
+@contextmanager
+def _noted_in(problems: list[str] | None) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        if problems is None:
+            raise
+        problems.append(str(error))
+
+
+def read_card(folder: Path) -> EncoderCard:
+    """Read and check `encoder.json`.
+
+    Raises:
+        InputError: missing, of another schema, or of an unknown architecture.
+    """
+    path = folder / "encoder.json"
+    if not path.is_file():
+        released = folder.parent.name == "released"
+        command = "convert_checkpoint.py NAME FILE" if released else "train.py CONFIG"
+        raise InputError(f"{path}: no such file; make it with tools/{command}")
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("schema") not in (1, 2, SCHEMA):
+        raise InputError(f"{path}: not an encoder description of schema 1 to {SCHEMA}")
+    if content["schema"] == 1:
+        content = _from_plain_vit(content)
+    if content["schema"] < SCHEMA:
+        content = {"features": None, **content}
+    missing = _VALUES.keys() - content.keys()
+    if missing:
+        raise InputError(f"{path}: without {', '.join(sorted(missing))}")
+    for key, (good, kind) in _VALUES.items():
+        if not good(content[key]):
+            raise InputError(f"{path}: {key}={content[key]!r} is not {kind}")
+    if content["architecture"] not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise InputError(
+            f"{path}: unknown architecture {content['architecture']!r}; known: {known}"
+        )
+    return EncoderCard(**{key: content[key] for key in EncoderCard.__dataclass_fields__})
+
+
+def _from_plain_vit(content: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 to the fields of today: its encoders had one map, of patches."""
+    arguments = content.get("arguments")
+    width = arguments.get("embed_dim") if isinstance(arguments, dict) else None
+    return {"strides": [content.get("patch_size")], "widths": [width], **content}
+
+
+def _number(value: Any, *types: type) -> bool:
+    # True and False are integers to Python, but no sizes.
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def _list_of(value: Any, *types: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(_number(one, *types) for one in value)
+
+
+# What the values of a description may be, and the words for it.
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "architecture": (lambda value: isinstance(value, str), "a name"),
+    "arguments": (lambda value: isinstance(value, dict), "a group of keys"),
+    "num_prefix_tokens": (lambda value: _number(value, int), "an integer"),
+    "final_norm": (lambda value: value is None or isinstance(value, str), "a name or null"),
+    "patch_size": (lambda value: value is None or _number(value, int), "an integer or null"),
+    "strides": (lambda value: _list_of(value, int), "a list of integers"),
+    "widths": (lambda value: _list_of(value, int), "a list of integers"),
+    "mean": (lambda value: _list_of(value, int, float), "a list of numbers"),
+    "std": (lambda value: _list_of(value, int, float), "a list of numbers"),
+    "fingerprint": (lambda value: isinstance(value, str), "a text"),
+    "features": (lambda value: value is None or _list_of(value, str), "a list of texts or null"),
+    "weights_sha256": (lambda value: isinstance(value, str), "a text"),
+    "provenance": (lambda value: isinstance(value, dict), "a group of keys"),
+}
+
+
+def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, EncoderCard]:
+    """Build the encoder of an export and load it strictly.
+
+    Args:
+        folder: holds `encoder.safetensors` and `encoder.json`.
+        overrides: constructor arguments that do not change the weights (`drop_path`,
+            `learned_pos_embed`); each kind of encoder names those it has.
+
+    Raises:
+        InputError: a file is missing or damaged, the weights are not the ones described, do not
+            fit, or give other features than when they were written, or the kind of encoder has no
+            such override.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    kind = ARCHITECTURES[card.architecture]
+    if foreign := sorted(overrides.keys() - kind.overrides):
+        raise InputError(
+            f"{folder}: an encoder of architecture {card.architecture!r} has no "
+            f"{', '.join(foreign)}; leave it out"
+        )
+    path = folder / "encoder.safetensors"
+    tensors: dict[str, Tensor] = read_tensors(path)
+    encoder = _build(card, folder / "encoder.json", overrides)
+    load_strict(encoder, tensors, path)
+    _check_features(take_features(encoder, path), card, path)
+    return encoder, card
+
+
+def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
+    """Raises an `InputError` where an encoder does not compute what it did when it was exported."""
+    if card.features is None:
+        expected, named = found, found.may_have(card.fingerprint)
+    else:
+        try:
+            expected = Features.from_texts(card.features)
+        except ValueError as error:
+            raise InputError(f"{path.with_suffix('.json')}: damaged features ({error})") from None
+        named = expected.fingerprint == card.fingerprint
+    apart = expected.distance(found)
+    if named and apart <= TOLERANCE:
+        return
+    detail = f"by {apart:.1g} of the largest value, where rounding is below {TOLERANCE:g}"
+    if not named:
+        detail = f"fingerprint {expected.fingerprint} instead of {card.fingerprint}"
+    raise InputError(f"{path}: features differ from when it was exported ({detail})")
+
+
+def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Path) -> Encoder:
+    """An encoder with initial weights.
+
+    Args:
+        architecture: a key of `ARCHITECTURES`.
+        arguments: of its constructor.
+        origin: the file an error names.
+
+    Raises:
+        InputError: the constructor does not take these arguments.
+    """
+    kind = ARCHITECTURES[architecture]
+    for key, value in arguments.items():
+        hint = hints_of(kind).get(key, Any)
+        if not fits(value, hint):
+            raise InputError(f"{origin}: {key}={value!r} must be {meaning(hint)}")
+    try:
+        return build({"type": kind, **arguments})
+    except InputError as error:  # an argument this version does not know, or sizes that do not fit
+        raise InputError(f"{origin}: {error}") from None
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
+        # Values no constructor was written for, such as a size that is larger than the memory.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{origin}: no {architecture} has these arguments ({reason})") from None
+
+
+def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:
+    """The encoder a card describes, with initial weights."""
+    encoder = build_encoder(card.architecture, {**card.arguments, **overrides}, path)
+    described, found = (
+        {"strides": list(part.strides), "widths": list(part.widths), "patch_size": part.patch_size}
+        for part in (card, encoder)
+    )
+    for key in found:
+        if described[key] != found[key]:
+            raise InputError(f"{path}: {key}={described[key]}, but its arguments give {found[key]}")
+    return encoder

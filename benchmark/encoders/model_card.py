@@ -1,0 +1,284 @@
+"""The model card of an exported encoder: what it is, where it comes from, how good it is.
+
+A ``README.md`` as model hubs read it (Mitchell et al., Model cards for model reporting, FAT* 2019):
+a head in YAML for machines, then the same in words and tables for people.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from benchmark.encoders.encoder import EncoderCard
+from benchmark.errors import InputError
+from benchmark.files import read_object
+from benchmark.method_cards import Card, card_of_encoder
+from benchmark.results import NOT_SCIENCE, RunRecord, path_of, read_results, science_hash
+
+#: Tasks as model hubs name them.
+_TASKS = {
+    "segmentation": "image-segmentation",
+    "detection": "object-detection",
+    "denoising": "image-to-image",
+}
+_TRAINING = ("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad")
+_OWN_TERMS = "terms-of-the-training-images"
+
+_LICENCE = """\
+{choice} The benchmark's code is under Apache-2.0. That says nothing about the images these weights
+were trained on ({corpus}): public sets of angiograms come with terms of their own, some of which
+exclude commercial use. Read them before you publish or use the weights."""
+
+_FOREIGN = " They were converted from those of {source}, whose terms hold for them."
+
+_USE = """\
+Made for research on X-ray angiography: to be fine-tuned, or to be compared with. It is no medical
+device and was not tested as one. Scores hold for the data sets named here and say little about
+other hospitals and other machines."""
+
+_LOADING = """\
+```python
+import timm
+model = timm.create_model("local-dir:{folder}", pretrained=True).eval()
+features = model.forward_features(images)  # images {images} → {features}
+```
+
+`images` are grey frames in [0, 1], repeated to {channels} channels and normalised with mean
+{mean} and standard deviation {std}. For pictures in RGB that transform is
+`timm.data.create_transform(**timm.data.resolve_model_data_config(model))`.
+With `num_classes=K` the model gets a new head."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean over seeds of one metric of one data set.
+
+    Attributes:
+        runs: the records behind it, by ascending seed.
+        metric: id of the metric.
+        values: one per run.
+    """
+
+    runs: tuple[RunRecord, ...]
+    metric: str
+    values: tuple[float, ...]
+
+    @property
+    def text(self) -> str:
+        """Mean ± sample standard deviation, two decimals."""
+        spread = f" ± {stdev(self.values):.2f}" if len(self.values) > 1 else ""
+        return f"{fmean(self.values):.2f}{spread}"
+
+
+def scores_of(card: EncoderCard, results: Path) -> tuple[list[Score], list[str]]:
+    """What was measured with an encoder, and why some result files were left out.
+
+    A record belongs to the encoder if it names the same weights by their sha256.
+
+    Args:
+        card: of the encoder.
+        results: folder of the result files.
+
+    Raises:
+        InputError: no folder, no result of this encoder, or runs of one protocol, method and data
+            set that differ in more than their seed.
+    """
+    records, problems = read_results(results)
+    cells: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        if (record.encoder or {}).get("weights_sha256") == card.weights_sha256:
+            cells[record.protocol, record.method, record.dataset].append(record)
+    if not cells:
+        raise InputError(
+            f"{results}: none of {len(records)} results is of this encoder (weights "
+            f"{card.weights_sha256[:12]}); fine-tune it, or leave out --results"
+        )
+    scores = []
+    for _, runs in sorted(cells.items()):
+        runs.sort(key=lambda run: run.seed)
+        _require_one_kind(runs)
+        for metric in runs[0].metrics:
+            values = tuple(run.metrics[metric]["value"] for run in runs)
+            scores.append(Score(tuple(runs), metric, values))
+    return scores, problems
+
+
+def _require_one_kind(runs: Sequence[RunRecord]) -> None:
+    """Runs that are averaged differ in nothing but the seed."""
+
+    def kind(run: RunRecord) -> tuple[Any, ...]:
+        definitions = {name: metric["definition"] for name, metric in run.metrics.items()}
+        config = science_hash(run.config, also_drop=("seed", "seeds"))
+        return run.split_hash, definitions, config
+
+    for run in runs[1:]:
+        if kind(run) != kind(runs[0]):
+            first, other = (path_of(one).as_posix() for one in (runs[0], run))
+            raise InputError(
+                f"{other}: differs from {first} in more than its seed (split, metrics or "
+                "settings); keep one kind of run in --results"
+            )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    cells = ([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _words(value: Any) -> str:
+    """A setting as one reads it: ``RandomMasking(ratio=0.75)`` for its dictionary."""
+    if isinstance(value, dict):
+        kept = {key: one for key, one in value.items() if key not in {"type", *NOT_SCIENCE}}
+        inner = ", ".join(f"{key}={_words(one)}" for key, one in kept.items())
+        return f"{str(value.get('type', '')).rpartition('.')[2]}({inner})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_words, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _recipe(config: dict[str, Any]) -> str:
+    """Settings of the training, without the paths and the machine."""
+    method = config.get("method", {})
+    rows = [[key, f"`{_words(config[key])}`"] for key in _TRAINING if config.get(key) is not None]
+    rows += [[f"method.{key}", f"`{_words(value)}`"] for key, value in method.items()]
+    return _table(("setting", "value"), rows)
+
+
+def _provenance(card: EncoderCard, run: dict[str, Any]) -> str:
+    rows = [[key, f"`{value}`"] for key, value in card.provenance.items()]
+    rows += [["weights, sha256", f"`{card.weights_sha256}`"]]
+    rows += [["fingerprint of the features", f"`{card.fingerprint}`"]]
+    if run.get("git"):
+        changed = ", with changes" if run["git"]["dirty"] else ""
+        rows.append(["commit of the code", f"`{run['git']['commit']}`{changed}"])
+    versions = run.get("versions", {})
+    used = [f"{name} {versions[name]}" for name in ("python", "torch", "timm") if name in versions]
+    rows += [["trained with", ", ".join(used)]] if used else []
+    finished = run.get("finished", {})
+    if finished:
+        where = f"{finished['processes']} × {finished['device']}"
+        rows.append(["trained on", f"{where}, {finished['seconds'] / 3600:.2f} h"])
+        rows.append(["steps skipped", finished.get("skipped_steps", "not known")])
+    return _table(("what", "value"), rows)
+
+
+def _leakage(run: RunRecord) -> str:
+    if run.leakage is None:
+        return "not compared"
+    found = run.leakage
+    return (
+        f"{found['exact']} identical, {found['similar']} similar frames, {found['groups']} patients"
+    )
+
+
+def _scores(scores: Sequence[Score]) -> str:
+    head = ("protocol", "fine-tuned as", "data set", "metric", "mean ± std", "seeds", "leakage")
+    rows = [
+        [
+            *(score.runs[0].protocol, score.runs[0].method, score.runs[0].dataset),
+            f"{score.metric} (`{score.runs[0].metrics[score.metric]['definition']}`)",
+            *(score.text, len(score.values), _leakage(score.runs[0])),
+        ]
+        for score in scores
+    ]
+    note = (
+        "Percent; PSNR in decibels. ± is the sample standard deviation over seeds of the "
+        "fine-tuning. Leakage counts what the training images share with the test images."
+    )
+    return f"{_table(head, rows)}\n\n{note}"
+
+
+def _head(card: Card, scores: Sequence[Score], licence: str | None) -> str:
+    """The YAML block."""
+    results = [
+        EvalResult(
+            task_type=_TASKS[score.runs[0].task],
+            dataset_type=score.runs[0].dataset,
+            dataset_name=f"{score.runs[0].dataset} (protocol {score.runs[0].protocol})",
+            dataset_revision=score.runs[0].split_hash,
+            metric_type=score.metric,
+            metric_name=f"{score.metric}, mean of {len(score.values)} seeds",
+            metric_value=round(fmean(score.values), 4),
+        )
+        for score in scores
+    ]
+    terms = {"license": licence} if licence else {"license": "other", "license_name": _OWN_TERMS}
+    data = ModelCardData(
+        **terms,
+        library_name="timm",
+        pipeline_tag="image-feature-extraction",
+        tags=["timm", "angiography", "x-ray", "medical-imaging", "self-supervised-learning"],
+        model_name=card.title if results else None,
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def _shape(card: EncoderCard) -> str:
+    grid = f"{card.widths[-1]}×(H/{card.strides[-1]})×(W/{card.strides[-1]})"
+    if card.architecture in {"samvit", "resnet"}:
+        return f"B×{grid}"
+    side = card.arguments["img_size"] // card.strides[-1]
+    return f"B×({card.num_prefix_tokens} + {side * side})×{card.widths[-1]}, patches last"
+
+
+def model_card(
+    source: Path,
+    card: EncoderCard,
+    folder: str,
+    scores: Sequence[Score] = (),
+    licence: str | None = None,
+) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        source: the folder the encoder was exported to; the settings are those in its `run.json`,
+            where it has one.
+        card: of the encoder.
+        folder: name of the folder, for the lines that load it.
+        scores: from `scores_of`.
+        licence: SPDX id of the licence the weights are given under; None: not decided.
+
+    Raises:
+        InputError: `run.json` is damaged.
+    """
+    who = card_of_encoder(source)
+    run = read_object(source / "run.json") if (source / "run.json").is_file() else {}
+    channels, side = card.arguments.get("in_channels", 3), card.arguments["img_size"]
+    family = f"{who.family}, {who.paper}" if who.paper != "—" else who.family
+    choice = f"These weights are given under {licence}." if licence else "Not decided yet."
+    if "source" in card.provenance:
+        choice += _FOREIGN.format(source=card.provenance["source"])
+    numbers = {key: [round(value, 4) for value in getattr(card, key)] for key in ("mean", "std")}
+    loading = _LOADING.format(
+        folder=folder,
+        images=f"B×{channels}×{side}×{side}",
+        features=_shape(card),
+        channels=channels,
+        **numbers,
+    )
+    sections = [
+        _head(who, scores, licence),
+        f"# {who.title}",
+        f"An encoder for X-ray angiography ({family}), trained on {who.pretraining}: architecture "
+        f"`{card.architecture}`, {card.widths[-1]} channels at stride {card.strides[-1]}, made for "
+        f"images of {side}².",
+        "## Loading",
+        loading,
+        *(["## Scores", _scores(scores)] if scores else []),
+        *(["## Recipe", _recipe(run["config"])] if "config" in run else []),
+        "## Provenance",
+        _provenance(card, run),
+        "## Use",
+        _USE,
+        "## Licence",
+        _LICENCE.format(choice=choice, corpus=who.pretraining),
+    ]
+    return "\n\n".join(sections) + "\n"

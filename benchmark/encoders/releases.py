@@ -1,0 +1,294 @@
+"""The released encoders this benchmark knows, and how their files name their tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from benchmark.encoders.conversion import Release
+from benchmark.encoders.weight_layouts import Layout, Tensors
+from benchmark.errors import InputError
+from benchmark.nn.state_dict_names import Rules
+
+# Of the rope of DINOv3; bf16 keeps three digits of the periods.
+_ROPE_BASE, _ROPE_TOLERANCE = 100.0, 0.01
+
+
+def join_qkv(tensors: Tensors) -> dict[str, Any]:
+    """``….attn.query``, ``key`` and ``value`` to one ``….attn.qkv``, in place.
+
+    What lacks one of the three stays as it is, and does not fit.
+    """
+    for name in [name for name in tensors if ".attn.query." in name]:
+        parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
+        if all(part in tensors for part in parts):
+            joined = torch.cat([tensors.pop(part) for part in parts])
+            tensors[name.replace(".query.", ".qkv.")] = joined
+    return {}
+
+
+def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
+    """What DINOv3 has and timm's `Eva` does without, in place.
+
+    The bias of queries, keys and values is cut in three, of which the keys' is masked to zero.
+    Periods of the rotation are no weights: they are compared with those of the network.
+
+    Returns:
+        ``qkv_bias``: whether the file has such biases; ``num_heads``, which the number of periods
+        tells.
+
+    Raises:
+        InputError: other periods, or a mask that hides something else than the keys.
+    """
+    join_qkv(tensors)
+    found: dict[str, Any] = {}
+    periods = tensors.pop("rope_embed.periods", None)
+    if periods is not None:
+        count = len(periods)
+        if "cls_token" in tensors:
+            found["num_heads"] = tensors["cls_token"].shape[-1] // (4 * count)
+        expected = _ROPE_BASE ** (torch.arange(count) / count)
+        if not torch.allclose(periods.float(), expected, rtol=_ROPE_TOLERANCE, atol=0):
+            raise InputError(
+                f"rope_embed.periods: not those of base {_ROPE_BASE:g} (from {periods[0]:g} to "
+                f"{periods[-1]:g}); this is another network"
+            )
+    for name in [name for name in tensors if name.endswith(".attn.qkv.bias")]:
+        block = name.removesuffix("qkv.bias")
+        query, _, value = tensors.pop(name).chunk(3)
+        mask = tensors.pop(f"{block}qkv.bias_mask", None)
+        if mask is not None:
+            part = torch.ones(len(query))
+            if not torch.equal(mask.float(), torch.cat([part, 0 * part, part])):
+                raise InputError(f"{name}_mask: does not hide the keys' part, and it alone")
+        tensors[f"{block}q_bias"], tensors[f"{block}v_bias"] = query, value
+    return {**found, "qkv_bias": any(name.endswith(".attn.q_bias") for name in tensors)}
+
+
+def finish_sam(tensors: Tensors) -> dict[str, Any]:
+    """``num_heads``, which the width of a table of relative positions tells."""
+    table, kernel = tensors.get("blocks.0.attn.rel_pos_h"), tensors.get("patch_embed.proj.weight")
+    return {} if table is None or kernel is None else {"num_heads": len(kernel) // table.shape[1]}
+
+
+def _dropped(*patterns: str) -> Rules:
+    return tuple((pattern, None) for pattern in patterns)
+
+
+# A ViT under timm's names, as most repositories save it.
+_VIT: Rules = ((r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)", r"\1"),)
+_MAE: Rules = (*_dropped("mask_token", "decoder_"), *_VIT)
+_FLAT = r"patch_embed\.proj\.weight$"
+
+_DINOV2_NAMES: Rules = (*_dropped("mask_token"), *_VIT)
+_DINOV2_HF_NAMES: Rules = (
+    *_dropped(r"embeddings\.mask_token"),
+    (r"embeddings\.cls_token", "cls_token"),
+    (r"embeddings\.position_embeddings", "pos_embed"),
+    (r"embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"encoder\.layer\.(\d+)\.norm(\d)\.", r"blocks.\1.norm\2."),
+    (r"encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.", r"blocks.\1.attn.\2."),
+    (r"encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"blocks.\1.attn.proj."),
+    (r"encoder\.layer\.(\d+)\.layer_scale(\d)\.lambda1", r"blocks.\1.ls\2.gamma"),
+    (r"encoder\.layer\.(\d+)\.mlp\.", r"blocks.\1.mlp."),
+    (r"layernorm\.", "norm."),
+)
+
+_DINOV3_NAMES: Rules = (
+    *_dropped("mask_token"),
+    ("storage_tokens", "reg_token"),
+    (r"blocks\.(\d+)\.ls(\d)\.gamma", r"blocks.\1.gamma_\2"),
+    (r"(cls_token|patch_embed\.|rope_embed\.periods|blocks\.|norm\.)", r"\1"),
+)
+_EVA_NAMES: Rules = ((r"(cls_token|reg_token|patch_embed\.|blocks\.|norm\.)", r"\1"),)
+_DINOV3_HF_NAMES: Rules = (
+    *_dropped(r"embeddings\.mask_token"),
+    (r"embeddings\.cls_token", "cls_token"),
+    (r"embeddings\.register_tokens", "reg_token"),
+    (r"embeddings\.patch_embeddings\.", "patch_embed.proj."),
+    (r"(?:model\.)?layer\.(\d+)\.norm(\d)\.", r"blocks.\1.norm\2."),
+    (r"(?:model\.)?layer\.(\d+)\.attention\.q_proj\.bias", r"blocks.\1.attn.q_bias"),
+    (r"(?:model\.)?layer\.(\d+)\.attention\.v_proj\.bias", r"blocks.\1.attn.v_bias"),
+    (r"(?:model\.)?layer\.(\d+)\.attention\.q_proj\.", r"blocks.\1.attn.query."),
+    (r"(?:model\.)?layer\.(\d+)\.attention\.k_proj\.", r"blocks.\1.attn.key."),
+    (r"(?:model\.)?layer\.(\d+)\.attention\.v_proj\.", r"blocks.\1.attn.value."),
+    (r"(?:model\.)?layer\.(\d+)\.attention\.o_proj\.", r"blocks.\1.attn.proj."),
+    (r"(?:model\.)?layer\.(\d+)\.layer_scale(\d)\.lambda1", r"blocks.\1.gamma_\2"),
+    (r"(?:model\.)?layer\.(\d+)\.mlp\.up_proj\.", r"blocks.\1.mlp.fc1."),
+    (r"(?:model\.)?layer\.(\d+)\.mlp\.down_proj\.", r"blocks.\1.mlp.fc2."),
+    (r"norm\.", "norm."),
+)
+
+# ViT-B/16. What no tensor tells is said by every release: heads, and the epsilon of the norms.
+_VIT_B: dict[str, Any] = dict(
+    img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
+)
+
+_RELEASES = (
+    Release(
+        name="dinov3",
+        title="DINOv3",
+        pretraining="LVD-1689M",
+        source="facebookresearch/dinov3 @ 6876159, dinov3_vitb16_pretrain_lvd1689m-73cec8be.pth",
+        architecture="eva",
+        arguments={**_VIT_B, "norm_eps": 1e-5, "qkv_bias": True, "rope_temperature": _ROPE_BASE},
+        layouts=(
+            Layout("storage_tokens$", _DINOV3_NAMES, finish=finish_dinov3),
+            Layout(r"embeddings\.register_tokens$", _DINOV3_HF_NAMES, finish=finish_dinov3),
+            Layout("reg_token$", _EVA_NAMES, finish=finish_dinov3),
+        ),
+        notes="gated, DINOv3 licence; the file of the repository, of its model page or of timm",
+    ),
+    Release(
+        name="rad_dino",
+        title="RAD-DINO",
+        pretraining="chest X-rays",
+        source="microsoft/rad-dino, model.safetensors or backbone_compatible.safetensors",
+        architecture="vit",
+        arguments={**_VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
+        layouts=(
+            Layout(r"embeddings\.cls_token$", _DINOV2_HF_NAMES, finish=join_qkv),
+            Layout(_FLAT, _DINOV2_NAMES),
+        ),
+        mean=(0.5307,) * 3,
+        std=(0.2583,) * 3,
+        notes="patches of 14²: image sizes are multiples of 14; grey statistics of MIMIC-CXR",
+    ),
+    Release(
+        name="lvm_med",
+        title="LVM-Med",
+        pretraining="1.3 M medical images",
+        source="duyhominhnguyen/LVM-Med @ ad6f68b, lvmmed_vit.pth",
+        architecture="samvit",
+        arguments={
+            **_VIT_B,
+            "img_size": 1024,
+            "abs_pos": False,
+            "window_size": 14,
+            "global_blocks": (2, 5, 8, 11),
+        },
+        layouts=(
+            Layout(
+                _FLAT,
+                (
+                    (r"(blocks\.\d+\.mlp)\.lin", r"\1.fc"),
+                    (r"(patch_embed\.|blocks\.|neck\.)", r"\1"),
+                ),
+                finish=finish_sam,
+            ),
+        ),
+        notes="SAM's encoder without absolute positions; the map is that of the neck",
+    ),
+    Release(
+        name="med_dinov3",
+        title="MedDINOv3",
+        pretraining="CT-3M",
+        source="ricklisz/MedDINOv3 @ a2460c2, model.pth",
+        architecture="eva",
+        arguments={**_VIT_B, "qkv_bias": False, "rope_temperature": _ROPE_BASE},
+        layouts=(Layout("storage_tokens$", _DINOV3_NAMES, "teacher.backbone.", finish_dinov3),),
+        notes="trained on CT in Hounsfield units; frames are normalised with ImageNet's statistics",
+    ),
+    Release(
+        name="mae_imagenet",
+        title="MAE, ImageNet",
+        pretraining="ImageNet-1K",
+        source="facebookresearch/mae @ efb2a80, mae_pretrain_vit_base.pth",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _MAE),),
+        notes="with or without its decoder",
+    ),
+    Release(
+        name="localmim_imagenet",
+        title="LocalMIM, ImageNet",
+        pretraining="ImageNet-1K",
+        source="Haoqing-Wang/LocalMIM @ 314a6e5, ViT-B",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(
+            Layout(
+                _FLAT,
+                (
+                    # Four norms of four layers; the last one is the final norm.
+                    (r"norm\.3\.", "norm."),
+                    *_dropped(r"norm\.\d+\.", r"decoder\.", r"hog_enc\."),
+                    *_VIT,
+                ),
+            ),
+        ),
+        notes="of its four norms the last becomes the final norm",
+    ),
+    Release(
+        name="hpm_imagenet",
+        title="HPM, ImageNet",
+        pretraining="ImageNet-1K",
+        source="Haochen-Wang409/HPM @ c15ae90, ViT-B",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _MAE),),
+        notes="the student",
+    ),
+    Release(
+        name="deblurring_us280k",
+        title="DeblurringMIM, US-280K",
+        pretraining="US-280K",
+        source="openmedlab/DeblurringMIM @ 658b59d, ViT-B",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _MAE),),
+        notes="its authors blur the images of downstream tasks as well",
+    ),
+    Release(
+        name="chexworld_cxr500k",
+        title="CheXWorld, X-ray-500K",
+        pretraining="X-ray-500K",
+        source="LeapLabTHU/CheXWorld @ 0901027, ViT-B",
+        architecture="vit",
+        arguments={**_VIT_B, "class_token": False},
+        layouts=(Layout(_FLAT, _VIT, "target_encoder."),),
+        notes="the target encoder",
+    ),
+    Release(
+        name="moco_v3",
+        title="MoCo v3, ImageNet",
+        pretraining="ImageNet-1K",
+        source="facebookresearch/moco-v3 @ c349e6e, vit-b-300ep.pth.tar",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, (*_dropped(r"head\."), *_VIT), "base_encoder."),),
+    ),
+    Release(
+        name="dino",
+        title="DINO, ImageNet",
+        pretraining="ImageNet-1K",
+        source="facebookresearch/dino @ 7c446df, dino_vitbase16_pretrain.pth or a full checkpoint",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _VIT), Layout(_FLAT, _VIT, "teacher.backbone.")),
+        notes="the teacher",
+    ),
+    Release(
+        name="ibot",
+        title="iBOT, ImageNet",
+        pretraining="ImageNet-1K",
+        source="bytedance/ibot @ da316d8, checkpoint_teacher.pth or a full checkpoint",
+        architecture="vit",
+        arguments=_VIT_B,
+        layouts=(Layout(_FLAT, _VIT), Layout(_FLAT, _VIT, "teacher.backbone.")),
+        notes="the teacher",
+    ),
+)
+RELEASES: dict[str, Release] = {release.name: release for release in _RELEASES}
+
+
+def find_release(name: str) -> Release:
+    """The release of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in RELEASES:
+        raise InputError(f"{name}: no released encoder; known: {', '.join(RELEASES)}")
+    return RELEASES[name]

@@ -1,0 +1,149 @@
+"""Where a network lies within a file: under which keys, and behind which prefix of its names.
+
+Keys and names are looked at alike: the tensor ``b`` of the network under the key ``a`` is ``a.b``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from benchmark.errors import InputError
+from benchmark.nn.state_dict_names import Rules
+
+Tensors = dict[str, Tensor]
+# What cannot be said by names: changes the tensors in place, and returns arguments of the network
+# that depend on the file.
+Finish = Callable[[Tensors], dict[str, Any]]
+
+# Put into names by torch wherever a module is compiled, checkpointed or sharded.
+_WRAPPED = frozenset({"_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"})
+# Say that a network is there, not which one.
+_NEUTRAL = _WRAPPED | {"module", "model", "state_dict", "backbone"}
+# Say which one, or which part of a method; to be trusted where there is only one.
+_ROLES = frozenset({"encoder", "teacher", "student", "ema", "net", "network"})
+_DEPTH = 20  # of keys within keys, at most
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which a file may hold the tensors of a release.
+
+    Attributes:
+        marker: a regular expression; in this layout the beginning of some name matches it.
+        rules: from names in the file to names of our network; None: no weight of the encoder.
+        prefix: of the network among several of the file, such as ``teacher.backbone.``. Words that
+            do not tell networks apart (`_NEUTRAL`) do not count.
+        finish: see `Finish`.
+    """
+
+    marker: str
+    rules: Rules
+    prefix: str = ""
+    finish: Finish | None = None
+
+    @property
+    def example(self) -> str:
+        """A name that matches the marker."""
+        return self.marker.replace("\\", "").rstrip("$.")
+
+    def places(self, names: Collection[str]) -> list[str]:
+        """The prefixes in a file behind which the network may lie, with a dot at their end."""
+        found: dict[str, None] = {}
+        for name in names:
+            for start in (0, *(match.end() for match in re.finditer(r"\.", name))):
+                if re.match(self.marker, name[start:]):
+                    found[name[:start]] = None
+        return list(found)
+
+
+def flatten(content: Mapping[Any, Any]) -> dict[str, Any]:
+    """All values of a file by their keys, joined by dots, without the words torch puts in.
+
+    A dictionary that lies in several places of a file is looked at in the first.
+    """
+    return dict(_leaves(content, "", {id(content)}))
+
+
+def _leaves(node: Mapping[Any, Any], prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if not isinstance(value, Mapping):
+            yield _unwrapped(name), value
+        elif id(value) not in seen and name.count(".") < _DEPTH:
+            seen.add(id(value))
+            yield from _leaves(value, f"{name}.", seen)
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(word for word in name.split(".") if word not in _WRAPPED)
+
+
+def _role(prefix: str) -> tuple[str, ...]:
+    return tuple(word for word in prefix.split(".") if word and word not in _NEUTRAL)
+
+
+def locate(
+    layouts: Collection[Layout], names: Collection[str], prefix: str | None = None
+) -> tuple[Layout, str]:
+    """The layout of a file, and the prefix behind which its network lies.
+
+    Without a `prefix` it is the one a layout names. If a file has none of those, it is the only
+    one there is, as long as it says no more than `_NEUTRAL` or, where the layouts do not tell
+    networks apart, `_ROLES`.
+
+    Args:
+        layouts: tried in this order.
+        names: of all values of the file, from `flatten`.
+        prefix: what the user says it is.
+
+    Raises:
+        InputError: the network is not there; or there are several, or one behind another prefix,
+            and the message has the options that choose among them.
+    """
+    places = [(layout, layout.places(names)) for layout in layouts]
+    found = {place: layout for layout, several in reversed(places) for place in several}
+    if prefix is not None:
+        place = _unwrapped(prefix.strip(".") + ".").lstrip(".")
+        if place in found:
+            return found[place], place
+        raise InputError(f"--prefix {prefix or repr('')}: not there{_choices(found)}")
+    for layout, several in places:
+        named = [place for place in several if _role(place) == _role(layout.prefix)]
+        if len(named) > 1:
+            raise InputError(f"holds the network more than once{_choices(named)}")
+        if named:
+            return layout, named[0]
+    if not found:
+        some = ", ".join(repr(name) for name in list(names)[:4]) or "nothing"
+        more = ", …" if len(names) > 4 else ""
+        examples = " or ".join(dict.fromkeys(repr(layout.example) for layout in layouts))
+        raise InputError(f"no name in it ends with {examples}; it holds {some}{more}")
+    trusted = set() if any(_role(layout.prefix) for layout in layouts) else _ROLES
+    if len(found) == 1:
+        ((place, layout),) = found.items()
+        if set(_role(place)) <= trusted:
+            return layout, place
+    raise InputError(f"not clear which network of it is meant{_choices(found)}")
+
+
+def _choices(places: Collection[str]) -> str:
+    options = " or ".join(f"--prefix {place or repr('')}" for place in sorted(places))
+    return f"; pass {options}" if options else ""
+
+
+def beside(names: Collection[str], place: str) -> dict[str, int]:
+    """What a file holds beside the network: beginnings of names, and how many have them."""
+    counts: dict[str, int] = {}
+    along = place.split(".")
+    for name in names:
+        if not name.startswith(place):
+            words = name.split(".")
+            same = [one == other for one, other in zip(words, along)]
+            start = ".".join(words[: same.index(False) + 1])
+            counts[start] = counts.get(start, 0) + 1
+    return counts

@@ -1,0 +1,201 @@
+"""Who the methods are: the `card` of every config folder, read without importing anything.
+
+Listing and rendering must not import torch, and mmengine's config reader does; so the few literal
+statements a card is made of are read from the syntax tree.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.errors import InputError
+from benchmark.files import atomic_write, list_folder, read_json
+from benchmark.text import visible
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+_PARAMETERS = "parameters.csv"
+
+
+class Parameters(NamedTuple):
+    """Numbers of parameters of one system, at paper scale.
+
+    Attributes:
+        network: of the encoder as it is exported, or of the whole network where all of it is
+            trained from scratch; None for a filter.
+        trained: of what pre-training trains; None without pre-training here.
+    """
+
+    network: int | None = None
+    trained: int | None = None
+
+
+_COUNTS = Parameters._fields
+
+
+@dataclass(frozen=True)
+class Card:
+    """One system of the benchmark.
+
+    Attributes:
+        method: id, the name of its config folder.
+        title: name as printed.
+        family: section of the board.
+        paper: where it was published.
+        pretraining: corpus its encoder was trained on; ``"—"`` without pre-training.
+        pretrain: whether it is pre-trained here (has a `pretrain.py`).
+        finetune: whether it can be put on the board (has an `encoder.py`).
+        summary: first line of its recipe's docstring.
+    """
+
+    method: str
+    title: str
+    family: str
+    paper: str
+    pretraining: str
+    pretrain: bool
+    finetune: bool
+    summary: str
+
+
+def read_card(method: str, configs: Path = CONFIGS) -> Card:
+    """The card of one method.
+
+    Raises:
+        InputError: there is no such method, or its configs declare no card.
+    """
+    folder = configs / method
+    pretrain, encoder = folder / "pretrain.py", folder / "encoder.py"
+    sources = [path for path in (pretrain, encoder) if path.is_file()]
+    if not sources:
+        known = ", ".join(card.method for card in read_cards(configs))
+        raise InputError(f"{method}: no such method in {configs}; known: {known}")
+    values: dict[str, Any] = {}
+    for path in sources:
+        values.update(_card_of(path))
+    missing = {"title", "family", "paper", "pretraining"} - values.keys()
+    if missing:
+        raise InputError(f"{sources[0]}: its card has no {', '.join(sorted(missing))}")
+    return Card(
+        method=method,
+        **{key: values[key] for key in ("title", "family", "paper", "pretraining")},
+        pretrain=pretrain.is_file(),
+        finetune=encoder.is_file(),
+        summary=first_line(sources[0]),
+    )
+
+
+def card_of_encoder(folder: Path) -> Card:
+    """The card of an exported encoder that no config speaks of.
+
+    Its id is made of the folders it lies in, ``analysis-schedule_0_1`` for a run of
+    ``configs/analysis/schedule_0_1.py``; the rest is what `encoder.json` tells of its origin.
+
+    Raises:
+        InputError: the folder holds no `encoder.json`.
+    """
+    description = read_json(folder / "encoder.json")
+    origin = description.get("provenance", {}) if isinstance(description, dict) else {}
+    place = folder.resolve()
+    name = f"{place.parent.name}-{place.name}" if "science_hash" in origin else place.name
+    return Card(
+        method=re.sub(r"[^A-Za-z0-9_.-]", "_", name),
+        title=visible(str(origin.get("title", name))),
+        family=visible(str(origin.get("family", "released weights"))),
+        paper=visible(str(origin.get("paper", "—"))),
+        pretraining=visible(str(origin.get("pretraining", "not known"))),
+        pretrain=False,
+        finetune=True,
+        summary=f"The encoder of {folder}.",
+    )
+
+
+def read_cards(configs: Path = CONFIGS) -> list[Card]:
+    """The cards of all methods, in the order of their ids."""
+    names = ("encoder.py", "pretrain.py")
+    return [
+        read_card(folder.name, configs)
+        for folder in list_folder(configs)
+        if any((folder / name).is_file() for name in names)
+    ]
+
+
+def read_parameters(configs: Path = CONFIGS) -> dict[str, Parameters]:
+    """What `write_parameters` wrote, by method; empty where there is no such file.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    path = configs / _PARAMETERS
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        try:
+            return {
+                row["method"]: Parameters(*(int(row[key]) if row[key] else None for key in _COUNTS))
+                for row in csv.DictReader(stream)
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: not a table of parameters ({error!r})") from None
+
+
+def write_parameters(counts: Mapping[str, Parameters], configs: Path = CONFIGS) -> Path:
+    """Keep counts beside the configs: counting needs torch, which listing must not wait for."""
+    path = configs / _PARAMETERS
+    with atomic_write(path, "w") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("method", *_COUNTS))
+        for method in sorted(counts):
+            writer.writerow((method, *counts[method]))
+    return path
+
+
+def first_line(path: Path) -> str:
+    """First line of a config's docstring."""
+    return (ast.get_docstring(parse_config(path)) or "").partition("\n")[0]
+
+
+def parse_config(path: Path) -> ast.Module:
+    """The syntax tree of a config file.
+
+    Raises:
+        InputError: it is no Python.
+    """
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a config ({error})") from None
+
+
+def _card_of(path: Path) -> dict[str, Any]:
+    """Follow `read_base`, `card = dict(...)` and `card.update(...)` in one config file."""
+    values: dict[str, Any] = {}
+    for node in parse_config(path).body:
+        if isinstance(node, ast.With):
+            for inner in node.body:
+                base = base_path(path, inner)
+                if base is not None:
+                    values.update(_card_of(base))
+        call = node.value if isinstance(node, (ast.Assign, ast.Expr)) else None
+        if isinstance(call, ast.Call) and ast.unparse(node).startswith(("card = ", "card.update(")):
+            try:
+                values.update({item.arg: ast.literal_eval(item.value) for item in call.keywords})
+            except ValueError:
+                raise InputError(f"{path}: the card must hold plain strings") from None
+    return values
+
+
+def base_path(path: Path, node: ast.stmt) -> Path | None:
+    """File a ``from ..folder.name import *`` under `read_base` means."""
+    if not isinstance(node, ast.ImportFrom) or node.module is None:
+        return None
+    folder = path.parents[node.level - 1] if node.level else CONFIGS.parent
+    base = folder.joinpath(*node.module.split(".")).with_suffix(".py")
+    return base if base.is_file() else None

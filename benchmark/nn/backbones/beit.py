@@ -1,0 +1,191 @@
+"""The ViT of BEiT (Bao et al., ICLR 2022), in SimMIM's (Xie et al., CVPR 2022) use of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from timm.layers import LayerNorm, resample_abs_pos_embed
+from timm.models.beit import Attention, Beit, gen_relative_position_index
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.type_hints import Count, Positive, Rate
+
+# Entries at the end of a table: CLS to patch, patch to CLS, CLS to CLS.
+_SPECIAL = 3
+
+
+def relative_bias(table: Tensor, own: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """What is added to the logits of attention on a grid of patches behind a CLS token.
+
+    The entries of patch to patch are resampled (bicubic) when the grid is not the table's own.
+
+    Args:
+        table: ((2·rows − 1)·(2·columns − 1) + 3)×heads, offsets of query and key in raster order.
+        own: rows and columns of patches the table was trained for.
+        grid: rows and columns of patches.
+
+    Returns:
+        1×heads×(1 + N)×(1 + N).
+    """
+    if grid != own:
+        spatial = table[:-_SPECIAL].T.unflatten(1, (2 * own[0] - 1, 2 * own[1] - 1))
+        size = (2 * grid[0] - 1, 2 * grid[1] - 1)
+        spatial = F.interpolate(spatial[None], size, mode="bicubic", align_corners=False)
+        table = torch.cat([spatial[0].flatten(1).T, table[-_SPECIAL:]])
+    place = gen_relative_position_index(grid, device=table.device)
+    return table[place].permute(2, 0, 1)[None]
+
+
+class ResampledAttention(Attention):
+    """timm's attention of BEiT whose own table follows the grid of the image.
+
+    Attributes:
+        grid: rows and columns of patches; the encoder sets it at every call.
+    """
+
+    grid: tuple[int, int]
+
+    def _get_rel_pos_bias(self) -> Tensor:
+        return relative_bias(self.relative_position_bias_table, self.window_size, self.grid)
+
+
+class BeitEncoder(Beit):
+    """timm's `Beit` without a head, for any image size; state-dict names are timm's.
+
+    Queries and values have biases, keys have none. The defaults are the ViT-B/16 of SimMIM's
+    pre-training: one table of relative positions for all blocks, none of absolute ones, layer
+    scale 0.1. Its fine-tuned models have a table in each block (`rel_pos_bias`).
+
+    Args:
+        img_size: height and width of the images of the pre-training in pixels.
+        patch_size: height and width of a patch in pixels; divides `img_size`.
+        embed_dim: width D of the tokens.
+        depth: number of blocks.
+        num_heads: attention heads per block; divides D.
+        mlp_ratio: hidden width of the MLP relative to D.
+        abs_pos: add a table of positions to CLS and patches.
+        rel_pos_bias: a table of relative positions in each block.
+        shared_rel_pos_bias: a table of relative positions for all blocks.
+        layer_scale: initial value of the factors on both branches of a block; None for none.
+        norm_eps: epsilon of every LayerNorm.
+        in_channels: channels of the input.
+        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+
+    Raises:
+        InputError: sizes that do not divide.
+    """
+
+    overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
+    unproven: ClassVar[frozenset[str]] = frozenset({"num_heads", "norm_eps"})
+
+    def __init__(
+        self,
+        img_size: Count = 224,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
+        abs_pos: bool = False,
+        rel_pos_bias: bool = False,
+        shared_rel_pos_bias: bool = True,
+        layer_scale: float | None = 0.1,
+        norm_eps: Positive = 1e-6,
+        in_channels: Count = 3,
+        drop_path: Rate = 0.0,
+    ) -> None:
+        if img_size % patch_size:
+            raise InputError(f"Beit: patch_size={patch_size} does not divide img_size={img_size}")
+        if embed_dim % num_heads:
+            raise InputError(f"Beit: num_heads={num_heads} does not divide embed_dim={embed_dim}")
+        super().__init__(
+            img_size=img_size,
+            patch_size=patch_size,
+            in_chans=in_channels,
+            num_classes=0,
+            global_pool="token",
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            drop_path_rate=drop_path,
+            norm_layer=partial(LayerNorm, eps=norm_eps),
+            init_values=layer_scale,
+            use_abs_pos_emb=abs_pos,
+            use_rel_pos_bias=rel_pos_bias,
+            use_shared_rel_pos_bias=shared_rel_pos_bias,
+        )
+        self.arguments: dict[str, Any] = dict(
+            img_size=img_size,
+            patch_size=patch_size,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            abs_pos=abs_pos,
+            rel_pos_bias=rel_pos_bias,
+            shared_rel_pos_bias=shared_rel_pos_bias,
+            layer_scale=layer_scale,
+            norm_eps=norm_eps,
+            in_channels=in_channels,
+        )
+        self.img_size = img_size
+        self.patch_size = patch_size
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.strides: tuple[int, ...] = (patch_size,)
+        self.widths: tuple[int, ...] = (embed_dim,)
+        self.norm_name: str | None = "norm"
+        self.patch_embed.strict_img_size = False
+        if rel_pos_bias:
+            for block in self.blocks:
+                attention = ResampledAttention(
+                    embed_dim, num_heads, qkv_bias=True, window_size=self.grid_size
+                )
+                attention.load_state_dict(block.attn.state_dict())
+                block.attn = attention
+
+    def init_weights(self, needs_reset: bool | None = None) -> None:
+        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
+        if needs_reset is not None:
+            super().init_weights(needs_reset=needs_reset)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens after the last block and the final norm, B×(1 + N)×D."""
+        grid = self._grid(images)
+        patches = self.patch_embed(images)
+        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        if self.pos_embed is not None:
+            positions = self.pos_embed
+            if grid != self.grid_size:
+                positions = resample_abs_pos_embed(positions, grid, self.grid_size, 1)
+            tokens = tokens + positions
+        shared = None
+        if self.rel_pos_bias is not None:
+            table = self.rel_pos_bias.relative_position_bias_table
+            shared = relative_bias(table, self.grid_size, grid)
+        for block in self.blocks:
+            block.attn.grid = grid
+            tokens = block(tokens, shared_rel_pos_bias=shared)
+        return self.norm(tokens)
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        return (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """See `Encoder`: one map of patch tokens, B×D×(H/P)×(W/P)."""
+        return [patch_map(self(images), self.num_prefix_tokens, self._grid(images))]
+
+    def layer_groups(self) -> list[list[str]]:
+        """See `Encoder`: embeddings and shared positions, every block, the final norm."""
+        early = ("patch_embed.", "pos_embed", "cls_token", "rel_pos_bias.")
+        return block_groups(self, early, "norm.")
+
+    def trim(self, finest: int = 1, norm: bool = True) -> None:
+        """See `Encoder`."""
+        if not norm:
+            self.norm, self.norm_name = nn.Identity(), None

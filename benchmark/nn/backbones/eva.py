@@ -1,0 +1,134 @@
+"""The ViT of DINOv3 (Siméoni et al. 2025): axial rotary positions, registers, layer scale."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+from timm.layers import LayerNorm
+from timm.models.eva import Eva
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.type_hints import Count, Natural, Positive, Rate
+
+
+class EvaEncoder(Eva):
+    """timm's `Eva` as DINOv3 uses it, without a head; state-dict names are timm's.
+
+    The defaults are DINOv3 ViT-B/16. MedDINOv3 has the same layers with `norm_eps=1e-6`. There is
+    no table of positions: queries and keys of the patches are rotated by their places on a grid
+    that spans [−1, 1] at every image size.
+
+    Args:
+        img_size: height and width of the images of the pre-training in pixels.
+        patch_size: height and width of a patch in pixels; divides `img_size`.
+        embed_dim: width D of the tokens.
+        depth: number of blocks.
+        num_heads: attention heads per block; D / `num_heads` is a multiple of 4.
+        mlp_ratio: hidden width of the MLP relative to D.
+        qkv_bias: queries and values have a bias; keys have none in either case.
+        reg_tokens: registers after the CLS token.
+        layer_scale: initial value of the factors on both branches of a block; None for none.
+        rope_temperature: longest period of the rotation relative to the shortest.
+        norm_eps: epsilon of every LayerNorm.
+        in_channels: channels of the input.
+        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+
+    Raises:
+        InputError: sizes that do not divide.
+    """
+
+    overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
+    unproven: ClassVar[frozenset[str]] = frozenset(
+        {"num_heads", "norm_eps", "rope_temperature", "img_size"}
+    )
+
+    def __init__(
+        self,
+        img_size: Count = 224,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
+        qkv_bias: bool = False,
+        reg_tokens: Natural = 4,
+        layer_scale: float | None = 1e-5,
+        rope_temperature: Positive = 100.0,
+        norm_eps: Positive = 1e-5,
+        in_channels: Count = 3,
+        drop_path: Rate = 0.0,
+    ) -> None:
+        if img_size % patch_size:
+            raise InputError(f"Eva: patch_size={patch_size} does not divide img_size={img_size}")
+        if embed_dim % (4 * num_heads):
+            raise InputError(
+                f"Eva: embed_dim={embed_dim} is no multiple of 4·num_heads={num_heads}"
+            )
+        super().__init__(
+            img_size=img_size,
+            patch_size=patch_size,
+            in_chans=in_channels,
+            num_classes=0,
+            global_pool="token",
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            qkv_bias=qkv_bias,
+            drop_path_rate=drop_path,
+            norm_layer=partial(LayerNorm, eps=norm_eps),
+            init_values=layer_scale,
+            num_reg_tokens=reg_tokens,
+            use_abs_pos_emb=False,
+            use_rot_pos_emb=True,
+            rope_type="dinov3",
+            rope_temperature=rope_temperature,
+            rope_rotate_half=True,
+            use_fc_norm=False,
+            dynamic_img_size=True,
+        )
+        self.arguments: dict[str, Any] = dict(
+            img_size=img_size,
+            patch_size=patch_size,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            qkv_bias=qkv_bias,
+            reg_tokens=reg_tokens,
+            layer_scale=layer_scale,
+            rope_temperature=rope_temperature,
+            norm_eps=norm_eps,
+            in_channels=in_channels,
+        )
+        self.img_size = img_size
+        self.patch_size = patch_size
+        self.strides: tuple[int, ...] = (patch_size,)
+        self.widths: tuple[int, ...] = (embed_dim,)
+        self.norm_name: str | None = "norm"
+
+    def init_weights(self, needs_reset: bool | None = None) -> None:
+        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
+        if needs_reset is not None:
+            super().init_weights(needs_reset=needs_reset)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens after the last block and the final norm, B×(prefix + N)×D."""
+        return self.forward_features(images)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """See `Encoder`: one map of patch tokens, B×D×(H/P)×(W/P)."""
+        grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+        return [patch_map(self(images), self.num_prefix_tokens, grid)]
+
+    def layer_groups(self) -> list[list[str]]:
+        """See `Encoder`: embeddings and tokens, every block, the final norm."""
+        return block_groups(self, ("patch_embed.", "cls_token", "reg_token"), "norm.")
+
+    def trim(self, finest: int = 1, norm: bool = True) -> None:
+        """See `Encoder`."""
+        if not norm:
+            self.norm, self.norm_name = nn.Identity(), None

@@ -1,0 +1,96 @@
+"""ResNet (He et al., CVPR 2016) with the maps of all its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from torch import Tensor
+
+from benchmark.errors import InputError
+from benchmark.nn.backbones.base import grouped
+from benchmark.type_hints import Count
+
+_BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+
+
+class ResNetEncoder(ResNet):
+    """timm's `ResNet` without a head; state-dict names are timm's, which are torchvision's.
+
+    The defaults are ResNet-50. Maps have strides 2 (the stem), 4, 8, 16 and 32.
+
+    Args:
+        block: ``"basic"``, two 3×3 convolutions, or ``"bottleneck"``, 1×1, 3×3 and 1×1.
+        layers: blocks of each of the four stages.
+        channels: width of the 3×3 convolutions of each stage.
+        img_size: height and width of the images of the pre-training in pixels.
+        in_channels: channels of the input.
+
+    Raises:
+        InputError: another block, or not four stages.
+    """
+
+    overrides: ClassVar[frozenset[str]] = frozenset()
+    unproven: ClassVar[frozenset[str]] = frozenset({"img_size"})
+
+    def __init__(
+        self,
+        block: str = "bottleneck",
+        layers: Sequence[Count] = (3, 4, 6, 3),
+        channels: Sequence[Count] = (64, 128, 256, 512),
+        img_size: Count = 224,
+        in_channels: Count = 3,
+    ) -> None:
+        if block not in _BLOCKS:
+            raise InputError(f"ResNet: block={block!r} is not one of {', '.join(_BLOCKS)}")
+        if not len(layers) == len(channels) == 4:
+            raise InputError(f"ResNet: layers={layers} and channels={channels} must be four each")
+        super().__init__(
+            block=_BLOCKS[block],
+            layers=tuple(layers),
+            channels=tuple(channels),
+            num_classes=0,
+            in_chans=in_channels,
+        )
+        self.arguments: dict[str, Any] = dict(
+            block=block,
+            layers=list(layers),
+            channels=list(channels),
+            img_size=img_size,
+            in_channels=in_channels,
+        )
+        self.img_size = img_size
+        self.patch_size = None
+        self.num_prefix_tokens = 0
+        self.norm_name = None
+        self.strides: tuple[int, ...] = tuple(part["reduction"] for part in self.feature_info)
+        self.widths: tuple[int, ...] = tuple(part["num_chs"] for part in self.feature_info)
+
+    def init_weights(self, zero_init_last: bool | None = None) -> None:
+        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
+        if zero_init_last is not None:
+            super().init_weights(zero_init_last=zero_init_last)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """See `feature_maps`."""
+        return self.feature_maps(images)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """See `Encoder`: maps after the stem and after each stage."""
+        maps = [self.act1(self.bn1(self.conv1(images)))]
+        features = self.maxpool(maps[0])
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            features = stage(features)
+            maps.append(features)
+        return maps[-len(self.strides) :]
+
+    def layer_groups(self) -> list[list[str]]:
+        """See `Encoder`: the stem, every stage, and nothing after them."""
+        stages = [(f"layer{number}.",) for number in range(1, 5)]
+        return grouped(self, [("conv1.", "bn1."), *stages, ()])
+
+    def trim(self, finest: int = 1, norm: bool = True) -> None:
+        """See `Encoder`. Every stage is on the way to the coarsest map, so all stay."""
+        left_out = sum(stride < finest for stride in self.strides)
+        self.strides, self.widths = self.strides[left_out:], self.widths[left_out:]

@@ -1,0 +1,131 @@
+"""The image encoder of Segment Anything (Kirillov et al., ICCV 2023), which LVM-Med fine-tunes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from timm.models.vision_transformer_sam import VisionTransformerSAM
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.nn.backbones.base import block_groups
+from benchmark.type_hints import Count, Natural, Positive, Rate
+
+
+class SAMEncoder(VisionTransformerSAM):
+    """timm's `VisionTransformerSAM` without a head; state-dict names are timm's.
+
+    Attention is within windows but for a few blocks, with decomposed relative positions (Li et
+    al., ViTDet, ECCV 2022) that are resampled linearly at other image sizes; there is no CLS
+    token. The defaults are the ViT-B of SAM. LVM-Med's (Nguyen et al., NeurIPS 2023) has
+    `abs_pos=False`; Frepa's (Chu et al., TMI 2025) has `window_size=0`, `rel_pos=False`,
+    `neck_channels=128` and `norm_eps=1e-5`.
+
+    The neck (1×1 convolution, norm, 3×3 convolution, norm) belongs to the map: it is always
+    applied. Without one a LayerNorm follows the last block, the final norm, named `neck` as well.
+
+    Args:
+        img_size: height and width of the images of the pre-training in pixels.
+        patch_size: height and width of a patch in pixels; divides `img_size`.
+        embed_dim: width D of the tokens.
+        depth: number of blocks.
+        num_heads: attention heads per block; divides D.
+        mlp_ratio: hidden width of the MLP relative to D.
+        window_size: side of the windows in patches; 0 for global attention everywhere.
+        global_blocks: blocks, from 0, that attend globally.
+        abs_pos: add a table of positions to the patches.
+        rel_pos: relative positions in every block.
+        neck_channels: channels of the neck, and of the map; None for no neck.
+        norm_eps: epsilon of the LayerNorms of the blocks.
+        in_channels: channels of the input.
+        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+
+    Raises:
+        InputError: sizes that do not divide, or a global block that does not exist.
+    """
+
+    overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
+    unproven: ClassVar[frozenset[str]] = frozenset(
+        {"num_heads", "norm_eps", "window_size", "global_blocks", "img_size"}
+    )
+
+    def __init__(
+        self,
+        img_size: Count = 1024,
+        patch_size: Count = 16,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        num_heads: Count = 12,
+        mlp_ratio: Positive = 4.0,
+        window_size: Natural = 14,
+        global_blocks: Sequence[Natural] = (2, 5, 8, 11),
+        abs_pos: bool = True,
+        rel_pos: bool = True,
+        neck_channels: Count | None = 256,
+        norm_eps: Positive = 1e-6,
+        in_channels: Count = 3,
+        drop_path: Rate = 0.0,
+    ) -> None:
+        if img_size % patch_size:
+            raise InputError(f"SAM: patch_size={patch_size} does not divide img_size={img_size}")
+        if embed_dim % num_heads:
+            raise InputError(f"SAM: num_heads={num_heads} does not divide embed_dim={embed_dim}")
+        if not set(global_blocks) <= set(range(depth)):
+            raise InputError(f"SAM: global_blocks={global_blocks}: there are 0 to {depth - 1}")
+        super().__init__(
+            img_size=img_size,
+            patch_size=patch_size,
+            in_chans=in_channels,
+            num_classes=0,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            drop_path_rate=drop_path,
+            norm_layer=partial(nn.LayerNorm, eps=norm_eps),
+            use_abs_pos=abs_pos,
+            use_rel_pos=rel_pos,
+            window_size=window_size,
+            global_attn_indexes=tuple(global_blocks),
+            neck_chans=neck_channels,
+        )
+        self.arguments: dict[str, Any] = dict(
+            img_size=img_size,
+            patch_size=patch_size,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            window_size=window_size,
+            global_blocks=list(global_blocks),
+            abs_pos=abs_pos,
+            rel_pos=rel_pos,
+            neck_channels=neck_channels,
+            norm_eps=norm_eps,
+            in_channels=in_channels,
+        )
+        self.img_size = img_size
+        self.patch_size = patch_size
+        self.num_prefix_tokens = 0
+        self.strides: tuple[int, ...] = (patch_size,)
+        self.widths: tuple[int, ...] = (neck_channels or embed_dim,)
+        self.norm_name = None if neck_channels else "neck"
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """See `feature_maps`."""
+        return self.feature_maps(images)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """See `Encoder`: one map behind the neck, B×width×(H/P)×(W/P)."""
+        return [self.forward_features(images)]
+
+    def layer_groups(self) -> list[list[str]]:
+        """See `Encoder`: embeddings, every block, the neck."""
+        return block_groups(self, ("patch_embed.", "pos_embed"), "neck.")
+
+    def trim(self, finest: int = 1, norm: bool = True) -> None:
+        """See `Encoder`. A neck of convolutions is no norm, and stays."""
+        if not norm and self.norm_name:
+            self.neck, self.norm_name = nn.Identity(), None

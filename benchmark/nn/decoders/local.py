@@ -1,0 +1,107 @@
+"""Small decoders that reconstruct at their own scale (LocalMIM, Wang et al., CVPR 2023)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from timm.layers import LayerNorm2d
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.nn.mask_tokens import fill_with_mask_tokens
+from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+from benchmark.type_hints import Count, Natural
+
+
+def _rescale(width: int, scale: float) -> tuple[list[nn.Module], int]:
+    """Layers from the grid of patches to `scale` times that grid, and the width behind them."""
+    half, quarter = width // 2, width // 4
+    if scale == 4:
+        finer = nn.ConvTranspose2d(half, quarter, 2, stride=2)
+        first = nn.ConvTranspose2d(width, half, 2, stride=2)
+        return [first, LayerNorm2d(half, eps=1e-6), nn.GELU(), finer], quarter
+    if scale == 2:
+        return [nn.ConvTranspose2d(width, half, 2, stride=2)], half
+    if scale == 1:
+        return [], width
+    if scale == 0.5:
+        return [nn.AvgPool2d(2)], width
+    raise InputError(f"local decoder: scale={scale} is not 4, 2, 1 or 0.5")
+
+
+class LocalDecoder(nn.Module):
+    """One decoder of LocalMIM: tokens of one encoder layer to a map of targets at one scale.
+
+    Visible and mask tokens pass a narrow ViT; its output map is brought to the scale of the targets
+    by transposed convolutions or pooling, and a 1×1 convolution predicts them. Attribute names are
+    those of the official checkpoint.
+
+    Args:
+        encoder_dim: width of the incoming tokens.
+        grid_size: rows and columns of patches.
+        out_channels: numbers to predict in each cell.
+        scale: cells per patch and axis: 4, 2, 1 or 0.5.
+        width: token width of the decoder; a multiple of 4 and of `num_heads`.
+        depth: number of blocks.
+        num_heads: attention heads per block.
+        num_prefix_tokens: leading tokens that are not patches (CLS); they pass through.
+
+    Raises:
+        InputError: an unknown scale, a `width` that does not divide, or a grid with an odd side
+            that is to be halved.
+    """
+
+    def __init__(
+        self,
+        encoder_dim: Count,
+        grid_size: tuple[int, int],
+        out_channels: Count,
+        scale: float,
+        width: Count = 256,
+        depth: Count = 1,
+        num_heads: Count = 8,
+        num_prefix_tokens: Natural = 1,
+    ) -> None:
+        super().__init__()
+        if width % num_heads or width % 4:
+            raise InputError(f"local decoder: width={width} must be a multiple of 4 and num_heads")
+        if scale < 1 and (grid_size[0] % 2 or grid_size[1] % 2):
+            raise InputError(f"local decoder: a grid of {grid_size} patches cannot be halved")
+        self.grid_size = grid_size
+        self.num_prefix_tokens = num_prefix_tokens
+        self.embed = nn.Linear(encoder_dim, width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        prefix = torch.zeros(num_prefix_tokens, width)
+        table = torch.cat([prefix, sincos_position_embedding(width, grid_size)])
+        self.pos_embed = nn.Parameter(table[None], requires_grad=False)
+        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        self.blocks = nn.ModuleList(
+            Block(width, num_heads, 4.0, qkv_bias=True, norm_layer=norm_layer) for _ in range(depth)
+        )
+        self.norm = norm_layer(width)
+        layers, channels = _rescale(width, scale)
+        self.pred = nn.Sequential(*layers, nn.Conv2d(channels, out_channels, 1))
+        # Linear layers and norms only: convolutions keep torch's initial values, as published.
+        initialise_like_mae(self)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
+        """Predict every cell.
+
+        Args:
+            latent: normalised tokens of an encoder layer, B×(prefix + K)×D.
+            ids_restore: B×N, position of each patch in [visible | masked] order.
+
+        Returns:
+            B×out_channels×(scale·rows)×(scale·columns).
+        """
+        tokens = fill_with_mask_tokens(
+            self.embed(latent), self.mask_token, ids_restore, self.num_prefix_tokens
+        )
+        tokens = tokens + self.pos_embed
+        for block in self.blocks:
+            tokens = block(tokens)
+        patches = self.norm(tokens)[:, self.num_prefix_tokens :]
+        return self.pred(patches.transpose(1, 2).unflatten(2, self.grid_size))

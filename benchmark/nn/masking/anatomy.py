@@ -1,0 +1,136 @@
+"""Which patches are hidden: those with vessels first (VasoMIM)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
+from benchmark.type_hints import Count, Rate
+
+
+def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
+    """Share of the guidance that lies in each patch: f(g_i) of VasoMIM, B×N.
+
+    Args:
+        guidance: B×1×H×W, non-negative.
+
+    Returns:
+        Rows that sum to 1; a row of zeros where a sample has no guidance at all.
+    """
+    density = F.avg_pool2d(guidance, patch_size).flatten(1)
+    total = density.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, density / total.clamp_min(torch.finfo(density.dtype).tiny), 0.0)
+
+
+def vascular_guidance(views: dict[str, Tensor], eta: float) -> Tensor:
+    """G = η·B + (1 − η)·M of VasoMIM, B×1×H×W in [0, 1].
+
+    Args:
+        views: ``anatomy``, the extracted vessels B (not needed if η = 0), and ``probability``, the
+            segmentor's map M (not needed if η = 1).
+        eta: η in [0, 1].
+    """
+    if eta == 1:
+        return views["anatomy"]
+    if eta == 0:
+        return views["probability"]
+    return eta * views["anatomy"] + (1 - eta) * views["probability"]
+
+
+def weighted_arrival(noise: Tensor, weights: Tensor) -> Tensor:
+    """Arrival times of an exponential race, B×N; patches without weight never arrive.
+
+    The order of arrival is that of successive draws without replacement with chances in proportion
+    to the weights (Efraimidis & Spirakis 2006), for the whole batch at once.
+
+    Args:
+        noise: B×N uniform numbers in (0, 1).
+        weights: B×N, non-negative, of any scale.
+    """
+    return torch.where(weights > 0, -noise.log() / weights, torch.inf)
+
+
+class AnatomyGuidedMasking(nn.Module):
+    """Vascular-anatomy-guided masking of VasoMIM (`docs/protocol.md`, pre-training).
+
+    Guidance G = η·B + (1 − η)·M mixes the extracted vessels B with the segmentor's probability map
+    M. Of the ⌊γN⌋ masked patches, ⌊β_e·γN⌋ are drawn without replacement from the share f(g_i) of
+    the guidance in each patch; the others uniformly from what is left. Where fewer patches carry
+    guidance than asked for, all of these are taken; a frame without guidance is masked at random.
+
+    Args:
+        num_patches: N, patches per image.
+        patch_size: side of a patch in pixels.
+        ratio: γ, share of masked patches.
+        eta: η, weight of the extracted vessels; 1 is VasoMIM-v1, 0 the probability map alone.
+        beta_start: β_0, guided share of the masked patches at the start.
+        beta_end: β_E, the same at the end.
+        uniform_among_vessels: draw guided patches uniformly from those with vessel pixels
+            instead of from f (journal table VII, last row).
+    """
+
+    def __init__(
+        self,
+        num_patches: Count,
+        patch_size: Count,
+        ratio: Rate = 0.5,
+        eta: Rate = 0.5,
+        beta_start: Rate = 0.0,
+        beta_end: Rate = 0.5,
+        uniform_among_vessels: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("eta", eta), ("beta_start", beta_start), ("beta_end", beta_end)):
+            if not 0 <= value <= 1:
+                raise InputError(f"masking: {name}={value} must lie in [0, 1]")
+        self.num_patches = num_patches
+        self.patch_size = patch_size
+        self.ratio = ratio
+        self.keep = visible_patches(num_patches, ratio)
+        self.eta = eta
+        self.beta_start = beta_start
+        self.beta_end = beta_end
+        self.uniform_among_vessels = uniform_among_vessels
+
+    def beta(self, progress: Progress) -> float:
+        """β_e, linear over the epochs; the epoch counts from 1, as in the released code."""
+        share = (progress.epoch + 1) / progress.epochs
+        return self.beta_start + share * (self.beta_end - self.beta_start)
+
+    def guidance(self, views: dict[str, Tensor]) -> Tensor:
+        """G, B×1×H×W in [0, 1]."""
+        return vascular_guidance(views, self.eta)
+
+    def weights(self, views: dict[str, Tensor]) -> Tensor:
+        """Distribution the guided patches are drawn from, B×N."""
+        if self.uniform_among_vessels:
+            vessel = F.max_pool2d(views["anatomy"], self.patch_size).flatten(1)
+            return vessel / vessel.sum(dim=1, keepdim=True).clamp_min(1)
+        return patch_weights(self.guidance(views), self.patch_size)
+
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
+        weights = self.weights(views).float()
+        noise = patch_noise(views, progress, "mask_noise", self.num_patches)
+        race = patch_noise(views, progress, "guide_noise", self.num_patches)
+        # ⌊β_e·γN⌋, γN itself not rounded.
+        guided = int(self.beta(progress) * self.ratio * self.num_patches + 1e-6)
+
+        arrival = weighted_arrival(race, weights)
+        place = arrival.argsort(dim=1, stable=True).argsort(dim=1)
+        chosen = (place < guided) & (weights > 0)
+        # Noise lies in (0, 1): adding 1 puts the chosen patches behind all others.
+        return mask_highest(noise + chosen, self.keep)
+
+
+def vessel_share(mask: Mask, anatomy: Tensor, patch_size: int) -> Tensor:
+    """Share of vessel patches among the masked ones (journal figure 5), a scalar in [0, 1].
+
+    Args:
+        anatomy: B×1×H×W, 1 on vessels; a patch with any vessel pixel is a vessel patch.
+    """
+    vessel = F.max_pool2d(anatomy, patch_size).flatten(1)
+    return (mask.mask * vessel).sum() / mask.mask.sum()

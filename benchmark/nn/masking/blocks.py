@@ -1,0 +1,147 @@
+"""Masks made of connected blocks of patches: squares of a grid, or rectangles of any place."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
+from benchmark.type_hints import Count, Positive, Rate
+
+
+def grid_side(num_patches: int) -> int:
+    """Rows (and columns) of a square grid of patches.
+
+    Raises:
+        InputError: the grid is not square.
+    """
+    side = math.isqrt(num_patches)
+    if side * side != num_patches:
+        raise InputError(f"masking: {num_patches} patches are no square grid")
+    return side
+
+
+class UnitMasking(nn.Module):
+    """Random masking in square units of several patches (SimMIM, Xie et al., CVPR 2022, §3.2).
+
+    ⌈ratio · units⌉ units are masked. The random numbers can be passed in as
+    ``views["mask_noise"]``, here one for each unit; the units of the highest are masked.
+
+    Args:
+        num_patches: N, patches per image, a square grid.
+        patch_size: side of a patch in pixels.
+        ratio: share of masked units.
+        unit: side of a unit in pixels, a multiple of the patch size.
+
+    Raises:
+        InputError: units do not tile the image, or none is masked or none visible.
+    """
+
+    def __init__(
+        self, num_patches: Count, patch_size: Count, ratio: Rate = 0.6, unit: Count = 32
+    ) -> None:
+        super().__init__()
+        side = grid_side(num_patches)
+        if unit % patch_size or side * patch_size % unit:
+            raise InputError(
+                f"masking: unit={unit} must be a multiple of patch_size={patch_size} and divide "
+                f"the image of {side * patch_size} pixels"
+            )
+        self.repeat = unit // patch_size
+        self.side = side // self.repeat
+        units = self.side**2
+        # Products such as 0.6 * 35 exceed the integer that is meant by a rounding error.
+        masked = math.ceil(ratio * units - 1e-6)
+        if not 0 < masked < units:
+            raise InputError(
+                f"masking: ratio={ratio} masks {masked} of {units} units; some must be masked and "
+                "some stay visible"
+            )
+        self.visible_units = units - masked
+        self.keep = self.visible_units * self.repeat**2
+
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
+        noise = patch_noise(views, progress, "mask_noise", self.side**2)
+        units = mask_highest(noise, self.visible_units).mask.unflatten(1, (1, self.side, -1))
+        patches = F.interpolate(units, scale_factor=self.repeat, mode="nearest").flatten(1)
+        return mask_highest(patches, self.keep)
+
+
+class BlockMasking(nn.Module):
+    """Masking by rectangles (BEiT, Bao et al., ICLR 2022, algorithm 1; iBOT uses the same).
+
+    Rectangles of random area, aspect and place are drawn one after the other. One is taken if it
+    lies within the grid and adds at least one patch and no more than are still to be masked. BEiT
+    may stop short of the number; here all images of a batch have to hide equally many patches, so
+    that what is missing after `attempts` rectangles is filled up with uniformly drawn patches.
+
+    The random numbers can be passed in as ``views["block_noise"]`` (B×4·attempts: area, aspect,
+    row and column of each rectangle) and ``views["mask_noise"]`` (B×N, for filling up).
+
+    Args:
+        num_patches: N, patches per image, a square grid.
+        patch_size: side of a patch in pixels.
+        ratio: share of masked patches; ⌊ratio·N⌋ are masked.
+        smallest: area of the smallest rectangle in patches (16 in BEiT's code, for 14×14 patches).
+        aspect: ratio of height to width of the flattest rectangle; the tallest has its inverse.
+        attempts: rectangles drawn.
+
+    Raises:
+        InputError: no patch would be masked or none visible, or an argument out of range.
+    """
+
+    def __init__(
+        self,
+        num_patches: Count,
+        patch_size: Count,
+        ratio: Rate = 0.4,
+        smallest: Count = 16,
+        aspect: Positive = 0.3,
+        attempts: Count = 40,
+    ) -> None:
+        super().__init__()
+        self.num_patches = num_patches
+        self.side = grid_side(num_patches)
+        self.keep = visible_patches(num_patches, ratio)
+        if not 0 < aspect <= 1:
+            raise InputError(f"masking: aspect={aspect} must lie in (0, 1]")
+        for name, value in (("smallest", smallest), ("attempts", attempts)):
+            if value < 1:
+                raise InputError(f"masking: {name}={value} must be at least 1")
+        self.smallest = smallest
+        self.log_aspect = math.log(aspect)
+        self.attempts = attempts
+
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
+        shape = patch_noise(views, progress, "block_noise", 4 * self.attempts)
+        fill = patch_noise(views, progress, "mask_noise", self.num_patches)
+        masked = torch.zeros_like(fill, dtype=torch.bool)
+        left = torch.full_like(fill[:, :1], self.num_patches - self.keep)
+        for noise in shape.split(4, dim=1):
+            block = self._rectangle(noise, left)
+            added = (block & ~masked).sum(dim=1, keepdim=True)
+            taken = (added > 0) & (added <= left)
+            masked = masked | (block & taken)
+            left = left - added * taken
+        # Noise lies in (0, 1): adding 1 puts the patches of rectangles behind all others.
+        return mask_highest(fill + masked, self.keep)
+
+    def _rectangle(self, noise: Tensor, left: Tensor) -> Tensor:
+        """The patches of one rectangle for each sample, B×N bool; none if it does not fit."""
+        area_u, aspect_u, row_u, column_u = noise.split(1, dim=1)
+        # BEiT draws the area between the smallest and what is left; less may be left by now.
+        area = self.smallest + area_u * (left - self.smallest)
+        aspect = torch.exp(self.log_aspect * (1 - 2 * aspect_u))
+        height, width = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+        fits = (height < self.side) & (width < self.side)
+        top = (row_u * (self.side - height + 1)).floor()
+        start = (column_u * (self.side - width + 1)).floor()
+        cell = torch.arange(self.side, device=noise.device)
+        rows = (cell >= top) & (cell < top + height)
+        columns = (cell >= start) & (cell < start + width)
+        return (rows[:, :, None] & columns[:, None, :]).flatten(1) & fits

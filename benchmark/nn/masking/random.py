@@ -1,0 +1,92 @@
+"""Which patches are hidden. Every module here is batched: no loop over samples, no host sync.
+
+A masking module is called as ``masking(views, progress) -> Mask``. Its random numbers are keyed by
+(seed, epoch, sample index), so a sample gets the same mask whatever batch it is in; they can also
+be passed in as ``views["mask_noise"]`` (B×N, in (0, 1)) to reproduce a given mask.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.randomness import uniform
+from benchmark.type_hints import Count, Rate
+
+
+class Mask(NamedTuple):
+    """A partition of the N patches of each sample.
+
+    Attributes:
+        ids_keep: B×K, the visible patches.
+        ids_restore: B×N, for each patch its place in the order [visible | masked].
+        mask: B×N float, 1 = masked, 0 = visible, in raster order.
+    """
+
+    ids_keep: Tensor
+    ids_restore: Tensor
+    mask: Tensor
+
+
+def mask_highest(priority: Tensor, keep: int) -> Mask:
+    """Keep the `keep` patches of lowest priority, mask the others.
+
+    Args:
+        priority: B×N; ties are broken by raster order.
+        keep: number of visible patches.
+    """
+    ids_shuffle = priority.argsort(dim=1, stable=True)
+    ids_restore = ids_shuffle.argsort(dim=1)
+    mask = (ids_restore >= keep).to(torch.float32)
+    return Mask(ids_shuffle[:, :keep], ids_restore, mask)
+
+
+def visible_patches(num_patches: int, ratio: float) -> int:
+    """Patches left when ⌊ratio·N⌋ are masked.
+
+    Raises:
+        InputError: the ratio leaves no visible or no masked patch.
+    """
+    # Products such as 0.29 * 100 fall just short of the integer that is meant.
+    masked = int(ratio * num_patches + 1e-6)
+    _check_partition(num_patches, masked, ratio)
+    return num_patches - masked
+
+
+def _check_partition(num_patches: int, masked: int, ratio: float) -> None:
+    if not 0 < masked < num_patches:
+        raise InputError(
+            f"masking: ratio={ratio} masks {masked} of {num_patches} patches; some must be masked "
+            "and some stay visible"
+        )
+
+
+def patch_noise(views: dict[str, Tensor], progress: Progress, stream: str, count: int) -> Tensor:
+    """The uniform noise a mask is made of, B×count: passed in with the views, or keyed."""
+    if stream in views:
+        return views[stream]
+    return uniform(progress.seed, progress.epoch, stream, views["index"], count)
+
+
+class RandomMasking(nn.Module):
+    """Uniformly random masking (MAE, He et al., CVPR 2022).
+
+    Args:
+        num_patches: patches per image.
+        ratio: share of masked patches.
+    """
+
+    def __init__(self, num_patches: Count, patch_size: Count, ratio: Rate = 0.75) -> None:
+        super().__init__()
+        self.num_patches = num_patches
+        # The MAE code truncates the number of visible, not of masked, patches.
+        self.keep = int(num_patches * (1 - ratio) + 1e-6)
+        _check_partition(num_patches, num_patches - self.keep, ratio)
+
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
+        noise = patch_noise(views, progress, "mask_noise", self.num_patches)
+        return mask_highest(noise, self.keep)

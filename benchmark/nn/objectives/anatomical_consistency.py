@@ -1,0 +1,35 @@
+"""Anatomical consistency loss of VasoMIM."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.nn.objectives.dice import dice_loss
+
+
+class AnatomicalConsistency(nn.Module):
+    """L_cons of VasoMIM: the frozen segmentor sees the same vessels in I′ as in I.
+
+    Args:
+        metric: ``"ce"`` (binary cross-entropy, the default), ``"l1"`` or ``"dice"``
+            (AAAI table S6).
+    """
+
+    def __init__(self, metric: str = "ce") -> None:
+        super().__init__()
+        if metric not in ("ce", "l1", "dice"):
+            raise InputError(f"anatomical consistency: metric={metric!r} is not ce, l1 or dice")
+        self.metric = metric
+
+    def forward(self, logits: Tensor, probability: Tensor) -> Tensor:
+        """Compare S(I′), as logits, with sigmoid(S(I)); both B×1×H×W. Only S(I′) gets gradients."""
+        target = probability.detach()
+        logits = logits.float()
+        if self.metric == "ce":
+            return F.binary_cross_entropy_with_logits(logits, target)
+        if self.metric == "l1":
+            return F.l1_loss(torch.sigmoid(logits), target)
+        return dice_loss(logits, target)

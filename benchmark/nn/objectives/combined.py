@@ -1,0 +1,124 @@
+"""Several objectives added up with their weights, and what a decoder has to predict for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.objectives.base import ImageObjective, Objective, Reconstruction
+from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.registry import build
+
+
+class Objectives(Objective):
+    """Several objectives, added up with their weights.
+
+    Each judges its own values of a patch: the decoder's prediction is cut into as many pieces, in
+    the order of the list.
+
+    Args:
+        parts: objectives or their configs.
+
+    Raises:
+        InputError: an image objective without a `PixelReconstruction` that makes the image.
+    """
+
+    def __init__(self, parts: Sequence[nn.Module | dict[str, Any]]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(build(part) for part in parts)
+        # Place of the one whose prediction is the image.
+        self.pixels = next(
+            (n for n, part in enumerate(self.parts) if isinstance(part, PixelReconstruction)), None
+        )
+        self._with_image = any(isinstance(part, ImageObjective) for part in self.parts)
+        if not len(self.parts) or (self._with_image and self.pixels is None):
+            names = ", ".join(type(part).__name__ for part in self.parts) or "nothing"
+            raise InputError(f"objective: {names} alone; put a PixelReconstruction into the list")
+
+    def width(self, patch_size: int, channels: int) -> int:
+        return sum(self._widths(patch_size, channels))
+
+    def _widths(self, patch_size: int, channels: int) -> list[int]:
+        return [part.width(patch_size, channels) for part in self.parts]
+
+    def attach(self, encoder: nn.Module) -> None:
+        for part in self.parts:
+            part.attach(encoder)
+
+    def after_step(self, encoder: nn.Module, progress: Progress) -> None:
+        for part in self.parts:
+            part.after_step(encoder, progress)
+
+    def _pieces(self, reconstruction: Reconstruction, channels: int) -> list[Reconstruction]:
+        widths = self._widths(reconstruction.patch_size, channels)
+        pieces = reconstruction.prediction.split(widths, dim=-1)
+        return [replace(reconstruction, prediction=piece) for piece in pieces]
+
+    def image(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
+        """I′ from the pixels among the predicted values, B×C×H×W.
+
+        Raises:
+            InputError: no objective of the list predicts pixels.
+        """
+        if self.pixels is None:
+            raise InputError("objective: none of them predicts pixels; add PixelReconstruction")
+        piece = self._pieces(reconstruction, images.shape[1])[self.pixels]
+        return self.parts[self.pixels].image(piece, images)
+
+    def terms(
+        self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
+    ) -> dict[str, Tensor]:
+        """The weighted terms by name; a second one of the same name gets a number."""
+        images = views["image"]
+        whole = self.image(reconstruction, images) if self._with_image else None
+        terms: dict[str, Tensor] = {}
+        for part, piece in zip(self.parts, self._pieces(reconstruction, images.shape[1])):
+            name = f"loss_{part.name}"
+            twins = sum(key == name or key.startswith(f"{name}_") for key in terms)
+            value = part(replace(piece, image=whole), views, progress)
+            terms[f"{name}_{twins + 1}" if twins else name] = part.weight * value
+        return terms
+
+    def forward(
+        self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
+    ) -> Tensor:
+        return torch.stack(list(self.terms(reconstruction, views, progress).values())).sum()
+
+
+def build_objective(spec: Any) -> nn.Module:
+    """One objective from its config, or `Objectives` from a list of them."""
+    return Objectives(spec) if isinstance(spec, (list, tuple)) else build(spec)
+
+
+def predicted_width(objective: nn.Module, patch_size: int, channels: int) -> int:
+    """Values per patch that `objective` judges; a module that does not say so judges pixels."""
+    if isinstance(objective, Objective):
+        return objective.width(patch_size, channels)
+    return patch_size**2 * channels
+
+
+def predicts_pixels(objective: nn.Module) -> bool:
+    """Whether ``objective.image(reconstruction, images)`` gives an image."""
+    if isinstance(objective, Objectives):
+        return objective.pixels is not None
+    return isinstance(objective, PixelReconstruction)
+
+
+def named_terms(
+    objective: nn.Module,
+    reconstruction: Reconstruction,
+    views: dict[str, Tensor],
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """Weighted terms for the log: those of a list by name, a single one as the reconstruction."""
+    if isinstance(objective, Objectives):
+        return objective.terms(reconstruction, views, progress)
+    value = objective(reconstruction, views, progress)
+    weight = objective.weight if isinstance(objective, Objective) else 1.0
+    return {"loss_reconstruction": weight * value}

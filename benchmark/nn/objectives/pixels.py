@@ -1,0 +1,89 @@
+"""Pixels as prediction targets (MAE, SimMIM), and weighted by vascular anatomy (VasoMIM)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.masking.anatomy import patch_weights, vascular_guidance
+from benchmark.nn.objectives.base import Objective, Reconstruction, masked_mean
+from benchmark.nn.patches import patchify, unpatchify
+from benchmark.type_hints import Rate
+
+
+class PixelReconstruction(Objective):
+    """Pixels of the masked patches (MAE, He et al., CVPR 2022, §3; SimMIM, Xie et al., CVPR 2022).
+
+    Args:
+        normalise: targets are normalised per patch (`norm_pix_loss` of the MAE code).
+        distance: ``"l2"``, the squared error (MAE), or ``"l1"``, the absolute one (SimMIM).
+        weight: factor of the term in the total.
+
+    Raises:
+        InputError: no such distance.
+    """
+
+    def __init__(self, normalise: bool = True, distance: str = "l2", weight: float = 1.0) -> None:
+        super().__init__(weight)
+        if distance not in ("l1", "l2"):
+            raise InputError(f"pixel reconstruction: distance={distance!r} is not l1 or l2")
+        self.normalise = normalise
+        self.distance = distance
+
+    def errors(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
+        """Mean error of each patch, B×N."""
+        if self.normalise:
+            target, _, _ = reconstruction.standardised(images)
+        else:
+            target = patchify(images, reconstruction.patch_size)
+        difference = reconstruction.prediction.float() - target
+        distance = difference.square() if self.distance == "l2" else difference.abs()
+        return distance.mean(dim=-1)
+
+    def forward(
+        self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
+    ) -> Tensor:
+        return masked_mean(self.errors(reconstruction, views["image"]), reconstruction.mask.mask)
+
+    def image(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
+        """I′: the prediction of all patches as an image, B×C×H×W (VasoMIM).
+
+        Per-patch normalisation is undone with the true mean and deviation of each patch.
+        """
+        patches = reconstruction.prediction.float()
+        if self.normalise:
+            _, mean, std = reconstruction.standardised(images)
+            patches = torch.addcmul(mean, patches, std)
+        return unpatchify(patches, reconstruction.patch_size, reconstruction.grid_size)
+
+
+class AnatomyWeightedReconstruction(PixelReconstruction):
+    """L_w-rec of VasoMIM (AAAI table S5): the reconstruction error, weighted patch by patch by f.
+
+    The mean over the masked patches of a batch becomes a mean with the weights f(g_i), each
+    patch's share of its frame's guidance: a frame without guidance does not count.
+
+    Args:
+        eta: η of the guidance G = η·B + (1 − η)·M, as in `AnatomyGuidedMasking`.
+        normalise, distance, weight: as in `PixelReconstruction`.
+    """
+
+    def __init__(
+        self,
+        eta: Rate = 0.5,
+        normalise: bool = True,
+        distance: str = "l2",
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(normalise, distance, weight)
+        self.eta = eta
+
+    def forward(
+        self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
+    ) -> Tensor:
+        share = patch_weights(vascular_guidance(views, self.eta), reconstruction.patch_size)
+        weights = share * reconstruction.mask.mask
+        errors = self.errors(reconstruction, views["image"])
+        return (errors * weights).sum() / weights.sum().clamp_min(1e-12)

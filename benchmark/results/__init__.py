@@ -1,0 +1,53 @@
+"""Result records: one run is one JSON file, with what it measured on every image beside it.
+
+::
+
+    <results>/<protocol>/<method>/<dataset>/seed<k>.json          the record
+                                            seed<k>.csv           scores of every image
+                                            seed<k>.examples.npz  some predictions, to be looked at
+
+The JSON names the hashes of the others and is written last: a run that is killed in between leaves
+no record. Nothing here imports torch or pandas, so that the leaderboard starts at once. What a
+record holds: `RunRecord`, and `docs/results.md`.
+"""
+
+from benchmark.results.examples import Example, read_examples
+from benchmark.results.merging import MergeStep, apply_step, plan_merge
+from benchmark.results.provenance import NOT_SCIENCE, collect_provenance, command_line, science_hash
+from benchmark.results.schema import POLICIES, SCHEMA, TASKS, RunRecord
+from benchmark.results.store import (
+    Found,
+    path_of,
+    read_record,
+    read_results,
+    read_scores,
+    record_path,
+    scan_results,
+    write_record,
+)
+from benchmark.results.validation import find_problems
+
+__all__ = [
+    "NOT_SCIENCE",
+    "POLICIES",
+    "SCHEMA",
+    "TASKS",
+    "Example",
+    "Found",
+    "MergeStep",
+    "RunRecord",
+    "apply_step",
+    "collect_provenance",
+    "command_line",
+    "find_problems",
+    "path_of",
+    "plan_merge",
+    "read_examples",
+    "read_record",
+    "read_results",
+    "read_scores",
+    "record_path",
+    "scan_results",
+    "science_hash",
+    "write_record",
+]

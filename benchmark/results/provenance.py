@@ -1,0 +1,121 @@
+"""Where a result comes from: settings, code, versions, command line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from benchmark import files
+from benchmark.errors import InputError
+
+#: Configuration keys that say where and how a run executes, not what it computes. Weights and data
+#: named by such a path are identified in the record itself (``encoder``, ``split_hash``,
+#: ``corpus_hash``), so that moving them does not change the hash.
+NOT_SCIENCE = frozenset(
+    {
+        *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
+        *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
+        *("checkpoint_interval", "keep_checkpoints", "examples"),
+        *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
+        *("micro_batch", "num_threads", "launcher", "local_rank", "resume", "device", "devices"),
+        *("resident", "timeout_minutes"),
+        *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
+        *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
+    }
+)
+
+_PACKAGES = (
+    *("numpy", "scipy", "pandas", "torch", "torchvision", "timm"),
+    *("mmengine", "mmcv", "mmsegmentation", "mmdetection", "mmpretrain"),
+    # What decodes and resizes frames, and what computes clDice, SSIM and average precision.
+    *("pillow", "opencv-python-headless", "scikit-image", "pycocotools"),
+)
+
+# The folders of an absolute path, or of one that starts at a home.
+_FOLDER = re.compile(r"(?<![\w.:…/-])[/~][^\s,;='\"\])]*/(?=[^/\s])")
+
+
+def science_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> str:
+    """Hash of a configuration without the keys that do not change the result.
+
+    The keys of `NOT_SCIENCE` and of `also_drop` are left out at any depth. The seed counts: pass
+    ``also_drop=("seed",)`` to ask whether two runs differ in more than their seed.
+
+    Raises:
+        InputError: the configuration is not JSON-able.
+    """
+    dropped = NOT_SCIENCE | set(also_drop)
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: kept(item) for key, item in value.items() if key not in dropped}
+        if isinstance(value, list | tuple):
+            return [kept(item) for item in value]
+        return value
+
+    try:
+        return files.sha256_json(kept(config))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"config: not JSON-able ({error})") from None
+
+
+def collect_provenance() -> dict[str, Any]:
+    """What ran: the fields ``versions`` and ``git`` of a record.
+
+    Returns:
+        ``versions``: Python and the installed ones of `_PACKAGES`, from their metadata, without an
+        import. ``git``: ``{"commit", "dirty"}`` of the checkout that holds this file, not the
+        current folder's; None where git does not track it. Dirty: a Python, TOML or requirements
+        file differs from the commit; results written meanwhile do not count.
+    """
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        # The maintained distributions of the mm* packages carry a prefix.
+        for distribution in (f"onedl-{name}", name):
+            with suppress(metadata.PackageNotFoundError):
+                versions[name] = metadata.version(distribution)
+                break
+    # An untracked file is an installed copy inside somebody else's checkout.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return {"versions": versions, "git": None}
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", ":/*.py", ":/*.toml", ":/requirements*.txt")
+    known = commit is not None and changes is not None
+    git = {"commit": commit, "dirty": changes != ""} if known else None
+    return {"versions": versions, "git": git}
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in this file's folder; None where git is absent or declines."""
+    # Inside a git hook these variables would point every call at the hook's repository.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"  # else `git status` writes into the repository
+    options = {"cwd": Path(__file__).resolve().parent, "env": environment, "timeout": 30}
+    try:
+        done = subprocess.run(["git", *arguments], **options, capture_output=True, text=True)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """A command as one line for a shell, without the folders of the machine it ran on.
+
+    Of an absolute path only the last part is kept, as ``…/name``: records are published, and where
+    somebody's data lie is neither reproducible nor anybody's business. Of the program, the name.
+
+    Args:
+        arguments: as in `sys.argv`, the program first.
+    """
+    program, *rest = arguments
+    command = _FOLDER.sub("…/", shlex.join([Path(program).name, *rest]))
+    # A name that is not UTF-8 could not be written into a record.
+    return command.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,285 @@
+"""Reading and writing records and the scores beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark import files
+from benchmark.errors import InputError, explain_os_error
+from benchmark.results.examples import SUFFIX as EXAMPLES
+from benchmark.results.examples import Example, packed
+from benchmark.results.migrations import to_current
+from benchmark.results.provenance import science_hash
+from benchmark.results.schema import RunRecord, validate
+from benchmark.text import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Larger records are refused; settings make some 10 KB of one.
+MAX_RECORD_BYTES = 1 << 22
+#: Larger than any number a metric or a count of an image can be; sums of them stay finite.
+MAX_SCORE = 1e100
+SCORES = ".csv"
+#: Columns of the scores that hold names; those of all others are numbers.
+NAMES = ("image", "patient")
+_FLAGS = {"True": 1.0, "False": 0.0, "": math.nan}
+
+
+def record_path(root: Path | str, protocol: str, method: str, dataset: str, seed: int) -> Path:
+    """Where the record of one run lies below `root`, the folder of all results."""
+    return Path(root) / protocol / method / dataset / f"seed{seed}.json"
+
+
+def path_of(record: RunRecord, root: Path | str = "") -> Path:
+    """`record_path` of a record; relative to the folder of all results unless `root` is given."""
+    return record_path(root, record.protocol, record.method, record.dataset, record.seed)
+
+
+def write_record(
+    folder: Path | str,
+    record: RunRecord,
+    per_image: pd.DataFrame,
+    examples: Sequence[Example] = (),
+) -> Path:
+    """Write the record and what lies beside it below `folder`; an older record is replaced.
+
+    Args:
+        folder: the folder of all results; the file's place below it is `record_path`.
+        record: what to write; its `per_image` and `examples` are filled in here.
+        per_image: one row per scored image, with a column per metric in the metric's units; column
+            ``image`` names the image, ``patient`` (where known) whose it is.
+        examples: predictions to be looked at.
+
+    Returns the path of the JSON file.
+
+    Raises:
+        InputError: a value of the record is not valid, `science_hash` is not that of `config`, or
+            the rows are not `n_images`.
+    """
+    path = path_of(record, folder)
+    beside: dict[str, bytes] = {SCORES: per_image.to_csv(index=False, lineterminator="\n").encode()}
+    if examples:
+        beside[EXAMPLES] = packed(examples)
+    entries = {
+        suffix: {"file": path.with_suffix(suffix).name, "sha256": files.sha256_bytes(content)}
+        for suffix, content in beside.items()
+    }
+    record = replace(record, per_image=entries[SCORES], examples=entries.get(EXAMPLES))
+    data = asdict(record)
+    validate(data, str(path))
+    if science_hash(record.config) != record.science_hash:
+        raise InputError(f"{path}: key 'science_hash' is not the hash of 'config'")
+    if (rows := len(per_image)) != record.n_images:
+        raise InputError(f"{path}: key 'n_images' is {record.n_images}, but {rows} have scores")
+    put_record(path, data, beside)
+    return path
+
+
+def put_record(path: Path, data: Mapping[str, Any], beside: Mapping[str, bytes]) -> None:
+    """Put a record in its place, last of all, and what lies beside it by its suffix.
+
+    Whenever this is interrupted, either no record is there or one with its own scores.
+    """
+    path.unlink(missing_ok=True)
+    for suffix in (SCORES, EXAMPLES):
+        if suffix in beside:
+            with files.atomic_write(path.with_suffix(suffix)) as stream:
+                stream.write(beside[suffix])
+        else:
+            path.with_suffix(suffix).unlink(missing_ok=True)
+    files.write_json(path, data)
+
+
+def read_record(path: Path | str) -> RunRecord:
+    """Read one record and check it against its schema and its per-image scores.
+
+    Records of older schemas are read as if they were of today's. Examples are not opened: whoever
+    reads them (`read_examples`) checks them.
+
+    Raises:
+        InputError: no such file, no valid record, or its per-image scores are missing or were
+            changed; names the file and the key.
+    """
+    path = Path(path)
+    data = to_current(files.read_json(path, MAX_RECORD_BYTES), str(path))
+    validate(data, str(path))
+    scores = path.with_suffix(SCORES)
+    if data["per_image"]["file"] != scores.name or not scores.exists():
+        raise InputError(f"{path}: key 'per_image.file': {scores.name} is missing beside it")
+    content, expected = files.read_regular(scores), data["per_image"]["sha256"]
+    if files.sha256_bytes(content) != expected:
+        if files.sha256_bytes(content.replace(b"\r\n", b"\n")) == expected:
+            raise InputError(
+                f"{path}: the lines of {scores.name} end in CRLF and not, as they were written, in "
+                "LF; git converts them: run `git config core.autocrlf false` (or add `*.csv -text` "
+                f"to .gitattributes), delete {scores.name} and check it out again"
+            )
+        raise InputError(f"{path}: key 'per_image.sha256' is not the hash of {scores.name}")
+    return RunRecord(**data)
+
+
+def read_scores(path: Path | str, columns: Collection[str] | None = None) -> dict[str, list[Any]]:
+    """The scores of every image beside the record at `path`, column by column.
+
+    The record is not opened; `read_record` is what compares its hash with the file.
+
+    Args:
+        path: the record's JSON file (`path_of` names it below the folder of all results).
+        columns: the ones that are needed, which is faster; None: all. One that the file does not
+            have is left out.
+
+    Returns:
+        ``image`` and ``patient``: texts, None where the patient is not known; the column is absent
+        where no patient is. Every other column: floats in the metric's units, NaN where the image
+        has no such score, 1.0 and 0.0 for true and false.
+
+    Raises:
+        InputError: the file is missing or is not a table of scores; names the row and the column.
+    """
+    file = Path(path).with_suffix(SCORES)
+    content = files.read_regular(file)
+    try:
+        head, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{file}: not a table of scores ({error})") from None
+    if "image" not in head or any(len(row) != len(head) for row in rows):
+        raise InputError(
+            f"{file}: not a table of scores (a column 'image', all rows of one length)"
+        )
+    if len(set(head)) < len(head):
+        raise InputError(f"{file}: not a table of scores (two columns of one name)")
+    table = dict(zip(head, zip(*rows) if rows else [()] * len(head)))
+    wanted = head if columns is None else [name for name in head if name in columns]
+    return {
+        name: [cell or None for cell in table[name]]
+        if name in NAMES
+        else _numbers(table[name], f"{file}: column '{name}'")
+        for name in wanted
+    }
+
+
+def _numbers(cells: Sequence[str], where: str) -> list[float]:
+    try:
+        numbers = list(map(float, cells))
+    except ValueError:
+        numbers = [_number(cell, f"{where}, row {row}") for row, cell in enumerate(cells, start=1)]
+    for row, number in enumerate(numbers, start=1):
+        if abs(number) > MAX_SCORE:
+            raise InputError(f"{where}, row {row}: {number} is no score")
+    return numbers
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        return _FLAGS[cell] if cell in _FLAGS else float(cell)
+    except ValueError:
+        raise InputError(f"{where}: {cell!r:.40} is not a number") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The records of a folder, and what of it could not be used.
+
+    Attributes:
+        records, paths: the records by their place, and their files.
+        problems: why others are left out, and what could not be listed, a line each.
+        unlisted: how many folders could not be listed: nobody knows what is missing.
+    """
+
+    records: dict[Path, RunRecord]
+    paths: dict[Path, Path]
+    problems: list[str]
+    unlisted: int
+
+
+def scan_results(folder: Path | str) -> Found:
+    """What `read_results` returns, and the file of every record.
+
+    Raises:
+        InputError: `folder` is not a folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of results")
+    problems: list[str] = []
+    # Nearest first, then by path.
+    entries = sorted(files.walk(folder, problems), key=lambda path: (len(path.parts), path))
+    unlisted = len(problems)
+    records: dict[Path, RunRecord] = {}
+    paths: dict[Path, Path] = {}
+    for path in entries:
+        try:
+            record = _record_at(path)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        except OSError as error:
+            problems.append(explain_os_error(error))
+            continue
+        if record is None:
+            continue
+        place = path_of(record)
+        if place in records:
+            problems.append(f"{path}: a second record of the run {place.as_posix()}")
+        elif path.absolute().parts[-4:] != place.parts:
+            problems.append(f"{path}: its ids name another place, {place.as_posix()}")
+        else:
+            records[place], paths[place] = record, path
+    lines = sorted(relative_line(folder, line) for line in problems)
+    return Found(records, paths, lines, unlisted)
+
+
+def _record_at(path: Path) -> RunRecord | None:
+    """The record of this entry of a folder of results; None where it is not to be one.
+
+    Raises:
+        InputError: it is not what its name says, or belongs to a record that is not there.
+    """
+    name = path.name.lower()
+    for suffix, what in ((EXAMPLES, "examples"), (SCORES, "per-image scores")):
+        if name.startswith("seed") and name.endswith(suffix):
+            if not path.with_name(path.name[: -len(suffix)] + ".json").exists():
+                raise InputError(f"{path}: {what} without a record")
+            return None
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: a link to something that is not there")
+    if not name.endswith(".json"):
+        return None
+    if path.suffix != ".json":
+        raise InputError(f"{path}: is passed over for its ending; rename it to {path.stem}.json")
+    return read_record(path)
+
+
+def relative_line(folder: Path, line: str) -> str:
+    """A message that begins with a path below `folder` without that: equal on every machine."""
+    return visible(line).removeprefix(visible(f"{folder}{os.sep}"))
+
+
+def placed_line(path: Path, place: Path, line: str) -> str:
+    """A message that begins with a file beside the record at `path`, by the place of the run."""
+    file = visible(line).removeprefix(visible(f"{path.parent}{os.sep}"))
+    return file if file == line else f"{place.parent.as_posix()}/{file}"
+
+
+def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
+    """Read every record below `folder`, in the order of their paths.
+
+    Returns:
+        The valid records, and one line per file left out: damaged, foreign, not in the place its
+        ids name, a second record of a run (the one nearer to `folder` is kept), or scores or
+        examples without a record; and one per folder that cannot be listed. Hidden files (``._…``
+        and ``.DS_Store`` of macOS) and those that end in ``.tmp`` are passed over.
+
+    Raises:
+        InputError: `folder` is not a folder.
+    """
+    found = scan_results(folder)
+    return [found.records[place] for place in sorted(found.records)], found.problems

@@ -1,0 +1,138 @@
+"""Ways of taking the same training steps, to be timed in turn."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import Runner as MMEngineRunner
+from torch import Tensor, nn
+
+from benchmark.device import device, precision
+from benchmark.method import Progress
+from benchmark.quiet import LibraryState, quiet_libraries
+from benchmark.registry import build
+from benchmark.speed.setup import synchronise
+from benchmark.training.runner import Runner
+from benchmark.training.train import Parts, assemble
+
+Batch = dict[str, Tensor]
+
+
+def first_batch(parts: Parts) -> Batch:
+    """The first batch of a run, where the model is."""
+    parts.loader.batch_sampler.set_epoch(0)
+    return {name: value.to(device()) for name, value in next(iter(parts.loader)).items()}
+
+
+class PreparedLoop(EpochBasedTrainLoop):
+    """mmengine's loop, made ready by `Runner.train`, which takes its steps when it is asked to."""
+
+    def run(self) -> nn.Module:
+        self.runner.call_hook("before_train")
+        return self.runner.model
+
+
+class RunnerSteps:
+    """Training steps of a Runner with all its hooks, the log included.
+
+    Args:
+        runner: with its loop made, and the hooks before training called.
+        libraries: what mmengine keeps for the runner.
+        batch: taken again and again instead of what the runner would load.
+    """
+
+    def __init__(
+        self, runner: MMEngineRunner, libraries: LibraryState, batch: Batch | None = None
+    ) -> None:
+        self.runner = runner
+        self.libraries = libraries
+        self.loop = runner.train_loop
+        self.batches = self._load() if batch is None else repeat(batch)
+
+    def _load(self) -> Iterator[Any]:
+        while True:
+            self.runner.call_hook("before_train_epoch")
+            self.runner.model.train()
+            yield from self.loop.dataloader
+            self.loop._epoch += 1
+
+    def __call__(self, steps: int) -> None:
+        """Take steps, and wait until they are done."""
+        # The lines on the screen are part of the work, but not of what is to be read here.
+        with quiet_libraries(), self.libraries:
+            for step in range(steps):
+                self.loop.run_iter(step, next(self.batches))
+        synchronise()
+
+
+def of_harness(runner: Runner, folder: Path, batch: Batch | None = None) -> RunnerSteps:
+    """Steps as `tools/train.py` and `tools/finetune.py` take them; the log goes to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with runner.libraries:
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.model.train()
+        runner.call_hook("before_train")
+    return RunnerSteps(runner, runner.libraries, batch)
+
+
+def of_library(make: Callable[[], MMEngineRunner]) -> RunnerSteps:
+    """Steps of mmengine's own Runner, whose config has `PreparedLoop` for its loop."""
+    libraries = LibraryState()
+    with quiet_libraries(), libraries:
+        runner = make()
+        runner.model.to(device())  # it takes a GPU where there is one
+        runner.train()
+    return RunnerSteps(runner, libraries)
+
+
+class BareLoop:
+    """The same steps as one writes them by hand: no Runner, no hooks, no log.
+
+    Args:
+        config: the run, of which the first batch is taken again and again.
+    """
+
+    def __init__(self, config: Config) -> None:
+        parts = assemble(config)
+        self.config = config
+        self.batch = first_batch(parts)
+        self.method = parts.method.to(device()).train()
+        self.optimizer = parts.optimizer.optimizer
+        self.clipping = parts.optimizer.clip_grad_kwargs
+        self.schedule = build(config.schedule, epochs=config.epochs)
+        self.steps_per_epoch = len(parts.loader)
+        self.step = 0
+
+    def _context(self) -> contextlib.AbstractContextManager[None]:
+        if precision(self.config.precision) == "bf16":
+            return torch.autocast(device().type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def __call__(self, steps: int) -> None:
+        """Take steps, and wait until they are done."""
+        method, config = self.method, self.config
+        trained = [p for p in method.parameters() if p.requires_grad]
+        for _ in range(steps):
+            progress = Progress(config.seed, 0, config.epochs, self.step, self.steps_per_epoch)
+            method.progress = progress
+            rate = self.schedule(self.step / self.steps_per_epoch)
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * rate
+            with self._context():
+                terms = method(**method.views(self.batch))
+            loss = sum(value for name, value in terms.items() if "loss" in name)
+            loss.backward()
+            if self.clipping:
+                torch.nn.utils.clip_grad_norm_(trained, **self.clipping)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            method.after_step(progress)
+            self.step += 1
+        synchronise()

@@ -1,0 +1,171 @@
+"""Seconds from a resume in the middle of a long run to its first step, against a new run's."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from benchmark.data.packs.layout import FRAMES, INDEX, MANIFEST, SCHEMA
+from benchmark.device import device, precision
+from benchmark.errors import InputError
+from benchmark.files import write_json
+from benchmark.method import Progress
+from benchmark.method_cards import CONFIGS
+from benchmark.randomness import numpy_generator
+from benchmark.speed.setup import hardware, synchronise
+from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.training.accumulation import training_step
+from benchmark.training.checkpoints.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from benchmark.training.config import load_config
+from benchmark.training.train import assemble, make_runner
+
+CORPUS = 171_478
+"""Frames of the largest corpus a method has been trained on (VasoMIM)."""
+
+_SIDE = 16
+_BATCH = 64
+
+
+class _Reached(Exception):
+    """The first step is done."""
+
+
+class FirstStepHook(Hook):
+    """Ends a run after its first step."""
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        synchronise()
+        raise _Reached
+
+
+def write_noise_pack(folder: Path, count: int) -> Path:
+    """A pack with as long an index as it may be, whose frames are small and hold noise."""
+    folder.mkdir(parents=True)
+    noise = numpy_generator("bench resume").integers(0, 256, (count, _SIDE**2), dtype=np.uint8)
+    noise.tofile(folder / FRAMES)
+    numbers = np.arange(count)
+    names = pd.Series(numbers).astype(str)
+    columns = {
+        "source": "noise",
+        "path": "frame" + names,
+        "group": "patient" + (names.str[:-2]),
+        "video": "video" + (names.str[:-1]),
+        "split": "train",
+        "sha256": names.str.zfill(64),
+        "phash": names.str.zfill(16),
+        "frame": numbers,
+        **dict.fromkeys(("height", "width", "valid_height", "valid_width"), _SIDE),
+    }
+    pd.DataFrame(columns).to_parquet(folder / INDEX)
+    parameters = {"size": _SIDE}
+    empty: dict[str, Any] = dict(plan_hash="", corpus_hash="noise", counts={}, skipped={})
+    write_json(folder / MANIFEST, {"schema": SCHEMA, "parameters": parameters, **empty})
+    return folder
+
+
+def write_middle(config: Config, folder: Path, epoch: int) -> None:
+    """The checkpoint of a run after so many epochs, as if it had trained until then."""
+    parts = assemble(config)
+    method = parts.method.to(device()).train()
+    steps = len(parts.loader)
+    method.progress = Progress(config.seed, epoch, config.epochs, epoch * steps, steps)
+    parts.optimizer.initialize_count_status(method, 0, 1)
+    training_step(method, next(iter(parts.loader)), parts.optimizer)
+    checkpoint = Checkpoint(
+        epoch=epoch,
+        step=epoch * steps,
+        identity=parts.run_identity,
+        seconds=0.0,
+        model=method.state_dict(),
+        optimizer=parts.optimizer.optimizer.state_dict(),
+    )
+    save_checkpoint(folder, checkpoint, keep=1)
+
+
+def take_first_step(config: Config, folder: Path) -> int:
+    """Open the data, build the method, go on from the newest checkpoint if there is one, and step.
+
+    Returns:
+        The number of the step, from 0 over the whole run.
+    """
+    parts = assemble(config)
+    checkpoint, _ = newest_checkpoint(folder)
+    runner, _ = make_runner(parts, folder, "resume")
+    if checkpoint is not None:
+        runner.resume_from(checkpoint)
+    runner.register_hook(FirstStepHook(), "LOWEST")
+    with suppress(_Reached):
+        runner.train()
+    return runner.iter
+
+
+def long_config(pack: Path, epochs: int, scale: str) -> Config:
+    """MAE on a pack, for so many epochs."""
+    config = load_config(CONFIGS / "mae" / "pretrain.py", scale)
+    config.packs = [str(pack)]
+    config.update(epochs=epochs, batch_size=_BATCH, micro_batch=None, num_workers=0, anatomy=False)
+    return config
+
+
+def bench_resume(
+    repeats: int = 3,
+    out: str | os.PathLike[str] | None = None,
+    frames: int = CORPUS,
+    epochs: int = 800,
+    at: int = 400,
+    scale: str = "tiny",
+) -> list[Row]:
+    """Time the first step of a resumed run and that of a new one, in turn.
+
+    From opening the packs to the end of the step, without starting Python and its libraries, which
+    is the same for both.
+
+    Args:
+        repeats: timings of each, of which the medians count.
+        out: CSV file, or a folder for one, to write as well.
+        frames: frames in the index.
+        epochs: length of the run.
+        at: epochs that are done when it is resumed.
+        scale: see `benchmark.training.scales`.
+
+    Raises:
+        InputError: a number below 1, fewer frames than a batch, or `at` is not before the end.
+    """
+    require_positive(repeats=repeats, epochs=epochs, at=at)
+    if frames < _BATCH or at >= epochs:
+        raise InputError(f"resume: {frames} frames, epoch {at} of {epochs}: nothing to go on with")
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        config = long_config(write_noise_pack(folder / "pack", frames), epochs, scale)
+        write_middle(config, folder / "middle", at)
+        take_first_step(config, folder / "warm")  # what is loaded at the first use of torch
+        ours, theirs, step, first = time_in_turn(
+            lambda: take_first_step(config, folder / "middle"),
+            lambda: take_first_step(config, folder / "new"),
+            repeats,
+        )
+    if (step, first) != (at * (frames // _BATCH), 0):
+        raise RuntimeError(f"resumed at step {step}, began at step {first}")
+    print(f"first step after {ours:.2f} s, of a new run after {theirs:.2f} s\n")
+    row = comparison_row(
+        f"first step after a resume at epoch {at} of {epochs}, {frames} frames, MAE {scale}",
+        "first step of a new run of the same config",
+        1,
+        (ours, theirs),
+        None,
+        precision(config.precision),
+        hardware(),
+    )
+    show_rows([row], out, "resume", torch.get_num_threads())
+    return [row]

@@ -1,0 +1,312 @@
+"""Reading configs: pure-Python files, a scale, overrides, and no key that nobody knows."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.config.config import ConfigParsingError
+
+from benchmark.errors import InputError, did_you_mean
+from benchmark.training.config_keys import PRETRAIN_KEYS, Settings, fitting, read_option
+from benchmark.training.scales import SCALES
+from benchmark.type_hints import fits, hints_of, meaning
+
+# Their classes take other values than their hints say, and arguments they do not name.
+_LIBRARIES = ("mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "torchvision", "timm")
+
+
+def load_config(
+    path: str | Path,
+    scale: str = "paper",
+    options: list[str] | None = None,
+    known: Settings = PRETRAIN_KEYS,
+    needed: Collection[str] = (),
+) -> Config:
+    """Read a config, swap in the sizes of a scale and apply ``key.path=value`` overrides.
+
+    Args:
+        path: the file.
+        scale: see `benchmark.training.scales`.
+        options: ``key.path=value``.
+        known: keys it may have.
+        needed: keys, or paths of keys, it has to have.
+
+    Raises:
+        InputError: the file is missing or not a config, the scale is unknown, a key is missing or
+            not known (the message names the nearest one that is), or a value is not what its key
+            takes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such config")
+    try:
+        config = Config.fromfile(str(path), lazy_import=True)
+    except Exception as error:
+        # A config is code of its author, which may fail in any way.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not isinstance(error, (ConfigParsingError, SyntaxError, NameError, ImportError)):
+            reason = f"{type(error).__name__}: {reason}"
+        raise InputError(f"{path}: not a config ({reason})") from None
+    for key in list(config._cfg_dict.keys()):
+        # The classes a config file imports are names in it, not settings.
+        if key in config._imported_names:
+            del config._cfg_dict[key]
+        elif key not in known:
+            raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, sorted(known))}")
+    try:
+        apply_scale(config, scale, str(path))
+        check_values(config._cfg_dict, known, str(path))
+    except (ImportError, AttributeError) as error:  # a class the file names does not exist
+        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
+    for option in options or []:
+        set_option(config, option, known)
+    for key in needed:
+        if not _has(config._cfg_dict, key):
+            raise InputError(f"{path}: without {key!r}, which every run needs")
+    return config
+
+
+def _has(node: Any, key: str) -> bool:
+    first, _, rest = key.partition(".")
+    return isinstance(node, dict) and first in node and (not rest or _has(node[first], rest))
+
+
+def check_values(values: Mapping[str, Any], known: Settings, origin: str) -> None:
+    """Settings are of the type and in the range of their keys, arguments of those of their class.
+
+    Args:
+        values: settings by name, all of them known.
+        known: what the names are.
+        origin: what an error names.
+
+    Raises:
+        InputError: a value is not, or a class does not take an argument.
+    """
+    for key, value in values.items():
+        if not fits(value, known[key].hint):
+            raise InputError(f"{origin}: {key}={_shown(value)} must be {meaning(known[key].hint)}")
+    for where, part in _parts(values):
+        if not _is_ours(part["type"]):
+            continue
+        for key in part:
+            place = f"{where}.{key}"
+            if key != "type" and not _takes(part["type"], key, others=True):
+                near = did_you_mean(key, _parameters(part["type"]))
+                raise InputError(f"{origin}: {place}: unknown key {key!r}{near}")
+            hint = hints_of(part["type"]).get(key, Any)
+            if not fits(part[key], hint):
+                raise InputError(f"{origin}: {place}={_shown(part[key])} must be {meaning(hint)}")
+
+
+def _is_ours(kind: Any) -> bool:
+    """Whether the hints of a class hold: not of a library, but for torch's optimisers."""
+    module = getattr(kind, "__module__", "")
+    return callable(kind) and (
+        module.partition(".")[0] not in _LIBRARIES or module.startswith("torch.optim.")
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def apply_scale(config: Config, scale: str, origin: str) -> None:
+    """Swap in the sizes of a scale: by class for parts, by name for top-level values.
+
+    A config may bring sizes for parts of its own in ``scales = {scale: {"a.b": value}}``.
+    """
+    if scale not in SCALES:
+        raise InputError(f"--scale {scale}: not one of {', '.join(SCALES)}")
+    sizes = SCALES[scale]
+    kind = "pretrain" if "method" in config else "finetune"
+    for key, value in sizes[kind].items():
+        # None means that the setting does not apply to this config at any scale.
+        if config.get(key) is not None:
+            config[key] = value
+    for _, part in _parts(config._cfg_dict):
+        name = getattr(part["type"], "__name__", "")
+        for key, value in sizes["parts"].get(name, {}).items():
+            if key in part or _takes(part["type"], key):
+                part[key] = value
+    own = config.pop("scales", {}).get(scale, {})
+    for key, value in own.items():
+        _assign(config, key, value, f"{origin}: scales[{scale!r}][{key!r}]")
+
+
+def _parts(node: Any, where: str = "") -> Iterator[tuple[str, ConfigDict]]:
+    """The dictionaries with a class as their type, each after the path of its key."""
+    if isinstance(node, dict):
+        if "type" in node:
+            yield where, node
+        for key, value in node.items():
+            yield from _parts(value, f"{where}.{key}".lstrip("."))
+    elif isinstance(node, (list, tuple)):
+        for number, value in enumerate(node):
+            yield from _parts(value, f"{where}.{number}")
+
+
+def set_option(config: Config, option: str, known: Settings = PRETRAIN_KEYS) -> None:
+    """Apply one ``key.path=value``, see `read_option`.
+
+    Raises:
+        InputError: the key is not known, or does not take that value.
+    """
+    key, value, text = read_option(option, known)
+    _assign(config, key, value, f"--cfg-options {key}", text, known)
+
+
+def _assign(
+    config: Config,
+    key: str,
+    value: Any,
+    origin: str,
+    text: str | None = None,
+    known: Settings | None = None,
+) -> None:
+    """Set a value below a config.
+
+    Args:
+        config: what is changed.
+        key: path to the value.
+        value: the new one.
+        origin: what an error names.
+        text: the value as it was written; then it has to fit.
+        known: keys that may be new at the top level.
+    """
+    node: Any = config._cfg_dict
+    *parents, last = key.split(".")
+    top = {} if parents or known is None else known
+    done: list[str] = []
+    for name in parents:
+        node = _child(node, name, done, origin)
+        done.append(name)
+    kind = node.get("type") if isinstance(node, dict) else None
+    if last in top or _takes(kind, last):
+        old = node.get(last)
+    else:
+        old = _child(node, last, done, origin, others=[*top, *_parameters(kind)])
+    if isinstance(node, tuple):
+        raise InputError(f"{origin}: set the whole of {'.'.join(done)}, a tuple")
+    if text is not None:
+        hint = hints_of(kind).get(last, Any) if _is_ours(kind) else Any
+        value = _fitting(value, text, top[last].hint if last in top else hint, old, origin)
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def _fitting(value: Any, text: str, hint: Any, old: Any, origin: str) -> Any:
+    """The value of an option, or its text where one is wanted.
+
+    Raises:
+        InputError: neither fits.
+    """
+    if isinstance(old, type) and isinstance(value, str):
+        raise InputError(f"{origin}: only a config file can name another class")
+    return fitting(value, text, _like(old) if hint is Any else hint, origin)
+
+
+def _like(old: Any) -> Any:
+    """What may take the place of a value that no hint says more of."""
+    for kind, hint in (
+        (bool, bool),
+        (str, str),
+        ((int, float, list, tuple), float | list),
+        (dict, dict),
+    ):
+        if isinstance(old, kind):
+            return hint | None
+    return Any
+
+
+def _child(node: Any, name: str, done: list[str], origin: str, others: Sequence[str] = ()) -> Any:
+    if isinstance(node, (list, tuple)):
+        if name.isdigit() and int(name) < len(node):
+            return node[int(name)]
+        where = ".".join(done)
+        raise InputError(f"{origin}: {where} has items 0 to {len(node) - 1}")
+    if not isinstance(node, dict):
+        raise InputError(f"{origin}: {'.'.join(done)} is a value, not a group of keys")
+    if name not in node:
+        raise InputError(
+            f"{origin}: unknown key {name!r}{did_you_mean(name, sorted([*node, *others]))}"
+        )
+    return node[name]
+
+
+def _parameters(cls: Any) -> list[str]:
+    return [name for name in _signature(cls) if name not in ("self", "kwargs")]
+
+
+def _signature(cls: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(cls).parameters if callable(cls) else {}
+
+
+def _takes(cls: Any, name: str, others: bool = False) -> bool:
+    """Whether a class names an argument, or if `others` takes whatever comes."""
+    return name in _parameters(cls) or (
+        others and any(one.kind is one.VAR_KEYWORD for one in _signature(cls).values())
+    )
+
+
+def fill_paths(node: Any, root: str | Path) -> Any:
+    """Replace ``{work}`` in every string by the folder all runs of this scale live in."""
+    if isinstance(node, str):
+        return node.replace("{work}", str(root))
+    if isinstance(node, dict):
+        for key in list(node):
+            node[key] = fill_paths(node[key], root)
+        return node
+    if isinstance(node, (list, tuple)):
+        return type(node)(fill_paths(value, root) for value in node)
+    return node
+
+
+def plain(node: Any) -> Any:
+    """The config as JSON-able values; classes become ``"module.Class"``."""
+    if isinstance(node, Config):
+        node = node._cfg_dict
+    if isinstance(node, dict):
+        return {str(key): plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [plain(value) for value in node]
+    if node is None or isinstance(node, (str, int, float, bool)):
+        return node
+    name = getattr(node, "__qualname__", None) or getattr(node, "__name__", None)
+    return f"{node.__module__}.{name}" if name else str(node)
+
+
+def revive(node: Any) -> Any:
+    """The inverse of `plain` for a config that this project wrote: names of classes to classes.
+
+    A name without a module is one that a library looks up itself, as in ``norm_cfg``.
+    """
+    if isinstance(node, dict):
+        values = {key: revive(value) for key, value in node.items()}
+        if isinstance(values.get("type"), str) and "." in values["type"]:
+            module, _, name = values["type"].rpartition(".")
+            values["type"] = getattr(importlib.import_module(module), name)
+        return values
+    if isinstance(node, list):
+        return [revive(value) for value in node]
+    return node
+
+
+def print_config(config: Config) -> None:
+    """Print the fully resolved config, sorted, as JSON."""
+    print(json.dumps(plain(config), indent=2, sort_keys=True))
+
+
+def differences(old: Any, new: Any, where: str = "") -> list[str]:
+    """The leaves in which two plain configs differ, as ``key: old → new``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted(old.keys() | new.keys()):
+            found += differences(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
+        return found
+    return [] if old == new else [f"{where}: {old!r} → {new!r}"]

@@ -1,0 +1,203 @@
+"""The log of a run: a line on screen and one in ``metrics.jsonl`` every so many steps."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.hooks import Hook
+from torch import Tensor
+
+from benchmark.errors import InputError
+from benchmark.files import fsync, naming, read_regular, write_text
+from benchmark.strict_json import parse_json
+from benchmark.training.distributed.agreement import from_main
+from benchmark.training.distributed.signals import NotFinite, leave
+from benchmark.training.nonfinite import LIMIT, SkippedSteps
+
+# mmsegmentation's accuracy: 97 % of a frame is background, and overlapping classes have none.
+_LEFT_OUT = {"acc_seg"}
+_ANY_SIZE = 1 << 62
+
+
+@dataclass
+class _Step:
+    """Of the log: number of a step from 1, its epoch from 0, and its terms, on the device."""
+
+    step: int
+    epoch: int
+    terms: dict[str, Tensor]
+
+
+class LogHook(Hook):
+    """Means of all terms since the last line: on screen, and exactly in ``metrics.jsonl``.
+
+    The mean of a term is that over the steps that had it, without those that were left out because
+    they were not finite; a mean that is none is null. Scalars stay on the device and are read once
+    per interval, so that the log costs no synchronisation inside a step. Over several processes the
+    terms of each step are averaged first, so that a line does not depend on their number.
+
+    Args:
+        folder: run folder.
+        title: what the lines start with.
+        interval: steps between two lines.
+        batch_size: samples per step over all processes.
+        screen_seconds: shortest time between two lines on screen.
+
+    Attributes:
+        images_per_s: over the last line.
+        skipped: the steps that were left out.
+    """
+
+    priority = "LOW"
+
+    def __init__(
+        self, folder: Path, title: str, interval: int, batch_size: int, screen_seconds: float = 2.0
+    ) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.title = title
+        self.interval = interval
+        self.batch_size = batch_size
+        self.screen_seconds = screen_seconds
+        self.images_per_s = 0.0
+        self.skipped = SkippedSteps(folder)
+        self._unread: list[_Step] = []
+        self._read: list[dict[str, float]] = []
+        self._timed = 0
+        self._shown = 0.0
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps of the whole run that were left out because they were not finite."""
+        return self.skipped.total
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs to write the lines of an uninterrupted one; JSON-able."""
+        counts = {"skipped": self.skipped.total, "in_a_row": self.skipped.in_a_row}
+        return {"steps": self._read, **counts}
+
+    def before_train(self, runner: Any) -> None:
+        resumed = getattr(runner, "resumed", None)
+        if resumed is not None:
+            self._read = list(resumed.log["steps"])
+            self.skipped.total = resumed.log["skipped"]
+            self.skipped.in_a_row = resumed.log["in_a_row"]
+        from_main(lambda: self._forget_after(runner.iter))
+        self._start = self._since = time.perf_counter()
+        self._first_step = runner.iter
+
+    def _forget_after(self, step: int) -> None:
+        """A resumed run repeats the steps after its checkpoint; their old lines go."""
+        if not self.path.exists():
+            return
+        kept = []
+        content = read_regular(self.path, limit=_ANY_SIZE).decode("utf-8", errors="replace")
+        for line in content.splitlines():
+            try:
+                if parse_json(line, str(self.path))["step"] <= step:
+                    kept.append(line + "\n")
+            except (InputError, KeyError, TypeError):
+                break  # the line that was being written when the run was killed
+        write_text(self.path, "".join(kept))
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        terms = {
+            name: value.detach().float()
+            for name, value in outputs.items()
+            if name.rpartition(".")[2] not in _LEFT_OUT
+        }
+        step = runner.iter + 1
+        self._unread.append(_Step(step, runner.epoch, terms))
+        self._timed += 1
+        if step % self.interval == 0 or step == runner.max_iters:
+            self.read(runner)
+            self._write(runner, step)
+
+    def read(self, runner: Any) -> None:
+        """Bring the terms of all steps to the host, at once; all processes do it together.
+
+        Raises:
+            NotFinite: `LIMIT` steps in a row were left out.
+        """
+        if not self._unread:
+            return
+        values = torch.stack([value for step in self._unread for value in step.terms.values()])
+        if get_world_size() > 1:
+            torch.distributed.all_reduce(values)
+            values /= get_world_size()
+        numbers = iter(values.tolist())
+        for step in self._unread:
+            terms = {name: next(numbers) for name in step.terms}
+            if self.skipped.count(math.isfinite(terms.get("grad_norm", 0.0)), step.step):
+                self._read.append(terms)
+            elif get_rank() == 0:
+                self.skipped.write(step.step, step.epoch, terms, runner.train_dataloader)
+        self._unread = []
+        if self.skipped.fatal is not None:
+            line = (
+                f"error: {self.title}: loss or gradient not finite in {LIMIT} steps on end, see "
+                f"{self.skipped.fatal}; the last checkpoint is from before them"
+            )
+            barrier()  # launchers end the others as soon as one process has left
+            leave(NotFinite(line), get_rank() == 0)
+
+    def flush(self) -> None:
+        """Have the lines on the disk before a checkpoint that follows them."""
+        if self.path.exists():
+            with self.path.open("a") as stream:
+                fsync(stream.fileno(), self.path)
+
+    def _means(self) -> dict[str, float | None]:
+        columns: dict[str, list[float]] = {}
+        for terms in self._read:
+            for name, value in terms.items():
+                columns.setdefault(name, []).append(value)
+        self._read = []
+        means = {name: sum(values) / len(values) for name, values in columns.items()}
+        return {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
+
+    def _write(self, runner: Any, step: int) -> None:
+        terms = self._means()
+        now = time.perf_counter()
+        self.images_per_s = self._timed * self.batch_size / max(now - self._since, 1e-9)
+        self._since, self._timed = now, 0
+        if get_rank():
+            return
+        lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
+        line = {"step": step, "epoch": runner.epoch, "lr": lr, **terms}
+        line["skipped_steps"] = self.skipped.total
+        with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({**line, "images_per_s": round(self.images_per_s, 1)}) + "\n")
+        if now - self._shown >= self.screen_seconds or step == runner.max_iters:
+            self._shown = now
+            left = (now - self._start) / (step - self._first_step) * (runner.max_iters - step)
+            self._show(runner, step, terms, lr, left)
+
+    def _show(
+        self, runner: Any, step: int, terms: dict[str, float | None], lr: float, left: float
+    ) -> None:
+        # mmsegmentation puts the part of the model in front of a term, as in decode.loss_dice.
+        shown = {name.rpartition(".")[2].removeprefix("loss_"): terms[name] for name in terms}
+        named = "  ".join(f"{n} {'none' if v is None else f'{v:.4f}'}" for n, v in shown.items())
+        if self.skipped.total:
+            named += f"  skipped {self.skipped.total}"
+        print(
+            f"{self.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
+            f"step {step}/{runner.max_iters}  {named}  lr {lr:.2e}  "
+            f"{self.images_per_s:.0f} img/s  ETA {_duration(left)}",
+            flush=True,
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

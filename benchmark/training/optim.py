@@ -1,0 +1,134 @@
+"""Parameter groups: weight decay by kind of parameter, learning rate by layer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.errors import InputError
+from benchmark.registry import build
+from benchmark.training.accumulation import AccumulatingOptimWrapper
+
+
+def parameter_groups(
+    model: nn.Module,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+    backbone: str = "backbone",
+    decay_biases: bool = False,
+    undecayed: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Trainable parameters in as few groups as there are distinct settings.
+
+    Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
+    recipe), unless `decay_biases`; CLS and mask tokens are 3-D and do, unless named in `undecayed`.
+
+    With `layer_decay` < 1, a parameter in layer i of 0 … n of the encoder below `backbone` gets the
+    learning-rate factor layer_decay^(n − i), and everything else the factor 1 (BEiT, Bao et al.
+    2022). The encoder names its layers: of a ViT of depth L, 0 is patch embedding, positions and
+    tokens, k + 1 is block k, L + 1 the final norm; of a convolutional network, 0 is the stem, then
+    come the stages. A backbone that names no layers is trained at one rate.
+
+    Returns:
+        Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
+
+    Raises:
+        InputError: `undecayed` names what is no trained parameter.
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if unknown := [name for name in undecayed if name not in trained]:
+        raise InputError(f"undecayed: {unknown[0]} is no trained parameter of the method")
+    layers, last = _layers(model, backbone)
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in trained.items():
+        spared = (parameter.ndim <= 1 or name.endswith(".bias")) and not decay_biases
+        spared = spared or name in undecayed
+        decay = 0.0 if spared else weight_decay
+        scale = layer_decay ** (last - layers.get(name, last))
+        group = groups.setdefault(
+            (decay, scale),
+            {"params": [], "names": [], "weight_decay": decay, "lr_scale": scale},
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    return list(groups.values())
+
+
+def _layers(model: nn.Module, backbone: str) -> tuple[dict[str, int], int]:
+    """Layer of every parameter of the encoder, and the number of the last layer.
+
+    The encoder is the outermost part of the backbone that names its layers.
+    """
+    part = getattr(model, backbone, None)
+    for path, module in part.named_modules() if part is not None else ():
+        if hasattr(module, "layer_groups"):
+            prefix = f"{backbone}.{path}." if path else f"{backbone}."
+            groups = module.layer_groups()
+            layers = {prefix + name: i for i, names in enumerate(groups) for name in names}
+            return layers, len(groups) - 1
+    return {}, 0
+
+
+class Bf16OptimWrapper(AccumulatingOptimWrapper):
+    """bf16 autocast without loss scaling: bf16 has the exponent range of fp32.
+
+    mmengine's AMP wrapper always scales, and its scaler waits for the device at every step.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+def build_optimizer(
+    model: nn.Module,
+    optimizer: dict[str, Any],
+    lr: float,
+    layer_decay: float = 1.0,
+    precision: str = "fp32",
+    clip_grad: dict[str, Any] | None = None,
+    parts: int = 1,
+    decay_biases: bool = False,
+    undecayed: Sequence[str] = (),
+) -> AccumulatingOptimWrapper:
+    """An mmengine optimiser wrapper around the optimiser of the config.
+
+    Args:
+        model: what is trained.
+        optimizer: config of a torch optimiser, without parameters and learning rate.
+        lr: peak learning rate; each group keeps its own as `peak_lr`.
+        layer_decay: see `parameter_groups`.
+        precision: ``"bf16"`` for autocast, or ``"fp32"``.
+        clip_grad: arguments of mmengine's gradient clipping (``max_norm``, or ``type="value"`` and
+            ``clip_value``), or the config of another: a class that is called before each step as a
+            hook of the optimiser.
+        parts: backward passes of one step.
+        decay_biases, undecayed: see `parameter_groups`.
+    """
+    arguments = dict(optimizer)
+    groups = parameter_groups(
+        model,
+        arguments.get("weight_decay", 0.0),
+        layer_decay,
+        decay_biases=decay_biases,
+        undecayed=undecayed,
+    )
+    for group in groups:
+        group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
+        group["first_weight_decay"] = group["weight_decay"]
+    # Optimisers of other libraries have no fused kernel; torch's can leave a step out themselves.
+    if "fused" in inspect.signature(arguments["type"]).parameters:
+        arguments.setdefault("fused", True)
+    inner = build(arguments, params=groups, lr=lr)
+    if clip_grad is not None and callable(clip_grad.get("type")):
+        inner.register_step_pre_hook(build(clip_grad))
+        clip_grad = None
+    wrapper = Bf16OptimWrapper if precision == "bf16" else AccumulatingOptimWrapper
+    return wrapper(inner, clip_grad=clip_grad, accumulative_counts=parts)

@@ -1,0 +1,150 @@
+"""mmengine's Runner, wired to parts that are built already and to our own checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner as MMEngineRunner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from benchmark.device import device as choose_device
+from benchmark.device import uses_gpu
+from benchmark.errors import InputError
+from benchmark.quiet import LibraryState
+from benchmark.training.accumulation import AccumulatingLoop, unwrap
+from benchmark.training.checkpoints.checkpoint import Checkpoint
+from benchmark.training.distributed.signals import leave_process_group
+from benchmark.training.memory import keep_freed_memory
+from benchmark.weights import load_strict
+
+# The parts of mmengine's default set that `benchmark.training.hooks` replaces: they read every
+# scalar back at every step, and their checkpoints hold objects that `weights_only=True` refuses.
+_WITHOUT_DEFAULTS = dict.fromkeys(
+    ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+)
+
+
+class Runner(MMEngineRunner):
+    """Epoch loop, hook dispatch, distributed wrapper and evaluation loops of mmengine.
+
+    Args:
+        model: what is trained, on any device.
+        folder: run folder.
+        loader: training batches.
+        optimizer: optimiser of the model's parameters; None to evaluate only.
+        epochs: length of the run.
+        hooks: what happens around the steps.
+        evaluation: `loader` and `metric` of the test set, or None.
+        scope: mmengine scope in which names inside library modules are looked up.
+
+    Attributes:
+        libraries: what mmengine keeps for this run while it is built, trained and tested. Whoever
+            calls other methods of the runner, or its loops, enters it first.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        folder: Path,
+        loader: DataLoader | None = None,
+        optimizer: OptimWrapper | None = None,
+        epochs: int = 0,
+        hooks: Iterable[Hook] = (),
+        evaluation: tuple[DataLoader, Any] | None = None,
+        scope: str = "mmengine",
+    ) -> None:
+        distributed = torch.distributed.is_initialized()
+        self.resumed: Checkpoint | None = None
+        training: dict[str, Any] = {}
+        if optimizer is not None:
+            if loader.worker_init_fn is None:
+                loader.worker_init_fn = leave_process_group
+            training = dict(
+                train_dataloader=loader,
+                train_cfg=dict(type=AccumulatingLoop, max_epochs=epochs, val_interval=epochs + 1),
+                optim_wrapper=optimizer,
+            )
+        if evaluation is not None:
+            training.update(
+                test_dataloader=evaluation[0], test_cfg=dict(), test_evaluator=evaluation[1]
+            )
+        self.libraries = LibraryState()
+        with self.libraries:
+            super().__init__(
+                model=model,
+                # mmengine starts a folder of its own for every call; they stay out of the way.
+                work_dir=str(folder / "mmengine"),
+                **training,
+                default_hooks=_WITHOUT_DEFAULTS,
+                custom_hooks=list(hooks),
+                launcher="pytorch" if distributed else "none",
+                # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
+                log_level="ERROR",
+                default_scope=scope,
+                # Randomness is keyed per step by StepHook; this only fills mmengine's fields.
+                randomness=dict(seed=0),
+                experiment_name=folder.name,
+            )
+
+    def train(self) -> nn.Module:
+        """Run the training loop."""
+        with self.libraries:
+            return super().train()
+
+    def test(self) -> dict[str, float]:
+        """Run the evaluation loop; returns the metrics by name."""
+        with self.libraries:
+            return super().test()
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Move to the device; several processes share gradients, and batch statistics on GPUs."""
+        if not uses_gpu():
+            keep_freed_memory()
+        if not self.distributed:
+            return model.to(choose_device())
+        # Gradients live in the buckets that are exchanged: one copy less. Every step uses the same
+        # parameters, the contract asks for it; but torch 2.11 fails with an assertion of its own
+        # where a static graph meets parts whose gradients are not exchanged.
+        optimizer = self.optim_wrapper
+        shared: dict[str, Any] = dict(
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+            static_graph=optimizer is not None and optimizer._accumulative_counts == 1,
+        )
+        if uses_gpu():
+            device = torch.cuda.current_device()
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model.to(device))
+            shared["device_ids"] = [device]
+        return MMDistributedDataParallel(model, **shared)
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """mmengine prints a page about the machine; the record of the run keeps it instead."""
+
+    def dump_config(self) -> None:
+        """`run.json` holds the resolved config."""
+
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Go on after the last step of a checkpoint. Called before `train`."""
+        self.resumed = checkpoint
+
+    def load_or_resume(self) -> None:
+        """mmengine calls this once model, optimiser and loop exist; again before a test."""
+        if self.resumed is None or self._has_loaded:
+            return
+        # One line for a checkpoint of another version of the model, which --overwrite replaces.
+        origin = Path(self.work_dir).parent / self.resumed.name
+        load_strict(unwrap(self.model), self.resumed.model, origin)
+        try:
+            self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{origin}: does not fit the optimiser: {error}") from None
+        self.train_loop._epoch = self.resumed.epoch
+        self.train_loop._iter = self.resumed.step
+        self._has_loaded = True

@@ -1,0 +1,270 @@
+"""Contact sheets: what a pack holds, what a method sees, what a fine-tuned model predicts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from benchmark.data.packs import FramePack, open_packs
+from benchmark.data.packs.loader import PackDataset
+from benchmark.data.tasks import TaskFolder
+from benchmark.errors import InputError
+from benchmark.files import atomic_write, read_json, read_object
+from benchmark.method import Method, Progress
+from benchmark.nn.masking.anatomy import AnatomyGuidedMasking, patch_weights
+from benchmark.nn.objectives.combined import predicts_pixels
+from benchmark.registry import build
+from benchmark.training.checkpoints.checkpoint import newest_checkpoint
+from benchmark.training.checkpoints.resume import SAME_RUN
+from benchmark.training.config import revive
+from benchmark.weights import load_strict
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+# One row of a sheet: title of the column to an image, H×W grey in [0, 255] or H×W×3.
+Row = dict[str, np.ndarray]
+
+_VESSEL = np.array([230, 70, 70], dtype=np.float32)
+_MISSED = np.array([70, 130, 230], dtype=np.float32)
+_FALSE = np.array([240, 190, 60], dtype=np.float32)
+_SURE = 0.5
+
+
+def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | None = None) -> str:
+    """Draw a sheet of a pack, a pre-training run or a fine-tuning run.
+
+    Args:
+        path: folder of a pack or of a run.
+        out: PNG file to write.
+        count: frames.
+        epoch: epoch whose masks are shown (pre-training; default: the last one).
+
+    Returns:
+        One line about what was drawn.
+
+    Raises:
+        InputError: the folder is neither a pack nor a run, what it refers to is gone, or `count`
+            is below 1.
+    """
+    if count < 1:
+        raise InputError(f"--count {count}: must be at least 1")
+    path = Path(path)
+    if (path / "frames.u8").is_file():
+        kind, rows = "pack", pack_rows(FramePack.open(path), count)
+    elif (path / "predictions").is_dir():
+        kind, rows = "fine-tuned run", prediction_rows(path, count)
+    elif (path / "run.json").is_file():
+        kind, rows = "pre-training run", pretraining_rows(path, count, epoch)
+    else:
+        raise InputError(f"{path}: neither a pack nor a run; nothing to draw")
+    _save(rows, Path(out))
+    return f"{out}: {len(rows)} frames of the {kind} {path}"
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """`count` indices spread evenly over `total`."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+
+def overlay(frame: np.ndarray, mask: np.ndarray, colour: np.ndarray = _VESSEL) -> np.ndarray:
+    """Tint the pixels of a mask: H×W grey and H×W bool to H×W×3 uint8."""
+    image = np.repeat(frame[..., None].astype(np.float32), 3, axis=2)
+    image[mask] = 0.45 * image[mask] + 0.55 * colour
+    return image.astype(np.uint8)
+
+
+def pack_rows(pack: FramePack, count: int) -> list[Row]:
+    rows = []
+    for index in _spread(len(pack), count):
+        height, width = pack.valid[index]
+        row = {"frame": np.asarray(pack.frames[index])[:height, :width]}
+        if pack.anatomy is not None:
+            vessel = pack.read_anatomy([index])[0][:height, :width]
+            row["vessels B"] = overlay(row["frame"], vessel)
+        rows.append(row)
+    return rows
+
+
+def prediction_rows(folder: Path, count: int) -> list[Row]:
+    """Frames of the test split with what a fine-tuned run made of them."""
+    description = read_object(folder / "run.json") if (folder / "run.json").is_file() else {}
+    if "data" not in description:
+        raise InputError(f"{folder / 'run.json'}: does not say which data it was scored on")
+    data = TaskFolder.open(description["data"])
+    draw = {"segmentation": _masks, "detection": _boxes, "denoising": _denoised}[data.kind]
+    stems = [item["stem"] for item in data.splits["test"]]
+    chosen = [stems[index] for index in _spread(len(stems), count)]
+    return [draw(data, folder / "predictions", stem) for stem in chosen]
+
+
+def _read_prediction(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(f"{path}: no such prediction; score the run again")
+    return np.asarray(Image.open(path))
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("L"))
+
+
+def _masks(data: TaskFolder, predictions: Path, stem: str) -> Row:
+    prediction = _read_prediction(predictions / f"{stem}.png") > 0
+    frame = _read_grey(data.image("test", stem))
+    truth = np.asarray(Image.open(data.mask("test", stem))) > 0
+    difference = overlay(frame, truth & prediction, np.array([90, 190, 110], np.float32))
+    difference[truth & ~prediction] = _MISSED
+    difference[~truth & prediction] = _FALSE
+    return {
+        "frame": frame,
+        "truth": overlay(frame, truth),
+        "prediction": overlay(frame, prediction),
+        "hit / missed / false": difference,
+    }
+
+
+def _denoised(data: TaskFolder, predictions: Path, stem: str) -> Row:
+    result = _read_prediction(predictions / f"{stem}.png")
+    clean = _read_grey(data.clean("test", stem))
+    error = 4 * np.abs(result.astype(np.float32) - clean)
+    return {
+        "degraded": _read_grey(data.image("test", stem)),
+        "denoised": result,
+        "clean": clean,
+        "error × 4": error.clip(0, 255).astype(np.uint8),
+    }
+
+
+def _boxes(data: TaskFolder, predictions: Path, stem: str) -> Row:
+    """True boxes, and the predicted ones with a score of one half or more."""
+    path = predictions / "detections.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such prediction; score the run again")
+    listed = read_json(data.coco("test"))
+    (image,) = (entry for entry in listed["images"] if Path(entry["file_name"]).stem == stem)
+    frame = _read_grey(data.image("test", stem))
+    mine = {
+        "truth": [b for b in listed["annotations"] if b["image_id"] == image["id"]],
+        "detections": [
+            b for b in read_json(path) if b["image_id"] == image["id"] and b["score"] >= _SURE
+        ],
+    }
+    return {
+        "frame": frame,
+        **{name: overlay(frame, _frames(boxes, frame.shape)) for name, boxes in mine.items()},
+    }
+
+
+def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarray:
+    """The outlines of COCO's boxes (x, y, width, height), as thick as can be seen; bool H×W."""
+    drawn = np.zeros(shape, dtype=bool)
+    thick = max(1, shape[0] // 96)
+    for box in boxes:
+        x, y, width, height = (max(0, round(value)) for value in box["bbox"])
+        outline = np.zeros(shape, dtype=bool)
+        outline[y : y + height, x : x + width] = True
+        outline[y + thick : y + height - thick, x + thick : x + width - thick] = False
+        drawn |= outline
+    return drawn
+
+
+def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
+    """A trained method from its run folder: the method, its config and the epochs it has seen."""
+    description = read_object(folder / "run.json")
+    config = revive(description.get("config"))
+    if not isinstance(config, dict) or "method" not in config:
+        raise InputError(f"{folder / 'run.json'}: not a run of a method")
+    identity = {"seed": config.get("seed"), **{key: description.get(key) for key in SAME_RUN}}
+    checkpoint, problems = newest_checkpoint(folder, identity)
+    for problem in problems.values():
+        print(f"warning: {problem}; using the one before", file=sys.stderr)
+    if checkpoint is None:
+        raise InputError(f"{folder}: holds no checkpoint yet")
+    method = build(config["method"])
+    load_strict(method, checkpoint.model, folder / checkpoint.name)
+    return method.eval(), config, checkpoint.epoch
+
+
+@torch.no_grad()
+def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[Row]:
+    method, config, done = load_run(folder)
+    packs = open_packs(config["packs"])
+    indices = _spread(len(packs), count)
+    epoch = done - 1 if epoch is None else epoch
+    method.progress = Progress(seed=config["seed"], epoch=epoch, epochs=config["epochs"])
+    batch = PackDataset(packs, packs.has_anatomy).__getitems__(indices)
+    views = method.views(batch)["views"]
+    columns: dict[str, torch.Tensor] = {"view": _grey(method, views["image"])}
+    if "anatomy" in views:
+        columns["vessels B"] = 255 * views["anatomy"][:, 0]
+    if hasattr(method, "network"):
+        columns["segmentor"] = 255 * method.network(views["image"]).sigmoid()[:, 0]
+        return _rows(columns)
+    if hasattr(method, "guided"):
+        views = method.guided(views)
+    if "probability" in views:
+        columns["probability M"] = 255 * views["probability"][:, 0]
+    if isinstance(getattr(method, "masking", None), AnatomyGuidedMasking):
+        columns["guidance f(G)"] = _per_patch(method, method.masking.guidance(views))
+    if hasattr(method, "reconstruct"):
+        mask = method.masking(views, method.progress)
+        reconstruction = method.reconstruct(views["image"], mask)
+        side = method.encoder.patch_size
+        hidden = mask.mask.unflatten(1, method.encoder.grid_size)
+        hidden = hidden.repeat_interleave(side, 1).repeat_interleave(side, 2)
+        columns["masked patches"] = columns["view"] * (1 - hidden) + 128 * hidden
+        if predicts_pixels(method.objective):
+            image = method.objective.image(reconstruction, views["image"])
+            columns["reconstruction"] = _grey(method, image)
+    return _rows(columns)
+
+
+def _grey(method: Method, images: torch.Tensor) -> torch.Tensor:
+    """Undo the normalisation of the views: B×3×H×W to B×H×W in [0, 255]."""
+    return (images * method.views.std + method.views.mean).mean(dim=1).clamp(0, 255)
+
+
+def _per_patch(method: Method, guidance: torch.Tensor) -> torch.Tensor:
+    """Share of the guidance in each patch, brightest patch of a frame at 255."""
+    side = method.encoder.patch_size
+    weights = patch_weights(guidance, side).unflatten(1, method.encoder.grid_size)[:, None]
+    weights = weights / weights.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
+    return 255 * F.interpolate(weights, scale_factor=side, mode="nearest")[:, 0]
+
+
+def _rows(columns: dict[str, torch.Tensor]) -> list[Row]:
+    arrays = {name: values.clamp(0, 255).byte().numpy() for name, values in columns.items()}
+    return [
+        {name: values[number] for name, values in arrays.items()}
+        for number in range(len(next(iter(arrays.values()))))
+    ]
+
+
+def _save(rows: Sequence[Row], out: Path) -> None:
+    titles = list(rows[0])
+    side = 1.9
+    figure, axes = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(side * len(titles), side * len(rows) + 0.3),
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, row in zip(axes, rows):
+        for axis, title in zip(line, titles):
+            axis.imshow(row[title], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.axis("off")
+    for axis, title in zip(axes[0], titles):
+        axis.set_title(title, fontsize=9)
+    with atomic_write(out) as stream:
+        # Without the version of matplotlib in it, equal pictures give equal files.
+        figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,158 @@
+"""Rates of disks, decoding and gathering, and the report as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.checks.environment import examine, processors, software, storage
+from benchmark.data.packs import build_pack, open_packs
+from benchmark.data.sources import open_source
+from benchmark.errors import InputError
+from benchmark.temporary_files import TEMPORARY
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "pack"
+    source = open_source("synthetic", patients=1, videos=1, frames=4, first_frame=3, size=64)
+    build_pack(source, out, size=64, progress=False)
+    return out
+
+
+class Clock:
+    """A clock that goes on by one second each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_rate_is_calls_over_seconds(monkeypatch) -> None:
+    """The clock is read once before and once per call: 3 calls before the fourth second."""
+    monkeypatch.setattr(storage, "time", Clock())
+    calls = []
+    assert storage._rate(lambda: calls.append(1), 4) == pytest.approx(3 / 4)
+    assert len(calls) == 3
+
+
+def test_slow_work_is_called_once_at_least(monkeypatch) -> None:
+    monkeypatch.setattr(storage, "time", Clock())
+    assert storage._rate(lambda: None, 0) == pytest.approx(1 / 2)
+
+
+def test_reading_reads_all_that_was_written(monkeypatch, tmp_path: Path) -> None:
+    """What is read is what was written, past the memory of the system, and nothing stays."""
+    dropped = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *which: dropped.append(which[1:]))
+    monkeypatch.setattr(storage, "time", Clock())
+    size = 3 * storage._BLOCK
+    # One second passes between the two looks at the clock around reading.
+    assert storage.read_rate(tmp_path, size, seconds=100) == size
+    assert dropped == [(0, 0, os.POSIX_FADV_DONTNEED)]
+    assert not list(tmp_path.iterdir())
+
+
+def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path: Path) -> None:
+    seen, names = [], []
+    true = storage.read_grey
+
+    def read(path: Path) -> None:
+        names.append(path.name)
+        seen.append(true(path))
+
+    monkeypatch.setattr(storage, "read_grey", read)
+    assert storage.decode_rate(tmp_path, 0.0) > 0
+    assert all(fnmatch(name, TEMPORARY) for name in names), "what a kill leaves is known as ours"
+    np.testing.assert_array_equal(seen[0], storage.example_frame())
+    assert seen[0].shape == (512, 512)
+    assert not list(tmp_path.iterdir())
+
+
+def test_gathering_draws_from_all_frames(monkeypatch, pack: Path) -> None:
+    packs = open_packs([pack])
+    drawn = []
+    monkeypatch.setattr(packs, "gather", drawn.append)
+    monkeypatch.setattr(storage, "time", Clock())
+    rate = storage.gather_rate(packs, seconds=4, batch=64)
+    assert rate == pytest.approx(64 * 3 / 4)
+    assert set(np.concatenate(drawn)) == set(range(len(packs)))
+
+
+def test_slow_decoding_says_what_it_costs(monkeypatch, tmp_path: Path) -> None:
+    """10 per second on each of 2 cores: 171,478 frames take 142.9 minutes."""
+    monkeypatch.setattr(storage, "decode_rate", lambda folder: 10.0)
+    found = storage.examine_decoding(tmp_path, 2)
+    assert found.state == "slow"
+    assert "143 min on 2 cores" in found.advice
+    monkeypatch.setattr(storage, "decode_rate", lambda folder: 100.0)
+    assert storage.examine_decoding(tmp_path, 2).state == "ok"
+
+
+def test_disk_is_measured_in_frames_and_once(monkeypatch, tmp_path: Path) -> None:
+    """100 MB/s are 400 frames of 250 kB."""
+    monkeypatch.setattr(storage, "read_rate", lambda folder: 100e6)
+    (tmp_path / "a").mkdir()
+    (found,) = storage.examine_disks([tmp_path, tmp_path / "a"], 1000, 250_000)
+    assert found.state == "slow"
+    assert found.advice.startswith("400 frames per second, 1000 are wanted")
+    (found,) = storage.examine_disks([tmp_path], 400, 250_000)
+    assert found.state == "ok"
+
+
+def test_read_only_disk_is_not_measured(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(storage.os, "access", lambda path, mode: False)
+    (found,) = storage.examine_disks([tmp_path], 1000, 1)
+    assert found.state == "note"
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(20 << 30, "ok"), (5 << 30, "note"), (5 << 20, "missing")]
+)
+def test_room_is_that_of_the_disk_the_runs_will_be_on(
+    monkeypatch, tmp_path: Path, free: int, state: str
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    asked = []
+    monkeypatch.setattr(
+        storage.shutil, "disk_usage", lambda path: asked.append(path) or usage(0, 0, free)
+    )
+    assert storage.examine_room(tmp_path / "not" / "there").state == state
+    assert asked == [tmp_path]
+
+
+def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: not a folder"):
+        storage.existing(tmp_path / "file" / "below")
+    monkeypatch.setattr(storage.os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="nothing can be written there"):
+        storage.existing(tmp_path)
+
+
+def test_report_has_every_part_and_leaves_nothing(monkeypatch, pack: Path, tmp_path: Path) -> None:
+    """All parts in their order; the pack's lack of vessel masks is noted."""
+    for name in ("read_rate", "decode_rate", "gather_rate"):
+        monkeypatch.setattr(storage, name, lambda *which: 1e9)
+    found = list(examine(tmp_path / "work", [pack]))
+    parts = list(dict.fromkeys(one.part for one in found))
+    assert parts == [software.PART, processors.PART, storage.PART]
+    names = [one.name for one in found]
+    assert {"torch", "git", "torch.compile", "cpu cores", "shared memory"} <= set(names)
+    assert names[-2:] == ["gathering", "anatomy"]
+    assert found[-1].state == "note"
+    assert not (tmp_path / "work").exists()
+
+
+def test_pack_that_is_none_is_bad_input_at_once(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(software, "examine_software", lambda: pytest.fail("too late"))
+    with pytest.raises(InputError, match="no such folder"):
+        next(examine(tmp_path, [tmp_path / "none"]))

@@ -1,0 +1,144 @@
+"""Near-duplicates: what is found after which changes, and that strangers are not."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.fft import dctn
+from scipy.ndimage import gaussian_filter, rotate
+
+from benchmark.data.checks.near_duplicates import (
+    FLIPS,
+    SIMILAR,
+    NearDuplicates,
+    correlation,
+    fingerprint,
+)
+from benchmark.data.synthetic import angiogram
+
+FLIPPED = {
+    "none": lambda pixels: pixels,
+    "horizontal": np.fliplr,
+    "vertical": np.flipud,
+    "both": lambda pixels: np.rot90(pixels, 2),
+}
+
+
+@pytest.fixture(scope="module")
+def strangers() -> list[np.ndarray]:
+    """One frame of each of 40 patients, uint8, 96×96."""
+    return [angiogram(11, patient, 0, 6, size=96).image for patient in range(40)]
+
+
+def changed(pixels: np.ndarray, rng: np.random.Generator, flip: str) -> np.ndarray:
+    """Gamma 0.6–1.6, contrast, brightness, flip, scale 0.5–2 and JPEG of quality 60 at once."""
+    grey = 255 * (pixels / 255) ** rng.uniform(0.6, 1.6)
+    grey = (grey - grey.mean()) * rng.uniform(0.7, 1.3) + grey.mean() + rng.uniform(-20, 20)
+    side = round(len(pixels) * rng.uniform(0.5, 2))
+    image = Image.fromarray(FLIPPED[flip](np.clip(grey, 0, 255)).astype(np.uint8))
+    stream = io.BytesIO()
+    image.resize((side, side), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=60)
+    return np.asarray(Image.open(stream))
+
+
+def test_fingerprint_is_the_dct_of_the_locally_normalised_thumbnail(strangers):
+    """The same from numpy and scipy, in double precision."""
+    pixels = strangers[0]
+    # Resizing by a whole factor is averaging.
+    pixels = np.repeat(np.repeat(pixels, 4, 0), 4, 1)
+    small = pixels.reshape(64, 6, 64, 6).mean((1, 3))
+    difference = small - gaussian_filter(small, 4, mode="reflect")
+    power = gaussian_filter(difference**2, 4, mode="reflect")
+    normal = np.clip(difference / np.sqrt(power + 0.01 * difference.var() + 1e-6), -3, 3)
+    expected = dctn(normal, norm="ortho")[:24, :24]
+    expected[0, 0] = 0
+    np.testing.assert_allclose(fingerprint(pixels), expected, atol=2e-3)
+    assert np.abs(expected).max() > 2
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_a_flip_changes_signs_only(strangers, flip):
+    rows = -1 if flip in ("vertical", "both") else 1
+    columns = -1 if flip in ("horizontal", "both") else 1
+    signs = np.outer(rows ** np.arange(24), columns ** np.arange(24))
+    turned = fingerprint(np.ascontiguousarray(FLIPPED[flip](strangers[1])))
+    np.testing.assert_allclose(turned, fingerprint(strangers[1]) * signs, atol=1e-3)
+
+
+def test_correlation_is_the_best_over_all_small_shifts(strangers):
+    """Against Pearson's coefficient of every pair of windows, from scipy's inverse transform."""
+    first, second = (fingerprint(pixels) for pixels in strangers[2:4])
+
+    def thumbnail(frequencies: np.ndarray) -> np.ndarray:
+        padded = np.zeros((64, 64))
+        padded[:24, :24] = frequencies
+        return dctn(padded, type=3, norm="ortho")
+
+    fixed, inner = thumbnail(first), thumbnail(second)[3:-3, 3:-3].ravel()
+    windows = (
+        fixed[row : row + 58, column : column + 58].ravel()
+        for row in range(7)
+        for column in range(7)
+    )
+    best = max(np.corrcoef(window, inner)[0, 1] for window in windows)
+    assert correlation(first, second) == pytest.approx(best, abs=1e-4)
+
+
+def test_changed_frames_are_found_with_their_flip_and_nothing_else(strangers):
+    rng = np.random.default_rng(4)
+    flips = [FLIPS[number % 4] for number in range(len(strangers))]
+    queries = [changed(pixels, rng, flip) for pixels, flip in zip(strangers, flips)]
+    found = NearDuplicates(strangers).find(queries)
+    assert [(match.row, match.query, match.flip) for match in found] == [
+        (number, number, flip) for number, flip in enumerate(flips)
+    ]
+    assert min(match.score for match in found) > 0.85
+    assert all(match.score == round(match.score, 3) <= 1 for match in found)
+
+
+def test_strangers_are_not_alike_in_any_flip(strangers):
+    found = NearDuplicates(strangers).find(strangers)
+    assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
+    known = [fingerprint(pixels) for pixels in strangers[:20]]
+    scores = [correlation(a, b) for row, a in enumerate(known) for b in known[:row]]
+    assert max(scores) < SIMILAR - 0.15
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda pixels: np.roll(pixels, (2, -2), (0, 1)),
+        lambda pixels: pixels[2:, 2:],
+        lambda pixels: rotate(pixels, 2, reshape=False, order=1, mode="nearest"),
+    ],
+    ids=["shift", "crop", "rotation"],
+)
+def test_small_movements_are_found(strangers, moved):
+    found = NearDuplicates(strangers).find([moved(pixels) for pixels in strangers])
+    assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
+
+
+def test_the_result_does_not_depend_on_the_block(strangers):
+    known = NearDuplicates(strangers[::2])
+    whole = known.find(strangers[:9])
+    parts = [
+        match._replace(query=number)
+        for number, pixels in enumerate(strangers[:9])
+        for match in known.find([pixels])
+    ]
+    assert whole == parts
+    assert [(match.row, match.query) for match in whole] == [(n // 2, n) for n in range(0, 9, 2)]
+
+
+def test_pictures_without_structure_match_nothing():
+    flat = [
+        np.full((80, 80), 90, np.uint8),
+        np.zeros((1, 1), np.uint8),
+        np.zeros((3, 200), np.uint8),
+    ]
+    assert NearDuplicates(flat).find(flat) == []
+    assert NearDuplicates([]).find(flat) == []
+    assert NearDuplicates(flat).find([]) == []

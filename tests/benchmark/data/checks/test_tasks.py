@@ -1,0 +1,305 @@
+"""Checking tasks: a whole one is clean, and every planted defect is named and counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from checked_pictures import Pictures, check, edit_manifest, reasons
+from PIL import Image
+from raw_layouts import picture
+
+from benchmark.data.checks.tasks import box_fault
+from benchmark.data.frame import Frame
+from benchmark.data.image_hashes import pixel_sha256
+from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.data.tasks.folder import split_hash
+from benchmark.errors import InputError
+
+
+def make_task(tmp_path: Path, kind: str, **options: Any) -> TaskFolder:
+    return write_task_folder(Pictures(**options), tmp_path / kind, kind, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "counts"),
+    [
+        ("segmentation", ("vessel",), {"frames without a label": 1}),
+        (
+            "segmentation",
+            ("LAD", "LCX", "RCA"),
+            {"frames without a label": 1, "frames with overlapping classes": 5},
+        ),
+        ("detection", ("stenosis",), {"boxes": 6, "frames without a box": 2}),
+    ],
+)
+def test_a_whole_task_is_clean(tmp_path, kind, classes, counts):
+    found = check(make_task(tmp_path, kind, classes=classes).path)
+    assert (found.errors, found.warnings) == ([], [])
+    everywhere = {"  test": 2, "  train": 4, "groups": 3, "frames without a group": 0}
+    assert found.counts == {"frames": 6, **everywhere, **counts}
+
+
+class Inverted(Pictures):
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        return ~super().read_masks(frame)
+
+
+class Empty(Pictures):
+    def read_masks(self, frame: Frame) -> np.ndarray:
+        return super().read_masks(frame) & False
+
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        return super().read_boxes(frame)[:0]
+
+
+class Shares(Pictures):
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        return super().read_boxes(frame) / [48, 40, 48, 40, 1]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "warnings"),
+    [
+        (
+            Inverted(),
+            "segmentation",
+            [
+                ("mask: more than half of the frame", f"masks/{name}.png")
+                for name in ("test/4", "test/5", "train/0", "train/1", "train/2", "train/3")
+            ],
+        ),
+        (Empty(), "segmentation", [("no frame has a label", "task: frames without a label 6")]),
+        (Empty(), "detection", [("no frame has a box", "task: frames without a box 6")]),
+        (
+            Shares(),
+            "detection",
+            [
+                ("box: narrower than one pixel", f"{where}, box 0")
+                for where in ("test/4", "test/5", "train/1", "train/2")
+            ],
+        ),
+    ],
+)
+def test_labels_that_cannot_be_meant_are_a_warning(tmp_path, source, kind, warnings):
+    found = check(write_task_folder(source, tmp_path / "task", kind, progress=False).path)
+    assert (found.errors, found.warnings) == ([], warnings)
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_an_overlap_of_splits_is_an_error_unless_the_split_was_published(tmp_path, official):
+    class Twice(Pictures):
+        official_split = official
+
+        def read(self, frame: Frame) -> np.ndarray:
+            return picture(0 if frame.path == "5.png" else int(frame.path[0]), 40, 48)
+
+    folder = write_task_folder(Twice(splits="aaabbb"), tmp_path / "task", progress=False)
+    found = check(folder.path)
+    overlap = [
+        ("same picture in two splits", "0.png = 5.png (test, train)"),
+        ("group in two splits", "pictures/1 (test, train)"),
+    ]
+    assert (found.warnings if official else found.errors) == overlap
+    assert (found.errors if official else found.warnings) == []
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def _break_image(folder: TaskFolder) -> None:
+    file = folder.image("train", "0")
+    file.write_bytes(file.read_bytes()[:200])
+
+
+def _relabel(folder: TaskFolder, value: int) -> None:
+    """Another value in a mask, and the manifest made to fit."""
+    file = folder.mask("train", "0")
+    labels = np.array(Image.open(file))
+    labels[0, 5] = value
+    _save(file, labels)
+    _relist(folder, lambda item: item.update(sha256_mask=pixel_sha256(labels)))
+
+
+def _relist(folder: TaskFolder, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the first training item in the manifest and its hash, as a forger would."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        change(manifest["splits"]["train"][0])
+        known = (manifest["kind"], manifest["classes"], manifest["splits"])
+        manifest["split_hash"] = split_hash(*known)
+
+    edit_manifest(folder.path, edit)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (_break_image, {"image: damaged image": 1}),
+        (lambda f: f.mask("train", "0").write_bytes(b""), {"mask: empty file": 1}),
+        (
+            lambda f: _save(f.image("test", "4"), picture(9, 40, 48)),
+            {"image: pixels differ from their hash": 1},
+        ),
+        (
+            lambda f: _save(f.image("test", "4"), np.full((40, 48), 7)),
+            {"image: pixels differ from their hash": 1, "image: constant": 1},
+        ),
+        (
+            lambda f: _save(f.mask("test", "4"), np.ones((40, 47))),
+            {"mask: not of the listed size": 1},
+        ),
+        (
+            lambda f: _save(f.mask("test", "4"), np.ones((40, 48))),
+            {"mask: pixels differ from their hash": 1},
+        ),
+        (lambda f: _relabel(f, 2), {"mask: value is no label of a class": 1}),
+        (lambda f: _relabel(f, 1), {}),
+        (lambda f: _relist(f, lambda item: item.update(path="1.png")), {"listed twice": 1}),
+    ],
+)
+def test_damage_to_a_segmentation_is_named(tmp_path, damage, expected):
+    folder = make_task(tmp_path, "segmentation")
+    damage(folder)
+    assert reasons(check(folder.path)) == expected
+
+
+def test_a_name_that_leaves_the_folder_is_not_followed(tmp_path):
+    folder = make_task(tmp_path, "segmentation")
+    shutil.copytree(folder.path / "images", tmp_path / "outside")
+    for kind in ("images", "masks"):
+        shutil.copy(folder.image("train", "0"), folder.path / kind / "0.png")
+    _relist(folder, lambda item: item.update(stem="../0"))
+    with pytest.raises(InputError, match=r"'\.\./0' is not the name of a file"):
+        check(folder.path)
+
+
+def test_missing_files_and_foreign_folders(tmp_path):
+    folder = make_task(tmp_path, "segmentation")
+    (folder.path / "images" / "train" / "extra.png").touch()
+    assert check(folder.path).warnings == [("file that is not listed", "images/train/extra.png")]
+    folder.mask("test", "5").unlink()
+    assert check(folder.path).errors == [("mask: file missing", "masks/test/5.png")]
+    with pytest.raises(InputError, match="not a task folder"):
+        check(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        check(tmp_path / "absent")
+
+
+def _edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda c: c["annotations"].pop(0),
+            {
+                "annotations: masks differ from their hash": 1,
+                "annotations: masks differ from the label map": 1,
+            },
+        ),
+        (
+            # Hidden in the label map, because a later class covers it.
+            lambda c: c["annotations"][0].update(segmentation=c["annotations"][1]["segmentation"]),
+            {
+                "annotations: masks differ from their hash": 1,
+                "annotations: masks differ from the label map": 1,
+            },
+        ),
+        (
+            lambda c: c["annotations"][0]["segmentation"].update(size=[48, 40]),
+            {"annotations: not a mask of this frame": 1},
+        ),
+        (
+            lambda c: c["annotations"][0]["segmentation"].update(size=[10**6, 10**6]),
+            {
+                "annotations: damaged run lengths": 1,
+                "annotations: masks differ from their hash": 1,
+                "annotations: masks differ from the label map": 1,
+            },
+        ),
+        (
+            lambda c: c["images"][1].update(file_name="../x.png"),
+            {
+                "annotations: file name leaves the folder": 1,
+                "annotations: frame is missing": 1,
+            },
+        ),
+        (lambda c: c["annotations"][1].update(id=1), {"annotations: annotation id twice": 1}),
+    ],
+)
+def test_damage_to_the_masks_of_several_classes_is_named(tmp_path, change, expected):
+    folder = make_task(tmp_path, "segmentation", classes=("LAD", "LCX"))
+    _edit_json(folder.coco("train"), change)
+    assert reasons(check(folder.path)) == expected
+
+
+def test_annotations_that_are_no_json(tmp_path):
+    for kind, classes in (("segmentation", ("LAD", "LCX")), ("detection", ("stenosis",))):
+        folder = make_task(tmp_path, kind, classes=classes)
+        folder.coco("test").write_text("[")
+        assert reasons(check(folder.path))["annotations: cannot be read"] == 1
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_a_detection_file_that_differs_from_the_manifest(tmp_path, key):
+    folder = make_task(tmp_path, "detection")
+    _edit_json(folder.coco("train"), lambda content: content[key][-1].update(id=77))
+    assert check(folder.path).errors == [
+        (f"annotations: {key} differ from the manifest", "train.json")
+    ]
+
+
+def test_a_bad_box_is_named_once(tmp_path):
+    folder = make_task(tmp_path, "detection")
+    _relist(folder, lambda item: item.update(boxes=[[1, 1, 9, 9, 0], [5, 5, 5, 9, 0]]))
+    assert check(folder.path).errors == [("box: without an area", "train/0, box 1")]
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ([0, 0, 48, 40, 1], None),
+        ([0.5, 0, 0.75, 40.0, 0], None),
+        ([0, 0, 48.01, 40, 0], "box: reaches beyond the image"),
+        ([-1, 0, 4, 4, 0], "box: reaches beyond the image"),
+        ([4, 0, 4, 4, 0], "box: without an area"),
+        ([4, 9, 8, 4, 0], "box: without an area"),
+        ([float("nan"), 0, 4, 4, 0], "box: without an area"),
+        ([0, 0, 4, float("inf"), 0], "box: reaches beyond the image"),
+        ([0, 0, 4, 4, 2], "box: no label of a class"),
+        ([0, 0, 4, 4, 0.5], "box: no label of a class"),
+        ([0, 0, 4, 4], "box: not five numbers"),
+        ([0, 0, 4, "4", 0], "box: not five numbers"),
+        ([0, 0, 4, True, 0], "box: not five numbers"),
+        (None, "box: not five numbers"),
+    ],
+)
+def test_boxes(box, reason):
+    assert box_fault(box, height=40, width=48, classes=2) == reason
+
+
+def test_a_denoising_task_whole_and_damaged(tmp_path):
+    folder = make_task(tmp_path, "denoising", splits="aaaaaabb")
+    whole = check(folder.path)
+    assert (whole.errors, whole.warnings) == ([], [])
+    assert whole.counts["  train"] == len(folder.splits["train"]) >= 2
+    first, second = (item["stem"] for item in folder.splits["train"][:2])
+    clean = np.asarray(Image.open(folder.clean("train", first)))
+    shutil.copy(folder.clean("train", first), folder.image("train", first))
+    _relist(folder, lambda item: item.update(sha256_degraded=pixel_sha256(clean)))
+    _save(folder.clean("train", second), clean)
+    assert check(folder.path).errors == [
+        ("image: not degraded", f"images/train/{first}.png"),
+        ("clean: pixels differ from their hash", f"clean/train/{second}.png"),
+    ]

@@ -1,0 +1,301 @@
+"""Compressed and oddly stored pixels, exact to the value, and what is said of the others.
+
+The streams come from encoders that are not those of the decoder: JPEG Lossless and RLE from
+`dicom_codecs`, JPEG-LS from CharLS, JPEG 2000 from Pillow's openjpeg and, for its own precision,
+from GDCM (which Pillow decodes).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import gdcm
+import jpeg_ls
+import numpy as np
+import pydicom
+import pytest
+from dicom_codecs import encapsulated, jpeg_lossless, rle
+from PIL import Image
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from benchmark.data.formats.dicom import pixels as dicom_pixels
+from benchmark.data.formats.dicom.jpeg_header import check_jpeg_header
+from benchmark.data.formats.dicom.pixels import stored_values
+from benchmark.data.formats.dicom.reading import decode_dicom, read_dicom_header
+from benchmark.data.frame import UnreadableFrame
+from benchmark.data.packs import build_pack
+from benchmark.data.sources import open_source
+from benchmark.data.synthetic.raw.containers import dicom_bytes
+
+RANDOM = np.random.default_rng(0)
+
+
+def _pixels(bits: int, frames: int = 3) -> np.ndarray:
+    """Noise with a flat patch, and both ends of the range."""
+    kind = np.uint8 if bits <= 8 else np.uint16
+    pixels = RANDOM.integers(0, 1 << bits, (frames, 22, 34)).astype(kind)
+    pixels[:, 3:9] = pixels[:, 3:4, :1]
+    pixels[:, 0, :2] = 0, (1 << bits) - 1
+    return pixels
+
+
+def _jpeg_2000(values: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
+    return stream.getvalue()
+
+
+def _stored(content: bytes, frames: int) -> np.ndarray:
+    return stored_values(pydicom.dcmread(io.BytesIO(content)), frames)
+
+
+ENCODERS = {
+    "lossless": (JPEGLosslessSV1, lambda values, bits: jpeg_lossless(values, bits)),
+    **{
+        f"lossless, predictor {n}": (JPEGLossless, lambda v, bits, n=n: jpeg_lossless(v, bits, n))
+        for n in range(1, 8)
+    },
+    "JPEG-LS": (JPEGLSLossless, lambda values, bits: bytes(jpeg_ls.encode_array(values))),
+    "JPEG 2000": (JPEG2000Lossless, lambda values, bits: _jpeg_2000(values)),
+    "RLE": (RLELossless, lambda values, bits: rle(values)),
+}
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_compressed_values_are_exact(tmp_path: Path, name: str, bits: int, frames: int):
+    syntax, encode = ENCODERS[name]
+    pixels = _pixels(bits, frames)
+    coded = [encode(values, bits) for values in pixels]
+    depth = {"BitsStored": bits, "HighBit": bits - 1}
+    for pieces in (1, 2):
+        if pieces == 2 and syntax == RLELossless:  # one fragment each, by the standard
+            continue
+        content = encapsulated(pixels, coded, syntax, pieces, **depth)
+        np.testing.assert_array_equal(_stored(content, frames), pixels)
+    (tmp_path / "plain").write_bytes(dicom_bytes(pixels, **depth))
+    (tmp_path / "coded").write_bytes(content)
+    assert read_dicom_header(tmp_path / "coded").frames == frames
+    plain, decoded = (decode_dicom(tmp_path / file) for file in ("plain", "coded"))
+    np.testing.assert_array_equal(decoded.frames, plain.frames)
+    assert decoded.notes == plain.notes
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_compressed_signed_values_are_exact(bits: int):
+    pixels = _pixels(bits)
+    elements = {"BitsStored": bits, "HighBit": bits - 1, "PixelRepresentation": 1}
+    signed = pixels.astype(np.int32)
+    signed[signed >= 1 << (bits - 1)] -= 1 << bits
+    for name in ("lossless", "JPEG-LS", "RLE"):
+        syntax, encode = ENCODERS[name]
+        coded = [encode(values, bits) for values in pixels]
+        stored = _stored(encapsulated(pixels, coded, syntax, **elements), len(pixels))
+        np.testing.assert_array_equal(stored, signed)
+
+
+@pytest.mark.parametrize(
+    "syntax", ["JPEG2000Lossless", "JPEGLSLossless", "JPEGLosslessProcess14_1"]
+)
+@pytest.mark.parametrize("bits", [8, 12])
+def test_files_of_gdcm_are_exact(tmp_path: Path, syntax: str, bits: int):
+    pixels = _pixels(bits)
+    (tmp_path / "plain").write_bytes(dicom_bytes(pixels, BitsStored=bits, HighBit=bits - 1))
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(tmp_path / "plain"))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(tmp_path / "coded"))
+    assert writer.Write()
+    np.testing.assert_array_equal(_stored((tmp_path / "coded").read_bytes(), 3), pixels)
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize(("bits", "high"), [(10, 15), (12, 15), (12, 13), (8, 15)])
+def test_values_in_the_upper_bits_come_down(bits: int, high: int, signed: int):
+    values = RANDOM.integers(0, 1 << bits, (2, 12, 10)).astype(np.uint16)
+    shift = high + 1 - bits
+    # What lies outside the stored bits says nothing: overlays, or anything.
+    junk = RANDOM.integers(0, 1 << 16, values.shape) & ~(((1 << bits) - 1) << shift)
+    words = ((values << shift) | junk).astype(np.uint16)
+    elements = {"BitsStored": bits, "HighBit": high, "PixelRepresentation": signed}
+    expected = values.astype(np.int64)
+    if signed:
+        expected[expected >= 1 << (bits - 1)] -= 1 << bits
+    np.testing.assert_array_equal(_stored(dicom_bytes(words, **elements), 2), expected)
+    coded = encapsulated(words, [rle(frame) for frame in words], RLELossless, **elements)
+    np.testing.assert_array_equal(_stored(coded, 2), expected)
+
+
+def test_upper_bits_in_a_jpeg_of_either_precision():
+    values = RANDOM.integers(0, 1 << 10, (2, 12, 10)).astype(np.uint16)
+    for stream, bits in ((values << 6, 16), (values, 10)):
+        coded = [jpeg_lossless(frame, bits) for frame in stream]
+        content = encapsulated(values, coded, JPEGLosslessSV1, BitsStored=10, HighBit=15)
+        np.testing.assert_array_equal(_stored(content, 2), values)
+
+
+@pytest.mark.parametrize("high", [0, 7, 16, 40])
+def test_a_senseless_high_bit_is_passed_over(high: int):
+    values = RANDOM.integers(0, 1 << 12, (2, 12, 10)).astype(np.uint16)
+    content = dicom_bytes(values, BitsStored=12, HighBit=high)
+    np.testing.assert_array_equal(_stored(content, 2), values)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "bits", "message"),
+    [
+        (
+            "1.2.840.10008.1.2.4.102",
+            8,
+            "DICOM transfer syntax 1.2.840.10008.1.2.4.102 (MPEG-4 AVC/H.264 High Profile / "
+            "Level 4.1) cannot be decoded; export the file uncompressed",
+        ),
+        (
+            JPEGExtended12Bit,
+            12,
+            "DICOM transfer syntax 1.2.840.10008.1.2.4.51 (JPEG Extended (Process 2 and 4)) "
+            "cannot be decoded; pip install pylibjpeg pylibjpeg-libjpeg, or export the file "
+            "uncompressed",
+        ),
+        (
+            HTJ2K,
+            12,
+            "DICOM transfer syntax 1.2.840.10008.1.2.4.203 (High-Throughput JPEG 2000 Image "
+            "Compression) cannot be decoded; pip install pylibjpeg pylibjpeg-openjpeg, or export "
+            "the file uncompressed",
+        ),
+        (
+            "1.2.3.4",
+            8,
+            "DICOM transfer syntax 1.2.3.4 cannot be decoded; export the file uncompressed",
+        ),
+    ],
+)
+def test_the_transfer_syntax_and_the_remedy_are_named(
+    tmp_path: Path, syntax: str, bits: int, message: str
+):
+    pixels = _pixels(bits)
+    content = dicom_bytes(pixels, syntax=syntax, BitsStored=bits, HighBit=bits - 1)
+    (tmp_path / "a.dcm").write_bytes(content)
+    for read in (read_dicom_header, decode_dicom):
+        with pytest.raises(UnreadableFrame) as caught:
+            read(tmp_path / "a.dcm")
+        assert str(caught.value) == message
+    # Counted like any other file that cannot be read.
+    Image.fromarray(_pixels(8)[0]).save(tmp_path / "b.png")
+    source = open_source("folder", tmp_path)
+    pack = build_pack(source, tmp_path / "pack", 32, progress=False)
+    assert pack.manifest["skipped"][message] == {"count": 1, "examples": ["a.dcm"]}
+
+
+def test_without_gdcm_it_is_what_to_install(tmp_path: Path, monkeypatch):
+    pixels = _pixels(8, 1)
+    content = encapsulated(pixels, [jpeg_lossless(pixels[0], 8)], JPEGLosslessSV1)
+    (tmp_path / "a.dcm").write_bytes(content)
+    nothing = SimpleNamespace(is_available=False, available_plugins=())
+    monkeypatch.setattr(dicom_pixels, "get_decoder", lambda syntax: nothing)
+    with pytest.raises(UnreadableFrame, match=r"1\.2\.4\.70 .* pip install python-gdcm, or export"):
+        decode_dicom(tmp_path / "a.dcm")
+
+
+def test_a_damaged_stream_is_refused_before_it_is_decoded(tmp_path: Path):
+    pixels = _pixels(12, 1)
+    whole = jpeg_lossless(pixels[0], 12)
+    check_jpeg_header(whole, 22, 34, 1, 16)
+    check_jpeg_header(whole + b"\0", 22, 34, 1, 16)
+    path = tmp_path / "a.dcm"
+    random = np.random.default_rng(1)
+    damaged = [whole[:cut] for cut in random.integers(2, len(whole) - 2, 8)]
+    damaged += [
+        jpeg_lossless(pixels[0][:20], 12),
+        jpeg_lossless(pixels[0][:, :20], 12),
+        b"\xff\xd8",
+    ]
+    changes = {
+        b"\xff\xc3": ((4, 17), (4, 1), (9, 2), (13, 0xC4)),  # precision, components
+        b"\xff\xda": ((4, 2), (5, 9), (6, 0x10), (7, 0), (7, 8), (8, 1), (9, 12)),  # predictor
+        b"\xff\xc4": ((4, 0x04), (4, 0x20), (5, 3), (9, 33), (21, 17)),  # tables
+    }
+    for marker, places in changes.items():
+        for place, value in places:
+            content = bytearray(whole)
+            content[whole.index(marker) + place] = value
+            damaged.append(bytes(content))
+    depth = {"BitsStored": 12, "HighBit": 11}
+    for content in damaged:
+        path.write_bytes(encapsulated(pixels, [content], JPEGLosslessSV1, **depth))
+        with pytest.raises(UnreadableFrame, match="damaged DICOM"):
+            decode_dicom(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lossless", "JPEG-LS"])
+def test_random_damage_never_ends_the_process(tmp_path: Path, name: str):
+    """GDCM's libjpeg leaves its memory on impossible tables and sizes."""
+    syntax, encode = ENCODERS[name]
+    pixels = _pixels(12, 1)
+    whole = encode(pixels[0], 12)
+    random = np.random.default_rng(2)
+    for _ in range(5000):
+        content = bytearray(whole)
+        for place in random.integers(0, 90, 2):
+            content[place] = random.integers(256)
+        if random.random() < 0.3:
+            content[random.integers(len(content))] = random.integers(256)
+        coded = encapsulated(pixels, [bytes(content)], syntax, BitsStored=12, HighBit=11)
+        (tmp_path / "a.dcm").write_bytes(coded)
+        try:
+            assert decode_dicom(tmp_path / "a.dcm").frames.shape == pixels.shape
+        except UnreadableFrame:
+            continue
+
+
+def test_compressed_videos_in_workers_and_after_an_interruption(tmp_path: Path, monkeypatch):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for number in range(6):
+        pixels = _pixels(12, 5)
+        coded = [jpeg_lossless(frame, 12) for frame in pixels]
+        content = encapsulated(pixels, coded, JPEGLosslessSV1, BitsStored=12, HighBit=11)
+        (raw / f"{number}.dcm").write_bytes(content)
+    monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 5)
+
+    def build(out: str, workers: int):
+        return build_pack(
+            open_source("folder", raw), tmp_path / out, 32, workers=workers, progress=False
+        )
+
+    plain = build("plain", 0)
+    assert len(plain) == 30
+    source = open_source("folder", raw)
+
+    def stopping(frame, read=source.read):
+        if frame.path == "4.dcm#00002":
+            raise KeyboardInterrupt
+        return read(frame)
+
+    monkeypatch.setattr(source, "read", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        build_pack(source, tmp_path / "workers", 32, workers=0, progress=False)
+    resumed = build("workers", 2)
+    for file in plain.path.iterdir():
+        if file.is_file():
+            assert (resumed.path / file.name).read_bytes() == file.read_bytes()

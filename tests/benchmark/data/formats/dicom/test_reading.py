@@ -1,0 +1,230 @@
+"""XA DICOM: the grey-scale pipeline against hand-worked values and pydicom, and damage."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_windowing
+from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedXAImageStorage, RLELossless
+
+from benchmark.data.formats import video
+from benchmark.data.formats.dicom.reading import decode_dicom, read_dicom_header
+from benchmark.data.frame import UnreadableFrame
+from benchmark.data.synthetic.raw.containers import dicom_bytes
+
+GREY = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
+RAMP = np.arange(4000, dtype=np.uint16).reshape(2, 40, 50)
+WINDOW = {"WindowCenter": 2000, "WindowWidth": 1000}
+
+
+def _decode(folder: Path, pixels: np.ndarray, **elements: Any) -> np.ndarray:
+    path = folder / "a.dcm"
+    path.write_bytes(dicom_bytes(pixels, **elements))
+    return decode_dicom(path).frames
+
+
+def test_eight_bits_are_taken_as_they_are_and_monochrome1_is_inverted(tmp_path):
+    np.testing.assert_array_equal(_decode(tmp_path, GREY), GREY)
+    np.testing.assert_array_equal(_decode(tmp_path, GREY[0]), GREY[:1])
+    inverted = _decode(tmp_path, GREY, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(inverted, 255 - GREY)
+
+
+def test_a_linear_window_is_that_of_the_standard(tmp_path):
+    shown = _decode(tmp_path, RAMP, **WINDOW).ravel()
+    # Centre 2000 and width 1000: black up to 1500, white from 2499, 255/999 grey levels a step.
+    assert shown[[0, 1500, 1502, 2000, 2498, 2499, 3999]].tolist() == [0, 0, 1, 128, 255, 255, 255]
+    # The middle lies half a value below the centre.
+    assert [int(shown[value]) for value in (1999, 2001)] == [127, 128]
+    dataset = Dataset()
+    dataset.update(WINDOW | {"BitsStored": 12, "PixelRepresentation": 0})
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    independent = apply_windowing(RAMP, dataset) / 4095 * 255
+    assert np.abs(shown - independent.ravel()).max() <= 0.5 + 1e-9
+
+
+def test_other_window_functions(tmp_path):
+    exact = _decode(tmp_path, RAMP, **WINDOW, VOILUTFunction="LINEAR_EXACT").ravel()
+    # Black at 1500, white at 2500.
+    assert exact[[1500, 1750, 2000, 2250, 2500]].tolist() == [0, 64, 128, 191, 255]
+    sigmoid = _decode(tmp_path, RAMP, **WINDOW, VOILUTFunction="SIGMOID").ravel()
+    assert sigmoid[[0, 1750, 2000, 2250, 3999]].tolist() == [
+        *(round(255 / (1 + np.exp(-4 * x))) for x in (-2, -0.25, 0, 0.25)),
+        255,
+    ]
+
+
+def test_the_first_of_several_windows_counts_and_an_empty_one_is_none(tmp_path):
+    several = {"WindowCenter": [2000, 10], "WindowWidth": [1000, 10]}
+    expected = _decode(tmp_path, RAMP, **WINDOW)
+    np.testing.assert_array_equal(_decode(tmp_path, RAMP, **several), expected)
+    for width in (0, 1, -5, ""):
+        shown = _decode(tmp_path, GREY, WindowCenter=100, WindowWidth=width)
+        np.testing.assert_array_equal(shown, GREY)
+
+
+def test_rescale_comes_before_the_window_unless_pixels_are_log_or_disp(tmp_path):
+    rescale = {"RescaleSlope": 2, "RescaleIntercept": -1000}
+    shown = _decode(tmp_path, RAMP, **WINDOW, **rescale).ravel()
+    # Stored 1250 is 1500, black; stored 1750 is 2500, white.
+    assert shown[[1250, 1500, 1749, 1750]].tolist() == [0, 128, 255, 255]
+    falling = _decode(tmp_path, RAMP, **WINDOW, RescaleSlope=-1, RescaleIntercept=4000).ravel()
+    assert falling[[1500, 2000, 2500]].tolist() == [255, 128, 0]
+    for relationship, applied in (("LIN", True), ("LOG", False), ("DISP", False)):
+        shown = _decode(
+            tmp_path, RAMP, **WINDOW, **rescale, PixelIntensityRelationship=relationship
+        )
+        assert (shown.ravel()[1750] == 255) == applied
+
+
+def test_voi_lut_without_a_window(tmp_path):
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 8]
+    table.LUTData = [255 - value for value in range(256)]
+    table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
+    np.testing.assert_array_equal(_decode(tmp_path, GREY, VOILUTSequence=[table]), 255 - GREY)
+
+
+def test_deep_values_without_a_window_are_stretched_over_the_whole_file(tmp_path):
+    skewed = (RAMP.astype(np.int64) ** 2 // 4000).astype(np.uint16)
+    black, white = np.percentile(skewed, (0.5, 99.5), method="inverted_cdf")
+    expected = np.clip((skewed - black) / (white - black), 0, 1) * 255
+    shown = _decode(tmp_path, skewed, BitsStored=12, HighBit=11)
+    assert np.abs(shown - expected).max() <= 0.5 + 1e-9
+    flat = _decode(tmp_path, np.full((1, 8, 8), 3000, np.uint16))
+    assert flat.min() == flat.max()
+
+
+def test_signed_values(tmp_path):
+    stored = (RAMP.astype(np.int32) - 2000).astype(np.int16)
+    elements = {"PixelRepresentation": 1, "WindowCenter": 0, "WindowWidth": 1000}
+    signed = _decode(tmp_path, stored, **elements)
+    np.testing.assert_array_equal(signed, _decode(tmp_path, RAMP, **WINDOW))
+
+
+def test_colour_becomes_luma(tmp_path):
+    colour = np.zeros((2, 8, 8, 3), np.uint8)
+    colour[0, ..., 0], colour[1, ..., 1] = 255, 255
+    elements = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "Rows": 8, "Columns": 8}
+    content = dicom_bytes(colour.reshape(2, 8, 24), **elements, PhotometricInterpretation="RGB")
+    (tmp_path / "a.dcm").write_bytes(content)
+    decoded = decode_dicom(tmp_path / "a.dcm").frames
+    assert [np.unique(frame).tolist() for frame in decoded] == [[76], [150]]
+
+
+def _saved(dataset: pydicom.Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+def test_compressed_frames_read_like_plain_ones(tmp_path):
+    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(RAMP, **WINDOW, BitsStored=12, HighBit=11)))
+    dataset.compress(RLELossless)
+    (tmp_path / "rle.dcm").write_bytes(_saved(dataset))
+    assert read_dicom_header(tmp_path / "rle.dcm").frames == 2
+    np.testing.assert_array_equal(
+        decode_dicom(tmp_path / "rle.dcm").frames, _decode(tmp_path, RAMP, **WINDOW)
+    )
+
+
+def test_the_header_tells_frames_and_a_hashed_patient(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(dicom_bytes(GREY, PatientID="12345", PatientName="Doe^Jane"))
+    header = read_dicom_header(path)
+    assert header.frames == 3
+    assert header.patient == hashlib.sha256(b"12345").hexdigest()[:12]
+    path.write_bytes(dicom_bytes(GREY[0], PatientID=" "))
+    assert (read_dicom_header(path).frames, read_dicom_header(path).patient) == (1, None)
+    enhanced = dicom_bytes(GREY, Modality="", SOPClassUID=EnhancedXAImageStorage)
+    path.write_bytes(enhanced)
+    assert read_dicom_header(path).frames == 3
+
+
+def _deflated() -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return _saved(dataset)
+
+
+def _without(keyword: str) -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
+    del dataset[keyword]
+    return _saved(dataset)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"\0" * 128 + b"DIC", "not a DICOM file"),
+        (b"\0" * 128 + b"DICM", "damaged DICOM"),
+        (dicom_bytes(GREY)[:250], "damaged DICOM"),
+        (dicom_bytes(GREY, Modality="CT", SOPClassUID="1.2"), "DICOM of another modality than XA"),
+        (_without("Rows"), "DICOM without pictures"),
+        (dicom_bytes(GREY, Columns=0), "DICOM without pictures"),
+        (dicom_bytes(GREY, NumberOfFrames=10_001), "too many frames in one file"),
+        (dicom_bytes(GREY, NumberOfFrames=-1), "video without frames"),
+        (dicom_bytes(GREY, NumberOfFrames=9000, Rows=60_000), "video too large"),
+        (dicom_bytes(GREY, NumberOfFrames=500), "damaged DICOM"),
+        (dicom_bytes(GREY, PhotometricInterpretation="PALETTE COLOR"), "unsupported DICOM pixels"),
+        (dicom_bytes(GREY, syntax="1.2.840.10008.1.2.4.102"), "cannot be decoded"),
+        (dicom_bytes(GREY, syntax="1.2.3.4"), "cannot be decoded"),
+        (_deflated(), "cannot be decoded"),
+    ],
+)
+def test_what_the_header_rules_out(tmp_path, content, reason):
+    (tmp_path / "a.dcm").write_bytes(content)
+    for read in (read_dicom_header, decode_dicom):
+        with pytest.raises(UnreadableFrame, match=reason):
+            read(tmp_path / "a.dcm")
+    with pytest.raises(UnreadableFrame, match="file missing"):
+        read_dicom_header(tmp_path / "absent.dcm")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (_without("PixelData"), "DICOM without pictures"),
+        (dicom_bytes(GREY, NumberOfFrames=4), "damaged DICOM"),
+        (dicom_bytes(GREY.astype(np.uint32), Rows=12), "unsupported DICOM pixels"),
+        (dicom_bytes(GREY, WindowCenter="1e400", WindowWidth=10), "damaged DICOM"),
+        (dicom_bytes(GREY, syntax="1.2.840.10008.1.2.5"), "damaged DICOM"),
+    ],
+)
+def test_what_only_the_pixels_rule_out(tmp_path, content, reason):
+    (tmp_path / "a.dcm").write_bytes(content)
+    read_dicom_header(tmp_path / "a.dcm")
+    with pytest.raises(UnreadableFrame, match=reason):
+        decode_dicom(tmp_path / "a.dcm")
+
+
+def test_large_files_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(GREY))
+    monkeypatch.setattr(video, "MAX_BYTES", GREY.nbytes - 1)
+    with pytest.raises(UnreadableFrame, match="video too large"):
+        read_dicom_header(tmp_path / "a.dcm")
+
+
+def test_random_damage_never_escapes(tmp_path):
+    random = np.random.default_rng(1)
+    path = tmp_path / "a.dcm"
+    whole = dicom_bytes(GREY, PatientID="x", **WINDOW, RescaleSlope=1, RescaleIntercept=0)
+    reasons = set()
+    for trial in range(300):
+        content = bytearray(whole)
+        for place in random.integers(132, len(whole) - GREY.nbytes, 3):
+            content[place] = random.integers(256)
+        path.write_bytes(content[: random.integers(len(content))] if trial % 9 == 0 else content)
+        try:
+            assert decode_dicom(path).frames.dtype == np.uint8
+        except UnreadableFrame as error:
+            reasons.add(str(error))
+    assert {"damaged DICOM", "DICOM without pictures"} <= reasons

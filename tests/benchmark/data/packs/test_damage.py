@@ -1,0 +1,215 @@
+"""Full disks, damaged parts, killed workers and sources that change: one line, and no bad pack."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+import numpy as np
+import pytest
+from raw_layouts import PICTURES, Interruption, build_small, folder_bytes, picture, save
+from video_source import SIZE, VideoSource, build
+
+from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.packs import FramePack, add_anatomy, build_pack
+from benchmark.data.sources.files import FolderSource
+from benchmark.errors import InputError
+from benchmark.files import write_json
+
+
+class _Stopping(VideoSource):
+    """Ends at the first frame of the fifth video."""
+
+    def read(self, frame):
+        if frame.path == "v00004/00.png":
+            raise Interruption
+        return super().read(frame)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A pack of 72 frames of which 45 are done, in 9 parts."""
+    with pytest.raises(Interruption):
+        build(_Stopping(), tmp_path / "pack", thin=6)
+    return tmp_path / "pack.partial"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("at", [0, 1, 7, 20])
+def test_a_full_disk_leaves_something_to_go_on_with(tmp_path, monkeypatch, workers, at):
+    whole = folder_bytes(build(VideoSource(), tmp_path / "whole", thin=6).path)
+    real, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) > at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            build(VideoSource(), tmp_path / "pack", thin=6, workers=workers)
+    assert "pack" in caught.value.filename
+    build(VideoSource(), tmp_path / "pack", thin=6)
+    assert folder_bytes(tmp_path / "pack") == whole
+
+
+def test_a_full_disk_keeps_the_masks_that_are_done(tmp_path, monkeypatch):
+    pack = build_small(tmp_path / "pack", PICTURES[:3])
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            add_anatomy(pack.path, lambda frames, valid: frames < 90, {}, progress=False)
+    assert "pack" in caught.value.filename
+    masks = add_anatomy(pack.path, lambda frames, valid: frames < 90, {}, progress=False)
+    assert masks.has_anatomy
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "pack.partial").touch()
+    with pytest.raises(InputError, match=r"pack\.partial: in the way, and not a folder"):
+        build_small(tmp_path / "pack")
+
+    def refuse(*arguments, **keywords):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(PermissionError) as caught:
+        build_small(tmp_path / "other")
+    assert caught.value.filename == str(tmp_path / "other")
+
+
+@pytest.mark.parametrize("part", [0, 3, 8])
+@pytest.mark.parametrize("harm", ["truncate", "empty", "flip"])
+def test_a_damaged_part_is_noticed(begun, part, harm):
+    file = begun / "parts" / f"{part:06d}.part"
+    content = file.read_bytes()
+    place = content.index(b"v0000") + 3
+    flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    harmed = {"truncate": content[: len(content) // 2], "empty": b"", "flip": flipped}
+    file.write_bytes(harmed[harm])
+    before = (begun / "frames.u8").read_bytes()
+    with pytest.raises(InputError, match=rf"{part:06d}\.part: damaged; remove .*pack\.partial to"):
+        build(VideoSource(), begun.with_name("pack"), thin=6)
+    assert (begun / "frames.u8").read_bytes() == before
+    file.write_bytes(content)
+    build(VideoSource(), begun.with_name("pack"), thin=6)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_a_damaged_plan_or_manifest_is_noticed(begun, content):
+    plan = begun / "parts" / "plan.json"
+    good = plan.read_text(encoding="utf-8")
+    plan.write_text(content)
+    with pytest.raises(InputError, match=r"plan\.json: damaged; remove"):
+        build(VideoSource(), begun.with_name("pack"), thin=6)
+    plan.write_text(good)
+    (begun / "manifest.json").write_text(content)
+    with pytest.raises(InputError, match=r"manifest\.json: damaged; remove"):
+        build(VideoSource(), begun.with_name("pack"), thin=6)
+
+
+def test_a_walk_that_finds_other_frames_is_refused(begun):
+    class Grown(VideoSource):
+        def frames(self):
+            yield from super().frames()
+            yield Frame(self.name, "v00006/00.png", frame=0)
+
+    for source in (Grown(), VideoSource(5)):
+        with pytest.raises(InputError, match="was begun with other frames or parameters"):
+            build(source, begun.with_name("pack"), thin=6)
+    with pytest.raises(InputError, match="was begun with other frames or parameters"):
+        build(VideoSource(), begun.with_name("pack"), thin=5)
+    build(VideoSource(), begun.with_name("pack"), thin=6)
+
+
+def test_files_that_change_between_walk_and_read_are_handled(tmp_path):
+    class Folder(FolderSource):
+        name = "folder"
+
+        def __init__(self, root):
+            super().__init__()
+            self.root = root
+
+        def frames(self):
+            self.report = SkipReport()
+            for number in range(6):
+                yield Frame(self.name, f"{number}.png")
+            files = [self.root / f"{number}.png" for number in range(6)]
+            save(files[0], picture(20, 20, 30))
+            files[1].write_bytes(files[1].read_bytes()[:100])
+            files[2].unlink()
+            files[3].unlink()
+            files[3].mkdir()
+            files[4].write_bytes(b"")
+
+    for number in range(6):
+        save(tmp_path / "raw" / f"{number}.png", picture(number))
+    pack = build_pack(Folder(tmp_path / "raw"), tmp_path / "pack", SIZE, progress=False)
+    assert pack.index["path"].tolist() == ["0.png", "5.png"]
+    assert pack.index[["height", "width"]].to_numpy().tolist() == [[20, 30], [48, 48]]
+    reasons = {reason: entry["examples"] for reason, entry in pack.manifest["skipped"].items()}
+    assert reasons == {
+        "damaged image": ["1.png"],
+        "file missing": ["2.png"],
+        "not a file": ["3.png"],
+        "empty file": ["4.png"],
+    }
+
+
+def test_a_killed_worker_is_said_in_one_line(tmp_path):
+    class Deadly(VideoSource):
+        def read(self, frame):
+            if frame.path == "v00002/06.png":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().read(frame)
+
+    with pytest.raises(InputError, match="drifting: a worker process was killed, as happens when"):
+        build(Deadly(), tmp_path / "pack", workers=2, thin=6)
+    build(VideoSource(), tmp_path / "pack", thin=6)
+    build(VideoSource(), tmp_path / "whole", thin=6)
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
+
+
+def test_leftovers_of_a_killed_write_are_not_published(begun):
+    for name in ("index.parquet.0123abcd-17-0.tmp", "manifest.json.0123abcd-17-1.tmp"):
+        (begun / name).write_bytes(b"half")
+    pack = build(VideoSource(), begun.with_name("pack"), thin=6)
+    assert sorted(path.name for path in pack.path.iterdir()) == [
+        "frames.u8",
+        "index.parquet",
+        "manifest.json",
+        "report.json",
+    ]
+
+
+def test_a_time_stamp_fits_the_number_of_a_frame(tmp_path):
+    class Stamped(VideoSource):
+        def frames(self):
+            yield Frame(self.name, "v00000/00.png", frame=20240131235959)
+
+        def read(self, frame):
+            return picture(1)
+
+    pack = build(Stamped(), tmp_path / "pack")
+    assert pack.index["frame"].tolist() == [20240131235959]
+
+
+@pytest.mark.parametrize("key", ["parameters", "corpus_hash", "plan_hash", "skipped"])
+def test_a_manifest_that_lacks_an_entry_is_not_opened(tmp_path, key):
+    pack = build_small(tmp_path / "pack", PICTURES[:3])
+    manifest = {name: value for name, value in pack.manifest.items() if name != key}
+    write_json(pack.path / "manifest.json", manifest)
+    with pytest.raises(InputError, match=rf"manifest\.json: lacks {key}; make it again"):
+        FramePack.open(pack.path)
+    write_json(pack.path / "manifest.json", pack.manifest)
+    pack.index.drop(columns="video").to_parquet(pack.path / "index.parquet")
+    with pytest.raises(InputError, match=r"index\.parquet: lacks video; make it again"):
+        FramePack.open(pack.path)
+    np.testing.assert_array_equal(pack.frames.shape, (3, SIZE, SIZE))

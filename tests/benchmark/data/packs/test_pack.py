@@ -1,0 +1,331 @@
+"""Packs: what is in them, that interruptions leave no trace, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from PIL import Image
+from raw_layouts import (
+    KEPT,
+    PICTURES,
+    SIZE,
+    Interruption,
+    MemorySource,
+    build_small,
+    folder_bytes,
+    picture,
+    save,
+    write_dca1,
+)
+
+from benchmark.data import progress
+from benchmark.data.image_hashes import perceptual_hash, pixel_sha256
+from benchmark.data.packs import FramePack, build_pack, building, open_packs
+from benchmark.data.sources import open_source
+from benchmark.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch):
+    monkeypatch.setattr(building, "CHUNK", 4)
+
+
+# content
+
+
+def test_frames_equal_pil_and_keep_their_aspect(tmp_path):
+    pack = build_small(tmp_path / "pack")
+    assert (len(pack), pack.size, pack.frames.shape) == (18, SIZE, (18, SIZE, SIZE))
+    assert pack.anatomy is None
+    for row, number in enumerate(KEPT):
+        width = (48 - number) * SIZE / 48
+        assert abs(pack.valid[row, 1] - width) <= 0.5
+        assert pack.valid[row, 0] == SIZE
+        resized = Image.fromarray(PICTURES[number]).resize(
+            (pack.valid[row, 1], SIZE), Image.Resampling.BICUBIC
+        )
+        np.testing.assert_array_equal(pack.frames[row, :, : resized.width], np.asarray(resized))
+        assert not pack.frames[row, :, resized.width :].any()
+
+
+def test_a_frame_of_the_right_size_is_not_resampled(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (24, SIZE), dtype=np.uint8)
+    pack = build_small(tmp_path / "pack", [noise])
+    np.testing.assert_array_equal(pack.frames[0, :24], noise)
+    assert not pack.frames[0, 24:].any()
+    assert pack.valid.tolist() == [[24, SIZE]]
+
+
+def test_index_and_manifest(tmp_path):
+    pack = build_small(tmp_path / "pack")
+    row = pack.index.iloc[4]
+    assert (row.source, row.path, row.group, row.split) == ("memory", "005.png", "memory/2", "test")
+    assert (row.height, row.width, row.valid_height, row.valid_width) == (48, 43, 32, 29)
+    assert row.sha256 == pixel_sha256(PICTURES[5])
+    assert row.phash == perceptual_hash(PICTURES[5])
+    assert pack.index["frame"].isna().all()
+    assert pack.index["video"].isna().all()
+    counts = pack.manifest["counts"]
+    assert (counts["found"], counts["chosen"], counts["kept"]) == (20, 20, 18)
+    assert counts["splits"] == {"train": 13, "test": 5}
+    assert (counts["groups"], counts["expected"]) == (3, {"frames": 1000})
+    assert pack.manifest["skipped"] == {
+        "constant image": {"count": 1, "examples": ["011.png"]},
+        "damaged image": {"count": 1, "examples": ["003.png"]},
+    }
+
+
+def test_raw_defects_are_counted(tmp_path):
+    raw = write_dca1(tmp_path / "raw", pairs=6)
+    (raw / "1.png").write_bytes(b"")
+    (raw / "2.png").write_bytes((raw / "2.png").read_bytes()[:90])
+    save(raw / "3.png", np.zeros((48, 48), np.uint8))
+    (raw / "4_gt.png").unlink()
+    save(raw / "5.png", picture(5), "RGB")
+    pack = build_pack(open_source("dca1", raw), tmp_path / "pack", SIZE, progress=False)
+    assert {reason: entry["count"] for reason, entry in pack.manifest["skipped"].items()} == {
+        "empty file": 1,
+        "damaged image": 1,
+        "constant image": 1,
+        "image without a mask": 1,
+    }
+    assert pack.index["path"].tolist() == ["5.png", "6.png"]
+    assert pack.index["sha256"][0] == pixel_sha256(picture(5))
+
+
+def test_at_most_twenty_examples_are_listed(tmp_path):
+    pack = build_small(tmp_path / "pack", ["damaged image"] * 30 + [picture(1)])
+    entry = pack.manifest["skipped"]["damaged image"]
+    assert (entry["count"], len(entry["examples"])) == (30, 20)
+
+
+def test_splits_and_limit(tmp_path):
+    pack = build_small(tmp_path / "test", splits=["test"])
+    assert set(pack.index["split"]) == {"test"}
+    assert pack.manifest["counts"]["chosen"] == 6
+    limited = build_small(tmp_path / "limited", splits=["train"], limit=3)
+    assert limited.index["path"].tolist() == ["000.png", "001.png"], "the third is damaged"
+    with pytest.raises(InputError, match="no split 'val'; splits found: test, train"):
+        build_small(tmp_path / "val", splits=["val"])
+
+
+# identity
+
+
+def test_corpus_hash_follows_pixels_and_size_only(tmp_path):
+    first = build_small(tmp_path / "a").corpus_hash
+    assert build_small(tmp_path / "b").corpus_hash == first
+    changed = list(PICTURES)
+    changed[19] = changed[19].copy()
+    changed[19][0, 0] ^= 1
+    assert build_small(tmp_path / "c", changed).corpus_hash != first
+    assert build_small(tmp_path / "d", size=40).corpus_hash != first
+    assert build_small(tmp_path / "e", PICTURES[::-1]).corpus_hash != first
+
+
+def test_workers_change_no_byte(tmp_path):
+    build_small(tmp_path / "none")
+    build_small(tmp_path / "two", workers=2)
+    assert folder_bytes(tmp_path / "none") == folder_bytes(tmp_path / "two")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_interruptions_change_no_byte(tmp_path, workers):
+    build_small(tmp_path / "whole")
+    for stop_at in (0, 6, 13, 19):
+        with pytest.raises(Interruption):
+            build_small(tmp_path / "pack", stop_at=stop_at, workers=workers)
+        assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [
+            "pack.partial"
+        ]
+    source = MemorySource(PICTURES)
+    build_pack(source, tmp_path / "pack", SIZE, progress=False)
+    assert source.reads == 4, "only the last chunk was left to do"
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pack", "whole"]
+
+
+def test_a_torn_write_is_cut_off(tmp_path):
+    build_small(tmp_path / "whole")
+    with pytest.raises(Interruption):
+        build_small(tmp_path / "pack", stop_at=9)
+    with open(tmp_path / "pack.partial" / "frames.u8", "ab") as stream:
+        stream.write(b"torn")
+    build_small(tmp_path / "pack")
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
+    with pytest.raises(Interruption):
+        build_small(tmp_path / "short", stop_at=9)
+    (tmp_path / "short.partial" / "frames.u8").write_bytes(b"")
+    with pytest.raises(InputError, match=r"frames\.u8: too short"):
+        build_small(tmp_path / "short")
+
+
+@pytest.mark.parametrize("step", ["replace", "remove_written"])
+def test_an_interruption_while_publishing_changes_no_byte(tmp_path, monkeypatch, step):
+    build_small(tmp_path / "whole")
+    module = {"replace": building.os, "remove_written": building}[step]
+    real = getattr(module, step)
+
+    def stop_at_the_folder(first, *rest):
+        if str(first).endswith((".partial", "parts")):
+            raise Interruption
+        return real(first, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, step, stop_at_the_folder)
+        with pytest.raises(Interruption):
+            build_small(tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()
+    source = MemorySource(PICTURES)
+    build_pack(source, tmp_path / "pack", SIZE, progress=False)
+    assert source.reads == 0
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
+
+
+def test_a_finished_pack_is_returned_at_once_and_another_plan_is_refused(tmp_path):
+    build_small(tmp_path / "pack")
+    source = MemorySource(PICTURES)
+    assert len(build_pack(source, tmp_path / "pack", SIZE, progress=False)) == 18
+    assert source.reads == 0
+    for other in ({"size": 40}, {"limit": 5}, {"pictures": PICTURES[:9]}):
+        with pytest.raises(InputError, match="other frames or parameters"):
+            build_small(tmp_path / "pack", **other)
+    with pytest.raises(Interruption):
+        build_small(tmp_path / "begun", stop_at=9)
+    with pytest.raises(InputError, match=r"begun\.partial: was begun with other frames"):
+        build_small(tmp_path / "begun", size=40)
+
+
+# refusals
+
+
+def test_strict_leaves_no_final_folder_and_takes_mended_frames(tmp_path):
+    with pytest.raises(InputError, match=r"1 left out \(damaged image: 1\), the first is 003"):
+        build_small(tmp_path / "pack", strict=True)
+    assert not (tmp_path / "pack").exists()
+    with pytest.raises(Interruption):
+        build_small(tmp_path / "pack", stop_at=9)
+    mended = list(PICTURES)
+    mended[3], mended[11] = picture(3), picture(11)
+    assert len(build_small(tmp_path / "pack", mended, strict=True)) == 20
+    build_small(tmp_path / "loose")
+    with pytest.raises(InputError, match="strict, but frames were left out"):
+        build_small(tmp_path / "loose", strict=True)
+
+
+def test_no_usable_frame_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"no usable frame \(damaged image: 3\)"):
+        build_small(tmp_path / "pack", ["damaged image"] * 3)
+    with pytest.raises(InputError, match="no usable frame"):
+        build_small(tmp_path / "pack", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_arguments(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="multiple of 8"):
+        build_small(tmp_path / "pack", size=30)
+    with pytest.raises(InputError, match="workers -1"):
+        build_small(tmp_path / "pack", workers=-1)
+    with pytest.raises(InputError, match="limit 0"):
+        build_small(tmp_path / "pack", limit=0)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(InputError, match="not a pack, and not empty; choose another"):
+        build_small(tmp_path / "other")
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda path: usage(100))
+    with pytest.raises(InputError, match=r"needs 0\.0 GB more"):
+        build_small(tmp_path / "pack")
+
+
+def test_a_second_process_is_kept_out(tmp_path):
+    code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
+    code += "print('held', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / ".pack.lock"], **pipes) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="pack: is being written by another process"):
+            build_small(tmp_path / "pack")
+        other.communicate()
+    build_small(tmp_path / "pack")
+
+
+def test_open_says_what_is_wrong(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        FramePack.open(tmp_path / "pack")
+    with pytest.raises(Interruption):
+        build_small(tmp_path / "pack", stop_at=9)
+    with pytest.raises(InputError, match=r"unfinished; run tools/prepare_data\.py again"):
+        FramePack.open(tmp_path / "pack")
+    with pytest.raises(InputError, match=r"not a pack \(manifest\.json is missing\)"):
+        FramePack.open(tmp_path)
+    pack = build_small(tmp_path / "pack")
+    with open(pack.path / "frames.u8", "r+b") as stream:
+        stream.truncate(18 * SIZE * SIZE - 1)
+    with pytest.raises(InputError, match="18431 bytes, but 18 frames in the index need 18432"):
+        FramePack.open(pack.path)
+    pack.index.iloc[:0].to_parquet(pack.path / "index.parquet")
+    with pytest.raises(InputError, match="empty pack"):
+        FramePack.open(pack.path)
+    (pack.path / "index.parquet").write_bytes(b"no table")
+    with pytest.raises(InputError, match=r"index\.parquet: cannot be read"):
+        FramePack.open(pack.path)
+    (pack.path / "manifest.json").write_text('{"schema": "angiogram-pack/0"}')
+    with pytest.raises(InputError, match="not a pack of this version"):
+        FramePack.open(pack.path)
+
+
+# reading
+
+
+def test_gather_over_packs_equals_direct_reading(tmp_path):
+    first, second = build_small(tmp_path / "a"), build_small(tmp_path / "b", PICTURES[4:9])
+    both = open_packs([first.path, second.path])
+    assert (len(both), both.size, both.has_anatomy) == (23, SIZE, False)
+    order = np.random.default_rng(0).integers(0, 23, 50)
+    frames, bits, valid = both.gather(order)
+    stacked = np.concatenate([first.frames, second.frames])
+    np.testing.assert_array_equal(frames, stacked[order])
+    np.testing.assert_array_equal(valid, np.concatenate([first.valid, second.valid])[order])
+    assert (bits, frames.dtype, valid.dtype) == (None, np.uint8, np.int64)
+    assert type(frames) is np.ndarray
+    assert frames.flags.writeable
+    assert both.index["path"].tolist()[18:] == [f"{number:03d}.png" for number in range(5)]
+    assert both.corpus_hash not in (first.corpus_hash, second.corpus_hash)
+    assert both.corpus_hash != open_packs([second.path, first.path]).corpus_hash
+    assert open_packs([first.path]).corpus_hash == first.corpus_hash
+    assert len(both.gather([])[0]) == 0
+    for index in (-1, 23):
+        with pytest.raises(IndexError):
+            both.gather([index])
+
+
+def test_frames_are_read_only_and_a_pack_pickles_by_its_path(tmp_path):
+    pack = build_small(tmp_path / "pack")
+    with pytest.raises(ValueError, match="read-only"):
+        pack.frames[0, 0, 0] = 1
+    sent = pickle.dumps(pack)
+    assert len(sent) < 500
+    np.testing.assert_array_equal(pickle.loads(sent).gather([5])[0], pack.gather([5])[0])
+
+
+def test_packs_of_different_size_do_not_join(tmp_path):
+    build_small(tmp_path / "a")
+    build_small(tmp_path / "b", size=40)
+    with pytest.raises(InputError, match="different size"):
+        open_packs([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(InputError, match="no pack"):
+        open_packs([])
+
+
+def test_progress_in_a_log_file_is_plain_lines(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+    build_pack(MemorySource(PICTURES), tmp_path / "pack", SIZE)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("pack memory: 20 of 20, ")

@@ -1,0 +1,318 @@
+"""Readers against raw folders with planted defects: exact counts, never a guess."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from raw_layouts import picture, save, truncate, write_cadica, write_dca1
+
+from benchmark.data.formats.images import read_grey
+from benchmark.data.frame import UnreadableFrame
+from benchmark.data.sources import open_source
+from benchmark.data.sources.files import find_root, list_folder, walk_images
+from benchmark.errors import InputError
+
+
+def _frames(source):
+    return list(source.frames()), dict(source.report.counts)
+
+
+# walking
+
+
+def test_listing_is_natural_and_without_clutter(tmp_path):
+    names = ["p10", "p4", "P2", ".DS_Store", "._p3", "__MACOSX", "Thumbs.db", "desktop.ini"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [entry.name for entry in list_folder(tmp_path)] == ["P2", "p4", "p10"]
+
+
+def test_walk_takes_upper_case_extensions_and_survives_a_link_to_the_parent(tmp_path):
+    for name in ("b/10.PNG", "b/9.png", "a.txt", "2.Jpg"):
+        save(tmp_path / "x.png", picture(0))
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.move(tmp_path / "x.png", tmp_path / name)
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    found = [path.relative_to(tmp_path).as_posix() for path in walk_images(tmp_path)]
+    assert found == ["2.Jpg", "b/9.png", "b/10.PNG"]
+
+
+def test_root_is_found_two_levels_down_and_archives_are_named(tmp_path):
+    (tmp_path / "a" / "b" / "mark").mkdir(parents=True)
+    assert find_root(tmp_path, lambda f: (f / "mark").exists(), "X") == tmp_path / "a" / "b"
+    (tmp_path / "inner.zip").touch()
+    with pytest.raises(InputError, match=r"does not look like X; unpack inner\.zip first"):
+        find_root(tmp_path, lambda f: False, "X")
+    with pytest.raises(InputError, match="no such folder"):
+        find_root(tmp_path / "absent", lambda f: True, "X")
+
+
+# decoding
+
+
+def _palette(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(255 - pixels).convert("P")
+    image.putpalette([255 - value for value in range(256) for _ in range(3)])
+    return image
+
+
+GREY = picture(1, 20, 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        ("l.png", Image.fromarray(GREY)),
+        ("upper.PNG", Image.fromarray(GREY)),
+        ("rgb.png", Image.fromarray(GREY).convert("RGB")),
+        ("rgb.bmp", Image.fromarray(GREY).convert("RGB")),
+        ("rgba.png", Image.fromarray(np.dstack([GREY, GREY, GREY, 255 - GREY]))),
+        ("la.png", Image.fromarray(np.dstack([GREY, 255 - GREY]))),
+        ("palette.png", _palette(GREY)),
+        ("grey.pgm", Image.fromarray(GREY)),
+        ("deep16.png", Image.fromarray(GREY.astype(np.uint16) * 257)),
+        ("deep8.png", Image.fromarray(GREY.astype(np.uint16))),
+        ("deep16.tif", Image.fromarray(GREY.astype(np.uint16) * 257)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_encoding_of_one_grey_picture_reads_the_same(tmp_path, name, image):
+    if name.startswith("deep16"):
+        # The range is told by the largest value, so one pixel has to reach beyond 12 bits.
+        assert np.asarray(image).max() > 4095
+    image.save(tmp_path / name)
+    read = read_grey(tmp_path / name)
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, GREY)
+
+
+def test_twelve_bit_values_use_the_whole_grey_range(tmp_path):
+    values = np.array([[0, 256, 2048, 4095]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert read_grey(tmp_path / "a.png").tolist() == [[0, 16, 128, 255]]
+
+
+def test_colour_becomes_luma(tmp_path):
+    colour = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], dtype=np.uint8)
+    save(tmp_path / "a.png", colour)
+    assert read_grey(tmp_path / "a.png").tolist() == [[76, 150, 29]]
+
+
+def _png_of_claimed_size(path: Path, side: int) -> Path:
+    content = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(64))), (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data
+        content += struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(content)
+    return path
+
+
+def _write_unreadable(folder: Path) -> dict[str, str]:
+    """One file per kind of damage; name → reason."""
+    (folder / "zero.png").touch()
+    (folder / "text.png").write_text("this is not an image")
+    truncate(save(folder / "cut.png", picture(1, 200, 200)))
+    truncate(save(folder / "cut.jpg", picture(1, 200, 200)), 0.7)
+    truncate(save(folder / "cut.bmp", picture(1)), 0.5)
+    flipped = bytearray(save(folder / "flipped.png", picture(1, 200, 200)).read_bytes())
+    flipped[len(flipped) // 2] ^= 0xFF
+    (folder / "flipped.png").write_bytes(flipped)
+    _png_of_claimed_size(folder / "large.png", 9000)
+    _png_of_claimed_size(folder / "bomb.png", 60000)
+    pages = [Image.fromarray(picture(seed)) for seed in (1, 2)]
+    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
+    Image.fromarray(picture(1).astype(np.float32)).save(folder / "float.tif")
+    return {
+        "zero.png": "empty file",
+        "text.png": "not an image",
+        "cut.png": "damaged image",
+        "cut.jpg": "damaged image",
+        "cut.bmp": "damaged image",
+        "flipped.png": "damaged image",
+        "large.png": "image too large",
+        "bomb.png": "image too large",
+        "pages.tif": "several pictures in one file",
+        "float.tif": "unsupported pixel type F",
+        "absent.png": "file missing",
+    }
+
+
+def test_damage_of_every_kind_has_its_reason(tmp_path):
+    for name, reason in _write_unreadable(tmp_path).items():
+        with pytest.raises(UnreadableFrame) as caught:
+            read_grey(tmp_path / name)
+        assert (name, str(caught.value)) == (name, reason)
+
+
+# CADICA
+
+
+def test_cadica_rules_and_numeric_order(tmp_path):
+    write_cadica(tmp_path)
+    frames, skipped = _frames(open_source("cadica", tmp_path))
+    assert skipped == {}
+    assert [frame.video for frame in frames[::3]] == [
+        "cadica/p2/v1",
+        "cadica/p2/v10",
+        "cadica/p10/v3",
+    ]
+    assert [frame.frame for frame in frames] == [9, 10, 11] * 3
+    assert {frame.group for frame in frames} == {"cadica/p2", "cadica/p10"}
+    assert frames[0].path == "selectedVideos/p2/v1/input/p2_v1_00009.png"
+    assert len(_frames(open_source("cadica", tmp_path, rule="selected_videos"))[0]) == 12
+    assert len(_frames(open_source("cadica", tmp_path, rule="all"))[0]) == 16
+
+
+def test_cadica_root_above_and_below_gives_the_same_frames(tmp_path):
+    root = write_cadica(tmp_path / "unpacked" / "CADICA")
+    expected = _frames(open_source("cadica", root))[0]
+    for raw in (tmp_path, tmp_path / "unpacked", root / "selectedVideos"):
+        assert _frames(open_source("cadica", raw))[0] == expected
+
+
+def test_cadica_defects_are_counted(tmp_path):
+    write_cadica(tmp_path)
+    selected = tmp_path / "selectedVideos"
+    (selected / "CADICAprojections.json").write_text("{}")
+    (selected / ".DS_Store").touch()
+    (selected / "__MACOSX").mkdir()
+    (selected / "notes").mkdir()
+    (selected / "p2" / "v1" / "input" / "._p2_v1_00009.png").touch()
+    (selected / "p2" / "v1" / "input" / "Thumbs.db").touch()
+    (selected / "p2" / "v1" / "input" / "p2_v1_00010.png").unlink()
+    (selected / "p2" / "v1" / "input" / "p7_v1_00010.png").touch()
+    (selected / "p2" / "v10" / "p2_v10_selectedFrames.txt").unlink()
+    (selected / "p10" / "v3" / "p10_v3_selectedFrames.txt").write_bytes(b"\r\n")
+    (selected / "p10" / "v5").mkdir()
+    (selected / "p10" / "lesionVideos.txt").write_bytes(b"v9 \r\n\r\nv11\r\n")
+    frames, skipped = _frames(open_source("cadica", tmp_path))
+    assert [frame.frame for frame in frames] == [9, 11]
+    assert skipped == {
+        "folder is not a patient": 1,
+        "file name does not fit its folder": 1,
+        "listed frame absent": 1,
+        "video without a selectedFrames list": 1,
+        "empty selectedFrames list": 1,
+        "video without an input folder": 1,
+        "listed video absent": 2,
+    }
+
+
+def test_cadica_input_errors(tmp_path):
+    with pytest.raises(InputError, match="does not look like CADICA"):
+        open_source("cadica", tmp_path)
+    with pytest.raises(InputError, match="--raw"):
+        open_source("cadica")
+    write_cadica(tmp_path)
+    shutil.rmtree(tmp_path / "nonselectedVideos")
+    with pytest.raises(InputError, match="needs nonselectedVideos"):
+        open_source("cadica", tmp_path, rule="all")
+    with pytest.raises(InputError, match="did you mean selected_frames"):
+        open_source("cadica", tmp_path, rule="selected_frame")
+
+
+# DCA1
+
+
+def test_dca1_pairs_split_and_threshold(tmp_path):
+    write_dca1(tmp_path / "Database_134_Angiograms", pairs=40)
+    source = open_source("dca1", tmp_path)
+    frames, skipped = _frames(source)
+    assert skipped == {}
+    assert [frame.path for frame in frames[:2] + frames[-1:]] == ["1.png", "2.png", "40.png"]
+    assert [frame.split for frame in frames] == ["train"] * 30 + ["test"] * 10
+    assert {frame.group for frame in frames} == {None}
+    levels = np.array([[0, 1, 127, 128, 255]], dtype=np.uint8)
+    save(source.root / "1_gt.png", levels)
+    assert source.read_masks(frames[0]).tolist() == [[[False, False, False, True, True]]]
+
+
+def test_dca1_defects_are_counted(tmp_path):
+    write_dca1(tmp_path, pairs=5)
+    (tmp_path / "2_gt.png").unlink()
+    (tmp_path / "4.png").unlink()
+    shutil.move(tmp_path / "5.png", tmp_path / "5.PNG")
+    shutil.move(tmp_path / "5_gt.png", tmp_path / "5_GT.PNG")
+    save(tmp_path / "1.pgm", picture(1))
+    (tmp_path / ".6.png").touch()
+    (tmp_path / "3_gt.png").write_bytes(b"")
+    source = open_source("dca1", tmp_path)
+    frames, skipped = _frames(source)
+    assert sorted(frame.path for frame in frames)[1:] == ["3.png", "5.PNG"]
+    assert skipped == {
+        "same name twice": 1,
+        "image without a mask": 1,
+        "mask without an image": 1,
+    }
+    assert _frames(source)[1] == skipped, "a second walk starts a new report"
+    with pytest.raises(UnreadableFrame, match="mask: empty file"):
+        source.read_masks(next(frame for frame in frames if frame.path == "3.png"))
+
+
+# synthetic
+
+
+def test_synthetic_source_is_reproducible_and_split_by_patient():
+    options = {"patients": 3, "videos": 1, "frames": 2, "size": 64, "seed": 5}
+    source = open_source("synthetic", **options)
+    frames, skipped = _frames(source)
+    assert skipped == {}
+    assert [frame.path for frame in frames[:3]] == [
+        "patient0000/video0/frame00",
+        "patient0000/video0/frame01",
+        "patient0001/video0/frame00",
+    ]
+    assert [frame.split for frame in frames] == ["train"] * 4 + ["test"] * 2
+    # Seed 5; another seed draws other patients, who get other ids.
+    assert {frame.group for frame in frames} == {f"synthetic/5-{patient}" for patient in range(3)}
+    image, mask = source.read(frames[1]), source.read_masks(frames[1])[0]
+    assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((64, 64), "u1", (64, 64), "?")
+    assert 0 < mask.mean() < 0.5
+    again = open_source("synthetic", **options)
+    np.testing.assert_array_equal(again.read(frames[1]), image)
+    assert (open_source("synthetic", **{**options, "seed": 6}).read(frames[1]) != image).any()
+
+
+def test_synthetic_input_errors(tmp_path):
+    with pytest.raises(InputError, match="reads no folder"):
+        open_source("synthetic", tmp_path)
+    with pytest.raises(InputError, match="patients=0"):
+        open_source("synthetic", patients=0)
+    with pytest.raises(InputError, match="test_fraction"):
+        open_source("synthetic", test_fraction=1.5)
+
+
+# the table
+
+
+def test_names_and_options_are_checked_and_text_is_converted():
+    assert open_source("synthetic", patients="2", test_fraction="0.5").options["patients"] == 2
+    with pytest.raises(InputError, match="did you mean synthetic"):
+        open_source("syntetic")
+    with pytest.raises(InputError, match="did you mean patients"):
+        open_source("synthetic", patient=3)
+    with pytest.raises(InputError, match="patients=many: not of type int"):
+        open_source("synthetic", patients="many")
+    with pytest.raises(InputError, match="unknown option of dca1"):
+        open_source("dca1", rule="all")
+
+
+# real pieces
+
+
+@pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
+def test_real_pieces_read_without_a_defect():
+    real = Path(os.environ["ANGIO_REALDATA"])
+    for name, count, shape in (("cadica", 26, (512, 512)), ("dca1", 40, (300, 300))):
+        source = open_source(name, real / name)
+        frames, skipped = _frames(source)
+        assert (len(frames), skipped) == (count, {})
+        assert {source.read(frame).shape for frame in frames} == {shape}

@@ -1,0 +1,166 @@
+"""Attention maps are cut out like their frames, and the table survives a checkpoint."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.data.views.attention import AttentionView, crop_maps
+from benchmark.data.views.crop import Crop, crop_matrix, draw_crops
+from benchmark.data.views.single import SingleView
+from benchmark.method import Progress
+from benchmark.randomness import uniform
+
+
+@pytest.fixture
+def maps() -> Tensor:
+    return torch.rand(24, 14, 14, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def valid() -> Tensor:
+    return torch.tensor([[448, 448], [224, 448], [448, 336], [420, 392]]).repeat(6, 1)
+
+
+def crops(valid: Tensor) -> Crop:
+    noise = uniform(0, 0, "crop", torch.arange(len(valid)), 41)
+    return draw_crops(noise, valid, (0.2, 1.0), (3 / 4, 4 / 3), 0.5)
+
+
+def keys_kernel(distance: float) -> float:
+    x = abs(distance)
+    if x < 1:
+        return (1.5 * x - 2.5) * x * x + 1
+    return ((-0.5 * x + 2.5) * x - 4) * x + 2 if x < 2 else 0.0
+
+
+def resample(values: np.ndarray, start: float, length: float, out: int) -> np.ndarray:
+    """One axis, in loops: bicubic over the cells that the box touches."""
+    result = np.zeros((out, *values.shape[1:]))
+    for i in range(out):
+        centre = start + (i + 0.5) * length / out
+        total = 0.0
+        for cell in range(len(values)):
+            if cell + 1 > start + 1e-6 and cell < start + length - 1e-6:
+                weight = keys_kernel((cell + 0.5 - centre) / max(1.0, length / out))
+                result[i] += weight * values[cell]
+                total += weight
+        result[i] /= total
+    return result
+
+
+def test_boxes_are_those_of_the_frame(maps: Tensor, valid: Tensor) -> None:
+    """Scaled to the cells of the map, mirrored with the frame; cut at 0 and 1; against loops."""
+    crop = crops(valid)
+    views = crop_maps(maps, crop, valid, 28)
+    for sample in (0, 1, 2, 3, 7, 14):
+        top, left, height, width = (int(value[sample]) for value in crop[:4])
+        frame_h, frame_w = valid[sample].tolist()
+        pixels = maps[sample].double().numpy()
+        pixels = resample(pixels, top * 14 / frame_h, height * 14 / frame_h, 28)
+        pixels = resample(pixels.T, left * 14 / frame_w, width * 14 / frame_w, 28).T
+        if crop.flip[sample]:
+            pixels = pixels[:, ::-1]
+        np.testing.assert_allclose(views[sample].numpy(), pixels.clip(0, 1), rtol=0, atol=2e-4)
+
+
+def test_a_bright_cell_is_where_the_frame_is_bright(valid: Tensor) -> None:
+    """One bright cell, and the same spot bright in the frame: both views agree where it is."""
+    crop = crops(valid)
+    for row, column in ((3, 4), (9, 10)):
+        maps = torch.zeros(24, 14, 14)
+        maps[:, row, column] = 1
+        frames = torch.zeros(24, 448, 448, dtype=torch.uint8)
+        for sample, (height, width) in enumerate(valid.tolist()):
+            tall, wide = height // 14, width // 14
+            frames[sample, row * tall : (row + 1) * tall, column * wide : (column + 1) * wide] = 255
+        expected = crop_matrix(frames, crop, 56) / 255
+        found = crop_maps(maps, crop, valid, 56)
+        seen = expected.amax(dim=(1, 2)) > 0.9
+        assert seen.sum() > 8
+        overlap = ((found > 0.5) == (expected > 0.5))[seen].double().mean()
+        assert overlap > 0.97
+
+
+def test_the_released_code_cuts_the_corner(maps: Tensor, valid: Tensor) -> None:
+    """Its first two rows and columns, or three where the box reaches the edge, as torch resizes."""
+    crop = crops(valid)
+    views = crop_maps(maps, crop, valid, 28, official_code=True)
+    sizes = set()
+    for sample in range(24):
+        top, left, height, width = (int(value[sample]) for value in crop[:4])
+        frame_h, frame_w = valid[sample].tolist()
+        # i // H : (i + h) // H + 2, as released.
+        corner = maps[sample][
+            top // frame_h : (top + height) // frame_h + 2,
+            left // frame_w : (left + width) // frame_w + 2,
+        ]
+        sizes.add(tuple(corner.shape))
+        resized = F.interpolate(
+            corner[None, None], (28, 28), mode="bicubic", antialias=True, align_corners=False
+        )[0, 0].clamp(0, 1)
+        expected = resized.flip(1) if crop.flip[sample] else resized
+        torch.testing.assert_close(views[sample], expected, rtol=0, atol=2e-5)
+    assert len(sizes) > 1
+    assert not torch.allclose(views, crop_maps(maps, crop, valid, 28), atol=0.1)
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    rng = np.random.default_rng(1)
+    return {
+        "frame": torch.from_numpy(rng.integers(0, 256, (4, 64, 64), dtype=np.uint8)),
+        "valid": torch.tensor([[64, 64], [50, 64], [64, 40], [64, 64]]),
+        "index": torch.tensor([5, 0, 3, 2]),
+    }
+
+
+def test_views_are_single_views_with_a_map(batch: dict[str, Tensor]) -> None:
+    """Same image for the same keys; the map is that of the sample's index, cut by the same box."""
+    single, maker = SingleView(size=32), AttentionView(size=32)
+    single.progress = maker.progress = Progress(seed=4, epoch=3)
+    plain = maker(batch)["views"]
+    assert "attention" not in plain  # there is no table yet
+    maker.allocate(6, (4, 4))
+    torch.testing.assert_close(maker(batch)["views"]["attention"], torch.ones(4, 1, 32, 32))
+
+    maker.attention.copy_(torch.rand(6, 4, 4, generator=torch.Generator().manual_seed(3)))
+    views = maker(batch)["views"]
+    assert torch.equal(views["image"], single(batch)["views"]["image"])
+    noise = uniform(4, 3, "crop", batch["index"], 41)
+    crop = draw_crops(noise, batch["valid"], (0.2, 1.0), (3 / 4, 4 / 3), 0.5)
+    expected = crop_maps(maker.attention[batch["index"]], crop, batch["valid"], 32)
+    assert torch.equal(views["attention"][:, 0], expected)
+
+
+def test_whole_frames(batch: dict[str, Tensor]) -> None:
+    """The valid part of each frame, resized without regard to its aspect, never mirrored."""
+    row, column = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    waves = [127 + 100 * torch.sin(row / (5 + n)) * torch.cos(column / (9 - n)) for n in range(4)]
+    batch["frame"] = torch.stack(waves).byte()
+    maker = AttentionView(size=32, flip=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+    images = maker.whole(batch)
+    for sample, (height, width) in enumerate(batch["valid"].tolist()):
+        frame = batch["frame"][sample, :height, :width].float()[None, None]
+        expected = F.interpolate(frame, (32, 32), mode="bicubic", antialias=True)[0, 0]
+        difference = (images[sample, 0] * 255 - expected.clamp(0, 255)).abs()
+        assert difference.max() < 1.5
+
+
+def test_table_goes_through_a_state_dict() -> None:
+    """Into a maker of the same size, and into one that does not know how many frames there are."""
+    maker = AttentionView(size=32)
+    maker.allocate(6, (4, 4))
+    maker.attention.uniform_()
+    known, unknown = AttentionView(size=32), AttentionView(size=32)
+    known.allocate(6, (4, 4))
+    for other in (known, unknown):
+        other.load_state_dict(maker.state_dict())
+        assert torch.equal(other.attention, maker.attention)
+    wrong = AttentionView(size=32)
+    wrong.allocate(5, (4, 4))
+    with pytest.raises(RuntimeError, match="attention"):
+        wrong.load_state_dict(maker.state_dict())

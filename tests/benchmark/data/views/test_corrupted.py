@@ -1,0 +1,87 @@
+"""Pairs of a corrupted view and what it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.data.views.corrupted import CorruptedView
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.method import Progress
+from benchmark.randomness import uniform
+
+
+class Add:
+    """Adds the first of its numbers, and remembers them."""
+
+    def draws(self, size: int) -> int:
+        return 2
+
+    def __call__(self, grey: Tensor, noise: Tensor) -> Tensor:
+        self.noise = noise
+        return grey + noise[:, :1, None]
+
+
+class Halve:
+    def draws(self, size: int) -> int:
+        return 1
+
+    def __call__(self, grey: Tensor, noise: Tensor) -> Tensor:
+        return grey / 2
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    rng = np.random.default_rng(0)
+    return {
+        "frame": torch.from_numpy(rng.integers(0, 256, (3, 64, 64), dtype=np.uint8)),
+        "valid": torch.tensor([[64, 64], [50, 64], [64, 40]]),
+        "index": torch.tensor([4, 0, 77]),
+        "anatomy": torch.zeros(3, 64, 8, dtype=torch.uint8),
+    }
+
+
+def test_without_changes_the_image_is_that_of_the_plain_view(batch: dict[str, Tensor]) -> None:
+    """The same crop, the same grey values, before and after normalisation."""
+    ours, plain = CorruptedView([], size=32), SingleView(32)
+    ours.progress = plain.progress = Progress(seed=3, epoch=2)
+    views, expected = ours(batch)["views"], plain(batch)["views"]
+    torch.testing.assert_close(views["image"], expected["image"])
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (IMAGENET_MEAN, IMAGENET_STD))
+    torch.testing.assert_close((views["clean"] - mean) / std, expected["image"])
+    assert set(views) == {"image", "clean", "index"}
+    assert torch.equal(views["index"], batch["index"])
+
+
+def test_changes_come_first_and_belong_to_both(batch: dict[str, Tensor]) -> None:
+    """(grey + a)/2 is clean, (grey + a)/2 + b the image; all channels are corrupted alike."""
+    first, second = Add(), Add()
+    maker = CorruptedView([second], changes=[first, Halve()], size=32)
+    plain = CorruptedView([], size=32)
+    maker.progress = plain.progress = Progress(seed=3, epoch=2)
+    grey = plain(batch)["views"]["clean"]
+    views = maker(batch)["views"]
+    clean = (grey + first.noise[:, :1, None, None]) / 2
+    torch.testing.assert_close(views["clean"], clean)
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (IMAGENET_MEAN, IMAGENET_STD))
+    restored = views["image"] * std + mean
+    expected = (clean + second.noise[:, :1, None, None]).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(restored, expected)
+
+
+def test_random_numbers_belong_to_frame_epoch_and_step(batch: dict[str, Tensor]) -> None:
+    """They are keyed by what they are for, so they do not depend on the batch a frame is in."""
+    steps = [Add(), Add(), Add()]
+    maker = CorruptedView(steps[1:], changes=steps[:1], size=32)
+    maker.progress = Progress(seed=3, epoch=2)
+    maker(batch)
+    drawn = [step.noise for step in steps]
+    for noise, stream in zip(drawn, ("change 0", "corruption 0", "corruption 1")):
+        assert torch.equal(noise, uniform(3, 2, stream, batch["index"], 2))
+    maker({key: value[2:] for key, value in batch.items()})
+    assert all(torch.equal(step.noise, noise[2:]) for step, noise in zip(steps, drawn))
+    maker.progress = Progress(seed=3, epoch=3)
+    maker(batch)
+    assert all(not torch.equal(step.noise, noise) for step, noise in zip(steps, drawn))

@@ -1,0 +1,89 @@
+"""Several views of a frame: boxes, stacking and randomness that depends on the frame only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.data.views.several import MultiCrop, TwoViews
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.method import Progress
+
+STILL = dict(jitter=0.0)
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    frames = [np.asarray(Image.fromarray(grid).resize((64, 64))) for grid in coarse]
+    return {
+        "frame": torch.from_numpy(np.stack(frames)),
+        "valid": torch.tensor([[64, 64], [64, 50], [40, 64]]),
+        "index": torch.tensor([5, 9, 11]),
+    }
+
+
+def grey_levels(view: torch.Tensor) -> np.ndarray:
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return (255 * (view * std + mean)).numpy()
+
+
+def test_each_view_is_its_box_resized_by_pil(batch: dict[str, torch.Tensor]) -> None:
+    views = TwoViews(size=32, intensity=(STILL, STILL))(batch)["views"]
+    for number in range(2):
+        found = grey_levels(views[f"image_{number}"])
+        for sample, row in enumerate(views[f"box_{number}"].long().tolist()):
+            top, left, height, width, flip = row
+            assert top + height <= batch["valid"][sample, 0]
+            assert left + width <= batch["valid"][sample, 1]
+            frame = Image.fromarray(batch["frame"][sample].numpy())
+            cut = frame.crop((left, top, left + width, top + height)).resize(
+                (32, 32), Image.Resampling.BICUBIC
+            )
+            expected = np.asarray(cut, float)[:, ::-1] if flip else np.asarray(cut, float)
+            for channel in range(3):
+                assert np.abs(found[sample, channel] - expected).max() <= 2.01
+    assert not torch.equal(views["box_0"], views["box_1"])
+
+
+def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, torch.Tensor]) -> None:
+    maker = MultiCrop(
+        local_count=2,
+        local_size=16,
+        size=32,
+        intensity=(dict(blur=1.0), dict(blur=0.1, solarize=0.5)),
+        local_intensity=dict(blur=0.5),
+    )
+    whole = maker(batch)["views"]
+    last = maker({name: value[2:] for name, value in batch.items()})["views"]
+    for name in ("image_0", "image_1", "box_0", "box_1"):
+        torch.testing.assert_close(last[name][0], whole[name][2])
+    # Crop-major: frame 2 of three is the third and the sixth of the small crops.
+    torch.testing.assert_close(last["local"], whole["local"][[2, 5]])
+    assert not torch.equal(whole["local"][2], whole["local"][5])
+    maker.progress = Progress(epoch=1, epochs=2)
+    assert not torch.equal(maker(batch)["views"]["image_0"], whole["image_0"])
+
+
+def test_small_crops_are_of_small_parts(batch: dict[str, torch.Tensor]) -> None:
+    batch = {name: value[:1].repeat_interleave(200, 0) for name, value in batch.items()}
+    batch["index"] = torch.arange(200)
+    maker = MultiCrop(
+        local_count=1, local_size=8, local_scale=(0.05, 0.3), size=16, scale=(0.3, 1.0)
+    )
+    views = maker(batch)["views"]
+    area = views["box_0"][:, 2] * views["box_0"][:, 3] / 64**2
+    assert area.min() > 0.27
+    assert area.max() <= 1
+    assert 0.4 < views["box_0"][:, 4].mean() < 0.6
+    crop = maker._crop(batch, "local 0", maker.local_scale)
+    small = (crop.height * crop.width) / 64**2
+    assert 0.04 < small.min() < small.max() < 0.33
+    assert views["local"].shape == (200, 3, 8, 8)
+
+
+def test_no_small_crops_where_none_are_asked_for(batch: dict[str, torch.Tensor]) -> None:
+    assert "local" not in MultiCrop(local_count=0, size=16)(batch)["views"]

@@ -1,0 +1,233 @@
+"""The views of CheXWorld: against PIL, and against the geometry of a frame that is a ramp."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageEnhance, ImageFilter
+from torch import Tensor
+
+from benchmark.data.views.crop import Crop
+from benchmark.data.views.intensity import DRAWS, Intensity
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.data.views.world import OrderedIntensity, WorldViews, jitter_frames, relative_place
+from benchmark.errors import InputError
+from benchmark.method import Progress
+
+STILL = dict(jitter=0.0)
+CHANGE = dict(brightness=0.4, contrast=0.4, gamma=2.0, jitter=0.8, blur=0.2, sigma=(0.1, 2.0))
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(40, 216, (3, 8, 8), dtype=np.uint8)
+    frames = [np.array(Image.fromarray(grid).resize((64, 64))) for grid in coarse]
+    frames[1][:, 50:] = 0
+    frames[2][40:] = 0
+    return {
+        "frame": torch.from_numpy(np.stack(frames)),
+        "valid": torch.tensor([[64, 64], [64, 50], [40, 64]]),
+        "index": torch.tensor([5, 9, 11]),
+    }
+
+
+def many(batch: dict[str, Tensor], sample: int, count: int) -> dict[str, Tensor]:
+    """One frame of the batch `count` times, each with random numbers of its own."""
+    copies = {
+        name: value[sample : sample + 1].expand(count, *value.shape[1:])
+        for name, value in batch.items()
+    }
+    return {**copies, "index": torch.arange(count)}
+
+
+def grey_levels(view: Tensor) -> np.ndarray:
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    grey = (255 * (view * std + mean)).numpy()
+    assert np.abs(grey - grey[:, :1]).max() < 1e-3
+    return grey[:, 0]
+
+
+def cut(frame: np.ndarray, row: list[int], size: int) -> np.ndarray:
+    top, left, height, width, flip = row
+    part = Image.fromarray(frame).crop((left, top, left + width, top + height))
+    resized = np.asarray(part.resize((size, size), Image.Resampling.BICUBIC), float)
+    return resized[:, ::-1] if flip else resized
+
+
+def test_jitter_is_that_of_pil_on_the_valid_part(batch: dict[str, Tensor]) -> None:
+    """In both orders; the mean that contrast is measured from has no share of the padding."""
+    batch["frame"][1][:, 50:] = 250
+    factors = torch.tensor([[1.3, 0.7], [0.65, 1.4], [1.35, 1.2]])
+    for first in (False, True):
+        order = torch.full((3,), first)
+        found = jitter_frames(batch["frame"], batch["valid"], factors, order)
+        assert found.dtype == torch.uint8
+        for sample, (height, width) in enumerate(batch["valid"].tolist()):
+            picture = Image.fromarray(batch["frame"][sample, :height, :width].numpy())
+            brightness, contrast = factors[sample].tolist()
+            if first:
+                picture = ImageEnhance.Contrast(picture).enhance(contrast)
+            picture = ImageEnhance.Brightness(picture).enhance(brightness)
+            if not first:
+                picture = ImageEnhance.Contrast(picture).enhance(contrast)
+            error = found[sample, :height, :width].numpy().astype(int) - np.asarray(picture, int)
+            assert np.abs(error).max() <= 3  # PIL truncates twice, this rounds
+            assert np.abs(error).mean() < 1.5
+
+
+def test_clean_views_are_boxes_of_one_size_cut_from_the_jittered_frame(
+    batch: dict[str, Tensor],
+) -> None:
+    """Views share the frame's jitter, height and width, but neither place nor mirroring."""
+    maker = WorldViews(size=32, jitter=dict(jitter=1.0), change=STILL)
+    views = maker(batch)["views"]
+    noise = maker.uniform("grey frame", batch["index"], 8)
+    parameters, contrast_first, _ = maker.jitter.draw(noise)
+    frames = jitter_frames(batch["frame"], batch["valid"], parameters[:, :2], contrast_first)
+    assert not torch.equal(frames, batch["frame"])
+    assert torch.equal(views["box_0"][:, 2:4], views["box_1"][:, 2:4])
+    for number in range(2):
+        found = grey_levels(views[f"image_{number}"])
+        for sample, row in enumerate(views[f"box_{number}"].long().tolist()):
+            assert row[0] + row[2] <= batch["valid"][sample, 0]
+            assert row[1] + row[3] <= batch["valid"][sample, 1]
+            assert np.abs(found[sample] - cut(frames[sample].numpy(), row, 32)).max() <= 2.01
+    still = WorldViews(size=32, jitter=STILL, change=STILL)(batch)["views"]
+    assert torch.equal(still["box_1"], views["box_1"])
+    assert not torch.equal(still["image_1"], views["image_1"])
+
+
+def test_second_view_lies_anywhere_and_is_mirrored_by_itself(batch: dict[str, Tensor]) -> None:
+    """Rows and columns are uniform over what the size leaves; the four mirrorings are equal."""
+    views = WorldViews(size=8, jitter=STILL, change=STILL, scale=(0.3, 0.5))(many(batch, 1, 2000))
+    views = views["views"]
+    for number in range(2):
+        boxes = views[f"box_{number}"]
+        for axis, side in ((0, 64), (1, 50)):
+            room = side - boxes[:, 2 + axis]
+            # The midpoint of the interval a uniform number fell into.
+            share = (boxes[:, axis] + 0.5) / (room + 1)
+            deciles = torch.histc(share, 10, 0, 1)
+            assert deciles.min() > 120
+            assert deciles.max() < 300
+            assert share.mean().item() == pytest.approx(0.5, abs=0.03)
+    pairs = 2 * views["box_0"][:, 4] + views["box_1"][:, 4]
+    assert torch.bincount(pairs.long()).min() > 430
+    correlation = torch.corrcoef(torch.stack([views["box_0"][:, 0], views["box_1"][:, 0]]))
+    assert correlation[0, 1] < 0.35  # tall boxes have little room; there is no other relation
+
+
+def test_places_continue_a_ramp_from_one_view_into_the_other() -> None:
+    """Grey values that rise along the frame tell where a pixel lies: the places say the same."""
+    row, column = np.meshgrid(np.arange(96), np.arange(96), indexing="ij")
+    for ramp, axis in ((40 + row, 0), (40 + column, 1)):
+        data = {
+            "frame": torch.from_numpy(ramp.astype(np.uint8)).expand(40, -1, -1).contiguous(),
+            "valid": torch.tensor([96, 80]).expand(40, -1),
+            "index": torch.arange(40),
+        }
+        size = 24
+        views = WorldViews(size=size, scale=(0.2, 0.5), jitter=STILL, change=STILL)(data)["views"]
+        grey = [grey_levels(views[f"image_{number}"]) for number in range(2)]
+        for name, (own, other) in (("place_01", (0, 1)), ("place_10", (1, 0))):
+            for sample, (down, right, mirrored, across) in enumerate(views[name].tolist()):
+                # A straight line through the inside of the own view, continued anywhere.
+                inside = np.arange(4, size - 4)
+                lines = [grey[k][sample].mean(axis=1 - axis)[inside] for k in (own, other)]
+                slope, start = np.polyfit(inside, lines[0], 1)
+                if axis == 0:
+                    seen = inside + size * down
+                elif mirrored:
+                    seen = size * across - 1 - inside
+                else:
+                    seen = inside + size * right
+                assert np.abs(start + slope * seen - lines[1]).max() < 1.5
+
+
+def test_place_of_a_worked_example() -> None:
+    """A frame of 50 pixels; the second box mirrored: its left edge is 50 − 30 − 10 = 10 there."""
+
+    def crop(top: int, left: int, flip: bool) -> Crop:
+        numbers = [torch.tensor([number]) for number in (top, left, 20, 10)]
+        return Crop(*numbers, flip=torch.tensor([flip]))
+
+    first, second, width = crop(4, 5, False), crop(14, 30, True), torch.tensor([50])
+    assert relative_place(first, second, width).tolist() == [[0.5, 0.5, 1.0, 3.5]]
+    assert relative_place(second, first, width).tolist() == [[-0.5, -0.5, 1.0, 3.5]]
+    plain = crop(14, 30, False)
+    assert relative_place(first, plain, width).tolist() == [[0.5, 2.5, 0.0, 1.5]]
+
+
+def test_changes_are_what_the_parameters_say(batch: dict[str, Tensor]) -> None:
+    """Brightness, then contrast, gamma and blur by PIL with the yielded numbers."""
+    change = {**CHANGE, "jitter": 1.0, "blur": 1.0}
+    views = WorldViews(size=32, jitter=STILL, change=change)(many(batch, 0, 20))["views"]
+    for number in range(2):
+        clean = grey_levels(views[f"image_{number}"])
+        changed = grey_levels(views[f"changed_{number}"])
+        for sample, numbers in enumerate(views[f"change_{number}"].tolist()):
+            brightness, contrast, gamma, sigma, noise = numbers
+            assert noise == 0
+            picture = Image.fromarray(clean[sample].round().astype(np.uint8))
+            picture = ImageEnhance.Brightness(picture).enhance(brightness)
+            picture = ImageEnhance.Contrast(picture).enhance(contrast)
+            grey = 255 * (np.asarray(picture, float) / 255) ** gamma
+            picture = Image.fromarray(grey.round().astype(np.uint8))
+            picture = picture.filter(ImageFilter.GaussianBlur(sigma))
+            error = np.abs(np.asarray(picture, float) - changed[sample])
+            assert error.mean() < 2.5
+            assert np.abs(changed[sample] - clean[sample]).mean() > 0.05
+    ranges = torch.cat([views["change_0"], views["change_1"]])
+    assert ranges[:, :2].min() > 0.6
+    assert ranges[:, :2].max() < 1.4
+    assert ranges[:, 2].min() > 0.5
+    assert ranges[:, 2].max() < 2.0
+    assert ranges[:, 2].log().mean().abs() < 0.25
+    assert ranges[:, 3].min() > 0.1
+    assert ranges[:, 3].max() < 2.0
+
+
+def test_order_of_changes_is_fixed() -> None:
+    """Three parameters tell everything: where values are clipped, the order matters."""
+    noise = torch.rand(50, DRAWS, generator=torch.Generator().manual_seed(0))
+    ordered, free = (kind(**CHANGE).draw(noise) for kind in (OrderedIntensity, Intensity))
+    assert torch.equal(ordered[0], free[0])
+    assert free[1].any()
+    assert not ordered[1].any()
+
+
+def test_unchanged_copies_have_neutral_parameters(batch: dict[str, Tensor]) -> None:
+    """By chance of 0.2 the one, of 0.8 the other; where both happen, the copy is the view."""
+    views = WorldViews(size=8, jitter=STILL, change=CHANGE)(many(batch, 0, 800))["views"]
+    neutral = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])
+    jittered = (views["change_0"][:, :3] != 1).any(dim=1)
+    blurred = views["change_0"][:, 3] != 0
+    assert jittered.float().mean().item() == pytest.approx(0.8, abs=0.05)
+    assert blurred.float().mean().item() == pytest.approx(0.2, abs=0.05)
+    untouched = ~jittered & ~blurred
+    assert untouched.sum() > 80
+    assert (views["change_0"][untouched] == neutral).all()
+    copies, originals = views["changed_0"][untouched], views["image_0"][untouched]
+    torch.testing.assert_close(copies, originals, atol=1e-4, rtol=0)
+    assert not torch.equal(views["change_0"], views["change_1"])
+
+
+def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, Tensor]) -> None:
+    maker = WorldViews(size=16, change=CHANGE)
+    whole = maker(batch)["views"]
+    last = maker({name: value[2:] for name, value in batch.items()})["views"]
+    names = {f"{name}_{k}" for name in ("image", "changed", "change", "box") for k in (0, 1)}
+    assert set(whole) == names | {"place_01", "place_10", "index"}
+    for name in whole:
+        torch.testing.assert_close(last[name][0], whole[name][2])
+    maker.progress = Progress(epoch=1, epochs=2)
+    assert not torch.equal(maker(batch)["views"]["image_1"], whole["image_1"])
+
+
+def test_changes_the_model_is_not_told_of_are_refused() -> None:
+    with pytest.raises(InputError, match=r"change.solarize must be 0"):
+        WorldViews(change=dict(solarize=0.2))
+    with pytest.raises(InputError, match="jitter is of brightness and contrast only"):
+        WorldViews(jitter=dict(blur=0.5))

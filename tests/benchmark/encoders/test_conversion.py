@@ -1,0 +1,369 @@
+"""Released files become encoders: all of their tensors, the right ones, and nothing is run."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from official_shapes import Shapes
+from released_files import FILES, Size, dinov3, fill, sam, vit
+from safetensors.torch import save_file
+
+from benchmark.encoders.conversion import (
+    Release,
+    convert,
+    network_arguments,
+    read_release_file,
+    rename,
+    select,
+)
+from benchmark.encoders.encoder import ARCHITECTURES, load_encoder
+from benchmark.encoders.releases import RELEASES, find_release
+from benchmark.errors import InputError
+from benchmark.files import sha256_file
+from benchmark.registry import build
+
+
+class Foreign:
+    """An object of a class only its author has."""
+
+
+def release_of(case: str) -> Release:
+    return find_release(case.partition("/")[0])
+
+
+def write(path: Path, case: str, seed: int = 0, **others: Any) -> Path:
+    file = FILES[case]
+    torch.save({**file.wrap(fill(file.shapes(file.small_size), seed)), **others}, path)
+    return path
+
+
+def message(error: pytest.ExceptionInfo[InputError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_there_is_a_file_for_every_release() -> None:
+    assert {case.partition("/")[0] for case in FILES} == set(RELEASES)
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_released_files_convert_and_come_back(case: str, tmp_path: Path) -> None:
+    """Features are finite, those of these weights and no others, and survive the round trip."""
+    release, small = release_of(case), FILES[case].small
+    path = write(tmp_path / "file.pth", case)
+    card = convert(release, path, tmp_path / "out", arguments=small).card
+    encoder, again = load_encoder(tmp_path / "out")
+    assert card == again
+    assert card.architecture == release.architecture
+    assert {key: card.arguments[key] for key in small} == {
+        key: list(value) if isinstance(value, tuple) else value for key, value in small.items()
+    }
+    assert (card.mean, card.std) == (list(release.mean), list(release.std))
+    assert card.provenance == {
+        "release": release.name,
+        "title": release.title,
+        "pretraining": release.pretraining,
+        "source": release.source,
+        "file": "file.pth",
+        "file_sha256": sha256_file(path),
+        "prefix": FILES[case].prefix,
+        "arguments": {
+            key: list(value) if isinstance(value, tuple) else value for key, value in small.items()
+        },
+    }
+    found = select(release, torch.load(path), path)
+    renamed, _ = rename(found.tensors, found.layout)
+    state = encoder.state_dict()
+    assert state.keys() == renamed.keys()
+    assert all(torch.equal(state[name], renamed[name]) for name in state)
+
+    second = convert(
+        release, write(tmp_path / "b.pth", case, seed=1), tmp_path / "b", arguments=small
+    ).card
+    assert second.fingerprint != card.fingerprint
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_names_and_shapes_fit_at_full_size(case: str) -> None:
+    """The ViT-B of every release, without values: none missing, superfluous or of another shape."""
+    release, file = release_of(case), FILES[case]
+    content = file.wrap(fill(file.shapes(file.full), device="meta"))
+    selection = select(release, content, Path("file"))
+    renamed, found = rename(selection.tensors, selection.layout)
+    arguments = network_arguments(release, renamed, found, {})
+    with torch.device("meta"):
+        encoder = build({"type": ARCHITECTURES[release.architecture], **arguments})
+    shapes = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
+    assert {name: tuple(value.shape) for name, value in renamed.items()} == shapes
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    tensors = fill(vit(FILES["dino"].small_size))
+    save_file(tensors, tmp_path / "file.safetensors")
+    torch.save(tensors, tmp_path / "file.pth")
+    prints = {
+        convert(
+            RELEASES["dino"], path, tmp_path / path.stem, arguments=FILES["dino"].small
+        ).card.fingerprint
+        for path in (tmp_path / "file.safetensors", tmp_path / "file.pth")
+    }
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (lambda t: t.pop("blocks.1.mlp.fc1.weight"), "1 missing (first: blocks.1.mlp.fc1.weight)"),
+        (lambda t: t.pop("cls_token"), "1 missing (first: cls_token)"),
+        (
+            lambda t: t.update({"blocks.0.extra": torch.ones(2), "blocks.1.extra": torch.ones(2)}),
+            "2 unexpected (first: blocks.0.extra)",
+        ),
+        (
+            lambda t: t.update({"head.weight": torch.ones(2)}),
+            "1 unexpected (first: head.weight (no rule))",
+        ),
+        (
+            lambda t: t.update({"norm.weight": torch.ones(5)}),
+            "1 of another shape (first: norm.weight (5,) instead of (32,))",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_counted_and_named(edit, expected: str, tmp_path: Path) -> None:
+    tensors = fill(vit(FILES["mae_imagenet"].small_size))
+    edit(tensors)
+    path = tmp_path / "file.pth"
+    torch.save({"model": tensors}, path)
+    with pytest.raises(InputError) as error:
+        convert(RELEASES["mae_imagenet"], path, tmp_path / "out", arguments=FILES["dino"].small)
+    assert message(error).startswith(f"{path}: these weights do not fit VisionTransformer: ")
+    assert expected in message(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_another_release_is_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "file.pth", "mae_imagenet/decoder")
+    with pytest.raises(InputError) as error:
+        convert(RELEASES["med_dinov3"], path, tmp_path / "out")
+    assert message(error) == (
+        f"{path}: as a file of med_dinov3: no name in it ends with 'storage_tokens'; it holds "
+        "'model.cls_token', 'model.pos_embed', 'model.patch_embed.proj.weight', "
+        "'model.patch_embed.proj.bias', …"
+    )
+    torch.save({"model": "mae_vit_base_patch16"}, path)  # a name where others keep their weights
+    with pytest.raises(InputError, match=r"with 'patch_embed\.proj\.weight'; it holds 'model'$"):
+        convert(RELEASES["mae_imagenet"], path, tmp_path / "out")
+    torch.save([1, 2], path)
+    with pytest.raises(InputError, match="holds a list, not tensors by name"):
+        convert(RELEASES["mae_imagenet"], path, tmp_path / "out")
+    torch.save({"model": {"patch_embed.proj.weight": torch.ones(2), "size": 224}}, path)
+    with pytest.raises(InputError, match=r"'model.size' is no tensor \(1 such\)"):
+        convert(RELEASES["mae_imagenet"], path, tmp_path / "out")
+
+
+def test_foreign_objects_are_named_and_not_run(tmp_path: Path) -> None:
+    """Refused, with the name of their class, in the new and in the old format; until trusted."""
+    path = tmp_path / "file.pth"
+    small = FILES["mae_imagenet"].small
+    for old in (False, True):
+        content = FILES["mae_imagenet"].wrap(fill(vit(FILES["mae_imagenet"].small_size)))
+        torch.save({**content, "x": Foreign()}, path, _use_new_zipfile_serialization=not old)
+        with pytest.raises(InputError) as error:
+            convert(RELEASES["mae_imagenet"], path, tmp_path / "out", arguments=small)
+        assert f"it holds {Foreign.__module__}.Foreign; " in message(error)
+        assert message(error).endswith("if you trust where it comes from, pass --trust")
+        assert not (tmp_path / "out").exists()
+        convert(RELEASES["mae_imagenet"], path, tmp_path / f"{old}", trust=True, arguments=small)
+        load_encoder(tmp_path / f"{old}")
+
+
+def test_settings_saved_beside_the_weights_need_no_trust(tmp_path: Path) -> None:
+    """`argparse.Namespace` is no more than a dictionary, and many scripts save one."""
+    args = argparse.Namespace(lr=1e-4, epochs=800)
+    path = write(tmp_path / "file.pth", "mae_imagenet", args=args)
+    assert read_release_file(path)["args"] == args
+    torch.save({"args": args, "x": Foreign()}, path)
+    with pytest.raises(InputError) as error:
+        read_release_file(path)
+    assert "it holds" in message(error)
+    assert "Namespace" not in message(error)
+
+
+def test_damaged_and_missing_files_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "file.pth"
+    with pytest.raises(InputError, match="no such file") as error:
+        read_release_file(path)
+    message(error)
+    whole = write(tmp_path / "whole.pth", "dino").read_bytes()
+    for content in (b"", b"PK\x03\x04", whole[: len(whole) // 2], pickle.dumps({"a": 1})[:-3]):
+        path.write_bytes(content)
+        for trust in (False, True):
+            with pytest.raises(InputError, match=r"incomplete|empty|damaged") as error:
+                read_release_file(path, trust)
+            assert message(error).startswith(f"{path}: ")
+
+
+def test_other_sizes_are_arguments(tmp_path: Path) -> None:
+    """A larger network of the same kind; a wrong argument is refused by name."""
+    release = replace(RELEASES["dino"], arguments={**FILES["dino"].small, "norm_eps": 1e-6})
+    path = write(tmp_path / "file.pth", "dino")
+    convert(release, path, tmp_path / "out")
+    with pytest.raises(InputError, match=r"--arguments breadth: unknown; did you mean 'depth'"):
+        convert(release, path, tmp_path / "b", arguments={"breadth": 3})
+    with pytest.raises(InputError, match="depth is 2 by its tensors, not 3"):
+        convert(release, path, tmp_path / "b", arguments={"depth": 3})
+
+
+def test_every_release_says_what_tensors_do_not_tell() -> None:
+    """Nothing is left to the defaults of a class; normalisations have a value per channel."""
+    for release in RELEASES.values():
+        unproven = ARCHITECTURES[release.architecture].unproven
+        assert unproven <= release.arguments.keys(), release.name
+        assert len(release.mean) == len(release.std) == 3
+
+
+VIT_S = Size(width=48, heads=3)
+
+
+def small_vit(folder: Path, shapes: Shapes | None = None) -> Path:
+    path = folder / "vits.pth"
+    torch.save(fill(vit(VIT_S) if shapes is None else shapes), path)
+    return path
+
+
+def test_heads_of_another_width_have_to_be_said(tmp_path: Path) -> None:
+    """DINO's ViT-S has 6, that of MoCo v3 12: the width does not tell, nor does any tensor."""
+    path = small_vit(tmp_path)
+    with pytest.raises(InputError) as error:
+        convert(RELEASES["dino"], path, tmp_path / "out")
+    assert message(error) == (
+        f"{path}: its tensors are of another size than dino (embed_dim 48 instead of 768, depth 2 "
+        "instead of 12, patch_size 8 instead of 16, img_size 32 instead of 224); tensors do not "
+        "tell num_heads: add --arguments embed_dim=48 depth=2 patch_size=8 img_size=32 num_heads=…"
+    )
+    sizes = dict(embed_dim=48, depth=2, patch_size=8, img_size=32)
+    with pytest.raises(InputError) as error:
+        convert(RELEASES["dino"], path, tmp_path / "out", arguments=sizes)
+    assert message(error) == f"{path}: tensors do not tell num_heads: add --arguments num_heads=…"
+    assert not (tmp_path / "out").exists()
+    prints = set()
+    for heads in (3, 6):
+        done = convert(
+            RELEASES["dino"], path, tmp_path / str(heads), arguments={**sizes, "num_heads": heads}
+        )
+        assert done.on_trust == {"num_heads": heads, "norm_eps": 1e-6}
+        assert done.proven.items() >= sizes.items()
+        assert done.card.arguments["num_heads"] == heads
+        prints.add(done.card.fingerprint)
+    assert len(prints) == 2  # so that it matters
+
+
+def test_another_depth_keeps_the_heads_of_the_release(tmp_path: Path) -> None:
+    """Heads go with the width; global blocks go with the depth."""
+    release = replace(
+        RELEASES["dino"], arguments={**RELEASES["dino"].arguments, **FILES["dino"].small}
+    )
+    path = small_vit(tmp_path, vit(Size(depth=3)))
+    assert (
+        convert(release, path, tmp_path / "out", arguments={"depth": 3}).card.arguments["num_heads"]
+        == (FILES["dino"].small["num_heads"])
+    )
+    release = RELEASES["lvm_med"]
+    path = small_vit(tmp_path, sam(Size(depth=3, globals=(2,))))
+    small = {**FILES["lvm_med"].small, "depth": 3}
+    del small["global_blocks"], small["num_heads"]
+    with pytest.raises(InputError) as error:
+        convert(release, path, tmp_path / "b", arguments=small)
+    assert message(error) == (
+        f"{path}: tensors do not tell global_blocks: add --arguments global_blocks=…"
+    )
+    # Its tables of relative positions are as wide as a head, and so tell their number.
+    done = convert(release, path, tmp_path / "b", arguments={**small, "global_blocks": (2,)})
+    assert done.card.arguments["num_heads"] == Size().heads
+    assert "num_heads" in done.proven
+    assert done.on_trust.keys() == {"norm_eps", "window_size", "global_blocks", "img_size"}
+
+
+def test_periods_tell_the_heads_of_dinov3(tmp_path: Path) -> None:
+    path = small_vit(tmp_path, dinov3(Size()))
+    small = {**FILES["dinov3"].small, "layer_scale": 1.0}
+    with pytest.raises(InputError, match=r"num_heads is 2 by its tensors, not 4$"):
+        convert(RELEASES["dinov3"], path, tmp_path / "out", arguments={**small, "num_heads": 4})
+    del small["num_heads"]
+    done = convert(RELEASES["dinov3"], path, tmp_path / "out", arguments=small)
+    assert done.proven["num_heads"] == 2
+    assert done.on_trust.keys() == {"norm_eps", "rope_temperature", "img_size"}
+    content = torch.load(path)
+    del content["rope_embed.periods"]
+    torch.save(content, path)
+    with pytest.raises(InputError, match=r"do not tell num_heads: add --arguments num_heads=…$"):
+        convert(RELEASES["dinov3"], path, tmp_path / "out", arguments=small)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("pos_embed", (1, 1 + 12, 48), "pos_embed: 12 patches make no square; only encoders that"),
+        ("pos_embed", (1, 1 + 16 + 4, 48), "pos_embed: 20 patches make no square"),
+        ("pos_embed", (1, 4, 3, 48), "pos_embed: 4×3 patches are of images that are not square"),
+        ("patch_embed.proj.weight", (48, 3, 8, 4), "patches of 8×4 are not square"),
+        ("pos_embed", (48,), "of another shape"),
+        ("patch_embed.proj.weight", (48, 192), "of another shape"),
+    ],
+)
+def test_images_that_are_not_square(
+    name: str, shape: tuple[int, ...], expected: str, tmp_path: Path
+) -> None:
+    path = small_vit(tmp_path, {**vit(VIT_S), name: shape})
+    arguments = {**FILES["dino"].small, "embed_dim": 48, "num_heads": 3}
+    with pytest.raises(InputError) as error:
+        convert(RELEASES["dino"], path, tmp_path / "out", arguments=arguments)
+    assert expected in message(error)
+    assert message(error).startswith(f"{path}: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"embed_dim": 48.0}, "--arguments embed_dim=48.0: must be an integer of 1 or more"),
+        ({"num_heads": 0}, "--arguments num_heads=0: must be an integer of 1 or more"),
+        ({"norm_eps": -1e-6}, "--arguments norm_eps=-1e-06: must be a number above 0"),
+        ({"img_size": (64, 48)}, "--arguments img_size=(64, 48): must be an integer of 1 or more"),
+        ({"class_token": 1}, "--arguments class_token=1: must be True or False"),
+        ({"drop_path": 0.1}, "--arguments drop_path: unknown; did you mean 'depth'?"),
+        ({"img_size": 448}, "img_size is 32 by its tensors, not 448"),
+        ({"num_heads": 5}, "ViT: embed_dim=48 must be a multiple of 4 and num_heads"),
+    ],
+)
+def test_arguments_that_cannot_be(given: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    path = small_vit(tmp_path)
+    arguments = {**FILES["dino"].small, "embed_dim": 48, "num_heads": 3, **given}
+    with pytest.raises(InputError) as error:
+        convert(RELEASES["dino"], path, tmp_path / "out", arguments=arguments)
+    assert message(error).endswith(expected)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_student_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    """And the description says so."""
+    path = write(tmp_path / "file.pth", "dino/full")
+    small = FILES["dino/full"].small
+    teacher, student = (
+        convert(RELEASES["dino"], path, tmp_path / str(prefix), arguments=small, prefix=prefix).card
+        for prefix in (None, "student.module.backbone.")
+    )
+    assert teacher.provenance["prefix"] == "teacher.backbone."
+    assert student.provenance["prefix"] == "student.module.backbone."
+    weights = [
+        load_encoder(tmp_path / str(prefix))[0].state_dict()["cls_token"]
+        for prefix in (None, "student.module.backbone.")
+    ]
+    assert torch.equal(2 * weights[0], weights[1])

@@ -1,0 +1,320 @@
+"""Exported encoders: what is written, that it loads strictly everywhere, what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from benchmark.encoders.encoder import export_encoder, load_encoder, read_card
+from benchmark.encoders.fingerprint import fingerprint, take_features
+from benchmark.errors import InputError
+from benchmark.files import sha256_file
+from benchmark.nn.vit import VisionTransformer
+
+Edit = Callable[[dict], object]
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def exported(tmp_path: Path, tiny_vit: VisionTransformer) -> Path:
+    export_encoder(tmp_path / "run", tiny_vit, {"run": "mae", "corpus_hash": "c0de"})
+    return tmp_path / "run"
+
+
+def _edit_card(folder: Path, edit: Edit) -> None:
+    content = json.loads((folder / "encoder.json").read_text())
+    edit(content)
+    (folder / "encoder.json").write_text(json.dumps(content))
+
+
+def _rehash(folder: Path) -> None:
+    """Make the description fit a tampered weights file, as a careful forger would."""
+    digest = sha256_file(folder / "encoder.safetensors")
+    _edit_card(folder, lambda card: card.update(weights_sha256=digest))
+
+
+def test_an_export_loads_strictly_and_gives_the_same_features(
+    exported: Path, tiny_vit: VisionTransformer, images: Tensor
+) -> None:
+    encoder, _ = load_encoder(exported)
+    own, loaded = tiny_vit.state_dict(), encoder.state_dict()
+    assert own.keys() == loaded.keys()
+    assert all(torch.equal(own[name], loaded[name]) for name in own)
+    with torch.no_grad():
+        assert torch.equal(encoder.eval()(images), tiny_vit.eval()(images))
+
+
+def test_timm_loads_the_file_strictly_and_gives_the_same_features(
+    exported: Path, tiny_vit: VisionTransformer, images: Tensor
+) -> None:
+    model = timm.models.VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=0
+    )
+    model.load_state_dict(load_file(exported / "encoder.safetensors"), strict=True)
+    with torch.no_grad():
+        expected = model.eval().forward_features(images)
+        torch.testing.assert_close(tiny_vit.eval()(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_encoder_json_says_what_the_weights_are(
+    exported: Path, tiny_vit: VisionTransformer
+) -> None:
+    content = json.loads((exported / "encoder.json").read_text())
+    assert content == {
+        "schema": 3,
+        "architecture": "vit",
+        "arguments": {
+            "img_size": 32,
+            "patch_size": 8,
+            "embed_dim": 32,
+            "depth": 2,
+            "num_heads": 4,
+            "mlp_ratio": 4.0,
+            "class_token": True,
+            "in_channels": 3,
+            "layer_scale": None,
+            "final_norm": True,
+            "reg_tokens": 0,
+            "no_embed_class": False,
+            "norm_eps": 1e-6,
+        },
+        "num_prefix_tokens": 1,
+        "final_norm": "norm",
+        "patch_size": 8,
+        "strides": [8],
+        "widths": [32],
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "fingerprint": fingerprint(tiny_vit),
+        "features": take_features(tiny_vit).texts(),
+        "weights_sha256": sha256_file(exported / "encoder.safetensors"),
+        "provenance": {"run": "mae", "corpus_hash": "c0de"},
+    }
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "encoder.json",
+        "encoder.safetensors",
+    ]
+
+
+def test_equal_encoders_are_equal_files(
+    tmp_path: Path, exported: Path, tiny_vit: VisionTransformer
+) -> None:
+    export_encoder(tmp_path / "again", tiny_vit, {"run": "mae", "corpus_hash": "c0de"})
+    for name in ("encoder.json", "encoder.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
+
+
+def test_the_fingerprint_is_stable_and_follows_the_weights(tiny_vit: VisionTransformer) -> None:
+    tiny_vit.train()
+    first = fingerprint(tiny_vit)
+    torch.manual_seed(99)
+    assert fingerprint(tiny_vit) == first
+    assert tiny_vit.training, "the mode is put back"
+    for name in ("pos_embed", "patch_embed.proj.weight", "blocks.1.mlp.fc2.weight", "norm.weight"):
+        parameter = tiny_vit.get_parameter(name)
+        original = parameter.detach().clone()
+        with torch.no_grad():
+            parameter.mul_(1.2)
+            assert fingerprint(tiny_vit) != first, name
+            parameter.copy_(original)
+    assert fingerprint(tiny_vit) == first
+
+
+def test_the_fingerprint_is_that_of_all_tokens(tiny_vit: VisionTransformer) -> None:
+    """Written out: mean and deviation of each channel over CLS and patches, in thousandths."""
+    ramp = np.linspace(-1, 1, 32)
+    picture = np.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None]) + ramp[None]
+    image = torch.from_numpy(picture).float().expand(1, 3, 32, 32)
+    with torch.no_grad():
+        tokens = tiny_vit.eval()(image)[0].double().numpy()
+    assert tokens.shape == (17, 32)
+    means = [sum(tokens[:, c]) / 17 for c in range(32)]
+    spreads = [(sum((tokens[:, c] - means[c]) ** 2) / 16) ** 0.5 for c in range(32)]
+    statistics = np.array(means + spreads)
+    thousandths = np.round(1000 * statistics / np.abs(statistics).max()).astype("<i2")
+    expected = hashlib.sha256(thousandths.tobytes()).hexdigest()[:16]
+    assert fingerprint(tiny_vit) == expected
+
+
+def test_weights_that_are_not_finite_are_not_exported(
+    tmp_path: Path, tiny_vit: VisionTransformer
+) -> None:
+    with torch.no_grad():
+        tiny_vit.norm.bias[3] = float("nan")
+    with pytest.raises(InputError, match="the encoder: features of an image are not finite"):
+        export_encoder(tmp_path, tiny_vit, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_descriptions_of_schema_1_are_read(exported: Path, tiny_vit: VisionTransformer) -> None:
+    """As they were written when there were plain ViTs only, with fewer arguments."""
+
+    def age(card: dict) -> None:
+        card["schema"] = 1
+        for key in ("strides", "widths"):
+            del card[key]
+        for key in ("layer_scale", "final_norm", "reg_tokens", "no_embed_class", "norm_eps"):
+            del card["arguments"][key]
+
+    _edit_card(exported, age)
+    encoder, card = load_encoder(exported, drop_path=0.1, learned_pos_embed=True)
+    assert (card.strides, card.widths, card.schema) == ([8], [32], 1)
+    assert card.fingerprint == fingerprint(tiny_vit) == fingerprint(encoder)
+
+
+def test_grey_values_of_another_pre_training_are_kept(
+    tmp_path: Path, tiny_vit: VisionTransformer
+) -> None:
+    export_encoder(tmp_path, tiny_vit, {}, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    card = read_card(tmp_path)
+    assert (card.mean, card.std) == ([0.5] * 3, [0.25] * 3)
+
+
+def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported: Path) -> None:
+    encoder, card = load_encoder(exported, drop_path=0.9, learned_pos_embed=True)
+    assert encoder.pos_embed.requires_grad
+    assert fingerprint(encoder.train()) == card.fingerprint
+
+
+class Hostile:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[type[Path], tuple[str]]:
+        return _touch, (str(self.path),)
+
+
+def _touch(path: str) -> None:
+    Path(path).touch()
+
+
+def test_a_hostile_pickle_in_place_of_the_weights_is_not_run(exported: Path) -> None:
+    weights = exported / "encoder.safetensors"
+    weights.write_bytes(pickle.dumps(Hostile(exported / "owned")))
+    _rehash(exported)
+    with pytest.raises(InputError, match="damaged") as caught:
+        load_encoder(exported)
+    assert "\n" not in str(caught.value)
+    assert not (exported / "owned").exists()
+
+
+def _rename_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.replace("norm.weight", "norm.scale"): tensors[name] for name in tensors}
+
+
+def _reshape_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**tensors, "cls_token": torch.zeros(1, 2, 32)}
+
+
+def _scale_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**tensors, "norm.weight": -tensors["norm.weight"]}
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message"),
+    [
+        (_rename_one, "missing (first: "),
+        (_reshape_one, "of another shape (first: cls_token"),
+        (_scale_one, "features differ from when it was exported"),
+    ],
+)
+def test_tampered_weights_are_refused_by_hash_and_then_by_content(
+    exported: Path, tamper: Callable[[dict[str, Tensor]], dict[str, Tensor]], message: str
+) -> None:
+    weights = exported / "encoder.safetensors"
+    save_file({k: v.contiguous() for k, v in tamper(load_file(weights)).items()}, weights)
+    with pytest.raises(InputError, match="sha256 differs"):
+        load_encoder(exported)
+    _rehash(exported)
+    with pytest.raises(InputError) as caught:
+        load_encoder(exported)
+    assert str(caught.value).startswith(f"{weights}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "encoder.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_cut, "encoder.safetensors: damaged"),
+        (lambda f: (f / "encoder.safetensors").write_bytes(b""), "encoder.safetensors: damaged"),
+        (
+            lambda f: (f / "encoder.safetensors").write_text("version https://git-lfs.github.com/"),
+            "encoder.safetensors: a Git LFS pointer, no weights; fetch it with `git lfs pull`",
+        ),
+        (lambda f: (f / "encoder.safetensors").unlink(), "encoder.safetensors: no such file"),
+        (lambda f: (f / "encoder.json").unlink(), "encoder.json: no such file"),
+        (lambda f: (f / "encoder.json").write_text("{"), "encoder.json: not a JSON file"),
+        (lambda f: (f / "encoder.json").write_text("[]"), "not an encoder description"),
+        (lambda f: _edit_card(f, lambda c: c.update(schema=4)), "of schema 1 to 3"),
+        (lambda f: _edit_card(f, lambda c: c.pop("mean")), "encoder.json: without mean"),
+        (lambda f: _edit_card(f, lambda c: c.update(architecture="swin")), "architecture 'swin'"),
+        (lambda f: _edit_card(f, lambda c: c.update(architecture=["vit"])), "is not a name"),
+        (lambda f: _edit_card(f, lambda c: c.update(arguments=[])), "is not a group of keys"),
+        (lambda f: _edit_card(f, lambda c: c.update(mean="grey")), "is not a list of numbers"),
+        (lambda f: _edit_card(f, lambda c: c.update(std=[])), "is not a list of numbers"),
+        (lambda f: _edit_card(f, lambda c: c.update(patch_size="8")), "an integer or null"),
+        (lambda f: _edit_card(f, lambda c: c.update(strides=[True])), "is not a list of integers"),
+        (lambda f: _edit_card(f, lambda c: c.update(strides=[16])), "strides=[16], but its"),
+        (lambda f: _edit_card(f, lambda c: c.update(widths=[31])), "widths=[31], but its"),
+        (
+            lambda f: _edit_card(f, lambda c: c["arguments"].update(img_size="32")),
+            "encoder.json: img_size='32' must be an integer of 1 or more",
+        ),
+        (
+            lambda f: _edit_card(f, lambda c: c["arguments"].update(patch_size=0)),
+            "encoder.json: patch_size=0 must be an integer of 1 or more",
+        ),
+        (lambda f: _edit_card(f, lambda c: c["arguments"].update(depth=3)), "do not fit"),
+        (lambda f: _edit_card(f, lambda c: c["arguments"].update(width=3)), "encoder.json"),
+        (lambda f: _edit_card(f, lambda c: c.update(fingerprint="0" * 16)), "instead of 0000"),
+        (lambda f: _edit_card(f, lambda c: c.update(features="AAAA")), "a list of texts or null"),
+        (lambda f: _edit_card(f, lambda c: c.update(features=["AA=A"])), "json: damaged features"),
+        (lambda f: _edit_card(f, lambda c: c.update(features=["AAAA"])), "json: damaged features"),
+        (lambda f: _edit_card(f, lambda c: c.update(features=["AACAPw=="])), "instead of "),
+    ],
+)
+def test_damaged_or_foreign_exports_are_refused_in_one_line(
+    exported: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(exported)
+    with pytest.raises(InputError) as caught:
+        load_encoder(exported)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_reading_the_card_needs_no_weights(exported: Path) -> None:
+    (exported / "encoder.safetensors").unlink()
+    assert read_card(exported).provenance == {"run": "mae", "corpus_hash": "c0de"}
+
+
+def test_weights_are_written_contiguous_and_on_the_cpu(tmp_path: Path) -> None:
+    """A transposed view would make safetensors refuse, or store another layout."""
+    vit = VisionTransformer(img_size=16, patch_size=8, embed_dim=8, depth=1, num_heads=2)
+    transposed = vit.blocks[0].attn.proj.weight.detach().t()
+    vit.blocks[0].attn.proj.weight = nn.Parameter(transposed)
+    export_encoder(tmp_path, vit, {})
+    stored = load_file(tmp_path / "encoder.safetensors")["blocks.0.attn.proj.weight"]
+    assert torch.equal(stored, transposed)

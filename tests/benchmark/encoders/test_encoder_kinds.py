@@ -1,0 +1,86 @@
+"""Exports of every kind of encoder: they come back as they were, and as nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.encoders.encoder import architecture_of, export_encoder, load_encoder, read_card
+from benchmark.encoders.fingerprint import fingerprint
+from benchmark.errors import InputError
+from benchmark.nn.backbones.base import Encoder
+
+Make = Callable[..., Encoder]
+
+
+def test_every_kind_of_encoder_comes_back_as_it_was(
+    tmp_path: Path, kind: str, make_encoder: Make
+) -> None:
+    encoder = make_encoder(kind)
+    card = export_encoder(tmp_path, encoder, {"run": kind})
+    loaded, again = load_encoder(tmp_path)
+    assert type(loaded) is type(encoder)
+    assert card == again == read_card(tmp_path)
+    own, other = encoder.state_dict(), loaded.state_dict()
+    assert own.keys() == other.keys()
+    assert all(torch.equal(own[name], other[name]) for name in own)
+    images = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        pairs = zip(encoder.eval().feature_maps(images), loaded.eval().feature_maps(images))
+        assert all(torch.equal(a, b) for a, b in pairs)
+    assert card.architecture == architecture_of(encoder) == kind.partition("+")[0]
+    assert (card.strides, card.widths) == (list(encoder.strides), list(encoder.widths))
+    assert (card.final_norm, card.patch_size) == (encoder.norm_name, encoder.patch_size)
+    assert card.num_prefix_tokens == encoder.num_prefix_tokens
+    other = make_encoder(kind, seed=1)
+    assert fingerprint(other) != card.fingerprint == fingerprint(encoder)
+
+
+def test_an_encoder_of_one_kind_is_no_encoder_of_another(
+    tmp_path: Path, kind: str, make_encoder: Make
+) -> None:
+    """The weights of each kind under the description of a ViT or, for a ViT, of an Eva."""
+    export_encoder(tmp_path, make_encoder(kind), {})
+    foreign = make_encoder("eva" if kind.startswith("vit") else "vit")
+    described = dict(architecture=architecture_of(foreign), arguments=foreign.arguments)
+    described |= dict(strides=[8], widths=[32], patch_size=8)
+    path = tmp_path / "encoder.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **described}))
+    with pytest.raises(InputError, match="these weights do not fit") as caught:
+        load_encoder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_is_no_encoder_has_no_architecture() -> None:
+    assert architecture_of(nn.Linear(2, 2)) is None
+
+
+def test_the_fingerprint_follows_every_stage_and_the_statistics(make_encoder: Make) -> None:
+    encoder = make_encoder("resnet")
+    first = fingerprint(encoder)
+    for name in ("conv1.weight", "layer2.0.bn2.running_var", "layer4.0.downsample.1.weight"):
+        value = encoder.state_dict()[name]
+        original = value.clone()
+        value.mul_(1.5)
+        assert fingerprint(encoder) != first, name
+        value.copy_(original)
+    assert fingerprint(encoder) == first
+
+
+def test_settings_an_encoder_does_not_have_are_refused(tmp_path: Path, make_encoder: Make) -> None:
+    for kind, override, value in (
+        ("resnet", "drop_path", 0.1),
+        ("unet", "drop_path", 0.1),
+        ("eva", "learned_pos_embed", True),
+        ("vit", "depth", 2),
+    ):
+        folder = tmp_path / kind
+        export_encoder(folder, make_encoder(kind), {})
+        with pytest.raises(InputError, match=f"architecture '{kind}' has no {override}") as caught:
+            load_encoder(folder, **{override: value})
+        assert str(folder) in str(caught.value)

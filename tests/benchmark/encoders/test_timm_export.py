@@ -1,0 +1,199 @@
+"""What is exported for timm is loaded by timm alone, strictly, and computes the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from benchmark.encoders.encoder import export_encoder, load_encoder
+from benchmark.encoders.timm_export import LAYOUTS, compare, open_export, timm_name, write_timm
+from benchmark.errors import InputError
+from benchmark.nn.backbones.sam import SAMEncoder
+from benchmark.nn.vit import VisionTransformer
+
+SIDE = 64
+KINDS = (
+    *("vit", "vit+registers", "vit+without norm", "eva", "eva+biases", "samvit", "samvit+norm"),
+    *("beit", "beit+tables", "resnet", "resnet+basic"),
+)
+
+
+def image(size: int = SIDE) -> torch.Tensor:
+    """A fixed image, not that of the export's own comparison."""
+    ramp = torch.linspace(-2, 2, size)
+    return torch.sin(3 * ramp[:, None] + ramp[None] ** 2).expand(2, 3, -1, -1)
+
+
+def last(output: torch.Tensor | list[torch.Tensor]) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output[-1]
+
+
+def written(tmp_path: Path, encoder: torch.nn.Module) -> Path:
+    export_encoder(tmp_path / "run", encoder, {"run": "r"}, mean=[0.5] * 3, std=[0.25] * 3)
+    found, card = open_export(tmp_path / "run")
+    out = tmp_path / "out"
+    out.mkdir()
+    write_timm(out, tmp_path / "run", found, card)
+    return out
+
+
+def assert_equal(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Equal but for the order of the arithmetic, relative to the largest feature."""
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5 * wanted.abs().max().item())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_timm_finds_the_features_of_the_encoder(make_encoder, tmp_path: Path, kind: str) -> None:
+    """From the folder by `local-dir`, and by hand: registered name, arguments, strict load."""
+    encoder = make_encoder(kind).eval()
+    out = written(tmp_path, encoder)
+    wanted = last(encoder(image()))
+    model = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    assert_equal(model.forward_features(image()), wanted)
+
+    config = json.loads((out / "config.json").read_text())
+    # Not by `create_model`, which takes an argument of None for one that was not given.
+    make = timm.models.model_entrypoint(config["architecture"])
+    other = make(num_classes=0, **config["model_args"]).eval()
+    assert not torch.allclose(other.forward_features(image()), wanted, atol=1e-2)
+    other.load_state_dict(load_file(out / "model.safetensors"), strict=True)
+    assert_equal(other.forward_features(image()), wanted)
+
+
+def test_vit_is_made_by_name_and_arguments(make_encoder, tmp_path: Path) -> None:
+    encoder = make_encoder("vit").eval()
+    out = written(tmp_path, encoder)
+    config = json.loads((out / "config.json").read_text())
+    model = timm.create_model(config["architecture"], num_classes=0, **config["model_args"]).eval()
+    model.load_state_dict(load_file(out / "model.safetensors"), strict=True)
+    with torch.no_grad():
+        assert_equal(model.forward_features(image()), encoder(image()))
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+@pytest.mark.parametrize("final_norm", [True, False])
+@pytest.mark.parametrize("norm_eps", [1e-6, 1e-5])
+@torch.no_grad()
+def test_pooled_features_are_cls_or_the_mean_of_the_patches(
+    randomise, tmp_path: Path, class_token: bool, final_norm: bool, norm_eps: float
+) -> None:
+    """What ``model(images)`` gives is pooled after the final norm, where there is one."""
+    encoder = VisionTransformer(
+        *(SIDE, 8, 32, 2, 4), class_token=class_token, final_norm=final_norm, norm_eps=norm_eps
+    )
+    encoder = randomise(encoder, 3).eval()
+    # Activations of the size of epsilon, so that the wrong one shows.
+    encoder.patch_embed.proj.weight.mul_(1e-3)
+    encoder.pos_embed.mul_(1e-3)
+    model = timm.create_model(f"local-dir:{written(tmp_path, encoder)}", pretrained=True).eval()
+    tokens = encoder(image())
+    pooled = tokens[:, 0] if class_token else tokens.mean(dim=1)
+    torch.testing.assert_close(model(image()), pooled, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_images_of_other_sizes_resample_positions_alike(make_encoder, tmp_path: Path) -> None:
+    for kind in ("vit", "vit+registers", "eva"):
+        encoder = make_encoder(kind).eval()
+        (tmp_path / kind).mkdir()
+        out = written(tmp_path / kind, encoder)
+        model = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+        found = model.forward_features(image(96))
+        assert_equal(found, encoder(image(96)))
+
+
+def test_new_head_and_transform_come_from_the_folder(make_encoder, tmp_path: Path) -> None:
+    """A head can be added, and timm's transform normalises as the encoder was trained."""
+    out = written(tmp_path, make_encoder("vit"))
+    model = timm.create_model(f"local-dir:{out}", pretrained=True, num_classes=3).eval()
+    assert model(image()).shape == (2, 3)
+    data = timm.data.resolve_model_data_config(model)
+    assert data["input_size"] == (3, SIDE, SIDE)
+    assert (list(data["mean"]), list(data["std"])) == ([0.5] * 3, [0.25] * 3)
+
+
+def test_weights_are_the_exported_file(make_encoder, tmp_path: Path) -> None:
+    """Byte for byte, so that the hash in its provenance stays true."""
+    out = written(tmp_path, make_encoder("vit"))
+    exported = tmp_path / "run" / "encoder.safetensors"
+    assert (out / "model.safetensors").read_bytes() == exported.read_bytes()
+
+
+def test_every_layout_names_registered_models() -> None:
+    for layout in LAYOUTS.values():
+        for name in layout.names.values():
+            assert timm.is_model(name)
+
+
+@pytest.mark.parametrize(
+    ("dim", "heads", "name"),
+    [
+        (192, 3, "vit_tiny_patch16_224"),
+        (384, 6, "vit_small_patch16_224"),
+        (768, 12, "vit_base_patch16_224"),
+        (1024, 16, "vit_large_patch16_224"),
+        (96, 3, "vit_base_patch16_224"),
+    ],
+)
+def test_known_sizes_get_their_own_name(tmp_path: Path, dim: int, heads: int, name: str) -> None:
+    encoder = VisionTransformer(SIDE, 16, dim, 1, heads)
+    card = export_encoder(tmp_path, encoder, {})
+    assert timm_name(card, encoder.arguments) == name
+    assert timm.is_model(name)
+
+
+def test_kinds_timm_has_not_are_refused_in_one_line(make_encoder, tmp_path: Path) -> None:
+    export_encoder(tmp_path / "unet", make_encoder("unet"), {})
+    words = "unet: architecture 'unet' is not one of timm's; encoders of kind vit, eva"
+    with pytest.raises(InputError, match=words):
+        open_export(tmp_path / "unet")
+    sam = SAMEncoder(SIDE, 8, 32, 2, 4, global_blocks=(1,), norm_eps=1e-5)
+    export_encoder(tmp_path / "sam", sam, {})
+    with pytest.raises(InputError, match="norm_eps=1e-05: timm has no name for a samvit"):
+        open_export(tmp_path / "sam")
+
+
+def test_other_features_are_noticed(make_encoder, tmp_path: Path) -> None:
+    """A folder whose arguments are not those of the weights loads, and is refused."""
+    encoder = make_encoder("vit")
+    out = written(tmp_path, encoder)
+    assert compare(out, encoder) <= 1e-5
+    config = json.loads((out / "config.json").read_text())
+    config["model_args"]["num_heads"] = 2
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="finds other features"):
+        compare(out, encoder)
+    config["model_args"]["depth"] = 3
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="cannot load this encoder") as error:
+        compare(out, encoder)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_weights_are_refused(make_encoder, tmp_path: Path) -> None:
+    export_encoder(tmp_path, make_encoder("vit"), {})
+    (tmp_path / "encoder.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "encoder.safetensors"))):
+        open_export(tmp_path)
+
+
+def test_older_exports_are_exported_too(make_encoder, tmp_path: Path) -> None:
+    """Schema 1 names fewer arguments; those it does not name have their defaults."""
+    export_encoder(tmp_path / "run", make_encoder("vit"), {})
+    path = tmp_path / "run" / "encoder.json"
+    content = json.loads(path.read_text())
+    for name in ("layer_scale", "final_norm", "reg_tokens", "no_embed_class", "norm_eps"):
+        del content["arguments"][name]
+    del content["strides"], content["widths"]
+    path.write_text(json.dumps({**content, "schema": 1}))
+    encoder, card = open_export(tmp_path / "run")
+    (tmp_path / "out").mkdir()
+    write_timm(tmp_path / "out", tmp_path / "run", encoder, card)
+    assert load_encoder(tmp_path / "run")[1] == card

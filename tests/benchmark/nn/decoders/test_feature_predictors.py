@@ -1,0 +1,135 @@
+"""Predictors of features: what sees what, and positions as geometry of pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.errors import InputError
+from benchmark.nn.decoders.feature_predictors import (
+    JEPAPredictor,
+    WorldPredictor,
+    initialise_like_jepa,
+    positions_seen_from,
+    select,
+)
+from benchmark.nn.vit import VisionTransformer, sincos_position_embedding
+
+GRID = (4, 6)
+
+
+def test_select_gathers_along_any_shape() -> None:
+    tokens = torch.randn(2, 5, 3)
+    ids = torch.tensor([[[0, 4], [1, 1]], [[2, 3], [4, 0]]])
+    found = select(tokens, ids)
+    for b, m, t in np.ndindex(2, 2, 2):
+        assert torch.equal(found[b, m, t], tokens[b, ids[b, m, t]])
+
+
+def test_blocks_do_not_see_each_other_but_themselves(randomise) -> None:
+    """Each block is predicted as if it were alone; its patches attend to one another."""
+    predictor = randomise(JEPAPredictor(8, GRID, num_heads=2, width=16, depth=2), 1)
+    context, seen = torch.randn(2, 5, 8), torch.arange(5).expand(2, -1)
+    targets = torch.tensor([[[6, 7], [9, 10], [20, 23]], [[8, 9], [6, 12], [7, 23]]])
+    together = predictor(context, seen, targets)
+    assert together.shape == (2, 3, 2, 8)
+    for number in range(3):
+        alone = predictor(context, seen, targets[:, number : number + 1])
+        torch.testing.assert_close(together[:, number], alone[:, 0])
+    halved = predictor(context, seen, targets[:, :, :1])
+    assert not torch.allclose(together[:, :, :1], halved, atol=1e-4)
+
+
+def test_prediction_does_not_depend_on_the_order_of_the_context(randomise) -> None:
+    """Tokens carry their positions; moving one to another place changes the result."""
+    predictor = randomise(JEPAPredictor(8, GRID, num_heads=2, width=16, depth=1), 1)
+    context, seen = torch.randn(1, 4, 8), torch.tensor([[0, 3, 8, 11]])
+    targets = torch.tensor([[[5, 6]]])
+    order = torch.tensor([2, 0, 3, 1])
+    result = predictor(context, seen, targets)
+    torch.testing.assert_close(predictor(context[:, order], seen[:, order], targets), result)
+    assert not torch.allclose(predictor(context[:, order], seen, targets), result, atol=1e-4)
+
+
+def sincos(position: float, width: int) -> list[float]:
+    quarter = width // 4
+    angles = [position * 10000 ** (-k / quarter) for k in range(quarter)]
+    return [np.sin(a) for a in angles] + [np.cos(a) for a in angles]
+
+
+@pytest.mark.parametrize("rows_first", [False, True])
+@pytest.mark.parametrize(("flip_1", "flip_2"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_positions_are_where_the_pixels_lie(flip_1: int, flip_2: int, rows_first: bool) -> None:
+    """From the centre of a patch to the pixel of the frame, and to the grid of the other view."""
+    frame_width, height, width = 50, 20, 24
+    top_1, left_1, top_2, left_2 = 3, 5, 11, 19  # in the frame as it is
+    # Left edges in the mirrored frames, as the formulas of the place want them.
+    own_1 = frame_width - width - left_1 if flip_1 else left_1
+    own_2 = frame_width - width - left_2 if flip_2 else left_2
+    place = torch.tensor(
+        [
+            [
+                (top_2 - top_1) / height,
+                (own_2 - own_1) / width,
+                float(flip_1 != flip_2),
+                (frame_width - own_1 - own_2) / width,
+            ]
+        ],
+        dtype=torch.float64,
+    )
+    found = positions_seen_from(place, 8, GRID, rows_first)[0].numpy()
+    for r, c in np.ndindex(*GRID):
+        share = (c + 0.5) / GRID[1]
+        x = left_2 + width * (1 - share if flip_2 else share)
+        y = top_2 + height * (r + 0.5) / GRID[0]
+        share = (x - left_1) / width
+        column = GRID[1] * (1 - share if flip_1 else share) - 0.5
+        row = GRID[0] * (y - top_1) / height - 0.5
+        pair = (row, column) if rows_first else (column, row)
+        expected = sincos(pair[0], 8) + sincos(pair[1], 8)
+        np.testing.assert_allclose(found[r * GRID[1] + c], expected, atol=1e-9)
+
+
+def test_positions_within_a_view_are_the_fixed_table() -> None:
+    """Of the same order of axes by default; the released code swaps the halves for queries."""
+    table = sincos_position_embedding(16, GRID)
+    here = torch.zeros(1, 4)
+    torch.testing.assert_close(positions_seen_from(here, 16, GRID)[0], table)
+    swapped = torch.cat([table[:, 8:], table[:, :8]], dim=1)
+    torch.testing.assert_close(positions_seen_from(here, 16, GRID, rows_first=True)[0], swapped)
+
+
+def test_released_order_concerns_the_queries_alone(randomise) -> None:
+    """The table of the context is the same under the switch; the prediction is not."""
+    ours = randomise(WorldPredictor(8, GRID, 2, width=16, depth=1), 1)
+    theirs = WorldPredictor(8, GRID, 2, width=16, depth=1, official_code=True)
+    theirs.load_state_dict(ours.state_dict())
+    inputs = (torch.randn(2, 5, 8), torch.arange(5).expand(2, -1), torch.arange(8, 11).expand(2, 3))
+    told = (torch.ones(2, 5), torch.zeros(2, 4))
+    assert torch.equal(ours.place(*inputs[:2]), theirs.place(*inputs[:2]))
+    assert not torch.allclose(ours(*inputs, *told), theirs(*inputs, *told), atol=1e-4)
+
+
+def test_weights_start_as_in_the_released_code() -> None:
+    """Normal with std 0.02 within ±2, no rescaling by depth; biases 0, norms 1 and 0."""
+    predictor = WorldPredictor(64, GRID, 2, width=64, depth=2)
+    encoder = VisionTransformer(32, 8, 64, depth=2, num_heads=4, class_token=False)
+    initialise_like_jepa(encoder)
+    for module in (predictor, encoder):
+        for name, parameter in module.named_parameters():
+            if name.endswith("pos_embed"):
+                continue
+            if name.endswith("bias"):
+                assert not parameter.any(), name
+            elif parameter.ndim == 1:
+                assert (parameter == 1).all(), name
+            else:
+                error = 5 * 0.02 / (2 * parameter.numel()) ** 0.5
+                assert parameter.std().item() == pytest.approx(0.02, abs=error), name
+    assert not predictor.predictor_pos_embed.requires_grad
+
+
+def test_widths_that_do_not_divide_are_refused() -> None:
+    with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads=3"):
+        JEPAPredictor(8, GRID, num_heads=3, width=18)

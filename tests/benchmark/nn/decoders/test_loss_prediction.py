@@ -1,0 +1,125 @@
+"""HPM's loss predictor and what trains it, against loops in double precision."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.nn.decoders.loss_prediction import (
+    AbsoluteLossPrediction,
+    LossPredictingDecoder,
+    RelativeLossPrediction,
+)
+from benchmark.nn.decoders.mae import MAEDecoder
+
+
+def pair_loss(predicted: np.ndarray, loss: np.ndarray, floor: float) -> float:
+    """Over ordered pairs of patches of an image; ties do not count."""
+    total, count = 0.0, 0
+    for image in range(len(loss)):
+        for i in range(loss.shape[1]):
+            for j in range(loss.shape[1]):
+                if loss[image, i] == loss[image, j]:
+                    continue
+                chance = 1 / (1 + math.exp(predicted[image, i] - predicted[image, j]))
+                right = chance if loss[image, j] > loss[image, i] else 1 - chance
+                total -= math.log(right + floor)
+                count += 1
+    return total / count
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """Predictions, and true losses with some ties; one image is all ties."""
+    rng = np.random.default_rng(0)
+    loss = rng.integers(0, 5, (3, 7)) / 4
+    loss[2] = 0.5
+    return rng.normal(0, 2, (3, 7)), loss
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_relative_form(pair: tuple[np.ndarray, np.ndarray], official: bool) -> None:
+    """Value and gradient; the true loss gets none."""
+    floor = 1e-6 if official else 0.0
+    predicted, loss = (torch.from_numpy(a).requires_grad_() for a in pair)
+    value = RelativeLossPrediction(official_code=official)(predicted.float(), loss)
+    assert value.item() == pytest.approx(pair_loss(*pair, floor), rel=1e-6)
+    value.backward()
+    assert loss.grad is None
+    for place in np.ndindex(*pair[0].shape):
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = pair[0].copy()
+            moved[place] += step
+            ends.append(pair_loss(moved, pair[1], floor))
+        slope = (ends[0] - ends[1]) / 2e-5
+        assert predicted.grad[place].item() == pytest.approx(slope, abs=2e-7)
+    assert not predicted.grad[2].any()
+
+
+def test_relative_form_by_hand() -> None:
+    """Three patches, ranked 2 < 0 < 1 and predicted as 0, ln 3, 0."""
+    loss, predicted = torch.tensor([[2.0, 5.0, 1.0]]), torch.tensor([[0.0, math.log(3), 0.0]])
+    # 0 against 1 and 2 against 1: odds of 3 in favour; 0 against 2: even.
+    expected = (2 * math.log(4 / 3) + math.log(2)) / 3
+    assert RelativeLossPrediction()(predicted, loss).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_where_the_released_code_saturates() -> None:
+    """A pair ordered wrongly beyond doubt: it stops at −log 1e-6 and lets no gradient through."""
+    loss = torch.tensor([[0.0, 1.0]])
+    values, slopes = [], []
+    for official in (False, True):
+        predicted = torch.tensor([[40.0, 0.0]], requires_grad=True)
+        value = RelativeLossPrediction(official)(predicted, loss)
+        value.backward()
+        values.append(value.item())
+        slopes.append(predicted.grad[0, 0].item())
+    assert values == pytest.approx([40.0, -math.log(1e-6)])
+    assert slopes == pytest.approx([1.0, 0.0], abs=1e-6)
+
+
+def test_without_any_order_there_is_no_loss() -> None:
+    """Equal losses everywhere: zero, and a gradient of zeros."""
+    predicted = torch.randn(2, 5, requires_grad=True)
+    value = RelativeLossPrediction()(predicted, torch.ones(2, 5))
+    value.backward()
+    assert value.item() == 0
+    assert not predicted.grad.any()
+
+
+def test_absolute_form(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Squared error to the loss normalised per image, with the floor where all are equal."""
+    predicted, loss = pair
+    total = 0.0
+    for image in range(3):
+        mean = sum(loss[image]) / 7
+        variance = sum((value - mean) ** 2 for value in loss[image]) / 6
+        target = (loss[image] - mean) / math.sqrt(variance + 1e-6)
+        total += ((predicted[image] - target) ** 2).sum()
+    value = AbsoluteLossPrediction()(torch.from_numpy(predicted), torch.from_numpy(loss))
+    assert value.item() == pytest.approx(total / 21, rel=1e-6)
+
+
+@torch.no_grad()
+def test_predictor_is_a_second_decoder_on_the_same_tokens(randomise) -> None:
+    """With its weights in a plain MAE decoder: the mean of what that predicts."""
+    ours = randomise(LossPredictingDecoder(24, (2, 3), 4, width=16, depth=2, num_heads=2), 0)
+    own = {name.split(".")[0] for name, _ in ours.named_parameters() if "losspred" in name}
+    state = {
+        name.replace("_losspred", ""): tensor
+        for name, tensor in ours.state_dict().items()
+        if f"{name.split('.')[0]}_losspred" not in own
+    }
+    plain = MAEDecoder(24, (2, 3), 4, width=16, depth=2, num_heads=2)
+    plain.load_state_dict(state)
+    latent, restore = torch.randn(2, 1 + 4, 24), torch.stack([torch.randperm(6) for _ in range(2)])
+    predicted = ours.predict_loss(latent, restore)
+    assert predicted.shape == (2, 6)
+    torch.testing.assert_close(predicted, plain(latent, restore).mean(dim=-1))
+    assert (predicted - ours(latent, restore).mean(dim=-1)).abs().max() > 1e-2
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours.predict_loss(latent, restore).dtype == torch.float32

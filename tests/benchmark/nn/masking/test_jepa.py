@@ -1,0 +1,271 @@
+"""The masks of I-JEPA and CheXWorld against loops over images, blocks and patches."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.masking.jepa import (
+    REFERENCE,
+    BlockSizes,
+    MergedBlockMasking,
+    MultiblockMasking,
+    first_by,
+)
+from benchmark.randomness import uniform
+
+SIDE = 14
+ATTEMPTS = 8
+
+
+def official(**arguments) -> MultiblockMasking:
+    return MultiblockMasking(SIDE**2, 16, official_code=True, **arguments)
+
+
+def paper(**arguments) -> MultiblockMasking:
+    return MultiblockMasking(SIDE**2, 16, **arguments)
+
+
+def merged(**arguments) -> MergedBlockMasking:
+    return MergedBlockMasking(SIDE**2, 16, context_scale=(0.75, 1.0), **arguments)
+
+
+def steps(count: int) -> list[Progress]:
+    return [Progress(epochs=9, step=step, steps_per_epoch=count) for step in range(count)]
+
+
+def views_of(*index: int) -> dict[str, Tensor]:
+    return {"index": torch.tensor(index)}
+
+
+def covered(corner: np.ndarray, size: tuple[int, int], reach: int) -> set[int]:
+    """Patches of the block whose corner two uniform numbers choose."""
+    top = math.floor(corner[0] * (reach - size[0] + 1))
+    left = math.floor(corner[1] * (reach - size[1] + 1))
+    return {r * SIDE + c for r in range(top, top + size[0]) for c in range(left, left + size[1])}
+
+
+def layout(numbers: np.ndarray, sizes: BlockSizes, reach: int) -> tuple[list[set[int]], set[int]]:
+    blocks = [covered(corner, sizes.target, reach) for corner in numbers[:4]]
+    return blocks, covered(numbers[4], sizes.context, reach)
+
+
+@pytest.mark.parametrize("official_code", [False, True])
+@pytest.mark.parametrize("kind", [MultiblockMasking, MergedBlockMasking])
+def test_masks_are_those_of_a_loop(kind: type, official_code: bool) -> None:
+    """First layout with room enough, context minus targets, and what is too many left out."""
+    masking = kind(SIDE**2, 16, context_scale=(0.75, 1.0), official_code=official_code)
+    reach = SIDE - 1 if official_code and kind is MultiblockMasking else SIDE
+    rng = np.random.default_rng(4)
+    longer = 0
+    for progress in steps(6):
+        noise = rng.uniform(0.001, 0.999, (16, ATTEMPTS, 5, 2)).astype(np.float32)
+        cut = rng.uniform(0.001, 0.999, (16, SIDE**2)).astype(np.float32)
+        views = {
+            "index": torch.arange(16),
+            "block_noise_1": torch.from_numpy(noise.reshape(16, -1)),
+            "cut_noise_1": torch.from_numpy(cut),
+        }
+        sizes = masking.sizes(progress)
+        keep, length = masking.lengths(sizes)
+        found = masking(views, progress, view=1)
+        for sample in range(16):
+            for numbers in noise[sample]:
+                blocks, area = layout(numbers, sizes, reach)
+                union = set().union(*blocks)
+                room = kind is MultiblockMasking or len(union) >= length
+                if len(area - union) >= keep and room:
+                    break
+            else:
+                pytest.fail("no layout fits")
+            order = range(SIDE**2) if official_code else cut[sample].argsort().tolist()
+            context = [patch for patch in order if patch in area - union][:keep]
+            longer += len(area - union) > keep
+            assert found.context[sample].tolist() == sorted(context)
+            if kind is MergedBlockMasking:
+                targets = [[patch for patch in order if patch in union][:length]]
+            else:
+                targets = blocks
+            assert found.targets[sample].tolist() == [sorted(target) for target in targets]
+            assert not set(context) & union
+    assert longer > 60  # of 96: the cut is put to the test
+
+
+def test_sizes_of_the_released_code_of_ijepa() -> None:
+    """One number for scale and aspect, sides below 14: five targets, one context, one place."""
+    masking = official()
+    sizes = {masking.sizes(progress) for progress in steps(400)}
+    assert {size.target for size in sizes} == {(5, 6), (6, 5), (6, 6), (7, 5), (8, 5)}
+    assert {size.context for size in sizes} == {(13, 13)}
+    for progress in steps(40):
+        blocks = masking(views_of(*range(40)), progress)
+        for ids in (blocks.context, blocks.targets):
+            assert (ids // SIDE).max() <= 12
+            assert (ids % SIDE).max() <= 12
+
+
+def test_sizes_of_the_paper_are_independent_and_reach_the_border() -> None:
+    """The largest target is not always the tallest, and every patch has its turn as either."""
+    masking = paper()
+    sizes = {masking.sizes(progress) for progress in steps(400)}
+    targets = {size.target for size in sizes}
+    assert {(5, 6), (5, 7), (6, 7), (8, 5), (6, 5)} <= targets
+    assert {size.context for size in sizes} == {(13, 13), (14, 14)}
+    seen, predicted = set(), set()
+    for progress in steps(30):
+        blocks = masking(views_of(*range(40)), progress)
+        seen |= set(blocks.context.flatten().tolist())
+        predicted |= set(blocks.targets.flatten().tolist())
+    assert seen == predicted == set(range(SIDE**2))
+
+
+def test_sizes_of_chexworld() -> None:
+    """24 to 42 patches in a target, a context of 12 to 14, aspects symmetric in their logarithm."""
+    masking = merged(official_code=True)
+    sizes = [masking.sizes(progress) for progress in steps(600)]
+    areas = [size.target[0] * size.target[1] for size in sizes]
+    assert (min(areas), max(areas)) == (24, 42)
+    assert {size.context for size in sizes} == {(12, 12), (13, 13), (14, 14)}
+    logs = [math.log(size.target[0] / size.target[1]) for size in sizes]
+    expected = (math.log(0.75) + math.log(1.5)) / 2
+    assert np.mean(logs) == pytest.approx(expected, abs=0.04)
+
+
+@pytest.mark.parametrize("make", [official, paper, merged])
+def test_all_images_of_a_step_have_equally_large_masks(make) -> None:
+    """Lengths are functions of the step alone: no image, batch or process changes them."""
+    masking = make()
+    shapes = set()
+    for progress in steps(20):
+        first = masking(views_of(*range(8)), progress)
+        second = masking(views_of(*range(900, 903)), progress)
+        assert first.context.shape[1:] == second.context.shape[1:]
+        assert first.targets.shape[1:] == second.targets.shape[1:]
+        # A part of a batch has the masks it has in the whole.
+        part = masking(views_of(5, 6), progress)
+        assert torch.equal(part.context, first.context[5:7])
+        assert torch.equal(part.targets, first.targets[5:7])
+        assert not torch.equal(first.context[0], first.context[1])
+        shapes.add((first.context.shape[1], first.targets.shape[2]))
+    assert len(shapes) > 3  # but they are drawn anew for each step
+    early = make()(views_of(*range(8)), Progress(epoch=0, step=7))
+    late = make()(views_of(*range(8)), Progress(epoch=1, step=7))
+    other = make()(views_of(*range(8)), Progress(seed=1, step=7))
+    assert len({tuple(mask.targets.flatten().tolist()) for mask in (early, late, other)}) == 3
+
+
+def test_length_is_the_smallest_of_the_reference_batch() -> None:
+    """As cutting a batch of 128 to its smallest context does, and about as long."""
+    masking = merged()
+    rng = np.random.default_rng(0)
+    for progress in steps(4):
+        sizes = masking.sizes(progress)
+        numbers = uniform(0, 0, "reference layouts", torch.arange(REFERENCE), ATTEMPTS * 10)
+        numbers = numbers.reshape(REFERENCE, ATTEMPTS, 5, 2).numpy()
+        contexts, unions = [], []
+        for rows in numbers:
+            for row in rows:
+                blocks, area = layout(row, sizes, SIDE)
+                union = set().union(*blocks)
+                if len(area - union) > 10:
+                    contexts.append(len(area - union))
+                    unions.append(len(union))
+                    break
+        assert masking.lengths(sizes) == (min(contexts), min(unions))
+
+        shortest = []
+        for _ in range(8):
+            batch = rng.random((REFERENCE, 5, 2))
+            pairs = [layout(row, sizes, SIDE) for row in batch]
+            shortest.append(min(len(area - set().union(*blocks)) for blocks, area in pairs))
+        # The contexts of other batches, cut by their own smallest, are of about this length.
+        assert min(shortest) - 6 <= masking.lengths(sizes)[0] <= max(shortest) + 6
+
+
+def test_released_code_cuts_the_bottom_and_the_default_does_not() -> None:
+    """Free patches that are left out lie below all that are kept, or anywhere."""
+    for official_code in (True, False):
+        masking = merged(official_code=official_code)
+        above = []
+        for progress in steps(12):
+            views = views_of(*range(12))
+            blocks = masking(views, progress)
+            targets, _, _ = masking.draw(views, progress, 0)
+            union = targets.any(dim=1)
+            for sample in range(12):
+                predicted = blocks.targets[sample, 0].tolist()
+                cut = set(union[sample].nonzero()[:, 0].tolist()) - set(predicted)
+                above += [patch < max(predicted) for patch in cut]
+        assert len(above) > 300
+        if official_code:
+            assert not any(above)
+        else:
+            assert np.mean(above) > 0.85
+
+
+def test_an_image_without_a_fitting_layout_takes_from_its_targets() -> None:
+    """Then the context is filled up from its own block, and the shape stays."""
+    masking = paper(attempts=1)
+    progress = Progress()
+    sizes = masking.sizes(progress)
+    keep, _ = masking.lengths(sizes)
+    # Disjoint targets in the corners of the context leave as little as there can be.
+    places = [[0.0, 0.0], [0.0, 0.999], [0.999, 0.0], [0.999, 0.999], [0.0, 0.0]]
+    views = {
+        "index": torch.tensor([3]),
+        "block_noise_0": torch.tensor(places).reshape(1, -1),
+        "cut_noise_0": torch.rand(1, SIDE**2) * 0.99,
+    }
+    blocks, area = layout(np.array(places), sizes, SIDE)
+    free = area - set().union(*blocks)
+    assert len(free) < keep
+    found = masking(views, progress).context[0].tolist()
+    assert len(set(found)) == keep
+    assert free < set(found) <= area
+
+
+def test_contexts_have_more_than_min_keep() -> None:
+    """Also where targets are so large that many layouts leave less."""
+    masking = paper(target_scale=(0.3, 0.35), min_keep=45)
+    for progress in steps(12):
+        sizes = masking.sizes(progress)
+        numbers = np.random.default_rng(progress.step).random((100, 5, 2))
+        pairs = [layout(row, sizes, SIDE) for row in numbers]
+        left = [len(area - set().union(*blocks)) for blocks, area in pairs]
+        assert min(left) <= 45  # without the limit the context would be shorter
+        assert masking.lengths(sizes)[0] > 45
+        context = masking(views_of(*range(50)), progress).context
+        assert context.shape == (50, masking.lengths(sizes)[0])
+
+
+def test_first_by_prefers_classes_then_order() -> None:
+    order = torch.tensor([[0.9, 0.1, 0.5, 0.3, 0.7]])
+    best = torch.tensor([[True, False, False, False, True]])
+    good = torch.tensor([[True, False, True, True, True]])
+    expected = {1: [4], 2: [0, 4], 3: [0, 3, 4], 4: [0, 2, 3, 4], 5: [0, 1, 2, 3, 4]}
+    for count, patches in expected.items():
+        assert first_by(order, count, best, good)[0].tolist() == patches
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(context_scale=(0.9, 0.8)), r"context_scale=\(0.9, 0.8\) must be a range"),
+        (dict(target_scale=(0.0, 0.2)), r"target_scale=\(0.0, 0.2\) must be a range"),
+        (dict(target_aspect=(0.0, 1.0)), r"target_aspect=\(0.0, 1.0\) must be a range above 0"),
+        (dict(targets=0), "targets=0 must be at least 1"),
+        (dict(attempts=0), "attempts=0 must be at least 1"),
+        (dict(target_scale=(0.9, 1.0)), "leave no more than min_keep=10"),
+    ],
+)
+def test_impossible_settings_are_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        paper(**arguments)
+    with pytest.raises(InputError, match="no square grid"):
+        MultiblockMasking(15, 16)

@@ -1,0 +1,195 @@
+"""Objectives against their formulas in double precision, and what gradients they let through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+from torch import Tensor
+
+from benchmark.errors import InputError
+from benchmark.method import Progress
+from benchmark.nn.masking.random import Mask, mask_highest
+from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
+from benchmark.nn.objectives.base import Reconstruction
+from benchmark.nn.objectives.pixels import PixelReconstruction
+
+ZERO = Progress()
+
+
+@pytest.fixture
+def mask(tiny_views: dict[str, Tensor]) -> Mask:
+    return mask_highest(tiny_views["mask_noise"], keep=6)
+
+
+@pytest.fixture
+def reconstruction(mask: Mask) -> Reconstruction:
+    prediction = torch.randn(4, 16, 192, generator=torch.Generator().manual_seed(7))
+    return Reconstruction(prediction, mask, 8, (4, 4))
+
+
+def loop_targets(images: np.ndarray, normalise: bool) -> np.ndarray:
+    """Patches of 8² as (row, column, channel), normalised one by one with the unbiased variance."""
+    targets = np.zeros((4, 16, 192))
+    for sample in range(4):
+        for patch in range(16):
+            top, left = 8 * (patch // 4), 8 * (patch % 4)
+            values = images[sample, :, top : top + 8, left : left + 8].transpose(1, 2, 0).ravel()
+            if normalise:
+                mean = values.sum() / 192
+                variance = ((values - mean) ** 2).sum() / 191
+                values = (values - mean) / np.sqrt(variance + 1e-6)
+            targets[sample, patch] = values
+    return targets
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("contrast", [1.0, 1e-3])
+def test_reconstruction_loss(
+    tiny_views: dict[str, Tensor], reconstruction: Reconstruction, normalise: bool, contrast: float
+) -> None:
+    """Mean squared error over the masked patches; at low contrast the floor 1e-6 counts."""
+    images = tiny_views["image"] * contrast
+    targets = loop_targets(images.double().numpy(), normalise)
+    total = count = 0.0
+    for sample in range(4):
+        for patch in range(16):
+            if reconstruction.mask.mask[sample, patch]:
+                difference = (
+                    reconstruction.prediction[sample, patch].numpy() - targets[sample, patch]
+                )
+                total += (difference**2).sum() / 192
+                count += 1
+    assert count == 40
+    loss = PixelReconstruction(normalise)(reconstruction, {"image": images}, ZERO)
+    assert loss.item() == pytest.approx(total / count, rel=1e-6)
+
+
+def test_visible_patches_get_no_gradient(
+    tiny_views: dict[str, Tensor], reconstruction: Reconstruction
+) -> None:
+    """dL/dprediction = 2 (p − t) / (192 · masked) on masked patches and 0 on visible ones."""
+    reconstruction.prediction.requires_grad_()
+    PixelReconstruction()(reconstruction, tiny_views, ZERO).backward()
+    targets = loop_targets(tiny_views["image"].double().numpy(), True)
+    difference = reconstruction.prediction.detach().double().numpy() - targets
+    expected = 2 * difference / (192 * 40) * reconstruction.mask.mask.numpy()[..., None]
+    np.testing.assert_allclose(reconstruction.prediction.grad.numpy(), expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_perfect_prediction_gives_the_image(
+    tiny_views: dict[str, Tensor], mask: Mask, normalise: bool
+) -> None:
+    """I′ of the (normalised) targets is the input, and the loss of this prediction is 0."""
+    images = tiny_views["image"] * 0.3 + 0.7
+    targets = torch.from_numpy(loop_targets(images.double().numpy(), normalise))
+    perfect = Reconstruction(targets, mask, 8, (4, 4))
+    objective = PixelReconstruction(normalise)
+    torch.testing.assert_close(objective.image(perfect, images), images, rtol=0, atol=2e-6)
+    assert objective(perfect, {"image": images}, ZERO).item() < 1e-10
+
+
+def test_reconstructed_image_uses_the_true_statistics(
+    tiny_views: dict[str, Tensor], reconstruction: Reconstruction
+) -> None:
+    """Every pixel of I′ is prediction · std + mean of its patch, visible patches included."""
+    image = PixelReconstruction().image(reconstruction, tiny_views["image"])
+    pixels = tiny_views["image"].double().numpy()
+    for sample, channel, row, column in [(0, 0, 0, 0), (1, 2, 13, 30), (3, 1, 31, 17)]:
+        top, left = row // 8 * 8, column // 8 * 8
+        block = pixels[sample, :, top : top + 8, left : left + 8]
+        place = (row - top) * 24 + (column - left) * 3 + channel
+        predicted = reconstruction.prediction[sample, row // 8 * 4 + column // 8, place].item()
+        expected = predicted * np.sqrt(block.var(ddof=1) + 1e-6) + block.mean()
+        assert image[sample, channel, row, column].item() == pytest.approx(expected, abs=1e-5)
+
+
+def cross_entropy(logits: np.ndarray, target: np.ndarray) -> float:
+    p = expit(logits)
+    return float(-np.mean(target * np.log(p) + (1 - target) * np.log(1 - p)))
+
+
+def absolute(logits: np.ndarray, target: np.ndarray) -> float:
+    return float(np.mean(np.abs(expit(logits) - target)))
+
+
+def dice(logits: np.ndarray, target: np.ndarray) -> float:
+    p = expit(logits)
+    scores = [(2 * (a * b).sum() + 1e-5) / (a.sum() + b.sum() + 1e-5) for a, b in zip(p, target)]
+    return 1 - sum(scores) / len(scores)
+
+
+METRICS = [("ce", cross_entropy), ("l1", absolute), ("dice", dice)]
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    """Logits and a probability map, 3×1×6×7."""
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 2, (3, 1, 6, 7)), rng.random((3, 1, 6, 7)) ** 3
+
+
+@pytest.mark.parametrize(("metric", "formula"), METRICS)
+def test_consistency_formula(
+    pair: tuple[np.ndarray, np.ndarray], metric: str, formula: Callable
+) -> None:
+    """Cross-entropy, L1 and Dice against soft targets, and cross-entropy is the default."""
+    logits, target = (torch.from_numpy(array).float() for array in pair)
+    loss = AnatomicalConsistency(metric)(logits, target).item()
+    assert loss == pytest.approx(formula(*pair), rel=1e-6)
+    if metric == "ce":
+        assert AnatomicalConsistency()(logits, target).item() == loss
+
+
+@pytest.mark.parametrize(("metric", "formula"), METRICS)
+def test_consistency_gradient(
+    pair: tuple[np.ndarray, np.ndarray], metric: str, formula: Callable
+) -> None:
+    """The gradient equals central differences of the formula; the target gets none."""
+    logits = torch.from_numpy(pair[0]).float().requires_grad_()
+    target = torch.from_numpy(pair[1]).float().requires_grad_()
+    AnatomicalConsistency(metric)(logits, target).backward()
+    assert target.grad is None
+    expected = np.zeros_like(pair[0])
+    for place in np.ndindex(*expected.shape):
+        ends = []
+        for step in (1e-5, -1e-5):
+            moved = pair[0].copy()
+            moved[place] += step
+            ends.append(formula(moved, pair[1]))
+        expected[place] = (ends[0] - ends[1]) / 2e-5
+    np.testing.assert_allclose(logits.grad.numpy(), expected, rtol=0, atol=1e-8)
+
+
+def test_consistency_is_computed_in_single_precision() -> None:
+    """Logits from autocast are widened first: no 8-bit rounding of the loss."""
+    logits = torch.tensor([[[[0.5, -3.0, 20.0]]]], dtype=torch.bfloat16)
+    target = torch.tensor([[[[0.3, 0.1, 0.9]]]])
+    loss = AnatomicalConsistency()(logits, target)
+    assert loss.dtype == torch.float32
+    expected = cross_entropy(logits.double().numpy(), target.double().numpy())
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_unknown_metric() -> None:
+    """The error lists the metrics there are."""
+    with pytest.raises(InputError, match="metric='mse' is not ce, l1 or dice"):
+        AnatomicalConsistency("mse")
+
+
+def test_patches_are_standardised_once_for_each_image(
+    tiny_views: dict[str, torch.Tensor], reconstruction: Reconstruction
+) -> None:
+    """The error and the image share them; other images get their own."""
+    images = tiny_views["image"]
+    first = reconstruction.standardised(images)
+    assert reconstruction.standardised(images)[0] is first[0]
+    assert replace(reconstruction, image=images).standardised(images)[0] is first[0]
+    other = reconstruction.standardised(2 * images + 1)
+    torch.testing.assert_close(other[1], 2 * first[1] + 1)
+    torch.testing.assert_close(other[2], 2 * first[2], rtol=1e-3, atol=1e-5)

@@ -1,0 +1,83 @@
+"""Dice and cross-entropy against their formulas in double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from benchmark.nn.objectives.dice import bce_dice_terms, dice_loss, soft_dice
+
+
+@pytest.fixture
+def logits() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 2, (3, 2, 4, 5))
+
+
+@pytest.fixture
+def target() -> np.ndarray:
+    target = (np.random.default_rng(1).random((3, 2, 4, 5)) < 0.3).astype(np.float64)
+    target[2, 1] = 0
+    return target
+
+
+def loop_dice(probability: np.ndarray, target: np.ndarray, smooth: float) -> float:
+    overlap = total = 0.0
+    for p, t in zip(probability.flatten(), target.flatten()):
+        overlap += p * t
+        total += p + t
+    return (2 * overlap + smooth) / (total + smooth)
+
+
+@pytest.mark.parametrize("smooth", [1e-5, 1.0])
+def test_dice_loss(logits: np.ndarray, target: np.ndarray, smooth: float) -> None:
+    """Per sample and channel: the mean of single scores; over the batch: one score for all."""
+    probability = expit(logits)
+    scores = [
+        loop_dice(probability[b, c], target[b, c], smooth) for b in range(3) for c in range(2)
+    ]
+    arguments = torch.from_numpy(logits), torch.from_numpy(target), smooth
+    assert dice_loss(*arguments).item() == pytest.approx(1 - sum(scores) / 6, abs=1e-12)
+    whole = 1 - loop_dice(probability, target, smooth)
+    assert dice_loss(*arguments, over_batch=True).item() == pytest.approx(whole, abs=1e-12)
+    assert abs(whole - (1 - sum(scores) / 6)) > 1e-3, "the two differ on this input"
+
+
+def test_soft_dice_limits() -> None:
+    """Equal masks score 1, disjoint ones 0, two empty ones 1."""
+    ones, zeros = torch.ones(1, 10), torch.zeros(1, 10)
+    assert soft_dice(ones, ones).item() == 1
+    assert soft_dice(zeros, zeros).item() == 1
+    half = torch.cat([torch.ones(5), torch.zeros(5)])[None]
+    assert soft_dice(half, 1 - half).item() == pytest.approx(0, abs=1e-6)
+    assert soft_dice(half, ones).item() == pytest.approx(2 * 5 / 15, abs=1e-6)
+
+
+@pytest.mark.parametrize("over_batch", [False, True])
+def test_bce_dice_terms(logits: np.ndarray, target: np.ndarray, over_batch: bool) -> None:
+    """Cross-entropy is the mean over all pixels, Dice as above, under the names of the log."""
+    probability = expit(logits)
+    entropy = -np.mean(target * np.log(probability) + (1 - target) * np.log(1 - probability))
+    pair = torch.from_numpy(logits), torch.from_numpy(target)
+    terms = bce_dice_terms(*pair, over_batch=over_batch)
+    assert list(terms) == ["loss_bce", "loss_dice"]
+    assert terms["loss_bce"].item() == pytest.approx(entropy, abs=1e-12)
+    assert torch.equal(terms["loss_dice"], dice_loss(*pair, over_batch=over_batch))
+
+
+def test_dice_gradient(logits: np.ndarray, target: np.ndarray) -> None:
+    """Autograd equals central differences of the written-out formula."""
+    variable = torch.from_numpy(logits).requires_grad_()
+    dice_loss(variable, torch.from_numpy(target)).backward()
+    for place in [(0, 0, 0, 0), (1, 1, 2, 3), (2, 1, 3, 4)]:
+        values = []
+        for step in (1e-6, -1e-6):
+            moved = logits.copy()
+            moved[place] += step
+            moved = expit(moved)
+            scores = [loop_dice(moved[b, c], target[b, c], 1e-5) for b in range(3) for c in (0, 1)]
+            values.append(1 - sum(scores) / 6)
+        assert variable.grad[place].item() == pytest.approx(
+            (values[0] - values[1]) / 2e-6, abs=1e-8
+        )

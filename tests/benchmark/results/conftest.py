@@ -1,0 +1,93 @@
+"""A record of two images, and how a test damages one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.results import Example, RunRecord, science_hash
+
+CONFIG = {"lr": 2e-4, "epochs": 100, "work_dir": "/somewhere", "seed": 0}
+DSC = [79.123456789012345, 81.0]
+
+
+def make_record(**changes: Any) -> RunRecord:
+    values = {
+        "protocol": "journal",
+        "method": "vasomim",
+        "title": "VasoMIM",
+        "family": "Medical SSL",
+        "pretraining": "XA-170K",
+        "dataset": "arcade_v",
+        "task": "segmentation",
+        "seed": 0,
+        "split_hash": "5e1f",
+        "corpus_hash": "c0de",
+        "metrics": {
+            "dsc": {
+                "value": sum(DSC) / 2,
+                "definition": "dsc/per-image-mean/empty=1/v1",
+                "higher_is_better": True,
+            }
+        },
+        "n_images": 2,
+        "config": CONFIG,
+        "science_hash": science_hash(CONFIG),
+        "seeds": {"init": 0, "order": 0},
+        "versions": {"python": "3.11.7"},
+        "device": "cpu",
+        "wall_time_s": 12.5,
+        "started": "2025-01-02T03:00:00+00:00",
+        "finished": "2025-01-02T03:04:05+00:00",
+        "processes": 1,
+        "precision": "fp32",
+        "skipped_steps": 0,
+        "command": "finetune.py --method vasomim --dataset arcade_v",
+        "encoder": {"fingerprint": "f1", "weights_sha256": None, "provenance": {"run": "p1"}},
+        "git": {"commit": "abc", "dirty": False},
+    }
+    return RunRecord(**{**values, **changes})
+
+
+@pytest.fixture(name="make_record")
+def _make_record() -> Callable[..., RunRecord]:
+    return make_record
+
+
+@pytest.fixture
+def scores() -> pd.DataFrame:
+    """What `make_record` was measured on."""
+    return pd.DataFrame({"image": ["a", "b"], "patient": ["p1", "p1"], "dsc": DSC})
+
+
+@pytest.fixture
+def examples() -> list[Example]:
+    """The two images, of different sizes."""
+    rng = np.random.default_rng(0)
+    sizes = {"a": (5, 7), "b": (6, 4)}
+    return [
+        Example(
+            name,
+            rng.integers(0, 256, size, np.uint8),
+            rng.integers(0, 2, size, np.uint8),
+            rng.integers(0, 2, size, np.uint8),
+        )
+        for name, size in sizes.items()
+    ]
+
+
+@pytest.fixture
+def edit() -> Callable[..., None]:
+    """Change keys of a record file by hand."""
+
+    def change(path: Path, **changes: Any) -> None:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**data, **changes}), encoding="utf-8")
+
+    return change

@@ -1,0 +1,176 @@
+"""One file or folder that cannot be used is named in one line and costs no other record."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.results import RunRecord, read_record, read_results, scan_results, write_record
+
+MakeRecord = Callable[..., RunRecord]
+PLACE = "journal/vasomim/arcade_v"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (lambda t: t.replace('"seed": 0', '"seed": ' + "9" * 5000, 1), "a number of 5000 digits"),
+        (lambda t: t.replace('"lr": 0.0002', '"lr": ' + "[" * 5000 + "]" * 5000), "nested deeper"),
+        (lambda t: "[" * 100_000, "nested deeper"),
+        (lambda t: t.replace('"lr": 0.0002', '"lr": NaN'), "NaN is not JSON"),
+        (lambda t: t.replace('"run": "p1"', '"run": -Infinity'), "-Infinity is not JSON"),
+        (lambda t: t.replace('"lr": 0.0002', '"lr": 1e400'), "1e400 is beyond float64"),
+        (lambda t: t.replace('"VasoMIM"', '"\\ud800"'), "half a surrogate pair"),
+        (lambda t: t.replace('"3.11.7"', "[3, 11]"), "'versions' must be an object of non-empty"),
+        (lambda t: t.replace('"dirty": false', '"dirty": false, "dirty": true'), "twice"),
+        (lambda t: t.replace('"VasoMIM"', f'"{"V" * 20_000_000}"'), "larger than 4 MiB"),
+        (lambda t: t.replace('"VasoMIM"', f'"{"V" * 1_000_000}"'), "at most 200 characters"),
+        (lambda t: "\ufeff" + t, "byte order mark"),
+    ],
+)
+def test_what_could_stop_a_board_or_pass_for_complete_is_named(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    text: Callable[[str], str],
+    words: str,
+) -> None:
+    bad = write_record(tmp_path, make_record(), scores)
+    good = write_record(tmp_path, make_record(seed=1), scores)
+    before = bad.read_text(encoding="utf-8")
+    bad.write_text(text(before), encoding="utf-8")
+    assert bad.read_text(encoding="utf-8") != before
+    found, (problem,) = read_results(tmp_path)
+    assert found == [read_record(good)]
+    assert problem.startswith("journal/vasomim/arcade_v/seed0.json: ")
+    assert words in problem
+    assert len(problem) < 300
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("gone")
+
+
+def _shout(path: Path) -> None:
+    path.rename(path.with_suffix(path.suffix.upper()))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "change", "line"),
+    [
+        (".json", _pipe, "seed0.json: cannot be read (it is a named pipe, not a file)"),
+        (".csv", _pipe, "seed0.csv: cannot be read (it is a named pipe, not a file)"),
+        (".json", _folder, "seed0.json: cannot be read (it is a folder, not a file)"),
+        (".csv", _folder, "seed0.csv: cannot be read (it is a folder, not a file)"),
+        (".json", _link, "seed0.json: a link to something that is not there"),
+        (".csv", _link, "seed0.json: key 'per_image.file': seed0.csv is missing beside it"),
+        (".csv", _shout, "seed0.json: key 'per_image.file': seed0.csv is missing beside it"),
+        (".json", _shout, "seed0.JSON: is passed over for its ending; rename it to seed0.json"),
+    ],
+)
+def test_what_is_no_file_or_has_another_ending_is_named(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    suffix: str,
+    change: Callable[[Path], None],
+    line: str,
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    good = write_record(tmp_path, make_record(seed=1), scores)
+    change(path.with_suffix(suffix))
+    found, problems = read_results(tmp_path)
+    assert found == [read_record(good)]
+    assert f"{PLACE}/{line}" in problems
+
+
+def test_scores_whose_ends_of_lines_git_has_converted_are_told_from_damaged_ones(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    table = path.with_suffix(".csv")
+    table.write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
+    # The record itself means the same with other ends of lines.
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    _, (problem,) = read_results(tmp_path)
+    assert problem.startswith(f"{PLACE}/seed0.json: the lines of seed0.csv end in CRLF")
+    assert "git config core.autocrlf false" in problem
+    table.write_bytes(table.read_bytes().replace(b"a,", b"c,"))
+    _, (problem,) = read_results(tmp_path)
+    assert problem.endswith("key 'per_image.sha256' is not the hash of seed0.csv")
+
+
+def test_what_systems_leave_beside_files_is_passed_over(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    for name in ("._seed0.json", "._seed0.csv", ".DS_Store", "Thumbs.db", ".nfs0000.json"):
+        path.with_name(name).write_bytes(b"\0\5\x16\7")
+    copy = path.parent / ".ipynb_checkpoints" / "seed0.json"
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
+    assert read_results(tmp_path) == ([read_record(path)], [])
+
+
+def test_names_that_are_not_utf8_are_named_in_ascii(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    try:
+        os.rename(path, path.with_name(os.fsdecode(b"seed0\xff\n\x1b[2J.json")))
+    except OSError:
+        pytest.skip("a file system of UTF-8 names")
+    found, problems = read_results(tmp_path)
+    assert found == []
+    expected = rf"{PLACE}/seed0\xff\n\x1b[2J.json: key 'per_image.file': "
+    assert [line.startswith(expected) for line in problems] == [False, True]
+    "\n".join(problems).encode("ascii")
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE])
+def test_a_folder_that_cannot_be_listed_is_a_problem(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+) -> None:
+    write_record(tmp_path, make_record(), scores)
+    good = read_record(write_record(tmp_path, make_record(method="mae"), scores))
+    usual = os.scandir
+
+    def scandir(path: object) -> object:
+        if Path(os.fspath(path)).name == "vasomim":
+            raise OSError(code, os.strerror(code), path)
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    line = f"journal/vasomim: cannot be listed ({os.strerror(code)})"
+    assert read_results(tmp_path) == ([good], [line])
+    assert scan_results(tmp_path).unlisted == 1
+
+
+def test_results_behind_a_link_count(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    """A protocol or a method may live on another disk."""
+    path = write_record(tmp_path / "disk", make_record(), scores)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "journal").symlink_to(tmp_path / "disk" / "journal")
+    assert read_results(tmp_path / "results") == ([read_record(path)], [])

@@ -1,0 +1,211 @@
+"""Results of several machines come together whole, and no number is lost without a word."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark import files
+from benchmark.errors import InputError
+from benchmark.results import (
+    Example,
+    MergeStep,
+    RunRecord,
+    apply_step,
+    find_problems,
+    path_of,
+    plan_merge,
+    read_record,
+    read_results,
+    write_record,
+)
+
+MakeRecord = Callable[..., RunRecord]
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def merge(*sources: Path, into: Path, policy: str = "only-missing") -> list[str]:
+    """Plan and do it; what happened to each run in words, problems included."""
+    steps, problems = plan_merge(sources, into, policy)
+    for step in steps:
+        apply_step(step)
+    return [f"{step.action} {step.target.stem}" for step in steps] + problems
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_runs_of_two_machines_come_together_byte_for_byte(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    one, two, into = tmp_path / "one", tmp_path / "two", tmp_path / "into"
+    write_record(one, make_record(), scores, examples)
+    write_record(two / "nested", make_record(seed=1), scores)
+    # What an older version has written stays as it is.
+    shutil.copytree(
+        FIXTURES / "schema1_last" / "journal" / "faster_rcnn", two / "x/journal/faster_rcnn"
+    )
+    done = merge(one, two, into=into)
+    assert done == ["copied seed0", "copied seed3", "copied seed1"]
+    assert content(into) == {
+        **content(one),
+        **content(two / "nested"),
+        **content(two / "x"),
+    }
+    assert find_problems(into) == (3, [])
+    before = {path: path.stat().st_mtime_ns for path in into.rglob("*")}
+    assert merge(one, two, into=into, policy="never") == [
+        "equal seed0",
+        "equal seed3",
+        "equal seed1",
+    ]
+    assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
+
+
+@pytest.fixture
+def two_of_one_run(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> tuple[Path, Path]:
+    """The same run on two machines: other scores, another device, examples on one side only."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    write_record(here, make_record(), scores, examples)
+    other = make_record(device="NVIDIA H200")
+    write_record(there, other, scores.assign(dsc=[80.0, 80.12345678901234]))
+    write_record(there, make_record(seed=1), scores)
+    return here, there
+
+
+def test_only_missing_keeps_what_is_there_and_says_how_the_other_differs(
+    two_of_one_run: tuple[Path, Path],
+) -> None:
+    here, there = two_of_one_run
+    before = content(here)
+    steps, problems = plan_merge([there], here)
+    assert [(step.action, step.conflict) for step in steps] == [
+        ("kept", "they differ in device, per_image, examples"),
+        ("copied", None),
+    ]
+    assert problems == []
+    assert content(here) == before, "planning writes nothing"
+    for step in steps:
+        apply_step(step)
+    after = content(here)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 2
+
+
+def test_always_replaces_the_run_with_all_that_belongs_to_it(
+    two_of_one_run: tuple[Path, Path],
+) -> None:
+    here, there = two_of_one_run
+    assert merge(there, into=here, policy="always") == ["replaced seed0", "copied seed1"]
+    assert content(here) == content(there), "the examples of the other are gone"
+
+
+def test_never_refuses_before_anything_is_copied(two_of_one_run: tuple[Path, Path]) -> None:
+    here, there = two_of_one_run
+    before = content(here)
+    with pytest.raises(InputError, match=r"here/.*seed0\.json: there already, .*differ in device"):
+        plan_merge([there], here, "never")
+    assert content(here) == before
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("only-missing", "here"), ("always", "there")])
+def test_sources_that_contradict_each_other_follow_the_policy(
+    tmp_path: Path, two_of_one_run: tuple[Path, Path], policy: str, kept: str
+) -> None:
+    here, there = two_of_one_run
+    into = tmp_path / "into"
+    action = {"only-missing": "kept", "always": "replaced"}[policy]
+    assert merge(here, there, into=into, policy=policy) == [
+        "copied seed0",
+        f"{action} seed0",
+        "copied seed1",
+    ]
+    place = path_of(read_results(here)[0][0])
+    assert read_record(into / place) == read_record(tmp_path / kept / place)
+    with pytest.raises(InputError, match="there already"):
+        plan_merge([here, there], tmp_path / "new", "never")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_mended(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    whole = write_record(tmp_path / "a", make_record(), scores)
+    broken = write_record(tmp_path / "b", make_record(), scores)
+    broken.write_bytes(b"{")
+    steps, _ = plan_merge([tmp_path / "a"], tmp_path / "b")
+    assert steps[0].action == "kept"
+    assert "not a JSON file" in steps[0].conflict
+    assert merge(tmp_path / "a", into=tmp_path / "b", policy="always") == ["replaced seed0"]
+    assert read_record(broken) == read_record(whole)
+
+
+def test_what_is_no_whole_result_is_named_and_not_copied(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    source, into = tmp_path / "source", tmp_path / "into"
+    paths = [write_record(source, make_record(seed=k), scores, examples) for k in range(3)]
+    paths[0].write_bytes(paths[0].read_bytes()[:50])
+    paths[1].with_suffix(".examples.npz").write_bytes(b"")
+    steps, problems = plan_merge([source], into)
+    assert [step.source for step in steps] == [paths[2]]
+    assert len(problems) == 2
+    assert "seed0.json: not a JSON file" in problems[0]
+    assert "seed1.json: key 'examples.sha256'" in problems[1]
+
+
+def test_folders_that_cannot_be_merged_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with pytest.raises(InputError, match="merge into a folder of its own"):
+        plan_merge([source], source / "all")
+    with pytest.raises(InputError, match="merge into a folder of its own"):
+        plan_merge([source], tmp_path)
+    with pytest.raises(InputError, match="absent: no such folder of results"):
+        plan_merge([tmp_path / "absent"], tmp_path / "into")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: not a folder"):
+        plan_merge([source], tmp_path / "file")
+    with pytest.raises(InputError, match="policy 'sometimes': not one of only-missing, always"):
+        plan_merge([source], tmp_path / "into", "sometimes")
+
+
+def test_an_interrupted_copy_leaves_no_record(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = write_record(tmp_path / "a", make_record(), scores)
+    target = write_record(tmp_path / "b", make_record(device="other"), scores)
+    step = MergeStep(source, target, "replaced")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            apply_step(step)
+    assert not target.exists()
+    apply_step(step)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_source_that_changes_after_the_plan_is_noticed(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    source = write_record(tmp_path / "a", make_record(), scores)
+    (step,), _ = plan_merge([tmp_path / "a"], tmp_path / "b")
+    source.with_suffix(".csv").write_text("image,dsc\n")
+    with pytest.raises(InputError, match=r"a/.*seed0\.json: was changed in the meantime"):
+        apply_step(step)
+    assert not (tmp_path / "b").exists()

@@ -1,0 +1,223 @@
+"""What was written is read back to the last bit; what was damaged is named and left out."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark import files
+from benchmark.errors import InputError
+from benchmark.results import (
+    RunRecord,
+    path_of,
+    read_record,
+    read_results,
+    read_scores,
+    record_path,
+    write_record,
+)
+
+MakeRecord = Callable[..., RunRecord]
+Edit = Callable[..., None]
+
+
+def metric(value: object) -> dict:
+    return {"dsc": {"value": value, "definition": "dsc/v1", "higher_is_better": True}}
+
+
+def test_round_trip_keeps_every_bit(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    leakage = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
+    record = make_record(leakage=leakage)
+    path = write_record(tmp_path, record, scores)
+    assert path == record_path(tmp_path, "journal", "vasomim", "arcade_v", 0)
+    assert path == tmp_path / "journal/vasomim/arcade_v/seed0.json"
+    back = read_record(path)
+    assert replace(back, per_image=None) == record
+    assert (back.per_image["file"], back.examples) == ("seed0.csv", None)
+    assert read_scores(path) == {name: scores[name].tolist() for name in scores}
+    assert read_results(tmp_path) == ([back], [])
+
+
+def test_path_of_is_relative_without_a_root(make_record: MakeRecord) -> None:
+    assert path_of(make_record(seed=3)).as_posix() == "journal/vasomim/arcade_v/seed3.json"
+
+
+def test_equal_records_are_equal_files(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    first = write_record(tmp_path / "a", make_record(), scores)
+    second = write_record(tmp_path / "b", make_record(), scores)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_scores_are_names_and_numbers(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    """Undefined scores are NaN, flags 1 and 0; names stay texts even if they look like numbers."""
+    table = scores.assign(
+        image=["007", "1e3"],
+        patient=["p1", None],
+        map=[61.5, float("nan")],
+        non_empty=[True, False],
+        n_truth=[1, 0],
+    )
+    path = write_record(tmp_path, make_record(), table)
+    found = read_scores(path)
+    assert found["image"] == ["007", "1e3"]
+    assert found["patient"] == ["p1", None]
+    assert (found["non_empty"], found["n_truth"]) == ([1.0, 0.0], [1.0, 0.0])
+    assert found["map"][0] == 61.5
+    assert math.isnan(found["map"][1])
+    # pandas, which is not needed to read them, reads the same numbers.
+    there = pd.read_csv(path.with_suffix(".csv"), float_precision="round_trip")
+    assert found["dsc"] == there["dsc"].tolist() == table["dsc"].tolist()
+    assert list(read_scores(path, {"dsc", "image", "absent"})) == ["image", "dsc"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a table of scores"),
+        (b"dsc\n1\n", "a column 'image'"),
+        (b"image,dsc\na\n", "all rows of one length"),
+        (b"image,dsc\na,1\nb,high\n", "column 'dsc', row 2: 'high' is not a number"),
+        (b"\xff\xfe", "not a table of scores"),
+        (b"image,dsc,dsc\na,1,2\n", "two columns of one name"),
+        (b"image,dsc\na,1\nb,inf\n", "column 'dsc', row 2: inf is no score"),
+        (b"image,dsc\na,-1e308\n", "column 'dsc', row 1: -1e\\+308 is no score"),
+    ],
+)
+def test_a_table_that_holds_no_scores_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "seed0.csv").write_bytes(content)
+    with pytest.raises(InputError, match=rf"seed0\.csv: .*{words}"):
+        read_scores(tmp_path / "seed0.json")
+    with pytest.raises(InputError, match=r"seed1\.csv: no such file"):
+        read_scores(tmp_path / "seed1.json")
+
+
+def drop(path: Path, key: str) -> None:
+    data = json.loads(path.read_text())
+    del data[key]
+    path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path, edit: path.write_bytes(path.read_bytes()[:100]), "not a JSON file"),
+        (lambda path, edit: path.write_bytes(b""), "not a JSON file"),
+        (lambda path, edit: path.write_bytes(b"\xff\xfe\x00"), "not a JSON file"),
+        (lambda path, edit: path.write_text("[1, 2]"), "not a result record"),
+        (lambda path, edit: path.write_text('{"results": {"acc": 1}}'), "'schema' is missing"),
+        (lambda path, edit: edit(path, schema=9), "'schema' is 9, but this version reads 1 to 2"),
+        (lambda path, edit: edit(path, schema="2"), "'schema' must be 1 to 2, found '2'"),
+        (lambda path, edit: edit(path, schema=0), "'schema' must be 1 to 2, found 0"),
+        (lambda path, edit: edit(path, metrics=metric(100.5)), "'metrics.dsc.value'"),
+        (lambda path, edit: edit(path, metrics=metric(float("nan"))), "NaN is not JSON"),
+        (lambda path, edit: edit(path, extra=1), "'extra' is unknown"),
+        (lambda path, edit: drop(path, "split_hash"), "'split_hash' is missing"),
+        (lambda path, edit: drop(path, "command"), "'command' is missing"),
+        (
+            lambda path, edit: edit(path, per_image={"file": "../x", "sha256": "0"}),
+            "'per_image.file'",
+        ),
+        (lambda path, edit: path.with_suffix(".csv").unlink(), "'per_image.file'"),
+        (lambda path, edit: path.with_suffix(".csv").write_text("image\n"), "'per_image.sha256'"),
+        (lambda path, edit: edit(path, seed=7), "another place, journal/vasomim/arcade_v/seed7"),
+    ],
+)
+def test_a_damaged_record_is_reported_by_name_and_left_out(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    edit: Edit,
+    damage: Callable[[Path, Edit], object],
+    words: str,
+) -> None:
+    bad = write_record(tmp_path, make_record(), scores)
+    good = write_record(tmp_path, make_record(seed=1), scores)
+    damage(bad, edit)
+    found, problems = read_results(tmp_path)
+    assert found == [read_record(good)]
+    assert len(problems) == 1
+    assert problems[0].startswith("journal/vasomim/arcade_v/seed0.json: ")
+    assert words in problems[0]
+    assert "\n" not in problems[0]
+    # Where the results lie is not part of the message: boards are equal on every machine.
+    assert str(tmp_path) not in problems[0]
+
+
+def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    write_record(tmp_path / "backup", make_record(metrics=metric(99.0)), scores)
+    found, problems = read_results(tmp_path)
+    assert found == [read_record(path)]
+    assert problems == [
+        "backup/journal/vasomim/arcade_v/seed0.json: a second record of the run "
+        "journal/vasomim/arcade_v/seed0.json"
+    ]
+
+
+def test_temporary_files_are_passed_over(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    path.with_name("seed1.json.123.tmp").write_text("{")
+    assert read_results(tmp_path) == ([read_record(path)], [])
+
+
+def test_reading_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent"):
+        read_results(tmp_path / "absent")
+    assert read_results(tmp_path) == ([], [])
+
+
+@pytest.mark.parametrize("already_there", [False, True])
+def test_a_kill_between_scores_and_record_leaves_no_record(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    already_there: bool,
+) -> None:
+    if already_there:
+        write_record(tmp_path, make_record(metrics=metric(50.0)), scores.assign(dsc=50.0))
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(files, "write_json", lambda *_: os._exit(9))
+        write_record(tmp_path, make_record(), scores)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert read_results(tmp_path) == (
+        [],
+        ["journal/vasomim/arcade_v/seed0.csv: per-image scores without a record"],
+    )
+    # The same run again mends it.
+    path = write_record(tmp_path, make_record(), scores)
+    assert read_results(tmp_path) == ([read_record(path)], [])
+
+
+def test_a_failed_write_leaves_no_temporary_file(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(files.os, "replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_record(tmp_path, make_record(), scores)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,91 @@
+"""A folder of results is looked through before it is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark import files
+from benchmark.results import Example, RunRecord, find_problems, read_results, write_record
+
+MakeRecord = Callable[..., RunRecord]
+Edit = Callable[..., None]
+PLACE = "journal/vasomim/arcade_v"
+
+
+def test_whole_results_have_no_problem(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    for seed in range(3):
+        write_record(tmp_path, make_record(seed=seed), scores, examples[:seed])
+    assert find_problems(tmp_path) == (3, [])
+
+
+def _rewritten(path: Path, edit: Edit, table: str) -> None:
+    """Scores changed by somebody who knows how to compute a hash."""
+    path.with_suffix(".csv").write_text(table)
+    sha256 = files.sha256_bytes(table.encode())
+    edit(path, per_image={"file": path.with_suffix(".csv").name, "sha256": sha256})
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("image,dsc\na,79\n", "seed0.csv: 1 rows, but the record says 2 images"),
+        ("image,dsc\na,79\na,81\n", "seed0.csv: 2 rows for image 'a'"),
+        ("image,dsc\na,79\nb,good\n", "seed0.csv: column 'dsc', row 2: 'good' is not a number"),
+        (
+            "image,dsc\na,79\nb,80\n",
+            "seed0.json: key 'metrics.dsc.value' is 80.06172839450618, its scores give 79.5",
+        ),
+        (
+            "image,dsc\na,79\nb,\n",
+            "seed0.json: key 'metrics.dsc.value' is 80.06172839450618, its scores give nan",
+        ),
+    ],
+)
+def test_scores_that_do_not_give_the_record_are_found(
+    tmp_path: Path,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    edit: Edit,
+    table: str,
+    line: str,
+) -> None:
+    path = write_record(tmp_path, make_record(), scores)
+    write_record(tmp_path, make_record(seed=1), scores)
+    _rewritten(path, edit, table)
+    # Reading trusts the hash; this is what one looks closer for.
+    assert read_results(tmp_path)[1] == []
+    assert find_problems(tmp_path) == (1, [f"{PLACE}/{line}"])
+
+
+def test_metrics_that_are_no_mean_of_a_column_are_left_alone(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    """Average precision ranks all images together; its column holds that of each image alone."""
+    metrics = {"map": {"value": 40.0, "definition": "coco-ap/v1", "higher_is_better": True}}
+    record = make_record(metrics=metrics)
+    write_record(tmp_path, record, scores.assign(map=[50.0, float("nan")]))
+    assert find_problems(tmp_path) == (1, [])
+
+
+def test_examples_are_opened_and_belong_to_scored_images(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+) -> None:
+    other = [replace(examples[0], image="z")]
+    write_record(tmp_path, make_record(seed=0), scores, other)
+    broken = write_record(tmp_path, make_record(seed=1), scores, examples)
+    broken.with_suffix(".examples.npz").write_bytes(b"")
+    hash_line = "key 'examples.sha256' is not the hash of seed1.examples.npz"
+    assert find_problems(tmp_path) == (
+        0,
+        [
+            f"{PLACE}/seed0.json: example 'z' is no scored image",
+            f"{PLACE}/seed1.json: {hash_line}",
+        ],
+    )

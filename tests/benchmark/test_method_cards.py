@@ -1,0 +1,122 @@
+"""The cards of the methods: read without importing anything, and what is wrong with them said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS, Card, first_line, read_card, read_cards
+
+ROOT = Path(__file__).resolve().parents[2]
+FIELDS = "title='T', family='F', paper='P', pretraining='C'"
+
+
+def _config(root: Path, name: str, text: str) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_config_folder_with_a_recipe_has_a_card() -> None:
+    recipes = {path.parent.name for name in ("pretrain", "encoder") for path in _all(name)}
+    cards = read_cards()
+    assert [card.method for card in cards] == sorted(recipes)
+    assert {"frangi", "mae", "unet", "vasomim", "vasomim_v1"} <= recipes
+    for card in cards:
+        folder = CONFIGS / card.method
+        assert card.pretrain == (folder / "pretrain.py").is_file()
+        assert card.finetune == (folder / "encoder.py").is_file()
+        for value in (card.title, card.family, card.paper, card.pretraining, card.summary):
+            assert isinstance(value, str)
+            assert value.strip()
+
+
+def _all(name: str) -> list[Path]:
+    return list(CONFIGS.glob(f"*/{name}.py"))
+
+
+def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:
+    assert read_card("mae") == Card(
+        method="mae",
+        title="MAE",
+        family="masked image modelling",
+        paper="He et al., CVPR 2022",
+        pretraining="XA-170K",
+        pretrain=True,
+        finetune=True,
+        summary="MAE: Masked Autoencoders Are Scalable Vision Learners (He et al., CVPR 2022).",
+    )
+    frangi = read_card("frangi")
+    assert (frangi.pretraining, frangi.pretrain, frangi.finetune) == ("—", False, True)
+
+
+def test_a_card_is_inherited_through_read_base() -> None:
+    """VasoMIM-v1 changes title and paper of VasoMIM and keeps the rest."""
+    base, card = read_card("vasomim"), read_card("vasomim_v1")
+    assert (card.title, card.paper) == ("VasoMIM-v1", "Huang et al., AAAI 2026")
+    assert (card.family, card.pretraining) == (base.family, base.pretraining)
+    assert (base.title, base.paper) != (card.title, card.paper)
+
+
+def test_later_files_and_statements_win(tmp_path: Path) -> None:
+    _config(tmp_path, "_base_/common.py", f"card = dict({FIELDS})\n")
+    inherited = "with read_base():\n    from .._base_.common import *\n"
+    _config(
+        tmp_path, "one/pretrain.py", f'"""First.\n\nMore."""\n{inherited}card.update(title="1")'
+    )
+    _config(tmp_path, "one/encoder.py", 'card = dict(paper="2")')
+    card = read_card("one", tmp_path)
+    assert (card.title, card.family, card.paper, card.summary) == ("1", "F", "2", "First.")
+
+
+def test_the_cards_are_read_without_importing_a_library() -> None:
+    code = (
+        "import sys\n"
+        "from benchmark.method_cards import read_cards\n"
+        "assert len(read_cards()) >= 5\n"
+        "heavy = {'torch', 'mmengine', 'mmseg', 'numpy', 'timm'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_method_names_the_known_ones() -> None:
+    with pytest.raises(InputError, match="vaso: no such method") as caught:
+        read_card("vaso")
+    for card in read_cards():
+        assert card.method in str(caught.value)
+    # Folders without a recipe are no methods.
+    for name in ("_base_", "downstream", "segmentor"):
+        with pytest.raises(InputError, match="no such method"):
+            read_card(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("card = dict(title='T', paper='P')", "its card has no family, pretraining"),
+        ("epochs = 3", "its card has no family, paper, pretraining, title"),
+        (f"NAME = 'x'\ncard = dict({FIELDS}, note=NAME)", "the card must hold plain strings"),
+        ("card = dict(", "not a config"),
+    ],
+)
+def test_a_bad_card_names_its_file(tmp_path: Path, text: str, message: str) -> None:
+    path = _config(tmp_path, "bad/encoder.py", text)
+    with pytest.raises(InputError) as caught:
+        read_card("bad", tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_first_line_of_a_config(tmp_path: Path) -> None:
+    assert first_line(_config(tmp_path, "a.py", '"""One.\n\nTwo."""\n')) == "One."
+    assert first_line(_config(tmp_path, "b.py", "epochs = 1\n")) == ""

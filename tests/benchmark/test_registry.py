@@ -1,0 +1,74 @@
+"""Config dictionaries to objects, and whose mistake an error is."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import ConfigDict
+from torch import nn
+
+from benchmark.errors import InputError
+from benchmark.registry import build
+
+
+class Part:
+    def __init__(self, width: int, depth: int = 2) -> None:
+        self.arguments = (width, depth)
+
+
+class Broken:
+    def __init__(self, width: int) -> None:
+        self.area = width + "not a number"
+
+
+class Outer:
+    def __init__(self) -> None:
+        self.part = Part()
+
+
+@pytest.mark.parametrize("kind", [dict, ConfigDict])
+def test_config_wins_over_defaults(kind: type[dict]) -> None:
+    """Arguments come from the config, then from the caller, then from the class."""
+    spec = kind(type=Part, depth=5)
+    assert build(spec, width=3).arguments == (3, 5)
+    assert build(spec, width=3, depth=7).arguments == (3, 5)
+    assert build(kind(type=Part, width=9), width=3).arguments == (9, 2)
+    assert dict(spec) == {"type": Part, "depth": 5}, "the config is not changed"
+
+
+def test_functions_are_types_too() -> None:
+    """Anything callable builds, e.g. a factory."""
+    assert build({"type": lambda width: width * 2}, width=4) == 8
+
+
+@pytest.mark.parametrize("value", [None, 3, "name", [1], Part(1), nn.Identity()])
+def test_other_values_pass_through(value: object) -> None:
+    """What is not a dict is taken as it is, and the defaults are not used."""
+    assert build(value, width=1) is value
+
+
+@pytest.mark.parametrize("spec", [{}, {"width": 3}, {"type": "Part"}, {"type": None}])
+def test_missing_class_is_an_input_error(spec: dict) -> None:
+    """Names are not looked up: a type has to be a class."""
+    with pytest.raises(InputError, match="without a class as its type"):
+        build(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"type": Part}, r"Part: .*missing 1 required positional argument: 'width'"),
+        ({"type": Part, "width": 1, "depht": 3}, r"Part: .*unexpected keyword argument 'depht'"),
+    ],
+)
+def test_wrong_arguments_are_an_input_error(spec: dict, message: str) -> None:
+    """The message names the class and the argument."""
+    with pytest.raises(InputError, match=message):
+        build(spec)
+
+
+@pytest.mark.parametrize("spec", [{"type": Broken, "width": 1}, {"type": Outer}])
+def test_defects_keep_their_type(spec: dict) -> None:
+    """A TypeError from inside the constructor is a defect of the code, not of the config."""
+    with pytest.raises(TypeError) as caught:
+        build(spec)
+    assert not isinstance(caught.value, InputError)

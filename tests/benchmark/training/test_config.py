@@ -1,0 +1,127 @@
+"""Configs: what is known, what is swapped by a scale, what is refused, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from benchmark.errors import InputError
+from benchmark.training.config import differences, load_config, plain, revive
+from methods.vasomim import VasoMIM
+
+ROOT = Path(__file__).resolve().parents[3]
+VASOMIM = ROOT / "configs" / "vasomim" / "pretrain.py"
+
+
+def test_paper_scale_is_the_published_recipe() -> None:
+    """The numbers of the papers' scripts, read off the resolved config."""
+    config = load_config(VASOMIM)
+    assert (config.epochs, config.batch_size, config.base_lr) == (800, 2048, 1.5e-4)
+    assert config.schedule.warmup_epochs == 40
+    assert config.optimizer.betas == (0.9, 0.95)
+    assert config.optimizer.weight_decay == 0.05
+    masking = config.method.masking
+    assert (masking.ratio, masking.eta, masking.beta_start, masking.beta_end) == (0.5, 0.5, 0, 0.5)
+    encoder = config.method.encoder
+    assert (encoder.embed_dim, encoder.depth, encoder.num_heads) == (768, 12, 12)
+    assert (config.method.decoder.width, config.method.decoder.depth) == (512, 8)
+    v1 = load_config(ROOT / "configs" / "vasomim_v1" / "pretrain.py")
+    changed = [line for line in differences(plain(config), plain(v1)) if "card" not in line]
+    assert changed == ["method.masking.eta: 0.5 → 1.0"]
+
+
+def test_scale_swaps_sizes_and_nothing_else() -> None:
+    """Masking, objective, optimiser and weights of the tiny config are those of the paper."""
+    paper, tiny = plain(load_config(VASOMIM)), plain(load_config(VASOMIM, "tiny"))
+    changed = {line.partition(":")[0] for line in differences(paper, tiny)}
+    sizes = ("method.encoder.", "method.decoder.", "method.views.size", "schedule.warmup_epochs")
+    run = {"epochs", "batch_size", "lr_batch", "log_interval", "num_workers", "checkpoint_interval"}
+    run |= {"micro_batch", "num_threads"}
+    assert all(key in run or key.startswith(sizes) for key in changed)
+    assert tiny["method"]["views"]["size"] == tiny["method"]["encoder"]["img_size"] == 96
+
+
+def test_options_reach_nested_and_unwritten_arguments() -> None:
+    """A key may be in the config, or be an argument of the class that is configured."""
+    config = load_config(VASOMIM, "tiny", ["epochs=7", "method.encoder.drop_path=0.1"])
+    assert config.epochs == 7
+    assert config.method.encoder.drop_path == 0.1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("epoch=3", "did you mean 'epochs'"),
+        ("method.maskin.ratio=0.5", "did you mean 'masking'"),
+        ("method.masking.ration=0.5", "did you mean 'ratio'"),
+        ("epochs", "write it as key=value"),
+        ("epochs.x=1", "epochs is a value"),
+        ("packs.3=x", "packs has items 0 to 0"),
+    ],
+)
+def test_unknown_keys_name_the_nearest(option: str, message: str) -> None:
+    """A typo is an error that helps, never a silent new key."""
+    with pytest.raises(InputError, match=message):
+        load_config(VASOMIM, "tiny", [option])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epochs = = 3", "not a config"),
+        ("epoch = 3", "unknown key 'epoch'; did you mean 'epochs'"),
+        (
+            "from benchmark.nn.vit import NoSuchClass\nmethod = dict(type=NoSuchClass)",
+            "NoSuchClass",
+        ),
+        ("from benchmark.nowhere import X\nmethod = dict(type=X)", "benchmark.nowhere"),
+    ],
+)
+def test_broken_config_files(tmp_path: Path, content: str, message: str) -> None:
+    """A file that cannot be used is one line with its name."""
+    path = tmp_path / "pretrain.py"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        load_config(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_config_and_unknown_scale() -> None:
+    """The other two ways to name something that is not there."""
+    with pytest.raises(InputError, match=r"nowhere\.py: no such config"):
+        load_config("nowhere.py")
+    with pytest.raises(InputError, match="not one of paper, small, tiny"):
+        load_config(VASOMIM, "huge")
+
+
+def test_plain_and_back(small_config: Callable[..., Config]) -> None:
+    """A config survives the way through JSON values: same classes, same arguments."""
+    config = small_config("vasomim")
+    back = revive(plain(config))
+    assert back["method"]["type"] is VasoMIM
+    assert plain(back) == plain(config)
+
+
+def test_own_sizes_of_a_config(tmp_path: Path) -> None:
+    """`scales` brings sizes for parts the table does not know."""
+    path = tmp_path / "pretrain.py"
+    path.write_text(
+        "from benchmark.nn.vit import VisionTransformer\n"
+        "epochs = 800\n"
+        "method = dict(type=VisionTransformer, depth=12, mlp_ratio=4.0)\n"
+        "scales = dict(tiny={'method.mlp_ratio': 2.0})\n"
+    )
+    config = load_config(path, "tiny")
+    assert (config.method.depth, config.method.mlp_ratio) == (4, 2.0)
+    assert "scales" not in config
+    assert load_config(path).method.mlp_ratio == 4.0
+
+
+def test_names_that_a_library_looks_up_stay_names() -> None:
+    content = {"type": "torch.nn.Linear", "norm_cfg": {"type": "BN1d"}}
+    assert revive(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}

@@ -1,0 +1,104 @@
+"""On a machine with a GPU: what is asked to stay on the CPU does, and nothing is on both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from benchmark.checks.contract import CHECKS, Trial, _verdict
+from benchmark.checks.two_processes import ProcessPair
+from benchmark.data.views.single import SingleView
+from benchmark.device import VARIABLE
+from benchmark.training.train import check, dry_run, train
+
+
+def test_the_training_tool_takes_the_option(
+    work: Path, root: Path, small_options: list[str], gpu_environment: dict[str, str]
+) -> None:
+    options = ["--scale", "tiny", "--work", str(work), "--dry-run", "--device", "cpu"]
+    command = ["tools/train.py", "configs/vasomim/pretrain.py", *options]
+    done = subprocess.run(
+        [sys.executable, *command, "--cfg-options", *small_options],
+        cwd=root,
+        env=gpu_environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "step 2: loss" in done.stdout
+
+
+def test_so_does_the_one_for_vessels(
+    work: Path, root: Path, tmp_path: Path, gpu_environment: dict[str, str]
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(work / "packs" / "xa170k", pack)
+    command = ["tools/extract_anatomy.py", str(pack), "--border", "3", "--overwrite"]
+    done = subprocess.run(
+        [sys.executable, *command, "--device", "cpu"],
+        cwd=root,
+        env=gpu_environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "vessels of 14 frames (sato, α = 92, border 3 px)" in done.stdout
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("cuda:1", False), ("cpu", True)])
+def test_batches_are_waited_for_unless_they_go_to_a_gpu(
+    device: str, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host would read a batch that is still being copied to it."""
+    asked: list[tuple[torch.device, bool]] = []
+
+    def copy(value: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
+        asked.append((device, not non_blocking))
+        return value
+
+    maker = SingleView(size=8)
+    maker._device = torch.device(device)
+    monkeypatch.setattr(torch.Tensor, "to", copy)
+    maker.cast_data({"frame": torch.zeros(2, 8, 8, dtype=torch.uint8), "index": torch.arange(2)})
+    assert asked == [(torch.device(device), waits)] * 2
+
+
+@pytest.mark.parametrize("check", ["finite loss", "exact resume", "one channel is enough"])
+def test_the_contract_is_tried_on_the_cpu(
+    check: str, gpu: None, small_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """Method and batches: with a GPU that is not there, anything on it would fail."""
+    verdict = _verdict(check, CHECKS[check], Trial(small_config("mae"), tmp_path))
+    assert verdict.kept, verdict.detail
+
+
+def test_so_are_its_two_processes(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited: list[str | None] = []
+    monkeypatch.setattr(SpawnProcess, "start", lambda _: inherited.append(os.environ.get(VARIABLE)))
+    ProcessPair()._start()
+    assert inherited == ["cpu", "cpu"]
+
+
+@pytest.mark.parametrize("what", ["check", "dry run", "training"])
+def test_a_run_gives_back_the_threads_it_takes(
+    what: str, small_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    before, folder = torch.get_num_threads(), tmp_path / "run"
+    config = small_config("mae", f"num_threads={before + 1}", "epochs=1")
+    if what == "check":
+        check(config, folder, resume=False, overwrite=False, processes=1)
+    elif what == "dry run":
+        dry_run(config, "test")
+    else:
+        train(config, folder, "test", resume=False, overwrite=False)
+    assert torch.get_num_threads() == before

@@ -1,0 +1,76 @@
+"""What a method is told before an epoch, and which weight files make a run another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.data.packs.loader import EpochBatchSampler
+from benchmark.method import Progress
+from benchmark.training.hooks import StepHook
+from benchmark.training.train import weight_files
+
+
+class Listener(nn.Module):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[Progress, Any]] = []
+
+    def before_epoch(self, progress: Progress, frames: Any) -> None:
+        self.told.append((progress, frames))
+
+
+class Loader:
+    dataset = "the frames"
+    batch_sampler = None
+
+    def __len__(self) -> int:
+        return 7
+
+
+def test_methods_hear_of_an_epoch_with_the_frames() -> None:
+    """Epoch, step and length are those of the step that follows; other models are left alone."""
+    hook = StepHook(seed=5, epochs=9, schedule=lambda epoch: 1.0)
+    model = Listener()
+    runner = SimpleNamespace(model=model, train_dataloader=Loader(), epoch=3, iter=21)
+    hook.before_train_epoch(runner)
+    assert model.told == [(Progress(5, 3, 9, 21, 7), "the frames")]
+
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    optimizer.param_groups[0]["peak_lr"] = 1.0
+    runner.optim_wrapper = SimpleNamespace(optimizer=optimizer)
+    hook.before_train_iter(runner, 0)
+    assert model.progress == model.told[0][0]
+    runner.model = nn.Linear(1, 1)
+    hook.before_train_epoch(runner)
+
+
+def test_an_epoch_that_goes_on_has_begun_already() -> None:
+    """The sampler gives what is left of it, and the method does not hear of its begin again."""
+    hook = StepHook(seed=5, epochs=9, schedule=lambda epoch: 1.0)
+    loader = Loader()
+    loader.batch_sampler = EpochBatchSampler(length=14, batch_size=2, seed=5)
+    model = Listener()
+    runner = SimpleNamespace(model=model, train_dataloader=loader, epoch=3, iter=21)
+    hook.before_train_epoch(runner)
+    whole = list(loader.batch_sampler)
+    runner.iter = 25
+    hook.before_train_epoch(runner)
+    assert list(loader.batch_sampler) == whole[4:]
+    assert len(loader.batch_sampler) == 7
+    assert len(model.told) == 1
+    runner.epoch, runner.iter = 4, 28
+    hook.before_train_epoch(runner)
+    assert len(list(loader.batch_sampler)) == 7
+
+
+def test_weight_files_are_found_in_lists(tmp_path: Path) -> None:
+    """A checkpoint is part of a run's identity wherever in the config it is named."""
+    config = {"method": {"objective": [{"weight": 1}, {"features": {"checkpoint": "a.pth"}}]}}
+    assert weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]

@@ -1,0 +1,72 @@
+"""Curves are the means of the log's lines, epoch by epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.files import write_json
+from benchmark.visualization.log_curves import _title, draw_curves, read_curve
+
+
+def _run(folder: Path, lines: list[dict], title: str | None = None) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if title:
+        write_json(folder / "run.json", {"config": {"card": {"title": title}}})
+    return folder
+
+
+LINES = [
+    {"step": 1, "epoch": 0, "loss": 4.0, "vessel_share": 0.1},
+    {"step": 2, "epoch": 0, "loss": 2.0, "vessel_share": 0.3},
+    {"step": 3, "epoch": 1, "loss": 1.0},
+]
+
+
+def test_values_are_means_over_an_epoch(tmp_path: Path) -> None:
+    folder = _run(tmp_path / "run", LINES)
+    assert read_curve(folder, "loss") == ([1.0, 2.0], [3.0, 1.0])
+    assert read_curve(folder, "vessel_share") == ([1.0], [pytest.approx(0.2)])
+
+
+def test_the_picture_is_the_same_each_time(tmp_path: Path) -> None:
+    one, two = _run(tmp_path / "a", LINES, "MAE"), _run(tmp_path / "b", LINES[:2])
+    assert draw_curves([one, two], "loss", tmp_path / "x.png").endswith("loss of 2 runs")
+    draw_curves([one, two], "loss", tmp_path / "y.png")
+    content = (tmp_path / "x.png").read_bytes()
+    assert content == (tmp_path / "y.png").read_bytes()
+    draw_curves([one], "loss", tmp_path / "z.png")
+    assert content != (tmp_path / "z.png").read_bytes()
+
+
+def test_a_title_is_no_formula_and_hides_nothing(tmp_path: Path) -> None:
+    titles = ("$\\frac{$", "\x1b[2J\u202e$x$")
+    folders = [_run(tmp_path / str(k), LINES, title) for k, title in enumerate(titles)]
+    assert _title(folders[1]) == r"\x1b[2J\u202e$x$"
+    draw_curves(folders, "loss", tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"config": []}', '{"config": {"card": 1}}'])
+def test_a_run_that_does_not_say_its_title_has_the_name_of_its_folder(
+    tmp_path: Path, content: str
+) -> None:
+    folder = _run(tmp_path / "run", LINES)
+    assert _title(folder) == "run"
+    (folder / "run.json").write_text(content)
+    assert _title(folder) == "run"
+
+
+def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"metrics\.jsonl: no such log"):
+        read_curve(tmp_path, "loss")
+    folder = _run(tmp_path / "run", LINES)
+    with pytest.raises(InputError, match="has no colour, only epoch, loss, step, vessel_share"):
+        read_curve(folder, "colour")
+    with (folder / "metrics.jsonl").open("a") as stream:
+        stream.write('{"step": 4, "ep')
+    with pytest.raises(InputError, match="line 4: not a line of a log"):
+        read_curve(folder, "loss")
