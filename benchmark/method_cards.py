@@ -24,7 +24,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _PARAMETERS = "parameters.csv"
 
 
-class Parameters(NamedTuple):
+class ParameterCounts(NamedTuple):
     """Numbers of parameters of one system, at paper scale.
 
     Attributes:
@@ -37,11 +37,11 @@ class Parameters(NamedTuple):
     trained: int | None = None
 
 
-_COUNTS = Parameters._fields
+_COUNTS = ParameterCounts._fields
 
 
 @dataclass(frozen=True)
-class Card:
+class MethodCard:
     """One system of the benchmark.
 
     Attributes:
@@ -65,7 +65,7 @@ class Card:
     summary: str
 
 
-def read_card(method: str, configs: Path = CONFIGS) -> Card:
+def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
     """The card of one method.
 
     Raises:
@@ -75,7 +75,7 @@ def read_card(method: str, configs: Path = CONFIGS) -> Card:
     pretrain, encoder = folder / "pretrain.py", folder / "encoder.py"
     sources = [path for path in (pretrain, encoder) if path.is_file()]
     if not sources:
-        known = ", ".join(card.method for card in read_cards(configs))
+        known = ", ".join(card.method for card in read_method_cards(configs))
         raise InputError(f"{method}: no such method in {configs}; known: {known}")
     values: dict[str, Any] = {}
     for path in sources:
@@ -83,7 +83,7 @@ def read_card(method: str, configs: Path = CONFIGS) -> Card:
     missing = {"title", "family", "paper", "pretraining"} - values.keys()
     if missing:
         raise InputError(f"{sources[0]}: its card has no {', '.join(sorted(missing))}")
-    return Card(
+    return MethodCard(
         method=method,
         **{key: values[key] for key in ("title", "family", "paper", "pretraining")},
         pretrain=pretrain.is_file(),
@@ -92,7 +92,7 @@ def read_card(method: str, configs: Path = CONFIGS) -> Card:
     )
 
 
-def card_of_encoder(folder: Path) -> Card:
+def card_of_encoder(folder: Path) -> MethodCard:
     """The card of an exported encoder that no config speaks of.
 
     Its id is made of the folders it lies in, ``analysis-schedule_0_1`` for a run of
@@ -104,8 +104,8 @@ def card_of_encoder(folder: Path) -> Card:
     description = read_json(folder / "encoder.json")
     origin = description.get("provenance", {}) if isinstance(description, dict) else {}
     place = folder.resolve()
-    name = f"{place.parent.name}-{place.name}" if "science_hash" in origin else place.name
-    return Card(
+    name = f"{place.parent.name}-{place.name}" if "config_hash" in origin else place.name
+    return MethodCard(
         method=re.sub(r"[^A-Za-z0-9_.-]", "_", name),
         title=visible(str(origin.get("title", name))),
         family=visible(str(origin.get("family", "released weights"))),
@@ -117,18 +117,18 @@ def card_of_encoder(folder: Path) -> Card:
     )
 
 
-def read_cards(configs: Path = CONFIGS) -> list[Card]:
+def read_method_cards(configs: Path = CONFIGS) -> list[MethodCard]:
     """The cards of all methods, in the order of their ids."""
     names = ("encoder.py", "pretrain.py")
     return [
-        read_card(folder.name, configs)
+        read_method_card(folder.name, configs)
         for folder in list_folder(configs)
         if any((folder / name).is_file() for name in names)
     ]
 
 
-def read_parameters(configs: Path = CONFIGS) -> dict[str, Parameters]:
-    """What `write_parameters` wrote, by method; empty where there is no such file.
+def read_parameter_counts(configs: Path = CONFIGS) -> dict[str, ParameterCounts]:
+    """What `write_parameter_counts` wrote, by method; empty where there is no such file.
 
     Raises:
         InputError: the file holds something else.
@@ -139,14 +139,16 @@ def read_parameters(configs: Path = CONFIGS) -> dict[str, Parameters]:
     with path.open(encoding="utf-8", newline="") as stream:
         try:
             return {
-                row["method"]: Parameters(*(int(row[key]) if row[key] else None for key in _COUNTS))
+                row["method"]: ParameterCounts(
+                    *(int(row[key]) if row[key] else None for key in _COUNTS)
+                )
                 for row in csv.DictReader(stream)
             }
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: not a table of parameters ({error!r})") from None
 
 
-def write_parameters(counts: Mapping[str, Parameters], configs: Path = CONFIGS) -> Path:
+def write_parameter_counts(counts: Mapping[str, ParameterCounts], configs: Path = CONFIGS) -> Path:
     """Keep counts beside the configs: counting needs torch, which listing must not wait for."""
     path = configs / _PARAMETERS
     with atomic_write(path, "w") as stream:

@@ -15,8 +15,14 @@ import numpy as np
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.results import record_path, science_hash
-from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.results import config_hash, record_path
+from benchmark.speed.timing import (
+    TimingRow,
+    comparison_row,
+    require_positive,
+    show_rows,
+    time_in_turn,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "method00"
@@ -110,7 +116,7 @@ def _write_result(
         },
         "n_images": _IMAGES,
         "config": config,
-        "science_hash": science_hash(config),
+        "config_hash": config_hash(config),
         "seeds": {"init": seed},
         "versions": {"torch": "2.11.0"},
         "device": "cpu",
@@ -168,7 +174,7 @@ def bench_leaderboard(
     seeds: int = 5,
     repeats: int = 3,
     out: str | os.PathLike[str] | None = None,
-) -> list[Row]:
+) -> list[TimingRow]:
     """Time ``tools/leaderboard.py``, all formats, and the plain way; print and return the row.
 
     Both are processes of their own, from the start of the interpreter to the last file. The plain

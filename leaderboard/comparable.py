@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.results import RunRecord, path_of, science_hash
+from benchmark.results import RunRecord, config_hash, path_of
 
 
 def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
@@ -61,7 +61,7 @@ def _alike(run: RunRecord, other: RunRecord) -> bool:
     seedless = [{k: v for k, v in r.config.items() if k != "seed"} for r in (run, other)]
     if seedless[0] == seedless[1]:
         return True
-    hashes = [science_hash(r.config, also_drop=("seed", "seeds")) for r in (run, other)]
+    hashes = [config_hash(r.config, also_drop=("seed", "seeds")) for r in (run, other)]
     return hashes[0] == hashes[1]
 
 

@@ -24,7 +24,7 @@ SCHEMA = 1
 #: Fields of a record that a reader of the page gets to see for each run, as they are.
 _RUN_FIELDS = (
     *("method", "title", "dataset", "seed", "finished", "device", "git", "versions", "encoder"),
-    *("split_hash", "corpus_hash", "science_hash", "wall_time_s", "images_per_s"),
+    *("split_hash", "corpus_hash", "config_hash", "wall_time_s", "images_per_s"),
     *("peak_memory_mb", "n_images", "metrics", "config"),
 )
 

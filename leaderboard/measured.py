@@ -11,7 +11,7 @@ from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, Analysis, Member, is_analysis
 from leaderboard.board import Board, Column, Row, Score, column_order, label_share, make_board
 from leaderboard.comparable import check_comparable, mixed_cells
-from leaderboard.published import PublishedTable, beside
+from leaderboard.published import PublishedTable, published_beside
 from leaderboard.statistics import summary
 
 #: Task → heading of its board.
@@ -135,7 +135,7 @@ def _board(
 ) -> Board:
     """A board of the chosen rows, with the published rows of the same columns, and its warnings."""
     columns = sorted({column for cells in chosen.values() for column in cells}, key=column_order)
-    context, numbers = beside(columns, published)
+    context, numbers = published_beside(columns, published)
     own = [
         replace(measured.rows[m], title=(titles or {}).get(m, measured.rows[m].title))
         for m in chosen

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmark.data.views.attention import AttentionView
 from benchmark.method import Progress
-from benchmark.nn.masking.attention import AttentionGuidedMasking, ThrowingMask
+from benchmark.nn.masking.attention import AttentionGuidedMasking, TokenDroppingMask
 from benchmark.nn.objectives.base import Reconstruction
 from benchmark.type_hints import Count
 from methods.mae import MAE, Part
@@ -59,8 +59,8 @@ class AMT(MAE):
     def prepare(self, num_frames: int) -> None:
         self.views.allocate(num_frames, self.encoder.grid_size)
 
-    def reconstruct(self, images: Tensor, mask: ThrowingMask) -> Reconstruction:
-        if not isinstance(mask, ThrowingMask):  # in the warm-up, and of other maskings
+    def reconstruct(self, images: Tensor, mask: TokenDroppingMask) -> Reconstruction:
+        if not isinstance(mask, TokenDroppingMask):  # in the warm-up, and of other maskings
             return super().reconstruct(images, mask)
         latent = self.encoder(images, mask.ids_keep)
         prediction = self.decoder(latent, mask.ids_restore, mask.ids_decode)

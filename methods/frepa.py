@@ -26,10 +26,10 @@ from torch.distributed.nn.functional import all_reduce
 from benchmark.method import Method, Progress
 from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.batch_norm import share_batch_statistics
-from benchmark.nn.collectives import process_place
+from benchmark.nn.collectives import rank_and_world_size
 from benchmark.nn.decoders.convolutional import ConvDecoder
 from benchmark.nn.objectives.frequency import HighFrequencyLoss, gradient_difference
-from benchmark.nn.precision import widen
+from benchmark.nn.precision import to_float32
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.registry import build
 from methods.mae import Part
@@ -97,7 +97,7 @@ class Frepa(Method):
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         features = self.encoder.feature_maps(views["image"])[-1]
         self.observe(features.mean(dim=(2, 3)))
-        restored = widen(self.decoder(features))
+        restored = to_float32(self.decoder(features))
         target = views["clean"].expand_as(restored)
         by_gradient = gradient_difference(restored, target)
         by_frequency = self.high_frequency(restored, target)
@@ -111,6 +111,6 @@ class Frepa(Method):
 def root_mean_square(error: Tensor) -> Tensor:
     """√(mean error²) over the batches of all processes, which must be equally large."""
     mean = error.square().mean()
-    if process_place()[1] > 1:
-        mean = all_reduce(mean) / process_place()[1]
+    if rank_and_world_size()[1] > 1:
+        mean = all_reduce(mean) / rank_and_world_size()[1]
     return torch.sqrt(mean + _EPS)

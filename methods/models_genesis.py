@@ -23,7 +23,7 @@ from torch import Tensor
 from benchmark.method import Method, Progress
 from benchmark.nn.decoders.mae import LinearDecoder
 from benchmark.nn.patches import patchify
-from benchmark.nn.precision import widen
+from benchmark.nn.precision import to_float32
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
 from methods.mae import Part
@@ -60,6 +60,6 @@ class ModelsGenesis(Method):
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         tokens = self.encoder(views["image"])[:, self.encoder.num_prefix_tokens :]
         self.observe(tokens.mean(dim=1))
-        restored = widen(self.decoder(tokens)).sigmoid()
+        restored = to_float32(self.decoder(tokens)).sigmoid()
         target = patchify(views["clean"], self.encoder.patch_size)
         return {"loss_restoration": (restored - target).square().mean()}

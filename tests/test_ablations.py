@@ -14,7 +14,7 @@ from benchmark.encoders.encoder import export_encoder, write_tensors
 from benchmark.method import Progress
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
-from benchmark.training.config import differences, fill_paths, load_config, plain
+from benchmark.training.config import config_differences, fill_paths, load_config, to_plain
 from methods.vasomim import VasoMIM
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ def test_the_page_names_every_config() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_changes_are_the_stated_ones(path: Path) -> None:
     """Title and the keys on the page, and nothing else, differ from the parent."""
-    lines = differences(plain(load_config(parent_of(path))), plain(load_config(path)))
+    lines = config_differences(to_plain(load_config(parent_of(path))), to_plain(load_config(path)))
     changed = {line.partition(": ")[0].removeprefix("method.") for line in lines}
     assert "card.title" in changed
     assert changed - {"card.title"} == rows()[path]
@@ -106,11 +106,11 @@ def test_sizes_differ_at_every_scale() -> None:
     sized = [path for path in CONFIGS if re.match(r"vit|decoder|length", path.stem)]
     assert len(sized) > 8
     for scale in ("small", "tiny"):
-        seen = [plain(load_config(path, scale)) for path in sized]
+        seen = [to_plain(load_config(path, scale)) for path in sized]
         for path, config in zip(sized, seen):
-            others = [plain(load_config(other, scale)) for other in sized if other != path]
+            others = [to_plain(load_config(other, scale)) for other in sized if other != path]
             for other in others:
-                lines = differences(config, other)
+                lines = config_differences(config, other)
                 assert any(not line.startswith("card.") for line in lines), path
 
 

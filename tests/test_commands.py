@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.results import RunRecord, science_hash, write_record
+from benchmark.results import RunRecord, config_hash, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
@@ -202,7 +202,7 @@ def _write_record(folder: Path, method: str, dataset: str, seed: int, dsc: float
         metrics={"dsc": metric},
         n_images=2,
         config=config,
-        science_hash=science_hash(config),
+        config_hash=config_hash(config),
         seeds={},
         versions={"torch": "2.11.0"},
         device="cpu",

@@ -23,7 +23,7 @@ import _screen  # noqa: E402
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.errors import InputError, explain_os_error  # noqa: E402
 from benchmark.training.distributed.launch import is_main_process  # noqa: E402
-from benchmark.training.distributed.signals import EndsEarly  # noqa: E402
+from benchmark.training.distributed.signals import RunEnded  # noqa: E402
 from benchmark.training.scales import SCALES  # noqa: E402
 from benchmark.type_hints import fits, meaning  # noqa: E402
 
@@ -76,7 +76,7 @@ def run(
             file=sys.stderr,
         )
         sys.exit(2)
-    except EndsEarly as end:  # it has said why
+    except RunEnded as end:  # it has said why
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
         print(f"interrupted; {interrupted}", file=sys.stderr)

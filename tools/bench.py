@@ -160,10 +160,10 @@ def main() -> None:
             stack.enter_context(quiet_libraries())
         bench = getattr(importlib.import_module(where), name)
     if trial:
-        from benchmark.speed.setup import Trial
+        from benchmark.speed.setup import StepTiming
 
         method = {"method": options.pop("method")} if "method" in options else {}
-        options = {**method, "trial": Trial(**options)}
+        options = {**method, "trial": StepTiming(**options)}
     from benchmark.files import naming
 
     with naming(tempfile.gettempdir()):  # where most parts write what they measure

@@ -188,7 +188,7 @@ def _check_method(arguments: argparse.Namespace) -> int:
         read_option(option, PRETRAIN_KEYS)
 
     with quiet_libraries():
-        from benchmark.checks.contract import Trial, check_method, prepare
+        from benchmark.checks.contract import ContractTrial, check_method, prepare
         from benchmark.training.config import fill_paths, load_config
 
     broken = False
@@ -198,7 +198,7 @@ def _check_method(arguments: argparse.Namespace) -> int:
             fill_paths(config._cfg_dict, folder)
             prepare(config, Path(folder))
             print(f"{path}: {config.card.title}")
-            for verdict in check_method(Trial(config, Path(folder) / "runs")):
+            for verdict in check_method(ContractTrial(config, Path(folder) / "runs")):
                 mark = "pass" if verdict.kept else "FAIL"
                 print(f"  {verdict.check:<30}{mark}  {verdict.detail}", flush=True)
                 broken |= not verdict.kept

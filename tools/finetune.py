@@ -59,21 +59,21 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.method_cards import card_of_encoder, read_card
+    from benchmark.method_cards import card_of_encoder, read_method_card
     from benchmark.quiet import quiet_libraries
 
     # A misspelt name is answered at once; loading the libraries takes many seconds.
     for option in args.cfg_options:
         read_option(option, FINETUNE_KEYS)
     if args.method:
-        read_card(args.method, Path(args.configs))
+        read_method_card(args.method, Path(args.configs))
     else:
         card_of_encoder(Path(args.encoder))
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
         from benchmark.downstream.compose import compose, refuse_other_dataset
-        from benchmark.downstream.finetune import Cell, refuse_finished, run_cell
+        from benchmark.downstream.finetune import FineTuningRun, refuse_finished, run_cell
     from benchmark.training.checkpoints.run_files import cell_folder
     from benchmark.training.config import print_config
 
@@ -100,7 +100,7 @@ def main() -> None:
     refuse_other_dataset(Path(args.configs), args.dataset, folder)
     results = Path(args.results) if args.results else work / "results"
     cells = [
-        Cell(
+        FineTuningRun(
             config,
             card,
             dataset,

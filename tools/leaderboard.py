@@ -130,7 +130,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
             f"{options.results}: no results of protocol {protocol}; known: {', '.join(protocols)}"
         )
     # scipy is behind these imports: only once there is something to test.
-    from benchmark.method_cards import read_cards
+    from benchmark.method_cards import read_method_cards
     from leaderboard.build import build_leaderboard, with_problems
     from leaderboard.gallery import gallery
     from leaderboard.per_image import with_per_image_tests
@@ -141,7 +141,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
         options.reference or "mae",
         protocol,
         problems=found.problems,
-        papers={card.method: card.paper for card in read_cards()},
+        papers={card.method: card.paper for card in read_method_cards()},
         published=read_tables() if options.with_published else (),
         correction=options.correction,
         **titled,

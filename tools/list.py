@@ -28,18 +28,18 @@ def arguments() -> argparse.Namespace:
 
 
 def method_rows(configs: Path) -> list[list[str]]:
-    from benchmark.method_cards import Parameters, read_cards, read_parameters
+    from benchmark.method_cards import ParameterCounts, read_method_cards, read_parameter_counts
 
     head = ("method", "title", "family", "paper", "pre-training")
     rows = [[*head, "network, M", "pre-trained, M", "status"]]
-    counts = read_parameters(configs)
-    for card in sorted(read_cards(configs), key=lambda card: (card.family, card.method)):
+    counts = read_parameter_counts(configs)
+    for card in sorted(read_method_cards(configs), key=lambda card: (card.family, card.method)):
         steps = [
             word
             for word, there in (("pre-train", card.pretrain), ("board", card.finetune))
             if there
         ]
-        sizes = map(millions, counts.get(card.method, Parameters()))
+        sizes = map(millions, counts.get(card.method, ParameterCounts()))
         row = [card.method, card.title, card.family, card.paper, card.pretraining]
         rows.append([*row, *sizes, " · ".join(steps)])
     return rows
@@ -52,10 +52,12 @@ def millions(count: int | None) -> str:
 def count_all(configs: Path) -> None:
     """Count the parameters of all methods and keep them beside the configs."""
     from benchmark.downstream.parameters import count_parameters
-    from benchmark.method_cards import read_cards, write_parameters
+    from benchmark.method_cards import read_method_cards, write_parameter_counts
 
-    counts = {card.method: count_parameters(card.method, configs) for card in read_cards(configs)}
-    print(f"wrote {write_parameters(counts, configs)}")
+    counts = {
+        card.method: count_parameters(card.method, configs) for card in read_method_cards(configs)
+    }
+    print(f"wrote {write_parameter_counts(counts, configs)}")
 
 
 def dataset_rows(configs: Path) -> list[list[str]]:

@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.sweep.devices import visible_gpus
     from benchmark.sweep.execution import PROFILES, Site, draw_boards, require_snakemake, run_plan
     from benchmark.sweep.matrix import read_matrix, restrict
-    from benchmark.sweep.plan import Settings, make_plan, sweep_folder
+    from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
     from benchmark.sweep.report import print_plan, print_status, print_summary
     from benchmark.sweep.resolving import remembered
     from benchmark.sweep.tidying import tidy_alone
@@ -94,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.work:
         matrix = replace(matrix, work=args.work)
     matrix = restrict(matrix, methods=args.methods, datasets=args.datasets, seeds=args.seeds)
-    settings = Settings(configs=Path(args.configs))
+    settings = SweepSettings(configs=Path(args.configs))
     console = Console(width=None if sys.stdout.isatty() else 200)
     dry = args.command == "run" and args.dry_run
     resolver = remembered(sweep_folder(matrix) / "resolved.json", keep=not dry)

@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     source, form = _open(arguments)
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
-    from benchmark.data.counts import lines
+    from benchmark.data.counts import format_rows
     from benchmark.data.tasks.groups import read_groups
 
     splits = arguments.split or (source.pack_splits if form == "pack" else None)
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmark.data.tasks import write_task_folder
 
         result = write_task_folder(source, arguments.out, form, **for_task, **common)
-    print("\n".join(lines(result.manifest)))
+    print("\n".join(format_rows(result.manifest)))
     print(f"written: {arguments.out}")
     return 0
 

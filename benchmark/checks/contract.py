@@ -37,11 +37,11 @@ from benchmark.registry import build
 from benchmark.strict_json import parse_json
 from benchmark.training.accumulation import training_step
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
-from benchmark.training.config import plain, revive
+from benchmark.training.config import from_plain, to_plain
 from benchmark.training.distributed.signals import Stopped, StopSignals
-from benchmark.training.grey import assume_grey
-from benchmark.training.nonfinite import StateGuard
-from benchmark.training.train import Parts, assemble, train
+from benchmark.training.grey import assume_grayscale
+from benchmark.training.nonfinite import NonFiniteGuard
+from benchmark.training.train import TrainingParts, assemble, train
 
 FRAMES = 14
 _OVERFIT_STEPS = 40
@@ -54,7 +54,7 @@ class BrokenContract(Exception):
 
 
 @dataclass
-class Trial:
+class ContractTrial:
     """A config made small enough to be tried in seconds.
 
     Attributes:
@@ -67,7 +67,7 @@ class Trial:
     folder: Path
     pair: ProcessPair = field(default_factory=ProcessPair)
 
-    def parts(self) -> Parts:
+    def parts(self) -> TrainingParts:
         return assemble(self.config)
 
 
@@ -108,14 +108,14 @@ def _loss(method: Method, batch: dict[str, Tensor], progress: Progress) -> dict[
     return {**terms, "loss": total}
 
 
-def _first(parts: Parts) -> tuple[Method, dict[str, Tensor], Progress]:
+def _first(parts: TrainingParts) -> tuple[Method, dict[str, Tensor], Progress]:
     """The method, ready to train, and the first batch of its run."""
     parts.loader.batch_sampler.set_epoch(0)
     progress = Progress(parts.config.seed, 0, parts.config.epochs, 0, len(parts.loader))
     return parts.method.train(), next(iter(parts.loader)), progress
 
 
-def loss_is_finite(trial: Trial) -> str:
+def loss_is_finite(trial: ContractTrial) -> str:
     terms = _loss(*_first(trial.parts()))
     broken = [name for name, value in terms.items() if not torch.isfinite(value).all()]
     if broken:
@@ -123,7 +123,7 @@ def loss_is_finite(trial: Trial) -> str:
     return "  ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
 
 
-def gradient_reaches_everything(trial: Trial) -> str:
+def gradient_reaches_everything(trial: ContractTrial) -> str:
     """Every trained parameter gets one: distributed training fails on those that do not."""
     method, batch, progress = _first(trial.parts())
     _loss(method, batch, progress)["loss"].backward()
@@ -146,7 +146,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def loss_falls(trial: Trial) -> str:
+def loss_falls(trial: ContractTrial) -> str:
     """On one batch that is seen again and again."""
     method, batch, progress = _first(trial.parts())
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=1e-3)
@@ -165,7 +165,7 @@ def loss_falls(trial: Trial) -> str:
     return f"{start:.4g} → {end:.4g} in {_OVERFIT_STEPS} steps on one batch"
 
 
-def resume_is_exact(trial: Trial) -> str:
+def resume_is_exact(trial: ContractTrial) -> str:
     """A run that is cut after its first epoch, and again within the second, ends the same.
 
     That is with the same weights and the same log.
@@ -196,7 +196,7 @@ def resume_is_exact(trial: Trial) -> str:
     return f"{len(one.model)} tensors and {len(logs[0])} steps are equal, bit for bit"
 
 
-def left_out_steps_leave_no_trace(trial: Trial) -> str:
+def left_out_steps_leave_no_trace(trial: ContractTrial) -> str:
     """A step whose loss is not finite changes neither weights nor anything else in a checkpoint."""
     parts = trial.parts()
     method, batch, progress = _first(parts)
@@ -209,7 +209,7 @@ def left_out_steps_leave_no_trace(trial: Trial) -> str:
         guard.settle(parts.optimizer.finite)
         return {**method.state_dict(), **_optimizer_tensors(parts.optimizer.optimizer)}
 
-    guard = StateGuard(method)
+    guard = NonFiniteGuard(method)
     before = copy.deepcopy(step())
     usual = method.loss
     method.loss = lambda *given: {n: v * torch.nan for n, v in usual(*given).items()}
@@ -231,7 +231,7 @@ def _log(folder: Path) -> list[str]:
     return [line.partition(', "images_per_s"')[0] + "}" for line in lines]
 
 
-def _whole_run(trial: Trial) -> Path:
+def _whole_run(trial: ContractTrial) -> Path:
     """The folder of the uninterrupted run; a check before may have left it."""
     folder = trial.folder / "whole"
     if not (folder / "encoder.json").is_file():
@@ -239,7 +239,7 @@ def _whole_run(trial: Trial) -> Path:
     return folder
 
 
-def features_are_watched(trial: Trial) -> str:
+def features_are_watched(trial: ContractTrial) -> str:
     """Every line of the log says how far the features spread: a collapse must not go unseen."""
     lines = [parse_json(line, "metrics.jsonl") for line in _log(_whole_run(trial))]
     if any("feature_std" not in line for line in lines):
@@ -257,12 +257,12 @@ def features_are_watched(trial: Trial) -> str:
     return f"feature_std {last['feature_std']:.3g}, effective_rank {rank:.3g} of {samples} samples"
 
 
-def export_is_what_was_trained(trial: Trial) -> str:
+def export_is_what_was_trained(trial: ContractTrial) -> str:
     """`encoder.safetensors` loads strictly and gives the features of the last checkpoint."""
     folder = _whole_run(trial)
     encoder, card = load_encoder(folder)
     trained = trial.parts().method
-    assume_grey(trained, False)
+    assume_grayscale(trained, False)
     trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
     original = trained.exports()["encoder"]
     if not isinstance(original, Encoder):
@@ -276,12 +276,12 @@ def export_is_what_was_trained(trial: Trial) -> str:
     return f"{card.architecture}, fingerprint {card.fingerprint}"
 
 
-def one_channel_is_enough(trial: Trial) -> str:
+def one_channel_is_enough(trial: ContractTrial) -> str:
     """A method with `grey_input` takes the same step when its encoder reads all three channels."""
     if not trial.parts().method.grey_input:
         return "grey_input is not set; all channels are read"
     grey, all_channels = trial.parts(), trial.parts()
-    assume_grey(all_channels.method, False)
+    assume_grayscale(all_channels.method, False)
     error, where = _largest_difference(step_gradients(all_channels)[1], step_gradients(grey)[1])
     if error > _TOLERANCE:
         raise BrokenContract(
@@ -303,16 +303,16 @@ def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -
     return apart[where], where
 
 
-def two_processes_are_one(trial: Trial) -> str:
+def two_processes_are_one(trial: ContractTrial) -> str:
     """Loss and gradient of the first step: the whole batch at once, and half on each process.
 
     What compares samples with each other has to look beyond its own process for this. Without
     drop path, whose random numbers are those of the part a sample is in.
     """
-    content = plain(trial.config)
+    content = to_plain(trial.config)
     content["micro_batch"] = None
     _without_drop_path(content)
-    terms, gradients = step_gradients(assemble(Config(revive(content))))
+    terms, gradients = step_gradients(assemble(Config(from_plain(content))))
     both = trial.pair.gradients(content)
     worst, where = max(_largest_difference(gradients, shared) for _, shared in both)
     if worst > _TOLERANCE:
@@ -340,7 +340,7 @@ def _without_drop_path(node: Any) -> None:
             _without_drop_path(value)
 
 
-CHECKS: dict[str, Callable[[Trial], str]] = {
+CHECKS: dict[str, Callable[[ContractTrial], str]] = {
     "finite loss": loss_is_finite,
     "gradient reaches the encoder": gradient_reaches_everything,
     "loss falls on one batch": loss_falls,
@@ -362,7 +362,7 @@ class Verdict:
     detail: str
 
 
-def check_method(trial: Trial) -> Iterator[Verdict]:
+def check_method(trial: ContractTrial) -> Iterator[Verdict]:
     """Try every check in turn; one that fails does not keep the others from being tried.
 
     All of them on the CPU, where equal work gives equal bits, and two processes find room.
@@ -377,7 +377,7 @@ def check_method(trial: Trial) -> Iterator[Verdict]:
             yield _verdict(name, check, trial)
 
 
-def _verdict(name: str, check: Callable[[Trial], str], trial: Trial) -> Verdict:
+def _verdict(name: str, check: Callable[[ContractTrial], str], trial: ContractTrial) -> Verdict:
     try:
         # The runs of two checks have a log of their own.
         with on_cpu(), redirect_stdout(io.StringIO()):

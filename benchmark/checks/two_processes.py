@@ -20,8 +20,8 @@ from benchmark.device import on_cpu
 from benchmark.method import Progress
 from benchmark.mmcv_ops import install_mmcv_ops
 from benchmark.training.accumulation import training_step, unwrap
-from benchmark.training.config import revive
-from benchmark.training.train import Parts, assemble
+from benchmark.training.config import from_plain
+from benchmark.training.train import TrainingParts, assemble
 
 _LIMIT = 1800.0
 """Seconds a step may take, with building its method."""
@@ -30,7 +30,7 @@ StepResult = tuple[dict[str, float], dict[str, Tensor]]
 """The terms of the loss, and the gradient of every trained parameter."""
 
 
-def step_gradients(parts: Parts) -> StepResult:
+def step_gradients(parts: TrainingParts) -> StepResult:
     """Take the first step of a run in double precision; return what the optimiser was given.
 
     In a process group the model is wrapped as for training, and gradients are shared. In single
@@ -67,7 +67,7 @@ def _serve(rank: int, rendezvous: str, pipe: Connection) -> None:
     )
     while (content := pipe.recv()) is not None:
         try:
-            parts = assemble(Config(revive(content)), rank, 2)
+            parts = assemble(Config(from_plain(content)), rank, 2)
             terms, gradients = step_gradients(parts)
             pipe.send((terms, {name: value.numpy() for name, value in gradients.items()}))
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-Row = tuple[str, str, str]
+CountRow = tuple[str, str, str]
 
 _GROUPS = {"studies", "patients"}
 _NOT_SOURCES = {*_GROUPS, "boxes"}
@@ -14,7 +14,7 @@ _SELECTED = {
 }
 
 
-def account(manifest: dict[str, Any]) -> list[Row]:
+def count_rows(manifest: dict[str, Any]) -> list[CountRow]:
     """Label, count and note of every row, from the manifest of a pack or a task folder.
 
     Published numbers are printed beside the ones found, and never compared: the rules by which the
@@ -48,13 +48,13 @@ def account(manifest: dict[str, Any]) -> list[Row]:
     return rows
 
 
-def _row(label: str, count: int, published: int | None = None) -> Row:
+def _row(label: str, count: int, published: int | None = None) -> CountRow:
     return label, f"{count:,}", f"published: {published:,}" if published else ""
 
 
-def lines(manifest: dict[str, Any]) -> list[str]:
+def format_rows(manifest: dict[str, Any]) -> list[str]:
     """The account as aligned text, with a sentence on where the split comes from."""
-    rows = account(manifest)
+    rows = count_rows(manifest)
     width = max(len(row[0]) for row in rows)
     text = [f"{label:<{width}}  {count:>9}  {note}".rstrip() for label, count, note in rows]
     if manifest["counts"]["splits"]:

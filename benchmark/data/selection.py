@@ -35,7 +35,7 @@ Skip = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Selection:
+class FrameSelection:
     """Frames to be stored, in order.
 
     Attributes:
@@ -152,7 +152,7 @@ def select_frames(
     splits: Sequence[str] | None = None,
     limit: int | None = None,
     exclude: Collection[str] = (),
-) -> Selection:
+) -> FrameSelection:
     """Walk a source and choose; all frames are held in memory.
 
     Args:
@@ -166,7 +166,7 @@ def select_frames(
     """
     walk = Walk(source, splits, limit, exclude)
     frames = list(walk)
-    return Selection(frames, walk.found, source.report)
+    return FrameSelection(frames, walk.found, source.report)
 
 
 def read_usable(source: Source, frame: Frame) -> np.ndarray:

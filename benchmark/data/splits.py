@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.formats.list_files import read_listing, refuse_windows_path
+from benchmark.data.formats.list_files import read_list_file, refuse_windows_path
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.errors import InputError
 from benchmark.files import list_folder
@@ -37,7 +37,7 @@ def split_named(text: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def grouped_split(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
+def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
     """Groups (patients, usually) that together hold about `share` of all frames.
 
     Groups are put in the order of a hash of (seed, group) and taken from the front; among the 100
@@ -124,14 +124,14 @@ def _in_hash_order(groups: Iterable[str], seed: int) -> list[str]:
 def split_by_patient(
     frames: Sequence[Frame], share: float, seed: int, report: SkipReport
 ) -> Iterator[Frame]:
-    """The frames with the split ``test`` for patients chosen by `grouped_split`, else ``train``.
+    """The frames with the split ``test`` for patients chosen by `split_by_group`, else ``train``.
 
     Frames of one patient alone get no split, which is counted in `report`.
     """
     counts = Counter(str(frame.group) for frame in frames)
     test: set[str] = set()
     if len(counts) > 1:
-        test = grouped_split(counts, share, seed)
+        test = split_by_group(counts, share, seed)
     elif frames:
         report.add("too few patients to split", str(frames[0].group))
     for frame in frames:
@@ -156,7 +156,7 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
         files = [f for f in list_folder(path) if f.suffix.lower() in {".csv", ".txt"}]
     splits: dict[str, str] = {}
     for file in files:
-        for number, line in enumerate(read_listing(file).splitlines(), start=1):
+        for number, line in enumerate(read_list_file(file).splitlines(), start=1):
             cells = [cell.strip().strip('"') for cell in _SEPARATORS.split(line)]
             if not any(cells) or line.lstrip().startswith("#"):
                 continue

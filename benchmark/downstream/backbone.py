@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_card
+from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, load_encoder, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.type_hints import Rate
 
@@ -42,7 +42,7 @@ class EncoderMaps(nn.Module):
         finest: int = 1,
     ) -> None:
         super().__init__()
-        known = ARCHITECTURES[read_card(Path(folder)).architecture].overrides
+        known = ARCHITECTURES[read_encoder_card(Path(folder)).architecture].overrides
         overrides: dict[str, Any] = {}
         if drop_path is not None or "drop_path" in known:
             overrides["drop_path"] = DROP_PATH if drop_path is None else drop_path

@@ -10,7 +10,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
 from benchmark.files import list_folder
-from benchmark.method_cards import Card, card_of_encoder, read_card
+from benchmark.method_cards import MethodCard, card_of_encoder, read_method_card
 from benchmark.quiet import quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
@@ -71,7 +71,7 @@ def compose(
     options: list[str],
     work: Path,
     protocol: str | None = None,
-) -> tuple[Config, Card]:
+) -> tuple[Config, MethodCard]:
     """The config of a data set with the encoder of a method put in.
 
     Args:
@@ -86,7 +86,9 @@ def compose(
     Raises:
         InputError: no such method or data set, or a key nobody knows.
     """
-    card = card_of_encoder(method) if isinstance(method, Path) else read_card(method, configs)
+    card = (
+        card_of_encoder(method) if isinstance(method, Path) else read_method_card(method, configs)
+    )
     if not card.finetune:
         raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
     path = find_dataset(configs, dataset, protocol)

@@ -19,7 +19,7 @@ SIDE = 256
 T = TypeVar("T")
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
+def evenly_spread(items: Sequence[T], count: int) -> list[T]:
     """`count` of the items at equal distances, the first and the last among them; all of fewer.
 
     A function of the list alone: every method and seed keeps the same images.
@@ -29,7 +29,7 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[int(place)] for place in np.linspace(0, len(items) - 1, count).round()]
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_example_image(path: Path) -> np.ndarray:
     """An 8-bit or 1-bit picture this project wrote, as uint8 H×W; a 1-bit one holds 0 and 1."""
     with Image.open(path) as picture:
         return np.array(picture).astype(np.uint8)

@@ -22,29 +22,29 @@ from torch.utils.data import DataLoader
 from benchmark.data.checks.leakage import find_leakage_report
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device_name, precision, threads_given_back, uses_gpu
-from benchmark.downstream.examples import spread
+from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.encoders.encoder import EncoderCard
-from benchmark.encoders.encoder import read_card as read_encoder
+from benchmark.encoders.encoder import read_encoder_card as read_encoder
 from benchmark.errors import InputError, one_of
 from benchmark.files import write_json
-from benchmark.method_cards import Card
+from benchmark.method_cards import MethodCard
 from benchmark.results import (
     POLICIES,
     RunRecord,
     collect_provenance,
     command_line,
+    config_hash,
     read_record,
     record_path,
-    science_hash,
     write_record,
 )
 from benchmark.temporary_files import remove_leftovers
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint, put_aside
 from benchmark.training.checkpoints.run_files import DESCRIPTION, prune_checkpoints, tidy_finished
-from benchmark.training.checkpoints.run_folder import clear_run, description_of, holds_run, in_use
-from benchmark.training.config import differences, plain
+from benchmark.training.checkpoints.run_folder import clear_run, holds_run, in_use, read_description
+from benchmark.training.config import config_differences, to_plain
 from benchmark.training.distributed.signals import StopSignals
 from benchmark.training.hooks import LogHook, StopTestHook, training_hooks
 from benchmark.training.optim import build_optimizer
@@ -52,11 +52,11 @@ from benchmark.training.runner import Runner
 
 
 @dataclass
-class Cell:
+class FineTuningRun:
     """One cell of the benchmark: method × data set × seed."""
 
     config: Config
-    card: Card
+    card: MethodCard
     dataset: str
     seed: int
     folder: Path
@@ -73,7 +73,7 @@ class Cell:
         )
 
 
-def refuse_finished(cell: Cell) -> None:
+def refuse_finished(cell: FineTuningRun) -> None:
     """Under the policy ``never``: raise an `InputError` if the cell has a record."""
     if cell.record.exists():
         raise InputError(
@@ -82,7 +82,7 @@ def refuse_finished(cell: Cell) -> None:
 
 
 @threads_given_back()
-def run_cell(cell: Cell, overwrite: str = "only-missing") -> RunRecord:
+def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
     """Train, score and record one cell.
 
     Args:
@@ -102,7 +102,7 @@ def run_cell(cell: Cell, overwrite: str = "only-missing") -> RunRecord:
         return _run(cell, overwrite, stop)
 
 
-def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
+def _run(cell: FineTuningRun, overwrite: str, stop: StopSignals) -> RunRecord:
     cell.config.seed = cell.seed
     if overwrite == "never":
         refuse_finished(cell)
@@ -110,7 +110,7 @@ def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
         raise InputError(f"examples={count!r}: must be an integer, 0 or more")
     task = load_task(cell.config.task)
     folder = TaskFolder.open(cell.config.data.folder, cell.config.task)
-    content = plain(cell.config)
+    content = to_plain(cell.config)
     if cell.record.exists() and overwrite != "always":
         return _kept(cell, content, folder)
 
@@ -124,7 +124,7 @@ def _run(cell: Cell, overwrite: str, stop: StopSignals) -> RunRecord:
 
 
 def _train_and_test(
-    cell: Cell,
+    cell: FineTuningRun,
     content: dict[str, Any],
     task: Task,
     model: nn.Module,
@@ -137,7 +137,7 @@ def _train_and_test(
     run_identity = _run_identity(cell, model, folder)
     runner, log = build_runner(cell, task, model, folder, stop)
     identity = {
-        "science_hash": science_hash(content),
+        "config_hash": config_hash(content),
         "split_hash": folder.split_hash,
         "encoder": _encoder(model),
         "data": str(folder.path),
@@ -154,7 +154,7 @@ def _train_and_test(
         runner.train()
     metrics = runner.test()
     metric: TaskMetric = runner.test_evaluator.metrics[0]
-    items = spread(folder.splits["test"], cell.config.examples)
+    items = evenly_spread(folder.splits["test"], cell.config.examples)
     examples = task.build_examples(folder, items, cell.folder / "predictions")
     seconds = earlier + time.time() - start
     record = _record(cell, content, identity, metrics, metric, seconds, log)
@@ -166,10 +166,10 @@ def _train_and_test(
     return record
 
 
-def _kept(cell: Cell, content: dict[str, Any], folder: TaskFolder) -> RunRecord:
+def _kept(cell: FineTuningRun, content: dict[str, Any], folder: TaskFolder) -> RunRecord:
     record = read_record(cell.record)
-    if record.science_hash != science_hash(content):
-        changed = "; ".join(differences(record.config, content))
+    if record.config_hash != config_hash(content):
+        changed = "; ".join(config_differences(record.config, content))
         raise InputError(
             f"{cell.record}: made with other settings ({changed}); --overwrite replaces it"
         )
@@ -193,7 +193,7 @@ def _exported_weights(config: Config) -> str | None:
 
 
 def build_runner(
-    cell: Cell, task: Task, model: nn.Module, folder: TaskFolder, stop: StopSignals
+    cell: FineTuningRun, task: Task, model: nn.Module, folder: TaskFolder, stop: StopSignals
 ) -> tuple[Runner, LogHook]:
     """The runner of one cell with its hooks, ready to train, and its log.
 
@@ -245,12 +245,12 @@ def build_runner(
     return runner, log
 
 
-def _run_identity(cell: Cell, model: nn.Module, folder: TaskFolder) -> dict[str, Any]:
+def _run_identity(cell: FineTuningRun, model: nn.Module, folder: TaskFolder) -> dict[str, Any]:
     """What of a run a checkpoint carries."""
     encoder = _encoder(model)
     return {
         "seed": cell.seed,
-        "science_hash": science_hash(plain(cell.config)),
+        "config_hash": config_hash(to_plain(cell.config)),
         "split_hash": folder.split_hash,
         "encoder": encoder and encoder["weights_sha256"],
     }
@@ -261,7 +261,7 @@ def _utc(seconds: float) -> str:
 
 
 def _resume_or_begin(
-    cell: Cell,
+    cell: FineTuningRun,
     runner: Runner,
     identity: dict[str, Any],
     run_identity: dict[str, Any],
@@ -272,7 +272,7 @@ def _resume_or_begin(
 
     Returns the seconds it took so far, and when it was started.
     """
-    earlier = {} if start_over else description_of(cell.folder) or {}
+    earlier = {} if start_over else read_description(cell.folder) or {}
     begin = earlier.pop("started", started)
     checkpoint, problems = None, {}
     if earlier == identity:
@@ -320,7 +320,7 @@ def _leakage(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, An
 
 
 def _record(
-    cell: Cell,
+    cell: FineTuningRun,
     content: dict[str, Any],
     identity: dict[str, Any],
     metrics: dict[str, float],
@@ -359,7 +359,7 @@ def _record(
         },
         n_images=len(metric.scores),
         config=content,
-        science_hash=identity["science_hash"],
+        config_hash=identity["config_hash"],
         seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
         device=device_name(),
         wall_time_s=seconds,

@@ -14,7 +14,7 @@ from benchmark.downstream.compose import METHOD_KEYS, compose
 from benchmark.downstream.task import load_task
 from benchmark.encoders.encoder import ARCHITECTURES
 from benchmark.encoders.releases import RELEASES
-from benchmark.method_cards import CONFIGS, Parameters, read_card
+from benchmark.method_cards import CONFIGS, ParameterCounts, read_method_card
 from benchmark.quiet import quiet_libraries
 from benchmark.registry import build
 from benchmark.training.config import load_config
@@ -24,7 +24,7 @@ _DATASETS = {"segmentation": "arcade_v", "detection": "stenosis", "denoising": "
 _CLASSES = {"segmentation": ("background", "vessel"), "detection": ("stenosis",), "denoising": ()}
 
 
-def count_parameters(method: str, configs: Path = CONFIGS) -> Parameters:
+def count_parameters(method: str, configs: Path = CONFIGS) -> ParameterCounts:
     """The parameters of one system at paper scale.
 
     Encoders are built on torch's meta device, as shapes without storage; networks of the libraries,
@@ -36,21 +36,21 @@ def count_parameters(method: str, configs: Path = CONFIGS) -> Parameters:
     Raises:
         InputError: there is no such method, or its configs do not fit together.
     """
-    card = read_card(method, configs)
+    card = read_method_card(method, configs)
     with quiet_libraries():
         if not card.pretrain and method not in RELEASES:
-            return Parameters(network=_count_network(method, configs))
+            return ParameterCounts(network=_count_network(method, configs))
         with torch.device("meta"):
             if not card.pretrain:
                 release = RELEASES[method]
                 encoder = ARCHITECTURES[release.architecture](**release.arguments)
-                return Parameters(network=_count(encoder.parameters()))
+                return ParameterCounts(network=_count(encoder.parameters()))
             config = load_config(configs / method / "pretrain.py")
             for part in frozen_segmentors(config._cfg_dict):
                 part["checkpoint"] = None
             model = build(config.method)
             trained = (p for p in model.parameters() if p.requires_grad)
-            return Parameters(_count(model.exports()["encoder"].parameters()), _count(trained))
+            return ParameterCounts(_count(model.exports()["encoder"].parameters()), _count(trained))
 
 
 def _count_network(method: str, configs: Path) -> int | None:

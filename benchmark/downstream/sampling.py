@@ -12,12 +12,12 @@ import numpy as np
 from benchmark.data.packs.loader import EpochBatchSampler
 from benchmark.data.splits import nested_subset
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import Item
+from benchmark.data.tasks.folder import TaskItem
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
 
 
-def labelled(folder: TaskFolder, split: str, fraction: float) -> list[Item]:
+def labelled(folder: TaskFolder, split: str, fraction: float) -> list[TaskItem]:
     """The items of a split for a share of its labels, whole patients where they are known.
 
     The items of a smaller share are among those of a larger one.
@@ -34,7 +34,7 @@ def labelled(folder: TaskFolder, split: str, fraction: float) -> list[Item]:
     return [item for item in items if (item["group"] or item["stem"]) in chosen]
 
 
-class KeyedItems:
+class StatelessDataset:
     """Mixed into a data set of OpenMMLab: items are asked for as (epoch, index).
 
     Before the transforms of an item run, the global generators they use are keyed by (seed, epoch,

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import Item
+from benchmark.data.tasks.folder import TaskItem
 from benchmark.errors import one_of
 from benchmark.quiet import quiet_libraries
 from benchmark.results import Example
@@ -64,7 +64,7 @@ class Task:
     build_dataset: Callable[[Config, TaskFolder, str, int], Dataset]
     build_metric: Callable[[Config, TaskFolder, Path], TaskMetric]
     build_schedule: Callable[[dict[str, Any], int, int], Schedule]
-    build_examples: Callable[[TaskFolder, Sequence[Item], Path], list[Example]]
+    build_examples: Callable[[TaskFolder, Sequence[TaskItem], Path], list[Example]]
     adjust_optimizer: Callable[[Optimizer], None] = lambda optimizer: None
 
 

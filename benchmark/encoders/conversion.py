@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, build_encoder, export_encoder
-from benchmark.encoders.weight_layouts import Layout, Tensors, beside, flatten, locate
+from benchmark.encoders.weight_layouts import Tensors, WeightLayout, files_beside, flatten, locate
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import read_object, sha256_file
 from benchmark.locking import hold_folder
@@ -52,7 +52,7 @@ class Release:
     source: str
     architecture: str
     arguments: dict[str, Any]
-    layouts: tuple[Layout, ...]
+    layouts: tuple[WeightLayout, ...]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     notes: str = ""
@@ -80,7 +80,7 @@ def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
-class Selection:
+class TensorSelection:
     """The network in a file.
 
     Attributes:
@@ -90,7 +90,7 @@ class Selection:
         left_out: beginnings of the names of what is no weight of it, and how many have them.
     """
 
-    layout: Layout
+    layout: WeightLayout
     prefix: str
     tensors: Tensors
     left_out: dict[str, int]
@@ -98,7 +98,7 @@ class Selection:
 
 def select(
     release: Release, content: Mapping[str, Any], path: Path, prefix: str | None = None
-) -> Selection:
+) -> TensorSelection:
     """The network of a release in a file.
 
     Raises:
@@ -114,15 +114,15 @@ def select(
     others = [name for name, value in part.items() if not isinstance(value, Tensor)]
     if others:
         raise InputError(f"{path}: {place + others[0]!r} is no tensor ({len(others)} such)")
-    left_out = beside(values, place)
+    left_out = files_beside(values, place)
     for name in part:
         if _translated(name, layout) is None:
             start = place + name.partition(".")[0]
             left_out[start] = left_out.get(start, 0) + 1
-    return Selection(layout, place, part, left_out)
+    return TensorSelection(layout, place, part, left_out)
 
 
-def rename(tensors: Mapping[str, Tensor], layout: Layout) -> tuple[Tensors, dict[str, Any]]:
+def rename(tensors: Mapping[str, Tensor], layout: WeightLayout) -> tuple[Tensors, dict[str, Any]]:
     """Our names of the tensors of the encoder, and arguments of the network only the file tells.
 
     A name without a rule is kept, marked, and so counts among what does not fit.
@@ -135,7 +135,7 @@ def rename(tensors: Mapping[str, Tensor], layout: Layout) -> tuple[Tensors, dict
     return renamed, layout.finish(renamed) if layout.finish else {}
 
 
-def _translated(name: str, layout: Layout) -> str | None:
+def _translated(name: str, layout: WeightLayout) -> str | None:
     try:
         return translate(name, layout.rules)
     except InputError:
@@ -248,7 +248,7 @@ class Conversion:
     """
 
     card: EncoderCard
-    selection: Selection
+    selection: TensorSelection
     proven: dict[str, Any]
     on_trust: dict[str, Any]
 

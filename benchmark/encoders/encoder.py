@@ -155,7 +155,7 @@ def _noted_in(problems: list[str] | None) -> Iterator[None]:
         problems.append(str(error))
 
 
-def read_card(folder: Path) -> EncoderCard:
+def read_encoder_card(folder: Path) -> EncoderCard:
     """Read and check `encoder.json`.
 
     Raises:
@@ -235,7 +235,7 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, Encoder
             such override.
     """
     folder = Path(folder)
-    card = read_card(folder)
+    card = read_encoder_card(folder)
     kind = ARCHITECTURES[card.architecture]
     if foreign := sorted(overrides.keys() - kind.overrides):
         raise InputError(

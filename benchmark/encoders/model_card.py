@@ -18,8 +18,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.errors import InputError
 from benchmark.files import read_object
-from benchmark.method_cards import Card, card_of_encoder
-from benchmark.results import NOT_SCIENCE, RunRecord, path_of, read_results, science_hash
+from benchmark.method_cards import MethodCard, card_of_encoder
+from benchmark.results import NOT_HASHED, RunRecord, config_hash, path_of, read_results
 
 #: Tasks as model hubs name them.
 _TASKS = {
@@ -56,7 +56,7 @@ With `num_classes=K` the model gets a new head."""
 
 
 @dataclass(frozen=True)
-class Score:
+class CardScore:
     """Mean over seeds of one metric of one data set.
 
     Attributes:
@@ -76,7 +76,7 @@ class Score:
         return f"{fmean(self.values):.2f}{spread}"
 
 
-def scores_of(card: EncoderCard, results: Path) -> tuple[list[Score], list[str]]:
+def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[str]]:
     """What was measured with an encoder, and why some result files were left out.
 
     A record belongs to the encoder if it names the same weights by their sha256.
@@ -105,7 +105,7 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[Score], list[str]]
         _require_one_kind(runs)
         for metric in runs[0].metrics:
             values = tuple(run.metrics[metric]["value"] for run in runs)
-            scores.append(Score(tuple(runs), metric, values))
+            scores.append(CardScore(tuple(runs), metric, values))
     return scores, problems
 
 
@@ -114,7 +114,7 @@ def _require_one_kind(runs: Sequence[RunRecord]) -> None:
 
     def kind(run: RunRecord) -> tuple[Any, ...]:
         definitions = {name: metric["definition"] for name, metric in run.metrics.items()}
-        config = science_hash(run.config, also_drop=("seed", "seeds"))
+        config = config_hash(run.config, also_drop=("seed", "seeds"))
         return run.split_hash, definitions, config
 
     for run in runs[1:]:
@@ -135,7 +135,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _words(value: Any) -> str:
     """A setting as one reads it: ``RandomMasking(ratio=0.75)`` for its dictionary."""
     if isinstance(value, dict):
-        kept = {key: one for key, one in value.items() if key not in {"type", *NOT_SCIENCE}}
+        kept = {key: one for key, one in value.items() if key not in {"type", *NOT_HASHED}}
         inner = ", ".join(f"{key}={_words(one)}" for key, one in kept.items())
         return f"{str(value.get('type', '')).rpartition('.')[2]}({inner})"
     if isinstance(value, list):
@@ -178,7 +178,7 @@ def _leakage(run: RunRecord) -> str:
     )
 
 
-def _scores(scores: Sequence[Score]) -> str:
+def _scores(scores: Sequence[CardScore]) -> str:
     head = ("protocol", "fine-tuned as", "data set", "metric", "mean ± std", "seeds", "leakage")
     rows = [
         [
@@ -195,7 +195,7 @@ def _scores(scores: Sequence[Score]) -> str:
     return f"{_table(head, rows)}\n\n{note}"
 
 
-def _head(card: Card, scores: Sequence[Score], licence: str | None) -> str:
+def _head(card: MethodCard, scores: Sequence[CardScore], licence: str | None) -> str:
     """The YAML block."""
     results = [
         EvalResult(
@@ -233,7 +233,7 @@ def model_card(
     source: Path,
     card: EncoderCard,
     folder: str,
-    scores: Sequence[Score] = (),
+    scores: Sequence[CardScore] = (),
     licence: str | None = None,
 ) -> str:
     """The text of ``README.md``.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmark.encoders.conversion import Release
-from benchmark.encoders.weight_layouts import Layout, Tensors
+from benchmark.encoders.weight_layouts import Tensors, WeightLayout
 from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
 
@@ -134,9 +134,9 @@ _RELEASES = (
         architecture="eva",
         arguments={**_VIT_B, "norm_eps": 1e-5, "qkv_bias": True, "rope_temperature": _ROPE_BASE},
         layouts=(
-            Layout("storage_tokens$", _DINOV3_NAMES, finish=finish_dinov3),
-            Layout(r"embeddings\.register_tokens$", _DINOV3_HF_NAMES, finish=finish_dinov3),
-            Layout("reg_token$", _EVA_NAMES, finish=finish_dinov3),
+            WeightLayout("storage_tokens$", _DINOV3_NAMES, finish=finish_dinov3),
+            WeightLayout(r"embeddings\.register_tokens$", _DINOV3_HF_NAMES, finish=finish_dinov3),
+            WeightLayout("reg_token$", _EVA_NAMES, finish=finish_dinov3),
         ),
         notes="gated, DINOv3 licence; the file of the repository, of its model page or of timm",
     ),
@@ -148,8 +148,8 @@ _RELEASES = (
         architecture="vit",
         arguments={**_VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
         layouts=(
-            Layout(r"embeddings\.cls_token$", _DINOV2_HF_NAMES, finish=join_qkv),
-            Layout(_FLAT, _DINOV2_NAMES),
+            WeightLayout(r"embeddings\.cls_token$", _DINOV2_HF_NAMES, finish=join_qkv),
+            WeightLayout(_FLAT, _DINOV2_NAMES),
         ),
         mean=(0.5307,) * 3,
         std=(0.2583,) * 3,
@@ -169,7 +169,7 @@ _RELEASES = (
             "global_blocks": (2, 5, 8, 11),
         },
         layouts=(
-            Layout(
+            WeightLayout(
                 _FLAT,
                 (
                     (r"(blocks\.\d+\.mlp)\.lin", r"\1.fc"),
@@ -187,7 +187,9 @@ _RELEASES = (
         source="ricklisz/MedDINOv3 @ a2460c2, model.pth",
         architecture="eva",
         arguments={**_VIT_B, "qkv_bias": False, "rope_temperature": _ROPE_BASE},
-        layouts=(Layout("storage_tokens$", _DINOV3_NAMES, "teacher.backbone.", finish_dinov3),),
+        layouts=(
+            WeightLayout("storage_tokens$", _DINOV3_NAMES, "teacher.backbone.", finish_dinov3),
+        ),
         notes="trained on CT in Hounsfield units; frames are normalised with ImageNet's statistics",
     ),
     Release(
@@ -197,7 +199,7 @@ _RELEASES = (
         source="facebookresearch/mae @ efb2a80, mae_pretrain_vit_base.pth",
         architecture="vit",
         arguments=_VIT_B,
-        layouts=(Layout(_FLAT, _MAE),),
+        layouts=(WeightLayout(_FLAT, _MAE),),
         notes="with or without its decoder",
     ),
     Release(
@@ -208,7 +210,7 @@ _RELEASES = (
         architecture="vit",
         arguments=_VIT_B,
         layouts=(
-            Layout(
+            WeightLayout(
                 _FLAT,
                 (
                     # Four norms of four layers; the last one is the final norm.
@@ -227,7 +229,7 @@ _RELEASES = (
         source="Haochen-Wang409/HPM @ c15ae90, ViT-B",
         architecture="vit",
         arguments=_VIT_B,
-        layouts=(Layout(_FLAT, _MAE),),
+        layouts=(WeightLayout(_FLAT, _MAE),),
         notes="the student",
     ),
     Release(
@@ -237,7 +239,7 @@ _RELEASES = (
         source="openmedlab/DeblurringMIM @ 658b59d, ViT-B",
         architecture="vit",
         arguments=_VIT_B,
-        layouts=(Layout(_FLAT, _MAE),),
+        layouts=(WeightLayout(_FLAT, _MAE),),
         notes="its authors blur the images of downstream tasks as well",
     ),
     Release(
@@ -247,7 +249,7 @@ _RELEASES = (
         source="LeapLabTHU/CheXWorld @ 0901027, ViT-B",
         architecture="vit",
         arguments={**_VIT_B, "class_token": False},
-        layouts=(Layout(_FLAT, _VIT, "target_encoder."),),
+        layouts=(WeightLayout(_FLAT, _VIT, "target_encoder."),),
         notes="the target encoder",
     ),
     Release(
@@ -257,7 +259,7 @@ _RELEASES = (
         source="facebookresearch/moco-v3 @ c349e6e, vit-b-300ep.pth.tar",
         architecture="vit",
         arguments=_VIT_B,
-        layouts=(Layout(_FLAT, (*_dropped(r"head\."), *_VIT), "base_encoder."),),
+        layouts=(WeightLayout(_FLAT, (*_dropped(r"head\."), *_VIT), "base_encoder."),),
     ),
     Release(
         name="dino",
@@ -266,7 +268,7 @@ _RELEASES = (
         source="facebookresearch/dino @ 7c446df, dino_vitbase16_pretrain.pth or a full checkpoint",
         architecture="vit",
         arguments=_VIT_B,
-        layouts=(Layout(_FLAT, _VIT), Layout(_FLAT, _VIT, "teacher.backbone.")),
+        layouts=(WeightLayout(_FLAT, _VIT), WeightLayout(_FLAT, _VIT, "teacher.backbone.")),
         notes="the teacher",
     ),
     Release(
@@ -276,7 +278,7 @@ _RELEASES = (
         source="bytedance/ibot @ da316d8, checkpoint_teacher.pth or a full checkpoint",
         architecture="vit",
         arguments=_VIT_B,
-        layouts=(Layout(_FLAT, _VIT), Layout(_FLAT, _VIT, "teacher.backbone.")),
+        layouts=(WeightLayout(_FLAT, _VIT), WeightLayout(_FLAT, _VIT, "teacher.backbone.")),
         notes="the teacher",
     ),
 )

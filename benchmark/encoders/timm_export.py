@@ -30,7 +30,7 @@ _TOLERANCE = 1e-5  # of the largest feature: the same arithmetic in another orde
 Arguments = dict[str, Any]
 
 
-class Layout(NamedTuple):
+class TimmLayout(NamedTuple):
     """How timm names a kind of encoder.
 
     Attributes:
@@ -113,14 +113,14 @@ def _resnet(ours: Arguments) -> Arguments:
 
 
 #: Names that stand for the kind and the epsilon; all sizes are given as arguments.
-LAYOUTS: dict[str, Layout] = {
-    "vit": Layout({1e-6: "vit_base_patch16_224", 1e-5: "vit_base_patch16_clip_224"}, _vit),
-    "eva": Layout({1e-5: "vit_base_patch16_dinov3", 1e-6: "eva_giant_patch14_224"}, _eva),
-    "samvit": Layout({1e-6: "samvit_base_patch16"}, _sam, "patch_embed.proj", "head.fc", True),
-    "beit": Layout(
+LAYOUTS: dict[str, TimmLayout] = {
+    "vit": TimmLayout({1e-6: "vit_base_patch16_224", 1e-5: "vit_base_patch16_clip_224"}, _vit),
+    "eva": TimmLayout({1e-5: "vit_base_patch16_dinov3", 1e-6: "eva_giant_patch14_224"}, _eva),
+    "samvit": TimmLayout({1e-6: "samvit_base_patch16"}, _sam, "patch_embed.proj", "head.fc", True),
+    "beit": TimmLayout(
         {1e-6: "beit_base_patch16_224"}, _beit, "patch_embed.proj", "head", fixed_size=True
     ),
-    "resnet": Layout({None: "resnet50"}, _resnet, "conv1", "fc"),
+    "resnet": TimmLayout({None: "resnet50"}, _resnet, "conv1", "fc"),
 }
 _SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large"}
 

@@ -30,7 +30,7 @@ _DEPTH = 20  # of keys within keys, at most
 
 
 @dataclass(frozen=True)
-class Layout:
+class WeightLayout:
     """One way in which a file may hold the tensors of a release.
 
     Attributes:
@@ -88,8 +88,8 @@ def _role(prefix: str) -> tuple[str, ...]:
 
 
 def locate(
-    layouts: Collection[Layout], names: Collection[str], prefix: str | None = None
-) -> tuple[Layout, str]:
+    layouts: Collection[WeightLayout], names: Collection[str], prefix: str | None = None
+) -> tuple[WeightLayout, str]:
     """The layout of a file, and the prefix behind which its network lies.
 
     Without a `prefix` it is the one a layout names. If a file has none of those, it is the only
@@ -136,7 +136,7 @@ def _choices(places: Collection[str]) -> str:
     return f"; pass {options}" if options else ""
 
 
-def beside(names: Collection[str], place: str) -> dict[str, int]:
+def files_beside(names: Collection[str], place: str) -> dict[str, int]:
     """What a file holds beside the network: beginnings of names, and how many have them."""
     counts: dict[str, int] = {}
     along = place.split(".")

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-def process_place() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Number of this process, from 0, and how many there are."""
     if not dist.is_initialized():
         return 0, 1
@@ -21,9 +21,9 @@ def gather_samples(tensor: Tensor) -> Tensor:
     All processes must have equally many.
     """
     tensor = tensor.detach()
-    if process_place()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return tensor
-    parts = [torch.empty_like(tensor) for _ in range(process_place()[1])]
+    parts = [torch.empty_like(tensor) for _ in range(rank_and_world_size()[1])]
     dist.all_gather(parts, tensor.contiguous())
     return torch.cat(parts)
 
@@ -32,6 +32,6 @@ def gather_samples(tensor: Tensor) -> Tensor:
 def sum_over_processes(tensor: Tensor) -> Tensor:
     """Sum of this tensor over all processes, without gradients; a new tensor."""
     total = tensor.detach().clone()
-    if process_place()[1] > 1:
+    if rank_and_world_size()[1] > 1:
         dist.all_reduce(total)
     return total

@@ -6,6 +6,6 @@ import torch
 from torch import Tensor
 
 
-def widen(tensor: Tensor) -> Tensor:
+def to_float32(tensor: Tensor) -> Tensor:
     """The tensor in float32, where it has less than that; float64 stays."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

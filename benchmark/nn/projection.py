@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.nn.batch_norm import SharedBatchNorm1d
-from benchmark.nn.precision import widen
+from benchmark.nn.precision import to_float32
 from benchmark.type_hints import Count
 
 
@@ -65,7 +65,7 @@ class Prototypes(nn.Module):
         # A teacher divides by a temperature of 0.04: rounding logits to bf16 would change targets.
         with torch.autocast(features.device.type, enabled=False):
             rows = self.weight_g * F.normalize(self.weight_v, dim=1)
-            return F.linear(widen(features), rows)
+            return F.linear(to_float32(features), rows)
 
 
 class PrototypeHead(nn.Module):
@@ -105,7 +105,7 @@ class PrototypeHead(nn.Module):
 
     def project(self, tokens: Tensor) -> Tensor:
         """Unit vectors in front of the prototypes, …×in_dim to …×bottleneck."""
-        return F.normalize(widen(self.mlp(tokens)), dim=-1)
+        return F.normalize(to_float32(self.mlp(tokens)), dim=-1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, …×in_dim to …×K."""

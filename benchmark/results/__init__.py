@@ -13,10 +13,10 @@ record holds: `RunRecord`, and `docs/results.md`.
 
 from benchmark.results.examples import Example, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
-from benchmark.results.provenance import NOT_SCIENCE, collect_provenance, command_line, science_hash
+from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
 from benchmark.results.schema import POLICIES, SCHEMA, TASKS, RunRecord
 from benchmark.results.store import (
-    Found,
+    ScannedRecords,
     path_of,
     read_record,
     read_results,
@@ -28,17 +28,18 @@ from benchmark.results.store import (
 from benchmark.results.validation import find_problems
 
 __all__ = [
-    "NOT_SCIENCE",
+    "NOT_HASHED",
     "POLICIES",
     "SCHEMA",
     "TASKS",
     "Example",
-    "Found",
     "MergeStep",
     "RunRecord",
+    "ScannedRecords",
     "apply_step",
     "collect_provenance",
     "command_line",
+    "config_hash",
     "find_problems",
     "path_of",
     "plan_merge",
@@ -48,6 +49,5 @@ __all__ = [
     "read_scores",
     "record_path",
     "scan_results",
-    "science_hash",
     "write_record",
 ]

@@ -19,7 +19,7 @@ from benchmark.errors import InputError
 #: Configuration keys that say where and how a run executes, not what it computes. Weights and data
 #: named by such a path are identified in the record itself (``encoder``, ``split_hash``,
 #: ``corpus_hash``), so that moving them does not change the hash.
-NOT_SCIENCE = frozenset(
+NOT_HASHED = frozenset(
     {
         *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
         *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
@@ -43,16 +43,16 @@ _PACKAGES = (
 _FOLDER = re.compile(r"(?<![\w.:…/-])[/~][^\s,;='\"\])]*/(?=[^/\s])")
 
 
-def science_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> str:
+def config_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> str:
     """Hash of a configuration without the keys that do not change the result.
 
-    The keys of `NOT_SCIENCE` and of `also_drop` are left out at any depth. The seed counts: pass
+    The keys of `NOT_HASHED` and of `also_drop` are left out at any depth. The seed counts: pass
     ``also_drop=("seed",)`` to ask whether two runs differ in more than their seed.
 
     Raises:
         InputError: the configuration is not JSON-able.
     """
-    dropped = NOT_SCIENCE | set(also_drop)
+    dropped = NOT_HASHED | set(also_drop)
 
     def kept(value: Any) -> Any:
         if isinstance(value, Mapping):

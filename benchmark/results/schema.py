@@ -37,7 +37,7 @@ class RunRecord:
             ``"headline": False`` where it makes no column of the board; values
             at full precision, 0 … 100: percent (decibels for PSNR).
         n_images: number of scored images, which is the number of rows of the CSV file.
-        config, science_hash: the resolved configuration, JSON-able, and its `science_hash`.
+        config, config_hash: the resolved configuration, JSON-able, and its `config_hash`.
         seeds: every seed of the run by what it feeds (``{"init": 0, "order": 0, …}``).
         versions, git: from `provenance`; git is None outside a checkout.
         device: the device in words (``"cpu"``, ``"NVIDIA H200"``).
@@ -71,7 +71,7 @@ class RunRecord:
     metrics: dict[str, dict[str, Any]]
     n_images: int
     config: dict[str, Any]
-    science_hash: str
+    config_hash: str
     seeds: dict[str, int]
     versions: dict[str, str]
     device: str
@@ -151,7 +151,7 @@ _CHECKS: dict[str, Check] = {
     "schema": (lambda value: type(value) is int and value == SCHEMA, f"1 to {SCHEMA}"),
     **dict.fromkeys(("protocol", "method", "dataset"), _ID),
     **dict.fromkeys(("title", "family", "pretraining"), _TITLE),
-    **dict.fromkeys(("split_hash", "corpus_hash", "science_hash", "device", "precision"), _TEXT),
+    **dict.fromkeys(("split_hash", "corpus_hash", "config_hash", "device", "precision"), _TEXT),
     "command": _LONG,
     "task": (lambda value: value in TASKS, " or ".join(TASKS)),
     **dict.fromkeys(("seed", "n_images", "skipped_steps"), _COUNT),

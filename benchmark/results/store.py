@@ -16,7 +16,7 @@ from benchmark.errors import InputError, explain_os_error
 from benchmark.results.examples import SUFFIX as EXAMPLES
 from benchmark.results.examples import Example, packed
 from benchmark.results.migrations import to_current
-from benchmark.results.provenance import science_hash
+from benchmark.results.provenance import config_hash
 from benchmark.results.schema import RunRecord, validate
 from benchmark.text import visible
 
@@ -61,7 +61,7 @@ def write_record(
     Returns the path of the JSON file.
 
     Raises:
-        InputError: a value of the record is not valid, `science_hash` is not that of `config`, or
+        InputError: a value of the record is not valid, `config_hash` is not that of `config`, or
             the rows are not `n_images`.
     """
     path = path_of(record, folder)
@@ -75,8 +75,8 @@ def write_record(
     record = replace(record, per_image=entries[SCORES], examples=entries.get(EXAMPLES))
     data = asdict(record)
     validate(data, str(path))
-    if science_hash(record.config) != record.science_hash:
-        raise InputError(f"{path}: key 'science_hash' is not the hash of 'config'")
+    if config_hash(record.config) != record.config_hash:
+        raise InputError(f"{path}: key 'config_hash' is not the hash of 'config'")
     if (rows := len(per_image)) != record.n_images:
         raise InputError(f"{path}: key 'n_images' is {record.n_images}, but {rows} have scores")
     put_record(path, data, beside)
@@ -185,7 +185,7 @@ def _number(cell: str, where: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScannedRecords:
     """The records of a folder, and what of it could not be used.
 
     Attributes:
@@ -200,7 +200,7 @@ class Found:
     unlisted: int
 
 
-def scan_results(folder: Path | str) -> Found:
+def scan_results(folder: Path | str) -> ScannedRecords:
     """What `read_results` returns, and the file of every record.
 
     Raises:
@@ -234,7 +234,7 @@ def scan_results(folder: Path | str) -> Found:
         else:
             records[place], paths[place] = record, path
     lines = sorted(relative_line(folder, line) for line in problems)
-    return Found(records, paths, lines, unlisted)
+    return ScannedRecords(records, paths, lines, unlisted)
 
 
 def _record_at(path: Path) -> RunRecord | None:

@@ -16,11 +16,17 @@ from scipy import ndimage
 from skimage.filters import sato
 
 from benchmark.anatomy.extraction import vessel_mask
-from benchmark.data.formats.images import read_grey
+from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.errors import InputError
 from benchmark.files import walk
-from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.speed.timing import (
+    TimingRow,
+    comparison_row,
+    require_positive,
+    show_rows,
+    time_in_turn,
+)
 
 _GPU_FRAMES, _GPU_BATCH = 1024, 64
 
@@ -51,7 +57,7 @@ def _images_below(folder: str, count: int, size: int) -> np.ndarray:
     frames: list[np.ndarray] = []
     for path in sorted(path for path in walk(folder) if path.suffix == ".png"):
         try:
-            image = read_grey(path)
+            image = read_grayscale(path)
         except UnreadableFrame as error:
             print(f"skipped: {path}: {error}", file=sys.stderr)
             continue
@@ -96,7 +102,7 @@ def bench_anatomy(
     images: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     device: str = "cpu",
-) -> Row:
+) -> TimingRow:
     """Time both sides in turn on the same frames, compare the masks, print and return the row.
 
     Before the first repeat one frame goes through each side, unmeasured. A GPU gets the frames

@@ -24,8 +24,8 @@ from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
 from benchmark.speed.loops import PreparedLoop, RunnerSteps, of_harness, of_library
-from benchmark.speed.setup import EPOCHS, Trial
-from benchmark.speed.timing import Row
+from benchmark.speed.setup import EPOCHS, StepTiming
+from benchmark.speed.timing import TimingRow
 from benchmark.training.config import load_config
 from benchmark.training.distributed.signals import StopSignals
 
@@ -34,7 +34,7 @@ _SCHEDULE = "_base_/schedules/schedule_20k.py"
 _RUNTIME = "_base_/default_runtime.py"
 
 
-def prepare(work: Path, method: str, trial: Trial) -> TaskFolder:
+def prepare(work: Path, method: str, trial: StepTiming) -> TaskFolder:
     """Synthetic frames in `work` to train on, and an untrained encoder where the config looks."""
     pretrain = load_config(trial.configs / method / "pretrain.py", trial.scale)
     seed_torch("bench encoder")
@@ -92,7 +92,7 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
     return of_library(make)
 
 
-def bench_finetune(method: str, trial: Trial) -> list[Row]:
+def bench_finetune(method: str, trial: StepTiming) -> list[TimingRow]:
     """Time both from reading a frame to the step of the optimiser, print and return the row.
 
     Args:
@@ -116,7 +116,7 @@ def bench_finetune(method: str, trial: Trial) -> list[Row]:
         config, card = compose(trial.configs, method, DATASET, trial.scale, settings, work)
         config.update(num_threads=torch.get_num_threads(), seed=0)
         task = load_task(config.task)
-        cell = finetune.Cell(config, card, DATASET, 0, work / "ours", work / "results")
+        cell = finetune.FineTuningRun(config, card, DATASET, 0, work / "ours", work / "results")
         model = task.build_model(config, 0, folder)
         with quiet_libraries():
             runner, _ = finetune.build_runner(cell, task, model, folder, StopSignals())

@@ -20,12 +20,12 @@ from benchmark.quiet import LibraryState, quiet_libraries
 from benchmark.registry import build
 from benchmark.speed.setup import synchronise
 from benchmark.training.runner import Runner
-from benchmark.training.train import Parts, assemble
+from benchmark.training.train import TrainingParts, assemble
 
 Batch = dict[str, Tensor]
 
 
-def first_batch(parts: Parts) -> Batch:
+def first_batch(parts: TrainingParts) -> Batch:
     """The first batch of a run, where the model is."""
     parts.loader.batch_sampler.set_epoch(0)
     return {name: value.to(device()) for name, value in next(iter(parts.loader)).items()}

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 from benchmark.device import precision
 from benchmark.speed.loops import PreparedLoop, of_harness, of_library
-from benchmark.speed.setup import EPOCHS, Trial, make_frames
-from benchmark.speed.timing import Row
+from benchmark.speed.setup import EPOCHS, StepTiming, make_frames
+from benchmark.speed.timing import TimingRow
 from benchmark.training.train import assemble, make_runner
 
 RECIPE = "mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"
@@ -95,7 +95,7 @@ def _resized(pipeline: list[ConfigDict], size: int) -> list[ConfigDict]:
     ]
 
 
-def bench_against_mmpretrain(trial: Trial) -> list[Row]:
+def bench_against_mmpretrain(trial: StepTiming) -> list[TimingRow]:
     """Time both from reading a frame to the step of the optimiser, print and return the row.
 
     Both train on the same synthetic frames: ours from a pack, mmpretrain from the PNG files that

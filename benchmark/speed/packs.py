@@ -20,7 +20,13 @@ from benchmark.data.packs import FramePack, build_pack
 from benchmark.data.sources.folder import Folder
 from benchmark.errors import InputError
 from benchmark.files import list_folder, walk
-from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.speed.timing import (
+    TimingRow,
+    comparison_row,
+    require_positive,
+    show_rows,
+    time_in_turn,
+)
 
 CORPUS = 171_478
 """Frames of XA-170K (Huang et al., arXiv 2602.11536), for a time that one can imagine."""
@@ -110,7 +116,7 @@ def _peak_memory(source: Path, size: int, out: Path) -> str:
     return "memory not measured" if megabytes is None else f"{megabytes:,.0f} MB of memory at most"
 
 
-def _measure(case: _Case, size: int, repeats: int, folder: Path) -> Row:
+def _measure(case: _Case, size: int, repeats: int, folder: Path) -> TimingRow:
     def build(name: str) -> FramePack:
         return build_pack(Folder(case.folder), folder / name, size, progress=False)
 
@@ -144,7 +150,7 @@ def bench_pack(
     repeats: int = 3,
     images: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
-) -> list[Row]:
+) -> list[TimingRow]:
     """Time `build_pack` on one core and the decoding of the same files, print and return the rows.
 
     Each goes through all files once before, unmeasured. The reference decodes into memory and

@@ -22,7 +22,13 @@ from benchmark.method import Progress
 from benchmark.method_cards import CONFIGS
 from benchmark.randomness import numpy_generator
 from benchmark.speed.setup import hardware, synchronise
-from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.speed.timing import (
+    TimingRow,
+    comparison_row,
+    require_positive,
+    show_rows,
+    time_in_turn,
+)
 from benchmark.training.accumulation import training_step
 from benchmark.training.checkpoints.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from benchmark.training.config import load_config
@@ -125,7 +131,7 @@ def bench_resume(
     epochs: int = 800,
     at: int = 400,
     scale: str = "tiny",
-) -> list[Row]:
+) -> list[TimingRow]:
     """Time the first step of a resumed run and that of a new one, in turn.
 
     From opening the packs to the end of the step, without starting Python and its libraries, which

@@ -14,7 +14,13 @@ from benchmark.anatomy.segmentor import FrozenSegmentor
 from benchmark.anatomy.unext import ShiftedMLPBlock, UNeXt
 from benchmark.errors import InputError
 from benchmark.speed.anatomy import cpu_threads
-from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.speed.timing import (
+    TimingRow,
+    comparison_row,
+    require_positive,
+    show_rows,
+    time_in_turn,
+)
 
 
 def layer_by_layer(network: UNeXt, images: Tensor) -> Tensor:
@@ -71,7 +77,7 @@ def bench_segmentor(
     threads: int = 1,
     repeats: int = 11,
     out: str | os.PathLike[str] | None = None,
-) -> list[Row]:
+) -> list[TimingRow]:
     """Time what VasoMIM asks of its segmentor: S(I), and S(I′) with the gradient in I′.
 
     Agreement is the share of the pixels of a frame that are on the same side of the threshold, and

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from benchmark.checks.contract import prepare
 from benchmark.device import device_name, precision, uses_gpu
 from benchmark.speed.timing import (
-    Row,
+    TimingRow,
     comparison_row,
     machine,
     require_positive,
@@ -86,7 +86,7 @@ Steps = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Trial:
+class StepTiming:
     """How steps are measured.
 
     Args:
@@ -133,7 +133,7 @@ class Trial:
         config: Config,
         sides: tuple[Steps, Steps],
         agreement: Callable[[], np.ndarray] | None = None,
-    ) -> Row:
+    ) -> TimingRow:
         """Time two sides in turn, after an unmeasured step of each.
 
         Steps of a single thread are measured in processor time, which others on the machine do not
@@ -166,7 +166,7 @@ class Trial:
             hardware(),
         )
 
-    def show(self, rows: Sequence[Row], part: str) -> None:
+    def show(self, rows: Sequence[TimingRow], part: str) -> None:
         """Print the rows and write them where `out` says."""
         part = "-".join([part, self.scale, *self.options])
         show_rows(rows, self.out, part, torch.get_num_threads())

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from benchmark.speed.loops import BareLoop, first_batch, of_harness
-from benchmark.speed.setup import Trial, make_frames
-from benchmark.speed.timing import Row
+from benchmark.speed.setup import StepTiming, make_frames
+from benchmark.speed.timing import TimingRow
 from benchmark.training.train import assemble, make_runner
 
 
@@ -23,7 +23,7 @@ def equal_weights(one: nn.Module, two: nn.Module) -> np.ndarray:
     )
 
 
-def bench_step(method: str, trial: Trial) -> list[Row]:
+def bench_step(method: str, trial: StepTiming) -> list[TimingRow]:
     """Time training steps in turn, print and return the rows.
 
     The first row compares the harness with a bare loop, both on one batch at hand; both start from

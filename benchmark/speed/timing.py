@@ -34,7 +34,7 @@ COLUMNS = (
     "command",
 )
 
-Row = dict[str, str]
+TimingRow = dict[str, str]
 Ours = TypeVar("Ours")
 Reference = TypeVar("Reference")
 
@@ -83,7 +83,7 @@ def comparison_row(
     agreement: np.ndarray | None,
     precision: str,
     device: str | None = None,
-) -> Row:
+) -> TimingRow:
     """One row of `COLUMNS`.
 
     Args:
@@ -123,7 +123,7 @@ def machine() -> str:
 
 
 def show_rows(
-    rows: Sequence[Row],
+    rows: Sequence[TimingRow],
     out: str | os.PathLike[str] | None,
     part: str = "bench",
     threads: int = 1,
@@ -145,7 +145,7 @@ def show_rows(
         write_rows(rows, COLUMNS, csv_file(out, part, rows[0], threads))
 
 
-def csv_file(out: str | os.PathLike[str], part: str, row: Row, threads: int) -> Path:
+def csv_file(out: str | os.PathLike[str], part: str, row: TimingRow, threads: int) -> Path:
     """Where rows go: `out`, or if that is a folder a file in it that is named after the rows.
 
     The name says what was measured, on which machine, with which torch and in which precision, as
@@ -160,7 +160,7 @@ def csv_file(out: str | os.PathLike[str], part: str, row: Row, threads: int) -> 
     return Path(out) / f"{part}-{device}-torch{row['torch']}-{row['precision']}.csv"
 
 
-def write_rows(rows: Sequence[Row], columns: Sequence[str], file: Path) -> None:
+def write_rows(rows: Sequence[TimingRow], columns: Sequence[str], file: Path) -> None:
     """Write rows as CSV, whole or not at all."""
     with atomic_write(file, "w") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")

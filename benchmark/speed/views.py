@@ -22,7 +22,13 @@ from benchmark.data.packs.loader import PackDataset, pack_loader
 from benchmark.data.sources.folder import Folder
 from benchmark.data.views.crop import Crop
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
-from benchmark.speed.timing import Row, comparison_row, require_positive, show_rows, time_in_turn
+from benchmark.speed.timing import (
+    TimingRow,
+    comparison_row,
+    require_positive,
+    show_rows,
+    time_in_turn,
+)
 
 _DIFFERENT = 16
 _VIDEO = 16
@@ -142,7 +148,7 @@ def bench_views(
     batch: int = 32,
     repeats: int = 5,
     out: str | os.PathLike[str] | None = None,
-) -> list[Row]:
+) -> list[TimingRow]:
     """Time one core: our loader and views against PIL and torchvision, print and return the rows.
 
     Each side goes through the same frames with their masks, once before unmeasured, then in turn.
@@ -176,7 +182,7 @@ def bench_views(
 
 def _rows(
     part: str, folder: Path, packs: PackCollection, size: int, batch: int, repeats: int
-) -> list[Row]:
+) -> list[TimingRow]:
     maker = SingleView(size, _SCALE, _RATIO)
     loader = pack_loader(PackDataset(packs, anatomy=True), batch, seed=0)
     pictures, views = (

@@ -18,7 +18,7 @@ from statistics import median
 
 from benchmark.errors import InputError
 from benchmark.results import read_record
-from benchmark.sweep.jobs import Cell, Job, Training
+from benchmark.sweep.jobs import FineTuningJob, Job, PretrainingJob
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {
     "paper": {"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
@@ -37,15 +37,15 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
     that, the simple estimate. Trainings: the run in their folder, or the simple estimate. Without
     frames to count there is no estimate.
     """
-    times = _recorded(job for job in jobs if isinstance(job, Cell))
+    times = _recorded(job for job in jobs if isinstance(job, FineTuningJob))
     for job in jobs:
-        if isinstance(job, Training):
+        if isinstance(job, PretrainingJob):
             hours = job.recorded_hours()
             if hours is None:
                 hours, source = _simple(job, "training", scale), "estimate"
             else:
                 source = "recorded"
-        elif isinstance(job, Cell):
+        elif isinstance(job, FineTuningJob):
             same, others = times[job.method, job.dataset], times["", job.dataset]
             if found := same or others:
                 hours, source = median(found) / 3600, "recorded" if same else "other methods"
@@ -54,7 +54,7 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
         job.hours, job.source = hours, source
 
 
-def _recorded(cells: Iterable[Cell]) -> dict[tuple[str, str], list[float]]:
+def _recorded(cells: Iterable[FineTuningJob]) -> dict[tuple[str, str], list[float]]:
     """Wall times in seconds by method and data set, and by ``""`` and data set."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for cell in cells:
@@ -68,7 +68,7 @@ def _recorded(cells: Iterable[Cell]) -> dict[tuple[str, str], list[float]]:
     return times
 
 
-def _simple(job: Training | Cell, kind: str, scale: str) -> float | None:
+def _simple(job: PretrainingJob | FineTuningJob, kind: str, scale: str) -> float | None:
     if job.frames is None:
         return None
     seconds = job.frames * job.epochs / FRAMES_PER_S[scale][kind]

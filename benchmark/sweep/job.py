@@ -110,7 +110,7 @@ def _attempt(job: Job, folder: Path, environment: dict[str, str], held: list[int
         "code": code,
         "log": str(log),
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "science_hash": job.science_hash,
+        "config_hash": job.config_hash,
     }
     write_json(failure_path(job.id, folder), failure)
     _say(f"failed        {job.title}  {error}")

@@ -29,7 +29,7 @@ class Job:
         stage: ``segmentor``, ``pretrain`` or ``finetune``.
         title: what lines about it start with.
         output: the file that is there when it is done.
-        science_hash: of the config as it is now; empty where `problem` says why there is none.
+        config_hash: of the config as it is now; empty where `problem` says why there is none.
         command: what is run, without the words of `again`.
         needs: ids of the jobs whose results it starts from.
         gpus: how many it computes on; 0: it runs on the CPU.
@@ -45,7 +45,7 @@ class Job:
     stage: str
     title: str
     output: str
-    science_hash: str
+    config_hash: str
     command: list[str]
     needs: list[str] = field(default_factory=list)
     gpus: int = 0
@@ -96,11 +96,11 @@ class Job:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
         """The inverse of `vars`."""
-        return (Cell if value["stage"] == "finetune" else Training)(**value)
+        return (FineTuningJob if value["stage"] == "finetune" else PretrainingJob)(**value)
 
 
 @dataclass
-class Training(Job):
+class PretrainingJob(Job):
     """The training of an encoder or of the segmentor.
 
     Attributes:
@@ -139,7 +139,7 @@ class Training(Job):
 
     def _changed(self, run: dict[str, Any]) -> str:
         """In what the run that is there differs from what would be run now; empty: in nothing."""
-        if run.get("science_hash") != self.science_hash:
+        if run.get("config_hash") != self.config_hash:
             return "other settings"
         if self.corpus_hash not in (None, run.get("corpus_hash")):
             return "other frames"
@@ -170,7 +170,7 @@ class Training(Job):
 
 
 @dataclass
-class Cell(Job):
+class FineTuningJob(Job):
     """One cell of the benchmark: method × data set × seed.
 
     Attributes:
@@ -179,7 +179,7 @@ class Cell(Job):
         data: folder of the prepared task.
         encoder: folder of the exported encoder; None without.
         pretraining: identity of the training the encoder has to come from, as far as it is known:
-            ``science_hash`` and ``corpus_hash``.
+            ``config_hash`` and ``corpus_hash``.
         epochs: length of the fine-tuning.
         frames: frames in an epoch; None where they are not known.
     """
@@ -201,7 +201,7 @@ class Cell(Job):
             record = read_record(self.output)
         except InputError as error:
             return "stale", str(error)
-        if record.science_hash != self.science_hash:
+        if record.config_hash != self.config_hash:
             return "stale", "other settings"
         changed = self._changed(record.split_hash, record.encoder) or trained_anew(upstream)
         return ("stale", changed) if changed else ("done", "")
@@ -280,4 +280,4 @@ def read_failure(job: Job, folder: Path) -> dict[str, Any] | None:
     except InputError:
         return None  # nothing is known of it: it is tried again
     known = {"error": "unknown", "log": str(log_path(job.id, folder)), **failure}
-    return known if failure.get("science_hash") == job.science_hash else None
+    return known if failure.get("config_hash") == job.config_hash else None

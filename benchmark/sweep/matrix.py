@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
-from benchmark.method_cards import base_path, parse_config, read_card
+from benchmark.method_cards import base_path, parse_config, read_method_card
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.training.scales import SCALES
 from benchmark.type_hints import Count, Seed, fits, hints_of, meaning
@@ -198,7 +198,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     }
     cells = []
     for method in matrix.methods:
-        if not read_card(method, configs).finetune:
+        if not read_method_card(method, configs).finetune:
             raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
         only = literal(configs / method / "encoder.py", "task")
         left_out = matrix.without.get(method, ())

@@ -12,13 +12,13 @@ from benchmark.errors import InputError
 from benchmark.results import record_path
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
-from benchmark.sweep.jobs import MANIFEST, Cell, Job, Training, task_of
+from benchmark.sweep.jobs import MANIFEST, FineTuningJob, Job, PretrainingJob, task_of
 from benchmark.sweep.matrix import Matrix, check_folders, dataset_config
 from benchmark.sweep.resolving import ROOT, Resolver, request_of
 
 
 @dataclass(frozen=True)
-class Settings:
+class SweepSettings:
     """Where things are, and what is to be done beyond what is missing.
 
     Attributes:
@@ -71,7 +71,7 @@ def sweep_folder(matrix: Matrix) -> Path:
     return matrix.folder / "sweep"
 
 
-def make_plan(matrix: Matrix, resolver: Resolver, settings: Settings) -> Plan:
+def make_plan(matrix: Matrix, resolver: Resolver, settings: SweepSettings) -> Plan:
     """Compare what is wanted with what is there. Nothing is written.
 
     Raises:
@@ -85,7 +85,7 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: Settings) -> Plan:
     jobs: list[Job] = [*trainings.values(), *cells]
     by_id = {job.id: job for job in jobs}
     for job in jobs:
-        if not job.science_hash:
+        if not job.config_hash:
             job.reason = job.problem
             continue
         job.inspect(folder, [by_id[need] for need in job.needs])
@@ -96,20 +96,20 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: Settings) -> Plan:
 
 
 def _trainings(
-    matrix: Matrix, found: dict[str, dict[str, Any]], settings: Settings
-) -> dict[str, Training]:
+    matrix: Matrix, found: dict[str, dict[str, Any]], settings: SweepSettings
+) -> dict[str, PretrainingJob]:
     """Run folder → training, those that others need first."""
-    trainings: dict[str, Training] = {}
+    trainings: dict[str, PretrainingJob] = {}
     for config, facts in found.items():
         path = Path(config)
         folder = facts["folder"]
         stage = "segmentor" if path.parent.name == "segmentor" else "pretrain"
-        training = Training(
+        training = PretrainingJob(
             id=f"train-{path.parent.name}-{path.stem}",
             stage=stage,
             title=facts.get("title", path.parent.name),
             output=f"{folder}/encoder.json",
-            science_hash=facts.get("science_hash", ""),
+            config_hash=facts.get("config_hash", ""),
             command=[],
             problem=facts.get("error", ""),
             folder=folder,
@@ -142,20 +142,20 @@ def _trainings(
 def _cells(
     matrix: Matrix,
     found: dict[str, dict[str, Any]],
-    trainings: dict[str, Training],
-    settings: Settings,
-) -> list[Cell]:
+    trainings: dict[str, PretrainingJob],
+    settings: SweepSettings,
+) -> list[FineTuningJob]:
     cells = []
     for name, facts in found.items():
         method, _, dataset = name.partition("/")
         for seed in matrix.seeds:
             protocol = facts.get("protocol", matrix.protocol or "journal")
-            cell = Cell(
+            cell = FineTuningJob(
                 id=f"finetune-{protocol}-{method}-{dataset}-seed{seed}",
                 stage="finetune",
                 title=f"{method} · {dataset} · seed {seed}",
                 output=str(record_path(matrix.folder / "results", protocol, method, dataset, seed)),
-                science_hash=facts.get("hashes", {}).get(str(seed), ""),
+                config_hash=facts.get("hashes", {}).get(str(seed), ""),
                 command=_finetune_command(matrix, method, dataset, seed, settings),
                 gpus=settings.cell_gpus,
                 problem=facts.get("error", ""),
@@ -174,7 +174,10 @@ def _cells(
 
 
 def _connect(
-    cell: Cell, matrix: Matrix, trainings: dict[str, Training], settings: Settings
+    cell: FineTuningJob,
+    matrix: Matrix,
+    trainings: dict[str, PretrainingJob],
+    settings: SweepSettings,
 ) -> None:
     """Fill in what a cell needs, and what of that nobody makes."""
     cell.problem = missing_task(
@@ -195,13 +198,13 @@ def _connect(
         cell.problem = cell.problem or missing_encoder(matrix, encoder, cell.encoder)
         return
     cell.needs = [training.id]
-    if training.science_hash:
-        cell.pretraining["science_hash"] = training.science_hash
+    if training.config_hash:
+        cell.pretraining["config_hash"] = training.config_hash
     if training.corpus_hash is not None:
         cell.pretraining["corpus_hash"] = training.corpus_hash
 
 
-def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: Settings) -> frozenset[str]:
+def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings) -> frozenset[str]:
     """Which jobs are run now; the others get the reason why not."""
     wanted = {"missing", "running"}
     wanted |= {"stale"} if settings.rerun_stale else set()
@@ -243,7 +246,7 @@ def _shared(matrix: Matrix) -> list[str]:
 
 
 def _train_command(
-    matrix: Matrix, config: Path, training: Training, settings: Settings
+    matrix: Matrix, config: Path, training: PretrainingJob, settings: SweepSettings
 ) -> list[str]:
     if training.gpus > 1:
         script = ["bash", str(settings.tools / "dist_train.sh")]
@@ -259,7 +262,7 @@ def _train_command(
 
 
 def _finetune_command(
-    matrix: Matrix, method: str, dataset: str, seed: int, settings: Settings
+    matrix: Matrix, method: str, dataset: str, seed: int, settings: SweepSettings
 ) -> list[str]:
     command = [sys.executable, str(settings.tools / "finetune.py"), *_shared(matrix)]
     command += ["--method", method, "--dataset", dataset, "--seed", str(seed)]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.sweep.jobs import STATES, Cell, Job
+from benchmark.sweep.jobs import STATES, FineTuningJob, Job
 from benchmark.sweep.plan import Plan
 
 _STAGES = {"segmentor": "segmentor", "pretrain": "pre-training", "finetune": "fine-tuning"}
@@ -44,8 +44,8 @@ def print_plan(plan: Plan, console: Console) -> None:
 def print_status(plan: Plan, console: Console) -> None:
     """How far every method is on every data set, and what is wrong where something is."""
     _print_heading(plan, console)
-    trainings = [job for job in plan.jobs if not isinstance(job, Cell)]
-    cells = [job for job in plan.jobs if isinstance(job, Cell)]
+    trainings = [job for job in plan.jobs if not isinstance(job, FineTuningJob)]
+    cells = [job for job in plan.jobs if isinstance(job, FineTuningJob)]
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     table = _table("method", "pre-training", *datasets)
     made = {job.id: job for job in trainings}

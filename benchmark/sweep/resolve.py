@@ -15,8 +15,8 @@ from typing import Any
 from benchmark.downstream.compose import compose
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
-from benchmark.results import science_hash
-from benchmark.training.config import fill_paths, load_config, plain
+from benchmark.results import config_hash
+from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
 from benchmark.training.train import default_folder, weight_files
 
@@ -29,7 +29,7 @@ def resolve(request: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``cells``: ``"method/dataset"`` → protocol, task, data folder, encoder folder (or None),
-        epochs and ``hashes`` (seed → science hash). ``trainings``: config file → what
+        epochs and ``hashes`` (seed → config hash). ``trainings``: config file → what
         `_training` returns. Either is ``{"error": line}`` where the config cannot be used.
     """
     cells, trainings = {}, {}
@@ -50,7 +50,7 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     hashes = {}
     for seed in request["seeds"]:
         config.seed = seed
-        hashes[str(seed)] = science_hash(plain(config))
+        hashes[str(seed)] = config_hash(to_plain(config))
     backbone = config.model.get("backbone") or {}
     return {
         "protocol": config.protocol,
@@ -90,12 +90,12 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
     if request["packs"]:
         config.packs = request["packs"]
     fill_paths(config._cfg_dict, work)
-    content = plain(config)
+    content = to_plain(config)
     return {
         "stage": "segmentor" if is_segmentor else "pretrain",
         "title": content["card"]["title"],
         "folder": str(default_folder(path, work)),
-        "science_hash": science_hash(content, also_drop=("card",)),
+        "config_hash": config_hash(content, also_drop=("card",)),
         "epochs": content["epochs"],
         "packs": content["packs"],
         "frames": content.get("frames"),

@@ -11,7 +11,7 @@ from benchmark.errors import InputError
 from benchmark.files import list_folder, walk
 from benchmark.results import read_record
 from benchmark.sweep.job import LOCK
-from benchmark.sweep.jobs import Cell, lock_path
+from benchmark.sweep.jobs import FineTuningJob, lock_path
 from benchmark.sweep.locking import is_running, remove_free, take
 from benchmark.sweep.plan import Plan
 from benchmark.temporary_files import remove_leftovers
@@ -40,7 +40,7 @@ def tidy(plan: Plan) -> None:
     _remove_state(folder / SNAKEMAKE)
     for job in plan.jobs:
         _tidy_job(lock_path(job.id, folder))
-        if isinstance(job, Cell) and job.state == "done":
+        if isinstance(job, FineTuningJob) and job.state == "done":
             _tidy_cell(job, plan)
     unlisted: list[str] = []  # what cannot be listed is named where records are read
     below = [path for path in walk(plan.results, unlisted) if path.is_dir()]
@@ -67,7 +67,7 @@ def tidy_alone(plan: Plan) -> None:
             stream.truncate(0)
 
 
-def _tidy_cell(cell: Cell, plan: Plan) -> None:
+def _tidy_cell(cell: FineTuningJob, plan: Plan) -> None:
     """Its checkpoints, if it was killed between its record and their end."""
     matrix = plan.matrix
     place = (matrix.protocol, cell.method, cell.dataset, cell.seed)

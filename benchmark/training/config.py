@@ -13,7 +13,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.config import ConfigParsingError
 
 from benchmark.errors import InputError, did_you_mean
-from benchmark.training.config_keys import PRETRAIN_KEYS, Settings, fitting, read_option
+from benchmark.training.config_keys import PRETRAIN_KEYS, ConfigKeys, fitting, read_option
 from benchmark.training.scales import SCALES
 from benchmark.type_hints import fits, hints_of, meaning
 
@@ -25,7 +25,7 @@ def load_config(
     path: str | Path,
     scale: str = "paper",
     options: list[str] | None = None,
-    known: Settings = PRETRAIN_KEYS,
+    known: ConfigKeys = PRETRAIN_KEYS,
     needed: Collection[str] = (),
 ) -> Config:
     """Read a config, swap in the sizes of a scale and apply ``key.path=value`` overrides.
@@ -77,7 +77,7 @@ def _has(node: Any, key: str) -> bool:
     return isinstance(node, dict) and first in node and (not rest or _has(node[first], rest))
 
 
-def check_values(values: Mapping[str, Any], known: Settings, origin: str) -> None:
+def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> None:
     """Settings are of the type and in the range of their keys, arguments of those of their class.
 
     Args:
@@ -152,7 +152,7 @@ def _parts(node: Any, where: str = "") -> Iterator[tuple[str, ConfigDict]]:
             yield from _parts(value, f"{where}.{number}")
 
 
-def set_option(config: Config, option: str, known: Settings = PRETRAIN_KEYS) -> None:
+def set_option(config: Config, option: str, known: ConfigKeys = PRETRAIN_KEYS) -> None:
     """Apply one ``key.path=value``, see `read_option`.
 
     Raises:
@@ -168,7 +168,7 @@ def _assign(
     value: Any,
     origin: str,
     text: str | None = None,
-    known: Settings | None = None,
+    known: ConfigKeys | None = None,
 ) -> None:
     """Set a value below a config.
 
@@ -267,46 +267,46 @@ def fill_paths(node: Any, root: str | Path) -> Any:
     return node
 
 
-def plain(node: Any) -> Any:
+def to_plain(node: Any) -> Any:
     """The config as JSON-able values; classes become ``"module.Class"``."""
     if isinstance(node, Config):
         node = node._cfg_dict
     if isinstance(node, dict):
-        return {str(key): plain(value) for key, value in node.items()}
+        return {str(key): to_plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
-        return [plain(value) for value in node]
+        return [to_plain(value) for value in node]
     if node is None or isinstance(node, (str, int, float, bool)):
         return node
     name = getattr(node, "__qualname__", None) or getattr(node, "__name__", None)
     return f"{node.__module__}.{name}" if name else str(node)
 
 
-def revive(node: Any) -> Any:
-    """The inverse of `plain` for a config that this project wrote: names of classes to classes.
+def from_plain(node: Any) -> Any:
+    """The inverse of `to_plain` for a config that this project wrote: names of classes to classes.
 
     A name without a module is one that a library looks up itself, as in ``norm_cfg``.
     """
     if isinstance(node, dict):
-        values = {key: revive(value) for key, value in node.items()}
+        values = {key: from_plain(value) for key, value in node.items()}
         if isinstance(values.get("type"), str) and "." in values["type"]:
             module, _, name = values["type"].rpartition(".")
             values["type"] = getattr(importlib.import_module(module), name)
         return values
     if isinstance(node, list):
-        return [revive(value) for value in node]
+        return [from_plain(value) for value in node]
     return node
 
 
 def print_config(config: Config) -> None:
     """Print the fully resolved config, sorted, as JSON."""
-    print(json.dumps(plain(config), indent=2, sort_keys=True))
+    print(json.dumps(to_plain(config), indent=2, sort_keys=True))
 
 
-def differences(old: Any, new: Any, where: str = "") -> list[str]:
+def config_differences(old: Any, new: Any, where: str = "") -> list[str]:
     """The leaves in which two plain configs differ, as ``key: old → new``."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in sorted(old.keys() | new.keys()):
-            found += differences(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
+            found += config_differences(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
         return found
     return [] if old == new else [f"{where}: {old!r} → {new!r}"]

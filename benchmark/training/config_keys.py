@@ -15,7 +15,7 @@ from benchmark.type_hints import Count, Natural, Positive, Seed, Share, fits, me
 
 
 @dataclass(frozen=True)
-class Setting:
+class ConfigKey:
     """A key of a config.
 
     Attributes:
@@ -27,88 +27,92 @@ class Setting:
     hint: Any
 
 
-Settings = Mapping[str, Setting]
+ConfigKeys = Mapping[str, ConfigKey]
 
-_CARD = Setting("who the method is: title, family, paper", dict)
-_SCALES = Setting("sizes of this config's own parts at each scale", dict)
+_CARD = ConfigKey("who the method is: title, family, paper", dict)
+_SCALES = ConfigKey("sizes of this config's own parts at each scale", dict)
 
 _RUN = {
     "card": _CARD,
-    "seed": Setting("key of all randomness of the run", Seed),
-    "epochs": Setting("length of the run", Count),
-    "batch_size": Setting("samples per step over all processes", Count),
-    "base_lr": Setting("peak learning rate per `lr_batch` samples", Positive),
-    "lr_batch": Setting(
+    "seed": ConfigKey("key of all randomness of the run", Seed),
+    "epochs": ConfigKey("length of the run", Count),
+    "batch_size": ConfigKey("samples per step over all processes", Count),
+    "base_lr": ConfigKey("peak learning rate per `lr_batch` samples", Positive),
+    "lr_batch": ConfigKey(
         "batch the base learning rate is quoted for; None: base_lr is absolute", Count | None
     ),
-    "optimizer": Setting("torch optimiser without parameters and learning rate", dict),
-    "undecayed": Setting(
+    "optimizer": ConfigKey("torch optimiser without parameters and learning rate", dict),
+    "undecayed": ConfigKey(
         "names of parameters without weight decay beside biases and 1-D ones", Sequence[str]
     ),
-    "decay_biases": Setting("whether weight decay is for biases and 1-D parameters, too", bool),
-    "decay_schedule": Setting("weight-decay factor as a function of the epoch", dict | None),
-    "schedule": Setting("learning-rate factor as a function of the epoch", dict),
-    "clip_grad": Setting("arguments of gradient clipping, or None", dict | None),
-    "load_from": Setting(
+    "decay_biases": ConfigKey("whether weight decay is for biases and 1-D parameters, too", bool),
+    "decay_schedule": ConfigKey("weight-decay factor as a function of the epoch", dict | None),
+    "schedule": ConfigKey("learning-rate factor as a function of the epoch", dict),
+    "clip_grad": ConfigKey("arguments of gradient clipping, or None", dict | None),
+    "load_from": ConfigKey(
         "checkpoint, exported network or folder of either to start from; None: random",
         str | None,
     ),
-    "anatomy": Setting(
+    "anatomy": ConfigKey(
         "whether the loader yields vessel masks: True, False or 'if present'",
         bool | Literal["if present"],
     ),
-    "num_workers": Setting("loader processes", Natural),
-    "num_threads": Setting("CPU threads of a process; 0: as many as torch chooses", Natural),
-    "precision": Setting("bf16 or fp32; a CPU always runs fp32", Literal["bf16", "fp32"]),
-    "log_interval": Setting("steps between two lines of the log", Count),
-    "checkpoint_interval": Setting("epochs between two checkpoints", Count),
-    "keep_checkpoints": Setting("checkpoints that are kept; 0: none once the run is done", Natural),
+    "num_workers": ConfigKey("loader processes", Natural),
+    "num_threads": ConfigKey("CPU threads of a process; 0: as many as torch chooses", Natural),
+    "precision": ConfigKey("bf16 or fp32; a CPU always runs fp32", Literal["bf16", "fp32"]),
+    "log_interval": ConfigKey("steps between two lines of the log", Count),
+    "checkpoint_interval": ConfigKey("epochs between two checkpoints", Count),
+    "keep_checkpoints": ConfigKey(
+        "checkpoints that are kept; 0: none once the run is done", Natural
+    ),
     "scales": _SCALES,
 }
-PRETRAIN_KEYS: dict[str, Setting] = {
+PRETRAIN_KEYS: dict[str, ConfigKey] = {
     **_RUN,
-    "method": Setting("the method and its parts", dict),
-    "micro_batch": Setting(
+    "method": ConfigKey("the method and its parts", dict),
+    "micro_batch": ConfigKey(
         "samples of one forward pass of one process; None: its whole share of the batch",
         Count | None,
     ),
-    "packs": Setting("folders of the frame packs", Sequence[str]),
-    "frames": Setting("how many of their frames are used, whole patients; None: all", Count | None),
-    "resident": Setting(
+    "packs": ConfigKey("folders of the frame packs", Sequence[str]),
+    "frames": ConfigKey(
+        "how many of their frames are used, whole patients; None: all", Count | None
+    ),
+    "resident": ConfigKey(
         "frames in the memory of the GPU: True, False or 'auto' (where they fit)",
         bool | Literal["auto"],
     ),
-    "compile": Setting("whether the transformer blocks are compiled by torch", bool),
-    "timeout_minutes": Setting(
+    "compile": ConfigKey("whether the transformer blocks are compiled by torch", bool),
+    "timeout_minutes": ConfigKey(
         "how long one of several processes may keep the others waiting before the run ends",
         Positive,
     ),
 }
-FINETUNE_KEYS: dict[str, Setting] = {
+FINETUNE_KEYS: dict[str, ConfigKey] = {
     **_RUN,
-    "task": Setting("what is predicted", str),
-    "protocol": Setting("id under which results are compared", str),
-    "data": Setting("folder of the prepared task", dict),
-    "model": Setting("model of the library, without its backbone", dict),
-    "layer_decay": Setting("factor of the learning rate from one layer to the one below", Share),
-    "label_fraction": Setting(
+    "task": ConfigKey("what is predicted", str),
+    "protocol": ConfigKey("id under which results are compared", str),
+    "data": ConfigKey("folder of the prepared task", dict),
+    "model": ConfigKey("model of the library, without its backbone", dict),
+    "layer_decay": ConfigKey("factor of the learning rate from one layer to the one below", Share),
+    "label_fraction": ConfigKey(
         "share of the training frames that is used; smaller sets lie inside larger", Share
     ),
-    "metrics": Setting(
+    "metrics": ConfigKey(
         "metrics that make a column of the board; the others are kept in the record",
         Sequence[str],
     ),
-    "label_map": Setting(
+    "label_map": ConfigKey(
         "several classes: soft-max over one label per pixel instead of a sigmoid for each", bool
     ),
-    "examples": Setting(
+    "examples": ConfigKey(
         "predictions of the test split kept beside the record, to be looked at", Natural
     ),
-    "score_at": Setting(
+    "score_at": ConfigKey(
         "size at which masks are compared: native or network", Literal["native", "network"]
     ),
-    "train_pipeline": Setting("transforms in training", Sequence[dict]),
-    "test_pipeline": Setting("transforms in testing", Sequence[dict]),
+    "train_pipeline": ConfigKey("transforms in training", Sequence[dict]),
+    "test_pipeline": ConfigKey("transforms in testing", Sequence[dict]),
 }
 # Keys without which no run can start.
 _NEEDED = (
@@ -121,22 +125,22 @@ FINETUNE_NEEDS = (
     *(*_NEEDED, "task", "protocol", "data.folder", "model", "layer_decay", "label_fraction"),
     *("metrics", "examples", "train_pipeline", "test_pipeline"),
 )
-METHOD_KEYS: dict[str, Setting] = {
+METHOD_KEYS: dict[str, ConfigKey] = {
     "card": _CARD,
     "scales": _SCALES,
-    "pretrain": Setting("config the encoder comes from", str),
-    "task": Setting("the one task the method is a model for", str),
-    "encoder": Setting("backbone built from an exported encoder", dict),
-    "model": Setting("parts that replace those of the data set's model", dict),
-    "training": Setting(
+    "pretrain": ConfigKey("config the encoder comes from", str),
+    "task": ConfigKey("the one task the method is a model for", str),
+    "encoder": ConfigKey("backbone built from an exported encoder", dict),
+    "model": ConfigKey("parts that replace those of the data set's model", dict),
+    "training": ConfigKey(
         "settings of a recipe of its own: any of the data set's, but for what is compared", dict
     ),
-    "classical": Setting("a model without training", dict),
-    "test_pipeline": Setting("transforms in testing, where they differ", Sequence[dict]),
+    "classical": ConfigKey("a model without training", dict),
+    "test_pipeline": ConfigKey("transforms in testing, where they differ", Sequence[dict]),
 }
 
 
-def read_option(option: str, known: Settings) -> tuple[str, Any, str]:
+def read_option(option: str, known: ConfigKeys) -> tuple[str, Any, str]:
     """One ``key.path=value`` of a command line: the path, the value, and its text.
 
     The value is a Python literal or, failing that, a text. It is checked where the path is a single

@@ -8,7 +8,7 @@ from benchmark.nn.ema import ExponentialMovingAverage
 from benchmark.nn.vit import VisionTransformer
 
 
-def assume_grey(method: Method, grey: bool = True) -> None:
+def assume_grayscale(method: Method, grey: bool = True) -> None:
     """Let the transformers that see the frames read one channel of them, where a method allows it.
 
     These are the direct parts of the method, encoder and teachers, not those within an objective,

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmark.errors import InputError
 from benchmark.files import fsync, naming, read_regular, write_text
 from benchmark.strict_json import parse_json
-from benchmark.training.distributed.agreement import from_main
+from benchmark.training.distributed.agreement import broadcast_from_main
 from benchmark.training.distributed.signals import NotFinite, leave
 from benchmark.training.nonfinite import LIMIT, SkippedSteps
 
@@ -88,7 +88,7 @@ class LogHook(Hook):
             self._read = list(resumed.log["steps"])
             self.skipped.total = resumed.log["skipped"]
             self.skipped.in_a_row = resumed.log["in_a_row"]
-        from_main(lambda: self._forget_after(runner.iter))
+        broadcast_from_main(lambda: self._forget_after(runner.iter))
         self._start = self._since = time.perf_counter()
         self._first_step = runner.iter
 

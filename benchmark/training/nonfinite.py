@@ -27,7 +27,7 @@ LIMIT = 3
 """Left-out steps in a row that stop a run: weights that give no finite loss will not recover."""
 
 
-class StateGuard:
+class NonFiniteGuard:
     """Puts back what a step has changed in a model besides the parameters of its optimiser.
 
     A copy is kept of every buffer and of every parameter without a gradient. After a step, those
@@ -107,7 +107,7 @@ class NonFiniteHook(Hook):
     priority = "HIGH"  # after EMA and centres, before anything that reads them
 
     def before_train(self, runner: Any) -> None:
-        self.guard = StateGuard(unwrap(runner.model))
+        self.guard = NonFiniteGuard(unwrap(runner.model))
 
     def before_train_epoch(self, runner: Any) -> None:
         self.guard.accept()  # tables that are written between epochs

@@ -27,19 +27,25 @@ from benchmark.files import sha256_file, write_json
 from benchmark.method import Method
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
-from benchmark.results import collect_provenance, science_hash
+from benchmark.results import collect_provenance, config_hash
 from benchmark.training.accumulation import count_parts, training_step
-from benchmark.training.checkpoints.load_from import load_starting_weights, starting_file
-from benchmark.training.checkpoints.resume import History, begin, changes, earlier_run, run_identity
+from benchmark.training.checkpoints.load_from import load_initial_weights, weights_file
+from benchmark.training.checkpoints.resume import (
+    History,
+    changes,
+    earlier_run,
+    open_run,
+    run_identity,
+)
 from benchmark.training.checkpoints.run_files import DESCRIPTION, prune_checkpoints
 from benchmark.training.checkpoints.run_folder import in_use
 from benchmark.training.collapse import CollapseHook
 from benchmark.training.compiling import compile_blocks
-from benchmark.training.config import differences, plain
+from benchmark.training.config import config_differences, to_plain
 from benchmark.training.distributed import watchdog
-from benchmark.training.distributed.agreement import from_main, require_same, together
+from benchmark.training.distributed.agreement import broadcast_from_main, first_reason, require_same
 from benchmark.training.distributed.signals import StopSignals
-from benchmark.training.grey import assume_grey
+from benchmark.training.grey import assume_grayscale
 from benchmark.training.hooks import LogHook, training_hooks
 from benchmark.training.optim import build_optimizer
 from benchmark.training.runner import Runner
@@ -50,7 +56,7 @@ _IN_STEP = ("micro_batch", "log_interval", "checkpoint_interval")
 
 
 @dataclass
-class Parts:
+class TrainingParts:
     """What a config describes, built but not yet run."""
 
     config: Config
@@ -68,14 +74,14 @@ class Parts:
 
 def identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, Any]:
     """What makes a run this run: its config without paths, its corpus, the weights it builds on."""
-    content = plain(config)
+    content = to_plain(config)
     weights = {
         key: sha256_file(value) for key, value in weight_files(content) if Path(value).is_file()
     }
     if config.get("load_from") is not None:
-        weights["load_from"] = sha256_file(starting_file(Path(config.load_from)))
+        weights["load_from"] = sha256_file(weights_file(Path(config.load_from)))
     return {
-        "science_hash": science_hash(content, also_drop=("card",)),
+        "config_hash": config_hash(content, also_drop=("card",)),
         "corpus_hash": packs.corpus_hash,
         "weights": weights,
         "config": content,
@@ -97,7 +103,9 @@ def weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def assemble(config: Config, rank: int | None = None, world_size: int | None = None) -> Parts:
+def assemble(
+    config: Config, rank: int | None = None, world_size: int | None = None
+) -> TrainingParts:
     """Build data, method and optimiser for one process. Nothing is written.
 
     Raises:
@@ -125,9 +133,9 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
     seed_torch(config.seed, "weights")
     method = build(config.method)
     method.prepare(len(packs))
-    assume_grey(method)
+    assume_grayscale(method)
     if config.get("load_from") is not None:
-        load_starting_weights(method, Path(config.load_from))
+        load_initial_weights(method, Path(config.load_from))
     parts = count_parts(config.batch_size // world_size, config.micro_batch)
     if method.cross_sample and parts > 1:
         raise InputError(
@@ -148,11 +156,11 @@ def assemble(config: Config, rank: int | None = None, world_size: int | None = N
         undecayed=config.get("undecayed", ()),
     )
     optimizer.optimizer.register_step_pre_hook(lambda *_: method.before_step(method.progress))
-    return Parts(config, packs, method, loader, optimizer, identity_)
+    return TrainingParts(config, packs, method, loader, optimizer, identity_)
 
 
 def make_runner(
-    parts: Parts, folder: Path, title: str, stop: StopSignals | None = None
+    parts: TrainingParts, folder: Path, title: str, stop: StopSignals | None = None
 ) -> tuple[Runner, LogHook]:
     config = parts.config
     schedule = build(config.schedule, epochs=config.epochs)
@@ -210,28 +218,28 @@ def _train(
     config: Config, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
 ) -> None:
     watchdog.note(-1, "opening data and building the method")
-    parts = together(lambda: assemble(config))
+    parts = first_reason(lambda: assemble(config))
     watchdog.note(0, "looking at the run folder")
     # Each process has read its config, packs and weights itself.
     require_same(parts.identity, _differ, "would train another run")
     with ExitStack() as stack:
-        from_main(lambda: stack.enter_context(in_use(folder)))
+        broadcast_from_main(lambda: stack.enter_context(in_use(folder)))
         _run(parts, folder, title, resume, overwrite, stop)
 
 
 def _differ(main: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """In what the identities of two processes differ that are to train one run together."""
     kept = [{key: one["config"].get(key) for key in _IN_STEP} for one in (main, other)]
-    return changes(main, other) or differences(*kept)
+    return changes(main, other) or config_differences(*kept)
 
 
 def _run(
-    parts: Parts, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
+    parts: TrainingParts, folder: Path, title: str, resume: bool, overwrite: bool, stop: StopSignals
 ) -> None:
     config = parts.config
     exports = list(parts.method.exports())
     split = (config.batch_size, parts.optimizer._accumulative_counts)
-    start = begin(folder, parts.identity, config.seed, exports, split, resume, overwrite)
+    start = open_run(folder, parts.identity, config.seed, exports, split, resume, overwrite)
     for note in start.notes:
         _say(note)
     if start.finished:
@@ -258,7 +266,9 @@ def corpus_title(packs: PackCollection | PackSubset) -> str:
     return f"{sources}, {len(packs):,} frames"
 
 
-def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float, history: History) -> None:
+def _finish(
+    parts: TrainingParts, folder: Path, log: LogHook, seconds: float, history: History
+) -> None:
     config, identity_ = parts.config, parts.identity
     origin = {
         "run": folder.name,
@@ -267,11 +277,11 @@ def _finish(parts: Parts, folder: Path, log: LogHook, seconds: float, history: H
         "epochs": config.epochs,
         "seed": config.seed,
         "frames": len(parts.packs),
-        **{key: identity_[key] for key in ("science_hash", "corpus_hash")},
+        **{key: identity_[key] for key in ("config_hash", "corpus_hash")},
     }
     if "load_from" in identity_["weights"]:
         origin["load_from"] = identity_["weights"]["load_from"]
-    assume_grey(parts.method, False)  # who uses an encoder may have other images
+    assume_grayscale(parts.method, False)  # who uses an encoder may have other images
     exports = parts.method.exports()
     problems: list[str] = []
     exported = {

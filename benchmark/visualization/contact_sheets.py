@@ -24,14 +24,14 @@ from benchmark.nn.objectives.combined import predicts_pixels
 from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.checkpoints.resume import SAME_RUN
-from benchmark.training.config import revive
+from benchmark.training.config import from_plain
 from benchmark.weights import load_strict
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 # One row of a sheet: title of the column to an image, H×W grey in [0, 255] or H×W×3.
-Row = dict[str, np.ndarray]
+SheetRow = dict[str, np.ndarray]
 
 _VESSEL = np.array([230, 70, 70], dtype=np.float32)
 _MISSED = np.array([70, 130, 230], dtype=np.float32)
@@ -82,7 +82,7 @@ def overlay(frame: np.ndarray, mask: np.ndarray, colour: np.ndarray = _VESSEL) -
     return image.astype(np.uint8)
 
 
-def pack_rows(pack: FramePack, count: int) -> list[Row]:
+def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
     rows = []
     for index in _spread(len(pack), count):
         height, width = pack.valid[index]
@@ -94,7 +94,7 @@ def pack_rows(pack: FramePack, count: int) -> list[Row]:
     return rows
 
 
-def prediction_rows(folder: Path, count: int) -> list[Row]:
+def prediction_rows(folder: Path, count: int) -> list[SheetRow]:
     """Frames of the test split with what a fine-tuned run made of them."""
     description = read_object(folder / "run.json") if (folder / "run.json").is_file() else {}
     if "data" not in description:
@@ -116,7 +116,7 @@ def _read_grey(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("L"))
 
 
-def _masks(data: TaskFolder, predictions: Path, stem: str) -> Row:
+def _masks(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
     prediction = _read_prediction(predictions / f"{stem}.png") > 0
     frame = _read_grey(data.image("test", stem))
     truth = np.asarray(Image.open(data.mask("test", stem))) > 0
@@ -131,7 +131,7 @@ def _masks(data: TaskFolder, predictions: Path, stem: str) -> Row:
     }
 
 
-def _denoised(data: TaskFolder, predictions: Path, stem: str) -> Row:
+def _denoised(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
     result = _read_prediction(predictions / f"{stem}.png")
     clean = _read_grey(data.clean("test", stem))
     error = 4 * np.abs(result.astype(np.float32) - clean)
@@ -143,7 +143,7 @@ def _denoised(data: TaskFolder, predictions: Path, stem: str) -> Row:
     }
 
 
-def _boxes(data: TaskFolder, predictions: Path, stem: str) -> Row:
+def _boxes(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
     """True boxes, and the predicted ones with a score of one half or more."""
     path = predictions / "detections.json"
     if not path.is_file():
@@ -179,7 +179,7 @@ def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarr
 def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
     """A trained method from its run folder: the method, its config and the epochs it has seen."""
     description = read_object(folder / "run.json")
-    config = revive(description.get("config"))
+    config = from_plain(description.get("config"))
     if not isinstance(config, dict) or "method" not in config:
         raise InputError(f"{folder / 'run.json'}: not a run of a method")
     identity = {"seed": config.get("seed"), **{key: description.get(key) for key in SAME_RUN}}
@@ -194,7 +194,7 @@ def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
 
 
 @torch.no_grad()
-def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[Row]:
+def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[SheetRow]:
     method, config, done = load_run(folder)
     packs = open_packs(config["packs"])
     indices = _spread(len(packs), count)
@@ -240,7 +240,7 @@ def _per_patch(method: Method, guidance: torch.Tensor) -> torch.Tensor:
     return 255 * F.interpolate(weights, scale_factor=side, mode="nearest")[:, 0]
 
 
-def _rows(columns: dict[str, torch.Tensor]) -> list[Row]:
+def _rows(columns: dict[str, torch.Tensor]) -> list[SheetRow]:
     arrays = {name: values.clamp(0, 255).byte().numpy() for name, values in columns.items()}
     return [
         {name: values[number] for name, values in arrays.items()}
@@ -248,7 +248,7 @@ def _rows(columns: dict[str, torch.Tensor]) -> list[Row]:
     ]
 
 
-def _save(rows: Sequence[Row], out: Path) -> None:
+def _save(rows: Sequence[SheetRow], out: Path) -> None:
     titles = list(rows[0])
     side = 1.9
     figure, axes = plt.subplots(

@@ -76,7 +76,7 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
         "critical-difference": differences.draw_differences,
         "datasets": dots.draw_dots,
         "significance": significance.draw_significance,
-        "pairs": significance.draw_pairs,
+        "pairs": significance.draw_pairwise,
     }
     if kind not in {*drawings, "curves"}:
         raise InputError(f"{kind}: no such figure; known: {', '.join(KINDS)}")

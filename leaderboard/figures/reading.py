@@ -11,7 +11,7 @@ from benchmark.files import read_json
 from benchmark.text import visible
 from leaderboard.data import SCHEMA
 
-Row = dict[str, Any]
+FigureRow = dict[str, Any]
 #: Correction of the board → key of the p-value its verdicts are about.
 P_KEYS = {"holm": "p_holm", "bh": "p_bh", "none": "p"}
 P_NAMES = {"holm": "p (Holm)", "bh": "p (Benjamini–Hochberg)", "none": "p, uncorrected"}
@@ -58,7 +58,7 @@ class BoardView:
         self._index = {column["id"]: index for index, column in enumerate(spec["columns"])}
         self.reference = self._reference(reference, data["reference"])
 
-    def _chosen(self, all_of: list[Row], ids: Sequence[str], what: str) -> list[Row]:
+    def _chosen(self, all_of: list[FigureRow], ids: Sequence[str], what: str) -> list[FigureRow]:
         """Those of these ids, in the order given; a method stands for its rows. All without ids."""
         if not ids:
             return list(all_of)
@@ -86,7 +86,7 @@ class BoardView:
             f"{', '.join(row['id'] for row in known) or 'no reference'}"
         )
 
-    def label(self, row: Row) -> str:
+    def label(self, row: FigureRow) -> str:
         """Title of a row; published and measured rows of one method are told apart."""
         both = self.spec["origin"] == "both" and row["origin"] == "published"
         title = visible(row["title"])
@@ -97,13 +97,13 @@ class BoardView:
         rows = (row for row in self.spec["rows"] if row["id"] == row_id)
         return next(map(self.label, rows), row_id)
 
-    def cell(self, row: Row, column: Row) -> dict[str, Any] | None:
+    def cell(self, row: FigureRow, column: FigureRow) -> dict[str, Any] | None:
         return row["cells"][self._index[column["id"]]]
 
-    def ordered(self) -> list[Row]:
+    def ordered(self) -> list[FigureRow]:
         """The rows by average rank; those without one follow by their mean place, then title."""
 
-        def key(row: Row) -> tuple[Any, ...]:
+        def key(row: FigureRow) -> tuple[Any, ...]:
             rank = row["average_rank"]
             # Published rows beside measured ones have no place: 0 stands for that.
             places = [cell["place"] for cell in row["cells"] if cell and cell["place"]]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from leaderboard.figures.reading import P_NAMES, BoardView, Row, p_words, short, signed
+from leaderboard.figures.reading import P_NAMES, BoardView, FigureRow, p_words, short, signed
 from leaderboard.figures.style import INK, MUTED, ROW, new_figure
 
 #: Upper ends of the classes of p-values, and the shades of a row that is better and of one that is
@@ -23,7 +23,7 @@ _WIDE = 40.0  # mm: a cell with room for the interval and p
 _LARGEST, _SMALLEST = 6.0, 3.8  # points
 _LETTER = 0.22  # mm per point of type: width of a digit
 
-Entry = tuple[dict[str, Any], float | None]  # a test and the p-value its verdict is about
+TestEntry = tuple[dict[str, Any], float | None]  # a test and the p-value its verdict is about
 
 
 def shade(verdict: str, p: float | None) -> str:
@@ -57,7 +57,7 @@ def _words(test: dict[str, Any], p: float | None, cell: float) -> tuple[str, flo
 
 def _draw_entries(
     axis: Axes,
-    entries: Mapping[tuple[int, float], Entry],
+    entries: Mapping[tuple[int, float], TestEntry],
     cell: float,
 ) -> None:
     """Cells at (row, column): the shade of p, the difference in figures, a dot if undefined.
@@ -111,7 +111,7 @@ def draw_significance(board: BoardView, width: float) -> Figure:
     compared = {row for row, _ in tests} | overall.keys()
     rows = [row for row in board.ordered() if row["id"] in compared]
     columns = board.columns if tests else []
-    entries: dict[tuple[int, float], Entry] = {}
+    entries: dict[tuple[int, float], TestEntry] = {}
     apart = len(columns) + (0.3 if columns else 0)
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
@@ -142,11 +142,11 @@ def draw_significance(board: BoardView, width: float) -> Figure:
     return figure
 
 
-def draw_pairs(board: BoardView, width: float) -> Figure:
+def draw_pairwise(board: BoardView, width: float) -> Figure:
     """Every row against every other one over all columns; each column is one family of tests."""
     all_tests = {name: board.overall(name) for name in board.spec["overall"]}
     compared = all_tests.keys() | {row for tests in all_tests.values() for row in tests}
-    rows: list[Row] = [row for row in board.ordered() if row["id"] in compared]
+    rows: list[FigureRow] = [row for row in board.ordered() if row["id"] in compared]
     place = {row["id"]: number for number, row in enumerate(rows)}
     entries = {
         (place[name], place[reference]): (test, board.p_value(test))

@@ -38,7 +38,7 @@ function runFacts(run) {
     ...fact("Encoder", encoderText(run.encoder)),
     ...fact("Split", run.split_hash),
     ...fact("Corpus", run.corpus_hash),
-    ...fact("Configuration", run.science_hash),
+    ...fact("Configuration", run.config_hash),
     ...fact("Packages", versionsText(run.versions)),
   );
 }

@@ -112,7 +112,7 @@ def published_column(dataset: str, metric: str) -> Column:
     return Column(dataset, metric, "as published", metric not in LOWER_IS_BETTER)
 
 
-def beside(
+def published_beside(
     columns: Sequence[Column], tables: Sequence[PublishedTable]
 ) -> tuple[list[Row], dict[str, dict[Column, Score]]]:
     """Rows of published tables for a board of measured ones, for context.

@@ -90,7 +90,7 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
     return found
 
 
-def spread(value: Summary) -> str:
+def format_std(value: Summary) -> str:
     """``80.25 ± 0.12``; one value has no ±."""
     return _fixed(value.mean) + ("" if value.std is None else f" ± {_fixed(value.std)}")
 
@@ -105,7 +105,7 @@ def _score_entry(cell: Cell | None) -> Entry:
         return Entry("")
     rank = "" if cell.rank is None else f" [{cell.rank}]"
     tier = TIER_MARK if cell.tier == 1 and cell.place > 1 else ""
-    return Entry(spread(cell.summary), cell.place if cell.place <= 2 else 0, rank + tier)
+    return Entry(format_std(cell.summary), cell.place if cell.place <= 2 else 0, rank + tier)
 
 
 def _n(row: Row) -> str:
@@ -120,7 +120,7 @@ def _average(row: Row) -> str:
     if row.average_rank is None:
         return ""
     low_high = "" if row.rank_interval is None else " ({:.1f}–{:.1f})".format(*row.rank_interval)
-    return spread(row.average_rank) + low_high
+    return format_std(row.average_rank) + low_high
 
 
 def _scores(board: Board) -> Grid:

@@ -10,7 +10,7 @@ from benchmark.files import write_text
 from benchmark.text import visible
 from leaderboard.board import Board
 from leaderboard.build import Leaderboard
-from leaderboard.tables.grids import Entry, Grid, headline, sections, spread
+from leaderboard.tables.grids import Entry, Grid, format_std, headline, sections
 from leaderboard.tables.notes import board_notes, general_notes
 
 #: Between these lines a file holds a generated short board.
@@ -82,9 +82,9 @@ def short_table(leaderboard: Leaderboard) -> str:
     lines = []
     for row in rows:
         ranks = [row.average_rank, *(_rank_on(board, row.method) for board in others)]
-        words = [row.title, row.pretraining, *("" if r is None else spread(r) for r in ranks)]
+        words = [row.title, row.pretraining, *("" if r is None else format_std(r) for r in ranks)]
         cells = [row.cells[index] for index in seen.values()]
-        marks = [Entry("") if c is None else Entry(spread(c.summary), c.place) for c in cells]
+        marks = [Entry("") if c is None else Entry(format_std(c.summary), c.place) for c in cells]
         lines.append((*map(Entry, words), *marks))
     table = _grid(Grid("", tuple(head), 2, tuple(lines)))
     left = sum(not row.context for row in first.rows) - len(rows)

@@ -87,7 +87,7 @@ def test_gradients_are_complete_before_a_step_and_can_be_taken_away(
     """Both parts of the batch first; what has no gradient then is left alone, decay included."""
     parts = assemble(config(pack, Small))
     bias = parts.method.encoder.bias.detach().clone()
-    parts.identity["science_hash"] = "0"
+    parts.identity["config_hash"] = "0"
     runner, _ = make_runner(parts, tmp_path, "small")
     runner.train()
     steps = [line for number in range(2) for line in (f"before {number}", f"after {number}")]

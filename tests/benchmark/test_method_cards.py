@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS, Card, first_line, read_card, read_cards
+from benchmark.method_cards import (
+    CONFIGS,
+    MethodCard,
+    first_line,
+    read_method_card,
+    read_method_cards,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = "title='T', family='F', paper='P', pretraining='C'"
@@ -24,7 +30,7 @@ def _config(root: Path, name: str, text: str) -> Path:
 
 def test_every_config_folder_with_a_recipe_has_a_card() -> None:
     recipes = {path.parent.name for name in ("pretrain", "encoder") for path in _all(name)}
-    cards = read_cards()
+    cards = read_method_cards()
     assert [card.method for card in cards] == sorted(recipes)
     assert {"frangi", "mae", "unet", "vasomim", "vasomim_v1"} <= recipes
     for card in cards:
@@ -41,7 +47,7 @@ def _all(name: str) -> list[Path]:
 
 
 def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:
-    assert read_card("mae") == Card(
+    assert read_method_card("mae") == MethodCard(
         method="mae",
         title="MAE",
         family="masked image modelling",
@@ -51,13 +57,13 @@ def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:
         finetune=True,
         summary="MAE: Masked Autoencoders Are Scalable Vision Learners (He et al., CVPR 2022).",
     )
-    frangi = read_card("frangi")
+    frangi = read_method_card("frangi")
     assert (frangi.pretraining, frangi.pretrain, frangi.finetune) == ("—", False, True)
 
 
 def test_a_card_is_inherited_through_read_base() -> None:
     """VasoMIM-v1 changes title and paper of VasoMIM and keeps the rest."""
-    base, card = read_card("vasomim"), read_card("vasomim_v1")
+    base, card = read_method_card("vasomim"), read_method_card("vasomim_v1")
     assert (card.title, card.paper) == ("VasoMIM-v1", "Huang et al., AAAI 2026")
     assert (card.family, card.pretraining) == (base.family, base.pretraining)
     assert (base.title, base.paper) != (card.title, card.paper)
@@ -70,7 +76,7 @@ def test_later_files_and_statements_win(tmp_path: Path) -> None:
         tmp_path, "one/pretrain.py", f'"""First.\n\nMore."""\n{inherited}card.update(title="1")'
     )
     _config(tmp_path, "one/encoder.py", 'card = dict(paper="2")')
-    card = read_card("one", tmp_path)
+    card = read_method_card("one", tmp_path)
     assert (card.title, card.family, card.paper, card.summary) == ("1", "F", "2", "First.")
 
 
@@ -90,13 +96,13 @@ def test_the_cards_are_read_without_importing_a_library() -> None:
 
 def test_an_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(InputError, match="vaso: no such method") as caught:
-        read_card("vaso")
-    for card in read_cards():
+        read_method_card("vaso")
+    for card in read_method_cards():
         assert card.method in str(caught.value)
     # Folders without a recipe are no methods.
     for name in ("_base_", "downstream", "segmentor"):
         with pytest.raises(InputError, match="no such method"):
-            read_card(name)
+            read_method_card(name)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +117,7 @@ def test_an_unknown_method_names_the_known_ones() -> None:
 def test_a_bad_card_names_its_file(tmp_path: Path, text: str, message: str) -> None:
     path = _config(tmp_path, "bad/encoder.py", text)
     with pytest.raises(InputError) as caught:
-        read_card("bad", tmp_path)
+        read_method_card("bad", tmp_path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

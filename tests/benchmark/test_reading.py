@@ -16,9 +16,9 @@ from benchmark.data.splits import read_split_file
 from benchmark.downstream.compose import find_dataset
 from benchmark.errors import InputError
 from benchmark.files import list_folder, read_json, read_regular, walk
-from benchmark.method_cards import read_cards
+from benchmark.method_cards import read_method_cards
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths
-from benchmark.training.checkpoints.load_from import starting_file
+from benchmark.training.checkpoints.load_from import weights_file
 
 
 def _pipe(path: Path) -> None:
@@ -155,8 +155,8 @@ def _unlisted_files(folder: Path) -> None:
     "call",
     [
         checkpoint_paths,
-        starting_file,
-        read_cards,
+        weights_file,
+        read_method_cards,
         read_split_file,
         lambda folder: list(walk_images(folder)),
         lambda folder: find_dataset(folder.parent, "xcav"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.results import RunRecord, science_hash
+from benchmark.results import RunRecord, config_hash
 from leaderboard.build import build_leaderboard
 
 TITLES = {"mae": "MAE", "vasomim": "VasoMIM", "simmim": "SimMIM", "frangi": "Frangi filter"}
@@ -49,7 +49,7 @@ def run(method: str, dataset: str, seed: int, **given: object) -> RunRecord:
         seed=seed,
         metrics=metrics,
         config=config,
-        science_hash=science_hash(config),
+        config_hash=config_hash(config),
         **values,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmark.errors import InputError
-from benchmark.method_cards import read_cards
+from benchmark.method_cards import read_method_cards
 from leaderboard.analyses import ANALYSES, PREFIX
 from leaderboard.build import PUBLISHED, published_leaderboard
 from leaderboard.comparisons import comparisons, overall
@@ -92,7 +92,7 @@ def test_published_means_are_not_tested_seed_by_seed(leaderboard):
 
 
 def test_every_table_is_cited_and_its_methods_are_known(tables):
-    known = {card.method for card in read_cards()}
+    known = {card.method for card in read_method_cards()}
     configs = FOLDER.parents[1] / "configs" / "analysis"
     analyses = {analysis.id for analysis in ANALYSES} | {"labels", "origin", "clusters", None}
     for table in tables.values():

@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from benchmark.errors import InputError
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
-from benchmark.training.distributed.signals import EndsEarly
+from benchmark.training.distributed.signals import RunEnded
 from benchmark.training.hooks import StepHook
 from benchmark.training.train import train
 
@@ -39,7 +39,7 @@ def _run(config: Config, folder: Path, before: Before | None, out: Path, pair: P
         before()
     try:
         train(config, folder, "test", resume=True, overwrite=False)
-    except EndsEarly as end:
+    except RunEnded as end:
         sys.exit(end.exit_code)
     except InputError as error:
         print(f"error: {error}")

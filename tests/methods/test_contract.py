@@ -18,7 +18,7 @@ from broken_methods import (
     Unwatched,
 )
 
-from benchmark.checks.contract import CHECKS, BrokenContract, Trial, check_method, prepare
+from benchmark.checks.contract import CHECKS, BrokenContract, ContractTrial, check_method, prepare
 from benchmark.checks.two_processes import ProcessPair
 from benchmark.method_cards import CONFIGS
 from benchmark.training.config import fill_paths, load_config
@@ -34,24 +34,26 @@ def pair() -> Iterator[ProcessPair]:
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory, pair: ProcessPair) -> Callable[..., Trial]:
+def trial(
+    tmp_path_factory: pytest.TempPathFactory, pair: ProcessPair
+) -> Callable[..., ContractTrial]:
     """A trial of a method's config; with `broken`, of that class in its place."""
     work = tmp_path_factory.mktemp("contract")
 
-    def make(method: str, broken: type | None = None) -> Trial:
+    def make(method: str, broken: type | None = None) -> ContractTrial:
         config = load_config(CONFIGS / method / "pretrain.py", "tiny")
         fill_paths(config._cfg_dict, work)
         prepare(config, work)
         if broken is not None:
             config.method.type = broken
         name = broken.__name__ if broken else method
-        return Trial(config, work / name, pair)
+        return ContractTrial(config, work / name, pair)
 
     return make
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_keep_the_contract(method: str, trial: Callable[..., Trial]) -> None:
+def test_methods_keep_the_contract(method: str, trial: Callable[..., ContractTrial]) -> None:
     attempt = trial(method)
     for name, check in CHECKS.items():
         try:
@@ -75,7 +77,7 @@ def test_methods_keep_the_contract(method: str, trial: Callable[..., Trial]) -> 
     ],
 )
 def test_a_broken_promise_is_noticed(
-    broken: type, check: str, message: str, trial: Callable[..., Trial]
+    broken: type, check: str, message: str, trial: Callable[..., ContractTrial]
 ) -> None:
     """Each of these classes breaks one check, which says so."""
     with pytest.raises(BrokenContract, match=message):
@@ -83,11 +85,11 @@ def test_a_broken_promise_is_noticed(
 
 
 def test_verdicts_go_on_after_a_failure(
-    trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+    trial: Callable[..., ContractTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the code under test raises is part of a verdict, and the next check is tried."""
 
-    def fails(trial: Trial) -> str:
+    def fails(trial: ContractTrial) -> str:
         raise KeyError("colour")
 
     monkeypatch.setitem(CHECKS, "finite loss", fails)
@@ -98,7 +100,7 @@ def test_verdicts_go_on_after_a_failure(
     assert verdicts[0].detail == "KeyError: 'colour'"
 
 
-def test_missing_data_stops_the_trial(trial: Callable[..., Trial]) -> None:
+def test_missing_data_stops_the_trial(trial: Callable[..., ContractTrial]) -> None:
     attempt = trial("mae")
     attempt.config.packs = [str(Path("nowhere"))]
     with pytest.raises(Exception, match="nowhere: no such folder"):

@@ -14,7 +14,7 @@ from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.selfsup import MAE as TheirMAE
 from mmpretrain.models.selfsup.mae import MAEViT
 
-from benchmark.checks.contract import CHECKS, BrokenContract, Trial, prepare
+from benchmark.checks.contract import CHECKS, BrokenContract, ContractTrial, prepare
 from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
@@ -39,11 +39,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("zoo")
 
 
-def trial(name: str, work: Path) -> Trial:
+def trial(name: str, work: Path) -> ContractTrial:
     config = load_config(CONFIGS / "mmpretrain" / f"{name}.py", "tiny")
     fill_paths(config._cfg_dict, work)
     prepare(config, work)
-    return Trial(config, work / name)
+    return ContractTrial(config, work / name)
 
 
 def test_there_are_four_of_different_kinds() -> None:

@@ -15,7 +15,7 @@ from benchmark.method import Progress
 from benchmark.method_cards import CONFIGS
 from benchmark.speed.loops import of_harness
 from benchmark.training.config import fill_paths, load_config
-from benchmark.training.train import Parts, assemble, make_runner
+from benchmark.training.train import TrainingParts, assemble, make_runner
 
 METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
 # The rest takes more time than the quick tests have.
@@ -24,7 +24,7 @@ on_cpu = pytest.mark.parametrize(
     "method",
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in METHODS],
 )
-MakeParts = Callable[..., Parts]
+MakeParts = Callable[..., TrainingParts]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def make_parts(tmp_path_factory: pytest.TempPathFactory) -> MakeParts:
     """A method's run on a few small frames, with options that override its config."""
     work = tmp_path_factory.mktemp("sync")
 
-    def make(method: str, **options: object) -> Parts:
+    def make(method: str, **options: object) -> TrainingParts:
         config = load_config(CONFIGS / method / "pretrain.py", "tiny")
         fill_paths(config._cfg_dict, work)
         prepare(config, work)

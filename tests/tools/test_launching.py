@@ -33,8 +33,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_exit_codes(raised: str, code: int, said: str) -> None:
     """Of what ends a run early; the run itself has said why, so the tool does not."""
     program = (
-        "import _cli\nfrom benchmark.training.distributed import signals\nfrom benchmark.errors import InputError"
-        f"\ndef main():\n    raise {raised}\n_cli.run(main)"
+        "import _cli\nfrom benchmark.training.distributed import signals\n"
+        "from benchmark.errors import InputError\n"
+        f"def main():\n    raise {raised}\n_cli.run(main)"
     )
     command = [sys.executable, "-c", program]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmark.files import sha256_file
-from benchmark.results import RunRecord, record_path, science_hash, write_record
+from benchmark.results import RunRecord, config_hash, record_path, write_record
 
 FILES = [f"leaderboard.{suffix}" for suffix in ("md", "csv", "tex", "json", "html")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def write_run(folder: Path, method: str, seed: int, dsc: float, **changes) -> Pa
         "metrics": {"dsc": {"value": dsc, "definition": "dsc/v1", "higher_is_better": True}},
         "n_images": 1,
         "config": config,
-        "science_hash": science_hash(config),
+        "config_hash": config_hash(config),
         "seeds": {},
         "versions": {},
         "device": "cpu",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.method_cards import read_cards
+from benchmark.method_cards import read_method_cards
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools"
@@ -58,7 +58,7 @@ def test_methods_are_listed_with_their_cards_and_without_torch() -> None:
     header, *lines = done.stdout.splitlines()
     head = ["method", "title", "family", "paper", "pre-training", *_SIZES, "status"]
     assert re.split(r"\s{2,}", header) == head
-    cards = sorted(read_cards(), key=lambda card: (card.family, card.method))
+    cards = sorted(read_method_cards(), key=lambda card: (card.family, card.method))
     assert [line.split()[0] for line in lines] == [card.method for card in cards]
     for line, card in zip(lines, cards):
         for value in (card.title, card.family, card.paper, card.pretraining):

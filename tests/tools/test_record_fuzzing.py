@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.results import Example, RunRecord, science_hash, write_record
+from benchmark.results import Example, RunRecord, config_hash, write_record
 from benchmark.text import visible
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -99,7 +99,7 @@ def write_results(folder: Path) -> None:
                 metrics={metric: {**entry, "value": float(scores[metric].mean())}},
                 n_images=2,
                 config=config,
-                science_hash=science_hash(config),
+                config_hash=config_hash(config),
                 seeds={"weights": seed},
                 versions={"torch": "2.11.0", "python": "3.11.7"},
                 device="cpu",

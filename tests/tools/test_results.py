@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmark.results import path_of, read_record, read_results, science_hash, write_record
+from benchmark.results import config_hash, path_of, read_record, read_results, write_record
 from benchmark.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def write(folder: Path, dsc: float = 80.0, **changes: object) -> Path:
         },
         "n_images": 2,
         "config": CONFIG,
-        "science_hash": science_hash(CONFIG),
+        "config_hash": config_hash(CONFIG),
         "started": "2025-01-02T03:04:04+00:00",
         "command": "finetune.py --method mae",
         "git": {"commit": "abcdef0123456789", "dirty": True},
@@ -116,7 +116,7 @@ def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path: Path) -> None:
         "title: MAE [a]",
         f"value: {record.metrics['dsc']['value']!r}",
         "definition: dsc/pooled/v1",
-        f"science_hash: {record.science_hash}",
+        f"config_hash: {record.config_hash}",
         "command: finetune.py --method mae",
         "started: 2025-01-02T03:04:04+00:00",
         "commit: abcdef0123456789",

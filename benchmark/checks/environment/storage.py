@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.checks.environment.findings import Finding, amount, judged
-from benchmark.data.formats.images import read_grey
+from benchmark.data.formats.images import read_grayscale
 from benchmark.data.packs import PackCollection
 from benchmark.errors import InputError
 from benchmark.files import fsync
@@ -55,8 +55,8 @@ def decode_rate(folder: Path, seconds: float = _SECONDS) -> float:
     path = temporary_beside(folder / "frame.png")
     try:
         path.write_bytes(stream.getvalue())
-        read_grey(path)
-        return _rate(lambda: read_grey(path), seconds)
+        read_grayscale(path)
+        return _rate(lambda: read_grayscale(path), seconds)
     finally:
         path.unlink(missing_ok=True)
 

@@ -59,7 +59,7 @@ class Findings:
         }
 
 
-class Entry(NamedTuple):
+class ListedFrame(NamedTuple):
     """One listed frame."""
 
     split: str | None
@@ -68,7 +68,7 @@ class Entry(NamedTuple):
     sha256: str
 
 
-def check_entries(findings: Findings, entries: Collection[Entry], strict: bool) -> None:
+def check_entries(findings: Findings, entries: Collection[ListedFrame], strict: bool) -> None:
     """Frames listed twice, equal pictures, and what lies on both sides of a split.
 
     Args:
@@ -84,7 +84,7 @@ def check_entries(findings: Findings, entries: Collection[Entry], strict: bool) 
     groups = {entry.group for entry in entries if entry.group is not None}
     findings.count("groups", len(groups))
     findings.count("frames without a group", sum(entry.group is None for entry in entries))
-    seen: dict[str, Entry] = {}
+    seen: dict[str, ListedFrame] = {}
     paths: set[str] = set()
     for entry in entries:
         if entry.path in paths:
@@ -102,7 +102,7 @@ def check_entries(findings: Findings, entries: Collection[Entry], strict: bool) 
         across("group in two splits", f"{group} ({', '.join(splits)})")
 
 
-def _splits_of(entries: Iterable[Entry]) -> list[tuple[str, list[str]]]:
+def _splits_of(entries: Iterable[ListedFrame]) -> list[tuple[str, list[str]]]:
     """Groups that are in more than one split, with these splits."""
     splits: dict[str, set[str]] = {}
     for entry in entries:

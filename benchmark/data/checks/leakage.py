@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark.data.checks.near_duplicates import PARAMETERS, NearDuplicates
-from benchmark.data.checks.pair_sheet import Picture, draw_pairs
-from benchmark.data.formats.images import read_grey
+from benchmark.data.checks.pair_sheet import NamedImage, draw_pair_sheet
+from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.packs import FramePack, PackCollection
 from benchmark.data.packs.layout import FRAMES
@@ -137,7 +137,7 @@ def _of_task(path: Path) -> HeldOut:
 
     def read(number: int) -> np.ndarray:
         try:
-            return read_grey(files[number])
+            return read_grayscale(files[number])
         except UnreadableFrame as error:
             raise InputError(f"{files[number]}: {error}; make {path} again") from None
 
@@ -321,7 +321,7 @@ def write_leakage_report(
         worst.setdefault(pair["test"]["number"], pair)
     shown = list(worst.values())[:SHEET_PAIRS]
     if shown:
-        draw_pairs(out / SHEET, (_shown(pair, packs, held_out) for pair in shown), len(shown))
+        draw_pair_sheet(out / SHEET, (_shown(pair, packs, held_out) for pair in shown), len(shown))
     else:
         (out / SHEET).unlink(missing_ok=True)
     write_json(out / REPORT, report)
@@ -329,7 +329,7 @@ def write_leakage_report(
 
 def _shown(
     pair: dict[str, Any], packs: PackCollection, held_out: HeldOut
-) -> tuple[str, Picture, Picture]:
+) -> tuple[str, NamedImage, NamedImage]:
     pretrain, test = pair["pretrain"], pair["test"]
     seen = _picture(packs, pretrain["row"])
     seen = seen[:, ::-1] if pair["flip"] in ("horizontal", "both") else seen

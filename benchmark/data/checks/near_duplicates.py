@@ -79,7 +79,7 @@ _BASIS = _dct_basis()
 _SIGNS = _flip_signs()
 
 
-def fingerprint(pixels: np.ndarray) -> np.ndarray:
+def image_signature(pixels: np.ndarray) -> np.ndarray:
     """Low frequencies of the locally normalised picture, float32, 24×24.
 
     The picture becomes a 64×64 thumbnail; each pixel is set in relation to the mean and the
@@ -170,5 +170,5 @@ class NearDuplicates:
 
 
 def _stack(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    fingerprints = [fingerprint(pixels) for pixels in pictures]
+    fingerprints = [image_signature(pixels) for pixels in pictures]
     return np.stack(fingerprints) if fingerprints else np.empty((0, *_SIGNS.shape[1:]), np.float32)

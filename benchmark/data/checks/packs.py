@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmark.data.checks.findings import (
     MOST,
-    Entry,
     Findings,
+    ListedFrame,
     check_entries,
     check_files,
     is_constant,
@@ -40,7 +40,7 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     columns = pack.index[["split", "path", "group", "sha256"]].astype(object)
     known = columns.where(columns.notna(), None).itertuples(index=False, name=None)
     entries = [
-        Entry(split, f"{source}/{name}", group, sha256)
+        ListedFrame(split, f"{source}/{name}", group, sha256)
         for source, (split, name, group, sha256) in zip(pack.index["source"], known)
     ]
     check_entries(findings, entries, strict=False)
@@ -60,7 +60,7 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     return findings
 
 
-def _check_manifest(pack: FramePack, entries: list[Entry], findings: Findings) -> None:
+def _check_manifest(pack: FramePack, entries: list[ListedFrame], findings: Findings) -> None:
     parameters = pack.manifest["parameters"]
     corpus = CorpusHash({"size": parameters["size"], "resize": parameters["resize"]})
     for entry in entries:

@@ -22,11 +22,13 @@ _TEXT = 3 * _LINE + 4
 _CELL = (2 * SIDE + 2 * _GAP, SIDE + _TEXT + _GAP)
 _WIDEST = 64  # characters of a caption that fit under two pictures
 
-Picture = tuple[str, np.ndarray]
+NamedImage = tuple[str, np.ndarray]
 """Name and grey pixels, uint8, H×W."""
 
 
-def draw_pairs(out: Path, pairs: Iterable[tuple[str, Picture, Picture]], count: int) -> None:
+def draw_pair_sheet(
+    out: Path, pairs: Iterable[tuple[str, NamedImage, NamedImage]], count: int
+) -> None:
     """Write `count` pairs, each with a title and the names of both pictures, as one PNG.
 
     The pictures keep their aspect. Equal pairs give equal files.

@@ -11,15 +11,15 @@ import numpy as np
 
 from benchmark.data.checks.findings import (
     MOST,
-    Entry,
     Findings,
+    ListedFrame,
     check_entries,
     check_files,
     is_constant,
     warn_of_bare,
 )
-from benchmark.data.formats.coco import ListedImage, read_coco
-from benchmark.data.formats.images import read_grey
+from benchmark.data.formats.coco import COCOImage, read_coco
+from benchmark.data.formats.images import read_grayscale
 from benchmark.data.formats.list_files import read_json_object
 from benchmark.data.formats.polygons import draw_runs
 from benchmark.data.frame import UnreadableFrame
@@ -27,11 +27,11 @@ from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.progress import progress_bar
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.coco import CocoFile, box_annotations
-from benchmark.data.tasks.folder import MANIFEST, REPORT, Item
+from benchmark.data.tasks.folder import MANIFEST, REPORT, TaskItem
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes
 
-Outlines = dict[str, ListedImage]
+Outlines = dict[str, COCOImage]
 
 
 def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
@@ -46,7 +46,7 @@ def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     folder = TaskFolder.open(path, complete=False)
     findings = Findings(folder.path, folder.kind, folder.split_hash)
     entries = [
-        Entry(split, item["path"], item["group"], item["sha256_image"])
+        ListedFrame(split, item["path"], item["group"], item["sha256_image"])
         for split, items in folder.splits.items()
         for item in items
     ]
@@ -69,10 +69,10 @@ def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     return findings
 
 
-def _read(file: Path, what: str, item: Item, findings: Findings) -> np.ndarray | None:
+def _read(file: Path, what: str, item: TaskItem, findings: Findings) -> np.ndarray | None:
     """A picture of the size that is listed; None, and an error, where there is no such."""
     try:
-        pixels = read_grey(file)
+        pixels = read_grayscale(file)
     except UnreadableFrame as error:
         findings.error(f"{what}: {error}", findings.below(file))
         return None
@@ -83,7 +83,7 @@ def _read(file: Path, what: str, item: Item, findings: Findings) -> np.ndarray |
 
 
 def _check_picture(
-    file: Path, what: str, item: Item, key: str, findings: Findings, constant: bool = False
+    file: Path, what: str, item: TaskItem, key: str, findings: Findings, constant: bool = False
 ) -> np.ndarray | None:
     """A picture whose pixels have the listed hash; None, and an error, where there is no such."""
     pixels = _read(file, what, item, findings)
@@ -98,7 +98,7 @@ def _check_picture(
 
 
 def _check_masks(
-    folder: TaskFolder, split: str, item: Item, outlines: Outlines | None, findings: Findings
+    folder: TaskFolder, split: str, item: TaskItem, outlines: Outlines | None, findings: Findings
 ) -> None:
     stem = item["stem"]
     _check_picture(folder.image(split, stem), "image", item, "sha256_image", findings)
@@ -118,7 +118,7 @@ def _check_masks(
 def _check_channels(
     folder: TaskFolder,
     where: str,
-    item: Item,
+    item: TaskItem,
     labels: np.ndarray,
     outlines: Outlines,
     findings: Findings,
@@ -143,7 +143,7 @@ def _check_channels(
 
 
 def _check_boxes(
-    folder: TaskFolder, split: str, item: Item, outlines: Outlines | None, findings: Findings
+    folder: TaskFolder, split: str, item: TaskItem, outlines: Outlines | None, findings: Findings
 ) -> None:
     stem, boxes = item["stem"], item["boxes"]
     _check_picture(folder.image(split, stem), "image", item, "sha256_image", findings)
@@ -176,7 +176,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_degraded(
-    folder: TaskFolder, split: str, item: Item, outlines: Outlines | None, findings: Findings
+    folder: TaskFolder, split: str, item: TaskItem, outlines: Outlines | None, findings: Findings
 ) -> None:
     stem = item["stem"]
     clean = _check_picture(folder.clean(split, stem), "clean", item, "sha256_image", findings)

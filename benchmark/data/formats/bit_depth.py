@@ -37,7 +37,7 @@ def white_level(low: int, high: int, depths: tuple[int, ...] = DEPTHS) -> int:
     return next((1 << depth) - 1 for depth in (*depths, 16) if high < 1 << depth)
 
 
-def scale_to_grey(values: np.ndarray, white: int) -> np.ndarray:
+def scale_to_8_bits(values: np.ndarray, white: int) -> np.ndarray:
     """Whole numbers, 0…`white`, to 0–255 with rounding; uint8."""
     return ((values.astype(np.int64) * 255 + white // 2) // white).astype(np.uint8)
 

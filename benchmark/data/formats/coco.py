@@ -20,7 +20,7 @@ Add = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class Shape:
+class COCOShape:
     """What one annotation outlines: polygons, and run lengths with the size they are for.
 
     Attributes:
@@ -37,7 +37,7 @@ class Shape:
 
 
 @dataclass
-class ListedImage:
+class COCOImage:
     """An image that the file lists: plain file name, claimed height and width, its shapes.
 
     `empty` is whether the image is known to show nothing: no annotation is of it, and none that
@@ -47,14 +47,14 @@ class ListedImage:
 
     name: str
     size: tuple[Any, Any]
-    shapes: list[Shape] = field(default_factory=list)
+    shapes: list[COCOShape] = field(default_factory=list)
     empty: bool = True
     certain: bool = True
 
 
 def read_coco(
     path: Path, where: str, known_categories: Mapping[int, str], add: Add
-) -> dict[str, ListedImage]:
+) -> dict[str, COCOImage]:
     """Read one annotation file.
 
     Args:
@@ -111,10 +111,10 @@ def read_coco(
 
 def _images(
     entries: Sequence[Any], where: str, add: Add
-) -> tuple[dict[int, ListedImage | None], dict[str, ListedImage]]:
+) -> tuple[dict[int, COCOImage | None], dict[str, COCOImage]]:
     """Id → image (None where an id names two files), and `name_key` of the file name → image."""
-    by_id: dict[int, ListedImage | None] = {}
-    listed: dict[str, ListedImage] = {}
+    by_id: dict[int, COCOImage | None] = {}
+    listed: dict[str, COCOImage] = {}
     for position, entry in enumerate(entries):
         here = f"{where}: image {position}"
         if (
@@ -131,7 +131,7 @@ def _images(
         key, number = name_key(name), entry["id"]
         if key in listed:
             add("image listed twice", f"{where}: {name}")
-        image = listed.setdefault(key, ListedImage(name, (entry.get("height"), entry.get("width"))))
+        image = listed.setdefault(key, COCOImage(name, (entry.get("height"), entry.get("width"))))
         if number in by_id and by_id[number] is not image:
             for other in (by_id[number], image):
                 if other is not None and other.certain:
@@ -158,16 +158,16 @@ def _categories(entries: Any, where: str, known: Mapping[int, str], add: Add) ->
     return names
 
 
-def _shape(category: str, segmentation: Any, here: str, add: Add) -> Shape | None:
+def _shape(category: str, segmentation: Any, here: str, add: Add) -> COCOShape | None:
     if isinstance(segmentation, dict):
         return _run_lengths(category, segmentation, here, add)
     polygons, reasons = read_outline(segmentation or [])
     for reason in reasons:
         add(reason, here)
-    return Shape(category, tuple(polygons)) if polygons else None
+    return COCOShape(category, tuple(polygons)) if polygons else None
 
 
-def _run_lengths(category: str, content: dict[str, Any], here: str, add: Add) -> Shape | None:
+def _run_lengths(category: str, content: dict[str, Any], here: str, add: Add) -> COCOShape | None:
     size, counts = content.get("size"), content.get("counts")
     if isinstance(counts, str):
         counts = decode_run_lengths(counts)
@@ -181,7 +181,7 @@ def _run_lengths(category: str, content: dict[str, Any], here: str, add: Add) ->
     ):
         add("damaged run lengths", here)
         return None
-    return Shape(category, runs=tuple(counts), size=(size[0], size[1]))
+    return COCOShape(category, runs=tuple(counts), size=(size[0], size[1]))
 
 
 def decode_run_lengths(text: str) -> list[int] | None:

@@ -17,7 +17,7 @@ from cv2.utils import logging as cv2_log
 
 from benchmark.data.formats import images
 from benchmark.data.formats.bit_depth import DEPTHS
-from benchmark.data.formats.images import Picture
+from benchmark.data.formats.images import DecodedImage
 from benchmark.data.formats.orientation import TAG, turned
 from benchmark.data.frame import UnreadableFrame
 
@@ -25,7 +25,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
 
 def read_png(content: bytes) -> np.ndarray:
-    """Channels of a PNG of 16 bits as stored, uint16, H×W×C as in `Picture`.
+    """Channels of a PNG of 16 bits as stored, uint16, H×W×C as in `DecodedImage`.
 
     Raises:
         UnreadableFrame: OpenCV cannot decode it.
@@ -36,7 +36,7 @@ def read_png(content: bytes) -> np.ndarray:
     return values
 
 
-def read_tiff(content: bytes) -> Picture:
+def read_tiff(content: bytes) -> DecodedImage:
     """A TIFF of more than eight bits.
 
     Raises:
@@ -72,7 +72,7 @@ def read_tiff(content: bytes) -> Picture:
                 raise
             values = _decode(content) >> (-bits % 16)
     depths = (bits,) if bits < 16 else DEPTHS
-    return Picture(values, depths, page.photometric == _WHITE_IS_ZERO)
+    return DecodedImage(values, depths, page.photometric == _WHITE_IS_ZERO)
 
 
 def _decode(content: bytes) -> np.ndarray:

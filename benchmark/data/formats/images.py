@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from benchmark.data.formats.bit_depth import scale_to_grey, stated_depths, white_level
+from benchmark.data.formats.bit_depth import scale_to_8_bits, stated_depths, white_level
 from benchmark.data.formats.orientation import orientation_of, turned
 from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
@@ -39,7 +39,7 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedImage:
     """A decoded picture, upright: turned as its EXIF orientation says.
 
     Attributes:
@@ -83,13 +83,13 @@ class Picture:
         """
         grey = self.colours
         if self.depths == (8,):
-            return colour_to_grey(grey)
+            return rgb_to_grayscale(grey)
         white = white or self.white_level()
         grey = grey[..., 0] if _is_grey(grey) else _deep_luma(grey)
-        return scale_to_grey(white - grey.astype(np.int64) if self.white_is_zero else grey, white)
+        return scale_to_8_bits(white - grey.astype(np.int64) if self.white_is_zero else grey, white)
 
 
-def read_picture(path: Path) -> Picture:
+def read_image(path: Path) -> DecodedImage:
     """Decode one image file.
 
     Raises:
@@ -125,13 +125,13 @@ def read_picture(path: Path) -> Picture:
             raise UnreadableFrame("image too large") from None
 
 
-def read_grey(path: Path) -> np.ndarray:
-    """One image file as grey, uint8 H×W; white is decided by this file alone (`Picture.grey`).
+def read_grayscale(path: Path) -> np.ndarray:
+    """One image file as grey, uint8 H×W; white is decided by this file alone (`DecodedImage.grey`).
 
     Raises:
-        UnreadableFrame, OSError: as `read_picture`; also values outside 16 bits or floating-point.
+        UnreadableFrame, OSError: as `read_image`; also values outside 16 bits or floating-point.
     """
-    return read_picture(path).grey()
+    return read_image(path).grey()
 
 
 @contextmanager
@@ -169,27 +169,27 @@ def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -
     raise UnreadableFrame(pointer_reason(path) or reason)
 
 
-def _picture(image: Image.Image, content: bytes) -> Picture:
+def _picture(image: Image.Image, content: bytes) -> DecodedImage:
     depths = stated_depths(image, content)
     if image.mode.startswith(("I", "F")):
         tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
         white_is_zero = tiff and image.tag_v2.get(262) == 0
         depths = () if image.mode == "F" else depths
         values = np.array(image)[..., None]
-        return Picture(turned(values, orientation_of(image)), depths, white_is_zero)
+        return DecodedImage(turned(values, orientation_of(image)), depths, white_is_zero)
     if depths == (8,):
-        return Picture(turned(_eight_bits(image), orientation_of(image)))
+        return DecodedImage(turned(_eight_bits(image), orientation_of(image)))
     # Pillow would cut the channels to eight bits.
     if image.format == "PNG":
         from benchmark.data.formats.high_bit_depth import read_png
 
-        return Picture(turned(read_png(content), orientation_of(image)), depths)
+        return DecodedImage(turned(read_png(content), orientation_of(image)), depths)
     if image.format == "TIFF":
         return _deep_tiff(content)
     raise UnreadableFrame(f"unsupported pixel type {image.mode} of more than 8 bits")
 
 
-def _deep_tiff(content: bytes) -> Picture:
+def _deep_tiff(content: bytes) -> DecodedImage:
     from benchmark.data.formats.high_bit_depth import read_tiff
 
     return read_tiff(content)
@@ -211,7 +211,7 @@ def _is_grey(colours: np.ndarray) -> bool:
     return colours.shape[-1] == 1 or bool((colours[..., :1] == colours).all())
 
 
-def colour_to_grey(colours: np.ndarray) -> np.ndarray:
+def rgb_to_grayscale(colours: np.ndarray) -> np.ndarray:
     """Luma (ITU-R 601) of uint8 H×W×3; equal channels, or one, are as they are. uint8, H×W."""
     if _is_grey(colours):
         return np.ascontiguousarray(colours[..., 0])

@@ -23,7 +23,7 @@ MAX_COORDINATE = 1e5
 _WINDOWS = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
 
-def read_listing(path: Path) -> str:
+def read_list_file(path: Path) -> str:
     """Text of a list file, without a byte order mark.
 
     Raises:
@@ -42,9 +42,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON file that holds an object.
 
     Raises:
-        InputError: see `read_listing` and `parse_json`; or it is not an object.
+        InputError: see `read_list_file` and `parse_json`; or it is not an object.
     """
-    text = read_listing(path)
+    text = read_list_file(path)
     try:
         # Of a picture with a coordinate that is no number, the rest can be used.
         content = parse_json(text, str(path), finite=False)
@@ -68,9 +68,9 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
         None instead of the list where the header does not name every wanted column.
 
     Raises:
-        InputError: see `read_listing`, or the quoting is broken.
+        InputError: see `read_list_file`, or the quoting is broken.
     """
-    lines = [line for line in read_listing(path).splitlines() if line.strip()]
+    lines = [line for line in read_list_file(path).splitlines() if line.strip()]
     if not lines:
         return None
     separator = max(",;\t", key=lines[0].count)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from benchmark.data.formats.images import Picture, colour_to_grey, read_picture
+from benchmark.data.formats.images import DecodedImage, read_image, rgb_to_grayscale
 from benchmark.data.frame import UnreadableFrame
 
 Paint = int | tuple[int, int, int] | None
@@ -64,7 +64,7 @@ Measured on the masks of DCA1 and synthetic ones: 0.9 % at JPEG quality 10, 0 fr
 classes, whatever their shares, 3 % and more."""
 
 
-class Mask(NamedTuple):
+class VesselMask(NamedTuple):
     """A mask as it was read.
 
     Attributes:
@@ -77,15 +77,15 @@ class Mask(NamedTuple):
     paint: Paint
 
 
-def read_mask(path: Path) -> Mask:
+def read_mask(path: Path) -> VesselMask:
     """Read the mask of one class.
 
     Raises:
-        UnreadableFrame: the file cannot be read (see `read_picture`), or what is vessel cannot be
+        UnreadableFrame: the file cannot be read (see `read_image`), or what is vessel cannot be
             told.
         OSError: the disk or the system failed; this is not a property of the file.
     """
-    values = _values(read_picture(path))
+    values = _values(read_image(path))
     return _from_grey(values) if values.ndim == 2 else _from_colour(values)
 
 
@@ -106,7 +106,7 @@ def same_paint(first: Paint, second: Paint) -> bool:
     return first == second
 
 
-def _values(picture: Picture) -> np.ndarray:
+def _values(picture: DecodedImage) -> np.ndarray:
     """Levels H×W (grey, or the transparency where it is the mask), or colours H×W×3."""
     colours = picture.colours
     alpha = picture.values[..., -1] if picture.values.shape[2] in {2, 4} else None
@@ -121,7 +121,7 @@ def _values(picture: Picture) -> np.ndarray:
     if colours.shape[2] == 1:
         return colours[..., 0]
     colours = np.rint(colours).astype(np.uint8)
-    return colour_to_grey(colours) if np.ptp(colours, axis=-1).max() <= _SAME_GREY else colours
+    return rgb_to_grayscale(colours) if np.ptp(colours, axis=-1).max() <= _SAME_GREY else colours
 
 
 def _deep(values: np.ndarray) -> np.ndarray:
@@ -131,7 +131,7 @@ def _deep(values: np.ndarray) -> np.ndarray:
     return values * (255 / values.max()) if values.max() > 255 else values
 
 
-def _from_grey(levels: np.ndarray) -> Mask:
+def _from_grey(levels: np.ndarray) -> VesselMask:
     known = np.unique(levels)
     if known.size <= 2:
         # A constant mask is all background where it is 0, and all vessel where it is 1 or bright.
@@ -139,8 +139,8 @@ def _from_grey(levels: np.ndarray) -> Mask:
         if low >= _DARK or (known.size == 1 and 1 < high <= _HALF):
             raise UnreadableFrame(_NO_GROUND)
         paint = None if high <= 1 or high > _HALF else int(high)
-        return Mask((levels == high) & (high > 0), paint)
-    return Mask(_bright(levels), None)
+        return VesselMask((levels == high) & (high > 0), paint)
+    return VesselMask(_bright(levels), None)
 
 
 def _bright(levels: np.ndarray, noise: int = 0) -> np.ndarray:
@@ -173,14 +173,14 @@ def _near(pixels: np.ndarray, reach: int) -> np.ndarray:
     return maximum_filter(pixels, size=2 * reach + 1, mode="constant")
 
 
-def _from_colour(colours: np.ndarray) -> Mask:
+def _from_colour(colours: np.ndarray) -> VesselMask:
     luma = colours @ np.array([0.299, 0.587, 0.114])
     codes = colours.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     if np.unique(codes).size == 2:
         vessel = luma == luma.max()
         if luma.min() >= _DARK or luma.min() == luma.max():
             raise UnreadableFrame(_NO_GROUND)
-        return Mask(vessel, _median(colours[vessel]))
+        return VesselMask(vessel, _median(colours[vessel]))
     brightest = colours.max(axis=-1)
     paint = _median(colours[brightest > 0.75 * brightest.max()])
     full = np.array([0.299, 0.587, 0.114]) @ np.array(paint)
@@ -189,7 +189,7 @@ def _from_colour(colours: np.ndarray) -> Mask:
     strange = np.abs(hues - np.array(paint) / max(paint)).max(axis=-1) > _SAME_HUE
     if strange.mean() > _STRAY:
         raise UnreadableFrame(_SEVERAL)
-    return Mask(vessel, paint)
+    return VesselMask(vessel, paint)
 
 
 def _median(colours: np.ndarray) -> tuple[int, int, int]:

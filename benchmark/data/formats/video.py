@@ -26,7 +26,7 @@ from benchmark.data.formats.bit_depth import (
     WHITE_DECIDED,
     depth_note,
     is_narrow,
-    scale_to_grey,
+    scale_to_8_bits,
     white_level,
 )
 from benchmark.data.formats.images import file_errors
@@ -59,7 +59,7 @@ _DAMAGE = (
 )
 
 
-def check_size(frames: int, frame_bytes: int) -> None:
+def check_array_size(frames: int, frame_bytes: int) -> None:
     """Refuse what a header claims before anything is done with it.
 
     Raises:
@@ -185,7 +185,7 @@ def _video_to_grey(values: np.ndarray) -> Video:
     white = white_level(0, max(0, round(factor * high)))
     video = np.empty(values.shape, np.uint8)
     for frame, grey in zip(values, video):
-        grey[:] = scale_to_grey(np.rint(np.maximum(frame, 0) * np.float64(factor)), white)
+        grey[:] = scale_to_8_bits(np.rint(np.maximum(frame, 0) * np.float64(factor)), white)
     if white == 255:
         return Video(video)
     notes = [(WHITE_DECIDED, depth_note(white))] + [(NARROW, "")] * is_narrow(video)
@@ -244,7 +244,7 @@ def _read_header(stream: IO[bytes], size: int) -> _Array:
     if len(shape) != 3 or shape[2] in (3, 4):
         raise UnreadableFrame("array is not frames×height×width")
     height, width = shape[1:]
-    check_size(shape[0], height * width * dtype.itemsize if min(height, width) > 0 else 0)
+    check_array_size(shape[0], height * width * dtype.itemsize if min(height, width) > 0 else 0)
     array = _Array(shape, dtype, "F" if fortran else "C", beginning.read())
     if beginning.tell() - len(array.begun) + array.size != size:
         raise UnreadableFrame("array does not fill its file")

@@ -19,7 +19,7 @@ _DECLARATION = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Listed:
+class VOCAnnotation:
     """What the file of one image says: claimed (height, width), and (class, box) for each object.
 
     `faults` are the reasons for the objects that cannot be used.
@@ -58,7 +58,7 @@ class Listed:
         return boxes, notes
 
 
-def read_voc(path: Path) -> Listed:
+def read_voc(path: Path) -> VOCAnnotation:
     """Read the annotation of one image; the file name and path it gives are not looked at.
 
     Raises:
@@ -81,7 +81,7 @@ def read_voc(path: Path) -> Listed:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
         raise UnreadableFrame(pointer_reason(path) or "damaged annotation") from None
-    listed = Listed(
+    listed = VOCAnnotation(
         parse_size(root.findtext("size/height", ""), root.findtext("size/width", "")), [], []
     )
     for item in root.iter("object"):
@@ -90,7 +90,7 @@ def read_voc(path: Path) -> Listed:
     return listed
 
 
-def add_object(listed: Listed, name: str, edges: Sequence[str]) -> None:
+def add_object(listed: VOCAnnotation, name: str, edges: Sequence[str]) -> None:
     """Add an object to what is known of its image: its box, or why there is none."""
     box = read_box(edges)
     if isinstance(box, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmark.data.formats.images import Picture, read_picture
+from benchmark.data.formats.images import DecodedImage, read_image
 from benchmark.data.frame import UnreadableFrame
 
 FileSet = tuple[str, Iterable[Path]]
@@ -25,7 +25,7 @@ def highest_value(path: Path) -> Highest | None:
         OSError: the disk or the system failed.
     """
     try:
-        picture = read_picture(path) if _may_be_deep(path) else None
+        picture = read_image(path) if _may_be_deep(path) else None
         if picture is None or len(picture.depths) < 2:
             return None
         picture.white_level()
@@ -97,7 +97,7 @@ class WhiteLevels:
                 if highest_value(path) is not None:
                     self.measure(path, apply)
 
-    def white(self, path: Path, picture: Picture) -> tuple[int, str]:
+    def white(self, path: Path, picture: DecodedImage) -> tuple[int, str]:
         """White of a picture, and the name of its file set.
 
         Raises:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.formats.annotations import Polygon, polygon_note
-from benchmark.data.formats.coco import ListedImage, read_coco
+from benchmark.data.formats.coco import COCOImage, read_coco
 from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.sources.files import (
@@ -34,7 +34,7 @@ from benchmark.data.sources.files import (
     find_entry,
     find_root,
     is_file,
-    list_folder,
+    list_visible,
     walk_images,
 )
 from benchmark.data.splits import SPLITS, split_named
@@ -66,7 +66,7 @@ _MAX_MASK_BYTES = 1 << 28
 
 
 def _is_root(folder: Path) -> bool:
-    tops = [e for e in list_folder(folder) if e.name.casefold() in _TOPS and e.is_dir()]
+    tops = [e for e in list_visible(folder) if e.name.casefold() in _TOPS and e.is_dir()]
     return any(next(_sample_folders(top), None) for top in tops)
 
 
@@ -76,7 +76,7 @@ def _sample_folders(folder: Path, depth: int = 3) -> Iterator[tuple[Path, Path, 
     if images and annotations and images.is_dir() and annotations.is_dir():
         yield folder, images, annotations
     elif depth:
-        for entry in list_folder(folder):
+        for entry in list_visible(folder):
             if entry.is_dir():
                 yield from _sample_folders(entry, depth - 1)
 
@@ -89,7 +89,7 @@ def _subset_named(name: str) -> str | None:
 
 def _annotation_file(folder: Path, split: str) -> Path:
     """The annotation file of a sample folder; beside copies the one that is named as published."""
-    files = [e for e in list_folder(folder) if e.suffix.lower() == ".json" and is_file(e)]
+    files = [e for e in list_visible(folder) if e.suffix.lower() == ".json" and is_file(e)]
     if len(files) > 1:
         stems = (split, f"seg_{split}", f"sten_{split}", "instances_default")
         files = [f for stem in stems for f in files if f.stem.casefold() == stem][:1]
@@ -98,7 +98,7 @@ def _annotation_file(folder: Path, split: str) -> Path:
     return files[0]
 
 
-def _fit(polygon: Polygon, image: ListedImage, size: tuple[int, int]) -> tuple[bool, str | None]:
+def _fit(polygon: Polygon, image: COCOImage, size: tuple[int, int]) -> tuple[bool, str | None]:
     """Whether a polygon is drawn on a picture of `size`, and what is odd about it."""
     note = polygon_note(polygon, *size)
     inside = note in (None, "polygon without a pixel")
@@ -155,7 +155,7 @@ class Arcade(FolderSource):
             raw = os.path.dirname(os.path.abspath(raw))
         self.root = find_root(raw, _is_root, "ARCADE (a folder with syntax and stenosis in it)")
         self._folders = self._find_folders()
-        self._tables: dict[str, tuple[dict[str, ListedImage], list[tuple[str, str]]]] = {}
+        self._tables: dict[str, tuple[dict[str, COCOImage], list[tuple[str, str]]]] = {}
 
     @property
     def task(self) -> str:
@@ -165,7 +165,7 @@ class Arcade(FolderSource):
     def _find_folders(self) -> dict[str, tuple[Path, str]]:
         """Split → folder of its images, and its annotation file below the root."""
         found: dict[str, tuple[Path, str]] = {}
-        for top in list_folder(self.root):
+        for top in list_visible(self.root):
             if top.name.casefold() not in _TOPS or not top.is_dir():
                 continue
             for folder, images, listings in _sample_folders(top):
@@ -212,7 +212,7 @@ class Arcade(FolderSource):
         for image in (image for key, image in listed.items() if key not in present):
             self.report.add("listed image absent", f"{self.relative(folder)}/{image.name}")
 
-    def _note(self, image: ListedImage, path: Path) -> None:
+    def _note(self, image: COCOImage, path: Path) -> None:
         """Count what is odd about the annotations of an image that is there."""
         from benchmark.data.formats.headers import read_header
 
@@ -239,7 +239,7 @@ class Arcade(FolderSource):
                 if note:
                     self.report.add(note, where)
 
-    def _table(self, listing: str) -> tuple[dict[str, ListedImage], list[tuple[str, str]]]:
+    def _table(self, listing: str) -> tuple[dict[str, COCOImage], list[tuple[str, str]]]:
         """What an annotation file lists, and what is wrong with it."""
         if listing not in self._tables:
             faults: list[tuple[str, str]] = []

@@ -23,7 +23,7 @@ from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
-    list_folder,
+    list_visible,
     walk_images,
 )
 from benchmark.errors import InputError, one_of
@@ -84,7 +84,7 @@ class Cadica(FolderSource):
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
         for top in self._tops:
-            for patient in (entry for entry in list_folder(top) if entry.is_dir()):
+            for patient in (entry for entry in list_visible(top) if entry.is_dir()):
                 if _PATIENT.fullmatch(patient.name):
                     yield from self._patient(patient)
                 else:
@@ -92,7 +92,7 @@ class Cadica(FolderSource):
 
     def _patient(self, patient: Path) -> Iterator[Frame]:
         videos = {}
-        for entry in (entry for entry in list_folder(patient) if entry.is_dir()):
+        for entry in (entry for entry in list_visible(patient) if entry.is_dir()):
             if _VIDEO.fullmatch(entry.name):
                 videos[entry.name.casefold()] = entry
             else:
@@ -144,7 +144,7 @@ class Cadica(FolderSource):
     def _selected(self, video: Path, pictures: dict[int, Frame]) -> list[int]:
         """Numbers of the frames that the list of this video names and that are there."""
         suffix = "_selectedframes.txt"
-        lists = [e for e in list_folder(video) if e.name.casefold().endswith(suffix)]
+        lists = [e for e in list_visible(video) if e.name.casefold().endswith(suffix)]
         if not lists:
             self.report.add("video without a selectedFrames list", self.relative(video))
             return []

@@ -74,7 +74,7 @@ def study_group(number: str) -> str:
     return f"{CoronaryDominance.name}/Study{int(number)}"
 
 
-def spread(count: int, wanted: int) -> list[int]:
+def evenly_spaced(count: int, wanted: int) -> list[int]:
     """`wanted` of the positions 0…`count` - 1, evenly spread; all where `wanted` is 0."""
     if wanted == 0 or wanted >= count:
         return list(range(count))
@@ -164,7 +164,7 @@ class CoronaryDominance(FolderSource):
         except UnreadableFrame as error:
             self.report.add(str(error), path)
             return
-        for position in spread(count, self._frames_per_video):
+        for position in evenly_spaced(count, self._frames_per_video):
             where = frame_path(path, position)
             yield Frame(self.name, where, group, video, position, split)
 

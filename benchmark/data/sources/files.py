@@ -36,7 +36,7 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in parts], name
 
 
-def list_folder(folder: Path) -> list[Path]:
+def list_visible(folder: Path) -> list[Path]:
     """Entries of `folder` in natural order, without hidden files and archivers' clutter."""
     entries = (
         entry
@@ -48,7 +48,7 @@ def list_folder(folder: Path) -> list[Path]:
 
 def find_entry(folder: Path, name: str) -> Path | None:
     """The entry of `folder` with this name in any spelling (see `name_key`), or None."""
-    return next((e for e in list_folder(folder) if name_key(e.name) == name_key(name)), None)
+    return next((e for e in list_visible(folder) if name_key(e.name) == name_key(name)), None)
 
 
 def is_file(path: Path) -> bool:
@@ -90,7 +90,7 @@ def walk_files(
         if folder.resolve() in seen:
             return
         seen.add(folder.resolve())
-        entries = list_folder(folder)
+        entries = list_visible(folder)
         yield from (entry for entry in entries if wanted(entry) and is_file(entry))
         if nested:
             for entry in entries:
@@ -142,8 +142,8 @@ def absence_hint(top: Path) -> str:
 
     ``"; unpack X.zip first"``, a folder kept by DVC or a link without its target; or nothing.
     """
-    folders = [top, *(entry for entry in list_folder(top) if entry.is_dir())]
-    for entry in (entry for folder in folders for entry in list_folder(folder)):
+    folders = [top, *(entry for entry in list_visible(top) if entry.is_dir())]
+    for entry in (entry for folder in folders for entry in list_visible(folder)):
         if entry.suffix.lower() in _ARCHIVES:
             return f"; unpack {entry.name} first"
         if entry.suffix.lower() == ".dvc":
@@ -160,7 +160,7 @@ def search_root(top: Path, looks_right: Callable[[Path], bool]) -> Path | None:
         for folder in level:
             if looks_right(folder):
                 return folder
-        level = [entry for folder in level for entry in list_folder(folder) if entry.is_dir()]
+        level = [entry for folder in level for entry in list_visible(folder) if entry.is_dir()]
     return None
 
 
@@ -248,10 +248,10 @@ class FolderSource:
         """
         # Imported here, so that command lines can list the sources without loading numpy.
         from benchmark.data.formats.bit_depth import NARROW, WHITE_DECIDED, depth_note, is_narrow
-        from benchmark.data.formats.images import read_picture
+        from benchmark.data.formats.images import read_image
 
         path = self.root / frame.path
-        picture = read_picture(path)
+        picture = read_image(path)
         if picture.depths == (8,):
             return picture.grey()
         white = None

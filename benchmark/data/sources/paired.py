@@ -16,7 +16,7 @@ from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
-    list_folder,
+    list_visible,
     walk_images,
 )
 from benchmark.data.splits import SPLITS, split_named
@@ -38,7 +38,7 @@ def _pair_of_folders(folder: Path) -> tuple[Path, Path] | None:
 def _split_folders(root: Path) -> list[tuple[str | None, Path, Path]]:
     """Split, images and masks: one entry for each split folder, or one for the root itself."""
     found: list[tuple[str | None, Path, Path]] = []
-    for folder in (entry for entry in list_folder(root) if entry.is_dir()):
+    for folder in (entry for entry in list_visible(root) if entry.is_dir()):
         split, pair = split_named(folder.name), _pair_of_folders(folder)
         if split and pair:
             found.append((split, *pair))

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from benchmark.data.formats.annotations import EDGES, Box
 from benchmark.data.formats.list_files import plain_name, read_table
-from benchmark.data.formats.voc import Listed, add_object, parse_size, read_voc
+from benchmark.data.formats.voc import VOCAnnotation, add_object, parse_size, read_voc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.sources.files import FolderSource, find_root, list_folder, walk_images
+from benchmark.data.sources.files import FolderSource, find_root, list_visible, walk_images
 from benchmark.data.splits import SPLITS, split_by_patient, split_named
 from benchmark.errors import one_of
 
@@ -48,7 +48,7 @@ class _Rows:
 
     split: str
     source: str
-    listed: Listed = field(default_factory=lambda: Listed(None, [], []))
+    listed: VOCAnnotation = field(default_factory=lambda: VOCAnnotation(None, [], []))
 
 
 def _is_frame(path: Path) -> bool:
@@ -60,10 +60,10 @@ def _is_list(path: Path) -> bool:
 
 
 def _is_root(folder: Path) -> bool:
-    entries = list_folder(folder)
+    entries = list_visible(folder)
     if any(_is_list(entry) or _is_frame(entry) for entry in entries):
         return True
-    return any(_is_frame(e) for f in entries if f.is_dir() for e in list_folder(f))
+    return any(_is_frame(e) for f in entries if f.is_dir() for e in list_visible(f))
 
 
 class DanilovStenosis(FolderSource):
@@ -194,7 +194,7 @@ class DanilovStenosis(FolderSource):
             self._note(image, listed, header)
         return found
 
-    def _note(self, image: str, listed: Listed, header: Header | None) -> None:
+    def _note(self, image: str, listed: VOCAnnotation, header: Header | None) -> None:
         if listed.empty:
             self.report.add("no object in the annotation", image)
         if header is not None and listed.size not in (None, header.drawn_size(listed.size)):
@@ -258,22 +258,22 @@ class DanilovStenosis(FolderSource):
 def _siblings(raw: str | os.PathLike[str]) -> list[Path]:
     """What lies beside a folder of frames without lists; nothing beside any other folder."""
     folder = Path(os.path.abspath(raw))
-    inside = list_folder(folder) if folder.is_dir() else []
+    inside = list_visible(folder) if folder.is_dir() else []
     if any(map(_is_list, inside)) or not any(map(_is_frame, inside)):
         return []
-    return list_folder(folder.parent)
+    return list_visible(folder.parent)
 
 
-def _differ(first: Listed, second: Listed) -> bool:
+def _differ(first: VOCAnnotation, second: VOCAnnotation) -> bool:
     return sorted(first.boxes) != sorted(second.boxes)
 
 
-def _usable(listed: Listed, header: Header) -> tuple[list[tuple[int, Box]], list[str]]:
-    """`Listed.usable` on the picture that was annotated."""
+def _usable(listed: VOCAnnotation, header: Header) -> tuple[list[tuple[int, Box]], list[str]]:
+    """`VOCAnnotation.usable` on the picture that was annotated."""
     return listed.usable(header.drawn_size(listed.size), (CLASS,))
 
 
-def _helps(rows: Listed, listed: Listed, header: Header | None) -> bool:
+def _helps(rows: VOCAnnotation, listed: VOCAnnotation, header: Header | None) -> bool:
     """Whether a list has a usable box for an image whose own annotation has none."""
     return header is not None and bool(_usable(rows, header)[0] and not _usable(listed, header)[0])
 

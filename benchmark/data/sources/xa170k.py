@@ -26,7 +26,7 @@ from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
     find_root,
-    list_folder,
+    list_visible,
     search_root,
     walk_files,
     walk_images,
@@ -53,7 +53,7 @@ def _part_folders(folder: Path) -> dict[str, Path]:
     """Folders of the parts inside `folder`, in whatever spelling."""
     wanted = {name.replace("_", ""): name for name in PARTS}
     found: dict[str, Path] = {}
-    for entry in list_folder(folder):
+    for entry in list_visible(folder):
         name = wanted.get(re.sub(r"[\s_-]", "", entry.name.casefold()))
         if name is not None and entry.is_dir():
             found.setdefault(name, entry)

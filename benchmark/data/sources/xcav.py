@@ -25,7 +25,7 @@ from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
-    list_folder,
+    list_visible,
     walk_images,
 )
 from benchmark.data.splits import read_split_file, split_by_patient
@@ -44,7 +44,7 @@ _CATHETER = "cath"
 
 
 def _is_root(folder: Path) -> bool:
-    patients = (e for e in list_folder(folder) if _PATIENT.fullmatch(e.name) and e.is_dir())
+    patients = (e for e in list_visible(folder) if _PATIENT.fullmatch(e.name) and e.is_dir())
     return any(find_entry(patient, "ground_truth") for patient in patients)
 
 
@@ -97,7 +97,7 @@ class Xcav(FolderSource):
         self.report = SkipReport()
         frames = [
             frame
-            for entry in list_folder(self.root)
+            for entry in list_visible(self.root)
             if entry.is_dir()
             for frame in self._patient(entry)
         ]
@@ -115,7 +115,7 @@ class Xcav(FolderSource):
         if truth is None or not truth.is_dir():
             self.report.add("patient without ground truth", self.relative(patient))
             return
-        videos = {entry.name.casefold(): entry for entry in list_folder(truth) if entry.is_dir()}
+        videos = {entry.name.casefold(): entry for entry in list_visible(truth) if entry.is_dir()}
         for name, folder in videos.items():
             if name.endswith(_CATHETER):
                 if name.removesuffix(_CATHETER) not in videos:

@@ -27,10 +27,10 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 KINDS = ("segmentation", "detection", "denoising")
 
-Item = dict[str, Any]
+TaskItem = dict[str, Any]
 
 
-def split_hash(kind: str, classes: list[str], splits: dict[str, list[Item]]) -> str:
+def split_hash(kind: str, classes: list[str], splits: dict[str, list[TaskItem]]) -> str:
     """Identity of a task: its kind, classes, splits, stems, groups, pixels and annotations."""
     return sha256_json({"kind": kind, "classes": classes, "splits": splits})
 
@@ -58,7 +58,7 @@ class TaskFolder:
         self.kind: str = manifest["kind"]
         self.task: str = manifest["task"]
         self.classes: list[str] = manifest["classes"]
-        self.splits: dict[str, list[Item]] = manifest["splits"]
+        self.splits: dict[str, list[TaskItem]] = manifest["splits"]
         self.split_hash: str = manifest["split_hash"]
         self._read: dict[str, dict[str, tuple[int, int, list[tuple[int, Any]]]]] = {}
 

@@ -6,22 +6,22 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.data.formats.list_files import nfc, read_listing
+from benchmark.data.formats.list_files import nfc, read_list_file
 from benchmark.data.tasks.folder import TaskFolder
 from benchmark.errors import InputError
 
 
 def read_groups(paths: Iterable[str | os.PathLike[str]]) -> set[str]:
-    """Groups of task folders, and those that text files name, one in a line.
+    """Groups of task folders, and those that text files name, one per line.
 
     Raises:
-        InputError: a path that is neither, a file that is no text (see `read_listing`), or one that
-            knows no group: leaving nothing out would look as if it had worked.
+        InputError: a path that is neither, a file that is not text (see `read_list_file`), or one
+            without any group: excluding nothing would look as if it had worked.
     """
     found: set[str] = set()
     for path in map(Path, paths):
         if path.is_file():
-            groups = {nfc(line.strip()) for line in read_listing(path).splitlines()} - {""}
+            groups = {nfc(line.strip()) for line in read_list_file(path).splitlines()} - {""}
         else:
             splits = TaskFolder.open(path).splits
             groups = {item["group"] for items in splits.values() for item in items} - {None}

@@ -25,8 +25,8 @@ from benchmark.data.selection import (
     write_report,
 )
 from benchmark.data.sources.files import IMAGE_EXTENSIONS
-from benchmark.data.splits import grouped_split
-from benchmark.data.tasks.folder import KINDS, MANIFEST, REPORT, SCHEMA, Item, TaskFolder
+from benchmark.data.splits import split_by_group
+from benchmark.data.tasks.folder import KINDS, MANIFEST, REPORT, SCHEMA, TaskFolder, TaskItem
 from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
 from benchmark.errors import InputError
@@ -206,7 +206,7 @@ def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:
     for frame in frames:
         if frame.split == "train":
             units.setdefault(frame.group or frame.path, []).append(frame.path)
-    moved = grouped_split({n: len(paths) for n, paths in units.items()}, val_fraction, _VAL_SEED)
+    moved = split_by_group({n: len(paths) for n, paths in units.items()}, val_fraction, _VAL_SEED)
     for unit in moved:
         assigned.update(dict.fromkeys(units[unit], "val"))
     return assigned
@@ -230,8 +230,8 @@ def _write_files(
     partial: Path,
     skipped: list[tuple[str, str]],
     progress: bool,
-) -> dict[str, list[Item]]:
-    items: dict[str, list[Item]] = {}
+) -> dict[str, list[TaskItem]]:
+    items: dict[str, list[TaskItem]] = {}
     taken: set[str] = set()
     with progress_bar(f"write {writer.source.name}", len(frames), 0, progress) as advance:
         for frame in frames:
@@ -260,7 +260,7 @@ def _write_files(
     return items
 
 
-def _more_counts(items: dict[str, list[Item]]) -> dict[str, Any]:
+def _more_counts(items: dict[str, list[TaskItem]]) -> dict[str, Any]:
     """Patients, and boxes or dose levels where there are some, over all splits."""
     every = [item for listed in items.values() for item in listed]
     counts: dict[str, Any] = {"groups": len({i["group"] for i in every if i["group"]})}

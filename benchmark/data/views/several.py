@@ -21,7 +21,7 @@ Recipe = dict[str, Any]
 """Arguments of `Intensity`."""
 
 
-class SeveralViews(ViewMaker):
+class MultipleViews(ViewMaker):
     """What makers of several views share: one crop with its grey values at a time."""
 
     def __init__(
@@ -53,7 +53,7 @@ def box(crop: Crop) -> Tensor:
     return torch.stack([part.float() for part in crop], dim=1)
 
 
-class TwoViews(SeveralViews):
+class TwoViews(MultipleViews):
     """Two independent random resized crops of each frame, each with its own grey values.
 
     Yields ``image_0`` and ``image_1`` (B×3×size×size float32, ImageNet-normalised grey in three

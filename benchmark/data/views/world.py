@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.data.views.crop import Crop, crop_bicubic
 from benchmark.data.views.intensity import DRAWS, Intensity
-from benchmark.data.views.several import Recipe, SeveralViews, box
+from benchmark.data.views.several import MultipleViews, Recipe, box
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
 from benchmark.type_hints import Count, Rate
@@ -90,7 +90,7 @@ def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first
     return stretch(grey, torch.where(contrast_first, 1.0, contrast)).to(torch.uint8)
 
 
-class WorldViews(SeveralViews):
+class WorldViews(MultipleViews):
     """Two views of one size, each clean and changed (CheXWorld, Yue et al., CVPR 2025, its code).
 
     The whole frame is jittered first, and both views are cut from the result: the first as a random

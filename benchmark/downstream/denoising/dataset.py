@@ -14,11 +14,11 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmengine.structures import BaseDataElement
 
-from benchmark.data.formats.images import read_grey
+from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.windows import mirrored
-from benchmark.downstream.sampling import KeyedItems, labelled
+from benchmark.downstream.sampling import StatelessDataset, labelled
 from benchmark.errors import InputError
 from benchmark.type_hints import Count
 
@@ -35,7 +35,7 @@ def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
     frames = []
     for file in (folder.image(split, stem), folder.clean(split, stem)):
         try:
-            frames.append(read_grey(file))
+            frames.append(read_grayscale(file))
         except UnreadableFrame as error:
             raise InputError(f"{file}: {error}; make it again with tools/prepare_data.py") from None
     degraded, clean = frames
@@ -47,7 +47,7 @@ def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
     return np.stack(frames, axis=2)
 
 
-class DenoisingDataset(KeyedItems, BaseDataset):
+class DenoisingDataset(StatelessDataset, BaseDataset):
     """One split of a denoising folder.
 
     Args:

@@ -11,10 +11,10 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import Item
+from benchmark.data.tasks.folder import TaskItem
 from benchmark.downstream.denoising.dataset import DenoisingDataset, read_pair
 from benchmark.downstream.denoising.metrics import DenoisingMetric
-from benchmark.downstream.examples import middle, read_picture
+from benchmark.downstream.examples import middle, read_example_image
 from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches, fit_to_encoder
 from benchmark.downstream.segmentation.task import reset_parameters
 from benchmark.downstream.task import Schedule, Task
@@ -78,12 +78,14 @@ def _build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> 
     return build(spec, epochs=epochs)
 
 
-def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path) -> list[Example]:
+def _build_examples(
+    folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+) -> list[Example]:
     """Degraded, clean and denoised frame: their middle, as shrinking would remove noise, too."""
     found = []
     for stem in (item["stem"] for item in items):
         pair = read_pair(folder, "test", stem)
-        denoised = read_picture(predictions / f"{stem}.png")
+        denoised = read_example_image(predictions / f"{stem}.png")
         pictures = (middle(picture) for picture in (pair[..., 0], pair[..., 1], denoised))
         found.append(Example(stem, *pictures))
     return found

@@ -7,10 +7,10 @@ from typing import Any
 from mmdet.datasets import BaseDetDataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.sampling import KeyedItems, labelled
+from benchmark.downstream.sampling import StatelessDataset, labelled
 
 
-class DetectionDataset(KeyedItems, BaseDetDataset):
+class DetectionDataset(StatelessDataset, BaseDetDataset):
     """One split of a detection folder; frames without a box are kept.
 
     Args:

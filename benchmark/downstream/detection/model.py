@@ -21,7 +21,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.backbone import EncoderMaps, check_patches
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, read_card
+from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
@@ -139,7 +139,7 @@ def _choose_backbone(given: dict[str, Any], size: int) -> dict[str, Any]:
     """ViTDet for a plain ViT; for other encoders what they are, without the settings of ViTDet."""
     if "folder" not in given:  # which ViTDet says better
         return {**given, "img_size": size}
-    card = read_card(Path(given["folder"]))
+    card = read_encoder_card(Path(given["folder"]))
     if card.architecture == "vit":
         return {**given, "img_size": size}
     check_patches(card, size)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import Item
+from benchmark.data.tasks.folder import TaskItem
 from benchmark.downstream.detection.dataset import DetectionDataset
 from benchmark.downstream.detection.metrics import DetectionMetric
 from benchmark.downstream.detection.model import (
@@ -20,7 +20,7 @@ from benchmark.downstream.detection.model import (
     exempt_from_decay,
 )
 from benchmark.downstream.detection.schedule import build_schedule
-from benchmark.downstream.examples import read_picture, resized, shown_size
+from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.task import Task
 from benchmark.files import read_json
 from benchmark.results import Example
@@ -50,7 +50,9 @@ def _build_metric(config: Config, folder: TaskFolder, predictions: Path) -> Dete
     return DetectionMetric(folder.coco("test"), predictions)
 
 
-def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path) -> list[Example]:
+def _build_examples(
+    folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+) -> list[Example]:
     """Frame, true boxes and detections with their scores, all at the size of the shown frame."""
     ids = {Path(i["file_name"]).stem: i["id"] for i in read_json(folder.coco("test"))["images"]}
     detections: dict[int, list[list[float]]] = {}
@@ -61,7 +63,7 @@ def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path
         detections.setdefault(found["image_id"], []).append(row)
     examples = []
     for item in items:
-        frame = read_picture(folder.image("test", item["stem"]))
+        frame = read_example_image(folder.image("test", item["stem"]))
         size = shown_size(*frame.shape)
         rows, columns = (new / old for new, old in zip(size, frame.shape))
         scale = np.array([columns, rows, columns, rows, 1, 1])

@@ -16,7 +16,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from benchmark.downstream.backbone import check_channels, check_patches
-from benchmark.encoders.encoder import EncoderCard, load_encoder, read_card
+from benchmark.encoders.encoder import EncoderCard, load_encoder, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups
 from benchmark.type_hints import Count, Natural, Rate
@@ -177,7 +177,7 @@ class ViTDet(nn.Module):
         drop_path: Rate = 0.1,
     ) -> None:
         super().__init__()
-        self.card = read_card(Path(folder))
+        self.card = read_encoder_card(Path(folder))
         if self.card.architecture != "vit":
             raise InputError(
                 f"{folder}: an encoder of architecture {self.card.architecture!r}; ViTDet takes "

@@ -17,7 +17,7 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
 from mmseg.datasets import BaseSegDataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.sampling import KeyedItems, labelled
+from benchmark.downstream.sampling import StatelessDataset, labelled
 from benchmark.errors import InputError
 from benchmark.type_hints import Rate
 
@@ -29,7 +29,7 @@ _PREPARED: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
 _held_bytes = 0
 
 
-class SegmentationDataset(KeyedItems, BaseSegDataset):
+class SegmentationDataset(StatelessDataset, BaseSegDataset):
     """One split of a segmentation folder.
 
     Args:

@@ -13,8 +13,8 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import Item
-from benchmark.downstream.examples import read_picture, resized, shown_size
+from benchmark.data.tasks.folder import TaskItem
+from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import head_for_labels
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
@@ -108,14 +108,16 @@ def _build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> 
     return build(spec, epochs=epochs)
 
 
-def _build_examples(folder: TaskFolder, items: Sequence[Item], predictions: Path) -> list[Example]:
+def _build_examples(
+    folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+) -> list[Example]:
     """Frame, labels of the truth and predicted labels, all at one size."""
     found = []
     for stem in (item["stem"] for item in items):
-        frame = read_picture(folder.image("test", stem))
+        frame = read_example_image(folder.image("test", stem))
         size = shown_size(*frame.shape)
         truth, prediction = (
-            resized(read_picture(file), size, labels=True)
+            resized(read_example_image(file), size, labels=True)
             for file in (folder.mask("test", stem), predictions / f"{stem}.png")
         )
         found.append(Example(stem, resized(frame, size), truth, prediction))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.nn.corruptions.intensity_curves import check_probability
-from benchmark.nn.precision import widen
+from benchmark.nn.precision import to_float32
 from benchmark.registry import build
 from benchmark.type_hints import Count, Rate
 
@@ -154,7 +154,7 @@ class SpectrumNoise(_Masking):
         """B×S×S and B×draws to B×S×S, not limited to [0, 1]."""
         # Half precision has no Fourier transform of these sizes, nor the range for one.
         with torch.autocast(grey.device.type, enabled=False):
-            return self._corrupt(widen(grey), noise)
+            return self._corrupt(to_float32(grey), noise)
 
     def _corrupt(self, grey: Tensor, noise: Tensor) -> Tensor:
         size = grey.shape[-1]

@@ -15,7 +15,7 @@ from benchmark.nn.masking.random import Mask, RandomMasking, patch_noise
 from benchmark.type_hints import Count, Natural, Rate
 
 
-class ThrowingMask(NamedTuple):
+class TokenDroppingMask(NamedTuple):
     """A partition of the N patches of each sample into visible, masked and thrown ones.
 
     Attributes:
@@ -93,7 +93,7 @@ class AttentionGuidedMasking(nn.Module):
         last = epoch - 1
         return last >= self.warmup_epochs and last % self.interval == 0
 
-    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask | ThrowingMask:
+    def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask | TokenDroppingMask:
         if progress.epoch <= self.warmup_epochs:
             return self.warmup(views, progress)
         weights = F.avg_pool2d(views["attention"], self.patch_size).flatten(1)
@@ -104,4 +104,4 @@ class AttentionGuidedMasking(nn.Module):
         ids_restore = torch.cat([ids_decode, thrown], dim=1).argsort(dim=1)
         hidden = ids_restore.ge(self.num_patches - self.dropped)
         mask = (hidden & ids_restore.lt(ids_decode.shape[1])).to(torch.float32)
-        return ThrowingMask(visible, ids_restore, mask, ids_decode)
+        return TokenDroppingMask(visible, ids_restore, mask, ids_decode)

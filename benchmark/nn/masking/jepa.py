@@ -27,7 +27,7 @@ from benchmark.type_hints import Count, Natural
 REFERENCE = 128
 """Images on one device in the official runs of both methods."""
 
-Range = tuple[float, float]
+Interval = tuple[float, float]
 Size = tuple[int, int]
 
 
@@ -88,9 +88,9 @@ class MultiblockMasking(nn.Module):
         self,
         num_patches: Count,
         patch_size: Count,
-        context_scale: Range = (0.85, 1.0),
-        target_scale: Range = (0.15, 0.2),
-        target_aspect: Range = (0.75, 1.5),
+        context_scale: Interval = (0.85, 1.0),
+        target_scale: Interval = (0.15, 0.2),
+        target_aspect: Interval = (0.75, 1.5),
         targets: Count = 4,
         min_keep: Natural = 10,
         attempts: Count = 8,
@@ -122,7 +122,7 @@ class MultiblockMasking(nn.Module):
         for eighth in range(9):
             self.lengths(BlockSizes(self._target(1.0, eighth / 8), self._context(0.0)))
 
-    def _block(self, scale: Range, share: float, aspect: float) -> Size:
+    def _block(self, scale: Interval, share: float, aspect: float) -> Size:
         """Height and width of a block whose area lies at `share` of its range."""
         area = int(self.num_patches * (scale[0] + share * (scale[1] - scale[0])))
         sides = (round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect)))

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.nn.collectives import gather_samples, process_place
-from benchmark.nn.precision import widen
+from benchmark.nn.collectives import gather_samples, rank_and_world_size
+from benchmark.nn.precision import to_float32
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -24,8 +24,8 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     # Cosines differ in their third decimal, where bf16 ends.
     with torch.autocast(queries.device.type, enabled=False):
-        candidates = gather_samples(F.normalize(widen(keys), dim=1))
-        logits = F.normalize(widen(queries), dim=1) @ candidates.T / temperature
-        own = len(queries) * process_place()[0]
+        candidates = gather_samples(F.normalize(to_float32(keys), dim=1))
+        logits = F.normalize(to_float32(queries), dim=1) @ candidates.T / temperature
+        own = len(queries) * rank_and_world_size()[0]
         positive = torch.arange(own, own + len(queries), device=queries.device)
         return F.cross_entropy(logits, positive)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.corruptions.frequency import OFFICIAL_SIZE, squared_frequency
-from benchmark.nn.precision import widen
+from benchmark.nn.precision import to_float32
 from benchmark.type_hints import Count, Positive
 
 
@@ -17,7 +17,7 @@ def gradient_difference(prediction: Tensor, target: Tensor) -> Tensor:
     Args:
         prediction, target: B×C×H×W.
     """
-    error = widen(prediction) - target
+    error = to_float32(prediction) - target
     return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
 
 
@@ -64,7 +64,7 @@ class HighFrequencyLoss(nn.Module):
         if prediction.shape[-1] != prediction.shape[-2]:
             raise ValueError(f"high-frequency loss: {tuple(prediction.shape)} is not square")
         with torch.autocast(prediction.device.type, enabled=False):
-            error = widen(prediction) - target
+            error = to_float32(prediction) - target
             square = self._square(error.shape[-1], error)
             spectrum = torch.fft.fft2(error)
             total = error.new_zeros(())

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.collectives import process_place, sum_over_processes
-from benchmark.nn.precision import widen
+from benchmark.nn.collectives import rank_and_world_size, sum_over_processes
+from benchmark.nn.precision import to_float32
 
 if TYPE_CHECKING:
     from benchmark.method import Progress
@@ -90,19 +90,19 @@ class Centre(nn.Module):
         """
         if self._sum is None:
             raise ValueError("centre: update() without observe()")
-        mean = sum_over_processes(self._sum) / (self._count * process_place()[1])
+        mean = sum_over_processes(self._sum) / (self._count * rank_and_world_size()[1])
         self.value.lerp_(mean.expand_as(self.value), 1 - self.momentum)
         self._sum, self._count = None, 0
 
 
 def assignments(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
     """The teacher's targets: softmax((logits − C) / T), …×K, without gradients."""
-    return ((widen(logits.detach()) - centre) / temperature).softmax(dim=-1)
+    return ((to_float32(logits.detach()) - centre) / temperature).softmax(dim=-1)
 
 
 def cross_entropy(targets: Tensor, logits: Tensor, temperature: float) -> Tensor:
     """−Σ p log q over the last axis, …×K to …; q = softmax(logits / T)."""
-    return -(targets * (widen(logits) / temperature).log_softmax(dim=-1)).sum(dim=-1)
+    return -(targets * (to_float32(logits) / temperature).log_softmax(dim=-1)).sum(dim=-1)
 
 
 def distil_across_views(

@@ -40,7 +40,7 @@ class Checkpoint:
     Attributes:
         epoch: complete epochs that are done.
         step: steps that are done, over the whole run; within an epoch, more than those of `epoch`.
-        identity: what makes the run this run: ``seed``, ``science_hash`` and the hashes of its data
+        identity: what makes the run this run: ``seed``, ``config_hash`` and the hashes of its data
             and of the weights it builds on; JSON-able.
         model, optimizer: their state dicts.
         log: state of the log, JSON-able (`benchmark.training.hooks.LogHook.state`).
@@ -164,7 +164,7 @@ def _is_identity(value: Any) -> bool:
     return (
         _named(value, object)
         and type(value.get("seed")) is int
-        and isinstance(value.get("science_hash"), str)
+        and isinstance(value.get("config_hash"), str)
     )
 
 

@@ -15,7 +15,7 @@ from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_che
 from benchmark.weights import load_strict, read_tensors
 
 
-def starting_file(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
     """The file that holds the weights a run starts from.
 
     Args:
@@ -46,7 +46,7 @@ def starting_file(path: Path) -> Path:
     return path
 
 
-def load_starting_weights(method: Method, path: Path) -> None:
+def load_initial_weights(method: Method, path: Path) -> None:
     """Load the weights a run starts from, strictly.
 
     A checkpoint is of the same method: everything in it and nothing else is loaded. An exported
@@ -55,12 +55,12 @@ def load_starting_weights(method: Method, path: Path) -> None:
 
     Args:
         method: with its initial weights.
-        path: see `starting_file`.
+        path: see `weights_file`.
 
     Raises:
         InputError: a file is missing, damaged or refused, or does not fit the method.
     """
-    file = starting_file(path)
+    file = weights_file(path)
     if file.suffix == ".pth":
         load_strict(method, read_checkpoint(file).model, file)
         return

@@ -22,21 +22,21 @@ from benchmark.training.checkpoints.checkpoint import (
 from benchmark.training.checkpoints.run_folder import (
     DESCRIPTION,
     clear_run,
-    description_of,
     holds_run,
+    read_description,
 )
-from benchmark.training.config import differences
-from benchmark.training.distributed.agreement import from_main, share_checkpoint
+from benchmark.training.config import config_differences
+from benchmark.training.distributed.agreement import broadcast_from_main, share_checkpoint
 
 #: Of an identity: two runs that differ in one of them are not the same.
-SAME_RUN = ("science_hash", "corpus_hash", "weights")
+SAME_RUN = ("config_hash", "corpus_hash", "weights")
 
 History = list[dict[str, int]]
 """How a run was executed: from which step on, by how many processes, of how many parts each."""
 
 
 @dataclass
-class Beginning:
+class RunStart:
     """What the main process has found in the folder of a run, and made of it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Beginning:
     notes: list[str] = field(default_factory=list)
 
 
-def begin(
+def open_run(
     folder: Path,
     identity: dict[str, Any],
     seed: int,
@@ -60,7 +60,7 @@ def begin(
     split: tuple[int, int],
     resume: bool,
     overwrite: bool,
-) -> Beginning:
+) -> RunStart:
     """Decide where a run begins, and prepare its folder.
 
     The main process alone looks at the folder and changes it; the others get what it decided, and
@@ -77,7 +77,7 @@ def begin(
     Raises:
         InputError: as `earlier_run`; or no checkpoint can be used.
     """
-    own = Beginning()
+    own = RunStart()
 
     def decide() -> tuple[bool, str | None, History, list[str]]:
         nonlocal own
@@ -85,9 +85,9 @@ def begin(
         name = own.checkpoint.name if own.checkpoint else None
         return own.finished, name, own.history, own.notes
 
-    finished, name, history, notes = from_main(decide)
+    finished, name, history, notes = broadcast_from_main(decide)
     checkpoint = None if name is None else share_checkpoint(folder / name, own.checkpoint)
-    return Beginning(finished, checkpoint, history, notes)
+    return RunStart(finished, checkpoint, history, notes)
 
 
 def _decide(
@@ -98,10 +98,10 @@ def _decide(
     split: tuple[int, int],
     resume: bool,
     overwrite: bool,
-) -> Beginning:
+) -> RunStart:
     before = earlier_run(folder, identity, exports, resume, overwrite)
     if before is not None and "finished" in before:
-        return Beginning(finished=True)
+        return RunStart(finished=True)
     checkpoint, notes = None, []
     if before is not None:
         checkpoint, problems = newest_checkpoint(folder, run_identity(identity, seed))
@@ -115,7 +115,7 @@ def _decide(
         notes.append(_split_note(*history[-2:], split[0]))
     if checkpoint is None or history != earlier or not (folder / DESCRIPTION).exists():
         write_json(folder / DESCRIPTION, {**identity, **collect_provenance(), "execution": history})
-    return Beginning(checkpoint=checkpoint, history=history, notes=notes)
+    return RunStart(checkpoint=checkpoint, history=history, notes=notes)
 
 
 def run_identity(identity: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def earlier_run(
     """
     if not holds_run(folder, exports) or overwrite:
         return None
-    before = description_of(folder)
+    before = read_description(folder)
     checkpoints = checkpoint_paths(folder)
     if before is not None and "finished" not in before and not checkpoints:
         return None  # it never got as far as anything worth keeping
@@ -164,11 +164,13 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """In what two identities differ; empty where they are of the same run."""
     if all(before.get(key) == now[key] for key in SAME_RUN):
         return []
-    changed = differences(before.get("config"), now["config"])
+    changed = config_differences(before.get("config"), now["config"])
     changed += [
-        line for key in SAME_RUN[1:] for line in differences(before.get(key), now[key], where=key)
+        line
+        for key in SAME_RUN[1:]
+        for line in config_differences(before.get(key), now[key], where=key)
     ]
-    return changed or ["science hash"]
+    return changed or ["config hash"]
 
 
 def continue_history(before: Any, step: int, parts: int) -> History:

@@ -36,7 +36,7 @@ def in_use(folder: Path) -> AbstractContextManager[None]:
     return hold_folder(folder, "being trained")
 
 
-def description_of(folder: Path) -> dict[str, Any] | None:
+def read_description(folder: Path) -> dict[str, Any] | None:
     """What ``run.json`` says; None where there is none, or it is damaged."""
     path = folder / DESCRIPTION
     if not path.exists():
@@ -45,7 +45,7 @@ def description_of(folder: Path) -> dict[str, Any] | None:
         content = read_json(path)
     except InputError:
         return None
-    if not isinstance(content, dict) or "science_hash" not in content:
+    if not isinstance(content, dict) or "config_hash" not in content:
         raise InputError(f"{path}: not written by a run of this project; choose another folder")
     return content
 
@@ -60,7 +60,7 @@ def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
     Raises:
         InputError: it holds files of others and no run: nothing may be written there.
     """
-    if description_of(folder) is not None or any(map(_is_ours, checkpoint_paths(folder))):
+    if read_description(folder) is not None or any(map(_is_ours, checkpoint_paths(folder))):
         return True
     exported = set(export_files(exports))
     # Empty folders hold nothing to lose; a clearing that was killed leaves some.

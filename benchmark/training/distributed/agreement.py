@@ -25,7 +25,7 @@ T = TypeVar("T")
 _BLOCK = 1 << 28  # bytes of a message
 
 
-def together(make: Callable[[], T]) -> T:
+def first_reason(make: Callable[[], T]) -> T:
     """What `make` returns, called by all processes; the `InputError` of one is raised by all.
 
     Without it the others would wait for one that has left, and its reason would stay unsaid.
@@ -45,7 +45,7 @@ def together(make: Callable[[], T]) -> T:
     return result  # type: ignore[return-value]
 
 
-def from_main(make: Callable[[], T]) -> T:
+def broadcast_from_main(make: Callable[[], T]) -> T:
     """What `make` returns on the main process, which alone calls it; its error is raised by all."""
     if get_world_size() == 1:
         return make()
@@ -105,13 +105,13 @@ def share_checkpoint(path: Path, own: Checkpoint | None) -> Checkpoint:
         assert own is not None
         return own
     data = _broadcast_file(path)
-    return together(lambda: own or read_checkpoint(path, data))
+    return first_reason(lambda: own or read_checkpoint(path, data))
 
 
 def _broadcast_file(path: Path) -> mmap.mmap:
     """The content of a file of the main process, over the CPUs, on all of them."""
     group = cpu_group()
-    size = from_main(lambda: path.stat().st_size)
+    size = broadcast_from_main(lambda: path.stat().st_size)
     # Memory that torch can write to, and read from as from a file.
     data = mmap.mmap(-1, size)
     content = torch.frombuffer(data, dtype=torch.uint8)

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from benchmark.device import uses_gpu
 from benchmark.training.distributed.launch import Launch, launch, this_process
-from benchmark.training.distributed.signals import NoGPU, Silent, leave
+from benchmark.training.distributed.signals import NoGPU, RankSilent, leave
 from benchmark.training.distributed.watchdog import Watchdog
 
 # Exchanges give up later than the watchdog, which can say for whom they wait.
@@ -67,7 +67,7 @@ def process_group(minutes: float = 30.0) -> Iterator[None]:
             f"error: rank {here.rank} ({this_process()}) has waited {minutes:g} min for others "
             f"(timeout_minutes): {str(error).splitlines()[0]}"
         )
-        leave(Silent(line), speaks=True)
+        leave(RankSilent(line), speaks=True)
     finally:
         _limit = None
         if dist.is_initialized():

@@ -22,7 +22,7 @@ EXIT_STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command later will do."""
 
 
-class EndsEarly(Exception):
+class RunEnded(Exception):
     """A run ends before its last epoch, and has said why in one line.
 
     Command lines end with `exit_code` and print nothing more.
@@ -31,31 +31,31 @@ class EndsEarly(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class Stopped(EndsEarly):
+class Stopped(RunEnded):
     """A signal asked for it; what was done is saved."""
 
     exit_code = EXIT_STOPPED
 
 
-class NotFinite(EndsEarly):
+class NotFinite(RunEnded):
     """Several steps in a row had a loss or a gradient that is not finite."""
 
     exit_code = EXIT_NOT_FINITE
 
 
-class NoGPU(EndsEarly):
+class NoGPU(RunEnded):
     """A process of several has none for itself."""
 
     exit_code = EXIT_BAD_INPUT
 
 
-class Silent(EndsEarly):
+class RankSilent(RunEnded):
     """Another process kept this one waiting for longer than it may."""
 
     exit_code = EXIT_SILENT
 
 
-def leave(end: EndsEarly, speaks: bool) -> None:
+def leave(end: RunEnded, speaks: bool) -> None:
     """Raise the end of a run, after the process that speaks for all has said why."""
     if speaks:
         stream = sys.stdout if isinstance(end, Stopped) else sys.stderr

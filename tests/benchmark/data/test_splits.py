@@ -10,9 +10,9 @@ import pytest
 
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.splits import (
-    grouped_split,
     nested_subset,
     read_split_file,
+    split_by_group,
     split_by_patient,
     split_named,
 )
@@ -22,7 +22,7 @@ from benchmark.errors import InputError
 def test_nearest_choice_is_found_where_the_order_alone_would_miss_it():
     # 30 % of 100 frames: only c hits it, whatever the order the hash gives.
     for seed in range(6):
-        assert grouped_split({"a": 10, "b": 60, "c": 30}, 0.3, seed) == {"c"}
+        assert split_by_group({"a": 10, "b": 60, "c": 30}, 0.3, seed) == {"c"}
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -33,46 +33,46 @@ def test_no_other_choice_is_nearer_than_the_one_made(seed):
     target = share * sum(counts.values())
     subsets = (s for size in range(1, 10) for s in itertools.combinations(counts.values(), size))
     best = min(abs(sum(subset) - target) for subset in subsets)
-    chosen = grouped_split(counts, share, seed)
+    chosen = split_by_group(counts, share, seed)
     assert abs(sum(counts[group] for group in chosen) - target) == pytest.approx(best)
 
 
 def test_equal_groups_are_taken_in_the_order_of_their_hash():
     names = [f"cadica/p{index}" for index in range(30)]
     order = sorted(names, key=lambda name: hashlib.sha256(f"7\n{name}".encode()).digest())
-    assert grouped_split(dict.fromkeys(names, 5), 0.2, 7) == set(order[:6])
+    assert split_by_group(dict.fromkeys(names, 5), 0.2, 7) == set(order[:6])
 
 
 def test_order_of_the_input_does_not_matter_and_the_seed_does():
     counts = {f"p{index}": 3 + index % 7 for index in range(40)}
     backwards = dict(reversed(counts.items()))
-    assert grouped_split(counts, 0.2, 1) == grouped_split(backwards, 0.2, 1)
-    assert len({frozenset(grouped_split(counts, 0.2, seed)) for seed in range(10)}) == 10
+    assert split_by_group(counts, 0.2, 1) == split_by_group(backwards, 0.2, 1)
+    assert len({frozenset(split_by_group(counts, 0.2, seed)) for seed in range(10)}) == 10
 
 
 def test_at_least_one_group_and_never_all():
     counts = {"a": 50, "b": 40, "c": 10}
-    assert grouped_split(counts, 0.001, 0) == {"c"}
-    assert grouped_split(counts, 0.999, 0) == {"a", "b"}
-    assert len(grouped_split({"a": 1, "b": 1}, 0.001, 0)) == 1
+    assert split_by_group(counts, 0.001, 0) == {"c"}
+    assert split_by_group(counts, 0.999, 0) == {"a", "b"}
+    assert len(split_by_group({"a": 1, "b": 1}, 0.001, 0)) == 1
 
 
 def test_thousands_of_groups_are_met_exactly():
     counts = {str(index): 1 for index in range(20_000)}
-    assert len(grouped_split(counts, 0.2, 0)) == 4000
+    assert len(split_by_group(counts, 0.2, 0)) == 4000
     sizes = {str(index): 50 + index % 101 for index in range(1500)}
-    chosen = grouped_split(sizes, 0.25, 0)
+    chosen = split_by_group(sizes, 0.25, 0)
     assert sum(sizes[group] for group in chosen) == round(0.25 * sum(sizes.values()))
 
 
 def test_what_cannot_be_split_is_refused():
     with pytest.raises(InputError, match="at least 2 groups, and there are 1"):
-        grouped_split({"a": 3}, 0.5, 0)
+        split_by_group({"a": 3}, 0.5, 0)
     for share in (0, 1, -0.1, float("nan")):
         with pytest.raises(InputError, match="share"):
-            grouped_split({"a": 1, "b": 1}, share, 0)
+            split_by_group({"a": 1, "b": 1}, share, 0)
     with pytest.raises(ValueError, match="without frames"):
-        grouped_split({"a": 1, "b": 0}, 0.5, 0)
+        split_by_group({"a": 1, "b": 0}, 0.5, 0)
 
 
 def test_frames_of_a_patient_stay_together_and_keep_their_order():
@@ -80,7 +80,7 @@ def test_frames_of_a_patient_stay_together_and_keep_their_order():
     report = SkipReport()
     result = list(split_by_patient(frames, 0.2, 3, report))
     assert [frame.path for frame in result] == [frame.path for frame in frames]
-    test = grouped_split({f"x/{n}": 4 for n in range(5)}, 0.2, 3)
+    test = split_by_group({f"x/{n}": 4 for n in range(5)}, 0.2, 3)
     assert {f.group for f in result if f.split == "test"} == test
     assert {f.group for f in result if f.split == "train"} == {f.group for f in frames} - test
     assert not report.items

@@ -13,13 +13,13 @@ import torch
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose, refuse_other_dataset
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, card_of_encoder
 from benchmark.nn.vit import VisionTransformer
-from benchmark.training.config import differences, plain
+from benchmark.training.config import config_differences, to_plain
 
 SMALL = ["epochs=1", "batch_size=2", "num_workers=0"]
 SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
@@ -27,7 +27,7 @@ SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
 
 def test_the_card_is_what_the_run_wrote(tmp_path: Path) -> None:
     """Title, family and corpus from the provenance; the id from the folders of the run."""
-    origin = dict(science_hash="ab", title="VasoMIM, ViT-L", family="f", pretraining="XA, 9 frames")
+    origin = dict(config_hash="ab", title="VasoMIM, ViT-L", family="f", pretraining="XA, 9 frames")
     export_encoder(tmp_path / "analysis" / "vit_l", VisionTransformer(32, 8, 32, 1, 2), origin)
     card = card_of_encoder(tmp_path / "analysis" / "vit_l")
     assert (card.method, card.title, card.family) == ("analysis-vit_l", "VasoMIM, ViT-L", "f")
@@ -51,10 +51,10 @@ def test_a_folder_is_the_same_as_a_config_that_names_it(
     options = [*SMALL, *SIZES, f"data.folder={vessels.path}"]
     named, _ = compose(CONFIGS, "mae", "synthetic_v", "tiny", options, tmp_path)
     config, card = compose(CONFIGS, folder, "synthetic_v", "tiny", options, tmp_path)
-    assert differences(plain(named), plain(config)) == []
+    assert config_differences(to_plain(named), to_plain(config)) == []
     states = [build_model(one, 0).state_dict() for one in (named, config)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    cell = Cell(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
     record = run_cell(cell)
     written = json.loads(cell.record.read_text())
     assert written["method"] == record.method == "pretrain"

@@ -12,7 +12,14 @@ from raw_layouts import MemorySource
 
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.examples import SIDE, middle, read_picture, resized, shown_size, spread
+from benchmark.downstream.examples import (
+    SIDE,
+    evenly_spread,
+    middle,
+    read_example_image,
+    resized,
+    shown_size,
+)
 from benchmark.downstream.task import load_task
 from benchmark.files import write_json
 from benchmark.results import Example
@@ -35,7 +42,7 @@ HEIGHT, WIDTH = 384, 512  # shown at 192 × 256: every second pixel
 def test_images_are_spread_evenly_over_the_test_list(
     total: int, count: int, places: list[int]
 ) -> None:
-    assert spread(range(total), count) == places
+    assert evenly_spread(range(total), count) == places
 
 
 def test_pictures_are_shrunk_to_the_longest_side_and_never_grown() -> None:
@@ -59,7 +66,7 @@ def test_the_middle_of_a_picture_keeps_its_resolution() -> None:
 def test_a_picture_of_one_bit_is_read_as_zeros_and_ones(tmp_path: Path) -> None:
     mask = np.random.default_rng(0).random((9, 13)) < 0.5
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    found = read_picture(tmp_path / "mask.png")
+    found = read_example_image(tmp_path / "mask.png")
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, mask)
 
@@ -163,9 +170,9 @@ def test_denoised_frames_are_kept_at_their_own_resolution(tmp_path: Path) -> Non
     cut = (slice(64, 320), slice(128, 384))
     np.testing.assert_array_equal(example.prediction, denoised[cut])
     np.testing.assert_array_equal(
-        example.frame, read_picture(folder.image("test", example.image))[cut]
+        example.frame, read_example_image(folder.image("test", example.image))[cut]
     )
     np.testing.assert_array_equal(
-        example.truth, read_picture(folder.clean("test", example.image))[cut]
+        example.truth, read_example_image(folder.clean("test", example.image))[cut]
     )
     assert not np.array_equal(example.frame, example.truth)

@@ -29,17 +29,17 @@ from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.segmentation.metrics import centreline_dice, definitions, dice_score
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.downstream.task import load_task
-from benchmark.encoders.encoder import read_card
+from benchmark.encoders.encoder import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.files import write_json
 from benchmark.method_cards import CONFIGS
-from benchmark.results import read_record, science_hash
+from benchmark.results import config_hash, read_record
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
-from benchmark.training.config import plain
+from benchmark.training.config import to_plain
 from benchmark.training.distributed.signals import StopSignals
 from benchmark.training.hooks import StepHook
 
@@ -48,7 +48,7 @@ SMALL = ("epochs=2", "batch_size=2", "base_lr=0.03", "checkpoint_interval=1", "l
 SMALL += ("keep_checkpoints=1",)
 SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
 
-MakeCell = Callable[..., Cell]
+MakeCell = Callable[..., FineTuningRun]
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def make_cell(vessels: TaskFolder) -> MakeCell:
         seed: int = 0,
         options: tuple[str, ...] = (),
         protocol: str | None = None,
-    ) -> Cell:
+    ) -> FineTuningRun:
         sizes = () if method == "frangi" else SIZES
         settings = [*SMALL, *sizes, f"data.folder={vessels.path}", *options]
         config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work, protocol)
         folder = work / method / "finetune" / "synthetic_v" / f"seed{seed}"
-        return Cell(config, card, "synthetic_v", seed, folder, work / "results")
+        return FineTuningRun(config, card, "synthetic_v", seed, folder, work / "results")
 
     return make
 
@@ -80,27 +80,27 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, export_vit: Callable[..., 
 
 
 @pytest.fixture(scope="module")
-def finished(encoder: Path, make_cell: MakeCell) -> Cell:
+def finished(encoder: Path, make_cell: MakeCell) -> FineTuningRun:
     """A cell that has been run."""
     cell = make_cell(encoder)
     run_cell(cell)
     return cell
 
 
-def scores(cell: Cell) -> pd.DataFrame:
+def scores(cell: FineTuningRun) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
 
 
-def steps(cell: Cell) -> list[dict[str, Any]]:
+def steps(cell: FineTuningRun) -> list[dict[str, Any]]:
     lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 
 
-def weights(cell: Cell) -> dict[str, torch.Tensor]:
+def weights(cell: FineTuningRun) -> dict[str, torch.Tensor]:
     return read_checkpoint(cell.folder / "epoch_2.pth").model
 
 
-def assert_same_run(one: Cell, two: Cell) -> None:
+def assert_same_run(one: FineTuningRun, two: FineTuningRun) -> None:
     """Equal to the last bit: losses of every step, weights, and the scores of every image."""
     assert steps(one) == steps(two)
     first, second = weights(one), weights(two)
@@ -112,21 +112,23 @@ def assert_same_run(one: Cell, two: Cell) -> None:
     assert read_record(one.record).metrics == read_record(two.record).metrics
 
 
-def test_the_record_says_what_was_run(finished: Cell, encoder: Path, vessels: TaskFolder) -> None:
+def test_the_record_says_what_was_run(
+    finished: FineTuningRun, encoder: Path, vessels: TaskFolder
+) -> None:
     record = read_record(finished.record)
     assert finished.record == encoder / "results" / "demo" / "mae" / "synthetic_v" / "seed0.json"
     assert (record.protocol, record.method, record.title) == ("demo", "mae", "MAE")
     assert (record.dataset, record.task, record.seed) == ("synthetic_v", "segmentation", 0)
     assert record.split_hash == vessels.split_hash
     assert record.corpus_hash == "c0de"
-    card = read_card(encoder / "mae" / "pretrain")
+    card = read_encoder_card(encoder / "mae" / "pretrain")
     assert record.encoder == {
         "fingerprint": card.fingerprint,
         "weights_sha256": card.weights_sha256,
         "provenance": card.provenance,
     }
-    assert record.config == plain(finished.config)
-    assert record.science_hash == science_hash(record.config)
+    assert record.config == to_plain(finished.config)
+    assert record.config_hash == config_hash(record.config)
     assert set(record.seeds.values()) == {0}
     rows = scores(finished)
     stems = [item["stem"] for item in vessels.splits["test"]]
@@ -139,7 +141,7 @@ def test_the_record_says_what_was_run(finished: Cell, encoder: Path, vessels: Ta
 
 
 def test_scores_are_those_of_the_trained_weights_at_native_size(
-    finished: Cell, vessels: TaskFolder
+    finished: FineTuningRun, vessels: TaskFolder
 ) -> None:
     """The whole prediction again by hand: resize, normalise, network, resize back, threshold."""
     model = build_model(finished.config, seed=0)
@@ -164,7 +166,7 @@ def test_scores_are_those_of_the_trained_weights_at_native_size(
         assert row.cldice == pytest.approx(100 * centreline_dice(predicted, truth), rel=1e-12)
 
 
-def test_every_parameter_is_trained_at_its_rate(finished: Cell) -> None:
+def test_every_parameter_is_trained_at_its_rate(finished: FineTuningRun) -> None:
     """Cosine per epoch on the base rate; layer decay 0.75 over two blocks; nothing left out."""
     rates = [line["lr"] for line in steps(finished)]
     assert rates == pytest.approx([0.03, 0.03, 0.015, 0.015])
@@ -179,7 +181,7 @@ def test_every_parameter_is_trained_at_its_rate(finished: Cell) -> None:
 
 
 def test_a_finished_cell_is_read_back(
-    finished: Cell, encoder: Path, make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
+    finished: FineTuningRun, encoder: Path, make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = finished.record.read_bytes()
     record = run_cell(make_cell(encoder, options=("num_workers=1", "log_interval=9")))
@@ -189,7 +191,7 @@ def test_a_finished_cell_is_read_back(
 
 
 def test_a_record_of_other_settings_is_not_taken_for_this_one(
-    finished: Cell,
+    finished: FineTuningRun,
     encoder: Path,
     make_cell: MakeCell,
     tmp_path: Path,
@@ -214,7 +216,7 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(
 
 
 def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
-    finished: Cell, make_cell: MakeCell, tmp_path: Path, export_vit: Callable[..., Path]
+    finished: FineTuningRun, make_cell: MakeCell, tmp_path: Path, export_vit: Callable[..., Path]
 ) -> None:
     export_vit(tmp_path / "mae" / "pretrain", seed=1)
     changed = make_cell(tmp_path, options=("base_lr=0.1",))
@@ -227,7 +229,7 @@ def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
-    finished: Cell,
+    finished: FineTuningRun,
     make_cell: MakeCell,
     tmp_path: Path,
     export_vit: Callable[..., Path],
@@ -254,7 +256,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert_same_run(cell, finished)
 
 
-def _batches(cell: Cell, vessels: TaskFolder) -> list[dict[str, Any]]:
+def _batches(cell: FineTuningRun, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
     model = build_model(cell.config, cell.seed)
     runner, _ = finetune.build_runner(
@@ -300,7 +302,7 @@ def test_the_record_takes_up_what_the_leakage_check_found(
     tmp_path: Path,
     export_vit: Callable[..., Path],
     vessels: TaskFolder,
-    finished: Cell,
+    finished: FineTuningRun,
 ) -> None:
     """The test frames themselves as the corpus: all are found, and the hash of the run stays."""
     source = open_source("synthetic", patients=3, videos=1, frames=5, first_frame=3, size=80)
@@ -322,7 +324,7 @@ def test_the_record_takes_up_what_the_leakage_check_found(
         "similar": 0,
         "groups": 1,
     }
-    assert record.science_hash == science_hash(plain(cell.config))
+    assert record.config_hash == config_hash(to_plain(cell.config))
     assert read_record(finished.record).leakage is None, "a corpus nobody has compared"
 
 

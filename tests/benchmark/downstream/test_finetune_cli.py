@@ -15,7 +15,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS, read_cards
+from benchmark.method_cards import CONFIGS, read_method_cards
 from benchmark.results import read_record
 
 TOOL = CONFIGS.parent / "tools" / "finetune.py"
@@ -106,7 +106,7 @@ def test_a_missing_encoder_in_a_process_of_its_own(tmp_path: Path, vessels: Task
 def test_the_known_names_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         compose(CONFIGS, "vaso", "dca1", "tiny", [], tmp_path)
-    assert all(card.method in str(caught.value) for card in read_cards())
+    assert all(card.method in str(caught.value) for card in read_method_cards())
     with pytest.raises(InputError, match=r"known: .*dca1.*synthetic_v"):
         compose(CONFIGS, "mae", "dca", "tiny", [], tmp_path)
     (tmp_path / "only").mkdir()

@@ -15,7 +15,7 @@ import torch
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record
@@ -37,10 +37,10 @@ SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
 @pytest.fixture
 def cell(
     vessels: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
-) -> Callable[..., Cell]:
+) -> Callable[..., FineTuningRun]:
     """A cell in a work folder of its own: four steps in each of two epochs."""
 
-    def make(name: str, method: str = "mae") -> Cell:
+    def make(name: str, method: str = "mae") -> FineTuningRun:
         work = tmp_path / name
         if method == "mae" and not work.exists():
             export_vit(work / "mae" / "pretrain", seed=1)
@@ -48,7 +48,7 @@ def cell(
         if method == "mae":
             settings += [*SETTINGS, *SIZES]
         config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
-        return Cell(config, card, "synthetic_v", 0, work / "run", work / "results")
+        return FineTuningRun(config, card, "synthetic_v", 0, work / "run", work / "results")
 
     return make
 
@@ -74,13 +74,13 @@ def signal_in_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopTestHook, "after_test_iter", signalled)
 
 
-def log(cell: Cell) -> list[dict[str, Any]]:
+def log(cell: FineTuningRun) -> list[dict[str, Any]]:
     lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 
 
 def test_a_stopped_cell_ends_as_one_that_was_not(
-    cell: Callable[..., Cell],
+    cell: Callable[..., FineTuningRun],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_stopped_cell_ends_as_one_that_was_not(
 
 
 def test_a_checkpoint_that_cannot_be_used_is_not(
-    cell: Callable[..., Cell],
+    cell: Callable[..., FineTuningRun],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_checkpoint_that_cannot_be_used_is_not(
 
 
 def test_a_classical_model_stops_in_its_test(
-    cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+    cell: Callable[..., FineTuningRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is nothing to save; the same command repeats it."""
     with monkeypatch.context() as patch:
@@ -157,7 +157,7 @@ def test_a_classical_model_stops_in_its_test(
 
 
 def test_steps_left_out_are_in_the_record(
-    cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
+    cell: Callable[..., FineTuningRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loss that is infinite at the second and fifth step."""
     usual = AccumulatingOptimWrapper.backward

@@ -10,12 +10,12 @@ import torch
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose, find_dataset
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.segmentation.plain import PatchMap, PlainUNetDecoder
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
-from benchmark.training.config import differences, plain
+from benchmark.training.config import config_differences, to_plain
 
 AAAI = sorted(path.stem for path in (CONFIGS / "downstream" / "aaai").glob("*.py"))
 SMALL = ["epochs=1", "batch_size=2", "base_lr=0.01", "num_workers=0", "keep_checkpoints=1"]
@@ -34,7 +34,7 @@ def test_aaai_is_the_papers_recipe(dataset: str, tmp_path: Path) -> None:
     assert ours.optimizer.weight_decay == 0.05
     assert (ours.model.neck.type, ours.model.decode_head.type) == (PatchMap, PlainUNetDecoder)
     journal, _ = compose(CONFIGS, "mae", dataset, "paper", [], tmp_path)
-    changed = {line.split(":")[0] for line in differences(plain(journal), plain(ours))}
+    changed = {line.split(":")[0] for line in config_differences(to_plain(journal), to_plain(ours))}
     allowed = {"protocol", "epochs", "base_lr", "data.folder", "model.decode_head.type"}
     assert {name for name in changed if not name.startswith("model.neck.")} <= allowed
 
@@ -61,7 +61,7 @@ def test_an_aaai_cell_is_recorded_under_its_protocol(
     for name, value in states[0].items():
         if not name.startswith("backbone."):
             assert torch.equal(value, states[1][name]), name
-    cell = Cell(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
     record = run_cell(cell)
     assert cell.record == tmp_path / "results/aaai-demo/vasomim/synthetic_v/seed0.json"
     assert record.metrics["dsc"]["value"] >= 0
@@ -104,8 +104,8 @@ def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path: Path) -> 
 
 def test_classical_rows_of_table_x_differ_in_alpha_only(tmp_path: Path) -> None:
     rows = {
-        alpha: plain(compose(CONFIGS, name, "arcade_v", "paper", [], tmp_path)[0])
+        alpha: to_plain(compose(CONFIGS, name, "arcade_v", "paper", [], tmp_path)[0])
         for alpha, name in ((92.0, "frangi"), (80.0, "frangi_80"), (50.0, "frangi_50"))
     }
     for alpha in (80.0, 50.0):
-        assert differences(rows[92.0], rows[alpha]) == [f"model.alpha: 92.0 → {alpha}"]
+        assert config_differences(rows[92.0], rows[alpha]) == [f"model.alpha: 92.0 → {alpha}"]

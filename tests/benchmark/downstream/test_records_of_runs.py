@@ -17,7 +17,7 @@ from PIL import Image
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import Cell, run_cell, with_patients
+from benchmark.downstream.finetune import FineTuningRun, run_cell, with_patients
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.locking import LOCK
@@ -27,19 +27,19 @@ from benchmark.training.hooks import StepHook
 
 ROOT = Path(__file__).resolve().parents[3]
 
-MakeCell = Callable[..., Cell]
+MakeCell = Callable[..., FineTuningRun]
 
 
 @pytest.fixture(scope="module")
 def make_cell(vessels: TaskFolder) -> MakeCell:
     """A cell of a filter or of a network from scratch: two epochs of two steps at 64²."""
 
-    def make(work: Path, method: str = "frangi", *options: str, seed: int = 0) -> Cell:
+    def make(work: Path, method: str = "frangi", *options: str, seed: int = 0) -> FineTuningRun:
         sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", *sizes)
         settings = [f"data.folder={vessels.path}", *options, *(small if method == "unet" else ())]
         config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
-        return Cell(config, card, "synthetic_v", seed, work / method, work / "results")
+        return FineTuningRun(config, card, "synthetic_v", seed, work / method, work / "results")
 
     return make
 
@@ -187,7 +187,7 @@ def test_how_many_are_kept_is_a_setting_that_moves_no_hash(
         record = run_cell(cell)
         assert len(read_examples(cell.record)) == count
         assert (record.examples is None) or read_record(cell.record).examples
-        hashes.add(record.science_hash)
+        hashes.add(record.config_hash)
     assert len(hashes) == 1
     for wrong in ("-1", "all"):
         with pytest.raises(InputError, match=f"examples='?{wrong}.*0 or more"):

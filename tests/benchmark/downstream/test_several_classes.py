@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
 from benchmark.results import read_record
@@ -31,11 +31,11 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> TaskFolder:
     )
 
 
-def _cell(work: Path, segments: TaskFolder, method: str, *options: str) -> Cell:
+def _cell(work: Path, segments: TaskFolder, method: str, *options: str) -> FineTuningRun:
     sizes = [f"{p}_pipeline.{i}.scale=(64,64)" for p, i in (("train", 2), ("test", 1))]
     settings = [*SMALL, *sizes, f"data.folder={segments.path}", *options]
     config, card = compose(CONFIGS, method, "synthetic_vs", "tiny", settings, work)
-    return Cell(config, card, "synthetic_vs", 0, work / method / "run", work / "results")
+    return FineTuningRun(config, card, "synthetic_vs", 0, work / method / "run", work / "results")
 
 
 def test_segments_of_the_source_are_the_classes(segments: TaskFolder) -> None:
@@ -93,7 +93,7 @@ def test_a_filter_cannot_tell_classes_apart(segments: TaskFolder, tmp_path: Path
     config, card = compose(
         CONFIGS, "frangi", "synthetic_vs", "tiny", [f"data.folder={segments.path}"], tmp_path
     )
-    cell = Cell(config, card, "synthetic_vs", 0, tmp_path / "run", tmp_path / "results")
+    cell = FineTuningRun(config, card, "synthetic_vs", 0, tmp_path / "run", tmp_path / "results")
     with pytest.raises(InputError, match="marks vessels and cannot tell 25 classes apart"):
         run_cell(cell)
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmark.encoders.encoder import export_encoder, load_encoder, read_card
+from benchmark.encoders.encoder import export_encoder, load_encoder, read_encoder_card
 from benchmark.encoders.fingerprint import fingerprint, take_features
 from benchmark.errors import InputError
 from benchmark.files import sha256_file
@@ -180,7 +180,7 @@ def test_grey_values_of_another_pre_training_are_kept(
     tmp_path: Path, tiny_vit: VisionTransformer
 ) -> None:
     export_encoder(tmp_path, tiny_vit, {}, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    card = read_card(tmp_path)
+    card = read_encoder_card(tmp_path)
     assert (card.mean, card.std) == ([0.5] * 3, [0.25] * 3)
 
 
@@ -307,7 +307,7 @@ def test_damaged_or_foreign_exports_are_refused_in_one_line(
 
 def test_reading_the_card_needs_no_weights(exported: Path) -> None:
     (exported / "encoder.safetensors").unlink()
-    assert read_card(exported).provenance == {"run": "mae", "corpus_hash": "c0de"}
+    assert read_encoder_card(exported).provenance == {"run": "mae", "corpus_hash": "c0de"}
 
 
 def test_weights_are_written_contiguous_and_on_the_cpu(tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.encoders.encoder import architecture_of, export_encoder, load_encoder, read_card
+from benchmark.encoders.encoder import (
+    architecture_of,
+    export_encoder,
+    load_encoder,
+    read_encoder_card,
+)
 from benchmark.encoders.fingerprint import fingerprint
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder
@@ -25,7 +30,7 @@ def test_every_kind_of_encoder_comes_back_as_it_was(
     card = export_encoder(tmp_path, encoder, {"run": kind})
     loaded, again = load_encoder(tmp_path)
     assert type(loaded) is type(encoder)
-    assert card == again == read_card(tmp_path)
+    assert card == again == read_encoder_card(tmp_path)
     own, other = encoder.state_dict(), loaded.state_dict()
     assert own.keys() == other.keys()
     assert all(torch.equal(own[name], other[name]) for name in own)

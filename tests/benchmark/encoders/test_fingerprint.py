@@ -14,7 +14,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from benchmark.encoders import encoder as exports
-from benchmark.encoders.encoder import export_encoder, load_encoder, read_card
+from benchmark.encoders.encoder import export_encoder, load_encoder, read_encoder_card
 from benchmark.encoders.fingerprint import TOLERANCE, Features, fingerprint, take_features
 from benchmark.errors import InputError
 from benchmark.files import read_json
@@ -159,7 +159,7 @@ def test_hashes_of_earlier_exports_are_still_compared(
     content["schema"] = 2
     (tmp_path / "encoder.json").write_text(json.dumps(content))
     load_encoder(tmp_path)
-    assert read_card(tmp_path).features is None
+    assert read_encoder_card(tmp_path).features is None
     _rewrite(tmp_path, fingerprint="0123456789abcdef")
     with pytest.raises(InputError, match=r"features differ.*instead of 0123456789abcdef"):
         load_encoder(tmp_path)
@@ -218,6 +218,6 @@ def test_features_that_are_not_finite_are_written_down_where_that_is_asked_for(
     problems: list[str] = []
     export_encoder(tmp_path, tiny_vit, {}, problems=problems)
     assert problems == ["the encoder: features of an image are not finite"]
-    assert read_card(tmp_path).features is None
+    assert read_encoder_card(tmp_path).features is None
     with pytest.raises(InputError, match=r"safetensors: features of an image are not finite"):
         load_encoder(tmp_path)

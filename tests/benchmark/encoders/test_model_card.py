@@ -15,7 +15,7 @@ import yaml
 from benchmark.encoders.encoder import EncoderCard, export_encoder
 from benchmark.encoders.model_card import model_card, scores_of
 from benchmark.errors import InputError
-from benchmark.results import RunRecord, science_hash, write_record
+from benchmark.results import RunRecord, config_hash, write_record
 
 ORIGIN = {
     "run": "pretrain",
@@ -24,7 +24,7 @@ ORIGIN = {
     "paper": "He et al., CVPR 2022",
     "pretraining": "xa170k, 171,478 frames",
     "epochs": 800,
-    "science_hash": "5c1e",
+    "config_hash": "5c1e",
     "corpus_hash": "c0a9",
 }
 RUN = {
@@ -71,7 +71,7 @@ def write(folder: Path, card: EncoderCard | None, seed: int, dsc: float, **chang
         "metrics": {"dsc": {"value": dsc, "definition": "dsc/v1", "higher_is_better": True}},
         "n_images": 1,
         "config": config,
-        "science_hash": science_hash(config),
+        "config_hash": config_hash(config),
         "seeds": {"init": seed},
         "versions": {},
         "device": "cpu",

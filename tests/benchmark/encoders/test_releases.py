@@ -17,7 +17,7 @@ from benchmark.encoders.conversion import convert
 from benchmark.encoders.encoder import load_encoder
 from benchmark.encoders.releases import RELEASES, find_release
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS, read_card
+from benchmark.method_cards import CONFIGS, read_method_card
 
 SIZE = Size()
 SMALL = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
@@ -228,7 +228,7 @@ def test_rows_of_the_board_name_their_release() -> None:
         text = (CONFIGS / name / "encoder.py").read_text()
         assert f'folder="{{work}}/released/{name}"' in text
         assert f"tools/convert_checkpoint.py {name} FILE" in text
-        card, release = read_card(name), RELEASES[name]
+        card, release = read_method_card(name), RELEASES[name]
         assert (card.title, card.pretraining) == (release.title, release.pretraining)
 
 

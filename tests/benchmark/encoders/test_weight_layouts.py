@@ -12,12 +12,12 @@ from torch import Tensor
 
 from benchmark.encoders.conversion import convert, select
 from benchmark.encoders.releases import RELEASES
-from benchmark.encoders.weight_layouts import Layout, beside, flatten, locate
+from benchmark.encoders.weight_layouts import WeightLayout, files_beside, flatten, locate
 from benchmark.errors import InputError
 
 SMALL = FILES["mae_imagenet"].small
-ANY = (Layout(r"patch_embed\.proj\.weight$", ()),)
-TEACHER = (*ANY, Layout(r"patch_embed\.proj\.weight$", (), "teacher.backbone."))
+ANY = (WeightLayout(r"patch_embed\.proj\.weight$", ()),)
+TEACHER = (*ANY, WeightLayout(r"patch_embed\.proj\.weight$", (), "teacher.backbone."))
 
 
 @pytest.fixture
@@ -128,8 +128,8 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
 
 def test_what_lies_beside_is_counted() -> None:
     found = [*names("teacher.backbone."), "teacher.head.a", "teacher.head.b", "student.x", "epoch"]
-    assert beside(found, "teacher.backbone.") == {"teacher.head": 2, "student": 1, "epoch": 1}
-    assert beside(found, "") == {}
+    assert files_beside(found, "teacher.backbone.") == {"teacher.head": 2, "student": 1, "epoch": 1}
+    assert files_beside(found, "") == {}
 
 
 def test_left_out_are_others_and_what_is_no_weight(tensors: dict[str, Tensor]) -> None:

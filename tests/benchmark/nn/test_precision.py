@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.nn.precision import widen
+from benchmark.nn.precision import to_float32
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ from benchmark.nn.precision import widen
 )
 def test_single_precision_is_the_least(dtype: torch.dtype, expected: torch.dtype) -> None:
     tensor = torch.tensor([1.5, -2.0], dtype=dtype)
-    assert widen(tensor).dtype == expected
-    assert widen(tensor).tolist() == [1.5, -2.0]
+    assert to_float32(tensor).dtype == expected
+    assert to_float32(tensor).tolist() == [1.5, -2.0]

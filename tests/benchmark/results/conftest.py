@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.results import Example, RunRecord, science_hash
+from benchmark.results import Example, RunRecord, config_hash
 
 CONFIG = {"lr": 2e-4, "epochs": 100, "work_dir": "/somewhere", "seed": 0}
 DSC = [79.123456789012345, 81.0]
@@ -38,7 +38,7 @@ def make_record(**changes: Any) -> RunRecord:
         },
         "n_images": 2,
         "config": CONFIG,
-        "science_hash": science_hash(CONFIG),
+        "config_hash": config_hash(CONFIG),
         "seeds": {"init": 0, "order": 0},
         "versions": {"python": "3.11.7"},
         "device": "cpu",

@@ -12,33 +12,33 @@ from benchmark.errors import InputError
 from benchmark.results import (
     collect_provenance,
     command_line,
+    config_hash,
     provenance,
-    science_hash,
     write_record,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_science_hash_ignores_paths_workers_and_logging_at_any_depth():
+def test_config_hash_ignores_paths_workers_and_logging_at_any_depth():
     base = {"model": {"depth": 12}, "data": [{"batch_size": 8, "num_workers": 4, "root": "/a"}]}
     moved = {
         "data": [{"num_workers": 0, "batch_size": 8, "root": "/b"}],
         "work_dir": "/c",
         "model": {"depth": 12, "logger": {"interval": 5}},
     }
-    assert science_hash(base) == science_hash(moved)
-    assert science_hash({"x": (1, 2)}) == science_hash({"x": [1, 2]})
+    assert config_hash(base) == config_hash(moved)
+    assert config_hash({"x": (1, 2)}) == config_hash({"x": [1, 2]})
     other = {"model": {"depth": 12}, "data": [{"batch_size": 16}]}
-    assert science_hash(base) != science_hash(other)
+    assert config_hash(base) != config_hash(other)
 
 
-def test_science_hash_counts_the_seed_unless_told_otherwise():
+def test_config_hash_counts_the_seed_unless_told_otherwise():
     one, two = {"lr": 1, "seed": 0}, {"lr": 1, "seed": 1}
-    assert science_hash(one) != science_hash(two)
-    assert science_hash(one, also_drop=("seed",)) == science_hash(two, also_drop=("seed",))
+    assert config_hash(one) != config_hash(two)
+    assert config_hash(one, also_drop=("seed",)) == config_hash(two, also_drop=("seed",))
     with pytest.raises(InputError, match="config"):
-        science_hash({"lr": object()})
+        config_hash({"lr": object()})
 
 
 def test_provenance_names_versions_and_fits_a_record(tmp_path, make_record, scores):

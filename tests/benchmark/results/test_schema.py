@@ -75,7 +75,7 @@ def metric(value: object) -> dict:
         ({"metrics": {"a/b": metric(1.0)["dsc"]}}, "metrics.a/b"),
         ({"images_per_s": True}, "images_per_s"),
         ({"n_images": 3}, "n_images"),
-        ({"science_hash": "0"}, "science_hash"),
+        ({"config_hash": "0"}, "config_hash"),
     ],
 )
 def test_writing_refuses_and_names_the_key(

@@ -15,7 +15,7 @@ from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.quiet import quiet_libraries
 from benchmark.speed.mmpretrain import bench_against_mmpretrain, reference_config, reference_runner
-from benchmark.speed.setup import Trial, make_frames
+from benchmark.speed.setup import StepTiming, make_frames
 from benchmark.speed.step import bench_step, equal_weights
 from benchmark.speed.timing import COLUMNS
 from benchmark.training.train import assemble
@@ -25,7 +25,7 @@ SIZES = dict(configs=CONFIGS, scale="tiny", batch=2, frames=4, size=64, steps=2,
 
 def test_harness_and_bare_loop_take_the_same_steps(tmp_path: Path) -> None:
     """After five steps every weight of both is equal to the last bit."""
-    rows = bench_step("mae", Trial(**SIZES, repeats=2, out=tmp_path))
+    rows = bench_step("mae", StepTiming(**SIZES, repeats=2, out=tmp_path))
     (file,) = tmp_path.iterdir()
     assert file.name.startswith("step-mae-tiny-cpu-1core-torch")
     with file.open(newline="", encoding="utf-8") as stream:
@@ -47,7 +47,7 @@ def test_agreement_counts_equal_weights() -> None:
 
 def test_mmpretrain_trains_a_model_of_the_same_size(tmp_path: Path) -> None:
     """Equal numbers of trained parameters, batch, crop and optimiser; its own recipe otherwise."""
-    trial = Trial(**SIZES, repeats=1)
+    trial = StepTiming(**SIZES, repeats=1)
     images = make_frames(tmp_path, 4, 64)
     ours = trial.config("mae", tmp_path, images / "pack")
     config = reference_config(ours, images / "frames", tmp_path / "log")
@@ -70,12 +70,12 @@ def test_against_mmpretrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Also right after another run of the same name, which mmengine tells apart by the second."""
     clock = SimpleNamespace(strftime=lambda *_: "now", time=time.time, localtime=time.localtime)
     monkeypatch.setattr(mmengine.runner.runner, "time", clock)
-    trial = Trial(**SIZES, repeats=1)
+    trial = StepTiming(**SIZES, repeats=1)
     images = make_frames(tmp_path, 4, 64)
     ours = trial.config("mae", tmp_path, images / "pack")
     with quiet_libraries():
         reference_runner(ours, images / "frames", tmp_path / "log")
-    (row,) = bench_against_mmpretrain(Trial(**SIZES, repeats=1, out=tmp_path / "a.csv"))
+    (row,) = bench_against_mmpretrain(StepTiming(**SIZES, repeats=1, out=tmp_path / "a.csv"))
     assert (tmp_path / "a.csv").is_file()
     assert row["reference"].startswith("mmpretrain ")
     ratio = float(row["ours_per_s"]) / float(row["reference_per_s"])
@@ -84,6 +84,6 @@ def test_against_mmpretrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(InputError, match="--steps 0: expected 1 or more"):
-        Trial(**{**SIZES, "steps": 0}, repeats=1)
+        StepTiming(**{**SIZES, "steps": 0}, repeats=1)
     with pytest.raises(InputError, match="resident=yes: must be True or False or 'auto'"):
-        bench_step("mae", Trial(**SIZES, repeats=1, options=["resident=yes"]))
+        bench_step("mae", StepTiming(**SIZES, repeats=1, options=["resident=yes"]))

@@ -19,12 +19,12 @@ from benchmark.data.packs.layout import NUMBER_COLUMNS, TEXT_COLUMNS
 from benchmark.data.packs.layout import SCHEMA as PACK_SCHEMA
 from benchmark.data.tasks.folder import SCHEMA, split_hash
 from benchmark.files import sha256_file, write_json
-from benchmark.results import science_hash
+from benchmark.results import config_hash
 from benchmark.sweep.execution import PROFILES, Site, run_plan
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job
 from benchmark.sweep.matrix import Matrix
-from benchmark.sweep.plan import Plan, Settings, make_plan
+from benchmark.sweep.plan import Plan, SweepSettings, make_plan
 from benchmark.sweep.resolving import ROOT
 
 ODD = 'it\'s {a} $HOME: "#1" 100% \\1 café'
@@ -35,7 +35,7 @@ _SHARED = '''
     from pathlib import Path
 
     sys.path.insert(0, {root!r})
-    from benchmark.results import RunRecord, science_hash, write_record
+    from benchmark.results import RunRecord, config_hash, write_record
     from benchmark.files import read_json, sha256_file, write_json, write_text
 
     kept = []  # open as long as this process lives
@@ -84,7 +84,7 @@ _FINETUNE = '''
     record = RunRecord(
         protocol="demo", method=args.method, title=args.method, family="f", pretraining="p",
         dataset=args.dataset, task="segmentation", seed=args.seed, split_hash=task["split_hash"],
-        corpus_hash=None, n_images=1, config=config, science_hash=science_hash(config), seeds={},
+        corpus_hash=None, n_images=1, config=config, config_hash=config_hash(config), seeds={},
         metrics={"dsc": {"value": 50.0, "definition": "d", "higher_is_better": True}},
         versions={}, device="cpu", wall_time_s=36.0, finished="2026-01-01T00:00:00",
         encoder=encoder,
@@ -103,7 +103,7 @@ _TRAIN = """
     settings = begin(method, work)
     folder = work / method / args.config.stem
     identity = {
-        "science_hash": science_hash({"method": method, "epochs": settings[method]}),
+        "config_hash": config_hash({"method": method, "epochs": settings[method]}),
         "corpus_hash": read_json(Path(args.packs) / "manifest.json")["corpus_hash"],
         "weights": {},
     }
@@ -113,7 +113,7 @@ _TRAIN = """
         file = work / "segmentor" / "unext_s" / "segmentor.safetensors"
         identity["weights"] = {"method.segmentor.checkpoint": sha256_file(file)}
     if method != "segmentor":
-        weights = science_hash(identity)
+        weights = config_hash(identity)
         write_json(folder / "encoder.json", {"weights_sha256": weights, "provenance": identity})
     write_json(folder / "run.json", {**identity, "finished": {"seconds": 72.0, "processes": 2}})
 """
@@ -148,7 +148,7 @@ class Sweep:
                 "encoder": encoder,
                 "epochs": settings[dataset],
                 "hashes": {
-                    str(seed): science_hash(
+                    str(seed): config_hash(
                         {"epochs": settings[dataset], "method": method, "seed": seed}
                     )
                     for seed in request["seeds"]
@@ -162,7 +162,7 @@ class Sweep:
             trainings[str(ROOT / "configs" / method / f"{run}.py")] = {
                 "title": method.upper(),
                 "folder": str(self.work / method / run),
-                "science_hash": science_hash({"method": method, "epochs": settings[method]}),
+                "config_hash": config_hash({"method": method, "epochs": settings[method]}),
                 "epochs": settings[method],
                 "packs": request["packs"],
                 "frames": None,
@@ -174,7 +174,7 @@ class Sweep:
         return {"cells": cells, "trainings": trainings}
 
     def plan(self, **settings: bool) -> Plan:
-        return make_plan(self.matrix, self.resolve, Settings(tools=self.tools, **settings))
+        return make_plan(self.matrix, self.resolve, SweepSettings(tools=self.tools, **settings))
 
     def states(self) -> dict[str, str]:
         """Job → its state, cells as ``mae-synthetic_v-0``."""

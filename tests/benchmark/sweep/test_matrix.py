@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS, read_cards
+from benchmark.method_cards import CONFIGS, read_method_cards
 from benchmark.sweep.matrix import cells_of, literal, read_matrix, restrict
 from benchmark.sweep.resolving import remembered, request_of
 
@@ -115,7 +115,7 @@ def test_the_boards_of_the_papers_have_all_of_their_cells() -> None:
 
 def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not() -> None:
     rows = set(read_matrix(CONFIGS / "leaderboard" / "journal.py").methods)
-    others = {card.method for card in read_cards() if card.finetune} - rows
+    others = {card.method for card in read_method_cards() if card.finetune} - rows
     # Other thresholds of the same filter, and models for denoising.
     assert others == {"frangi_50", "frangi_80", "nlm", "dncnn"}
 
@@ -152,7 +152,7 @@ def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path: Path) -> None:
     """Its own rule, asked of every method on one data set of each kind."""
     from benchmark.downstream.compose import compose
 
-    methods = [card.method for card in read_cards() if card.finetune]
+    methods = [card.method for card in read_method_cards() if card.finetune]
     datasets = ("synthetic_v", "synthetic_d", "synthetic_n")
     matrix = read_matrix(write(tmp_path, methods=str(methods), datasets=str(datasets)))
     cells = set(cells_of(matrix, CONFIGS))

@@ -15,7 +15,7 @@ from benchmark.errors import InputError
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import failure_path, lock_path
 from benchmark.sweep.matrix import Matrix, check_folders
-from benchmark.sweep.plan import Settings, make_plan, sweep_folder
+from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
 from benchmark.sweep.tidying import tidy
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_a_folder_that_cannot_be_named_is_refused_at_once(
         refused.append(replace(matrix, work=str(tmp_path / work / "runs")))
     for each in refused:
         with pytest.raises(InputError, match=reason) as error:
-            make_plan(each, resolver, Settings())
+            make_plan(each, resolver, SweepSettings())
         assert str(error.value).isprintable()
     assert list(tmp_path.iterdir()) == []
 

@@ -18,7 +18,7 @@ from benchmark.files import read_json, write_json
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job, failure_path, lock_path
 from benchmark.sweep.locking import SILENCE, claim
-from benchmark.sweep.plan import Settings, make_plan, sweep_folder
+from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
 from benchmark.sweep.report import print_plan, print_status
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_a_retraining_that_was_interrupted_still_makes_its_dependants_stale(
     (job,) = (job for job in full.plan().jobs if job.id.startswith(f"train-{killed}"))
     folder = full.work / killed / run
     shutil.rmtree(folder)
-    write_json(folder / "run.json", {"science_hash": job.science_hash, "corpus_hash": "corpus"})
+    write_json(folder / "run.json", {"config_hash": job.config_hash, "corpus_hash": "corpus"})
     states = full.states()
     assert states.pop(killed) == "missing"
     wanted = MAE if killed == "mae" else {"vasomim", *VASOMIM}
@@ -158,7 +158,7 @@ def test_a_missing_cell_of_a_stale_encoder_waits(full: Sweep) -> None:
 def test_an_interrupted_training_goes_on(sweep: Sweep) -> None:
     job = mae(sweep)
     folder = sweep.work / "mae" / "pretrain"
-    write_json(folder / "run.json", {"science_hash": job.science_hash, "corpus_hash": "corpus"})
+    write_json(folder / "run.json", {"config_hash": job.config_hash, "corpus_hash": "corpus"})
     (folder / "epoch_1.pth").touch()
     job = mae(sweep)
     assert (job.state, job.reason, job.again[-1]) == ("missing", "interrupted", "--resume")
@@ -189,7 +189,7 @@ def test_a_damaged_record_is_stale_and_says_why(full: Sweep) -> None:
 
 def test_what_failed_is_left_alone_until_asked_or_changed(sweep: Sweep) -> None:
     job = mae(sweep)
-    failure = {"error": "error: planted", "log": "x.log", "science_hash": job.science_hash}
+    failure = {"error": "error: planted", "log": "x.log", "config_hash": job.config_hash}
     write_json(failure_path(job.id, sweep_folder(sweep.matrix)), failure)
     assert (mae(sweep).state, mae(sweep).reason) == ("failed", "error: planted (x.log)")
     waiting = sweep.plan().waiting()
@@ -291,7 +291,7 @@ def test_without_data_the_published_frames_are_counted(sweep: Sweep) -> None:
 
 
 def test_several_gpus_are_for_pre_training_only(sweep: Sweep) -> None:
-    settings = Settings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=4)
+    settings = SweepSettings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=4)
     jobs = {job.id: job for job in make_plan(sweep.matrix, sweep.resolve, settings).jobs}
     mae = jobs["train-mae-pretrain"]
     assert mae.command[:4] == ["bash", str(sweep.tools / "dist_train.sh"), mae.command[2], "4"]

@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.sweep.execution import PROFILES, Site, run_plan
-from benchmark.sweep.plan import Settings, make_plan
+from benchmark.sweep.plan import SweepSettings, make_plan
 
 if TYPE_CHECKING:
     from conftest import Sweep
@@ -86,7 +86,7 @@ def test_every_job_becomes_a_job_of_the_cluster(sweep: Sweep, slurm: Path, tmp_p
     assert not (sweep.work / "sweep").exists()
     sweep = sweep.only(work=str(sweep.work.rename(tmp_path / "work")))
     sweep.change(broken=["mae-synthetic_v-1"])
-    settings = Settings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=1)
+    settings = SweepSettings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=1)
     plan = make_plan(sweep.matrix, sweep.resolve, settings)
     assert run_plan(plan, Site(profile, None, None)) != 0
     snakemake = (sweep.work / "sweep" / "snakemake.log").read_text(encoding="utf-8")

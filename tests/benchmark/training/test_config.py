@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from benchmark.errors import InputError
-from benchmark.training.config import differences, load_config, plain, revive
+from benchmark.training.config import config_differences, from_plain, load_config, to_plain
 from methods.vasomim import VasoMIM
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,14 +30,16 @@ def test_paper_scale_is_the_published_recipe() -> None:
     assert (encoder.embed_dim, encoder.depth, encoder.num_heads) == (768, 12, 12)
     assert (config.method.decoder.width, config.method.decoder.depth) == (512, 8)
     v1 = load_config(ROOT / "configs" / "vasomim_v1" / "pretrain.py")
-    changed = [line for line in differences(plain(config), plain(v1)) if "card" not in line]
+    changed = [
+        line for line in config_differences(to_plain(config), to_plain(v1)) if "card" not in line
+    ]
     assert changed == ["method.masking.eta: 0.5 → 1.0"]
 
 
 def test_scale_swaps_sizes_and_nothing_else() -> None:
     """Masking, objective, optimiser and weights of the tiny config are those of the paper."""
-    paper, tiny = plain(load_config(VASOMIM)), plain(load_config(VASOMIM, "tiny"))
-    changed = {line.partition(":")[0] for line in differences(paper, tiny)}
+    paper, tiny = to_plain(load_config(VASOMIM)), to_plain(load_config(VASOMIM, "tiny"))
+    changed = {line.partition(":")[0] for line in config_differences(paper, tiny)}
     sizes = ("method.encoder.", "method.decoder.", "method.views.size", "schedule.warmup_epochs")
     run = {"epochs", "batch_size", "lr_batch", "log_interval", "num_workers", "checkpoint_interval"}
     run |= {"micro_batch", "num_threads"}
@@ -102,9 +104,9 @@ def test_missing_config_and_unknown_scale() -> None:
 def test_plain_and_back(small_config: Callable[..., Config]) -> None:
     """A config survives the way through JSON values: same classes, same arguments."""
     config = small_config("vasomim")
-    back = revive(plain(config))
+    back = from_plain(to_plain(config))
     assert back["method"]["type"] is VasoMIM
-    assert plain(back) == plain(config)
+    assert to_plain(back) == to_plain(config)
 
 
 def test_own_sizes_of_a_config(tmp_path: Path) -> None:
@@ -124,4 +126,4 @@ def test_own_sizes_of_a_config(tmp_path: Path) -> None:
 
 def test_names_that_a_library_looks_up_stay_names() -> None:
     content = {"type": "torch.nn.Linear", "norm_cfg": {"type": "BN1d"}}
-    assert revive(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}
+    assert from_plain(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}

@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from benchmark.checks.contract import CHECKS, Trial, _verdict
+from benchmark.checks.contract import CHECKS, ContractTrial, _verdict
 from benchmark.checks.two_processes import ProcessPair
 from benchmark.data.views.single import SingleView
 from benchmark.device import VARIABLE
@@ -78,7 +78,7 @@ def test_the_contract_is_tried_on_the_cpu(
     check: str, gpu: None, small_config: Callable[..., Config], tmp_path: Path
 ) -> None:
     """Method and batches: with a GPU that is not there, anything on it would fail."""
-    verdict = _verdict(check, CHECKS[check], Trial(small_config("mae"), tmp_path))
+    verdict = _verdict(check, CHECKS[check], ContractTrial(small_config("mae"), tmp_path))
     assert verdict.kept, verdict.detail
 
 

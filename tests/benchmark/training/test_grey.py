@@ -9,7 +9,7 @@ from benchmark.data.views.single import SingleView
 from benchmark.method import Method
 from benchmark.nn.ema import ExponentialMovingAverage, LinearMomentum
 from benchmark.nn.vit import VisionTransformer
-from benchmark.training.grey import assume_grey
+from benchmark.training.grey import assume_grayscale
 
 
 def small_vit(**options: int) -> VisionTransformer:
@@ -36,7 +36,7 @@ def reads_one(vit: VisionTransformer) -> bool:
 def test_encoder_and_teacher_but_no_objective() -> None:
     views = SingleView(size=32, mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
     method = Parts(views)
-    assume_grey(method)
+    assume_grayscale(method)
     assert reads_one(method.encoder)
     assert reads_one(method.teacher.module)
     assert not reads_one(method.objective[0])
@@ -44,7 +44,7 @@ def test_encoder_and_teacher_but_no_objective() -> None:
     # grey = 0.5 + 0.5 x, so that the second is (0.25 + 0.5 x) / 0.25 and the third 0.5 + 0.5 x.
     assert method.encoder.channel_factor.tolist() == pytest.approx([1, 2, 0.5])
     assert method.encoder.channel_offset.tolist() == pytest.approx([0, 1, 0.5])
-    assume_grey(method, False)
+    assume_grayscale(method, False)
     assert not reads_one(method.encoder)
     assert not reads_one(method.teacher.module)
 
@@ -52,7 +52,7 @@ def test_encoder_and_teacher_but_no_objective() -> None:
 def test_only_where_a_method_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Parts, "grey_input", False)
     method = Parts(SingleView(size=32))
-    assume_grey(method)
+    assume_grayscale(method)
     assert not reads_one(method.encoder)
     assert not Method.grey_input
 

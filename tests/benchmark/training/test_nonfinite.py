@@ -22,7 +22,7 @@ from benchmark.training import accumulation
 from benchmark.training.accumulation import AccumulatingOptimWrapper, training_step
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.distributed.signals import EXIT_NOT_FINITE, EXIT_STOPPED, NotFinite
-from benchmark.training.nonfinite import StateGuard
+from benchmark.training.nonfinite import NonFiniteGuard
 from benchmark.training.optim import build_optimizer
 from benchmark.training.train import train
 from methods.mae import MAE
@@ -60,7 +60,7 @@ def test_a_step_left_out_has_not_been(kind: type, parts: int) -> None:
         model = Line()
         settings = dict(momentum=0.9) if kind is torch.optim.SGD else {}
         optimizer = build_optimizer(model, dict(type=kind, **settings), lr=0.1, parts=parts)
-        guard = StateGuard(model)
+        guard = NonFiniteGuard(model)
         finite = []
         for x in chosen:
             training_step(model, {"x": x}, optimizer)
@@ -104,7 +104,7 @@ def test_nothing_is_read_back() -> None:
     optimizer = build_optimizer(
         model, dict(type=torch.optim.AdamW), lr=0.1, clip_grad=dict(max_norm=0.5)
     )
-    guard = StateGuard(model)
+    guard = NonFiniteGuard(model)
     for x in batches():
         with NoHostSync():
             training_step(model, {"x": x}, optimizer)
@@ -162,7 +162,7 @@ class Averaged(nn.Module):
 def test_what_no_optimiser_changes_goes_back() -> None:
     """Also where torch's counters do not see it; the student is the optimiser's affair."""
     model = Averaged()
-    guard = StateGuard(model)
+    guard = NonFiniteGuard(model)
     for finite in (True, False, True):
         before = {name: value.clone() for name, value in model.state_dict().items()}
         model.step()
@@ -178,7 +178,7 @@ def test_what_no_optimiser_changes_goes_back() -> None:
 def test_tables_written_between_epochs_stay() -> None:
     """They are accepted before the steps; a step that is left out then does not undo them."""
     model = Averaged()
-    guard = StateGuard(model)
+    guard = NonFiniteGuard(model)
     model.table.fill_(7.0)
     guard.accept()
     model.table.add_(torch.nan)

@@ -188,7 +188,7 @@ def test_export_is_the_trained_encoder(reference: Path) -> None:
 def test_a_run_is_not_mixed_with_another(
     reference: Path, small_config: Configs, work: Path, tmp_path: Path
 ) -> None:
-    """Without --resume nothing is touched; with it, other science is refused and shown."""
+    """Without --resume nothing is touched; with it, a run of another config is refused."""
     before = {path.name: path.stat().st_mtime_ns for path in reference.iterdir()}
     with pytest.raises(InputError, match="holds a run; add --resume"):
         run(small_config("vasomim"), reference)

@@ -83,12 +83,12 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TaskFolder]:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[contact_sheets.Row]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[contact_sheets.SheetRow]:
     """The rows that go into the picture, which is drawn as ever."""
-    rows: list[contact_sheets.Row] = []
+    rows: list[contact_sheets.SheetRow] = []
     save = contact_sheets._save
 
-    def spy(given: list[contact_sheets.Row], out: Path) -> None:
+    def spy(given: list[contact_sheets.SheetRow], out: Path) -> None:
         rows.extend(given)
         save(given, out)
 
@@ -112,7 +112,7 @@ def test_overlay_tints_the_mask_and_nothing_else() -> None:
 
 
 def test_a_pack_is_shown_with_its_vessels(
-    pack: FramePack, drawn: list[contact_sheets.Row], tmp_path: Path
+    pack: FramePack, drawn: list[contact_sheets.SheetRow], tmp_path: Path
 ) -> None:
     line = draw_sheet(pack.path, tmp_path / "sheet.png", count=3)
     assert line == f"{tmp_path / 'sheet.png'}: 3 frames of the pack {pack.path}"
@@ -125,7 +125,7 @@ def test_a_pack_is_shown_with_its_vessels(
 
 
 def test_the_picture_holds_the_panels(
-    pack: FramePack, drawn: list[contact_sheets.Row], tmp_path: Path
+    pack: FramePack, drawn: list[contact_sheets.SheetRow], tmp_path: Path
 ) -> None:
     """Every panel is found again in the file, by nearest-neighbour enlargement."""
     draw_sheet(pack.path, tmp_path / "sheet.png", count=2)
@@ -226,7 +226,7 @@ def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path: Path) -> None:
 
 
 def test_a_pretraining_run_shows_what_the_method_saw(
-    run: Path, drawn: list[contact_sheets.Row], tmp_path: Path
+    run: Path, drawn: list[contact_sheets.SheetRow], tmp_path: Path
 ) -> None:
     """Hidden patches are grey 128, visible ones the view; 3 of 4 patches are hidden."""
     draw_sheet(run, tmp_path / "sheet.png", count=2)

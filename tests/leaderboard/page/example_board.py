@@ -258,7 +258,7 @@ def _run(run: str, title: str) -> dict[str, Any]:
         "encoder": {"fingerprint": "c0ffee", "weights_sha256": "ab" * 32},
         "split_hash": "5p117" * 8,
         "corpus_hash": "c0rpu5" * 8,
-        "science_hash": "5c13nce" * 8,
+        "config_hash": "5c13nce" * 8,
         "wall_time_s": 4321.5,
         "images_per_s": 812.3,
         "peak_memory_mb": 10240.0,

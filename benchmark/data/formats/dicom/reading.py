@@ -22,8 +22,8 @@ from pydicom.uid import (
 
 from benchmark.data.formats.dicom.display import TAGS, display
 from benchmark.data.formats.dicom.pixels import check_syntax, stored_values
-from benchmark.data.formats.images import colour_to_grey, file_errors
-from benchmark.data.formats.video import MAX_BYTES, Video, check_size
+from benchmark.data.formats.images import file_errors, rgb_to_grayscale
+from benchmark.data.formats.video import MAX_BYTES, Video, check_array_size
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources.files import is_dicom
 
@@ -111,7 +111,7 @@ def decode_dicom(path: Path) -> Video:
         frames = _check(dataset, path)
         stored = stored_values(dataset, frames)
         if stored.ndim == 4 and stored.dtype == np.uint8 and stored.shape[3] == 3:
-            return Video(np.stack([colour_to_grey(frame) for frame in stored]))
+            return Video(np.stack([rgb_to_grayscale(frame) for frame in stored]))
         if stored.ndim == 4 or stored.dtype.kind not in "ui" or stored.dtype.itemsize > 2:
             raise UnreadableFrame("unsupported DICOM pixels")
         return display(stored, dataset)
@@ -153,7 +153,7 @@ def _check(dataset: pydicom.Dataset, path: Path) -> int:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     bits = int(dataset.get("BitsAllocated") or 8)
     frame_bytes = int(dataset.Rows) * int(dataset.Columns) * samples * bits // 8
-    check_size(frames, frame_bytes)
+    check_array_size(frames, frame_bytes)
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     check_syntax(syntax, int(dataset.get("BitsStored") or bits))
     # Chroma subsampling stores less than it unpacks to, but never less than half.

@@ -216,7 +216,7 @@ def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-class UpBlock(nn.Module):
+class RWKVUpBlock(nn.Module):
     """1×1, large depth-wise and 1×1 convolution, then bilinear ×2."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
@@ -299,7 +299,7 @@ class RWKVUNet(nn.Module):
         self.cross_mix = CrossChannelMix(dims[2::-1])
         up = [(dims[3], dims[2]), (2 * dims[2], dims[1]), (2 * dims[1], dims[0])]
         self.decoder = nn.ModuleList(
-            UpBlock(wide, narrow, decoder_kernel) for wide, narrow in [*up, (2 * dims[0], stem)]
+            RWKVUpBlock(wide, narrow, decoder_kernel) for wide, narrow in [*up, (2 * dims[0], stem)]
         )
         self.init_weights()
 

@@ -160,7 +160,7 @@ def _conv_unit(in_channels: int, out_channels: int) -> list[nn.Module]:
     ]
 
 
-class UpBlock(nn.Module):
+class TransUNetUpBlock(nn.Module):
     """Bilinear ×2, concatenation with the skip, and two 3×3 convolutions (CUP)."""
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
@@ -241,7 +241,7 @@ class TransUNet(nn.Module):
         self.bridge = nn.Sequential(*_conv_unit(embed_dim, bridge))
         skips = (8 * resnet_width, 4 * resnet_width, resnet_width, 0)
         self.decoder = nn.ModuleList(
-            UpBlock(coarse, skip, fine)
+            TransUNetUpBlock(coarse, skip, fine)
             for coarse, skip, fine in zip((bridge, *decoder[:-1]), skips, decoder)
         )
         self.init_weights()

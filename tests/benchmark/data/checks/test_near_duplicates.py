@@ -15,7 +15,7 @@ from benchmark.data.checks.near_duplicates import (
     SIMILAR,
     NearDuplicates,
     correlation,
-    fingerprint,
+    image_signature,
 )
 from benchmark.data.synthetic import angiogram
 
@@ -55,7 +55,7 @@ def test_fingerprint_is_the_dct_of_the_locally_normalised_thumbnail(strangers):
     normal = np.clip(difference / np.sqrt(power + 0.01 * difference.var() + 1e-6), -3, 3)
     expected = dctn(normal, norm="ortho")[:24, :24]
     expected[0, 0] = 0
-    np.testing.assert_allclose(fingerprint(pixels), expected, atol=2e-3)
+    np.testing.assert_allclose(image_signature(pixels), expected, atol=2e-3)
     assert np.abs(expected).max() > 2
 
 
@@ -64,13 +64,13 @@ def test_a_flip_changes_signs_only(strangers, flip):
     rows = -1 if flip in ("vertical", "both") else 1
     columns = -1 if flip in ("horizontal", "both") else 1
     signs = np.outer(rows ** np.arange(24), columns ** np.arange(24))
-    turned = fingerprint(np.ascontiguousarray(FLIPPED[flip](strangers[1])))
-    np.testing.assert_allclose(turned, fingerprint(strangers[1]) * signs, atol=1e-3)
+    turned = image_signature(np.ascontiguousarray(FLIPPED[flip](strangers[1])))
+    np.testing.assert_allclose(turned, image_signature(strangers[1]) * signs, atol=1e-3)
 
 
 def test_correlation_is_the_best_over_all_small_shifts(strangers):
     """Against Pearson's coefficient of every pair of windows, from scipy's inverse transform."""
-    first, second = (fingerprint(pixels) for pixels in strangers[2:4])
+    first, second = (image_signature(pixels) for pixels in strangers[2:4])
 
     def thumbnail(frequencies: np.ndarray) -> np.ndarray:
         padded = np.zeros((64, 64))
@@ -102,7 +102,7 @@ def test_changed_frames_are_found_with_their_flip_and_nothing_else(strangers):
 def test_strangers_are_not_alike_in_any_flip(strangers):
     found = NearDuplicates(strangers).find(strangers)
     assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
-    known = [fingerprint(pixels) for pixels in strangers[:20]]
+    known = [image_signature(pixels) for pixels in strangers[:20]]
     scores = [correlation(a, b) for row, a in enumerate(known) for b in known[:row]]
     assert max(scores) < SIMILAR - 0.15
 

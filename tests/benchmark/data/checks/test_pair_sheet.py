@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from benchmark.data.checks.pair_sheet import draw_pairs
+from benchmark.data.checks.pair_sheet import draw_pair_sheet
 
 
 def test_pairs_lie_in_rows_of_four_and_keep_their_aspect(tmp_path):
     tall, wide = np.full((60, 30), 200, np.uint8), np.full((10, 40), 90, np.uint8)
     pairs = [("identical", ("ü/日本.png", tall), ("x" * 300, wide))] * 5
-    draw_pairs(tmp_path / "a.png", iter(pairs), 5)
-    draw_pairs(tmp_path / "b.png", iter(pairs), 5)
+    draw_pair_sheet(tmp_path / "a.png", iter(pairs), 5)
+    draw_pair_sheet(tmp_path / "b.png", iter(pairs), 5)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         sheet = np.asarray(image)
@@ -29,6 +29,6 @@ def test_pairs_lie_in_rows_of_four_and_keep_their_aspect(tmp_path):
 
 def test_a_single_pair_makes_a_narrow_sheet(tmp_path):
     flat = np.zeros((5, 5), np.uint8)
-    draw_pairs(tmp_path / "a.png", [("t", ("a", flat), ("b", flat))], 1)
+    draw_pair_sheet(tmp_path / "a.png", [("t", ("a", flat), ("b", flat))], 1)
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (408, 248)

@@ -7,13 +7,13 @@ from PIL import Image
 from raw_layouts import picture, save, truncate
 
 from benchmark.data.formats.headers import image_size
-from benchmark.data.formats.images import read_grey
+from benchmark.data.formats.images import read_grayscale
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.jpg", "a.tif", "a.pgm"])
 def test_size_is_that_of_the_decoded_picture(tmp_path, name):
     path = save(tmp_path / name, picture(1, 20, 30))
-    assert image_size(path) == read_grey(path).shape == (20, 30)
+    assert image_size(path) == read_grayscale(path).shape == (20, 30)
 
 
 def test_without_a_usable_header_there_is_no_size(tmp_path, monkeypatch):

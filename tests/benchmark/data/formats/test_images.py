@@ -11,7 +11,7 @@ from deep_files import opencv_bytes, packed_tiff_bytes, png_bytes, tiff_bytes
 from dicom_codecs import jpeg_lossless
 from PIL import Image
 
-from benchmark.data.formats.images import read_grey, read_picture
+from benchmark.data.formats.images import read_grayscale, read_image
 from benchmark.data.frame import UnreadableFrame
 
 RANDOM = np.random.default_rng(0)
@@ -63,12 +63,12 @@ DEEP_GREY = {
 @pytest.mark.parametrize("name", DEEP_GREY)
 def test_every_deep_form_of_one_grey_picture_keeps_its_values(tmp_path, name):
     (tmp_path / name).write_bytes(DEEP_GREY[name])
-    picture = read_picture(tmp_path / name)
+    picture = read_image(tmp_path / name)
     for channel in np.moveaxis(picture.colours, 2, 0):
         np.testing.assert_array_equal(channel, VALUES)
     if picture.values.shape[2] in {2, 4}:
         np.testing.assert_array_equal(picture.values[..., -1], ALPHA)
-    np.testing.assert_array_equal(read_grey(tmp_path / name), _grey(VALUES, 4095))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / name), _grey(VALUES, 4095))
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_every_deep_form_of_one_grey_picture_keeps_its_values(tmp_path, name):
 )
 def test_deep_colour_becomes_luma_of_all_its_bits(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a").values, COLOUR)
+    np.testing.assert_array_equal(read_image(tmp_path / "a").values, COLOUR)
     luma = COLOUR @ np.array([0.299, 0.587, 0.114]) / 4095 * 255
-    assert np.abs(read_grey(tmp_path / "a") - luma).max() <= 0.5 + 255 / 4095
+    assert np.abs(read_grayscale(tmp_path / "a") - luma).max() <= 0.5 + 255 / 4095
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
@@ -94,11 +94,11 @@ def test_packed_bits_of_a_tiff_say_what_is_white(tmp_path, bits, photometric):
     values = VALUES >> (14 - bits)
     (tmp_path / "a.tif").write_bytes(packed_tiff_bytes(values, bits, photometric))
     white = (1 << bits) - 1
-    picture = read_picture(tmp_path / "a.tif")
+    picture = read_image(tmp_path / "a.tif")
     assert picture.depths == (bits,)
     np.testing.assert_array_equal(picture.values[..., 0], values)
     expected = _grey(values if photometric else white - values, white)
-    np.testing.assert_array_equal(read_grey(tmp_path / "a.tif"), expected)
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.tif"), expected)
 
 
 @pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
@@ -106,7 +106,7 @@ def test_polarity_comes_from_the_file(tmp_path, white):
     values = (VALUES.astype(np.int64) * white // 4095).astype(np.uint8 if white < 256 else "u2")
     (tmp_path / "dark.tif").write_bytes(tiff_bytes(values, photometric="minisblack"))
     (tmp_path / "light.tif").write_bytes(tiff_bytes(white - values, photometric="miniswhite"))
-    dark, light = read_grey(tmp_path / "dark.tif"), read_grey(tmp_path / "light.tif")
+    dark, light = read_grayscale(tmp_path / "dark.tif"), read_grayscale(tmp_path / "light.tif")
     np.testing.assert_array_equal(dark, _grey(values, white))
     np.testing.assert_array_equal(light, dark)
 
@@ -117,7 +117,7 @@ def test_significant_bits_of_a_png_count_scaled_and_unscaled(tmp_path):
     for values, white in ((dim, 4095), (dim << 4, 65535 - 15)):
         for pixels in (values, _repeated(values), np.dstack([values, ALPHA])):
             (tmp_path / "a.png").write_bytes(png_bytes(pixels, 12))
-            picture = read_picture(tmp_path / "a.png")
+            picture = read_image(tmp_path / "a.png")
             assert picture.depths == (12, 16)
             expected = values / (4095 if white == 4095 else 65535) * 255
             if white == 4095:
@@ -125,9 +125,9 @@ def test_significant_bits_of_a_png_count_scaled_and_unscaled(tmp_path):
             # Of a file set whose other pictures reach beyond 12 bits.
             assert picture.white_level(5000) == 65535
     (tmp_path / "a.png").write_bytes(png_bytes(VALUES << 4, 12))
-    np.testing.assert_array_equal(read_grey(tmp_path / "a.png"), _grey(VALUES << 4, 65535))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _grey(VALUES << 4, 65535))
     (tmp_path / "a.png").write_bytes(png_bytes(VALUES, 16))
-    np.testing.assert_array_equal(read_grey(tmp_path / "a.png"), _grey(VALUES, 65535))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _grey(VALUES, 65535))
 
 
 @pytest.mark.parametrize("white", [1000, 1023, 4095, 65535])
@@ -137,8 +137,10 @@ def test_the_largest_value_of_a_pgm_is_white(tmp_path, white):
     (tmp_path / "a.pgm").write_bytes(head + values.astype(">u2").tobytes())
     # 65535 is what writers put there whatever the values are: no statement.
     expected = _grey(values, white) if white != 65535 else _grey(values, 65535)
-    assert np.abs(read_grey(tmp_path / "a.pgm").astype(int) - expected).max() <= (white < 65535)
-    assert len(read_picture(tmp_path / "a.pgm").depths) == (5 if white == 65535 else 1)
+    assert np.abs(read_grayscale(tmp_path / "a.pgm").astype(int) - expected).max() <= (
+        white < 65535
+    )
+    assert len(read_image(tmp_path / "a.pgm").depths) == (5 if white == 65535 else 1)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_the_largest_value_of_a_pgm_is_white(tmp_path, white):
 def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white):
     values = (VALUES.astype(np.int64) * highest // 4095).astype(np.uint16)
     (tmp_path / "a.png").write_bytes(png_bytes(values))
-    np.testing.assert_array_equal(read_grey(tmp_path / "a.png"), _grey(values, white))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _grey(values, white))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white
 def test_what_is_no_picture_has_its_reason(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableFrame, match=reason):
-        read_grey(tmp_path / name)
+        read_grayscale(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", DEEP_GREY)
@@ -180,14 +182,14 @@ def test_a_damaged_deep_picture_is_never_partly_decoded(tmp_path, name):
     for cut in random.integers(1, len(whole) - 64, 12):
         path.write_bytes(whole[:cut])
         with pytest.raises(UnreadableFrame):
-            read_grey(path)
+            read_grayscale(path)
     for _ in range(60):
         content = bytearray(whole)
         for place in random.integers(0, len(whole), 3):
             content[place] = random.integers(256)
         path.write_bytes(content)
         try:
-            assert read_grey(path).dtype == np.uint8
+            assert read_grayscale(path).dtype == np.uint8
         except UnreadableFrame:
             continue
 
@@ -202,10 +204,10 @@ def test_eight_bit_channels_are_kept_for_masks(tmp_path: Path):
     }
     for name, values in forms.items():
         Image.fromarray(values).save(tmp_path / name)
-        np.testing.assert_array_equal(read_picture(tmp_path / name).values, values)
+        np.testing.assert_array_equal(read_image(tmp_path / name).values, values)
     palette = Image.fromarray(grey & 1, "P")
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.info["transparency"] = 0
     palette.save(tmp_path / "p.png")
     looked_up = np.array([[10, 20, 30, 0], [40, 50, 60, 255]], np.uint8)[grey & 1]
-    np.testing.assert_array_equal(read_picture(tmp_path / "p.png").values, looked_up)
+    np.testing.assert_array_equal(read_image(tmp_path / "p.png").values, looked_up)

@@ -12,7 +12,7 @@ from benchmark.data.formats.list_files import (
     nfc,
     plain_name,
     read_json_object,
-    read_listing,
+    read_list_file,
     read_table,
 )
 from benchmark.errors import InputError
@@ -87,11 +87,11 @@ def test_unreadable_files_are_errors_of_one_line(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=rf"t\.csv: {message}"):
             read_table(path, ("a",))
     with pytest.raises(InputError, match="cannot be read"):
-        read_listing(tmp_path)
+        read_list_file(tmp_path)
     with pytest.raises(InputError, match=r"absent\.json: no such file"):
         read_json_object(tmp_path / "absent.json")
     monkeypatch.setattr(list_files, "MAX_LISTING_BYTES", 3 << 20)
     with path.open("wb") as stream:
         stream.truncate((3 << 20) + 1)
     with pytest.raises(InputError, match="larger than 3 MiB"):
-        read_listing(path)
+        read_list_file(path)

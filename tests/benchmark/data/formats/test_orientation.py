@@ -13,7 +13,7 @@ from deep_files import packed_tiff_bytes
 from PIL import Image
 
 from benchmark.data.formats.headers import Header, image_size, read_header
-from benchmark.data.formats.images import read_grey, read_picture
+from benchmark.data.formats.images import read_grayscale, read_image
 from benchmark.data.formats.orientation import turned_boxes, turned_points
 
 HEIGHT, WIDTH = 20, 30
@@ -82,7 +82,7 @@ def test_pixels_and_size_are_upright(tmp_path: Path, name: str, orientation: int
     path = tmp_path / name
     path.write_bytes(FORMS[name](orientation))
     upright = UPRIGHT[orientation]
-    grey = read_grey(path)
+    grey = read_grayscale(path)
     assert grey.shape == upright.shape == image_size(path)
     assert read_header(path) == Header((HEIGHT, WIDTH), orientation)
     error = np.abs(grey.astype(int) - upright)
@@ -93,7 +93,7 @@ def test_pixels_and_size_are_upright(tmp_path: Path, name: str, orientation: int
 def test_what_only_opencv_decodes_is_turned_once(tmp_path: Path, orientation: int):
     content = packed_tiff_bytes(STORED, 10, orientation=orientation)
     (tmp_path / "a.tif").write_bytes(content)
-    values = read_picture(tmp_path / "a.tif").values[..., 0]
+    values = read_image(tmp_path / "a.tif").values[..., 0]
     np.testing.assert_array_equal(values, UPRIGHT[orientation])
 
 
@@ -119,5 +119,5 @@ def test_a_damaged_or_senseless_orientation_says_nothing(tmp_path: Path):
         stream = io.BytesIO()
         Image.fromarray(STORED).save(stream, "jpeg", exif=exif, quality=100)
         (tmp_path / "a.jpg").write_bytes(stream.getvalue())
-        assert read_grey(tmp_path / "a.jpg").shape == (HEIGHT, WIDTH)
+        assert read_grayscale(tmp_path / "a.jpg").shape == (HEIGHT, WIDTH)
         assert read_header(tmp_path / "a.jpg") == Header((HEIGHT, WIDTH), 1)

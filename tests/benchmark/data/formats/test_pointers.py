@@ -10,7 +10,7 @@ from raw_layouts import picture, save
 
 from benchmark.data.formats.dicom.reading import read_dicom_header
 from benchmark.data.formats.headers import image_size
-from benchmark.data.formats.images import read_picture
+from benchmark.data.formats.images import read_image
 from benchmark.data.formats.list_files import read_json_object, read_table
 from benchmark.data.formats.masks import read_mask
 from benchmark.data.formats.pointers import is_dangling, pointer_reason
@@ -50,7 +50,7 @@ REASONS = {
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        ("a.png", read_picture),
+        ("a.png", read_image),
         ("a.png", read_mask),
         ("a.dcm", read_dicom_header),
         ("a.npz", count_frames),
@@ -79,7 +79,7 @@ def test_other_files_are_no_pointers(tmp_path):
         assert not is_dangling(tmp_path / name)
     assert image_size(_stand_in("lfs", tmp_path / "lfs.png")) is None
     with pytest.raises(UnreadableFrame, match=r"^not an image$"):
-        read_picture(tmp_path / "text.png")
+        read_image(tmp_path / "text.png")
 
 
 @pytest.mark.parametrize("kind", REASONS)

@@ -10,7 +10,7 @@ import pytest
 from reading import read_all
 
 from benchmark.data.sources import open_source
-from benchmark.data.sources.coronary_dominance import spread
+from benchmark.data.sources.coronary_dominance import evenly_spaced
 from benchmark.data.synthetic.raw import Canvas, write_raw
 from benchmark.data.synthetic.raw.containers import npz_bytes
 from benchmark.data.synthetic.raw.coronary_dominance import run
@@ -85,11 +85,11 @@ def test_reserved_studies_are_left_out_kept_or_read_alone(tmp_path):
 
 
 def test_some_frames_of_each_video(tmp_path):
-    assert spread(10, 0) == spread(10, 10) == spread(10, 12) == list(range(10))
+    assert evenly_spaced(10, 0) == evenly_spaced(10, 10) == evenly_spaced(10, 12) == list(range(10))
     # The middles of equal parts: 10/4 = 2.5 frames each.
-    assert spread(10, 4) == [1, 3, 6, 8]
-    assert spread(60, 1) == [30]
-    assert spread(5, 2) == [1, 3]
+    assert evenly_spaced(10, 4) == [1, 3, 6, 8]
+    assert evenly_spaced(60, 1) == [30]
+    assert evenly_spaced(5, 2) == [1, 3]
     write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
     source = open_source("coronary_dominance", tmp_path, frames_per_video="2")
     assert source.options["frames_per_video"] == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.checks import check_data
-from benchmark.data.counts import account, lines
+from benchmark.data.counts import count_rows, format_rows
 from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw import LAYOUTS, RawLayout, write_raw
@@ -46,7 +46,7 @@ def test_pack_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> 
     assert listed == _reasons(pack.manifest) + _reasons(pack.manifest, "intensity")
     found = check_data(pack.path, progress=False)
     assert not found.errors
-    text = "\n".join(lines(pack.manifest))
+    text = "\n".join(format_rows(pack.manifest))
     assert all(reason in text for reason in {*planted} & {*_reasons(pack.manifest)})
 
 
@@ -66,7 +66,7 @@ def test_task_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> 
     assert kept == annotated
     assert _reasons(folder.manifest) == planted
     assert not check_data(folder.path, progress=False).errors
-    rows = {label.strip(): number for label, number, _ in account(folder.manifest)}
+    rows = {label.strip(): number for label, number, _ in count_rows(folder.manifest)}
     assert rows["kept"] == str(sum(kept.values()))
 
 
@@ -74,7 +74,7 @@ def test_the_paper_of_xa170k_is_printed_beside_what_was_found(tmp_path: Path) ->
     """The published numbers are notes, never a condition."""
     layout = write_raw("xa170k", tmp_path / "raw", size=48, defects=False)
     pack = build_pack(open_source("xa170k", layout.root), tmp_path / "pack", 48, progress=False)
-    rows = {label.strip(): (number, note) for label, number, note in account(pack.manifest)}
+    rows = {label.strip(): (number, note) for label, number, note in count_rows(pack.manifest)}
     assert rows["frames found"] == (str(len(pack)), "published: 171,478")
     sources = Counter(pack.index["source"])
     for part, published in (

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from raw_layouts import picture, save, truncate, write_cadica, write_dca1
 
-from benchmark.data.formats.images import read_grey
+from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.sources.files import find_root, list_folder, walk_images
+from benchmark.data.sources.files import find_root, list_visible, walk_images
 from benchmark.errors import InputError
 
 
@@ -31,7 +31,7 @@ def test_listing_is_natural_and_without_clutter(tmp_path):
     names = ["p10", "p4", "P2", ".DS_Store", "._p3", "__MACOSX", "Thumbs.db", "desktop.ini"]
     for name in names:
         (tmp_path / name).touch()
-    assert [entry.name for entry in list_folder(tmp_path)] == ["P2", "p4", "p10"]
+    assert [entry.name for entry in list_visible(tmp_path)] == ["P2", "p4", "p10"]
 
 
 def test_walk_takes_upper_case_extensions_and_survives_a_link_to_the_parent(tmp_path):
@@ -88,7 +88,7 @@ def test_every_encoding_of_one_grey_picture_reads_the_same(tmp_path, name, image
         # The range is told by the largest value, so one pixel has to reach beyond 12 bits.
         assert np.asarray(image).max() > 4095
     image.save(tmp_path / name)
-    read = read_grey(tmp_path / name)
+    read = read_grayscale(tmp_path / name)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, GREY)
 
@@ -96,13 +96,13 @@ def test_every_encoding_of_one_grey_picture_reads_the_same(tmp_path, name, image
 def test_twelve_bit_values_use_the_whole_grey_range(tmp_path):
     values = np.array([[0, 256, 2048, 4095]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert read_grey(tmp_path / "a.png").tolist() == [[0, 16, 128, 255]]
+    assert read_grayscale(tmp_path / "a.png").tolist() == [[0, 16, 128, 255]]
 
 
 def test_colour_becomes_luma(tmp_path):
     colour = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], dtype=np.uint8)
     save(tmp_path / "a.png", colour)
-    assert read_grey(tmp_path / "a.png").tolist() == [[76, 150, 29]]
+    assert read_grayscale(tmp_path / "a.png").tolist() == [[76, 150, 29]]
 
 
 def _png_of_claimed_size(path: Path, side: int) -> Path:
@@ -148,7 +148,7 @@ def _write_unreadable(folder: Path) -> dict[str, str]:
 def test_damage_of_every_kind_has_its_reason(tmp_path):
     for name, reason in _write_unreadable(tmp_path).items():
         with pytest.raises(UnreadableFrame) as caught:
-            read_grey(tmp_path / name)
+            read_grayscale(tmp_path / name)
         assert (name, str(caught.value)) == (name, reason)
 
 

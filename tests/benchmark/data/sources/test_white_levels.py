@@ -10,7 +10,7 @@ import pytest
 from deep_files import png_bytes
 from PIL import Image
 
-from benchmark.data.counts import lines
+from benchmark.data.counts import format_rows
 from benchmark.data.formats.bit_depth import NARROW, WHITE_DECIDED
 from benchmark.data.packs import FramePack, build_pack
 from benchmark.data.selection import read_usable, take_notes
@@ -96,7 +96,9 @@ def test_training_and_test_images_have_one_white(tmp_path):
     report = json.loads((folder.path / "report.json").read_text())
     assert report[WHITE_DECIDED]["paths"] == ["all images: 4095 (12 bits)"]
     assert report[NARROW]["count"] == 2
-    assert "intensity, white decided by the largest value" in "\n".join(lines(folder.manifest))
+    assert "intensity, white decided by the largest value" in "\n".join(
+        format_rows(folder.manifest)
+    )
 
 
 def test_what_the_files_say_is_not_mixed_with_what_they_do_not(tmp_path):

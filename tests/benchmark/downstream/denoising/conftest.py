@@ -11,7 +11,7 @@ from mmengine.config import Config
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import Cell
+from benchmark.downstream.finetune import FineTuningRun
 from benchmark.method_cards import CONFIGS
 
 SIZES = ("model.window=64", "train_pipeline.0.size=64")
@@ -37,16 +37,18 @@ def denoising_config() -> Callable[..., Config]:
 
 
 @pytest.fixture(scope="session")
-def denoising_cell(noisy: TaskFolder) -> Callable[..., Cell]:
+def denoising_cell(noisy: TaskFolder) -> Callable[..., FineTuningRun]:
     """A cell of two epochs on `noisy`; `options` come on top."""
 
-    def make(work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()) -> Cell:
+    def make(
+        work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()
+    ) -> FineTuningRun:
         sizes = {"mae": SIZES, "dncnn": SIZES[1:]}.get(method, ())
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", "log_interval=1")
         small += ("keep_checkpoints=1",)
         settings = [*small, *sizes, f"data.folder={noisy.path}", *options]
         config, card = compose(CONFIGS, method, "synthetic_n", "tiny", settings, work)
         folder = work / method / "finetune" / "synthetic_n" / f"seed{seed}"
-        return Cell(config, card, "synthetic_n", seed, folder, work / "results")
+        return FineTuningRun(config, card, "synthetic_n", seed, folder, work / "results")
 
     return make

@@ -20,16 +20,16 @@ from benchmark.downstream.compose import compose
 from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
 from benchmark.downstream.denoising.task import build_model
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 
-MakeCell = Callable[..., Cell]
+MakeCell = Callable[..., FineTuningRun]
 
 
-def _scores(cell: Cell) -> pd.DataFrame:
+def _scores(cell: FineTuningRun) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
 
 

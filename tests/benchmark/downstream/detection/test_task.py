@@ -13,9 +13,9 @@ from benchmark.downstream import finetune
 from benchmark.downstream.compose import compose
 from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.task import load_task
-from benchmark.encoders.encoder import read_card
+from benchmark.encoders.encoder import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.results import read_record
 from benchmark.training.distributed.signals import StopSignals
@@ -23,10 +23,10 @@ from benchmark.training.distributed.signals import StopSignals
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 
 
-def _cell(work: Path, folder: Path, method: str = "mae", *options: str) -> Cell:
+def _cell(work: Path, folder: Path, method: str = "mae", *options: str) -> FineTuningRun:
     settings = ["epochs=1", "batch_size=4", "num_workers=0", f"data.folder={folder}", *options]
     config, card = compose(CONFIGS, method, "synthetic_d", "tiny", settings, work)
-    return Cell(config, card, "synthetic_d", 0, work / method / "run", work / "results")
+    return FineTuningRun(config, card, "synthetic_d", 0, work / method / "run", work / "results")
 
 
 def test_a_cell_of_detection_is_recorded(
@@ -39,7 +39,7 @@ def test_a_cell_of_detection_is_recorded(
     assert (record.task, record.n_images) == ("detection", len(lesions.splits["test"]))
     assert {n: m["definition"] for n, m in record.metrics.items()} == DEFINITIONS
     assert all(m["headline"] and 0 <= m["value"] <= 100 for m in record.metrics.values())
-    assert record.encoder["weights_sha256"] == read_card(folder).weights_sha256
+    assert record.encoder["weights_sha256"] == read_encoder_card(folder).weights_sha256
     assert (cell.folder / "predictions" / "detections.json").is_file()
     assert read_record(cell.record).metrics == record.metrics
     assert run_cell(cell) == read_record(cell.record)
@@ -65,7 +65,9 @@ def test_encoders_meet_the_same_frames_in_the_same_way(
         export_tiny(tmp_path / method / "pretrain", seed=patch, patch_size=patch)
         options = [f"data.folder={lesions.path}", "batch_size=4", "epochs=2"]
         config, card = compose(CONFIGS, method, "synthetic_d", "tiny", options, tmp_path)
-        cell = Cell(config, card, "synthetic_d", seed, tmp_path / method, tmp_path / "results")
+        cell = FineTuningRun(
+            config, card, "synthetic_d", seed, tmp_path / method, tmp_path / "results"
+        )
         config.seed = seed
         task = load_task("detection")
         model = task.build_model(config, seed, lesions)

@@ -20,7 +20,7 @@ from benchmark.downstream.segmentation.model import (
 )
 from benchmark.downstream.segmentation.plain import PatchMap
 from benchmark.downstream.segmentation.task import build_model
-from benchmark.encoders.encoder import export_encoder, load_encoder, read_card
+from benchmark.encoders.encoder import export_encoder, load_encoder, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.nn.backbones.base import Encoder
@@ -192,7 +192,7 @@ def test_a_neck_for_one_map_gets_the_coarsest(tmp_path: Path, make_encoder: Make
         "neck": {"type": PatchMap, "width": 6},
         "decode_head": {},
     }
-    fitted = fit_to_encoder(spec, read_card(folder))
+    fitted = fit_to_encoder(spec, read_encoder_card(folder))
     neck, backbone = build(fitted["neck"]), build(fitted["backbone"])
     _, maps = neck(backbone(torch.randn(2, 3, 64, 64)))
     assert maps.shape == (2, 6, 8, 8)

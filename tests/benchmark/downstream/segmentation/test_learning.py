@@ -13,7 +13,7 @@ from raw_layouts import MemorySource
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import write_task_folder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import Cell, run_cell
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.method_cards import CONFIGS
 
 
@@ -59,5 +59,5 @@ def test_vessels_are_found_in_unseen_frames(
     export_vit(tmp_path / "mae" / "pretrain", seed=1, patch_size=8)
     options = [f"data.folder={folder.path}", "epochs=40", "checkpoint_interval=40"]
     config, card = compose(CONFIGS, method, "synthetic_v", "tiny", options, tmp_path, protocol)
-    cell = Cell(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
     assert run_cell(cell).metrics["dsc"]["value"] > 80

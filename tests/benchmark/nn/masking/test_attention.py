@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.masking.attention import AttentionGuidedMasking, ThrowingMask
+from benchmark.nn.masking.attention import AttentionGuidedMasking, TokenDroppingMask
 from benchmark.nn.masking.random import Mask
 
 LATER = Progress(seed=2, epoch=50, epochs=100)
@@ -28,7 +28,7 @@ def attention() -> Tensor:
 def test_counts_of_the_paper(attention: Tensor) -> None:
     """88 masked, 78 thrown and 30 visible of 196; every field tells the same partition."""
     mask = AttentionGuidedMasking(196, 1)({"attention": attention, "index": torch.arange(3)}, LATER)
-    assert isinstance(mask, ThrowingMask)
+    assert isinstance(mask, TokenDroppingMask)
     for keep, restore, hidden, decode in zip(*(field.tolist() for field in mask)):
         assert sorted(restore) == list(range(196))
         masked = [patch for patch in range(196) if hidden[patch] == 1]
@@ -77,7 +77,7 @@ def test_warm_up_masks_at_random(attention: Tensor) -> None:
     """Epochs 0 to 40: three quarters, whatever the attention; from 41 on the guided mask."""
     masking = AttentionGuidedMasking(196, 1)
     views = {"attention": attention, "index": torch.arange(3)}
-    for epoch, kind in ((0, Mask), (40, Mask), (41, ThrowingMask)):
+    for epoch, kind in ((0, Mask), (40, Mask), (41, TokenDroppingMask)):
         mask = masking(views, Progress(epoch=epoch, epochs=100))
         assert isinstance(mask, kind)
     assert masking({"index": torch.arange(3)}, Progress()).mask.sum(dim=1).tolist() == [147] * 3

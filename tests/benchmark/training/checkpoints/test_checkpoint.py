@@ -25,7 +25,7 @@ from benchmark.training.checkpoints.checkpoint import (
     save_checkpoint,
 )
 
-IDENTITY = {"seed": 0, "science_hash": "abc", "corpus_hash": "def", "weights": {}}
+IDENTITY = {"seed": 0, "config_hash": "abc", "corpus_hash": "def", "weights": {}}
 
 
 def checkpoint(epoch: int) -> Checkpoint:
@@ -110,7 +110,7 @@ def test_no_damaged_byte_is_missed(tmp_path: Path) -> None:
         ("epoch", 1.0),
         ("step", "10"),
         ("identity", {"seed": 0}),
-        ("identity", {"seed": "0", "science_hash": "abc"}),
+        ("identity", {"seed": "0", "config_hash": "abc"}),
         ("seconds", float("nan")),
         ("seconds", -1.0),
         ("model", {"weight": [1.0]}),
@@ -133,8 +133,8 @@ def test_a_value_of_the_wrong_kind_is_named(name: str, value: Any, tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"seed": 1, "science_hash": "xyz"}, "seed 1 instead of 0"),
-        ({"science_hash": "xyz"}, "its science_hash differs"),
+        ({"seed": 1, "config_hash": "xyz"}, "seed 1 instead of 0"),
+        ({"config_hash": "xyz"}, "its config_hash differs"),
         ({"corpus_hash": "xyz"}, "its corpus_hash differs"),
         ({"weights": {"load_from": "xyz"}}, "its weights differs"),
     ],

@@ -23,7 +23,7 @@ from benchmark.training.checkpoints.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from benchmark.training.checkpoints.load_from import starting_file
+from benchmark.training.checkpoints.load_from import weights_file
 from benchmark.training.config import fill_paths, load_config
 from benchmark.training.train import assemble, train
 
@@ -198,4 +198,4 @@ def test_the_newest_checkpoint_of_a_folder(tmp_path: Path) -> None:
     """Where nothing is exported yet; a step within an epoch is after its begin."""
     for name in ("epoch_9.pth", "epoch_10.pth", "epoch_10_step_55.pth", "notes.txt"):
         (tmp_path / name).touch()
-    assert starting_file(tmp_path).name == "epoch_10_step_55.pth"
+    assert weights_file(tmp_path).name == "epoch_10_step_55.pth"

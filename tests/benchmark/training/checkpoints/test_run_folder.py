@@ -12,14 +12,14 @@ import torch
 from benchmark.errors import InputError
 from benchmark.locking import LOCK
 from benchmark.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from benchmark.training.checkpoints.run_folder import clear_run, description_of, holds_run, in_use
+from benchmark.training.checkpoints.run_folder import clear_run, holds_run, in_use, read_description
 
 EXPORTS = ("encoder",)
 
 
 def checkpoint(folder: Path) -> Path:
     weights = {"w": torch.zeros(3)}
-    identity = {"seed": 0, "science_hash": "hash"}
+    identity = {"seed": 0, "config_hash": "hash"}
     kept = Checkpoint(1, 4, identity, 1.0, weights, {"state": {}, "param_groups": []})
     return save_checkpoint(folder, kept, keep=2)
 
@@ -73,10 +73,10 @@ def test_what_a_run_is(tmp_path: Path) -> None:
     path = checkpoint(tmp_path)
     assert holds_run(tmp_path, EXPORTS), "without run.json"
     (tmp_path / "run.json").write_bytes(b"{\0")
-    assert description_of(tmp_path) is None
+    assert read_description(tmp_path) is None
     assert holds_run(tmp_path, EXPORTS), "damaged, but its checkpoint is ours"
     path.unlink()
-    (tmp_path / "run.json").write_text(json.dumps({"science_hash": "hash"}))
+    (tmp_path / "run.json").write_text(json.dumps({"config_hash": "hash"}))
     assert holds_run(tmp_path, EXPORTS)
 
 
@@ -109,7 +109,7 @@ def test_what_a_killed_clearing_leaves_is_a_run_or_free(
 ) -> None:
     for name in ("run.json", "metrics.jsonl", "encoder.json", "nonfinite/step_5.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(json.dumps({"science_hash": "hash"}))
+        (tmp_path / name).write_text(json.dumps({"config_hash": "hash"}))
     checkpoint(tmp_path)
     unlink, count = Path.unlink, iter(range(100))
 

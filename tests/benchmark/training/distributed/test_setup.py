@@ -10,7 +10,7 @@ import torch
 from benchmark.training.distributed import setup
 from benchmark.training.distributed.launch import Launch
 from benchmark.training.distributed.setup import process_group
-from benchmark.training.distributed.signals import EndsEarly
+from benchmark.training.distributed.signals import RunEnded
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_more_processes_than_gpus_are_one_line(
 ) -> None:
     """Of the first process without, whichever machine it is on; none joins."""
     started_as(6 + local_rank, local_rank, 12)
-    with pytest.raises(EndsEarly) as end, process_group():
+    with pytest.raises(RunEnded) as end, process_group():
         pass
     assert end.value.exit_code == 2
     said = capsys.readouterr().err

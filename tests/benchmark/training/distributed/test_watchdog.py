@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from benchmark.training.distributed import setup, watchdog
-from benchmark.training.distributed.signals import EXIT_SILENT, EndsEarly
+from benchmark.training.distributed.signals import EXIT_SILENT, RunEnded
 
 MINUTES = 0.05
 STEPS = 400
@@ -47,7 +47,7 @@ def _take_steps(step_of: Step, folder: Path, rank: int) -> None:
                 torch.distributed.all_reduce(torch.ones(1))
                 (folder / f"step{rank}").write_text(str(step))
                 time.sleep(0.02)
-    except EndsEarly as end:
+    except RunEnded as end:
         os._exit(end.exit_code)
 
 
