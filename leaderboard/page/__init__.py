@@ -66,7 +66,7 @@ def render(data: dict[str, Any]) -> str:
         "data": _json(data),
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
-    pieces = _source("template.html").split("")
+    pieces = _source("template.html").split("@@")
     # Odd pieces are the names between the marks; what is filled in is not searched for marks again.
     pieces[1::2] = [parts[name] for name in pieces[1::2]]
     return "".join(pieces)

@@ -85,7 +85,7 @@ def test_no_name_ends_the_data_block_or_starts_a_script(example: dict[str, Any])
     assert len(Parts(page).texts["script"]) == 1 + len(SCRIPTS)
 
 
-@pytest.mark.parametrize("title", ["</title><script>x()</script>", "data", "a & b"])
+@pytest.mark.parametrize("title", ["</title><script>x()</script>", "@@data@@", "a & b"])
 def test_title_is_text(title: str) -> None:
     assert Parts(render({**EMPTY, "title": title})).texts["title"] == [title]
 
