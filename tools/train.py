@@ -11,7 +11,8 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
+from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS
+from benchmark.training.preview import find_config, preview, require_inputs
 from benchmark.type_hints import Count, Seed
 
 
@@ -46,20 +47,23 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    for option in args.cfg_options:  # a mistake is answered before torch is loaded
-        read_option(option, PRETRAIN_KEYS)
+    work = _cli.work_folder(args)
+    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    path = find_config(args.config)
+    values = preview(path, PRETRAIN_KEYS, PRETRAIN_NEEDS, args.cfg_options)
+    if not args.print_config:
+        require_inputs({**values, **({"packs": args.packs} if args.packs else {})}, work)
     from benchmark.training.config import fill_paths, load_config, print_config
     from benchmark.training.distributed.setup import process_group
     from benchmark.training.train import check, default_folder, dry_run, train
 
-    config = load_config(args.config, args.scale, args.cfg_options, needed=PRETRAIN_NEEDS)
+    config = load_config(path, args.scale, args.cfg_options, needed=PRETRAIN_NEEDS)
     if args.packs:
         config.packs = args.packs
     if args.seed is not None:
         config.seed = args.seed
     if args.load_from:
         config.load_from = args.load_from
-    work = _cli.work_folder(args)
     fill_paths(config._cfg_dict, work)
     if args.print_config:
         print_config(config)

@@ -13,9 +13,15 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.config import ConfigParsingError
 
 from benchmark.errors import InputError, did_you_mean
-from benchmark.training.config_keys import PRETRAIN_KEYS, ConfigKeys, fitting, read_option
+from benchmark.training.config_keys import (
+    PRETRAIN_KEYS,
+    ConfigKeys,
+    fitting,
+    read_option,
+    require_fitting,
+)
 from benchmark.training.scales import SCALES
-from benchmark.type_hints import fits, hints_of, meaning
+from benchmark.type_hints import hints_of
 
 # Their classes take other values than their hints say, and arguments they do not name.
 _LIBRARIES = ("mmengine", "mmcv", "mmseg", "mmdet", "mmpretrain", "torch", "torchvision", "timm")
@@ -89,8 +95,7 @@ def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> N
         InputError: a value is not, or a class does not take an argument.
     """
     for key, value in values.items():
-        if not fits(value, known[key].hint):
-            raise InputError(f"{origin}: {key}={_shown(value)} must be {meaning(known[key].hint)}")
+        require_fitting(f"{origin}: {key}", value, known[key].hint)
     for where, part in _parts(values):
         if not _is_ours(part["type"]):
             continue
@@ -99,9 +104,7 @@ def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> N
             if key != "type" and not _takes(part["type"], key, others=True):
                 near = did_you_mean(key, _parameters(part["type"]))
                 raise InputError(f"{origin}: {place}: unknown key {key!r}{near}")
-            hint = hints_of(part["type"]).get(key, Any)
-            if not fits(part[key], hint):
-                raise InputError(f"{origin}: {place}={_shown(part[key])} must be {meaning(hint)}")
+            require_fitting(f"{origin}: {place}", part[key], hints_of(part["type"]).get(key, Any))
 
 
 def _is_ours(kind: Any) -> bool:
@@ -110,11 +113,6 @@ def _is_ours(kind: Any) -> bool:
     return callable(kind) and (
         module.partition(".")[0] not in _LIBRARIES or module.startswith("torch.optim.")
     )
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def apply_scale(config: Config, scale: str, origin: str) -> None:

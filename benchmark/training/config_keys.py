@@ -176,3 +176,15 @@ def fitting(value: Any, text: str, hint: Any, origin: str) -> Any:
         if fits(candidate, hint):
             return candidate
     raise InputError(f"{origin}={text}: must be {meaning(hint)}")
+
+
+def require_fitting(name: str, value: Any, hint: Any) -> None:
+    """Refuse a value that is not what a hint asks for.
+
+    Raises:
+        InputError: it is not; the message starts with `name`.
+    """
+    if not fits(value, hint):
+        text = repr(value)
+        text = text if len(text) <= 60 else f"{text[:59]}…"
+        raise InputError(f"{name}={text} must be {meaning(hint)}")

@@ -1,0 +1,194 @@
+"""What a config says, read without importing the classes it names.
+
+torch and the OpenMMLab packages take seconds to load; a misspelt key or a missing pack should be
+reported at once. So a pure-Python config is executed here with stand-ins for everything that it
+imports from elsewhere. Reading it in earnest is the job of `benchmark.training.config`, which also
+explains what cannot be read here.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError, did_you_mean
+from benchmark.files import list_folder
+from benchmark.method_cards import CONFIGS, base_path, parse_config
+from benchmark.training.config_keys import ConfigKeys, read_option, require_fitting
+
+
+class Imported:
+    """Stands for what a config imports: a class, mostly. Calls and attributes give another one."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, *_: Any, **__: Any) -> Imported:
+        return Imported(self.__name__)
+
+    def __getattr__(self, name: str) -> Imported:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Imported(f"{self.__name__}.{name}")
+
+
+class _Settings(dict):
+    """A dictionary whose keys are also attributes, as those of mmengine's configs are."""
+
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__  # type: ignore[assignment]
+
+
+def find_config(name: str) -> Path:
+    """The config file a command line names.
+
+    Raises:
+        InputError: there is no such file; the message suggests the one that may be meant.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.with_suffix(".py").is_file():
+        meant = str(path.with_suffix(".py"))
+    elif (path / "pretrain.py").is_file():
+        meant = str(path / "pretrain.py")
+    elif (CONFIGS / name / "pretrain.py").is_file():
+        meant = f"configs/{name}/pretrain.py"
+    else:
+        return _refuse_unknown(path)
+    raise InputError(f"{name}: no such config; did you mean {meant!r}?")
+
+
+def _refuse_unknown(path: Path) -> Path:
+    folder = path.parent
+    siblings = [str(file) for file in list_folder(folder, "*.py")] if folder.is_dir() else []
+    methods = [f"configs/{entry.name}/pretrain.py" for entry in list_folder(CONFIGS)]
+    near = did_you_mean(str(path), [*siblings, *methods])
+    # All configs there are would not fit on a line.
+    near = near if "did you mean" in near else ""
+    raise InputError(f"{path}: no such config{near}")
+
+
+def read_values(path: Path) -> dict[str, Any] | None:
+    """The top-level settings of a pure-Python config, with `Imported` in place of classes.
+
+    Returns:
+        None where the file does something that cannot be followed, or is a classic config.
+
+    Raises:
+        InputError: it is not Python.
+    """
+    names = _namespace(path)
+    if names is None or "_base_" in names:
+        return None
+    return {name: value for name, value in names.items() if not isinstance(value, Imported)}
+
+
+def _namespace(path: Path) -> dict[str, Any] | None:
+    """All names a config leaves behind, those of its bases included; None as `read_values`."""
+    names: dict[str, Any] = {}
+    for node in parse_config(path).body:
+        if isinstance(node, ast.With):
+            for inner in node.body:
+                base = base_path(path, inner)
+                inherited = None if base is None else _namespace(base)
+                if inherited is None:
+                    return None
+                names.update(inherited)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                names[name] = Imported(alias.name)
+        else:
+            try:
+                exec(compile(ast.Module([node], []), str(path), "exec"), names)
+            except Exception:
+                # A config is code of its author, which may fail in any way. The loader, which
+                # executes it in earnest, says how.
+                return None
+    return {
+        name: _attributes(value)
+        for name, value in names.items()
+        if not name.startswith("__") and not inspect.isroutine(value)
+    }
+
+
+def _attributes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _Settings((key, _attributes(item)) for key, item in value.items())
+    return [_attributes(item) for item in value] if isinstance(value, list) else value
+
+
+def preview(
+    path: Path, known: ConfigKeys, needed: Collection[str] = (), options: Collection[str] = ()
+) -> dict[str, Any]:
+    """Report what is wrong with a config before anything is imported.
+
+    Args:
+        path: of the config.
+        known: keys it may have.
+        needed: top-level keys it has to have.
+        options: ``key.path=value``, which override it.
+
+    Returns:
+        Its settings with the options applied, as far as they can be told; empty where they cannot.
+
+    Raises:
+        InputError: a key is unknown or missing, or a value or option is not what its key takes.
+    """
+    overrides = [read_option(option, known) for option in options]
+    values = read_values(path)
+    if values is None:
+        return {}
+    for key, value in values.items():
+        if key not in known:
+            raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, sorted(known))}")
+        require_fitting(f"{path}: {key}", value, known[key].hint)
+    for key in needed:
+        if key.partition(".")[0] not in values:
+            raise InputError(f"{path}: without {key!r}, which every run needs")
+    for key, value, _ in overrides:
+        *parents, last = key.split(".")
+        node: Any = values
+        for name in parents:
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node[last] = value
+    return values
+
+
+def require_inputs(values: dict[str, Any], work: Path) -> None:
+    """Report the first pack or file of weights that a pre-training needs and that is not there.
+
+    Args:
+        values: from `preview`.
+        work: folder of all runs of the scale, ``{work}`` in paths.
+
+    Raises:
+        InputError: it is missing; the message names the command that makes it.
+    """
+    for folder in values.get("packs", ()):
+        folder = Path(folder.replace("{work}", str(work)))
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; make the pack with tools/prepare_data.py")
+    for checkpoint in _checkpoints(values.get("method")):
+        file = Path(checkpoint.replace("{work}", str(work)))
+        if not file.exists():
+            run = file.parent
+            config = CONFIGS / run.parent.name / f"{run.name}.py"
+            made = f"configs/{config.parent.name}/{config.name}"
+            hint = f"; make it with tools/train.py {made}" if config.is_file() else ""
+            raise InputError(f"{file}: no such file{hint}")
+
+
+def _checkpoints(node: Any) -> Iterator[str]:
+    """The files of weights in the parts of a method."""
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key == "checkpoint" and isinstance(value, str):
+            yield value
+        yield from _checkpoints(value)
