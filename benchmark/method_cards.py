@@ -20,7 +20,8 @@ from benchmark.text import visible
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
-
+# Either makes a folder of `configs/` a method; the card of the second overrides that of the first.
+_RECIPES = ("pretrain.py", "encoder.py")
 _PARAMETERS = "parameters.csv"
 
 
@@ -49,9 +50,8 @@ class MethodCard:
         title: name as printed.
         family: section of the board.
         paper: where it was published.
-        pretraining: corpus its encoder was trained on; ``"—"`` without pre-training.
+        pretraining: dataset its encoder was pre-trained on; ``"—"`` without pre-training.
         pretrain: whether it is pre-trained here (has a `pretrain.py`).
-        finetune: whether it can be put on the board (has an `encoder.py`).
         summary: first line of its recipe's docstring.
     """
 
@@ -61,7 +61,6 @@ class MethodCard:
     paper: str
     pretraining: str
     pretrain: bool
-    finetune: bool
     summary: str
 
 
@@ -72,8 +71,7 @@ def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
         InputError: there is no such method, or its configs declare no card.
     """
     folder = configs / method
-    pretrain, encoder = folder / "pretrain.py", folder / "encoder.py"
-    sources = [path for path in (pretrain, encoder) if path.is_file()]
+    sources = [path for name in _RECIPES if (path := folder / name).is_file()]
     if not sources:
         known = ", ".join(card.method for card in read_method_cards(configs))
         raise InputError(f"{method}: no such method in {configs}; known: {known}")
@@ -86,8 +84,7 @@ def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
     return MethodCard(
         method=method,
         **{key: values[key] for key in ("title", "family", "paper", "pretraining")},
-        pretrain=pretrain.is_file(),
-        finetune=encoder.is_file(),
+        pretrain=(folder / "pretrain.py").is_file(),
         summary=first_line(sources[0]),
     )
 
@@ -112,19 +109,23 @@ def card_of_encoder(folder: Path) -> MethodCard:
         paper=visible(str(origin.get("paper", "—"))),
         pretraining=visible(str(origin.get("pretraining", "not known"))),
         pretrain=False,
-        finetune=True,
         summary=f"The encoder of {folder}.",
     )
 
 
 def read_method_cards(configs: Path = CONFIGS) -> list[MethodCard]:
     """The cards of all methods, in the order of their ids."""
-    names = ("encoder.py", "pretrain.py")
     return [
         read_method_card(folder.name, configs)
         for folder in list_folder(configs)
-        if any((folder / name).is_file() for name in names)
+        if any((folder / name).is_file() for name in _RECIPES)
     ]
+
+
+def encoder_config(method: str, configs: Path = CONFIGS) -> Path | None:
+    """The `encoder.py` of a method; None where its encoder is what its `pretrain.py` exports."""
+    path = configs / method / "encoder.py"
+    return path if path.is_file() else None
 
 
 def read_parameter_counts(configs: Path = CONFIGS) -> dict[str, ParameterCounts]:

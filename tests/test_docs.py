@@ -73,7 +73,6 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = re.findall(blocks, page, re.DOTALL)
     assert [name for name, _ in written] == [
         "configs/vessel_mae/pretrain.py",
-        "configs/vessel_mae/encoder.py",
         "methods/noisy_mae.py",
         "configs/noisy_mae/pretrain.py",
     ]
@@ -97,7 +96,7 @@ def test_the_method_file_of_the_page_keeps_the_contract(taught: Path) -> None:
 
 
 def test_add_a_method_with_one_config(taught: Path, tmp_path: Path) -> None:
-    """The config files of docs/add_a_method.md give a row on a board.
+    """The config file of docs/add_a_method.md gives a row on a board.
 
     Listed, pre-trained, exported, fine-tuned through the same heads and ranked, without touching
     any other file.

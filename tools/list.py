@@ -21,7 +21,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--count",
         action="store_true",
-        help="count the parameters of all methods anew, into configs/parameters.csv",
+        help="recount the parameters of all methods into configs/parameters.csv",
     )
     parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -34,14 +34,9 @@ def method_rows(configs: Path) -> list[list[str]]:
     rows = [[*head, "network, M", "pre-trained, M", "status"]]
     counts = read_parameter_counts(configs)
     for card in sorted(read_method_cards(configs), key=lambda card: (card.family, card.method)):
-        steps = [
-            word
-            for word, there in (("pre-train", card.pretrain), ("board", card.finetune))
-            if there
-        ]
         sizes = map(millions, counts.get(card.method, ParameterCounts()))
         row = [card.method, card.title, card.family, card.paper, card.pretraining]
-        rows.append([*row, *sizes, " · ".join(steps)])
+        rows.append([*row, *sizes, "pre-train · board" if card.pretrain else "board"])
     return rows
 
 

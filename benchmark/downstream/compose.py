@@ -10,7 +10,12 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
 from benchmark.files import list_folder
-from benchmark.method_cards import MethodCard, card_of_encoder, read_method_card
+from benchmark.method_cards import (
+    MethodCard,
+    card_of_encoder,
+    encoder_config,
+    read_method_card,
+)
 from benchmark.quiet import quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
@@ -78,7 +83,7 @@ def compose(
         configs: folder of all configs.
         method: a folder of it, or as a `Path` the folder of an exported encoder.
         dataset: a file of its ``downstream/``, or of ``downstream/<protocol>/``.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
         options: ``key.path=value``.
         work: folder of all runs.
         protocol: another protocol than the usual one of the data set.
@@ -89,8 +94,6 @@ def compose(
     card = (
         card_of_encoder(method) if isinstance(method, Path) else read_method_card(method, configs)
     )
-    if not card.finetune:
-        raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
     path = find_dataset(configs, dataset, protocol)
     with quiet_libraries():  # which the configs import
         config = load_config(path, scale, known=FINETUNE_KEYS, needed=FINETUNE_NEEDS)
@@ -120,10 +123,13 @@ def compose(
 
 
 def _parts_of(method: str | Path, configs: Path, scale: str) -> Config:
-    """What a method brings: its `encoder.py`, or the encoder in a folder."""
+    """What a method brings: its `encoder.py`, or the encoder that its `pretrain.py` exports."""
     if isinstance(method, str):
-        return load_config(configs / method / "encoder.py", scale, known=METHOD_KEYS)
-    # Importing the library of segmentation takes seconds.
+        path = encoder_config(method, configs)
+        if path is not None:
+            return load_config(path, scale, known=METHOD_KEYS)
+        method = Path("{work}", method, "pretrain")
+    # mmseg takes seconds to import.
     from benchmark.downstream.segmentation.model import EncoderBackbone
 
     return Config(dict(encoder=dict(type=EncoderBackbone, folder=str(method))))

@@ -134,7 +134,7 @@ def bench_pretrain(
     Args:
         methods: folders of `configs` with a `pretrain.py`; none for all.
         configs: folder of all configs.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
         batch: frames per step, the same for all.
         repeats: timed steps of each.
         threads: CPU threads; 0 leaves torch's choice.

@@ -143,7 +143,7 @@ def bench_resume(
         frames: frames in the index.
         epochs: length of the run.
         at: epochs that are done when it is resumed.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
 
     Raises:
         InputError: a number below 1, fewer frames than a batch, or `at` is not before the end.

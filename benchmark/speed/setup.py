@@ -61,7 +61,7 @@ def bench_config(
     Args:
         method: a folder of `configs` with a `pretrain.py`.
         configs: folder of all configs.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
         batch: frames per step.
         work: folder for what the method needs beside the frames.
         pack: where the frames are.
@@ -91,7 +91,7 @@ class StepTiming:
 
     Args:
         configs: folder of all configs.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
         batch: frames per step.
         frames: frames to load from.
         size: height and width of the frames in pixels.

@@ -52,14 +52,13 @@ def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
     usual = config.parent.parent / config.name
     command = _declared(matrix, folder)
     if not command:
-        taught = _taught(config, "prepare_data")
-        taught = taught or (_taught(usual, "prepare_data") if usual.is_file() else "")
+        taught = _taught(config, "prepare_data") or _taught(usual, "prepare_data")
         # A function: in a replacement, backslashes have a meaning.
         command = re.sub(r"--out \S+", lambda _: f"--out {shlex.quote(folder)}", taught)
     return f"{folder}: no such task: {command or 'see docs/datasets.md'}"
 
 
-def missing_encoder(matrix: Matrix, config: Path, folder: str) -> str:
+def missing_encoder(matrix: Matrix, config: Path | None, folder: str) -> str:
     """What keeps a released encoder from being used, and the command that converts it; or empty."""
     if (Path(folder) / "encoder.json").is_file():
         return ""
@@ -77,8 +76,10 @@ def _declared(matrix: Matrix, folder: str) -> str:
     return ""
 
 
-def _taught(config: Path, tool: str) -> str:
-    """The command of this tool in the docstring of a config, continued lines joined."""
+def _taught(config: Path | None, tool: str) -> str:
+    """The command of this tool in the docstring of a config, continued lines joined; or empty."""
+    if config is None or not config.is_file():
+        return ""
     text = ast.get_docstring(ast.parse(config.read_text(encoding="utf-8"))) or ""
     found = re.search(rf"tools/{tool}\.py (?:[^\n]*\\\n)*[^\n]*", text)
     return re.sub(r"\s*\\\n\s*", " ", found[0]).strip() if found else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
-from benchmark.method_cards import base_path, parse_config, read_method_card
+from benchmark.method_cards import base_path, encoder_config, parse_config, read_method_card
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.training.scales import SCALES
 from benchmark.type_hints import Count, Seed, fits, hints_of, meaning
@@ -27,11 +27,11 @@ class Matrix:
     Attributes:
         name: stem of the file.
         title: heading of the board.
-        methods: folders of ``configs/`` with an `encoder.py`.
+        methods: folders of ``configs/`` with a `pretrain.py` or an `encoder.py`.
         datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``.
         seeds: seeds of the fine-tuning.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
         work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
         reference: method the board compares every other one with.
         without: method → data sets it has no cell for, beyond those of another kind of task.
@@ -189,7 +189,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     A method that is a model for one kind of task has no cell for the others.
 
     Raises:
-        InputError: there is no such method or data set, or a method cannot be fine-tuned.
+        InputError: there is no such method or data set.
     """
     for dataset in {name for names in matrix.without.values() for name in names}:
         dataset_config(matrix, dataset, configs)
@@ -198,14 +198,14 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     }
     cells = []
     for method in matrix.methods:
-        if not read_method_card(method, configs).finetune:
-            raise InputError(f"{configs / method}: has no encoder.py to fine-tune")
-        only = literal(configs / method / "encoder.py", "task")
-        left_out = matrix.without.get(method, ())
+        read_method_card(method, configs)  # which names the known ones where there is none
+        config = encoder_config(method, configs)
+        only = config and literal(config, "task")
+        skipped = matrix.without.get(method, ())
         cells += [
             (method, dataset)
             for dataset, task in tasks.items()
-            if only in (None, task) and dataset not in left_out
+            if only in (None, task) and dataset not in skipped
         ]
     return cells
 

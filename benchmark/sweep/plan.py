@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
+from benchmark.method_cards import encoder_config
 from benchmark.results import record_path
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
@@ -194,8 +195,8 @@ def _connect(
         return
     training = trainings.get(cell.encoder)
     if training is None:
-        encoder = settings.configs / cell.method / "encoder.py"
-        cell.problem = cell.problem or missing_encoder(matrix, encoder, cell.encoder)
+        config = encoder_config(cell.method, settings.configs)
+        cell.problem = cell.problem or missing_encoder(matrix, config, cell.encoder)
         return
     cell.needs = [training.id]
     if training.config_hash:

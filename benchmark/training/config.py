@@ -38,7 +38,7 @@ def load_config(
 
     Args:
         path: the file.
-        scale: see `benchmark.training.scales`.
+        scale: see `configs/_base_/scales.py`.
         options: ``key.path=value``.
         known: keys it may have.
         needed: keys, or paths of keys, it has to have.
@@ -116,9 +116,15 @@ def _is_ours(kind: Any) -> bool:
 
 
 def apply_scale(config: Config, scale: str, origin: str) -> None:
-    """Swap in the sizes of a scale: by class for parts, by name for top-level values.
+    """Swap in the sizes of a scale (`configs/_base_/scales.py`), then the config's own ``scales``.
 
-    A config may bring sizes for parts of its own in ``scales = {scale: {"a.b": value}}``.
+    Args:
+        config: what is changed; its key ``scales`` is removed.
+        scale: one of the table.
+        origin: what an error names.
+
+    Raises:
+        InputError: there is no such scale, or a size of the config's own is for nothing in it.
     """
     if scale not in SCALES:
         raise InputError(f"--scale {scale}: not one of {', '.join(SCALES)}")
@@ -128,14 +134,24 @@ def apply_scale(config: Config, scale: str, origin: str) -> None:
         # None means that the setting does not apply to this config at any scale.
         if config.get(key) is not None:
             config[key] = value
-    for _, part in _parts(config._cfg_dict):
-        name = getattr(part["type"], "__name__", "")
-        for key, value in sizes["parts"].get(name, {}).items():
-            if key in part or _takes(part["type"], key):
-                part[key] = value
     own = config.pop("scales", {}).get(scale, {})
+    by_class: dict[str, list[ConfigDict]] = {}
+    for _, part in _parts(config._cfg_dict):
+        by_class.setdefault(getattr(part["type"], "__name__", ""), []).append(part)
+    for name, parts in by_class.items():
+        for key, value in sizes["parts"].get(name, {}).items():
+            for part in parts:
+                if key in part or _takes(part["type"], key):
+                    part[key] = value
     for key, value in own.items():
-        _assign(config, key, value, f"{origin}: scales[{scale!r}][{key!r}]")
+        place = f"{origin}: scales[{scale!r}][{key!r}]"
+        name, _, argument = key.partition(".")
+        if name[:1].islower():
+            _assign(config._cfg_dict, key, value, place)
+        elif name not in by_class:
+            raise InputError(f"{place}: no part of class {name}{did_you_mean(name, by_class)}")
+        for part in by_class.get(name, ()):
+            _assign(part, argument, value, place)
 
 
 def _parts(node: Any, where: str = "") -> Iterator[tuple[str, ConfigDict]]:
@@ -157,11 +173,11 @@ def set_option(config: Config, option: str, known: ConfigKeys = PRETRAIN_KEYS) -
         InputError: the key is not known, or does not take that value.
     """
     key, value, text = read_option(option, known)
-    _assign(config, key, value, f"--cfg-options {key}", text, known)
+    _assign(config._cfg_dict, key, value, f"--cfg-options {key}", text, known)
 
 
 def _assign(
-    config: Config,
+    node: Any,
     key: str,
     value: Any,
     origin: str,
@@ -171,14 +187,13 @@ def _assign(
     """Set a value below a config.
 
     Args:
-        config: what is changed.
+        node: the dictionary that is changed.
         key: path to the value.
         value: the new one.
         origin: what an error names.
         text: the value as it was written; then it has to fit.
         known: keys that may be new at the top level.
     """
-    node: Any = config._cfg_dict
     *parents, last = key.split(".")
     top = {} if parents or known is None else known
     done: list[str] = []

@@ -128,7 +128,6 @@ FINETUNE_NEEDS = (
 METHOD_KEYS: dict[str, ConfigKey] = {
     "card": _CARD,
     "scales": _SCALES,
-    "pretrain": ConfigKey("config the encoder comes from", str),
     "task": ConfigKey("the one task the method is a model for", str),
     "encoder": ConfigKey("backbone built from an exported encoder", dict),
     "model": ConfigKey("parts that replace those of the data set's model", dict),

@@ -63,7 +63,7 @@ scales = dict(
         "model.decode_head.widths": (8, 16, 32, 64),
         "model.decode_head.stem": 8,
         "model.window": 96,
-        "train_pipeline.0.size": 96,
+        "RandomWindow.size": 96,
     },
     small={
         "protocol": "aaai-small",
@@ -71,6 +71,6 @@ scales = dict(
         "model.decode_head.widths": (32, 64, 128, 256),
         "model.decode_head.stem": 16,
         "model.window": 128,
-        "train_pipeline.0.size": 128,
+        "RandomWindow.size": 128,
     },
 )

@@ -36,7 +36,6 @@ def test_every_config_folder_with_a_recipe_has_a_card() -> None:
     for card in cards:
         folder = CONFIGS / card.method
         assert card.pretrain == (folder / "pretrain.py").is_file()
-        assert card.finetune == (folder / "encoder.py").is_file()
         for value in (card.title, card.family, card.paper, card.pretraining, card.summary):
             assert isinstance(value, str)
             assert value.strip()
@@ -54,11 +53,10 @@ def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:
         paper="He et al., CVPR 2022",
         pretraining="XA-170K",
         pretrain=True,
-        finetune=True,
         summary="MAE: Masked Autoencoders Are Scalable Vision Learners (He et al., CVPR 2022).",
     )
     frangi = read_method_card("frangi")
-    assert (frangi.pretraining, frangi.pretrain, frangi.finetune) == ("—", False, True)
+    assert (frangi.pretraining, frangi.pretrain) == ("—", False)
 
 
 def test_a_card_is_inherited_through_read_base() -> None:
@@ -83,8 +81,8 @@ def test_later_files_and_statements_win(tmp_path: Path) -> None:
 def test_the_cards_are_read_without_importing_a_library() -> None:
     code = (
         "import sys\n"
-        "from benchmark.method_cards import read_cards\n"
-        "assert len(read_cards()) >= 5\n"
+        "from benchmark.method_cards import read_method_cards\n"
+        "assert len(read_method_cards()) >= 5\n"
         "heavy = {'torch', 'mmengine', 'mmseg', 'numpy', 'timm'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_the_card_is_what_the_run_wrote(tmp_path: Path) -> None:
     export_encoder(tmp_path / "analysis" / "vit_l", VisionTransformer(32, 8, 32, 1, 2), origin)
     card = card_of_encoder(tmp_path / "analysis" / "vit_l")
     assert (card.method, card.title, card.family) == ("analysis-vit_l", "VasoMIM, ViT-L", "f")
-    assert (card.pretraining, card.paper, card.finetune) == ("XA, 9 frames", "—", True)
+    assert (card.pretraining, card.paper) == ("XA, 9 frames", "—")
     export_encoder(tmp_path / "my encoder", VisionTransformer(32, 8, 32, 1, 2), {})
     card = card_of_encoder(tmp_path / "my encoder")
     assert (card.method, card.family, card.pretraining) == (
@@ -59,6 +60,20 @@ def test_a_folder_is_the_same_as_a_config_that_names_it(
     written = json.loads(cell.record.read_text())
     assert written["method"] == record.method == "pretrain"
     assert record.encoder["provenance"]["run"] == "pretrain"
+
+
+def test_an_encoder_config_beside_the_pretraining_takes_precedence(tmp_path: Path) -> None:
+    configs = tmp_path / "configs"
+    shutil.copytree(CONFIGS, configs, ignore=shutil.ignore_patterns("__pycache__"))
+    usual, _ = compose(configs, "mae", "synthetic_v", "tiny", [], tmp_path)
+    assert usual.model.backbone.folder == f"{tmp_path}/mae/pretrain"
+    (configs / "mae" / "encoder.py").write_text(
+        "from benchmark.downstream.segmentation.model import EncoderBackbone\n"
+        "encoder = dict(type=EncoderBackbone, folder='{work}/mine', drop_path=0.2)\n"
+    )
+    changed, _ = compose(configs, "mae", "synthetic_v", "tiny", [], tmp_path)
+    assert changed.model.backbone.folder == f"{tmp_path}/mine"
+    assert changed.model.backbone.drop_path == 0.2
 
 
 def test_the_folder_of_another_data_set_is_refused() -> None:

@@ -84,7 +84,7 @@ def test_a_value_is_read_through_the_base_without_an_import() -> None:
     assert literal(CONFIGS / "downstream" / "arcade_v.py", "task") == "segmentation"
     assert literal(CONFIGS / "downstream" / "aaai" / "xcav.py", "protocol") == "aaai"
     assert literal(CONFIGS / "unet" / "encoder.py", "task") == "segmentation"
-    assert literal(CONFIGS / "mae" / "encoder.py", "task") is None
+    assert literal(CONFIGS / "dinov3" / "encoder.py", "task") is None
 
 
 def test_part_of_a_matrix_is_a_matrix(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_boards_of_the_papers_have_all_of_their_cells() -> None:
 
 def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not() -> None:
     rows = set(read_matrix(CONFIGS / "leaderboard" / "journal.py").methods)
-    others = {card.method for card in read_method_cards() if card.finetune} - rows
+    others = {card.method for card in read_method_cards()} - rows
     # Other thresholds of the same filter, and models for denoising.
     assert others == {"frangi_50", "frangi_80", "nlm", "dncnn"}
 
@@ -152,7 +152,7 @@ def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path: Path) -> None:
     """Its own rule, asked of every method on one data set of each kind."""
     from benchmark.downstream.compose import compose
 
-    methods = [card.method for card in read_method_cards() if card.finetune]
+    methods = [card.method for card in read_method_cards()]
     datasets = ("synthetic_v", "synthetic_d", "synthetic_n")
     matrix = read_matrix(write(tmp_path, methods=str(methods), datasets=str(datasets)))
     cells = set(cells_of(matrix, CONFIGS))

@@ -124,6 +124,33 @@ def test_own_sizes_of_a_config(tmp_path: Path) -> None:
     assert load_config(path).method.mlp_ratio == 4.0
 
 
+def test_own_sizes_by_class(tmp_path: Path) -> None:
+    """Every part of that class changes, in lists as well, whatever the table says."""
+    path = tmp_path / "pretrain.py"
+    text = (
+        "from benchmark.nn.decoders.mae import MAEDecoder\n"
+        "from benchmark.nn.vit import VisionTransformer\n"
+        "method = dict(\n"
+        "    encoder=dict(type=VisionTransformer, depth=12, mlp_ratio=4.0),\n"
+        "    others=[dict(type=MAEDecoder), dict(type=VisionTransformer, depth=6)],\n"
+        ")\n"
+    )
+    path.write_text(text + "scales = dict(tiny={'VisionTransformer.depth': 3})\n")
+    method = load_config(path, "tiny").method
+    decoder, other = method.others
+    assert (method.encoder.depth, method.encoder.mlp_ratio, other.depth) == (3, 4.0, 3)
+    assert (method.encoder.embed_dim, decoder.depth) == (96, 2)
+    assert load_config(path).method.others[1].depth == 6
+    for key, message in (
+        ("VisionTransformers.depth", "no part of class VisionTransformers; did you mean 'Vision"),
+        ("VisionTransformer.dept", "unknown key 'dept'; did you mean 'depth'"),
+    ):
+        path.write_text(text + f"scales = dict(tiny={{{key!r}: 3}})\n")
+        with pytest.raises(InputError) as error:
+            load_config(path, "tiny")
+        assert str(error.value).startswith(f"{path}: scales['tiny'][{key!r}]: {message}")
+
+
 def test_names_that_a_library_looks_up_stay_names() -> None:
     content = {"type": "torch.nn.Linear", "norm_cfg": {"type": "BN1d"}}
     assert from_plain(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}
