@@ -199,9 +199,9 @@ def _check_method(arguments: argparse.Namespace) -> int:
             prepare(config, Path(folder))
             print(f"{path}: {config.card.title}")
             for verdict in check_method(ContractTrial(config, Path(folder) / "runs")):
-                mark = "pass" if verdict.kept else "FAIL"
+                mark = "pass" if verdict.passed else "FAIL"
                 print(f"  {verdict.check:<30}{mark}  {verdict.detail}", flush=True)
-                broken |= not verdict.kept
+                broken |= not verdict.passed
     return int(broken)
 
 

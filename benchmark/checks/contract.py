@@ -1,8 +1,8 @@
-"""What every pre-training method has to keep, tried on its own config (`docs/add_a_method.md`).
+"""The contract of every pre-training method, tested on its own config (`docs/add_a_method.md`).
 
-A method is trusted on the board because it passes these, whoever wrote it: its loss is finite and
-reaches the whole encoder, it learns, an interrupted run ends as an uninterrupted one, its export is
-what was trained, and two processes take the same step as one.
+A method is trusted on the board because it passes these checks, whoever wrote it: its loss is
+finite and its gradient reaches the complete encoder, it overfits one batch, a resumed run equals an
+uninterrupted one, its export is what was trained, and two processes take the same step as one.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _TOLERANCE = 1e-5
 
 
 class BrokenContract(Exception):
-    """A method does not keep one of its promises; the message says which and how far off."""
+    """A method violates its contract; the message says where and by how much."""
 
 
 @dataclass
 class ContractTrial:
-    """A config made small enough to be tried in seconds.
+    """A config made small enough to be tested in seconds.
 
     Attributes:
         config: two short epochs on a few frames.
-        folder: empty folder for what the checks write.
-        pair: two processes that take a step together, started when they are first needed.
+        folder: empty folder for the output of the checks.
+        pair: two processes that take a step together, started on first use.
     """
 
     config: Config
@@ -72,7 +72,7 @@ class ContractTrial:
 
 
 def prepare(config: Config, work: Path) -> None:
-    """Make what a config needs to run in `work`: frames with anatomy, an untrained segmentor.
+    """Create the inputs of a config in `work`: frames with anatomy, an untrained segmentor.
 
     The config is changed in place: two epochs of a few steps on `FRAMES` synthetic angiograms.
 
@@ -104,7 +104,7 @@ def _loss(method: Method, batch: dict[str, Tensor], progress: Progress) -> dict[
     terms = method(**method.views(batch, training=True))
     total = sum(value for name, value in terms.items() if "loss" in name)
     if not isinstance(total, Tensor):
-        raise BrokenContract(f"no term is called a loss, only {', '.join(terms) or 'none'}")
+        raise BrokenContract(f"no term is named a loss, only {', '.join(terms) or 'none'}")
     return {**terms, "loss": total}
 
 
@@ -124,7 +124,7 @@ def loss_is_finite(trial: ContractTrial) -> str:
 
 
 def gradient_reaches_everything(trial: ContractTrial) -> str:
-    """Every trained parameter gets one: distributed training fails on those that do not."""
+    """Every trained parameter gets a gradient: distributed training fails without."""
     method, batch, progress = _first(trial.parts())
     _loss(method, batch, progress)["loss"].backward()
     trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
@@ -147,7 +147,7 @@ def _some(names: list[str]) -> str:
 
 
 def loss_falls(trial: ContractTrial) -> str:
-    """On one batch that is seen again and again."""
+    """The method overfits one batch."""
     method, batch, progress = _first(trial.parts())
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=1e-3)
     losses = []
@@ -166,38 +166,38 @@ def loss_falls(trial: ContractTrial) -> str:
 
 
 def resume_is_exact(trial: ContractTrial) -> str:
-    """A run that is cut after its first epoch, and again within the second, ends the same.
+    """A run interrupted after its first epoch, and again within the second, ends the same.
 
-    That is with the same weights and the same log.
+    Weights and log are compared bit for bit.
     """
-    whole, cut = trial.folder / "whole", trial.folder / "cut"
-    train(trial.config, whole, "whole", resume=False, overwrite=True)
-    shutil.rmtree(cut, ignore_errors=True)
-    shutil.copytree(whole, cut)
-    # What a run leaves that is killed after its first epoch.
-    description = read_json(cut / "run.json")
+    reference, resumed = trial.folder / "uninterrupted", trial.folder / "interrupted"
+    train(trial.config, reference, "uninterrupted", resume=False, overwrite=True)
+    shutil.rmtree(resumed, ignore_errors=True)
+    shutil.copytree(reference, resumed)
+    # The state of a run that was killed after its first epoch.
+    description = read_json(resumed / "run.json")
     del description["finished"]
-    write_json(cut / "run.json", description)
-    last = checkpoint_paths(cut)[0]  # the newest comes first
+    write_json(resumed / "run.json", description)
+    last = checkpoint_paths(resumed)[0]  # the newest comes first
     last.unlink()
-    (cut / "encoder.json").unlink()
+    (resumed / "encoder.json").unlink()
     stop = StopSignals()
     stop.received = "the check"
     with suppress(Stopped):
-        train(trial.config, cut, "cut", resume=True, overwrite=False, stop=stop)
-    train(trial.config, cut, "cut", resume=True, overwrite=False)
-    one, two = (read_checkpoint(folder / last.name) for folder in (whole, cut))
+        train(trial.config, resumed, "resumed", resume=True, overwrite=False, stop=stop)
+    train(trial.config, resumed, "resumed", resume=True, overwrite=False)
+    one, two = (read_checkpoint(folder / last.name) for folder in (reference, resumed))
     differing = [name for name in one.model if not torch.equal(one.model[name], two.model[name])]
     if differing:
-        raise BrokenContract(f"other weights after a resume: {_some(differing)}")
-    logs = [_log(folder) for folder in (whole, cut)]
+        raise BrokenContract(f"different weights after a resume: {_some(differing)}")
+    logs = [_log(folder) for folder in (reference, resumed)]
     if logs[0] != logs[1]:
-        raise BrokenContract("another log after a resume")
+        raise BrokenContract("different log after a resume")
     return f"{len(one.model)} tensors and {len(logs[0])} steps are equal, bit for bit"
 
 
-def left_out_steps_leave_no_trace(trial: ContractTrial) -> str:
-    """A step whose loss is not finite changes neither weights nor anything else in a checkpoint."""
+def skipped_steps_leave_no_trace(trial: ContractTrial) -> str:
+    """A step with a non-finite loss changes nothing that a checkpoint holds."""
     parts = trial.parts()
     method, batch, progress = _first(parts)
     parts.optimizer.initialize_count_status(method, 0, 1)
@@ -216,8 +216,8 @@ def left_out_steps_leave_no_trace(trial: ContractTrial) -> str:
     after = step()
     changed = [name for name, value in before.items() if not torch.equal(value, after[name])]
     if changed:
-        raise BrokenContract(f"a step that was left out has changed {_some(changed)}")
-    return f"{len(before)} tensors are as before"
+        raise BrokenContract(f"a skipped step has changed {_some(changed)}")
+    return f"{len(before)} tensors unchanged"
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -226,22 +226,22 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _log(folder: Path) -> list[str]:
-    """The log without its timing, which ends every line."""
+    """The log without the timing at the end of every line."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     return [line.partition(', "images_per_s"')[0] + "}" for line in lines]
 
 
-def _whole_run(trial: ContractTrial) -> Path:
-    """The folder of the uninterrupted run; a check before may have left it."""
-    folder = trial.folder / "whole"
+def _uninterrupted_run(trial: ContractTrial) -> Path:
+    """The folder of the uninterrupted run, reused if an earlier check has trained it."""
+    folder = trial.folder / "uninterrupted"
     if not (folder / "encoder.json").is_file():
-        train(trial.config, folder, "whole", resume=False, overwrite=True)
+        train(trial.config, folder, "uninterrupted", resume=False, overwrite=True)
     return folder
 
 
-def features_are_watched(trial: ContractTrial) -> str:
-    """Every line of the log says how far the features spread: a collapse must not go unseen."""
-    lines = [parse_json(line, "metrics.jsonl") for line in _log(_whole_run(trial))]
+def collapse_is_visible(trial: ContractTrial) -> str:
+    """Every log line has the statistics that reveal representation collapse."""
+    lines = [parse_json(line, "metrics.jsonl") for line in _log(_uninterrupted_run(trial))]
     if any("feature_std" not in line for line in lines):
         raise BrokenContract(
             "no feature_std in the log: loss() does not call the encoder as a module; show its "
@@ -259,20 +259,20 @@ def features_are_watched(trial: ContractTrial) -> str:
 
 def export_is_what_was_trained(trial: ContractTrial) -> str:
     """`encoder.safetensors` loads strictly and gives the features of the last checkpoint."""
-    folder = _whole_run(trial)
+    folder = _uninterrupted_run(trial)
     encoder, card = load_encoder(folder)
     trained = trial.parts().method
     assume_grayscale(trained, False)
     trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
     original = trained.exports()["encoder"]
     if not isinstance(original, Encoder):
-        raise BrokenContract("what is exported under the name `encoder` is not an encoder")
+        raise BrokenContract("what is exported as `encoder` is not an encoder")
     image = torch.linspace(-1, 1, 3 * original.img_size**2).sin()
     image = image.view(1, 3, original.img_size, original.img_size)
     with torch.no_grad():
         pairs = zip(original.eval().feature_maps(image), encoder.eval().feature_maps(image))
     if not all(torch.equal(a, b) for a, b in pairs):
-        raise BrokenContract("the exported encoder gives other features than the trained one")
+        raise BrokenContract("the exported encoder gives different features from the trained one")
     return f"{card.architecture}, fingerprint {card.fingerprint}"
 
 
@@ -304,10 +304,10 @@ def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -
 
 
 def two_processes_are_one(trial: ContractTrial) -> str:
-    """Loss and gradient of the first step: the whole batch at once, and half on each process.
+    """Loss and gradient of the first step: one batch equals its two halves on two processes.
 
-    What compares samples with each other has to look beyond its own process for this. Without
-    drop path, whose random numbers are those of the part a sample is in.
+    Losses across samples must gather from all processes for this. Drop path is disabled: its random
+    numbers depend on the micro-batch a sample is in.
     """
     content = to_plain(trial.config)
     content["micro_batch"] = None
@@ -325,7 +325,7 @@ def two_processes_are_one(trial: ContractTrial) -> str:
         and not abs(means[name] - value) <= _TOLERANCE * max(abs(value), 1e-3)  # or NaN
     ]
     if apart:
-        raise BrokenContract(f"another {_some(apart)} on two processes")
+        raise BrokenContract(f"different {_some(apart)} on two processes")
     return f"largest difference {worst:.1e} of the largest gradient"
 
 
@@ -345,8 +345,8 @@ CHECKS: dict[str, Callable[[ContractTrial], str]] = {
     "gradient reaches the encoder": gradient_reaches_everything,
     "loss falls on one batch": loss_falls,
     "exact resume": resume_is_exact,
-    "no trace of a step left out": left_out_steps_leave_no_trace,
-    "features are watched": features_are_watched,
+    "skipped steps leave no trace": skipped_steps_leave_no_trace,
+    "collapse is visible": collapse_is_visible,
     "export is the encoder": export_is_what_was_trained,
     "one channel is enough": one_channel_is_enough,
     "two processes equal one": two_processes_are_one,
@@ -355,20 +355,20 @@ CHECKS: dict[str, Callable[[ContractTrial], str]] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one check: its name, whether it was kept, and a line about it."""
+    """Result of one check: its name, whether it passed, and one line of detail."""
 
     check: str
-    kept: bool
+    passed: bool
     detail: str
 
 
 def check_method(trial: ContractTrial) -> Iterator[Verdict]:
-    """Try every check in turn; one that fails does not keep the others from being tried.
+    """Run all checks; a failed one does not stop the others.
 
-    All of them on the CPU, where equal work gives equal bits, and two processes find room.
+    All run on the CPU, where results are bit-reproducible and two processes fit.
 
     Raises:
-        InputError: the config does not fit together; nothing can be tried then.
+        InputError: the config is inconsistent, so that nothing can be tested.
     """
     with on_cpu():
         trial.parts()
@@ -379,12 +379,12 @@ def check_method(trial: ContractTrial) -> Iterator[Verdict]:
 
 def _verdict(name: str, check: Callable[[ContractTrial], str], trial: ContractTrial) -> Verdict:
     try:
-        # The runs of two checks have a log of their own.
+        # Two checks train, which logs to the screen.
         with on_cpu(), redirect_stdout(io.StringIO()):
             return Verdict(name, True, check(trial))
     except BrokenContract as error:
         return Verdict(name, False, str(error))
     except (InputError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # The code of a method under test may fail in any way; it is said, and the rest is tried.
+        # The code of a method under test may fail in any way: reported, and the other checks run.
         reason = str(error).splitlines()[0] if str(error) else "no message"
         return Verdict(name, False, f"{type(error).__name__}: {reason}")

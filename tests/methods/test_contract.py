@@ -1,4 +1,4 @@
-"""Every method of the benchmark keeps the contract, and the contract is worth keeping."""
+"""Every method of the benchmark satisfies the contract, and the contract catches broken ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from benchmark.checks.two_processes import ProcessPair
 from benchmark.method_cards import CONFIGS
 from benchmark.training.config import fill_paths, load_config
 
-METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
+# A masked-image model with a frozen segmentor, an EMA teacher with predictor, a contrastive loss
+# across samples: what the other methods are made of, too.
+REPRESENTATIVE = ("ijepa", "moco_v3", "vasomim")
+METHODS = [
+    name if name in REPRESENTATIVE else pytest.param(name, marks=pytest.mark.slow)
+    for name in sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +59,7 @@ def trial(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_keep_the_contract(method: str, trial: Callable[..., ContractTrial]) -> None:
+def test_methods_satisfy_the_contract(method: str, trial: Callable[..., ContractTrial]) -> None:
     attempt = trial(method)
     for name, check in CHECKS.items():
         try:
@@ -68,26 +74,26 @@ def test_methods_keep_the_contract(method: str, trial: Callable[..., ContractTri
         (NotFinite, "finite loss", "not finite: loss_reconstruction"),
         (Idle, "gradient reaches the encoder", "no gradient in forgotten.weight"),
         (Stubborn, "loss falls on one batch", "in 40 steps"),
-        (Forgetful, "exact resume", "other weights after a resume"),
-        (Collapsed, "features are watched", "features of 4 samples are all equal"),
-        (Unwatched, "features are watched", "no feature_std in the log"),
-        (Impostor, "export is the encoder", "other features"),
+        (Forgetful, "exact resume", "different weights after a resume"),
+        (Collapsed, "collapse is visible", "features of 4 samples are all equal"),
+        (Unwatched, "collapse is visible", "no feature_std in the log"),
+        (Impostor, "export is the encoder", "different features"),
         (Coloured, "one channel is enough", "leave grey_input = False"),
         (Contrastive, "two processes equal one", "gradients differ by"),
     ],
 )
-def test_a_broken_promise_is_noticed(
+def test_a_violation_is_caught(
     broken: type, check: str, message: str, trial: Callable[..., ContractTrial]
 ) -> None:
-    """Each of these classes breaks one check, which says so."""
+    """Each of these classes fails one check, which says why."""
     with pytest.raises(BrokenContract, match=message):
         CHECKS[check](trial("mae", broken))
 
 
-def test_verdicts_go_on_after_a_failure(
+def test_a_failed_check_does_not_stop_the_others(
     trial: Callable[..., ContractTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the code under test raises is part of a verdict, and the next check is tried."""
+    """An exception of the code under test becomes a verdict, and the next check runs."""
 
     def fails(trial: ContractTrial) -> str:
         raise KeyError("colour")
@@ -96,7 +102,7 @@ def test_verdicts_go_on_after_a_failure(
     for name in list(CHECKS)[2:]:
         monkeypatch.delitem(CHECKS, name)
     verdicts = list(check_method(trial("mae")))
-    assert [verdict.kept for verdict in verdicts] == [False, True]
+    assert [verdict.passed for verdict in verdicts] == [False, True]
     assert verdicts[0].detail == "KeyError: 'colour'"
 
 

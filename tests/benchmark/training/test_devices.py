@@ -79,7 +79,7 @@ def test_the_contract_is_tried_on_the_cpu(
 ) -> None:
     """Method and batches: with a GPU that is not there, anything on it would fail."""
     verdict = _verdict(check, CHECKS[check], ContractTrial(small_config("mae"), tmp_path))
-    assert verdict.kept, verdict.detail
+    assert verdict.passed, verdict.detail
 
 
 def test_so_are_its_two_processes(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
