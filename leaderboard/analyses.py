@@ -1,9 +1,9 @@
-"""The papers' analyses: which runs make one table or curve beside the main boards.
+"""The papers' analyses: which runs make up each table or curve beside the main boards.
 
-Two kinds of records stay off the main boards, told by their ids alone:
+Two kinds of records are not on the main boards, by their ids alone:
 
-- a data set ``<id>-<share>pct`` was trained with a share of its labels (label efficiency);
-- a method ``analysis-<config>`` is a run of ``configs/analysis/<config>.py``.
+- dataset ``<id>-<share>pct``: trained with a share of the labels (label efficiency);
+- method ``analysis-<config>``: a run of ``configs/analysis/<config>.py``.
 
 Their tables also show the runs of the main boards that they are compared with.
 """
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: What the ids of runs of ``configs/analysis`` start with.
+#: Prefix of the ids of runs of ``configs/analysis``.
 PREFIX = "analysis-"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One row of an analysis: its method, its name in print, its place on the curve or None."""
+    """One row of an analysis: its method, its title in print, its x on the curve or None."""
 
     method: str
     title: str
@@ -30,10 +30,10 @@ class Analysis:
     """One table of the papers.
 
     Attributes:
-        id, title, source: what it is about, and where the paper shows it.
+        id, title, source: what it is about, and where in the paper it is.
         reference: method whose published setting the others vary.
         members: rows in the order of print.
-        x_label, log_x: axis of its curve; ``x_label`` is empty for an analysis without one.
+        x_label, log_x: axis of its curve; ``x_label`` is empty if there is no curve.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Analysis:
 
 
 def _members(*rows: tuple[str, str] | tuple[str, str, float]) -> tuple[Member, ...]:
-    """Rows of (config, title, x); a config with a leading dot is a method of its own."""
+    """Rows of (config, title, x); with a leading dot, (method, title, x)."""
     return tuple(
         Member(name[1:] if name.startswith(".") else PREFIX + name, *rest) for name, *rest in rows
     )
@@ -72,7 +72,7 @@ ANALYSES = (
     ),
     Analysis(
         "objectives",
-        "Objectives beside guided masking",
+        "Objectives added to guided masking",
         "table V",
         "vasomim",
         _members(
@@ -80,7 +80,7 @@ ANALYSES = (
             ("objective_dino", "Distillation from DINO"),
             ("objective_clip", "Distillation from CLIP"),
             ("objective_dinov3", "Distillation from DINOv3"),
-            ("objective_ema", "Distillation from the own average"),
+            ("objective_ema", "Distillation from an EMA teacher"),
             ("objective_lpips", "LPIPS"),
             ("objective_contextual", "Contextual loss"),
             (".vasomim", "L_cons"),
@@ -101,7 +101,7 @@ ANALYSES = (
     ),
     Analysis(
         "schedule",
-        "Schedule of the guided share, β_0 → β_E",
+        "Guidance schedule, β_0 → β_E",
         "table VIII",
         "vasomim",
         _members(
@@ -115,7 +115,7 @@ ANALYSES = (
     ),
     Analysis(
         "quality",
-        "Quality of the anatomy, percentile α",
+        "Anatomy quality, percentile α",
         "table X",
         "vasomim",
         _members(
@@ -127,7 +127,7 @@ ANALYSES = (
     ),
     Analysis(
         "corpus",
-        "Size of the corpus",
+        "Size of the pre-training dataset",
         "figure 7",
         "vasomim",
         _members(
@@ -137,12 +137,12 @@ ANALYSES = (
             ("corpus_080k", "80K", 80_000),
             (".vasomim", "170K", 171_478),
         ),
-        x_label="Frames in the corpus",
+        x_label="Pre-training frames",
         log_x=True,
     ),
     Analysis(
         "encoder",
-        "Size of the encoder",
+        "Encoder size",
         "figure 8",
         "vasomim",
         _members(
@@ -150,7 +150,7 @@ ANALYSES = (
             ("vit_l", "ViT-L/16", 304),
             ("vit_h", "ViT-H/14", 632),
         ),
-        x_label="Parameters of the encoder (million)",
+        x_label="Encoder parameters (millions)",
         log_x=True,
     ),
     Analysis(
@@ -174,8 +174,8 @@ ANALYSES = (
         "AAAI table S4",
         "vasomim_v1",
         _members(
-            (".vasomim_v1", "Trained in advance"),
-            ("segmentor_joint", "Trained together with the model"),
+            (".vasomim_v1", "Pre-trained"),
+            ("segmentor_joint", "Trained jointly"),
         ),
     ),
     Analysis(
@@ -187,7 +187,7 @@ ANALYSES = (
     ),
     Analysis(
         "consistency",
-        "Metric of the consistency",
+        "Consistency metric",
         "AAAI table S6",
         "vasomim_v1",
         _members(
@@ -214,7 +214,7 @@ ANALYSES = (
     ),
     Analysis(
         "length",
-        "Length of the pre-training",
+        "Pre-training length",
         "AAAI figure 7",
         "vasomim_v1",
         _members(
@@ -222,7 +222,7 @@ ANALYSES = (
             ("length_400", "400 epochs", 400),
             (".vasomim_v1", "800 epochs", 800),
         ),
-        x_label="Epochs of pre-training",
+        x_label="Pre-training epochs",
     ),
 )
 

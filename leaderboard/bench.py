@@ -1,4 +1,4 @@
-"""Speed of the whole leaderboard, against pandas and scipy on the same result files."""
+"""Speed of the complete leaderboard, against pandas and scipy on the same result files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from benchmark.speed.timing import (
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "method00"
 
-#: Data set → task and metrics; further ones are segmentations.
+#: Dataset → task and metrics; others are segmentations.
 _DATASETS = {
     **dict.fromkeys(("arcade_v", "caxf", "xcav"), ("segmentation", ("dsc", "cldice"))),
     **dict.fromkeys(("arcade_s", "arcade_vs"), ("segmentation", ("dsc",))),
@@ -37,9 +37,9 @@ _DATASETS = {
 _IMAGES = 20
 _LAYERS = 100
 
-#: The plain way: a table of all values, mean and standard deviation of every cell, and a paired
+#: The baseline: a table of all values, mean and standard deviation of every cell, and a paired
 #: t-test of every cell against the reference. It checks nothing, corrects nothing, ranks nothing.
-_PLAIN = """
+_BASELINE = """
 import json, sys
 from pathlib import Path
 import pandas as pd
@@ -66,9 +66,7 @@ cells.to_csv(out)
 def make_results(folder: Path, methods: int, datasets: int, seeds: int) -> int:
     """Write random but valid result files below `folder`, the same for equal arguments.
 
-    Methods are ``method00``, …; the files are as large as those of real runs.
-
-    Returns the number of records.
+    Methods are ``method00``, …; the files are as large as those of real runs. Returns their number.
     """
     generator = np.random.default_rng(0)
     names = [*_DATASETS, *(f"extra{number}" for number in range(datasets))][:datasets]
@@ -89,12 +87,9 @@ def _write_result(
         values = [repr(float(scores[metric][index])) for metric in metrics]
         lines.append(",".join((f"image{index:03d}", f"patient{index // 4}", *values)))
     table = ("\n".join(lines) + "\n").encode()
-    # As long as the configuration of a real run.
-    config = {
-        "seed": seed,
-        "lr": 2e-4,
-        "layers": [f"layer {n} of the model" for n in range(_LAYERS)],
-    }
+    # As long as the config of a real run.
+    layers = [f"layer {n} of the model" for n in range(_LAYERS)]
+    config = {"seed": seed, "lr": 2e-4, "layers": layers}
     record = {
         "protocol": "journal",
         "method": method,
@@ -131,14 +126,14 @@ def _write_result(
         "schema": 1,
     }
     path = record_path(folder, "journal", method, dataset, seed)
-    # Not synced one by one: thousands of files that live for the length of a measurement.
+    # Without fsync: thousands of temporary files.
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".csv").write_bytes(table)
     path.write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _run(*command: str | Path) -> None:
-    # One thread each: what is compared is the work, not how it is spread.
+    # One thread each, to compare the work and not its parallelism.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
@@ -175,17 +170,17 @@ def bench_leaderboard(
     repeats: int = 3,
     out: str | os.PathLike[str] | None = None,
 ) -> list[TimingRow]:
-    """Time ``tools/leaderboard.py``, all formats, and the plain way; print and return the row.
+    """Time ``tools/leaderboard.py``, all formats, and the baseline; print and return the row.
 
-    Both are processes of their own, from the start of the interpreter to the last file. The plain
-    way is pandas and `scipy.stats.ttest_rel` on the same files: means, standard deviations and
+    Both are processes of their own, from the start of the interpreter to the last file. The
+    baseline is pandas and `scipy.stats.ttest_rel` on the same files: means, standard deviations and
     p-values against one reference, into one CSV file; ours also checks every file and its hash,
     ranks, corrects, tests against every reference, and writes five formats.
 
     Args:
-        methods, datasets, seeds: how many; their product is the number of result files.
-        repeats: timings per side, of which the medians are reported.
-        out: CSV file with `benchmark.speed.timing.COLUMNS`, or a folder; None: none is written.
+        methods, datasets, seeds: how many of each; their product is the number of result files.
+        repeats: timings per side, of which the median is reported.
+        out: CSV file with `benchmark.speed.timing.COLUMNS`, or a folder; None for no file.
 
     Raises:
         InputError: a number is below 1 (`methods` and `seeds`: 2), or a side fails.
@@ -196,17 +191,17 @@ def bench_leaderboard(
         count = make_results(folder / "results", methods, datasets, seeds)
         tool = [ROOT / "tools" / "leaderboard.py", "--results", folder / "results"]
         tool += ["--reference", REFERENCE, "--out", folder]
-        plain = ["-c", _PLAIN, folder / "results", folder / "plain.csv", REFERENCE]
+        baseline = ["-c", _BASELINE, folder / "results", folder / "baseline.csv", REFERENCE]
         _run(*tool)
-        _run(*plain)
-        ours, theirs, _, _ = time_in_turn(lambda: _run(*tool), lambda: _run(*plain), repeats)
-        print(f"{count} result files: {ours:.2f} s to all formats, the plain way {theirs:.2f} s")
+        _run(*baseline)
+        ours, theirs, _, _ = time_in_turn(lambda: _run(*tool), lambda: _run(*baseline), repeats)
+        print(f"{count} result files: all formats in {ours:.2f} s, baseline {theirs:.2f} s")
         row = comparison_row(
-            f"leaderboard of {methods} methods, {datasets} data sets, {seeds} seeds",
-            f"pandas {version('pandas')}, scipy {version('scipy')}: means, std and p alone",
+            f"leaderboard of {methods} methods, {datasets} datasets, {seeds} seeds",
+            f"pandas {version('pandas')}, scipy {version('scipy')}: means, std and p only",
             count,
             (ours, theirs),
-            _agreement(folder / "leaderboard.csv", folder / "plain.csv"),
+            _agreement(folder / "leaderboard.csv", folder / "baseline.csv"),
             "fp64",
         )
     show_rows([row], out, "leaderboard")

@@ -1,4 +1,4 @@
-"""The whole leaderboard: every board, and what is said about all of them."""
+"""The complete leaderboard: every board, and what is said about all of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from benchmark.errors import InputError
 from benchmark.results import RunRecord
 from benchmark.text import visible
 from leaderboard.board import Board, Row, make_board
+from leaderboard.columns import Column
 from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured
 from leaderboard.published import PublishedTable
 
@@ -22,12 +23,12 @@ class Leaderboard:
 
     Attributes:
         protocol: that of all its records; `PUBLISHED` for the papers' tables.
-        reference: method that others are tested against, declared beforehand.
-        correction: the one behind the verdicts, a key of `leaderboard.comparisons.CORRECTIONS`.
+        reference: pre-declared method that all others are tested against.
+        correction: that of the verdicts, a key of `leaderboard.comparisons.CORRECTIONS`.
         boards: one per task, then the analyses.
         combined: segmentation and detection as one board, for the overall test; None without both.
-        records: the runs behind the boards, by method, data set and seed.
-        problems: files that were left out, one line each.
+        records: the runs behind the boards, by method, dataset and seed.
+        problems: skipped files, one line each.
     """
 
     title: str
@@ -44,6 +45,10 @@ class Leaderboard:
         """The reference as printed; None if it has no row."""
         rows = (row for board in self.boards for row in board.rows if not board.analysis)
         return next((row.title for row in rows if row.method == self.reference), None)
+
+    def with_problems(self, problems: Iterable[str]) -> Leaderboard:
+        """The leaderboard with more skipped files."""
+        return replace(self, problems=(*self.problems, *map(visible, problems)))
 
 
 def build_leaderboard(
@@ -62,7 +67,7 @@ def build_leaderboard(
     Args:
         records: records of `protocol` only.
         reference: id of the pre-declared reference method; without records of it, no tests.
-        problems: files left out by the reader, to be printed.
+        problems: files that the reader skipped, to be printed.
         papers: method → where it was published.
         published: published tables whose rows are shown beside the measured ones.
         correction: a key of `leaderboard.comparisons.CORRECTIONS`.
@@ -71,8 +76,8 @@ def build_leaderboard(
         InputError: no records, records that must not mix, or no published table of this protocol
             among `published`.
     """
-    beside = [table for table in published if table.protocol == protocol]
-    if published and not beside:
+    of_protocol = [table for table in published if table.protocol == protocol]
+    if published and not of_protocol:
         known = ", ".join(sorted({table.protocol for table in published}))
         raise InputError(f"protocol {protocol} has no published tables (known: {known})")
     measured = read_measured(records, protocol, papers)
@@ -81,7 +86,7 @@ def build_leaderboard(
         protocol=protocol,
         reference=reference,
         correction=correction,
-        boards=tuple(measured_boards(measured, reference, beside)),
+        boards=tuple(measured_boards(measured, reference, of_protocol)),
         combined=combined_board(measured, reference),
         records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
         problems=tuple(map(visible, problems)),
@@ -120,30 +125,26 @@ def published_leaderboard(
 
 
 def _combined(tables: Sequence[PublishedTable]) -> Board | None:
-    """The main segmentation and detection table of one paper, joined by method."""
+    """The main segmentation and detection tables of one paper, joined by method."""
     main = [table for table in tables if table.analysis is None]
     for detection in (table for table in main if table.task == "detection"):
-        joined = [t for t in main if t.protocol == detection.protocol and t.task == "segmentation"]
-        if not joined:
-            continue
-        parts = [*joined, detection]
-        rows: dict[str, Row] = {}
-        scores: dict[str, dict] = {}
-        for row, cells in ((row, table.scores[row.id]) for table in parts for row in table.rows):
-            name = f"published:{detection.protocol}:{row.title}"
-            rows.setdefault(name, replace(row, id=name))
-            scores.setdefault(name, {}).update(cells)
-        found = [row.id for row in rows.values() if row.method == detection.reference]
-        return make_board(
-            list(rows.values()),
-            scores,
-            protocol=detection.protocol,
-            reference=found[0] if found else "",
-            **COMBINED,
-        )
+        protocol = detection.protocol
+        joined = [t for t in main if t.protocol == protocol and t.task == "segmentation"]
+        if joined:
+            return _joined([*joined, detection], protocol, detection.reference)
     return None
 
 
-def with_problems(leaderboard: Leaderboard, problems: Iterable[str]) -> Leaderboard:
-    """The leaderboard with more lines about what was left out."""
-    return replace(leaderboard, problems=(*leaderboard.problems, *map(visible, problems)))
+def _joined(tables: Sequence[PublishedTable], protocol: str, reference: str) -> Board:
+    """One board of several tables; rows of the same title are one row."""
+    rows: dict[str, Row] = {}
+    scores: dict[str, dict[Column, object]] = {}
+    for table in tables:
+        for row in table.rows:
+            name = f"published:{protocol}:{row.title}"
+            rows.setdefault(name, replace(row, id=name))
+            scores.setdefault(name, {}).update(table.scores[row.id])
+    reference_row = next((row.id for row in rows.values() if row.method == reference), "")
+    return make_board(
+        list(rows.values()), scores, protocol=protocol, reference=reference_row, **COMBINED
+    )

@@ -1,4 +1,4 @@
-"""What must not mix: records are averaged, ranked and tested only with their like."""
+"""What must not mix: records are averaged, ranked and tested only if they are comparable."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
 
     Raises:
         InputError: a record of another protocol; the same run twice; a method with two titles,
-            families or corpora; a data set with two tasks, split hashes, numbers of scored images
-            or definitions of a metric. Names both values and both files.
+            families or pre-training datasets; a dataset with two tasks, split hashes, numbers of
+            scored images or definitions of a metric. Names both values and both files.
     """
     for record in records:
         if record.protocol != protocol:
@@ -29,7 +29,7 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
     for method, runs in _groups(records, lambda r: r.method).items():
         _require_equal(
             runs,
-            f"{method}: title, family and pre-training corpus",
+            f"{method}: title, family and pre-training dataset",
             lambda r: (r.title, r.family, r.pretraining),
         )
     for dataset, runs in _groups(records, lambda r: r.dataset).items():
@@ -48,18 +48,22 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
 
 
 def mixed_cells(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """(method, data set) whose ± is more than the spread over seeds: more than the seed differs."""
+    """(method, dataset) whose runs differ in more than the seed, so ± is not its spread alone."""
     cells = _groups(records, lambda r: (r.method, r.dataset))
-    return [cell for cell, runs in cells.items() if not all(_alike(runs[0], r) for r in runs[1:])]
+    return [
+        cell
+        for cell, (first, *others) in cells.items()
+        if not all(_differ_in_seed_only(first, other) for other in others)
+    ]
 
 
-def _alike(run: RunRecord, other: RunRecord) -> bool:
-    """Whether two runs differ in nothing but the seed and in what changes no result."""
+def _differ_in_seed_only(run: RunRecord, other: RunRecord) -> bool:
+    """Whether two runs differ only in the seed and in what does not change the result."""
     if run.corpus_hash != other.corpus_hash:
         return False
-    # Nearly always only this one key differs, which is told much faster than a hash.
-    seedless = [{k: v for k, v in r.config.items() if k != "seed"} for r in (run, other)]
-    if seedless[0] == seedless[1]:
+    # Nearly always only this key differs, and comparing is much faster than hashing.
+    without_seed = [{k: v for k, v in r.config.items() if k != "seed"} for r in (run, other)]
+    if without_seed[0] == without_seed[1]:
         return True
     hashes = [config_hash(r.config, also_drop=("seed", "seeds")) for r in (run, other)]
     return hashes[0] == hashes[1]

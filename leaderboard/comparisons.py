@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from leaderboard.board import Board, Column, PerImage, Row
-from leaderboard.statistics import PairedT, benjamini_hochberg, holm, prints_as_zero
+from leaderboard.board import Board, PerImage, Row
+from leaderboard.columns import Column
+from leaderboard.statistics import ALPHA, PairedT, benjamini_hochberg, holm, rounds_to_zero
 
-#: A p-value below this, after the correction in use, is called a difference.
-ALPHA = 0.05
-
-#: Correction → how it is named in print.
+#: Correction → its name in print.
 CORRECTIONS = {"holm": "Holm", "bh": "Benjamini–Hochberg", "none": "uncorrected"}
 
 
@@ -26,7 +24,7 @@ class Comparison:
         test: difference is row minus reference; see `PairedT`.
         p_holm, p_bh: p-value adjusted within its family by Holm and by Benjamini and Hochberg;
             None where the test is undefined.
-        verdict: ``"better"``, ``"worse"``, ``"not separable"``, or the words of an undefined test.
+        verdict: ``"better"``, ``"worse"``, ``"not separable"``, or the note of an undefined test.
             Never better or worse by a difference that is printed as 0.00, whatever its p-value:
             scores are not known that closely, and what varies so little is mostly rounding.
         per_image: the test over images, where it was asked for.
@@ -41,16 +39,16 @@ class Comparison:
     per_image: PerImage | None = None
 
     def p_used(self, correction: str) -> float | None:
-        """The p-value that a verdict under this correction (`CORRECTIONS`) is about."""
+        """The p-value that a verdict under this correction (`CORRECTIONS`) is based on."""
         return {"holm": self.p_holm, "bh": self.p_bh, "none": self.test.p}[correction]
 
 
-# Kept, because the tables and their notes ask for the same tests.
+# Cached, because the tables and their notes need the same tests.
 @lru_cache(maxsize=256)
 def comparisons(board: Board, reference: str, correction: str = "holm") -> tuple[Comparison, ...]:
     """Every other row against `reference`, in the order of columns and rows.
 
-    Paired t-tests over common seeds. A family is all defined tests of one data set.
+    Paired t-tests over common seeds. A family is all defined tests of one dataset.
 
     Args:
         reference: id of a row; without results of it, there are no tests.
@@ -61,9 +59,9 @@ def comparisons(board: Board, reference: str, correction: str = "holm") -> tuple
         for row in board.rows:
             if (test := pairs.get((row.id, reference))) is not None:
                 families[column.dataset].append((row, column, test))
-    images = board.per_image if reference == board.reference else {}
-    found = (_corrected(family, correction, images) for family in families.values())
-    return tuple(itertools.chain.from_iterable(found))
+    per_image = board.per_image if reference == board.reference else {}
+    corrected = (_corrected(family, correction, per_image) for family in families.values())
+    return tuple(itertools.chain.from_iterable(corrected))
 
 
 @lru_cache(maxsize=256)
@@ -84,11 +82,11 @@ def overall(board: Board, reference: str, correction: str = "holm") -> tuple[Com
 def _corrected(
     family: Sequence[tuple[Row, Column | None, PairedT]],
     correction: str,
-    images: Mapping[tuple[str, str], PerImage],
+    per_image: Mapping[tuple[str, str], PerImage],
 ) -> list[Comparison]:
-    """One family: the tests become comparisons with adjusted p-values and verdicts."""
+    """The comparisons of one family, with adjusted p-values and verdicts."""
     raw = [test.p for _, _, test in family]
-    corrected = {"holm": holm(raw), "bh": benjamini_hochberg(raw), "none": raw}
+    adjusted = {"holm": holm(raw), "bh": benjamini_hochberg(raw), "none": raw}
     return [
         Comparison(
             row,
@@ -97,10 +95,10 @@ def _corrected(
             p_holm,
             p_bh,
             _verdict(test, p, column is None or column.higher_is_better),
-            images.get((row.id, column.id)) if column else None,
+            per_image.get((row.id, column.id)) if column else None,
         )
         for (row, column, test), p_holm, p_bh, p in zip(
-            family, corrected["holm"], corrected["bh"], corrected[correction]
+            family, adjusted["holm"], adjusted["bh"], adjusted[correction]
         )
     ]
 
@@ -108,7 +106,7 @@ def _corrected(
 def _verdict(test: PairedT, p: float | None, higher_is_better: bool) -> str:
     if p is None:
         return test.note
-    if p >= ALPHA or prints_as_zero(test.difference):
+    if p >= ALPHA or rounds_to_zero(test.difference):
         return "not separable"
     return "better" if (test.difference > 0) == higher_is_better else "worse"
 
@@ -117,5 +115,5 @@ def by_reference(
     board: Board, test: Callable[[Board, str, str], tuple[Comparison, ...]], correction: str
 ) -> dict[str, tuple[Comparison, ...]]:
     """`comparisons` or `overall` for every row that can be a reference."""
-    found = {row.id: test(board, row.id, correction) for row in board.rows if not row.context}
-    return {reference: tests for reference, tests in found.items() if tests}
+    tests = {row.id: test(board, row.id, correction) for row in board.rows if not row.context}
+    return {reference: against for reference, against in tests.items() if against}

@@ -1,35 +1,36 @@
-"""The curves behind the analyses: label efficiency, and what was varied along an axis."""
+"""The curves of the analyses: label efficiency, and what was varied along an axis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from leaderboard.analyses import ANALYSES, Analysis
-from leaderboard.board import Board, Column, Row, label_share
+from leaderboard.board import Board, Row
+from leaderboard.columns import Column, label_share
+
+#: A point of a curve: row, index of its column, x.
+Point = tuple[Row, int, float]
 
 
 def curves(boards: Sequence[Board]) -> list[dict[str, Any]]:
     """All curves with at least two points on a line, in the order of the boards.
 
     Each is ``{"id", "title", "x_label", "unit", "log_x", "column", "lines"}`` and each line
-    ``{"row", "title", "points": [{"x", "mean", "std", "n"}]}``, by ascending x; ``column`` is the
-    id of the column whose means are the heights, ``unit`` theirs.
+    ``{"row", "title", "points": [{"x", "mean", "std", "n"}]}``, by ascending x. The means are those
+    of the column with the id ``column``, in its ``unit``.
     """
-    found = []
-    declared = {analysis.id: analysis for analysis in ANALYSES}
+    declared = {analysis.id: analysis for analysis in ANALYSES if analysis.x_label}
+    drawn: list[dict[str, Any]] = []
     for board in boards:
         if board.analysis == "labels":
-            found += _label_curves(board)
-        elif board.analysis in declared and declared[board.analysis].x_label:
-            found += _member_curves(board, declared[board.analysis])
-    return [curve for curve in found if any(len(line["points"]) > 1 for line in curve["lines"])]
+            drawn += _label_curves(board)
+        elif board.analysis in declared:
+            drawn += _analysis_curves(board, declared[board.analysis])
+    return [curve for curve in drawn if any(len(line["points"]) > 1 for line in curve["lines"])]
 
 
-def _line(
-    name: str, title: str, points: Sequence[tuple[Row, int, float]], published: bool
-) -> dict[str, Any]:
-    """`points` are (row, index of the column, x)."""
+def _line(name: str, title: str, points: Sequence[Point], published: bool) -> dict[str, Any]:
     return {
         "row": name,
         "title": f"{title} (published)" if published else title,
@@ -55,46 +56,39 @@ def _curve(
     }
 
 
-def _columns(board: Board, key: Callable[[Column], Any]) -> dict[Any, list[int]]:
-    """Positions of the columns by a key, in their order."""
-    found: dict[Any, list[int]] = {}
+def _label_curves(board: Board) -> Iterator[dict[str, Any]]:
+    """Per dataset and metric a line of every row over the share of the labels."""
+    groups: dict[tuple[str, str], dict[int, float]] = {}
     for index, column in enumerate(board.columns):
-        found.setdefault(key(column), []).append(index)
-    return found
-
-
-def _label_curves(board: Board) -> list[dict[str, Any]]:
-    found = []
-    groups = _columns(board, lambda c: (label_share(c.dataset)[0], c.metric))
-    for (base, metric), indices in groups.items():
-        shares = {index: label_share(board.columns[index].dataset)[1] for index in indices}
+        base, share = label_share(column.dataset)
+        groups.setdefault((base, column.metric), {})[index] = share
+    for (base, metric), shares in groups.items():
         lines = [
             _line(
-                row.id, row.title, [(row, i, x) for i, x in shares.items()], row.source is not None
+                row.id,
+                row.title,
+                [(row, index, share) for index, share in shares.items()],
+                row.origin == "published",
             )
             for row in board.rows
         ]
-        column = board.columns[indices[0]]
-        label = "Share of the labels (%)"
-        found.append(_curve(board, f"{base}/{metric}", column, label, False, lines))
-    return found
+        column = board.columns[min(shares)]
+        yield _curve(board, f"{base}/{metric}", column, "Share of the labels (%)", False, lines)
 
 
-def _member_curves(board: Board, analysis: Analysis) -> list[dict[str, Any]]:
-    """One line of what was measured here and one of what was published."""
-    places = {member.method: member.x for member in analysis.members if member.x is not None}
-    found = []
+def _analysis_curves(board: Board, analysis: Analysis) -> Iterator[dict[str, Any]]:
+    """Per column a line of the measured rows and one of the published rows."""
+    x_of = {member.method: member.x for member in analysis.members if member.x is not None}
     for index, column in enumerate(board.columns):
         lines = []
-        for published in (False, True):
+        for origin in ("measured", "published"):
             points = [
-                (row, index, places[row.method])
+                (row, index, x_of[row.method])
                 for row in board.rows
-                if row.method in places and (row.source is not None) == published
+                if row.method in x_of and row.origin == origin
             ]
-            # The line bears the name of the method whose setting is varied along it.
+            # The line is named after the method whose setting is varied along it.
             own = [row.id for row, _, _ in points if row.method == analysis.reference]
             name = own[0] if own else analysis.reference
-            lines.append(_line(name, analysis.reference_title, points, published))
-        found.append(_curve(board, column.id, column, analysis.x_label, analysis.log_x, lines))
-    return found
+            lines.append(_line(name, analysis.reference_title, points, origin == "published"))
+        yield _curve(board, column.id, column, analysis.x_label, analysis.log_x, lines)

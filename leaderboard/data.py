@@ -1,4 +1,4 @@
-"""The leaderboard as plain data: what ``leaderboard.json`` holds and the page is made of.
+"""The leaderboard as plain data: the content of ``leaderboard.json``, which the page is made of.
 
 All numbers are at full precision; what is undefined is None and never NaN. Units are those of the
 columns: percent, or dB for PSNR. Texts of records are as they are shown (`benchmark.text.visible`).
@@ -11,17 +11,16 @@ from typing import Any
 
 from benchmark.results import RunRecord, path_of
 from benchmark.text import visible
-from leaderboard.board import Board, Cell, Column, PerImage, Row
+from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
+from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, by_reference, comparisons, overall
 from leaderboard.curves import curves
-from leaderboard.omnibus import ALPHA
+from leaderboard.page import SCHEMA
+from leaderboard.statistics import ALPHA
 from leaderboard.tables.notes import board_notes, general_notes
 
-#: Version of the layout.
-SCHEMA = 1
-
-#: Fields of a record that a reader of the page gets to see for each run, as they are.
+#: Fields of a record that the page shows of each run.
 _RUN_FIELDS = (
     *("method", "title", "dataset", "seed", "finished", "device", "git", "versions", "encoder"),
     *("split_hash", "corpus_hash", "config_hash", "wall_time_s", "images_per_s"),
@@ -32,9 +31,9 @@ _RUN_FIELDS = (
 def board_data(
     leaderboard: Leaderboard, gallery: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Everything about the leaderboard as values that JSON knows.
+    """Everything about the leaderboard as JSON-able values.
 
-    Tests are there against every row as reference, so that a page can switch without computing.
+    Holds the tests against every row as reference, so that the page can switch between them.
 
     Args:
         gallery: example pictures (`leaderboard.gallery.gallery`).
@@ -42,10 +41,7 @@ def board_data(
     combined = leaderboard.combined
     return {
         "schema": SCHEMA,
-        "title": leaderboard.title,
-        "protocol": leaderboard.protocol,
-        "reference": leaderboard.reference,
-        "correction": leaderboard.correction,
+        **_fields(leaderboard, "title", "protocol", "reference", "correction"),
         "boards": [_board(board, leaderboard) for board in leaderboard.boards],
         "combined": None
         if combined is None
@@ -63,31 +59,31 @@ def board_data(
     }
 
 
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    """The attributes of these names."""
+    return {name: getattr(value, name) for name in names}
+
+
 def _run_id(record: RunRecord) -> str:
     return path_of(record).with_suffix("").as_posix()
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
-    return {name: _shown(getattr(record, name)) for name in _RUN_FIELDS}
+    return _visible(_fields(record, *_RUN_FIELDS))
 
 
-def _shown(value: Any) -> Any:
-    """A value of a record with every text in it `visible`: the page shows all of them."""
+def _visible(value: Any) -> Any:
+    """A value of a record with all its texts `visible`."""
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, dict):
-        return {visible(key): _shown(item) for key, item in value.items()}
-    return [_shown(item) for item in value] if isinstance(value, list) else value
+        return {visible(key): _visible(item) for key, item in value.items()}
+    return [_visible(item) for item in value] if isinstance(value, list) else value
 
 
 def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
     return {
-        "id": board.id,
-        "title": board.title,
-        "task": board.task,
-        "protocol": board.protocol,
-        "analysis": board.analysis,
-        "origin": board.origin,
+        **_fields(board, "id", "title", "task", "protocol", "analysis", "origin"),
         "reference_row": board.reference,
         "columns": [_column(column) for column in board.columns],
         "rows": [_row(row, board.columns, leaderboard.protocol) for row in board.rows],
@@ -99,31 +95,16 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    return {
-        "id": column.id,
-        "dataset": column.dataset,
-        "dataset_title": column.dataset_title,
-        "metric": column.metric,
-        "label": column.label,
-        "definition": column.definition,
-        "unit": column.unit,
-        "higher_is_better": column.higher_is_better,
-    }
+    names = ("id", "dataset", "dataset_title", "metric", "label", "definition", "unit")
+    return _fields(column, *names, "higher_is_better")
 
 
 def _row(row: Row, columns: Sequence[Column], protocol: str) -> dict[str, Any]:
     low, high = row.rank_interval or (None, None)
     average = row.average_rank
+    names = ("id", "method", "title", "family", "pretraining", "paper", "origin", "source")
     return {
-        "id": row.id,
-        "method": row.method,
-        "title": row.title,
-        "family": row.family,
-        "pretraining": row.pretraining,
-        "paper": row.paper,
-        "origin": "measured" if row.source is None else "published",
-        "source": row.source,
-        "complete": row.complete,
+        **_fields(row, *names, "complete"),
         "average_rank": None
         if average is None
         else {"mean": average.mean, "std": average.std, "low": low, "high": high},
@@ -134,20 +115,17 @@ def _row(row: Row, columns: Sequence[Column], protocol: str) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell, runs: str) -> dict[str, Any]:
+def _cell(cell: Cell, folder: str) -> dict[str, Any]:
     low, high = cell.interval or (None, None)
     return {
-        "mean": cell.summary.mean,
-        "std": cell.summary.std,
+        **_fields(cell.summary, "mean", "std"),
         "n": cell.summary.n or None,
         "ci_low": low,
         "ci_high": high,
         "seeds": list(cell.values),
         "values": list(cell.values.values()),
-        "place": cell.place,
-        "rank": cell.rank,
-        "tier": cell.tier,
-        "runs": [f"{runs}/seed{seed}" for seed in cell.values],
+        **_fields(cell, "place", "rank", "tier"),
+        "runs": [f"{folder}/seed{seed}" for seed in cell.values],
     }
 
 
@@ -157,51 +135,31 @@ def _friedman(board: Board) -> dict[str, Any] | None:
         return None
     names = [row.id for row in board.rows if row.average_rank is not None]
     return {
-        "statistic": test.statistic,
-        "p": test.p,
-        "n": test.n,
-        "k": test.k,
+        **_fields(test, "statistic", "p", "n", "k", "critical_difference"),
         "alpha": ALPHA,
-        "critical_difference": test.critical_difference,
         "ranks": dict(zip(names, test.mean_ranks)),
         "groups": [[names[index] for index in group] for group in test.groups],
     }
 
 
 def _tests(board: Board, kind: Any, correction: str) -> dict[str, list[dict[str, Any]]]:
-    """Reference → what every other row's test against it says."""
-    found = by_reference(board, kind, correction)
-    return {reference: list(map(_test, tests)) for reference, tests in found.items()}
+    """Reference → the test of every other row against it."""
+    tests = by_reference(board, kind, correction)
+    return {reference: list(map(_test, against)) for reference, against in tests.items()}
 
 
 def _test(comparison: Comparison) -> dict[str, Any]:
-    test = comparison.test
-    found = {
+    entry = {
         "row": comparison.row.id,
-        "n": test.n,
-        "difference": test.difference,
-        "ci_low": test.ci_low,
-        "ci_high": test.ci_high,
-        "p": test.p,
-        "p_holm": comparison.p_holm,
-        "p_bh": comparison.p_bh,
-        "verdict": comparison.verdict,
+        **_fields(comparison.test, "n", "difference", "ci_low", "ci_high", "p"),
+        **_fields(comparison, "p_holm", "p_bh", "verdict"),
     }
     if comparison.column is not None:
-        found["column"] = comparison.column.id
-        found["per_image"] = comparison.per_image and _per_image(comparison.per_image)
-    return found
+        entry["column"] = comparison.column.id
+        entry["per_image"] = comparison.per_image and _per_image(comparison.per_image)
+    return entry
 
 
 def _per_image(test: PerImage) -> dict[str, Any]:
-    bootstrap = test.bootstrap
-    return {
-        "n_images": bootstrap.n_images,
-        "n_clusters": bootstrap.n_clusters,
-        "difference": bootstrap.difference,
-        "ci_low": bootstrap.ci_low,
-        "ci_high": bootstrap.ci_high,
-        "p": test.p,
-        "note": bootstrap.note,
-        "seeds": list(test.seeds),
-    }
+    names = ("n_images", "n_clusters", "difference", "ci_low", "ci_high", "note")
+    return {**_fields(test.bootstrap, *names), "p": test.p, "seeds": list(test.seeds)}

@@ -9,13 +9,11 @@ from benchmark.errors import InputError
 from benchmark.results import TASKS, RunRecord
 from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, Analysis, Member, is_analysis
-from leaderboard.board import Board, Column, Row, Score, column_order, label_share, make_board
+from leaderboard.board import Board, Row, Score, Scores, make_board
+from leaderboard.columns import Column, dataset_order, dataset_title, label_share
 from leaderboard.comparable import check_comparable, mixed_cells
-from leaderboard.published import PublishedTable, published_beside
-from leaderboard.statistics import summary
-
-#: Task → heading of its board.
-TASK_TITLES = {"segmentation": "Segmentation", "detection": "Detection", "denoising": "Denoising"}
+from leaderboard.published import PublishedTable, context_rows
+from leaderboard.statistics import summarize
 
 #: The board of the overall test over both of its tasks.
 COMBINED = {
@@ -30,11 +28,11 @@ class Measured:
     """Everything the records of one protocol say.
 
     Attributes:
-        protocol: of all of them.
+        protocol: that of all records.
         rows: one per method, by id, without cells.
         scores: method → column → values by seed.
-        task_of: data set → task.
-        mixed: (method, data set) whose seeds differ in more than the seed.
+        task_of: dataset → task.
+        mixed: (method, dataset) whose runs differ in more than the seed.
     """
 
     protocol: str
@@ -43,7 +41,15 @@ class Measured:
     task_of: dict[str, str]
     mixed: list[tuple[str, str]]
 
-    def select(self, methods: Sequence[str], keep: Callable[[Column], bool]) -> dict[str, dict]:
+    @property
+    def methods(self) -> list[str]:
+        """The methods that are not runs of an analysis."""
+        return [method for method in self.rows if not is_analysis(method)]
+
+    def task(self, column: Column) -> str:
+        return self.task_of[column.dataset]
+
+    def select(self, methods: Sequence[str], keep: Callable[[Column], bool]) -> Scores:
         """Method → its scores in the columns to keep; without methods that have none."""
         chosen = {
             method: {column: score for column, score in self.scores[method].items() if keep(column)}
@@ -55,7 +61,7 @@ class Measured:
 def read_measured(
     records: Sequence[RunRecord], protocol: str, papers: Mapping[str, str] | None = None
 ) -> Measured:
-    """Check records of one protocol, in any order, and sort them into scores.
+    """Check records of one protocol, in any order, and collect their scores.
 
     Args:
         papers: method → where it was published.
@@ -73,19 +79,16 @@ def read_measured(
         paper = (papers or {}).get(r.method)
         printed = map(visible, (r.title, r.family, r.pretraining))
         rows[r.method] = Row(r.method, r.method, *printed, paper)
+        runs_of = values.setdefault(r.method, {})
         for metric, entry in r.metrics.items():
-            # The other metrics are kept for those who read the records.
+            # Other metrics are kept for readers of the records.
             if entry.get("headline", True):
                 definition = visible(entry["definition"])
                 column = Column(r.dataset, metric, definition, entry["higher_is_better"])
-                runs = values.setdefault(r.method, {}).setdefault(column, {})
-                runs[r.seed] = entry["value"]
+                runs_of.setdefault(column, {})[r.seed] = entry["value"]
     scores = {
-        method: {
-            column: Score(summary(list(runs.values())), runs)
-            for column, runs in values.get(method, {}).items()
-        }
-        for method in rows
+        method: {c: Score(summarize(list(runs.values())), runs) for c, runs in runs_of.items()}
+        for method, runs_of in values.items()
     }
     task_of = {record.dataset: record.task for record in records}
     return Measured(protocol, rows, scores, task_of, mixed_cells(records))
@@ -108,48 +111,41 @@ def measured_boards(
     ]
 
 
-def _is_whole(column: Column) -> bool:
-    """Whether all labels of the data set were used."""
-    return label_share(column.dataset)[0] == column.dataset
-
-
 def combined_board(measured: Measured, reference: str) -> Board | None:
     """Segmentation and detection as one board, for the papers' overall test; None without both."""
-    methods = [method for method in measured.rows if not is_analysis(method)]
     tasks = ("segmentation", "detection")
-    chosen = measured.select(
-        methods, lambda c: _is_whole(c) and measured.task_of[c.dataset] in tasks
-    )
-    found = {measured.task_of[column.dataset] for cells in chosen.values() for column in cells}
-    if len(found) < 2:
+    scores = measured.select(measured.methods, lambda c: c.all_labels and measured.task(c) in tasks)
+    if len({measured.task(column) for cells in scores.values() for column in cells}) < 2:
         return None
-    return _board(measured, chosen, [], **COMBINED, reference=reference)
+    return _board(measured, scores, [], reference=reference, **COMBINED)
 
 
 def _board(
     measured: Measured,
-    chosen: Mapping[str, Mapping[Column, Score]],
+    scores: Scores,
     published: Sequence[PublishedTable],
     titles: Mapping[str, str] | None = None,
     **about: object,
 ) -> Board:
-    """A board of the chosen rows, with the published rows of the same columns, and its warnings."""
-    columns = sorted({column for cells in chosen.values() for column in cells}, key=column_order)
-    context, numbers = published_beside(columns, published)
-    own = [
-        replace(measured.rows[m], title=(titles or {}).get(m, measured.rows[m].title))
-        for m in chosen
+    """A board of these scores, with the published rows of the same columns, and its warnings."""
+    columns = {column for cells in scores.values() for column in cells}
+    context, context_scores = context_rows(columns, published)
+    rows = [
+        replace(
+            measured.rows[method], title=(titles or {}).get(method, measured.rows[method].title)
+        )
+        for method in scores
     ]
     datasets = {column.dataset for column in columns}
     warnings = [
-        f"{method} on {dataset}: the seeds come from more than one configuration or corpus, so ± "
-        "is not the spread over seeds alone."
+        f"{method} on {dataset}: the seeds come from more than one configuration or pre-training "
+        "dataset, so ± is not the spread over seeds alone."
         for method, dataset in measured.mixed
-        if method in chosen and dataset in datasets
+        if method in scores and dataset in datasets
     ]
     return make_board(
-        [*own, *context],
-        {**chosen, **numbers},
+        [*rows, *context],
+        {**scores, **context_scores},
         protocol=measured.protocol,
         notes=warnings,
         **about,
@@ -159,34 +155,35 @@ def _board(
 def _main_boards(
     measured: Measured, reference: str, published: Sequence[PublishedTable]
 ) -> Iterator[Board]:
-    methods = [method for method in measured.rows if not is_analysis(method)]
     for task in TASKS:
-        chosen = measured.select(
-            methods, lambda c, task=task: _is_whole(c) and measured.task_of[c.dataset] == task
+        scores = measured.select(
+            measured.methods, lambda c, task=task: c.all_labels and measured.task(c) == task
         )
-        if chosen:
+        if scores:
             tables = [t for t in published if t.analysis is None and t.task == task]
-            about = {"name": task, "title": TASK_TITLES[task], "task": task}
-            yield _board(measured, chosen, tables, **about, reference=reference)
+            about = {"name": task, "title": task.capitalize(), "task": task}
+            yield _board(measured, scores, tables, **about, reference=reference)
 
 
 def _label_boards(
     measured: Measured, reference: str, published: Sequence[PublishedTable]
 ) -> Iterator[Board]:
-    """Per data set with runs on a share of its labels: every method that has such a run."""
-    bases = {label_share(d)[0] for d in measured.task_of if label_share(d)[0] != d}
-    for base in sorted(bases, key=lambda dataset: column_order(Column(dataset, "", "", True))):
-        chosen = measured.select(
-            list(measured.rows), lambda c, base=base: label_share(c.dataset)[0] == base
-        )
-        chosen = {m: cells for m, cells in chosen.items() if not all(map(_is_whole, cells))}
+    """Per dataset with runs on a share of its labels: every method that has such a run."""
+    by_base: dict[str, list[str]] = {}
+    for dataset in measured.task_of:
+        by_base.setdefault(label_share(dataset)[0], []).append(dataset)
+    for base in sorted(by_base, key=dataset_order):
+        datasets = by_base[base]
+        if datasets == [base]:
+            continue
+        scores = measured.select(list(measured.rows), lambda c, d=datasets: c.dataset in d)
         yield _board(
             measured,
-            chosen,
+            {m: cells for m, cells in scores.items() if not all(c.all_labels for c in cells)},
             [table for table in published if table.analysis == "labels"],
             name=f"labels-{base}",
-            title=f"Label efficiency on {Column(base, '', '', True).dataset_title}",
-            task=next(task for d, task in measured.task_of.items() if label_share(d)[0] == base),
+            title=f"Label efficiency on {dataset_title(base)}",
+            task=measured.task_of[datasets[0]],
             analysis="labels",
             reference=reference,
         )
@@ -194,14 +191,16 @@ def _label_boards(
 
 def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) -> Iterator[Board]:
     """Per analysis and task with a run of its own: its members, those of the main board too."""
-    for analysis in (*ANALYSES, _other(measured)):
+    for analysis in (*ANALYSES, _further_analyses(measured)):
         titles = {m.method: m.title for m in analysis.members if m.method in measured.rows}
-        own = measured.select([method for method in titles if is_analysis(method)], _is_whole)
+        own = measured.select(
+            [method for method in titles if is_analysis(method)], lambda c: c.all_labels
+        )
         columns = {column for cells in own.values() for column in cells}
-        tasks = [t for t in TASKS if any(measured.task_of[c.dataset] == t for c in columns)]
+        tasks = [task for task in TASKS if task in {measured.task(c) for c in columns}]
+        several = len(tasks) > 1
         for task in tasks:
-            shown = {column for column in columns if measured.task_of[column.dataset] == task}
-            several = len(tasks) > 1
+            shown = {column for column in columns if measured.task(column) == task}
             yield _board(
                 measured,
                 measured.select(list(titles), shown.__contains__),
@@ -216,8 +215,8 @@ def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) ->
             )
 
 
-def _other(measured: Measured) -> Analysis:
-    """Runs of ``configs/analysis`` that no analysis of the papers names, as one of their own."""
+def _further_analyses(measured: Measured) -> Analysis:
+    """Runs of ``configs/analysis`` that belong to none of the papers' analyses."""
     declared = {member.method for analysis in ANALYSES for member in analysis.members}
     rest = [m for m in measured.rows if is_analysis(m) and m not in declared]
     members = [Member(m, measured.rows[m].title) for m in ("vasomim", *rest) if m in measured.rows]

@@ -1,13 +1,13 @@
-"""Tests over images: more powerful than those over a handful of seeds, and about something else.
+"""Tests over images: more powerful than those over a handful of seeds, for another question.
 
-They ask whether the difference between the trained models at hand would hold on other patients; the
-tests over seeds ask whether it would hold for models trained again.
+They ask whether the difference between the given trained models would hold on other patients; the
+tests over seeds ask whether it would hold for retrained models.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,13 +18,14 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.results import path_of, read_scores
 from benchmark.results.store import placed_line
-from leaderboard.board import Board, Column, PerImage, Row
-from leaderboard.build import Leaderboard, with_problems
+from leaderboard.board import Board, PerImage, Row
+from leaderboard.build import Leaderboard
+from leaderboard.columns import Column
 from leaderboard.resampling import paired_bootstrap, sign_flip
 
 Item = TypeVar("Item")
 
-#: Reads the columns of the scores of (method, data set, seed).
+#: Reads the scores of (method, dataset, seed), column by column.
 Reader = Callable[[str, str, int], Mapping[str, list[Any]]]
 
 
@@ -32,27 +33,27 @@ def with_per_image_tests(
     leaderboard: Leaderboard,
     paths: Mapping[Path, Path],
     draws: int = 10_000,
-    watch: Callable[[list[Item]], Iterable[Item]] = iter,
+    progress: Callable[[list[Item]], Iterable[Item]] = iter,
 ) -> Leaderboard:
     """Add to every board the tests over images against its reference.
 
-    Scores of an image are averaged over the seeds both methods have, then compared over the images
-    both were scored on; patients, where known, are resampled whole. Metrics that are not a mean
-    over images (mAP) have no such test, nor has a cell with a run whose scores cannot be read: the
-    file is named among the problems.
+    Scores of an image are averaged over the seeds that both methods have, then compared over the
+    images that both were scored on; where patients are known, they are the resampling unit. Metrics
+    that are not a mean over images (mAP) have no such test, nor has a cell with a run whose scores
+    cannot be read: the file is named among the problems.
 
     Args:
-        paths: place of a run (`path_of`) → its record's file.
-        watch: wraps the list of (board, row) that is worked through, to show progress.
+        paths: place of a run (`path_of`) → file of its record.
+        progress: wraps the list of (board, row) to show progress.
 
     Raises:
         InputError: the scores of two methods name different patients for one image.
     """
 
-    # The reference is read again for every other row: a few hundred runs are a few MB each.
+    # The reference is needed for every other row: a few hundred runs are a few MB each.
     @lru_cache(maxsize=256)
     def read(method: str, dataset: str, seed: int) -> Mapping[str, list[Any]]:
-        place = by_ids[method, dataset, seed]
+        place = places[method, dataset, seed]
         try:
             return read_scores(paths[place])
         except InputError as error:
@@ -60,28 +61,28 @@ def with_per_image_tests(
             return {}
 
     problems: list[str] = []
-    by_ids = {(r.method, r.dataset, r.seed): path_of(r) for r in leaderboard.records}
+    places = {(r.method, r.dataset, r.seed): path_of(r) for r in leaderboard.records}
     work = [
         (board, row)
         for board in leaderboard.boards
         for row in board.rows
         if board.row(board.reference) and row.id != board.reference and row.source is None
     ]
-    found: dict[str, dict[tuple[str, str], PerImage]] = {}
-    for board, row in watch(work):
-        tests = found.setdefault(board.id, {})
+    tests: dict[str, dict[tuple[str, str], PerImage]] = {b.id: {} for b in leaderboard.boards}
+    for board, row in progress(work):
         for column, test in _tests(board, row, read, draws):
-            tests[row.id, column.id] = test
-    boards = [replace(board, per_image=found.get(board.id, {})) for board in leaderboard.boards]
-    return with_problems(replace(leaderboard, boards=tuple(boards)), dict.fromkeys(problems))
+            tests[board.id][row.id, column.id] = test
+    boards = tuple(replace(board, per_image=tests[board.id]) for board in leaderboard.boards)
+    return replace(leaderboard, boards=boards).with_problems(dict.fromkeys(problems))
 
 
-def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterable[tuple[Column, PerImage]]:
+def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterator[tuple[Column, PerImage]]:
+    """The test of a row against the reference in every column with per-image scores of both."""
     reference = board.row(board.reference)
-    for column, cell, base in zip(board.columns, row.cells, reference.cells):
-        if cell is None or base is None:
+    for column, cell, reference_cell in zip(board.columns, row.cells, reference.cells):
+        if cell is None or reference_cell is None:
             continue
-        seeds = tuple(sorted(cell.values.keys() & base.values.keys()))
+        seeds = tuple(sorted(cell.values.keys() & reference_cell.values.keys()))
         a = _mean_scores(read, row.method, column, seeds)
         b = _mean_scores(read, reference.method, column, seeds)
         images = [image for image in a if image in b]
@@ -94,7 +95,7 @@ def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterable[tuple[C
                     f"{row.method} and of {b[image][1]} in those of {reference.method}"
                 )
         differences = np.array([a[image][0] - b[image][0] for image in images])
-        # An image without a known patient is resampled by itself.
+        # An image of an unknown patient is resampled by itself.
         patients = [a[image][1] or "" for image in images]
         bootstrap = paired_bootstrap(differences, patients, draws)
         yield column, PerImage(bootstrap, sign_flip(differences, patients, draws), seeds)
@@ -103,7 +104,7 @@ def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterable[tuple[C
 def _mean_scores(
     read: Reader, method: str, column: Column, seeds: Iterable[int]
 ) -> dict[str, tuple[float, str | None]]:
-    """Image → (mean score over the seeds, patient); without images that lack one of the scores."""
+    """Image → (mean score over the seeds, patient); skips images that lack one of the scores."""
     values: dict[str, list[float]] = {}
     patients: dict[str, str | None] = {}
     count = 0

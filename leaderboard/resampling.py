@@ -1,9 +1,9 @@
 """Tests and intervals by resampling: per-image differences of two methods, and average ranks.
 
-What is resampled is the largest unit that is independent of the others: the patient where patients
-are known (their images resemble each other, and treating them as independent makes intervals too
-narrow), else the image; for average ranks the column or its dataset. Every function draws from a
-numpy generator of its own, so equal inputs give equal results.
+The resampling unit is the largest that is independent of the others: the patient where patients are
+known (their images are correlated, and treating them as independent makes intervals too narrow),
+else the image; for average ranks the column or its dataset. Every function draws from its own numpy
+generator, so equal inputs give equal results.
 """
 
 from __future__ import annotations
@@ -17,9 +17,15 @@ from scipy import special
 
 from benchmark.errors import InputError
 from leaderboard.omnibus import oriented
-from leaderboard.statistics import SMALLEST, competition_ranks, finite, rounding, summary
+from leaderboard.statistics import (
+    SMALLEST,
+    competition_ranks,
+    finite_array,
+    rounding_error,
+    summarize,
+)
 
-#: Draws that are multiplied out at a time, to bound the memory.
+#: Draws computed at a time, to bound the memory.
 _BLOCK = 1_000
 
 
@@ -28,8 +34,8 @@ class Bootstrap:
     """Mean per-image difference of two methods with its bootstrap interval.
 
     Attributes:
-        n_images: number of images both methods were scored on.
-        n_clusters: number of resampled patients; None where none is known: then images were.
+        n_images: number of images that both methods were scored on.
+        n_clusters: number of resampled patients; None where images are resampled.
         difference: mean over the images, in the units of the scores; None without images.
         ci_low, ci_high: 95 % confidence interval; None where undefined, and `note` then says why.
         note: ``""``, ``"no common images"``, ``"fewer than 2 images"`` (or patients),
@@ -50,11 +56,11 @@ def _units(
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Sum of the values and number of values of each resampling unit, and whether any is a patient.
 
-    An empty name means that the patient is not known: such an image is a unit of its own.
+    An empty name is an unknown patient: such an image is a unit of its own.
     """
     if clusters is not None and len(clusters) != len(values):
         raise InputError(
-            f"{len(clusters)} patients are given for {len(values)} images: name one per image"
+            f"{len(clusters)} patients are given for {len(values)} images: give one per image"
         )
     if clusters is None or not any(clusters):
         return values, np.ones(len(values)), False
@@ -69,10 +75,10 @@ def _check_draws(draws: int) -> None:
         raise InputError(f"draws = {draws}: at least 1 is needed")
 
 
-# Kept, because a board asks for the same resamples for every method of a dataset.
+# Cached, because a board needs the same resamples for every method of a dataset.
 @lru_cache(maxsize=4)
 def _multiplicities(units: int, draws: int, seed: int) -> np.ndarray:
-    """(draws, units) how often each unit is drawn in `units` draws with replacement."""
+    """(draws, units): how often each unit is drawn in `units` draws with replacement."""
     _check_draws(draws)
     generator = np.random.default_rng(seed)
     counts = np.empty((draws, units), dtype=np.uint16)
@@ -87,7 +93,7 @@ def _multiplicities(units: int, draws: int, seed: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _random_signs(units: int, draws: int, seed: int) -> np.ndarray:
-    """(draws, units) of -1 and 1, each equally likely."""
+    """(draws, units): -1 or 1 with equal probability."""
     _check_draws(draws)
     signs = np.random.default_rng(seed).integers(2, size=(draws, units), dtype=np.int8)
     signs *= 2
@@ -103,9 +109,9 @@ def _all_signs(units: int) -> np.ndarray:
 
 
 def _weighted_sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(draws, units) whole numbers times (units, rows) values → (draws, rows).
+    """(draws, units) integer weights times (units, rows) values → (draws, rows).
 
-    By einsum and not by a matrix product, whose last bits depend on the number of threads.
+    An einsum, because the last bits of a matrix product depend on the number of threads.
     """
     transposed = np.ascontiguousarray(values.T)
     blocks = [
@@ -121,16 +127,16 @@ def _resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int)
     return _weighted_sums(counts, sums) / _weighted_sums(counts, sizes[:, None])
 
 
-def _interval(resampled: np.ndarray, units: int, level: float = 0.95) -> np.ndarray:
-    """The expanded percentile interval of (draws, rows) resampled means → (2, rows).
+def _interval(resampled: np.ndarray, units: int) -> np.ndarray:
+    """The expanded percentile interval (95 %) of (draws, rows) resampled means → (2, rows).
 
     Plain percentiles behave like a normal interval with the variance's denominator n: too narrow
     for few units. Taking them at the normal levels of -+ sqrt(n / (n - 1)) t instead matches the
     t-interval where that is right and keeps the skewness (Hesterberg, The American Statistician 69,
-    2015: "expanded percentile"). Simulated with 10 patients of skewed differences it covers 92 %
-    where plain percentiles cover 87 % and BCa 86 %.
+    2015: "expanded percentile"). In simulations with 10 patients of skewed differences its coverage
+    is 92 %, that of plain percentiles 87 % and of BCa 86 %.
     """
-    t = special.stdtrit(units - 1, (1 + level) / 2)
+    t = special.stdtrit(units - 1, 0.975)
     tail = special.ndtr(-np.sqrt(units / (units - 1)) * t)
     return np.quantile(resampled, [tail, 1 - tail], axis=0)
 
@@ -143,35 +149,35 @@ def paired_bootstrap(
 ) -> Bootstrap:
     """Bootstrap interval of the mean per-image difference of two methods.
 
-    Patients are drawn with replacement, each with all of its images; the mean is over the images
-    drawn. The interval is the expanded percentile interval at 95 %. It speaks of new patients and
-    the trained models at hand; how they vary from seed to seed is the paired t-test's question.
+    Patients are drawn with replacement, each with all of their images; the mean is over the images
+    drawn. The interval is the expanded percentile interval at 95 %. It is about new patients for
+    the given trained models; variation between seeds is what the paired t-test is about.
 
     Args:
-        differences: (n_images,) score of the one method minus that of the other on the same image,
+        differences: (n_images,) score of one method minus that of the other on the same image,
             in the units of the scores, averaged over seeds.
-        clusters: patient of each image; None where unknown; ``""`` for an image whose patient is
-            not known, which is then resampled by itself.
+        clusters: patient of each image; None where unknown; ``""`` for an image of an unknown
+            patient, which is then resampled by itself.
         draws: number of resamples.
-        seed: of the generator.
+        seed: seed of the generator.
 
     Raises:
         InputError: a difference is not finite, the numbers of images and patients differ, or
             `draws` < 1.
     """
-    differences = finite(differences)
+    differences = finite_array(differences)
     sums, sizes, known = _units(differences, clusters)
     n = len(differences)
     n_clusters = len(sizes) if known else None
     if n == 0:
         return Bootstrap(0, n_clusters, None, None, None, "no common images")
-    mean = summary(differences).mean
+    mean = summarize(differences).mean
     if len(sizes) < 2:
         few = "fewer than 2 " + ("patients" if known else "images")
         return Bootstrap(n, n_clusters, mean, None, None, few)
     if np.abs(differences).max() <= SMALLEST:
         return Bootstrap(n, n_clusters, mean, None, None, "identical")
-    if np.ptp(sums / sizes) <= rounding(np.abs(differences).max()):
+    if np.ptp(sums / sizes) <= rounding_error(np.abs(differences).max()):
         return Bootstrap(n, n_clusters, mean, None, None, "constant difference")
     resampled = _resampled_means(sums[:, None], sizes, draws, seed)
     low, high = _interval(resampled[:, 0], len(sizes))
@@ -186,11 +192,11 @@ def sign_flip(
 ) -> float | None:
     """Two-sided sign-flip permutation test of the mean per-image difference against 0.
 
-    If the methods are equal, swapping them on a patient changes nothing but the sign of all its
-    differences. p is the share of sign patterns whose mean is at least as far from 0: of all 2^n
-    patterns of n patients if these are no more than `draws`, else (k + 1) / (draws + 1) of random
-    ones, which is never 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010). n patients
-    cannot give less than 2^(1 - n); without any difference p is 1.
+    If the methods are equal, swapping them on a patient only flips the sign of all its differences.
+    p is the share of sign patterns whose mean is at least as far from 0: of all 2^n patterns of n
+    patients if these are no more than `draws`, else (k + 1) / (draws + 1) with k of the random
+    ones, which is never 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010). The smallest
+    p that n patients allow is 2^(1 - n); without any difference p is 1.
 
     Args:
         differences, clusters, draws, seed: as in `paired_bootstrap`.
@@ -201,7 +207,7 @@ def sign_flip(
     Raises:
         InputError: as in `paired_bootstrap`.
     """
-    sums, _, _ = _units(finite(differences), clusters)
+    sums, _, _ = _units(finite_array(differences), clusters)
     units = len(sums)
     if units == 0:
         return None
@@ -210,8 +216,8 @@ def sign_flip(
     signs = _all_signs(units) if exact else _random_signs(units, draws, seed)
     flipped = np.abs(_weighted_sums(signs, sums[:, None])[:, 0])
     # Patterns that tie with the observed one must count, whatever the rounding of their sums.
-    rounding = units * np.finfo(np.float64).eps * np.abs(sums).sum()
-    extreme = int((flipped >= abs(sums.sum()) - rounding).sum())
+    tolerance = units * np.finfo(np.float64).eps * np.abs(sums).sum()
+    extreme = int((flipped >= abs(sums.sum()) - tolerance).sum())
     return extreme / len(signs) if exact else (extreme + 1) / (draws + 1)
 
 
@@ -220,22 +226,20 @@ def rank_intervals(
     higher: Sequence[bool],
     draws: int = 2_000,
     seed: int = 0,
-    level: float = 0.95,
     datasets: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Bootstrap intervals of the average rank of every row: how far it depends on the columns.
+    """Bootstrap intervals of the average rank of every row: how much it depends on the columns.
 
     Columns are drawn with replacement and the ranks averaged (ties share the better rank, as on the
-    board); the interval is the expanded percentile interval. Metrics of one dataset rise and fall
-    together: name the datasets, and these are drawn instead, each with all of its columns.
+    board); the interval is the expanded percentile interval at 95 %. Metrics of one dataset are
+    correlated: given the datasets, these are drawn instead, each with all of its columns.
 
     Args:
         means: (rows, columns) means of the complete rows.
         higher: per column whether higher is better.
         draws: number of resamples.
-        seed: of the generator.
-        level: confidence level, in 0 … 1.
-        datasets: per column its dataset; None to draw columns.
+        seed: seed of the generator.
+        datasets: dataset of each column; None to draw columns.
 
     Returns:
         (rows, 2) lower and upper end; NaN where fewer than two columns (or datasets) leave nothing
@@ -249,11 +253,13 @@ def rank_intervals(
     ranks = np.array(columns, dtype=np.float64).reshape(scores.shape[1], scores.shape[0])
     names = datasets if datasets is not None else [str(index) for index in range(len(ranks))]
     if len(names) != len(ranks):
-        raise InputError(f"{len(names)} datasets are given for {len(ranks)} columns: one each")
+        raise InputError(
+            f"{len(names)} datasets are given for {len(ranks)} columns: give one per column"
+        )
     unit = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
     sizes = np.bincount(unit).astype(np.float64)
     if len(sizes) < 2:
         return np.full((len(scores), 2), np.nan)
     sums = np.zeros((len(sizes), len(scores)))
     np.add.at(sums, unit, ranks)
-    return _interval(_resampled_means(sums, sizes, draws, seed), len(sizes), level).T
+    return _interval(_resampled_means(sums, sizes, draws, seed), len(sizes)).T

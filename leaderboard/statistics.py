@@ -1,8 +1,8 @@
-"""The statistics of the board: summaries, ranks, paired tests, corrections and tiers.
+"""The statistics of the board: summaries, ranks, paired t-tests, corrections and tiers.
 
 Every function works on plain numbers and knows nothing of records or tables. Differences are
-always ``a - b``, in the units of the inputs (percent on the board). What is undefined is None or a
-note in words; a value that is not finite is an error.
+always ``a - b``, in the units of the inputs (percent on the board). Undefined results are None
+and come with a note; a value that is not finite is an error.
 """
 
 from __future__ import annotations
@@ -24,11 +24,8 @@ ROUNDING = 8 * np.finfo(np.float64).eps
 #: of such a difference, and so no variance of it.
 SMALLEST = 1e-150
 
-#: The level below which an adjusted p-value is called a difference.
+#: Significance level: a smaller p-value, after the correction in use, is called a difference.
 ALPHA = 0.05
-
-#: Up to this many differences Wilcoxon's test counts its distribution out.
-_WILCOXON_EXACT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +38,6 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """Values of two methods at their common seeds, and the seeds only one of them has."""
-
-    seeds: tuple[int, ...]
-    a: tuple[float, ...]
-    b: tuple[float, ...]
-    only_a: tuple[int, ...]
-    only_b: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PairedT:
     """Two-sided paired t-test.
 
@@ -61,8 +47,8 @@ class PairedT:
         ci_low, ci_high: 95 % confidence interval of the mean difference; None where undefined.
         t: the statistic with n - 1 degrees of freedom; ±inf for a constant difference.
         p: two-sided p-value; None where undefined, and `note` then says why.
-        note: ``""``, ``"no common seeds"`` (or columns), ``"n < 2"``, ``"identical"`` or
-            ``"constant difference"``.
+        note: ``""``, ``"no common seeds"``, ``"n < 2"``, ``"identical"`` or ``"constant
+            difference"``.
     """
 
     n: int
@@ -74,25 +60,11 @@ class PairedT:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRank:
-    """Two-sided Wilcoxon signed-rank test.
-
-    Attributes:
-        n: number of pairs that differ; pairs without a difference are dropped.
-        statistic: the smaller of the rank sums of the positive and the negative differences.
-        p: two-sided p-value; None where undefined.
-        note: ``""``, ``"no common seeds"``, ``"identical"``, or, where n < 6, the smallest p that n
-            pairs can reach: such a test can never be below 0.05.
-    """
-
-    n: int
-    statistic: float | None
-    p: float | None
-    note: str = ""
+#: (row, other row) → test of the first against the second.
+Pairs = Mapping[tuple[str, str], PairedT]
 
 
-def finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def finite_array(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """The values as a one-dimensional float64 array.
 
     Raises:
@@ -104,32 +76,27 @@ def finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return array
 
 
-def rounding(largest: float | np.ndarray) -> float | np.ndarray:
-    """Up to what size differences say nothing, of values as large as `largest`."""
+def rounding_error(largest: float | np.ndarray) -> float | np.ndarray:
+    """Size below which a difference of values up to `largest` is rounding."""
     return np.maximum(ROUNDING * largest, SMALLEST)
 
 
-def summary(values: Sequence[float]) -> Summary:
+def summarize(values: Sequence[float]) -> Summary:
     """Mean and sample standard deviation (n - 1 in the denominator) of at least one value.
 
     The mean is exactly rounded (`math.fsum`), so equal sets of values give equal means, and ties
-    stay ties, in whatever order the values come.
+    stay ties, whatever their order.
 
     Raises:
         InputError: no values, or a value is not finite.
     """
-    array = finite(values)
+    array = finite_array(values)
     n = len(array)
     if n == 0:
-        raise InputError("no values to summarise")
+        raise InputError("no values to summarize")
     mean = math.fsum(array) / n
     std = math.sqrt(math.fsum((array - mean) ** 2) / (n - 1)) if n > 1 else None
     return Summary(mean, std, n)
-
-
-def _half_width(std: float, n: int) -> float:
-    """Half the width of the 95 % t-interval of a mean of `n` values."""
-    return float(special.stdtrit(n - 1, 0.975)) * (std / math.sqrt(n))
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -141,10 +108,11 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     Raises:
         InputError: no values, or a value is not finite.
     """
-    moments = summary(values)
-    if moments.std is None or np.ptp(values) <= rounding(np.abs(values).max()):
+    moments = summarize(values)
+    if moments.std is None or np.ptp(values) <= rounding_error(np.abs(values).max()):
         return None
-    half = _half_width(moments.std, moments.n)
+    n = moments.n
+    half = float(special.stdtrit(n - 1, 0.975)) * (moments.std / math.sqrt(n))
     return moments.mean - half, moments.mean + half
 
 
@@ -158,22 +126,17 @@ def competition_ranks(values: Sequence[float | None], higher_is_better: bool) ->
     ]
 
 
-def mid_ranks(values: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
-    """Ranks from 1 for the smallest value; ties get the mean of the ranks they take up.
+def mid_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 for the smallest value; ties get the mean of the ranks they occupy.
 
     Args:
-        values: (n,) finite values, n ≥ 1.
-        tolerance: neighbours in order that differ by no more are tied.
+        values: (n,) finite values, n ≥ 1; ties are exactly equal.
 
     Returns:
-        (n,) float64: whole and half ranks with the sum n (n + 1) / 2.
+        (n,) float64: integer and half-integer ranks with the sum n (n + 1) / 2.
     """
-    order = np.argsort(values, kind="stable")
-    group = np.concatenate(([0], np.cumsum(np.diff(values[order]) > tolerance)))
-    sizes = np.bincount(group)
-    ranks = np.empty(len(values))
-    ranks[order] = (np.cumsum(sizes) - (sizes - 1) / 2)[group]
-    return ranks
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(sizes) - (sizes - 1) / 2)[group]
 
 
 def tie_term(ranks: np.ndarray) -> float:
@@ -192,118 +155,75 @@ def average_rank(ranks: Sequence[Sequence[int | None]]) -> list[Summary | None]:
         One summary per row; None for a row with a missing rank: a mean over fewer, perhaps easier,
         columns does not compare (average rank of the VasoMIM journal paper, table I).
     """
-    return [None if not row or None in row else summary(list(row)) for row in ranks]
+    return [None if not row or None in row else summarize(list(row)) for row in ranks]
 
 
-def pair_by_seed(a: Mapping[int, float], b: Mapping[int, float]) -> Pairing:
-    """Pair two methods' values (seed → value) at the seeds both have, in the order of the seeds."""
-    seeds = tuple(sorted(a.keys() & b.keys()))
-    return Pairing(
-        seeds=seeds,
-        a=tuple(a[seed] for seed in seeds),
-        b=tuple(b[seed] for seed in seeds),
-        only_a=tuple(sorted(a.keys() - b.keys())),
-        only_b=tuple(sorted(b.keys() - a.keys())),
-    )
+def pairwise_t(values: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str], PairedT]:
+    """Two-sided paired t-test of every row against every other one, over their common seeds.
 
-
-def _differences(a: Sequence[float], b: Sequence[float]) -> tuple[np.ndarray, float]:
-    """``a - b`` and the size below which a difference is rounding."""
-    a, b = finite(a), finite(b)
-    if a.shape != b.shape:
-        raise InputError(f"a paired test needs pairs, not {len(a)} and {len(b)} values")
-    return a - b, rounding(max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)))
-
-
-def paired_t(a: Sequence[float], b: Sequence[float]) -> PairedT:
-    """Two-sided paired t-test of the mean of ``a - b`` against 0, with its 95 % interval.
+    The page lets its reader choose the reference, so all pairs are tested: those that share their
+    seeds in one array operation.
 
     Where every difference is the same the test is undefined: without spread there is no evidence
     on how the difference varies from seed to seed, so no p-value is given rather than p = 0. Equal
     inputs are ``"identical"``; a constant difference other than 0 has t = ±inf and is called
     ``"constant difference"`` (two deterministic methods, say). "The same" is up to rounding.
 
+    Args:
+        values: row → seed → value, in the metric's units.
+
+    Returns:
+        (row, other) → test of their differences; exactly antisymmetric.
+
     Raises:
-        InputError: different lengths, or a value is not finite.
+        InputError: a value is not finite.
     """
-    differences, tolerance = _differences(a, b)
-    n = len(differences)
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for row, runs in values.items():
+        finite_array(list(runs.values()))
+        groups.setdefault(tuple(sorted(runs)), []).append(row)
+    tests: dict[tuple[str, str], PairedT] = {}
+    for seeds_a, rows_a in groups.items():
+        for seeds_b, rows_b in groups.items():
+            common = sorted(set(seeds_a) & set(seeds_b))
+            a = np.array([[values[row][seed] for seed in common] for row in rows_a])
+            b = np.array([[values[row][seed] for seed in common] for row in rows_b])
+            results = iter(_paired_t(a.reshape(len(rows_a), -1), b.reshape(len(rows_b), -1)))
+            tests.update(((x, y), next(results)) for x in rows_a for y in rows_b)
+    return {pair: test for pair, test in tests.items() if pair[0] != pair[1]}
+
+
+def _paired_t(a: np.ndarray, b: np.ndarray) -> Sequence[PairedT]:
+    """Rows of `a` (K, n) against rows of `b` (L, n), as K·L tests in that order."""
+    count, n = len(a) * len(b), a.shape[1]
     if n == 0:
-        return PairedT(0, None, note="no common seeds")
-    moments = summary(differences)
+        return [PairedT(0, None, note="no common seeds")] * count
+    differences = (a[:, None] - b[None]).reshape(count, n)
+    means = differences.mean(axis=1)
     if n == 1:
-        return PairedT(1, moments.mean, note="n < 2")
-    if np.abs(differences).max() <= tolerance:
-        return PairedT(n, moments.mean, note="identical")
-    if np.ptp(differences) <= tolerance:
-        infinite = math.copysign(math.inf, moments.mean)
-        return PairedT(n, moments.mean, t=infinite, note="constant difference")
-    t = moments.mean / (moments.std / math.sqrt(n))
-    half = _half_width(moments.std, n)
-    p = 2 * float(special.stdtr(n - 1, -abs(t)))
-    return PairedT(n, moments.mean, moments.mean - half, moments.mean + half, t, p)
+        return [PairedT(1, mean, note="n < 2") for mean in means.tolist()]
+    largest = np.maximum(np.abs(a).max(axis=1)[:, None], np.abs(b).max(axis=1)[None]).ravel()
+    identical = np.abs(differences).max(axis=1) <= rounding_error(largest)
+    constant = np.ptp(differences, axis=1) <= rounding_error(largest)
+    error = differences.std(axis=1, ddof=1) / math.sqrt(n)
+    t = means / np.where(constant, 1.0, error)
+    half = float(special.stdtrit(n - 1, 0.975)) * error
+    p = 2 * special.stdtr(n - 1, -np.abs(t))
+    tests = []
+    for numbers in zip(*(x.tolist() for x in (identical, constant, means, half, t, p))):
+        is_identical, is_constant, mean, half_width, statistic, p_value = numbers
+        if is_identical:
+            tests.append(PairedT(n, mean, note="identical"))
+        elif is_constant:
+            infinite = math.copysign(math.inf, mean)
+            tests.append(PairedT(n, mean, t=infinite, note="constant difference"))
+        else:
+            interval = (mean - half_width, mean + half_width)
+            tests.append(PairedT(n, mean, *interval, statistic, p_value))
+    return tests
 
 
-def overall_paired_t(means_a: Sequence[float], means_b: Sequence[float]) -> PairedT:
-    """The papers' overall comparison of two methods: a paired t-test over their metric means.
-
-    The pairs are metric columns, not seeds: "n < 2" means fewer than two columns. It asks whether
-    the advantage is consistent over the columns, which are neither independent nor of equal scale.
-
-    Raises:
-        InputError: as `paired_t`.
-    """
-    result = paired_t(means_a, means_b)
-    if result.n == 0:
-        return PairedT(0, None, note="no common columns")
-    return result
-
-
-def wilcoxon(a: Sequence[float], b: Sequence[float]) -> SignedRank:
-    """Wilcoxon's signed-rank test of ``a - b`` (Wilcoxon, Biometrics Bulletin 1, 1945).
-
-    Pairs without a difference are dropped, as Wilcoxon did; equal sizes share their mean rank; both
-    up to rounding, so that values printed with two decimals tie as they should. Up to 25
-    differences the p-value is exact, ties or not: it counts the sign patterns that are at least as
-    extreme. Beyond that it is the normal approximation with the tie correction and without a
-    continuity correction.
-
-    Raises:
-        InputError: different lengths, or a value is not finite.
-    """
-    differences, tolerance = _differences(a, b)
-    if len(differences) == 0:
-        return SignedRank(0, None, None, "no common seeds")
-    differences = differences[np.abs(differences) > tolerance]
-    n = len(differences)
-    if n == 0:
-        return SignedRank(0, None, None, "identical")
-    ranks = mid_ranks(np.abs(differences), tolerance)
-    statistic = float(min(ranks[differences > 0].sum(), ranks[differences < 0].sum()))
-    smallest = 2.0 ** (1 - n)
-    note = f"n = {n}: p cannot be below {smallest:g}" if smallest >= ALPHA else ""
-    exact = n <= _WILCOXON_EXACT
-    p = _signed_rank_exact(ranks, statistic) if exact else _signed_rank_normal(ranks, statistic)
-    return SignedRank(n, statistic, p, note)
-
-
-def _signed_rank_exact(ranks: np.ndarray, statistic: float) -> float:
-    """Share of the 2^n equally likely sign patterns whose smaller rank sum is ≤ `statistic`."""
-    doubled = np.rint(2 * ranks).astype(np.int64)  # mid-ranks are whole or half
-    patterns = np.zeros(doubled.sum() + 1, dtype=np.int64)  # by twice the positive rank sum
-    patterns[0] = 1
-    for rank in doubled:
-        patterns[rank:] += patterns[:-rank]
-    return min(1.0, 2 * float(patterns[: round(2 * statistic) + 1].sum()) / 2.0 ** len(ranks))
-
-
-def _signed_rank_normal(ranks: np.ndarray, statistic: float) -> float:
-    n = len(ranks)
-    variance = n * (n + 1) * (2 * n + 1) / 24 - tie_term(ranks) / 48
-    return 2 * float(special.ndtr((statistic - n * (n + 1) / 4) / math.sqrt(variance)))
-
-
-def prints_as_zero(difference: float) -> bool:
+def rounds_to_zero(difference: float) -> bool:
     """Whether a difference is +0.00 or -0.00 at the two decimals that the tables show.
 
     Nobody knows a score that closely, whatever the p-value: the seeds may agree on what is mostly
@@ -324,8 +244,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjusted p-values (Holm, Scand. J. Statist. 6, 1979).
 
     The i-th smallest of m p-values is multiplied by m - i + 1, made monotone and capped at 1, which
-    controls the chance of any false finding in the family. None passes through and does not count
-    into m.
+    controls the family-wise error rate. None passes through and does not count towards m.
 
     Raises:
         InputError: a p-value outside 0 … 1.
@@ -343,8 +262,8 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     """Benjamini and Hochberg's step-up adjusted p-values (J. R. Statist. Soc. B 57, 1995).
 
     The i-th smallest of m p-values is multiplied by m / i and made monotone, which controls the
-    expected share of false findings among the findings: weaker than Holm's promise, for tests that
-    are independent or positively dependent. None passes through and does not count into m.
+    false discovery rate of tests that are independent or positively dependent: a weaker guarantee
+    than Holm's. None passes through and does not count towards m.
 
     Raises:
         InputError: a p-value outside 0 … 1.
@@ -358,37 +277,33 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def separable_from_best(
-    values: Sequence[Mapping[int, float] | None], higher_is_better: bool, alpha: float = ALPHA
-) -> list[int | None]:
+def tiers(means: Mapping[str, float], tests: Pairs, higher_is_better: bool) -> dict[str, int]:
     """The tiers of one column: 1 for the best and what is not separable from it, 2 for the rest.
 
-    The best is the row with the best mean over its seeds. Every other row is tested against it by
-    `paired_t` over their common seeds, Holm-corrected over these tests; it is in tier 2 where the
-    adjusted p is below `alpha`, unless the difference `prints_as_zero`. Rows that tie for the best
-    are all in tier 1; the others are tested against each of them, and one test that does not
-    separate is enough for tier 1. A row whose test is undefined (fewer than two common seeds, a
-    constant difference) has no tier: nothing is known of it.
+    Every row but the best is tested against the best, Holm-corrected over these tests; it is in
+    tier 2 where the adjusted p is below `ALPHA`, unless the difference `rounds_to_zero`. Rows that
+    tie for the best are all in tier 1; the others are tested against each of them, and one test
+    that does not separate is enough for tier 1. A row whose test is undefined (fewer than two
+    common seeds, a constant difference) has no tier: nothing is known of it.
 
     The best is picked by the same values it is then tested on, so tier 2 is a description and not a
-    confirmed finding: with 20 equal methods and 5 seeds some row lands there in about 15 % of
-    worlds. The pre-declared reference is what keeps its error rate.
+    confirmed finding: with 20 equal methods and 5 seeds some row ends up there in about 15 % of
+    simulations. Only the tests against the pre-declared reference keep their error rate.
 
     Args:
-        values: per row seed → value; None or empty without results.
+        means: row → mean over its seeds.
+        tests: `pairwise_t` of the rows.
 
-    Raises:
-        InputError: a value is not finite.
+    Returns:
+        Row → tier, for the rows that have one.
     """
-    means = [summary(list(runs.values())).mean if runs else None for runs in values]
-    places = competition_ranks(means, higher_is_better)
-    tiers: list[int | None] = [1 if place == 1 else None for place in places]
-    for best in (row for row, place in enumerate(places) if place == 1):
-        others = [row for row, place in enumerate(places) if place is not None and place > 1]
-        pairings = [pair_by_seed(values[row], values[best]) for row in others]
-        tests = [paired_t(pairing.a, pairing.b) for pairing in pairings]
-        for row, test, p in zip(others, tests, holm([test.p for test in tests])):
+    ranks = dict(zip(means, competition_ranks(list(means.values()), higher_is_better)))
+    tier_of = {row: 1 for row, rank in ranks.items() if rank == 1}
+    others = [row for row, rank in ranks.items() if rank != 1]
+    for best in [*tier_of]:
+        against = [tests[row, best] for row in others]
+        for row, test, p in zip(others, against, holm([test.p for test in against])):
             if p is not None:
-                same = p >= alpha or prints_as_zero(test.difference)
-                tiers[row] = 1 if same else (tiers[row] or 2)
-    return tiers
+                separable = p < ALPHA and not rounds_to_zero(test.difference)
+                tier_of[row] = tier_of.get(row, 2) if separable else 1
+    return tier_of

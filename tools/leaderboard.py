@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from leaderboard.build import Leaderboard
     from leaderboard.tables import Grid
 
-# In front of this folder, where the name `leaderboard` means this file and not the package.
+# Before this folder, where the name `leaderboard` is this file and not the package.
 sys.path.insert(0, str(ROOT))
 
 FORMATS = ("md", "csv", "tex", "json", "html")
@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="which files to write (default: all)",
     )
     parser.add_argument(
-        "--protocol", metavar="NAME", help="needed only if the results are of several protocols"
+        "--protocol", metavar="NAME", help="required if the results are of several protocols"
     )
     parser.add_argument(
         "--reference",
@@ -63,12 +63,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--correction",
         choices=("holm", "bh", "none"),
         default="holm",
-        help="of the p-values behind the verdicts (default: holm)",
+        help="correction of the p-values for the verdicts (default: holm)",
     )
     parser.add_argument(
         "--per-image",
         action="store_true",
-        help="also test over images, clustered by patient (takes longer)",
+        help="also test over images, clustered by patient (slower)",
     )
     parser.add_argument(
         "--with-published",
@@ -82,18 +82,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--title", help="heading of the tables (default: Leaderboard)")
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="also replace the short board in FILE"
+        "--write", type=Path, metavar="FILE", help="also update the short board in FILE"
     )
     options = parser.parse_args(arguments)
     if options.published:
         for name in ("protocol", "per_image", "with_published"):
             if getattr(options, name):
-                parser.error(f"--published shows no results, so --{name.replace('_', '-')} is void")
+                parser.error(f"--published shows no results: drop --{name.replace('_', '-')}")
     return options
 
 
 def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
-    """The leaderboard, the pictures of its page, and how many folders could not be listed."""
+    """The leaderboard, the pictures of its page, and the number of unlisted folders."""
     from benchmark.errors import InputError
     from benchmark.results.store import scan_results
 
@@ -112,26 +112,26 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
             [],
             0,
         )
-    found = scan_results(options.results)
-    if not found.records:
-        problems = found.problems
-        left_out = f" ({len(problems)} left out, first {problems[0]})" if problems else ""
-        raise InputError(f"{options.results}: no result files{left_out}")
-    protocols = sorted({record.protocol for record in found.records.values()})
+    results = scan_results(options.results)
+    if not results.records:
+        problems = results.problems
+        skipped = f" ({len(problems)} skipped, first {problems[0]})" if problems else ""
+        raise InputError(f"{options.results}: no result files{skipped}")
+    protocols = sorted({record.protocol for record in results.records.values()})
     if options.protocol is None and len(protocols) > 1:
         raise InputError(
             f"{options.results}: results of several protocols; "
             f"choose with --protocol: {', '.join(protocols)}"
         )
     protocol = options.protocol or protocols[0]
-    records = [record for record in found.records.values() if record.protocol == protocol]
+    records = [record for record in results.records.values() if record.protocol == protocol]
     if not records:
         raise InputError(
             f"{options.results}: no results of protocol {protocol}; known: {', '.join(protocols)}"
         )
-    # scipy is behind these imports: only once there is something to test.
+    # These import scipy: only once there is something to test.
     from benchmark.method_cards import read_method_cards
-    from leaderboard.build import build_leaderboard, with_problems
+    from leaderboard.build import build_leaderboard
     from leaderboard.gallery import gallery
     from leaderboard.per_image import with_per_image_tests
     from leaderboard.published import read_tables
@@ -140,21 +140,21 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
         records,
         options.reference or "mae",
         protocol,
-        problems=found.problems,
+        problems=results.problems,
         papers={card.method: card.paper for card in read_method_cards()},
         published=read_tables() if options.with_published else (),
         correction=options.correction,
         **titled,
     )
     if options.per_image:
-        leaderboard = with_per_image_tests(leaderboard, found.paths, watch=watch)
+        leaderboard = with_per_image_tests(leaderboard, results.paths, progress=show_progress)
     if not {"json", "html"} & set(options.format):
-        return leaderboard, [], found.unlisted
-    pictures, problems = gallery(leaderboard, found.paths)
-    return with_problems(leaderboard, problems), pictures, found.unlisted
+        return leaderboard, [], results.unlisted
+    pictures, problems = gallery(leaderboard, results.paths)
+    return leaderboard.with_problems(problems), pictures, results.unlisted
 
 
-def watch(items: list[Item]) -> Iterable[Item]:
+def show_progress(items: list[Item]) -> Iterable[Item]:
     """The items, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import track
@@ -164,7 +164,7 @@ def watch(items: list[Item]) -> Iterable[Item]:
 
 
 def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Namespace) -> str:
-    """Write the chosen formats, each file whole or not at all; returns the Markdown."""
+    """Write the chosen formats, each file atomically; returns the Markdown."""
     import json
 
     from benchmark.files import write_text
@@ -199,7 +199,7 @@ def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Name
 
 
 def show(leaderboard: Leaderboard) -> None:
-    """Draw the leaderboard on a terminal."""
+    """Print the leaderboard to a terminal."""
     from rich.console import Console
     from rich.text import Text
 
@@ -214,16 +214,16 @@ def show(leaderboard: Leaderboard) -> None:
         if section.board is None:
             continue
         for grid in section.grids:
-            console.print("", drawn(grid, section.title))
+            console.print("", as_table(grid, section.title))
         if section.board is not leaderboard.combined:
             for note in board_notes(section.board, leaderboard.correction):
                 console.print(Text(f"• {visible(note)}"))
-    left_out = [f"Left out: {problem}" for problem in leaderboard.problems]
-    for note in ["", *general_notes(leaderboard), *left_out]:
+    skipped = [f"Skipped: {problem}" for problem in leaderboard.problems]
+    for note in ["", *general_notes(leaderboard), *skipped]:
         console.print(Text(note and f"• {visible(note)}"))
 
 
-def drawn(grid: Grid, title: str) -> object:
+def as_table(grid: Grid, title: str) -> object:
     """A table for a terminal."""
     from rich.table import Table
     from rich.text import Text
@@ -233,10 +233,10 @@ def drawn(grid: Grid, title: str) -> object:
     heading = visible(f"{title}: {grid.heading}" if grid.heading else title)
     table = Table(title=Text(heading), title_justify="left")
     styles = {1: "bold green", 2: "underline"}
-    for index, head in enumerate(grid.head):
-        table.add_column(Text(head), justify="left" if index < grid.left else "right")
+    for index, header in enumerate(grid.header):
+        table.add_column(Text(header), justify="left" if index < grid.n_text else "right")
     for row in grid.rows:
-        # Text, not markup: rich would read the rank in its brackets as a style.
+        # Text, not markup: rich would read a rank in brackets as a style.
         table.add_row(
             *(
                 Text.assemble((visible(entry.text), styles.get(entry.place, "")), entry.suffix)
@@ -253,8 +253,8 @@ def main() -> int:
     from benchmark.locking import hold_folder
 
     if options.out.exists() and not options.out.is_dir():
-        raise InputError(f"{options.out}: --out has to be a folder")
-    # A million objects, of which none is dropped before the end: looking for some takes a tenth.
+        raise InputError(f"{options.out}: --out must be a folder")
+    # Collecting a million objects, all alive until the end, would take a tenth of the time.
     gc.disable()
     try:
         with hold_folder(options.out, "being regenerated"):
@@ -268,8 +268,8 @@ def main() -> int:
         print(text, end="")
     if unlisted:
         print(
-            f"warning: the board may lack results: {unlisted} folder(s) could not be listed; its "
-            "notes name them",
+            f"warning: the board may lack results: {unlisted} folder(s) could not be listed; see "
+            "its notes",
             file=sys.stderr,
         )
     return 1 if unlisted else 0

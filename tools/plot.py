@@ -18,7 +18,7 @@ import _cli
 
 from benchmark.errors import InputError
 
-# In front of this folder, where the name `leaderboard` means a file and not the package.
+# Before this folder, where the name `leaderboard` is a file and not the package.
 sys.path.insert(0, str(_cli.ROOT))
 
 
@@ -31,15 +31,17 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=kinds)
     parser.add_argument(
-        "source", nargs="+", type=Path, help="leaderboard.json; of training: folders of runs"
+        "source", nargs="+", type=Path, help="leaderboard.json; for training: run folders"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="figure to write")
-    parser.add_argument("--board", metavar="ID", help="board (default: the first that can)")
+    parser.add_argument("--board", metavar="ID", help="board (default: the first with such data)")
     parser.add_argument("--reference", metavar="ROW", help="row or method to compare with")
     parser.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="rows or methods")
-    parser.add_argument("--columns", nargs="+", default=[], metavar="ID", help="as arcade_v/dsc")
+    parser.add_argument(
+        "--columns", nargs="+", default=[], metavar="ID", help="for example arcade_v/dsc"
+    )
     parser.add_argument("--curves", nargs="+", default=[], metavar="ID", help="ids of curves")
-    parser.add_argument("--term", default="loss", help="of the logs (training; default: loss)")
+    parser.add_argument("--term", default="loss", help="logged term (training; default: loss)")
     parser.add_argument(
         "--width", type=float, default=180.0, metavar="MM", help="width in mm (default: 180)"
     )
@@ -54,9 +56,9 @@ def main() -> None:
     if not 50 <= args.dpi <= 1200:
         raise InputError(f"--dpi {args.dpi}: must be 50 to 1200")
     if args.kind != "training" and len(args.source) > 1:
-        raise InputError(f"{args.source[1]}: {args.kind} is drawn from one leaderboard.json")
+        raise InputError(f"{args.source[1]}: {args.kind} takes a single leaderboard.json")
     from leaderboard.figures import Choice, draw, draw_training
-    from leaderboard.figures.reading import read_board_data
+    from leaderboard.figures.board_view import read_board_data
     from leaderboard.figures.style import format_of, save
 
     format_of(args.out)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Look at, check and bring together the result records of runs (docs/results.md)."""
+"""Show, validate and merge the result records of runs (docs/results.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.text import visible
 if TYPE_CHECKING:
     from benchmark.results import RunRecord
 
-# Settings are long; they come last, as they would be written in a file.
+# Long, so it comes last.
 _LAST = "config"
 
 
@@ -27,13 +27,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     validate = commands.add_parser(
-        "validate", help="name every file below a folder that is not a whole result; exit code 1"
+        "validate", help="name every file below a folder that is not a complete result; exit code 1"
     )
     validate.add_argument("folder", metavar="DIR", help="folder of the results")
-    show = commands.add_parser("show", help="list the records of a folder, or all of one record")
+    show = commands.add_parser("show", help="list the records of a folder, or print one record")
     show.add_argument("path", metavar="DIR|FILE", help="folder of results, or one JSON file")
     merge = commands.add_parser(
-        "merge", help="copy the results of several folders, for example of two machines, into one"
+        "merge", help="copy the results of several folders, for example from two machines, into one"
     )
     merge.add_argument("source", nargs="+", metavar="SOURCE", help="folder of results")
     merge.add_argument("--into", required=True, metavar="DIR", help="folder they are copied to")
@@ -41,8 +41,8 @@ def arguments() -> argparse.Namespace:
         "--policy",
         choices=POLICIES,
         default="only-missing",
-        help="where another record of a run is there: keep it (only-missing, the default), replace "
-        "it (always), or stop before anything is copied (never)",
+        help="if the target has another record of a run: keep it (only-missing, the default), "
+        "replace it (always), or stop before anything is copied (never)",
     )
     return parser.parse_args()
 
@@ -53,7 +53,7 @@ def validate(folder: Path) -> int:
     count, problems = find_problems(folder)
     for problem in problems:
         print(problem)
-    print(f"records that are whole: {count}, problems: {len(problems)}")
+    print(f"complete records: {count}, problems: {len(problems)}")
     return 1 if problems else 0
 
 
@@ -63,7 +63,7 @@ def headline(record: RunRecord) -> str:
 
 
 def commit(record: RunRecord) -> str:
-    """The commit, short, with a + where the code differed from it."""
+    """The abbreviated commit, with a + where the code differed from it."""
     return record.git["commit"][:7] + "+" * record.git["dirty"] if record.git else "—"
 
 
@@ -75,32 +75,32 @@ def show_folder(folder: Path) -> int:
 
     from benchmark.results import scan_results
 
-    found = scan_results(folder)
-    records = [found.records[place] for place in sorted(found.records)]
-    heads = ("protocol", "method", "dataset", "seed", "metrics", "finished", "git")
-    table = Table(*heads, box=SIMPLE_HEAD)
+    results = scan_results(folder)
+    records = [results.records[place] for place in sorted(results.records)]
+    headers = ("protocol", "method", "dataset", "seed", "metrics", "finished", "git")
+    table = Table(*headers, box=SIMPLE_HEAD)
     for record in records:
         ids = (record.protocol, record.method, record.dataset, str(record.seed))
         date = record.finished[:16].replace("T", " ")
         # Text, not markup: a name may hold brackets.
         texts = (*ids, headline(record), date, commit(record))
         table.add_row(*(Text(visible(text)) for text in texts))
-    # In a file or a pipe, no line is folded at the width of a screen nobody has.
+    # Without a terminal, lines are not wrapped.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
     print(f"{len(records)} records")
-    if problems := found.problems:
+    if problems := results.problems:
         command = visible(f"tools/results.py validate {folder}")
-        print(f"{len(problems)} files or folders are left out; {command} names them")
-    return 1 if found.unlisted else 0
+        print(f"{len(problems)} files or folders skipped; {command} names them")
+    return 1 if results.unlisted else 0
 
 
-def described(value: Any, indent: str = "") -> Iterator[str]:
-    """A nested value as lines of ``key: value``; null is left out."""
+def key_value_lines(value: Any, indent: str = "") -> Iterator[str]:
+    """A nested value as lines of ``key: value``, without nulls."""
     width = max((len(key) for key in value), default=0) + 2
     for key, item in value.items():
         if isinstance(item, dict) and item:
             yield f"{indent}{key}:"
-            yield from described(item, indent + "  ")
+            yield from key_value_lines(item, indent + "  ")
         elif item is not None:
             text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
             yield f"{indent}{key + ':':{width}}{text}"
@@ -113,8 +113,8 @@ def show_file(path: Path) -> None:
 
     data = asdict(read_record(path))
     config = data.pop(_LAST)
-    settings = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    for line in (*described(data), f"{_LAST}:", *settings.split("\n")):
+    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+    for line in (*key_value_lines(data), f"{_LAST}:", *text.split("\n")):
         print(visible(line))
 
 
@@ -132,14 +132,14 @@ def merge(sources: list[str], into: Path, policy: str) -> int:
             apply_step(step)
     for step in steps:
         if step.conflict:
-            line = f"{step.target}: {step.action}, {step.source} is another ({step.conflict})"
-            print(visible(line))
+            difference = f"{step.source} is a different record ({step.conflict})"
+            print(visible(f"{step.target}: {step.action}, {difference}"))
     for problem in problems:
-        print(visible(f"left out: {problem}"))
+        print(visible(f"skipped: {problem}"))
     counts = Counter(step.action for step in steps)
-    words = {"copied": "copied", "equal": "there already", "replaced": "replaced", "kept": "kept"}
-    said = ", ".join(f"{counts[action]} {word}" for action, word in words.items())
-    print(visible(f"{into}: {said}, {len(problems)} left out"))
+    labels = {"copied": "copied", "equal": "already there", "replaced": "replaced", "kept": "kept"}
+    summary = ", ".join(f"{counts[action]} {label}" for action, label in labels.items())
+    print(visible(f"{into}: {summary}, {len(problems)} skipped"))
     return 1 if problems or counts["kept"] else 0
 
 

@@ -1,7 +1,7 @@
 """The diagrams of the page as figures for print, from the same ``leaderboard.json``.
 
-Nothing is computed here but places on paper: means, intervals, tests and groups are those of the
-file. matplotlib is loaded when something is drawn.
+Nothing is computed here but positions: means, intervals, tests and groups are those of the file.
+matplotlib is imported when something is drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmark.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Kind of figure → what it shows.
+#: Kind of figure → what it shows; %% because argparse formats its help.
 KINDS = {
     "ranks": "average ranks with 95 %% intervals",
     "critical-difference": "Friedman's test and Nemenyi's critical difference",
@@ -24,19 +24,19 @@ KINDS = {
     "significance": "p-values and differences of every row against the reference",
     "pairs": "the same for all pairs of rows, over all columns",
     "curves": "label efficiency and scaling",
-    "training": "a term of the logs of pre-training runs",
+    "training": "a logged term of pre-training runs",
 }
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of the file is drawn, and how wide.
+    """Which part of the file is drawn, and how wide.
 
     Attributes:
         board: id of a board; None for the first that has what the figure shows.
-        reference: row or method everything is compared with; None for the board's own.
-        rows, columns, curves: ids; all of them without any.
-        width: of the figure in mm.
+        reference: row or method to compare with; None for the board's own.
+        rows, columns, curves: ids; empty for all.
+        width: width of the figure in mm.
     """
 
     board: str | None = None
@@ -62,34 +62,41 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
     """Draw a figure from the content of a ``leaderboard.json``.
 
     Args:
-        kind: one of `KINDS` but ``training``, which is drawn by `draw_training`.
-        data: from `leaderboard.figures.reading.read_board_data`.
+        kind: one of `KINDS` except ``training``, for which see `draw_training`.
+        data: from `leaderboard.figures.board_view.read_board_data`.
 
     Raises:
-        InputError: another kind, or the file has no such board, row, column, reference or section.
+        InputError: an unknown kind, or the file has no such board, row, column, reference or curve.
     """
-    from leaderboard.figures import curves, differences, dots, ranks, significance, style
-    from leaderboard.figures.reading import BoardView, choose_board
+    from leaderboard.figures import (
+        critical_difference,
+        curves,
+        dot_plot,
+        ranks,
+        significance,
+        style,
+    )
+    from leaderboard.figures.board_view import BoardView, choose_board
 
-    drawings = {
+    functions = {
         "ranks": ranks.draw_ranks,
-        "critical-difference": differences.draw_differences,
-        "datasets": dots.draw_dots,
+        "critical-difference": critical_difference.draw_critical_difference,
+        "datasets": dot_plot.draw_dot_plot,
         "significance": significance.draw_significance,
-        "pairs": significance.draw_pairwise,
+        "pairs": significance.draw_pairs,
     }
-    if kind not in {*drawings, "curves"}:
+    if kind not in {*functions, "curves"}:
         raise InputError(f"{kind}: no such figure; known: {', '.join(KINDS)}")
     with style.house_style():
         if kind == "curves":
             return curves.draw_curves(curves.choose_curves(data, choice.curves), choice.width)
         spec = choose_board(data, choice.board, *_needs(kind))
         board = BoardView(spec, data, choice.rows, choice.columns, choice.reference)
-        return drawings[kind](board, choice.width)
+        return functions[kind](board, choice.width)
 
 
 def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
-    """Draw a term of the logs of runs; see `leaderboard.figures.curves.draw_training`."""
+    """Draw a logged term of runs; see `leaderboard.figures.curves.draw_training`."""
     from leaderboard.figures import curves, style
 
     with style.house_style():

@@ -1,4 +1,4 @@
-"""Curves: label efficiency and scaling from the board, terms of logs from training runs."""
+"""Curves: label efficiency and scaling from the board, logged terms from training runs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
-from leaderboard.figures.reading import short
-from leaderboard.figures.style import MARKERS, SERIES, grid_of_panels, new_figure
+from leaderboard.figures.board_view import shorten
+from leaderboard.figures.style import MARKERS, SERIES, new_figure, panel_grid
 
 _PANEL, _HEIGHT = 72.0, 52.0  # mm
-_TICKS = 8
+_TICKS = 8  # at most one tick per x, for up to so many
 
 
 def choose_curves(data: dict[str, Any], wanted: Sequence[str]) -> list[dict[str, Any]]:
     """The curves of these ids, in the order given; all of them without ids.
 
     Raises:
-        InputError: there are no curves, or none of an id.
+        InputError: no curves at all, or none with one of the ids.
     """
     known = {curve["id"]: curve for curve in data["curves"]}
     if not known:
-        raise InputError("no board has curves; they need runs with shares of labels, or analyses")
+        raise InputError("no board has curves; they need runs on shares of the labels, or analyses")
     for name in wanted:
         if name not in known:
             raise InputError(f"--curves {name}: there is no such curve; known: {', '.join(known)}")
@@ -41,16 +41,16 @@ def _plot(axis: Axes, number: int, x: Sequence[float], y: Sequence[float], **mor
 
 def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
     """One panel per curve: means, and the standard deviation over seeds as bars."""
-    down, across = grid_of_panels(len(curves), width, _PANEL)
+    down, across = panel_grid(len(curves), width, _PANEL)
     figure = new_figure(width, down * _HEIGHT)
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    numbers: dict[str, int] = {}  # a row looks the same in all panels
+    style_of: dict[str, int] = {}  # the same in all panels
     for axis, curve in zip(panels, curves):
         for line in curve["lines"]:
-            number = numbers.setdefault(line["row"], len(numbers))
+            number = style_of.setdefault(line["row"], len(style_of))
             points = sorted(line["points"], key=lambda point: point["x"])
             x, mean = [p["x"] for p in points], [p["mean"] for p in points]
-            _plot(axis, number, x, mean, label=short(line["title"]), gid=f"line:{line['row']}")
+            _plot(axis, number, x, mean, label=shorten(line["title"]), gid=f"line:{line['row']}")
             for point in (point for point in points if point["std"] is not None):
                 ends = (point["mean"] - point["std"], point["mean"] + point["std"])
                 axis.vlines(point["x"], *ends, color=SERIES[number % len(SERIES)], alpha=0.6)
@@ -64,7 +64,7 @@ def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         elif curve["log_x"]:
             axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_title(short(curve["title"], 56))
+        axis.set_title(shorten(curve["title"], 56))
         axis.set_xlabel(curve["x_label"])
         axis.set_ylabel(curve["unit"])
         axis.grid(axis="y")
@@ -76,7 +76,7 @@ def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
 
 
 def _run_title(run: Path) -> str:
-    """The method's title; the folder's name where the run does not say it."""
+    """Title of the method; the name of the folder where the run does not give one."""
     try:
         return str(read_json(run / "run.json")["config"]["card"]["title"])
     except (InputError, KeyError, TypeError):
@@ -84,14 +84,14 @@ def _run_title(run: Path) -> str:
 
 
 def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
-    """A term of the logs of pre-training runs over their epochs, one line per run.
+    """A logged term of pre-training runs over their epochs, one line per run.
 
     Args:
         runs: run folders.
-        term: a name of their logs, ``loss`` for example.
+        term: name in their logs, for example ``loss``.
 
     Raises:
-        InputError: a folder has no log, or its log no such term.
+        InputError: a folder has no log, or the log no such term.
     """
     from benchmark.visualization.log_curves import read_curve
 
@@ -100,15 +100,8 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
     for number, run in enumerate(runs):
         epochs, values = read_curve(run, term)
         every = max(1, len(epochs) // 10)
-        _plot(
-            axis,
-            number,
-            epochs,
-            values,
-            label=short(_run_title(run)),
-            markevery=every,
-            gid=f"{run}",
-        )
+        label = shorten(_run_title(run))
+        _plot(axis, number, epochs, values, label=label, markevery=every, gid=f"{run}")
     axis.set_xlabel("Epoch")
     axis.set_ylabel(term.replace("_", " "))
     axis.grid(axis="y")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from leaderboard.figures.reading import BoardView, short
+from leaderboard.figures.board_view import BoardView, shorten
 from leaderboard.figures.style import INK, MARKERS, MUTED, ROW, SERIES, label_rows, new_figure
 
 
 def draw_ranks(board: BoardView, width: float) -> Figure:
-    """One row per method with an average rank, best first; colour and marker tell the family.
+    """One row per method with an average rank, best first; colour and marker encode the family.
 
-    Bars are the 95 % intervals of the rank over resampled columns, where they are defined. Hollow
-    markers are published numbers on a board that has measured ones as well.
+    Bars are the 95 % bootstrap intervals of the rank, where they are defined. Hollow markers are
+    published numbers on a board that also has measured ones.
     """
     rows = [row for row in board.ordered() if row["average_rank"]]
     families = sorted({row["family"] for row in rows})
@@ -35,7 +35,7 @@ def draw_ranks(board: BoardView, width: float) -> Figure:
             fontsize=6,
             color=MUTED,
         )
-    labels = [short(board.label(row)) for row in rows]
+    labels = [shorten(board.label(row)) for row in rows]
     label_rows(axis, labels, [row["id"] == board.reference for row in rows])
     axis.set_xlim(left=0.5)
     axis.set_xlabel(f"Average rank over {len(board.spec['columns'])} columns (1 is best)")
@@ -45,9 +45,9 @@ def draw_ranks(board: BoardView, width: float) -> Figure:
         )
         for n in range(len(families))
     ]
-    names = [short(family, 30) for family in families]
+    names = [shorten(family, 30) for family in families]
     if any(row["average_rank"]["low"] is not None for row in rows):
         handles.append(Line2D([], [], color=INK, linewidth=1.1))
-        names.append("95 % interval over columns")
+        names.append("95 % interval over datasets")
     figure.legend(handles, names, loc="outside lower center", ncols=max(1, int(width // 42)))
     return figure

@@ -9,25 +9,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from leaderboard.figures.reading import P_NAMES, BoardView, FigureRow, p_words, short, signed
+from leaderboard.comparisons import CORRECTIONS
+from leaderboard.figures.board_view import BoardView, FigureRow, p_text, shorten, signed
 from leaderboard.figures.style import INK, MUTED, ROW, new_figure
+from leaderboard.statistics import ALPHA
 
-#: Upper ends of the classes of p-values, and the shades of a row that is better and of one that is
-#: worse; above the last end nothing can be told apart.
-CLASSES = (0.001, 0.01, 0.05)
+#: Upper ends of the classes of p-values, and their shades for a better and for a worse row; above
+#: the last end, rows are not separable.
+CLASSES = (0.001, 0.01, ALPHA)
 SHADES = {"better": ("#0a5fa5", "#5b9bd0", "#b5d3ea"), "worse": ("#c2510c", "#ec9157", "#f8cfb3")}
 EQUAL = "#ececec"
 _DARK = 0.6  # white text on shades below this brightness
 _LABELS = 26.0  # mm for the names of the rows
 _WIDE = 40.0  # mm: a cell with room for the interval and p
-_LARGEST, _SMALLEST = 6.0, 3.8  # points
-_LETTER = 0.22  # mm per point of type: width of a digit
+_LARGEST, _SMALLEST = 6.0, 3.8  # font sizes in points
+_DIGIT = 0.22  # width of a digit in mm per point of font size
 
-TestEntry = tuple[dict[str, Any], float | None]  # a test and the p-value its verdict is about
+TestEntry = tuple[dict[str, Any], float | None]  # a test and the p-value of its verdict
 
 
 def shade(verdict: str, p: float | None) -> str:
-    """Colour of a test: by direction and class of p; white where it is undefined."""
+    """Colour of a test by direction and class of p; white where undefined."""
     if p is None:
         return "#ffffff"
     if verdict not in SHADES:
@@ -35,32 +37,28 @@ def shade(verdict: str, p: float | None) -> str:
     return next((c for end, c in zip(CLASSES, SHADES[verdict]) if p < end), EQUAL)
 
 
-def _ink(colour: str) -> str:
+def _text_colour(colour: str) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
     return "#ffffff" if 0.3 * red + 0.59 * green + 0.11 * blue < _DARK else INK
 
 
-def _words(test: dict[str, Any], p: float | None, cell: float) -> tuple[str, float]:
-    """What fits into a cell of this width in mm, and the size of its type in points."""
+def _cell_text(test: dict[str, Any], p: float | None, cell: float) -> tuple[str, float]:
+    """What fits into a cell of this width in mm, and its font size in points."""
     if p is None:
         return "·", _LARGEST
     difference = signed(test["difference"])
     if cell > _WIDE and test["ci_low"] is not None:
         ends = f"[{signed(test['ci_low'])}, {signed(test['ci_high'])}]"
-        return f"{difference}  {ends}  {p_words(p)}", _LARGEST
+        return f"{difference}  {ends}  {p_text(p)}", _LARGEST
     for text in (difference, signed(test["difference"], 1)):
-        size = min(_LARGEST, 0.9 * cell / (_LETTER * len(text)))
+        size = min(_LARGEST, 0.9 * cell / (_DIGIT * len(text)))
         if size >= _SMALLEST:
             return text, size
     return "", _SMALLEST
 
 
-def _draw_entries(
-    axis: Axes,
-    entries: Mapping[tuple[int, float], TestEntry],
-    cell: float,
-) -> None:
-    """Cells at (row, column): the shade of p, the difference in figures, a dot if undefined.
+def _draw_entries(axis: Axes, entries: Mapping[tuple[int, float], TestEntry], cell: float) -> None:
+    """Cells at (row, column): the shade of p and the difference, a dot if undefined.
 
     Args:
         cell: width of a cell in mm.
@@ -69,8 +67,8 @@ def _draw_entries(
         colour = shade(test["verdict"], p)
         corner = (x - 0.5, y - 0.5)
         axis.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=0.6))
-        text, size = _words(test, p, cell)
-        axis.text(x, y, text, ha="center", va="center", fontsize=size, color=_ink(colour))
+        text, size = _cell_text(test, p, cell)
+        axis.text(x, y, text, ha="center", va="center", fontsize=size, color=_text_colour(colour))
 
 
 def _label(axis: Axes, rows: Sequence[str], marked: int | None) -> None:
@@ -94,7 +92,7 @@ def _legend(figure: Figure, board: BoardView, other: str) -> None:
     figure.legend(
         handles,
         [text for text, _ in shown],
-        title=f"{P_NAMES[board.correction]}; in figures: row minus {other}",
+        title=f"p ({CORRECTIONS[board.correction]}); numbers: row minus {other}",
         title_fontsize=6,
         loc="outside lower center",
         ncols=3,
@@ -105,29 +103,29 @@ def _legend(figure: Figure, board: BoardView, other: str) -> None:
 def draw_significance(board: BoardView, width: float) -> Figure:
     """Every row (by average rank) against the reference in every column, and over all columns.
 
-    The last column, set apart, is the test over the means of the columns in percent.
+    The last column, separated by a gap, is the test over the means of the columns in percent.
     """
     tests, overall = board.tests(), board.overall()
     compared = {row for row, _ in tests} | overall.keys()
     rows = [row for row in board.ordered() if row["id"] in compared]
     columns = board.columns if tests else []
     entries: dict[tuple[int, float], TestEntry] = {}
-    apart = len(columns) + (0.3 if columns else 0)
+    overall_x = len(columns) + (0.3 if columns else 0)
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             if (test := tests.get((row["id"], column["id"]))) is not None:
                 entries[y, x] = (test, board.p_value(test))
         if (test := overall.get(row["id"])) is not None:
-            entries[y, apart] = (test, board.p_value(test))
+            entries[y, overall_x] = (test, board.p_value(test))
     names = [f"{column['dataset_title']}\n{column['label']}" for column in columns]
     places: list[float] = list(range(len(columns)))
     if overall:
-        names, places = [*names, "all\ncolumns"], [*places, apart]
+        names, places = [*names, "all\ncolumns"], [*places, overall_x]
     figure = new_figure(width, ROW * len(rows) + 34)
     axis = figure.add_subplot()
     cell = (width - _LABELS) / (places[-1] + 1)
     _draw_entries(axis, entries, cell)
-    _label(axis, [short(board.label(row)) for row in rows], None)
+    _label(axis, [shorten(board.label(row)) for row in rows], None)
     axis.set_xlim(-0.5, places[-1] + 0.5)
     crowded = cell < 15
     axis.set_xticks(
@@ -137,12 +135,12 @@ def draw_significance(board: BoardView, width: float) -> Figure:
     if crowded:
         for tick in axis.get_xticklabels():
             tick.set(rotation_mode="anchor", linespacing=0.9)
-    axis.set_title(f"Against {short(board.title_of(board.reference))}", loc="left")
+    axis.set_title(f"Against {shorten(board.title_of(board.reference))}", loc="left")
     _legend(figure, board, "reference")
     return figure
 
 
-def draw_pairwise(board: BoardView, width: float) -> Figure:
+def draw_pairs(board: BoardView, width: float) -> Figure:
     """Every row against every other one over all columns; each column is one family of tests."""
     all_tests = {name: board.overall(name) for name in board.spec["overall"]}
     compared = all_tests.keys() | {row for tests in all_tests.values() for row in tests}
@@ -157,7 +155,7 @@ def draw_pairwise(board: BoardView, width: float) -> Figure:
     figure = new_figure(width, ROW * len(rows) + 46)
     axis = figure.add_subplot()
     _draw_entries(axis, entries, (width - _LABELS) / max(1, len(rows)))
-    labels = [short(board.label(row), 28) for row in rows]
+    labels = [shorten(board.label(row), 28) for row in rows]
     marked = place.get(board.reference)
     _label(axis, labels, marked)
     axis.set_xlim(-0.5, len(rows) - 0.5)

@@ -1,8 +1,8 @@
-"""How figures look, and how they are saved: for print, and the same bytes every time.
+"""How figures look and are saved: for print, and byte-identical every time.
 
-Type is DejaVu Sans, which matplotlib brings along, so that figures are equal on all machines; PDF
-embeds it as TrueType, SVG keeps text as text. Colours are those of Okabe and Ito, apart for every
-kind of colour vision, and never the only thing that tells two marks apart.
+The font is DejaVu Sans, which ships with matplotlib, so that figures are equal on all machines; PDF
+embeds it as TrueType, SVG keeps text as text. Colours are those of Okabe and Ito, distinct for
+every kind of colour vision, and never the only difference between two markers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.textpath import TextPath
 
 from benchmark.errors import InputError
 from benchmark.files import atomic_write
-from leaderboard.figures.reading import short
+from leaderboard.figures.board_view import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +31,8 @@ INK, MUTED, LINE = "#1b1f24", "#6b7480", "#d9dde2"
 BETTER, WORSE, ACCENT = "#0a5fa5", "#c2510c", "#0f6b70"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4b4f56", "#b58900", "#5f4bb6", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-ROW = 3.7  # mm from row to row
-#: What formats say about when and by what a file was made, left out.
+ROW = 3.7  # row height in mm
+#: Metadata of when and by what a file was made; None omits it.
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -67,7 +67,7 @@ _STYLE: dict[str, Any] = {
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.1,
     "lines.markersize": 3.6,
-    # Names are data: a dollar sign in one starts no formula.
+    # Names are data: a dollar sign must not start a formula.
     "text.parse_math": False,
     "axes.unicode_minus": True,
     "figure.constrained_layout.h_pad": 0.04,
@@ -81,7 +81,7 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """The style of all figures, whatever a matplotlibrc on this machine says."""
+    """The style of all figures, independent of any matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -89,14 +89,14 @@ def house_style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in mm, whose parts make room for each other."""
+    """An empty figure of this size in mm, with constrained layout."""
     figure = Figure(figsize=(width * MM, height * MM), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, out: str | Path, dpi: int = 300) -> None:
-    """Write a figure in the format of the name's ending.
+    """Write a figure in the format of the file name.
 
     Args:
         out: ``.png``, ``.svg`` or ``.pdf``.
@@ -111,22 +111,22 @@ def format_of(out: str | Path) -> str:
     """The format a file name asks for.
 
     Raises:
-        InputError: none that is known.
+        InputError: an unknown format.
     """
     kind = Path(out).suffix.lower().lstrip(".")
     if kind not in _METADATA:
         known = ", ".join(f".{name}" for name in _METADATA)
-        raise InputError(f"{out}: the name of a figure ends in one of {known}")
+        raise InputError(f"{out}: a figure must end in one of {known}")
     return kind
 
 
 def label_rows(
     axis: Axes, labels: Sequence[str], marked: Sequence[bool], show: bool = True
 ) -> None:
-    """Rows from the top down on the vertical axis; marked ones in bold.
+    """Label the rows on the vertical axis, from the top down; marked ones in bold.
 
     Args:
-        show: False leaves the names out, beside a panel that has them.
+        show: False for a panel beside one that has the labels.
     """
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_yticks(range(len(labels)), labels if show else [""] * len(labels))
@@ -137,22 +137,22 @@ def label_rows(
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a line of text in mm; `size` is that of the type in points."""
+    """Width of a line of text in mm; `size` is the font size in points."""
     font = FontProperties(family=_STYLE["font.sans-serif"], weight=weight)
     return TextPath((0, 0), text, size=size, prop=font).get_extents().width * _POINT
 
 
-def fitted(text: str, room: float, size: float, weight: str = "normal") -> str:
-    """The text, or as much of it as fits into so many mm, with an ellipsis."""
+def fit_text(text: str, width: float, size: float, weight: str = "normal") -> str:
+    """The text, cut with an ellipsis where it is wider than `width` mm."""
     for length in range(len(text), 0, -1):
-        cut = short(text, length)
-        if text_width(cut, size, weight) <= room:
+        cut = shorten(text, length)
+        if text_width(cut, size, weight) <= width:
             return cut
     return ""
 
 
-def grid_of_panels(count: int, width: float, least: float) -> tuple[int, int]:
-    """Rows and columns for so many panels, none narrower than `least` mm."""
-    across = max(1, min(count, int(width // least)))
+def panel_grid(count: int, width: float, min_width: float) -> tuple[int, int]:
+    """Rows and columns for `count` panels, none narrower than `min_width` mm."""
+    across = max(1, min(count, int(width // min_width)))
     down = -(-count // across)
     return down, -(-count // down)

@@ -1,9 +1,9 @@
-"""The board as one HTML file that needs nothing else: no network, no server, no build step.
+"""The board as one self-contained HTML file: no network, no server, no build step.
 
-`template.html`, the styles and the scripts beside this module are inlined as they are. The results
-travel as JSON in a block that browsers do not execute, and the scripts put them on the page as text
-only. A content security policy allows these very scripts and styles, by their hashes, and images
-that the file itself carries; everything else, a script planted in a name included, is refused.
+`template.html`, the styles and the scripts beside this module are inlined unchanged. The results
+are embedded as JSON in a block that browsers do not execute, and the scripts put them on the page
+as text only. A content security policy allows exactly these scripts and styles, by their hash, and
+``data:`` images; everything else, including a script injected through a name, is refused.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 from benchmark.errors import InputError
 
+#: Version of the layout of ``leaderboard.json``.
 SCHEMA = 1
 
-#: In the order in which the browser reads them; a script uses only what comes before it.
+#: In the order of execution: a script uses only what comes before it.
 STYLES = ("page.css", "diagrams.css")
 SCRIPTS = (
     "dom.js",
@@ -46,11 +47,11 @@ def render(data: dict[str, Any]) -> str:
 
     Args:
         data: boards, curves, runs and gallery; numbers at full precision, None where undefined,
-            pictures as ``data:`` addresses. Missing sections (no gallery, no curves, no
-            comparisons) are left out of the page.
+            pictures as ``data:`` URLs. Sections without content (gallery, curves, comparisons) are
+            omitted from the page.
 
     Raises:
-        InputError: another schema than `SCHEMA`, or a number that is not finite.
+        InputError: a schema other than `SCHEMA`, or a number that is not finite.
     """
     if data.get("schema") != SCHEMA:
         raise InputError(
@@ -67,7 +68,7 @@ def render(data: dict[str, Any]) -> str:
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     pieces = _source("template.html").split("@@")
-    # Odd pieces are the names between the marks; what is filled in is not searched for marks again.
+    # Odd pieces are the names between the markers; what is filled in is not searched for markers.
     pieces[1::2] = [parts[name] for name in pieces[1::2]]
     return "".join(pieces)
 
@@ -77,7 +78,7 @@ def _source(name: str) -> str:
 
 
 def _policy(style: str, scripts: list[str]) -> str:
-    """The content security policy: these scripts, this style, and images inside the file."""
+    """The content security policy: these scripts, this style, and embedded images."""
 
     def source(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -102,14 +103,14 @@ def _json(data: dict[str, Any]) -> str:
             {**data, "boards": boards}, allow_nan=False, separators=(",", ":"), sort_keys=True
         )
     except ValueError as error:
-        raise InputError(f"board data: {error}; write null for what is undefined") from None
+        raise InputError(f"board data: {error}; write null for undefined values") from None
     for character in "&<>":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
 def _packed(comparisons: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list]]:
-    """Field names once instead of in every entry: they are more than half of the largest part."""
+    """Field names once and not in every entry, where they are more than half of the size."""
     return {
         reference: {
             "fields": (fields := sorted({field for entry in entries for field in entry})),

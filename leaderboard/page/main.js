@@ -56,7 +56,7 @@ function belongs(dataset, board, boards) {
   return !board.analysis && datasetsOf(board).has(dataset);
 }
 
-/** Curves carry the id of their board in front; others go by the data set of their column. */
+/** Curves carry the id of their board in front; others go by the dataset of their column. */
 function curvesOf(data, board, boards) {
   return (data.curves || []).filter((curve) => {
     const owner = boards.find((other) => curve.id.startsWith(`${other.id}:`));

@@ -136,7 +136,7 @@ function differenceDiagram(board, reference, width) {
 function friedmanWords(friedman) {
   const { statistic, p, n, k, alpha } = friedman;
   const chance = p !== null && p < 0.001 ? `p ${pValue(p)}` : `p = ${pValue(p)}`;
-  const size = `${count(k, "row")} over ${count(n, "data set")}`;
+  const size = `${count(k, "row")} over ${count(n, "dataset")}`;
   const words = `Friedman χ² = ${fixed(statistic)}, ${chance}, ${size}, α = ${alpha}.`;
   const verdict = p === null || p >= alpha
     ? " The test finds no difference between the methods: read no order into the diagram."

@@ -1,26 +1,27 @@
 """The tables of the VasoMIM papers, as printed there.
 
-``tables.json`` says what each table is and where it was printed; ``<id>.csv`` holds its numbers,
-one line per row and column. Percent (SSIM too, which the paper prints between 0 and 1); ``std`` is
-the sample standard deviation over ``n`` seeds and empty where none is printed.
+``tables.json`` describes each table and cites its source; ``<id>.csv`` holds its numbers, one line
+per row and column. Percent (SSIM too, which the paper prints between 0 and 1); ``std`` is the
+sample standard deviation over ``n`` seeds and empty where none is printed.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
-from leaderboard.board import Board, Column, Row, Score, make_board
+from leaderboard.board import Board, Row, Score, make_board
+from leaderboard.columns import Column
 from leaderboard.statistics import Summary
 
 FOLDER = Path(__file__).parent
 
-#: Indices of which less is better; of all other published metrics more is.
+#: Published metrics for which lower is better; for all others higher is.
 LOWER_IS_BETTER = ("davies_bouldin",)
 
 
@@ -29,11 +30,11 @@ class PublishedTable:
     """One table of a paper.
 
     Attributes:
-        id, title, task, protocol: what it is about; `protocol` is that of runs made like it.
+        id, title, task, protocol: what it is about; `protocol` is that of comparable runs.
         analysis: id of the analysis it belongs to (`leaderboard.analyses`), None for a main table.
         citation: where it was printed.
         reference: method the other rows are tested against in the overall test.
-        note: what a reader has to know, or ``""``.
+        note: what a reader has to know; may be empty.
         rows: in the order of print, without cells.
         scores: row id → column → mean, standard deviation (None where not printed), seeds.
     """
@@ -50,8 +51,7 @@ class PublishedTable:
     scores: dict[str, dict[Column, Score]]
 
     def board(self) -> Board:
-        """The table by itself, ranked and tested within itself."""
-        main = self.analysis is None
+        """The table as a board of its own."""
         return make_board(
             self.rows,
             self.scores,
@@ -61,7 +61,7 @@ class PublishedTable:
             protocol=self.protocol,
             analysis=self.analysis,
             reference=next((row.id for row in self.rows if row.method == self.reference), ""),
-            keep_order=not main,
+            keep_order=self.analysis is not None,
             notes=[f"Source: {self.citation}.", *([self.note] if self.note else [])],
         )
 
@@ -70,20 +70,20 @@ def read_tables(folder: Path = FOLDER) -> list[PublishedTable]:
     """All published tables, in the order of ``tables.json``.
 
     Raises:
-        InputError: a file is missing, or a number in it is not one; names the file and line.
+        InputError: a file is missing, or a value in it is not a number; names the file and line.
     """
     return [_read_table(folder, entry) for entry in read_json(folder / "tables.json")]
 
 
 def _read_table(folder: Path, entry: dict[str, Any]) -> PublishedTable:
     path = folder / f"{entry['id']}.csv"
-    rows: dict[str, Row] = {}
-    scores: dict[str, dict[Column, Score]] = {}
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             lines = list(csv.DictReader(stream))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, but tables.json names it") from None
+    rows: dict[str, Row] = {}
+    scores: dict[str, dict[Column, Score]] = {}
     for number, line in enumerate(lines, start=2):
         name = f"published:{entry['id']}:{line['title']}"
         try:
@@ -91,7 +91,7 @@ def _read_table(folder: Path, entry: dict[str, Any]) -> PublishedTable:
             std = float(line["std"]) if line["std"] else None
             n = int(line["n"]) if line["n"] else 0
         except (KeyError, TypeError, ValueError):
-            raise InputError(f"{path}: line {number}: mean, std and n have to be numbers") from None
+            raise InputError(f"{path}: line {number}: mean, std and n must be numbers") from None
         rows[name] = Row(
             id=name,
             method=line["method"],
@@ -100,45 +100,36 @@ def _read_table(folder: Path, entry: dict[str, Any]) -> PublishedTable:
             pretraining=line["pretraining"],
             source=entry["citation"],
         )
-        column = published_column(line["dataset"], line["metric"])
+        dataset, metric = line["dataset"], line["metric"]
+        # The definition is the paper's, not one of this project.
+        column = Column(dataset, metric, "as published", metric not in LOWER_IS_BETTER)
         if column in scores.setdefault(name, {}):
             raise InputError(f"{path}: line {number}: a second number for {name} in {column.id}")
         scores[name][column] = Score(Summary(mean, std, n))
     return PublishedTable(**entry, rows=tuple(rows.values()), scores=scores)
 
 
-def published_column(dataset: str, metric: str) -> Column:
-    """A column of a published table: the definition is the paper's, not one of this project."""
-    return Column(dataset, metric, "as published", metric not in LOWER_IS_BETTER)
-
-
-def published_beside(
-    columns: Sequence[Column], tables: Sequence[PublishedTable]
+def context_rows(
+    columns: Collection[Column], tables: Sequence[PublishedTable]
 ) -> tuple[list[Row], dict[str, dict[Column, Score]]]:
     """Rows of published tables for a board of measured ones, for context.
 
     Args:
-        columns: those of the board; published numbers in other columns are left out.
+        columns: those of the board; published numbers in other columns are skipped.
 
     Returns:
         The rows with a number in at least one of the columns, and their scores.
     """
-    named = {column.id: column for column in columns}
+    by_id = {column.id: column for column in columns}
     rows, scores = [], {}
     for table in tables:
         for row in table.rows:
             cells = {
-                named[column.id]: score
+                by_id[column.id]: score
                 for column, score in table.scores[row.id].items()
-                if column.id in named
+                if column.id in by_id
             }
             if cells:
-                rows.append(_for_context(row))
+                rows.append(replace(row, context=True))
                 scores[row.id] = cells
     return rows, scores
-
-
-def _for_context(row: Row) -> Row:
-    return Row(
-        row.id, row.method, row.title, row.family, row.pretraining, source=row.source, context=True
-    )

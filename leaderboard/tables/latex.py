@@ -8,15 +8,15 @@ from benchmark.text import visible
 from leaderboard.build import Leaderboard
 from leaderboard.tables.grids import Entry, Grid, headline, sections
 
-_HEAD = """\
+_PREAMBLE = """\
 % Made by tools/leaderboard.py; one table per section.
 % Needs \\usepackage{booktabs} and \\usepackage{graphicx}; UTF-8 input is LaTeX's default.
 """
 
-#: Sign → what LaTeX prints as that sign in text. Greek letters and arrows are not in text fonts.
-_SIGNS = {
+#: Character → its LaTeX in text. Greek letters and arrows are not in text fonts.
+_LATEX = {
     "\\": r"\textbackslash{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{char: f"\\{char}" for char in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -49,37 +49,35 @@ _SIGNS = {
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is, on one line."""
-    return re.sub(r"\s+", " ", "".join(_SIGNS.get(sign, sign) for sign in visible(text))).strip()
+    """Text that LaTeX prints literally, on one line."""
+    return re.sub(r"\s+", " ", "".join(_LATEX.get(char, char) for char in visible(text))).strip()
 
 
 def _entry(entry: Entry) -> str:
     wrap = {1: r"\textbf{%s}", 2: r"\underline{%s}"}.get(entry.place, "%s")
-    # A rank in brackets at the start of a row would be read as an option of the \\ before it; it
-    # never is: the first entry of a row is a name, without suffix.
     return (wrap % escape(entry.text) + " " + escape(entry.suffix)).strip()
 
 
-def _cells(words: list[str]) -> str:
-    # {} keeps a name in brackets from being an option of the line break before it.
-    return "{}" + " & ".join(words) + r" \\"
+def _line(cells: list[str]) -> str:
+    # After {}, a name in brackets is not an option of the line break before it.
+    return "{}" + " & ".join(cells) + r" \\"
 
 
-def _spanned(grid: Grid) -> list[str]:
-    """The line of heads that span columns, and the rules below them."""
-    words, rules, start = [], [], 1
-    for title, width in grid.over:
+def _spanning_header(grid: Grid) -> list[str]:
+    """The line of headers that span columns, and the rules below them."""
+    cells, rules, start = [], [], 1
+    for title, width in grid.spans:
         if title:
-            words.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(title)}}}")
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(title)}}}")
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         else:
-            words += [""] * width
+            cells += [""] * width
         start += width
-    return [_cells(words), "".join(rules)]
+    return [_line(cells), "".join(rules)]
 
 
 def _table(grid: Grid, caption: str, label: str) -> list[str]:
-    columns = "l" * grid.left + "r" * (len(grid.head) - grid.left)
+    columns = "l" * grid.n_text + "r" * (len(grid.header) - grid.n_text)
     lines = [
         r"\begin{table*}",
         r"\centering",
@@ -89,21 +87,21 @@ def _table(grid: Grid, caption: str, label: str) -> list[str]:
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
     ]
-    if grid.over:
-        lines += [*_spanned(grid), _cells([escape(head) for head in grid.short])]
+    if grid.spans:
+        lines += [*_spanning_header(grid), _line([escape(head) for head in grid.subheader])]
     else:
-        lines.append(_cells([escape(head) for head in grid.head]))
+        lines.append(_line([escape(head) for head in grid.header]))
     lines.append(r"\midrule")
-    lines += [_cells([_entry(entry) for entry in row]) for row in grid.rows]
+    lines += [_line([_entry(entry) for entry in row]) for row in grid.rows]
     return [*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]
 
 
 def to_latex(leaderboard: Leaderboard) -> str:
-    """Every table as a ``table*`` with caption and label; sections without a board are left out.
+    """Every table of a board as a ``table*`` with caption and label.
 
     Best in bold, second underlined, † as in the other formats, mean ± standard deviation.
     """
-    lines = [_HEAD]
+    lines = [_PREAMBLE]
     for section in sections(leaderboard):
         if section.board is None:
             continue

@@ -1,74 +1,75 @@
-"""What a reader needs to read the tables, in words."""
+"""The notes that explain the tables."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from leaderboard.board import Board
 from leaderboard.build import Leaderboard
-from leaderboard.comparisons import ALPHA, CORRECTIONS, comparisons, overall
-from leaderboard.statistics import prints_as_zero
+from leaderboard.comparisons import CORRECTIONS, comparisons, overall
+from leaderboard.statistics import ALPHA, rounds_to_zero
 
 
 def general_notes(leaderboard: Leaderboard) -> list[str]:
-    """What holds for all boards, and the files that were left out, one paragraph each."""
+    """What applies to all boards, one paragraph each."""
     boards = leaderboard.boards
-    found = [
+    notes = [
         "Scores are in percent (PSNR in dB): mean ± sample standard deviation (n − 1) over n "
         "seeds; one seed has no ±. Where all seeds fine-tune one pre-trained encoder, ± and p "
-        "speak about fine-tuning, not about repeating the pre-training.",
-        "[k] is the rank in the column among the rows with every cell; ties share the better "
-        "rank. The average rank is the mean ± sample standard deviation of these ranks over the "
-        "columns, with a 95 % bootstrap interval over the data sets where there are several; a row "
-        "with an empty cell has none. Bold is the best mean of a column and underlined the second, "
-        "among all its rows: neither says that a difference is significant.",
+        "describe fine-tuning, not repeated pre-training.",
+        "[k] is the rank in the column among the complete rows; ties share the better rank. The "
+        "average rank is the mean ± sample standard deviation of these ranks over the columns, "
+        "with a 95 % bootstrap interval over the datasets where there are several; a row with an "
+        "empty cell has none. Bold is the best mean of a column and underlined the second, among "
+        "all its rows: neither implies that a difference is significant.",
     ]
     if any(cell and cell.tier for board in boards for row in board.rows for cell in row.cells):
-        found.append(
+        notes.append(
             "† marks what is not separable from the best of its column: paired t-test over common "
             f"seeds against the best, Holm's correction over the column, p ≥ {ALPHA}. The best is "
-            "picked by the same data, so the mark may be missing by chance more often than that. "
-            "No † beside a test that is undefined."
+            "picked by the same data, so the mark is missing by chance more often than that. An "
+            "undefined test gives no †."
         )
     if any(row.context for board in boards for row in board.rows):
-        found.append(
+        notes.append(
             "Rows with a source are published numbers, for orientation: obtained by others, with "
             "their splits and their code. They have no rank, no mark and no test here."
         )
     if leaderboard.reference_title is None:
-        found.append(
+        notes.append(
             f"The reference {leaderboard.reference} has no results here, so nothing is tested."
         )
     elif any(comparisons(board, board.reference) for board in boards):
-        found.append(_family_note(leaderboard.correction))
+        notes.append(_family_note(leaderboard.correction))
     tested = [*boards, *([leaderboard.combined] if leaderboard.combined else [])]
     if any(overall(board, board.reference) for board in tested if not board.analysis):
-        found.append(
+        notes.append(
             "Overall test: two-sided paired t-test over the means of the n columns in percent, for "
-            "every row without an empty cell against the reference. Family: all tests of that "
-            "table. Columns are neither independent nor equally scaled; read it as a summary."
+            "every complete row against the reference. Family: all tests of that table. Columns "
+            "are neither independent nor equally scaled; read it as a summary."
         )
-    return found
+    return notes
 
 
 def _family_note(correction: str) -> str:
-    adjusted = {
-        "holm": "Holm's correction runs within a data set.",
-        "bh": "Benjamini and Hochberg's correction runs within a data set: it bounds the share of "
-        "false findings, not the chance of one.",
+    adjustment = {
+        "holm": "Holm's correction is applied within a dataset.",
+        "bh": "Benjamini and Hochberg's correction is applied within a dataset: it bounds the "
+        "share of false findings, not the chance of one.",
         "none": "p is not corrected: of 20 tests of equal methods one is expected below 0.05.",
     }[correction]
     return (
         "Tests: two-sided paired t-test over common seeds of each method against the reference, "
-        f"which was fixed beforehand; the difference is method minus reference. {adjusted} Family: "
-        "all tests of that data set in the table, every other method in every metric; undefined "
-        f"tests do not count. Better or worse means p ({CORRECTIONS[correction]}) < {ALPHA}; the "
-        "95 % CI is not corrected."
+        f"which was fixed beforehand; the difference is method minus reference. {adjustment} "
+        "Family: all tests of that dataset in the table, every other method in every metric; "
+        f"undefined tests do not count. Better or worse means p ({CORRECTIONS[correction]}) < "
+        f"{ALPHA}; the 95 % CI is not corrected."
     )
 
 
 def board_notes(board: Board, correction: str = "holm") -> list[str]:
-    """What holds for one board: its sources, the size of its families, what is missing."""
+    """What applies to one board: its sources, the size of its families, what is missing."""
     return [
         *board.notes,
         *_source_notes(board),
@@ -88,65 +89,64 @@ def _friedman_notes(board: Board) -> list[str]:
     if test is None or board.analysis:
         return []
     if test.n < 2:
-        return ["Friedman's test repeats over data sets, and there is one only: not tested."]
-    what = f"Friedman's test over {test.n} data sets, each by its first metric, of {test.k} rows"
+        return ["Friedman's test needs several datasets, and there is only one: not tested."]
+    what = f"Friedman's test over {test.n} datasets, each by its first metric, of {test.k} rows"
     if test.p is None:
         return [f"{what}: {test.note}."]
     p = "p < 0.0001" if test.p < 1e-4 else f"p = {test.p:.4f}"
-    found = (
+    result = (
         f"{what}: χ² = {test.statistic:.2f}, {p}; mean ranks that differ by less than "
         f"{test.critical_difference:.2f} are not separable (Nemenyi)"
     )
-    return [f"{found}; {test.note}." if test.note else f"{found}."]
+    return [f"{result}; {test.note}." if test.note else f"{result}."]
 
 
 def _test_notes(board: Board, correction: str) -> list[str]:
     reference = board.row(board.reference)
     if reference is None:
         return []
-    sizes: dict[str, int] = {}
-    for comparison in comparisons(board, board.reference, correction):
-        title = comparison.column.dataset_title
-        sizes[title] = sizes.get(title, 0) + (comparison.test.p is not None)
-    found = []
+    tests = comparisons(board, board.reference, correction)
+    notes = []
     if any(
         (p := comparison.p_used(correction)) is not None
         and p < ALPHA
-        and prints_as_zero(comparison.test.difference)
-        for kind in (comparisons, overall)
-        for comparison in kind(board, board.reference, correction)
+        and rounds_to_zero(comparison.test.difference)
+        for comparison in (*tests, *overall(board, board.reference, correction))
     ):
-        found.append(
-            f"A difference that rounds to 0.00 is called not separable, also where p < {ALPHA}."
+        notes.append(
+            f"A difference that rounds to 0.00 is called not separable, even where p < {ALPHA}."
         )
+    sizes: Counter[str] = Counter()
+    for comparison in tests:
+        sizes[comparison.column.dataset_title] += comparison.test.p is not None
     if sizes:
         listed = ", ".join(f"{title} {size}" for title, size in sizes.items())
-        found.append(f"Size of the family: {listed}.")
+        notes.append(f"Size of the family: {listed}.")
     missing = [column.title for column, cell in zip(board.columns, reference.cells) if cell is None]
     if missing and board.origin != "published":
-        found.append(f"No tests, for want of results of {reference.title}: {', '.join(missing)}.")
-    return found
+        notes.append(f"Not tested, as {reference.title} has no results: {', '.join(missing)}.")
+    return notes
 
 
 def _seed_notes(board: Board) -> list[str]:
-    """One sentence per row that lacks seeds which another row has on the same data set."""
-    known: dict[str, set[int]] = {}
+    """One sentence per row that lacks seeds which another row has on the same dataset."""
+    seeds_of: dict[str, set[int]] = {}
     for row in board.rows:
         for column, cell in zip(board.columns, row.cells):
-            known.setdefault(column.dataset, set()).update(cell.values if cell else ())
-    found = []
+            seeds_of.setdefault(column.dataset, set()).update(cell.values if cell else ())
+    notes = []
     for row in board.rows:
-        lacking = {
-            f"{column.title} {ranges(known[column.dataset] - set(cell.values))}"
+        missing = {
+            f"{column.title} {number_ranges(absent)}"
             for column, cell in zip(board.columns, row.cells)
-            if cell and cell.values and known[column.dataset] - set(cell.values)
+            if cell and cell.values and (absent := seeds_of[column.dataset] - set(cell.values))
         }
-        if lacking:
-            found.append(f"Missing seeds of {row.title}: {'; '.join(sorted(lacking))}.")
-    return found
+        if missing:
+            notes.append(f"Missing seeds of {row.title}: {'; '.join(sorted(missing))}.")
+    return notes
 
 
-def ranges(numbers: Iterable[int]) -> str:
+def number_ranges(numbers: Iterable[int]) -> str:
     """``0–2, 4`` for 0, 1, 2, 4."""
     runs: list[list[int]] = []
     for number in sorted(numbers):

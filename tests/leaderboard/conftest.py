@@ -55,7 +55,7 @@ def run(method: str, dataset: str, seed: int, **given: object) -> RunRecord:
 
 
 def three_rows() -> list[RunRecord]:
-    """Three complete rows on two data sets; the filter is deterministic."""
+    """Three complete rows on two datasets; the filter is deterministic."""
     records = []
     for seed, (mae, vaso) in enumerate(zip(MAE, VASO)):
         records += [

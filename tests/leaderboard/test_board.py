@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from leaderboard.board import Column, Row, Score, column_order, label_share, make_board
-from leaderboard.statistics import Summary, holm, summary
+from leaderboard.board import Row, Score, make_board
+from leaderboard.columns import Column, column_order, label_share
+from leaderboard.statistics import Summary, holm, summarize
 
 ABOUT = {"name": "b", "title": "B", "task": "segmentation", "protocol": "p", "reference": "m0"}
 COLUMNS = [
@@ -22,7 +23,7 @@ def row(name, **options):
 
 
 def seeded(values):
-    return Score(summary(values), dict(enumerate(values)))
+    return Score(summarize(values), dict(enumerate(values)))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_tiers_are_holm_corrected_tests_against_the_best(board, scores):
 
 
 def test_friedman_takes_the_first_metric_of_each_data_set(board):
-    """Metrics of one data set are no independent blocks."""
+    """Metrics of one dataset are no independent blocks."""
     blocks = [0, 2, 3]
     means = np.array([[line.cells[i].summary.mean for i in blocks] for line in board.rows])
     turned = means * [-1, -1, 1]  # rank 1 for the best: most, and least of an error

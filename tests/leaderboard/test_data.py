@@ -100,7 +100,7 @@ def test_friedman_names_rows(build, records, make_run):
 
 
 def test_what_a_test_cannot_say_is_null_with_a_note(data):
-    """Detection is one data set: no block to repeat."""
+    """Detection is one dataset: no block to repeat."""
     board = data["boards"][1]
     assert board["friedman"] is None
     assert board["rows"][0]["average_rank"]["low"] is None

@@ -47,7 +47,7 @@ def leaderboard(build, make_run):
                 config={"seed": seed, "nested": [{EVIL: EVIL}]},
             )
             records.append(record)
-    # One definition per data set: that of MAE has to be the same.
+    # One definition per dataset: that of MAE has to be the same.
     for record in records:
         record.metrics["dsc"]["definition"] = EVIL
     return build(records, title=EVIL, problems=[f"{EVIL}.json: broken"])

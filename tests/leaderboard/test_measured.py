@@ -109,7 +109,7 @@ def test_the_analyses_are_those_of_the_page_on_ablations(request):
         ({"higher_is_better": False}, "definitions of dsc must not mix: .*higher.*lower"),
         ({"n_images": 299}, "numbers of scored images must not mix: 300 in .*, 299 in"),
         ({"protocol": "aaai"}, "protocols must not mix: aaai/"),
-        ({"title": "Other"}, "pre-training corpus must not mix: .*MAE.*Other"),
+        ({"title": "Other"}, "pre-training dataset must not mix: .*MAE.*Other"),
         ({"task": "denoising"}, "tasks must not mix: segmentation in .*, denoising in"),
     ],
 )

@@ -111,6 +111,6 @@ def test_progress_is_shown_to_whoever_asks(tested, tmp_path):
     leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
     seen = []
     with_per_image_tests(
-        leaderboard, found.paths, draws=10, watch=lambda items: seen.extend(items) or items
+        leaderboard, found.paths, draws=10, progress=lambda items: seen.extend(items) or items
     )
     assert [row.id for _, row in seen] == ["vasomim"]

@@ -170,7 +170,7 @@ def test_a_broken_table_is_named(tmp_path):
         read_tables(tmp_path)
     lines = (FOLDER / "journal-I.csv").read_text().splitlines()
     for text, words in (
-        ([*lines[:3], lines[3].replace("64.01", "x")], "mean, std and n have to be numbers"),
+        ([*lines[:3], lines[3].replace("64.01", "x")], "mean, std and n must be numbers"),
         ([*lines[:5], lines[4]], "a second number for published:journal-I:Frangi Filter"),
     ):
         (tmp_path / "journal-I.csv").write_text("\n".join(text))

@@ -1,5 +1,6 @@
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,39 +9,43 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmark.errors import InputError
 from leaderboard.statistics import (
+    PairedT,
     average_rank,
     benjamini_hochberg,
     competition_ranks,
     holm,
     mean_interval,
     mid_ranks,
-    overall_paired_t,
-    pair_by_seed,
-    paired_t,
-    separable_from_best,
-    summary,
+    pairwise_t,
+    summarize,
     tie_term,
-    wilcoxon,
+    tiers,
 )
+
+
+def paired_t(a: Sequence[float], b: Sequence[float]) -> PairedT:
+    return pairwise_t({"a": dict(enumerate(a)), "b": dict(enumerate(b))})["a", "b"]
 
 
 def test_summary_by_hand():
     # Deviations -1, 0, 1: sum of squares 2, divided by n - 1 = 2.
-    result = summary([79.0, 80.0, 81.0])
+    result = summarize([79.0, 80.0, 81.0])
     assert (result.mean, result.std, result.n) == (80.0, 1.0, 3)
-    assert summary([41.3]).std is None
-    assert summary([41.3] * 5).std == 0.0
+    assert summarize([41.3]).std is None
+    assert summarize([41.3] * 5).std == 0.0
 
 
 def test_summary_does_not_depend_on_the_order():
     values = np.random.default_rng(0).uniform(0, 100, 7)
-    assert len({summary(np.random.default_rng(k).permutation(values)).mean for k in range(50)}) == 1
+    assert (
+        len({summarize(np.random.default_rng(k).permutation(values)).mean for k in range(50)}) == 1
+    )
 
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
 def test_summary_refuses(values):
     with pytest.raises(InputError):
-        summary(values)
+        summarize(values)
 
 
 def test_competition_ranks_by_hand():
@@ -105,7 +110,6 @@ def test_differences_whose_squares_float64_cannot_hold_are_none(size):
     assert (a[0] - b[0]) ** 2 < 1e-300  # where a variance would have lost its digits or be 0
     for test in (paired_t(a, b), paired_t(b, a), paired_t(a, [0.0] * 3)):
         assert (test.n, test.note, test.t, test.p) == (3, "identical", None, None)
-    assert wilcoxon(a, b).note == "identical"
     assert mean_interval(a) is None
 
 
@@ -126,30 +130,71 @@ def test_too_few_pairs():
     assert paired_t([], []).difference is None
     single = paired_t([81.0], [80.0])
     assert (single.n, single.difference, single.p, single.note) == (1, 1.0, None, "n < 2")
-    assert overall_paired_t([], []).note == "no common columns"
 
 
-def test_paired_t_refuses_unequal_lengths_and_nan():
-    with pytest.raises(InputError, match="2 and 1"):
-        paired_t([1.0, 2.0], [1.0])
-    with pytest.raises(InputError):
-        paired_t([1.0, math.nan], [1.0, 2.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_pairwise_t_refuses_what_is_not_finite(value):
+    with pytest.raises(InputError, match="finite"):
+        pairwise_t({"a": {0: 1.0, 1: value}, "b": {0: 1.0, 1: 2.0}})
 
 
-def test_pair_by_seed_uses_common_seeds_and_names_the_others():
-    pairing = pair_by_seed({2: 82.0, 0: 80.0, 4: 84.0}, {0: 70.0, 1: 71.0, 2: 72.0})
-    assert pairing.seeds == (0, 2)
-    assert (pairing.a, pairing.b) == ((80.0, 82.0), (70.0, 72.0))
-    assert (pairing.only_a, pairing.only_b) == ((4,), (1,))
+def test_every_pair_equals_scipy():
+    rng = np.random.default_rng(0)
+    values = {f"m{i}": dict(enumerate(rng.normal(80, 1, 5).tolist())) for i in range(6)}
+    tests = pairwise_t(values)
+    assert len(tests) == 30
+    for (a, b), test in tests.items():
+        expected = stats.ttest_rel(list(values[a].values()), list(values[b].values()))
+        interval = expected.confidence_interval(0.95)
+        assert (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-10)
+        assert (test.ci_low, test.ci_high) == pytest.approx(interval, rel=1e-10)
 
 
-def test_overall_test_on_the_published_means():
-    # DSC and clDice of ARCADE-V, CAXF, XCAV and DSC of ARCADE-S, ARCADE-VS, table I of the journal.
-    mae = [79.39, 80.74, 89.20, 91.80, 84.84, 82.58, 51.72, 56.69]
-    simmim = [77.81, 78.84, 88.02, 90.47, 82.77, 80.22, 47.63, 55.17]
-    assert overall_paired_t(mae, simmim).p == pytest.approx(
-        stats.ttest_rel(mae, simmim).pvalue, rel=1e-12
-    )
+def test_pairs_are_those_of_the_common_seeds_in_any_order():
+    values = {
+        "a": {0: 79.2, 1: 79.9, 2: 80.3},
+        "same": {2: 80.3, 1: 79.9, 0: 79.2},
+        "shifted": {0: 78.2, 1: 78.9, 2: 79.3},
+        "two": {2: 71.5, 0: 70.0},
+        "one": {1: 60.0},
+        "other": {7: 50.0, 8: 51.0},
+        "more": {0: 81.0, 1: 83.0, 2: 80.0, 3: 99.0},
+        "nothing": {0: 1e-300, 1: 2e-300, 2: 4e-300},
+        "hardly": {0: 0.0, 1: 5e-324, 2: 1e-300},
+    }
+    tests = pairwise_t(values)
+    assert len(tests) == 9 * 8
+    for (a, b), test in tests.items():
+        common = sorted(values[a].keys() & values[b].keys())
+        first, second = ([values[name][seed] for seed in common] for name in (a, b))
+        assert test.n == len(common)
+        if test.n:
+            difference = np.subtract(first, second).mean()
+            assert test.difference == pytest.approx(difference, rel=1e-12)
+        if not test.note:
+            expected = stats.ttest_rel(first, second)
+            assert (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue))
+    notes = {pair: test.note for pair, test in tests.items()}
+    assert notes["a", "same"] == notes["nothing", "hardly"] == "identical"
+    assert notes["a", "shifted"] == "constant difference"
+    assert notes["two", "one"] == notes["a", "other"] == "no common seeds"
+    assert notes["a", "one"] == "n < 2"
+    assert notes["a", "two"] == notes["more", "a"] == notes["two", "more"] == ""
+
+
+def test_the_test_is_antisymmetric_to_the_last_bit():
+    rng = np.random.default_rng(1)
+    values = {name: dict(enumerate(rng.normal(80, 1, 4).tolist())) for name in "abc"}
+    tests = pairwise_t(values)
+    for a, b in (("a", "b"), ("b", "c"), ("a", "c")):
+        assert tests[a, b].difference == -tests[b, a].difference
+        assert tests[a, b].ci_low == -tests[b, a].ci_high
+        assert tests[a, b].p == tests[b, a].p
+
+
+def test_nothing_to_compare():
+    assert pairwise_t({}) == {}
+    assert pairwise_t({"alone": {0: 1.0}}) == {}
 
 
 def test_holm_by_hand():
@@ -237,80 +282,16 @@ def test_mid_ranks_equal_scipy():
         assert tie_term(ranks) == sum(int(count) ** 3 - int(count) for count in counts)
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 6, 10, 25])
-@pytest.mark.parametrize("effect", [0.0, 0.5])
-def test_wilcoxon_equals_the_exact_test_of_scipy(n, effect):
-    generator = np.random.default_rng([n, int(10 * effect)])
-    b = generator.normal(80, 2, n)
-    a = b + generator.normal(effect, 0.5, n)
-    ours, theirs = wilcoxon(a, b), stats.wilcoxon(a, b, method="exact")
-    assert ours.n == n
-    assert ours.statistic == theirs.statistic
-    assert ours.p == pytest.approx(theirs.pvalue, abs=1e-12)
-
-
-@pytest.mark.parametrize("decimals", [None, 0])
-def test_wilcoxon_equals_the_normal_approximation_of_scipy(decimals):
-    # Whole numbers bring ties and zeros.
-    generator = np.random.default_rng(4)
-    a, b = generator.normal(80.3, 2, 60), generator.normal(80, 2, 60)
-    if decimals is not None:
-        a, b = np.round(a, decimals), np.round(b, decimals)
-    ours, theirs = wilcoxon(a, b), stats.wilcoxon(a, b, method="asymptotic", correction=False)
-    assert ours.n == np.count_nonzero(a - b)
-    assert ours.statistic == theirs.statistic
-    assert ours.p == pytest.approx(theirs.pvalue, abs=1e-12)
-
-
-def test_wilcoxon_with_ties_counts_the_sign_patterns():
-    differences = np.array([1.0, 1.0, -1.0, 2.0, 2.0, 3.0, 0.0, -4.0])
-    ranks = stats.rankdata(np.abs(differences[differences != 0]))
-    observed = min(ranks[[2, 6]].sum(), ranks[[0, 1, 3, 4, 5]].sum())
-    smaller_sums = [
-        min(ranks[np.array(pattern)].sum(), ranks[~np.array(pattern)].sum())
-        for pattern in itertools.product([False, True], repeat=7)
-    ]
-    result = wilcoxon(differences + 80, [80.0] * 8)
-    assert (result.n, result.statistic) == (7, observed)
-    assert result.p == pytest.approx(np.mean(np.array(smaller_sums) <= observed), abs=1e-15)
-
-
-def test_wilcoxon_ties_survive_the_rounding_of_differences():
-    # 0.3 - 0.2 is a little less than 0.2 - 0.1. As a tie both ranks are 1.5, else 1 and 2.
-    assert 0.3 - 0.2 != 0.2 - 0.1
-    tied = wilcoxon([0.3, 0.1], [0.2, 0.2])
-    assert (tied.n, tied.statistic, tied.p) == (2, 1.5, 1.0)
-    # 0.1 + 0.2 is a little more than 0.3: no difference, so the pair is dropped.
-    assert wilcoxon([0.1 + 0.2, 0.1], [0.3, 0.2]).n == 1
-
-
-@pytest.mark.parametrize(("n", "smallest"), [(1, 1.0), (3, 0.25), (5, 0.0625)])
-def test_wilcoxon_says_when_it_can_never_be_significant(n, smallest):
-    a = 80 + np.arange(1.0, n + 1)
-    result = wilcoxon(a, [80.0] * n)
-    assert result.p == smallest
-    assert result.note == f"n = {n}: p cannot be below {smallest:g}"
-    # Ties do not open a way round it: the normal approximation would say 0.025 for five.
-    assert wilcoxon([81.0] * n, [80.0] * n).p == smallest
-
-
-def test_wilcoxon_with_six_pairs_can_be_significant():
-    result = wilcoxon([81.0] * 6, [80.0] * 6)
-    assert (result.p, result.note) == (2 / 2**6, "")
-
-
-def test_wilcoxon_where_undefined():
-    assert wilcoxon([], []).note == "no common seeds"
-    same = wilcoxon([80.0, 81.0], [80.0, 81.0])
-    assert (same.n, same.statistic, same.p, same.note) == (0, None, None, "identical")
-    with pytest.raises(InputError, match="2 and 1"):
-        wilcoxon([1.0, 2.0], [1.0])
-    with pytest.raises(InputError, match="finite"):
-        wilcoxon([math.nan], [1.0])
-
-
 def seeds(*values: float) -> dict[int, float]:
     return dict(enumerate(values))
+
+
+def tiers_of(rows, higher_is_better=True):
+    """The tier of each row (seed → value) of a column, None without one."""
+    values = {str(index): row for index, row in enumerate(rows) if row}
+    means = {row: summarize(list(runs.values())).mean for row, runs in values.items()}
+    found = tiers(means, pairwise_t(values), higher_is_better)
+    return [found.get(str(index)) for index in range(len(rows))]
 
 
 BEST = seeds(80.0, 80.4, 80.2, 80.1, 80.3)
@@ -319,11 +300,11 @@ FAR = seeds(70.1, 70.2, 70.0, 70.4, 70.1)
 
 
 def test_tiers_follow_the_corrected_tests_against_the_best():
-    assert separable_from_best([FAR, BEST, None, NEAR, {}], True) == [2, 1, None, 1, None]
+    assert tiers_of([FAR, BEST, None, NEAR, {}], True) == [2, 1, None, 1, None]
     # Where lower is better, the other end is the best.
-    assert separable_from_best([FAR, BEST, None, NEAR, {}], False) == [1, 2, None, 2, None]
-    assert separable_from_best([None, None], True) == [None, None]
-    assert separable_from_best([], True) == []
+    assert tiers_of([FAR, BEST, None, NEAR, {}], False) == [1, 2, None, 2, None]
+    assert tiers_of([None, None], True) == [None, None]
+    assert tiers_of([], True) == []
 
 
 def test_tiers_are_corrected_by_the_number_of_rows():
@@ -331,17 +312,17 @@ def test_tiers_are_corrected_by_the_number_of_rows():
     row = {seed: value - 0.3 + 0.1 * (-1) ** seed for seed, value in BEST.items()}
     p = stats.ttest_rel(list(BEST.values()), list(row.values())).pvalue
     assert 0.05 / 20 < p < 0.05
-    assert separable_from_best([BEST, row], True) == [1, 2]
-    assert separable_from_best([BEST, row] + [NEAR] * 19, True)[:2] == [1, 1]
+    assert tiers_of([BEST, row], True) == [1, 2]
+    assert tiers_of([BEST, row] + [NEAR] * 19, True)[:2] == [1, 1]
 
 
 def test_a_row_whose_test_is_undefined_has_no_tier():
     one_seed, other_seeds = {0: 70.0}, {7: 70.0, 8: 70.1}
     constant = {seed: value - 1.0 for seed, value in BEST.items()}
     rows = [BEST, one_seed, other_seeds, constant, FAR]
-    assert separable_from_best(rows, True) == [1, None, None, None, 2]
+    assert tiers_of(rows, True) == [1, None, None, None, 2]
     # A best with one seed leaves everything open, itself excepted.
-    assert separable_from_best([{0: 99.0}, BEST, FAR], True) == [1, None, None]
+    assert tiers_of([{0: 99.0}, BEST, FAR], True) == [1, None, None]
 
 
 def test_tied_best_rows_share_the_first_tier_in_any_order():
@@ -349,16 +330,11 @@ def test_tied_best_rows_share_the_first_tier_in_any_order():
     # and is separable from it, but not from the shuffled one: one such test is enough for tier 1.
     shuffled = seeds(80.4, 80.0, 80.1, 80.3, 80.2)
     following = seeds(79.9, 80.28, 80.12, 80.0, 80.19)
-    assert separable_from_best([BEST, FAR, following], True) == [1, 2, 2]
+    assert tiers_of([BEST, FAR, following], True) == [1, 2, 2]
     rows = (BEST, shuffled, FAR, following)
     for order in itertools.permutations(rows):
-        tiers = separable_from_best(order, True)
+        tiers = tiers_of(order, True)
         assert [tiers[order.index(row)] for row in rows] == [1, 1, 2, 1]
-
-
-def test_tiers_refuse_what_is_not_finite():
-    with pytest.raises(InputError, match="finite"):
-        separable_from_best([BEST, {0: math.nan}], True)
 
 
 def test_the_best_is_not_told_from_what_prints_the_same():
@@ -366,4 +342,4 @@ def test_the_best_is_not_told_from_what_prints_the_same():
     hair = {seed: score - 0.0040 - seed / 1e5 for seed, score in best.items()}
     step = {seed: score - 0.0060 - seed / 1e5 for seed, score in best.items()}
     assert paired_t(list(hair.values()), list(best.values())).p < 1e-4
-    assert separable_from_best([best, hair, step], higher_is_better=True) == [1, 1, 2]
+    assert tiers_of([best, hair, step], higher_is_better=True) == [1, 1, 2]

@@ -100,7 +100,7 @@ def test_a_damaged_file_is_named_and_left_out(call, results, tmp_path):
     record_path(results, "demo", "mim", "arcade_v", 2).write_text('{"schema": 1, "prot')
     done = call("--results", results, "--out", tmp_path)
     assert done.returncode == 0
-    assert "Left out: demo/mim/arcade_v/seed2.json: not a JSON file" in done.stdout
+    assert "Skipped: demo/mim/arcade_v/seed2.json: not a JSON file" in done.stdout
     assert "Missing seeds of MIM: ARCADE-V DSC 2." in done.stdout
 
 
@@ -111,7 +111,7 @@ def test_results_that_cannot_be_listed_are_named_and_the_exit_code_says_so(
     refuse_listing(results / "demo" / "mim", code)
     done = call("--results", results, "--out", tmp_path)
     assert done.returncode == 1
-    line = f"Left out: demo/mim: cannot be listed ({os.strerror(code)})"
+    line = f"Skipped: demo/mim: cannot be listed ({os.strerror(code)})"
     assert line in done.stdout
     assert line in (tmp_path / "leaderboard.md").read_text()
     assert "| MAE |" in done.stdout
@@ -131,7 +131,7 @@ def test_scores_that_cannot_be_read_cost_their_tests_only(call, results, tmp_pat
     write_run(results, "moco", 0, 70.5)
     done = call("--results", results, "--out", tmp_path, "--per-image")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("Left out: demo/mim/arcade_v/seed1.csv: column 'dsc', row 1") == 1
+    assert done.stdout.count("Skipped: demo/mim/arcade_v/seed1.csv: column 'dsc', row 1") == 1
     rows = {
         line.split(" | ")[0][2:]: line
         for line in done.stdout.splitlines()
@@ -163,7 +163,7 @@ def test_several_protocols_need_a_choice(call, results, tmp_path):
 def test_out_has_to_be_a_folder(call, results, tmp_path):
     (tmp_path / "file").write_text("")
     done = call("--results", results, "--out", tmp_path / "file")
-    assert (done.returncode, "--out has to be a folder" in done.stderr) == (2, True)
+    assert (done.returncode, "--out must be a folder" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("suffixes", [("csv",), ("json", "html"), ("md", "tex")])
@@ -196,7 +196,7 @@ def test_foreign_duplicate_and_misplaced_files_are_named_and_left_out(call, resu
         shutil.copy(first.with_suffix(suffix), first.with_name(f"seed7{suffix}"))
     done = call("--results", results, "--out", tmp_path)
     assert done.returncode == 0
-    lines = [line for line in done.stdout.splitlines() if "Left out: " in line]
+    lines = [line for line in done.stdout.splitlines() if "Skipped: " in line]
     assert len(lines) == 3
     assert "copy/demo/mae/arcade_v/seed0.json: a second record of the run" in lines[0]
     assert "demo/mae/arcade_v/seed7.json: " in lines[1]
@@ -214,7 +214,7 @@ def test_the_papers_tables(call, tmp_path):
     done = call("--published", "--out", tmp_path, "--reference", "moco")
     assert (done.returncode, "moco: no published table" in done.stderr) == (2, True)
     done = call("--published", "--per-image", "--out", tmp_path)
-    assert (done.returncode, "--per-image is void" in done.stderr) == (2, True)
+    assert (done.returncode, "drop --per-image" in done.stderr) == (2, True)
 
 
 def test_published_rows_need_the_papers_protocol(call, results, tmp_path):
@@ -264,7 +264,7 @@ def empty(folder: Path) -> str:
 def broken(folder: Path) -> str:
     for path in folder.rglob("*.json"):
         path.write_text("{")
-    return "no result files (6 left out, first demo/mae/arcade_v/seed0.json"
+    return "no result files (6 skipped, first demo/mae/arcade_v/seed0.json"
 
 
 def mixed(folder: Path) -> str:

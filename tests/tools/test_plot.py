@@ -40,9 +40,9 @@ def test_figure_is_written_with_its_size(run, source: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["ranks", "SOURCE", "--out", "a.gif"], "a.gif: the name of a figure ends in"),
+        (["ranks", "SOURCE", "--out", "a.gif"], "a.gif: a figure must end in"),
         (["ranks", "none.json", "--out", "a.png"], "none.json: no such file"),
-        (["ranks", "SOURCE", "SOURCE", "--out", "a.png"], "drawn from one leaderboard.json"),
+        (["ranks", "SOURCE", "SOURCE", "--out", "a.png"], "takes a single leaderboard.json"),
         (["ranks", "SOURCE", "--out", "a.png", "--width", "5"], "--width 5: must be 60 to 1000"),
         (["ranks", "SOURCE", "--out", "a.png", "--dpi", "5"], "--dpi 5: must be 50 to 1200"),
         (["curves", "SOURCE", "--out", "a.png", "--curves", "x"], "there is no such curve"),

@@ -309,9 +309,9 @@ def test_no_record_ends_a_command(
                 assert any(words in err for words in DESIGNED), f"{about}: {name} {err}"
                 assert err.count("\n") == 1
             if name == "validate":
-                whole = int(out.rpartition("whole: ")[2].partition(",")[0])
+                complete = int(out.rpartition("complete records: ")[2].partition(",")[0])
                 # A folder of a record's name, and a link up, may hold another one.
-                assert whole >= 9, f"{about}: {out}"
+                assert complete >= 9, f"{about}: {out}"
                 assert (code == 0) == out.endswith("problems: 0\n")
             if name == "board" and code != 2:
                 assert len(list((work / "out").iterdir())) == 5

@@ -19,7 +19,7 @@ from benchmark.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "results.py"
-FIXTURES = ROOT / "tests" / "benchmark" / "engine" / "records" / "fixtures"
+FIXTURES = ROOT / "tests" / "benchmark" / "results" / "fixtures"
 CONFIG = {"lr": 2e-4, "model": {"widths": [8, 16]}, "seed": 0}
 PLACE = "journal/mae/arcade_v"
 
@@ -54,12 +54,12 @@ def results(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
     )
 
 
-def test_whole_results_of_every_schema_are_valid(tmp_path: Path) -> None:
+def test_complete_results_of_every_schema_are_valid(tmp_path: Path) -> None:
     write(tmp_path)
     for folder, count in ((tmp_path, 1), (FIXTURES / "schema1_last", 2)):
         done = results("validate", folder)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == f"records that are whole: {count}, problems: 0\n"
+        assert done.stdout == f"complete records: {count}, problems: 0\n"
 
 
 def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
     done = results("validate", tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
-    assert lines[-1] == "records that are whole: 2, problems: 7"
+    assert lines[-1] == "complete records: 2, problems: 7"
     expected = [
         f"copy/{PLACE}/seed5.json: a second record of the run {PLACE}/seed5.json",
         f"{PLACE}/seed0.json: not a JSON file",
@@ -103,7 +103,7 @@ def test_a_folder_is_shown_as_a_table(tmp_path: Path) -> None:
         ["journal", "mae", "arcade_v", "0", "dsc", "81.25", "2025-01-02", "03:04", "abcdef0+"],
         ["journal", "vasomim", "arcade_v", "12", "dsc", "80.00", "2025-01-02", "03:04", "—"],
     ]
-    assert "2 records\n1 files or folders are left out" in done.stdout
+    assert "2 records\n1 files or folders skipped" in done.stdout
 
 
 def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path: Path) -> None:
@@ -139,8 +139,9 @@ def test_results_of_two_machines_are_merged(tmp_path: Path) -> None:
     target = into / PLACE / "seed1.json"
     source = two / PLACE / "seed1.json"
     assert done.stdout.splitlines() == [
-        f"{target}: kept, {source} is another (they differ in metrics, device, per_image)",
-        f"{into}: 3 copied, 0 there already, 0 replaced, 1 kept, 0 left out",
+        f"{target}: kept, {source} is a different record "
+        "(they differ in metrics, device, per_image)",
+        f"{into}: 3 copied, 0 already there, 0 replaced, 1 kept, 0 skipped",
     ]
     assert read_record(target).device == "cpu"
     done = results("merge", two, "--into", into, "--policy", "never")
@@ -150,7 +151,7 @@ def test_results_of_two_machines_are_merged(tmp_path: Path) -> None:
     assert read_record(target).device == "cpu"
     done = results("merge", two, "--into", into, "--policy", "always")
     assert done.returncode == 0
-    assert done.stdout.endswith("0 copied, 1 there already, 1 replaced, 0 kept, 0 left out\n")
+    assert done.stdout.endswith("0 copied, 1 already there, 1 replaced, 0 kept, 0 skipped\n")
     assert read_record(target).device == "NVIDIA H200"
     assert [path_of(r).stem for r in read_results(into)[0]] == ["seed0", "seed1", "seed2"]
 
@@ -160,8 +161,8 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
     done = results("merge", "one", "--into", "into", cwd=tmp_path)
     assert done.returncode == 1
     first, last = done.stdout.splitlines()
-    assert first.startswith(f"left out: one: {PLACE}/seed0.json: not a JSON file")
-    assert last == "into: 0 copied, 0 there already, 0 replaced, 0 kept, 1 left out"
+    assert first.startswith(f"skipped: one: {PLACE}/seed0.json: not a JSON file")
+    assert last == "into: 0 copied, 0 already there, 0 replaced, 0 kept, 1 skipped"
 
 
 @pytest.mark.parametrize("command", ["validate", "merge", "show"])
@@ -181,9 +182,9 @@ def test_a_folder_that_cannot_be_listed_is_named_and_the_exit_code_says_so(
     assert (done.returncode, done.stderr) == (1, "")
     line = f"journal/vasomim: cannot be listed ({os.strerror(errno.EACCES)})"
     assert {
-        "validate": f"{line}\nrecords that are whole: 1, problems: 1\n",
-        "merge": f"left out: {source}: {line}\n",
-        "show": "1 records\n1 files or folders are left out",
+        "validate": f"{line}\ncomplete records: 1, problems: 1\n",
+        "merge": f"skipped: {source}: {line}\n",
+        "show": "1 records\n1 files or folders skipped",
     }[command] in done.stdout
 
 

@@ -17,7 +17,7 @@ from benchmark.errors import InputError
 from leaderboard.build import published_leaderboard
 from leaderboard.data import board_data
 from leaderboard.figures import KINDS, Choice, draw, draw_training
-from leaderboard.figures.dots import MARKS
+from leaderboard.figures.dot_plot import MARKS
 from leaderboard.figures.significance import EQUAL, SHADES
 from leaderboard.published import read_tables
 
@@ -70,7 +70,7 @@ def test_critical_difference_is_as_long_as_it_is(data) -> None:
     assert [(a[0], b[0]) for a, b in bars] == [(1.0, 2.0), (2.0, 3.0)]
     assert bars[0][0][1] != bars[1][0][1]  # they would touch on one level
     words = " ".join(text.get_text() for text in axis.texts)
-    assert "Friedman χ² = 5.5, p = 0.012, 3 rows, 3 data sets" in words
+    assert "Friedman χ² = 5.5, p = 0.012, 3 rows, 3 datasets" in words
     assert "no difference found" not in words
 
 
@@ -225,8 +225,8 @@ def test_rows_and_columns_can_be_chosen(data) -> None:
             Choice(board="detection"),
             "board detection has no ranks of Friedman's test; boards that do: segmentation",
         ),
-        ("ranks", Choice(rows=["x"]), "segmentation: no row 'x'; there are other, base"),
-        ("datasets", Choice(columns=["x"]), "no column 'x'; there are a/dsc"),
+        ("ranks", Choice(rows=["x"]), "segmentation: no row 'x'; known: other, base"),
+        ("datasets", Choice(columns=["x"]), "no column 'x'; known: a/dsc"),
         ("significance", Choice(reference="other"), "nothing was tested against 'other'"),
         ("curves", Choice(curves=["x"]), "--curves x: there is no such curve; known: labels:a"),
     ],

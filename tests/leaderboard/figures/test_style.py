@@ -11,10 +11,10 @@ from PIL import Image
 
 from benchmark.errors import InputError
 from leaderboard.figures import Choice, draw
-from leaderboard.figures.differences import levels
-from leaderboard.figures.reading import p_words, read_board_data, short, signed
+from leaderboard.figures.board_view import p_text, read_board_data, shorten, signed
+from leaderboard.figures.critical_difference import levels
 from leaderboard.figures.significance import CLASSES, EQUAL, SHADES, shade
-from leaderboard.figures.style import fitted, grid_of_panels, save, text_width
+from leaderboard.figures.style import fit_text, panel_grid, save, text_width
 
 KINDS = ("ranks", "critical-difference", "datasets", "significance", "curves")
 
@@ -61,7 +61,7 @@ def test_settings_of_the_machine_do_not_matter(data, tmp_path: Path) -> None:
 
 
 def test_unknown_format_is_refused(data, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a.jpg: the name of a figure ends in one of .png, .svg"):
+    with pytest.raises(InputError, match=r"a.jpg: a figure must end in one of .png, .svg"):
         save(draw("ranks", data), tmp_path / "a.jpg")
     assert not list(tmp_path.iterdir())
 
@@ -102,21 +102,21 @@ def test_bars_that_overlap_are_on_different_levels() -> None:
     ],
 )
 def test_p_is_not_rounded_over_the_level(p, words: str) -> None:
-    assert p_words(p) == words
+    assert p_text(p) == words
 
 
-def test_numbers_and_names_are_short() -> None:
+def test_numbers_and_names_are_shorten() -> None:
     assert [signed(v) for v in (1.234, -1.236, 0.001, -0.001)] == ["+1.23", "−1.24", "0.00", "0.00"]
-    assert short("a  b\tc", 10) == r"a b\tc"
-    assert short("abcdef", 4) == "abc…"
+    assert shorten("a  b\tc", 10) == r"a b\tc"
+    assert shorten("abcdef", 4) == "abc…"
 
 
 def test_names_are_cut_to_the_room_there_is() -> None:
     room = text_width("WWWW", 6.5)
-    cut = fitted("WWWWWWWW", room, 6.5)
+    cut = fit_text("WWWWWWWW", room, 6.5)
     assert cut.endswith("…")
     assert text_width(cut, 6.5) <= room
-    assert fitted("iii", room, 6.5) == "iii"
+    assert fit_text("iii", room, 6.5) == "iii"
     assert text_width("WWWW", 13) == pytest.approx(2 * room, rel=0.01)
 
 
@@ -125,4 +125,4 @@ def test_names_are_cut_to_the_room_there_is() -> None:
     [(1, 100, 40, (1, 1)), (8, 146, 34, (2, 4)), (5, 146, 34, (2, 3)), (3, 20, 40, (3, 1))],
 )
 def test_panels_fill_their_rows(count, width, least, grid) -> None:
-    assert grid_of_panels(count, width, least) == grid
+    assert panel_grid(count, width, least) == grid

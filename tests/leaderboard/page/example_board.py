@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy import stats
 
-from leaderboard.statistics import competition_ranks, holm, paired_t
+from leaderboard.statistics import PairedT, competition_ranks, holm, pairwise_t
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -142,6 +142,10 @@ def _tests(pairs: list[tuple[dict, dict | None, Any]]) -> list[dict[str, Any]]:
     return entries
 
 
+def _paired_t(a: list[float], b: list[float]) -> PairedT:
+    return pairwise_t({"a": dict(enumerate(a)), "b": dict(enumerate(b))})["a", "b"]
+
+
 def _means(row: dict[str, Any]) -> list[float]:
     return [cell["mean"] for cell in row["cells"]]
 
@@ -158,10 +162,10 @@ def _compare(rows: list[dict], columns: list[dict], base: dict) -> tuple[list, l
             for row in (row for row in others if row["cells"][index] is not None):
                 a, b = row["cells"][index]["values"], base["cells"][index]["values"]
                 n = min(len(a), len(b))
-                family.append((row, col, paired_t(a[:n], b[:n])))
+                family.append((row, col, _paired_t(a[:n], b[:n])))
         entries += _tests(family)
     complete = [row for row in others if row["complete"] and base["complete"]]
-    overall = [(row, None, paired_t(_means(row), _means(base))) for row in complete]
+    overall = [(row, None, _paired_t(_means(row), _means(base))) for row in complete]
     return entries, _tests(overall)
 
 

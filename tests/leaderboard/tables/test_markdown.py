@@ -61,7 +61,7 @@ def test_a_reference_without_results(build, records):
     assert "The reference moco has no results here, so nothing is tested." in text
     assert "### " not in text
     without = [r for r in records if (r.method, r.dataset) != ("mae", "xcav")]
-    assert "No tests, for want of results of MAE: XCAV DSC." in to_markdown(build(without))
+    assert "Not tested, as MAE has no results: XCAV DSC." in to_markdown(build(without))
 
 
 def test_measured_rows_have_their_provenance(build, records, make_run):
@@ -89,7 +89,7 @@ def test_the_papers_tables_are_printed_with_citation_and_overall_test():
     together = text[text.index("## Segmentation and detection together") :]
     assert "| VasoMIM | 11 | +0.52 | +0.33 … +0.70 | 0.0001 |" in together
     assert "Source: Huang et al., VasoMIM, AAAI 2026 (arXiv 2508.10794), table S2." in text
-    for heading in ("Components", "Schedule of the guided share, β_0 → β_E", "Segmentor (AAAI)"):
+    for heading in ("Components", "Guidance schedule, β_0 → β_E", "Segmentor (AAAI)"):
         assert f"\n## {escape(heading)}\n" in text
 
 
@@ -102,7 +102,7 @@ def test_names_cannot_break_out_of_their_cell(build, make_run):
     text = to_markdown(build(records, title="T|U", problems=["x|y.json: broken"]))
     assert r"| A\|B &lt;script&gt;\\n# \*x\* | masked image modelling |" in text
     assert "# T\\|U\n" in text
-    assert "- Left out: x\\|y.json: broken" in text
+    assert "- Skipped: x\\|y.json: broken" in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The leaderboard as one long CSV table, for programs."""
+"""The leaderboard as one CSV table in long format, for programs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 import io
 
 from benchmark.text import csv_text
-from leaderboard.board import Board, Cell, Column, Row
+from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
+from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, comparisons
 
 _TEST = ("difference", "ci_low", "ci_high", "p", "p_holm", "p_bh", "verdict")
@@ -21,13 +22,13 @@ CSV_HEADER = (
 
 
 def to_csv(leaderboard: Leaderboard) -> str:
-    """The leaderboard as CSV text with the columns `CSV_HEADER`, a line per board, row and column.
+    """The leaderboard as CSV text with the columns `CSV_HEADER`: a line per board, row and column.
 
-    Numbers are at full precision, in the metric's units; ``seeds`` is their count, ``mean_low`` and
-    ``mean_high`` the 95 % interval of the mean; what is undefined or missing is empty, and a row
-    without a cell has no line. The average rank of a row is a line of its own, with the metric
-    ``average_rank``, no data set, and its bootstrap interval. A text that a spreadsheet would run
-    as a formula has an apostrophe before it (`csv_text`).
+    Numbers are at full precision, in the metric's units; ``seeds`` counts them; ``mean_low`` and
+    ``mean_high`` the 95 % interval of the mean; undefined values are empty, and an empty cell has
+    no line. The average rank of a row is a line of its own, with the metric
+    ``average_rank``, no dataset, and its bootstrap interval. A text that a spreadsheet would run
+    as a formula starts with an apostrophe (`csv_text`).
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, CSV_HEADER, restval=None, lineterminator="\n")
@@ -41,8 +42,8 @@ def to_csv(leaderboard: Leaderboard) -> str:
             for column, cell in zip(board.columns, row.cells):
                 if cell is not None:
                     test = tests.get((row.id, column))
-                    found = {**_row(board, row), **_cell(column, cell)}
-                    writer.writerow(_safe(found | (_test(board, test) if test else {})))
+                    line = _row(board, row) | _cell(column, cell)
+                    writer.writerow(_safe(line | (_test(board, test) if test else {})))
             if row.average_rank is not None:
                 writer.writerow(_safe(_row(board, row) | _average(row)))
     return stream.getvalue()
@@ -59,7 +60,7 @@ def _row(board: Board, row: Row) -> dict[str, object]:
         "method": row.method,
         "title": row.title,
         "pretraining": row.pretraining,
-        "origin": "measured" if row.source is None else "published",
+        "origin": row.origin,
         "source": row.source,
     }
 
@@ -88,7 +89,6 @@ def _average(row: Row) -> dict[str, object]:
     return {
         "metric": "average_rank",
         "definition": "mean of the ranks over columns, ties share the better rank",
-        "seeds": None,
         "mean": average.mean,
         "std": average.std,
         "mean_low": low,
@@ -97,11 +97,11 @@ def _average(row: Row) -> dict[str, object]:
 
 
 def _test(board: Board, comparison: Comparison) -> dict[str, object]:
-    test, images = comparison.test, comparison.per_image
+    test, per_image = comparison.test, comparison.per_image
     numbers = (test.difference, test.ci_low, test.ci_high, test.p)
     values = (*numbers, comparison.p_holm, comparison.p_bh, comparison.verdict)
-    found = {"reference": board.reference, **dict(zip(_TEST, values))}
-    if images is not None:
-        b = images.bootstrap
-        found |= dict(zip(_IMAGES, (b.n_images, b.n_clusters, b.ci_low, b.ci_high, images.p)))
-    return found
+    line = {"reference": board.reference, **dict(zip(_TEST, values))}
+    if per_image is not None:
+        b = per_image.bootstrap
+        line |= dict(zip(_IMAGES, (b.n_images, b.n_clusters, b.ci_low, b.ci_high, per_image.p)))
+    return line

@@ -10,37 +10,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from leaderboard.figures.reading import BoardView, p_words, short
-from leaderboard.figures.style import (
-    ACCENT,
-    INK,
-    MUTED,
-    fitted,
-    new_figure,
-    text_width,
-)
+from leaderboard.figures.board_view import BoardView, p_text, shorten
+from leaderboard.figures.style import ACCENT, INK, MUTED, fit_text, new_figure, text_width
 
-_AXIS, _BAR, _STEP = 13.0, 1.9, 3.7  # mm: the axis from above, bar to bar, name to name
-_NUMBER, _TYPE = 8.0, 6.5  # mm for the mean rank before a name; points of its type
+_AXIS, _BAR, _STEP = 13.0, 1.9, 3.7  # mm: top to axis, bar to bar, name to name
+_NUMBER, _FONT_SIZE = 8.0, 6.5  # mm for the mean rank before a name; points
 
 
 def levels(bars: Sequence[tuple[float, float]]) -> list[int]:
-    """Bars side by side on as few levels as possible; they come by ascending start."""
+    """The level of each bar, such that bars of one level do not touch; sorted by start."""
     ends: list[float] = []
-    found = []
+    placed = []
     for start, end in bars:
         level = next((n for n, last in enumerate(ends) if last < start), len(ends))
         ends[level : level + 1] = [end]
-        found.append(level)
-    return found
+        placed.append(level)
+    return placed
 
 
-def draw_differences(board: BoardView, width: float) -> Figure:
+def draw_critical_difference(board: BoardView, width: float) -> Figure:
     """Methods on an axis of mean ranks, best on the left.
 
-    A bar joins methods that Nemenyi's test of all pairs cannot tell apart; the bar above the axis
-    is as long as the critical difference. One unit of the horizontal axis is one rank, one of the
-    vertical axis one mm.
+    A bar joins methods that Nemenyi's test of all pairs cannot separate; the bar above the axis is
+    as long as the critical difference. The unit of the horizontal axis is a rank, that of the
+    vertical axis a mm.
     """
     friedman = board.spec["friedman"]
     ranks, gap = friedman["ranks"], friedman["critical_difference"]
@@ -48,8 +41,8 @@ def draw_differences(board: BoardView, width: float) -> Figure:
     half = math.ceil(len(methods) / 2)
     low, high = 1.0, max(2.0, len(methods), 1 + (gap or 0))
     weights = {name: "bold" if name == board.reference else "normal" for name in methods}
-    titles = {name: short(board.title_of(name), 60) for name in methods}
-    longest = max(text_width(titles[name], _TYPE, weights[name]) for name in methods)
+    titles = {name: shorten(board.title_of(name), 60) for name in methods}
+    longest = max(text_width(titles[name], _FONT_SIZE, weights[name]) for name in methods)
     side = min(_NUMBER + 1.06 * longest, 0.3 * width)  # hinting may widen a name
     unit = (high - low) / (width - 2 * side - 6)  # ranks per mm
     bars = sorted(
@@ -84,14 +77,14 @@ def draw_differences(board: BoardView, width: float) -> Figure:
         away, align = (-unit, "right") if left else (unit, "left")
         number = {"va": "center", "ha": align, "fontsize": 5.5, "color": MUTED}
         axis.text(edge + away, y, f"{ranks[name]:.2f}", **number)
-        title = fitted(titles[name], 0.95 * (side - _NUMBER), _TYPE, weights[name])
+        title = fit_text(titles[name], 0.95 * (side - _NUMBER), _FONT_SIZE, weights[name])
         place = edge + _NUMBER * away
-        axis.text(place, y, title, va="center", ha=align, size=_TYPE, weight=weights[name])
+        axis.text(place, y, title, va="center", ha=align, size=_FONT_SIZE, weight=weights[name])
     for (start, end), level in zip(bars, placed):
         y = _AXIS + 2.2 + _BAR * level
         axis.hlines(y, start, end, color=INK, linewidth=2.2, capstyle="round", gid="group")
     axis.text(
-        *(0.5, 0.8 / height, _words(friedman)),
+        *(0.5, 0.8 / height, _caption(friedman)),
         transform=axis.transAxes,
         ha="center",
         va="bottom",
@@ -109,8 +102,8 @@ def _draw_gap(axis: Axes, low: float, gap: float) -> None:
     axis.text(low + gap / 2, y - 0.5, name, ha="center", va="bottom", fontsize=6)
 
 
-def _words(friedman: dict[str, Any]) -> str:
+def _caption(friedman: dict[str, Any]) -> str:
     p, alpha = friedman["p"], friedman["alpha"]
-    sizes = f"{friedman['k']} rows, {friedman['n']} data sets, α = {alpha:g}"
-    words = f"Friedman χ² = {friedman['statistic']:.1f}, {p_words(p)}, {sizes}"
-    return words if p < alpha else f"{words}: no difference found, read no order into it"
+    sizes = f"{friedman['k']} rows, {friedman['n']} datasets, α = {alpha:g}"
+    text = f"Friedman χ² = {friedman['statistic']:.1f}, {p_text(p)}, {sizes}"
+    return text if p < alpha else f"{text}: no difference found, do not read an order into it"

@@ -1,4 +1,4 @@
-"""What the figures need of a ``leaderboard.json``: one board, its rows, columns and tests."""
+"""What a figure shows of a ``leaderboard.json``: one board, its rows, columns and tests."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.files import read_json
 from benchmark.text import visible
-from leaderboard.data import SCHEMA
+from leaderboard.page import SCHEMA
+from leaderboard.statistics import ALPHA
 
 FigureRow = dict[str, Any]
-#: Correction of the board → key of the p-value its verdicts are about.
+#: Correction of the board → key of the p-value that its verdicts are based on.
 P_KEYS = {"holm": "p_holm", "bh": "p_bh", "none": "p"}
-P_NAMES = {"holm": "p (Holm)", "bh": "p (Benjamini–Hochberg)", "none": "p, uncorrected"}
 
 
 def read_board_data(path: str | Path) -> dict[str, Any]:
     """The content of a ``leaderboard.json``.
 
     Raises:
-        InputError: no such file, not JSON, or not what ``tools/leaderboard.py`` writes today.
+        InputError: no such file, not JSON, or not of the schema of ``tools/leaderboard.py``.
     """
     data = read_json(path)
     schema = data.get("schema") if isinstance(data, dict) and "boards" in data else None
@@ -34,13 +34,13 @@ def read_board_data(path: str | Path) -> dict[str, Any]:
 
 
 class BoardView:
-    """One board with its look-ups.
+    """One board and the look-ups of the figures.
 
     Attributes:
-        spec: the board as it is in the file.
-        rows, columns: those that are to be drawn; rows in the order of the file.
-        reference: id of the row the others are compared with; None without tests.
-        correction: behind the verdicts, a key of `P_KEYS`.
+        spec: the board as in the file.
+        rows, columns: those to draw; rows in the order of the file.
+        reference: id of the row that the others are compared with; None without tests.
+        correction: that of the verdicts, a key of `P_KEYS`.
     """
 
     def __init__(
@@ -53,26 +53,26 @@ class BoardView:
     ) -> None:
         self.spec = spec
         self.correction = data.get("correction", "holm")
-        self.rows = self._chosen(spec["rows"], rows, "row")
-        self.columns = self._chosen(spec["columns"], columns, "column")
+        self.rows = self._select(spec["rows"], rows, "row")
+        self.columns = self._select(spec["columns"], columns, "column")
         self._index = {column["id"]: index for index, column in enumerate(spec["columns"])}
         self.reference = self._reference(reference, data["reference"])
 
-    def _chosen(self, all_of: list[FigureRow], ids: Sequence[str], what: str) -> list[FigureRow]:
-        """Those of these ids, in the order given; a method stands for its rows. All without ids."""
+    def _select(self, entries: list[FigureRow], ids: Sequence[str], what: str) -> list[FigureRow]:
+        """Those with these ids, in the order given; a method selects its rows. All without ids."""
         if not ids:
-            return list(all_of)
-        found = []
+            return list(entries)
+        selected = []
         for name in ids:
-            matching = [one for one in all_of if name in (one["id"], one.get("method"))]
+            matching = [entry for entry in entries if name in (entry["id"], entry.get("method"))]
             if not matching:
-                known = ", ".join(one["id"] for one in all_of)
-                raise InputError(f"{self.spec['id']}: no {what} {name!r}; there are {known}")
-            found += [one for one in matching if one not in found]
-        return found
+                known = ", ".join(entry["id"] for entry in entries)
+                raise InputError(f"{self.spec['id']}: no {what} {name!r}; known: {known}")
+            selected += [entry for entry in matching if entry not in selected]
+        return selected
 
     def _reference(self, wanted: str | None, declared: str) -> str | None:
-        """The row that is wanted; else that of the board, of the whole file, or the first."""
+        """The wanted row; by default that of the board, of the file, or the first with tests."""
         tested = self.spec["comparisons"].keys() | self.spec["overall"].keys()
         known = [row for row in self.spec["rows"] if row["id"] in tested]
         for name in (wanted,) if wanted else (self.spec.get("reference_row"), declared):
@@ -87,13 +87,13 @@ class BoardView:
         )
 
     def label(self, row: FigureRow) -> str:
-        """Title of a row; published and measured rows of one method are told apart."""
+        """Title of a row; marks published rows on a board that also has measured ones."""
         both = self.spec["origin"] == "both" and row["origin"] == "published"
         title = visible(row["title"])
         return f"{title} (published)" if both else title
 
     def title_of(self, row_id: str) -> str:
-        """`label` of the row of this id; the id where there is none."""
+        """`label` of the row with this id; the id where there is none."""
         rows = (row for row in self.spec["rows"] if row["id"] == row_id)
         return next(map(self.label, rows), row_id)
 
@@ -101,11 +101,11 @@ class BoardView:
         return row["cells"][self._index[column["id"]]]
 
     def ordered(self) -> list[FigureRow]:
-        """The rows by average rank; those without one follow by their mean place, then title."""
+        """The rows by average rank; those without one follow by mean place, then title."""
 
         def key(row: FigureRow) -> tuple[Any, ...]:
             rank = row["average_rank"]
-            # Published rows beside measured ones have no place: 0 stands for that.
+            # The place of context rows is 0: they have none.
             places = [cell["place"] for cell in row["cells"] if cell and cell["place"]]
             mean = sum(places) / len(places) if places else float("inf")
             return (rank is None, rank["mean"] if rank else mean, row["title"], row["id"])
@@ -114,16 +114,16 @@ class BoardView:
 
     def tests(self) -> dict[tuple[str, str], dict[str, Any]]:
         """(row id, column id) → test against the reference."""
-        found = self.spec["comparisons"].get(self.reference, [])
-        return {(test["row"], test["column"]): test for test in found}
+        tests = self.spec["comparisons"].get(self.reference, [])
+        return {(test["row"], test["column"]): test for test in tests}
 
     def overall(self, reference: str | None = None) -> dict[str, dict[str, Any]]:
         """Row id → test over all columns, against the reference unless another row is named."""
-        found = self.spec["overall"].get(reference or self.reference, [])
-        return {test["row"]: test for test in found}
+        tests = self.spec["overall"].get(reference or self.reference, [])
+        return {test["row"]: test for test in tests}
 
     def p_value(self, test: dict[str, Any]) -> float | None:
-        """The p-value of a test that its verdict is about."""
+        """The p-value that the verdict of a test is based on."""
         return test.get(P_KEYS[self.correction])
 
 
@@ -134,11 +134,11 @@ def choose_board(
 
     Args:
         board: id; None for the first.
-        has: whether a board has it.
-        what: what that is, in words.
+        has: whether a board has what is needed.
+        what: name of what is needed.
 
     Raises:
-        InputError: no such board, or it (or none) has what is asked for.
+        InputError: no such board, or none has what is needed.
     """
     able = [spec["id"] for spec in data["boards"] if has(spec)]
     ids = [spec["id"] for spec in data["boards"]]
@@ -152,24 +152,24 @@ def choose_board(
     return data["boards"][ids.index(wanted)]
 
 
-def short(text: str, length: int = 34) -> str:
+def shorten(text: str, length: int = 34) -> str:
     """At most `length` characters, the last one an ellipsis where something was cut."""
     text = " ".join(visible(text).split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def p_words(p: float | None) -> str:
+def p_text(p: float | None) -> str:
     """``p < 0.001``, ``p = 0.012``."""
     if p is None:
         return "p not defined"
     if p < 0.001:
         return "p < 0.001"
     text = f"{p:.3f}"
-    # Rounding must not carry a value over the level of the tests.
-    return f"p = {text}" if (p < 0.05) == (float(text) < 0.05) else f"p = {p:.4f}"
+    # Rounding must not carry a value across the significance level.
+    return f"p = {text}" if (p < ALPHA) == (float(text) < ALPHA) else f"p = {p:.4f}"
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """With a sign that prints as long as the plus, and none for zero."""
+    """With a plus or a minus sign as wide as it (U+2212), and no sign for zero."""
     text = f"{value:+.{digits}f}".replace("-", "−")
     return text[1:] if float(f"{value:.{digits}f}") == 0 else text

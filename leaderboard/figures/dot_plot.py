@@ -5,21 +5,21 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from leaderboard.figures.reading import BoardView, short
+from leaderboard.figures.board_view import BoardView, shorten
 from leaderboard.figures.style import (
     ACCENT,
     BETTER,
     MUTED,
     ROW,
     WORSE,
-    grid_of_panels,
     label_rows,
     new_figure,
+    panel_grid,
 )
 
 _LABELS = 34.0  # mm for the names of the rows
-_PANEL = 34.0  # mm that a panel has at least
-#: Verdict → marker, colour, whether it is filled, name.
+_PANEL = 34.0  # mm, minimum width of a panel
+#: Verdict → marker, colour, filled or not, name.
 MARKS = {
     "better": ("^", BETTER, True, "better"),
     "worse": ("v", WORSE, True, "worse"),
@@ -29,14 +29,14 @@ MARKS = {
 }
 
 
-def draw_dots(board: BoardView, width: float) -> Figure:
+def draw_dot_plot(board: BoardView, width: float) -> Figure:
     """Mean and 95 % t-interval over seeds of each row in each column.
 
-    Rows are by average rank, the same in all panels. Marks are the verdicts of the tests against
-    the reference, whose mean and interval are the dashed line and the shaded band.
+    Rows are sorted by average rank, the same in all panels. Markers are the verdicts of the tests
+    against the reference, whose mean and interval are the dashed line and the shaded band.
     """
     rows = [row for row in board.ordered() if any(board.cell(row, c) for c in board.columns)]
-    down, across = grid_of_panels(len(board.columns), width - _LABELS, _PANEL)
+    down, across = panel_grid(len(board.columns), width - _LABELS, _PANEL)
     figure = new_figure(width, down * (ROW * len(rows) + 11) + 7)
     panels = figure.subplots(down, across, squeeze=False).ravel()
     tests = board.tests()
@@ -61,7 +61,7 @@ def draw_dots(board: BoardView, width: float) -> Figure:
             face = colour if filled else "white"
             name = f"dot:{row['id']}:{column['id']}"
             axis.plot(cell["mean"], place, marker, color=colour, mfc=face, gid=name)
-        labels = [short(board.label(row), 26) for row in rows]
+        labels = [shorten(board.label(row), 26) for row in rows]
         marked = [row["id"] == board.reference for row in rows]
         label_rows(axis, labels, marked, show=number % across == 0)
         axis.set_title(f"{column['dataset_title']} {column['label']}", fontsize=6.5)

@@ -1,0 +1,108 @@
+"""The columns of a board: one metric of one dataset, how it is called and where it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Dataset → title, in the order of the columns (the journal's); others follow by name.
+DATASET_TITLES = {
+    "arcade_v": "ARCADE-V",
+    "caxf": "CAXF",
+    "xcav": "XCAV",
+    "arcade_s": "ARCADE-S",
+    "arcade_vs": "ARCADE-VS",
+    "stenosis": "Stenosis",
+    "denoising": "Denoising",
+    "dca1": "DCA1",
+    "synthetic_v": "Synthetic-V",
+    "synthetic_s": "Synthetic-S",
+    "synthetic_vs": "Synthetic-VS",
+    "synthetic_d": "Synthetic-D",
+    "synthetic_n": "Synthetic-N",
+}
+#: Metric → (label, unit), in the order of the columns; others are in percent.
+METRICS = {
+    "dsc": ("DSC", "%"),
+    "cldice": ("clDice", "%"),
+    "map50": ("mAP50", "%"),
+    "map75": ("mAP75", "%"),
+    "map": ("mAP", "%"),
+    "psnr": ("PSNR", "dB"),
+    "ssim": ("SSIM", "%"),
+    "silhouette": ("Silhouette", ""),
+    "calinski_harabasz": ("Calinski–Harabasz", ""),
+    "davies_bouldin": ("Davies–Bouldin", ""),
+}
+
+#: A dataset of which a share of the training labels was used: ``arcade_v-10pct``.
+_SHARE = re.compile(r"(?P<base>.+)-(?P<share>\d+(\.\d+)?)pct")
+
+
+def label_share(dataset: str) -> tuple[str, float]:
+    """The dataset behind an id and the share of its labels in %: ``xcav-10pct`` → ``("xcav", 10)``.
+
+    A dataset with all its labels has the share 100.
+    """
+    match = _SHARE.fullmatch(dataset)
+    return (match["base"], float(match["share"])) if match else (dataset, 100.0)
+
+
+def dataset_title(dataset: str) -> str:
+    """The dataset as printed: ``ARCADE-V``, or ``ARCADE-V, 10 %`` with a share of its labels."""
+    base, share = label_share(dataset)
+    title = DATASET_TITLES.get(base, base)
+    return title if base == dataset else f"{title}, {share:g} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric of one dataset; `definition` is the id of how the metric is computed."""
+
+    dataset: str
+    metric: str
+    definition: str
+    higher_is_better: bool
+
+    @property
+    def id(self) -> str:
+        return f"{self.dataset}/{self.metric}"
+
+    @property
+    def label(self) -> str:
+        """The metric as printed."""
+        return METRICS.get(self.metric, (self.metric, "%"))[0]
+
+    @property
+    def unit(self) -> str:
+        """``"%"``, ``"dB"``, or ``""`` for an index without one."""
+        return METRICS.get(self.metric, (self.metric, "%"))[1]
+
+    @property
+    def dataset_title(self) -> str:
+        return dataset_title(self.dataset)
+
+    @property
+    def title(self) -> str:
+        return f"{self.dataset_title} {self.label}"
+
+    @property
+    def all_labels(self) -> bool:
+        """Whether all labels of the dataset were used for training."""
+        return label_share(self.dataset)[0] == self.dataset
+
+
+def _position(value: str, order: Sequence[str]) -> tuple[int, str]:
+    return (order.index(value) if value in order else len(order), value)
+
+
+def dataset_order(dataset: str) -> tuple[object, ...]:
+    """Sort key of datasets: the fixed order, then the share of the labels."""
+    base, share = label_share(dataset)
+    return (*_position(base, list(DATASET_TITLES)), share, dataset)
+
+
+def column_order(column: Column) -> tuple[object, ...]:
+    """Sort key of columns: dataset, share of its labels, metric."""
+    return (*dataset_order(column.dataset), *_position(column.metric, list(METRICS)))
