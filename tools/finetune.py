@@ -13,7 +13,6 @@ from pathlib import Path
 import _cli
 
 from benchmark.results import POLICIES
-from benchmark.training.config_keys import FINETUNE_KEYS, read_option
 from benchmark.type_hints import Seed, Share
 
 
@@ -59,16 +58,20 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    from benchmark.downstream.preview import preview_cell
     from benchmark.method_cards import card_of_encoder, read_method_card
     from benchmark.quiet import quiet_libraries
 
-    # A misspelt name is answered at once; loading the libraries takes many seconds.
-    for option in args.cfg_options:
-        read_option(option, FINETUNE_KEYS)
+    work = _cli.work_folder(args)
+    # Loading the libraries takes seconds; what is cheap to find is reported before.
     if args.method:
         read_method_card(args.method, Path(args.configs))
     else:
         card_of_encoder(Path(args.encoder))
+    method = args.method or Path(args.encoder)
+    data = Path(args.data) if args.data else None
+    cell = (Path(args.configs), method, args.dataset, args.protocol, args.cfg_options)
+    preview_cell(*cell, work, data, inputs=not args.print_config)
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
@@ -77,10 +80,9 @@ def main() -> None:
     from benchmark.training.checkpoints.run_files import cell_folder
     from benchmark.training.config import print_config
 
-    work = _cli.work_folder(args)
     config, card = compose(
         Path(args.configs),
-        args.method or Path(args.encoder),
+        method,
         args.dataset,
         args.scale,
         args.cfg_options,

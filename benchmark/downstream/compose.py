@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
 from benchmark.files import list_folder
@@ -24,30 +25,6 @@ from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
 
-def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
-    """The config of a data set: ``downstream/<dataset>.py``, or that of another protocol.
-
-    A data set of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``.
-
-    Raises:
-        InputError: there is no such data set.
-    """
-    folder = configs / "downstream" / (protocol or "")
-    if not folder.is_dir():
-        known = ", ".join(p.name for p in list_folder(folder.parent) if _has_configs(p))
-        raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
-    path = folder / f"{dataset}.py"
-    usual = configs / "downstream" / f"{dataset}.py"
-    if not path.is_file() and usual.is_file():
-        with quiet_libraries():
-            if load_config(usual, known=FINETUNE_KEYS).protocol == protocol:
-                return usual
-    if not path.is_file():
-        known = ", ".join(p.stem for p in list_folder(folder, "[!_]*.py"))
-        raise InputError(f"{dataset}: no such data set in {folder}; known: {known}")
-    return path
-
-
 def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> None:
     """Refuse a folder that was prepared as another data set: its scores would stand in this column.
 
@@ -62,10 +39,6 @@ def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> Non
             f"{folder.path}: prepared as {folder.task}; give --data the folder of {dataset}, or "
             f"use --dataset {folder.task}"
         )
-
-
-def _has_configs(folder: Path) -> bool:
-    return folder.is_dir() and bool(list_folder(folder, "[!_]*.py"))
 
 
 def compose(

@@ -13,7 +13,7 @@ import pytest
 from benchmark.data.checks.findings import Findings, check_files
 from benchmark.data.sources.files import walk_images
 from benchmark.data.splits import read_split_file
-from benchmark.downstream.compose import find_dataset
+from benchmark.downstream.preview import find_dataset
 from benchmark.errors import InputError
 from benchmark.files import list_folder, read_json, read_regular, walk
 from benchmark.method_cards import read_method_cards

@@ -42,10 +42,10 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Tool:
     ("arguments", "message"),
     [
         (("--method", "vaso", "--dataset", "dca1"), "vaso: no such method"),
-        (("--method", "mae", "--dataset", "dca"), "dca: no such data set"),
+        (("--method", "mae", "--dataset", "dca"), "dca: no such dataset"),
         (METHOD, "downstream/synthetic_v: no such folder"),
         ((*METHOD, "--data", "absent"), "absent: no such folder"),
-        ((*METHOD, "--data", "TASK"), "mae/pretrain/encoder.json: no such file"),
+        ((*METHOD, "--data", "TASK"), "mae/pretrain: no encoder of MAE"),
         ((*METHOD, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
     ],
 )
@@ -92,15 +92,6 @@ def test_a_label_fraction_is_a_data_set_of_its_own(
     assert record.parent.name == "synthetic_v-50pct"
     assert read_record(record).config["label_fraction"] == 0.5
     assert tool(*options[:-1], "1.5", *settings) == 2
-
-
-@pytest.mark.slow
-def test_a_missing_encoder_in_a_process_of_its_own(tmp_path: Path, vessels: TaskFolder) -> None:
-    """Nothing that the libraries print while they load comes before the one line."""
-    done = _process(*METHOD, "--work", tmp_path, "--data", vessels.path)
-    where = tmp_path / "mae" / "pretrain" / "encoder.json"
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {where}: no such file; make it with tools/train.py CONFIG\n"
 
 
 def test_the_known_names_are_named(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.compose import compose, find_dataset
+from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.segmentation.plain import PatchMap, PlainUNetDecoder
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
@@ -72,7 +73,7 @@ def test_an_aaai_cell_is_recorded_under_its_protocol(
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"--protocol aai: no folder .*; known: .*aaai"):
         find_dataset(CONFIGS, "xcav", "aai")
-    with pytest.raises(InputError, match=r"arcade_vs: no such data set in .*aaai; known: arcade_v"):
+    with pytest.raises(InputError, match=r"arcade_vs: no such dataset in .*aaai; known: arcade_v"):
         find_dataset(CONFIGS, "arcade_vs", "aaai")
 
 

@@ -1,0 +1,91 @@
+"""What fine-tuning needs, checked before torch and the OpenMMLab packages are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from benchmark.errors import InputError
+from benchmark.files import list_folder
+from benchmark.method_cards import encoder_config, read_method_card
+from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
+from benchmark.training.preview import preview, read_values
+
+
+def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
+    """The config of a dataset: ``downstream/<dataset>.py``, or that of another protocol.
+
+    A dataset of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``.
+
+    Raises:
+        InputError: there is no such dataset.
+    """
+    usual = configs / "downstream"
+    folder = usual / (protocol or "")
+    if not folder.is_dir():
+        known = ", ".join(p.name for p in list_folder(usual) if _has_configs(p))
+        raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
+    path = folder / f"{dataset}.py"
+    if path.is_file():
+        return path
+    other = usual / path.name
+    if other.is_file() and (read_values(other) or {}).get("protocol") == protocol:
+        return other
+    known = ", ".join(file.stem for file in list_folder(folder, "[!_]*.py"))
+    raise InputError(f"{dataset}: no such dataset in {folder}; known: {known}")
+
+
+def _has_configs(folder: Path) -> bool:
+    return folder.is_dir() and bool(list_folder(folder, "[!_]*.py"))
+
+
+def preview_cell(
+    configs: Path,
+    method: str | Path,
+    dataset: str,
+    protocol: str | None,
+    options: Collection[str],
+    work: Path,
+    data: Path | None,
+    inputs: bool = True,
+) -> None:
+    """Report what would keep a method from being fine-tuned on a dataset, as far as is cheap.
+
+    Args:
+        configs: folder of all configs.
+        method: a folder of it, or as a `Path` the folder of an exported encoder.
+        dataset, protocol: as for `find_dataset`.
+        options: ``key.path=value``, which override the config.
+        work: folder of all runs of the scale, ``{work}`` in paths.
+        data: the prepared task; None for the config's.
+        inputs: whether the prepared task and the encoder have to exist.
+
+    Raises:
+        InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing.
+    """
+    path = find_dataset(configs, dataset, protocol)
+    values = preview(path, FINETUNE_KEYS, FINETUNE_NEEDS, options)
+    if not inputs:
+        return
+    data = data or _at(work, (values.get("data") or {}).get("folder"))
+    if data is not None and not data.is_dir():
+        raise InputError(f"{data}: no such folder; make it with tools/prepare_data.py")
+    if isinstance(method, Path):
+        return  # its card has been read
+    card = read_method_card(method, configs)
+    config = encoder_config(method, configs)
+    if config is None:
+        folder, made = (
+            work / method / "pretrain",
+            f"tools/train.py {configs.name}/{method}/pretrain.py",
+        )
+    else:
+        parts = preview(config, METHOD_KEYS)
+        folder = _at(work, (parts.get("encoder") or {}).get("folder"))
+        made = "tools/convert_checkpoint.py, see docs/released_encoders.md"
+    if folder is not None and not (folder / "encoder.json").is_file():
+        raise InputError(f"{folder}: no encoder of {card.title}; make it with {made}")
+
+
+def _at(work: Path, path: str | None) -> Path | None:
+    return None if path is None else Path(path.replace("{work}", str(work)))
