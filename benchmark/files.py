@@ -27,6 +27,10 @@ MAX_JSON_BYTES = 1 << 28
 """Larger JSON files are refused; the largest written here, the boxes found in a test set of 8,000
 frames, has about 100 MB."""
 
+#: What happens to a result that exists already: it is kept, and only missing ones are added; it is
+#: replaced; or it is an error.
+OVERWRITE_POLICIES = ("only-missing", "always", "never")
+
 #: What a file system answers that has no such operation (network drives, FUSE, gocryptfs).
 UNSUPPORTED = frozenset(
     getattr(errno, name)

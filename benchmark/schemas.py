@@ -67,6 +67,10 @@ def validate(
         InputError: one line with the file, the first key at fault, what was expected, and the
             number of further errors. A wrong ``schema`` comes first, then unknown keys.
     """
+    versioned = complete and "schema_version" in model.model_fields
+    # A file without a version was not written by the benchmark, whatever else is wrong with it.
+    if versioned and isinstance(content, dict) and "schema" not in content:
+        raise InputError(f"{where}: key 'schema' is missing{_remedy(model)}")
     try:
         instance = model.model_validate(content)
     except ValidationError as error:
@@ -105,6 +109,8 @@ def _summary(model: type[Schema], error: ValidationError) -> str:
     # Under another schema every other complaint would mislead, and a misspelt key explains why
     # another one is missing.
     first = min(errors, key=lambda one: (one["loc"] != ("schema",), one["type"] != _UNKNOWN))
+    if first["loc"] == ("schema",):
+        return _line(model, first) + (_remedy(model) or "; update the benchmark (git pull)")
     others = len(errors) - 1
     more = f" (and {others} more error{'s' if others > 1 else ''})" if others else ""
     return f"{_line(model, first)}{more}{_remedy(model)}"

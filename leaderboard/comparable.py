@@ -41,8 +41,8 @@ def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:
                 [run for run in runs if metric in run.metrics],
                 f"{dataset}: definitions of {metric}",
                 lambda r, metric=metric: (
-                    r.metrics[metric]["definition"],
-                    "higher" if r.metrics[metric]["higher_is_better"] else "lower",
+                    r.metrics[metric].definition,
+                    "higher" if r.metrics[metric].higher_is_better else "lower",
                 ),
             )
 

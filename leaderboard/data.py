@@ -69,7 +69,8 @@ def _run_id(record: RunRecord) -> str:
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
-    return _visible(_fields(record, *_RUN_FIELDS))
+    values = record.model_dump()
+    return _visible({name: values[name] for name in _RUN_FIELDS})
 
 
 def _visible(value: Any) -> Any:

@@ -82,10 +82,10 @@ def read_measured(
         runs_of = values.setdefault(r.method, {})
         for metric, entry in r.metrics.items():
             # Other metrics are kept for readers of the records.
-            if entry.get("headline", True):
-                definition = visible(entry["definition"])
-                column = Column(r.dataset, metric, definition, entry["higher_is_better"])
-                runs_of.setdefault(column, {})[r.seed] = entry["value"]
+            if entry.headline:
+                definition = visible(entry.definition)
+                column = Column(r.dataset, metric, definition, entry.higher_is_better)
+                runs_of.setdefault(column, {})[r.seed] = entry.value
     scores = {
         method: {c: Score(summarize(list(runs.values())), runs) for c, runs in runs_of.items()}
         for method, runs_of in values.items()

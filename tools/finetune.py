@@ -12,7 +12,7 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.results import POLICIES
+from benchmark.files import OVERWRITE_POLICIES
 from benchmark.type_hints import Seed, Share
 
 
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
     parser.add_argument(
         "--overwrite",
-        choices=POLICIES,
+        choices=OVERWRITE_POLICIES,
         nargs="?",
         const="always",
         default="only-missing",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import _cli
 
-from benchmark.results import POLICIES
+from benchmark.files import OVERWRITE_POLICIES
 from benchmark.text import visible
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     merge.add_argument("--into", required=True, metavar="DIR", help="folder they are copied to")
     merge.add_argument(
         "--policy",
-        choices=POLICIES,
+        choices=OVERWRITE_POLICIES,
         default="only-missing",
         help="if the target has another record of a run: keep it (only-missing, the default), "
         "replace it (always), or stop before anything is copied (never)",
@@ -59,12 +59,12 @@ def validate(folder: Path) -> int:
 
 def headline(record: RunRecord) -> str:
     metrics = record.metrics.items()
-    return "  ".join(f"{n} {m['value']:.2f}" for n, m in metrics if m.get("headline", True))
+    return "  ".join(f"{name} {metric.value:.2f}" for name, metric in metrics if metric.headline)
 
 
 def commit(record: RunRecord) -> str:
     """The abbreviated commit, with a + where the code differed from it."""
-    return record.git["commit"][:7] + "+" * record.git["dirty"] if record.git else "—"
+    return record.git.commit[:7] + "+" * record.git.dirty if record.git else "—"
 
 
 def show_folder(folder: Path) -> int:
@@ -107,11 +107,9 @@ def key_value_lines(value: Any, indent: str = "") -> Iterator[str]:
 
 
 def show_file(path: Path) -> None:
-    from dataclasses import asdict
-
     from benchmark.results import read_record
 
-    data = asdict(read_record(path))
+    data = read_record(path).model_dump()
     config = data.pop(_LAST)
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     for line in (*key_value_lines(data), f"{_LAST}:", *text.split("\n")):

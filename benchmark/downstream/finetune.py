@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
@@ -28,10 +28,9 @@ from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.encoders.encoder import read_encoder_card as read_encoder
 from benchmark.errors import InputError, one_of
-from benchmark.files import write_json
+from benchmark.files import OVERWRITE_POLICIES, write_json
 from benchmark.method_cards import MethodCard
 from benchmark.results import (
-    POLICIES,
     RunRecord,
     collect_provenance,
     command_line,
@@ -40,6 +39,7 @@ from benchmark.results import (
     record_path,
     write_record,
 )
+from benchmark.schemas import validate
 from benchmark.temporary_files import remove_leftovers
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint, put_aside
 from benchmark.training.checkpoints.run_files import DESCRIPTION, prune_checkpoints, tidy_finished
@@ -87,7 +87,7 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
 
     Args:
         cell: what to run.
-        overwrite: one of `POLICIES`. ``"only-missing"``: a finished cell is read back, an
+        overwrite: one of `OVERWRITE_POLICIES`. ``"only-missing"``: a finished cell is read back, an
             interrupted one goes on. ``"always"``: it is computed anew, and its record replaced at
             the end. ``"never"``: a record that is there is an error; an interrupted cell goes on.
 
@@ -97,7 +97,7 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
         Stopped: a signal asked for it; the same call goes on.
         NotFinite: several steps in a row had no finite loss or gradient.
     """
-    one_of("overwrite", overwrite, POLICIES)
+    one_of("overwrite", overwrite, OVERWRITE_POLICIES)
     with StopSignals() as stop:
         return _run(cell, overwrite, stop)
 
@@ -157,8 +157,9 @@ def _train_and_test(
     items = evenly_spread(folder.splits["test"], cell.config.examples)
     examples = task.build_examples(folder, items, cell.folder / "predictions")
     seconds = earlier + time.time() - start
-    record = _record(cell, content, identity, metrics, metric, seconds, log)
-    record = replace(record, leakage=leakage, started=started)
+    values = _record_values(cell, content, identity, metrics, metric, seconds, log)
+    values |= {"leakage": leakage, "started": started}
+    record = validate(RunRecord, values, cell.record)
     write_record(cell.results, record, with_patients(metric.scores, folder), examples)
     prune_checkpoints(cell.folder, cell.config.keep_checkpoints)
     shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in cell.config.metrics)
@@ -176,7 +177,7 @@ def _kept(cell: FineTuningRun, content: dict[str, Any], folder: TaskFolder) -> R
     if record.split_hash != folder.split_hash:
         raise InputError(f"{cell.record}: made with another split; --overwrite replaces it")
     weights = _exported_weights(cell.config)
-    if record.encoder and weights not in (None, record.encoder["weights_sha256"]):
+    if record.encoder and weights not in (None, record.encoder.weights_sha256):
         raise InputError(f"{cell.record}: made with another encoder; --overwrite replaces it")
     tidy_finished(cell.folder, cell.config.keep_checkpoints)
     print(f"{cell.title}: done already", flush=True)
@@ -319,7 +320,7 @@ def _leakage(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, An
     return None if corpus_hash is None else find_leakage_report(folder.path, corpus_hash)
 
 
-def _record(
+def _record_values(
     cell: FineTuningRun,
     content: dict[str, Any],
     identity: dict[str, Any],
@@ -327,7 +328,8 @@ def _record(
     metric: TaskMetric,
     seconds: float,
     log: LogHook,
-) -> RunRecord:
+) -> dict[str, Any]:
+    """The fields of a `RunRecord` but for `started` and `leakage`."""
     encoder = identity["encoder"]
     origin = encoder["provenance"] if encoder else {}
     on_gpu = uses_gpu()
@@ -335,7 +337,7 @@ def _record(
     if on_gpu:
         cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
         origins["versions"].update(cuda)
-    return RunRecord(
+    return dict(
         protocol=cell.config.protocol,
         method=cell.card.method,
         title=cell.card.title,

@@ -92,7 +92,7 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
     records, problems = read_results(results)
     cells: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
     for record in records:
-        if (record.encoder or {}).get("weights_sha256") == card.weights_sha256:
+        if record.encoder and record.encoder.weights_sha256 == card.weights_sha256:
             cells[record.protocol, record.method, record.dataset].append(record)
     if not cells:
         raise InputError(
@@ -104,7 +104,7 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
         runs.sort(key=lambda run: run.seed)
         _require_one_kind(runs)
         for metric in runs[0].metrics:
-            values = tuple(run.metrics[metric]["value"] for run in runs)
+            values = tuple(run.metrics[metric].value for run in runs)
             scores.append(CardScore(tuple(runs), metric, values))
     return scores, problems
 
@@ -113,7 +113,7 @@ def _require_one_kind(runs: Sequence[RunRecord]) -> None:
     """Runs that are averaged differ in nothing but the seed."""
 
     def kind(run: RunRecord) -> tuple[Any, ...]:
-        definitions = {name: metric["definition"] for name, metric in run.metrics.items()}
+        definitions = {name: metric.definition for name, metric in run.metrics.items()}
         config = config_hash(run.config, also_drop=("seed", "seeds"))
         return run.split_hash, definitions, config
 
@@ -173,9 +173,7 @@ def _leakage(run: RunRecord) -> str:
     if run.leakage is None:
         return "not compared"
     found = run.leakage
-    return (
-        f"{found['exact']} identical, {found['similar']} similar frames, {found['groups']} patients"
-    )
+    return f"{found.exact} identical, {found.similar} similar frames, {found.groups} patients"
 
 
 def _scores(scores: Sequence[CardScore]) -> str:
@@ -183,7 +181,7 @@ def _scores(scores: Sequence[CardScore]) -> str:
     rows = [
         [
             *(score.runs[0].protocol, score.runs[0].method, score.runs[0].dataset),
-            f"{score.metric} (`{score.runs[0].metrics[score.metric]['definition']}`)",
+            f"{score.metric} (`{score.runs[0].metrics[score.metric].definition}`)",
             *(score.text, len(score.values), _leakage(score.runs[0])),
         ]
         for score in scores

@@ -14,7 +14,7 @@ record holds: `RunRecord`, and `docs/results.md`.
 from benchmark.results.examples import Example, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
 from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
-from benchmark.results.schema import POLICIES, SCHEMA, TASKS, RunRecord
+from benchmark.results.schema import SCHEMA, TASKS, EncoderIdentity, RunRecord
 from benchmark.results.store import (
     ScannedRecords,
     path_of,
@@ -29,9 +29,9 @@ from benchmark.results.validation import find_problems
 
 __all__ = [
     "NOT_HASHED",
-    "POLICIES",
     "SCHEMA",
     "TASKS",
+    "EncoderIdentity",
     "Example",
     "MergeStep",
     "RunRecord",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import files
-from benchmark.errors import InputError, explain_os_error
+from benchmark.errors import InputError, explain_os_error, one_of
 from benchmark.results.examples import SUFFIX as EXAMPLES
 from benchmark.results.examples import read_examples
-from benchmark.results.schema import POLICIES, RunRecord
-from benchmark.results.store import MAX_RECORD_BYTES, SCORES, put_record, read_record, scan_results
+from benchmark.results.schema import RunRecord
+from benchmark.results.store import SCORES, put_record, read_record, scan_results
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ def plan_merge(
     Args:
         sources: folders of results; a later one finds what the ones before it have brought.
         into: the folder they are merged into; it need not exist.
-        policy: one of `POLICIES`, for runs of which another record is there: it is kept, replaced,
-            or an error. Equal records are no conflict.
+        policy: one of `OVERWRITE_POLICIES`, for runs that have another record already; equal
+            records do not conflict.
 
     Returns the steps in order, and one line per file of the sources that is left out, as it is not
     a valid record with its scores and examples.
@@ -50,8 +50,7 @@ def plan_merge(
         InputError: no such policy or source; `into` is a file, or one of the folders lies inside
             the other; or, under ``"never"``, two records of one run differ.
     """
-    if policy not in POLICIES:
-        raise InputError(f"policy {policy!r}: not one of {', '.join(POLICIES)}")
+    one_of("policy", policy, files.OVERWRITE_POLICIES)
     into = Path(into)
     if into.exists() and not into.is_dir():
         raise InputError(f"{into}: not a folder; results are merged into one")
@@ -106,8 +105,9 @@ def _conflict(record: RunRecord, arrived: RunRecord | None, target: Path) -> str
             arrived = read_record(target)
         except InputError as error:
             return str(error)
-    names = [field.name for field in fields(RunRecord)]
-    differ = [name for name in names if getattr(record, name) != getattr(arrived, name)]
+    differ = [
+        name for name in RunRecord.model_fields if getattr(record, name) != getattr(arrived, name)
+    ]
     return f"they differ in {', '.join(differ)}" if differ else None
 
 
@@ -119,18 +119,17 @@ def apply_step(step: MergeStep) -> None:
     """
     if step.action not in ("copied", "replaced"):
         return
-    # As it is in the file: a record of an older schema stays one.
-    data = files.read_json(step.source, MAX_RECORD_BYTES)
+    changed = InputError(f"{step.source}: was changed in the meantime; merge once more")
     try:
-        entries = {SCORES: data["per_image"], EXAMPLES: data.get("examples")}
-        beside = {
-            suffix: files.read_regular(step.source.with_suffix(suffix))
-            for suffix, entry in entries.items()
-            if entry
-        }
-        whole = all(files.sha256_bytes(beside[name]) == entries[name]["sha256"] for name in beside)
-    except (KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise InputError(f"{step.source}: was changed in the meantime; merge once more")
-    put_record(step.target, data, beside)
+        record = read_record(step.source)
+    except InputError:
+        raise changed from None
+    entries = {SCORES: record.per_image, EXAMPLES: record.examples}
+    beside = {
+        suffix: files.read_regular(step.source.with_suffix(suffix))
+        for suffix, entry in entries.items()
+        if entry
+    }
+    if any(files.sha256_bytes(beside[suffix]) != entries[suffix].sha256 for suffix in beside):
+        raise changed
+    put_record(step.target, record.model_dump(), beside)

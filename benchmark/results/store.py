@@ -7,7 +7,7 @@ import io
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from benchmark import files
 from benchmark.errors import InputError, explain_os_error
 from benchmark.results.examples import SUFFIX as EXAMPLES
 from benchmark.results.examples import Example, packed
-from benchmark.results.migrations import to_current
 from benchmark.results.provenance import config_hash
-from benchmark.results.schema import RunRecord, validate
+from benchmark.results.schema import RunRecord
+from benchmark.schemas import read_validated, validate
 from benchmark.text import visible
 
 if TYPE_CHECKING:
@@ -72,9 +72,10 @@ def write_record(
         suffix: {"file": path.with_suffix(suffix).name, "sha256": files.sha256_bytes(content)}
         for suffix, content in beside.items()
     }
-    record = replace(record, per_image=entries[SCORES], examples=entries.get(EXAMPLES))
-    data = asdict(record)
-    validate(data, str(path))
+    data = record.model_dump(warnings=False)
+    data |= {"per_image": entries[SCORES], "examples": entries.get(EXAMPLES)}
+    # A copy of a record with other values was never validated.
+    validate(RunRecord, data, path)
     if config_hash(record.config) != record.config_hash:
         raise InputError(f"{path}: key 'config_hash' is not the hash of 'config'")
     if (rows := len(per_image)) != record.n_images:
@@ -101,20 +102,20 @@ def put_record(path: Path, data: Mapping[str, Any], beside: Mapping[str, bytes])
 def read_record(path: Path | str) -> RunRecord:
     """Read one record and check it against its schema and its per-image scores.
 
-    Records of older schemas are read as if they were of today's. Examples are not opened: whoever
-    reads them (`read_examples`) checks them.
+    Examples are not opened: `read_examples` checks them.
 
     Raises:
         InputError: no such file, no valid record, or its per-image scores are missing or were
             changed; names the file and the key.
     """
     path = Path(path)
-    data = to_current(files.read_json(path, MAX_RECORD_BYTES), str(path))
-    validate(data, str(path))
+    record = read_validated(path, RunRecord, MAX_RECORD_BYTES)
     scores = path.with_suffix(SCORES)
-    if data["per_image"]["file"] != scores.name or not scores.exists():
+    if record.per_image is None:
+        raise InputError(f"{path}: key 'per_image' must be an object, found None")
+    if record.per_image.file != scores.name or not scores.exists():
         raise InputError(f"{path}: key 'per_image.file': {scores.name} is missing beside it")
-    content, expected = files.read_regular(scores), data["per_image"]["sha256"]
+    content, expected = files.read_regular(scores), record.per_image.sha256
     if files.sha256_bytes(content) != expected:
         if files.sha256_bytes(content.replace(b"\r\n", b"\n")) == expected:
             raise InputError(
@@ -123,7 +124,7 @@ def read_record(path: Path | str) -> RunRecord:
                 f"to .gitattributes), delete {scores.name} and check it out again"
             )
         raise InputError(f"{path}: key 'per_image.sha256' is not the hash of {scores.name}")
-    return RunRecord(**data)
+    return record
 
 
 def read_scores(path: Path | str, columns: Collection[str] | None = None) -> dict[str, list[Any]]:

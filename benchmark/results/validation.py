@@ -62,13 +62,11 @@ def _scores_fault(path: Path, record: RunRecord) -> str | None:
         return f"{file}: {count} rows for image '{image}'"
     for name, metric in record.metrics.items():
         column = scores.get(name)
-        if column is None or _MEAN not in metric["definition"]:
+        if column is None or _MEAN not in metric.definition:
             continue
         mean = math.fsum(column) / len(column) if column else math.nan
-        if not math.isclose(mean, metric["value"], rel_tol=1e-9, abs_tol=1e-9):
-            return (
-                f"{path}: key 'metrics.{name}.value' is {metric['value']}, its scores give {mean}"
-            )
+        if not math.isclose(mean, metric.value, rel_tol=1e-9, abs_tol=1e-9):
+            return f"{path}: key 'metrics.{name}.value' is {metric.value}, its scores give {mean}"
     return None
 
 

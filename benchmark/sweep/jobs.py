@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from benchmark.errors import InputError, explain_os_error
 from benchmark.files import list_folder, read_json, read_object, sha256_file
-from benchmark.results import read_record
+from benchmark.results import EncoderIdentity, read_record
 from benchmark.sweep.locking import is_running
 
 MANIFEST = "manifest.json"
@@ -206,7 +206,7 @@ class FineTuningJob(Job):
         changed = self._changed(record.split_hash, record.encoder) or trained_anew(upstream)
         return ("stale", changed) if changed else ("done", "")
 
-    def _changed(self, split_hash: str, encoder: dict[str, Any] | None) -> str:
+    def _changed(self, split_hash: str, encoder: EncoderIdentity | None) -> str:
         """Which input is another one than that of the record; empty: none that can be compared."""
         manifest = Path(self.data) / MANIFEST
         if manifest.is_file():
@@ -217,7 +217,7 @@ class FineTuningJob(Job):
                 return str(error)
         if self.encoder is None or encoder is None:
             return ""
-        origin = encoder["provenance"] or {}
+        origin = encoder.provenance or {}
         for key, value in self.pretraining.items():
             if origin.get(key, value) != value:
                 return "its encoder was pre-trained with other settings or frames"
@@ -227,7 +227,7 @@ class FineTuningJob(Job):
                 now = read_object(description).get("weights_sha256")
             except InputError as error:
                 return str(error)
-            if now != encoder["weights_sha256"]:
+            if now != encoder.weights_sha256:
                 return f"another encoder in {self.encoder}"
         return ""
 

@@ -232,7 +232,7 @@ def _provenance(records: Sequence[RunRecord]) -> Grid:
             _shortlist(_commit(run) for run in runs),
             _shortlist(run.versions.get("torch", "—") for run in runs),
             _shortlist(run.device for run in runs),
-            _shortlist((run.encoder or {}).get("fingerprint", "—")[:12] for run in runs),
+            _shortlist(r.encoder.fingerprint[:12] if r.encoder else "—" for r in runs),
             str(len({run.dataset for run in runs})),
             str(len(runs)),
             max(run.finished for run in runs)[:10],
@@ -244,7 +244,7 @@ def _provenance(records: Sequence[RunRecord]) -> Grid:
 def _commit(record: RunRecord) -> str:
     if record.git is None:
         return "—"
-    return record.git["commit"][:9] + (" (modified)" if record.git["dirty"] else "")
+    return record.git.commit[:9] + (" (modified)" if record.git.dirty else "")
 
 
 def _shortlist(texts: Iterable[str], most: int = 3) -> str:

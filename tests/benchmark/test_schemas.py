@@ -53,7 +53,7 @@ def test_valid_content() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"schema": 2, "title": 3}, "key 'schema' must be 1, found 2 (and 1 more error)"),
+        ({"schema": 2, "title": 3}, "key 'schema' must be 1, found 2"),
         ({"schema": True}, "key 'schema' must be 1, found True"),
         ({"schema": 1.0}, "key 'schema' must be 1, found 1.0"),
         ({"title": ""}, "key 'title' must have at least 1 character, found ''"),

@@ -48,8 +48,13 @@ def leaderboard(build, make_run):
             )
             records.append(record)
     # One definition per dataset: that of MAE has to be the same.
-    for record in records:
-        record.metrics["dsc"]["definition"] = EVIL
+    definition = {"definition": EVIL}
+    records = [
+        record.model_copy(
+            update={"metrics": {"dsc": record.metrics["dsc"].model_copy(update=definition)}}
+        )
+        for record in records
+    ]
     return build(records, title=EVIL, problems=[f"{EVIL}.json: broken"])
 
 

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from benchmark.errors import InputError
+from benchmark.results.schema import Metric
 from leaderboard.analyses import ANALYSES, PREFIX
 
 
@@ -152,7 +153,7 @@ def test_metrics_that_are_no_headline_make_no_column(build, records):
     plain = build(records).boards[0]
     extra = {"definition": "dsc/pooled/v1", "higher_is_better": True, "headline": False}
     for record in records:
-        record.metrics["dsc_dataset"] = {"value": 5.0 * record.seed, **extra}
+        record.metrics["dsc_dataset"] = Metric(value=5.0 * record.seed, **extra)
     more = build(records).boards[0]
     assert (more.columns, more.rows, more.pairs) == (plain.columns, plain.rows, plain.pairs)
 

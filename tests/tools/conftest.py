@@ -19,9 +19,9 @@ from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 from benchmark.encoders.encoder import export_encoder
 from benchmark.nn.vit import VisionTransformer
+from leaderboard.bench import make_results
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDS = ROOT / "tests/benchmark/results/fixtures/schema1_last"
 
 
 class Result(NamedTuple):
@@ -87,8 +87,9 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "title = 'Test'\nscale = 'tiny'\nwork = 'work'\nmethods = ('frangi',)\n"
         "datasets = ('synthetic_v',)\nseeds = (0,)\nreference = 'frangi'\n"
     )
-    names = {name: folder / name for name in ("pack", "task", "run")}
-    return {**names, "released": folder / "mae.pth", "matrix": matrix, "results": RECORDS}
+    make_results(folder / "results", 2, 2, 1)
+    names = {name: folder / name for name in ("pack", "task", "run", "results")}
+    return {**names, "released": folder / "mae.pth", "matrix": matrix}
 
 
 @pytest.fixture

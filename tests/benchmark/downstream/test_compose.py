@@ -59,7 +59,7 @@ def test_a_folder_is_the_same_as_a_config_that_names_it(
     record = run_cell(cell)
     written = json.loads(cell.record.read_text())
     assert written["method"] == record.method == "pretrain"
-    assert record.encoder["provenance"]["run"] == "pretrain"
+    assert record.encoder.provenance["run"] == "pretrain"
 
 
 def test_an_encoder_config_beside_the_pretraining_takes_precedence(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_record_says_what_was_run(
     assert record.split_hash == vessels.split_hash
     assert record.corpus_hash == "c0de"
     card = read_encoder_card(encoder / "mae" / "pretrain")
-    assert record.encoder == {
+    assert record.encoder.model_dump() == {
         "fingerprint": card.fingerprint,
         "weights_sha256": card.weights_sha256,
         "provenance": card.provenance,
@@ -134,10 +134,10 @@ def test_the_record_says_what_was_run(
     stems = [item["stem"] for item in vessels.splits["test"]]
     assert rows["image"].tolist() == stems
     assert record.n_images == len(stems) == 2
-    assert {n: m["definition"] for n, m in record.metrics.items()} == definitions(["vessel"])
-    assert {n for n, m in record.metrics.items() if m["headline"]} == {"dsc", "cldice"}
+    assert {n: m.definition for n, m in record.metrics.items()} == definitions(["vessel"])
+    assert {n for n, m in record.metrics.items() if m.headline} == {"dsc", "cldice"}
     for name in ("dsc", "cldice"):
-        assert record.metrics[name]["value"] == pytest.approx(rows[name].mean(), rel=1e-12)
+        assert record.metrics[name].value == pytest.approx(rows[name].mean(), rel=1e-12)
 
 
 def test_scores_are_those_of_the_trained_weights_at_native_size(
@@ -318,7 +318,7 @@ def test_the_record_takes_up_what_the_leakage_check_found(
     finally:
         shutil.rmtree(folder.parent)
     record = read_record(cell.record)
-    assert record.leakage == {
+    assert record.leakage.model_dump() == {
         "report_hash": report["report_hash"],
         "exact": 2,
         "similar": 0,
@@ -348,7 +348,7 @@ def test_a_network_from_scratch_is_a_row_too(make_cell: MakeCell, tmp_path: Path
     cell = make_cell(tmp_path, "unet", options=("epochs=1",))
     record = run_cell(cell)
     assert (record.encoder, record.family, record.pretraining) == (None, "from scratch", "—")
-    assert record.metrics["dsc"]["value"] == pytest.approx(scores(cell)["dsc"].mean())
+    assert record.metrics["dsc"].value == pytest.approx(scores(cell)["dsc"].mean())
     torch.manual_seed(3)
     states = [build_model(cell.config, seed).state_dict() for seed in (0, 0, 1)]
     assert not any(name.startswith("neck") for name in states[0])

@@ -178,7 +178,7 @@ def test_seeds_of_one_process_are_those_of_a_process_each(
     records = [
         read_record(tmp_path / side / place / "seed1.json") for side in ("together", "alone")
     ]
-    values = [{n: m["value"] for n, m in record.metrics.items()} for record in records]
+    values = [{n: m.value for n, m in record.metrics.items()} for record in records]
     assert values[0] == values[1]
     assert values[0]["dsc"] > 0
     scores = [

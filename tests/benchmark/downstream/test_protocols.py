@@ -65,7 +65,7 @@ def test_an_aaai_cell_is_recorded_under_its_protocol(
     cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
     record = run_cell(cell)
     assert cell.record == tmp_path / "results/aaai-demo/vasomim/synthetic_v/seed0.json"
-    assert record.metrics["dsc"]["value"] >= 0
+    assert record.metrics["dsc"].value >= 0
     state = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["model"]
     assert not torch.equal(state["neck.project.0.weight"], states[1]["neck.project.0.weight"])
 

@@ -58,8 +58,8 @@ def test_every_head_gets_a_channel_for_each_class(
     cell = _cell(tmp_path, segments, method)
     record = run_cell(cell)
     assert build_model(cell.config, 0, 25).decode_head.out_channels == 25
-    assert {n for n, m in record.metrics.items() if m["headline"]} == {"dsc"}
-    assert record.metrics["dsc"]["definition"].startswith("dsc/per-image-mean/classes-pooled")
+    assert {n for n, m in record.metrics.items() if m.headline} == {"dsc"}
+    assert record.metrics["dsc"].definition.startswith("dsc/per-image-mean/classes-pooled")
     truth = [segments.channels("test", item["stem"]) for item in segments.splits["test"]]
     present = np.any(truth, axis=(0, 2, 3))
     scored = {n for n in record.metrics if n.startswith("dsc_class_")}
@@ -76,7 +76,7 @@ def test_a_label_map_is_another_head_with_the_same_scores(
     cell = _cell(tmp_path, segments, "mae", "label_map=True", "base_lr=0.03")
     record = run_cell(cell)
     assert build_model(cell.config, 0, 25).decode_head.out_channels == 26
-    assert record.metrics["dsc"]["definition"].startswith("dsc/per-image-mean/classes-pooled")
+    assert record.metrics["dsc"].definition.startswith("dsc/per-image-mean/classes-pooled")
     scores, overlap, total = [], 0, 0
     for item in segments.splits["test"]:
         labels = np.asarray(Image.open(cell.folder / "predictions" / f"{item['stem']}.png"))
@@ -85,8 +85,8 @@ def test_a_label_map_is_another_head_with_the_same_scores(
         common, both = (found & truth).sum(), found.sum() + truth.sum()
         scores.append(200 * common / both if both else 100.0)
         overlap, total = overlap + common, total + both
-    assert record.metrics["dsc"]["value"] == pytest.approx(np.mean(scores))
-    assert record.metrics["dsc_dataset"]["value"] == pytest.approx(200 * overlap / total)
+    assert record.metrics["dsc"].value == pytest.approx(np.mean(scores))
+    assert record.metrics["dsc_dataset"].value == pytest.approx(200 * overlap / total)
 
 
 def test_a_filter_cannot_tell_classes_apart(segments: TaskFolder, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmark.results import Example, RunRecord, config_hash
+from benchmark.schemas import validate
 
 CONFIG = {"lr": 2e-4, "epochs": 100, "work_dir": "/somewhere", "seed": 0}
 DSC = [79.123456789012345, 81.0]
@@ -52,7 +53,7 @@ def make_record(**changes: Any) -> RunRecord:
         "encoder": {"fingerprint": "f1", "weights_sha256": None, "provenance": {"run": "p1"}},
         "git": {"commit": "abc", "dirty": False},
     }
-    return RunRecord(**{**values, **changes})
+    return validate(RunRecord, {**values, **changes}, "seed0.json")
 
 
 @pytest.fixture(name="make_record")

@@ -46,8 +46,8 @@ def test_pictures_and_boxes_come_back_as_they_were(
     ):
         path = write_record(tmp_path, given, scores, kept)
         record = read_record(path)
-        assert record.examples["file"] == "seed0.examples.npz"
-        assert record.examples["sha256"] == files.sha256_file(path.with_suffix(".examples.npz"))
+        assert record.examples.file == "seed0.examples.npz"
+        assert record.examples.sha256 == files.sha256_file(path.with_suffix(".examples.npz"))
         assert all(same(one, two) for one, two in zip(read_examples(path), kept, strict=True))
         again = write_record(tmp_path / "again", given, scores, kept)
         assert read_record(again) == record, "equal examples are equal bytes"

@@ -26,7 +26,7 @@ PLACE = "journal/vasomim/arcade_v"
         (lambda t: t.replace('"run": "p1"', '"run": -Infinity'), "-Infinity is not JSON"),
         (lambda t: t.replace('"lr": 0.0002', '"lr": 1e400'), "1e400 is beyond float64"),
         (lambda t: t.replace('"VasoMIM"', '"\\ud800"'), "half a surrogate pair"),
-        (lambda t: t.replace('"3.11.7"', "[3, 11]"), "'versions' must be an object of non-empty"),
+        (lambda t: t.replace('"3.11.7"', "[3, 11]"), "'versions.python' must be a valid string"),
         (lambda t: t.replace('"dirty": false', '"dirty": false, "dirty": true'), "twice"),
         (lambda t: t.replace('"VasoMIM"', f'"{"V" * 20_000_000}"'), "larger than 4 MiB"),
         (lambda t: t.replace('"VasoMIM"', f'"{"V" * 1_000_000}"'), "at most 200 characters"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from benchmark.results import (
 )
 
 MakeRecord = Callable[..., RunRecord]
-FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def merge(*sources: Path, into: Path, policy: str = "only-missing") -> list[str]:
@@ -47,12 +45,9 @@ def test_runs_of_two_machines_come_together_byte_for_byte(
     one, two, into = tmp_path / "one", tmp_path / "two", tmp_path / "into"
     write_record(one, make_record(), scores, examples)
     write_record(two / "nested", make_record(seed=1), scores)
-    # What an older version has written stays as it is.
-    shutil.copytree(
-        FIXTURES / "schema1_last" / "journal" / "faster_rcnn", two / "x/journal/faster_rcnn"
-    )
+    write_record(two / "x", make_record(dataset="stenosis", task="detection", seed=3), scores)
     done = merge(one, two, into=into)
-    assert done == ["copied seed0", "copied seed3", "copied seed1"]
+    assert done == ["copied seed0", "copied seed1", "copied seed3"]
     assert content(into) == {
         **content(one),
         **content(two / "nested"),
@@ -62,8 +57,8 @@ def test_runs_of_two_machines_come_together_byte_for_byte(
     before = {path: path.stat().st_mtime_ns for path in into.rglob("*")}
     assert merge(one, two, into=into, policy="never") == [
         "equal seed0",
-        "equal seed3",
         "equal seed1",
+        "equal seed3",
     ]
     assert {path: path.stat().st_mtime_ns for path in into.rglob("*")} == before
 
@@ -174,7 +169,7 @@ def test_folders_that_cannot_be_merged_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file: not a folder"):
         plan_merge([source], tmp_path / "file")
-    with pytest.raises(InputError, match="policy 'sometimes': not one of only-missing, always"):
+    with pytest.raises(InputError, match="unknown policy 'sometimes'"):
         plan_merge([source], tmp_path / "into", "sometimes")
 
 

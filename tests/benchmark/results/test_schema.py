@@ -22,8 +22,8 @@ def metric(value: object) -> dict:
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"schema": 3}, "schema"),
-        ({"schema": 1}, "schema"),
+        ({"schema": 2}, "schema"),
+        ({"schema": 0}, "schema"),
         ({"schema": True}, "schema"),
         ({"method": "../escape"}, "method"),
         ({"method": ""}, "method"),
@@ -83,6 +83,16 @@ def test_writing_refuses_and_names_the_key(
 ) -> None:
     with pytest.raises(InputError, match=f"seed.*json: key '{key}"):
         write_record(tmp_path, make_record(**changes), scores)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_copy_is_validated_when_it_is_written(
+    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
+) -> None:
+    """Copies with other values are made without validation."""
+    record = make_record().model_copy(update={"seed": -1, "git": {"commit": "abc"}})
+    with pytest.raises(InputError, match=r"seed-1\.json: key 'seed' .* \(and 1 more error\)"):
+        write_record(tmp_path, record, scores)
     assert list(tmp_path.rglob("*")) == []
 
 

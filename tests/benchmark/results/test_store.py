@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -41,8 +40,8 @@ def test_round_trip_keeps_every_bit(
     assert path == record_path(tmp_path, "journal", "vasomim", "arcade_v", 0)
     assert path == tmp_path / "journal/vasomim/arcade_v/seed0.json"
     back = read_record(path)
-    assert replace(back, per_image=None) == record
-    assert (back.per_image["file"], back.examples) == ("seed0.csv", None)
+    assert back.model_copy(update={"per_image": None}) == record
+    assert (back.per_image.file, back.examples) == ("seed0.csv", None)
     assert read_scores(path) == {name: scores[name].tolist() for name in scores}
     assert read_results(tmp_path) == ([back], [])
 
@@ -116,14 +115,15 @@ def drop(path: Path, key: str) -> None:
         (lambda path, edit: path.write_bytes(path.read_bytes()[:100]), "not a JSON file"),
         (lambda path, edit: path.write_bytes(b""), "not a JSON file"),
         (lambda path, edit: path.write_bytes(b"\xff\xfe\x00"), "not a JSON file"),
-        (lambda path, edit: path.write_text("[1, 2]"), "not a result record"),
+        (lambda path, edit: path.write_text("[1, 2]"), "must hold a JSON object"),
         (lambda path, edit: path.write_text('{"results": {"acc": 1}}'), "'schema' is missing"),
-        (lambda path, edit: edit(path, schema=9), "'schema' is 9, but this version reads 1 to 2"),
-        (lambda path, edit: edit(path, schema="2"), "'schema' must be 1 to 2, found '2'"),
-        (lambda path, edit: edit(path, schema=0), "'schema' must be 1 to 2, found 0"),
+        (lambda path, edit: edit(path, schema=2, seed="0"), "'schema' must be 1, found 2"),
+        (lambda path, edit: edit(path, schema="1"), "'schema' must be 1, found '1'"),
+        (lambda path, edit: edit(path, schema=True), "'schema' must be 1, found True"),
         (lambda path, edit: edit(path, metrics=metric(100.5)), "'metrics.dsc.value'"),
         (lambda path, edit: edit(path, metrics=metric(float("nan"))), "NaN is not JSON"),
-        (lambda path, edit: edit(path, extra=1), "'extra' is unknown"),
+        (lambda path, edit: edit(path, extra=1), "unknown key 'extra'"),
+        (lambda path, edit: edit(path, per_image=None), "'per_image' must be an object"),
         (lambda path, edit: drop(path, "split_hash"), "'split_hash' is missing"),
         (lambda path, edit: drop(path, "command"), "'command' is missing"),
         (

@@ -56,9 +56,9 @@ def test_the_record_is_what_the_trained_weights_score(
     )
     assert record.split_hash == noisy.split_hash
     assert (record.encoder is not None) == (method == "mae")
-    assert {n: m["definition"] for n, m in record.metrics.items()} == definitions([0, 1, 2])
-    assert {n for n, m in record.metrics.items() if m["headline"]} == {"psnr", "ssim"}
-    assert all(metric["higher_is_better"] for metric in record.metrics.values())
+    assert {n: m.definition for n, m in record.metrics.items()} == definitions([0, 1, 2])
+    assert {n for n, m in record.metrics.items() if m.headline} == {"psnr", "ssim"}
+    assert all(metric.higher_is_better for metric in record.metrics.values())
     csv = cell.record.with_suffix(".csv").read_bytes()
     assert csv == other.record.with_suffix(".csv").read_bytes()
 
@@ -81,7 +81,7 @@ def test_the_record_is_what_the_trained_weights_score(
             # Rounding may tip a pixel by one grey level, and no more.
             assert np.abs(written - expected).max() <= 1
             assert not np.array_equal(written, frame)
-    assert record.metrics["psnr"]["value"] == pytest.approx(rows["psnr"].mean(), rel=1e-12)
+    assert record.metrics["psnr"].value == pytest.approx(rows["psnr"].mean(), rel=1e-12)
 
 
 def test_nlm_is_run_with_the_settings_of_its_config(tmp_path: Path) -> None:

@@ -37,9 +37,9 @@ def test_a_cell_of_detection_is_recorded(
     assert cell.config.model.backbone.type is ViTDet
     record = run_cell(cell)
     assert (record.task, record.n_images) == ("detection", len(lesions.splits["test"]))
-    assert {n: m["definition"] for n, m in record.metrics.items()} == DEFINITIONS
-    assert all(m["headline"] and 0 <= m["value"] <= 100 for m in record.metrics.values())
-    assert record.encoder["weights_sha256"] == read_encoder_card(folder).weights_sha256
+    assert {n: m.definition for n, m in record.metrics.items()} == DEFINITIONS
+    assert all(m.headline and 0 <= m.value <= 100 for m in record.metrics.values())
+    assert record.encoder.weights_sha256 == read_encoder_card(folder).weights_sha256
     assert (cell.folder / "predictions" / "detections.json").is_file()
     assert read_record(cell.record).metrics == record.metrics
     assert run_cell(cell) == read_record(cell.record)

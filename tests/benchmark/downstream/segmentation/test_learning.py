@@ -60,4 +60,4 @@ def test_vessels_are_found_in_unseen_frames(
     options = [f"data.folder={folder.path}", "epochs=40", "checkpoint_interval=40"]
     config, card = compose(CONFIGS, method, "synthetic_v", "tiny", options, tmp_path, protocol)
     cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
-    assert run_cell(cell).metrics["dsc"]["value"] > 80
+    assert run_cell(cell).metrics["dsc"].value > 80
