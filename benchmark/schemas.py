@@ -162,6 +162,10 @@ def text_type(max_length: int) -> Any:
     return Annotated[str, Field(min_length=1, max_length=max_length), AfterValidator(_not_blank)]
 
 
+_T = TypeVar("_T")
+NonEmpty = Annotated[list[_T], Field(min_length=1)]
+
+
 def _list_to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 

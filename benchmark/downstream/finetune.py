@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
@@ -310,8 +310,7 @@ def _encoder(model: nn.Module) -> dict[str, Any] | None:
     card = getattr(getattr(model, "backbone", None), "card", None)
     if not isinstance(card, EncoderCard):
         return None
-    card = asdict(card)
-    return {key: card[key] for key in ("fingerprint", "weights_sha256", "provenance")}
+    return card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
 
 
 def _leakage(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, Any] | None:

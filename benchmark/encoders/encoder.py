@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from pydantic import AfterValidator, Field
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError
-from benchmark.files import atomic_write, read_json, sha256_bytes, write_json
+from benchmark.files import atomic_write, sha256_bytes, write_json
 from benchmark.nn.backbones.base import Encoder
 from benchmark.nn.backbones.beit import BeitEncoder
 from benchmark.nn.backbones.eva import EvaEncoder
@@ -23,11 +23,10 @@ from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
+from benchmark.schemas import NonEmpty, Schema, read_validated, version_type
 from benchmark.type_hints import fits, hints_of, meaning
 from benchmark.weights import load_strict, read_tensors
 
-# 1 knew plain ViTs only, and neither strides nor widths; 2 had no features, only their hash.
-SCHEMA = 3
 # Architectures an exported encoder may have, by the name in its JSON.
 ARCHITECTURES: dict[str, type[Encoder]] = {
     "vit": VisionTransformer,
@@ -39,8 +38,13 @@ ARCHITECTURES: dict[str, type[Encoder]] = {
 }
 
 
-@dataclass(frozen=True)
-class EncoderCard:
+def _check_architecture(name: str) -> str:
+    if name not in ARCHITECTURES:
+        raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
+    return name
+
+
+class EncoderCard(Schema):
     """What `encoder.json` says.
 
     Attributes:
@@ -49,30 +53,32 @@ class EncoderCard:
         num_prefix_tokens: leading tokens that are not patches.
         final_norm: name of the norm after the last block; None if there is none.
         patch_size: side of a patch in pixels; None for a convolutional network.
-        strides: pixels of the image per pixel of each map, finest first.
-        widths: channels of each map.
-        mean, std: normalisation of grey values in [0, 1], per channel.
-        fingerprint: name of the features, see `Features.fingerprint`.
-        features: those of a fixed image, see `Features.texts`; None in schemas 1 and 2, and where
-            they were not finite.
+        strides: pixels of the image per pixel of each feature map, finest first.
+        widths: channels of each feature map.
+        mean, std: normalisation of intensities in [0, 1], per channel.
+        fingerprint: short hash of the features, see `Features.fingerprint`.
+        features: those of a fixed image, see `Features.texts`; None where they were not finite.
         weights_sha256: hash of the safetensors file.
-        provenance: method, run and corpus the weights come from.
+        provenance: method, run and pre-training dataset the weights come from.
+        schema_version: version of this layout; the key ``schema`` of the file.
     """
 
-    architecture: str
+    remedy: ClassVar[str] = "export or convert the encoder again"
+
+    schema_version: version_type(1) = Field(1, alias="schema")
+    architecture: Annotated[str, AfterValidator(_check_architecture)]
     arguments: dict[str, Any]
     num_prefix_tokens: int
     final_norm: str | None
     patch_size: int | None
-    strides: list[int]
-    widths: list[int]
-    mean: list[float]
-    std: list[float]
+    strides: NonEmpty[int]
+    widths: NonEmpty[int]
+    mean: NonEmpty[float]
+    std: NonEmpty[float]
     fingerprint: str
-    features: list[str] | None
+    features: NonEmpty[str] | None
     weights_sha256: str
-    provenance: dict[str, Any] = field(default_factory=dict)
-    schema: int = SCHEMA
+    provenance: dict[str, Any] = Field(default_factory=dict)
 
 
 def write_tensors(path: Path, module: nn.Module) -> str:
@@ -138,7 +144,7 @@ def export_encoder(
         weights_sha256=weights_sha256,
         provenance=provenance,
     )
-    write_json(folder / "encoder.json", asdict(card))
+    write_json(folder / "encoder.json", card.model_dump())
     if features:
         with _noted_in(problems):
             load_encoder(folder)
@@ -159,66 +165,14 @@ def read_encoder_card(folder: Path) -> EncoderCard:
     """Read and check `encoder.json`.
 
     Raises:
-        InputError: missing, of another schema, or of an unknown architecture.
+        InputError: missing, of another version, or a key that is missing, unknown or invalid.
     """
     path = folder / "encoder.json"
     if not path.is_file():
         released = folder.parent.name == "released"
         command = "convert_checkpoint.py NAME FILE" if released else "train.py CONFIG"
         raise InputError(f"{path}: no such file; make it with tools/{command}")
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("schema") not in (1, 2, SCHEMA):
-        raise InputError(f"{path}: not an encoder description of schema 1 to {SCHEMA}")
-    if content["schema"] == 1:
-        content = _from_plain_vit(content)
-    if content["schema"] < SCHEMA:
-        content = {"features": None, **content}
-    missing = _VALUES.keys() - content.keys()
-    if missing:
-        raise InputError(f"{path}: without {', '.join(sorted(missing))}")
-    for key, (good, kind) in _VALUES.items():
-        if not good(content[key]):
-            raise InputError(f"{path}: {key}={content[key]!r} is not {kind}")
-    if content["architecture"] not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise InputError(
-            f"{path}: unknown architecture {content['architecture']!r}; known: {known}"
-        )
-    return EncoderCard(**{key: content[key] for key in EncoderCard.__dataclass_fields__})
-
-
-def _from_plain_vit(content: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 to the fields of today: its encoders had one map, of patches."""
-    arguments = content.get("arguments")
-    width = arguments.get("embed_dim") if isinstance(arguments, dict) else None
-    return {"strides": [content.get("patch_size")], "widths": [width], **content}
-
-
-def _number(value: Any, *types: type) -> bool:
-    # True and False are integers to Python, but no sizes.
-    return isinstance(value, types) and not isinstance(value, bool)
-
-
-def _list_of(value: Any, *types: type) -> bool:
-    return isinstance(value, list) and bool(value) and all(_number(one, *types) for one in value)
-
-
-# What the values of a description may be, and the words for it.
-_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "architecture": (lambda value: isinstance(value, str), "a name"),
-    "arguments": (lambda value: isinstance(value, dict), "a group of keys"),
-    "num_prefix_tokens": (lambda value: _number(value, int), "an integer"),
-    "final_norm": (lambda value: value is None or isinstance(value, str), "a name or null"),
-    "patch_size": (lambda value: value is None or _number(value, int), "an integer or null"),
-    "strides": (lambda value: _list_of(value, int), "a list of integers"),
-    "widths": (lambda value: _list_of(value, int), "a list of integers"),
-    "mean": (lambda value: _list_of(value, int, float), "a list of numbers"),
-    "std": (lambda value: _list_of(value, int, float), "a list of numbers"),
-    "fingerprint": (lambda value: isinstance(value, str), "a text"),
-    "features": (lambda value: value is None or _list_of(value, str), "a list of texts or null"),
-    "weights_sha256": (lambda value: isinstance(value, str), "a text"),
-    "provenance": (lambda value: isinstance(value, dict), "a group of keys"),
-}
+    return read_validated(path, EncoderCard)
 
 
 def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, EncoderCard]:
@@ -252,20 +206,19 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, Encoder
 
 def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
     """Raises an `InputError` where an encoder does not compute what it did when it was exported."""
+    description = path.with_suffix(".json")
     if card.features is None:
-        expected, named = found, found.may_have(card.fingerprint)
-    else:
-        try:
-            expected = Features.from_texts(card.features)
-        except ValueError as error:
-            raise InputError(f"{path.with_suffix('.json')}: damaged features ({error})") from None
-        named = expected.fingerprint == card.fingerprint
-    apart = expected.distance(found)
-    if named and apart <= TOLERANCE:
-        return
-    detail = f"by {apart:.1g} of the largest value, where rounding is below {TOLERANCE:g}"
-    if not named:
+        raise InputError(f"{description}: without features, as they were not finite; retrain it")
+    try:
+        expected = Features.from_texts(card.features)
+    except ValueError as error:
+        raise InputError(f"{description}: damaged features ({error})") from None
+    difference = expected.distance(found)
+    detail = f"by {difference:.1g} of the largest value, where rounding is below {TOLERANCE:g}"
+    if expected.fingerprint != card.fingerprint:
         detail = f"fingerprint {expected.fingerprint} instead of {card.fingerprint}"
+    elif difference <= TOLERANCE:
+        return
     raise InputError(f"{path}: features differ from when it was exported ({detail})")
 
 

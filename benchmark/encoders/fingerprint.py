@@ -8,7 +8,6 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,6 @@ TOLERANCE = 1e-3
 
 Other processors and libraries change 1e-5 at most, also of deep networks in single precision.
 """
-
-_NEAR = 0.05
-_MOST_NEAR = 10
 
 
 @dataclass(frozen=True)
@@ -72,24 +68,6 @@ class Features:
             apart = float(np.abs(own.astype(np.float64) - found).max() / _scale(own))
             worst = max(worst, apart) if np.isfinite(apart) else float("inf")
         return worst
-
-    def may_have(self, fingerprint: str) -> bool:
-        """Whether a fingerprint is theirs, but for values that two machines may round differently.
-
-        For exports of which nothing else is known (schemas 1 and 2).
-        """
-        exact = _thousandths(self)
-        rounded = np.rint(exact)
-        from_half = np.abs(np.abs(exact - rounded) - 0.5)
-        near = [place for place in np.argsort(from_half)[:_MOST_NEAR] if from_half[place] < _NEAR]
-        other = rounded + np.sign(exact - rounded)
-        for choice in product((False, True), repeat=len(near)):
-            tried = rounded.copy()
-            flipped = [place for place, chosen in zip(near, choice) if chosen]
-            tried[flipped] = other[flipped]
-            if _digest(tried) == fingerprint:
-                return True
-        return False
 
 
 def _scale(statistics: np.ndarray) -> np.ndarray:

@@ -209,7 +209,7 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(
     assert run_cell(other) == read_record(finished.record)
     record = read_record(finished.record)
     assert finished.record.read_bytes() == before
-    write_json(finished.record, {**vars(record), "split_hash": "5e1f"})
+    write_json(finished.record, {**record.model_dump(), "split_hash": "5e1f"})
     with pytest.raises(InputError, match="made with another split"):
         run_cell(make_cell(encoder))
     finished.record.write_bytes(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -187,4 +186,4 @@ def test_converted_weights_point_to_their_authors(make_encoder, tmp_path: Path) 
     text = model_card(tmp_path, card, "out")
     assert "converted from those of https://example.org/x, whose terms hold" in text
     assert "## Recipe" not in text
-    assert asdict(card)["architecture"] in text
+    assert card.architecture in text

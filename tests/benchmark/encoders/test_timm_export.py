@@ -184,15 +184,13 @@ def test_damaged_weights_are_refused(make_encoder, tmp_path: Path) -> None:
         open_export(tmp_path)
 
 
-def test_older_exports_are_exported_too(make_encoder, tmp_path: Path) -> None:
-    """Schema 1 names fewer arguments; those it does not name have their defaults."""
+def test_arguments_a_card_omits_have_their_defaults(make_encoder, tmp_path: Path) -> None:
     export_encoder(tmp_path / "run", make_encoder("vit"), {})
     path = tmp_path / "run" / "encoder.json"
     content = json.loads(path.read_text())
     for name in ("layer_scale", "final_norm", "reg_tokens", "no_embed_class", "norm_eps"):
         del content["arguments"][name]
-    del content["strides"], content["widths"]
-    path.write_text(json.dumps({**content, "schema": 1}))
+    path.write_text(json.dumps(content))
     encoder, card = open_export(tmp_path / "run")
     (tmp_path / "out").mkdir()
     write_timm(tmp_path / "out", tmp_path / "run", encoder, card)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -352,8 +351,8 @@ def test_an_image_size_that_cannot_be_cut_is_refused(
     with pytest.raises(InputError, match=r"size 100 is no multiple of the patch size 16 .* 96$"):
         check_patches(card, 100)
     with pytest.raises(InputError, match=r"size 512 is no multiple of the patch size 14 .* 518$"):
-        check_patches(replace(card, patch_size=14, strides=[14]), 512)
+        check_patches(card.model_copy(update={"patch_size": 14, "strides": [14]}), 512)
     with pytest.raises(
         InputError, match=r"size 20 is no multiple of the coarsest stride 32 .* 32$"
     ):
-        check_patches(replace(card, patch_size=None, strides=[4, 32]), 20)
+        check_patches(card.model_copy(update={"patch_size": None, "strides": [4, 32]}), 20)
