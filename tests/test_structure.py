@@ -74,7 +74,6 @@ MAY = {
     "benchmark/sweep/resolving.py": "what a process of our own prints",
     "benchmark/sweep/resolve.py": "what a process of our own asks",
     "benchmark/training/distributed/watchdog.py": "what the other processes of a run say",
-    "benchmark/data/packs/survey.py": "a file of our own that has no name",
     "leaderboard/bench.py": "the baseline that ours is compared with",
 }
 

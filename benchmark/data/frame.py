@@ -23,8 +23,8 @@ class Frame:
         video: sequence the frame belongs to (``"cadica/p14/v1"``); None if unknown.
         frame: number of the frame inside its video; None if unknown.
         split: split of origin (``"train"``, ``"test"``, …); None where the source has none.
-        annotation: where the source finds the truth of this frame (the path of a mask, a key into
-            a list); None where there is none.
+        annotation: where the source finds the annotation of this frame (the path of a mask, a key
+            into a list); None where there is none.
     """
 
     source: str
@@ -37,44 +37,47 @@ class Frame:
 
 
 class UnreadableFrame(Exception):
-    """A single frame has to be left out; the message is the reason, without the path."""
+    """A single frame is skipped; the message is the reason, without the path."""
 
 
 @dataclass
 class SkipReport:
-    """Everything a reader left out, by reason. Readers report, they never guess or assert.
+    """Everything a reader skipped, by reason. Readers report; they never guess or assert.
 
     Attributes:
-        counts: how often each reason was given.
-        items: reason and path of each.
-        set_aside: what an option left out on purpose, by reason; no defect, and no error in the
-            strict mode.
+        items: reason and path of each. What is not Unicode in a path is escaped, so that every
+            report can be written as text.
+        set_aside: how many frames an option excluded on purpose, by reason; no defect, and no
+            error in strict mode.
     """
 
-    counts: Counter[str] = field(default_factory=Counter)
     items: list[tuple[str, str]] = field(default_factory=list)
     set_aside: Counter[str] = field(default_factory=Counter)
 
     def add(self, reason: str, path: str) -> None:
-        self.counts[reason] += 1
-        self.items.append((reason, path))
+        self.items.append((reason, path.encode("utf-8", "backslashreplace").decode()))
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each reason was given."""
+        return Counter(reason for reason, _ in self.items)
 
 
 class Source(Protocol):
     """One dataset as its users download it.
 
     `frames` walks the raw folder in a fixed (natural) order and yields what is usable; what it
-    passes over is in `report`. `expected` gives published counts, printed beside the ones found.
+    skips is in `report`. `expected` gives published counts, printed beside the ones found.
 
     Attributes:
         name: name of the source, e.g. ``"cadica"``.
-        report: what the last walk of `frames` passed over; each walk starts a new one.
+        report: what the last walk of `frames` skipped; each walk starts a new one.
         expected: published counts, e.g. ``{"frames": 6594}``; empty where nothing is published.
         options: JSON-able values that decide which frames there are and what is in them (a
             selection rule, a seed); together with the paths they identify the source's content.
         split_note: one sentence on where `Frame.split` comes from.
         official_split: whether that is the split the dataset's authors published.
-        forms: what `tools/prepare_data.py` can make of it, the usual one first: ``"pack"``,
+        forms: what `tools/prepare_data.py` can make of it, the default first: ``"pack"``,
             ``"segmentation"``, ``"detection"``, ``"denoising"``.
         pack_splits: splits a pack holds unless others are asked for; None: every frame.
         task: name of the downstream task, e.g. ``"arcade_v"``; the source's name where there is

@@ -77,7 +77,7 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
     result = _run("dca1", "--raw", raw, "--out", tmp_path / "pack", "--strict")
     assert result.returncode == 2
     assert result.stderr == (
-        "error: strict: 1 left out (image without a mask: 1), the first is 4.png\n"
+        "error: strict: 1 skipped (image without a mask: 1), the first is 4.png\n"
     )
     assert not (tmp_path / "pack").exists()
 

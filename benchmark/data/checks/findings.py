@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark.data.checks.leakage import FOLDER
-from benchmark.data.selection import summarise_skips
+from benchmark.data.skips import summarise_skips
 from benchmark.files import walk
 
 

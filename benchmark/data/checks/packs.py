@@ -17,8 +17,14 @@ from benchmark.data.checks.findings import (
 )
 from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.packs import FramePack, unpack_bits
-from benchmark.data.packs.indexing import CorpusHash
-from benchmark.data.packs.layout import ANATOMY, FRAMES, INDEX, MANIFEST, REPORT
+from benchmark.data.packs.layout import (
+    ANATOMY,
+    FRAMES,
+    INDEX,
+    MANIFEST,
+    REPORT,
+    hash_frames,
+)
 from benchmark.data.progress import progress_bar
 from benchmark.files import sha256_file
 
@@ -61,11 +67,8 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
 
 
 def _check_manifest(pack: FramePack, entries: list[ListedFrame], findings: Findings) -> None:
-    parameters = pack.manifest["parameters"]
-    corpus = CorpusHash({"size": parameters["size"], "resize": parameters["resize"]})
-    for entry in entries:
-        corpus.add(entry.sha256)
-    if corpus.hexdigest() != pack.corpus_hash:
+    pixel_hashes = [entry.sha256 for entry in entries]
+    if hash_frames(pack.manifest["parameters"], pixel_hashes) != pack.corpus_hash:
         findings.error("corpus hash does not fit the index", MANIFEST)
     if pack.manifest["counts"]["kept"] != len(pack):
         findings.error("number of frames does not fit the index", MANIFEST)

@@ -1,4 +1,7 @@
-"""Writing a pack: in chunks, so that an interrupted run goes on where it stopped."""
+"""Building a pack: select frames, decode them, write them in chunks, write the index.
+
+An interrupted build resumes at the chunk where it stopped.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,63 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.frame import Frame, Source
-from benchmark.data.packs.indexing import write_index
-from benchmark.data.packs.layout import FRAMES, INDEX, MANIFEST, REPORT
-from benchmark.data.packs.parts import PARTS, Part, Parts, Thinner
-from benchmark.data.packs.reading import FramePack
-from benchmark.data.packs.survey import Survey, survey
-from benchmark.data.packs.workers import decoder, file_runs
-from benchmark.data.progress import progress_bar
-from benchmark.data.selection import no_usable_frame, refuse_recorded_skips, refuse_skips
-from benchmark.errors import InputError
-from benchmark.files import fsync, fsync_folder, naming, remove_written
-from benchmark.locking import (
-    clear_partial,
-    hold,
-    lock_beside,
-    make_partial,
-    partial_folder,
-    remove_left,
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.data.frame import Source
+from benchmark.data.image_hashes import hamming_distance
+from benchmark.data.packs.chunks import WRITTEN, ChunkLog, ChunkRecord
+from benchmark.data.packs.decoding import RESIZE, decode
+from benchmark.data.packs.layout import (
+    FRAMES,
+    INDEX,
+    MANIFEST,
+    NUMBER_COLUMNS,
+    REPORT,
+    SCHEMA,
+    TEXT_COLUMNS,
+    hash_frames,
 )
+from benchmark.data.packs.reading import FramePack
+from benchmark.data.prepared import open_prepared
+from benchmark.data.progress import progress_bar
+from benchmark.data.selection import FrameSelection, select_frames
+from benchmark.data.skips import (
+    intensity_entry,
+    no_usable_frame,
+    refuse_skips,
+    summarise_skips,
+    write_report,
+)
+from benchmark.errors import InputError
+from benchmark.files import atomic_write, fsync, fsync_folder, naming, remove_written, write_json
+from benchmark.locking import clear_partial, hold, lock_beside, make_partial, partial_folder
 from benchmark.temporary_files import TEMPORARY
 
 CHUNK = 256
 """Most frames of a chunk: what an interruption can cost."""
 
 CHUNK_BYTES = 1 << 26
-"""Most bytes of a chunk; where there are workers, four chunks are held in memory."""
+"""Most bytes of a chunk."""
 
-_WRITTEN = (FRAMES, INDEX, MANIFEST, REPORT, *PARTS, TEMPORARY)
+CHUNKS_AHEAD = 4
+"""Chunks that workers decode before they are written: 256 MiB of pixels at most."""
 
-_RESIZE = "longest side to size, PIL bicubic, top left, rest 0"
+ROW_GROUP = 1 << 15
+"""Rows of a row group of the index."""
+
+_WRITTEN = (FRAMES, INDEX, MANIFEST, REPORT, *WRITTEN, TEMPORARY)
+
+_TABLE = pa.schema(
+    [(name, pa.string()) for name in TEXT_COLUMNS]
+    # The number of a frame may be a time stamp.
+    + [(name, pa.int64() if name == "frame" else pa.int32()) for name in NUMBER_COLUMNS]
+)
 
 
 def build_pack(
@@ -55,31 +80,30 @@ def build_pack(
     thin: int = 0,
     exclude: Collection[str] = (),
 ) -> FramePack:
-    """Decode a source once into the pack `out`.
+    """Decode the frames of a source once, into the pack `out`.
 
-    The pack is put together in ``<out>.partial`` and renamed when it is whole. An interrupted call
-    goes on with the next one; the result has the same bytes whatever the interruptions and the
-    number of workers. A finished pack of the same frames and parameters is returned at once. Memory
-    does not grow with the number of frames, but for the index of the pack that is returned.
+    The pack is built in ``<out>.partial`` and renamed when it is complete. An interrupted call
+    is resumed by the next one; the result has the same bytes whatever the interruptions and the
+    number of workers. A finished pack of the same frames and parameters is returned at once.
 
     Args:
-        source: where the frames come from. The paths in its report are moved to ``report.json``.
+        source: where the frames come from.
         out: folder of the pack.
         size: side of the squares in pixels, a multiple of 8.
-        splits: splits of origin to keep; None keeps all.
+        splits: original splits to keep; None keeps all.
         limit: at most this many frames, the first ones, before thinning.
         workers: processes that decode; 0 decodes in this one.
         progress: show it on stderr.
-        strict: a frame that has to be left out is an error.
-        thin: bits, 0–64. A frame of a video whose perceptual hash (`perceptual_hash`) differs in
-            fewer bits from the last kept frame of that video is left out; 0 keeps all.
-        exclude: groups whose frames are left out, such as the patients of a test set; groups that
+        strict: a skipped frame is an error.
+        thin: bits, 0–64. A frame of a video is dropped if its perceptual hash (`perceptual_hash`)
+            differs in fewer bits from that of the last kept frame of the video; 0 keeps all.
+        exclude: groups whose frames are dropped, such as the patients of a test set; groups that
             the source does not have may be among them.
 
     Raises:
         InputError: a bad argument; no usable frame; `out` is something else or a pack of other
             frames or parameters; an unfinished one is, is damaged, or is being written by another
-            process; a worker was killed; something was left out under `strict`.
+            process; a worker was killed; something was skipped under `strict`.
         OSError: the disk is full or write-protected.
     """
     if size < 8 or size % 8:
@@ -88,69 +112,45 @@ def build_pack(
         raise InputError(f"workers {workers}: must not be negative")
     if not 0 <= thin <= 64:
         raise InputError(f"thin {thin}: must be from 0 to 64, the bits of a perceptual hash")
-    chunk = max(1, min(CHUNK, CHUNK_BYTES // size**2))
-    job = _Job(source, size, splits, limit, thin, exclude, workers, progress, strict, chunk)
-    return _build(job, Path(out))
+    out = Path(out)
+    selection = select_frames(source, splits, limit, exclude)
+    if strict:
+        refuse_skips(selection.report.items)
+    parameters = {
+        "source": source.name,
+        "options": source.options,
+        "size": size,
+        "resize": RESIZE,
+        "splits": sorted(splits) if splits is not None else None,
+        "limit": limit,
+        # Only where they are used, so that the identity of all other packs is without them.
+        **({"thin": thin} if thin else {}),
+        **({"exclude": sorted(set(exclude))} if exclude else {}),
+    }
+    plan = {"plan_hash": selection.plan_hash(parameters), "versions": _versions()}
 
+    def finished() -> FramePack | None:
+        return open_prepared(out, FramePack.open, "pack", plan["plan_hash"], strict)
 
-@dataclass(frozen=True)
-class _Job:
-    """The checked arguments of `build_pack`, and the number of frames in a chunk."""
-
-    source: Source
-    size: int
-    splits: Sequence[str] | None
-    limit: int | None
-    thin: int
-    exclude: Collection[str]
-    workers: int
-    progress: bool
-    strict: bool
-    chunk: int
-
-    def parameters(self) -> dict[str, Any]:
-        """What decides the content of the pack, beside the frames of the source."""
-        parameters: dict[str, Any] = {
-            "source": self.source.name,
-            "options": self.source.options,
-            "size": self.size,
-            "resize": _RESIZE,
-            "splits": sorted(self.splits) if self.splits is not None else None,
-            "limit": self.limit,
-        }
-        # Named only where they are used: packs from before they existed are still recognised.
-        if self.thin:
-            parameters["thin"] = self.thin
-        if self.exclude:
-            parameters["exclude"] = sorted(set(self.exclude))
-        return parameters
-
-
-def _build(job: _Job, out: Path) -> FramePack:
-    with survey(job.source, job.splits, job.limit, job.exclude) as found:
-        if job.strict:
-            found.skips.refuse()
-        parameters = job.parameters()
-        plan = {"plan_hash": found.plan_hash(parameters), "versions": _versions()}
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            remove_left(lock_beside(out))
-            if not (out / MANIFEST).is_file():
-                raise InputError(f"{out}: not a pack, and not empty; choose another folder")
-            return _finished(FramePack.open(out), plan, job.strict)
-        partial = partial_folder(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with naming(out), hold(lock_beside(out), out, "being written"):
-            if out.exists() and any(out.iterdir()):  # by the last holder of the lock
-                return _finished(FramePack.open(out), plan, job.strict)
-            make_partial(partial, _WRITTEN, clear=False)
-            parts = Parts(partial)
-            if not (partial / MANIFEST).exists():
-                _check_plan(partial, parts.begin(plan), plan)
-                _write_chunks(job, found, parts, partial)
-                write_index(job.source, found, parts, partial, plan, parameters)
-            _check_plan(partial, parts.read_object(partial / MANIFEST), plan)
-            _publish(parts, partial, out)
-    return _finished(FramePack.open(out), plan, job.strict)
+    if (pack := finished()) is not None:
+        return pack
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_folder(out)
+    with naming(out), hold(lock_beside(out), out, "being written"):
+        if (pack := finished()) is not None:  # by the last holder of the lock
+            return pack
+        make_partial(partial, _WRITTEN, clear=False)
+        log = ChunkLog(partial)
+        if not (partial / MANIFEST).exists():
+            _check_plan(partial, log.begin(plan), plan)
+            _write_frames(selection, log, size, workers, progress, strict, thin)
+            _write_index(selection, log, plan, parameters)
+        _check_plan(partial, log.read_object(partial / MANIFEST), plan)
+        # With what a kill in the middle of `atomic_write` leaves.
+        remove_written(partial, (*WRITTEN, TEMPORARY))
+        os.replace(partial, out)
+        fsync_folder(out.parent)
+    return finished()
 
 
 def _versions() -> dict[str, str]:
@@ -159,84 +159,90 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def _finished(pack: FramePack, plan: dict[str, Any], strict: bool) -> FramePack:
-    if pack.manifest["plan_hash"] != plan["plan_hash"]:
-        raise InputError(
-            f"{pack.path}: already holds a pack of other frames or parameters; "
-            "remove it or choose another folder"
-        )
-    if strict:
-        refuse_recorded_skips(pack.path, pack.manifest["skipped"])
-    return pack
-
-
 def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> None:
     for key, what in (("plan_hash", "frames or parameters"), ("versions", "package versions")):
         if found.get(key) != plan[key]:
-            raise InputError(f"{partial}: was begun with other {what}; remove it to start again")
+            raise InputError(f"{partial}: was begun with other {what}; remove it to start over")
 
 
-def _publish(parts: Parts, partial: Path, out: Path) -> None:
-    # Also what a kill in the middle of `atomic_write` leaves.
-    remove_written(partial, (*PARTS, TEMPORARY))
-    os.replace(partial, out)
-    fsync_folder(out.parent)
+class _NearDuplicates:
+    """Tells which frames of a video look like the last kept frame of that video.
+
+    A video is a run of frames with the same `Frame.video`; frames without a video are no
+    near-duplicates and do not end a run.
+
+    Args:
+        bits: hashes that differ in fewer bits are those of near-duplicates; 0: there are none.
+        records: chunks of an interrupted build to resume from.
+    """
+
+    def __init__(self, bits: int, records: Sequence[ChunkRecord]) -> None:
+        self._bits = bits
+        kept = (row for record in reversed(records) for row in reversed(record.rows))
+        self._last = next((row for row in kept if row["video"] is not None), None)
+
+    def drops(self, row: dict[str, Any]) -> bool:
+        """Whether the frame with this index row is dropped; to be asked once for each, in order."""
+        if not self._bits or row["video"] is None:
+            return False
+        last, self._last = self._last, row
+        if last is None or last["video"] != row["video"]:
+            return False
+        if hamming_distance(last["phash"], row["phash"]) >= self._bits:
+            return False
+        self._last = last
+        return True
 
 
-def _write_chunks(job: _Job, found: Survey, parts: Parts, partial: Path) -> None:
-    square = job.size**2
-    done = parts.resume(job.strict)
-    if not job.thin:  # What thinning will leave cannot be known.
-        _check_space(partial, (found.chosen - done.frames) * square)
-    thinner = Thinner(job.thin, done.last)
-    rows = done.rows
-    label = f"pack {job.source.name}"
-    with open(partial / FRAMES, "ab") as stream:
-        if stream.tell() < rows * square:
-            raise InputError(f"{partial / FRAMES}: too short; remove {partial} to start again")
-        stream.truncate(rows * square)
-        with (
-            progress_bar(label, found.chosen, done.frames, job.progress) as advance,
-            decoder(job.source, job.size, job.workers, found.frames(done.frames)) as decode,
-        ):
-            chunks = _chunks(found.frames(done.frames), job.chunk)
-            for number, (chunk, results) in enumerate(decode(chunks), start=done.parts):
-                part = Part()
-                for frame, (result, notes) in zip(chunk, results):
-                    part.notes += notes
-                    if isinstance(result, str):
-                        part.skipped.append((result, frame.path))
-                    elif thinner.keeps(result[0]):
-                        part.rows.append(result[0])
-                        stream.write(result[1])
-                    else:
-                        part.thinned += 1
-                if job.strict:
-                    refuse_skips(part.skipped)
-                part.last = thinner.last
-                # The part vouches for the pixels, so they have to be on the disk before it.
-                stream.flush()
-                fsync(stream.fileno(), partial / FRAMES)
-                parts.write(number, part)
-                rows += len(part.rows)
-                advance(len(chunk))
-    if not rows:
-        for part in parts:
-            found.skips.extend(part.skipped)
+def _write_frames(
+    selection: FrameSelection,
+    log: ChunkLog,
+    size: int,
+    workers: int,
+    progress: bool,
+    strict: bool,
+    thin: int,
+) -> None:
+    """Decode the frames that are not in `log` yet, and write their squares and chunk records."""
+    source, partial = selection.source, log.partial
+    log.resume(strict)
+    done = sum(record.frames for record in log.records)
+    kept = sum(len(record.rows) for record in log.records)
+    frames = selection.frames[done:]
+    if not thin:  # How many near-duplicates there are is not known before.
+        _check_space(partial, len(frames) * size**2)
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // size**2))
+    near_duplicates = _NearDuplicates(thin, log.records)
+    with (
+        open(partial / FRAMES, "ab") as stream,
+        progress_bar(f"pack {source.name}", len(selection.frames), done, progress) as advance,
+        closing(decode(source, frames, size, workers, ahead=CHUNKS_AHEAD * chunk)) as decoded,
+    ):
+        if stream.tell() < kept * size**2:
+            raise InputError(f"{partial / FRAMES}: too short; remove {partial} to start over")
+        stream.truncate(kept * size**2)
+        for start in range(0, len(frames), chunk):
+            record = ChunkRecord()
+            for frame, result in zip(frames[start : start + chunk], decoded):
+                record.notes += result.notes
+                if result.unusable is not None:
+                    record.skipped.append((result.unusable, frame.path))
+                elif near_duplicates.drops(result.row):
+                    record.thinned += 1
+                else:
+                    record.rows.append(result.row)
+                    stream.write(result.square)
+            if strict:
+                refuse_skips(record.skipped)
+            # The record vouches for the pixels, so they have to be on the disk before it.
+            stream.flush()
+            fsync(stream.fileno(), partial / FRAMES)
+            log.append(record)
+            advance(record.frames)
+    if not any(record.rows for record in log.records):
+        skipped = [skip for record in log.records for skip in record.skipped]
         clear_partial(partial, _WRITTEN)
-        raise no_usable_frame(job.source.name, found.skips.counts)
-
-
-def _chunks(frames: Iterator[Frame], most: int) -> Iterator[list[Frame]]:
-    """At most `most` frames at a time; a file is divided only if it holds more than that."""
-    chunk: list[Frame] = []
-    for run in file_runs(frames, most):
-        if chunk and len(chunk) + len(run) > most:
-            yield chunk
-            chunk = []
-        chunk += run
-    if chunk:
-        yield chunk
+        raise no_usable_frame(source.name, [*selection.report.items, *skipped])
 
 
 def _check_space(partial: Path, needed: int) -> None:
@@ -246,3 +252,52 @@ def _check_space(partial: Path, needed: int) -> None:
             f"{partial.parent}: the pack needs {needed / 1e9:.1f} GB more, {free / 1e9:.1f} GB are "
             "free; choose a smaller size or another folder"
         )
+
+
+def _write_index(
+    selection: FrameSelection,
+    log: ChunkLog,
+    plan: dict[str, Any],
+    parameters: dict[str, Any],
+) -> None:
+    """Write index, report and, last of all, the manifest."""
+    source, partial, records = selection.source, log.partial, log.records
+    table = pa.Table.from_pylist([row for record in records for row in record.rows], schema=_TABLE)
+    with atomic_write(partial / INDEX) as stream:
+        pq.write_table(table, stream, row_group_size=ROW_GROUP)
+    skipped = [*selection.report.items, *(skip for record in records for skip in record.skipped)]
+    # Each worker notes what it meets first.
+    notes = list(dict.fromkeys(note for record in records for note in record.notes))
+    write_report(partial / REPORT, [*skipped, *notes])
+    sources, splits, groups, videos = (
+        _count_values(table[name]) for name in ("source", "split", "group", "video")
+    )
+    manifest = {
+        "schema": SCHEMA,
+        **plan,
+        "corpus_hash": hash_frames(parameters, table["sha256"].to_pylist()),
+        "parameters": parameters,
+        "counts": {
+            "found": selection.found,
+            "excluded": selection.excluded,
+            "set_aside": dict(selection.report.set_aside),
+            "chosen": len(selection.frames),
+            "thinned": sum(record.thinned for record in records),
+            "kept": len(table),
+            "expected": source.expected,
+            "sources": sources,
+            "splits": splits,
+            "groups": len(groups),
+            "videos": len(videos),
+        },
+        "split": {"origin": source.split_note, "official": source.official_split},
+        "skipped": summarise_skips(skipped),
+        **intensity_entry(notes),
+    }
+    write_json(partial / MANIFEST, manifest)
+
+
+def _count_values(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs; missing values are not counted."""
+    counts = column.drop_null().value_counts().to_pylist()
+    return {entry["values"]: entry["counts"] for entry in counts}

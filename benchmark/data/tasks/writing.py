@@ -12,14 +12,14 @@ from typing import Any
 from benchmark.data.denoising import FRAMES_PER_STUDY, Degradation
 from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.data.image_hashes import perceptual_hash, pixel_sha256
+from benchmark.data.prepared import open_prepared
 from benchmark.data.progress import progress_bar
-from benchmark.data.selection import (
+from benchmark.data.selection import read_usable, select_frames
+from benchmark.data.skips import (
+    Skip,
     intensity_entry,
-    read_usable,
     reasons_line,
-    refuse_recorded_skips,
     refuse_skips,
-    select_frames,
     summarise_skips,
     take_notes,
     write_report,
@@ -31,7 +31,7 @@ from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
-from benchmark.locking import lock_beside, new_folder, remove_left
+from benchmark.locking import new_folder
 from benchmark.temporary_files import TEMPORARY
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -106,12 +106,10 @@ def write_task_folder(
         **writer.parameters,
     }
     plan_hash = selection.plan_hash(parameters)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        remove_left(lock_beside(out))
-        if not (out / MANIFEST).is_file():
-            raise InputError(f"{out}: not a task folder, and not empty; choose another folder")
-        return _finished(TaskFolder.open(out), plan_hash, strict)
-    skipped = list(selection.walk.items)
+    finished = open_prepared(out, TaskFolder.open, "task folder", plan_hash, strict)
+    if finished is not None:
+        return finished
+    skipped = list(selection.report.items)
     label = f"choose {source.name}"
     with progress_bar(label, len(selection.frames), 0, progress) as advance:
         chosen = writer.choose(selection.frames, skipped, advance)
@@ -144,7 +142,7 @@ def write_task_folder(
             "counts": {
                 "found": selection.found,
                 "chosen": len(frames),
-                "set_aside": dict(selection.walk.set_aside),
+                "set_aside": dict(selection.report.set_aside),
                 "kept": sum(map(len, items.values())),
                 "expected": source.expected,
                 "splits": {split: len(listed) for split, listed in items.items()},
@@ -171,25 +169,12 @@ def _writer(
     return Segmentation(source) if kind == "segmentation" else Detection(source)
 
 
-def _finished(folder: TaskFolder, plan_hash: str, strict: bool) -> TaskFolder:
-    if folder.manifest["plan_hash"] != plan_hash:
-        raise InputError(
-            f"{folder.path}: already holds another task or selection; remove it or choose another "
-            "folder"
-        )
-    if strict:
-        refuse_recorded_skips(folder.path, folder.manifest["skipped"])
-    return folder
-
-
-def _with_split(frames: list[Frame], skipped: list[tuple[str, str]]) -> list[Frame]:
+def _with_split(frames: list[Frame], skipped: list[Skip]) -> list[Frame]:
     skipped += [("no split", frame.path) for frame in frames if frame.split is None]
     return [frame for frame in frames if frame.split is not None]
 
 
-def _nothing(
-    source: Source, frames: list[Frame], kind: str, skipped: list[tuple[str, str]]
-) -> InputError:
+def _nothing(source: Source, frames: list[Frame], kind: str, skipped: list[Skip]) -> InputError:
     reasons = reasons_line(skipped) or f"none of {len(frames)} frames is annotated or set apart"
     first = f"; the first is {skipped[0][1]}" if skipped else ""
     return InputError(f"{source.name}: no usable frame for {kind} ({reasons}){first}")
@@ -228,7 +213,7 @@ def _write_files(
     frames: list[Frame],
     assigned: dict[str, str],
     partial: Path,
-    skipped: list[tuple[str, str]],
+    skipped: list[Skip],
     progress: bool,
 ) -> dict[str, list[TaskItem]]:
     items: dict[str, list[TaskItem]] = {}

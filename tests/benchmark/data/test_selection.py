@@ -1,4 +1,4 @@
-"""Choosing frames of a source, reading them, and the account of what is left out."""
+"""Selecting frames of a source, reading them, and the account of what is skipped."""
 
 from __future__ import annotations
 
@@ -9,41 +9,30 @@ import os
 import numpy as np
 import pytest
 from raw_layouts import PICTURES, MemorySource, picture, save
-from video_source import VideoSource
 
-from benchmark.data import selection
-from benchmark.data.frame import Frame, UnreadableFrame
-from benchmark.data.selection import (
-    SkipLog,
-    Walk,
-    read_usable,
-    reasons_line,
-    refuse_skips,
-    select_frames,
-    summarise_skips,
-    write_report,
-)
+from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.selection import read_usable, select_frames
+from benchmark.data.skips import no_usable_frame, refuse_skips, summarise_skips, write_report
 from benchmark.data.sources.files import FolderSource
-from benchmark.data.spool import Spool
+from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
-from benchmark.files import write_json
 
-# choosing
+# selecting
 
 
-def test_excluded_groups_are_left_out_before_the_limit():
+def test_excluded_groups_are_dropped_before_the_limit():
     every = [frame for frame in MemorySource(PICTURES).frames() if frame.group != "memory/1"]
-    chosen = select_frames(MemorySource(PICTURES), limit=5, exclude=["memory/1"])
-    assert chosen.frames == every[:5]
-    walk = Walk(MemorySource(PICTURES), ["train"], None, {"memory/1"})
-    assert [frame.group for frame in walk] == ["memory/0"] * 7
-    assert (walk.found, walk.chosen, walk.excluded) == (20, 7, 7)
+    selection = select_frames(MemorySource(PICTURES), limit=5, exclude=["memory/1"])
+    assert selection.frames == every[:5]
+    selection = select_frames(MemorySource(PICTURES), ["train"], None, {"memory/1"})
+    assert [frame.group for frame in selection.frames] == ["memory/0"] * 7
+    assert (selection.found, selection.excluded) == (20, 7)
 
 
 def test_groups_of_other_sources_may_be_excluded_but_something_has_to_be_left():
     exclude = ["memory/1", "other/1", "memory/01"]
     assert len(select_frames(MemorySource(PICTURES), exclude=exclude).frames) == 13
-    with pytest.raises(InputError, match=r"no usable frame \(group left out: 20\)"):
+    with pytest.raises(InputError, match=r"no usable frame \(excluded group: 20\)"):
         select_frames(MemorySource(PICTURES), exclude=[f"memory/{n}" for n in range(3)])
 
 
@@ -59,10 +48,10 @@ class _Odd(MemorySource):
         yield Frame(self.name, "time.png", frame=20240131235959, split="test")
 
 
-def test_frames_that_cannot_be_stored_are_left_out_by_reason():
+def test_frames_that_cannot_be_stored_are_skipped_by_reason():
     source = _Odd(PICTURES)
-    chosen = select_frames(source)
-    assert [frame.path for frame in chosen.frames] == ["000.png", "time.png"]
+    selection = select_frames(source)
+    assert [frame.path for frame in selection.frames] == ["000.png", "time.png"]
     assert source.report.counts == {"name is not Unicode": 2, "frame number beyond 64 bits": 1}
 
 
@@ -123,59 +112,36 @@ ITEMS = [
 ]
 
 
-@pytest.mark.parametrize("memory", [1, 1 << 20])
-def test_the_streamed_report_equals_the_one_made_in_memory(tmp_path, monkeypatch, memory):
-    monkeypatch.setattr(selection, "_SPOOL_BYTES", memory)
-    for items in ([], ITEMS, ITEMS * 30):
-        expected = {}
-        for reason, path in items:
-            paths = expected.setdefault(reason, {"count": 0, "paths": []})["paths"]
-            paths.append(path)
-            expected[reason]["count"] = len(paths)
-        write_json(tmp_path / "expected.json", expected)
-        write_report(tmp_path / "report.json", items)
-        written = (tmp_path / "report.json").read_bytes()
-        assert written == (tmp_path / "expected.json").read_bytes()
+def test_the_report_lists_every_path_and_the_summary_twenty(tmp_path):
+    write_report(tmp_path / "report.json", ITEMS * 10)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    summary = summarise_skips(ITEMS * 10)
+    assert list(report) == ["damaged image", "empty file"]
+    for reason, entry in report.items():
+        paths = [path for named, path in ITEMS * 10 if named == reason]
+        assert entry == {"count": len(paths), "paths": paths}
+        assert summary[reason] == {"count": len(paths), "examples": paths[:20]}
 
 
-def test_the_log_sums_up_like_the_lists_do(tmp_path):
-    log = SkipLog()
-    log.refuse()
-    log.extend(ITEMS * 10)
-    assert log.summary == summarise_skips(ITEMS * 10)
-    assert log.counts == {"damaged image": 30, "empty file": 10}
-    for refuse in (log.refuse, lambda: refuse_skips(ITEMS * 10)):
-        with pytest.raises(InputError, match=r"40 left out \(damaged image: 30, empty file: 10\)"):
-            refuse()
-    assert reasons_line(ITEMS) == "damaged image: 3, empty file: 1"
-    log.write(tmp_path / "one.json")
-    log.add("empty file", "later.png")
-    log.write(tmp_path / "two.json")
-    later = json.loads((tmp_path / "two.json").read_text(encoding="utf-8"))["empty file"]
-    assert later == {"count": 11, "paths": ['quote".png'] * 10 + ["later.png"]}
+def test_strict_mode_refuses_what_was_skipped():
+    refuse_skips([])
+    with pytest.raises(
+        InputError, match=r"4 skipped \(damaged image: 3, empty file: 1\), .* b\.png"
+    ):
+        refuse_skips(ITEMS)
+    assert str(no_usable_frame("x", ITEMS)).endswith("(damaged image: 3, empty file: 1)")
+    assert str(no_usable_frame("x", [])) == "x: no usable frame"
 
 
 def test_a_name_that_is_not_unicode_can_be_reported(tmp_path):
-    write_report(tmp_path / "report.json", [("name is not Unicode", "bad\udcff.png")])
-    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["name is not Unicode"]["paths"] == ["bad\\udcff.png"]
+    folder = write_task_folder(_Odd([picture(1)]), tmp_path / "task", progress=False)
+    assert folder.manifest["skipped"]["name is not Unicode"]["examples"][0] == "bad\\udcff.png"
+    report = json.loads((folder.path / "report.json").read_text(encoding="utf-8"))
+    assert report["name is not Unicode"]["paths"] == ["bad\\udcff.png", "good.png"]
 
 
-def test_taking_a_report_leaves_its_counts():
-    source, log = VideoSource(), SkipLog()
-    for _ in source.frames():
-        log.take(source.report)
-        assert source.report.items == []
-    assert log.counts == source.report.counts == {"not a picture": 8}
-
-
-@pytest.mark.parametrize("memory", [10, 1000])
-def test_a_spool_keeps_the_order_and_grows_after_reading(memory):
-    spool = Spool(memory)
-    for number in range(9):
-        spool.append(b"%d" % number)
-    assert list(spool) == [b"%d" % number for number in range(9)]
-    assert next(iter(spool)) == b"0"
-    spool.append(b"nine")
-    assert list(spool)[-2:] == [b"8", b"nine"]
-    spool.close()
+def test_the_counts_of_a_report_are_those_of_its_items():
+    report = SkipReport()
+    for reason, path in ITEMS:
+        report.add(reason, path)
+    assert report.counts == {"damaged image": 3, "empty file": 1}

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from raw_layouts import picture
 
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.packs import FramePack, building
+from benchmark.data.packs import FramePack, build_pack, building
 
 SIDE = 48
 SIZE = 32
@@ -25,11 +26,11 @@ class VideoSource:
     """Videos of 12 frames that fade from one picture to another, and some single pictures.
 
     Every 10th frame belongs to no video, every 13th is damaged, and before every 9th the walk
-    passes over a file.
+    skips a file.
 
     Args:
         videos: number of videos, two for each patient.
-        defects: False mends the damaged frames and removes the other files.
+        defects: False repairs the damaged frames and removes the other files.
         delay: seconds that reading a frame takes.
         seen_by: folder in which each process that reads leaves a file named by its id.
     """
@@ -89,24 +90,11 @@ def build(
     out: Path,
     chunk: int = 5,
     size: int = SIZE,
-    workers: int = 0,
-    thin: int = 0,
-    strict: bool = False,
-    **wanted: Any,
+    **options: Any,
 ) -> FramePack:
     """`build_pack` without a progress bar and with chunks of a given size."""
-    wanted = {"splits": None, "limit": None, "exclude": (), **wanted}
-    job = building._Job(
-        source,
-        size,
-        thin=thin,
-        workers=workers,
-        progress=False,
-        strict=strict,
-        chunk=chunk,
-        **wanted,
-    )
-    return building._build(job, out)
+    with mock.patch.object(building, "CHUNK", chunk):
+        return build_pack(source, out, size, progress=False, **options)
 
 
 def build_until(crash_at: int | None, source: VideoSource, out: Path, options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Full disks, damaged parts, killed workers and sources that change: one line, and no bad pack."""
+"""Full disks, damaged records, killed workers, sources that change: one line, and no bad pack."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Stopping(VideoSource):
 
 @pytest.fixture
 def begun(tmp_path):
-    """A pack of 72 frames of which 45 are done, in 9 parts."""
+    """A pack of 72 frames of which 45 are done, in 9 chunks."""
     with pytest.raises(Interruption):
         build(_Stopping(), tmp_path / "pack", thin=6)
     return tmp_path / "pack.partial"
@@ -37,7 +37,7 @@ def begun(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("at", [0, 1, 7, 20])
-def test_a_full_disk_leaves_something_to_go_on_with(tmp_path, monkeypatch, workers, at):
+def test_a_build_is_resumed_after_a_full_disk(tmp_path, monkeypatch, workers, at):
     whole = folder_bytes(build(VideoSource(), tmp_path / "whole", thin=6).path)
     real, calls = os.fsync, []
 
@@ -85,17 +85,19 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, monkeypat
     assert caught.value.filename == str(tmp_path / "other")
 
 
-@pytest.mark.parametrize("part", [0, 3, 8])
+@pytest.mark.parametrize("chunk", [0, 3, 8])
 @pytest.mark.parametrize("harm", ["truncate", "empty", "flip"])
-def test_a_damaged_part_is_noticed(begun, part, harm):
-    file = begun / "parts" / f"{part:06d}.part"
+def test_a_damaged_chunk_record_is_noticed(begun, chunk, harm):
+    file = begun / "chunks" / f"{chunk:06d}.chunk"
     content = file.read_bytes()
     place = content.index(b"v0000") + 3
     flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
     harmed = {"truncate": content[: len(content) // 2], "empty": b"", "flip": flipped}
     file.write_bytes(harmed[harm])
     before = (begun / "frames.u8").read_bytes()
-    with pytest.raises(InputError, match=rf"{part:06d}\.part: damaged; remove .*pack\.partial to"):
+    with pytest.raises(
+        InputError, match=rf"{chunk:06d}\.chunk: damaged; remove .*pack\.partial to"
+    ):
         build(VideoSource(), begun.with_name("pack"), thin=6)
     assert (begun / "frames.u8").read_bytes() == before
     file.write_bytes(content)
@@ -104,7 +106,7 @@ def test_a_damaged_part_is_noticed(begun, part, harm):
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
 def test_a_damaged_plan_or_manifest_is_noticed(begun, content):
-    plan = begun / "parts" / "plan.json"
+    plan = begun / "chunks" / "plan.json"
     good = plan.read_text(encoding="utf-8")
     plan.write_text(content)
     with pytest.raises(InputError, match=r"plan\.json: damaged; remove"):

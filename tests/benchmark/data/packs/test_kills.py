@@ -106,8 +106,8 @@ def test_a_crash_before_any_change_of_the_disk_leaves_no_trace(tmp_path, process
     assert 20 < step < 199
 
 
-def test_a_crash_while_mended_chunks_are_done_again_leaves_no_trace(tmp_path, processes):
-    """What was kept of later chunks belongs to pixels that are written anew."""
+def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, processes):
+    """The records of later chunks vouch for pixels that are overwritten."""
     clean = folder_bytes(build(VideoSource(2, defects=False), tmp_path / "clean", thin=6).path)
 
     class Stopping(VideoSource):
@@ -121,7 +121,7 @@ def test_a_crash_while_mended_chunks_are_done_again_leaves_no_trace(tmp_path, pr
 
     with pytest.raises(Interruption):
         build(Stopping(2), tmp_path / "begun", thin=6, chunk=5)
-    assert len(list((tmp_path / "begun.partial" / "parts").glob("*.part"))) == 4
+    assert len(list((tmp_path / "begun.partial" / "chunks").glob("*.chunk"))) == 4
     for step in range(200):
         out = tmp_path / f"pack{step}"
         shutil.copytree(tmp_path / "begun.partial", tmp_path / f"pack{step}.partial")

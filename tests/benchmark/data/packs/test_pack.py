@@ -172,7 +172,7 @@ def test_an_interruption_while_publishing_changes_no_byte(tmp_path, monkeypatch,
     real = getattr(module, step)
 
     def stop_at_the_folder(first, *rest):
-        if str(first).endswith((".partial", "parts")):
+        if str(first).endswith((".partial", "chunks")):
             raise Interruption
         return real(first, *rest)
 
@@ -204,17 +204,17 @@ def test_a_finished_pack_is_returned_at_once_and_another_plan_is_refused(tmp_pat
 # refusals
 
 
-def test_strict_leaves_no_final_folder_and_takes_mended_frames(tmp_path):
-    with pytest.raises(InputError, match=r"1 left out \(damaged image: 1\), the first is 003"):
+def test_strict_leaves_no_final_folder_and_takes_repaired_frames(tmp_path):
+    with pytest.raises(InputError, match=r"1 skipped \(damaged image: 1\), the first is 003"):
         build_small(tmp_path / "pack", strict=True)
     assert not (tmp_path / "pack").exists()
     with pytest.raises(Interruption):
         build_small(tmp_path / "pack", stop_at=9)
-    mended = list(PICTURES)
-    mended[3], mended[11] = picture(3), picture(11)
-    assert len(build_small(tmp_path / "pack", mended, strict=True)) == 20
+    repaired = list(PICTURES)
+    repaired[3], repaired[11] = picture(3), picture(11)
+    assert len(build_small(tmp_path / "pack", repaired, strict=True)) == 20
     build_small(tmp_path / "loose")
-    with pytest.raises(InputError, match="strict, but frames were left out"):
+    with pytest.raises(InputError, match="strict, but frames were skipped"):
         build_small(tmp_path / "loose", strict=True)
 
 

@@ -1,4 +1,4 @@
-"""Leaving out near-duplicates of a video, and whole groups."""
+"""Dropping near-duplicates of a video, and complete groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from video_source import VideoSource, build
 
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.image_hashes import perceptual_hash
-from benchmark.data.packs import build_pack, building
+from benchmark.data.packs import build_pack
 from benchmark.errors import InputError
 
 
@@ -93,13 +93,6 @@ def test_excluded_groups_are_counted_and_part_of_the_plan(tmp_path):
     for other in ({"exclude": exclude[:1]}, {"exclude": exclude, "thin": 1}, {}):
         with pytest.raises(InputError, match="other frames or parameters"):
             build(VideoSource(), pack.path, **other)
-
-
-def test_packs_from_before_thinning_are_still_recognised():
-    """The parameters of a pack without thinning and exclusion, and with them its plan."""
-    source = VideoSource()
-    job = building._Job(source, 32, None, None, 0, (), 0, False, False, 5)
-    assert set(job.parameters()) == {"source", "options", "size", "resize", "splits", "limit"}
 
 
 @pytest.mark.parametrize("bits", [-1, 65])

@@ -61,10 +61,10 @@ def test_defects_are_counted_and_strict_leaves_nothing(tmp_path):
     assert {split: len(items) for split, items in folder.splits.items()} == {"train": 3, "test": 1}
     with pytest.raises(InputError, match="strict"):
         _write(open_source("dca1", raw), tmp_path / "seg", strict=True)
-    with pytest.raises(InputError, match="strict: 1 left out"):
+    with pytest.raises(InputError, match="strict: 1 skipped"):
         _write(open_source("dca1", raw), tmp_path / "other", strict=True)
     (raw / "3.png").unlink()
-    with pytest.raises(InputError, match="strict: 3 left out"):
+    with pytest.raises(InputError, match="strict: 3 skipped"):
         _write(open_source("dca1", raw), tmp_path / "other", strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "seg"]
 

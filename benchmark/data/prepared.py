@@ -1,0 +1,58 @@
+"""A pack or task folder that was prepared earlier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from benchmark.data.skips import counts_line
+from benchmark.errors import InputError
+from benchmark.locking import lock_beside, remove_left
+
+
+class Prepared(Protocol):
+    """A `FramePack` or a `TaskFolder`."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+
+P = TypeVar("P", bound=Prepared)
+
+
+def open_prepared(
+    out: Path, open_folder: Callable[[Path], P], what: str, plan_hash: str, strict: bool
+) -> P | None:
+    """The finished pack or task folder at `out`; None if it is missing or an empty folder.
+
+    Args:
+        out: the folder.
+        open_folder: opens it.
+        what: ``"pack"`` or ``"task folder"``, for messages.
+        plan_hash: identity of what is asked for.
+        strict: refuse what was prepared with skipped frames.
+
+    Raises:
+        InputError: `out` is something else, was prepared from other frames or parameters, or lacks
+            skipped frames under `strict`.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    remove_left(lock_beside(out))
+    if not (out / "manifest.json").is_file():
+        raise InputError(f"{out}: not a {what}, and not empty; choose another folder")
+    prepared = open_folder(out)
+    if prepared.manifest["plan_hash"] != plan_hash:
+        raise InputError(
+            f"{out}: already holds a {what} of other frames or parameters; remove it or choose "
+            "another folder"
+        )
+    skipped = prepared.manifest["skipped"]
+    if strict and skipped:
+        counts = counts_line({reason: entry["count"] for reason, entry in skipped.items()})
+        raise InputError(
+            f"{out}: strict, but frames were skipped when it was prepared ({counts}); remove it, "
+            "or drop strict"
+        )
+    return prepared
