@@ -13,7 +13,8 @@ from PIL import Image
 from benchmark.data.counts import format_rows
 from benchmark.data.formats.bit_depth import NARROW, WHITE_DECIDED
 from benchmark.data.packs import FramePack, build_pack
-from benchmark.data.selection import read_usable, take_notes
+from benchmark.data.selection import read_usable
+from benchmark.data.skips import take_notes
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw.containers import npz_bytes
 from benchmark.data.tasks import write_task_folder
