@@ -1,4 +1,4 @@
-"""One angiogram frame, and what a data source has to offer."""
+"""A frame of an angiogram, and the interface of data sources."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Frame:
 
     Attributes:
         source: name of the source, e.g. ``"cadica"``.
-        path: path of the image below the raw folder, with ``/``; unique inside the source. A
-            frame of a file that holds several ends in ``#00012``, its position from 0.
+        path: path of the image below the raw folder, with ``/``; unique within the source. A
+            frame of a multi-frame file ends in ``#00012``, its position from 0.
         group: patient or study, namespaced by the source (``"cadica/p14"``); None if unknown.
         video: sequence the frame belongs to (``"cadica/p14/v1"``); None if unknown.
         frame: number of the frame inside its video; None if unknown.
-        split: split of origin (``"train"``, ``"test"``, …); None where the source has none.
-        annotation: where the source finds the annotation of this frame (the path of a mask, a key
-            into a list); None where there is none.
+        split: split in the source (``"train"``, ``"test"``, …); None where it has none.
+        annotation: where the source finds the annotation (the path of a mask, a key into a list);
+            None where there is none.
     """
 
     source: str
@@ -37,18 +37,18 @@ class Frame:
 
 
 class UnreadableFrame(Exception):
-    """A single frame is skipped; the message is the reason, without the path."""
+    """A single frame cannot be used; the message is the reason, without the path."""
 
 
 @dataclass
 class SkipReport:
-    """Everything a reader skipped, by reason. Readers report; they never guess or assert.
+    """Everything a reader skipped, by reason. Readers report, they never guess or assert.
 
     Attributes:
         items: reason and path of each. What is not Unicode in a path is escaped, so that every
             report can be written as text.
-        set_aside: how many frames an option excluded on purpose, by reason; no defect, and no
-            error in strict mode.
+        set_aside: what an option excluded on purpose, by reason; neither a defect nor an error in
+            strict mode.
     """
 
     items: list[tuple[str, str]] = field(default_factory=list)
@@ -66,20 +66,20 @@ class SkipReport:
 class Source(Protocol):
     """One dataset as its users download it.
 
-    `frames` walks the raw folder in a fixed (natural) order and yields what is usable; what it
-    skips is in `report`. `expected` gives published counts, printed beside the ones found.
+    `frames` walks the raw folder in a fixed (natural) order and yields what is usable; `report`
+    holds what it skips. `expected` are published counts, printed beside those found.
 
     Attributes:
         name: name of the source, e.g. ``"cadica"``.
-        report: what the last walk of `frames` skipped; each walk starts a new one.
+        report: what the last call of `frames` skipped; each call starts a new one.
         expected: published counts, e.g. ``{"frames": 6594}``; empty where nothing is published.
-        options: JSON-able values that decide which frames there are and what is in them (a
-            selection rule, a seed); together with the paths they identify the source's content.
+        options: JSON-able values that decide which frames there are and what they contain (a
+            selection rule, a seed); together with the paths they identify the content.
         split_note: one sentence on where `Frame.split` comes from.
         official_split: whether that is the split the dataset's authors published.
-        forms: what `tools/prepare_data.py` can make of it, the default first: ``"pack"``,
+        forms: what `tools/prepare_data.py` can build from it, the default first: ``"pack"``,
             ``"segmentation"``, ``"detection"``, ``"denoising"``.
-        pack_splits: splits a pack holds unless others are asked for; None: every frame.
+        pack_splits: splits of a pack by default; None: every frame.
         task: name of the downstream task, e.g. ``"arcade_v"``; the source's name where there is
             only one.
         classes: names of the annotated classes, without background; the channels of `read_masks`.
@@ -102,10 +102,10 @@ class Source(Protocol):
     def frames(self) -> Iterator[Frame]: ...
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """One mask for each class, bool, C×H×W; they may overlap. Raises `UnreadableFrame`."""
+        """One mask per class, bool, C×H×W; they may overlap. Raises `UnreadableFrame`."""
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
         """Boxes in pixels, float64, N×5: x0, y0, x1, y1 (exclusive edges), index of the class.

@@ -85,7 +85,7 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("dca2",), "unknown source 'dca2'; did you mean dca1?"),
+        (("dca2",), "unknown source 'dca2'; did you mean 'dca1'?"),
         (("dca1",), "give it with --raw"),
         (("dca1", "--raw", "absent"), "absent: no such folder"),
         (("cadica", "--raw", "."), "does not look like CADICA"),
@@ -95,7 +95,7 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
         (("dca1", "--raw", ".", "--size", "8"), "--size applies to packs only"),
         (("dca1", "--raw", ".", "--noise", "seed=1"), "--noise applies to --as denoising only"),
         (("cadica", "--raw", ".", "--as", "segmentation"), "--as segmentation: cadica gives pack"),
-        (("synthetic", "--as", "denoising", "--noise", "photon=1"), "did you mean photons?"),
+        (("synthetic", "--as", "denoising", "--noise", "photon=1"), "did you mean 'photons'?"),
         (("synthetic", "--as", "denoising", "--noise", "photons=x"), "--noise photons=x:"),
         (("synthetic", "--exclude", "absent"), "absent: no such folder"),
         (("xa170k", "--raw", "cadica=absent"), "absent: no such folder"),
