@@ -135,6 +135,8 @@ def _line(model: type[Schema], error: Any) -> str:
     if error["type"] in ("model_type", "dict_type"):
         expected = "must be an object"
     expected = _SHOULD.sub("must ", expected)
+    if not expected.startswith("must"):
+        return f"key '{key}': {expected}"
     if not location:
         return "must hold a JSON object" if error["type"] == "model_type" else expected
     return f"key '{key}' {expected}, found {error['input']!r:.60}"

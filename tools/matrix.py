@@ -90,9 +90,9 @@ def _run(args: argparse.Namespace) -> int:
 
     matrix = read_matrix(Path(args.config))
     if args.scale:
-        matrix = replace(matrix, scale=args.scale)
+        matrix = matrix.model_copy(update={"scale": args.scale})
     if args.work:
-        matrix = replace(matrix, work=args.work)
+        matrix = matrix.model_copy(update={"work": args.work})
     matrix = restrict(matrix, methods=args.methods, datasets=args.datasets, seeds=args.seeds)
     settings = SweepSettings(configs=Path(args.configs))
     console = Console(width=None if sys.stdout.isatty() else 200)

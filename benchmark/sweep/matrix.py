@@ -7,21 +7,46 @@ import os
 import runpy
 import shlex
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from benchmark.errors import InputError, did_you_mean
+from pydantic import AfterValidator, Field
+
+from benchmark.errors import InputError, one_of
 from benchmark.files import list_folder
 from benchmark.method_cards import base_path, encoder_config, parse_config, read_method_card
+from benchmark.schemas import LISTS_AS_TUPLES, Schema, Text, validate
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.training.scales import SCALES
-from benchmark.type_hints import Count, Seed, fits, hints_of, meaning
 
 
-@dataclass(frozen=True)
-class Matrix:
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not name anything twice")
+    return values
+
+
+def _check_scale(scale: str) -> str:
+    return one_of("scale", scale, SCALES)
+
+
+def _check_options(keys: dict[str, Any]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            read_option(option, keys)
+        return options
+
+    return check
+
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Names = Annotated[tuple[str, ...], LISTS_AS_TUPLES, AfterValidator(_distinct)]
+Seeds = Annotated[tuple[Seed, ...], LISTS_AS_TUPLES, AfterValidator(_distinct)]
+_NOT_EMPTY = Field(min_length=1)
+
+
+class Matrix(Schema):
     """Methods × data sets × seeds, and how they are run. Every field is a name in the config file.
 
     Attributes:
@@ -46,21 +71,21 @@ class Matrix:
     """
 
     name: str
-    title: str
-    methods: tuple[str, ...]
-    datasets: tuple[str, ...]
-    seeds: tuple[Seed, ...]
+    title: Text
+    methods: Annotated[Names, _NOT_EMPTY]
+    datasets: Annotated[Names, _NOT_EMPTY]
+    seeds: Annotated[Seeds, _NOT_EMPTY]
     protocol: str | None = None
-    scale: str = "paper"
+    scale: Annotated[str, AfterValidator(_check_scale)] = "paper"
     work: str | None = None
     reference: str = "mae"
-    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    packs: tuple[str, ...] | None = None
-    data: Mapping[str, str] = field(default_factory=dict)
-    pretrain_options: tuple[str, ...] = ()
-    finetune_options: tuple[str, ...] = ()
-    frames: Mapping[str, Count] = field(default_factory=dict)
-    commands: Mapping[str, str] = field(default_factory=dict)
+    without: dict[str, Names] = {}
+    packs: Names | None = None
+    data: dict[str, str] = {}
+    pretrain_options: Annotated[Names, AfterValidator(_check_options(PRETRAIN_KEYS))] = ()
+    finetune_options: Annotated[Names, AfterValidator(_check_options(FINETUNE_KEYS))] = ()
+    frames: dict[str, Annotated[int, Field(ge=1)]] = {}
+    commands: dict[str, str] = {}
 
     @property
     def folder(self) -> Path:
@@ -76,10 +101,6 @@ class Matrix:
     def command_at(self, text: str) -> str:
         """The command `text` with ``{work}`` filled in, quoted for a shell."""
         return text.replace("{work}", shlex.quote(str(self.folder)))
-
-
-_SEQUENCES = ("methods", "datasets", "seeds", "packs", "pretrain_options", "finetune_options")
-_OPTIONS = {"pretrain_options": PRETRAIN_KEYS, "finetune_options": FINETUNE_KEYS}
 
 
 def read_matrix(path: Path) -> Matrix:
@@ -99,33 +120,9 @@ def read_matrix(path: Path) -> Matrix:
         # A config is code of its author, which may fail in any way.
         raise InputError(f"{path}: not a config ({type(error).__name__}: {error})") from None
     values = {key: value for key, value in content.items() if not key.startswith("_")}
-    known = [item.name for item in fields(Matrix) if item.name != "name"]
-    for key, value in values.items():
-        if key not in known:
-            raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, known)}")
-        _check(path, key, value)
-    for key in ("title", "methods", "datasets", "seeds"):
-        if not values.get(key):
-            raise InputError(f"{path}: key {key!r} is missing or empty")
-    values.update({key: tuple(values[key]) for key in _SEQUENCES if values.get(key) is not None})
-    return Matrix(name=path.stem, **values)
-
-
-def _check(path: Path, key: str, value: Any) -> None:
-    """Raise an InputError that names the key if `value` is none it takes."""
-    hint = hints_of(Matrix)[key]
-    if not fits(value, hint):
-        raise InputError(f"{path}: key {key!r} must be {meaning(hint)}, found {value!r:.60}")
-    if key in _SEQUENCES and value is not None and len(set(value)) < len(value):
-        raise InputError(f"{path}: key {key!r} names something twice")
-    if key == "scale" and value not in SCALES:
-        raise InputError(f"{path}: scale {value!r}: not one of {', '.join(SCALES)}")
-    if key in _OPTIONS:
-        try:
-            for option in value:
-                read_option(option, _OPTIONS[key])
-        except InputError as error:
-            raise InputError(f"{path}: key {key!r}: {error}") from None
+    if "name" in values:
+        raise InputError(f"{path}: unknown key 'name'; the name is that of the file")
+    return validate(Matrix, {"name": path.stem, **values}, path)
 
 
 def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:
@@ -142,7 +139,8 @@ def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:
             if value not in there:
                 known = ", ".join(map(str, there))
                 raise InputError(f"--{key} {value}: not in {matrix.name}; there are {known}")
-        matrix = replace(matrix, **{key: tuple(value for value in there if value in values)})
+        kept = tuple(value for value in there if value in values)
+        matrix = matrix.model_copy(update={key: kept})
     return matrix
 
 

@@ -190,7 +190,7 @@ class Sweep:
 
     def only(self, **values: Any) -> Sweep:
         """The same folder with another matrix."""
-        return replace(self, matrix=replace(self.matrix, **values))
+        return replace(self, matrix=self.matrix.model_copy(update=values))
 
     def fill(self) -> None:
         """Do every job by its command, one after the other in this process."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +40,14 @@ def test_a_folder_that_cannot_be_named_is_refused_at_once(
         raise AssertionError
 
     monkeypatch.chdir(tmp_path)
-    matrix = Matrix("m", "M", ("mae",), ("arcade_v",), (0,), work="work")
-    refused = [replace(matrix, work=work), replace(matrix, data={"arcade_v": work})]
-    refused.append(replace(matrix, packs=("{work}/p", work)))
+    matrix = Matrix(
+        name="m", title="M", methods=("mae",), datasets=("arcade_v",), seeds=(0,), work="work"
+    )
+    refused = [matrix.model_copy(update={"work": work})]
+    refused.append(matrix.model_copy(update={"data": {"arcade_v": work}}))
+    refused.append(matrix.model_copy(update={"packs": ("{work}/p", work)}))
     if work != "-x":
-        refused.append(replace(matrix, work=str(tmp_path / work / "runs")))
+        refused.append(matrix.model_copy(update={"work": str(tmp_path / work / "runs")}))
     for each in refused:
         with pytest.raises(InputError, match=reason) as error:
             make_plan(each, resolver, SweepSettings())
@@ -56,7 +58,7 @@ def test_a_folder_that_cannot_be_named_is_refused_at_once(
 def test_letters_of_all_languages_may_be_in_a_name(sweep: Sweep) -> None:
     """Among them the wide space of Chinese and Japanese, which Python takes for unprintable."""
     for name in ("冠動脈\u3000造影", "café", "cafe\u0301", "a'b", "-x"):
-        check_folders(replace(sweep.matrix, work=str(sweep.work / name)))
+        check_folders(sweep.matrix.model_copy(update={"work": str(sweep.work / name)}))
 
 
 def test_a_printed_command_can_be_run_as_it_is(sweep: Sweep) -> None:
