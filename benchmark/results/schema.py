@@ -77,7 +77,7 @@ class FileEntry(Schema):
     sha256: Text
 
 
-class LeakageCounts(Schema):
+class LeakageSummary(Schema):
     """What `benchmark.data.checks.leakage.find_leakage_report` returns."""
 
     report_hash: Text
@@ -152,4 +152,4 @@ class RunRecord(Schema):
     git: GitState | None = None
     per_image: FileEntry | None = None
     examples: FileEntry | None = None
-    leakage: LeakageCounts | None = None
+    leakage: LeakageSummary | None = None

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmark.data.checks.leakage_report import SCHEMA, LeakageReport
 from benchmark.data.checks.near_duplicates import PARAMETERS, NearDuplicates
 from benchmark.data.checks.pair_sheet import NamedImage, draw_pair_sheet
 from benchmark.data.formats.images import read_grayscale
@@ -27,8 +28,8 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import MANIFEST
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_json, write_json
+from benchmark.schemas import validate
 
-SCHEMA = "leakage-report/1"
 REPORT = "report.json"
 SHEET = "pairs.png"
 FOLDER = "leakage"
@@ -356,10 +357,9 @@ def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None
     if not file.is_file():
         return None
     report = read_json(file)
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
-        raise InputError(f"{file}: not a leakage report of this version; make it again")
+    validate(LeakageReport, report, file)
     content = {key: value for key, value in report.items() if key != "report_hash"}
-    if sha256_json(content) != report.get("report_hash"):
+    if sha256_json(content) != report["report_hash"]:
         raise InputError(f"{file}: was changed by hand; make it again")
     if report["corpus_hash"] != corpus_hash:
         return None

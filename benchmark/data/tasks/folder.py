@@ -16,16 +16,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.data.tasks.manifest import TaskManifest
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_json
+from benchmark.schemas import validate
 
 if TYPE_CHECKING:
     import numpy as np
 
-SCHEMA = "angiogram-task/1"
 MANIFEST = "manifest.json"
 REPORT = "report.json"
-KINDS = ("segmentation", "detection", "denoising")
 
 TaskItem = dict[str, Any]
 
@@ -83,24 +83,13 @@ class TaskFolder:
         if not (path / MANIFEST).is_file():
             raise InputError(f"{path}: not a task folder ({MANIFEST} is missing)")
         manifest = read_json(path / MANIFEST)
-        schema = manifest.get("schema") if isinstance(manifest, dict) else None
-        if schema != SCHEMA:
-            raise InputError(
-                f"{path}: not a task folder of this version ({schema!r}, not {SCHEMA!r}); "
-                "make it again with tools/prepare_data.py"
-            )
+        validate(TaskManifest, manifest, path / MANIFEST)
         known = (manifest["kind"], manifest["classes"], manifest["splits"])
         if manifest["split_hash"] != split_hash(*known):
             raise InputError(f"{path / MANIFEST}: the lists were changed by hand; make it again")
         folder = cls(path, manifest)
         if kind is not None and folder.kind != kind:
             raise InputError(f"{path}: a {folder.kind} task, but {kind} is needed")
-        stems = (item["stem"] for items in folder.splits.values() for item in items)
-        for name in (*folder.splits, *stems):
-            if name in {".", ".."} or Path(name).name != name:
-                raise InputError(
-                    f"{path / MANIFEST}: {name!r} is not the name of a file; make it again"
-                )
         for file in folder.files() if complete else ():
             if not file.is_file():
                 raise InputError(f"{file}: missing from the task folder")

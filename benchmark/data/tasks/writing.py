@@ -26,9 +26,10 @@ from benchmark.data.skips import (
 )
 from benchmark.data.sources.files import IMAGE_EXTENSIONS
 from benchmark.data.splits import split_by_group
-from benchmark.data.tasks.folder import KINDS, MANIFEST, REPORT, SCHEMA, TaskFolder, TaskItem
+from benchmark.data.tasks.folder import MANIFEST, REPORT, TaskFolder, TaskItem
 from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
+from benchmark.data.tasks.manifest import KINDS, SCHEMA
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
 from benchmark.locking import new_folder

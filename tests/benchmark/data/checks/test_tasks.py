@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_a_name_that_leaves_the_folder_is_not_followed(tmp_path):
     for kind in ("images", "masks"):
         shutil.copy(folder.image("train", "0"), folder.path / kind / "0.png")
     _relist(folder, lambda item: item.update(stem="../0"))
-    with pytest.raises(InputError, match=r"'\.\./0' is not the name of a file"):
+    with pytest.raises(InputError, match=r"stem' must be the name of a file, found '\.\./0'"):
         check(folder.path)
 
 
@@ -303,3 +304,27 @@ def test_a_denoising_task_whole_and_damaged(tmp_path):
         ("image: not degraded", f"images/train/{first}.png"),
         ("clean: pixels differ from their hash", f"clean/train/{second}.png"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(schema="angiogram-task/0"), "must be 'angiogram-task/1'"),
+        (lambda m: m.update(kind="classification"), "key 'kind' must be 'segmentation', "),
+        (lambda m: m.update(classes="vessel"), "key 'classes' must be a valid list"),
+        (lambda m: m.pop("split"), "key 'split' is missing"),
+        (lambda m: m["split"].update(official=1), "key 'split.official' must be a valid boolean"),
+        (lambda m: m.update(splits={"../x": []}), "key 'splits.../x' must be the name of a file"),
+        (lambda m: m["splits"]["train"][0].pop("stem"), "key 'splits.train.0.stem' is missing"),
+        (lambda m: m["splits"]["train"][0].update(height=True), "train.0.height' must be a valid"),
+        (lambda m: m["splits"]["test"][0].update(boxes=[[0, 1]]), "must have at least 5 items"),
+        (lambda m: m.update(task_name="a"), "unknown key 'task_name'; did you mean 'task'"),
+    ],
+)
+def test_a_manifest_of_other_content_is_refused_in_one_line(tmp_path, change, message):
+    folder = make_task(tmp_path, "segmentation")
+    edit_manifest(folder.path, change)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        TaskFolder.open(folder.path)
+    assert str(caught.value).startswith(f"{folder.path / 'manifest.json'}: ")
+    assert "\n" not in str(caught.value)
