@@ -40,7 +40,7 @@ from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_che
 from benchmark.training.config import from_plain, to_plain
 from benchmark.training.distributed.signals import Stopped, StopSignals
 from benchmark.training.grey import assume_grayscale
-from benchmark.training.nonfinite import NonFiniteGuard
+from benchmark.training.hooks.nonfinite import NonFiniteGuard
 from benchmark.training.train import TrainingParts, assemble, train
 
 FRAMES = 14

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.encoders.encoder import read_encoder_card as read_encoder
 from benchmark.errors import InputError, one_of
-from benchmark.files import OVERWRITE_POLICIES, write_json
+from benchmark.files import OVERWRITE_POLICIES
 from benchmark.method_cards import MethodCard
 from benchmark.results import (
     RunRecord,
@@ -40,14 +39,12 @@ from benchmark.results import (
     write_record,
 )
 from benchmark.schemas import validate
-from benchmark.temporary_files import remove_leftovers
-from benchmark.training.checkpoints.checkpoint import newest_checkpoint, put_aside
-from benchmark.training.checkpoints.run_files import DESCRIPTION, prune_checkpoints, tidy_finished
-from benchmark.training.checkpoints.run_folder import clear_run, holds_run, in_use, read_description
+from benchmark.training.accumulation import AccumulatingOptimWrapper
+from benchmark.training.checkpoints.run_files import tidy_finished
 from benchmark.training.config import config_differences, to_plain
 from benchmark.training.distributed.signals import StopSignals
-from benchmark.training.hooks import LogHook, StopTestHook, training_hooks
-from benchmark.training.optim import build_optimizer
+from benchmark.training.optim import build_optimizer, peak_learning_rate
+from benchmark.training.run import Run, utc
 from benchmark.training.runner import Runner
 
 
@@ -88,87 +85,139 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
     Args:
         cell: what to run.
         overwrite: one of `OVERWRITE_POLICIES`. ``"only-missing"``: a finished cell is read back, an
-            interrupted one goes on. ``"always"``: it is computed anew, and its record replaced at
-            the end. ``"never"``: a record that is there is an error; an interrupted cell goes on.
+            interrupted one is resumed. ``"always"``: it starts over, and its record is replaced at
+            the end. ``"never"``: an existing record is an error; an interrupted cell is resumed.
 
     Raises:
-        InputError: data, encoder or settings do not fit; the record that is there was made with
-            other settings, or must not be there.
-        Stopped: a signal asked for it; the same call goes on.
+        InputError: data, encoder or settings do not fit; the existing record was made with other
+            settings, or must not exist.
+        Stopped: a signal asked for it; the same call resumes.
         NotFinite: several steps in a row had no finite loss or gradient.
     """
     one_of("overwrite", overwrite, OVERWRITE_POLICIES)
-    with StopSignals() as stop:
-        return _run(cell, overwrite, stop)
-
-
-def _run(cell: FineTuningRun, overwrite: str, stop: StopSignals) -> RunRecord:
-    cell.config.seed = cell.seed
+    config, begun = cell.config, time.time()
+    config.seed = cell.seed
     if overwrite == "never":
         refuse_finished(cell)
-    if not isinstance(count := cell.config.examples, int) or count < 0:
+    if not isinstance(count := config.examples, int) or count < 0:
         raise InputError(f"examples={count!r}: must be an integer, 0 or more")
-    task = load_task(cell.config.task)
-    folder = TaskFolder.open(cell.config.data.folder, cell.config.task)
-    content = to_plain(cell.config)
+    task = load_task(config.task)
+    folder = TaskFolder.open(config.data.folder, config.task)
     if cell.record.exists() and overwrite != "always":
-        return _kept(cell, content, folder)
+        return _read_back(cell, folder)
+    with StopSignals() as stop:
+        # Before anything is written: an encoder may be missing.
+        parts = assemble(cell, task, folder)
+        # Looked up before the training: a damaged report is no reason to lose a finished run.
+        leakage = _leakage(folder, parts.encoder)
+        run = make_run(cell, parts, stop, begun)
+        with run.opened("replace" if overwrite == "always" else "resume or replace"):
+            runner = make_runner(parts, run)
+            if config.epochs:
+                runner.train()
+            metrics = runner.test()
+            items = evenly_spread(folder.splits["test"], config.examples)
+            examples = task.build_examples(folder, items, cell.folder / "predictions")
+            record = _record(cell, parts, run, runner, metrics, leakage)
+            scores = with_patients(parts.metric.scores, folder)
+            write_record(cell.results, record, scores, examples)
+            run.finish()
+        shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in config.metrics)
+        run.say(f"{cell.title}: {shown}  ({record.wall_time_s:.0f} s)")
+        return record
 
-    start = time.time()
-    # Before anything is written: an encoder may be missing.
-    model = task.build_model(cell.config, cell.seed, folder)
-    with in_use(cell.folder):
-        return _train_and_test(
-            cell, content, task, model, folder, start, overwrite == "always", stop
+
+@dataclass
+class FineTuningParts:
+    """What a cell describes, built but not yet run.
+
+    Attributes:
+        loader, optimizer: None where nothing is trained.
+        encoder: fingerprint, hash of the weights and provenance; None without one.
+    """
+
+    task: Task
+    folder: TaskFolder
+    model: nn.Module
+    loader: DataLoader | None
+    optimizer: AccumulatingOptimWrapper | None
+    test_loader: DataLoader
+    metric: TaskMetric
+    encoder: dict[str, Any] | None
+
+
+def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningParts:
+    """Build model, data, optimiser and metric of a cell. Nothing is written.
+
+    Raises:
+        InputError: a metric of the config is none of the task; encoder or data set do not fit.
+    """
+    config = cell.config
+    model = task.build_model(config, cell.seed, folder)
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    test = task.build_dataset(config, folder, "test", cell.seed)
+    # Frames of native size cannot be stacked; a classical model takes them one by one.
+    batch = config.batch_size if config.epochs else 1
+    test_loader = DataLoader(test, batch_size=batch, collate_fn=pseudo_collate)
+    metric = task.build_metric(config, folder, cell.folder / "predictions")
+    for name in config.metrics:
+        one_of("metric", name, metric.definitions())
+    loader = optimizer = None
+    if config.epochs:
+        train = task.build_dataset(config, folder, "train", cell.seed)
+        loader = DataLoader(
+            train,
+            batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),
+            collate_fn=pseudo_collate,
+            num_workers=config.num_workers,
+            persistent_workers=config.num_workers > 0,
+            pin_memory=uses_gpu(),
         )
+        optimizer = build_optimizer(
+            model,
+            config.optimizer,
+            lr=peak_learning_rate(config),
+            layer_decay=config.layer_decay,
+            precision=precision(config.precision),
+            clip_grad=config.clip_grad,
+        )
+        task.adjust_optimizer(optimizer.optimizer)
+    card = getattr(getattr(model, "backbone", None), "card", None)
+    encoder = None
+    if isinstance(card, EncoderCard):
+        encoder = card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
+    return FineTuningParts(task, folder, model, loader, optimizer, test_loader, metric, encoder)
 
 
-def _train_and_test(
-    cell: FineTuningRun,
-    content: dict[str, Any],
-    task: Task,
-    model: nn.Module,
-    folder: TaskFolder,
-    start: float,
-    start_over: bool,
-    stop: StopSignals,
-) -> RunRecord:
-    holds_run(cell.folder)
-    run_identity = _run_identity(cell, model, folder)
-    runner, log = build_runner(cell, task, model, folder, stop)
+def make_run(cell: FineTuningRun, parts: FineTuningParts, stop: StopSignals, begun: float) -> Run:
+    """The run of a cell in its folder. Nothing is written."""
+    content = to_plain(cell.config)
     identity = {
+        "seed": cell.seed,
         "config_hash": config_hash(content),
-        "split_hash": folder.split_hash,
-        "encoder": _encoder(model),
-        "data": str(folder.path),
+        "split_hash": parts.folder.split_hash,
+        "weights": {"encoder": parts.encoder["weights_sha256"]} if parts.encoder else {},
     }
-    # Looked up before the training: a damaged report is no reason to lose a finished run.
-    leakage = _leakage(folder, identity["encoder"])
-    earlier, started = 0.0, _utc(start)
-    if not cell.config.epochs:
-        write_json(cell.folder / DESCRIPTION, {**identity, "started": started})
-    else:
-        earlier, started = _resume_or_begin(
-            cell, runner, identity, run_identity, started, start_over
-        )
-        runner.train()
-    metrics = runner.test()
-    metric: TaskMetric = runner.test_evaluator.metrics[0]
-    items = evenly_spread(folder.splits["test"], cell.config.examples)
-    examples = task.build_examples(folder, items, cell.folder / "predictions")
-    seconds = earlier + time.time() - start
-    values = _record_values(cell, content, identity, metrics, metric, seconds, log)
-    values |= {"leakage": leakage, "started": started}
-    record = validate(RunRecord, values, cell.record)
-    write_record(cell.results, record, with_patients(metric.scores, folder), examples)
-    prune_checkpoints(cell.folder, cell.config.keep_checkpoints)
-    shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in cell.config.metrics)
-    print(f"{cell.title}: {shown}  ({seconds:.0f} s)", flush=True)
-    return record
+    description = {"config": content, "data": str(parts.folder.path), "encoder": parts.encoder}
+    return Run(cell.folder, cell.title, cell.config, identity, description, stop=stop, begun=begun)
 
 
-def _kept(cell: FineTuningRun, content: dict[str, Any], folder: TaskFolder) -> RunRecord:
-    record = read_record(cell.record)
+def make_runner(parts: FineTuningParts, run: Run) -> Runner:
+    """The runner of a cell, ready to train and to test."""
+    evaluation = (parts.test_loader, Evaluator(parts.metric))
+    return Runner(
+        run, parts.model, parts.loader, parts.optimizer, evaluation, scope=parts.task.scope
+    )
+
+
+def _read_back(cell: FineTuningRun, folder: TaskFolder) -> RunRecord:
+    """The record of a finished cell.
+
+    Raises:
+        InputError: it was made with other settings, another split or another encoder.
+    """
+    content, record = to_plain(cell.config), read_record(cell.record)
     if record.config_hash != config_hash(content):
         changed = "; ".join(config_differences(record.config, content))
         raise InputError(
@@ -193,103 +242,6 @@ def _exported_weights(config: Config) -> str | None:
     return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
-def build_runner(
-    cell: FineTuningRun, task: Task, model: nn.Module, folder: TaskFolder, stop: StopSignals
-) -> tuple[Runner, LogHook]:
-    """The runner of one cell with its hooks, ready to train, and its log.
-
-    Raises:
-        InputError: a metric of the config is none of the task, or the data set does not fit.
-    """
-    config = cell.config
-    identity = _run_identity(cell, model, folder)
-    if config.num_threads:
-        torch.set_num_threads(config.num_threads)
-    test = task.build_dataset(config, folder, "test", cell.seed)
-    # Frames of native size cannot be stacked; a classical model takes them one by one.
-    batch = config.batch_size if config.epochs else 1
-    test_loader = DataLoader(test, batch_size=batch, collate_fn=pseudo_collate)
-    metric = task.build_metric(config, folder, cell.folder / "predictions")
-    for name in config.metrics:
-        one_of("metric", name, metric.definitions())
-    evaluation = (test_loader, Evaluator(metric))
-    if not config.epochs:
-        log = LogHook(cell.folder, cell.title, config.log_interval, config.batch_size)
-        hooks = [StopTestHook(cell.title, stop)]
-        classical = Runner(model, cell.folder, hooks=hooks, evaluation=evaluation, scope=task.scope)
-        return classical, log
-
-    train = task.build_dataset(config, folder, "train", cell.seed)
-    loader = DataLoader(
-        train,
-        batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),
-        collate_fn=pseudo_collate,
-        num_workers=config.num_workers,
-        persistent_workers=config.num_workers > 0,
-        pin_memory=uses_gpu(),
-    )
-    per_batch = 1 if config.lr_batch is None else config.batch_size / config.lr_batch
-    optimizer = build_optimizer(
-        model,
-        config.optimizer,
-        lr=config.base_lr * per_batch,
-        layer_decay=config.layer_decay,
-        precision=precision(config.precision),
-        clip_grad=config.clip_grad,
-    )
-    task.adjust_optimizer(optimizer.optimizer)
-    schedule = task.build_schedule(config.schedule, config.epochs, len(loader))
-    hooks, log = training_hooks(cell.folder, cell.title, config, schedule, identity, stop)
-    runner = Runner(
-        model, cell.folder, loader, optimizer, config.epochs, hooks, evaluation, scope=task.scope
-    )
-    return runner, log
-
-
-def _run_identity(cell: FineTuningRun, model: nn.Module, folder: TaskFolder) -> dict[str, Any]:
-    """What of a run a checkpoint carries."""
-    encoder = _encoder(model)
-    return {
-        "seed": cell.seed,
-        "config_hash": config_hash(to_plain(cell.config)),
-        "split_hash": folder.split_hash,
-        "encoder": encoder and encoder["weights_sha256"],
-    }
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
-
-
-def _resume_or_begin(
-    cell: FineTuningRun,
-    runner: Runner,
-    identity: dict[str, Any],
-    run_identity: dict[str, Any],
-    started: str,
-    start_over: bool,
-) -> tuple[float, str]:
-    """Resume an interrupted run of the same identity, unless it has to start over.
-
-    Returns the seconds it took so far, and when it was started.
-    """
-    earlier = {} if start_over else read_description(cell.folder) or {}
-    begin = earlier.pop("started", started)
-    checkpoint, problems = None, {}
-    if earlier == identity:
-        checkpoint, problems = newest_checkpoint(cell.folder, run_identity)
-    remove_leftovers(cell.folder, exclusive=True)
-    for line in put_aside(problems):
-        print(line, flush=True)
-    if checkpoint is None:
-        clear_run(cell.folder)
-        write_json(cell.folder / DESCRIPTION, {**identity, "started": started})
-        return 0.0, started
-    runner.resume_from(checkpoint)
-    print(f"{cell.title}: going on after {checkpoint.place}", flush=True)
-    return checkpoint.seconds, begin
-
-
 def with_patients(scores: pd.DataFrame, folder: TaskFolder) -> pd.DataFrame:
     """The scores with a column ``patient``: images of one are no independent observations.
 
@@ -306,47 +258,38 @@ def with_patients(scores: pd.DataFrame, folder: TaskFolder) -> pd.DataFrame:
     return scores
 
 
-def _encoder(model: nn.Module) -> dict[str, Any] | None:
-    card = getattr(getattr(model, "backbone", None), "card", None)
-    if not isinstance(card, EncoderCard):
-        return None
-    return card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
-
-
 def _leakage(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What `tools/check.py leakage` found between the encoder's corpus and the task."""
+    """What `tools/check.py leakage` found between the encoder's frames and the task."""
     corpus_hash = encoder["provenance"].get("corpus_hash") if encoder else None
     return None if corpus_hash is None else find_leakage_report(folder.path, corpus_hash)
 
 
-def _record_values(
+def _record(
     cell: FineTuningRun,
-    content: dict[str, Any],
-    identity: dict[str, Any],
+    parts: FineTuningParts,
+    run: Run,
+    runner: Runner,
     metrics: dict[str, float],
-    metric: TaskMetric,
-    seconds: float,
-    log: LogHook,
-) -> dict[str, Any]:
-    """The fields of a `RunRecord` but for `started` and `leakage`."""
-    encoder = identity["encoder"]
-    origin = encoder["provenance"] if encoder else {}
+    leakage: dict[str, Any] | None,
+) -> RunRecord:
+    origin = parts.encoder["provenance"] if parts.encoder else {}
+    log = runner.log if cell.config.epochs else None
     on_gpu = uses_gpu()
     origins = collect_provenance()
     if on_gpu:
         cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
         origins["versions"].update(cuda)
-    return dict(
+    values = dict(
         protocol=cell.config.protocol,
         method=cell.card.method,
         title=cell.card.title,
         family=cell.card.family,
-        # The card names the corpus of the recipe; the row, the one this encoder has seen.
+        # The card names the pre-training dataset of the recipe; the row, that of this encoder.
         pretraining=origin.get("pretraining", cell.card.pretraining),
         dataset=cell.dataset,
         task=cell.config.task,
         seed=cell.seed,
-        split_hash=identity["split_hash"],
+        split_hash=run.identity["split_hash"],
         corpus_hash=origin.get("corpus_hash"),
         metrics={
             name: {
@@ -355,22 +298,25 @@ def _record_values(
                 "higher_is_better": True,
                 "headline": name in cell.config.metrics,
             }
-            for name, definition in metric.definitions().items()
+            for name, definition in parts.metric.definitions().items()
             if isfinite(metrics[name])  # a class without truth has no score
         },
-        n_images=len(metric.scores),
-        config=content,
-        config_hash=identity["config_hash"],
+        n_images=len(parts.metric.scores),
+        config=run.description["config"],
+        config_hash=run.identity["config_hash"],
         seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
         device=device_name(),
-        wall_time_s=seconds,
-        finished=_utc(time.time()),
+        wall_time_s=run.seconds,
+        started=run.started,
+        finished=utc(time.time()),
         processes=get_world_size(),
         precision=precision(cell.config.precision) if cell.config.epochs else None,
-        skipped_steps=log.skipped_steps if cell.config.epochs else None,
+        skipped_steps=log.skipped_steps if log else None,
         command=command_line(sys.argv),
-        images_per_s=log.images_per_s or None,
+        images_per_s=(log.images_per_s or None) if log else None,
         peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
-        encoder=encoder,
+        encoder=parts.encoder,
+        leakage=leakage,
         **origins,
     )
+    return validate(RunRecord, values, cell.record)

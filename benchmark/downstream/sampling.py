@@ -34,15 +34,36 @@ def labelled(folder: TaskFolder, split: str, fraction: float) -> list[TaskItem]:
     return [item for item in items if (item["group"] or item["stem"]) in chosen]
 
 
-class StatelessDataset:
-    """Mixed into a data set of OpenMMLab: items are asked for as (epoch, index).
+class TaskDataset:
+    """One split of a prepared task, mixed into a dataset of OpenMMLab.
 
-    Before the transforms of an item run, the global generators they use are keyed by (seed, epoch,
-    index): augmentations do not depend on workers, on the order of items, or on the encoder that is
-    fine-tuned.
+    Items are asked for as (epoch, index). Before the transforms of an item run, the global
+    generators they use are keyed by (seed, epoch, index): augmentations do not depend on workers,
+    on the order of items, or on the encoder that is fine-tuned.
+
+    Args:
+        folder: the prepared task.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        pipeline: transforms of the library.
+        seed: seed of the run.
+        fraction: share of the frames that is used, see `labelled`.
+        settings: other arguments of the library's dataset.
     """
 
-    seed: int
+    def __init__(
+        self,
+        folder: TaskFolder,
+        split: str,
+        pipeline: list[Any],
+        seed: int = 0,
+        fraction: float = 1.0,
+        **settings: Any,
+    ) -> None:
+        self.folder = folder
+        self.split = split
+        self.seed = seed
+        self.items = labelled(folder, split, fraction)
+        super().__init__(pipeline=pipeline, test_mode=split != "train", **settings)
 
     def __getitem__(self, item: int | tuple[int, int]) -> Any:
         epoch, index = item if isinstance(item, tuple) else (0, item)
@@ -55,7 +76,7 @@ class StatelessDataset:
 class FineTuningSampler(EpochBatchSampler):
     """Batches of (epoch, index); a last incomplete batch is filled from the start of the order.
 
-    Downstream sets are small: dropping the rest would leave out a good part of them.
+    Downstream datasets are small: dropping the rest would lose a good part of them.
     """
 
     def __init__(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import pandas as pd
 from mmengine.config import Config
@@ -19,10 +19,8 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
 from benchmark.errors import one_of
 from benchmark.quiet import quiet_libraries
+from benchmark.randomness import seed_torch
 from benchmark.results import Example
-
-Schedule = Callable[[float], float]
-"""Factor of the learning rate as a function of the fractional epoch."""
 
 _KINDS = ("segmentation", "detection", "denoising")
 
@@ -36,36 +34,74 @@ class TaskMetric(BaseMetric):
 
     scores: pd.DataFrame
 
+    @abstractmethod
     def definitions(self) -> dict[str, str]:
         """Metric → definition id, part of every result."""
-        raise NotImplementedError(f"{type(self).__name__} does not define definitions()")
 
 
-@dataclass(frozen=True)
-class Task:
-    """One kind of task.
+class Task(ABC):
+    """One kind of downstream task.
 
     Attributes:
         scope: mmengine scope of the library its models come from.
-        place_encoder: (config, encoder part of a method) puts the encoder into the model.
-        build_model: (config, seed, folder) to a model with keyed initial weights: equal seeds give
-            every encoder the same necks and heads.
-        build_dataset: (config, folder, split, seed) to the data set of a split.
-        build_metric: (config, folder, folder for predictions) to the metric of the test split.
-        build_schedule: (config of the schedule, epochs, steps in an epoch) to the schedule.
-        build_examples: (folder, items of its test split, folder for predictions), once that split
-            has been predicted, to the pictures that are kept beside the record.
-        adjust_optimizer: what the rule for parameter groups does not know.
+        dataset: its dataset, built from (folder, split, pipeline, seed, share of the labels).
     """
 
-    scope: str
-    place_encoder: Callable[[Config, Config], None]
-    build_model: Callable[[Config, int, TaskFolder], nn.Module]
-    build_dataset: Callable[[Config, TaskFolder, str, int], Dataset]
-    build_metric: Callable[[Config, TaskFolder, Path], TaskMetric]
-    build_schedule: Callable[[dict[str, Any], int, int], Schedule]
-    build_examples: Callable[[TaskFolder, Sequence[TaskItem], Path], list[Example]]
-    adjust_optimizer: Callable[[Optimizer], None] = lambda optimizer: None
+    scope: ClassVar[str]
+    dataset: ClassVar[Callable[..., Dataset]]
+
+    def place_encoder(self, config: Config, encoder: Config) -> None:
+        """Put an encoder, the backbone of a method's `encoder.py`, into the model of a config."""
+        config.model.backbone = encoder
+
+    @abstractmethod
+    def build_model(self, config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+        """The model with keyed initial weights: equal seeds give every encoder the same new layers.
+
+        Args:
+            config: from `compose`.
+            seed: key of the weights.
+            folder: the prepared task.
+
+        Raises:
+            InputError: the encoder is missing, damaged, or does not fit the image size; or the
+                model does not fit the classes.
+        """
+
+    def build_dataset(self, config: Config, folder: TaskFolder, split: str, seed: int) -> Dataset:
+        """The dataset of a split: for training a share of the labels, otherwise all of them."""
+        if split == "train":
+            pipeline, fraction = config.train_pipeline, config.label_fraction
+        else:
+            pipeline, fraction = config.test_pipeline, 1.0
+        return self.dataset(folder, split, pipeline, seed, fraction)
+
+    @abstractmethod
+    def build_metric(self, config: Config, folder: TaskFolder, predictions: Path) -> TaskMetric:
+        """The metric of the test split, which writes its predictions into a folder."""
+
+    @abstractmethod
+    def build_examples(
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+    ) -> list[Example]:
+        """The pictures of some predictions of the test split that are kept beside the record.
+
+        Args:
+            folder: the prepared task.
+            items: of its test split.
+            predictions: folder that holds them.
+        """
+
+    def adjust_optimizer(self, optimizer: Optimizer) -> None:  # noqa: B027
+        """Change what the rule for parameter groups does not know."""
+
+
+def reset_parameters(part: nn.Module, seed: int, name: str) -> None:
+    """Initialise a part from a key of its own, whatever was built before it."""
+    seed_torch(seed, name)
+    for module in part.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.reset_parameters()
 
 
 def load_task(kind: str) -> Task:

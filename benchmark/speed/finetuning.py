@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,10 @@ def bench_finetune(method: str, trial: StepTiming) -> list[TimingRow]:
         config.update(num_threads=torch.get_num_threads(), seed=0)
         task = load_task(config.task)
         cell = finetune.FineTuningRun(config, card, DATASET, 0, work / "ours", work / "results")
-        model = task.build_model(config, 0, folder)
         with quiet_libraries():
-            runner, _ = finetune.build_runner(cell, task, model, folder, StopSignals())
+            parts = finetune.assemble(cell, task, folder)
+            run = finetune.make_run(cell, parts, StopSignals(), time.time())
+            runner = finetune.make_runner(parts, run)
         theirs = of_mmseg(config, task, folder, work / "theirs")
         row = trial.compare(
             f"fine-tuning {method}",

@@ -76,8 +76,7 @@ def of_harness(runner: Runner, folder: Path, batch: Batch | None = None) -> Runn
     """Steps as `tools/train.py` and `tools/finetune.py` take them; the log goes to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with runner.libraries:
-        runner._train_loop = runner.build_train_loop(runner._train_loop)
-        runner.model.train()
+        runner.prepare()
         runner.call_hook("before_train")
     return RunnerSteps(runner, runner.libraries, batch)
 

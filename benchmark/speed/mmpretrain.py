@@ -14,7 +14,7 @@ from benchmark.device import precision
 from benchmark.speed.loops import PreparedLoop, of_harness, of_library
 from benchmark.speed.setup import EPOCHS, StepTiming, make_frames
 from benchmark.speed.timing import TimingRow
-from benchmark.training.train import assemble, make_runner
+from benchmark.training.train import assemble, make_run, make_runner
 
 RECIPE = "mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"
 """mmpretrain's recipe for MAE with a ViT-B/16, which the reference follows."""
@@ -110,7 +110,8 @@ def bench_against_mmpretrain(trial: StepTiming) -> list[TimingRow]:
         images = make_frames(work, trial.frames, trial.size)
         config = trial.config("mae", work, images / "pack")
         config.anatomy = False  # the reference reads no masks either
-        runner, _ = make_runner(assemble(config), work / "ours", "bench")
+        parts = assemble(config)
+        runner = make_runner(parts, make_run(parts, work / "ours", "bench"))
         reference = partial(reference_runner, config, images / "frames", work / "theirs")
         theirs = of_library(reference)
         row = trial.compare(

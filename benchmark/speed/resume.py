@@ -32,7 +32,7 @@ from benchmark.speed.timing import (
 from benchmark.training.accumulation import training_step
 from benchmark.training.checkpoints.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from benchmark.training.config import load_config
-from benchmark.training.train import assemble, make_runner
+from benchmark.training.train import assemble, make_run, make_runner
 
 CORPUS = 171_478
 """Frames of the largest corpus a method has been trained on (VasoMIM)."""
@@ -91,7 +91,7 @@ def write_middle(config: Config, folder: Path, epoch: int) -> None:
     checkpoint = Checkpoint(
         epoch=epoch,
         step=epoch * steps,
-        identity=parts.run_identity,
+        identity=parts.identity,
         seconds=0.0,
         model=method.state_dict(),
         optimizer=parts.optimizer.optimizer.state_dict(),
@@ -100,16 +100,16 @@ def write_middle(config: Config, folder: Path, epoch: int) -> None:
 
 
 def take_first_step(config: Config, folder: Path) -> int:
-    """Open the data, build the method, go on from the newest checkpoint if there is one, and step.
+    """Open the data, build the method, resume after the newest checkpoint, if any, and step.
 
     Returns:
         The number of the step, from 0 over the whole run.
     """
     parts = assemble(config)
     checkpoint, _ = newest_checkpoint(folder)
-    runner, _ = make_runner(parts, folder, "resume")
-    if checkpoint is not None:
-        runner.resume_from(checkpoint)
+    run = make_run(parts, folder, "resume")
+    run.checkpoint = checkpoint
+    runner = make_runner(parts, run)
     runner.register_hook(FirstStepHook(), "LOWEST")
     with suppress(_Reached):
         runner.train()

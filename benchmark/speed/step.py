@@ -12,7 +12,7 @@ from torch import nn
 from benchmark.speed.loops import BareLoop, first_batch, of_harness
 from benchmark.speed.setup import StepTiming, make_frames
 from benchmark.speed.timing import TimingRow
-from benchmark.training.train import assemble, make_runner
+from benchmark.training.train import assemble, make_run, make_runner
 
 
 def equal_weights(one: nn.Module, two: nn.Module) -> np.ndarray:
@@ -43,9 +43,10 @@ def bench_step(method: str, trial: StepTiming) -> list[TimingRow]:
         config = trial.config(method, work, pack)
         bare = BareLoop(config)
         parts = assemble(config)
-        runner, _ = make_runner(parts, work / "harness", "bench")
+        runner = make_runner(parts, make_run(parts, work / "harness", "bench"))
         harness = of_harness(runner, work / "harness", first_batch(parts))
-        other, _ = make_runner(assemble(config), work / "loading", "bench")
+        again = assemble(config)
+        other = make_runner(again, make_run(again, work / "loading", "bench"))
         loading = of_harness(other, work / "loading")
         rows = [
             trial.compare(

@@ -52,6 +52,11 @@ class AccumulatingOptimWrapper(OptimWrapper):
     processes with the last part only, and then takes the step; unless a loss or the gradient is not
     finite. Then parameters and state of the optimiser stay as they are, without a word to the host.
 
+    Args:
+        optimizer: what takes the steps.
+        parts: backward passes of one step.
+        settings: the other arguments of mmengine's wrapper.
+
     Attributes:
         grad_norm: 2-norm of the whole gradient of the last step, before clipping.
         finite: whether that step was taken, bool, on the device.
@@ -59,6 +64,10 @@ class AccumulatingOptimWrapper(OptimWrapper):
 
     grad_norm: Tensor
     finite: Tensor
+
+    def __init__(self, optimizer: torch.optim.Optimizer, parts: int = 1, **settings: Any) -> None:
+        super().__init__(optimizer, accumulative_counts=parts, **settings)
+        self.parts = parts
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """The loop counts whole steps, and always finishes one: there is no remainder."""
@@ -118,7 +127,7 @@ def training_step(
         The terms of the loss, detached, as means over the parts, and ``grad_norm``, which is not
         finite where the step was left out.
     """
-    parts = optimizer._accumulative_counts
+    parts = optimizer.parts
     progress = unwrap(model).progress
     sums: dict[str, Tensor] = {}
     for number, part in enumerate(_cut(batch, parts)):

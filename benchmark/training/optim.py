@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from torch import nn
 
 from benchmark.errors import InputError
@@ -74,6 +75,11 @@ def _layers(model: nn.Module, backbone: str) -> tuple[dict[str, int], int]:
     return {}, 0
 
 
+def peak_learning_rate(config: Config) -> float:
+    """The base learning rate of a config for its batch: ``base_lr · batch_size / lr_batch``."""
+    return config.base_lr * (1 if config.lr_batch is None else config.batch_size / config.lr_batch)
+
+
 class Bf16OptimWrapper(AccumulatingOptimWrapper):
     """bf16 autocast without loss scaling: bf16 has the exponent range of fp32.
 
@@ -131,4 +137,4 @@ def build_optimizer(
         inner.register_step_pre_hook(build(clip_grad))
         clip_grad = None
     wrapper = Bf16OptimWrapper if precision == "bf16" else AccumulatingOptimWrapper
-    return wrapper(inner, clip_grad=clip_grad, accumulative_counts=parts)
+    return wrapper(inner, clip_grad=clip_grad, parts=parts)

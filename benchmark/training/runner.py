@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
@@ -19,9 +18,19 @@ from benchmark.device import uses_gpu
 from benchmark.errors import InputError
 from benchmark.quiet import LibraryState
 from benchmark.training.accumulation import AccumulatingLoop, unwrap
-from benchmark.training.checkpoints.checkpoint import Checkpoint
 from benchmark.training.distributed.signals import leave_process_group
+from benchmark.training.hooks import (
+    CheckpointHook,
+    CollapseHook,
+    LogHook,
+    NonFiniteHook,
+    StepHook,
+    StopTestHook,
+    WeightDecayHook,
+)
 from benchmark.training.memory import keep_freed_memory
+from benchmark.training.run import Run
+from benchmark.training.schedules import build_schedule
 from benchmark.weights import load_strict
 
 # The parts of mmengine's default set that `benchmark.training.hooks` replaces: they read every
@@ -35,12 +44,10 @@ class Runner(MMEngineRunner):
     """Epoch loop, hook dispatch, distributed wrapper and evaluation loops of mmengine.
 
     Args:
+        run: what is executed; its `checkpoint` is resumed.
         model: what is trained, on any device.
-        folder: run folder.
         loader: training batches.
         optimizer: optimiser of the model's parameters; None to evaluate only.
-        epochs: length of the run.
-        hooks: what happens around the steps.
         evaluation: `loader` and `metric` of the test set, or None.
         scope: mmengine scope in which names inside library modules are looked up.
 
@@ -51,21 +58,22 @@ class Runner(MMEngineRunner):
 
     def __init__(
         self,
+        run: Run,
         model: nn.Module,
-        folder: Path,
         loader: DataLoader | None = None,
         optimizer: OptimWrapper | None = None,
-        epochs: int = 0,
-        hooks: Iterable[Hook] = (),
         evaluation: tuple[DataLoader, Any] | None = None,
         scope: str = "mmengine",
     ) -> None:
         distributed = torch.distributed.is_initialized()
-        self.resumed: Checkpoint | None = None
+        self.run = run
+        hooks: list[Hook] = [StopTestHook()]
         training: dict[str, Any] = {}
         if optimizer is not None:
             if loader.worker_init_fn is None:
                 loader.worker_init_fn = leave_process_group
+            hooks += training_hooks(run.config, len(loader))
+            epochs = run.config.epochs
             training = dict(
                 train_dataloader=loader,
                 train_cfg=dict(type=AccumulatingLoop, max_epochs=epochs, val_interval=epochs + 1),
@@ -80,18 +88,28 @@ class Runner(MMEngineRunner):
             super().__init__(
                 model=model,
                 # mmengine starts a folder of its own for every call; they stay out of the way.
-                work_dir=str(folder / "mmengine"),
+                work_dir=str(run.folder / "mmengine"),
                 **training,
                 default_hooks=_WITHOUT_DEFAULTS,
-                custom_hooks=list(hooks),
+                custom_hooks=hooks,
                 launcher="pytorch" if distributed else "none",
                 # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
                 log_level="ERROR",
                 default_scope=scope,
                 # Randomness is keyed per step by StepHook; this only fills mmengine's fields.
                 randomness=dict(seed=0),
-                experiment_name=folder.name,
+                experiment_name=run.folder.name,
             )
+
+    @property
+    def log(self) -> LogHook:
+        """The log of the run."""
+        return next(hook for hook in self.hooks if isinstance(hook, LogHook))
+
+    def prepare(self) -> None:
+        """Build the loop and set the model to training, for steps that are taken one by one."""
+        self._train_loop = self.build_train_loop(self._train_loop)
+        self.model.train()
 
     def train(self) -> nn.Module:
         """Run the training loop."""
@@ -116,7 +134,7 @@ class Runner(MMEngineRunner):
         shared: dict[str, Any] = dict(
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
-            static_graph=optimizer is not None and optimizer._accumulative_counts == 1,
+            static_graph=optimizer is not None and optimizer.parts == 1,
         )
         if uses_gpu():
             device = torch.cuda.current_device()
@@ -130,21 +148,38 @@ class Runner(MMEngineRunner):
     def dump_config(self) -> None:
         """`run.json` holds the resolved config."""
 
-    def resume_from(self, checkpoint: Checkpoint) -> None:
-        """Go on after the last step of a checkpoint. Called before `train`."""
-        self.resumed = checkpoint
-
     def load_or_resume(self) -> None:
         """mmengine calls this once model, optimiser and loop exist; again before a test."""
-        if self.resumed is None or self._has_loaded:
+        checkpoint = self.run.checkpoint
+        if checkpoint is None or self._has_loaded:
             return
         # One line for a checkpoint of another version of the model, which --overwrite replaces.
-        origin = Path(self.work_dir).parent / self.resumed.name
-        load_strict(unwrap(self.model), self.resumed.model, origin)
+        origin = self.run.folder / checkpoint.name
+        load_strict(unwrap(self.model), checkpoint.model, origin)
         try:
-            self.optim_wrapper.optimizer.load_state_dict(self.resumed.optimizer)
+            self.optim_wrapper.optimizer.load_state_dict(checkpoint.optimizer)
         except (ValueError, KeyError) as error:
             raise InputError(f"{origin}: does not fit the optimiser: {error}") from None
-        self.train_loop._epoch = self.resumed.epoch
-        self.train_loop._iter = self.resumed.step
+        self.train_loop._epoch = checkpoint.epoch
+        self.train_loop._iter = checkpoint.step
         self._has_loaded = True
+
+
+def training_hooks(config: Config, steps_per_epoch: int) -> list[Hook]:
+    """What a run has around its steps.
+
+    Args:
+        config: of the run, see `Run`.
+        steps_per_epoch: optimiser steps in one epoch.
+    """
+    hooks = [
+        StepHook(build_schedule(config.schedule, config.epochs, steps_per_epoch)),
+        NonFiniteHook(),
+        LogHook(config.log_interval),
+        CheckpointHook(config.checkpoint_interval),
+        CollapseHook(config.log_interval),
+    ]
+    if config.get("decay_schedule") is not None:
+        schedule = build_schedule(config.decay_schedule, config.epochs, steps_per_epoch)
+        hooks.append(WeightDecayHook(schedule))
+    return hooks

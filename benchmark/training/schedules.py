@@ -6,8 +6,29 @@ step, and multiplies the learning rate of every parameter group.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmark.registry import build
+
+Schedule = Callable[[float], float]
+"""Factor as a function of the fractional epoch."""
+
+
+def build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> Schedule:
+    """Build a schedule from its config; one that counts in steps learns how many there are.
+
+    Args:
+        spec: config of the schedule.
+        epochs: length of the run.
+        steps_per_epoch: optimiser steps in one epoch.
+    """
+    known = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    kind = spec.get("type")
+    taken = inspect.signature(kind).parameters if callable(kind) else {}
+    return build(spec, **{name: value for name, value in known.items() if name in taken})
 
 
 class WarmupCosine:
@@ -111,3 +132,21 @@ class StretchedWarmupCosine(WarmupCosine):
         if epoch < self.warmup_epochs:
             return self.start_factor + (1 - self.start_factor) * factor
         return factor
+
+
+class CosineRamp:
+    """A factor that goes from 1 to `end` along half a cosine (weight decay of DINO, iBOT, I-JEPA).
+
+    end − (end − 1) · (1 + cos πt) / 2, where t is the share of the run that is done.
+
+    Args:
+        epochs: length of the run.
+        end: factor at its end.
+    """
+
+    def __init__(self, epochs: int, end: float) -> None:
+        self.epochs = epochs
+        self.end = end
+
+    def __call__(self, epoch: float) -> float:
+        return self.end - (self.end - 1) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2

@@ -23,8 +23,8 @@ from benchmark.nn.masking.anatomy import AnatomyGuidedMasking, patch_weights
 from benchmark.nn.objectives.combined import predicts_pixels
 from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint
-from benchmark.training.checkpoints.resume import SAME_RUN
 from benchmark.training.config import from_plain
+from benchmark.training.train import IDENTITY
 from benchmark.weights import load_strict
 
 matplotlib.use("Agg")
@@ -182,7 +182,7 @@ def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
     config = from_plain(description.get("config"))
     if not isinstance(config, dict) or "method" not in config:
         raise InputError(f"{folder / 'run.json'}: not a run of a method")
-    identity = {"seed": config.get("seed"), **{key: description.get(key) for key in SAME_RUN}}
+    identity = {key: description.get(key) for key in IDENTITY}
     checkpoint, problems = newest_checkpoint(folder, identity)
     for problem in problems.values():
         print(f"warning: {problem}; using the one before", file=sys.stderr)

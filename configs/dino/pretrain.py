@@ -18,7 +18,7 @@ from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.objectives.self_distillation import TeacherTemperature
 from benchmark.nn.projection import PrototypeHead
 from benchmark.training.clipping import ClipEachTensor
-from benchmark.training.weight_decay import CosineRamp
+from benchmark.training.schedules import CosineRamp
 from methods.dino import DINO
 
 card = dict(

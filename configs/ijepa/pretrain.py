@@ -15,8 +15,7 @@ with read_base():
 from benchmark.nn.decoders.feature_predictors import JEPAPredictor
 from benchmark.nn.ema import LinearMomentum
 from benchmark.nn.masking.jepa import MultiblockMasking
-from benchmark.training.schedules import StretchedWarmupCosine
-from benchmark.training.weight_decay import CosineRamp
+from benchmark.training.schedules import CosineRamp, StretchedWarmupCosine
 from methods.ijepa import IJEPA
 
 card = dict(

@@ -16,9 +16,8 @@ from benchmark.data.sources import open_source
 from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 from benchmark.method import Method, Progress
-from benchmark.training.schedules import WarmupCosine
-from benchmark.training.train import assemble, make_runner
-from benchmark.training.weight_decay import CosineRamp
+from benchmark.training.schedules import CosineRamp, WarmupCosine
+from benchmark.training.train import assemble, make_run, make_runner
 
 
 class Small(Method):
@@ -88,7 +87,7 @@ def test_gradients_are_complete_before_a_step_and_can_be_taken_away(
     parts = assemble(config(pack, Small))
     bias = parts.method.encoder.bias.detach().clone()
     parts.identity["config_hash"] = "0"
-    runner, _ = make_runner(parts, tmp_path, "small")
+    runner = make_runner(parts, make_run(parts, tmp_path, "small"))
     runner.train()
     steps = [line for number in range(2) for line in (f"before {number}", f"after {number}")]
     assert parts.method.told == ["loss", "loss", *steps[:2], "loss", "loss", *steps[2:]]

@@ -15,7 +15,7 @@ from benchmark.method import Progress
 from benchmark.method_cards import CONFIGS
 from benchmark.speed.loops import of_harness
 from benchmark.training.config import fill_paths, load_config
-from benchmark.training.train import TrainingParts, assemble, make_runner
+from benchmark.training.train import TrainingParts, assemble, make_run, make_runner
 
 METHODS = sorted(path.parent.name for path in CONFIGS.glob("*/pretrain.py"))
 # The rest takes more time than the quick tests have.
@@ -106,7 +106,7 @@ def test_no_step_waits_for_the_host(
         micro_batch=None,
         log_interval=1000,
     )
-    runner, _ = make_runner(parts, tmp_path, method)
+    runner = make_runner(parts, make_run(parts, tmp_path, method))
     steps = of_harness(runner, tmp_path)
     steps(2)  # workspaces and the state of the optimiser are made
     torch.cuda.set_sync_debug_mode("error")

@@ -1,4 +1,4 @@
-"""A prepared denoising folder as a data set with keyed randomness.
+"""A prepared denoising folder as a dataset with keyed randomness.
 
 The degraded and the clean frame travel through the transforms as the two channels of one picture:
 whatever moves one moves the other, and no transform has to know about it.
@@ -18,12 +18,12 @@ from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.windows import mirrored
-from benchmark.downstream.sampling import StatelessDataset, labelled
+from benchmark.downstream.sampling import TaskDataset
 from benchmark.errors import InputError
 from benchmark.type_hints import Count
 
 CACHE_BYTES = 1 << 30
-"""Most memory a data set keeps decoded frames in; those beyond it are read anew each time."""
+"""Most memory a data set keeps decoded frames in; those beyond it are read again each time."""
 
 
 def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
@@ -47,32 +47,16 @@ def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:
     return np.stack(frames, axis=2)
 
 
-class DenoisingDataset(StatelessDataset, BaseDataset):
-    """One split of a denoising folder.
+class DenoisingDataset(TaskDataset, BaseDataset):
+    """One split of a denoising folder, see `TaskDataset`.
 
-    Args:
-        folder: the prepared task.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        pipeline: transforms of ``img``, the picture of `read_pair`; `PackPair` is the last.
-        seed: seed of the run.
-        fraction: share of the frames that is used (see `labelled`).
+    The transforms are those of ``img``, the picture of `read_pair`; `PackPair` is the last.
     """
 
-    def __init__(
-        self,
-        folder: TaskFolder,
-        split: str,
-        pipeline: list[Any],
-        seed: int = 0,
-        fraction: float = 1.0,
-    ) -> None:
-        self.folder = folder
-        self.split = split
-        self.seed = seed
-        self.items = labelled(folder, split, fraction)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         self._pairs: dict[int, np.ndarray] = {}
         self._held_bytes = 0
-        super().__init__(pipeline=pipeline, test_mode=split != "train")
+        super().__init__(*arguments, **named)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         return [{"stem": item["stem"]} for item in self.items]

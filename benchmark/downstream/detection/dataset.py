@@ -1,4 +1,4 @@
-"""A prepared detection folder as an mmdetection data set with keyed randomness."""
+"""A prepared detection folder as an mmdetection dataset with keyed randomness."""
 
 from __future__ import annotations
 
@@ -7,37 +7,15 @@ from typing import Any
 from mmdet.datasets import BaseDetDataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.sampling import StatelessDataset, labelled
+from benchmark.downstream.sampling import TaskDataset
 
 
-class DetectionDataset(StatelessDataset, BaseDetDataset):
-    """One split of a detection folder; frames without a box are kept.
+class DetectionDataset(TaskDataset, BaseDetDataset):
+    """One split of a detection folder, see `TaskDataset`; frames without a box are kept."""
 
-    Args:
-        folder: the prepared task.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        pipeline: mmdetection transforms.
-        seed: seed of the run.
-        fraction: share of the frames that is used (see `labelled`).
-    """
-
-    def __init__(
-        self,
-        folder: TaskFolder,
-        split: str,
-        pipeline: list[Any],
-        seed: int = 0,
-        fraction: float = 1.0,
-    ) -> None:
-        self.folder = folder
-        self.items = labelled(folder, split, fraction)
-        self.split = split
-        self.seed = seed
-        super().__init__(
-            metainfo=dict(classes=tuple(folder.classes)),
-            pipeline=pipeline,
-            test_mode=split != "train",
-        )
+    def __init__(self, folder: TaskFolder, *arguments: Any, **named: Any) -> None:
+        metainfo = dict(classes=tuple(folder.classes))
+        super().__init__(folder, *arguments, metainfo=metainfo, **named)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         return [

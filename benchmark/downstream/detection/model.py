@@ -21,6 +21,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.backbone import EncoderMaps, check_patches
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
+from benchmark.downstream.task import reset_parameters
 from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
@@ -189,11 +190,8 @@ def _fit_neck(
 
 
 def _initialise(part: nn.Module, seed: int, name: str) -> None:
-    """Initialise a part anew from a key of its own, whatever was built before it."""
-    seed_torch(seed, name)
-    for module in part.modules():
-        if next(module.parameters(recurse=False), None) is not None:
-            module.reset_parameters()
+    """Initialise a part from a key of its own, whatever was built before it."""
+    reset_parameters(part, seed, name)
     # What the library lays over the defaults of torch, in its order: units of a convolution and a
     # norm when they are built, then what the configs of the parts say.
     for module in part.modules():

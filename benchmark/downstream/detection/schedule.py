@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from benchmark.registry import build
 from benchmark.type_hints import Natural
 
 
@@ -46,13 +43,3 @@ class MultiStep:
         warmup = self.warmup_factor + (1 - self.warmup_factor) * done
         falls = sum(epoch >= milestone * self.epochs for milestone in self.milestones)
         return warmup * self.gamma**falls
-
-
-def build_schedule(
-    spec: dict[str, Any], epochs: int, steps_per_epoch: int
-) -> Callable[[float], float]:
-    """Build any schedule of the benchmark; those that count in steps learn how many there are."""
-    known: dict[str, Any] = {"epochs": epochs}
-    if "steps_per_epoch" in inspect.signature(spec["type"]).parameters:
-        known["steps_per_epoch"] = steps_per_epoch
-    return build(spec, **known)

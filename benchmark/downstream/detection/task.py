@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 from torch import nn
+from torch.optim import Optimizer
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
@@ -19,68 +20,60 @@ from benchmark.downstream.detection.model import (
     check_classes,
     exempt_from_decay,
 )
-from benchmark.downstream.detection.schedule import build_schedule
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.task import Task
 from benchmark.files import read_json
 from benchmark.results import Example
 
 
-def _place_encoder(config: Config, encoder: Config) -> None:
-    """The backbone stays ViTDet's; it takes the weights of the encoder.
+class DetectionTask(Task):
+    """Boxes around stenoses."""
 
-    If the encoder is no plain ViT, `build_detector` puts another backbone in its place: its kind is
-    known only once it has been exported.
-    """
-    config.model.backbone.folder = encoder.folder
+    scope = SCOPE
+    dataset = DetectionDataset
+
+    def place_encoder(self, config: Config, encoder: Config) -> None:
+        """The backbone stays ViTDet's; it takes the weights of the encoder.
+
+        If the encoder is no plain ViT, `build_detector` puts another backbone in its place: its
+        kind is known only once it has been exported.
+        """
+        config.model.backbone.folder = encoder.folder
+
+    def build_model(self, config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+        check_classes(config, folder)
+        return build_detector(config, seed)
+
+    def build_metric(
+        self, config: Config, folder: TaskFolder, predictions: Path
+    ) -> DetectionMetric:
+        return DetectionMetric(folder.coco("test"), predictions)
+
+    def adjust_optimizer(self, optimizer: Optimizer) -> None:
+        exempt_from_decay(optimizer)
+
+    def build_examples(
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+    ) -> list[Example]:
+        """Frame, true boxes, and detections with their scores, at the size of the shown frame."""
+        ids = {Path(i["file_name"]).stem: i["id"] for i in read_json(folder.coco("test"))["images"]}
+        detections: dict[int, list[list[float]]] = {}
+        for found in read_json(predictions / "detections.json"):
+            x, y, width, height = found["bbox"]
+            # Categories count from 1, labels from 0.
+            row = [x, y, x + width, y + height, found["category_id"] - 1, found["score"]]
+            detections.setdefault(found["image_id"], []).append(row)
+        examples = []
+        for item in items:
+            frame = read_example_image(folder.image("test", item["stem"]))
+            size = shown_size(*frame.shape)
+            rows, columns = (new / old for new, old in zip(size, frame.shape))
+            scale = np.array([columns, rows, columns, rows, 1, 1])
+            truth = np.array(item["boxes"]).reshape(-1, 5) * scale[:5]
+            predicted = np.array(detections.get(ids[item["stem"]], [])).reshape(-1, 6) * scale
+            boxes = (values.astype(np.float32) for values in (truth, predicted))
+            examples.append(Example(item["stem"], resized(frame, size), *boxes))
+        return examples
 
 
-def _build_model(config: Config, seed: int, folder: TaskFolder) -> nn.Module:
-    check_classes(config, folder)
-    return build_detector(config, seed)
-
-
-def _build_dataset(config: Config, folder: TaskFolder, split: str, seed: int) -> DetectionDataset:
-    if split == "train":
-        return DetectionDataset(folder, split, config.train_pipeline, seed, config.label_fraction)
-    return DetectionDataset(folder, split, config.test_pipeline, seed)
-
-
-def _build_metric(config: Config, folder: TaskFolder, predictions: Path) -> DetectionMetric:
-    return DetectionMetric(folder.coco("test"), predictions)
-
-
-def _build_examples(
-    folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
-) -> list[Example]:
-    """Frame, true boxes and detections with their scores, all at the size of the shown frame."""
-    ids = {Path(i["file_name"]).stem: i["id"] for i in read_json(folder.coco("test"))["images"]}
-    detections: dict[int, list[list[float]]] = {}
-    for found in read_json(predictions / "detections.json"):
-        x, y, width, height = found["bbox"]
-        # Categories count from 1, labels from 0.
-        row = [x, y, x + width, y + height, found["category_id"] - 1, found["score"]]
-        detections.setdefault(found["image_id"], []).append(row)
-    examples = []
-    for item in items:
-        frame = read_example_image(folder.image("test", item["stem"]))
-        size = shown_size(*frame.shape)
-        rows, columns = (new / old for new, old in zip(size, frame.shape))
-        scale = np.array([columns, rows, columns, rows, 1, 1])
-        truth = np.array(item["boxes"]).reshape(-1, 5) * scale[:5]
-        predicted = np.array(detections.get(ids[item["stem"]], [])).reshape(-1, 6) * scale
-        boxes = (values.astype(np.float32) for values in (truth, predicted))
-        examples.append(Example(item["stem"], resized(frame, size), *boxes))
-    return examples
-
-
-TASK = Task(
-    scope=SCOPE,
-    place_encoder=_place_encoder,
-    build_model=_build_model,
-    build_dataset=_build_dataset,
-    build_metric=_build_metric,
-    build_schedule=build_schedule,
-    build_examples=_build_examples,
-    adjust_optimizer=exempt_from_decay,
-)
+TASK = DetectionTask()

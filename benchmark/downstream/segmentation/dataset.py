@@ -1,4 +1,4 @@
-"""A prepared segmentation folder as an mmsegmentation data set with keyed randomness.
+"""A prepared segmentation folder as an mmsegmentation dataset with keyed randomness.
 
 The truth travels through the transforms as one picture whose bit c says whether a pixel is of class
 c. Nearest-neighbour transforms move bits unchanged, so that overlapping classes cost no more than
@@ -17,31 +17,23 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
 from mmseg.datasets import BaseSegDataset
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.sampling import StatelessDataset, labelled
+from benchmark.downstream.sampling import TaskDataset
 from benchmark.errors import InputError
 from benchmark.type_hints import Rate
 
 CACHE_BYTES = 4 << 30
-"""Most memory for decoded frames; those beyond it are read anew each time."""
+"""Most memory for decoded frames; those beyond it are read again each time."""
 
-# Start of a data set (task, split, first transforms) → its prepared frames by index.
+# Start of a dataset (task, split, first transforms) → its prepared frames by index.
 _PREPARED: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
 _held_bytes = 0
 
 
-class SegmentationDataset(StatelessDataset, BaseSegDataset):
-    """One split of a segmentation folder.
+class SegmentationDataset(TaskDataset, BaseSegDataset):
+    """One split of a segmentation folder, see `TaskDataset`.
 
-    Args:
-        folder: the prepared task.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        pipeline: mmsegmentation transforms.
-        seed: seed of the run.
-        fraction: share of the frames that is used, whole patients where they are known; the frames
-            of a smaller share are among those of a larger one.
-
-    What the transforms before the first random one give is kept in memory and shared by all data
-    sets of the process that begin alike, so that further epochs and seeds decode nothing.
+    What the transforms before the first random one give is kept in memory and shared by all
+    datasets of the process that begin alike, so that further epochs and seeds decode nothing.
     """
 
     def __init__(
@@ -52,17 +44,12 @@ class SegmentationDataset(StatelessDataset, BaseSegDataset):
         seed: int = 0,
         fraction: float = 1.0,
     ) -> None:
-        self.folder = folder
-        self.split = split
-        self.seed = seed
-        self.items = labelled(folder, split, fraction)
         steady = list(takewhile(lambda step: step["type"] in _STEADY, pipeline))
         key = (str(folder.path), folder.split_hash, split, fraction, repr(steady))
         self._prepared = _PREPARED.setdefault(key, {})
         self._steady = len(steady)
-        super().__init__(
-            pipeline=pipeline, metainfo=dict(classes=folder.classes), test_mode=split != "train"
-        )
+        metainfo = dict(classes=folder.classes)
+        super().__init__(folder, split, pipeline, seed, fraction, metainfo=metainfo)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         return [

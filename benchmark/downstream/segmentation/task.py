@@ -19,7 +19,7 @@ from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import head_for_labels
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches, fit_to_encoder
-from benchmark.downstream.task import Schedule, Task
+from benchmark.downstream.task import Task, reset_parameters
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
@@ -70,66 +70,38 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def reset_parameters(part: nn.Module, seed: int, name: str) -> None:
-    """Initialise a part anew from a key of its own, whatever was built before it."""
-    seed_torch(seed, name)
-    for module in part.modules():
-        if next(module.parameters(recurse=False), None) is not None:
-            module.reset_parameters()
-
-
 def image_size(pipeline: list[dict[str, Any]]) -> int:
     return next(step["scale"][0] for step in pipeline if "scale" in step)
 
 
-def _place_encoder(config: Config, encoder: Config) -> None:
-    config.model.backbone = encoder
+class SegmentationTask(Task):
+    """Masks of vessels or of their segments."""
+
+    scope = "mmseg"
+    dataset = SegmentationDataset
+
+    def build_model(self, config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+        return build_model(config, seed, len(folder.classes) - 1)
+
+    def build_metric(
+        self, config: Config, folder: TaskFolder, predictions: Path
+    ) -> SegmentationMetric:
+        return SegmentationMetric(folder, "test", predictions, at=config.score_at)
+
+    def build_examples(
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+    ) -> list[Example]:
+        """Frame, labels of the truth and predicted labels, all at one size."""
+        found = []
+        for stem in (item["stem"] for item in items):
+            frame = read_example_image(folder.image("test", stem))
+            size = shown_size(*frame.shape)
+            truth, prediction = (
+                resized(read_example_image(file), size, labels=True)
+                for file in (folder.mask("test", stem), predictions / f"{stem}.png")
+            )
+            found.append(Example(stem, resized(frame, size), truth, prediction))
+        return found
 
 
-def _build_model(config: Config, seed: int, folder: TaskFolder) -> nn.Module:
-    return build_model(config, seed, len(folder.classes) - 1)
-
-
-def _build_dataset(
-    config: Config, folder: TaskFolder, split: str, seed: int
-) -> SegmentationDataset:
-    if split == "train":
-        pipeline, fraction = config.train_pipeline, config.label_fraction
-    else:
-        pipeline, fraction = config.test_pipeline, 1.0
-    return SegmentationDataset(folder, split, pipeline, seed, fraction)
-
-
-def _build_metric(config: Config, folder: TaskFolder, predictions: Path) -> SegmentationMetric:
-    return SegmentationMetric(folder, "test", predictions, at=config.score_at)
-
-
-def _build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> Schedule:
-    return build(spec, epochs=epochs)
-
-
-def _build_examples(
-    folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
-) -> list[Example]:
-    """Frame, labels of the truth and predicted labels, all at one size."""
-    found = []
-    for stem in (item["stem"] for item in items):
-        frame = read_example_image(folder.image("test", stem))
-        size = shown_size(*frame.shape)
-        truth, prediction = (
-            resized(read_example_image(file), size, labels=True)
-            for file in (folder.mask("test", stem), predictions / f"{stem}.png")
-        )
-        found.append(Example(stem, resized(frame, size), truth, prediction))
-    return found
-
-
-TASK = Task(
-    scope="mmseg",
-    place_encoder=_place_encoder,
-    build_model=_build_model,
-    build_dataset=_build_dataset,
-    build_metric=_build_metric,
-    build_schedule=_build_schedule,
-    build_examples=_build_examples,
-)
+TASK = SegmentationTask()

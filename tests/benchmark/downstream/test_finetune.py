@@ -40,7 +40,6 @@ from benchmark.method_cards import CONFIGS
 from benchmark.results import config_hash, read_record
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 from benchmark.training.config import to_plain
-from benchmark.training.distributed.signals import StopSignals
 from benchmark.training.hooks import StepHook
 
 # So large a rate makes four steps enough for a prediction that is neither empty nor full.
@@ -252,18 +251,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert [path.name for path in cell.folder.glob("*.pth")] == ["epoch_1.pth"]
     assert len(steps(cell)) == 3
     run_cell(make_cell(tmp_path))
-    assert "going on after epoch 1" in capsys.readouterr().out
+    assert "resuming after epoch 1" in capsys.readouterr().out
     assert_same_run(cell, finished)
 
 
 def _batches(cell: FineTuningRun, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
-    model = build_model(cell.config, cell.seed)
-    runner, _ = finetune.build_runner(
-        cell, load_task("segmentation"), model, vessels, StopSignals()
-    )
-    runner.train_dataloader.batch_sampler.set_epoch(1)
-    return list(runner.train_dataloader)
+    loader = finetune.assemble(cell, load_task("segmentation"), vessels).loader
+    loader.batch_sampler.set_epoch(1)
+    return list(loader)
 
 
 def test_encoders_meet_the_same_frames_and_the_same_head(

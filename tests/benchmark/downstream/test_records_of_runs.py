@@ -207,5 +207,5 @@ def test_a_record_that_is_there_is_kept_replaced_or_an_error(
     assert capsys.readouterr().out.endswith("done already\n")
     run_cell(make_cell(tmp_path, "frangi", "model.alpha=80.0"), "always")
     assert cell.record.read_bytes() != before
-    with pytest.raises(InputError, match="unknown overwrite 'alway'; did you mean always"):
+    with pytest.raises(InputError, match="unknown overwrite 'alway'; did you mean 'always'"):
         run_cell(make_cell(tmp_path), "alway")

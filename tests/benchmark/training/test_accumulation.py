@@ -33,9 +33,7 @@ BATCH = {"x": torch.tensor([1.0, 2.0, 3.0, 4.0]), "y": torch.tensor([1.0, 1.0, 0
 def test_parts_take_the_step_of_the_whole_batch(parts: int) -> None:
     """Residuals 1, 3, 6, 6: loss 82/4, gradient 2·(1·1 + 2·3 + 3·6 + 4·6)/4 = 24.5."""
     model = Regression()
-    optimizer = AccumulatingOptimWrapper(
-        torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=parts
-    )
+    optimizer = AccumulatingOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), parts=parts)
     # What mmengine's loop announces; the wrapper must not take parts for iterations.
     optimizer.initialize_count_status(model, 0, 1)
     for _ in range(3):
@@ -50,9 +48,7 @@ def test_parts_take_the_step_of_the_whole_batch(parts: int) -> None:
 def test_every_part_has_randomness_of_its_own() -> None:
     """The same numbers at a repeated step, others for another part or step."""
     model = Regression()
-    optimizer = AccumulatingOptimWrapper(
-        torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=2
-    )
+    optimizer = AccumulatingOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), parts=2)
     training_step(model, BATCH, optimizer)
     training_step(model, BATCH, optimizer)
     model.progress = Progress(seed=3, step=6)

@@ -116,8 +116,8 @@ def test_stopped_after_every_step(
     assert said[0] == "test: SIGUSR1: saved after step 1 of 9, to be resumed"
     assert said[1] == "test: SIGTERM: saved after step 2 of 9, to be resumed"
     assert len(said) == 8
-    assert "going on after epoch 0, step 1, of 3 epochs" in out.read_text()
-    assert "going on after epoch 1, of 3 epochs" in out.read_text()
+    assert "resuming after epoch 0, step 1, of 3 epochs" in out.read_text()
+    assert "resuming after epoch 1, of 3 epochs" in out.read_text()
 
 
 def test_methods_with_tables_and_averages_stop_within_an_epoch(
@@ -188,7 +188,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
         shutil.copy(tmp_path / "other" / newest.name, newest)
     assert finish(config(), folder, out=out) == 0
     assert f"warning: {newest}: " in out.read_text()
-    assert "going on after epoch 1, of" in out.read_text()
+    assert "resuming after epoch 1, of" in out.read_text()
     assert (folder / "epoch_1_step_5.pth.unusable-1").exists()
     assert not (tmp_path / "executed").exists()
     assert_same_end(folder, reference)
@@ -199,7 +199,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
     [
         ("metrics.jsonl", 2, "metrics.jsonl: cannot be read (it is a named pipe, not a file)"),
         ("epoch_1_step_5.pth", 0, "epoch_1_step_5.pth: not a file; kept as epoch_1_step_5.pth.unu"),
-        ("run.json", 0, "going on after epoch 1, step 5, of 3 epochs"),
+        ("run.json", 0, "resuming after epoch 1, step 5, of 3 epochs"),
     ],
 )
 def test_a_named_pipe_among_its_files_is_not_waited_for(

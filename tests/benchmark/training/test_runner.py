@@ -18,7 +18,7 @@ def test_the_graph_is_static_without_accumulation(
     """Every step uses the same parameters, which saves torch a search for unused ones."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(runner, "MMDistributedDataParallel", lambda model, **options: options)
-    wrapper = SimpleNamespace(_accumulative_counts=parts)
+    wrapper = SimpleNamespace(parts=parts)
     of_run = SimpleNamespace(distributed=True, optim_wrapper=wrapper)
     options = runner.Runner.wrap_model(of_run, None, nn.Linear(1, 1))
     assert options["static_graph"] is static

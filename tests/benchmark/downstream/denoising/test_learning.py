@@ -19,7 +19,7 @@ from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
-from benchmark.downstream.denoising.task import build_model
+from benchmark.downstream.denoising.task import TASK
 from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
@@ -62,7 +62,7 @@ def test_the_record_is_what_the_trained_weights_score(
     csv = cell.record.with_suffix(".csv").read_bytes()
     assert csv == other.record.with_suffix(".csv").read_bytes()
 
-    model = build_model(cell.config, seed=0).eval()
+    model = TASK.build_model(cell.config, seed=0).eval()
     if method != "nlm":
         assert record.images_per_s > 0
         model.load_state_dict(read_checkpoint(cell.folder / "epoch_2.pth").model)
@@ -86,7 +86,7 @@ def test_the_record_is_what_the_trained_weights_score(
 
 def test_nlm_is_run_with_the_settings_of_its_config(tmp_path: Path) -> None:
     config, card = compose(CONFIGS, "nlm", "synthetic_n", "paper", [], tmp_path)
-    model = build_model(config, seed=0)
+    model = TASK.build_model(config, seed=0)
     assert isinstance(model, NonLocalMeans)
     assert (model.patch_size, model.patch_distance, model.strength) == (7, 10, 0.8)
     assert (card.title, config.epochs, config.protocol) == ("NLM", 0, "aaai")
@@ -101,7 +101,7 @@ def test_the_paper_scale_is_the_protocol(tmp_path: Path) -> None:
         None,
     )
     assert config.optimizer.weight_decay == 0.05
-    model = build_model(config, seed=0)
+    model = TASK.build_model(config, seed=0)
     assert sum(parameter.numel() for parameter in model.parameters()) == 556_096
 
 

@@ -18,7 +18,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.dataset import DenoisingDataset
 from benchmark.downstream.denoising.dncnn import DnCNN
 from benchmark.downstream.denoising.model import Denoiser, NoiseDecoder
-from benchmark.downstream.denoising.task import build_model
+from benchmark.downstream.denoising.task import TASK
 from benchmark.downstream.denoising.windows import in_windows
 from benchmark.downstream.segmentation.model import BinaryCrossEntropy, UNetDecoder
 from benchmark.errors import InputError
@@ -69,7 +69,7 @@ def test_the_encoder_sees_frames_as_in_pre_training(
     work: Path, denoising_config: Configure, randomise: Randomise
 ) -> None:
     """The prediction written out: three normalised channels, encoder, pyramid, decoder."""
-    model = build_model(denoising_config(work), seed=0)
+    model = TASK.build_model(denoising_config(work), seed=0)
     randomise(model.decode_head, 3)
     model.eval()
     frames = torch.randint(0, 256, (2, 1, 64, 64)).float()
@@ -90,7 +90,7 @@ def test_every_network_starts_from_the_frame_as_it_is(
 ) -> None:
     frame = torch.randint(0, 256, (1, 70, 90), dtype=torch.uint8)
     for method in ("mae", "dncnn"):
-        model = build_model(denoising_config(work, method), seed=0).eval()
+        model = TASK.build_model(denoising_config(work, method), seed=0).eval()
         data = {"inputs": [frame], "clean": [frame], "data_samples": [BaseDataElement()]}
         with torch.no_grad():
             (sample,) = model.test_step(data)
@@ -101,7 +101,7 @@ def test_native_frames_go_through_in_windows_of_the_encoder(
     work: Path, denoising_config: Configure, randomise: Randomise
 ) -> None:
     """A frame larger than the encoder, and one smaller, together in one batch."""
-    model = build_model(denoising_config(work), seed=0)
+    model = TASK.build_model(denoising_config(work), seed=0)
     randomise(model.decode_head, 4)
     model.eval()
     frames = [
@@ -121,7 +121,7 @@ def test_native_frames_go_through_in_windows_of_the_encoder(
 def test_dncnn_takes_frames_whole(
     work: Path, denoising_config: Configure, randomise: Randomise
 ) -> None:
-    model = randomise(build_model(denoising_config(work, "dncnn"), seed=0), 5).eval()
+    model = randomise(TASK.build_model(denoising_config(work, "dncnn"), seed=0), 5).eval()
     assert isinstance(model.backbone, DnCNN)
     frame = torch.randint(0, 256, (1, 75, 90), dtype=torch.uint8)
     data = {"inputs": [frame], "clean": [frame], "data_samples": [BaseDataElement()]}
@@ -139,7 +139,7 @@ def test_equal_seeds_give_every_encoder_the_same_head(
     export_vit(tmp_path / "mae" / "pretrain", seed=8, patch_size=8)
     configs = [denoising_config(work), denoising_config(tmp_path), denoising_config(work)]
     torch.manual_seed(77)  # what was drawn before must not matter
-    models = [build_model(config, seed) for config, seed in zip(configs, (5, 5, 6))]
+    models = [TASK.build_model(config, seed) for config, seed in zip(configs, (5, 5, 6))]
     one, two, other = (model.state_dict() for model in models)
     heads = [name for name in one if not name.startswith("backbone.")]
     assert len(heads) > 50
@@ -150,7 +150,7 @@ def test_equal_seeds_give_every_encoder_the_same_head(
     patches = "backbone.encoder.patch_embed.proj.weight"
     assert torch.equal(one[patches], other[patches]), "the encoder is the encoder"
     assert one[patches].shape != two[patches].shape
-    scratch = [build_model(denoising_config(work, "dncnn"), s).state_dict() for s in (0, 0, 1)]
+    scratch = [TASK.build_model(denoising_config(work, "dncnn"), s).state_dict() for s in (0, 0, 1)]
     convolution = "backbone.layers.2.weight"
     assert torch.equal(scratch[0][convolution], scratch[1][convolution])
     assert not torch.equal(scratch[0][convolution], scratch[2][convolution])
@@ -161,7 +161,7 @@ def test_gradient_reaches_the_whole_network(
 ) -> None:
     for method in ("mae", "dncnn"):
         config = denoising_config(work, method)
-        model = build_model(config, seed=0).train()
+        model = TASK.build_model(config, seed=0).train()
         data = model.data_preprocessor(batch(noisy, config), training=True)
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
         for _ in range(2):  # the last layer starts at zero: it moves first and lets the others move
@@ -191,7 +191,7 @@ def test_a_batch_can_be_learnt_by_heart(
     """Almost all of the error goes, which no denoiser of unseen frames could do."""
     options = ("model.backbone.drop_path=0.0",) if method == "mae" else ()
     config = denoising_config(work, method, *options)
-    model = build_model(config, seed=0).train()
+    model = TASK.build_model(config, seed=0).train()
     data = model.data_preprocessor(batch(noisy, config, count), training=True)
     crop = {name: data[name][..., :side, :side] for name in ("inputs", "clean")}
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
@@ -234,11 +234,11 @@ def test_windows_that_do_not_fit_are_one_line(
     work: Path, denoising_config: Configure, options: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        build_model(denoising_config(work, "mae", *options), seed=0)
+        TASK.build_model(denoising_config(work, "mae", *options), seed=0)
 
 
 def test_an_encoder_that_is_not_there_is_one_line(
     tmp_path: Path, denoising_config: Configure
 ) -> None:
     with pytest.raises(InputError, match=r"encoder\.json: no such file"):
-        build_model(denoising_config(tmp_path), seed=0)
+        TASK.build_model(denoising_config(tmp_path), seed=0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.downstream.detection.schedule import MultiStep, build_schedule
-from benchmark.training.schedules import CosinePerEpoch
+from benchmark.downstream.detection.schedule import MultiStep
+from benchmark.training.schedules import CosinePerEpoch, build_schedule
 
 STEPS, EPOCHS = 1_843.75, 100  # 184,375 iterations of 64 images
 

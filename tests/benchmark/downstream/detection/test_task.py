@@ -18,7 +18,6 @@ from benchmark.downstream.task import load_task
 from benchmark.encoders.encoder import read_encoder_card
 from benchmark.errors import InputError
 from benchmark.results import read_record
-from benchmark.training.distributed.signals import StopSignals
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 
@@ -70,10 +69,9 @@ def test_encoders_meet_the_same_frames_in_the_same_way(
         )
         config.seed = seed
         task = load_task("detection")
-        model = task.build_model(config, seed, lesions)
-        runner, _ = finetune.build_runner(cell, task, model, lesions, StopSignals())
-        runner.train_dataloader.batch_sampler.set_epoch(1)
-        batches.append(list(runner.train_dataloader))
+        loader = finetune.assemble(cell, task, lesions).loader
+        loader.batch_sampler.set_epoch(1)
+        batches.append(list(loader))
     assert len(batches[0]) == 2
     for one, two in zip(batches[0], batches[1], strict=True):
         assert [s.img_path for s in one["data_samples"]] == [

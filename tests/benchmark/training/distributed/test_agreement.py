@@ -19,8 +19,8 @@ from benchmark.training.checkpoints.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from benchmark.training.checkpoints.resume import continue_history
 from benchmark.training.distributed.signals import EXIT_STOPPED
+from benchmark.training.run import continue_history
 from benchmark.training.train import train
 
 OPTIONS = ("num_threads=1", "log_interval=2")
@@ -89,7 +89,7 @@ def test_the_main_process_chooses_the_checkpoint(
     before = sorted(path.name for path in other.iterdir())
     codes, said = run_pair(tmp_path, (config(), config()), (run, other))
     assert codes == [0, 0], said
-    assert "going on after epoch 1, step 5, of 3 epochs" in said[0]
+    assert "resuming after epoch 1, step 5, of 3 epochs" in said[0]
     assert said[1] == ""
     assert_same_end(run, reference)
     left = sorted(path.name for path in other.iterdir() if path.name != "mmengine")

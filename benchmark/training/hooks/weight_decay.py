@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from mmengine.hooks import Hook
-
-
-class CosineRamp:
-    """A factor that goes from 1 to `end` along half a cosine (weight decay of DINO, iBOT, I-JEPA).
-
-    end − (end − 1) · (1 + cos πt) / 2, where t is the share of the run that is done.
-
-    Args:
-        epochs: length of the run.
-        end: factor at its end.
-    """
-
-    def __init__(self, epochs: int, end: float) -> None:
-        self.epochs = epochs
-        self.end = end
-
-    def __call__(self, epoch: float) -> float:
-        return self.end - (self.end - 1) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 
 
 class WeightDecayHook(Hook):

@@ -22,7 +22,7 @@ from benchmark.training import accumulation
 from benchmark.training.accumulation import AccumulatingOptimWrapper, training_step
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.distributed.signals import EXIT_NOT_FINITE, EXIT_STOPPED, NotFinite
-from benchmark.training.nonfinite import NonFiniteGuard
+from benchmark.training.hooks.nonfinite import NonFiniteGuard
 from benchmark.training.optim import build_optimizer
 from benchmark.training.train import train
 from methods.mae import MAE

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from benchmark.errors import InputError
+from benchmark.training.hooks import WeightDecayHook
 from benchmark.training.optim import build_optimizer, parameter_groups
-from benchmark.training.weight_decay import CosineRamp, WeightDecayHook
+from benchmark.training.schedules import CosineRamp
 
 
 def test_ramp_is_that_of_dino() -> None:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.nn.feature_statistics import feature_statistics
-from benchmark.training.collapse import CollapseHook
-from benchmark.training.hooks import LogHook
+from benchmark.training.hooks import CollapseHook, LogHook
 
 
 def features(spread: float) -> Tensor:
@@ -23,13 +22,15 @@ def run(hook: CollapseHook, step: int, *observed: Tensor) -> dict[str, Tensor]:
     """What a step adds to the terms."""
     model = SimpleNamespace(observed=list(observed))
     terms: dict[str, Tensor] = {}
-    hook.after_train_iter(SimpleNamespace(model=model, iter=step - 1, max_iters=12), 0, None, terms)
+    run = SimpleNamespace(title="Method")
+    runner = SimpleNamespace(run=run, model=model, iter=step - 1, max_iters=12)
+    hook.after_train_iter(runner, 0, None, terms)
     return terms
 
 
 def test_statistics_are_logged_with_the_lines_of_the_log() -> None:
     """Every fifth step and the last; means over the parts of the batch."""
-    hook = CollapseHook("Method", interval=5)
+    hook = CollapseHook(interval=5)
     wide, narrow = features(1.0), features(0.1)
     assert [step for step in range(1, 13) if run(hook, step, wide)] == [5, 10, 12]
     assert run(hook, 5) == {}
@@ -43,12 +44,12 @@ def test_statistics_are_logged_with_the_lines_of_the_log() -> None:
 
 def test_models_that_show_nothing_are_left_alone() -> None:
     runner = SimpleNamespace(model=torch.nn.Linear(2, 2), iter=4, max_iters=12)
-    CollapseHook("Method", interval=5).after_train_iter(runner, 0, None, {})
+    CollapseHook(interval=5).after_train_iter(runner, 0, None, {})
 
 
 def test_an_interval_below_the_threshold_is_told_once(capsys: pytest.CaptureFixture) -> None:
     """One line at the second low value on end, another only after a recovery."""
-    hook = CollapseHook("Method", interval=1, threshold=0.01)
+    hook = CollapseHook(interval=1, threshold=0.01)
     low, fine = features(1e-4), features(1.0)
     for step, shown in enumerate((low, fine, low, low, low, low), start=1):
         run(hook, step, shown)
@@ -63,10 +64,17 @@ def test_an_interval_below_the_threshold_is_told_once(capsys: pytest.CaptureFixt
 
 def test_a_term_of_some_steps_is_averaged_over_these(tmp_path: Any) -> None:
     """The log divides by the steps that had the term, not by the interval."""
-    log = LogHook(tmp_path, "Method", interval=4, batch_size=2, screen_seconds=1e9)
+    log = LogHook(interval=4, screen_seconds=1e9)
     group = SimpleNamespace(param_groups=[{"lr": 1.0}])
+    config = SimpleNamespace(batch_size=2)
+    run = SimpleNamespace(folder=tmp_path, title="Method", config=config, checkpoint=None)
     runner = SimpleNamespace(
-        iter=0, epoch=0, max_iters=99, max_epochs=1, optim_wrapper=SimpleNamespace(optimizer=group)
+        run=run,
+        iter=0,
+        epoch=0,
+        max_iters=99,
+        max_epochs=1,
+        optim_wrapper=SimpleNamespace(optimizer=group),
     )
     log.before_train(runner)
     for step in range(4):

@@ -1,4 +1,4 @@
-"""A watch over methods whose features may all become equal."""
+"""Detection of representation collapse."""
 
 from __future__ import annotations
 
@@ -15,41 +15,39 @@ from benchmark.training.accumulation import unwrap
 
 
 class CollapseHook(Hook):
-    """Adds the statistics of the features to the lines of the log, and warns of a collapse.
+    """Logs statistics of the features, and warns of representation collapse.
 
-    What a method showed with `Method.observe` is judged at the steps that have a line in the log,
-    and only there: singular values make a GPU wait, and so does the line. Of a method that shows
-    nothing, the mean tokens its encoder returns are judged. The statistics are means over the parts
-    of the batch.
+    The features that a method passes to `Method.observe` are examined at the steps that are logged,
+    and only there: singular values make a GPU wait, and so does logging. For a method that passes
+    none, it is the mean token its encoder returns. The statistics are means over the parts of the
+    batch.
 
     Args:
-        title: what warnings start with.
         interval: steps between two lines of the log.
-        threshold: a warning is printed where `feature_std` is below this in two lines on end, that
-            is for an interval; and not again before it has been above.
+        threshold: a warning is printed where `feature_std` is below this in two successive lines,
+            and not again before it has been above.
     """
 
     priority = "NORMAL"  # before the log
 
-    def __init__(self, title: str, interval: int, threshold: float = 0.01) -> None:
-        self.title = title
+    def __init__(self, interval: int, threshold: float = 0.01) -> None:
         self.interval = interval
         self.threshold = threshold
         self.low = 0
         self._seen: list[Tensor] = []
-        self._listening: Any = None
+        self._handle: Any = None
 
-    def _judges(self, runner: Any) -> bool:
+    def _is_logged(self, runner: Any) -> bool:
         step = runner.iter + 1
         return step % self.interval == 0 or step == runner.max_iters
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         model = unwrap(runner.model)
-        if isinstance(model, Method) and self._judges(runner):
+        if isinstance(model, Method) and self._is_logged(runner):
             # A segmentor that is trained has none.
             encoder = dict(model.named_modules()).get(model.encoder_name)
             if encoder is not None:
-                self._listening = encoder.register_forward_hook(self._listen)
+                self._handle = encoder.register_forward_hook(self._listen)
 
     @torch.no_grad()
     def _listen(self, encoder: nn.Module, inputs: Any, output: Any) -> None:
@@ -61,12 +59,12 @@ class CollapseHook(Hook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         step = runner.iter + 1
-        if self._listening is not None:
-            self._listening.remove()
-            self._listening = None
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
         seen, self._seen = self._seen, []
         observed = getattr(unwrap(runner.model), "observed", []) or seen
-        if not observed or not self._judges(runner):
+        if not observed or not self._is_logged(runner):
             return
         parts = [feature_statistics(features) for features in observed]
         for name in parts[0]:
@@ -74,7 +72,7 @@ class CollapseHook(Hook):
         self.low = self.low + 1 if outputs["feature_std"] < self.threshold else 0
         if self.low == 2 and get_rank() == 0:
             print(
-                f"{self.title}: warning: collapse? step {step}: feature_std "
+                f"{runner.run.title}: warning: collapse? step {step}: feature_std "
                 f"{outputs['feature_std'].item():.1e} is below {self.threshold:g}, effective_rank "
                 f"{outputs['effective_rank'].item():.1f}",
                 flush=True,

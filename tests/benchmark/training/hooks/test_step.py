@@ -14,6 +14,8 @@ from benchmark.method import Progress
 from benchmark.training.hooks import StepHook
 from benchmark.training.train import weight_files
 
+RUN = SimpleNamespace(config=SimpleNamespace(seed=5, epochs=9))
+
 
 class Listener(nn.Module):
     """Writes down what it is told."""
@@ -36,9 +38,9 @@ class Loader:
 
 def test_methods_hear_of_an_epoch_with_the_frames() -> None:
     """Epoch, step and length are those of the step that follows; other models are left alone."""
-    hook = StepHook(seed=5, epochs=9, schedule=lambda epoch: 1.0)
+    hook = StepHook(schedule=lambda epoch: 1.0)
     model = Listener()
-    runner = SimpleNamespace(model=model, train_dataloader=Loader(), epoch=3, iter=21)
+    runner = SimpleNamespace(run=RUN, model=model, train_dataloader=Loader(), epoch=3, iter=21)
     hook.before_train_epoch(runner)
     assert model.told == [(Progress(5, 3, 9, 21, 7), "the frames")]
 
@@ -51,13 +53,13 @@ def test_methods_hear_of_an_epoch_with_the_frames() -> None:
     hook.before_train_epoch(runner)
 
 
-def test_an_epoch_that_goes_on_has_begun_already() -> None:
+def test_a_resumed_epoch_has_begun_already() -> None:
     """The sampler gives what is left of it, and the method does not hear of its begin again."""
-    hook = StepHook(seed=5, epochs=9, schedule=lambda epoch: 1.0)
+    hook = StepHook(schedule=lambda epoch: 1.0)
     loader = Loader()
     loader.batch_sampler = EpochBatchSampler(length=14, batch_size=2, seed=5)
     model = Listener()
-    runner = SimpleNamespace(model=model, train_dataloader=loader, epoch=3, iter=21)
+    runner = SimpleNamespace(run=RUN, model=model, train_dataloader=loader, epoch=3, iter=21)
     hook.before_train_epoch(runner)
     whole = list(loader.batch_sampler)
     runner.iter = 25

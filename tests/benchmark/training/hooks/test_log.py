@@ -10,30 +10,34 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.training.log import LogHook
+from benchmark.training.hooks import LogHook
 
 
-def runner(iteration: int = 0, resumed: Any = None) -> Any:
+def runner(folder: Path, iteration: int = 0, checkpoint: Any = None) -> Any:
+    config = SimpleNamespace(batch_size=2)
+    run = SimpleNamespace(folder=folder, title="Method", config=config, checkpoint=checkpoint)
     groups = SimpleNamespace(param_groups=[{"lr": 0.5}, {"lr": 0.25}])
     return SimpleNamespace(
         iter=iteration,
         epoch=iteration // 4,
         max_iters=8,
         max_epochs=2,
-        resumed=resumed,
+        run=run,
         train_dataloader=None,
         optim_wrapper=SimpleNamespace(optimizer=groups),
     )
 
 
-def take(log: LogHook, steps: range, losses: list[float], norms: dict[int, float]) -> None:
+def take(
+    log: LogHook, folder: Path, steps: range, losses: list[float], norms: dict[int, float]
+) -> None:
     """Steps, counted from 0, with these losses; the norm of a gradient is 1 but for some."""
     for step in steps:
         terms = {
             "loss": torch.tensor(losses[step]),
             "grad_norm": torch.tensor(norms.get(step, 1.0)),
         }
-        log.after_train_iter(runner(step), 0, None, terms)
+        log.after_train_iter(runner(folder, step), 0, None, terms)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -43,9 +47,9 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
     """By hand: 1, 2, (left out), 6 is 3 in the mean."""
-    log = LogHook(tmp_path, "Method", interval=4, batch_size=2)
-    log.before_train(runner())
-    take(log, range(8), [1, 2, torch.inf, 6, 1, 1, torch.nan, 1], {2: torch.nan})
+    log = LogHook(interval=4)
+    log.before_train(runner(tmp_path))
+    take(log, tmp_path, range(8), [1, 2, torch.inf, 6, 1, 1, torch.nan, 1], {2: torch.nan})
     first, second = lines(tmp_path)
     assert (first["step"], first["epoch"], first["lr"]) == (4, 0, 0.5)
     assert (first["loss"], first["grad_norm"], first["skipped_steps"]) == (3.0, 1.0, 1)
@@ -56,9 +60,9 @@ def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
 
 def test_a_line_of_steps_that_were_all_left_out(tmp_path: Path) -> None:
     """Has their number, and no mean."""
-    log = LogHook(tmp_path, "Method", interval=2, batch_size=2)
-    log.before_train(runner())
-    take(log, range(2), [torch.nan, torch.inf], {0: torch.nan, 1: torch.inf})
+    log = LogHook(interval=2)
+    log.before_train(runner(tmp_path))
+    take(log, tmp_path, range(2), [torch.nan, torch.inf], {0: torch.nan, 1: torch.inf})
     (line,) = lines(tmp_path)
     assert line.keys() == {"step", "epoch", "lr", "skipped_steps", "images_per_s"}
     assert line["skipped_steps"] == 2
@@ -67,25 +71,25 @@ def test_a_line_of_steps_that_were_all_left_out(tmp_path: Path) -> None:
 def test_a_begun_line_is_completed_after_a_resume(tmp_path: Path) -> None:
     """From the state of a checkpoint after the sixth step; what came after it is repeated."""
     losses = [0.1, 0.7, 0.3, 0.4, 0.2, 0.9, 0.6, 0.5]
-    whole = LogHook(tmp_path / "whole", "Method", interval=4, batch_size=2)
+    whole = LogHook(interval=4)
     (tmp_path / "whole").mkdir()
-    whole.before_train(runner())
-    take(whole, range(8), losses, {5: torch.nan})
+    whole.before_train(runner(tmp_path / "whole"))
+    take(whole, tmp_path / "whole", range(8), losses, {5: torch.nan})
 
     (tmp_path / "cut").mkdir()
-    cut = LogHook(tmp_path / "cut", "Method", interval=4, batch_size=2)
-    cut.before_train(runner())
-    take(cut, range(6), losses, {5: torch.nan})
-    cut.read(runner(5))
+    cut = LogHook(interval=4)
+    cut.before_train(runner(tmp_path / "cut"))
+    take(cut, tmp_path / "cut", range(6), losses, {5: torch.nan})
+    cut.read(runner(tmp_path / "cut", 5))
     state = json.loads(json.dumps(cut.state()))
-    take(cut, range(6, 8), losses, {})
+    take(cut, tmp_path / "cut", range(6, 8), losses, {})
     with (tmp_path / "cut" / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 9, "ep')  # killed while it wrote
 
-    again = LogHook(tmp_path / "cut", "Method", interval=4, batch_size=2)
-    again.before_train(runner(6, SimpleNamespace(log=state)))
+    again = LogHook(interval=4)
+    again.before_train(runner(tmp_path / "cut", 6, SimpleNamespace(log=state)))
     assert [line["step"] for line in lines(tmp_path / "cut")] == [4]
-    take(again, range(6, 8), losses, {})
+    take(again, tmp_path / "cut", range(6, 8), losses, {})
     one, two = lines(tmp_path / "whole"), lines(tmp_path / "cut")
     for line in (*one, *two):
         del line["images_per_s"]

@@ -19,10 +19,10 @@ from benchmark.files import fsync, naming, read_regular, write_text
 from benchmark.strict_json import parse_json
 from benchmark.training.distributed.agreement import broadcast_from_main
 from benchmark.training.distributed.signals import NotFinite, leave
-from benchmark.training.nonfinite import LIMIT, SkippedSteps
+from benchmark.training.hooks.nonfinite import LIMIT, SkippedSteps
 
 # mmsegmentation's accuracy: 97 % of a frame is background, and overlapping classes have none.
-_LEFT_OUT = {"acc_seg"}
+_NOT_LOGGED = {"acc_seg"}
 _ANY_SIZE = 1 << 62
 
 
@@ -36,37 +36,33 @@ class _Step:
 
 
 class LogHook(Hook):
-    """Means of all terms since the last line: on screen, and exactly in ``metrics.jsonl``.
+    """Means of all terms since the last line: on screen, exactly in ``metrics.jsonl``, and to the
+    visualizer of the runner.
 
-    The mean of a term is that over the steps that had it, without those that were left out because
-    they were not finite; a mean that is none is null. Scalars stay on the device and are read once
-    per interval, so that the log costs no synchronisation inside a step. Over several processes the
-    terms of each step are averaged first, so that a line does not depend on their number.
+    The mean of a term is that over the steps that had it, without those that were skipped because
+    they were not finite; a mean that is not finite is null. Scalars stay on the device and are read
+    once per interval, so that the log costs no synchronisation inside a step. Over several
+    processes the terms of each step are averaged first, so that a line does not depend on their
+    number.
 
     Args:
-        folder: run folder.
-        title: what the lines start with.
         interval: steps between two lines.
-        batch_size: samples per step over all processes.
         screen_seconds: shortest time between two lines on screen.
 
     Attributes:
         images_per_s: over the last line.
-        skipped: the steps that were left out.
+        skipped: the steps that were skipped, once the training has begun.
     """
 
     priority = "LOW"
 
-    def __init__(
-        self, folder: Path, title: str, interval: int, batch_size: int, screen_seconds: float = 2.0
-    ) -> None:
-        self.path = folder / "metrics.jsonl"
-        self.title = title
+    path: Path
+    skipped: SkippedSteps
+
+    def __init__(self, interval: int, screen_seconds: float = 2.0) -> None:
         self.interval = interval
-        self.batch_size = batch_size
         self.screen_seconds = screen_seconds
         self.images_per_s = 0.0
-        self.skipped = SkippedSteps(folder)
         self._unread: list[_Step] = []
         self._read: list[dict[str, float]] = []
         self._timed = 0
@@ -74,7 +70,7 @@ class LogHook(Hook):
 
     @property
     def skipped_steps(self) -> int:
-        """Steps of the whole run that were left out because they were not finite."""
+        """Steps of the complete run that were skipped because they were not finite."""
         return self.skipped.total
 
     def state(self) -> dict[str, Any]:
@@ -83,11 +79,12 @@ class LogHook(Hook):
         return {"steps": self._read, **counts}
 
     def before_train(self, runner: Any) -> None:
-        resumed = getattr(runner, "resumed", None)
-        if resumed is not None:
-            self._read = list(resumed.log["steps"])
-            self.skipped.total = resumed.log["skipped"]
-            self.skipped.in_a_row = resumed.log["in_a_row"]
+        self.path = runner.run.folder / "metrics.jsonl"
+        self.skipped = SkippedSteps(runner.run.folder)
+        if (checkpoint := runner.run.checkpoint) is not None:
+            self._read = list(checkpoint.log["steps"])
+            self.skipped.total = checkpoint.log["skipped"]
+            self.skipped.in_a_row = checkpoint.log["in_a_row"]
         broadcast_from_main(lambda: self._forget_after(runner.iter))
         self._start = self._since = time.perf_counter()
         self._first_step = runner.iter
@@ -112,7 +109,7 @@ class LogHook(Hook):
         terms = {
             name: value.detach().float()
             for name, value in outputs.items()
-            if name.rpartition(".")[2] not in _LEFT_OUT
+            if name.rpartition(".")[2] not in _NOT_LOGGED
         }
         step = runner.iter + 1
         self._unread.append(_Step(step, runner.epoch, terms))
@@ -125,7 +122,7 @@ class LogHook(Hook):
         """Bring the terms of all steps to the host, at once; all processes do it together.
 
         Raises:
-            NotFinite: `LIMIT` steps in a row were left out.
+            NotFinite: `LIMIT` steps in a row were skipped.
         """
         if not self._unread:
             return
@@ -143,8 +140,8 @@ class LogHook(Hook):
         self._unread = []
         if self.skipped.fatal is not None:
             line = (
-                f"error: {self.title}: loss or gradient not finite in {LIMIT} steps on end, see "
-                f"{self.skipped.fatal}; the last checkpoint is from before them"
+                f"error: {runner.run.title}: loss or gradient not finite in {LIMIT} steps on end, "
+                f"see {self.skipped.fatal}; the last checkpoint is from before them"
             )
             barrier()  # launchers end the others as soon as one process has left
             leave(NotFinite(line), get_rank() == 0)
@@ -167,7 +164,9 @@ class LogHook(Hook):
     def _write(self, runner: Any, step: int) -> None:
         terms = self._means()
         now = time.perf_counter()
-        self.images_per_s = self._timed * self.batch_size / max(now - self._since, 1e-9)
+        self.images_per_s = (
+            self._timed * runner.run.config.batch_size / max(now - self._since, 1e-9)
+        )
         self._since, self._timed = now, 0
         if get_rank():
             return
@@ -190,7 +189,7 @@ class LogHook(Hook):
         if self.skipped.total:
             named += f"  skipped {self.skipped.total}"
         print(
-            f"{self.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
+            f"{runner.run.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
             f"step {step}/{runner.max_iters}  {named}  lr {lr:.2e}  "
             f"{self.images_per_s:.0f} img/s  ETA {_duration(left)}",
             flush=True,

@@ -1,0 +1,286 @@
+"""The life of a run in its folder, the same for pre-training and fine-tuning.
+
+A run starts over, resumes after a checkpoint, or has nothing left to do; ``run.json`` says whose it
+is and how it was executed. One process at a time holds the folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from mmengine.config import Config
+from mmengine.dist import get_rank, get_world_size
+
+from benchmark.errors import InputError
+from benchmark.files import write_json
+from benchmark.results import collect_provenance
+from benchmark.temporary_files import remove_leftovers
+from benchmark.training.checkpoints.checkpoint import (
+    Checkpoint,
+    newest_checkpoint,
+    put_aside,
+)
+from benchmark.training.checkpoints.run_files import (
+    DESCRIPTION,
+    checkpoint_paths,
+    prune_checkpoints,
+)
+from benchmark.training.checkpoints.run_folder import (
+    clear_run,
+    holds_run,
+    in_use,
+    read_description,
+)
+from benchmark.training.config import config_differences
+from benchmark.training.distributed import watchdog
+from benchmark.training.distributed.agreement import broadcast_from_main, share_checkpoint
+from benchmark.training.distributed.signals import StopSignals
+
+Existing = Literal["refuse", "resume", "resume or replace", "replace"]
+"""What to do with a run in the folder. ``"resume"`` refuses another one, ``"resume or replace"``
+replaces it."""
+
+History = list[dict[str, int]]
+"""How a run was executed: from which step on, by how many processes, of how many parts each."""
+
+
+@dataclass
+class Run:
+    """One run of a config in its folder.
+
+    Args:
+        folder: holds checkpoints, log, ``run.json`` and the exports.
+        title: what lines on screen start with.
+        config: resolved; `seed`, `epochs`, `batch_size`, `log_interval`, `checkpoint_interval` and
+            `keep_checkpoints` at least.
+        identity: what makes the run this run: ``seed``, ``config_hash`` and the hashes of its data
+            and of the weights it builds on; JSON-able. Part of ``run.json`` and every checkpoint.
+        description: what else ``run.json`` says; ``config``, the resolved one, at least.
+        exports: names of the networks it exports.
+        parts: of a batch, on each process.
+        stop: signals that ask for a stop.
+        begun: when this execution began, in seconds since the epoch.
+
+    Attributes:
+        finished: nothing is left to do.
+        checkpoint: what is resumed; None: the run starts over.
+        history: see `History`; the last entry is that of this execution.
+        started: when its first execution began, ISO 8601.
+    """
+
+    folder: Path
+    title: str
+    config: Config
+    identity: dict[str, Any]
+    description: dict[str, Any] = field(default_factory=dict)
+    exports: Collection[str] = ()
+    parts: int = 1
+    stop: StopSignals = field(default_factory=StopSignals)
+    begun: float = field(default_factory=time.time)
+    finished: bool = field(default=False, init=False)
+    checkpoint: Checkpoint | None = field(default=None, init=False)
+    history: History = field(default_factory=list, init=False)
+    started: str = field(default="", init=False)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far, earlier executions included."""
+        earlier = self.checkpoint.seconds if self.checkpoint else 0.0
+        return earlier + time.time() - self.begun
+
+    def say(self, text: str) -> None:
+        """Print a line, on the main process only."""
+        if get_rank() == 0:
+            print(text, flush=True)
+
+    def check(self, existing: Existing) -> None:
+        """Find what would keep the run from starting here; nothing is changed.
+
+        Raises:
+            InputError: see `opened`.
+        """
+        with in_use(self.folder) if self.folder.exists() else nullcontext():
+            self._earlier(existing)
+
+    @contextmanager
+    def opened(self, existing: Existing) -> Iterator[None]:
+        """Hold the folder for a block, with `finished` or `checkpoint` set as the run starts.
+
+        The main process alone looks at the folder and changes it; the others get what it decided
+        and what it read.
+
+        Raises:
+            InputError: another process holds the folder; it holds files of others, or a run that
+                `existing` does not let go; or no checkpoint can be used.
+        """
+        watchdog.note(0, "looking at the run folder")
+        with ExitStack() as stack:
+            broadcast_from_main(lambda: stack.enter_context(in_use(self.folder)))
+            own: Checkpoint | None = None
+
+            def begin() -> tuple[bool, str | None, History, str, list[str]]:
+                nonlocal own
+                finished, own, history, started, notes = self._begin(existing)
+                return finished, own and own.name, history, started, notes
+
+            self.finished, name, self.history, self.started, notes = broadcast_from_main(begin)
+            if name is not None:
+                self.checkpoint = share_checkpoint(self.folder / name, own)
+                notes.append(
+                    f"{self.title}: resuming after {self.checkpoint.place}, of "
+                    f"{self.config.epochs} epochs"
+                )
+            for note in notes:
+                self.say(note)
+            yield
+
+    def _begin(self, existing: Existing) -> tuple[bool, Checkpoint | None, History, str, list[str]]:
+        """Decide where the run starts and prepare its folder, on the main process.
+
+        Returns:
+            `finished`, `checkpoint`, `history`, `started`, and lines for the screen.
+        """
+        folder = self.folder
+        before = self._earlier(existing)
+        if before is not None and "finished" in before:
+            return True, None, [], "", []
+        checkpoint, notes = None, []
+        if before is not None:
+            checkpoint, problems = newest_checkpoint(folder, self.identity)
+            notes = put_aside(problems)
+        remove_leftovers(folder, exclusive=True)
+        if before is None or checkpoint is None:
+            before = {}
+        earlier, step = before.get("execution", []), checkpoint.step if checkpoint else 0
+        started = before.get("started", utc(self.begun))
+        history = continue_history(earlier, step, self.parts)
+        if checkpoint is None:
+            clear_run(folder, self.exports)
+        elif len(history) > 1 and history != earlier:
+            notes.append(_split_note(*history[-2:], self.config.batch_size))
+        if checkpoint is None or history != earlier or not (folder / DESCRIPTION).exists():
+            self._describe(execution=history, started=started)
+        return False, checkpoint, history, started, notes
+
+    def _describe(self, **more: Any) -> None:
+        content = {**self.identity, **self.description, **collect_provenance(), **more}
+        write_json(self.folder / DESCRIPTION, content)
+
+    def _earlier(self, existing: Existing) -> dict[str, Any] | None:
+        """What ``run.json`` says of the run to resume; None where the run starts over.
+
+        A run that lost its ``run.json`` is resumed from its checkpoints, which know whose they are.
+        """
+        if not holds_run(self.folder, self.exports) or existing == "replace":
+            return None
+        before = read_description(self.folder)
+        checkpoints = checkpoint_paths(self.folder)
+        if before is not None and "finished" not in before and not checkpoints:
+            return None  # it never got as far as anything worth keeping
+        if existing == "refuse":
+            raise InputError(
+                f"{self.folder}: holds a run; add --resume to resume it, --overwrite to replace it"
+            )
+        if before is None:
+            if existing == "resume or replace":
+                return None
+            if not checkpoints:
+                raise InputError(
+                    f"{self.folder}: holds an exported network, but neither run.json nor a "
+                    "checkpoint to resume from; --overwrite replaces it"
+                )
+            return {}
+        changed = differences(before, {**self.identity, **self.description}, self.identity)
+        if changed and existing == "resume or replace":
+            return None
+        if changed:
+            raise InputError(
+                f"{self.folder}: --resume continues the same run, but it was started with other "
+                f"settings: {'; '.join(changed)}; choose another --work-dir or --overwrite"
+            )
+        return before
+
+    def finish(self, finished: dict[str, Any] | None = None) -> None:
+        """Write down that the run is finished, and remove the checkpoints that are not kept.
+
+        Args:
+            finished: what ``run.json`` says of it; None where something else does, as a record.
+        """
+        if finished is not None:
+            self._describe(execution=self.history, started=self.started, finished=finished)
+        prune_checkpoints(self.folder, self.config.keep_checkpoints)
+
+
+def utc(seconds: float) -> str:
+    """A time in seconds since the epoch as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+
+
+def differences(
+    before: dict[str, Any], now: dict[str, Any], identity: Collection[str]
+) -> list[str]:
+    """In what two runs differ, as ``key: old → new``; empty where they are the same.
+
+    Args:
+        before, now: what their ``run.json`` say.
+        identity: keys of what makes them the same.
+    """
+    if all(before.get(key) == now[key] for key in identity):
+        return []
+    changed = config_differences(before.get("config"), now["config"])
+    for key in identity:
+        if key not in ("config_hash", "seed"):  # what makes them differ is in the config
+            changed += config_differences(before.get(key), now[key], where=key)
+    return changed or ["config hash"]
+
+
+def continue_history(before: Any, step: int, parts: int) -> History:
+    """The history of a run that resumes after `step` with so many parts on each process.
+
+    Args:
+        before: what ``run.json`` says; what it says of steps that are repeated now is dropped.
+        step: steps that are done.
+        parts: of the batch, on each process.
+    """
+    kept = [entry for entry in before if entry["from_step"] < step] if _is_history(before) else []
+    now = {"processes": get_world_size(), "parts": parts}
+    if not kept or any(kept[-1][key] != now[key] for key in now):
+        kept.append({"from_step": step, **now})
+    return kept
+
+
+def _is_history(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(entry, dict)
+        and entry.keys() == {"from_step", "processes", "parts"}
+        and all(type(number) is int for number in entry.values())
+        for entry in value
+    )
+
+
+def _split_note(before: dict[str, int], now: dict[str, int], batch: int) -> str:
+    """A warning about another number of processes or parts."""
+
+    def words(entry: dict[str, int]) -> str:
+        return f"{entry['processes']} × {entry['parts']}"
+
+    sizes = [batch // (entry["processes"] * entry["parts"]) for entry in (before, now)]
+    if sizes[0] == sizes[1]:
+        effect = (
+            "sums are rounded in another order, which changes the last bits of the result, and "
+            "more than these where batch normalisation looks at the batch of a process"
+        )
+    else:
+        effect = (
+            f"a forward pass has {sizes[1]} samples instead of {sizes[0]}, which changes the result"
+        )
+    return (
+        f"warning: from step {now['from_step'] + 1} on {words(now)} processes × parts instead of "
+        f"{words(before)}: {effect}; run.json records both"
+    )
