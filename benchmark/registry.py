@@ -1,10 +1,107 @@
-"""Config dictionaries to objects, without registries or string look-ups."""
+"""What configs name by ``type``: registries of mmengine, and building objects from configs.
+
+A pure-Python config names classes and a classic one registered names (``type="VasoMIM"``); both
+build the same. The modules of a registry are imported when a name is looked up that none of the
+modules loaded so far has registered.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import pkgutil
 from typing import Any
 
-from benchmark.errors import InputError
+from mmengine import registry as mmengine_registry
+from mmengine.registry import Registry
+
+from benchmark.errors import InputError, did_you_mean
+from benchmark.quiet import quiet_libraries
+
+SCOPE = "angio"
+
+
+def _modules(package: str) -> list[str]:
+    """The modules of a package, none where it is not installed; they are not imported."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders or [])]
+
+
+VIEWS = Registry("view", scope=SCOPE, locations=_modules("benchmark.data.views"))
+BACKBONES = Registry(
+    "backbone", scope=SCOPE, locations=["benchmark.nn.vit", *_modules("benchmark.nn.backbones")]
+)
+DECODERS = Registry("decoder", scope=SCOPE, locations=_modules("benchmark.nn.decoders"))
+MASKINGS = Registry("masking", scope=SCOPE, locations=_modules("benchmark.nn.masking"))
+OBJECTIVES = Registry("objective", scope=SCOPE, locations=_modules("benchmark.nn.objectives"))
+CORRUPTIONS = Registry("corruption", scope=SCOPE, locations=_modules("benchmark.nn.corruptions"))
+SCHEDULES = Registry(
+    "schedule",
+    scope=SCOPE,
+    locations=[
+        "benchmark.training.schedules",
+        "benchmark.nn.ema",
+        "benchmark.downstream.detection.schedule",
+    ],
+)
+METHODS = Registry(
+    "method", scope=SCOPE, locations=["benchmark.anatomy.segmentor", *_modules("methods")]
+)
+HOOKS = Registry(
+    "hook",
+    scope=SCOPE,
+    parent=mmengine_registry.HOOKS,
+    locations=["benchmark.training.hooks", "mmengine.hooks"],
+)
+OPTIMIZERS = Registry(
+    "optimizer",
+    scope=SCOPE,
+    parent=mmengine_registry.OPTIMIZERS,
+    locations=["benchmark.training.clipping", "mmengine.optim"],
+)
+MODELS = Registry(
+    "model",
+    scope=SCOPE,
+    parent=mmengine_registry.MODELS,
+    locations=[
+        "benchmark.anatomy.unext",
+        "benchmark.encoders.frozen_encoder",
+        "benchmark.nn.projection",
+        *_modules("benchmark.downstream.segmentation"),
+        *_modules("benchmark.downstream.segmentation.scratch"),
+        *_modules("benchmark.downstream.detection"),
+        *_modules("benchmark.downstream.denoising"),
+    ],
+)
+TRANSFORMS = Registry(
+    "transform",
+    scope=SCOPE,
+    parent=mmengine_registry.TRANSFORMS,
+    locations=[
+        "benchmark.downstream.segmentation.dataset",
+        "benchmark.downstream.denoising.dataset",
+    ],
+)
+# Those whose modules take long to load come last.
+REGISTRIES = (
+    *(VIEWS, BACKBONES, DECODERS, MASKINGS, OBJECTIVES, CORRUPTIONS, SCHEDULES),
+    *(OPTIMIZERS, HOOKS, METHODS, MODELS, TRANSFORMS),
+)
+
+
+def find(name: str) -> Any | None:
+    """The class or function registered under a name, in this project or in mmengine, or None."""
+    for loaded in (None, *REGISTRIES):
+        if loaded is not None:
+            with quiet_libraries():
+                loaded.import_from_location()
+        for registry in REGISTRIES:
+            if name in registry.module_dict:
+                return registry.module_dict[name]
+        # A name of this project comes before the same name of mmengine.
+        if loaded is not None and loaded.parent is not None and name in loaded.parent.module_dict:
+            return loaded.parent.module_dict[name]
+    return None
 
 
 def build(spec: Any, **defaults: Any) -> Any:
@@ -14,12 +111,18 @@ def build(spec: Any, **defaults: Any) -> Any:
     decoder belongs to); what the config says wins.
 
     Raises:
-        InputError: the dict has no `type`, or the class does not take these arguments.
+        InputError: the dict has no `type`, no such name is registered, or the class does not take
+            these arguments.
     """
     if not isinstance(spec, dict):
         return spec
     arguments = {**defaults, **{key: value for key, value in spec.items() if key != "type"}}
     cls = spec.get("type")
+    if isinstance(cls, str):
+        cls = find(name := cls)
+        if cls is None:
+            known = sorted(known for registry in REGISTRIES for known in registry.module_dict)
+            raise InputError(f"config: unknown type {name!r}{did_you_mean(name, known)}")
     if not callable(cls):
         raise InputError(f"config: a part without a class as its type: {dict(spec)}")
     try:

@@ -23,10 +23,12 @@ from benchmark.data.views.attention import AttentionView
 from benchmark.method import Progress
 from benchmark.nn.masking.attention import AttentionGuidedMasking, TokenDroppingMask
 from benchmark.nn.objectives.base import Reconstruction
+from benchmark.registry import METHODS
 from benchmark.type_hints import Count
 from methods.mae import MAE, Part
 
 
+@METHODS.register_module()
 class AMT(MAE):
     """Masked autoencoder with attention-driven masking and throwing.
 

@@ -22,11 +22,13 @@ from torch import Tensor
 from benchmark.method import Progress
 from benchmark.nn.decoders.feature_predictors import WorldPredictor, select
 from benchmark.nn.masking.jepa import MergedBlockMasking
+from benchmark.registry import METHODS
 from methods.ijepa import IJEPA
 from methods.ijepa import official_keys as official_keys  # of the key `model`
 from methods.mae import Part
 
 
+@METHODS.register_module()
 class CheXWorld(IJEPA):
     """World model of radiographs. The target encoder is exported.
 

@@ -23,7 +23,7 @@ from benchmark.nn.masking.random import Mask
 from benchmark.nn.objectives.base import Reconstruction
 from benchmark.nn.objectives.combined import build_objective
 from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from benchmark.type_hints import Rate
 from methods.mae import MAE, Part, decoded
 
@@ -39,6 +39,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class CrossMAE(MAE):
     """Cross-attention masked autoencoder.
 

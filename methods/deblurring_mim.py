@@ -16,7 +16,7 @@ from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
 from benchmark.method import Progress
 from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.objectives.combined import named_terms
-from benchmark.registry import build
+from benchmark.registry import METHODS, VIEWS, build
 from benchmark.type_hints import Count, Rate
 from methods import mae
 
@@ -24,6 +24,7 @@ from methods import mae
 official_keys = mae.official_keys
 
 
+@VIEWS.register_module()
 class BlurredView(SingleView):
     """One view per frame, blurred, and the same view of the sharp frame.
 
@@ -64,6 +65,7 @@ class BlurredView(SingleView):
         return {**views, "image": image, "sharp": views["image"]}
 
 
+@METHODS.register_module()
 class DeblurringMIM(mae.MAE):
     """Deblurring masked autoencoder.
 

@@ -20,7 +20,7 @@ from benchmark.nn.objectives.self_distillation import Centre, assignments, disti
 from benchmark.nn.projection import PrototypeHead
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from benchmark.type_hints import Natural, Positive
 from methods.mae import Part
 
@@ -40,6 +40,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class DINO(Method):
     """Self-distillation with no labels. The teacher's encoder is exported.
 

@@ -31,7 +31,7 @@ from benchmark.nn.decoders.convolutional import ConvDecoder
 from benchmark.nn.objectives.frequency import HighFrequencyLoss, gradient_difference
 from benchmark.nn.precision import to_float32
 from benchmark.nn.state_dict_names import Rules, translate
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import Part
 
 # From the names of the official checkpoint (a plain state dict) to ours. Its decoder counts stages
@@ -55,6 +55,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class Frepa(Method):
     """Restoration in the image domain and in the frequency domain.
 

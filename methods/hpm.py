@@ -24,7 +24,7 @@ from benchmark.nn.objectives.base import Reconstruction
 from benchmark.nn.objectives.combined import named_terms
 from benchmark.nn.objectives.pixels import PixelReconstruction
 from benchmark.nn.state_dict_names import translate
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import MAE, OFFICIAL_NAMES, Part
 
 
@@ -43,6 +43,7 @@ def official_keys(name: str, teacher: bool = False) -> str | None:
     return f"teacher_{part}.module.{rest}"
 
 
+@METHODS.register_module()
 class HPM(MAE):
     """Masked autoencoder with hard patches mining. The student's encoder is exported.
 

@@ -18,7 +18,7 @@ from benchmark.method import Progress
 from benchmark.nn.masking.ibot import BlockwiseRatioMasking
 from benchmark.nn.objectives.self_distillation import Centre, assignments, cross_entropy
 from benchmark.nn.state_dict_names import Rules, translate
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from benchmark.type_hints import Natural, Positive
 from methods.dino import DINO, Part
 from methods.dino import OFFICIAL_NAMES as DINO_NAMES
@@ -38,6 +38,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class IBOT(DINO):
     """DINO with masked image modelling. The teacher's encoder is exported.
 

@@ -27,7 +27,7 @@ from benchmark.nn.ema import ExponentialMovingAverage
 from benchmark.nn.masking.jepa import MultiblockMasking
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import Part
 
 # From the names of the official checkpoint to ours, each behind the key of its dictionary:
@@ -45,6 +45,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class IJEPA(Method):
     """Image-based joint-embedding predictive architecture. The target encoder is exported.
 

@@ -22,7 +22,7 @@ from benchmark.nn.masking.random import RandomMasking
 from benchmark.nn.objectives.hog import HOG
 from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import Part
 
 # From the names of the official checkpoint (key `model`) to ours. Of its four norms the last one
@@ -57,6 +57,7 @@ def mask_at_scale(mask: Tensor, grid: tuple[int, int], scale: float) -> Tensor:
     return F.avg_pool2d(patches, round(1 / scale))
 
 
+@METHODS.register_module()
 class LocalMIM(Method):
     """Masked image modelling with local multi-scale reconstruction.
 

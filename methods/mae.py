@@ -19,7 +19,7 @@ from benchmark.nn.objectives.base import Objective, Reconstruction
 from benchmark.nn.objectives.combined import build_objective, named_terms, predicted_width
 from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 
 Part = nn.Module | dict[str, Any]
 
@@ -32,6 +32,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class MAE(Method):
     """Masked autoencoder.
 

@@ -29,7 +29,7 @@ from benchmark.nn.batch_norm import share_batch_statistics
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.quiet import LibraryState, quiet_libraries
-from benchmark.registry import build
+from benchmark.registry import METHODS, OPTIMIZERS, build
 from benchmark.weights import load_strict
 from methods.mae import Part
 
@@ -53,6 +53,7 @@ BACKBONE_NAMES: dict[str, Rules] = {
 }
 
 
+@OPTIMIZERS.register_module()
 class LARS(MMPretrainLARS):
     """mmpretrain's LARS, which leaves its scaling out where there is no weight decay.
 
@@ -74,6 +75,7 @@ def plain_dicts(node: Any) -> Any:
     return node
 
 
+@METHODS.register_module()
 class MMPretrain(Method):
     """Any self-supervised algorithm of mmpretrain.
 

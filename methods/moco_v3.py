@@ -26,7 +26,7 @@ from benchmark.nn.objectives.contrastive import info_nce
 from benchmark.nn.projection import ProjectionMLP
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from benchmark.type_hints import Positive
 from methods.mae import Part
 
@@ -46,6 +46,7 @@ def official_keys(name: str) -> str | None:
     return translate(name, OFFICIAL_NAMES)
 
 
+@METHODS.register_module()
 class MoCoV3(Method):
     """Momentum contrast without a queue. The base encoder is exported.
 

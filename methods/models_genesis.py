@@ -25,10 +25,11 @@ from benchmark.nn.decoders.mae import LinearDecoder
 from benchmark.nn.patches import patchify
 from benchmark.nn.precision import to_float32
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import Part
 
 
+@METHODS.register_module()
 class ModelsGenesis(Method):
     """Restoration of a corrupted grey image.
 

@@ -30,10 +30,11 @@ from benchmark.nn.masking.random import Mask
 from benchmark.nn.objectives.base import Objective, Reconstruction
 from benchmark.nn.objectives.combined import build_objective, named_terms
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import Part, decoded
 
 
+@METHODS.register_module()
 class SimMIM(Method):
     """Masked image model with a mask token in the encoder and a linear head.
 

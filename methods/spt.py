@@ -17,9 +17,10 @@ from benchmark.anatomy.segmentor import supervision
 from benchmark.method import Method, Progress
 from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.batch_norm import share_batch_statistics
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 
 
+@METHODS.register_module()
 class SPT(Method):
     """Segmentation of the extracted vessels as pre-training.
 

@@ -18,10 +18,11 @@ from benchmark.method import Progress
 from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
 from benchmark.nn.objectives.combined import named_terms
-from benchmark.registry import build
+from benchmark.registry import METHODS, build
 from methods.mae import MAE, Part
 
 
+@METHODS.register_module()
 class VasoMIM(MAE):
     """Vascular-anatomy-aware masked autoencoder.
 

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from benchmark.method import Method, Progress
 from benchmark.nn.objectives.dice import dice_loss
-from benchmark.registry import build
+from benchmark.registry import METHODS, MODELS, build
 from benchmark.weights import load_strict, read_tensors
 
 
@@ -40,6 +40,7 @@ def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict
     }
 
 
+@METHODS.register_module()
 class SegmentorTraining(Method):
     """Train a segmentor on the extracted vessels.
 
@@ -64,6 +65,7 @@ class SegmentorTraining(Method):
         return {"segmentor": self.network}
 
 
+@MODELS.register_module()
 class FrozenSegmentor(nn.Module):
     """S with fixed weights: gradients pass through it to its input, never into it.
 
@@ -114,6 +116,7 @@ def frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
             yield from frozen_segmentors(value)
 
 
+@MODELS.register_module()
 class JointSegmentor(nn.Module):
     """S trained together with the masked image model instead of in advance (AAAI table S4).
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from benchmark.errors import InputError
 from benchmark.nn.rescaling import doubled, doubled_logits, halved
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 _GROUPS = 5
@@ -113,6 +114,7 @@ class OverlapPatchEmbed(nn.Module):
         return self.norm(_to_tokens(maps)), maps.shape[2:]
 
 
+@MODELS.register_module()
 class UNeXt(nn.Module):
     """UNeXt; the default widths are UNeXt-S with 253,561 parameters.
 

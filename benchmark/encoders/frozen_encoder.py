@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
+from benchmark.registry import MODELS
 
 
+@MODELS.register_module()
 class FrozenEncoder(nn.Module):
     """An exported encoder whose weights are fixed; gradients pass through it to its input.
 

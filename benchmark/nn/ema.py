@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.registry import build
+from benchmark.registry import SCHEDULES, build
 
 
 def _check_momentum(**values: float) -> None:
@@ -32,6 +32,7 @@ def _check_positive(**values: float) -> None:
             raise InputError(f"EMA: {name}={value} must be positive")
 
 
+@SCHEDULES.register_module()
 class LinearMomentum:
     """Momentum that rises linearly with the steps (I-JEPA, Assran et al., CVPR 2023).
 
@@ -54,6 +55,7 @@ class LinearMomentum:
         return self.start + done * (self.end - self.start)
 
 
+@SCHEDULES.register_module()
 class CosineMomentum:
     """Momentum that follows half a cosine over the steps (BYOL; DINO, iBOT, MoCo v3, CheXWorld).
 
@@ -77,6 +79,7 @@ class CosineMomentum:
         return self.end - (self.end - self.start) * (1 + math.cos(math.pi * done)) / 2
 
 
+@SCHEDULES.register_module()
 class EpochLinearMomentum:
     """Momentum that rises once per epoch, over a fixed number of epochs (HPM's released code).
 

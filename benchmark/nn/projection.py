@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from benchmark.nn.batch_norm import SharedBatchNorm1d
 from benchmark.nn.precision import to_float32
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 
+@MODELS.register_module()
 class ProjectionMLP(nn.Sequential):
     """Projector and predictor of MoCo v3 (Chen et al., ICCV 2021, §4; official code).
 
@@ -68,6 +70,7 @@ class Prototypes(nn.Module):
             return F.linear(to_float32(features), rows)
 
 
+@MODELS.register_module()
 class PrototypeHead(nn.Module):
     """Head of DINO (Caron et al., ICCV 2021, appendix C), shared by CLS and patches in iBOT.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups, patch_map
 from benchmark.nn.patches import patchify
+from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
@@ -46,6 +47,7 @@ def initialise_like_mae(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
+@BACKBONES.register_module()
 class VisionTransformer(nn.Module):
     """Plain ViT (Dosovitskiy et al. 2021) that can run on the visible tokens only.
 

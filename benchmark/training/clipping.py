@@ -7,11 +7,13 @@ from typing import Any
 import torch
 
 from benchmark.errors import InputError
+from benchmark.registry import OPTIMIZERS
 
 # As in the code of DINO and iBOT: keeps a gradient of zeros from dividing by zero.
 _FLOOR = 1e-6
 
 
+@OPTIMIZERS.register_module()
 class ClipEachTensor:
     """Scales the gradient of each parameter tensor down to a norm of its own (DINO, iBOT).
 

@@ -1,7 +1,8 @@
-"""Reading configs: pure-Python files, a scale, overrides, and no key that nobody knows."""
+"""Reading configs: pure-Python or classic files, a scale, overrides, and no unknown key."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import json
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.config.config import ConfigParsingError
+from mmengine.config.config import BASE_KEY, ConfigParsingError
 
 from benchmark.errors import InputError, did_you_mean
+from benchmark.registry import find
 from benchmark.training.config_keys import (
     PRETRAIN_KEYS,
     ConfigKeys,
@@ -49,23 +51,21 @@ def load_config(
             takes.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such config")
     try:
-        config = Config.fromfile(str(path), lazy_import=True)
+        config = _read(path)
+    except InputError:
+        raise
     except Exception as error:
         # A config is code of its author, which may fail in any way.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if not isinstance(error, (ConfigParsingError, SyntaxError, NameError, ImportError)):
             reason = f"{type(error).__name__}: {reason}"
         raise InputError(f"{path}: not a config ({reason})") from None
-    for key in list(config._cfg_dict.keys()):
-        # The classes a config file imports are names in it, not settings.
-        if key in config._imported_names:
-            del config._cfg_dict[key]
-        elif key not in known:
+    for key in config._cfg_dict:
+        if key not in known:
             raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, sorted(known))}")
     try:
+        _resolve_names(config._cfg_dict)
         apply_scale(config, scale, str(path))
         check_values(config._cfg_dict, known, str(path))
     except (ImportError, AttributeError) as error:  # a class the file names does not exist
@@ -76,6 +76,52 @@ def load_config(
         if not _has(config._cfg_dict, key):
             raise InputError(f"{path}: without {key!r}, which every run needs")
     return config
+
+
+def _read(path: Path) -> Config:
+    """A pure-Python config, or a classic one, whose bases may be of either kind.
+
+    mmengine refuses to let one kind inherit the other, so the bases of a classic one are merged
+    here.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such config")
+    source = path.read_text(encoding="utf-8")
+    bases = [
+        node
+        for node in ast.parse(source, str(path)).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == BASE_KEY
+    ]
+    if not bases:
+        config = Config.fromfile(str(path), lazy_import=True)
+        for name in config._imported_names:  # names in the file, not settings
+            config._cfg_dict.pop(name, None)
+        return config
+    merged = Config()
+    lines = source.splitlines()
+    for node in bases:
+        named = ast.literal_eval(node.value)
+        for base in [named] if isinstance(named, str) else named:
+            merged.merge_from_dict(_read(path.parent / base)._cfg_dict)
+        lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    merged.merge_from_dict(Config.fromstring("\n".join(lines), ".py")._cfg_dict)
+    return merged
+
+
+def _resolve_names(node: Any) -> None:
+    """Put classes in the place of their registered names, wherever a part names its ``type``.
+
+    A name that is not registered stays: a library looks it up itself.
+    """
+    for where, part in _parts(node):
+        keys = where.split(".")
+        if isinstance(part["type"], str) and not any(map(_is_looked_up_by_libraries, keys)):
+            part["type"] = find(part["type"]) or part["type"]
+
+
+def _is_looked_up_by_libraries(key: str) -> bool:
+    """Whether names below a key are those of OpenMMLab, as ``norm_cfg``."""
+    return key.endswith("_cfg") or key in ("nms", "visualizer")
 
 
 def _has(node: Any, key: str) -> bool:

@@ -65,6 +65,9 @@ _RUN = {
     "keep_checkpoints": ConfigKey(
         "checkpoints that are kept; 0: none once the run is done", Natural
     ),
+    "default_hooks": ConfigKey("changes to the hooks of every run, by their names", dict),
+    "custom_hooks": ConfigKey("further hooks of mmengine", Sequence[dict]),
+    "visualizer": ConfigKey("where mmengine sends the logged scalars", dict),
     "scales": _SCALES,
 }
 PRETRAIN_KEYS: dict[str, ConfigKey] = {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
-from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner as MMEngineRunner
@@ -19,25 +18,21 @@ from benchmark.errors import InputError
 from benchmark.quiet import LibraryState
 from benchmark.training.accumulation import AccumulatingLoop, unwrap
 from benchmark.training.distributed.signals import leave_process_group
-from benchmark.training.hooks import (
-    CheckpointHook,
-    CollapseHook,
-    LogHook,
-    NonFiniteHook,
-    StepHook,
-    StopTestHook,
-    WeightDecayHook,
-)
+from benchmark.training.hooks import LogHook, build_hooks
 from benchmark.training.memory import keep_freed_memory
 from benchmark.training.run import Run
-from benchmark.training.schedules import build_schedule
 from benchmark.weights import load_strict
 
-# The parts of mmengine's default set that `benchmark.training.hooks` replaces: they read every
-# scalar back at every step, and their checkpoints hold objects that `weights_only=True` refuses.
-_WITHOUT_DEFAULTS = dict.fromkeys(
-    ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
-)
+# What the backends of a visualizer need beside mmengine.
+_PACKAGES = {
+    "TensorboardVisBackend": "tensorboard",
+    "WandbVisBackend": "wandb",
+    "MLflowVisBackend": "mlflow",
+    "ClearMLVisBackend": "clearml",
+    "NeptuneVisBackend": "neptune",
+    "DVCLiveVisBackend": "dvclive",
+    "AimVisBackend": "aim",
+}
 
 
 class Runner(MMEngineRunner):
@@ -67,12 +62,10 @@ class Runner(MMEngineRunner):
     ) -> None:
         distributed = torch.distributed.is_initialized()
         self.run = run
-        hooks: list[Hook] = [StopTestHook()]
         training: dict[str, Any] = {}
         if optimizer is not None:
             if loader.worker_init_fn is None:
                 loader.worker_init_fn = leave_process_group
-            hooks += training_hooks(run.config, len(loader))
             epochs = run.config.epochs
             training = dict(
                 train_dataloader=loader,
@@ -90,8 +83,8 @@ class Runner(MMEngineRunner):
                 # mmengine starts a folder of its own for every call; they stay out of the way.
                 work_dir=str(run.folder / "mmengine"),
                 **training,
-                default_hooks=_WITHOUT_DEFAULTS,
-                custom_hooks=hooks,
+                custom_hooks=build_hooks(run.config, len(loader) if training else None),
+                visualizer=_visualizer(run),
                 launcher="pytorch" if distributed else "none",
                 # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
                 log_level="ERROR",
@@ -142,6 +135,9 @@ class Runner(MMEngineRunner):
             shared["device_ids"] = [device]
         return MMDistributedDataParallel(model, **shared)
 
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """mmengine's own are none of ours, see `DEFAULT_HOOKS`."""
+
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         """mmengine prints a page about the machine; the record of the run keeps it instead."""
 
@@ -165,21 +161,20 @@ class Runner(MMEngineRunner):
         self._has_loaded = True
 
 
-def training_hooks(config: Config, steps_per_epoch: int) -> list[Hook]:
-    """What a run has around its steps.
-
-    Args:
-        config: of the run, see `Run`.
-        steps_per_epoch: optimiser steps in one epoch.
-    """
-    hooks = [
-        StepHook(build_schedule(config.schedule, config.epochs, steps_per_epoch)),
-        NonFiniteHook(),
-        LogHook(config.log_interval),
-        CheckpointHook(config.checkpoint_interval),
-        CollapseHook(config.log_interval),
-    ]
-    if config.get("decay_schedule") is not None:
-        schedule = build_schedule(config.decay_schedule, config.epochs, steps_per_epoch)
-        hooks.append(WeightDecayHook(schedule))
-    return hooks
+def _visualizer(run: Run) -> dict[str, Any] | None:
+    """The config of the visualizer without the backends whose packages are not installed."""
+    visualizer = run.config.get("visualizer")
+    if visualizer is None:
+        return None
+    kept = []
+    for backend in visualizer.get("vis_backends", ()):
+        name = getattr(backend["type"], "__name__", backend["type"])
+        package = _PACKAGES.get(name, "mmengine")
+        if find_spec(package) is None:
+            run.say(
+                f"warning: visualizer: {name} is skipped, {package} is not installed "
+                f"(pip install {package})"
+            )
+        else:
+            kept.append(dict(backend))
+    return {**visualizer, "vis_backends": kept}

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmark.registry import build
+from benchmark.registry import SCHEDULES, build
 
 Schedule = Callable[[float], float]
 """Factor as a function of the fractional epoch."""
@@ -31,6 +31,7 @@ def build_schedule(spec: dict[str, Any], epochs: int, steps_per_epoch: int) -> S
     return build(spec, **{name: value for name, value in known.items() if name in taken})
 
 
+@SCHEDULES.register_module()
 class WarmupCosine:
     """Linear warm-up from 0, then half a cosine down to `min_factor` (MAE, official code).
 
@@ -52,6 +53,7 @@ class WarmupCosine:
         return self.min_factor + (1 - self.min_factor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
+@SCHEDULES.register_module()
 class WarmupMultiStep:
     """Linear warm-up, then ×`gamma` at each milestone (SimMIM, official code).
 
@@ -83,6 +85,7 @@ class WarmupMultiStep:
         return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
 
 
+@SCHEDULES.register_module()
 class CosinePerEpoch:
     """Half a cosine from 1 to 0, T_max = epochs, changed once per epoch (VasoMIM, fine-tuning)."""
 
@@ -93,6 +96,7 @@ class CosinePerEpoch:
         return 0.5 * (1 + math.cos(math.pi * math.floor(epoch) / self.epochs))
 
 
+@SCHEDULES.register_module()
 class PolynomialPerEpoch:
     """(1 − e/E)^power, changed once per epoch (the segmentor of XA-SSL's code)."""
 
@@ -104,6 +108,7 @@ class PolynomialPerEpoch:
         return (1 - math.floor(epoch) / self.epochs) ** self.power
 
 
+@SCHEDULES.register_module()
 class StretchedWarmupCosine(WarmupCosine):
     """`WarmupCosine` that starts above 0 and may be longer than the run (I-JEPA, CheXWorld).
 
@@ -134,6 +139,7 @@ class StretchedWarmupCosine(WarmupCosine):
         return factor
 
 
+@SCHEDULES.register_module()
 class CosineRamp:
     """A factor that goes from 1 to `end` along half a cosine (weight decay of DINO, iBOT, I-JEPA).
 

@@ -4,28 +4,19 @@ AdamW with torch's betas; ViT-B/16 at 224². Of the augmentations of BYOL, which
 iBOT have taken over, brightness, contrast, blur and solarisation are left on grey frames.
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .pretraining import *
+
 from torch.optim import AdamW
 
 from benchmark.nn.vit import VisionTransformer
 from benchmark.training.schedules import WarmupCosine
 
-seed = 0
 lr_batch = 256
 optimizer = dict(type=AdamW, betas=(0.9, 0.999))
 schedule = dict(type=WarmupCosine)
-clip_grad = None
-
-packs = ["{work}/packs/xa170k"]
-anatomy = False
-resident = "auto"
-num_workers = 4
-num_threads = 0
-precision = "bf16"
-compile = False
-log_interval = 20
-checkpoint_interval = 10
-keep_checkpoints = 2
-timeout_minutes = 30
 
 method = dict(
     views=dict(

@@ -8,6 +8,11 @@ resized frames, because resizing takes the noise away. The last epoch is scored;
 selection on the test set.
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .finetuning import *
+
 from mmcv.transforms import RandomFlip
 from torch.nn import MSELoss
 from torch.optim import AdamW
@@ -19,7 +24,6 @@ from benchmark.training.schedules import CosinePerEpoch
 
 task = "denoising"
 metrics = ("psnr", "ssim")
-label_fraction = 1.0
 protocol = "aaai"
 epochs = 500
 batch_size = 16
@@ -28,14 +32,6 @@ lr_batch = None
 layer_decay = 0.75
 optimizer = dict(type=AdamW, weight_decay=0.05)
 schedule = dict(type=CosinePerEpoch)
-clip_grad = None
-num_workers = 4
-num_threads = 0
-precision = "bf16"
-log_interval = 20
-checkpoint_interval = 20
-keep_checkpoints = 0  # what counts is the record
-examples = 4
 
 model = dict(
     type=Denoiser,

@@ -8,6 +8,11 @@ angiograms. With other batches than 64 the learning rate follows in proportion. 
 scored; there is no selection on the test set.
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .finetuning import *
+
 from mmcv.ops import RoIAlign
 from mmcv.transforms import LoadImageFromFile, RandomResize
 from mmdet.datasets.transforms import (
@@ -38,7 +43,6 @@ from benchmark.downstream.detection.vitdet import ViTDet
 
 task = "detection"
 metrics = ("map50", "map75", "map")
-label_fraction = 1.0
 protocol = "journal"
 epochs = 100
 batch_size = 64
@@ -47,14 +51,7 @@ lr_batch = 64
 layer_decay = 0.7
 optimizer = dict(type=AdamW, betas=(0.9, 0.999), weight_decay=0.1)
 schedule = dict(type=MultiStep, milestones=(8 / 9, 26 / 27), warmup_steps=250, warmup_factor=0.001)
-clip_grad = None
 num_workers = 8
-num_threads = 0
-precision = "bf16"
-log_interval = 20
-checkpoint_interval = 20
-keep_checkpoints = 0  # what counts is the record
-examples = 4
 
 model = dict(
     type=FasterRCNN,

@@ -4,6 +4,11 @@ AdamW (0.9, 0.95), weight decay 0.05 except on biases and 1-D parameters, lr 1.5
 40 epochs of linear warm-up, half a cosine to 0, 800 epochs, batch 2048, ViT-B/16 at 224².
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .pretraining import *
+
 from torch.optim import AdamW
 
 from benchmark.data.views.single import SingleView
@@ -11,7 +16,6 @@ from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.training.schedules import WarmupCosine
 
-seed = 0
 epochs = 800
 batch_size = 2048
 micro_batch = 256  # of 8 devices, as published; fewer devices take several parts
@@ -19,20 +23,9 @@ base_lr = 1.5e-4
 lr_batch = 256
 optimizer = dict(type=AdamW, betas=(0.9, 0.95), weight_decay=0.05)
 schedule = dict(type=WarmupCosine, warmup_epochs=40)
-clip_grad = None
 
-packs = ["{work}/packs/xa170k"]
 frames = None
 anatomy = "if present"
-resident = "auto"
-num_workers = 4
-num_threads = 0
-precision = "bf16"
-compile = False
-log_interval = 20
-checkpoint_interval = 10
-keep_checkpoints = 2
-timeout_minutes = 30
 
 method = dict(
     views=dict(type=SingleView, size=224, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3), flip=0.5),

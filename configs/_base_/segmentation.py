@@ -7,6 +7,11 @@ path 0.1 are CheXWorld's and a declared choice of this benchmark. The last epoch
 is scored; there is no selection on the test set.
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .finetuning import *
+
 from mmcv.transforms import LoadImageFromFile, RandomFlip, Resize
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.models.data_preprocessor import SegDataPreProcessor
@@ -30,7 +35,6 @@ task = "segmentation"
 metrics = ("dsc", "cldice")
 score_at = "native"
 label_map = False
-label_fraction = 1.0
 protocol = "journal"
 epochs = 100
 batch_size = 16
@@ -39,14 +43,6 @@ lr_batch = None
 layer_decay = 0.75
 optimizer = dict(type=AdamW, weight_decay=0.05)
 schedule = dict(type=CosinePerEpoch)
-clip_grad = None
-num_workers = 4
-num_threads = 0
-precision = "bf16"
-log_interval = 20
-checkpoint_interval = 20
-keep_checkpoints = 0  # what counts is the record
-examples = 4
 
 model = dict(
     type=EncoderDecoder,

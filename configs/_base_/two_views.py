@@ -4,6 +4,11 @@ LARS, 10 epochs of linear warm-up, half a cosine to 0, 200 epochs. Saturation, h
 grey are left out, they do nothing to a grey frame. Learning rate and weight decay are the recipe's.
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .pretraining import *
+
 from mmpretrain.models.backbones import ResNet
 
 from benchmark.data.views.several import TwoViews
@@ -11,26 +16,12 @@ from benchmark.nn.backbones.resnet import ResNetEncoder
 from benchmark.training.schedules import WarmupCosine
 from methods.mmpretrain_zoo import LARS, MMPretrain
 
-seed = 0
 epochs = 200
 batch_size = 4096
 micro_batch = None  # batch norms and negatives look at the whole batch
 lr_batch = 4096
 optimizer = dict(type=LARS, momentum=0.9, weight_decay=1e-6)
 schedule = dict(type=WarmupCosine, warmup_epochs=10)
-clip_grad = None
-
-packs = ["{work}/packs/xa170k"]
-anatomy = False
-resident = "auto"
-num_workers = 4
-num_threads = 0
-precision = "bf16"
-compile = False
-log_interval = 20
-checkpoint_interval = 10
-keep_checkpoints = 2
-timeout_minutes = 30
 
 method = dict(
     type=MMPretrain,

@@ -6,6 +6,11 @@ Adam 1e-3, (1 − e/E)^0.9 per epoch, 200 epochs, batch 256, 0.5·BCE + 0.5·(1 
 pre-training. Source: Dxhuang-CASIA/XA-SSL @ ceaf23c.
 """
 
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.pretraining import *
+
 from torch.optim import Adam
 
 from benchmark.anatomy.segmentor import SegmentorTraining
@@ -15,7 +20,6 @@ from benchmark.training.schedules import PolynomialPerEpoch
 
 card = dict(title="UNeXt-S", family="segmentor", paper="Valanarasu et al., MICCAI 2022")
 
-seed = 0
 epochs = 200
 batch_size = 256
 micro_batch = None  # batch normalisation sees the whole batch
@@ -23,19 +27,8 @@ base_lr = 1e-3
 lr_batch = None
 optimizer = dict(type=Adam)
 schedule = dict(type=PolynomialPerEpoch, power=0.9)
-clip_grad = None
 
-packs = ["{work}/packs/xa170k"]
 anatomy = True
-resident = "auto"
-num_workers = 4
-num_threads = 0
-precision = "bf16"
-compile = False
-log_interval = 20
-checkpoint_interval = 10
-keep_checkpoints = 2
-timeout_minutes = 30
 
 method = dict(
     type=SegmentorTraining,

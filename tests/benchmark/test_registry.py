@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+from pathlib import Path
+
 import pytest
+import torch
 from mmengine.config import ConfigDict
 from torch import nn
 
 from benchmark.errors import InputError
-from benchmark.registry import build
+from benchmark.registry import MASKINGS, METHODS, REGISTRIES, build, find
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Part:
@@ -40,15 +47,43 @@ def test_functions_are_types_too() -> None:
     assert build({"type": lambda width: width * 2}, width=4) == 8
 
 
+def test_registered_names_are_types_too() -> None:
+    """In this project, and in mmengine; a name of both is this project's."""
+    by_name = build({"type": "RandomMasking", "ratio": 0.5})
+    assert type(by_name) is MASKINGS.get("RandomMasking")
+    assert find("AdamW") is torch.optim.AdamW
+    assert find("CheckpointHook").__module__.startswith("benchmark.")
+    assert find("EMAHook").__module__.startswith("mmengine.")
+    assert METHODS.get("VasoMIM").__module__ == "methods.vasomim"
+
+
+def test_an_unknown_name_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="unknown type 'VasoMIN'; did you mean 'VasoMIM'"):
+        build({"type": "VasoMIN"})
+
+
+def test_what_the_configs_name_is_registered() -> None:
+    """Every class of this project that a config imports is found by its name, and in one place."""
+    named = set()
+    for path in sorted((ROOT / "configs").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("bench", "meth")):
+                named |= {(node.module, alias.name) for alias in node.names}
+    assert len(named) > 80
+    for module, name in sorted(named):
+        found = find(name)
+        assert found is getattr(importlib.import_module(module), name), name
+        assert sum(name in registry.module_dict for registry in REGISTRIES) == 1, name
+
+
 @pytest.mark.parametrize("value", [None, 3, "name", [1], Part(1), nn.Identity()])
 def test_other_values_pass_through(value: object) -> None:
     """What is not a dict is taken as it is, and the defaults are not used."""
     assert build(value, width=1) is value
 
 
-@pytest.mark.parametrize("spec", [{}, {"width": 3}, {"type": "Part"}, {"type": None}])
+@pytest.mark.parametrize("spec", [{}, {"width": 3}, {"type": None}])
 def test_missing_class_is_an_input_error(spec: dict) -> None:
-    """Names are not looked up: a type has to be a class."""
     with pytest.raises(InputError, match="without a class as its type"):
         build(spec)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmark.data.views.crop import Crop, resize_weights
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
+from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 
 
@@ -45,6 +46,7 @@ def crop_maps(
         return (rows @ maps.float() @ columns.transpose(1, 2)).clamp(0, 1)
 
 
+@VIEWS.register_module()
 class AttentionView(SingleView):
     """`SingleView` whose frames bring along their attention maps (AMT, Liu et al., AAAI 2023).
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmark.data.views.crop import crop_bicubic
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
-from benchmark.registry import build
+from benchmark.registry import VIEWS, build
 from benchmark.type_hints import Count, Rate
 
 
@@ -25,6 +25,7 @@ class Change(Protocol):
         ...
 
 
+@VIEWS.register_module()
 class CorruptedView(SingleView):
     """One random resized crop per frame, corrupted, and the crop as it was.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmark.data.views.crop import CROP_DRAWS, Crop, crop_bicubic, draw_crops
 from benchmark.data.views.intensity import DRAWS, Intensity
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, ViewMaker
+from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Natural, Rate
 
 Recipe = dict[str, Any]
@@ -53,6 +54,7 @@ def box(crop: Crop) -> Tensor:
     return torch.stack([part.float() for part in crop], dim=1)
 
 
+@VIEWS.register_module()
 class TwoViews(MultipleViews):
     """Two independent random resized crops of each frame, each with its own grey values.
 
@@ -93,6 +95,7 @@ class TwoViews(MultipleViews):
         return views
 
 
+@VIEWS.register_module()
 class MultiCrop(TwoViews):
     """`TwoViews` and some small crops of small parts (SwAV, Caron et al., NeurIPS 2020; DINO).
 

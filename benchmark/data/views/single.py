@@ -22,6 +22,7 @@ from torch import Tensor
 from benchmark.data.views.crop import CROP_DRAWS, Crop, crop_bicubic, crop_nearest, draw_crops
 from benchmark.method import Progress
 from benchmark.randomness import uniform
+from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -75,6 +76,7 @@ class ViewMaker(BaseDataPreprocessor):
         return (grey[:, None] - self.mean).div_(self.std)
 
 
+@VIEWS.register_module()
 class SingleView(ViewMaker):
     """One random resized crop per frame, mirrored half of the time (MAE's recipe).
 

@@ -15,6 +15,7 @@ from benchmark.data.views.intensity import DRAWS, Intensity
 from benchmark.data.views.several import MultipleViews, Recipe, box
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
+from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 
 PLACE_DRAWS = 3
@@ -90,6 +91,7 @@ def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first
     return stretch(grey, torch.where(contrast_first, 1.0, contrast)).to(torch.uint8)
 
 
+@VIEWS.register_module()
 class WorldViews(MultipleViews):
     """Two views of one size, each clean and changed (CheXWorld, Yue et al., CVPR 2025, its code).
 

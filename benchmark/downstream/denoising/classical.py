@@ -12,6 +12,7 @@ from scipy.stats import norm
 from skimage.restoration import denoise_nl_means
 from torch import Tensor
 
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 _ROOT = np.sqrt(3)
@@ -33,6 +34,7 @@ def noise_level(frame: np.ndarray) -> float:
     return float(np.median(np.abs(details)) / norm.ppf(0.75))
 
 
+@MODELS.register_module()
 class NonLocalMeans(BaseModel):
     """Non-local means as a model that predicts and has nothing to train.
 

@@ -20,6 +20,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.windows import mirrored
 from benchmark.downstream.sampling import TaskDataset
 from benchmark.errors import InputError
+from benchmark.registry import TRANSFORMS
 from benchmark.type_hints import Count
 
 CACHE_BYTES = 1 << 30
@@ -77,6 +78,7 @@ class DenoisingDataset(TaskDataset, BaseDataset):
         return pair
 
 
+@TRANSFORMS.register_module()
 class RandomWindow(BaseTransform):
     """A square cut out at native resolution, anywhere with equal chance.
 
@@ -100,6 +102,7 @@ class RandomWindow(BaseTransform):
         return results
 
 
+@TRANSFORMS.register_module()
 class PackPair(BaseTransform):
     """What the models take: ``inputs`` and ``clean``, uint8 1×H×W, and the name of the frame."""
 

@@ -6,9 +6,11 @@ from torch import Tensor, nn
 
 from benchmark.downstream.denoising.model import ZeroConv2d
 from benchmark.errors import InputError
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 
+@MODELS.register_module()
 class DnCNN(nn.Module):
     """Convolutions that predict the noise in a frame.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.downstream.denoising.windows import in_windows
 from benchmark.downstream.segmentation.model import UNetDecoder
 from benchmark.errors import InputError
-from benchmark.registry import build
+from benchmark.registry import MODELS, build
 from benchmark.type_hints import Count
 
 
@@ -32,6 +32,7 @@ class ZeroConv2d(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
 
+@MODELS.register_module()
 class NoiseDecoder(UNetDecoder):
     """The UNet decoder of segmentation with one output, the noise at full resolution.
 
@@ -47,6 +48,7 @@ class NoiseDecoder(UNetDecoder):
         self.conv_seg = ZeroConv2d(stem, 1, kernel_size=1)
 
 
+@MODELS.register_module()
 class FramePreprocessor(BaseDataPreprocessor):
     """Frames to the device as float grey levels 0…255; in training, windows are stacked.
 
@@ -75,6 +77,7 @@ class FramePreprocessor(BaseDataPreprocessor):
         return (frames - self.mean) / self.std
 
 
+@MODELS.register_module()
 class Denoiser(BaseModel):
     """Residual learning: the denoised frame is the frame less the noise a network sees in it.
 

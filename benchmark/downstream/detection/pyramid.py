@@ -10,6 +10,7 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 FACTORS = (4.0, 2.0, 1.0, 0.5)
@@ -36,6 +37,7 @@ def _resize(channels: int, factor: float) -> tuple[list[nn.Module], int]:
     raise InputError(f"model.neck.factors: {factor} is not one of {', '.join(map(str, FACTORS))}")
 
 
+@MODELS.register_module()
 class SimpleFeaturePyramid(nn.Module):
     """Levels of equal width from one map, and one more by taking every second pixel of the last.
 

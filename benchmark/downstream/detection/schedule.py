@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.registry import SCHEDULES
 from benchmark.type_hints import Natural
 
 
+@SCHEDULES.register_module()
 class MultiStep:
     """×`gamma` at each milestone, with a linear warm-up (ViTDet, authors' configuration).
 

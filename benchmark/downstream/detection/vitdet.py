@@ -19,6 +19,7 @@ from benchmark.downstream.backbone import check_channels, check_patches
 from benchmark.encoders.encoder import EncoderCard, load_encoder, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Natural, Rate
 
 # The parameters of an encoder that find a place in a ViTDet backbone, or are left out of it.
@@ -146,6 +147,7 @@ class ViTDetBlock(nn.Module):
         return maps + self.drop_path2(self.ls2(self.mlp(self.norm2(maps))))
 
 
+@MODELS.register_module()
 class ViTDet(nn.Module):
     """An exported ViT as a detection backbone: image in, its last map out, without a final norm.
 

@@ -10,9 +10,11 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from benchmark.anatomy.extraction import vessel_mask
+from benchmark.registry import MODELS
 from benchmark.type_hints import Natural
 
 
+@MODELS.register_module()
 class VesselnessSegmentor(BaseModel):
     """The extraction of the vascular anatomy as a model that predicts and has nothing to train.
 

@@ -19,6 +19,7 @@ from mmseg.datasets import BaseSegDataset
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.sampling import TaskDataset
 from benchmark.errors import InputError
+from benchmark.registry import TRANSFORMS
 from benchmark.type_hints import Rate
 
 CACHE_BYTES = 4 << 30
@@ -96,6 +97,7 @@ def _room_for(results: dict[str, Any]) -> bool:
     return True
 
 
+@TRANSFORMS.register_module()
 class LoadTruth(BaseTransform):
     """The classes of every pixel as bits: int32 H×W, bit c for class c (without background).
 
@@ -120,6 +122,7 @@ class LoadTruth(BaseTransform):
 _STEADY = (LoadImageFromFile, LoadTruth, Resize)
 
 
+@TRANSFORMS.register_module()
 class ShiftScaleRotate(BaseTransform):
     """Random small shift, scaling and rotation of image and mask; zeros come in from outside.
 
@@ -159,6 +162,7 @@ class ShiftScaleRotate(BaseTransform):
         return results
 
 
+@TRANSFORMS.register_module()
 class BrightnessContrast(BaseTransform):
     """Random gain and offset of the grey values: alpha·x + beta·255, alpha and beta uniform.
 

@@ -23,6 +23,7 @@ from benchmark.downstream.backbone import check_patches as check_patches
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.errors import InputError
 from benchmark.nn.objectives.dice import dice_loss
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 WIDTHS = (64, 128, 256, 512)
@@ -31,6 +32,7 @@ STEM = 32
 """Channels of the decoder at full resolution (CheXWorld)."""
 
 
+@MODELS.register_module()
 class EncoderBackbone(EncoderMaps):
     """An exported encoder as a backbone: image in, (image, maps …) out; see `EncoderMaps`."""
 
@@ -88,6 +90,7 @@ def _levels_of_patch8(width: int, widths: Sequence[int]) -> list[nn.Module]:
 _VARIANTS = {"patch16": _levels_of_patch16, "patch8": _levels_of_patch8}
 
 
+@MODELS.register_module()
 class SimpleFPN(nn.Module):
     """Pyramid at strides 2, 4, 8, 16 from the one map of a ViT (CheXWorld).
 
@@ -165,6 +168,7 @@ class ResidualBlock(nn.Module):
         return self.body(maps) + self.shortcut(maps)
 
 
+@MODELS.register_module()
 class UNetDecoder(BaseDecodeHead):
     """Decoder that climbs the pyramid to full resolution (CheXWorld, UNETR-like).
 
@@ -210,6 +214,7 @@ def class_masks(label: Tensor, classes: int) -> Tensor:
     return ((label[:, None] >> bits[:, None, None]) & 1).float()
 
 
+@MODELS.register_module()
 class BinaryCrossEntropy(nn.Module):
     """BCE on the logits of every class, in the calling convention of mmsegmentation's losses."""
 
@@ -222,6 +227,7 @@ class BinaryCrossEntropy(nn.Module):
         return F.binary_cross_entropy_with_logits(logits.float(), target)
 
 
+@MODELS.register_module()
 class BinaryDice(nn.Module):
     """1 − soft Dice (MONAI's), mean over images and classes; called as `BinaryCrossEntropy`."""
 

@@ -16,9 +16,11 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.model import ResidualBlock
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 
+@MODELS.register_module()
 class PatchMap(nn.Module):
     """The encoder's last map at the width of the decoder: 1×1 convolution, norm, GELU.
 
@@ -38,6 +40,7 @@ class PatchMap(nn.Module):
         return inputs[0], self.project(inputs[-1])
 
 
+@MODELS.register_module()
 class PlainUNetDecoder(BaseDecodeHead):
     """Climbs from one map to full resolution without a pyramid.
 

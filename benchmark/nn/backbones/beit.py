@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Positive, Rate
 
 # Entries at the end of a table: CLS to patch, patch to CLS, CLS to CLS.
@@ -54,6 +55,7 @@ class ResampledAttention(Attention):
         return relative_bias(self.relative_position_bias_table, self.window_size, self.grid)
 
 
+@BACKBONES.register_module()
 class BeitEncoder(Beit):
     """timm's `Beit` without a head, for any image size; state-dict names are timm's.
 

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
+@BACKBONES.register_module()
 class EvaEncoder(Eva):
     """timm's `Eva` as DINOv3 uses it, without a head; state-dict names are timm's.
 

@@ -7,12 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.nn.vit import VisionTransformer
+from benchmark.registry import BACKBONES
 
 # Added to the sides of the new grid by the official code, so that ⌊14 · 6.1/14⌋ is 6 whatever the
 # rounding; it stretches the table a little.
 _STRETCH = 0.1
 
 
+@BACKBONES.register_module()
 class MultiCropViT(VisionTransformer):
     """`VisionTransformer` with the position tables of DINO and iBOT for other grids than its own.
 

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import grouped
+from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count
 
 _BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
 
 
+@BACKBONES.register_module()
 class ResNetEncoder(ResNet):
     """timm's `ResNet` without a head; state-dict names are timm's, which are torchvision's.
 

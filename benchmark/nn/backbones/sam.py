@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups
+from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
+@BACKBONES.register_module()
 class SAMEncoder(VisionTransformerSAM):
     """timm's `VisionTransformerSAM` without a head; state-dict names are timm's.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import grouped
+from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count
 
 
@@ -49,6 +50,7 @@ class _Climb(nn.Module):
         return self.conv_block(torch.cat([skip, maps], dim=1))
 
 
+@BACKBONES.register_module()
 class UNetEncoder(nn.Module):
     """UNet with batch norms, padded convolutions and bilinear enlarging, without its classifier.
 

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.registry import CORRUPTIONS
 
 
+@CORRUPTIONS.register_module()
 class GaussianBlur(nn.Module):
     """Gaussian blur of grey frames, as OpenCV blurs 8-bit images (DeblurringMIM, Kang et al.).
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmark.errors import InputError
 from benchmark.nn.corruptions.intensity_curves import check_probability
 from benchmark.nn.precision import to_float32
-from benchmark.registry import build
+from benchmark.registry import CORRUPTIONS, build
 from benchmark.type_hints import Count, Rate
 
 OFFICIAL_SIZE = 512
@@ -83,6 +83,7 @@ class _Masking:
         return (noise[:, 1:] < probability).unflatten(1, (self.cells, self.cells))
 
 
+@CORRUPTIONS.register_module()
 class CellNoise(_Masking):
     """Image-domain masking: cells become noise of their own mean and deviation.
 
@@ -110,6 +111,7 @@ class CellNoise(_Masking):
         return torch.where(masked, mean + spread * _normal(values).view_as(grey), grey)
 
 
+@CORRUPTIONS.register_module()
 class SpectrumNoise(_Masking):
     """Frequency-domain masking: cells of the spectrum are replaced, then all of it is disturbed.
 
@@ -180,6 +182,7 @@ class SpectrumNoise(_Masking):
         return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(1, 2))).real
 
 
+@CORRUPTIONS.register_module()
 class EitherCorruption:
     """One of two corruptions, drawn for each frame.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.nn.corruptions.intensity_curves import check_probability
+from benchmark.registry import CORRUPTIONS
 from benchmark.type_hints import Count, Natural, Rate
 
 
@@ -45,6 +46,7 @@ def draw_boxes(
     return Boxes(corner[..., 0], corner[..., 1], side[..., 0], side[..., 1])
 
 
+@CORRUPTIONS.register_module()
 class RandomFlips:
     """Up to `most` flips, each of a random axis (the official `data_augmentation`).
 
@@ -77,6 +79,7 @@ class RandomFlips:
         return grey
 
 
+@CORRUPTIONS.register_module()
 class LocalShuffling:
     """Local pixel shuffling: the pixels of many small windows change places within them.
 
@@ -178,6 +181,7 @@ def _hand_down(fine: Tensor, coarse: Tensor, dim: int, half: int) -> None:
     torch.maximum(further, coarse.narrow(dim, 0, length), out=further)
 
 
+@CORRUPTIONS.register_module()
 class Painting:
     """In-painting or out-painting: noise inside some boxes, or everywhere outside of them.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import InputError
+from benchmark.registry import CORRUPTIONS
 from benchmark.type_hints import Count, Rate
 
 
@@ -42,6 +43,7 @@ def interpolate(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return torch.lerp(y.gather(1, left), y.gather(1, right), share).view_as(values)
 
 
+@CORRUPTIONS.register_module()
 class BezierCurve:
     """Non-linear intensity transformation (Models Genesis, Zhou et al., MedIA 2021, §2.2).
 
@@ -84,6 +86,7 @@ class BezierCurve:
         return torch.where(noise[:, :1, None] < self.probability, changed, grey)
 
 
+@CORRUPTIONS.register_module()
 class HistogramShift:
     """A random increasing curve through the grey values, from the darkest to the brightest.
 

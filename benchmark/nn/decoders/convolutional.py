@@ -7,6 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
+from benchmark.registry import DECODERS
 from benchmark.type_hints import Count
 
 
@@ -19,6 +20,7 @@ def _unit(in_channels: int, out_channels: int) -> list[nn.Module]:
     ]
 
 
+@DECODERS.register_module()
 class ConvDecoder(nn.Module):
     """The decoder of Frepa (Chu et al., TMI 2025): stages that double the size and halve the width.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+from benchmark.registry import DECODERS
 from benchmark.type_hints import Count, Natural
 
 
@@ -81,6 +82,7 @@ class WeightedFeatureMaps(nn.Module):
         return torch.einsum("jk,kbtd->jbtd", self.linear.weight, torch.stack(list(maps)))
 
 
+@DECODERS.register_module()
 class CrossAttentionDecoder(nn.Module):
     """The decoder of CrossMAE (Fu et al., TMLR 2025).
 

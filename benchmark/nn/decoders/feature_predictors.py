@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.vit import sincos_position_embedding
+from benchmark.registry import DECODERS
 from benchmark.type_hints import Count
 
 
@@ -34,6 +35,7 @@ def select(tokens: Tensor, ids: Tensor) -> Tensor:
     return picked.unflatten(1, ids.shape[1:])
 
 
+@DECODERS.register_module()
 class JEPAPredictor(nn.Module):
     """The predictor of I-JEPA (Assran et al., CVPR 2023, §3).
 
@@ -139,6 +141,7 @@ def positions_seen_from(
     return torch.cat(halves, dim=2)
 
 
+@DECODERS.register_module()
 class WorldPredictor(JEPAPredictor):
     """The predictor of CheXWorld (Yue et al., CVPR 2025, §3): it is told what has been done.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.nn.mask_tokens import fill_with_mask_tokens
 from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+from benchmark.registry import DECODERS
 from benchmark.type_hints import Count, Natural
 
 
@@ -31,6 +32,7 @@ def _rescale(width: int, scale: float) -> tuple[list[nn.Module], int]:
     raise InputError(f"local decoder: scale={scale} is not 4, 2, 1 or 0.5")
 
 
+@DECODERS.register_module()
 class LocalDecoder(nn.Module):
     """One decoder of LocalMIM: tokens of one encoder layer to a map of targets at one scale.
 

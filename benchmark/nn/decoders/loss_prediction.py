@@ -13,9 +13,11 @@ from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.mask_tokens import fill_with_mask_tokens
 from benchmark.nn.patches import PATCH_EPS
 from benchmark.nn.vit import initialise_like_mae
+from benchmark.registry import DECODERS, OBJECTIVES
 from benchmark.type_hints import Count, Natural
 
 
+@DECODERS.register_module()
 class LossPredictingDecoder(MAEDecoder):
     """The two decoders of HPM: the reconstructor, which is MAE's, and a loss predictor beside it.
 
@@ -77,6 +79,7 @@ class LossPredictingDecoder(MAEDecoder):
         return scores[:, self.num_prefix_tokens :].float().mean(dim=-1)
 
 
+@OBJECTIVES.register_module()
 class RelativeLossPrediction(nn.Module):
     """Which of two patches has the larger loss: L_pred of HPM, in its relative form.
 
@@ -116,6 +119,7 @@ class RelativeLossPrediction(nn.Module):
         return (entropy * counted).sum() / counted.sum().clamp_min(1)
 
 
+@OBJECTIVES.register_module()
 class AbsoluteLossPrediction(nn.Module):
     """The loss itself, normalised per image: L_pred of HPM in its absolute form (an ablation)."""
 

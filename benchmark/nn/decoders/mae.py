@@ -9,9 +9,11 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+from benchmark.registry import DECODERS
 from benchmark.type_hints import Count, Natural
 
 
+@DECODERS.register_module()
 class MAEDecoder(nn.Module):
     """The decoder of MAE (He et al., CVPR 2022): a narrow ViT over visible and mask tokens.
 
@@ -101,6 +103,7 @@ class MAEDecoder(nn.Module):
         return nothing.scatter(1, ids_decode[..., None].expand_as(predicted), predicted)
 
 
+@DECODERS.register_module()
 class LinearDecoder(nn.Module):
     """The head of SimMIM (Xie et al., CVPR 2022, §3.4): one linear layer, for each token its patch.
 

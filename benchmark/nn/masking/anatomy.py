@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Rate
 
 
@@ -54,6 +55,7 @@ def weighted_arrival(noise: Tensor, weights: Tensor) -> Tensor:
     return torch.where(weights > 0, -noise.log() / weights, torch.inf)
 
 
+@MASKINGS.register_module()
 class AnatomyGuidedMasking(nn.Module):
     """Vascular-anatomy-guided masking of VasoMIM (`docs/protocol.md`, pre-training).
 

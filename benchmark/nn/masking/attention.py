@@ -12,6 +12,7 @@ from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.anatomy import weighted_arrival
 from benchmark.nn.masking.random import Mask, RandomMasking, patch_noise
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Natural, Rate
 
 
@@ -31,6 +32,7 @@ class TokenDroppingMask(NamedTuple):
     ids_decode: Tensor
 
 
+@MASKINGS.register_module()
 class AttentionGuidedMasking(nn.Module):
     """Attention-driven masking and throwing (AMT, Liu et al., AAAI 2023, §3).
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Positive, Rate
 
 
@@ -26,6 +27,7 @@ def grid_side(num_patches: int) -> int:
     return side
 
 
+@MASKINGS.register_module()
 class UnitMasking(nn.Module):
     """Random masking in square units of several patches (SimMIM, Xie et al., CVPR 2022, §3.2).
 
@@ -72,6 +74,7 @@ class UnitMasking(nn.Module):
         return mask_highest(patches, self.keep)
 
 
+@MASKINGS.register_module()
 class BlockMasking(nn.Module):
     """Masking by rectangles (BEiT, Bao et al., ICLR 2022, algorithm 1; iBOT uses the same).
 

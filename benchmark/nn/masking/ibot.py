@@ -12,9 +12,11 @@ from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.blocks import BlockMasking
 from benchmark.nn.masking.random import patch_noise
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Positive
 
 
+@MASKINGS.register_module()
 class BlockwiseRatioMasking(BlockMasking):
     """Rectangles up to a share of the patches that is drawn for each image (iBOT, official code).
 

@@ -22,6 +22,7 @@ from benchmark.method import Progress
 from benchmark.nn.masking.blocks import grid_side
 from benchmark.nn.masking.random import patch_noise
 from benchmark.randomness import numpy_generator, uniform
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Natural
 
 REFERENCE = 128
@@ -50,6 +51,7 @@ class BlockSizes(NamedTuple):
     context: Size
 
 
+@MASKINGS.register_module()
 class MultiblockMasking(nn.Module):
     """Multi-block masking (I-JEPA, Assran et al., CVPR 2023, §3 and appendix A).
 
@@ -259,6 +261,7 @@ def first_by(order: Tensor, count: int, *preferred: Tensor) -> Tensor:
     return (rank + order).argsort(dim=1, stable=True)[:, :count].sort(dim=1).values
 
 
+@MASKINGS.register_module()
 class MergedBlockMasking(MultiblockMasking):
     """Multi-block masking whose targets are one set (CheXWorld, Yue et al., CVPR 2025, its code).
 

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, RandomMasking, mask_highest, patch_noise
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Rate
 
 
+@MASKINGS.register_module()
 class LossGuidedMasking(nn.Module):
     """Easy-to-hard masking of HPM.
 

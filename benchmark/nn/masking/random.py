@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.randomness import uniform
+from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Rate
 
 
@@ -72,6 +73,7 @@ def patch_noise(views: dict[str, Tensor], progress: Progress, stream: str, count
     return uniform(progress.seed, progress.epoch, stream, views["index"], count)
 
 
+@MASKINGS.register_module()
 class RandomMasking(nn.Module):
     """Uniformly random masking (MAE, He et al., CVPR 2022).
 

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.nn.objectives.dice import dice_loss
+from benchmark.registry import OBJECTIVES
 
 
+@OBJECTIVES.register_module()
 class AnatomicalConsistency(nn.Module):
     """L_cons of VasoMIM: the frozen segmentor sees the same vessels in I′ as in I.
 

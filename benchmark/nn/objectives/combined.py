@@ -13,9 +13,10 @@ from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.objectives.base import ImageObjective, Objective, Reconstruction
 from benchmark.nn.objectives.pixels import PixelReconstruction
-from benchmark.registry import build
+from benchmark.registry import OBJECTIVES, build
 
 
+@OBJECTIVES.register_module()
 class Objectives(Objective):
     """Several objectives, added up with their weights.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmark.method import Progress
 from benchmark.nn.ema import CosineMomentum, ExponentialMovingAverage
 from benchmark.nn.objectives.base import ImageObjective
-from benchmark.registry import build
+from benchmark.registry import OBJECTIVES, build
 
 
 def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -20,6 +20,7 @@ def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
     return (1 - F.cosine_similarity(ours.float(), theirs.float(), dim=1)).mean()
 
 
+@OBJECTIVES.register_module()
 class FeatureDistillation(ImageObjective):
     """A frozen encoder sees the same in I′ as in I (journal table V: DINO, CLIP, DINOv3).
 
@@ -50,6 +51,7 @@ class FeatureDistillation(ImageObjective):
         return feature_distance(self.teacher.feature_maps(reconstructed)[-1], expected)
 
 
+@OBJECTIVES.register_module()
 class SelfDistillation(ImageObjective):
     """The moving average of the encoder itself sees the same in I′ as in I (journal table V, EMA).
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.nn.corruptions.frequency import OFFICIAL_SIZE, squared_frequency
 from benchmark.nn.precision import to_float32
+from benchmark.registry import OBJECTIVES
 from benchmark.type_hints import Count, Positive
 
 
@@ -21,6 +22,7 @@ def gradient_difference(prediction: Tensor, target: Tensor) -> Tensor:
     return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
 
 
+@OBJECTIVES.register_module()
 class HighFrequencyLoss(nn.Module):
     """L_HFL: mean absolute error behind high-pass filters, added up over several of them.
 

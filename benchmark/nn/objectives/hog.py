@@ -17,6 +17,7 @@ from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.objectives.base import Objective, Reconstruction, masked_mean
 from benchmark.nn.patches import patchify
+from benchmark.registry import OBJECTIVES
 from benchmark.type_hints import Count
 
 
@@ -42,6 +43,7 @@ def _unit_length(histograms: Tensor) -> Tensor:
     return histograms / length.clamp_min(1e-12)
 
 
+@OBJECTIVES.register_module()
 class HOG(nn.Module):
     """Orientation histograms of an image at several cell sizes.
 
@@ -109,6 +111,7 @@ class HOG(nn.Module):
         return votes.scatter_(1, orientation, magnitude)
 
 
+@OBJECTIVES.register_module()
 class HOGReconstruction(Objective):
     """Gradient histograms of the masked patches (MaskFeat, Wei et al., CVPR 2022, §3).
 

@@ -12,7 +12,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from benchmark.errors import InputError
 from benchmark.nn.objectives.base import ImageObjective
-from benchmark.registry import build
+from benchmark.registry import OBJECTIVES, build
 from benchmark.type_hints import Positive
 from benchmark.weights import load_strict, read_tensors, without_wrappers
 
@@ -34,6 +34,7 @@ LPIPS_LAYERS = {
 }
 
 
+@OBJECTIVES.register_module()
 class VGG16(nn.Module):
     """Convolutional part of VGG-16 (Simonyan & Zisserman, ICLR 2015), frozen; 14.71 M parameters.
 
@@ -92,6 +93,7 @@ def check_layers(layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(layers)
 
 
+@OBJECTIVES.register_module()
 class LPIPS(ImageObjective):
     """Learned perceptual image patch similarity of I′ and I (Zhang et al., CVPR 2018, eq. 1).
 
@@ -146,6 +148,7 @@ class LPIPS(ImageObjective):
         return total
 
 
+@OBJECTIVES.register_module()
 class ContextualLoss(ImageObjective):
     """Contextual loss between I′ and I (Mechrez et al., ECCV 2018, eq. 1–5).
 

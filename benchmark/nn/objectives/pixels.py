@@ -10,9 +10,11 @@ from benchmark.method import Progress
 from benchmark.nn.masking.anatomy import patch_weights, vascular_guidance
 from benchmark.nn.objectives.base import Objective, Reconstruction, masked_mean
 from benchmark.nn.patches import patchify, unpatchify
+from benchmark.registry import OBJECTIVES
 from benchmark.type_hints import Rate
 
 
+@OBJECTIVES.register_module()
 class PixelReconstruction(Objective):
     """Pixels of the masked patches (MAE, He et al., CVPR 2022, §3; SimMIM, Xie et al., CVPR 2022).
 
@@ -59,6 +61,7 @@ class PixelReconstruction(Objective):
         return unpatchify(patches, reconstruction.patch_size, reconstruction.grid_size)
 
 
+@OBJECTIVES.register_module()
 class AnatomyWeightedReconstruction(PixelReconstruction):
     """L_w-rec of VasoMIM (AAAI table S5): the reconstruction error, weighted patch by patch by f.
 

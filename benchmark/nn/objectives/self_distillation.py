@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.nn.collectives import rank_and_world_size, sum_over_processes
 from benchmark.nn.precision import to_float32
+from benchmark.registry import SCHEDULES
 
 if TYPE_CHECKING:
     from benchmark.method import Progress
 
 
+@SCHEDULES.register_module()
 class TeacherTemperature:
     """Temperature of the teacher: rises linearly with the epochs, then stays (DINO, iBOT).
 

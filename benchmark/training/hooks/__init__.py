@@ -1,13 +1,24 @@
 """What happens around the steps of a run, as hooks of mmengine."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from benchmark.errors import InputError
+from benchmark.registry import build
 from benchmark.training.hooks.checkpoint import CheckpointHook, StopTestHook
 from benchmark.training.hooks.collapse import CollapseHook
 from benchmark.training.hooks.log import LogHook
 from benchmark.training.hooks.nonfinite import NonFiniteHook
 from benchmark.training.hooks.step import StepHook
 from benchmark.training.hooks.weight_decay import WeightDecayHook
+from benchmark.training.schedules import build_schedule
 
 __all__ = [
+    "DEFAULT_HOOKS",
     "CheckpointHook",
     "CollapseHook",
     "LogHook",
@@ -15,4 +26,78 @@ __all__ = [
     "StepHook",
     "StopTestHook",
     "WeightDecayHook",
+    "build_hooks",
 ]
+
+DEFAULT_HOOKS: dict[str, type[Hook]] = {
+    "step": StepHook,
+    "nonfinite": NonFiniteHook,
+    "logger": LogHook,
+    "checkpoint": CheckpointHook,
+    "stop": StopTestHook,
+    "collapse": CollapseHook,
+}
+"""The hooks of a run by their names in `default_hooks`. Those of mmengine are not among them: they
+read every scalar back at every step, and their checkpoints hold objects that ``weights_only=True``
+refuses."""
+
+# Of these: without the others a run could not be resumed exactly, nor stopped.
+_OPTIONAL = ("collapse",)
+
+
+def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
+    """The hooks of a run: `DEFAULT_HOOKS`, as `default_hooks` changes them, and `custom_hooks`.
+
+    Args:
+        config: of the run, see `Run`.
+        steps_per_epoch: optimiser steps in one epoch; None where nothing is trained.
+
+    Raises:
+        InputError: a hook is disabled, or replaced by one of another kind, on which an exact resume
+            depends; or a hook does not take its arguments.
+    """
+    changes = config.get("default_hooks") or {}
+    defaults = _settings(config, steps_per_epoch) if steps_per_epoch else {"stop": {}}
+    hooks = []
+    for name in [*defaults, *(name for name in changes if name not in DEFAULT_HOOKS)]:
+        kind, change = DEFAULT_HOOKS.get(name), changes.get(name, {})
+        if change is None and (kind is None or name in _OPTIONAL):
+            continue
+        if change is None:
+            raise InputError(
+                f"default_hooks.{name}=None: an exact resume depends on this hook; remove the key"
+            )
+        hook = _build_hook({"type": kind, **change}, **defaults.get(name, {}))
+        if kind is not None and name not in _OPTIONAL and not isinstance(hook, kind):
+            raise InputError(
+                f"default_hooks.{name}: {type(hook).__name__} is no {kind.__name__}, on which an "
+                f"exact resume depends; derive it from {kind.__name__} or add it to custom_hooks"
+            )
+        hooks.append(hook)
+    if steps_per_epoch and config.get("decay_schedule") is not None:
+        schedule = build_schedule(config.decay_schedule, config.epochs, steps_per_epoch)
+        hooks.append(WeightDecayHook(schedule))
+    return [*hooks, *map(_build_hook, config.get("custom_hooks") or ())]
+
+
+def _settings(config: Config, steps_per_epoch: int) -> dict[str, dict[str, Any]]:
+    """What the hooks of a training get from its config, unless `default_hooks` says otherwise."""
+    schedule = build_schedule(config.schedule, config.epochs, steps_per_epoch)
+    return {
+        "step": {"schedule": schedule},
+        "nonfinite": {},
+        "logger": {"interval": config.log_interval},
+        "checkpoint": {"interval": config.checkpoint_interval},
+        "stop": {},
+        "collapse": {"interval": config.log_interval},
+    }
+
+
+def _build_hook(spec: dict[str, Any], **settings: Any) -> Hook:
+    """Build a hook; ``priority`` in its config replaces that of its class, as in mmengine."""
+    arguments = dict(spec)
+    priority = arguments.pop("priority", None)
+    hook = build(arguments, **settings)
+    if priority is not None:
+        hook.priority = priority
+    return hook

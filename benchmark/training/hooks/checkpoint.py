@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
+from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 from benchmark.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from benchmark.training.distributed import watchdog
@@ -14,6 +15,7 @@ from benchmark.training.distributed.setup import CommonFlag
 from benchmark.training.distributed.signals import Stopped, leave
 
 
+@HOOKS.register_module()
 class CheckpointHook(Hook):
     """A checkpoint every `interval` epochs and at the end, and where a signal asks for a stop.
 
@@ -85,6 +87,7 @@ class CheckpointHook(Hook):
         leave(Stopped(line), get_rank() == 0)
 
 
+@HOOKS.register_module()
 class StopTestHook(Hook):
     """A signal during a test ends it: what was trained is saved, and a part has no scores."""
 

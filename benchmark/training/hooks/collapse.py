@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from benchmark.method import Method
 from benchmark.nn.feature_statistics import feature_statistics, pooled
+from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 
 
+@HOOKS.register_module()
 class CollapseHook(Hook):
     """Logs statistics of the features, and warns of representation collapse.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.files import fsync, naming, read_regular, write_text
+from benchmark.registry import HOOKS
 from benchmark.strict_json import parse_json
 from benchmark.training.distributed.agreement import broadcast_from_main
 from benchmark.training.distributed.signals import NotFinite, leave
@@ -35,6 +36,7 @@ class _Step:
     terms: dict[str, Tensor]
 
 
+@HOOKS.register_module()
 class LogHook(Hook):
     """Means of all terms since the last line: on screen, exactly in ``metrics.jsonl``, and to the
     visualizer of the runner.
@@ -88,6 +90,9 @@ class LogHook(Hook):
         broadcast_from_main(lambda: self._forget_after(runner.iter))
         self._start = self._since = time.perf_counter()
         self._first_step = runner.iter
+
+    def after_train(self, runner: Any) -> None:
+        runner.visualizer.close()
 
     def _forget_after(self, step: int) -> None:
         """A resumed run repeats the steps after its checkpoint; their old lines go."""
@@ -173,6 +178,11 @@ class LogHook(Hook):
         lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
         line = {"step": step, "epoch": runner.epoch, "lr": lr, **terms}
         line["skipped_steps"] = self.skipped.total
+        scalars = {**line, "images_per_s": self.images_per_s}
+        del scalars["step"]
+        runner.visualizer.add_scalars(
+            {name: value for name, value in scalars.items() if value is not None}, step=step
+        )
         with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({**line, "images_per_s": round(self.images_per_s, 1)}) + "\n")
         if now - self._shown >= self.screen_seconds or step == runner.max_iters:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from benchmark.data.packs.loader import EpochBatchSampler
 from benchmark.files import write_json
+from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 
 LIMIT = 3
@@ -101,6 +102,7 @@ class NonFiniteGuard:
         self._keep(changed)
 
 
+@HOOKS.register_module()
 class NonFiniteHook(Hook):
     """After a step that was left out: the model's state is what it was before."""
 

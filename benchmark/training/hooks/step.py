@@ -9,10 +9,12 @@ from mmengine.hooks import Hook
 
 from benchmark.data.packs.loader import EpochBatchSampler
 from benchmark.method import Progress
+from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 from benchmark.training.distributed import watchdog
 
 
+@HOOKS.register_module()
 class StepHook(Hook):
     """Before a step: where training stands and its learning rate. After it: EMA etc.
 

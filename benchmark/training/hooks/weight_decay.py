@@ -7,7 +7,10 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from benchmark.registry import HOOKS
 
+
+@HOOKS.register_module()
 class WeightDecayHook(Hook):
     """Before a step: the weight decay of every parameter group. Groups without any stay so.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from mmengine.hooks import Hook
 from PIL import Image
 
 from benchmark.data.tasks import TaskFolder
@@ -98,6 +100,33 @@ def test_a_trained_run_says_when_where_and_how_it_was_made(
     assert record.command == f"finetune.py --work …/{tmp_path.name}"
     assert {"numpy", "scipy", "pandas", "torch", "timm", "mmengine"} <= record.versions.keys()
     assert find_problems(tmp_path / "results") == (1, [])
+
+
+counted: list[str] = []
+
+
+class Counting(Hook):
+    """Notes the batches it sees."""
+
+    def after_train_iter(self, runner: Any, **_: Any) -> None:
+        counted.append("train")
+
+    def after_test_iter(self, runner: Any, **_: Any) -> None:
+        counted.append("test")
+
+
+def test_hooks_and_visualizer_of_a_config_are_honoured(make_cell: MakeCell, tmp_path: Path) -> None:
+    """As in pre-training."""
+    cell = make_cell(tmp_path, "unet", "epochs=1", "log_interval=1")
+    cell.config.custom_hooks = [dict(type=Counting)]
+    run_cell(cell)
+    assert counted == ["train", "train", "test", "test"]
+    (file,) = (cell.folder / "mmengine").glob("*/vis_data/scalars.json")
+    sent = [json.loads(line) for line in file.read_text().splitlines()]
+    logged = [json.loads(line) for line in (cell.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [(one["step"], one["loss"]) for one in sent] == [
+        (one["step"], one["loss"]) for one in logged
+    ]
 
 
 def test_a_resumed_run_was_started_when_its_first_part_was(

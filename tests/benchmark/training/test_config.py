@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from benchmark.errors import InputError
+from benchmark.results import config_hash
 from benchmark.training.config import config_differences, from_plain, load_config, to_plain
 from methods.vasomim import VasoMIM
 
@@ -154,3 +155,69 @@ def test_own_sizes_by_class(tmp_path: Path) -> None:
 def test_names_that_a_library_looks_up_stay_names() -> None:
     content = {"type": "torch.nn.Linear", "norm_cfg": {"type": "BN1d"}}
     assert from_plain(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}
+
+
+CLASSIC = """
+_base_ = [{base!r}]
+card = {card!r}
+anatomy = True
+method = dict(
+    type="VasoMIM",
+    masking=dict(type="AnatomyGuidedMasking", ratio=0.5, eta=0.5, beta_start=0.0, beta_end=0.5),
+    objective=dict(type="PixelReconstruction", normalise=True),
+    segmentor=dict(
+        type="FrozenSegmentor",
+        network=dict(type="UNeXt"),
+        checkpoint="{{work}}/segmentor/unext_s/segmentor.safetensors",
+    ),
+    consistency=dict(type="AnatomicalConsistency", metric="ce"),
+)
+"""
+CLASSIC_BASE = """
+_base_ = {runtime!r}
+epochs = 800
+batch_size = 2048
+micro_batch = 256
+base_lr = 1.5e-4
+lr_batch = 256
+optimizer = dict(type="AdamW", betas=(0.9, 0.95), weight_decay=0.05)
+schedule = dict(type="WarmupCosine", warmup_epochs=40)
+frames = None
+method = dict(
+    views=dict(type="SingleView", size=224, scale=(0.2, 1.0), ratio=(3 / 4, 4 / 3), flip=0.5),
+    encoder=dict(
+        type="VisionTransformer", img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12
+    ),
+    decoder=dict(type="MAEDecoder", width=512, depth=8, num_heads=16),
+)
+"""
+
+
+@pytest.mark.parametrize("base", ["pure-Python", "classic"])
+@pytest.mark.parametrize("scale", ["paper", "tiny"])
+def test_a_classic_config_is_the_same_config(base: str, scale: str, tmp_path: Path) -> None:
+    """Names for classes, `_base_` for `read_base`: the same values at every scale, and one hash."""
+    pure = load_config(VASOMIM, scale)
+    bases = ROOT / "configs" / "_base_"
+    if base == "pure-Python":
+        file = str(bases / "mim.py")
+    else:
+        file = "classic_base.py"
+        text = CLASSIC_BASE.format(runtime=str(bases / "pretraining.py"))
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    path = tmp_path / "classic.py"
+    path.write_text(CLASSIC.format(base=file, card=dict(pure.card)), encoding="utf-8")
+    classic = load_config(path, scale)
+    assert classic.method.type is VasoMIM
+    assert config_differences(to_plain(pure), to_plain(classic)) == []
+    assert config_hash(to_plain(pure)) == config_hash(to_plain(classic))
+
+
+def test_a_classic_config_is_checked_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "classic.py"
+    path.write_text("_base_ = 'gone.py'\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"gone\.py: no such config"):
+        load_config(path)
+    path.write_text("_base_ = []\nmethod = dict(type='VasoMIM', maskin=1)\n", encoding="utf-8")
+    with pytest.raises(InputError, match="unknown key 'maskin'; did you mean 'masking'"):
+        load_config(path)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
 from benchmark.nn.wkv import bidirectional_wkv, q_shift
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Rate
 
 STRIDE = 16
@@ -231,6 +232,7 @@ class RWKVUpBlock(nn.Module):
         return F.interpolate(self.body(maps), scale_factor=2, mode="bilinear", align_corners=False)
 
 
+@MODELS.register_module()
 class RWKVUNet(nn.Module):
     """RWKV-UNet without its output layer.
 

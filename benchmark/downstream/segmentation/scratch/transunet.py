@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Rate
 
 STRIDE = 16
@@ -175,6 +176,7 @@ class TransUNetUpBlock(nn.Module):
         return self.body(maps if skip is None else torch.cat([maps, skip], dim=1))
 
 
+@MODELS.register_module()
 class TransUNet(nn.Module):
     """TransUNet R50-ViT-B/16 without its output layer.
 

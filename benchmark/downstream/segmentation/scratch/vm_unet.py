@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from benchmark.downstream.segmentation.scratch import check_size, initialise
 from benchmark.errors import InputError
 from benchmark.nn.selective_scan import selective_scan
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Rate
 
 PATCH = 4
@@ -166,6 +167,7 @@ class PatchExpanding(nn.Module):
         return self.norm(enlarged.reshape(size))
 
 
+@MODELS.register_module()
 class VMUNet(nn.Module):
     """VM-UNet without its output layer.
 

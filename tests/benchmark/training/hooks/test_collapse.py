@@ -74,6 +74,7 @@ def test_a_term_of_some_steps_is_averaged_over_these(tmp_path: Any) -> None:
         epoch=0,
         max_iters=99,
         max_epochs=1,
+        visualizer=SimpleNamespace(add_scalars=lambda values, step: None),
         optim_wrapper=SimpleNamespace(optimizer=group),
     )
     log.before_train(runner)

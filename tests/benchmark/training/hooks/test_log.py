@@ -12,6 +12,8 @@ import torch
 
 from benchmark.training.hooks import LogHook
 
+sent: list[tuple[int, dict[str, float]]] = []
+
 
 def runner(folder: Path, iteration: int = 0, checkpoint: Any = None) -> Any:
     config = SimpleNamespace(batch_size=2)
@@ -24,6 +26,7 @@ def runner(folder: Path, iteration: int = 0, checkpoint: Any = None) -> Any:
         max_epochs=2,
         run=run,
         train_dataloader=None,
+        visualizer=SimpleNamespace(add_scalars=lambda values, step: sent.append((step, values))),
         optim_wrapper=SimpleNamespace(optimizer=groups),
     )
 
@@ -56,6 +59,12 @@ def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
     # A term that is none at a step that was taken is none in the mean, and that is not hidden.
     assert (second["loss"], second["grad_norm"], second["skipped_steps"]) == (None, 1.0, 1)
     assert list(first)[-1] == "images_per_s"
+    # The visualizer of mmengine gets the same, but for what is no number.
+    assert [step for step, _ in sent[-2:]] == [4, 8]
+    for (_, values), line in zip(sent[-2:], (first, second), strict=True):
+        written = {n: v for n, v in line.items() if v is not None and n != "step"}
+        assert values == {**written, "images_per_s": values["images_per_s"]}
+        assert round(values["images_per_s"], 1) == written["images_per_s"]
 
 
 def test_a_line_of_steps_that_were_all_left_out(tmp_path: Path) -> None:
