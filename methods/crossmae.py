@@ -21,11 +21,10 @@ from benchmark.errors import InputError
 from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.objectives.base import Reconstruction
-from benchmark.nn.objectives.combined import build_objective
 from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
 from benchmark.registry import METHODS, build
 from benchmark.type_hints import Rate
-from methods.mae import MAE, Part, decoded
+from methods.mae import MAE, Part
 
 # From the names of the official checkpoint (key `model`) to ours.
 OFFICIAL_NAMES: Rules = (
@@ -74,18 +73,11 @@ class CrossMAE(MAE):
         encoder = build(encoder)
         if encoder.arguments["final_norm"]:
             raise InputError("CrossMAE: encoder.final_norm must be False, it would not be trained")
-        objective = build_objective(objective)
-        decoder = build(
-            decoder,
-            encoder_dim=encoder.embed_dim,
-            grid_size=encoder.grid_size,
-            patch_size=encoder.patch_size,
-            num_prefix_tokens=encoder.num_prefix_tokens,
-            num_maps=len(encoder.blocks) + 1,
-            **decoded(objective, encoder),
-        )
         super().__init__(views, encoder, decoder, masking, objective)
         self.predicted = predicted
+
+    def tokens_to_decode(self) -> dict[str, Any]:
+        return {**super().tokens_to_decode(), "num_maps": len(self.encoder.blocks) + 1}
 
     def patches_to_predict(self, mask: Mask) -> Tensor:
         """B×Q: of the masked patches all but ⌊masked − p·N⌋.

@@ -65,16 +65,26 @@ class MAE(Method):
         self.decoder = build(
             decoder,
             encoder_dim=self.encoder.embed_dim,
-            grid_size=self.encoder.grid_size,
             patch_size=self.encoder.patch_size,
-            num_prefix_tokens=self.encoder.num_prefix_tokens,
+            **self.tokens_to_decode(),
             **decoded(self.objective, self.encoder),
         )
         self.masking = build(
             masking, num_patches=self.encoder.num_patches, patch_size=self.encoder.patch_size
         )
+        self.initialise()
         if isinstance(self.objective, Objective):
             self.objective.attach(self.encoder)
+
+    def tokens_to_decode(self) -> dict[str, Any]:
+        """What a decoder has to know about the tokens it gets, beside their width."""
+        return {
+            "grid_size": self.encoder.grid_size,
+            "num_prefix_tokens": self.encoder.num_prefix_tokens,
+        }
+
+    def initialise(self) -> None:
+        """Change the initial weights, before objectives copy the encoder."""
 
     def guided(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """The views with what the masking is guided by, which a method may have to compute."""

@@ -20,22 +20,18 @@ import math
 from typing import Any, ClassVar
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
-from benchmark.method import Method, Progress
 from benchmark.nn.decoders.mae import LinearDecoder
-from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.masking.random import Mask
-from benchmark.nn.objectives.base import Objective, Reconstruction
-from benchmark.nn.objectives.combined import build_objective, named_terms
+from benchmark.nn.objectives.base import Reconstruction
 from benchmark.nn.vit import VisionTransformer
-from benchmark.registry import METHODS, build
-from methods.mae import Part, decoded
+from benchmark.registry import METHODS
+from methods.mae import MAE
 
 
 @METHODS.register_module()
-class SimMIM(Method):
+class SimMIM(MAE):
     """Masked image model with a mask token in the encoder and a linear head.
 
     Args:
@@ -47,34 +43,15 @@ class SimMIM(Method):
     """
 
     grey_input: ClassVar[bool] = True
-    encoder: VisionTransformer
     decoder: LinearDecoder
 
-    def __init__(
-        self,
-        views: BaseDataPreprocessor | dict[str, Any],
-        encoder: Part,
-        decoder: Part,
-        masking: Part,
-        objective: Part | list[Part],
-    ) -> None:
-        super().__init__(views)
-        self.encoder = build(encoder)
-        self.objective = build_objective(objective)
-        self.decoder = build(
-            decoder,
-            encoder_dim=self.encoder.embed_dim,
-            patch_size=self.encoder.patch_size,
-            **decoded(self.objective, self.encoder),
-        )
-        self.masking = build(
-            masking, num_patches=self.encoder.num_patches, patch_size=self.encoder.patch_size
-        )
+    def tokens_to_decode(self) -> dict[str, Any]:
+        return {}
+
+    def initialise(self) -> None:
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.encoder.embed_dim))
         initialise_like_simmim(self.encoder)
         nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
-        if isinstance(self.objective, Objective):
-            self.objective.attach(self.encoder)
 
     def reconstruct(self, images: Tensor, mask: Mask) -> Reconstruction:
         encoder = self.encoder
@@ -83,18 +60,6 @@ class SimMIM(Method):
         self.observe(tokens.mean(dim=1))
         prediction = self.decoder(tokens[:, encoder.num_prefix_tokens :])
         return Reconstruction(prediction, mask, encoder.patch_size, encoder.grid_size)
-
-    def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
-        mask = self.masking(views, progress)
-        reconstruction = self.reconstruct(views["image"], mask)
-        terms = named_terms(self.objective, reconstruction, views, progress)
-        if "anatomy" in views:
-            terms["vessel_share"] = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
-        return terms
-
-    def after_step(self, progress: Progress) -> None:
-        if isinstance(self.objective, Objective):
-            self.objective.after_step(self.encoder, progress)
 
 
 def initialise_like_simmim(encoder: VisionTransformer) -> None:

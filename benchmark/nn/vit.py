@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.nn.backbones.base import block_groups, patch_map, weight_arguments
 from benchmark.nn.patches import patchify
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
@@ -97,26 +97,13 @@ class VisionTransformer(nn.Module):
         no_embed_class: bool = False,
         norm_eps: Positive = 1e-6,
     ) -> None:
+        arguments = weight_arguments(VisionTransformer, locals())
         super().__init__()
         if img_size % patch_size:
             raise InputError(f"ViT: patch_size={patch_size} does not divide img_size={img_size}")
         if embed_dim % num_heads or embed_dim % 4:
             raise InputError(f"ViT: embed_dim={embed_dim} must be a multiple of 4 and num_heads")
-        self.arguments: dict[str, Any] = dict(
-            img_size=img_size,
-            patch_size=patch_size,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            class_token=class_token,
-            in_channels=in_channels,
-            layer_scale=layer_scale,
-            final_norm=final_norm,
-            reg_tokens=reg_tokens,
-            no_embed_class=no_embed_class,
-            norm_eps=norm_eps,
-        )
+        self.arguments = arguments
         self.img_size = img_size
         self.patch_size = patch_size
         self.embed_dim = embed_dim

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+
+from benchmark.errors import InputError
 
 
 @runtime_checkable
@@ -92,3 +95,73 @@ def block_groups(module: nn.Module, early: tuple[str, ...], late: str) -> list[l
 def patch_map(tokens: Tensor, prefix: int, grid: tuple[int, int]) -> Tensor:
     """B×(prefix + rows·columns)×D to B×D×rows×columns, without the prefix tokens."""
     return tokens[:, prefix:].transpose(1, 2).unflatten(2, grid)
+
+
+def weight_arguments(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a constructor that the weights depend on, JSON-able, in their order.
+
+    Args:
+        cls: class with `overrides`, whose constructor it is.
+        values: what the constructor got, its `locals()`.
+    """
+    names = [name for name in inspect.signature(cls).parameters if name not in cls.overrides]
+    return {
+        name: list(values[name]) if isinstance(values[name], (list, tuple)) else values[name]
+        for name in names
+    }
+
+
+class TimmTransformer:
+    """What the transformers of timm have in common as encoders, to be mixed in before them."""
+
+    def describe(self, arguments: dict[str, Any]) -> None:
+        """Set the attributes of `Encoder` for one map of patch tokens behind a final norm."""
+        self.arguments = arguments
+        self.img_size: int = arguments["img_size"]
+        self.patch_size: int = arguments["patch_size"]
+        self.strides: tuple[int, ...] = (self.patch_size,)
+        self.widths: tuple[int, ...] = (arguments["embed_dim"],)
+        self.norm_name: str | None = "norm"
+
+    def init_weights(self, needs_reset: bool | None = None) -> None:
+        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
+        if needs_reset is not None:
+            super().init_weights(needs_reset=needs_reset)  # type: ignore[misc]
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """Rows and columns of patches of B×C×H×W."""
+        return (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """See `Encoder`: one map of patch tokens, B×D×(H/P)×(W/P)."""
+        return [patch_map(self(images), self.num_prefix_tokens, self.grid(images))]  # type: ignore
+
+    def trim(self, finest: int = 1, norm: bool = True) -> None:
+        """See `Encoder`."""
+        if not norm:
+            setattr(self, self.norm_name or "norm", nn.Identity())
+            self.norm_name = None
+
+
+def check_sizes(
+    name: str, img_size: int, patch_size: int, embed_dim: int, num_heads: int, multiple: int = 1
+) -> None:
+    """Refuse sizes of a transformer that do not divide.
+
+    Args:
+        name: of the network, for the message.
+        img_size, patch_size: in pixels.
+        embed_dim: width of the tokens.
+        num_heads: attention heads per block.
+        multiple: of what the width of a head has to be a multiple.
+
+    Raises:
+        InputError: they do not.
+    """
+    if img_size % patch_size:
+        raise InputError(f"{name}: patch_size={patch_size} does not divide img_size={img_size}")
+    if embed_dim % (multiple * num_heads):
+        factor = f"{multiple}·" if multiple > 1 else ""
+        raise InputError(
+            f"{name}: embed_dim={embed_dim} is no multiple of {factor}num_heads={num_heads}"
+        )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from timm.layers import LayerNorm, resample_abs_pos_embed
 from timm.models.beit import Attention, Beit, gen_relative_position_index
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.errors import InputError
-from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.nn.backbones.base import (
+    TimmTransformer,
+    block_groups,
+    check_sizes,
+    weight_arguments,
+)
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Positive, Rate
 
@@ -56,7 +60,7 @@ class ResampledAttention(Attention):
 
 
 @BACKBONES.register_module()
-class BeitEncoder(Beit):
+class BeitEncoder(TimmTransformer, Beit):
     """timm's `Beit` without a head, for any image size; state-dict names are timm's.
 
     Queries and values have biases, keys have none. The defaults are the ViT-B/16 of SimMIM's
@@ -101,10 +105,8 @@ class BeitEncoder(Beit):
         in_channels: Count = 3,
         drop_path: Rate = 0.0,
     ) -> None:
-        if img_size % patch_size:
-            raise InputError(f"Beit: patch_size={patch_size} does not divide img_size={img_size}")
-        if embed_dim % num_heads:
-            raise InputError(f"Beit: num_heads={num_heads} does not divide embed_dim={embed_dim}")
+        arguments = weight_arguments(BeitEncoder, locals())
+        check_sizes("Beit", img_size, patch_size, embed_dim, num_heads)
         super().__init__(
             img_size=img_size,
             patch_size=patch_size,
@@ -122,26 +124,8 @@ class BeitEncoder(Beit):
             use_rel_pos_bias=rel_pos_bias,
             use_shared_rel_pos_bias=shared_rel_pos_bias,
         )
-        self.arguments: dict[str, Any] = dict(
-            img_size=img_size,
-            patch_size=patch_size,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            abs_pos=abs_pos,
-            rel_pos_bias=rel_pos_bias,
-            shared_rel_pos_bias=shared_rel_pos_bias,
-            layer_scale=layer_scale,
-            norm_eps=norm_eps,
-            in_channels=in_channels,
-        )
-        self.img_size = img_size
-        self.patch_size = patch_size
+        self.describe(arguments)
         self.grid_size = (img_size // patch_size, img_size // patch_size)
-        self.strides: tuple[int, ...] = (patch_size,)
-        self.widths: tuple[int, ...] = (embed_dim,)
-        self.norm_name: str | None = "norm"
         self.patch_embed.strict_img_size = False
         if rel_pos_bias:
             for block in self.blocks:
@@ -151,14 +135,9 @@ class BeitEncoder(Beit):
                 attention.load_state_dict(block.attn.state_dict())
                 block.attn = attention
 
-    def init_weights(self, needs_reset: bool | None = None) -> None:
-        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
-        if needs_reset is not None:
-            super().init_weights(needs_reset=needs_reset)
-
     def forward(self, images: Tensor) -> Tensor:
         """Tokens after the last block and the final norm, B×(1 + N)×D."""
-        grid = self._grid(images)
+        grid = self.grid(images)
         patches = self.patch_embed(images)
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         if self.pos_embed is not None:
@@ -175,19 +154,7 @@ class BeitEncoder(Beit):
             tokens = block(tokens, shared_rel_pos_bias=shared)
         return self.norm(tokens)
 
-    def _grid(self, images: Tensor) -> tuple[int, int]:
-        return (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
-
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: one map of patch tokens, B×D×(H/P)×(W/P)."""
-        return [patch_map(self(images), self.num_prefix_tokens, self._grid(images))]
-
     def layer_groups(self) -> list[list[str]]:
         """See `Encoder`: embeddings and shared positions, every block, the final norm."""
         early = ("patch_embed.", "pos_embed", "cls_token", "rel_pos_bias.")
         return block_groups(self, early, "norm.")
-
-    def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`."""
-        if not norm:
-            self.norm, self.norm_name = nn.Identity(), None

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from timm.layers import LayerNorm
 from timm.models.eva import Eva
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.errors import InputError
-from benchmark.nn.backbones.base import block_groups, patch_map
+from benchmark.nn.backbones.base import (
+    TimmTransformer,
+    block_groups,
+    check_sizes,
+    weight_arguments,
+)
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
 @BACKBONES.register_module()
-class EvaEncoder(Eva):
+class EvaEncoder(TimmTransformer, Eva):
     """timm's `Eva` as DINOv3 uses it, without a head; state-dict names are timm's.
 
     The defaults are DINOv3 ViT-B/16. MedDINOv3 has the same layers with `norm_eps=1e-6`. There is
@@ -63,12 +67,8 @@ class EvaEncoder(Eva):
         in_channels: Count = 3,
         drop_path: Rate = 0.0,
     ) -> None:
-        if img_size % patch_size:
-            raise InputError(f"Eva: patch_size={patch_size} does not divide img_size={img_size}")
-        if embed_dim % (4 * num_heads):
-            raise InputError(
-                f"Eva: embed_dim={embed_dim} is no multiple of 4·num_heads={num_heads}"
-            )
+        arguments = weight_arguments(EvaEncoder, locals())
+        check_sizes("Eva", img_size, patch_size, embed_dim, num_heads, multiple=4)
         super().__init__(
             img_size=img_size,
             patch_size=patch_size,
@@ -92,45 +92,12 @@ class EvaEncoder(Eva):
             use_fc_norm=False,
             dynamic_img_size=True,
         )
-        self.arguments: dict[str, Any] = dict(
-            img_size=img_size,
-            patch_size=patch_size,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            qkv_bias=qkv_bias,
-            reg_tokens=reg_tokens,
-            layer_scale=layer_scale,
-            rope_temperature=rope_temperature,
-            norm_eps=norm_eps,
-            in_channels=in_channels,
-        )
-        self.img_size = img_size
-        self.patch_size = patch_size
-        self.strides: tuple[int, ...] = (patch_size,)
-        self.widths: tuple[int, ...] = (embed_dim,)
-        self.norm_name: str | None = "norm"
-
-    def init_weights(self, needs_reset: bool | None = None) -> None:
-        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
-        if needs_reset is not None:
-            super().init_weights(needs_reset=needs_reset)
+        self.describe(arguments)
 
     def forward(self, images: Tensor) -> Tensor:
         """Tokens after the last block and the final norm, B×(prefix + N)×D."""
         return self.forward_features(images)
 
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: one map of patch tokens, B×D×(H/P)×(W/P)."""
-        grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
-        return [patch_map(self(images), self.num_prefix_tokens, grid)]
-
     def layer_groups(self) -> list[list[str]]:
         """See `Encoder`: embeddings and tokens, every block, the final norm."""
         return block_groups(self, ("patch_embed.", "cls_token", "reg_token"), "norm.")
-
-    def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`."""
-        if not norm:
-            self.norm, self.norm_name = nn.Identity(), None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import grouped
+from benchmark.nn.backbones.base import grouped, weight_arguments
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count
 
@@ -44,6 +44,7 @@ class ResNetEncoder(ResNet):
         img_size: Count = 224,
         in_channels: Count = 3,
     ) -> None:
+        arguments = weight_arguments(ResNetEncoder, locals())
         if block not in _BLOCKS:
             raise InputError(f"ResNet: block={block!r} is not one of {', '.join(_BLOCKS)}")
         if not len(layers) == len(channels) == 4:
@@ -55,13 +56,7 @@ class ResNetEncoder(ResNet):
             num_classes=0,
             in_chans=in_channels,
         )
-        self.arguments: dict[str, Any] = dict(
-            block=block,
-            layers=list(layers),
-            channels=list(channels),
-            img_size=img_size,
-            in_channels=in_channels,
-        )
+        self.arguments = arguments
         self.img_size = img_size
         self.patch_size = None
         self.num_prefix_tokens = 0

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import block_groups
+from benchmark.nn.backbones.base import (
+    TimmTransformer,
+    block_groups,
+    check_sizes,
+    weight_arguments,
+)
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
 @BACKBONES.register_module()
-class SAMEncoder(VisionTransformerSAM):
+class SAMEncoder(TimmTransformer, VisionTransformerSAM):
     """timm's `VisionTransformerSAM` without a head; state-dict names are timm's.
 
     Attention is within windows but for a few blocks, with decomposed relative positions (Li et
@@ -70,10 +75,8 @@ class SAMEncoder(VisionTransformerSAM):
         in_channels: Count = 3,
         drop_path: Rate = 0.0,
     ) -> None:
-        if img_size % patch_size:
-            raise InputError(f"SAM: patch_size={patch_size} does not divide img_size={img_size}")
-        if embed_dim % num_heads:
-            raise InputError(f"SAM: num_heads={num_heads} does not divide embed_dim={embed_dim}")
+        arguments = weight_arguments(SAMEncoder, locals())
+        check_sizes("SAM", img_size, patch_size, embed_dim, num_heads)
         if not set(global_blocks) <= set(range(depth)):
             raise InputError(f"SAM: global_blocks={global_blocks}: there are 0 to {depth - 1}")
         super().__init__(
@@ -93,26 +96,9 @@ class SAMEncoder(VisionTransformerSAM):
             global_attn_indexes=tuple(global_blocks),
             neck_chans=neck_channels,
         )
-        self.arguments: dict[str, Any] = dict(
-            img_size=img_size,
-            patch_size=patch_size,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            window_size=window_size,
-            global_blocks=list(global_blocks),
-            abs_pos=abs_pos,
-            rel_pos=rel_pos,
-            neck_channels=neck_channels,
-            norm_eps=norm_eps,
-            in_channels=in_channels,
-        )
-        self.img_size = img_size
-        self.patch_size = patch_size
+        self.describe(arguments)
         self.num_prefix_tokens = 0
-        self.strides: tuple[int, ...] = (patch_size,)
-        self.widths: tuple[int, ...] = (neck_channels or embed_dim,)
+        self.widths = (neck_channels or embed_dim,)
         self.norm_name = None if neck_channels else "neck"
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -129,5 +115,4 @@ class SAMEncoder(VisionTransformerSAM):
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
         """See `Encoder`. A neck of convolutions is no norm, and stays."""
-        if not norm and self.norm_name:
-            self.neck, self.norm_name = nn.Identity(), None
+        super().trim(finest, norm or self.norm_name is None)

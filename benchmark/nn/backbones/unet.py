@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import grouped
+from benchmark.nn.backbones.base import grouped, weight_arguments
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count
 
@@ -78,18 +78,14 @@ class UNetEncoder(nn.Module):
         img_size: Count = 224,
         in_channels: Count = 3,
     ) -> None:
+        arguments = weight_arguments(UNetEncoder, locals())
         super().__init__()
         if stages < 2 or img_size % 2 ** (stages - 1):
             raise InputError(
                 f"UNet: stages={stages} must be 2 or more, and img_size={img_size} a multiple of "
                 f"2^(stages − 1)"
             )
-        self.arguments: dict[str, Any] = dict(
-            base_channels=base_channels,
-            stages=stages,
-            img_size=img_size,
-            in_channels=in_channels,
-        )
+        self.arguments = arguments
         self.img_size = img_size
         self.patch_size = None
         self.num_prefix_tokens = 0
