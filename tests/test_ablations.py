@@ -77,7 +77,7 @@ def test_builds_and_trains_at_tiny_scale(path: Path, work: Path) -> None:
     The weights of VGG are a large download; here the network keeps its initial ones.
     """
     config = load_config(path, "tiny")
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     for part in config.method.objective if isinstance(config.method.objective, list) else ():
         if "features" in part:
             part.features.checkpoint = None

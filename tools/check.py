@@ -195,7 +195,7 @@ def _check_method(arguments: argparse.Namespace) -> int:
     for path in arguments.config:
         with tempfile.TemporaryDirectory() as folder:
             config = load_config(path, "tiny", arguments.cfg_options, needed=PRETRAIN_NEEDS)
-            fill_paths(config._cfg_dict, folder)
+            fill_paths(config, folder)
             prepare(config, Path(folder))
             print(f"{path}: {config.card.title}")
             for verdict in check_method(ContractTrial(config, Path(folder) / "runs")):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fine-tune a method's encoder on a data set, once per seed, and write one record per run.
 
-A run that is done is kept, one that was interrupted goes on: the same command again completes
-what is missing.
+A finished run is kept and an interrupted one resumed: the same command again completes what is
+missing.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def arguments() -> argparse.Namespace:
         nargs="?",
         const="always",
         default="only-missing",
-        help="records that are there: keep them and go on with interrupted runs (only-missing, the "
-        "default), replace them (always, also without a word), or stop (never)",
+        help="existing records: keep them and resume interrupted runs (only-missing, the "
+        "default), replace them (always, also without a value), or stop (never)",
     )
     parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
     parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)

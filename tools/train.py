@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
         "--seed", type=_cli.number(Seed), help="seed of the run (default: the config's)"
     )
     parser.add_argument("--work-dir", metavar="DIR", help="folder of this one run")
-    parser.add_argument("--resume", action="store_true", help="go on with this run, if it is there")
+    parser.add_argument("--resume", action="store_true", help="resume this run, if there is one")
     parser.add_argument(
         "--load-from",
         metavar="PATH",
@@ -64,7 +64,7 @@ def main() -> None:
         config.seed = args.seed
     if args.load_from:
         config.load_from = args.load_from
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     if args.print_config:
         print_config(config)
         return
@@ -79,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main, "the same command with --resume goes on from the newest checkpoint")
+    _cli.run(main, "the same command with --resume continues after the newest checkpoint")

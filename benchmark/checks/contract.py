@@ -91,7 +91,7 @@ def prepare(config: Config, work: Path) -> None:
     for key, value in small.items():
         config[key] = value
     config.micro_batch = 2 if config.get("micro_batch") is not None else None
-    for number, part in enumerate(frozen_segmentors(config._cfg_dict)):
+    for number, part in enumerate(frozen_segmentors(config.method)):
         if part.get("checkpoint") is not None:
             seed_torch("contract segmentor")
             part["checkpoint"] = str(work / f"segmentor{number}.safetensors")

@@ -91,7 +91,7 @@ def compose(
         set_option(config, option, FINETUNE_KEYS)
     if "classical" in parts:
         config.epochs = 0  # nothing to train: the model is scored as it is
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     return config, card
 
 

@@ -1,4 +1,4 @@
-"""Fine-tune one encoder on one data set with one seed, score it, and write the record."""
+"""Fine-tune one encoder on one dataset with one seed, score it, and write the record."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from benchmark.training.runner import Runner
 
 @dataclass
 class FineTuningRun:
-    """One cell of the benchmark: method × data set × seed."""
+    """One cell of the benchmark: method × dataset × seed."""
 
     config: Config
     card: MethodCard

@@ -46,7 +46,7 @@ def count_parameters(method: str, configs: Path = CONFIGS) -> ParameterCounts:
                 encoder = ARCHITECTURES[release.architecture](**release.arguments)
                 return ParameterCounts(network=_count(encoder.parameters()))
             config = load_config(configs / method / "pretrain.py")
-            for part in frozen_segmentors(config._cfg_dict):
+            for part in frozen_segmentors(config.method):
                 part["checkpoint"] = None
             model = build(config.method)
             trained = (p for p in model.parameters() if p.requires_grad)

@@ -68,7 +68,7 @@ def bench_config(
         options: ``key.path=value``, applied last.
     """
     config = load_config(configs / method / "pretrain.py", scale)
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     threads, interval = torch.get_num_threads(), config.log_interval
     prepare(config, work)
     config.packs = [str(pack)]

@@ -89,7 +89,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
         config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)
     if request["packs"]:
         config.packs = request["packs"]
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     content = to_plain(config)
     return {
         "stage": "segmentor" if is_segmentor else "pretrain",

@@ -14,7 +14,6 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
-from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -48,9 +47,9 @@ def count_parts(share: int, micro_batch: int | None) -> int:
 class AccumulatingOptimWrapper(OptimWrapper):
     """mmengine's wrapper, counting the parts of a step instead of the iterations of the run.
 
-    It divides each loss by the number of parts, adds up their gradients, exchanges them between the
-    processes with the last part only, and then takes the step; unless a loss or the gradient is not
-    finite. Then parameters and state of the optimiser stay as they are, without a word to the host.
+    It divides each loss by the number of parts, accumulates their gradients, all-reduces them with
+    the last part only, and then takes the step, unless a loss or the gradient is not finite. Then
+    parameters and optimiser state stay as they are, without a synchronisation with the host.
 
     Args:
         optimizer: what takes the steps.
@@ -75,8 +74,8 @@ class AccumulatingOptimWrapper(OptimWrapper):
     def backward(self, loss: Tensor, **settings: Any) -> None:
         """Gradients of a part; those of a loss that is not finite are NaN.
 
-        With them the exchange of the gradients carries the decision to all processes, also where
-        the loss of only one of them is infinite and its true gradient is not.
+        So the all-reduce of the gradients carries the decision to all processes, also where the
+        loss of only one of them is infinite and its true gradient is finite.
         """
         one = torch.ones_like(loss).masked_fill(~loss.detach().isfinite(), torch.nan)
         super().backward(loss, gradient=one, **settings)
@@ -106,10 +105,10 @@ class AccumulatingOptimWrapper(OptimWrapper):
 
 
 def _decides_on_device(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether an optimiser leaves a step out by a flag on the device (`found_inf`).
+    """Whether an optimiser skips a step by a flag on the device (`found_inf`).
 
-    Torch's fused Adam and AdamW do. Its fused SGD does too, but leaves the momentum of a first step
-    that is left out without a value; other optimisers are asked to step or not by the host.
+    Torch's fused Adam and AdamW do. Its fused SGD does too, but leaves the momentum without a value
+    where the first step is skipped; for other optimisers the host decides.
     """
     fused = all(group.get("fused") for group in optimizer.param_groups)
     return fused and isinstance(optimizer, torch.optim.Adam)  # AdamW is one
@@ -120,12 +119,12 @@ def training_step(
 ) -> dict[str, Tensor]:
     """Forward and backward of every part of a batch, and one step of the optimiser.
 
-    Torch's generators are keyed anew for each part by its place in the global batch, so drop path
-    depends neither on what ran before nor on which process a part fell to.
+    Torch's generators are seeded for each part by its place in the global batch, so drop path
+    depends neither on what ran before nor on which process has the part.
 
     Returns:
         The terms of the loss, detached, as means over the parts, and ``grad_norm``, which is not
-        finite where the step was left out.
+        finite where the step was skipped.
     """
     parts = optimizer.parts
     progress = unwrap(model).progress
@@ -145,14 +144,3 @@ def _cut(batch: Any, parts: int) -> Iterator[Any]:
     pieces = {name: torch.chunk(value, parts) for name, value in batch.items()}
     for number in range(parts):
         yield {name: piece[number] for name, piece in pieces.items()}
-
-
-class AccumulatingLoop(EpochBasedTrainLoop):
-    """mmengine's epoch loop, with an optimiser step over several parts as its iteration."""
-
-    def run_iter(self, idx: int, data_batch: Any) -> None:
-        runner = self.runner
-        runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
-        outputs = training_step(runner.model, data_batch, runner.optim_wrapper)
-        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
-        self._iter += 1

@@ -315,6 +315,8 @@ def _takes(cls: Any, name: str, others: bool = False) -> bool:
 
 def fill_paths(node: Any, root: str | Path) -> Any:
     """Replace ``{work}`` in every string by the folder all runs of this scale live in."""
+    if isinstance(node, Config):
+        node = node._cfg_dict
     if isinstance(node, str):
         return node.replace("{work}", str(root))
     if isinstance(node, dict):

@@ -1,4 +1,8 @@
-"""mmengine's Runner, wired to parts that are built already and to our own checkpoints."""
+"""mmengine's Runner, wired to parts that are built already and to our own checkpoints.
+
+This is the only module that touches private attributes of mmengine's runner and loops: it has no
+public way to build a loop without running it, nor to set where a resumed one starts.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -16,7 +21,7 @@ from benchmark.device import device as choose_device
 from benchmark.device import uses_gpu
 from benchmark.errors import InputError
 from benchmark.quiet import LibraryState
-from benchmark.training.accumulation import AccumulatingLoop, unwrap
+from benchmark.training.accumulation import training_step, unwrap
 from benchmark.training.distributed.signals import leave_process_group
 from benchmark.training.hooks import LogHook, build_hooks
 from benchmark.training.memory import keep_freed_memory
@@ -33,6 +38,17 @@ _PACKAGES = {
     "DVCLiveVisBackend": "dvclive",
     "AimVisBackend": "aim",
 }
+
+
+class AccumulatingLoop(EpochBasedTrainLoop):
+    """mmengine's epoch loop, with an optimiser step over several parts as its iteration."""
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        runner = self.runner
+        runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
+        outputs = training_step(runner.model, data_batch, runner.optim_wrapper)
+        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        self._iter += 1
 
 
 class Runner(MMEngineRunner):
@@ -83,7 +99,7 @@ class Runner(MMEngineRunner):
                 # mmengine starts a folder of its own for every call; they stay out of the way.
                 work_dir=str(run.folder / "mmengine"),
                 **training,
-                custom_hooks=build_hooks(run.config, len(loader) if training else None),
+                custom_hooks=build_hooks(run.config, None if loader is None else len(loader)),
                 visualizer=_visualizer(run),
                 launcher="pytorch" if distributed else "none",
                 # The epoch loop warns about data sets without mmengine's metainfo; ours need none.

@@ -154,7 +154,7 @@ def small_config(work: Path) -> Callable[..., Config]:
         fitting = [o for o in SMALL_RUN if method != "mae" or "segmentor" not in o]
         path = ROOT / "configs" / method / "pretrain.py"
         config = load_config(path, "tiny", [*fitting, *options])
-        fill_paths(config._cfg_dict, work)
+        fill_paths(config, work)
         return config
 
     return make

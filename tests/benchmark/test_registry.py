@@ -49,7 +49,7 @@ def test_functions_are_types_too() -> None:
 
 def test_registered_names_are_types_too() -> None:
     """In this project, and in mmengine; a name of both is this project's."""
-    by_name = build({"type": "RandomMasking", "ratio": 0.5})
+    by_name = build({"type": "RandomMasking", "ratio": 0.5}, num_patches=16, patch_size=8)
     assert type(by_name) is MASKINGS.get("RandomMasking")
     assert find("AdamW") is torch.optim.AdamW
     assert find("CheckpointHook").__module__.startswith("benchmark.")

@@ -230,7 +230,7 @@ def config_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
         options = ["method.masking.warmup_epochs=0", "method.masking.interval=1"]
         options += ["method.encoder.depth=2", "method.encoder.embed_dim=48"]
         config = load_config(ROOT / "configs" / "amt" / "pretrain.py", "tiny", options)
-        fill_paths(config._cfg_dict, work)
+        fill_paths(config, work)
         prepare(config, work)
         config.epochs = 3
         return config

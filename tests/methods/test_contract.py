@@ -48,7 +48,7 @@ def trial(
 
     def make(method: str, broken: type | None = None) -> ContractTrial:
         config = load_config(CONFIGS / method / "pretrain.py", "tiny")
-        fill_paths(config._cfg_dict, work)
+        fill_paths(config, work)
         prepare(config, work)
         if broken is not None:
             config.method.type = broken

@@ -41,7 +41,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trial(name: str, work: Path) -> ContractTrial:
     config = load_config(CONFIGS / "mmpretrain" / f"{name}.py", "tiny")
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     prepare(config, work)
     return ContractTrial(config, work / name)
 

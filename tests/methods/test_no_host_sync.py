@@ -34,7 +34,7 @@ def make_parts(tmp_path_factory: pytest.TempPathFactory) -> MakeParts:
 
     def make(method: str, **options: object) -> TrainingParts:
         config = load_config(CONFIGS / method / "pretrain.py", "tiny")
-        fill_paths(config._cfg_dict, work)
+        fill_paths(config, work)
         prepare(config, work)
         config.update(options)
         return assemble(config)

@@ -160,8 +160,9 @@ def check_sizes(
     """
     if img_size % patch_size:
         raise InputError(f"{name}: patch_size={patch_size} does not divide img_size={img_size}")
+    if embed_dim % num_heads:
+        raise InputError(f"{name}: num_heads={num_heads} does not divide embed_dim={embed_dim}")
     if embed_dim % (multiple * num_heads):
-        factor = f"{multiple}·" if multiple > 1 else ""
         raise InputError(
-            f"{name}: embed_dim={embed_dim} is no multiple of {factor}num_heads={num_heads}"
+            f"{name}: embed_dim={embed_dim} is no multiple of {multiple}·num_heads={num_heads}"
         )

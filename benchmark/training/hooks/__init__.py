@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from benchmark.errors import InputError
-from benchmark.registry import build
+from benchmark.registry import build, find
 from benchmark.training.hooks.checkpoint import CheckpointHook, StopTestHook
 from benchmark.training.hooks.collapse import CollapseHook
 from benchmark.training.hooks.log import LogHook
@@ -67,13 +67,15 @@ def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
             raise InputError(
                 f"default_hooks.{name}=None: an exact resume depends on this hook; remove the key"
             )
-        hook = _build_hook({"type": kind, **change}, **defaults.get(name, {}))
-        if kind is not None and name not in _OPTIONAL and not isinstance(hook, kind):
+        spec = {"type": kind, **change}
+        chosen = find(spec["type"]) if isinstance(spec["type"], str) else spec["type"]
+        required = kind is not None and name not in _OPTIONAL
+        if required and chosen is not None and not issubclass(chosen, kind):
             raise InputError(
-                f"default_hooks.{name}: {type(hook).__name__} is no {kind.__name__}, on which an "
-                f"exact resume depends; derive it from {kind.__name__} or add it to custom_hooks"
+                f"default_hooks.{name}: {chosen.__name__} is no {kind.__name__}, on which an exact "
+                "resume depends; derive it from that or add it to custom_hooks"
             )
-        hooks.append(hook)
+        hooks.append(_build_hook(spec, **defaults.get(name, {})))
     if steps_per_epoch and config.get("decay_schedule") is not None:
         schedule = build_schedule(config.decay_schedule, config.epochs, steps_per_epoch)
         hooks.append(WeightDecayHook(schedule))

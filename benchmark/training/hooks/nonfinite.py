@@ -1,9 +1,10 @@
-"""Steps whose loss or gradient is not finite: left out as if they had not been, and told of.
+"""Steps whose loss or gradient is not finite are skipped: undone without a trace, and reported.
 
-The decision is made on the device, from the norm of the exchanged gradients, so it is the same on
-all processes and nothing waits for it. The optimiser leaves its parameters alone
-(`benchmark.training.accumulation`); what a step changes besides them, running statistics, centres,
-averaged weights and tables, is put back here. The host learns of it with the next line of the log.
+The decision is made on the device, from the norm of the all-reduced gradients, so it is the same on
+all processes and nothing waits for it. The optimiser skips its update
+(`benchmark.training.accumulation`); what a step changes besides the trained parameters, running
+statistics, centres, EMA weights and tables, is restored here. The host learns of it with the next
+line of the log.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 
 LIMIT = 3
-"""Left-out steps in a row that stop a run: weights that give no finite loss will not recover."""
+"""Skipped steps in a row that stop a run: weights without a finite loss will not recover."""
 
 
 class NonFiniteGuard:
-    """Puts back what a step has changed in a model besides the parameters of its optimiser.
+    """Restores what a skipped step has changed in a model besides the trained parameters.
 
     A copy is kept of every buffer and of every parameter without a gradient. After a step, those
     that may have been written to are compared with a flag on the device: raised, the copy follows,
@@ -78,7 +79,7 @@ class NonFiniteGuard:
 
     @torch.no_grad()
     def accept(self) -> None:
-        """Take what there is now for good."""
+        """Take the present state as the one to restore."""
         changed = self._changed()
         for _, tensor, kept in changed:
             if kept is not None:
@@ -104,7 +105,7 @@ class NonFiniteGuard:
 
 @HOOKS.register_module()
 class NonFiniteHook(Hook):
-    """After a step that was left out: the model's state is what it was before."""
+    """After a skipped step: the state of the model is what it was before."""
 
     priority = "HIGH"  # after EMA and centres, before anything that reads them
 
@@ -121,14 +122,14 @@ class NonFiniteHook(Hook):
 
 
 class SkippedSteps:
-    """Counts the steps that were left out, and writes down what would repeat each of them.
+    """Counts the skipped steps, and records what would repeat each of them.
 
     Args:
         folder: of the run; the files go to ``nonfinite/step_N.json``.
 
     Attributes:
-        total: left out in the whole run.
-        in_a_row: left out since the last step that was not.
+        total: skipped in the complete run.
+        in_a_row: skipped since the last step that was not.
         fatal: first file of `LIMIT` in a row; None so far.
     """
 
@@ -153,7 +154,7 @@ class SkippedSteps:
         return self.folder / f"step_{step}.json"
 
     def write(self, step: int, epoch: int, terms: dict[str, float], loader: Any) -> Path:
-        """Write down a step that was left out.
+        """Record a skipped step.
 
         Args:
             step: its number from 1, as in the log.

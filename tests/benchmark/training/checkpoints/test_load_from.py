@@ -73,7 +73,7 @@ def test_an_exported_encoder_is_loaded_into_the_encoder(run: Path, small_config:
 def test_averaged_copies_start_equal(tmp_path: Path) -> None:
     """DINO's teacher is a copy of the student; it would pull it back to random weights."""
     config = load_config(CONFIGS / "dino" / "pretrain.py", "tiny")
-    fill_paths(config._cfg_dict, tmp_path)
+    fill_paths(config, tmp_path)
     prepare(config, tmp_path)
     config.epochs = 1
     train(config, tmp_path / "run", "dino", resume=False, overwrite=False)
@@ -87,7 +87,7 @@ def test_averaged_copies_start_equal(tmp_path: Path) -> None:
 def test_the_segmentor_starts_from_its_export(work: Path, tmp_path: Path) -> None:
     """A network that is no encoder, by the name it is exported under."""
     config = load_config(CONFIGS / "segmentor" / "unext_s.py", "tiny")
-    fill_paths(config._cfg_dict, work)
+    fill_paths(config, work)
     config._cfg_dict.update(epochs=1, batch_size=4, num_workers=0, checkpoint_interval=1)
     train(config, tmp_path / "run", "S", resume=False, overwrite=False)
     for path in (tmp_path / "run", tmp_path / "run" / "segmentor.safetensors"):
