@@ -18,8 +18,8 @@ class Progress:
     Attributes:
         seed: seed of the run; the key of all stateless randomness.
         epoch: epoch the step belongs to, from 0.
-        epochs: length of the whole run.
-        step: optimiser steps done before this one, over the whole run.
+        epochs: length of the complete run.
+        step: optimiser steps done before this one, over the complete run.
         steps_per_epoch: optimiser steps in one epoch.
     """
 
@@ -31,7 +31,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the whole run that is done, in [0, 1)."""
+        """Share of the complete run that is done, in [0, 1)."""
         return self.step / (self.epochs * self.steps_per_epoch)
 
 
@@ -96,7 +96,7 @@ class Method(BaseModel):
 
         Args:
             progress: at the first step of the epoch.
-            frames: the data set, of known length; ``frames.__getitems__(indices)`` is a batch as
+            frames: the dataset, of known length; ``frames.__getitems__(indices)`` is a batch as
                 `views` takes it.
         """
 

@@ -100,7 +100,6 @@ def test_folders_and_json_are_read_in_one_place() -> None:
 
 # Rooms with more files than one takes in at a glance, and why.
 CROWDED = {"benchmark": "what all rooms use", "methods": "one file per method"}
-CROWDED["benchmark/training"] = "two modules are about to go"
 
 
 def test_rooms_stay_small() -> None:

@@ -25,7 +25,7 @@ class EncoderMaps(nn.Module):
         folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly.
         drop_path: stochastic depth of the last block; None for 0.1 where the encoder has it.
         final_norm: apply the encoder's final norm to the map, if it has one.
-        finest: maps of smaller strides are left out, unless there is only one map.
+        finest: maps of smaller strides are dropped, unless there is only one map.
 
     Raises:
         InputError: the encoder is missing, damaged, has no such setting, or does not take images

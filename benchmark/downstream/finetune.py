@@ -150,7 +150,7 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
     """Build model, data, optimiser and metric of a cell. Nothing is written.
 
     Raises:
-        InputError: a metric of the config is none of the task; encoder or data set do not fit.
+        InputError: a metric of the config is none of the task; encoder or dataset do not fit.
     """
     config = cell.config
     model = task.build_model(config, cell.seed, folder)

@@ -19,7 +19,7 @@ from benchmark.quiet import quiet_libraries
 from benchmark.registry import build
 from benchmark.training.config import load_config
 
-# Where a network that is trained from scratch gets its head from: a data set of one class.
+# Where a network that is trained from scratch gets its head from: a dataset of one class.
 _DATASETS = {"segmentation": "arcade_v", "detection": "stenosis", "denoising": "denoising"}
 _CLASSES = {"segmentation": ("background", "vessel"), "detection": ("stenosis",), "denoising": ()}
 
@@ -54,7 +54,7 @@ def count_parameters(method: str, configs: Path = CONFIGS) -> ParameterCounts:
 
 
 def _count_network(method: str, configs: Path) -> int | None:
-    """A whole network with its head; None for a filter, which learns nothing."""
+    """A complete network with its head; None for a filter, which learns nothing."""
     parts = load_config(configs / method / "encoder.py", known=METHOD_KEYS)
     if "classical" in parts:
         return None

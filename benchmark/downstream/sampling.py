@@ -18,7 +18,7 @@ from benchmark.randomness import permutation, stream_key
 
 
 def labelled(folder: TaskFolder, split: str, fraction: float) -> list[TaskItem]:
-    """The items of a split for a share of its labels, whole patients where they are known.
+    """The items of a split for a share of its labels, complete patients where they are known.
 
     The items of a smaller share are among those of a larger one.
 

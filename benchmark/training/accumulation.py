@@ -57,7 +57,7 @@ class AccumulatingOptimWrapper(OptimWrapper):
         settings: the other arguments of mmengine's wrapper.
 
     Attributes:
-        grad_norm: 2-norm of the whole gradient of the last step, before clipping.
+        grad_norm: 2-norm of the complete gradient of the last step, before clipping.
         finite: whether that step was taken, bool, on the device.
     """
 
@@ -69,7 +69,7 @@ class AccumulatingOptimWrapper(OptimWrapper):
         self.parts = parts
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """The loop counts whole steps, and always finishes one: there is no remainder."""
+        """The loop counts complete steps, and always finishes one: there is no remainder."""
 
     def backward(self, loss: Tensor, **settings: Any) -> None:
         """Gradients of a part; those of a loss that is not finite are NaN.

@@ -11,7 +11,7 @@ from benchmark.errors import InputError
 def compile_blocks(method: nn.Module, backend: str = "inductor") -> None:
     """Have torch compile each transformer block of encoder, decoder and predictors, in place.
 
-    Blocks of one width share their code, so that one compilation serves a whole stack. Views, masks
+    Blocks of one width share their code, so one compilation serves a complete stack. Views, masks
     and objectives stay as they are, and so do modules and names of parameters. Random numbers of
     compiled code differ from those of the same step without: drop path takes other turns.
 

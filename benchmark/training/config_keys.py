@@ -74,12 +74,12 @@ PRETRAIN_KEYS: dict[str, ConfigKey] = {
     **_RUN,
     "method": ConfigKey("the method and its parts", dict),
     "micro_batch": ConfigKey(
-        "samples of one forward pass of one process; None: its whole share of the batch",
+        "samples of one forward pass of one process; None: its complete share of the batch",
         Count | None,
     ),
     "packs": ConfigKey("folders of the frame packs", Sequence[str]),
     "frames": ConfigKey(
-        "how many of their frames are used, whole patients; None: all", Count | None
+        "how many of their frames are used, complete patients; None: all", Count | None
     ),
     "resident": ConfigKey(
         "frames in the memory of the GPU: True, False or 'auto' (where they fit)",
@@ -133,9 +133,9 @@ METHOD_KEYS: dict[str, ConfigKey] = {
     "scales": _SCALES,
     "task": ConfigKey("the one task the method is a model for", str),
     "encoder": ConfigKey("backbone built from an exported encoder", dict),
-    "model": ConfigKey("parts that replace those of the data set's model", dict),
+    "model": ConfigKey("parts that replace those of the dataset's model", dict),
     "training": ConfigKey(
-        "settings of a recipe of its own: any of the data set's, but for what is compared", dict
+        "settings of a recipe of its own: any of the dataset's, but for what is compared", dict
     ),
     "classical": ConfigKey("a model without training", dict),
     "test_pipeline": ConfigKey("transforms in testing, where they differ", Sequence[dict]),

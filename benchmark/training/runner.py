@@ -102,7 +102,7 @@ class Runner(MMEngineRunner):
                 custom_hooks=build_hooks(run.config, None if loader is None else len(loader)),
                 visualizer=_visualizer(run),
                 launcher="pytorch" if distributed else "none",
-                # The epoch loop warns about data sets without mmengine's metainfo; ours need none.
+                # The epoch loop warns about datasets without mmengine's metainfo; ours need none.
                 log_level="ERROR",
                 default_scope=scope,
                 # Randomness is keyed per step by StepHook; this only fills mmengine's fields.

@@ -24,7 +24,7 @@ from benchmark.registry import TRANSFORMS
 from benchmark.type_hints import Count
 
 CACHE_BYTES = 1 << 30
-"""Most memory a data set keeps decoded frames in; those beyond it are read again each time."""
+"""Most memory a dataset keeps decoded frames in; those beyond it are read again each time."""
 
 
 def read_pair(folder: TaskFolder, split: str, stem: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Detection: mmdetection's Faster R-CNN on a ViTDet backbone, its data set and its scores."""
+"""Detection: mmdetection's Faster R-CNN on a ViTDet backbone, its dataset and its scores."""
 
 from benchmark.mmcv_ops import install_mmcv_ops
 

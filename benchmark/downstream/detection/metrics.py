@@ -1,4 +1,4 @@
-"""COCO's average precision, for a data set and for each of its images (`docs/protocol.md`)."""
+"""COCO's average precision, for a dataset and for each of its images (`docs/protocol.md`)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class DetectionMetric(TaskMetric):
     """mAP, mAP50 and mAP75 in percent, on boxes at the native size of the frames.
 
     `scores` has a row for each image: `image`, the three metrics of this image alone (empty where
-    it has no true box; their mean over the images is not the metric of the data set, which ranks
+    it has no true box; their mean over the images is not the metric of the dataset, which ranks
     the detections of all images together), `n_truth`, `n_pred` (at most 100), `best_score` (0–1;
     empty without a detection) and `found50`, the number of true boxes met by a detection at an
     IoU of 0.5 or more.

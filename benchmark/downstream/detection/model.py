@@ -44,7 +44,7 @@ def build_detector(config: Mapping[str, Any], seed: int) -> nn.Module:
 
     Images are padded to squares of the side of the test pipeline. On an encoder (backbone
     `ViTDet`) the backbone itself, the neck and its width, the strides of anchors and region
-    features, and the grey values frames are normalised with follow from the encoder. A plain ViT
+    features, and the intensities frames are normalised with follow from the encoder. A plain ViT
     becomes ViTDet's. Other transformers keep their own attention and positions: all tokens attend
     to each other in `eva` and `beit`, within windows and globally in `samvit`. The pyramid on
     their one map is ViTDet's as well. The maps of convolutional encoders from stride 4 on go to an

@@ -22,7 +22,7 @@ from benchmark.nn.backbones.base import block_groups
 from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Natural, Rate
 
-# The parameters of an encoder that find a place in a ViTDet backbone, or are left out of it.
+# The parameters of an encoder that find a place in a ViTDet backbone, or are dropped.
 _PARTS = {"patch_embed", "pos_embed", "cls_token", "reg_token", "blocks", "norm"}
 _BLOCK_PARTS = {"norm1", "attn", "ls1", "norm2", "mlp", "ls2"}
 _ATTENTION_PARTS = {"qkv", "proj"}
@@ -152,7 +152,7 @@ class ViTDet(nn.Module):
     """An exported ViT as a detection backbone: image in, its last map out, without a final norm.
 
     The blocks fall into `global_blocks` equal subsets; the last of each attends globally, the
-    others within windows (2, 5, 8 and 11 of 12 blocks). The class token and registers are left out,
+    others within windows (2, 5, 8 and 11 of 12 blocks). The class token and registers are dropped,
     and so are their places in the position table; the rest of the table is trained at the size of
     the pre-training and resampled (bicubic) to that of the image. Everything else is trained too.
 

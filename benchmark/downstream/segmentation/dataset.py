@@ -164,7 +164,7 @@ class ShiftScaleRotate(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BrightnessContrast(BaseTransform):
-    """Random gain and offset of the grey values: alpha·x + beta·255, alpha and beta uniform.
+    """Random gain and offset of the intensities: alpha·x + beta·255, alpha and beta uniform.
 
     Args:
         limit: largest change of gain, and largest offset relative to 255.

@@ -84,7 +84,7 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 class SegmentationMetric(TaskMetric):
-    """Scores of every image and of the whole split, in percent.
+    """Scores of every image and of the complete split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count: a class is predicted
     where the sigmoid of its logit is above `threshold`. A model with one more channel, for the

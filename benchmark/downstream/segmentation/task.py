@@ -44,7 +44,7 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
         if classes > 1:
             raise InputError(
                 f"{spec['type'].__name__}: marks vessels and cannot tell {classes} classes apart; "
-                "choose another method or data set"
+                "choose another method or dataset"
             )
         return build(spec)
     if config.label_map:

@@ -38,8 +38,8 @@ class Checkpoint:
     Randomness is stateless, so neither generators nor the position in the data are part of it.
 
     Attributes:
-        epoch: complete epochs that are done.
-        step: steps that are done, over the whole run; within an epoch, more than those of `epoch`.
+        epoch: complete epochs done.
+        step: steps done over the complete run; within an epoch, more than those of `epoch`.
         identity: what makes the run this run: ``seed``, ``config_hash`` and the hashes of its data
             and of the weights it builds on; JSON-able.
         model, optimizer: their state dicts.
@@ -63,7 +63,7 @@ class Checkpoint:
 
     @property
     def place(self) -> str:
-        """Where it lies in the run, in words."""
+        """Where it lies in the run, human-readable."""
         return f"epoch {self.epoch}" + (f", step {self.step}" if self.within else "")
 
 

@@ -85,7 +85,7 @@ def _exported_part(method: Method, file: Path) -> nn.Module:
 
 
 def _encoder_tensors(method: Method, file: Path) -> dict[str, Tensor]:
-    """Of an exported encoder that still gives the features it gave, for the same grey values."""
+    """Of an exported encoder that still gives the features it gave, for the same intensities."""
     encoder, card = load_encoder(file.parent)
     for key in ("mean", "std"):
         own = getattr(method.views, key, None)
@@ -93,7 +93,7 @@ def _encoder_tensors(method: Method, file: Path) -> dict[str, Tensor]:
             expected = torch.tensor(getattr(card, key)) * 255
             if not torch.allclose(own.flatten(), expected.to(own), rtol=1e-3):
                 raise InputError(
-                    f"{file}: was trained on grey values with {key}={getattr(card, key)}; set "
+                    f"{file}: was trained on intensities with {key}={getattr(card, key)}; set "
                     f"method.views.{key} to it"
                 )
     return encoder.state_dict()

@@ -50,7 +50,7 @@ def this_process() -> str:
 
 
 def is_main_process() -> bool:
-    """Whether this process speaks for all: rank 0, or the only one."""
+    """Whether this is the main process: rank 0, or the only one."""
     try:
         here = launch()
     except InputError:  # every process says that its variables are wrong

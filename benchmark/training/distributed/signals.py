@@ -56,7 +56,7 @@ class RankSilent(RunEnded):
 
 
 def leave(end: RunEnded, speaks: bool) -> None:
-    """Raise the end of a run, after the process that speaks for all has said why."""
+    """Raise the end of a run, after the main process has said why."""
     if speaks:
         stream = sys.stdout if isinstance(end, Stopped) else sys.stderr
         print(end, file=stream, flush=True)

@@ -179,7 +179,7 @@ class SkippedSteps:
 
 
 def _batch(sampler: EpochBatchSampler, epoch: int, step: int) -> list[int]:
-    """Samples of a step, counted from 0 over the whole run, of all processes together."""
+    """Samples of a step, counted from 0 over the complete run, of all processes together."""
     other = copy.copy(sampler)
     other.set_epoch(epoch)
     start = step % len(other) * other.batch_size

@@ -27,7 +27,7 @@ def check_size(images: Tensor, multiple: int, network: str) -> None:
 
 
 def initialise(network: nn.Module, linear: Callable[[Tensor], object]) -> None:
-    """Initialise every parameter and buffer anew, from torch's generator alone.
+    """Initialise every parameter and buffer from torch's generator alone.
 
     Layers take their own defaults (`reset_parameters`, which every module with parameters must
     have); the weights of linear layers are then drawn by `linear` and their biases set to 0.

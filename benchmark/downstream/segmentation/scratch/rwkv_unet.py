@@ -306,7 +306,7 @@ class RWKVUNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Initialise everything anew from torch's generator."""
+        """Initialise everything from torch's generator."""
         initialise(self, partial(nn.init.trunc_normal_, std=0.02))
 
     def forward(self, images: Tensor) -> tuple[Tensor]:

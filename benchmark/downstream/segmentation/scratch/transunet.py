@@ -249,7 +249,7 @@ class TransUNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Initialise everything anew from torch's generator."""
+        """Initialise everything from torch's generator."""
         initialise(self, nn.init.xavier_uniform_)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
