@@ -48,7 +48,7 @@ def draw_critical_difference(board: BoardView, width: float) -> Figure:
     bars = sorted(
         (min(r), max(r)) for r in ([ranks[name] for name in g] for g in friedman["groups"])
     )
-    # Ends that touch on paper would look like one bar.
+    # Bars whose ends touch on paper would look like one.
     placed = levels([(start - unit, end + unit) for start, end in bars])
     labels = _AXIS + 4.5 + _BAR * (max(placed, default=-1) + 1)
     height = labels + _STEP * half + 5
@@ -58,11 +58,7 @@ def draw_critical_difference(board: BoardView, width: float) -> Figure:
     axis.set_xlim(low - unit * (side + 3), high + unit * (side + 3))
     axis.set_ylim(height, 0)
     axis.set_axis_off()
-    axis.hlines(_AXIS, low, high, color=INK, linewidth=0.8)
-    for tick in {low, *MaxNLocator(10, integer=True).tick_values(low, high)}:
-        if low <= tick <= high:
-            axis.vlines(tick, _AXIS - 1.2, _AXIS, color=INK, linewidth=0.6)
-            axis.text(tick, _AXIS - 1.8, f"{tick:g}", ha="center", va="bottom", fontsize=6)
+    _draw_scale(axis, low, high)
     if gap:
         _draw_gap(axis, low, gap)
     for index, name in enumerate(methods):
@@ -92,6 +88,14 @@ def draw_critical_difference(board: BoardView, width: float) -> Figure:
         color=MUTED,
     )
     return figure
+
+
+def _draw_scale(axis: Axes, low: float, high: float) -> None:
+    axis.hlines(_AXIS, low, high, color=INK, linewidth=0.8)
+    for tick in {low, *MaxNLocator(10, integer=True).tick_values(low, high)}:
+        if low <= tick <= high:
+            axis.vlines(tick, _AXIS - 1.2, _AXIS, color=INK, linewidth=0.6)
+            axis.text(tick, _AXIS - 1.8, f"{tick:g}", ha="center", va="bottom", fontsize=6)
 
 
 def _draw_gap(axis: Axes, low: float, gap: float) -> None:

@@ -13,10 +13,10 @@ from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 from benchmark.errors import InputError
 from benchmark.files import read_json
 from leaderboard.figures.board_view import shorten
-from leaderboard.figures.style import MARKERS, SERIES, new_figure, panel_grid
+from leaderboard.figures.style import new_figure, panel_grid, series_style
 
 _PANEL, _HEIGHT = 72.0, 52.0  # mm
-_TICKS = 8  # at most one tick per x, for up to so many
+_TICKS = 8  # up to so many values of x have a tick each
 
 
 def choose_curves(data: dict[str, Any], wanted: Sequence[str]) -> list[dict[str, Any]]:
@@ -34,36 +34,17 @@ def choose_curves(data: dict[str, Any], wanted: Sequence[str]) -> list[dict[str,
     return [known[name] for name in wanted or known]
 
 
-def _plot(axis: Axes, number: int, x: Sequence[float], y: Sequence[float], **more: Any) -> None:
-    colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
-    axis.plot(x, y, marker=marker, color=colour, **more)
-
-
 def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
     """One panel per curve: means, and the standard deviation over seeds as bars."""
     down, across = panel_grid(len(curves), width, _PANEL)
     figure = new_figure(width, down * _HEIGHT)
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    style_of: dict[str, int] = {}  # the same in all panels
+    style_of: dict[str, dict[str, str]] = {}  # by row, the same in all panels
     for axis, curve in zip(panels, curves):
         for line in curve["lines"]:
-            number = style_of.setdefault(line["row"], len(style_of))
-            points = sorted(line["points"], key=lambda point: point["x"])
-            x, mean = [p["x"] for p in points], [p["mean"] for p in points]
-            _plot(axis, number, x, mean, label=shorten(line["title"]), gid=f"line:{line['row']}")
-            for point in (point for point in points if point["std"] is not None):
-                ends = (point["mean"] - point["std"], point["mean"] + point["std"])
-                axis.vlines(point["x"], *ends, color=SERIES[number % len(SERIES)], alpha=0.6)
-        xs = sorted({point["x"] for line in curve["lines"] for point in line["points"]})
-        if curve["log_x"] and xs[0] > 0:
-            axis.set_xscale("log")
-        if len(xs) <= _TICKS:
-            axis.xaxis.set_major_locator(FixedLocator(xs))
-            axis.xaxis.set_minor_locator(NullLocator())
-        if xs[-1] >= 10_000:
-            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-        elif curve["log_x"]:
-            axis.xaxis.set_major_formatter("{x:g}")
+            style = style_of.setdefault(line["row"], series_style(len(style_of)))
+            _draw_line(axis, line, style)
+        _format_x(axis, curve)
         axis.set_title(shorten(curve["title"], 56))
         axis.set_xlabel(curve["x_label"])
         axis.set_ylabel(curve["unit"])
@@ -73,6 +54,28 @@ def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
     for axis in panels[len(curves) :]:
         axis.set_axis_off()
     return figure
+
+
+def _draw_line(axis: Axes, line: dict[str, Any], style: dict[str, str]) -> None:
+    points = sorted(line["points"], key=lambda point: point["x"])
+    x, mean = [p["x"] for p in points], [p["mean"] for p in points]
+    axis.plot(x, mean, **style, label=shorten(line["title"]), gid=f"line:{line['row']}")
+    for point in (point for point in points if point["std"] is not None):
+        ends = (point["mean"] - point["std"], point["mean"] + point["std"])
+        axis.vlines(point["x"], *ends, color=style["color"], alpha=0.6)
+
+
+def _format_x(axis: Axes, curve: dict[str, Any]) -> None:
+    xs = sorted({point["x"] for line in curve["lines"] for point in line["points"]})
+    if curve["log_x"] and xs[0] > 0:
+        axis.set_xscale("log")
+    if len(xs) <= _TICKS:
+        axis.xaxis.set_major_locator(FixedLocator(xs))
+        axis.xaxis.set_minor_locator(NullLocator())
+    if xs[-1] >= 10_000:
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    elif curve["log_x"]:
+        axis.xaxis.set_major_formatter("{x:g}")
 
 
 def _run_title(run: Path) -> str:
@@ -101,7 +104,8 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
         epochs, values = read_curve(run, term)
         every = max(1, len(epochs) // 10)
         label = shorten(_run_title(run))
-        _plot(axis, number, epochs, values, label=label, markevery=every, gid=f"{run}")
+        style = series_style(number)
+        axis.plot(epochs, values, **style, label=label, markevery=every, gid=f"{run}")
     axis.set_xlabel("Epoch")
     axis.set_ylabel(term.replace("_", " "))
     axis.grid(axis="y")

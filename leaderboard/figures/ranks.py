@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from leaderboard.figures.board_view import BoardView, shorten
-from leaderboard.figures.style import INK, MARKERS, MUTED, ROW, SERIES, label_rows, new_figure
+from leaderboard.figures.style import INK, MUTED, ROW, label_rows, new_figure, series_style
 
 
 def draw_ranks(board: BoardView, width: float) -> Figure:
@@ -21,13 +21,14 @@ def draw_ranks(board: BoardView, width: float) -> Figure:
     axis = figure.add_subplot()
     for place, row in enumerate(rows):
         rank = row["average_rank"]
-        number = families.index(row["family"])
-        colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+        style = series_style(families.index(row["family"]))
         if rank["low"] is not None:
-            axis.hlines(place, rank["low"], rank["high"], color=colour, linewidth=1.1, alpha=0.7)
+            axis.hlines(
+                place, rank["low"], rank["high"], color=style["color"], linewidth=1.1, alpha=0.7
+            )
         hollow = board.spec["origin"] == "both" and row["origin"] == "published"
-        face = "white" if hollow else colour
-        axis.plot(rank["mean"], place, marker, color=colour, mfc=face, gid=f"rank:{row['id']}")
+        face = "white" if hollow else style["color"]
+        axis.plot(rank["mean"], place, **style, linestyle="", mfc=face, gid=f"rank:{row['id']}")
         axis.text(
             *(1.01, place, f"{rank['mean']:.2f}"),
             transform=axis.get_yaxis_transform(),
@@ -39,12 +40,7 @@ def draw_ranks(board: BoardView, width: float) -> Figure:
     label_rows(axis, labels, [row["id"] == board.reference for row in rows])
     axis.set_xlim(left=0.5)
     axis.set_xlabel(f"Average rank over {len(board.spec['columns'])} columns (1 is best)")
-    handles = [
-        Line2D(
-            [], [], linestyle="", marker=MARKERS[n % len(MARKERS)], color=SERIES[n % len(SERIES)]
-        )
-        for n in range(len(families))
-    ]
+    handles = [Line2D([], [], linestyle="", **series_style(n)) for n in range(len(families))]
     names = [shorten(family, 30) for family in families]
     if any(row["average_rank"]["low"] is not None for row in rows):
         handles.append(Line2D([], [], color=INK, linewidth=1.1))

@@ -120,6 +120,11 @@ def format_of(out: str | Path) -> str:
     return kind
 
 
+def series_style(number: int) -> dict[str, str]:
+    """Colour and marker of a series, as keywords of matplotlib."""
+    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)]}
+
+
 def label_rows(
     axis: Axes, labels: Sequence[str], marked: Sequence[bool], show: bool = True
 ) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// One board with its look-ups. Nothing is tested or averaged here: all was computed before.
+// One board and its look-ups. Nothing is tested or averaged here: all is in the data.
 
 const VERDICTS = new Map([
   ["better", { mark: "▲", name: "better" }],
@@ -7,12 +7,12 @@ const VERDICTS = new Map([
   ["not separable", { mark: "≈", name: "same" }],
 ]);
 
-/** Mark and class name of a verdict; an undefined test (its words are the verdict) has a dot. */
+/** Mark and class name of a verdict; an undefined test (its note is the verdict) has a dot. */
 function verdictOf(test) {
   return VERDICTS.get(test.verdict) || { mark: "·", name: "undefined" };
 }
 
-/** A pill with the verdict in words; undefined tests say why they are undefined. */
+/** A pill with the verdict; an undefined test says why it is undefined. */
 function verdictPill(test) {
   const { mark, name } = verdictOf(test);
   const text = name === "undefined" ? `no test: ${test.verdict}` : test.verdict;
@@ -43,7 +43,7 @@ class Board {
       null;
   }
 
-  /** Places of the complete rows by their average rank; ties share the better place. */
+  /** Positions of the complete rows by average rank; ties share the better one. */
   rankPositions() {
     const ranked = this.rows.filter((row) => row.average_rank);
     const means = ranked.map((row) => row.average_rank.mean);
@@ -51,12 +51,12 @@ class Board {
     return new Map(ranked.map((row) => [row.id, 1 + better(row)]));
   }
 
-  /** The row everything is compared with, or null where nothing was tested. */
+  /** The row that all others are compared with, or null where nothing was tested. */
   referenceOf(state) {
     return this.references.find((row) => row.id === state.ref) || this.standard;
   }
 
-  /** Title of a row; published and measured rows of one method are told apart. */
+  /** Title of a row; marks published rows on a board that also has measured ones. */
   label(row) {
     const both = this.origin === "both" && row.origin === "published";
     return both ? `${row.title} (published)` : row.title;
@@ -105,7 +105,7 @@ class Board {
     return known || this.columnIndex.has(state.sort) ? state.sort : "rank";
   }
 
-  /** Words and ranks start with the smallest, scores with the best. */
+  /** Texts and ranks start with the smallest, scores with the best. */
   firstDirection(key) {
     const column = this.columns[this.columnIndex.get(key)];
     return column && column.higher_is_better ? "desc" : "asc";

@@ -1,7 +1,7 @@
 "use strict";
-// What the diagrams share: scales, ticks, frames that follow the width of the page.
+// Shared by the diagrams: scales, ticks, and cards that follow the width of the page.
 
-/** Round steps (1, 2 or 5 times a power of ten) that cover low … high, about `wanted` of them. */
+/** About `wanted` round ticks (1, 2 or 5 times a power of ten) between low and high. */
 function ticks(low, high, wanted = 5) {
   const raw = (high - low || 1) / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -26,13 +26,13 @@ function extent(values, share = 0.05) {
   return [low - margin, high + margin];
 }
 
-/** As few decimals as tell the ticks apart. */
+/** With the fewest decimals that distinguish the ticks. */
 function tickText(value, step) {
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return fixed(value, digits);
 }
 
-/** An SVG picture with a title and a description for those who do not see it. */
+/** An SVG picture with a title and a description for screen readers. */
 function picture(width, height, title, description, ...children) {
   const words = { role: "img", "aria-label": `${title}. ${description}` };
   const size = { width, height, viewBox: `0 0 ${width} ${height}` };
@@ -47,7 +47,7 @@ function text(x, y, content, name = "", anchor = "start") {
   return svg("text", { x, y, class: name, "text-anchor": anchor, text: content });
 }
 
-/** A label of at most `length` characters, whole on hover. */
+/** A label of at most `length` characters, complete on hover. */
 function nameText(x, y, content, length, name, anchor) {
   const node = text(x, y, shorten(content, length), name, anchor);
   node.append(svg("title", { text: content }));
@@ -55,8 +55,8 @@ function nameText(x, y, content, length, name, anchor) {
 }
 
 /**
- * A card whose drawing follows its width: `draw(width)` returns an SVG and runs anew when the card
- * is shown or resized. `redraw` asks for it after a change of the data.
+ * A card whose drawing follows its width: `draw(width)` returns an SVG and is called again when the
+ * card is shown or resized; call `redraw` after a change of the data.
  */
 class Card {
   constructor(title, draw, least = 280) {

@@ -9,7 +9,7 @@ const MARKERS = [
   (x, y, r) => `M${x},${y - 1.4 * r}L${x + 1.4 * r},${y}L${x},${y + 1.4 * r}L${x - 1.4 * r},${y}z`,
 ];
 
-/** Moves labels apart: the wanted heights, at least `gap` apart, in their order, above `bottom`. */
+/** Heights of labels, at least `gap` apart, in the order of the wanted ones, above `bottom`. */
 function spread(wanted, gap, bottom) {
   const order = wanted.map((y, index) => ({ y, index })).sort((a, b) => a.y - b.y);
   order.forEach((item, place) => {
@@ -50,7 +50,7 @@ function curveLine(curve, entry, points, x, y, popover) {
   return group;
 }
 
-/** Ticks of the measured x; numbers that would touch the one before are left out. */
+/** Ticks at the measured x; labels that would overlap the previous one are omitted. */
 function curveAxis(xs, x, bottom) {
   let end = -Infinity;
   return xs.flatMap((value) => {

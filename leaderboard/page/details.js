@@ -1,5 +1,5 @@
 "use strict";
-// The dialog with the provenance of runs: where each number comes from.
+// The dialog with the provenance of runs.
 
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
@@ -36,9 +36,9 @@ function runFacts(run) {
     ...fact("Images scored", run.n_images?.toLocaleString("en")),
     ...fact("Code", gitText(run.git)),
     ...fact("Encoder", encoderText(run.encoder)),
-    ...fact("Split", run.split_hash),
-    ...fact("Corpus", run.corpus_hash),
-    ...fact("Configuration", run.config_hash),
+    ...fact("Split hash", run.split_hash),
+    ...fact("Pre-training data hash", run.corpus_hash),
+    ...fact("Config hash", run.config_hash),
     ...fact("Packages", versionsText(run.versions)),
   );
 }
@@ -53,7 +53,7 @@ function runMetrics(run) {
     : null;
 }
 
-/** Copies text; pages opened as files have no clipboard in some browsers, there it is selected. */
+/** Copies text, or selects it: in some browsers a page opened as a file has no clipboard. */
 async function copyText(text, source, button) {
   const label = button.textContent;
   try {
@@ -76,7 +76,7 @@ class Details {
     });
   }
 
-  /** What is known of a row; `column` (an index) narrows it to the runs behind one cell. */
+  /** The details of a row; `column` (an index) restricts them to the runs behind one cell. */
   open(board, row, column = null) {
     const cells = column === null ? row.cells : [row.cells[column]];
     const ids = [...new Set(cells.flatMap((cell) => cell?.runs || []))];
@@ -91,9 +91,9 @@ class Details {
   }
 
   rowFacts(row) {
-    // Only web addresses become links: others, such as javascript:, stay text.
-    const address = /^https?:\/\/\S+$/.test(row.paper || "");
-    const paper = address
+    // Only http(s) URLs become links: others, such as javascript:, stay text.
+    const isUrl = /^https?:\/\/\S+$/.test(row.paper || "");
+    const paper = isUrl
       ? el("a", { href: row.paper, rel: "noopener noreferrer", text: row.paper })
       : row.paper;
     return el(

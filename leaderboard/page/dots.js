@@ -16,7 +16,7 @@ function dotValues(board, key, rows) {
   return values.sort((a, b) => sign * (a.mean - b.mean) || board.gap(a.row, b.row));
 }
 
-/** A triangle for better and worse, a disc else, a diamond for the reference. */
+/** A triangle for better and worse, a diamond for the reference, otherwise a disc. */
 function dotShape(x, y, name) {
   const r = 4.6;
   const shapes = {
@@ -79,7 +79,7 @@ function dotPlot(board, key, state, width, popover) {
   });
   const best = `${board.label(values[0].row)} with ${fixed(values[0].mean)}`;
   const rows = count(values.length, "row");
-  const description = `${rows} with 95 % intervals, best first: ${best}. All are in the table.`;
+  const description = `${rows} with 95 % intervals, best first: ${best}. The table has all numbers.`;
   return picture(width, height, title, description, ...parts);
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// The popover: what stands behind one number.
+// The popover with the details of one number.
 
 function testFacts(test, reference) {
   const { difference, ci_low: low, ci_high: high } = test;
@@ -57,9 +57,9 @@ function cellFacts(board, row, index, reference) {
       ...fact(cell.std === null ? "Value" : "Mean ± std", plusMinus(cell.mean, cell.std)),
       ...fact("95 % CI", interval(cell.ci_low, cell.ci_high)),
       ...fact("Seeds", cell.n === null ? "not stated" : `n = ${cell.n}`),
-      ...fact("Place", cell.place ? `${cell.place}` : ""),
-      ...fact("Rank", cell.rank ? `${cell.rank} of the complete rows` : ""),
-      ...fact("Level with the best", best),
+      ...fact("Rank, all rows", cell.place ? `${cell.place}` : ""),
+      ...fact("Rank, complete rows", cell.rank ? `${cell.rank}` : ""),
+      ...fact("On par with the best", best),
     ),
     ...seedFacts(cell),
     ...(test ? testFacts(test, board.label(reference)) : []),
@@ -89,7 +89,7 @@ class Popover {
     this.node = document.getElementById("popover");
     this.anchor = null;
     this.timer = 0;
-    // The mouse may move into the popover, to read or to press its button.
+    // The mouse may move into the popover, to press its button.
     this.node.addEventListener("pointerenter", () => clearTimeout(this.timer));
     this.node.addEventListener("pointerleave", () => this.hideSoon());
     this.node.addEventListener("focusin", () => clearTimeout(this.timer));
@@ -109,7 +109,7 @@ class Popover {
     this.place(anchor.getBoundingClientRect());
   }
 
-  /** Below the anchor, above where there is no room, and always inside the window. */
+  /** Below the anchor, or above where there is no room, and always inside the window. */
   place(box) {
     const { offsetWidth: width, offsetHeight: height } = this.node;
     const room = document.documentElement.clientWidth - width - 8;

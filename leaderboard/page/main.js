@@ -1,13 +1,13 @@
 "use strict";
-// Puts the page together: head, tabs, and the sections of each board when it is first shown.
+// Builds the page: header, tabs, and the sections of each board when it is first shown.
 
 function datasetsOf(board) {
   return new Set(board.columns.map((column) => column.dataset));
 }
 
-/** Header with what the numbers are: protocol, reference, how many. */
+/** The header: protocol, reference, and the numbers of methods, datasets and runs. */
 function makeHead(data, boards) {
-  // Analyses have rows of their own, which are variants and no methods.
+  // The rows of analyses are variants, not methods.
   const main = boards.filter((board) => !board.analysis);
   const rows = main.flatMap((board) => board.rows);
   const methods = new Set(rows.map((row) => row.method)).size;
@@ -20,7 +20,7 @@ function makeHead(data, boards) {
     ["Methods", methods.toLocaleString("en")],
     ["Datasets", datasets.toLocaleString("en")],
     ["Runs", runs ? runs.toLocaleString("en") : "none, published numbers only"],
-    ["Left out", data.problems?.length ? count(data.problems.length, "file") : ""],
+    ["Skipped", data.problems?.length ? count(data.problems.length, "file") : ""],
   ];
   const list = el("dl", { class: "head-facts" });
   for (const [term, value] of facts) if (value) list.append(el("div", {}, ...fact(term, value)));
@@ -44,19 +44,19 @@ function notesSection(board, data) {
   const parts = [];
   if (notes.length) parts.push(list(notes));
   if (sources.size) parts.push(el("h3", { text: "Published numbers" }), list([...sources]));
-  if (data.problems?.length) parts.push(el("h3", { text: "Files left out" }), list(data.problems));
+  if (data.problems?.length) parts.push(el("h3", { text: "Skipped files" }), list(data.problems));
   const node = section(`${board.id}-notes`, "Notes", "", ...parts, definitions(board));
   return { node, refresh() {} };
 }
 
-/** Is something with this dataset shown on this board? What belongs to no board is on all. */
+/** Whether this board shows items of this dataset; those of no board are shown on all. */
 function belongs(dataset, board, boards) {
   const main = boards.filter((other) => !other.analysis);
   if (!main.some((other) => datasetsOf(other).has(dataset))) return true;
   return !board.analysis && datasetsOf(board).has(dataset);
 }
 
-/** Curves carry the id of their board in front; others go by the dataset of their column. */
+/** Curves whose id starts with that of the board; others by the dataset of their column. */
 function curvesOf(data, board, boards) {
   return (data.curves || []).filter((curve) => {
     const owner = boards.find((other) => curve.id.startsWith(`${other.id}:`));
@@ -64,7 +64,7 @@ function curvesOf(data, board, boards) {
   });
 }
 
-/** All sections of one board; those without content are not made. */
+/** All sections of one board that have content. */
 function makeBoard(board, boards, data, store, popover, details) {
   const parts = [];
   const toolbar = makeToolbar(board, store);
@@ -105,7 +105,7 @@ function tabOf(board) {
   return board.analysis ? "tab-analyses" : `tab-${board.id}`;
 }
 
-/** One tab per task, and one for all analyses, which a select tells apart. */
+/** One tab per task, and one for all analyses with a select. */
 function makeTabs(boards, store) {
   const main = boards.filter((board) => !board.analysis);
   const analyses = boards.filter((board) => board.analysis);
@@ -143,7 +143,7 @@ function makeTabs(boards, store) {
         tab.tabIndex = tab.id === tabOf(current) ? 0 : -1;
         if (tab.id !== tabOf(current)) continue;
         tab.setAttribute("aria-controls", `panel-${current.id}`);
-        // On a narrow screen the row of tabs scrolls: keep the chosen one in sight.
+        // On a narrow screen the row of tabs scrolls: keep the chosen one in view.
         const [left, room] = [tab.offsetLeft - list.offsetLeft, list.clientWidth - tab.offsetWidth];
         if (left < list.scrollLeft || left > list.scrollLeft + room) list.scrollLeft = left - 16;
       }

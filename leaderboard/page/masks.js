@@ -1,15 +1,15 @@
 "use strict";
 // Pixels of the viewer: masks over an X-ray frame.
 
-// Told apart with any colour vision: of different lightness, from the palette of Okabe and Ito.
+// Distinct for any colour vision: of different lightness, from the palette of Okabe and Ito.
 const HIT = [86, 180, 233];
 const EXTRA = [213, 94, 0];
 const MISSED = [240, 228, 66];
 
-/** The pixels of a picture given as a data address: {width, height, data} with RGBA bytes. */
-async function loadPixels(address) {
+/** The pixels of a picture given as a data URL: {width, height, data} with RGBA bytes. */
+async function loadPixels(url) {
   const image = new Image();
-  image.src = address;
+  image.src = url;
   await image.decode();
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
@@ -18,7 +18,7 @@ async function loadPixels(address) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** Is the vessel at each pixel of a width × height grid? Masks of another size: nearest pixel. */
+/** Whether each pixel of a width × height grid is vessel; masks of other sizes: nearest pixel. */
 function maskBits(pixels, width, height) {
   const bits = new Uint8Array(width * height);
   for (let y = 0; y < height; y += 1) {
@@ -31,13 +31,13 @@ function maskBits(pixels, width, height) {
   return bits;
 }
 
-/** Where both are set, only the prediction, only the truth; null elsewhere. */
+/** The colour where both are set, only the prediction or only the truth; null elsewhere. */
 function differenceColour(truth, prediction) {
   if (prediction) return truth ? HIT : EXTRA;
   return truth ? MISSED : null;
 }
 
-/** The frame with a colour per pixel over it; `strength` 0 … 1 is the opacity of the colours. */
+/** The frame overlaid with a colour per pixel, at the opacity `strength` (0 … 1). */
 function paintOver(frame, colourAt, strength) {
   const result = new ImageData(new Uint8ClampedArray(frame.data), frame.width, frame.height);
   for (let index = 0; index < frame.width * frame.height; index += 1) {

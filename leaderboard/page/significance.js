@@ -1,7 +1,7 @@
 "use strict";
 // Tests over all columns: each row against the reference, and the critical-difference diagram.
 
-/** Tests of rows against one reference, a line each; `titleOf` names a row by its id. */
+/** Tests of rows against one reference, one line each; `titleOf` maps a row id to its title. */
 function testsTable(name, titleOf) {
   const heads = ["Method", "Columns", "Difference", "95 % CI", "p", "p (Holm)", "Verdict"];
   const words = { tabindex: "0", role: "region", "aria-label": name };
@@ -48,7 +48,7 @@ function overallSection(board) {
 /** The same over the columns of several boards, with a reference of its own. */
 function combinedSection(board, boards, combined) {
   const titles = new Map(boards.flatMap((one) => one.rows.map((row) => [row.id, row.title])));
-  // A published row that stands for those of several tables has an id that ends with its title.
+  // The id of a published row joined from several tables ends with its title.
   const titleOf = (id) => titles.get(id) ?? id.replace(/^published:[^:]*:/, "");
   const table = testsTable(combined.title, titleOf);
   const tests = new Map(Object.entries(combined.overall));
@@ -64,7 +64,7 @@ function combinedSection(board, boards, combined) {
   return { node, refresh() {} };
 }
 
-/** Bars side by side on as few levels as possible: [{from, to}] → the level of each. */
+/** [{from, to}] → the level of each bar, such that bars of one level do not touch. */
 function levels(bars) {
   const ends = [];
   return bars.map(({ from, to }) => {
@@ -77,7 +77,7 @@ function levels(bars) {
 
 /**
  * The diagram of Demšar (JMLR 7, 2006): methods on an axis of mean ranks, best on the left; a bar
- * joins the methods of a group that cannot be told apart.
+ * joins the methods of a group that are not separable.
  */
 function differenceDiagram(board, reference, width) {
   const { ranks, groups, critical_difference: gap } = board.friedman;
@@ -127,27 +127,27 @@ function differenceDiagram(board, reference, width) {
     parts.push(line(x(from) - 4, y, x(to) + 4, y, "group"));
   });
   const range = `from ${fixed(methods[0]?.rank)} to ${fixed(methods.at(-1)?.rank)}`;
-  const joined = `${count(bars.length, "group")} of methods that cannot be told apart`;
+  const joined = `${count(bars.length, "group")} of methods that are not separable`;
   const description = `${count(methods.length, "method")} by mean rank, ${range}; ${joined}.`;
   const height = labels + step * half + 4;
   return picture(width, height, "Critical-difference diagram", description, ...parts);
 }
 
-function friedmanWords(friedman) {
+function friedmanText(friedman) {
   const { statistic, p, n, k, alpha } = friedman;
   const chance = p !== null && p < 0.001 ? `p ${pValue(p)}` : `p = ${pValue(p)}`;
   const size = `${count(k, "row")} over ${count(n, "dataset")}`;
   const words = `Friedman χ² = ${fixed(statistic)}, ${chance}, ${size}, α = ${alpha}.`;
   const verdict = p === null || p >= alpha
-    ? " The test finds no difference between the methods: read no order into the diagram."
-    : " A bar joins methods whose mean ranks cannot be told apart.";
+    ? " The test finds no difference between the methods: do not read an order into the diagram."
+    : " A bar joins methods whose mean ranks are not separable.";
   return words + verdict + " Complete rows only; filters do not change the ranks.";
 }
 
 function friedmanSection(board) {
   let reference = null;
   const card = new Card("", (width) => differenceDiagram(board, reference, width), 660);
-  const words = friedmanWords(board.friedman);
+  const words = friedmanText(board.friedman);
   return {
     node: section(`${board.id}-ranks`, "Critical differences", words, card.node),
     refresh(state) {

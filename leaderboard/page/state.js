@@ -1,5 +1,5 @@
 "use strict";
-// What the reader has chosen. It lives in the address, so that a link shows the same view.
+// The reader's choices, kept in the URL fragment, so that a link shows the same view.
 
 const DEFAULTS = Object.freeze({
   board: "", sort: "rank", dir: "", ref: "", family: "", data: "", origin: "", q: "",
@@ -16,12 +16,12 @@ function readHash() {
 
 function writeHash(state) {
   const changed = Object.entries(state).filter(([key, value]) => value !== DEFAULTS[key]);
-  // Slashes stay readable: they need no escape in a fragment.
+  // Slashes stay readable: a fragment needs no escape for them.
   const text = new URLSearchParams(changed).toString().replaceAll("%2F", "/");
   history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
 }
 
-/** The state with its listeners: `set` merges a patch, tells everybody and updates the address. */
+/** The state with its listeners: `set` merges a patch, notifies all and updates the URL. */
 class Store {
   constructor() {
     this.state = readHash();
@@ -29,14 +29,14 @@ class Store {
     this.timer = 0;
     window.addEventListener("hashchange", () => {
       this.state = readHash();
-      this.tell();
+      this.notify();
     });
   }
 
   set(patch) {
     this.state = { ...this.state, ...patch };
-    this.tell();
-    // Browsers refuse an address that changes with every key stroke.
+    this.notify();
+    // Browsers throttle a URL that changes with every keystroke.
     clearTimeout(this.timer);
     this.timer = setTimeout(() => writeHash(this.state), 150);
   }
@@ -45,12 +45,12 @@ class Store {
     this.listeners.push(listener);
   }
 
-  tell() {
+  notify() {
     for (const listener of this.listeners) listener(this.state);
   }
 }
 
-// Private windows and some local files refuse storage: the choice is then not remembered.
+// Private windows and some local files refuse storage: then the choice is not remembered.
 function remembered(key) {
   try {
     return localStorage.getItem(key);
@@ -67,7 +67,7 @@ function remember(key, value) {
   }
 }
 
-/** The button between light and dark; until it is used, the system decides. */
+/** The button for light and dark colours; follows the system until it is used. */
 function themeButton() {
   const root = document.documentElement;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");

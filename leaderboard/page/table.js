@@ -1,12 +1,12 @@
 "use strict";
-// The ranking table. It is built once; sorting appends its rows anew, filters hide them.
+// The ranking table. It is built once; sorting re-appends its rows, filters hide them.
 
-/** The words of a cell for a screen reader: what bold face and marks say to the eye. */
-function cellWords(board, cell, test, reference) {
+/** The text of a cell for screen readers: what typeface and marks show. */
+function cellText(board, cell, test, reference) {
   const words = [plusMinus(cell.mean, cell.std)];
   if (cell.place === 1) words.push("best");
   if (cell.place === 2) words.push("second");
-  if (cell.tier === 1) words.push("level with the best");
+  if (cell.tier === 1) words.push("on par with the best");
   if (test) words.push(`${test.verdict} against ${board.label(reference)}`);
   return words.join(", ");
 }
@@ -79,7 +79,7 @@ class RankingTable {
   makeRow(row) {
     const { board } = this;
     const position = board.positions.get(row.id);
-    const place = { text: position ? `${position}` : "", title: "Place by average rank" };
+    const place = { text: position ? `${position}` : "", title: "Position by average rank" };
     const badge = el("span", { class: "badge", ...place });
     const name = el("span", { class: "name", text: row.title });
     const tag = (text, props) => el("span", { class: "tag", text, ...props });
@@ -129,7 +129,7 @@ class RankingTable {
     return { td, mark };
   }
 
-  /** Row and column of the cell under an event; columns −4 … −1 are the words and the rank. */
+  /** Row and column of the cell under an event; columns −4 … −1 are the texts and the rank. */
   at(event) {
     const td = event.target.closest("tbody td, tbody th");
     return td && this.body.contains(td)
@@ -155,7 +155,7 @@ class RankingTable {
     this.body.addEventListener("focusout", () => this.popover.hideSoon());
     this.body.addEventListener("click", (event) => {
       const place = this.at(event);
-      // A finger that taps wants the facts; their button leads on to the runs.
+      // A tap shows the facts; their button opens the runs.
       if (place?.index === -4) this.openDetails(place);
       else place?.td.focus();
     });
@@ -249,12 +249,12 @@ class RankingTable {
       const verdict = test ? verdictOf(test) : { mark: "", name: "" };
       mark.textContent = verdict.mark;
       mark.className = `mark ${verdict.name}`;
-      td.setAttribute("aria-label", cellWords(this.board, row.cells[index], test, reference));
+      td.setAttribute("aria-label", cellText(this.board, row.cells[index], test, reference));
     });
   }
 }
 
-/** What face and marks mean. */
+/** What typeface and marks mean. */
 function tableLegend(board) {
   const item = (sample, text, style) =>
     el("li", {}, el("span", { class: style, text: sample }), ` ${text}`);
@@ -267,7 +267,7 @@ function tableLegend(board) {
     items.push(item("▲", `better than the reference (${board.correction})`, "mark better"));
     items.push(item("▼", "worse", "mark worse"));
     items.push(item("≈", "not separable", "mark same"));
-    items.push(item("·", "no test possible", "mark undefined"));
+    items.push(item("·", "test undefined", "mark undefined"));
   }
   return el("ul", { class: "legend" }, ...items);
 }

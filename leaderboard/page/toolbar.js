@@ -12,7 +12,7 @@ function checkbox(text, onchange) {
   return { input, node: el("label", { class: "check" }, input, el("span", { text })) };
 }
 
-/** Controls of one board; what they cannot change (one family, one origin) is left out. */
+/** Controls of one board; those with a single choice (one family, one origin) are omitted. */
 function makeToolbar(board, store) {
   const fields = [];
   const setters = [];
@@ -22,7 +22,7 @@ function makeToolbar(board, store) {
     fields.push(labelled(text, select));
     setters.push((state) => {
       select.value = current(state);
-      // A value from another board: show what is in force instead.
+      // For a value of another board, show the one in effect.
       if (select.selectedIndex < 0) select.selectedIndex = 0;
     });
   };

@@ -1,5 +1,5 @@
 "use strict";
-// Frame, truth, prediction and their difference, for one or two methods side by side.
+// Frame, ground truth, prediction and difference, for one or two methods side by side.
 
 const VIEWER_HINT =
   "On a picture: left and right arrow change the frame, up and down the method, Enter enlarges, " +
@@ -46,7 +46,7 @@ class Viewer {
       this.sets.length > 1 ? labelled("Dataset", this.set) : null,
       el("div", { class: "field" }, el("span", { text: "Picture" }), stepper),
       labelled("Method", this.first),
-      labelled("Beside it", this.second),
+      labelled("Compare with", this.second),
       labelled("Overlay", opacity),
     );
     this.grid = el("div", { class: "tiles" });
@@ -63,14 +63,14 @@ class Viewer {
     this.boxes = el(
       "ul",
       { class: "legend" },
-      sample("hit", "box of the truth"),
-      sample("found", "box found"),
+      sample("hit", "true box"),
+      sample("found", "predicted box"),
     );
     const parts = [bar, this.name, this.grid, this.legend, this.boxes];
     return section(`${this.board.id}-viewer`, "Pictures", VIEWER_HINT, ...parts);
   }
 
-  /** Pictures of the chosen dataset, and the place of the chosen one. */
+  /** Pictures of the chosen dataset, and the index of the chosen one. */
   choose(state) {
     const set = this.sets.some(([id]) => id === state.set) ? state.set : this.sets[0][0];
     const list = this.entries.filter((entry) => entry.dataset === set);
@@ -146,17 +146,17 @@ class Viewer {
     this.name.textContent = `${index + 1} of ${list.length} · ${entry.image}`;
     fill(this.first, options, a);
     const others = options.filter(([value]) => value !== a);
-    fill(this.second, [["", "nothing"], ...others], b === a ? "" : b);
+    fill(this.second, [["", "none"], ...others], b === a ? "" : b);
     this.legend.hidden = !entry.truth;
     this.boxes.hidden = Boolean(entry.truth) || this.board.task !== "detection";
   }
 
-  read(address) {
-    if (!this.pixels.has(address)) this.pixels.set(address, loadPixels(address));
-    return this.pixels.get(address);
+  read(url) {
+    if (!this.pixels.has(url)) this.pixels.set(url, loadPixels(url));
+    return this.pixels.get(url);
   }
 
-  /** Decodes what the view needs, then draws it, unless the reader has moved on meanwhile. */
+  /** Decodes and draws the view, unless the reader has moved on meanwhile. */
   async load({ entry, a, b }, key) {
     const chosen = [...new Set([a, b])].filter(Boolean);
     const predictions = chosen.map((id) => entry.predictions.find((p) => this.keyOf(p) === id));
@@ -172,7 +172,7 @@ class Viewer {
       return;
     }
     const figures = this.tiles.map((tile) => this.figureOf(tile));
-    // Enter pressed on a tile keeps its place when the picture changes.
+    // The focus stays on its tile when the picture changes.
     const { activeElement } = document;
     const held = [...this.grid.children].findIndex((figure) => figure.contains(activeElement));
     this.grid.className = `tiles ${predictions.length > 1 ? "two" : "one"}`;
@@ -188,11 +188,11 @@ class Viewer {
     const top = [{ key: "frame", title: "Frame", pixels: () => frame }];
     const below = [];
     const real = truth && bits(truth);
-    if (real) below.push({ key: "truth", title: "Truth", pixels: single(real) });
+    if (real) below.push({ key: "truth", title: "Ground truth", pixels: single(real) });
     predictions.forEach((prediction, place) => {
       const title = this.titleOf(entry, prediction);
       const caption = this.scoresOf(entry, prediction);
-      // Without a true mask the prediction is itself a picture, such as a denoised frame.
+      // Without a true mask the prediction is a picture, such as a denoised frame.
       if (!real) {
         top.push({ key: `prediction-${place}`, title, caption, pixels: () => masks[place] });
         return;

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmark.results import RunRecord, config_hash
+from benchmark.results.store import scan_results
 from leaderboard.build import build_leaderboard
 
 TITLES = {"mae": "MAE", "vasomim": "VasoMIM", "simmim": "SimMIM", "frangi": "Frangi filter"}
@@ -10,14 +11,18 @@ MAE = [79.2, 79.4, 79.6, 79.3, 79.5]
 VASO = [80.1, 80.2, 80.4, 80.3, 80.0]
 
 
+#: Fields of a record that are numbers, unlike metrics.
+FIELDS = ("wall_time_s", "images_per_s", "peak_memory_mb")
+
+
 def run(method: str, dataset: str, seed: int, **given: object) -> RunRecord:
-    """A valid record; numbers by any name are metrics, the rest are fields of the record.
+    """A valid record; other floats than `FIELDS` are metrics, the rest are fields of the record.
 
     `version` and `higher_is_better` go into the definitions of its metrics.
     """
     version = given.pop("version", "v1")
     higher = given.pop("higher_is_better", True)
-    names = [name for name, value in given.items() if isinstance(value, float)]
+    names = [n for n, value in given.items() if isinstance(value, float) and n not in FIELDS]
     metrics = {
         name: {
             "value": given.pop(name),
@@ -95,10 +100,21 @@ def make_detections():
 
 @pytest.fixture(scope="session")
 def build():
-    """`build_leaderboard` of the journal's protocol against MAE."""
+    """`build_leaderboard` of the protocol journal against MAE."""
 
     def built(records, reference="mae", **options):
         return build_leaderboard(records, reference, "journal", **options)
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def build_folder():
+    """The leaderboard of the results below a folder, and the files of its records."""
+
+    def built(folder):
+        results = scan_results(folder)
+        return build_leaderboard(list(results.records.values()), "mae", "journal"), results.paths
 
     return built
 

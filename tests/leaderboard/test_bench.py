@@ -5,7 +5,7 @@ from benchmark.speed.timing import COLUMNS
 from leaderboard.bench import bench_leaderboard, make_results
 
 
-def test_the_plain_way_finds_the_same_numbers(tmp_path, capsys):
+def test_the_baseline_finds_the_same_numbers(tmp_path, capsys):
     """Means, standard deviations and p-values of pandas and scipy, cell by cell."""
     (row,) = bench_leaderboard(methods=3, datasets=2, seeds=3, repeats=1, out=tmp_path / "b.csv")
     assert (row["agreement_mean"], row["agreement_min"]) == ("1.000000", "1.000000")

@@ -41,7 +41,7 @@ def test_tests_equal_scipy_and_the_corrections_run_within_the_data_set(
     assert alone.test.p == alone.p_holm == alone.p_bh
 
 
-def test_verdicts_are_in_words(board):
+def test_verdicts_by_hand(board):
     verdicts = {key: c.verdict for key, c in found(comparisons(board, "mae")).items()}
     assert verdicts["vasomim", "arcade_v/dsc"] == "better"
     assert verdicts["vasomim", "arcade_v/cldice"] == "not separable"
@@ -49,7 +49,7 @@ def test_verdicts_are_in_words(board):
     assert verdicts["frangi", "arcade_v/dsc"] == "worse"
 
 
-def test_no_method_is_better_by_a_difference_that_prints_as_zero(build, make_run):
+def test_no_method_is_better_by_a_difference_that_rounds_to_zero(build, make_run):
     """The p-value stays; what it is about is less than anybody knows of a score."""
     base = [79.0, 79.5, 80.1]
     rows = {
@@ -104,7 +104,7 @@ def test_the_correction_decides_the_verdict_only(build, make_run):
             assert (c.verdict == "better") == (c.p_used(name) < 0.05)
 
 
-def test_less_is_better_where_the_metric_says_so(build, make_run):
+def test_lower_is_better_where_the_metric_says_so(build, make_run):
     records = [
         make_run(m, "d", seed, higher_is_better=False, error=base + [0.1, 0.2, 0.4][seed] * k)
         for m, base, k in (("mae", 10.0, 1), ("vasomim", 5.0, 2), ("simmim", 20.0, 3))

@@ -98,7 +98,7 @@ def test_friedman_names_rows(build, records, make_run):
     assert {name for group in test["groups"] for name in group} <= set(test["ranks"])
 
 
-def test_what_a_test_cannot_say_is_null_with_a_note(data):
+def test_undefined_values_are_null(data):
     """Detection is one dataset: no block to repeat."""
     board = data["boards"][1]
     assert board["friedman"] is None

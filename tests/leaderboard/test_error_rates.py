@@ -1,4 +1,4 @@
-"""What the printed 95 % and 5 % mean, in worlds where the truth is known."""
+"""Coverage and error rates of the statistics, in simulations where the truth is known."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,17 +12,18 @@ from leaderboard.statistics import Pairs, holm, mean_interval, pairwise_t, tiers
 pytestmark = pytest.mark.slow
 
 METHODS, SEEDS = 20, 5
-WORLDS = 2_000
+SIMULATIONS = 2_000
 
 
-def share(happens: Callable[[np.random.Generator], bool], worlds: int = WORLDS) -> float:
-    """How often it happens, each world with a generator of its own."""
-    return float(np.mean([happens(np.random.default_rng([20, world])) for world in range(worlds)]))
+def rate_of(event: Callable[[np.random.Generator], bool], simulations: int = SIMULATIONS) -> float:
+    """The rate of an event; each simulation has its own generator."""
+    generators = (np.random.default_rng([20, number]) for number in range(simulations))
+    return float(np.mean([event(generator) for generator in generators]))
 
 
-def band(rate: float, worlds: int = WORLDS) -> tuple[float, float]:
-    """Where 99.9 % of simulated shares of a true rate lie."""
-    low, high = stats.binom.ppf([0.0005, 0.9995], worlds, rate) / worlds
+def band(rate: float, simulations: int = SIMULATIONS) -> tuple[float, float]:
+    """The range of 99.9 % of simulated rates, for a true rate."""
+    low, high = stats.binom.ppf([0.0005, 0.9995], simulations, rate) / simulations
     return float(low), float(high)
 
 
@@ -31,19 +32,19 @@ def equal_methods(generator: np.random.Generator) -> np.ndarray:
     return 80 + generator.normal(0, 1, SEEDS) + generator.normal(0, 0.4, (METHODS, SEEDS))
 
 
-def tests_of(*scores: Iterable[float]) -> Pairs:
+def pairs_of(*scores: Iterable[float]) -> Pairs:
     return pairwise_t({str(index): dict(enumerate(row)) for index, row in enumerate(scores)})
 
 
 def p_values(scores: np.ndarray, reference: int) -> list[float]:
-    return [test.p for (_, other), test in tests_of(*scores).items() if other == str(reference)]
+    return [test.p for (_, other), test in pairs_of(*scores).items() if other == str(reference)]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_the_t_intervals_cover_the_truth_in_95_percent_of_worlds(n):
+def test_the_t_intervals_have_a_coverage_of_95_percent(n):
     def difference_is_covered(generator: np.random.Generator) -> bool:
         b = generator.normal(80, 2, n)
-        result = tests_of(b + generator.normal(0.3, 0.5, n), b)["0", "1"]
+        result = pairs_of(b + generator.normal(0.3, 0.5, n), b)["0", "1"]
         return result.ci_low <= 0.3 <= result.ci_high
 
     def mean_is_covered(generator: np.random.Generator) -> bool:
@@ -51,38 +52,40 @@ def test_the_t_intervals_cover_the_truth_in_95_percent_of_worlds(n):
         return low <= 80 <= high
 
     low, high = band(0.95)
-    assert low <= share(difference_is_covered) <= high
-    assert low <= share(mean_is_covered) <= high
+    assert low <= rate_of(difference_is_covered) <= high
+    assert low <= rate_of(mean_is_covered) <= high
 
 
 def test_a_declared_reference_with_holm_keeps_the_family_wise_error_at_5_percent():
-    worlds = 6_000
-    rate = share(lambda generator: min(holm(p_values(equal_methods(generator), 0))) < 0.05, worlds)
-    # Holm promises at most 5 %. Tests that share their reference hang together, which leaves 4.5 %
-    # (200,000 worlds, computed apart); far below that would be power thrown away.
-    assert band(0.045, worlds)[0] <= rate <= band(0.05, worlds)[1]
+    simulations = 6_000
+    rate = rate_of(
+        lambda generator: min(holm(p_values(equal_methods(generator), 0))) < 0.05, simulations
+    )
+    # Holm promises at most 5 %. Tests that share their reference are correlated, which leaves 4.5 %
+    # (200,000 simulations, computed separately); far below that would waste power.
+    assert band(0.045, simulations)[0] <= rate <= band(0.05, simulations)[1]
 
 
-def test_without_correction_a_declared_reference_finds_something_in_every_second_world():
-    rate = share(lambda generator: min(p_values(equal_methods(generator), 0)) < 0.05)
-    # 47 % in 200,000 worlds.
+def test_without_correction_a_declared_reference_finds_a_difference_in_half_of_the_simulations():
+    rate = rate_of(lambda generator: min(p_values(equal_methods(generator), 0)) < 0.05)
+    # 47 % in 200,000 simulations.
     assert band(0.47)[0] <= rate <= band(0.47)[1]
 
 
-def test_the_best_against_the_rest_finds_a_winner_where_there_is_none():
+def test_the_best_against_the_rest_finds_a_winner_among_equals():
     def found(generator: np.random.Generator) -> bool:
         scores = equal_methods(generator)
         return min(p_values(scores, int(scores.mean(axis=1).argmax()))) < 0.05
 
-    # What Holm cannot repair either, because the best was picked by the same values.
+    # Holm cannot repair that, because the best was picked by the same values.
     def tiered(generator: np.random.Generator) -> bool:
         scores = equal_methods(generator)
         means = {str(index): mean for index, mean in enumerate(scores.mean(axis=1).tolist())}
-        return 2 in tiers(means, tests_of(*scores), higher_is_better=True).values()
+        return 2 in tiers(means, pairs_of(*scores), higher_is_better=True).values()
 
-    # 83 % and 15 % in 100,000 worlds.
-    assert band(0.83)[0] <= share(found) <= band(0.83)[1]
-    assert band(0.15)[0] <= share(tiered) <= band(0.15)[1]
+    # 83 % and 15 % in 100,000 simulations.
+    assert band(0.83)[0] <= rate_of(found) <= band(0.83)[1]
+    assert band(0.15)[0] <= rate_of(tiered) <= band(0.15)[1]
 
 
 def patients(generator: np.random.Generator, n: int) -> tuple[np.ndarray, list[str]]:
@@ -103,10 +106,10 @@ def test_the_clustered_bootstrap_covers_the_truth_and_the_naive_one_does_not():
     # Not quite 95 % for ten patients of unequal size; plain percentiles would be near 89 %.
     for n, rate in ((10, 0.935), (40, 0.945)):
         low, high = band(rate, 1_000)
-        got = share(lambda generator, n=n: covers_zero(generator, n, known=True), 1_000)
+        got = rate_of(lambda generator, n=n: covers_zero(generator, n, known=True), 1_000)
         assert low <= got <= high
         assert low > 0.9
-    assert share(lambda generator: covers_zero(generator, 40, known=False), 1_000) < 0.75
+    assert rate_of(lambda generator: covers_zero(generator, 40, known=False), 1_000) < 0.75
 
 
 def test_the_clustered_sign_flip_keeps_its_level():
@@ -116,5 +119,5 @@ def test_the_clustered_sign_flip_keeps_its_level():
         return sign_flip(values, names if known else None, draws=999, seed=seed) <= 0.05
 
     low, high = band(0.05, 1_000)
-    assert low <= share(lambda generator: found(generator, True), 1_000) <= high
-    assert share(lambda generator: found(generator, False), 1_000) > 0.3
+    assert low <= rate_of(lambda generator: found(generator, True), 1_000) <= high
+    assert rate_of(lambda generator: found(generator, False), 1_000) > 0.3

@@ -7,8 +7,6 @@ import pytest
 from PIL import Image
 
 from benchmark.results import Example, write_record
-from benchmark.results.store import scan_results
-from leaderboard.build import build_leaderboard
 from leaderboard.gallery import gallery
 
 FRAME = (np.arange(12, dtype=np.uint8) * 20).reshape(3, 4)
@@ -21,7 +19,7 @@ def pixels(address):
 
 
 @pytest.fixture
-def shown(tmp_path, make_run):
+def shown(tmp_path, make_run, build_folder):
     def made(task, examples, metrics, scores=None):
         """`examples`: method → seed → list of examples."""
         for method, seeds in examples.items():
@@ -29,9 +27,7 @@ def shown(tmp_path, make_run):
                 table = pd.DataFrame({"image": ["a", "b"], **(scores or {})})
                 record = make_run(method, "xcav", seed, task=task, n_images=2, **metrics)
                 write_record(tmp_path, record, table, kept)
-        found = scan_results(tmp_path)
-        leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
-        return gallery(leaderboard, found.paths)
+        return gallery(*build_folder(tmp_path))
 
     return made
 
@@ -83,13 +79,11 @@ def test_boxes_are_drawn_into_the_frame(shown):
     assert not picture[15:, :6].any(), "an improbable box is not drawn"
 
 
-def test_a_damaged_file_of_examples_is_named_and_left_out(shown, tmp_path):
+def test_a_damaged_file_of_examples_is_skipped_and_named(shown, build_folder, tmp_path):
     kept = [Example("a", FRAME, FRAME, FRAME)]
     shown("segmentation", {"mae": {0: kept}, "vasomim": {0: kept}}, {"dsc": 80.0})
     (tmp_path / "journal" / "mae" / "xcav" / "seed0.examples.npz").write_bytes(b"x")
-    found = scan_results(tmp_path)
-    leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
-    entries, (problem,) = gallery(leaderboard, found.paths)
+    entries, (problem,) = gallery(*build_folder(tmp_path))
     assert [p["row"] for p in entries[0]["predictions"]] == ["vasomim"]
     assert problem.startswith("journal/mae/xcav/seed0.json: key 'examples.sha256'")
 

@@ -114,7 +114,7 @@ def test_the_analyses_are_those_of_the_page_on_ablations(request):
         ({"task": "denoising"}, "tasks must not mix: segmentation in .*, denoising in"),
     ],
 )
-def test_what_must_not_mix_is_refused_with_both_files(build, make_run, odd, words):
+def test_mixed_records_are_refused_with_both_files(build, make_run, odd, words):
     records = [make_run("mae", "arcade_v", 0, dsc=79.0)]
     records.append(make_run("mae", "arcade_v", 1, **{"dsc": 80.0, **odd}))
     with pytest.raises(InputError, match=words) as caught:
@@ -133,7 +133,7 @@ def test_the_same_run_twice_and_no_run_at_all_are_refused(build, make_run):
         build([])
 
 
-def test_seeds_of_different_configurations_are_pointed_out(build, make_run):
+def test_seeds_of_different_configs_are_noted(build, make_run):
     def notes(*configs):
         records = [
             make_run("mae", "arcade_v", seed, config=config, dsc=79.0)
@@ -148,7 +148,7 @@ def test_seeds_of_different_configurations_are_pointed_out(build, make_run):
     assert note.startswith("mae on arcade_v: the seeds come from more than one configuration")
 
 
-def test_metrics_that_are_no_headline_make_no_column(build, records):
+def test_only_headline_metrics_make_a_column(build, records):
     """They change neither ranks nor the family of the tests."""
     plain = build(records).boards[0]
     extra = {"definition": "dsc/pooled/v1", "higher_is_better": True, "headline": False}

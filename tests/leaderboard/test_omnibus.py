@@ -101,7 +101,7 @@ def test_a_test_that_does_not_reject_says_so():
     assert result.note == "equal rows are not rejected at 0.05: gaps are no findings"
 
 
-def test_equal_rows_are_words_not_a_number():
+def test_equal_rows_have_a_note_and_no_p():
     result = friedman(np.full((4, 6), 80.0), [True] * 6)
     assert (result.statistic, result.p) == (None, None)
     assert result.mean_ranks == (2.5,) * 4

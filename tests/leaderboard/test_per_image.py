@@ -4,8 +4,6 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.results import write_record
-from benchmark.results.store import scan_results
-from leaderboard.build import build_leaderboard
 from leaderboard.comparisons import comparisons
 from leaderboard.data import board_data
 from leaderboard.per_image import with_per_image_tests
@@ -17,7 +15,7 @@ PATIENTS = [f"p{k // 3}" for k in range(12)]
 
 
 @pytest.fixture
-def tested(tmp_path, make_run):
+def tested(tmp_path, make_run, build_folder):
     """Scores of two methods and three seeds → (leaderboard, the tables of scores)."""
 
     def made(change=None, metric="dsc"):
@@ -34,9 +32,7 @@ def tested(tmp_path, make_run):
                 )
                 write_record(tmp_path, record, table)
                 tables[method, seed] = table
-        found = scan_results(tmp_path)
-        leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
-        return with_per_image_tests(leaderboard, found.paths, draws=2_000), tables
+        return with_per_image_tests(*build_folder(tmp_path), draws=2_000), tables
 
     return made
 
@@ -62,7 +58,7 @@ def test_scores_are_averaged_over_the_common_seeds_and_patients_resampled(tested
     assert test.p == sign_flip(differences.to_numpy(), PATIENTS, 2_000)
 
 
-def test_images_that_one_run_lacks_are_left_out(tested):
+def test_images_that_one_run_lacks_are_skipped(tested):
     def drop(method, seed, table):
         if (method, seed) == ("mae", 1):
             table.loc[3, "dsc"] = np.nan
@@ -105,12 +101,10 @@ def test_it_is_in_every_format(tested):
     assert tests["vasomim"][0]["per_image"] is None
 
 
-def test_progress_is_shown_to_whoever_asks(tested, tmp_path):
+def test_progress_covers_every_row(tested, build_folder, tmp_path):
     tested()
-    found = scan_results(tmp_path)
-    leaderboard = build_leaderboard(list(found.records.values()), "mae", "journal")
     seen = []
     with_per_image_tests(
-        leaderboard, found.paths, draws=10, progress=lambda items: seen.extend(items) or items
+        *build_folder(tmp_path), draws=10, progress=lambda items: seen.extend(items) or items
     )
     assert [row.id for _, row in seen] == ["vasomim"]

@@ -337,7 +337,7 @@ def test_tied_best_rows_share_the_first_tier_in_any_order():
         assert [tiers[order.index(row)] for row in rows] == [1, 1, 2, 1]
 
 
-def test_the_best_is_not_told_from_what_prints_the_same():
+def test_the_best_is_not_separable_from_what_prints_the_same():
     best = {0: 79.0, 1: 79.5, 2: 80.1}
     hair = {seed: score - 0.0040 - seed / 1e5 for seed, score in best.items()}
     step = {seed: score - 0.0060 - seed / 1e5 for seed, score in best.items()}

@@ -1,11 +1,11 @@
 import errno
-import importlib.util
 import json
 import os
 import pty
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -47,26 +47,14 @@ def write_run(folder: Path, method: str, seed: int, dsc: float, **changes) -> Pa
 
 
 def call_alone(*arguments: object, **options) -> subprocess.CompletedProcess:
-    """The tool as its users start it: a process of its own."""
+    """The tool in a process of its own, as users run it."""
     command = [sys.executable, str(TOOL), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """The tool in this process, which saves the imports of every further one."""
-    monkeypatch.syspath_prepend(TOOL.parent)
-    spec = importlib.util.spec_from_file_location("leaderboard_tool", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-
-    def run(*arguments: object) -> subprocess.CompletedProcess:
-        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            tool.run(tool.main)
-        return subprocess.CompletedProcess(arguments, end.value.code, *capsys.readouterr())
-
-    return run
+def call(run_tool):
+    return partial(run_tool, TOOL)
 
 
 @pytest.fixture
@@ -96,7 +84,7 @@ def test_two_runs_write_the_same_bytes_from_any_folder(call, results, tmp_path):
     assert "### Paired t-test against MAE" in text
 
 
-def test_a_damaged_file_is_named_and_left_out(call, results, tmp_path):
+def test_a_damaged_file_is_skipped_and_named(call, results, tmp_path):
     record_path(results, "demo", "mim", "arcade_v", 2).write_text('{"schema": 1, "prot')
     done = call("--results", results, "--out", tmp_path)
     assert done.returncode == 0
@@ -105,7 +93,7 @@ def test_a_damaged_file_is_named_and_left_out(call, results, tmp_path):
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE])
-def test_results_that_cannot_be_listed_are_named_and_the_exit_code_says_so(
+def test_folders_that_cannot_be_listed_are_named_with_exit_code_1(
     call, refuse_listing, results, tmp_path, code
 ):
     refuse_listing(results / "demo" / "mim", code)
@@ -185,7 +173,7 @@ def test_a_script_in_a_name_stays_text_in_every_format(call, results, tmp_path):
     assert title in {row["title"] for row in rows}
 
 
-def test_foreign_duplicate_and_misplaced_files_are_named_and_left_out(call, results, tmp_path):
+def test_foreign_duplicate_and_misplaced_files_are_skipped_and_named(call, results, tmp_path):
     first = record_path(results, "demo", "mae", "arcade_v", 0)
     foreign = json.loads(first.read_text()) | {"schema": 99}
     record_path(results, "demo", "mim", "arcade_v", 0).write_text(json.dumps(foreign))

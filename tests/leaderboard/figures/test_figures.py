@@ -58,7 +58,7 @@ def test_ranks_and_their_intervals(data, ranks) -> None:
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # the best is at the top
 
 
-def test_critical_difference_is_as_long_as_it_is(data) -> None:
+def test_critical_difference_is_drawn_to_scale(data) -> None:
     """In units of the axis of ranks, on which the methods are; bars join the groups."""
     (axis,) = draw("critical-difference", data).axes
     (gap,) = [c for c in axis.collections if c.get_gid() == "critical-difference"]
@@ -74,7 +74,7 @@ def test_critical_difference_is_as_long_as_it_is(data) -> None:
     assert "no difference found" not in words
 
 
-def test_diagram_without_a_finding_says_so(data) -> None:
+def test_a_diagram_without_a_difference_says_so(data) -> None:
     data["boards"][1]["friedman"] |= {"p": 0.4, "critical_difference": 7.0}
     (axis,) = draw("critical-difference", data).axes
     assert any("no difference found" in text.get_text() for text in axis.texts)
@@ -231,7 +231,7 @@ def test_rows_and_columns_can_be_chosen(data) -> None:
         ("curves", Choice(curves=["x"]), "--curves x: there is no such curve; known: labels:a"),
     ],
 )
-def test_what_is_not_there_is_said_in_one_line(data, kind, choice, words: str) -> None:
+def test_missing_items_are_an_error_of_one_line(data, kind, choice, words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)) as error:
         draw(kind, data, choice)
     assert "\n" not in str(error.value)

@@ -52,7 +52,7 @@ def test_text_stays_text_and_starts_no_formula(data, tmp_path: Path) -> None:
     assert not re.search(rb"/CreationDate|/Producer", pdf)
 
 
-def test_settings_of_the_machine_do_not_matter(data, tmp_path: Path) -> None:
+def test_a_matplotlibrc_does_not_matter(data, tmp_path: Path) -> None:
     save(draw("ranks", data), tmp_path / "a.png", dpi=60)
     with matplotlib.rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.grid": True}):
         save(draw("ranks", data), tmp_path / "b.png", dpi=60)
@@ -101,7 +101,7 @@ def test_bars_that_overlap_are_on_different_levels() -> None:
         (0.05, "p = 0.050"),
     ],
 )
-def test_p_is_not_rounded_over_the_level(p, words: str) -> None:
+def test_p_is_not_rounded_across_the_level(p, words: str) -> None:
     assert p_text(p) == words
 
 
@@ -111,7 +111,7 @@ def test_numbers_and_names_are_shorten() -> None:
     assert shorten("abcdef", 4) == "abc…"
 
 
-def test_names_are_cut_to_the_room_there_is() -> None:
+def test_names_are_cut_to_the_width() -> None:
     room = text_width("WWWW", 6.5)
     cut = fit_text("WWWWWWWW", room, 6.5)
     assert cut.endswith("…")

@@ -18,15 +18,15 @@ from leaderboard.page import render
 
 
 @pytest.fixture(scope="session")
-def example() -> dict[str, Any]:
+def example(make_run: Callable[..., Any]) -> dict[str, Any]:
     """Thirty methods in six columns."""
-    return example_board(n_datasets=3)
+    return example_board(make_run, n_datasets=3)
 
 
 @pytest.fixture(scope="session")
-def large_example() -> dict[str, Any]:
+def large_example(make_run: Callable[..., Any]) -> dict[str, Any]:
     """Thirty methods in twenty columns."""
-    return example_board()
+    return example_board(make_run)
 
 
 @pytest.fixture(scope="session")

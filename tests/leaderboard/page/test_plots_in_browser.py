@@ -126,12 +126,12 @@ def test_a_prediction_without_truth_is_shown_as_it_is(
     viewer = page.locator(f"#{task}-viewer")
     assert viewer.locator("canvas").count() == 2
     assert pixels(page, "prediction-0") == [[v] * 3 for v in (255, 0, 255, 0)]
-    boxes = ["box of the truth", "box found"] if task == "detection" else []
+    boxes = ["true box", "predicted box"] if task == "detection" else []
     legend = viewer.locator(".legend:visible li").all_inner_texts()
     assert list(map(str.strip, legend)) == boxes
 
 
-def test_a_damaged_picture_is_said_in_words(
+def test_a_damaged_picture_is_reported(
     visit: Callable[..., Any], four_pixels: dict[str, Any]
 ) -> None:
     entry = {**four_pixels["gallery"][0], "frame": "data:image/png;base64,AAAA"}
@@ -254,7 +254,7 @@ def test_the_choice_of_colours_is_remembered(
     assert page.locator("#theme").inner_text() == "Dark colours"
 
 
-def test_sections_without_content_are_left_out(
+def test_sections_without_content_are_omitted(
     visit: Callable[..., Any], example: dict[str, Any]
 ) -> None:
     board = example["boards"][1]
@@ -273,9 +273,7 @@ def test_a_page_without_boards_says_so(visit: Callable[..., Any], example: dict[
     assert page.locator("main").inner_text() == "There are no results yet."
 
 
-def test_motion_is_only_for_those_who_want_it(
-    visit: Callable[..., Any], example: dict[str, Any]
-) -> None:
+def test_motion_respects_the_preference(visit: Callable[..., Any], example: dict[str, Any]) -> None:
     behaviour = "() => getComputedStyle(document.documentElement).scrollBehavior"
     assert visit(reduced_motion="reduce").open(example).evaluate(behaviour) == "auto"
     assert visit(reduced_motion="no-preference").open(example).evaluate(behaviour) == "smooth"

@@ -46,14 +46,14 @@ def test_the_page_asks_for_nothing_and_every_tab_works(
     assert outside[0].endswith("index.html")
 
 
-def test_planted_script_stays_text(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+def test_an_injected_script_stays_text(visit: Callable[..., Any], example: dict[str, Any]) -> None:
     page = visit().open(example)
     assert page.locator("h1").inner_text() == example["title"]
     assert "<script>alert(1)</script>" in names_of(page)
     assert page.evaluate("document.querySelectorAll('main script, header script').length") == 0
 
 
-def test_policy_stops_a_script_that_got_in(
+def test_the_policy_blocks_an_injected_script(
     visit: Callable[..., Any], example: dict[str, Any]
 ) -> None:
     visitor = visit()
@@ -248,9 +248,7 @@ def test_dialog_shows_the_record_of_each_run(
     assert dialog.locator("a").get_attribute("href") == "https://arxiv.org/abs/2111.06377"
 
 
-def test_only_web_addresses_become_links(
-    visit: Callable[..., Any], example: dict[str, Any]
-) -> None:
+def test_only_web_urls_become_links(visit: Callable[..., Any], example: dict[str, Any]) -> None:
     board = example["boards"][2]
     rows = [{**row, "paper": "javascript:alert(1)"} for row in board["rows"]]
     page = visit().open({**example, "boards": [{**board, "rows": rows}]})
@@ -270,7 +268,7 @@ def test_tabs_follow_the_arrow_keys(visit: Callable[..., Any], example: dict[str
         assert page.locator("[role=tabpanel]:visible").get_attribute("id") == f"panel-{tab}"
 
 
-def test_address_keeps_the_view(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+def test_the_url_keeps_the_view(visit: Callable[..., Any], example: dict[str, Any]) -> None:
     page = visit().open(example)
     page.locator("#segmentation-table [name=q]").fill("mim")
     page.locator("#segmentation-table [name=ref]").select_option("mae")
@@ -284,7 +282,7 @@ def test_address_keeps_the_view(visit: Callable[..., Any], example: dict[str, An
     assert page.locator("#panel-detection").is_visible()
 
 
-def test_an_address_of_another_page_falls_back(
+def test_unknown_values_in_the_url_fall_back(
     visit: Callable[..., Any], example: dict[str, Any]
 ) -> None:
     view = "board=nothing&sort=no/column&dir=up&ref=nobody&plot=x&set=y&image=z&a=q&b=q"
@@ -345,7 +343,7 @@ def test_tests_over_several_tasks_have_a_reference_of_their_own(
     assert page.locator("#detection-combined").count() == 0
 
 
-def test_the_kind_of_correction_is_said(visit: Callable[..., Any], example: dict[str, Any]) -> None:
+def test_the_correction_is_named(visit: Callable[..., Any], example: dict[str, Any]) -> None:
     legend = "#segmentation-table .legend"
     assert "reference (Holm)" in visit().open(example).locator(legend).inner_text()
     page = visit().open({**example, "correction": "none"})

@@ -59,7 +59,7 @@ def test_every_line_has_the_columns_of_its_table():
         ("\x1b[31m\u202ered", r"\textbackslash{}x1b[31m\textbackslash{}u202ered"),
     ],
 )
-def test_signs_stay_text(text, expected):
+def test_special_characters_stay_text(text, expected):
     assert escape(text) == expected
 
 

@@ -118,7 +118,7 @@ def test_names_cannot_break_out_of_their_cell(build, make_run):
         ("\x1b[31m\u202ered", r"\\x1b[31m\\u202ered"),
     ],
 )
-def test_signs_stay_text(text, expected):
+def test_special_characters_stay_text(text, expected):
     assert escape(text) == expected
 
 
