@@ -49,9 +49,6 @@ class Method(BaseModel):
         cross_sample: whether the loss compares the samples of a batch with each other. Such a loss
             is not the mean of the losses of parts of the batch: it needs `micro_batch=None`, and
             has to gather what it compares from all processes.
-        grey_input: whether encoder and teachers see nothing but frames as the view maker normalises
-            them, so that one channel tells the others. Reading one, the patch embedding costs a
-            third. Not inherited: a subclass may treat channels differently without knowing of this.
         encoder_name: where the network lies that is trained to be the encoder.
         observed: what `observe` was given in this step.
     """
@@ -59,11 +56,6 @@ class Method(BaseModel):
     encoder: nn.Module
     encoder_name: ClassVar[str] = "encoder"
     cross_sample: ClassVar[bool] = False
-    grey_input: ClassVar[bool] = False
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls.grey_input = vars(cls).get("grey_input", False)
 
     def __init__(self, views: BaseDataPreprocessor | dict[str, Any]) -> None:
         super().__init__(data_preprocessor=build(views))

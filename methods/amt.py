@@ -13,7 +13,7 @@ default does what the paper says; ``views.official_code=True`` does what the cod
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
@@ -42,7 +42,6 @@ class AMT(MAE):
             among the processes, so that the table does not depend on their number.
     """
 
-    grey_input: ClassVar[bool] = True
     views: AttentionView
     masking: AttentionGuidedMasking
 

@@ -13,7 +13,7 @@ are not rounded between two changes.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -46,7 +46,6 @@ class CheXWorld(IJEPA):
         extra_weight: weight of the predictions of the other view.
     """
 
-    grey_input: ClassVar[bool] = True
     predictor: WorldPredictor
     masking: MergedBlockMasking
 

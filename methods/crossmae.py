@@ -12,7 +12,7 @@ visible ones alone, by cross-attention. Three changes to MAE follow.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
@@ -56,7 +56,6 @@ class CrossMAE(MAE):
         InputError: p outside (0, 1), or an encoder that has a final norm.
     """
 
-    grey_input: ClassVar[bool] = True
     decoder: CrossAttentionDecoder
 
     def __init__(

@@ -7,7 +7,7 @@ visible ones deblurred, and the loss counts both.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,8 +79,6 @@ class DeblurringMIM(mae.MAE):
         masking: which patches are hidden.
         objective: what the prediction is compared with; here on all patches, masked or not.
     """
-
-    grey_input: ClassVar[bool] = True
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         mask = self.masking(views, progress)

@@ -8,7 +8,7 @@ with the same answer for everything.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -57,7 +57,6 @@ class DINO(Method):
         freeze_last_layer: epochs during which the prototypes stay as they are.
     """
 
-    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     head: PrototypeHead
 

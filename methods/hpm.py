@@ -8,7 +8,7 @@ training goes on, the more of the patches it finds hardest are masked. L = L_rec
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -63,7 +63,6 @@ class HPM(MAE):
         InputError: an objective that does not tell the error of each patch.
     """
 
-    grey_input: ClassVar[bool] = True
     decoder: LossPredictingDecoder
     masking: LossGuidedMasking
     objective: PixelReconstruction

@@ -8,7 +8,7 @@ view, says of the patch in its place. CLS and patches share the head. L = λ₁�
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -51,7 +51,6 @@ class IBOT(DINO):
         patch_weight: λ₂.
     """
 
-    grey_input: ClassVar[bool] = True
     masking: BlockwiseRatioMasking
 
     def __init__(

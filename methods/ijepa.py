@@ -13,7 +13,7 @@ targets that are normalised over their channels, and so does the config.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +63,6 @@ class IJEPA(Method):
         InputError: an encoder with a CLS token, or an unknown distance.
     """
 
-    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     predictor: JEPAPredictor
     masking: MultiblockMasking

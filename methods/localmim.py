@@ -9,7 +9,7 @@ losses of all scales.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
@@ -76,7 +76,6 @@ class LocalMIM(Method):
         InputError: layers and scales do not match the encoder, each other or the patch size.
     """
 
-    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     masking: RandomMasking
     target: HOG

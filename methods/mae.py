@@ -6,7 +6,7 @@ State-dict names are those of the official checkpoint behind ``encoder.`` and ``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
@@ -45,7 +45,6 @@ class MAE(Method):
             predicts as many values per patch as the objective judges.
     """
 
-    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     decoder: MAEDecoder
     masking: nn.Module

@@ -61,7 +61,6 @@ class MoCoV3(Method):
     """
 
     cross_sample: ClassVar[bool] = True
-    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     projector: ProjectionMLP
 

@@ -15,7 +15,7 @@ three-dimensional kernels have no place in a ViT.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
@@ -39,7 +39,6 @@ class ModelsGenesis(Method):
         decoder: predicts the grey values of every patch, before the sigmoid, from its own token.
     """
 
-    grey_input: ClassVar[bool] = True
     encoder: VisionTransformer
     decoder: LinearDecoder
 

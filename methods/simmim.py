@@ -17,7 +17,7 @@ The views are cut with the bicubic kernel of all other methods, not the bilinear
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,6 @@ class SimMIM(MAE):
         objective: what the prediction is compared with; a list adds several up.
     """
 
-    grey_input: ClassVar[bool] = True
     decoder: LinearDecoder
 
     def tokens_to_decode(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ it finds in the frame. L = L_rec + L_cons.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
@@ -39,7 +39,6 @@ class VasoMIM(MAE):
         consistency: L_cons; None leaves it out.
     """
 
-    grey_input: ClassVar[bool] = True
     segmentor: FrozenSegmentor | JointSegmentor
     consistency: AnatomicalConsistency | None
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.errors import InputError
-from benchmark.nn.rescaling import doubled, doubled_logits, halved
 from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
@@ -183,21 +182,29 @@ class UNeXt(nn.Module):
         height, width = images.shape[-2:]
         if height % _DIVISOR or width % _DIVISOR:
             raise InputError(f"images of {height}×{width}: UNeXt needs multiples of {_DIVISOR}")
-        t1 = halved(_convolve(self.encoder1, self.ebn1, images))
-        t2 = halved(_convolve(self.encoder2, self.ebn2, t1))
-        t3 = halved(_convolve(self.encoder3, self.ebn3, t2))
+        t1 = _halve(_convolve(self.encoder1, self.ebn1, images))
+        t2 = _halve(_convolve(self.encoder2, self.ebn2, t1))
+        t3 = _halve(_convolve(self.encoder3, self.ebn3, t2))
         tokens, size = self.patch_embed3(t3)
         t4 = _token_stage(tokens, size, self.block1, self.norm3)
         tokens, size = self.patch_embed4(t4)
         maps = _token_stage(tokens, size, self.block2, self.norm4)
 
-        maps = doubled(_convolve(self.decoder1, self.dbn1, maps), skip=t4)
+        maps = _double(_convolve(self.decoder1, self.dbn1, maps)) + t4
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock1, self.dnorm3)
-        maps = doubled(_convolve(self.decoder2, self.dbn2, maps), skip=t3)
+        maps = _double(_convolve(self.decoder2, self.dbn2, maps)) + t3
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock2, self.dnorm4)
-        maps = doubled(_convolve(self.decoder3, self.dbn3, maps), skip=t2)
-        maps = doubled(_convolve(self.decoder4, self.dbn4, maps), skip=t1)
-        return doubled_logits(self.decoder5(maps), self.final.weight, self.final.bias)
+        maps = _double(_convolve(self.decoder3, self.dbn3, maps)) + t2
+        maps = _double(_convolve(self.decoder4, self.dbn4, maps)) + t1
+        return self.final(_double(self.decoder5(maps)))
+
+
+def _halve(maps: Tensor) -> Tensor:
+    return F.relu(F.max_pool2d(maps, 2), inplace=True)
+
+
+def _double(maps: Tensor) -> Tensor:
+    return F.relu(F.interpolate(maps, scale_factor=2, mode="bilinear"), inplace=True)
 
 
 def _token_stage(
@@ -210,10 +217,9 @@ def _token_stage(
 
 
 def _convolve(convolution: nn.Conv2d, norm: nn.BatchNorm2d, maps: Tensor) -> Tensor:
-    """A convolution and its batch norm; with fixed statistics, one convolution equal to both.
+    """A convolution and its batch norm, folded into one where the statistics are fixed.
 
-    The maps at full size are what UNeXt spends its time on, and the norm reads and writes them
-    once more in each direction.
+    UNeXt spends its time on maps at full size, which the norm would read and write once more.
     """
     if norm.training:
         return norm(convolution(maps))

@@ -39,7 +39,6 @@ from benchmark.training.accumulation import training_step
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.config import from_plain, to_plain
 from benchmark.training.distributed.signals import Stopped, StopSignals
-from benchmark.training.grey import assume_grayscale
 from benchmark.training.hooks.nonfinite import NonFiniteGuard
 from benchmark.training.train import TrainingParts, assemble, train
 
@@ -262,7 +261,6 @@ def export_is_what_was_trained(trial: ContractTrial) -> str:
     folder = _uninterrupted_run(trial)
     encoder, card = load_encoder(folder)
     trained = trial.parts().method
-    assume_grayscale(trained, False)
     trained.load_state_dict(read_checkpoint(checkpoint_paths(folder)[0]).model)
     original = trained.exports()["encoder"]
     if not isinstance(original, Encoder):
@@ -274,21 +272,6 @@ def export_is_what_was_trained(trial: ContractTrial) -> str:
     if not all(torch.equal(a, b) for a, b in pairs):
         raise BrokenContract("the exported encoder gives different features from the trained one")
     return f"{card.architecture}, fingerprint {card.fingerprint}"
-
-
-def one_channel_is_enough(trial: ContractTrial) -> str:
-    """A method with `grey_input` takes the same step when its encoder reads all three channels."""
-    if not trial.parts().method.grey_input:
-        return "grey_input is not set; all channels are read"
-    grey, all_channels = trial.parts(), trial.parts()
-    assume_grayscale(all_channels.method, False)
-    error, where = _largest_difference(step_gradients(all_channels)[1], step_gradients(grey)[1])
-    if error > _TOLERANCE:
-        raise BrokenContract(
-            f"gradients differ by {error:.1e} of the largest one, in {where}: the encoder sees "
-            "images whose channels differ; leave grey_input = False"
-        )
-    return f"largest difference {error:.1e} of the largest gradient"
 
 
 def _largest_difference(expected: dict[str, Tensor], found: dict[str, Tensor]) -> tuple[float, str]:
@@ -348,7 +331,6 @@ CHECKS: dict[str, Callable[[ContractTrial], str]] = {
     "skipped steps leave no trace": skipped_steps_leave_no_trace,
     "collapse is visible": collapse_is_visible,
     "export is the encoder": export_is_what_was_trained,
-    "one channel is enough": one_channel_is_enough,
     "two processes equal one": two_processes_are_one,
 }
 

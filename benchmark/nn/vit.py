@@ -118,9 +118,6 @@ class VisionTransformer(nn.Module):
         self.patch_embed = PatchEmbed(
             img_size, patch_size, in_channels, embed_dim, strict_img_size=False
         )
-        # Of images known to be grey: every channel as a multiple of the first, plus a constant.
-        self.register_buffer("channel_factor", None, persistent=False)
-        self.register_buffer("channel_offset", None, persistent=False)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
         table = sincos_position_embedding(embed_dim, self.grid_size)
@@ -161,33 +158,14 @@ class VisionTransformer(nn.Module):
             self.pos_embed, grid, self.grid_size, self.num_prefix_positions, verbose=False
         )
 
-    def assume_grey(self, mean: Tensor | None, std: Tensor | None) -> None:
-        """From now on all images are grey: their channels differ by the normalisation alone.
-
-        The first channel then tells the others, and the projection reads only that one. Its
-        weights are added up at every call, so that the parameters, their gradients and what is
-        exported stay those of three channels.
-
-        Args:
-            mean, std: one number per channel, of the normalisation (grey − mean) / std; None to
-                see images of any colour again.
-        """
-        factor = None if mean is None else std[0] / std
-        offset = None if mean is None else (mean[0] - mean) / std
-        self.channel_factor, self.channel_offset = factor, offset
-
     def _projected(self, images: Tensor, ids_keep: Tensor | None) -> Tensor:
         """The embedding of the patches, B×N×D, or of the visible ones alone, B×K×D."""
-        weight, bias = self.patch_embed.proj.weight, self.patch_embed.proj.bias
-        if self.channel_factor is not None:
-            images = images[:, :1]
-            bias = bias + (weight.sum(dim=(2, 3)) * self.channel_offset).sum(dim=1)
-            weight = (weight * self.channel_factor[:, None, None]).sum(dim=1, keepdim=True)
         patches = patchify(images, self.patch_size)
         if ids_keep is not None:
             patches = patches.gather(1, ids_keep[..., None].expand(-1, -1, patches.shape[2]))
         # A convolution whose stride is its size is a linear layer; `patchify` puts channels last.
-        return F.linear(patches, weight.permute(0, 2, 3, 1).flatten(1), bias)
+        weight = self.patch_embed.proj.weight.permute(0, 2, 3, 1).flatten(1)
+        return F.linear(patches, weight, self.patch_embed.proj.bias)
 
     def embed(
         self,

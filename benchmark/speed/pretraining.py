@@ -25,10 +25,10 @@ from benchmark.device import device, precision
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.method import Progress
+from benchmark.speed.memory import peak_allocation
 from benchmark.speed.setup import bench_config, hardware
 from benchmark.speed.timing import csv_file, require_positive, write_rows
 from benchmark.training.accumulation import training_step
-from benchmark.training.memory import keep_freed_memory, peak_allocation
 from benchmark.training.train import assemble
 
 REFERENCE = "mae"
@@ -61,8 +61,6 @@ class _Step:
         self.config = config
         parts = assemble(config)
         self.device = device()
-        if self.device.type == "cpu":
-            keep_freed_memory()  # as the Runner does
         self.method = parts.method.to(self.device).train()
         self.optimizer = parts.optimizer
         self.optimizer.initialize_count_status(self.method, 0, 1)

@@ -24,7 +24,6 @@ from benchmark.quiet import LibraryState
 from benchmark.training.accumulation import training_step, unwrap
 from benchmark.training.distributed.signals import leave_process_group
 from benchmark.training.hooks import LogHook, build_hooks
-from benchmark.training.memory import keep_freed_memory
 from benchmark.training.run import Run
 from benchmark.weights import load_strict
 
@@ -132,8 +131,6 @@ class Runner(MMEngineRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Move to the device; several processes share gradients, and batch statistics on GPUs."""
-        if not uses_gpu():
-            keep_freed_memory()
         if not self.distributed:
             return model.to(choose_device())
         # Gradients live in the buckets that are exchanged: one copy less. Every step uses the same

@@ -34,7 +34,6 @@ from benchmark.training.config import config_differences, to_plain
 from benchmark.training.distributed import watchdog
 from benchmark.training.distributed.agreement import first_reason, require_same
 from benchmark.training.distributed.signals import StopSignals
-from benchmark.training.grey import assume_grayscale
 from benchmark.training.optim import build_optimizer, peak_learning_rate
 from benchmark.training.run import Existing, Run, differences
 from benchmark.training.runner import Runner
@@ -190,7 +189,6 @@ def assemble(
     seed_torch(config.seed, "weights")
     method = build(config.method)
     method.prepare(len(packs))
-    assume_grayscale(method)
     if config.get("load_from") is not None:
         load_initial_weights(method, Path(config.load_from))
     parts = count_parts(config.batch_size // world_size, config.micro_batch)
@@ -293,7 +291,6 @@ def _export(parts: TrainingParts, run: Run, runner: Runner) -> None:
     }
     if "load_from" in identity["weights"]:
         origin["load_from"] = identity["weights"]["load_from"]
-    assume_grayscale(parts.method, False)  # who uses an encoder may have other images
     seconds, problems = run.seconds, []
     exported = {
         name: _export_network(run.folder, name, module, origin, problems)

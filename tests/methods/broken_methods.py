@@ -84,13 +84,3 @@ class Contrastive(MAE):
         tokens = self.encoder(views["image"])[:, 0]
         spread = (tokens - tokens.mean(dim=0)).square().sum()
         return {"loss_spread": spread, **super().loss(views, progress)}
-
-
-class Coloured(MAE):
-    """Says of frames whose channels it has changed that one channel tells the others."""
-
-    grey_input = True
-
-    def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
-        tint = torch.tensor([1.0, 0.5, -1.0], dtype=views["image"].dtype).view(3, 1, 1)
-        return super().loss({**views, "image": views["image"] * tint}, progress)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from broken_methods import (
     Collapsed,
-    Coloured,
     Contrastive,
     Forgetful,
     Idle,
@@ -78,7 +77,6 @@ def test_methods_satisfy_the_contract(method: str, trial: Callable[..., Contract
         (Collapsed, "collapse is visible", "features of 4 samples are all equal"),
         (Unwatched, "collapse is visible", "no feature_std in the log"),
         (Impostor, "export is the encoder", "different features"),
-        (Coloured, "one channel is enough", "leave grey_input = False"),
         (Contrastive, "two processes equal one", "gradients differ by"),
     ],
 )

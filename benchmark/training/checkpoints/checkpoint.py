@@ -26,7 +26,7 @@ from benchmark.files import atomic_write
 from benchmark.training.checkpoints.run_files import checkpoint_paths, prune_checkpoints
 from benchmark.weights import load_plain, refuse_other_content
 
-FORMAT = 3  # 1 knew complete epochs only; 2 had no digest, and of the run's identity only a part
+FORMAT = 1
 _DIGEST = re.compile(rb"sha256 ([0-9a-f]{64})\n")
 _DIGEST_SIZE = 72
 

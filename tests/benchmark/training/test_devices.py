@@ -73,7 +73,7 @@ def test_batches_are_waited_for_unless_they_go_to_a_gpu(
     assert asked == [(torch.device(device), waits)] * 2
 
 
-@pytest.mark.parametrize("check", ["finite loss", "exact resume", "one channel is enough"])
+@pytest.mark.parametrize("check", ["finite loss", "exact resume"])
 def test_the_contract_is_tried_on_the_cpu(
     check: str, gpu: None, small_config: Callable[..., Config], tmp_path: Path
 ) -> None:

@@ -64,15 +64,13 @@ def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "epoch_2_step_27.pth").place == "epoch 2, step 27"
 
 
-def test_a_checkpoint_of_an_older_layout_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not guessed at: neither one of a format before, nor one without a digest."""
+def test_an_unknown_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file without a digest nor one with another format number is read."""
     path = tmp_path / "epoch_1.pth"
-    torch.save({"format": 2, **vars(checkpoint(1))}, path)
+    torch.save({"format": 1, **vars(checkpoint(1))}, path)
     with pytest.raises(InputError, match=r"epoch_1\.pth: damaged, or not a checkpoint of this"):
         read_checkpoint(path)
-    monkeypatch.setattr(module, "FORMAT", 4)
+    monkeypatch.setattr(module, "FORMAT", 2)
     monkeypatch.setattr(module, "read_checkpoint", lambda path: None)
     save_checkpoint(tmp_path, checkpoint(1), keep=1)
     monkeypatch.undo()
@@ -226,9 +224,9 @@ class Hostile:
 def test_hostile_pickle_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint never runs code, however it is dressed."""
     monkeypatch.chdir(tmp_path)
-    torch.save({"format": 3, "model": Hostile()}, tmp_path / "epoch_1.pth")
+    torch.save({"format": 1, "model": Hostile()}, tmp_path / "epoch_1.pth")
     (tmp_path / "epoch_2.pth").write_bytes(pickle.dumps(Hostile()))
-    seal(tmp_path / "epoch_3.pth", {"format": 3, "model": Hostile()})
+    seal(tmp_path / "epoch_3.pth", {"format": 1, "model": Hostile()})
     for name in ("epoch_1.pth", "epoch_2.pth", "epoch_3.pth"):
         with pytest.raises(InputError, match=name):
             read_checkpoint(tmp_path / name)
