@@ -20,7 +20,6 @@ def parameter_groups(
     model: nn.Module,
     weight_decay: float,
     layer_decay: float = 1.0,
-    backbone: str = "backbone",
     decay_biases: bool = False,
     undecayed: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
@@ -29,7 +28,7 @@ def parameter_groups(
     Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
     recipe), unless `decay_biases`; CLS and mask tokens are 3-D and do, unless named in `undecayed`.
 
-    With `layer_decay` < 1, a parameter in layer i of 0 … n of the encoder below `backbone` gets the
+    With `layer_decay` < 1, a parameter in layer i of 0 … n of `model.backbone` gets the
     learning-rate factor layer_decay^(n − i), and everything else the factor 1 (BEiT, Bao et al.
     2022). The encoder names its layers: of a ViT of depth L, 0 is patch embedding, positions and
     tokens, k + 1 is block k, L + 1 the final norm; of a convolutional network, 0 is the stem, then
@@ -39,12 +38,12 @@ def parameter_groups(
         Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
 
     Raises:
-        InputError: `undecayed` names what is no trained parameter.
+        InputError: `undecayed` names something that is not a trained parameter.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if unknown := [name for name in undecayed if name not in trained]:
-        raise InputError(f"undecayed: {unknown[0]} is no trained parameter of the method")
-    layers, last = _layers(model, backbone)
+        raise InputError(f"undecayed: {unknown[0]} is not a trained parameter of the method")
+    layers, last = _layers(model)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in trained.items():
         spared = (parameter.ndim <= 1 or name.endswith(".bias")) and not decay_biases
@@ -60,15 +59,15 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _layers(model: nn.Module, backbone: str) -> tuple[dict[str, int], int]:
+def _layers(model: nn.Module) -> tuple[dict[str, int], int]:
     """Layer of every parameter of the encoder, and the number of the last layer.
 
     The encoder is the outermost part of the backbone that names its layers.
     """
-    part = getattr(model, backbone, None)
-    for path, module in part.named_modules() if part is not None else ():
+    backbone = getattr(model, "backbone", None)
+    for path, module in backbone.named_modules() if backbone is not None else ():
         if hasattr(module, "layer_groups"):
-            prefix = f"{backbone}.{path}." if path else f"{backbone}."
+            prefix = f"backbone.{path}." if path else "backbone."
             groups = module.layer_groups()
             layers = {prefix + name: i for i, names in enumerate(groups) for name in names}
             return layers, len(groups) - 1
@@ -129,7 +128,7 @@ def build_optimizer(
     for group in groups:
         group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
         group["first_weight_decay"] = group["weight_decay"]
-    # Optimisers of other libraries have no fused kernel; torch's can leave a step out themselves.
+    # Optimisers of other libraries have no fused kernel; torch's can skip a step themselves.
     if "fused" in inspect.signature(arguments["type"]).parameters:
         arguments.setdefault("fused", True)
     inner = build(arguments, params=groups, lr=lr)

@@ -33,8 +33,6 @@ class View:
     patient: Patient
     tree: CoronaryTree
     artery: str  # "left" or "right"
-    lao_deg: float
-    cranial_deg: float
     right: np.ndarray  # unit vectors: image x, image y upwards, towards the detector
     up: np.ndarray
     toward: np.ndarray
@@ -146,8 +144,6 @@ def video_view(seed: int, patient: int, video: int) -> View:
         patient=anatomy,
         tree=tree,
         artery=artery,
-        lao_deg=float(lao),
-        cranial_deg=float(cranial),
         right=right,
         up=up,
         toward=toward,

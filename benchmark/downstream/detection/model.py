@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ SCOPE = "mmdet"
 FINEST = 4
 """Stride of the finest level of the pyramids of FPN and ViTDet."""
 
-_POSITIONS = ("backbone.pos_embed", "backbone.encoder.pos_embed")
+_POSITIONS = {"backbone.pos_embed", "backbone.encoder.pos_embed"}
 _LEADING_TO_BOXES = ("neck", "rpn_head", "bbox_head.fc_reg")
 _KEYED = ("neck", "rpn_head", "roi_head")
 
@@ -111,18 +111,17 @@ def check_classes(config: Mapping[str, Any], folder: TaskFolder) -> None:
         )
 
 
-def exempt_from_decay(optimizer: Optimizer, names: Sequence[str] = _POSITIONS) -> None:
-    """Take parameters out of weight decay, their learning rates unchanged, before the first step.
+def exempt_from_decay(optimizer: Optimizer) -> None:
+    """Exempt position tables from weight decay before the first step; learning rates stay.
 
     ViTDet decays the tables of relative positions and not the absolute one. The latter is no
     vector, so the rule for vectors and biases does not cover it.
 
     Args:
-        optimizer: of groups with `names`, as `parameter_groups` makes them.
-        names: the parameters; those that are not trained are passed over.
+        optimizer: its groups have `names`, as `parameter_groups` makes them.
     """
     for group in list(optimizer.param_groups):
-        for name in sorted(set(names) & set(group["names"])):
+        for name in sorted(_POSITIONS & set(group["names"])):
             place = group["names"].index(name)
             settings = {k: v for k, v in group.items() if k not in ("params", "names")}
             alone = {"params": [group["params"].pop(place)], "names": [group["names"].pop(place)]}

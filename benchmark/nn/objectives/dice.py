@@ -1,8 +1,7 @@
-"""Segmentation losses, on logits."""
+"""Dice score and loss of segmentation."""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -28,11 +27,3 @@ def dice_loss(
     probability = logits.sigmoid()
     start = 0 if over_batch else 2
     return 1 - soft_dice(probability.flatten(start), target.flatten(start), smooth).mean()
-
-
-def bce_dice_terms(logits: Tensor, target: Tensor, over_batch: bool = False) -> dict[str, Tensor]:
-    """Binary cross-entropy and Dice loss, each with weight 1, under the names of the log."""
-    return {
-        "loss_bce": F.binary_cross_entropy_with_logits(logits, target),
-        "loss_dice": dice_loss(logits, target, over_batch=over_batch),
-    }

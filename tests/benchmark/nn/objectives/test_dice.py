@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from benchmark.nn.objectives.dice import bce_dice_terms, dice_loss, soft_dice
+from benchmark.nn.objectives.dice import dice_loss, soft_dice
 
 
 @pytest.fixture
@@ -52,18 +52,6 @@ def test_soft_dice_limits() -> None:
     half = torch.cat([torch.ones(5), torch.zeros(5)])[None]
     assert soft_dice(half, 1 - half).item() == pytest.approx(0, abs=1e-6)
     assert soft_dice(half, ones).item() == pytest.approx(2 * 5 / 15, abs=1e-6)
-
-
-@pytest.mark.parametrize("over_batch", [False, True])
-def test_bce_dice_terms(logits: np.ndarray, target: np.ndarray, over_batch: bool) -> None:
-    """Cross-entropy is the mean over all pixels, Dice as above, under the names of the log."""
-    probability = expit(logits)
-    entropy = -np.mean(target * np.log(probability) + (1 - target) * np.log(1 - probability))
-    pair = torch.from_numpy(logits), torch.from_numpy(target)
-    terms = bce_dice_terms(*pair, over_batch=over_batch)
-    assert list(terms) == ["loss_bce", "loss_dice"]
-    assert terms["loss_bce"].item() == pytest.approx(entropy, abs=1e-12)
-    assert torch.equal(terms["loss_dice"], dice_loss(*pair, over_batch=over_batch))
 
 
 def test_dice_gradient(logits: np.ndarray, target: np.ndarray) -> None:

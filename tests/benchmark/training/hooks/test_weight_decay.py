@@ -65,5 +65,5 @@ def test_parameters_named_in_the_config_do_not_decay() -> None:
         0.1: ["0.weight"],
         0.0: ["0.bias", "1.weight", "1.bias"],
     }
-    with pytest.raises(InputError, match=r"undecayed: 2\.weight is no trained parameter"):
+    with pytest.raises(InputError, match=r"undecayed: 2\.weight is not a trained parameter"):
         parameter_groups(layers, 0.1, undecayed=("1.weight", "2.weight"))
