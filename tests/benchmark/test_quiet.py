@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
@@ -23,7 +24,9 @@ from torch.utils.data import DataLoader
 from benchmark.method import Progress
 from benchmark.quiet import LibraryState, quiet_libraries
 from benchmark.training.accumulation import AccumulatingOptimWrapper
+from benchmark.training.run import Run
 from benchmark.training.runner import Runner
+from benchmark.training.schedules import CosinePerEpoch
 
 KINDS = (DefaultScope, MessageHub, MMLogger, Visualizer)
 Names = dict[str, list[str]]
@@ -90,10 +93,18 @@ def make_line_run(folder: Path, scope: str) -> tuple[Runner, Seen]:
     model, seen = Line(), Seen()
     rows = [{"value": float(value)} for value in range(4)]
     loader = DataLoader(rows, batch_size=2, collate_fn=pseudo_collate)
-    optimizer = AccumulatingOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    sgd = torch.optim.SGD([{"params": list(model.parameters()), "peak_lr": 0.1}], lr=0.1)
     evaluation = (DataLoader(rows, collate_fn=pseudo_collate), Evaluator(Largest()))
-    runner = Runner(model, folder, loader, optimizer, 1, [seen], evaluation, scope=scope)
-    return runner, seen
+    config = Config(
+        dict(
+            **dict(seed=0, epochs=1, batch_size=2, schedule=dict(type=CosinePerEpoch)),
+            **dict(log_interval=1, checkpoint_interval=1, keep_checkpoints=1),
+            custom_hooks=[seen],
+        )
+    )
+    run = Run(folder, "line", config, {"seed": 0, "config_hash": "line"})
+    optimizer = AccumulatingOptimWrapper(sgd)
+    return Runner(run, model, loader, optimizer, evaluation, scope=scope), seen
 
 
 def test_a_run_leaves_the_process_as_it_was(notebook: Names, tmp_path: Path) -> None:

@@ -95,8 +95,10 @@ def _settings(config: Config, steps_per_epoch: int) -> dict[str, dict[str, Any]]
     }
 
 
-def _build_hook(spec: dict[str, Any], **settings: Any) -> Hook:
+def _build_hook(spec: Hook | dict[str, Any], **settings: Any) -> Hook:
     """Build a hook; ``priority`` in its config replaces that of its class, as in mmengine."""
+    if isinstance(spec, Hook):
+        return spec
     arguments = dict(spec)
     priority = arguments.pop("priority", None)
     hook = build(arguments, **settings)
