@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -83,3 +84,21 @@ def quiet_libraries() -> Iterator[None]:
         with contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
+
+
+def import_mmseg() -> None:
+    """Import mmsegmentation without mmdetection and mmpretrain, which double its start-up.
+
+    Two of its heads and one of its datasets need them, and are incomplete without; import mmdet
+    before this if a config names ``MaskFormerHead`` or ``Mask2FormerHead`` of mmseg.
+    """
+    missing = [name for name in ("mmdet", "mmpretrain") if name not in sys.modules]
+    for name in missing:
+        sys.modules[name] = None  # type: ignore[assignment]  # an import now raises ImportError
+    try:
+        with quiet_libraries():
+            import mmseg.datasets
+            import mmseg.models  # noqa: F401
+    finally:
+        for name in missing:
+            del sys.modules[name]

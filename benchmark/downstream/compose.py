@@ -17,7 +17,7 @@ from benchmark.method_cards import (
     encoder_config,
     read_method_card,
 )
-from benchmark.quiet import quiet_libraries
+from benchmark.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 
@@ -68,7 +68,8 @@ def compose(
         card_of_encoder(method) if isinstance(method, Path) else read_method_card(method, configs)
     )
     path = find_dataset(configs, dataset, protocol)
-    with quiet_libraries():  # which the configs import
+    import_mmseg()  # before the configs do
+    with quiet_libraries():
         config = load_config(path, scale, known=FINETUNE_KEYS, needed=FINETUNE_NEEDS)
         parts = _parts_of(method, configs, scale)
     if parts.get("task", config.task) != config.task:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -88,3 +90,20 @@ def test_the_folder_of_another_data_set_is_refused() -> None:
         words = "there: prepared as synthetic_v; give --data the folder of dca1"
         with pytest.raises(InputError, match=words) if refused else nullcontext():
             refuse_other_dataset(CONFIGS, "dca1", folder)
+
+
+def test_segmentation_loads_neither_mmdet_nor_mmpretrain() -> None:
+    """Their models take longer to import than all the rest."""
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from benchmark.downstream.compose import compose\n"
+        "for method in ('mae', 'unet'):\n"
+        "    compose(Path('configs'), method, 'dca1', 'tiny', [], Path('work'))\n"
+        "print([name for name in ('mmdet', 'mmpretrain') if name in sys.modules])\n"
+        "compose(Path('configs'), 'mae', 'stenosis', 'tiny', [], Path('work'))\n"
+        "from mmdet.models.detectors import FasterRCNN"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -100,11 +100,6 @@ def test_the_known_names_are_named(tmp_path: Path) -> None:
     assert all(card.method in str(caught.value) for card in read_method_cards())
     with pytest.raises(InputError, match=r"known: .*dca1.*synthetic_v"):
         compose(CONFIGS, "mae", "dca", "tiny", [], tmp_path)
-    (tmp_path / "only").mkdir()
-    card = "card = dict(title='T', family='F', paper='P', pretraining='—')\n"
-    (tmp_path / "only" / "pretrain.py").write_text(card, encoding="utf-8")
-    with pytest.raises(InputError, match=r"has no encoder\.py to fine-tune"):
-        compose(tmp_path, "only", "dca1", "tiny", [], tmp_path)
 
 
 def test_an_image_size_the_encoder_cannot_cut_is_refused(
