@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.results import config_hash, record_path
+from benchmark.results import RunRecord, config_hash, path_of
 from benchmark.speed.timing import (
     TimingRow,
     comparison_row,
@@ -90,18 +90,18 @@ def _write_result(
     # As long as the config of a real run.
     layers = [f"layer {n} of the model" for n in range(_LAYERS)]
     config = {"seed": seed, "lr": 2e-4, "layers": layers}
-    record = {
-        "protocol": "journal",
-        "method": method,
-        "title": method.upper(),
-        "family": "masked image modelling",
-        "pretraining": "XA-170K",
-        "dataset": dataset,
-        "task": task,
-        "seed": seed,
-        "split_hash": f"split-{dataset}",
-        "corpus_hash": "c0de",
-        "metrics": {
+    record = RunRecord(
+        protocol="journal",
+        method=method,
+        title=method.upper(),
+        family="masked image modelling",
+        pretraining="XA-170K",
+        dataset=dataset,
+        task=task,
+        seed=seed,
+        split_hash=f"split-{dataset}",
+        corpus_hash="c0de",
+        metrics={
             metric: {
                 "value": float(scores[metric].mean()),
                 "definition": f"{metric}/per-image-mean/v1",
@@ -109,33 +109,23 @@ def _write_result(
             }
             for metric in metrics
         },
-        "n_images": _IMAGES,
-        "config": config,
-        "config_hash": config_hash(config),
-        "seeds": {"init": seed},
-        "versions": {"torch": "2.11.0"},
-        "device": "cpu",
-        "wall_time_s": 60.0,
-        "started": "2026-01-02T03:03:05",
-        "finished": "2026-01-02T03:04:05",
-        "processes": 1,
-        "precision": "fp32",
-        "skipped_steps": 0,
-        "command": None,
-        "images_per_s": 50.0,
-        "peak_memory_mb": None,
-        "encoder": None,
-        "git": {"commit": "0" * 40, "dirty": False},
-        "per_image": {"file": f"seed{seed}.csv", "sha256": files.sha256_bytes(table)},
-        "examples": None,
-        "leakage": None,
-        "schema": 1,
-    }
-    path = record_path(folder, "journal", method, dataset, seed)
+        n_images=_IMAGES,
+        config=config,
+        config_hash=config_hash(config),
+        seeds={"init": seed},
+        versions={"torch": "2.11.0"},
+        device="cpu",
+        wall_time_s=60.0,
+        finished="2026-01-02T03:04:05",
+        git={"commit": "0" * 40, "dirty": False},
+        per_image={"file": f"seed{seed}.csv", "sha256": files.sha256_bytes(table)},
+    )
+    path = path_of(record, folder)
     # Without fsync: thousands of temporary files.
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".csv").write_bytes(table)
-    path.write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
+    text = json.dumps(record.model_dump(), indent=2, sort_keys=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _run(*command: str | Path) -> None:

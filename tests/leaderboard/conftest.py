@@ -18,16 +18,17 @@ FIELDS = ("wall_time_s", "images_per_s", "peak_memory_mb")
 def run(method: str, dataset: str, seed: int, **given: object) -> RunRecord:
     """A valid record; other floats than `FIELDS` are metrics, the rest are fields of the record.
 
-    `version` and `higher_is_better` go into the definitions of its metrics.
+    `version`, `higher_is_better` and `lower_is_better` (names) go into its metrics.
     """
     version = given.pop("version", "v1")
     higher = given.pop("higher_is_better", True)
+    lower = given.pop("lower_is_better", ())
     names = [n for n, value in given.items() if isinstance(value, float) and n not in FIELDS]
     metrics = {
         name: {
             "value": given.pop(name),
             "definition": f"{name}/per-image-mean/{version}",
-            "higher_is_better": higher,
+            "higher_is_better": higher and name not in lower,
         }
         for name in names
     }

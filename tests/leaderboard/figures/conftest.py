@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from leaderboard.columns import Column
+
 COLUMNS = ("a/dsc", "b/dsc", "c/lpips")
 #: Row → mean and half of the interval per column; None for an empty cell.
 CELLS = {
@@ -19,69 +21,39 @@ RANKS = {"best": (1.0, 1.0, 1.5), "base": (2.25, 1.5, 3.0), "other": (2.75, None
 
 def column(name: str) -> dict[str, Any]:
     dataset, metric = name.split("/")
-    return {
-        "id": name,
-        "dataset": dataset,
-        "dataset_title": dataset.upper(),
-        "metric": metric,
-        "label": metric.upper(),
-        "definition": f"{metric}/v1",
-        "unit": "%",
-        "higher_is_better": metric != "lpips",
-    }
+    own = Column(dataset, metric, f"{metric}/v1", metric != "lpips")
+    kept = ("id", "dataset", "metric", "definition", "higher_is_better")
+    titles = {"dataset_title": dataset.upper(), "label": metric.upper(), "unit": "%"}
+    return {**{key: getattr(own, key) for key in kept}, **titles}
 
 
 def cell(mean: float, half: float | None) -> dict[str, Any]:
-    ends = (None, None) if half is None else (mean - half, mean + half)
-    return {
-        "mean": mean,
-        "std": 1.0,
-        "n": 5,
-        "ci_low": ends[0],
-        "ci_high": ends[1],
-        "seeds": [0],
-        "values": [mean],
-        "place": 1,
-        "rank": None,
-        "tier": None,
-        "runs": [],
-    }
+    low, high = (None, None) if half is None else (mean - half, mean + half)
+    numbers = {"mean": mean, "std": 1.0, "n": 5, "ci_low": low, "ci_high": high}
+    marks = {"place": 1, "rank": None, "tier": None}
+    return {**numbers, **marks, "seeds": [0], "values": [mean], "runs": []}
 
 
 def row(name: str) -> dict[str, Any]:
-    rank = None
-    if name in RANKS:
-        mean, low, high = RANKS[name]
-        rank = {"mean": mean, "std": 0.5, "low": low, "high": high}
+    rank = dict(zip(("mean", "low", "high"), RANKS[name])) if name in RANKS else None
     return {
         "id": name,
         "method": f"m_{name}",
         "title": "$x_1$ & <b>" if name == "best" else name.title(),
         "family": "one" if name in ("best", "base") else "two",
         "pretraining": "XA",
-        "paper": None,
         "origin": "measured",
         "source": None,
         "complete": name in RANKS,
-        "average_rank": rank,
+        "average_rank": rank and {**rank, "std": 0.5},
         "cells": [entry and cell(*entry) for entry in CELLS[name]],
     }
 
 
 def comparison(name: str, verdict: str, p: float | None, where: str | None = None, **more: Any):
-    found = {
-        "row": name,
-        "n": 5,
-        "difference": 1.5,
-        "ci_low": 0.5,
-        "ci_high": 2.5,
-        "p": p,
-        "p_holm": p,
-        "p_bh": p,
-        "verdict": verdict,
-        **more,
-    }
-    return found if where is None else {**found, "column": where, "per_image": None}
+    numbers = {"n": 5, "difference": 1.5, "ci_low": 0.5, "ci_high": 2.5}
+    test = {"row": name, "verdict": verdict, **numbers, "p": p, "p_holm": p, "p_bh": p, **more}
+    return test if where is None else {**test, "column": where, "per_image": None}
 
 
 def make_data() -> dict[str, Any]:

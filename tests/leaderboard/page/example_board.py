@@ -52,7 +52,7 @@ RUN = {
     "device": "NVIDIA H200",
     "git": {"commit": "0123456789abcdef", "dirty": False},
     "versions": {"torch": "2.11.0", "timm": "1.0.20"},
-    "encoder": {"fingerprint": "c0ffee", "weights_sha256": "ab" * 32},
+    "encoder": {"fingerprint": "c0ffee", "weights_sha256": "ab" * 32, "provenance": {}},
     "corpus_hash": "c0rpu5" * 8,
     "wall_time_s": 4321.5,
     "images_per_s": 812.3,
@@ -87,10 +87,8 @@ def _records(
                     scores[name] += 0 if name == "lpips" else quality[index]
                 if method == "incomplete" and place != 1:
                     scores.pop(names[-1])
-                record = make_run(method, dataset, seed, task=task, **about, **RUN, **scores)
-                if "lpips" in record.metrics:
-                    record.metrics["lpips"]["higher_is_better"] = False
-                yield record
+                fields = {"task": task, "lower_is_better": ("lpips",), **about, **RUN}
+                yield make_run(method, dataset, seed, **fields, **scores)
 
 
 def _published(task: str, metrics: dict[str, tuple[str, ...]], rng: Any) -> PublishedTable:

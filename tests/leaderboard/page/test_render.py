@@ -17,6 +17,8 @@ import leaderboard.page as module
 from benchmark.errors import InputError
 from leaderboard.page import SCRIPTS, STYLES, render
 
+Data = dict[str, Any]
+
 FOLDER = Path(module.__file__).parent
 EMPTY = {"schema": 1, "title": "T", "protocol": "p", "reference": "r", "boards": [], "runs": {}}
 
@@ -50,7 +52,7 @@ def data_block(page: str) -> str:
     return re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1]
 
 
-def test_equal_data_give_equal_bytes(example: dict[str, Any]) -> None:
+def test_equal_data_give_equal_bytes(example: Data) -> None:
     def turned(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: turned(value[key]) for key in reversed(value)}
@@ -59,7 +61,7 @@ def test_equal_data_give_equal_bytes(example: dict[str, Any]) -> None:
     assert render(example) == render(turned(copy.deepcopy(example)))
 
 
-def test_data_arrive_at_full_precision(example: dict[str, Any]) -> None:
+def test_data_arrive_at_full_precision(example: Data) -> None:
     """Everything comes back as it was; comparisons are packed into fields and entries."""
     found = json.loads(data_block(render(example)))
     for board in found["boards"]:
@@ -70,13 +72,13 @@ def test_data_arrive_at_full_precision(example: dict[str, Any]) -> None:
     assert found == example
 
 
-def test_rendering_leaves_the_data_alone(example: dict[str, Any]) -> None:
+def test_rendering_leaves_the_data_alone(example: Data) -> None:
     before = copy.deepcopy(example)
     render(example)
     assert example == before
 
 
-def test_no_name_ends_the_data_block_or_starts_a_script(example: dict[str, Any]) -> None:
+def test_no_name_ends_the_data_block_or_starts_a_script(example: Data) -> None:
     page = render(example)
     block = data_block(page)
     assert block.isascii()
@@ -90,7 +92,7 @@ def test_title_is_text(title: str) -> None:
     assert Parts(render({**EMPTY, "title": title})).texts["title"] == [title]
 
 
-def test_policy_allows_exactly_what_the_page_holds(example: dict[str, Any]) -> None:
+def test_policy_allows_exactly_what_the_page_holds(example: Data) -> None:
     parts = Parts(render(example))
     policy = next(a["content"] for tag, a in parts.elements if tag == "meta" and "http-equiv" in a)
     rules = {name: sources for name, *sources in map(str.split, policy.split("; "))}
@@ -110,7 +112,7 @@ def test_policy_allows_exactly_what_the_page_holds(example: dict[str, Any]) -> N
     }
 
 
-def test_page_names_nothing_outside_itself(example: dict[str, Any]) -> None:
+def test_page_names_nothing_outside_itself(example: Data) -> None:
     parts = Parts(render(example))
     addresses = [a[key] for _, a in parts.elements for key in ("src", "href") if key in a]
     assert sorted(addresses) == ["#results", "data:,"]
