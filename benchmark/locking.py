@@ -1,6 +1,14 @@
-"""Keeping two processes from writing the same files, and folders that are absent or whole.
+"""Locks, and folders that are absent or complete.
 
-A lock ends with its holder, a kill included.
+A lock ends with its holder, a kill included, and says who holds it. There are two kinds:
+
+- `hold` keeps other processes from files for a block. It is a record lock, which forked workers do
+  not inherit: they cannot outlive a killed run and block its successor.
+- `acquire` is for the jobs of a sweep. Children that are given the descriptor keep the lock, so a
+  job counts as running while its command lives, even if the process that started it was killed. A
+  heartbeat shows the lock to the other machines of a cluster.
+
+On a file system without locks, `hold` keeps nobody out and `acquire` relies on heartbeats.
 """
 
 from __future__ import annotations
@@ -9,25 +17,37 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
 
 from benchmark.errors import InputError
-from benchmark.files import UNSUPPORTED, fsync_folder, note_once, remove_written
+from benchmark.files import UNSUPPORTED, fsync_folder, naming, note_once, remove_written
 
 try:
     import fcntl
-except ImportError:  # Windows: two writers are not kept apart there.
+except ImportError:  # Windows: as on a file system without locks.
     fcntl = None
 
 LOCK = ".lock"
 """Name of the lock in a folder that is written in place."""
 
+HEARTBEAT = 20.0
+"""Seconds between two heartbeats of an acquired lock."""
+
+SILENCE = 120.0
+"""Seconds without a heartbeat after which a holder on another machine counts as dead."""
+
+OnWait = Callable[[str], None]
+"""Told every half second who holds a lock that is waited for; may raise to give up."""
+
 _MOST_BYTES = 4096
+_POLL = 0.5
 
 # A process is never refused its own record lock: what this one holds is kept here, by its id,
 # since forked children inherit the table but no lock.
@@ -37,8 +57,6 @@ _held: set[tuple[int, str]] = set()
 @contextmanager
 def hold(lock: Path, folder: Path, doing: str) -> Iterator[None]:
     """Hold the file `lock` for the block, and remove it afterwards.
-
-    On a file system without locks, nobody is kept out and a note says so.
 
     Args:
         lock: file in a folder that exists; it must not be among what the block removes.
@@ -58,25 +76,129 @@ def hold(lock: Path, folder: Path, doing: str) -> Iterator[None]:
             yield
         finally:
             _held.discard(key)
-            if stream is not None and still_named(stream, lock):
+            if _still_named(stream, lock):
                 lock.unlink()
 
 
 @contextmanager
-def _locked(lock: Path, folder: Path, doing: str) -> Iterator[IO[str] | None]:
+def _locked(lock: Path, folder: Path, doing: str) -> Iterator[IO[str]]:
+    """The open file, with its record lock where there are locks."""
     while True:
-        with open_lock(lock) as stream:
-            if _take(stream, lock, folder, doing):
-                if not still_named(stream, lock):
+        with _open_lock(lock) as stream:
+            locked = _lock(stream, lock, kept_by_children=False)
+            if locked is False:
+                holder = _describe(_read_holder(stream))
+                raise InputError(
+                    f"{folder}: is {doing} by {holder}; wait until it has ended, or stop it"
+                )
+            if locked:
+                if not _still_named(stream, lock):
                     continue  # its last holder has finished and removed it since it was opened
-                if os.fstat(stream.fileno()).st_size and not read_holder(stream):
+                if os.fstat(stream.fileno()).st_size and not _read_holder(stream):
                     raise InputError(f"{lock}: in the way, and no lock of this project; move it")
-                write_holder(stream)
+                _write_holder(stream)
             yield stream
             return
 
 
-def open_lock(lock: Path, write: bool = True) -> IO[str]:
+@contextmanager
+def acquire(path: Path, on_wait: OnWait | None = None) -> Iterator[int]:
+    """Hold `path` for the block, after whoever holds it now; yields the file descriptor.
+
+    Meanwhile the file names the process and is touched every `HEARTBEAT` seconds; afterwards it is
+    empty.
+
+    Raises:
+        InputError, OSError: as `try_acquire`.
+    """
+    while (stream := try_acquire(path)) is None:
+        if on_wait is not None:
+            on_wait(holder_of(path))
+        time.sleep(_POLL)
+    stop = threading.Event()
+    with stream:
+        heart = threading.Thread(target=_beat, args=(stream.fileno(), stop), daemon=True)
+        heart.start()
+        try:
+            yield stream.fileno()
+        finally:
+            stop.set()
+            heart.join()
+            stream.truncate(0)
+
+
+def try_acquire(path: Path) -> IO[str] | None:
+    """The open file `path` with its lock; None if somebody else holds it.
+
+    The lock is released when the last process that has the file open closes it or dies. A child
+    that was given the descriptor (``pass_fds``) keeps it and may outlive its parent.
+
+    Raises:
+        InputError: `path` is no regular file.
+        OSError: it is a link, or cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with ExitStack() as stack, naming(path):
+            stream = stack.enter_context(_open_lock(path))
+            locked = _lock(stream, path)
+            if locked is False or _is_alive(stream, locked):
+                return None
+            if _still_named(stream, path):  # else it was removed since it was opened
+                _write_holder(stream)
+                stack.pop_all()
+                return stream
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has acquired `path`: by its lock here, elsewhere by its heartbeat.
+
+    Raises:
+        InputError: `path` is no regular file.
+        OSError: it is a link, or cannot be read.
+    """
+    try:
+        stream = _open_lock(path, write=False)
+    except FileNotFoundError:
+        return False
+    with stream, naming(path):
+        locked = _lock(stream, path, shared=True)
+        return locked is False or _is_alive(stream, locked)
+
+
+def remove_unlocked(path: Path) -> None:
+    """Remove a lock file that nobody has acquired."""
+    if not is_locked(path) and (stream := try_acquire(path)) is not None:
+        with stream:
+            path.unlink(missing_ok=True)
+
+
+def holder_of(path: Path) -> str:
+    """Who holds a lock, as ``process PID on HOST since TIME``."""
+    try:
+        with _open_lock(path, write=False) as stream:
+            return _describe(_read_holder(stream))
+    except FileNotFoundError:  # not any more
+        return _describe(None)
+
+
+def _is_alive(stream: IO[str], locked: bool | None) -> bool:
+    """Whether the heart of a holder beats whom no lock shows."""
+    holder = _read_holder(stream)
+    if holder is None or (locked and holder["host"] == socket.gethostname()):
+        return False
+    # Not every shared file system shows the locks of another machine; its clock may be ahead.
+    return abs(time.time() - os.fstat(stream.fileno()).st_mtime) < SILENCE
+
+
+def _beat(descriptor: int, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT):
+        # One that is missed, on a network drive that is away, costs nothing.
+        with suppress(OSError):
+            os.utime(descriptor)
+
+
+def _open_lock(lock: Path, write: bool = True) -> IO[str]:
     """Open the file of a lock, which is made where it is missing and `write` is set.
 
     Raises:
@@ -93,32 +215,44 @@ def open_lock(lock: Path, write: bool = True) -> IO[str]:
     return open(number, "r+" if write else "r", encoding="utf-8", errors="replace")
 
 
-def _take(stream: IO[str], lock: Path, folder: Path, doing: str) -> bool:
-    """Lock the open file; False where there are no locks.
+def _lock(
+    stream: IO[str], lock: Path, kept_by_children: bool = True, shared: bool = False
+) -> bool | None:
+    """Whether the open file `lock` was free and is locked now; None where there are no locks.
 
-    A record lock: forked workers do not inherit it, so they cannot outlive it.
+    Args:
+        stream: the open file.
+        lock: its path.
+        kept_by_children: by those that inherit the descriptor; else it belongs to this process.
+        shared: only look whether somebody holds it.
     """
     if fcntl is None:
-        return False
+        return None
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
     try:
-        fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with naming(lock):
+            (fcntl.flock if kept_by_children else fcntl.lockf)(stream, how)
     except (BlockingIOError, PermissionError):
-        holder = describe_holder(read_holder(stream))
-        raise InputError(
-            f"{folder}: is {doing} by {holder}; wait until it has ended, or stop it"
-        ) from None
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            error.filename = str(lock)
-            raise
-        note_once(
-            "locks", f"{folder}: no locks on this file system; use it from one process at a time"
-        )
         return False
+    except OSError as error:
+        # Some file systems of clusters are mounted without.
+        if error.errno not in UNSUPPORTED:
+            raise
+        text = "no locks on this file system; use it from one process at a time"
+        note_once("locks", f"{lock.parent}: {text}")
+        return None
     return True
 
 
-def write_holder(stream: IO[str]) -> None:
+def _still_named(stream: IO[str], lock: Path) -> bool:
+    """Whether an open lock is still the file of that name."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(lock))
+    except FileNotFoundError:
+        return False
+
+
+def _write_holder(stream: IO[str]) -> None:
     """Write into a lock that this process holds it from now on."""
     stream.seek(0)
     stream.truncate(0)
@@ -127,7 +261,7 @@ def write_holder(stream: IO[str]) -> None:
     stream.flush()
 
 
-def read_holder(stream: IO[str]) -> dict[str, str] | None:
+def _read_holder(stream: IO[str]) -> dict[str, str] | None:
     """``pid``, ``host`` and ``since`` of who holds a lock; None where its file does not say."""
     stream.seek(0)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
@@ -138,8 +272,8 @@ def read_holder(stream: IO[str]) -> dict[str, str] | None:
     return None
 
 
-def describe_holder(holder: dict[str, str] | None) -> str:
-    """The holder of a lock in words."""
+def _describe(holder: dict[str, str] | None) -> str:
+    """The holder of a lock, for a message."""
     if holder is None:
         return "another process"
     return "process {pid} on {host} since {since}".format(**holder)
@@ -254,11 +388,3 @@ def clear_partial(partial: Path, written: Collection[str]) -> None:
     remove_written(partial, written)
     with suppress(OSError):
         partial.rmdir()
-
-
-def still_named(stream: IO[str], lock: Path) -> bool:
-    """Whether an open lock is still the file of that name."""
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), os.stat(lock))
-    except FileNotFoundError:
-        return False

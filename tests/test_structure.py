@@ -71,8 +71,8 @@ def test_imports_point_one_way(room: str) -> None:
 MAY = {
     "benchmark/files.py": "removes what is listed there",
     "benchmark/locking.py": "whatever a lock file holds, it says nobody",
-    "benchmark/sweep/resolving.py": "what a process of our own prints",
-    "benchmark/sweep/resolve.py": "what a process of our own asks",
+    "benchmark/sweep/config_cache.py": "what a process of our own prints",
+    "benchmark/sweep/config_facts.py": "what a process of our own asks",
     "benchmark/training/distributed/watchdog.py": "what the other processes of a run say",
     "leaderboard/bench.py": "the baseline that ours is compared with",
 }

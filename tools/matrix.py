@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Run the matrix methods × data sets × seeds that a config declares, or say how far it is.
+"""Run the matrix methods × data sets × seeds that a config declares, or show its status.
 
     tools/matrix.py run configs/leaderboard/demo.py --dry-run
     tools/matrix.py run configs/leaderboard/demo.py --jobs 2
     tools/matrix.py status configs/leaderboard/demo.py
 
-What is done is never computed again; the same command goes on where the last one stopped.
+Nothing is computed twice; the same command resumes where the last one stopped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
             "--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS
         )
     run.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
-    run.add_argument("--retry-failed", action="store_true", help="try again what has failed")
+    run.add_argument("--retry-failed", action="store_true", help="retry failed jobs")
     run.add_argument(
         "--rerun-stale",
         action="store_true",
@@ -80,13 +80,13 @@ def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from benchmark.locking import made_folder
-    from benchmark.sweep.devices import visible_gpus
+    from benchmark.sweep.cleanup import clean_up_if_idle
+    from benchmark.sweep.config_cache import cached
     from benchmark.sweep.execution import PROFILES, Site, draw_boards, require_snakemake, run_plan
+    from benchmark.sweep.gpus import visible_gpus
     from benchmark.sweep.matrix import read_matrix, restrict
     from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
     from benchmark.sweep.report import print_plan, print_status, print_summary
-    from benchmark.sweep.resolving import remembered
-    from benchmark.sweep.tidying import tidy_alone
 
     matrix = read_matrix(Path(args.config))
     if args.scale:
@@ -97,7 +97,7 @@ def _run(args: argparse.Namespace) -> int:
     settings = SweepSettings(configs=Path(args.configs))
     console = Console(width=None if sys.stdout.isatty() else 200)
     dry = args.command == "run" and args.dry_run
-    resolver = remembered(sweep_folder(matrix) / "resolved.json", keep=not dry)
+    resolver = cached(sweep_folder(matrix) / "resolved.json", write=not dry)
     if args.command == "status":
         print_status(make_plan(matrix, resolver, settings), console)
         return 0
@@ -114,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     if not dry:
         require_snakemake()
-    # A place that cannot be written is answered before the configs are asked, which takes a while.
+    # Loading the configs takes a while: a folder that cannot be written is reported before.
     with nullcontext() if dry else made_folder(sweep_folder(matrix)):
         plan = make_plan(matrix, resolver, settings)
     print_plan(plan, console)
@@ -124,7 +124,7 @@ def _run(args: argparse.Namespace) -> int:
     if plan.todo:
         code = run_plan(plan, Site(profile.absolute(), args.jobs, gpus))
     else:
-        tidy_alone(plan)
+        clean_up_if_idle(plan)
         code = 0
     after = make_plan(matrix, resolver, replace(settings, rerun_stale=False, retry_failed=False))
     print_summary(after, console)
@@ -140,7 +140,7 @@ def _run(args: argparse.Namespace) -> int:
 def main() -> int:
     args = _parser().parse_args()
     if args.command == "job":
-        from benchmark.sweep.job import run_job
+        from benchmark.sweep.worker import run_job
 
         return run_job(args.description)
     return _run(args)

@@ -1,7 +1,7 @@
 """The matrix methods × data sets × seeds, run as a Snakemake workflow.
 
-`matrix` reads what is wanted, `resolving` asks the configs what it means, `plan` compares that with
-what is there, `execution` lets Snakemake run the difference, one `job` per process. Scheduling is
-Snakemake's; which cells are done, stale or failed is decided here, from the records. Nothing but
-`resolve`, which runs in a process of its own, imports torch.
+`matrix` reads the config, `config_cache` asks the configs for hashes and inputs, `plan` compares
+them with the existing results, `execution` lets Snakemake run the difference, one `worker` process
+per job. Scheduling is Snakemake's; which jobs are done, stale or failed is decided here, from the
+records. Only `config_facts`, which runs in a separate process, imports torch.
 """

@@ -1,7 +1,7 @@
-"""How long jobs will take: as long as their like have taken, or a simple estimate.
+"""How long jobs will take: the recorded time of similar jobs, or a simple estimate.
 
 The estimate is frames × epochs / frames per second, plus the start of a process. The rates are
-round figures for one device, good for the order of magnitude:
+round numbers for one device that give the order of magnitude:
 
 - ``paper``, one data-centre GPU. Pre-training: VasoMIM's published 800 epochs of 171,478 frames in
   about 10 hours on 8 H20, 480 frames per second and GPU. Fine-tuning: all patches are visible, and
@@ -32,10 +32,10 @@ START_S = 20.0
 def estimate(jobs: Sequence[Job], scale: str) -> None:
     """Set `hours` and `source` of every job.
 
-    Cells: the median wall time of the records of the same method and data set that are there,
+    Fine-tunings: the median wall time of existing records of the same method and data set,
     whatever their settings were; failing that, of the other methods on that data set; failing
-    that, the simple estimate. Trainings: the run in their folder, or the simple estimate. Without
-    frames to count there is no estimate.
+    that, the simple estimate. Pre-trainings: the run in their folder, or the simple estimate. Where
+    the number of frames is unknown there is no estimate.
     """
     times = _recorded(job for job in jobs if isinstance(job, FineTuningJob))
     for job in jobs:
@@ -61,14 +61,14 @@ def _recorded(cells: Iterable[FineTuningJob]) -> dict[tuple[str, str], list[floa
         try:
             seconds = read_record(cell.output).wall_time_s
         except InputError:
-            continue  # none yet, or none that counts
+            continue  # none yet, or not a valid one
         times[cell.method, cell.dataset].append(seconds)
-        if cell.epochs:  # a filter says nothing about those that train
+        if cell.epochs:  # a filter says nothing about methods that are trained
             times["", cell.dataset].append(seconds)
     return times
 
 
-def _simple(job: PretrainingJob | FineTuningJob, kind: str, scale: str) -> float | None:
+def _simple(job: Job, kind: str, scale: str) -> float | None:
     if job.frames is None:
         return None
     seconds = job.frames * job.epochs / FRAMES_PER_S[scale][kind]

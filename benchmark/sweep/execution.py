@@ -1,4 +1,4 @@
-"""Running a plan: Snakemake schedules its jobs, here or on a cluster; then the board is drawn."""
+"""Run a plan: Snakemake schedules its jobs, here or on a cluster; then draw the boards."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import walk, write_json
-from benchmark.sweep.devices import lock_folder
-from benchmark.sweep.job import LOCK, description_of
+from benchmark.locking import OnWait, acquire
+from benchmark.sweep.cleanup import PLAN, SNAKEMAKE, clean_up
+from benchmark.sweep.config_cache import ROOT, environment_with_root
+from benchmark.sweep.gpus import lock_folder
 from benchmark.sweep.jobs import failure_path
-from benchmark.sweep.locking import Waiting, claim
 from benchmark.sweep.plan import Plan
-from benchmark.sweep.resolving import ROOT, with_root
-from benchmark.sweep.tidying import PLAN, SNAKEMAKE, tidy
+from benchmark.sweep.worker import LOCK, job_description
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 PROFILES = ROOT / "configs" / "leaderboard" / "profiles"
 
-
-# Seconds in which the Snakemake of a sweep that was killed has ended, too.
+# Seconds in which the Snakemake of a killed sweep has ended, too.
 _PATIENCE = 5.0
 
 
@@ -40,7 +39,7 @@ class Site:
 
     Attributes:
         profile: folder of a Snakemake profile.
-        jobs: how many at once; None: one for each GPU, one on a machine without, or as many as the
+        jobs: how many at once; None: one per GPU, one on a machine without GPUs, or as many as the
             profile of a cluster says.
         gpus: GPUs of this machine to lend; None where a cluster assigns them.
     """
@@ -61,14 +60,14 @@ def require_snakemake() -> None:
 
 
 def run_plan(plan: Plan, site: Site) -> int:
-    """Run what a plan has to do; what fails does not stop the others.
+    """Run the jobs a plan has chosen; a failure does not stop the others.
 
     Returns:
         Snakemake's exit code: 0 if every job ended with its result.
 
     Raises:
         InputError: Snakemake or its profile is missing, another sweep runs in the same folder, the
-            locks of the GPUs have no safe place, or the folder has a name a cluster cannot use.
+            folder for the locks of GPUs is not private, or a cluster cannot use the folder's name.
     """
     require_snakemake()
     if not site.profile.is_dir():
@@ -84,36 +83,36 @@ def run_plan(plan: Plan, site: Site) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if not os.path.samefile(folder / "..", plan.matrix.folder):
         raise InputError(f"{plan.folder}: must not be a link; link {plan.matrix.folder} instead")
-    with claim(folder / LOCK, _refuse_after(_PATIENCE, plan)) as lock:
-        tidy(plan)
+    with acquire(folder / LOCK, _refuse_after(_PATIENCE, plan)) as lock:
+        clean_up(plan)
         try:
             _describe(plan, site, folder)
             command = _snakemake(site, folder)
             with (folder / "snakemake.log").open("ab") as log:
-                # Snakemake keeps the lock, too: it ends shortly after this process.
+                # Snakemake inherits the lock: if this process is killed, it ends a moment later.
                 child = subprocess.Popen(
                     command,
-                    env=with_root(),
+                    env=environment_with_root(),
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     pass_fds=[lock],
                 )
                 return _watch(child, plan)
         finally:
-            tidy(plan)
+            clean_up(plan)
 
 
-def _refuse_after(seconds: float, plan: Plan) -> Waiting:
+def _refuse_after(seconds: float, plan: Plan) -> OnWait:
     end = time.monotonic() + seconds
 
-    def waiting(holder: str) -> None:
+    def on_wait(holder: str) -> None:
         if time.monotonic() > end:
             raise InputError(
                 f"{plan.folder}: another sweep is running here, {holder}; wait for it, or choose "
                 "another --work"
             )
 
-    return waiting
+    return on_wait
 
 
 def _describe(plan: Plan, site: Site, folder: Path) -> None:
@@ -130,7 +129,7 @@ def _describe(plan: Plan, site: Site, folder: Path) -> None:
         if job.id not in plan.todo:
             continue
         description = Path("jobs", f"{job.id}.json")
-        write_json(folder / description, description_of(job, folder, site.gpus, environment))
+        write_json(folder / description, job_description(job, folder, site.gpus, environment))
         inputs = [outputs[need] for need in job.needs if need in plan.todo]
         entries.append(
             {
@@ -145,14 +144,14 @@ def _describe(plan: Plan, site: Site, folder: Path) -> None:
 
 
 def _snakemake(site: Site, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "benchmark.sweep.workflow", str(os.getpid())]
+    command = [sys.executable, "-m", "benchmark.sweep.snakemake_child", str(os.getpid())]
     command += ["--snakefile", str(SNAKEFILE), "--profile", str(site.profile)]
     command += ["--directory", str(folder), "--scheduler", "greedy", "--keep-going"]
     command += ["--runtime-source-cache-path", str(folder / SNAKEMAKE / "sources")]
-    # The plan holds what has to be run, and nothing else: all of it, whatever the files' times.
+    # The plan holds exactly what has to be run, whatever the times of the files.
     command += ["--forceall", "--rerun-triggers", "input"]
-    # Results are whole or absent, and every job has a lock of its own: what a killed sweep leaves
-    # behind needs neither an unlocking nor a clean-up.
+    # Results are complete or absent and every job has its own lock, so after a killed sweep
+    # Snakemake has nothing to unlock or to clean up.
     command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--drop-metadata"]
     if site.gpus is not None:
         width = site.jobs or len(site.gpus) or 1
@@ -165,10 +164,10 @@ def _snakemake(site: Site, folder: Path) -> list[str]:
 
 
 def _watch(child: subprocess.Popen[bytes], plan: Plan) -> int:
-    """Show how far the jobs are until Snakemake ends; a signal ends them all."""
+    """Show progress until Snakemake ends; a signal stops all jobs."""
 
     def stop(number: int, _: Any) -> None:
-        # As Ctrl-C at a terminal, which everybody hears.
+        # As Ctrl-C at a terminal, which signals the complete process group.
         import psutil
 
         for process in psutil.Process().children(recursive=True):
@@ -183,7 +182,7 @@ def _watch(child: subprocess.Popen[bytes], plan: Plan) -> int:
             show()
         return child.returncode
     except KeyboardInterrupt:
-        # Snakemake and the jobs heard it, too, and are given the time to stop.
+        # Snakemake and the jobs were interrupted, too, and get the time to stop.
         child.wait()
         raise
     except Exception:
@@ -205,7 +204,7 @@ def _progress(plan: Plan) -> Iterator[Any]:
     columns = ("sweep", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("sweep", total=len(left))
-        # A marker of an earlier failure is no news until the job has been tried again.
+        # The marker of an earlier failure counts only once the job has been tried again.
         known = {id_: _failed_at(plan, id_) for id_ in left}
 
         def show() -> None:
@@ -236,10 +235,10 @@ def _changed(path: str, since: float) -> bool:
 
 
 def draw_boards(plan: Plan, tools: Path) -> list[Path]:
-    """Draw the board of every protocol that has results, from whatever is there.
+    """Draw the board of every protocol that has results, from whatever exists.
 
     Returns:
-        The folders they are in.
+        The folders of the boards.
     """
     drawn = []
     for protocol in plan.protocols:

@@ -1,4 +1,4 @@
-"""What a sweep needs and does not make: packs, prepared tasks, released encoders."""
+"""What a sweep needs and does not produce: packs, prepared tasks, released encoders."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from benchmark.sweep.matrix import Matrix
 
 
 def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: bool) -> str:
-    """What keeps these packs from being trained on, and the command that mends it; or empty."""
+    """What is missing of these packs, and the command that makes it; or empty."""
     try:
         _, _, without_anatomy = corpus_of(tuple(packs), frames)
     except InputError as error:
-        lacking = next((path for path in packs if not Path(path).is_dir()), packs[0])
-        command = _declared(matrix, lacking)
-        out = shlex.quote(lacking)
+        missing = next((path for path in packs if not Path(path).is_dir()), packs[0])
+        command = _declared(matrix, missing)
+        out = shlex.quote(missing)
         command = command or f"tools/prepare_data.py SOURCE --raw DIR --out {out}"
         return f"{error}: {command} && tools/extract_anatomy.py {out}"
     if anatomy and without_anatomy:
@@ -31,12 +31,12 @@ def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: 
 
 @cache
 def corpus_of(packs: tuple[str, ...], frames: int | None) -> tuple[str, int, Path | None]:
-    """Hash of the corpus, number of its frames, and the first pack without vessel masks.
+    """Hash of the pre-training dataset, number of frames, and the first pack without vessel masks.
 
     Raises:
         InputError: a pack is missing or damaged.
     """
-    # Behind it are the libraries for tables, which take seconds to load.
+    # Importing pandas takes seconds.
     from benchmark.data.packs import PackSubset, open_packs
 
     opened = open_packs(packs)
@@ -45,38 +45,38 @@ def corpus_of(packs: tuple[str, ...], frames: int | None) -> tuple[str, int, Pat
 
 
 def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
-    """What keeps a task from being fine-tuned on, and the command that makes it; or empty."""
+    """That a prepared task is missing, and the command that makes it; or empty."""
     if (Path(folder) / MANIFEST).is_file():
         return ""
     # The data set of another protocol may be prepared as the usual config says.
     usual = config.parent.parent / config.name
     command = _declared(matrix, folder)
     if not command:
-        taught = _taught(config, "prepare_data") or _taught(usual, "prepare_data")
+        documented = _documented(config, "prepare_data") or _documented(usual, "prepare_data")
         # A function: in a replacement, backslashes have a meaning.
-        command = re.sub(r"--out \S+", lambda _: f"--out {shlex.quote(folder)}", taught)
+        command = re.sub(r"--out \S+", lambda _: f"--out {shlex.quote(folder)}", documented)
     return f"{folder}: no such task: {command or 'see docs/datasets.md'}"
 
 
 def missing_encoder(matrix: Matrix, config: Path | None, folder: str) -> str:
-    """What keeps a released encoder from being used, and the command that converts it; or empty."""
+    """That a released encoder is missing, and the command that converts it; or empty."""
     if (Path(folder) / "encoder.json").is_file():
         return ""
-    command = _declared(matrix, folder) or _taught(config, "convert_checkpoint")
+    command = _declared(matrix, folder) or _documented(config, "convert_checkpoint")
     if command and "--out" not in command:
         command += f" --out {shlex.quote(folder)}"
     return f"{folder}: no such encoder: {command or 'see docs/released_encoders.md'}"
 
 
 def _declared(matrix: Matrix, folder: str) -> str:
-    """The command the matrix itself gives for a folder."""
+    """The command that the matrix itself gives for a folder; or empty."""
     for path, command in matrix.commands.items():
         if matrix.at(path) == folder:
             return matrix.command_at(command)
     return ""
 
 
-def _taught(config: Path | None, tool: str) -> str:
+def _documented(config: Path | None, tool: str) -> str:
     """The command of this tool in the docstring of a config, continued lines joined; or empty."""
     if config is None or not config.is_file():
         return ""

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: trainings and cells, what they need, and how far they are."""
+"""The jobs of a sweep: pre-trainings and fine-tunings, what they need, and their states."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 from benchmark.errors import InputError, explain_os_error
 from benchmark.files import list_folder, read_json, read_object, sha256_file
+from benchmark.locking import is_locked
 from benchmark.results import EncoderIdentity, read_record
-from benchmark.sweep.locking import is_running
 
 MANIFEST = "manifest.json"
-"""Of a prepared task."""
+"""Name of the manifest of a prepared task."""
 
 STATES = ("done", "running", "failed", "stale", "missing")
-"""What can be said of a job; ``stale``: its result is there, but of other settings or inputs."""
+"""States of a job; ``stale``: its result exists, but of other settings or inputs."""
 
 
 @dataclass
@@ -28,13 +28,15 @@ class Job:
         id: name of its files below the folder of the sweep.
         stage: ``segmentor``, ``pretrain`` or ``finetune``.
         title: what lines about it start with.
-        output: the file that is there when it is done.
+        output: the file that exists once it is done.
         config_hash: of the config as it is now; empty where `problem` says why there is none.
-        command: what is run, without the words of `again`.
+        command: what is run, without the options of `full_command`.
         needs: ids of the jobs whose results it starts from.
         gpus: how many it computes on; 0: it runs on the CPU.
-        overwrite: whether it replaces a result.
-        problem: why it cannot be run; empty if it can.
+        epochs: length of its run.
+        frames: frames in an epoch; None where they are not known.
+        overwrite: whether it replaces an existing result.
+        problem: why it cannot run; empty if it can.
         state: one of `STATES`, as of the last `inspect`.
         reason: why it is stale or failed, or what is known of a missing one.
         hours: estimated duration on one device.
@@ -49,6 +51,8 @@ class Job:
     command: list[str]
     needs: list[str] = field(default_factory=list)
     gpus: int = 0
+    epochs: int = 0
+    frames: int | None = None
     overwrite: bool = False
     problem: str = ""
     state: str = "missing"
@@ -57,15 +61,15 @@ class Job:
     source: str = ""
 
     resumes: ClassVar[tuple[str, ...]] = ()
-    """Words that make its command go on with an interrupted run."""
+    """Options that make its command resume an interrupted run."""
 
     @property
-    def again(self) -> list[str]:
-        """The whole command: it goes on where it can, and replaces what is there if it has to."""
+    def full_command(self) -> list[str]:
+        """`command` with the option to resume, or to replace the existing result if it has to."""
         return [*self.command, *(("--overwrite",) if self.overwrite else self.resumes)]
 
     def inspect(self, folder: Path, upstream: Sequence[Job] = ()) -> None:
-        """Set `state` and `reason` from what is there.
+        """Set `state` and `reason` from the files.
 
         Args:
             folder: of the sweep.
@@ -73,7 +77,7 @@ class Job:
         """
         failure = read_failure(self, folder)
         try:
-            running = is_running(lock_path(self.id, folder))
+            running = is_locked(lock_path(self.id, folder))
         except InputError as error:
             running, self.problem = False, self.problem or str(error)
         except OSError as error:
@@ -86,11 +90,11 @@ class Job:
             self.state, self.reason = "failed", f"{failure['error']} ({failure['log']})"
 
     def compare(self, upstream: Sequence[Job] = ()) -> tuple[str, str]:
-        """State and reason by the result alone, whether or not the job runs or has failed."""
+        """State and reason from the result alone, whether or not the job is running or failed."""
         raise NotImplementedError
 
     def supersedes(self) -> bool:
-        """Whether results made from this job's output count no more: it is stale or begun anew."""
+        """Whether results that used its output are outdated: it is stale or being retrained."""
         return self.state == "stale"
 
     @classmethod
@@ -101,21 +105,17 @@ class Job:
 
 @dataclass
 class PretrainingJob(Job):
-    """The training of an encoder or of the segmentor.
+    """The pre-training of an encoder, or the training of the segmentor.
 
     Attributes:
         folder: its run folder.
-        corpus_hash: of the packs; None where they are not there.
-        weights: place in the config → file of weights it builds on.
-        epochs: length of the run.
-        frames: frames in an epoch; None where they are not known.
+        corpus_hash: of the packs; None where they are missing.
+        weights: key in the config → file of weights it starts from.
     """
 
     folder: str = ""
     corpus_hash: str | None = None
     weights: dict[str, str] = field(default_factory=dict)
-    epochs: int = 0
-    frames: int | None = None
 
     resumes: ClassVar[tuple[str, ...]] = ("--resume",)
 
@@ -127,7 +127,7 @@ class PretrainingJob(Job):
             run = read_object(description)
         except InputError as error:
             return "stale", str(error)
-        if changed := self._changed(run) or trained_anew(upstream):
+        if changed := self._changed(run) or retrained(upstream):
             # Without a checkpoint there is nothing to lose, and it simply starts.
             begun = "finished" in run or list_folder(self.folder, "epoch_*.pth")
             return ("stale", changed) if begun else ("missing", "")
@@ -138,7 +138,7 @@ class PretrainingJob(Job):
         return "done", ""
 
     def _changed(self, run: dict[str, Any]) -> str:
-        """In what the run that is there differs from what would be run now; empty: in nothing."""
+        """How the existing run differs from what would be run now; empty: not at all."""
         if run.get("config_hash") != self.config_hash:
             return "other settings"
         if self.corpus_hash not in (None, run.get("corpus_hash")):
@@ -151,7 +151,7 @@ class PretrainingJob(Job):
         return ""
 
     def supersedes(self) -> bool:
-        # A run that has begun will end with other weights than those that others started from.
+        # A run that has begun will export other weights than those its dependants started from.
         return self.state == "stale" or (
             self.state != "done" and (Path(self.folder) / "run.json").exists()
         )
@@ -178,10 +178,8 @@ class FineTuningJob(Job):
         task: what is predicted.
         data: folder of the prepared task.
         encoder: folder of the exported encoder; None without.
-        pretraining: identity of the training the encoder has to come from, as far as it is known:
-            ``config_hash`` and ``corpus_hash``.
-        epochs: length of the fine-tuning.
-        frames: frames in an epoch; None where they are not known.
+        pretraining: identity of the pre-training of its encoder, as far as known: ``config_hash``
+            and ``corpus_hash``.
     """
 
     method: str = ""
@@ -191,8 +189,6 @@ class FineTuningJob(Job):
     data: str = ""
     encoder: str | None = None
     pretraining: dict[str, str] = field(default_factory=dict)
-    epochs: int = 0
-    frames: int | None = None
 
     def compare(self, upstream: Sequence[Job] = ()) -> tuple[str, str]:
         if not Path(self.output).is_file():
@@ -203,11 +199,11 @@ class FineTuningJob(Job):
             return "stale", str(error)
         if record.config_hash != self.config_hash:
             return "stale", "other settings"
-        changed = self._changed(record.split_hash, record.encoder) or trained_anew(upstream)
+        changed = self._changed(record.split_hash, record.encoder) or retrained(upstream)
         return ("stale", changed) if changed else ("done", "")
 
     def _changed(self, split_hash: str, encoder: EncoderIdentity | None) -> str:
-        """Which input is another one than that of the record; empty: none that can be compared."""
+        """Which input differs from that of the record; empty: none that can be compared."""
         manifest = Path(self.data) / MANIFEST
         if manifest.is_file():
             try:
@@ -232,16 +228,16 @@ class FineTuningJob(Job):
         return ""
 
 
-def trained_anew(upstream: Sequence[Job]) -> str:
-    """Which of these jobs is about to replace its result, in words; empty: none."""
-    return next((f"{job.title} is trained anew" for job in upstream if job.supersedes()), "")
+def retrained(upstream: Sequence[Job]) -> str:
+    """The first of these jobs that replaces its result, for a message; empty: none."""
+    return next((f"{job.title} is retrained" for job in upstream if job.supersedes()), "")
 
 
 @cache
 def task_of(folder: str, modified: int) -> tuple[str, int]:
     """Split hash and number of training frames of a prepared task, read once per modification.
 
-    Fine-tuning checks the rest of the folder, whose libraries take longer to load than this.
+    Fine-tuning validates the rest of the folder, with libraries that are slow to import.
 
     Raises:
         InputError: the manifest is not that of a task.
@@ -256,28 +252,28 @@ def task_of(folder: str, modified: int) -> tuple[str, int]:
 
 
 def lock_path(job: str, folder: Path) -> Path:
-    """The file a running job holds."""
+    """The lock of a running job."""
     return folder / "jobs" / f"{job}.lock"
 
 
 def log_path(job: str, folder: Path) -> Path:
-    """Everything a job has printed, all attempts one after the other."""
+    """The output of a job; attempts are appended."""
     return folder / "logs" / f"{job}.log"
 
 
 def failure_path(job: str, folder: Path) -> Path:
-    """What is known of a failed attempt."""
+    """The description of a failed attempt."""
     return folder / "jobs" / f"{job}.failed.json"
 
 
 def read_failure(job: Job, folder: Path) -> dict[str, Any] | None:
-    """Why the last attempt of this job failed; None if it did not, or had other settings."""
+    """Why the last attempt failed; None if it did not, or if its settings were others."""
     path = failure_path(job.id, folder)
     if not path.exists():
         return None
     try:
         failure = read_object(path)
     except InputError:
-        return None  # nothing is known of it: it is tried again
+        return None  # unreadable: the job is tried again
     known = {"error": "unknown", "log": str(log_path(job.id, folder)), **failure}
     return known if failure.get("config_hash") == job.config_hash else None

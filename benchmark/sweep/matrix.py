@@ -1,4 +1,4 @@
-"""What a sweep is made of: a few lines of Python in `configs/leaderboard/`."""
+"""The matrix of a sweep: a few lines of Python in `configs/leaderboard/`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _NOT_EMPTY = Field(min_length=1)
 
 
 class Matrix(Schema):
-    """Methods × data sets × seeds, and how they are run. Every field is a name in the config file.
+    """Methods × data sets × seeds and how they run. Every field is a key of the config file.
 
     Attributes:
         name: stem of the file.
@@ -59,14 +59,14 @@ class Matrix(Schema):
         scale: see `configs/_base_/scales.py`.
         work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
         reference: method the board compares every other one with.
-        without: method → data sets it has no cell for, beyond those of another kind of task.
+        without: method → data sets it skips, beyond those of another kind of task.
         packs: packs to pre-train on; None: those of the configs.
-        data: data set → folder of the prepared task, where it is not that of the config.
+        data: data set → folder of the prepared task, where it differs from the config's.
         pretrain_options: ``key=value`` for the config of every pre-training.
         finetune_options: ``key=value`` for the config of every cell.
-        frames: data set, or ``"packs"`` → published number of frames to train on, for the estimate
-            of hours where the data are not there.
-        commands: folder of an input → command that makes it, printed where the folder is missing.
+        frames: data set, or ``"packs"`` → published number of training frames, for the estimate of
+            hours while the data are missing.
+        commands: folder of an input → command that makes it, printed if the folder is missing.
             In `packs`, `data` and `commands`, ``{work}`` stands for `work`.
     """
 
@@ -167,7 +167,7 @@ def check_folders(matrix: Matrix) -> None:
 
 
 def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
-    """The config file of a data set; one of a single protocol lies beside the usual ones.
+    """The config file of a data set: that of the protocol, or the usual one.
 
     Raises:
         InputError: there is no such file.
@@ -182,7 +182,7 @@ def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
 
 
 def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
-    """The pairs (method, data set) that exist, in the order of the matrix.
+    """The pairs (method, data set) of the matrix, in its order.
 
     A method that is a model for one kind of task has no cell for the others.
 
@@ -196,7 +196,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     }
     cells = []
     for method in matrix.methods:
-        read_method_card(method, configs)  # which names the known ones where there is none
+        read_method_card(method, configs)  # raises for an unknown method
         config = encoder_config(method, configs)
         only = config and literal(config, "task")
         skipped = matrix.without.get(method, ())
@@ -209,7 +209,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
 
 
 def literal(path: Path, name: str) -> Any:
-    """Value of a plain ``name = …`` in a config or in its base, read without an import; or None."""
+    """The literal assigned to ``name`` in a config or its base, read without importing; or None."""
     value = None
     for node in parse_config(path).body:
         if isinstance(node, ast.With):

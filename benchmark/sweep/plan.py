@@ -1,4 +1,4 @@
-"""From a matrix to the jobs that have to be run."""
+"""Plan a matrix: compare what is wanted with what exists, and choose the jobs to run."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.method_cards import encoder_config
 from benchmark.results import record_path
+from benchmark.sweep.config_cache import ROOT, Resolver, request_for
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
 from benchmark.sweep.jobs import MANIFEST, FineTuningJob, Job, PretrainingJob, task_of
 from benchmark.sweep.matrix import Matrix, check_folders, dataset_config
-from benchmark.sweep.resolving import ROOT, Resolver, request_of
 
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """Where things are, and what is to be done beyond what is missing.
+    """Where things are, and what to run beyond what is missing.
 
     Attributes:
         configs: folder of all configs.
         tools: folder of `train.py` and `finetune.py`.
         rerun_stale: replace results of other settings or inputs.
-        retry_failed: try again what has failed.
+        retry_failed: retry failed jobs.
         pretrain_gpus: GPUs of one pre-training; 0: it runs on the CPU.
         cell_gpus: GPUs of one cell, 0 or 1.
     """
@@ -46,9 +46,9 @@ class Plan:
     Attributes:
         matrix: what was asked for.
         folder: of the sweep: logs, locks, failures.
-        protocols: ids of the protocols its records are of.
-        jobs: all, those that others need first.
-        todo: ids of the ones to run now.
+        protocols: ids of the protocols of its records.
+        jobs: all jobs, in an order in which dependencies come first.
+        todo: ids of the jobs to run now.
     """
 
     matrix: Matrix
@@ -68,18 +68,18 @@ class Plan:
 
 
 def sweep_folder(matrix: Matrix) -> Path:
-    """Where the state of the sweeps below one folder of runs lies."""
+    """The folder of the state of all sweeps in one folder of runs."""
     return matrix.folder / "sweep"
 
 
 def make_plan(matrix: Matrix, resolver: Resolver, settings: SweepSettings) -> Plan:
-    """Compare what is wanted with what is there. Nothing is written.
+    """Compare what is wanted with what exists. Nothing is written.
 
     Raises:
         InputError: a method or data set does not exist, or a folder has a name that cannot be used.
     """
     check_folders(matrix)
-    answer = resolver(request_of(matrix, settings.configs))
+    answer = resolver(request_for(matrix, settings.configs))
     folder = sweep_folder(matrix)
     trainings = _trainings(matrix, answer["trainings"], settings)
     cells = _cells(matrix, answer["cells"], trainings, settings)
@@ -99,7 +99,7 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: SweepSettings) -> Pl
 def _trainings(
     matrix: Matrix, found: dict[str, dict[str, Any]], settings: SweepSettings
 ) -> dict[str, PretrainingJob]:
-    """Run folder → training, those that others need first."""
+    """Run folder → training, dependencies first."""
     trainings: dict[str, PretrainingJob] = {}
     for config, facts in found.items():
         path = Path(config)
@@ -120,7 +120,7 @@ def _trainings(
         trainings[folder] = training
         if training.problem:
             continue
-        # The segmentor is small, and its batch normalisation sees the whole batch.
+        # The segmentor is small, and its batch normalisation has to see the full batch.
         training.gpus = settings.pretrain_gpus if stage == "pretrain" else settings.cell_gpus
         training.command = _train_command(matrix, path, training, settings)
         training.problem = missing_pack(matrix, facts["packs"], facts["frames"], facts["anatomy"])
@@ -130,11 +130,11 @@ def _trainings(
                 tuple(facts["packs"]), facts["frames"]
             )
         for file in training.weights.values():
-            made_by = trainings.get(str(Path(file).parent))
-            if made_by is not None:
-                training.needs.append(made_by.id)
-                if made_by.stage == "segmentor":
-                    made_by.output = file
+            producer = trainings.get(str(Path(file).parent))
+            if producer is not None:
+                training.needs.append(producer.id)
+                if producer.stage == "segmentor":
+                    producer.output = file
             elif not Path(file).is_file():
                 training.problem = training.problem or f"{file}: no such file; see {config}"
     return trainings
@@ -180,7 +180,7 @@ def _connect(
     trainings: dict[str, PretrainingJob],
     settings: SweepSettings,
 ) -> None:
-    """Fill in what a cell needs, and what of that nobody makes."""
+    """Fill in what a cell needs, and name a missing input that no job produces."""
     cell.problem = missing_task(
         matrix, dataset_config(matrix, cell.dataset, settings.configs), cell.data
     )
@@ -206,23 +206,29 @@ def _connect(
 
 
 def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings) -> frozenset[str]:
-    """Which jobs are run now; the others get the reason why not."""
+    """The ids of the jobs to run now; the others get the reason why not."""
     wanted = {"missing", "running"}
     wanted |= {"stale"} if settings.rerun_stale else set()
     wanted |= {"failed"} if settings.retry_failed else set()
     todo: set[str] = set()
+
+    def available(job: Job) -> bool:
+        return job.state == "done" or job.id in todo
+
     for job in jobs:
-        job.overwrite = job.state == "stale" or (job.state == "failed" and _is_there(job))
+        # A failed job may have left or kept a result of other settings.
+        state = job.compare()[0] if job.state == "failed" else job.state
+        job.overwrite = state == "stale"
         if job.state not in wanted:
             continue
-        waits = next((by_id[need] for need in job.needs if not _comes(by_id[need], todo)), None)
+        blocker = next((by_id[need] for need in job.needs if not available(by_id[need])), None)
         if job.problem:
             job.reason = job.problem
-        elif waits is not None:
-            job.reason = f"waits for {waits.title}, which is {waits.state}"
+        elif blocker is not None:
+            job.reason = f"waits for {blocker.title}, which is {blocker.state}"
         else:
             todo.add(job.id)
-    # A training is only run for somebody; a cell that lacks its data still is somebody.
+    # A pre-training runs only if some cell needs it, be it one whose data are still missing.
     needed: set[str] = set()
     for job in reversed(jobs):
         if job.state in wanted and (job.stage == "finetune" or job.id in needed):
@@ -231,15 +237,6 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
             job.reason = "no cell needs it"
     unused = {job.id for job in jobs if job.stage != "finetune" and job.id not in needed}
     return frozenset(todo - unused)
-
-
-def _comes(job: Job, todo: set[str]) -> bool:
-    return job.state == "done" or job.id in todo
-
-
-def _is_there(job: Job) -> bool:
-    """Whether a failed job has left or kept a result of other settings, which it has to replace."""
-    return job.compare()[0] == "stale"
 
 
 def _shared(matrix: Matrix) -> list[str]:

@@ -1,4 +1,4 @@
-"""Plan and status of a sweep, as text."""
+"""Print the plan and the status of a sweep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """What would be run, how long it may take, and what keeps the rest from being run."""
+    """What will run, how long it may take, and why the rest will not."""
     _print_heading(plan, console)
     table = _table("stage", "jobs", *STATES, "to run", "hours", "hours held back")
     for stage, name in _STAGES.items():
@@ -42,7 +42,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def print_status(plan: Plan, console: Console) -> None:
-    """How far every method is on every data set, and what is wrong where something is."""
+    """The progress of every method on every data set, and the reasons for what is not done."""
     _print_heading(plan, console)
     trainings = [job for job in plan.jobs if not isinstance(job, FineTuningJob)]
     cells = [job for job in plan.jobs if isinstance(job, FineTuningJob)]
@@ -66,7 +66,7 @@ def print_status(plan: Plan, console: Console) -> None:
 
 
 def print_summary(plan: Plan, console: Console) -> None:
-    """What is left after a run."""
+    """What is left to do after a run."""
     counts = Counter(job.state for job in plan.jobs)
     _line(console, ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
     _print_held_back(plan, console)
@@ -97,7 +97,7 @@ def _hours(jobs: Sequence[Job]) -> str:
 
 
 def _print_held_back(plan: Plan, console: Console) -> None:
-    """Failed and stale jobs, and those that cannot be run, each reason once."""
+    """Failed and stale jobs, and those that cannot run, each reason once."""
     waiting = plan.waiting()
     groups = [
         ("failed; --retry-failed tries again", "failed"),
@@ -126,7 +126,7 @@ def _state(state: str) -> Text:
 
 
 def _progress(cells: Sequence[Job]) -> Text:
-    """``3/5 1F``: three of five are done, one has failed; a dash where there is no such cell."""
+    """``3/5 1F``: three of five are done, one has failed; a dash where there are no cells."""
     if not cells:
         return Text("—")
     states = Counter(cell.state for cell in cells)

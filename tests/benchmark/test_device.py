@@ -18,7 +18,7 @@ from torch import nn
 from benchmark import device as devices
 from benchmark.device import VARIABLE, on_cpu, precision, uses_gpu
 from benchmark.errors import InputError
-from benchmark.sweep.devices import visible_gpus
+from benchmark.sweep.gpus import visible_gpus
 from benchmark.training.distributed import setup
 from benchmark.training.distributed.launch import Launch
 from benchmark.training.runner import Runner

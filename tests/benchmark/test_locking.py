@@ -1,21 +1,35 @@
-"""One writer at a time, and folders that are absent or whole."""
+"""One writer at a time, locks that children keep, and folders that are absent or complete."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.locking import hold, hold_folder, lock_beside, new_folder, remove_left
+from benchmark.locking import (
+    SILENCE,
+    acquire,
+    hold,
+    hold_folder,
+    holder_of,
+    is_locked,
+    lock_beside,
+    new_folder,
+    remove_left,
+    remove_unlocked,
+    try_acquire,
+)
 
 HOLD = """
 import sys
@@ -25,6 +39,20 @@ with hold(Path(sys.argv[1]), Path("run"), "being trained"):
     print("held", flush=True)
     sys.stdin.read()
 """
+HOLDER = {"pid": 1, "host": "node7", "since": "2026-01-01 00:00 UTC"}
+ODD = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "huge": b'{"host": "' + b"a" * 5_000_000,
+    "number": b"7",
+    "list": b'["host", "pid"]',
+    "deep": b"[" * 4000,
+    "digits": b'{"pid": ' + b"9" * 4050 + b"}",
+    "half": b'{"host": "node7", "pid"',
+    "no pid": b'{"host": "node7", "since": "now"}',
+    "unprintable": json.dumps({**HOLDER, "host": "a\nb"}).encode(),
+    "surrogate": b'{"host": "\\ud800", "pid": 1, "since": "now"}',
+}
 
 
 def names(folder: Path) -> list[str]:
@@ -96,7 +124,7 @@ def test_a_notebook_does_not_train_twice_at_once(tmp_path: Path) -> None:
         pytest.fail("entered")
 
 
-def test_a_lock_removed_in_between_is_taken_anew(tmp_path: Path, monkeypatch) -> None:
+def test_a_lock_removed_in_between_is_taken_again(tmp_path: Path, monkeypatch) -> None:
     """The last holder unlinks the file after it was opened here and before it is locked."""
     lock, real, opened = tmp_path / ".lock", fcntl.lockf, []
 
@@ -178,7 +206,7 @@ def test_a_held_folder_is_gone_where_nothing_was_written(tmp_path: Path) -> None
     assert names(tmp_path / "deep" / "run") == ["a"]
 
 
-def test_a_new_folder_is_absent_or_whole(tmp_path: Path) -> None:
+def test_a_new_folder_is_absent_or_complete(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
 
     def fail() -> None:
@@ -190,11 +218,11 @@ def test_a_new_folder_is_absent_or_whole(tmp_path: Path) -> None:
         fail()
     assert names(out.parent) == []
     out.mkdir()
-    with new_folder(out, ["whole"]) as folder:
-        (folder / "whole").touch()
-        assert not (out / "whole").exists()
-    assert names(out) == ["whole"]
-    with pytest.raises(InputError, match="is there already"), new_folder(out, ["whole"]):
+    with new_folder(out, ["complete"]) as folder:
+        (folder / "complete").touch()
+        assert not (out / "complete").exists()
+    assert names(out) == ["complete"]
+    with pytest.raises(InputError, match="is there already"), new_folder(out, ["complete"]):
         pytest.fail("entered")
     assert names(out.parent) == ["out"]
 
@@ -240,3 +268,127 @@ def test_two_do_not_make_the_same_folder(tmp_path: Path) -> None:
             pytest.fail("entered")
         assert names(tmp_path) == [".out.lock"]
         other.communicate()
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system mounted without them."""
+
+    def refuse(stream: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+def test_a_lock_that_says_something_else_is_free(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.lock"
+    path.write_bytes(content)
+    assert not is_locked(path)
+    with acquire(path):
+        assert is_locked(path)
+        assert try_acquire(path) is None
+        assert holder_of(path).startswith(f"process {os.getpid()} on {socket.gethostname()} since")
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_it_is_free_too(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.lock"
+    path.write_bytes(content)
+    assert not is_locked(path)
+    with acquire(path):
+        assert is_locked(path)
+        assert try_acquire(path) is None
+
+
+def test_held_is_what_the_kernel_says_whatever_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    with acquire(path):
+        for content in ODD.values():
+            path.write_bytes(content)
+            assert is_locked(path)
+            assert try_acquire(path) is None
+            assert holder_of(path) == "another process"
+
+
+def test_another_machine_holds_it_by_its_heartbeat(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    path.write_text(json.dumps(HOLDER))
+    assert try_acquire(path) is None
+    assert holder_of(path) == "process 1 on node7 since 2026-01-01 00:00 UTC"
+    then = time.time() - SILENCE - 1
+    os.utime(path, (then, then))
+    with acquire(path):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_neither_a_link_nor_a_pipe_is_opened(tmp_path: Path, kind: str) -> None:
+    """What the link leads to would be emptied, and a pipe waited for."""
+    path, theirs = tmp_path / "a.lock", tmp_path / "thesis.tex"
+    theirs.write_text("years of work")
+    if kind == "link":
+        path.symlink_to(theirs)
+    else:
+        os.mkfifo(path)
+    for open_it in (try_acquire, is_locked):
+        with pytest.raises((InputError, OSError), match=r"a\.lock"):
+            open_it(path)
+    assert theirs.read_text() == "years of work"
+
+
+def test_a_free_lock_is_removed_and_a_held_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    with acquire(path) as descriptor:
+        child = subprocess.Popen(["sleep", "600"], pass_fds=[descriptor])
+        remove_unlocked(path)
+        assert path.exists()
+    remove_unlocked(path)
+    assert path.exists()  # the child still has it
+    child.kill()
+    child.wait()
+    remove_unlocked(path)
+    assert not path.exists()
+    remove_unlocked(path)
+
+
+def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    path = tmp_path / "jobs" / "job.lock"
+    code = "import time; from pathlib import Path; from benchmark.locking import acquire\n"
+    code += f"with acquire(Path({str(path)!r})): print('held', flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    assert is_locked(path)
+    assert try_acquire(path) is None
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert not is_locked(path)
+    with acquire(path):
+        assert is_locked(path)
+    assert path.read_text() == ""
+    assert not is_locked(path)
+
+
+def test_the_heart_of_a_holder_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.locking.HEARTBEAT", 0.02)
+    path = tmp_path / "jobs" / "job.lock"
+    with acquire(path):
+        os.utime(path, (1, 1))
+        end = time.monotonic() + 60
+        while path.stat().st_mtime < time.time() - 60:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_the_heartbeat_decides(tmp_path: Path) -> None:
+    path = tmp_path / "jobs" / "job.lock"
+    with acquire(path):
+        assert is_locked(path)
+        os.utime(path, (1, 1))
+        assert not is_locked(path)

@@ -58,10 +58,10 @@ def test_help_needs_no_heavy_import(arguments: tuple[str, ...]) -> None:
     assert "matrix.py" in done.stdout
 
 
-def test_nothing_but_the_resolving_process_imports_torch() -> None:
+def test_only_the_process_that_resolves_configs_imports_torch() -> None:
     code = (
         "import sys\n"
-        "from benchmark.sweep import execution, job, plan, report, resolving\n"
+        "from benchmark.sweep import config_cache, execution, plan, report, worker\n"
         'sys.exit(f\'{sys.modules.keys() & {"torch", "mmengine", "pandas"}}\')\n'
     )
     done = subprocess.run(

@@ -21,12 +21,12 @@ from benchmark.data.tasks.folder import split_hash
 from benchmark.data.tasks.manifest import SCHEMA
 from benchmark.files import sha256_file, write_json
 from benchmark.results import config_hash
+from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.execution import PROFILES, Site, run_plan
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job
 from benchmark.sweep.matrix import Matrix
 from benchmark.sweep.plan import Plan, SweepSettings, make_plan
-from benchmark.sweep.resolving import ROOT
 
 ODD = 'it\'s {a} $HOME: "#1" 100% \\1 café'
 """Name of a folder that a shell, YAML, a format string and a pattern would read as their own."""
@@ -138,7 +138,7 @@ class Sweep:
         write_json(self.work / "settings.json", {**self.settings(), **values})
 
     def resolve(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer `benchmark.sweep.resolve` would give, of configs that say what is set here."""
+        """The answer of `benchmark.sweep.config_facts` to configs with these settings."""
         settings, cells, trainings = self.settings(), {}, {}
         for method, dataset in request["cells"]:
             encoder = str(self.work / method / "pretrain") if method in settings else None

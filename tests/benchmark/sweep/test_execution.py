@@ -15,10 +15,10 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
+from benchmark.locking import acquire, is_locked
 from benchmark.sweep import execution
+from benchmark.sweep.cleanup import clean_up_if_idle
 from benchmark.sweep.execution import PROFILES, Site, run_plan
-from benchmark.sweep.locking import claim, is_running
-from benchmark.sweep.tidying import tidy_alone
 from benchmark.temporary_files import temporary_beside
 
 if TYPE_CHECKING:
@@ -104,13 +104,13 @@ def test_more_gpus_than_there_are_is_bad_input(sweep: Sweep) -> None:
     plan.jobs[0].gpus = 2
     with pytest.raises(InputError, match="2 GPUs wanted"):
         run_plan(plan, Site(PROFILES / "local", 1, ["0"]))
-    assert not is_running(sweep.work / "sweep" / "sweep.lock")
+    assert not is_locked(sweep.work / "sweep" / "sweep.lock")
 
 
 def test_two_sweeps_in_one_folder(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one is told by whom the first is run."""
     monkeypatch.setattr(execution, "_PATIENCE", 0.1)
-    with claim(sweep.work / "sweep" / "sweep.lock"), pytest.raises(InputError) as error:
+    with acquire(sweep.work / "sweep" / "sweep.lock"), pytest.raises(InputError) as error:
         sweep.run()
     holder = rf"process {os.getpid()} on {re.escape(socket.gethostname())} since 20\d\d-.* UTC"
     assert re.search(f"another sweep is running here, {holder}; wait for it", str(error.value))
@@ -141,7 +141,6 @@ def test_what_killed_sweeps_have_left_is_removed(sweep: Sweep) -> None:
     records = sweep.records()
     record = next((sweep.work / "results").rglob("seed0.json"))
     left = [
-        folder / "plan-17-1795881046144838590.json",
         folder / "plan.json",
         folder / ".snakemake" / "incomplete" / "Li4vbWFl",
         folder / ".snakemake" / "log" / "2026-11-28.snakemake.log",
@@ -166,11 +165,11 @@ def test_what_killed_sweeps_have_left_is_removed(sweep: Sweep) -> None:
     for number, path in enumerate(left):
         if path.suffix == ".tmp":
             left[number] = path.rename(str(path).replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
-    with claim(folder / "jobs" / "train-vasomim-pretrain.lock"):
-        with claim(folder / "sweep.lock"):
-            tidy_alone(sweep.plan())  # another sweep is running: it is its own business
+    with acquire(folder / "jobs" / "train-vasomim-pretrain.lock"):
+        with acquire(folder / "sweep.lock"):
+            clean_up_if_idle(sweep.plan())  # another sweep is running: it is its own business
         assert all(path.exists() for path in left)
-        tidy_alone(sweep.plan())
+        clean_up_if_idle(sweep.plan())
         assert [path for path in left if path.exists()] == []
         assert [path for path in kept if not path.exists()] == []
     assert sweep.records() == records
@@ -197,7 +196,7 @@ def test_checkpoints_of_a_cell_that_is_done_are_removed(sweep: Sweep) -> None:
     write_json(missing.with_name("run.json"), {})
     (sweep.work / "results" / "demo" / "mae" / "synthetic_v" / "seed1.json").unlink()
     (sweep.work / "sweep").mkdir()
-    tidy_alone(sweep.plan())
+    clean_up_if_idle(sweep.plan())
     left = {method: [path.name for path in paths[method] if path.exists()] for method in paths}
     assert left == {"mae": [], "unet": ["epoch_10.pth"], "frangi": ["epoch_9.pth", "epoch_10.pth"]}
     assert missing.exists()

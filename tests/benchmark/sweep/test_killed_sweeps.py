@@ -21,10 +21,10 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
+from benchmark.locking import acquire
+from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.execution import PROFILES, Site
-from benchmark.sweep.job import description_of, run_job
-from benchmark.sweep.locking import claim
-from benchmark.sweep.resolving import ROOT
+from benchmark.sweep.worker import job_description, run_job
 
 if TYPE_CHECKING:
     from conftest import Sweep
@@ -171,7 +171,8 @@ def test_snakemake_ends_with_its_parent(tmp_path: Path, adopted: bool) -> None:
     )
     number = "1" if adopted else "os.getpid()"
     code = "import os, subprocess, sys\n"
-    code += f"command = [sys.executable, '-m', 'benchmark.sweep.workflow', str({number}), '--x']\n"
+    code += "command = [sys.executable, '-m', 'benchmark.sweep.snakemake_child']\n"
+    code += f"command += [str({number}), '--x']\n"
     code += "subprocess.Popen(command).wait()"
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-c", code]
@@ -190,10 +191,10 @@ def test_an_orphan_begins_nothing(sweep: Sweep) -> None:
     (job,) = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,)).plan().jobs
     folder = sweep.work / "sweep"
     description = folder / "jobs" / f"{job.id}.json"
-    write_json(description, description_of(job, folder, [], {}))
+    write_json(description, job_description(job, folder, [], {}))
     with pytest.raises(InputError, match="the sweep of this job has ended"):
         run_job(description)
-    with claim(folder / "jobs" / f"{job.id}.lock"), pytest.raises(InputError, match="has ended"):
+    with acquire(folder / "jobs" / f"{job.id}.lock"), pytest.raises(InputError, match="has ended"):
         run_job(description)
     assert sweep.calls() == []
     write_json(description, {**read_json(description), "gpus": None})

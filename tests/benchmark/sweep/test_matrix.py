@@ -11,8 +11,8 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, read_method_cards
+from benchmark.sweep.config_cache import cached, request_for
 from benchmark.sweep.matrix import cells_of, literal, read_matrix, restrict
-from benchmark.sweep.resolving import remembered, request_of
 
 GOOD = {
     "title": "'T'",
@@ -128,7 +128,7 @@ def test_an_answer_is_remembered_until_something_changes(tmp_path: Path) -> None
     configs = tmp_path / "configs"
     for name in ("mae", "frangi", "detr", "downstream", "_base_"):
         shutil.copytree(CONFIGS / name, configs / name)
-    request = request_of(read_matrix(write(tmp_path)), configs)
+    request = request_for(read_matrix(write(tmp_path)), configs)
     asked: list[dict[str, Any]] = []
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
@@ -136,9 +136,9 @@ def test_an_answer_is_remembered_until_something_changes(tmp_path: Path) -> None
         return {"number": len(asked)}
 
     cache = tmp_path / "cache.json"
-    assert remembered(cache, keep=False, ask=ask)(request) == {"number": 1}
+    assert cached(cache, write=False, ask=ask)(request) == {"number": 1}
     assert not cache.exists()
-    resolver = remembered(cache, keep=True, ask=ask)
+    resolver = cached(cache, write=True, ask=ask)
     assert resolver(request) == resolver(request) == {"number": 2}
     assert resolver({**request, "seeds": [5]}) == {"number": 3}
     assert resolver(request) == {"number": 2}

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.errors import InputError
+from benchmark.sweep.cleanup import clean_up
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import failure_path, lock_path
 from benchmark.sweep.matrix import Matrix, check_folders
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
-from benchmark.sweep.tidying import tidy
 
 if TYPE_CHECKING:
     from conftest import Sweep
@@ -111,7 +111,7 @@ def test_a_lock_that_is_no_file_is_the_problem_of_its_job(sweep: Sweep, kind: st
     job = next(job for job in sweep.plan().jobs if job.id == "train-mae-pretrain")
     assert (job.state, job.id in sweep.plan().todo) == ("missing", False)
     assert str(path) in job.problem
-    tidy(sweep.plan())
+    clean_up(sweep.plan())
     assert os.path.lexists(path)
     assert theirs.read_text() == "years of work"
     assert len(sweep.plan().todo) == 27 - 1 - 6

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
+from benchmark.locking import SILENCE, acquire
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job, failure_path, lock_path
-from benchmark.sweep.locking import SILENCE, claim
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
 from benchmark.sweep.report import print_plan, print_status
 
@@ -142,7 +142,7 @@ def test_stale_results_are_replaced_only_when_asked(full: Sweep) -> None:
     plan = full.plan(rerun_stale=True)
     chosen = [job for job in plan.jobs if job.id in plan.todo]
     assert len(chosen) == 7
-    assert all(job.again[-1] == "--overwrite" for job in chosen)
+    assert all(job.full_command[-1] == "--overwrite" for job in chosen)
 
 
 def test_a_missing_cell_of_a_stale_encoder_waits(full: Sweep) -> None:
@@ -161,7 +161,7 @@ def test_an_interrupted_training_goes_on(sweep: Sweep) -> None:
     write_json(folder / "run.json", {"config_hash": job.config_hash, "corpus_hash": "corpus"})
     (folder / "epoch_1.pth").touch()
     job = mae(sweep)
-    assert (job.state, job.reason, job.again[-1]) == ("missing", "interrupted", "--resume")
+    assert (job.state, job.reason, job.full_command[-1]) == ("missing", "interrupted", "--resume")
     sweep.change(mae=5)
     job = mae(sweep)
     assert (job.state, job.reason) == ("stale", "other settings")
@@ -202,7 +202,7 @@ def test_what_failed_is_left_alone_until_asked_or_changed(sweep: Sweep) -> None:
 
 def test_a_job_runs_while_its_lock_is_held_or_its_heart_beats(sweep: Sweep) -> None:
     path = lock_path("train-mae-pretrain", sweep_folder(sweep.matrix))
-    with claim(path):
+    with acquire(path):
         assert mae(sweep).state == "running"
     assert mae(sweep).state == "missing"
     # On another machine of a cluster.

@@ -1,9 +1,7 @@
-"""One job: what it leaves behind when it succeeds, fails, is interrupted or has company."""
+"""One job: what it leaves when it succeeds, fails, is interrupted or runs twice."""
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import subprocess
 import sys
@@ -15,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.files import read_json, write_json
-from benchmark.sweep.devices import lend, visible_gpus
-from benchmark.sweep.job import LOCK, description_of, run_job
-from benchmark.sweep.jobs import failure_path, lock_path, log_path
-from benchmark.sweep.locking import claim, is_running, take
+from benchmark.locking import acquire
+from benchmark.sweep.config_cache import ROOT
+from benchmark.sweep.jobs import failure_path, log_path
 from benchmark.sweep.plan import sweep_folder
-from benchmark.sweep.resolving import ROOT
+from benchmark.sweep.worker import LOCK, job_description, run_job
 
 if TYPE_CHECKING:
     from conftest import Sweep
@@ -43,7 +40,7 @@ def describe(one: Sweep) -> Callable[..., Path]:
         (job,) = one.plan().jobs
         job.command = command or job.command
         folder = sweep_folder(one.matrix)
-        content = description_of(job, folder, changes.pop("gpus", None), changes)
+        content = job_description(job, folder, changes.pop("gpus", None), changes)
         path = folder / "jobs" / f"{job.id}.json"
         write_json(path, content)
         return path
@@ -155,80 +152,9 @@ def test_a_job_sees_its_own_gpus_only(
         content = read_json(description)
         content["job"]["gpus"] = wanted
         write_json(description, content)
-        with claim(sweep_folder(one.matrix) / LOCK):
+        with acquire(sweep_folder(one.matrix) / LOCK):
             run_job(description)
         assert log.read_text(encoding="utf-8").splitlines()[-1] == f"sees {seen}"
     # A cluster assigns them itself.
     run_job(describe(show, gpus=None))
     assert log.read_text(encoding="utf-8").splitlines()[-1] == "sees 0,1,2"
-
-
-def test_a_gpu_is_lent_to_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as somebody has the descriptor of its lock."""
-    monkeypatch.setattr("benchmark.sweep.devices.lock_folder", lambda: tmp_path)
-    with lend(["0", "1", "2"], 2) as (first, locks), lend(["0", "1", "2"], 1) as (second, _):
-        assert (first, second) == (["0", "1"], ["2"])
-        child = subprocess.Popen(["sleep", "60"], pass_fds=locks)
-    with lend(["0", "1", "2"], 1) as (third, _):
-        assert third == ["2"]
-    child.kill()
-    child.wait()
-    with lend(["0", "1", "2"], 3) as (all_of_them, _):
-        assert all_of_them == ["0", "1", "2"]
-    with pytest.raises(ValueError, match="3 GPUs wanted, 1 there"), lend(["0"], 3):
-        pass
-
-
-def test_the_gpus_are_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ANGIO_DEVICE", raising=False)
-    cases = [("2,3", ["2", "3"]), ("", []), ("-1", []), ("GPU-a", ["GPU-a"])]
-    for value, names in (*cases, ("0,0", []), ("NoDevFiles", [])):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-        assert visible_gpus() == names
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setenv("PATH", "")
-    assert visible_gpus() == []
-
-
-def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
-    path = lock_path("job", tmp_path)
-    code = f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
-    code += "from pathlib import Path; from benchmark.sweep.locking import claim\n"
-    code += f"with claim(Path({str(path)!r})): print('held', flush=True); time.sleep(600)"
-    process = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    assert is_running(path)
-    assert take(path) is None
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    assert not is_running(path)
-    with claim(path):
-        assert is_running(path)
-    assert path.read_text() == ""
-    assert not is_running(path)
-
-
-def test_a_held_lock_shows_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.sweep.locking.HEARTBEAT", 0.02)
-    path = lock_path("job", tmp_path)
-    with claim(path):
-        os.utime(path, (1, 1))
-        _wait(lambda: path.stat().st_mtime > time.time() - 60)
-
-
-def test_without_locks_the_signs_of_life_decide(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a file system mounted without them."""
-
-    def refuse(stream: object, how: int) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr("benchmark.sweep.locking.fcntl.flock", refuse)
-    path = lock_path("job", tmp_path)
-    with claim(path):
-        assert is_running(path)
-        os.utime(path, (1, 1))
-        assert not is_running(path)

@@ -1,4 +1,4 @@
-"""One job of a sweep: its lock, its GPU, its log, and what is left when it fails."""
+"""Run one job of a sweep: take its lock and GPUs, write its log, and record a failure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
-from benchmark.sweep.devices import lend
+from benchmark.locking import OnWait, acquire, is_locked
+from benchmark.sweep.gpus import lend
 from benchmark.sweep.jobs import Job, failure_path, lock_path, log_path
-from benchmark.sweep.locking import Waiting, claim, is_running
 from benchmark.training.distributed.signals import EXIT_STOPPED
 
 LOCK = "sweep.lock"
@@ -27,19 +27,19 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def run_job(description: Path) -> int:
-    """Run the job that a file describes, unless its result is there by now.
+    """Run the job that a file describes, unless its result exists by now.
 
-    Waits for whoever is running the same job, and for a free GPU where the sweep lends them. What
-    the command prints goes into the job's log. A failed command leaves a file with its last error
-    line, by which the job counts as failed; an interrupted one leaves nothing, so that the next
-    sweep goes on with it. On the machine of its sweep it begins nothing once that has ended.
+    Waits for any process that runs the same job, and for free GPUs where the sweep lends them. The
+    command prints into the job's log. A failed command leaves a file with its last error line,
+    which makes the job count as failed; an interrupted one leaves nothing, so that the next sweep
+    resumes it. On the machine of its sweep, nothing is started once the sweep has ended.
 
     Args:
         description: written by `benchmark.sweep.execution.run_plan`.
 
     Returns:
-        0 if the result is there and valid, the signal plus 128 if interrupted, 75 if only the
-        command was and saved its state, 1 otherwise.
+        0 if there is a valid result, 128 plus the signal if interrupted, 75 if only the command
+        was interrupted and has saved its state, 1 otherwise.
 
     Raises:
         InputError: the file is missing or damaged, or the sweep has ended before the job began.
@@ -49,38 +49,37 @@ def run_job(description: Path) -> int:
     os.chdir(content["cwd"])
     local = content["gpus"] is not None
     with ExitStack() as stack:
-        waiting = _waiting(job, folder if local else None)
-        held = [stack.enter_context(claim(lock_path(job.id, folder), waiting))]
+        on_wait = _on_wait(job, folder if local else None)
+        held = [stack.enter_context(acquire(lock_path(job.id, folder), on_wait))]
         if job.compare()[0] == "done":
             _say(f"done already  {job.title}")
             return 0
         environment = {**os.environ, **content["environment"]}
-        if content["gpus"] is not None:
-            names, locks = stack.enter_context(lend(content["gpus"], job.gpus, waiting))
+        if local:
+            names, locks = stack.enter_context(lend(content["gpus"], job.gpus, on_wait))
             held += locks
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(names)
-        if local:
             _refuse_orphan(folder)
         failure_path(job.id, folder).unlink(missing_ok=True)
         return _attempt(job, folder, environment, held)
 
 
-def _waiting(job: Job, folder: Path | None) -> Waiting:
-    """Says once what a job waits for; ends it where its sweep, if it is here, has ended."""
+def _on_wait(job: Job, folder: Path | None) -> OnWait:
+    """Says once what a job waits for; ends the job if its sweep, in this folder, has ended."""
     said: set[str] = set()
 
-    def waiting(holder: str) -> None:
+    def on_wait(holder: str) -> None:
         if folder is not None:
             _refuse_orphan(folder)
         if holder not in said:
             said.add(holder)
             _say(f"waiting       {job.title}  for {holder}")
 
-    return waiting
+    return on_wait
 
 
 def _refuse_orphan(folder: Path) -> None:
-    if not is_running(folder / LOCK):
+    if not is_locked(folder / LOCK):
         raise InputError(f"{folder}: the sweep of this job has ended")
 
 
@@ -90,10 +89,10 @@ def _attempt(job: Job, folder: Path, environment: dict[str, str], held: list[int
     start = time.time()
     with log.open("ab") as stream:
         begin = stream.tell()
-        code, interrupt = _execute(job.again, environment, held, stream)
+        code, interrupt = _execute(job.full_command, environment, held, stream)
     seconds = time.time() - start
     if interrupt is not None or code == EXIT_STOPPED:
-        # Somebody else may have stopped the command alone; what it saved is gone on with.
+        # Somebody may have stopped the command alone; the next sweep resumes what it saved.
         _say(f"interrupted   {job.title}")
         return code if interrupt is None else 128 + interrupt
     state, reason = job.compare()
@@ -127,8 +126,7 @@ def _execute(
     where = "" if devices is None else f"CUDA_VISIBLE_DEVICES={devices} "
     log.write(f"# {now}\n$ {where}{shlex.join(command)}\n".encode())
     log.flush()
-    # The descriptors of the locks go along: they stay held while the command lives, even if this
-    # process is killed.
+    # The command inherits the locks: they stay held while it lives, even if this process is killed.
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -152,11 +150,11 @@ def _execute(
 
 
 def _last_error(log: Path, begin: int) -> str:
-    """The last line of this attempt that says what went wrong; failing that, its last line."""
+    """The last ``error:`` line of this attempt; failing that, its last line."""
     with log.open("rb") as stream:
         stream.seek(begin)
         text = stream.read().decode(errors="replace")
-    # After the two lines that say what was run.
+    # The first two lines say what was run.
     lines = [line.strip() for line in text.splitlines()[2:] if line.strip()]
     named = [line for line in lines if line.startswith("error:")]
     return (named or lines or [""])[-1][:500]
@@ -166,7 +164,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def description_of(
+def job_description(
     job: Job, folder: Path, gpus: list[str] | None, environment: dict[str, str]
 ) -> dict[str, Any]:
     """What `run_job` reads.
@@ -175,7 +173,7 @@ def description_of(
         job: what to run.
         folder: of the sweep.
         gpus: those of this machine that the sweep lends; None where the scheduler assigns them.
-        environment: variables set for the command.
+        environment: variables to set for the command.
 
     Raises:
         InputError: the job needs more GPUs than there are.

@@ -1,4 +1,4 @@
-"""Asking the configs, in a process of its own, and remembering the answer."""
+"""What the configs say of a matrix: asked in a separate process, and cached."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LIBRARIES = ("mmengine", "mmcv", "mmsegmentation", "mmdetection", "torch", "tim
 
 Answer = dict[str, Any]
 Resolver = Callable[[dict[str, Any]], Answer]
-"""A request (`request_of`) to its answer (`benchmark.sweep.resolve.resolve`)."""
+"""A request (`request_for`) to its answer (`benchmark.sweep.config_facts.config_facts`)."""
 
 
-def request_of(matrix: Matrix, configs: Path) -> dict[str, Any]:
-    """What has to be known of a matrix, as JSON-able values.
+def request_for(matrix: Matrix, configs: Path) -> dict[str, Any]:
+    """What `config_facts` has to know of a matrix, as JSON-able values.
 
     Raises:
         InputError: as `cells_of`.
@@ -43,21 +43,21 @@ def request_of(matrix: Matrix, configs: Path) -> dict[str, Any]:
     }
 
 
-def with_root() -> dict[str, str]:
-    """The environment of a process that runs a module of this project."""
+def environment_with_root() -> dict[str, str]:
+    """The environment of a process that imports this project."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def ask(request: dict[str, Any]) -> Answer:
-    """The answer of `benchmark.sweep.resolve`, from a new process.
+    """The answer of `benchmark.sweep.config_facts`, from a new process.
 
     Raises:
         InputError: it ended with an error; the message is its last line.
     """
-    environment = {**with_root(), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**environment_with_root(), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmark.sweep.resolve"],
+        [sys.executable, "-m", "benchmark.sweep.config_facts"],
         input=json.dumps(request),
         env=environment,
         capture_output=True,
@@ -70,15 +70,15 @@ def ask(request: dict[str, Any]) -> Answer:
     return json.loads(done.stdout)
 
 
-def remembered(cache: Path, keep: bool, ask: Resolver = ask) -> Resolver:
-    """`ask`, unless nothing that the answer depends on has changed since it was last asked.
+def cached(cache: Path, write: bool, ask: Resolver = ask) -> Resolver:
+    """`ask`, unless nothing that the answer depends on has changed since the last call.
 
     That is the request, every Python file of the configs, of `benchmark` and of `methods`, by
     content, and the versions of the libraries.
 
     Args:
         cache: file of the last answers.
-        keep: whether a new answer is written there.
+        write: whether a new answer is written there.
         ask: where answers come from.
     """
 
@@ -89,7 +89,7 @@ def remembered(cache: Path, keep: bool, ask: Resolver = ask) -> Resolver:
         answers = before["answers"] if before.get("code") == code else {}
         if key not in answers:
             answers = {**answers, key: ask(request)}
-            if keep:
+            if write:
                 write_json(cache, {"code": code, "answers": answers})
         return answers[key]
 
@@ -103,7 +103,7 @@ def _read(cache: Path) -> dict[str, Any]:
         content = read_object(cache)
     except InputError:
         content = {}
-    # Written whole, so otherwise somebody else's or edited; it only costs asking again.
+    # Written atomically, so a damaged file was edited; asking again mends it.
     return content if isinstance(content.get("answers"), dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""Which GPUs this machine lends to the jobs of a sweep, each to one job at a time."""
+"""The GPUs of this machine, each lent to one job of a sweep at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmark.device import wants_cpu
 from benchmark.errors import InputError, explain_os_error
-from benchmark.sweep.locking import Waiting, holder_of, take
+from benchmark.locking import OnWait, holder_of, try_acquire
 
 _POLL = 0.5
 
@@ -28,8 +28,8 @@ def visible_gpus() -> list[str]:
     """Names for ``CUDA_VISIBLE_DEVICES`` of the GPUs a job may get; empty on a machine without.
 
     Those that the variable allows where it is set, otherwise all that the driver lists; none where
-    the CPU is asked for (`benchmark.device`). As CUDA does, the list ends at the first name that is
-    none (``-1``, ``NoDevFiles``), and one that names a GPU twice allows none.
+    the CPU is asked for (`benchmark.device`). As in CUDA, the list ends at the first invalid name
+    (``-1``, ``NoDevFiles``), and a duplicate makes all of it invalid.
     """
     if wants_cpu():
         return []
@@ -47,14 +47,13 @@ def visible_gpus() -> list[str]:
 
 
 def lock_folder() -> Path:
-    """Where the locks of this machine's GPUs lie: one place for all sweeps of a user.
+    """The folder of the locks of this machine's GPUs, shared by all sweeps of a user.
 
-    It is nobody else's: in a folder that all may write, others could hold the locks or put links
-    in their place. Not XDG_RUNTIME_DIR, which goes with the last session; a sweep may stay.
+    It must be private: where others may write, they could hold the locks or replace them by links.
+    Not XDG_RUNTIME_DIR, which is removed with the last session; a sweep may outlive it.
 
     Raises:
-        InputError: it is a link, belongs to somebody else, others may enter it, or it cannot be
-            made.
+        InputError: it is a link, belongs to somebody else, is open to others, or cannot be made.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
     # Machines may share a home.
@@ -78,7 +77,7 @@ def lock_folder() -> Path:
 
 
 def _make_private(folder: Path) -> str:
-    """Make a folder that nobody else may enter; what is wrong with it if it is there, or empty."""
+    """Make a folder that nobody else may enter; what is wrong with an existing one, or empty."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
@@ -91,9 +90,9 @@ def _make_private(folder: Path) -> str:
 
 @contextmanager
 def lend(
-    names: Sequence[str], count: int, waiting: Waiting | None = None
+    names: Sequence[str], count: int, on_wait: OnWait | None = None
 ) -> Iterator[tuple[list[str], list[int]]]:
-    """Hold `count` of these GPUs for the block, as soon as so many are free.
+    """Hold `count` of these GPUs for the block, as soon as that many are free.
 
     Yields:
         Their names, and the descriptors of their locks for ``pass_fds``: the GPU stays taken while
@@ -114,7 +113,7 @@ def lend(
                 if len(held) == count:
                     break
                 path = folder / f"gpu-{name.replace('/', '_')}.lock"
-                if (stream := take(path)) is not None:
+                if (stream := try_acquire(path)) is not None:
                     held[name] = stack.enter_context(stream).fileno()
                     stack.callback(stream.truncate, 0)
                 else:
@@ -122,7 +121,7 @@ def lend(
             if len(held) == count:
                 yield list(held), list(held.values())
                 return
-        # Some, but not enough: others may need just those.
-        if waiting is not None:
-            waiting("; ".join(busy))
+        # Too few: they are released, as others may need just those.
+        if on_wait is not None:
+            on_wait("; ".join(busy))
         time.sleep(_POLL)

@@ -1,7 +1,7 @@
 """Snakemake that ends with the sweep that started it.
 
-Run as ``python -m benchmark.sweep.workflow PID ARGUMENT…``. A sweep that was killed cannot stop it,
-and would find it in the way when it is started again. Jobs that run are not touched.
+Run as ``python -m benchmark.sweep.snakemake_child PID ARGUMENT…``. A killed sweep cannot stop its
+Snakemake, which would keep the next one from starting. Running jobs are not touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _POLL = 0.2
 
 
 def _end_with(parent: int) -> None:
-    """Kill this process as soon as it is no child of `parent` any more."""
+    """Kill this process as soon as `parent` is no longer its parent."""
     while os.getppid() == parent:
         time.sleep(_POLL)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,8 +1,9 @@
-"""What the cells of a matrix mean: their hashes and what they need, from the configs themselves.
+"""Resolve the cells of a matrix: their config hashes and what they need.
 
-Run as ``python -m benchmark.sweep.resolve``: reads a request as JSON from standard input and writes
-the answer to standard output. The configs name classes of torch and OpenMMLab, whose import takes
-many seconds; therefore one process for all cells, and its answer is kept (`resolving`).
+Run as ``python -m benchmark.sweep.config_facts``: reads a request as JSON from standard input and
+writes the answer to standard output. The configs name classes of torch and OpenMMLab, which take
+many seconds to import; therefore one process resolves all cells, and `config_cache` keeps its
+answer.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from benchmark.training.config_keys import PRETRAIN_NEEDS
 from benchmark.training.train import default_folder, weight_files
 
 
-def resolve(request: dict[str, Any]) -> dict[str, Any]:
+def config_facts(request: dict[str, Any]) -> dict[str, Any]:
     """Resolve the cells of a request, and every training they build on.
 
     Args:
-        request: see `benchmark.sweep.resolving.request_of`.
+        request: see `benchmark.sweep.config_cache.request_for`.
 
     Returns:
         ``cells``: ``"method/dataset"`` → protocol, task, data folder, encoder folder (or None),
@@ -105,4 +106,4 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump(resolve(json.load(sys.stdin)), sys.stdout)
+    json.dump(config_facts(json.load(sys.stdin)), sys.stdout)
