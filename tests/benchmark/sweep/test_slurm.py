@@ -63,6 +63,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         text = textwrap.dedent(text).format(python=sys.executable, folder=str(folder))
         (programs / name).write_text(text, encoding="utf-8")
         (programs / name).chmod(0o755)
+    monkeypatch.delenv("ANGIO_DEVICE", raising=False)  # the cluster decides
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return folder
 
