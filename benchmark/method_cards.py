@@ -1,4 +1,4 @@
-"""Who the methods are: the `card` of every config folder, read without importing anything.
+"""The cards of the methods: the `card` of every config folder, read without importing it.
 
 Listing and rendering must not import torch, and mmengine's config reader does; so the few literal
 statements a card is made of are read from the syntax tree.
@@ -29,9 +29,9 @@ class ParameterCounts(NamedTuple):
     """Numbers of parameters of one system, at paper scale.
 
     Attributes:
-        network: of the encoder as it is exported, or of the whole network where all of it is
-            trained from scratch; None for a filter.
-        trained: of what pre-training trains; None without pre-training here.
+        network: of the exported encoder, or of the complete network if all of it is trained from
+            scratch; None for a filter.
+        trained: trained by the pre-training; None without pre-training here.
     """
 
     network: int | None = None
@@ -90,10 +90,10 @@ def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
 
 
 def card_of_encoder(folder: Path) -> MethodCard:
-    """The card of an exported encoder that no config speaks of.
+    """The card of an exported encoder that has no config.
 
     Its id is made of the folders it lies in, ``analysis-schedule_0_1`` for a run of
-    ``configs/analysis/schedule_0_1.py``; the rest is what `encoder.json` tells of its origin.
+    ``configs/analysis/schedule_0_1.py``; the rest is the provenance in `encoder.json`.
 
     Raises:
         InputError: the folder holds no `encoder.json`.
@@ -150,7 +150,7 @@ def read_parameter_counts(configs: Path = CONFIGS) -> dict[str, ParameterCounts]
 
 
 def write_parameter_counts(counts: Mapping[str, ParameterCounts], configs: Path = CONFIGS) -> Path:
-    """Keep counts beside the configs: counting needs torch, which listing must not wait for."""
+    """Write counts beside the configs: counting needs torch, which listing must not import."""
     path = configs / _PARAMETERS
     with atomic_write(path, "w") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -196,7 +196,7 @@ def _card_of(path: Path) -> dict[str, Any]:
 
 
 def base_path(path: Path, node: ast.stmt) -> Path | None:
-    """File a ``from ..folder.name import *`` under `read_base` means."""
+    """The file that ``from ..folder.name import *`` under `read_base` refers to."""
     if not isinstance(node, ast.ImportFrom) or node.module is None:
         return None
     folder = path.parents[node.level - 1] if node.level else CONFIGS.parent

@@ -62,7 +62,7 @@ def compose(
         protocol: another protocol than the usual one of the data set.
 
     Raises:
-        InputError: no such method or data set, or a key nobody knows.
+        InputError: no such method or data set, or an unknown key.
     """
     card = (
         card_of_encoder(method) if isinstance(method, Path) else read_method_card(method, configs)

@@ -1,7 +1,7 @@
-"""What the methods share that compare views of a frame: the run, the encoder and the grey values.
+"""Shared by the methods that compare views of a frame: the run, the encoder and the augmentations.
 
-AdamW with torch's betas; ViT-B/16 at 224². Of the augmentations of BYOL, which MoCo v3, DINO and
-iBOT have taken over, brightness, contrast, blur and solarisation are left on grey frames.
+AdamW with torch's betas; ViT-B/16 at 224². Of BYOL's augmentations, which MoCo v3, DINO and iBOT
+adopted, brightness, contrast, blur and solarisation apply to grey frames.
 """
 
 from mmengine.config import read_base

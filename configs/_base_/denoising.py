@@ -3,8 +3,8 @@
 ViT + SimpleFPN + UNet decoder that predict the noise in windows of 224² at native resolution;
 AdamW, learning rate 1e-4, weight decay 0.05, 500 epochs, three seeds. What the paper does not state
 is a declared choice of this benchmark: batch 16, layer decay 0.75, drop path 0.1 and flip as in
-segmentation; squared error, which is what PSNR is made of, and DnCNN's loss; windows instead of
-resized frames, because resizing takes the noise away. The last epoch is scored; there is no
+segmentation; squared error, on which PSNR is based and which is DnCNN's loss; windows instead of
+resized frames, because resizing removes the noise. The last epoch is scored; there is no
 selection on the test set.
 """
 
@@ -35,7 +35,7 @@ schedule = dict(type=CosinePerEpoch)
 
 model = dict(
     type=Denoiser,
-    # Of one channel from 0 to 1; an encoder brings the values it was trained with.
+    # One channel from 0 to 1; an encoder brings the mean and std it was trained with.
     data_preprocessor=dict(type=FramePreprocessor, mean=(0.0,), std=(255.0,)),
     neck=dict(type=SimpleFPN, widths=(64, 128, 256, 512)),
     decode_head=dict(type=NoiseDecoder, widths=(64, 128, 256, 512), stem=32),

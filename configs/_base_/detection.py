@@ -4,7 +4,7 @@ Faster R-CNN on a plain ViT with the settings of ViTDet (Li et al., ECCV 2022; c
 its ViT-B in detectron2), boxes only, at 512²: windows of 14×14 patches in all blocks but four,
 relative positions, a simple feature pyramid, large-scale jitter, AdamW with a layer decay of 0.7.
 ViTDet trains at 1024² with masks; 512², 100 epochs and the data are those of the papers on
-angiograms. With other batches than 64 the learning rate follows in proportion. The last epoch is
+angiograms. The learning rate scales linearly with batches other than 64. The last epoch is
 scored; there is no selection on the test set.
 """
 
@@ -61,7 +61,7 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
     ),
-    # The encoder comes from the method; its folder is put in here.
+    # The method brings the encoder; its folder is filled in here.
     backbone=dict(type=ViTDet, window_size=14, global_blocks=4, drop_path=0.1),
     neck=dict(type=SimpleFeaturePyramid, out_channels=256, factors=(4.0, 2.0, 1.0, 0.5)),
     rpn_head=dict(
@@ -135,9 +135,9 @@ model = dict(
     ),
 )
 
-# Large-scale jitter (Ghiasi et al., CVPR 2021): the picture at 0.1 to 2 times the target, a window
-# of the target's size out of it. The model pads what is smaller. A frame that loses all of its
-# boxes stays, as an example of background.
+# Large-scale jitter (Ghiasi et al., CVPR 2021): the image is resized to 0.1 to 2 times the target
+# size and cropped to that size. The model pads smaller ones. A frame that loses all of its boxes is
+# kept, as background.
 train_pipeline = [
     dict(type=LoadImageFromFile, imdecode_backend="pillow"),
     dict(type=LoadAnnotations, with_bbox=True),
@@ -167,7 +167,7 @@ scales = dict(
         "schedule.warmup_steps": 20,
         "model.backbone.window_size": 6,
         "model.backbone.global_blocks": 2,
-        # Patches of 8²: strides 4, 8, 16 and 32 as elsewhere, 64 would be most of the picture.
+        # Patches of 8²: strides 4, 8, 16 and 32 as elsewhere, 64 would be most of the image.
         "model.neck.factors": (2.0, 1.0, 0.5),
         "model.neck.out_channels": 32,
         "model.rpn_head.in_channels": 32,

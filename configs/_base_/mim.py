@@ -18,7 +18,7 @@ from benchmark.training.schedules import WarmupCosine
 
 epochs = 800
 batch_size = 2048
-micro_batch = 256  # of 8 devices, as published; fewer devices take several parts
+micro_batch = 256  # on 8 devices, as published; fewer devices accumulate gradients
 base_lr = 1.5e-4
 lr_batch = 256
 optimizer = dict(type=AdamW, betas=(0.9, 0.95), weight_decay=0.05)

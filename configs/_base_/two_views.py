@@ -1,7 +1,8 @@
 """Two augmented views of a frame for a ResNet-50: what SimCLR, BYOL and Barlow Twins share.
 
 LARS, 10 epochs of linear warm-up, half a cosine to 0, 200 epochs. Saturation, hue and conversion to
-grey are left out, they do nothing to a grey frame. Learning rate and weight decay are the recipe's.
+grey are skipped, as they do not change a grey frame. Learning rate and weight decay are each
+method's own.
 """
 
 from mmengine.config import read_base
@@ -18,7 +19,7 @@ from methods.mmpretrain_zoo import LARS, MMPretrain
 
 epochs = 200
 batch_size = 4096
-micro_batch = None  # batch norms and negatives look at the whole batch
+micro_batch = None  # batch norms and negatives need the complete batch
 lr_batch = 4096
 optimizer = dict(type=LARS, momentum=0.9, weight_decay=1e-6)
 schedule = dict(type=WarmupCosine, warmup_epochs=10)

@@ -2,8 +2,8 @@
 
     tools/dist_train.sh configs/amt/pretrain.py 8
 
-Source: guijiejie/AMT @ dfe380e, mae-AMT: 45 % of the patches masked, 40 % thrown away, random masks
-of 75 % until epoch 40, attention maps anew every 40 epochs, pixels without normalisation, 400
+Source: guijiejie/AMT @ dfe380e, mae-AMT: 45 % of the patches masked, 40 % dropped, random masks of
+75 % until epoch 40, attention maps recomputed every 40 epochs, pixels without normalisation, 400
 epochs, batch 4096.
 """
 

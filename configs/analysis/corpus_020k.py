@@ -1,4 +1,4 @@
-"""Size of the corpus: 20,000 frames of XA-170K, whole patients (figure 7)."""
+"""Size of the pre-training dataset: 20,000 frames of XA-170K, complete patients (figure 7)."""
 
 from mmengine.config import read_base
 

@@ -59,5 +59,5 @@ method.update(
     intra_weight=0.5,
     extra_weight=0.5,
 )
-# The average has to get somewhere in runs of fewer steps.
+# With fewer steps the EMA has to move faster.
 scales = dict(small={"method.momentum.start": 0.99}, tiny={"method.momentum.start": 0.9})

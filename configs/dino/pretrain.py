@@ -55,7 +55,7 @@ method.update(
     centre_momentum=0.9,
     freeze_last_layer=3,
 )
-# The average has to get somewhere in runs of fewer steps.
+# With fewer steps the EMA has to move faster.
 scales = dict(
     small={
         "method.head.hidden": 1024,

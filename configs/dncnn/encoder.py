@@ -1,7 +1,6 @@
 """DnCNN from scratch (Zhang et al., TIP 2017): DnCNN-S, 17 layers.
 
-Trained with the windows, loss and schedule of the other rows; whole frames go through it in
-testing.
+Trained with the windows, loss and schedule of the other rows; tested on complete frames.
 """
 
 from benchmark.downstream.denoising.dncnn import DnCNN

@@ -1,4 +1,4 @@
-"""Vessel segmentation on CAXF, an in-house set of 538 frames handed out on request.
+"""Vessel segmentation on CAXF, an in-house set of 538 frames available on request.
 
 tools/prepare_data.py caxf --raw DIR --out work_dirs/downstream/caxf
 tools/finetune.py --method mae --dataset caxf --seed 0 1 2 3 4

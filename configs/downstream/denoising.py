@@ -5,7 +5,7 @@ r"""Denoising of CoronaryDominance frames with quantum and electronic noise and 
     tools/finetune.py --method mae --dataset denoising --seed 0 1 2
 
 The paper's 1,286 / 309 frames are not published: studies, frames and noise are drawn by rule, the
-studies by patient, and are left out of the packs by default.
+studies by patient, and are excluded from the packs by default.
 """
 
 from mmengine.config import read_base

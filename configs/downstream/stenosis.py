@@ -3,7 +3,7 @@
     tools/prepare_data.py stenosis --raw DIR --as detection --out work_dirs/downstream/stenosis
     tools/finetune.py --method mae --dataset stenosis --seed 0 1 2 3 4
 
-The official split is drawn by frame: neighbours in a video stand on both sides of it.
+The official split is drawn by frame: neighbouring frames of a video are on both sides of it.
 """
 
 from mmengine.config import read_base

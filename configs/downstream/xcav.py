@@ -3,7 +3,8 @@
     tools/prepare_data.py xcav --raw DIR --out work_dirs/downstream/xcav
     tools/finetune.py --method mae --dataset xcav --seed 0 1 2 3 4
 
-The papers' 175 / 46 frames are not published: the split is drawn, or a list of yours.
+The papers' 175 / 46 frames are not published: the split is drawn at random, or
+your own list is used.
 """
 
 from mmengine.config import read_base

@@ -1,8 +1,8 @@
-"""Vessel HOG: masks guided by vessels, histograms of gradients for targets, in one config file.
+"""Vessel HOG: masks guided by vessels, histograms of gradients as targets, in one config file.
 
     tools/train.py configs/examples/vessel_hog.py
 
-A recombination of parts that are there: MAE's encoder and decoder, VasoMIM's masking, MaskFeat's
+Recombines existing parts: MAE's encoder and decoder, VasoMIM's masking, MaskFeat's
 targets. The width of the decoder's output follows the objective.
 """
 

@@ -57,5 +57,5 @@ method.update(
     momentum=dict(type=LinearMomentum, start=0.996, end=1.0),
     distance="smooth_l1",
 )
-# The average has to get somewhere in runs of fewer steps.
+# With fewer steps the EMA has to move faster.
 scales = dict(small={"method.momentum.start": 0.99}, tiny={"method.momentum.start": 0.9})

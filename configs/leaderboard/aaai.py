@@ -3,7 +3,7 @@
     tools/run_benchmark.sh configs/leaderboard/aaai.py --dry-run
 
 Its 20,000 frames are not published as a list; the pack is one of your choice. All runs live apart
-from those of the journal version, whose encoders have seen another corpus.
+from those of the journal version, whose encoders are pre-trained on another dataset.
 """
 
 title = "Leaderboard, protocol aaai"

@@ -2,7 +2,7 @@
 
     tools/run_benchmark.sh configs/leaderboard/demo.py --dry-run
 
-The same runs as `make demo`, in the same folder: what either has done, the other keeps.
+The same runs as `make demo`, in the same folder: neither repeats what the other has done.
 """
 
 title = "Leaderboard of the demo"

@@ -53,7 +53,7 @@ method.update(
         head=dict(type=MIMHead, loss=dict(type=PixelReconstructionLoss, criterion="L2")),
         target_generator=dict(type=HOGGenerator, nbins=9, pool=8, gaussian_window=16),
     ),
-    # The encoder of the base config is what the backbone is exported as.
+    # The backbone is exported as the encoder of the base config.
     masking=dict(type=BlockMasking, ratio=0.4, smallest=15),
 )
 # The library's targets need a grid of 14×14 patches at any scale.

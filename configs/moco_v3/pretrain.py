@@ -3,8 +3,8 @@
     tools/dist_train.sh configs/moco_v3/pretrain.py 8
 
 Source: facebookresearch/moco-v3 @ c349e6e (ViT-B): batch 4096, lr 1.5e-4 per 256 samples, weight
-decay 0.1 on all parameters, 300 epochs, crops of 8–100 %, T = 0.2. The batch cannot be cut into
-parts: it has to fit the devices at once, 4096 / processes on each.
+decay 0.1 on all parameters, 300 epochs, crops of 8–100 %, T = 0.2. The batch cannot be split:
+it has to fit on the devices at once, 4096 / processes on each.
 """
 
 from mmengine.config import read_base
@@ -41,7 +41,7 @@ method.update(
     temperature=0.2,
     freeze_patch_embed=True,
 )
-# The average has to get somewhere in runs of fewer steps.
+# With fewer steps the EMA has to move faster.
 scales = dict(
     small={"method.projector.hidden": 1024, "method.predictor.hidden": 1024},
     tiny={

@@ -22,7 +22,7 @@ card = dict(title="UNeXt-S", family="segmentor", paper="Valanarasu et al., MICCA
 
 epochs = 200
 batch_size = 256
-micro_batch = None  # batch normalisation sees the whole batch
+micro_batch = None  # batch normalisation needs the complete batch
 base_lr = 1e-3
 lr_batch = None
 optimizer = dict(type=Adam)

@@ -22,7 +22,7 @@ card = dict(
 )
 
 anatomy = True
-micro_batch = None  # batch normalisation sees the whole batch
+micro_batch = None  # batch normalisation needs the complete batch
 method = dict(
     type=SPT,
     views=method["views"],

@@ -1,4 +1,4 @@
-"""A sweep whose tools take no time: they write real records, and count their calls."""
+"""A sweep with instant tools that write real records and count their calls."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def _short(job: Job) -> str:
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No lock of a GPU is put into the home of whoever runs the tests."""
+    """Keep the locks of GPUs out of the home folder."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 

@@ -73,7 +73,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 @pytest.mark.slow
 @needs_snakemake
-def test_a_sweep_that_is_killed_goes_on(sweep: Sweep, start: Start) -> None:
+def test_a_killed_sweep_is_resumed(sweep: Sweep, start: Start) -> None:
     """SIGKILL for all of its processes, in the middle of two cells."""
     sweep = sweep.only(methods=("frangi", "unet"), datasets=("synthetic_v",))
     hanging = ["frangi-synthetic_v-2", "unet-synthetic_v-2"]
@@ -101,7 +101,7 @@ def test_a_sweep_that_is_killed_goes_on(sweep: Sweep, start: Start) -> None:
 def test_a_cell_that_outlives_its_sweep_is_waited_for(
     sweep: Sweep, start: Start, both: bool
 ) -> None:
-    """Snakemake ends with the parent that was killed; the cell goes on, and runs only once."""
+    """Snakemake ends with its killed parent; the cell finishes, and runs only once."""
     psutil = pytest.importorskip("psutil")
     sweep = sweep.only(methods=("unet",), datasets=("synthetic_v",))
     names = [f"unet-synthetic_v-{seed}" for seed in (0, 1, 2)]
@@ -127,7 +127,7 @@ def test_a_cell_that_outlives_its_sweep_is_waited_for(
 @needs_snakemake
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_random_moments(sweep: Sweep, start: Start, tmp_path: Path, seed: int) -> None:
-    """The parent, or Snakemake as well, or every process; the end is that without a kill."""
+    """The parent, or Snakemake as well, or all of them; the results are those without a kill."""
     psutil = pytest.importorskip("psutil")
     moments = random.Random(seed)
     sweep = sweep.only(methods=("frangi", "unet", "mae"), datasets=("synthetic_v",))
@@ -163,7 +163,7 @@ def test_killed_at_random_moments(sweep: Sweep, start: Start, tmp_path: Path, se
 
 @pytest.mark.parametrize("adopted", [False, True])
 def test_snakemake_ends_with_its_parent(tmp_path: Path, adopted: bool) -> None:
-    """Also where the parent was gone before it looked."""
+    """Also if the parent was gone before the first look."""
     (tmp_path / "snakemake").mkdir()
     (tmp_path / "snakemake" / "__init__.py").touch()
     (tmp_path / "snakemake" / "cli.py").write_text(
@@ -183,11 +183,11 @@ def test_snakemake_ends_with_its_parent(tmp_path: Path, adopted: bool) -> None:
             return
         assert parent.stdout.readline() == "--x\n"
         parent.kill()
-        assert parent.stdout.read() == ""  # to its end: the child lives no more
+        assert parent.stdout.read() == ""  # until its end: the child has ended
 
 
 def test_an_orphan_begins_nothing(sweep: Sweep) -> None:
-    """Nor does it wait any longer; a job of a cluster goes on, as it has a place in its queue."""
+    """Nor does it keep waiting; a job of a cluster runs, as it has its place in the queue."""
     (job,) = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,)).plan().jobs
     folder = sweep.work / "sweep"
     description = folder / "jobs" / f"{job.id}.json"

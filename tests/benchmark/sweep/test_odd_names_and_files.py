@@ -81,7 +81,7 @@ def test_files_of_the_sweep_that_hold_something_else_stop_nothing(sweep: Sweep) 
     folder = sweep_folder(sweep.matrix)
     run = sweep.work / "mae" / "pretrain" / "run.json"
     encoder = run.with_name("encoder.json")
-    whole = run.read_bytes(), encoder.read_bytes()
+    complete = run.read_bytes(), encoder.read_bytes()
     for content in (b"", b"[]", b"7", b'{"finished": 3}', b"\xff\x00", b'{"weights": []}'):
         for job in sweep.plan().jobs:
             failure_path(job.id, folder).parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +89,11 @@ def test_files_of_the_sweep_that_hold_something_else_stop_nothing(sweep: Sweep) 
         assert set(sweep.states().values()) == {"done"}
         run.write_bytes(content)
         assert sweep.states()["mae"] in ("stale", "missing")
-        run.write_bytes(whole[0])
+        run.write_bytes(complete[0])
         encoder.write_bytes(content)
         stale = {name for name, state in sweep.states().items() if state == "stale"}
         assert stale == {f"mae-{data}_v-{n}" for data in ("synthetic", "arcade") for n in "012"}
-        encoder.write_bytes(whole[1])
+        encoder.write_bytes(complete[1])
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])

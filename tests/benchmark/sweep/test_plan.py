@@ -86,7 +86,7 @@ def test_a_changed_segmentor_makes_stale_what_was_trained_with_it(full: Sweep) -
     assert stale(full) == {"segmentor", "vasomim", *VASOMIM}
 
 
-def test_a_change_that_is_taken_back_leaves_nothing_stale(full: Sweep) -> None:
+def test_a_reverted_change_leaves_nothing_stale(full: Sweep) -> None:
     full.change(segmentor=5, mae=6, arcade_v=7)
     full.change(segmentor=4, mae=4, arcade_v=4)
     assert stale(full) == set()
@@ -146,7 +146,7 @@ def test_stale_results_are_replaced_only_when_asked(full: Sweep) -> None:
 
 
 def test_a_missing_cell_of_a_stale_encoder_waits(full: Sweep) -> None:
-    """It would be stale as soon as it is done."""
+    """It would be stale as soon as it was done."""
     full.change(mae=5)
     (full.work / "results" / "demo" / "mae" / "arcade_v" / "seed1.json").unlink()
     plan = full.plan()
@@ -155,7 +155,7 @@ def test_a_missing_cell_of_a_stale_encoder_waits(full: Sweep) -> None:
     assert cell.reason == "waits for MAE, which is stale"
 
 
-def test_an_interrupted_training_goes_on(sweep: Sweep) -> None:
+def test_an_interrupted_training_is_resumed(sweep: Sweep) -> None:
     job = mae(sweep)
     folder = sweep.work / "mae" / "pretrain"
     write_json(folder / "run.json", {"config_hash": job.config_hash, "corpus_hash": "corpus"})
@@ -167,7 +167,7 @@ def test_an_interrupted_training_goes_on(sweep: Sweep) -> None:
     assert (job.state, job.reason) == ("stale", "other settings")
 
 
-def test_an_interrupted_training_does_not_go_on_with_other_weights(full: Sweep) -> None:
+def test_an_interrupted_training_is_not_resumed_with_other_weights(full: Sweep) -> None:
     """It began with the segmentor that is about to be replaced."""
     folder = full.work / "vasomim" / "pretrain"
     run = read_json(folder / "run.json")
@@ -187,7 +187,7 @@ def test_a_damaged_record_is_stale_and_says_why(full: Sweep) -> None:
     assert "per_image.sha256" in job.reason
 
 
-def test_what_failed_is_left_alone_until_asked_or_changed(sweep: Sweep) -> None:
+def test_a_failed_job_is_retried_only_on_request_or_after_a_change(sweep: Sweep) -> None:
     job = mae(sweep)
     failure = {"error": "error: planted", "log": "x.log", "config_hash": job.config_hash}
     write_json(failure_path(job.id, sweep_folder(sweep.matrix)), failure)

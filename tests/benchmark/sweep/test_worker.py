@@ -129,7 +129,7 @@ def test_a_job_that_is_interrupted_counts_as_missing(
 def test_a_killed_job_holds_its_lock_while_its_command_lives(
     one: Sweep, describe: Callable[..., Path]
 ) -> None:
-    """The command goes on alone; a second job waits for it and finds its result."""
+    """The command continues alone; a second job waits for it and finds its result."""
     one.change(slow={NAME: 3})
     description = describe()
     process = _job(description)
