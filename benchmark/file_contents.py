@@ -1,14 +1,15 @@
-"""What a file is that should hold weights and does not: a pointer, a web page, another archive."""
+"""What a file really is where something else was expected: a pointer, a web page, an archive."""
 
 from __future__ import annotations
 
 import re
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.strict_json import parse_json
 
-_HEAD = 4096  # bytes that are looked at
+_HEAD = 4096  # bytes that are inspected
 _AGAIN = "download it again"
 # How files of other kinds begin, what they are, and what to do.
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
@@ -24,19 +25,46 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
+class PointerSystem(NamedTuple):
+    """A system that keeps pointers in place of files, and the command that fetches a file."""
+
+    name: str
+    command: str
+
+
+_POINTERS = {
+    "version https://git-lfs": PointerSystem("Git LFS", "git lfs pull"),
+    "/annex/objects/": PointerSystem("git-annex", "git annex get"),
+}
+
+
+def pointer_system(text: str) -> PointerSystem | None:
+    """Whose pointer a file is, by the text it begins with; None if it is not a pointer."""
+    return next((system for how, system in _POINTERS.items() if text.startswith(how)), None)
+
+
+def is_broken_link(path: Path) -> bool:
+    """Whether a path is a link to something that does not exist."""
+    return path.is_symlink() and not path.exists()
+
+
+def is_annex_link(path: Path) -> bool:
+    """Whether a link points into the object store of git-annex."""
+    return "annex/objects" in path.readlink().as_posix()
+
+
 def missing_link(path: Path) -> str | None:
-    """Where a broken link points to and what would mend it; None if `path` is no such link."""
-    if not path.is_symlink() or path.exists():
+    """Where a broken link points to and how to fetch it; None if `path` is no such link."""
+    if not is_broken_link(path):
         return None
-    target = path.readlink()
-    fetch = f"; `git annex get {path.name}` fetches it" if "annex" in target.parts else ""
-    return f"a link to {target}, which is not there{fetch}"
+    fetch = f"; `git annex get {path.name}` fetches it" if is_annex_link(path) else ""
+    return f"a link to {path.readlink()}, which is not there{fetch}"
 
 
 def other_content(path: Path) -> str | None:
-    """What a file holds in place of weights, and what to do, in one line.
+    """What a file holds instead of weights, and what to do, in one line.
 
-    To be asked where reading has failed: only what is certainly something else is named.
+    To be asked after reading failed: only what is certainly something else is named.
 
     Returns:
         None if the file may be weights, damaged or not, or is not there.
@@ -54,7 +82,7 @@ def other_content(path: Path) -> str | None:
 
 
 def mistaken_download(path: Path) -> str | None:
-    """As `other_content`, of a file that others wrote: a part of it may be lacking, too."""
+    """As `other_content`, for a downloaded file, which may also be incomplete."""
     if not path.is_file():
         return None
     size = path.stat().st_size
@@ -87,7 +115,7 @@ def _archive(path: Path) -> str | None:
 
 
 def _cut_off(path: Path, size: int) -> str | None:
-    """Of a safetensors file: bytes that are lacking by what its own header says."""
+    """Bytes that a safetensors file lacks according to its own header."""
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = stream.read(min(length, size))
@@ -106,23 +134,21 @@ def _cut_off(path: Path, size: int) -> str | None:
 
 
 def _text(head: bytes, size: int) -> tuple[str, str]:
-    """What a text is, and what to do; two empty words if it is none."""
+    """What a text file is, and what to do; two empty strings if it is not text."""
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4 or size <= _HEAD:  # else a letter is cut in two
+        if error.start < len(head) - 4 or size <= _HEAD:  # else a character is cut in two
             return "", ""
         text = head[: error.start].decode("utf-8")
     text = text.lstrip("\ufeff \t\r\n")
     if len(text) < 8 or any(ord(letter) < 32 and letter not in "\t\r\n\f" for letter in text):
         return "", ""
     first = text.split("\n")[0].strip()
-    if first.startswith("version https://git-lfs"):
+    if system := pointer_system(first):
         found = re.search(r"^size (\d+)", text, re.MULTILINE)
-        whole = f" to a file of {int(found[1]):,} bytes" if found else ""
-        return f"a Git LFS pointer{whole}", f"fetch it with `git lfs pull`, or {_AGAIN}"
-    if "annex/objects/" in first:
-        return "a git-annex pointer", "fetch it with `git annex get`"
+        target = f" to a file of {int(found[1]):,} bytes" if found else ""
+        return f"a {system.name} pointer{target}", f"fetch it with `{system.command}`, or {_AGAIN}"
     if text[0] == "<":
         title = re.search(r"<title[^>]*>([^<]*)<", text, re.IGNORECASE)
         shown = f" ({shortened(title[1].strip(), 60)})" if title and title[1].strip() else ""
@@ -135,5 +161,5 @@ def _text(head: bytes, size: int) -> tuple[str, str]:
 
 
 def shortened(text: str, length: int) -> str:
-    """What a foreign file says, in quotes."""
+    """Quoted text of an unknown file."""
     return repr(text if len(text) <= length else text[: length - 1] + "…")

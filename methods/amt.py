@@ -105,7 +105,7 @@ class AMT(MAE):
         starts = range(0, len(frames), self.refresh_batch)
         for start in starts[get_rank() :: get_world_size()]:
             indices = range(start, min(start + self.refresh_batch, len(frames)))
-            images = self.views.whole(frames.__getitems__(list(indices)))
+            images = self.views.full_frames(frames.__getitems__(list(indices)))
             table[start : indices.stop] = self.attention_maps(images)
         all_reduce(table)
         self.views.attention.copy_(table)

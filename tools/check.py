@@ -152,7 +152,7 @@ def _print_report(report: dict[str, Any]) -> None:
 def _check_leakage(arguments: argparse.Namespace) -> int:
     from benchmark.data.checks.leakage import (
         check_leakage,
-        leaks,
+        has_leakage,
         open_held_out,
         report_folder,
         write_leakage_report,
@@ -174,7 +174,7 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
         write_leakage_report(folder, report, packs, one)
         _print_report(report)
         print(f"report {report['report_hash'][:16]} written: {folder}")
-        found |= leaks(report)
+        found |= has_leakage(report)
     return int(found)
 
 

@@ -6,7 +6,7 @@
     tools/prepare_data.py xa170k --raw downloads/XA-170K --out work_dirs/packs/xa170k
     tools/prepare_data.py xa170k --raw cadica=downloads/CADICA --out work_dirs/packs/xa
 
-An interrupted pack goes on with the same command. What is left out is counted by reason on screen,
+An interrupted pack goes on with the same command. What is skipped is counted by reason on screen,
 and listed in report.json of the result. docs/datasets.md has the command of every dataset.
 """
 
@@ -106,7 +106,7 @@ def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _raw(words: list[str] | None) -> str | dict[str, str] | None:
-    """One folder, or the parts of a corpus by name."""
+    """One folder, or the parts of a pre-training dataset by name."""
     if words is None or (len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists())):
         return words[0] if words else None
     return _pairs(words, "--raw")

@@ -1,8 +1,8 @@
 """Vascular anatomy of a frame: the binary vessel mask B that VasoMIM trains its segmentor on.
 
-The four steps of VasoMIM (`docs/protocol.md`): vesselness, a border set to zero, a percentile
-threshold, and region growing from the strongest pixel. Everything is batched; a mask depends on its
-frame only.
+The four steps of VasoMIM (`docs/protocol.md`): vesselness, zeroing the border, a percentile
+threshold, and region growing from the maximum. Everything is batched; a mask depends on its frame
+only.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ def vessel_mask(
 ) -> Tensor:
     """Vessel masks of a batch of frames.
 
-    On the CPU many processes of one thread each are the fastest: frames are taken one by one, and
-    the work on a single frame is too small to be worth sharing between threads.
+    On the CPU, many single-threaded processes are fastest: frames are processed one by one, and a
+    single frame is too little work for several threads.
 
     Args:
-        frames: B×H×W, uint8 or floating, grey values 0..255; vessels are dark.
+        frames: B×H×W, uint8 or floating-point, intensities 0..255; vessels are dark.
         kind: vesselness, ``"sato"`` (as in the authors' code), ``"frangi"`` or ``"hessian"``.
-        alpha: percentile of V over the frame, border included, from which pixels are kept.
-        border: pixels on every side that cannot be vessel. Counted in pixels of `frames`,
-            whatever their size: the authors give 20 px for frames of about 512×512.
-        valid: int B×2, height and width of the top left region that holds the picture, where
-            frames were padded to a common size. What lies outside is treated as if it were not
-            there: the border and the percentile are those of the region. None: all of it.
+        alpha: percentile of the vesselness over the frame, including the border; pixels at or above
+            it are kept.
+        border: pixels on every side that cannot be vessel, regardless of the size of `frames`; the
+            authors use 20 px for frames of about 512×512.
+        valid: int B×2, height and width of the top left region that holds the image, if frames
+            were padded to a common size. Padding is ignored: border and percentile are those of
+            the region. None: no padding.
 
     Returns:
-        bool B×H×W on the device of `frames`. Empty for a frame without any vesselness.
+        bool B×H×W on the device of `frames`. Empty for a frame of zero vesselness.
 
     Raises:
-        InputError: unknown kind, wrong shape or type, or a number out of its range.
+        InputError: unknown kind, wrong shape or type, or a parameter out of range.
     """
     if not 0 <= alpha <= 100:
         raise InputError(f"alpha {alpha}: expected a percentile from 0 to 100")
@@ -68,7 +69,7 @@ def vessel_mask(
 
 
 def _masks_of_full_frames(frames: Tensor, kind: str, alpha: float, border: int) -> Tensor:
-    # One frame at a time on the CPU, where everything about a frame then stays in the cache.
+    # One frame at a time on the CPU, so that everything stays in the cache.
     if frames.device.type == "cpu" and len(frames) > 1:
         masks = [_masks_of_full_frames(frame, kind, alpha, border) for frame in frames.split(1)]
         return torch.cat(masks)
@@ -80,7 +81,7 @@ def _masks_of_full_frames(frames: Tensor, kind: str, alpha: float, border: int) 
 
 
 def clear_border(value: Tensor, border: int) -> Tensor:
-    """Set `border` pixels on every side of B×H×W to 0, in place; all of it if it is too small."""
+    """Set `border` pixels on every side of B×H×W to 0, in place; all pixels if it is too small."""
     for side in (value, value.transpose(1, 2)):
         length = side.shape[1]
         side[:, :border] = 0
@@ -89,12 +90,12 @@ def clear_border(value: Tensor, border: int) -> Tensor:
 
 
 def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
-    """The smallest value per frame that is not below the frame's `alpha`-th percentile.
+    """The smallest value of each frame that is not below its `alpha`-th percentile.
 
     ``value >= percentile_threshold(value, alpha)`` keeps exactly the pixels that
     ``value >= np.percentile(value, alpha)`` keeps: the linearly interpolated percentile lies
-    between two neighbours in the sorted values, above the lower one unless it coincides with it.
-    So a single order statistic does, and whole grey levels stay whole.
+    between two adjacent sorted values, above the lower one unless it coincides with it. So a single
+    order statistic suffices, and integer levels stay integers.
 
     Args:
         value: B×H×W, any real type.
@@ -132,7 +133,7 @@ def grow_region(keep: Tensor, seed: Tensor) -> Tensor:
 
 
 def _grow_by_scanlines(keep: Tensor, seed: Tensor) -> Tensor:
-    """OpenCV's flood fill, frame by frame: it visits the component only, not the whole frame."""
+    """OpenCV's flood fill, frame by frame; it visits only the component, not the full frame."""
     width = keep.shape[2]
     image = keep.to(torch.uint8).contiguous()
     for canvas, position in zip(image.numpy(), seed.tolist()):
@@ -143,13 +144,13 @@ def _grow_by_scanlines(keep: Tensor, seed: Tensor) -> Tensor:
 
 
 def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
-    """`grow_region` in whole-batch tensor operations, for devices where those are fast.
+    """`grow_region` in tensor operations on the full batch, for devices where those are fast.
 
     Connected components by label propagation with pointer jumping (the FastSV scheme of Zhang,
     Azad and Buluç, SIAM PP 2020): every pixel points to a pixel of its component with a smaller
-    or equal index; each round offers the roots the smallest root seen across a neighbour, then
-    halves the paths. Rounds grow with the logarithm of the component's length, not with its
-    length; the only host sync is the test for convergence, once per round and batch.
+    or equal index; each round propagates the smallest root across neighbours to the roots, then
+    halves the paths. The number of rounds is logarithmic in the length of the component; the only
+    host sync is the test for convergence, once per round and batch.
     """
     batch, height, width = keep.shape
     parent = torch.arange(keep.numel(), device=keep.device)
@@ -158,9 +159,9 @@ def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
         root = parent[parent].view(keep.shape)
         smallest = root.clone()
         for dim, both in zip((1, 2), joined):
-            offer = torch.where(both, torch.minimum(*_neighbours(root, dim)), keep.numel())
+            candidate = torch.where(both, torch.minimum(*_neighbours(root, dim)), keep.numel())
             for end in _neighbours(smallest, dim):
-                torch.minimum(end, offer, out=end)
+                torch.minimum(end, candidate, out=end)
         smallest = smallest.flatten()
         updated = smallest.scatter_reduce(0, parent, smallest, "amin")
         updated = torch.minimum(updated, updated[updated])
@@ -173,6 +174,6 @@ def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
 
 
 def _neighbours(maps: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Both ends of all pairs of neighbours along `dim`, as views."""
+    """Both elements of all pairs of neighbours along `dim`, as views."""
     pairs = maps.shape[dim] - 1
     return maps.narrow(dim, 0, pairs), maps.narrow(dim, 1, pairs)

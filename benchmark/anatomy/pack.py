@@ -29,17 +29,17 @@ def extract(
         alpha: percentile of the threshold, 0 to 100.
         border: pixels ignored along every side, at the size of the pack.
         batch: frames per call.
-        overwrite: replace masks that were made with other parameters.
+        overwrite: whether to replace masks extracted with other parameters.
 
     Returns:
-        One line about what was found.
+        One line about the masks, and whether they existed already.
 
     Raises:
         InputError: the folder is not a pack, a parameter is out of range, or the pack holds masks
-            of other parameters.
+            extracted with other parameters.
     """
     if not 0 <= alpha <= 100:
-        raise InputError(f"--alpha {alpha}: a percentile lies between 0 and 100")
+        raise InputError(f"--alpha {alpha}: a percentile is between 0 and 100")
     if border < 0:
         raise InputError(f"--border {border}: must not be negative")
     device = choose_device()
@@ -58,15 +58,15 @@ def extract(
     start = time.perf_counter()
     done = add_anatomy(pack, compute, parameters, batch=batch, overwrite=overwrite)
     seconds = time.perf_counter() - start
-    share, empty = _vessel_share(done)
+    fraction, empty = _vessel_fraction(done)
     return (
         f"{pack}: vessels of {len(done)} frames ({kind}, α = {alpha:g}, border {border} px) "
-        f"in {seconds:.1f} s; {100 * share:.1f} % of the pixels, {empty} frames without any"
+        f"in {seconds:.1f} s; {100 * fraction:.1f} % of the pixels, {empty} frames without any"
     )
 
 
-def _vessel_share(pack: FramePack) -> tuple[float, int]:
-    """Mean share of vessel pixels in the valid area, and the number of frames without a vessel."""
+def _vessel_fraction(pack: FramePack) -> tuple[float, int]:
+    """Mean fraction of vessel pixels in the valid area, and the number of frames without any."""
     counts = np.concatenate(
         [
             np.bitwise_count(pack.anatomy[start : start + 256]).sum(axis=(1, 2), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The small segmentor S of VasoMIM: trained on extracted vessels, then frozen."""
+"""The lightweight segmentor S of VasoMIM: trained on extracted vessels, then frozen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict
         over_batch: one Dice score over the flattened batch, as in that code, or one per sample.
 
     Returns:
-        ``loss_bce`` and ``loss_dice``, and for the log ``dice_score``, that of the mask logits > 0.
+        ``loss_bce`` and ``loss_dice``; and ``dice_score`` of the mask logits > 0, for the log.
     """
     logits = logits.float()
     with torch.no_grad():
@@ -67,15 +67,15 @@ class SegmentorTraining(Method):
 
 @MODELS.register_module()
 class FrozenSegmentor(nn.Module):
-    """S with fixed weights: gradients pass through it to its input, never into it.
+    """S with frozen weights: gradients pass through to its input, never into its weights.
 
     Args:
-        network: the architecture, as it was trained.
+        network: the architecture it was trained with.
         checkpoint: ``segmentor.safetensors`` of a segmentor run, or the authors' ``unext.pth``;
-            None leaves the initial weights, for tests.
+            None keeps the initial weights, for tests.
 
     Raises:
-        InputError: the checkpoint is missing or does not fit strictly.
+        InputError: the checkpoint is missing or does not match strictly.
     """
 
     def __init__(self, network: nn.Module | dict[str, Any], checkpoint: str | None) -> None:
@@ -83,13 +83,13 @@ class FrozenSegmentor(nn.Module):
         self.network = build(network)
         if checkpoint is not None:
             load_strict(self.network, read_tensors(checkpoint), checkpoint)
-        # Convolutions of few channels run about twice as fast with the channels innermost.
+        # Convolutions with few channels are about twice as fast in channels_last.
         self.network.to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
         self.network.eval()
 
     def train(self, mode: bool = True) -> FrozenSegmentor:
-        # Batch statistics would drift with the batch; S stays the function it was trained to be.
+        # Batch statistics would depend on the batch; S stays a fixed function.
         super().train(mode)
         self.network.eval()
         return self
@@ -105,7 +105,7 @@ class FrozenSegmentor(nn.Module):
 
 
 def frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
-    """The frozen segmentors in a config, as the parts they are built from."""
+    """The frozen segmentors in a config, as the dictionaries they are built from."""
     if isinstance(node, dict):
         if node.get("type") is FrozenSegmentor:
             yield node
@@ -120,9 +120,9 @@ def frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
 class JointSegmentor(nn.Module):
     """S trained together with the masked image model instead of in advance (AAAI table S4).
 
-    S learns from `loss` alone, in training mode. Guidance and consistency see it as a fixed
-    function, as they see `FrozenSegmentor`: with its running statistics, and with weights that get
-    no gradient. Else the consistency could be met by a segmentor that finds nothing anywhere.
+    S is trained by `loss` only, in training mode. Guidance and consistency use it as a fixed
+    function, like `FrozenSegmentor`: with its running statistics, and with weights that get no
+    gradient. Otherwise a segmentor that predicts no vessel at all would satisfy the consistency.
 
     Args:
         network: the architecture, B×3×H×W image to B×1×H×W logits.
@@ -135,7 +135,7 @@ class JointSegmentor(nn.Module):
     def loss(self, images: Tensor, anatomy: Tensor) -> Tensor:
         """The supervised loss of S, a scalar.
 
-        To be called before the other two in a step, because it updates the running statistics.
+        To be called first in a step, because it updates the running statistics.
         """
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         terms = supervision(logits, anatomy)

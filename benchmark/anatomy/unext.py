@@ -118,7 +118,7 @@ class UNeXt(nn.Module):
     """UNeXt; the default widths are UNeXt-S with 253,561 parameters.
 
     Args:
-        in_channels: channels of the input (3: grey repeated).
+        in_channels: channels of the input (3: gray repeated).
         channels: widths of the three convolutional and the two token stages.
         out_channels: logit maps.
 

@@ -1,16 +1,16 @@
-"""Vesselness of grey frames: Sato, Frangi and the plain Hessian measure, batched and in fp32.
+"""Vesselness of grayscale frames: Sato, Frangi and the plain Hessian measure, batched and in fp32.
 
-All three look at the Hessian of the frame smoothed at several scales σ. Its derivatives are
-taken as scikit-image takes them (two first-order Gaussian derivatives of σ/√2 in a row, borders
-mirrored), so `sato` and `frangi` agree with `skimage.filters.sato` and `skimage.filters.frangi`.
+All three use the Hessian of the frame smoothed at several scales σ. Its derivatives are computed
+like those of scikit-image (two successive first-order Gaussian derivatives of σ/√2, mirrored
+borders), so `sato` and `frangi` agree with `skimage.filters.sato` and `skimage.filters.frangi`.
 
-How it is computed. Along one axis every derivative is a linear map, an n×n matrix that is zero
-outside a narrow band. The map, mirrored borders included, is worked out once in float64; applying
-it is then a few dense matrix products per axis, one for every block of rows inside the band. That
-is what BLAS is fastest at, and it is the same code on the CPU and on a GPU.
+Implementation: along one axis every derivative is a linear map, an n×n matrix that is zero outside
+a narrow band. The map, including mirrored borders, is computed once in float64; applying it takes a
+few dense matrix products per axis, one for every block of rows inside the band. This is what BLAS
+is fastest at, and the same code runs on CPU and GPU.
 
-Frames are B×H×W, uint8 or floating, grey values 0..255. Vessels are dark ridges. For a frame
-that is darker along a vessel the Hessian has one large positive eigenvalue across the vessel.
+Frames are B×H×W, uint8 or floating-point, intensities 0..255. Vessels are dark ridges, across which
+the Hessian has one large positive eigenvalue.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from benchmark.errors import InputError
 KINDS = ("sato", "frangi", "hessian")
 SIGMAS = (1.0, 2.0, 3.0, 4.0)
 
-# The combined kernels of one axis have standard deviation σ. Beyond 6σ their weights add up to
-# less than 1e-7 of a grey level per grey level, which is below the resolution of fp32.
+# The combined kernels of one axis have standard deviation σ. Beyond 6σ the sum of their weights is
+# below 1e-7, less than the resolution of fp32.
 _BAND_FP32 = 6
 # Beyond 8σ they are below the resolution of float64 as well.
 _BAND_FP64 = 8
-# Rows per matrix product: small blocks waste less on the zeros outside the band and keep the
-# intermediate results in cache; a GPU prefers few large products.
+# Rows per matrix product: small blocks waste less on zeros outside the band and keep intermediate
+# results in the cache; a GPU prefers few large products.
 _BLOCK_CPU, _BLOCK_GPU = 64, 256
-# Sato values this close to a whole grey level are computed again in float64 before truncation.
-# The error of fp32 is below 2e-5 on angiograms and below 4e-5 on patterns of full contrast.
+# Sato values this close to an integer are recomputed in float64 before truncation. The error of
+# fp32 is below 2e-5 on angiograms and below 4e-5 on full-contrast patterns.
 _TRUNCATION_MARGIN = 1e-4
 
 
@@ -67,7 +67,7 @@ def _axis_maps(length: int, sigma: float) -> tuple[Tensor, Tensor]:
 
     Returns:
         The maps (smooth, first, second) of axis 0 and of axis 1, float64 3×length×length, to be
-        multiplied with a column of pixels. They are large: what is kept for long is cut from them.
+        multiplied with a column of pixels. They are large; only pieces of them are cached for long.
     """
     identity = np.eye(length)
     half_sigma = sigma / math.sqrt(2)
@@ -97,7 +97,7 @@ def _blocks(
         stop = min(start + block, length)
         low, high = max(0, start - radius), min(length, stop + radius)
         cut = scale * maps[:, start:stop, low:high]
-        # The far tails would be denormal numbers in fp32, which slow the products down 40 times.
+        # The far tails would be denormals in fp32, which make the products 40 times slower.
         cut[cut.abs() < 1e-12] = 0
         if axis == 1:  # multiplied from the right
             cut = cut.transpose(1, 2)
@@ -122,7 +122,7 @@ def _bands(length: int, sigma: float, axis: int, device: torch.device) -> tuple[
 
 @contextlib.contextmanager
 def _full_fp32(device: torch.device) -> Iterator[None]:
-    """Switch TF32, bf16 products and autocast off: grey levels need all of fp32's digits."""
+    """Disable TF32, bf16 products and autocast: intensities need the full precision of fp32."""
     previous = torch.get_float32_matmul_precision()
     try:
         if previous != "highest":
@@ -138,23 +138,24 @@ def _check(frames: Tensor, sigmas: Sequence[float]) -> None:
     if frames.ndim != 3 or 0 in frames.shape[1:]:
         raise InputError(f"frames of shape {tuple(frames.shape)}: expected B×H×W")
     if frames.dtype != torch.uint8 and not frames.is_floating_point():
-        raise InputError(f"frames of type {frames.dtype}: expected uint8 or floating grey values")
+        raise InputError(
+            f"frames of type {frames.dtype}: expected uint8 or floating-point intensities"
+        )
     if not sigmas or min(sigmas) <= 0:
         raise InputError(f"sigmas {tuple(sigmas)}: expected at least one scale, all above 0")
 
 
 def _centred(frames: Tensor) -> Tensor:
-    """Frames in fp32 around 0: derivatives ignore a constant, but rounding errors grow with it.
+    """Frames in fp32 centred at 0: derivatives ignore a constant, rounding errors grow with it.
 
-    The middle of the range is exact for a constant frame, which therefore becomes exactly 0 and
-    has a vesselness of exactly 0.
+    The middle of the range is exact for a constant frame, whose vesselness is thus exactly 0.
     """
     frames = frames.float().contiguous()
     return frames - (frames.amin((1, 2), keepdim=True) + frames.amax((1, 2), keepdim=True)) / 2
 
 
 def _portions(frames: Tensor, result: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Centred frames, their share of the result, and a workspace for `_eigenvalues`.
+    """Centred frames, their part of the result, and a workspace for `_eigenvalues`.
 
     One frame at a time on the CPU, where the cache is the limit; the whole batch elsewhere.
     """
@@ -173,8 +174,8 @@ def _eigenvalues(
 
     Args:
         frames: centred frames, fp32 B×H×W.
-        workspace: fp32 3×B×H×W, overwritten. Memory fresh from the system costs as much to touch
-            for the first time as the products take, so it is allocated once per call.
+        workspace: fp32 3×B×H×W, overwritten. Touching newly allocated memory takes as long as the
+            products, so it is allocated once per call.
 
     Yields:
         rows, mean, radius: the eigenvalues of these rows are mean + radius and mean - radius
@@ -189,7 +190,7 @@ def _eigenvalues(
         window = flat[:, part.low : part.high]
         for result, weights in zip(flat_results, (part.smooth, part.first, part.second)):
             torch.mm(window, weights, out=result[:, part.start : part.stop])
-    # Half the scale: then Hrr + Hcc and Hrr - Hcc need no factor 1/2, and Hrc gets its 2 below.
+    # Half the scale, so that Hrr + Hcc and Hrr - Hcc need no factor 1/2; Hrc gets its 2 below.
     for part in _blocks(height, sigma, 0, scale / 2, block, frames.device):
         rows = slice(part.low, part.high)
         h_rr = part.second @ smooth[:, rows]
@@ -221,14 +222,14 @@ def sato(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
     """Sato's tubeness for dark vessels: the largest eigenvalue if positive, times σ², else 0.
 
     Equal to ``skimage.filters.sato(frame, sigmas, black_ridges=True, mode="reflect")`` within
-    4e-5 grey levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
+    4e-5 levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
 
     Args:
-        frames: B×H×W, uint8 or floating, grey values 0..255.
+        frames: B×H×W, uint8 or floating-point, intensities 0..255.
         sigmas: scales in pixels.
 
     Returns:
-        fp32 B×H×W, ≥ 0, in grey levels: maximum over the scales.
+        fp32 B×H×W, ≥ 0, in intensity levels: maximum over the scales.
 
     Raises:
         InputError: wrong shape, type or scales.
@@ -249,10 +250,10 @@ def frangi(
     multiplied by σ², and there is no α because in two dimensions its factor is 1.
 
     Args:
-        frames: B×H×W, uint8 or floating, grey values 0..255.
+        frames: B×H×W, uint8 or floating-point, intensities 0..255.
         sigmas: scales in pixels.
         beta: sensitivity to deviation from a blob.
-        gamma: sensitivity to structure, in grey levels per pixel². None: half of the largest
+        gamma: sensitivity to structure, in intensity levels per pixel². None: half of the largest
             Frobenius norm of the Hessian over the frame at the *first* scale, as in scikit-image.
 
     Returns:
@@ -298,11 +299,11 @@ def hessian(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
     normalisation, as in `sato`), since otherwise the finest scale would nearly always win.
 
     Args:
-        frames: B×H×W, uint8 or floating, grey values 0..255.
+        frames: B×H×W, uint8 or floating-point, intensities 0..255.
         sigmas: scales in pixels.
 
     Returns:
-        fp32 B×H×W, ≥ 0, in grey levels: maximum over the scales.
+        fp32 B×H×W, ≥ 0, in intensity levels: maximum over the scales.
 
     Raises:
         InputError: wrong shape, type or scales.
@@ -314,15 +315,15 @@ def hessian(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
 
 
 def sato_levels(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
-    """`sato` truncated to whole grey levels, as the authors' code (XA-SSL) stores it.
+    """`sato` truncated to integer levels, as the authors' code (XA-SSL) stores it.
 
-    Truncation turns a rounding error into a whole grey level, and in a long ranking of equal
-    levels that can move a threshold or cut a vessel in two. Values within 1e-4 of a level (some
-    dozen pixels of a frame) are therefore computed again in float64, so that the levels do not
-    depend on the device, on the batch or on the order of summation.
+    Truncation turns a rounding error into a full level, which can move a threshold among many ties
+    or split a vessel. Values within 1e-4 of an integer (a few dozen pixels per frame) are therefore
+    recomputed in float64, so that the levels do not depend on the device, the batch or the order
+    of summation.
 
     Args:
-        frames: B×H×W, uint8 or floating, grey values 0..255.
+        frames: B×H×W, uint8 or floating-point, intensities 0..255.
         sigmas: scales in pixels.
 
     Returns:
@@ -332,11 +333,11 @@ def sato_levels(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
         InputError: wrong shape, type or scales.
     """
     value = sato(frames, sigmas)
-    doubtful = value.round().sub_(value).abs_() < _TRUNCATION_MARGIN
-    # Around level 0 there is no doubt: no value is negative.
-    doubtful &= value > 0.5
+    near_integer = value.round().sub_(value).abs_() < _TRUNCATION_MARGIN
+    # Values near 0 truncate to 0 anyway: none is negative.
+    near_integer &= value > 0.5
     with _full_fp32(frames.device):
-        for where in doubtful.nonzero().split(1024):
+        for where in near_integer.nonzero().split(1024):
             value[where.unbind(1)] = _sato_at(frames, sigmas, where).floor_().float()
     return value.clamp_(max=255).to(torch.uint8)
 
@@ -359,14 +360,14 @@ def _sato_at(frames: Tensor, sigmas: Sequence[float], where: Tensor) -> Tensor:
 
 
 def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
-    """Vesselness V as it is thresholded for the pseudo-labels (`docs/protocol.md`), scales 1 to 4.
+    """Vesselness V as thresholded for the pseudo-labels (`docs/protocol.md`), scales 1 to 4.
 
     Args:
-        frames: B×H×W, uint8 or floating, grey values 0..255.
+        frames: B×H×W, uint8 or floating-point, intensities 0..255.
         kind: ``"sato"`` (`sato_levels`), ``"frangi"`` or ``"hessian"``.
 
     Returns:
-        B×H×W: uint8 grey levels for ``"sato"``, fp32 otherwise; larger is more vessel-like.
+        B×H×W: uint8 levels for ``"sato"``, fp32 otherwise; larger is more vessel-like.
 
     Raises:
         InputError: unknown kind, or wrong shape or type.

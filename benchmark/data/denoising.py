@@ -1,8 +1,8 @@
-"""The denoising set: which studies it is made of, which of their frames, and what degrades them.
+"""The denoising dataset: its studies, their frames, and the degradation.
 
 The AAAI paper of VasoMIM denoises CoronaryDominance frames with Poisson noise, Gaussian noise and
-Gaussian blur, 1,286 frames of 200 studies to train and 309 of 49 to test, and says no more. The
-rest is defined here, openly and by rule.
+Gaussian blur, 1,286 training frames of 200 studies and 309 test frames of 49, and gives no further
+detail. The rest is defined here by rule.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 STUDIES, TRAIN_STUDIES, TEST_STUDIES = 1574, 200, 49
 FRAMES_PER_STUDY = 6
-"""1,286 frames of 200 studies and 309 of 49 are 6.4 and 6.3 frames of a study."""
+"""1,286 frames of 200 studies and 309 of 49 are 6.4 and 6.3 frames per study."""
 
-_FAR_APART = 3  # frames; neighbours in time show nearly the same
+_MIN_DISTANCE = 3  # frames; adjacent ones are nearly identical
 
 
-def is_reserved(group: str) -> str | None:
-    """The split of the denoising set that a study belongs to; None for the rest, five in six.
+def reserved_split(group: str) -> str | None:
+    """The split of the denoising dataset a study is reserved for; None for the rest, five in six.
 
-    A function of the study's name only, as ``coronary_dominance/Study123``: whatever part of the
-    collection someone holds, and whoever repacked it, the same studies stay out of pre-training.
-    The shares are those of the paper (200 and 49 of 1,574 studies); the counts vary around them.
+    A function of the study's name only, ``coronary_dominance/Study123``: whichever part of the
+    collection is available, the same studies stay out of pre-training. The fractions are those of
+    the paper (200 and 49 of 1,574 studies); the counts vary around them.
 
     Returns:
         ``"train"``, ``"test"`` or None.
     """
     digest = hashlib.sha256(f"denoising/{group}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64 * STUDIES
-    if place < TEST_STUDIES:
+    position = int.from_bytes(digest[:8], "big") / 2**64 * STUDIES
+    if position < TEST_STUDIES:
         return "test"
-    return "train" if place < TEST_STUDIES + TRAIN_STUDIES else None
+    return "train" if position < TEST_STUDIES + TRAIN_STUDIES else None
 
 
 def contrast(video: np.ndarray) -> np.ndarray:
-    """How much of each frame contrast medium darkens, T values in grey levels.
+    """Amount of contrast medium in each frame, T values in intensity levels.
 
-    The brightest value of a pixel over the sequence stands for the picture without contrast (the
-    mask image of digital subtraction); the mean difference to it is the amount of contrast, up to
-    the motion they share.
+    The maximum of each pixel over the sequence approximates the image without contrast (the mask
+    image of digital subtraction); the mean difference to it is the amount of contrast, up to
+    motion.
 
     Args:
         video: uint8, T×H×W.
@@ -58,27 +58,27 @@ def contrast(video: np.ndarray) -> np.ndarray:
     return np.array([float(np.subtract(brightest, frame).mean()) for frame in video])
 
 
-def contrast_filled(scores: Sequence[float], count: int) -> list[int]:
+def select_contrast_filled(scores: Sequence[float], count: int) -> list[int]:
     """Positions of the `count` frames with most contrast, in order, at least 3 frames apart.
 
-    Fewer where the video is too short for that distance.
+    Fewer if the video is too short for that distance.
     """
     chosen: list[int] = []
     for position in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
         if len(chosen) == count:
             break
-        if all(abs(position - other) >= _FAR_APART for other in chosen):
+        if all(abs(position - other) >= _MIN_DISTANCE for other in chosen):
             chosen.append(position)
     return sorted(chosen)
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """What makes a low-dose frame of a clean one.
+    """The degradation that turns a clean frame into a low-dose one.
 
     Attributes:
-        photons: detected quanta per pixel at full white, one value for each dose level.
-        electronic: standard deviation of the Gaussian noise, as a share of full white.
+        photons: detected quanta per pixel at full white, one value per dose level.
+        electronic: standard deviation of the Gaussian noise, as a fraction of full white.
         blur: standard deviation of the Gaussian blur in pixels of a frame 512 pixels wide.
         seed: of all noise.
     """
@@ -104,13 +104,13 @@ class Degradation:
     def apply(self, clean: np.ndarray, level: int, key: str) -> np.ndarray:
         """The degraded frame, uint8 H×W: blur, then quantum noise, then electronic noise.
 
-        With b the blurred frame in 0…1 and q the photons of the level, a pixel is
-        Poisson(b·q)/q + N(0, electronic²): its variance is b/q + electronic².
+        With b the blurred frame in [0, 1] and q the photons of the level, a pixel is
+        Poisson(b·q)/q + N(0, electronic²); its variance is b/q + electronic².
 
         Args:
             clean: uint8 H×W.
             level: index into `photons`.
-            key: the frame's own name; the noise is a function of it, the seed and the level.
+            key: name of the frame; the noise is a function of it, the seed and the level.
         """
         import cv2
         import numpy as np

@@ -127,7 +127,7 @@ def agreement(maker: SingleView, batch: dict[str, Tensor], pairs: PngPairs) -> n
     Grey values count as equal within one level: PIL and torch round differently.
     """
     crop: Crop = maker.draw(batch)
-    views = maker.cut(batch, crop)
+    views = maker.crop_views(batch, crop)
     level = 1.01 / 255 / maker.std.view(3, 1, 1) * 255
     shares = []
     boxes = torch.stack(crop[:4], dim=1).tolist()

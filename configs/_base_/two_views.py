@@ -12,7 +12,7 @@ with read_base():
 
 from mmpretrain.models.backbones import ResNet
 
-from benchmark.data.views.several import TwoViews
+from benchmark.data.views.multi import TwoViews
 from benchmark.nn.backbones.resnet import ResNetEncoder
 from benchmark.training.schedules import WarmupCosine
 from methods.mmpretrain_zoo import LARS, MMPretrain

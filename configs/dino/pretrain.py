@@ -12,7 +12,7 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.contrastive import *
 
-from benchmark.data.views.several import MultiCrop
+from benchmark.data.views.multi import MultiCrop
 from benchmark.nn.backbones.multicrop_vit import MultiCropViT
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.objectives.self_distillation import TeacherTemperature

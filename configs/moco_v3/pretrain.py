@@ -12,7 +12,7 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.contrastive import *
 
-from benchmark.data.views.several import TwoViews
+from benchmark.data.views.multi import TwoViews
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.projection import ProjectionMLP
 from methods.moco_v3 import MoCoV3

@@ -207,7 +207,7 @@ def test_refresh_writes_every_frame(amt: AMT, monkeypatch: pytest.MonkeyPatch) -
     assert amt.encoder.training
     table = amt.views.attention.clone()
     with torch.no_grad():
-        one = amt.views.whole(frames.__getitems__([7]))
+        one = amt.views.full_frames(frames.__getitems__([7]))
         torch.testing.assert_close(table[7], amt.attention_maps(one)[0], rtol=0, atol=1e-5)
     assert all(torch.equal(a, b) for a, b in zip(before, amt.parameters()))
 

@@ -24,7 +24,7 @@ from numpy_vit import double_weights
 from official_shapes import Shapes, encoder, linear
 from torch import Tensor
 
-from benchmark.data.views.several import MultiCrop
+from benchmark.data.views.multi import MultiCrop
 from benchmark.method import Progress
 from benchmark.nn.backbones.multicrop_vit import MultiCropViT
 from benchmark.nn.ema import CosineMomentum

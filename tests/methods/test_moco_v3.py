@@ -23,7 +23,7 @@ from numpy_vit import double_weights
 from official_shapes import Shapes, encoder
 from torch import Tensor
 
-from benchmark.data.views.several import TwoViews
+from benchmark.data.views.multi import TwoViews
 from benchmark.method import Progress
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.projection import ProjectionMLP

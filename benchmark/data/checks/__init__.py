@@ -1,4 +1,4 @@
-"""Checking prepared data before it is trained on: does it decode, fit its hashes and its splits."""
+"""Checking prepared data before training: decoding, hashes, annotations and splits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_data(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     """Check a pack or a task folder.
 
     Raises:
-        InputError: it is neither, or not complete.
+        InputError: it is neither, or incomplete.
     """
     check = check_pack if (Path(path) / FRAMES).is_file() else check_task
     return check(path, progress)

@@ -1,4 +1,4 @@
-"""What a check of prepared data found, and what packs and task folders are both checked for."""
+"""The findings of a check of prepared data, and the checks shared by packs and task folders."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmark.files import walk
 
 @dataclass
 class Findings:
-    """Result of one check. Errors call for an action; warnings are worth knowing.
+    """Result of one check. Errors need action; warnings are worth knowing.
 
     Attributes:
         path: the folder.
         kind: ``"pack"`` or the kind of the task.
         identity: its corpus hash or split hash.
         counts: what was counted, in the order of printing.
-        errors, warnings: (reason, where); reasons are few and fixed, to be counted.
+        errors, warnings: (reason, where); reasons are few and fixed, so that they can be counted.
     """
 
     path: Path
@@ -59,8 +59,8 @@ class Findings:
         }
 
 
-class ListedFrame(NamedTuple):
-    """One listed frame."""
+class FrameEntry(NamedTuple):
+    """A frame listed in an index or manifest."""
 
     split: str | None
     path: str
@@ -68,42 +68,42 @@ class ListedFrame(NamedTuple):
     sha256: str
 
 
-def check_entries(findings: Findings, entries: Collection[ListedFrame], strict: bool) -> None:
-    """Frames listed twice, equal pictures, and what lies on both sides of a split.
+def check_entries(findings: Findings, entries: Collection[FrameEntry], strict: bool) -> None:
+    """Duplicate entries, duplicate images, and overlaps between splits.
 
     Args:
         findings: where to add.
         entries: all frames.
-        strict: whether an overlap of two splits is an error. It is a warning where nobody can
-            mend it, because the authors of the data published the split.
+        strict: whether an overlap of two splits is an error rather than a warning, which it is if
+            the split was published by the authors of the data.
     """
-    across = findings.error if strict else findings.warning
+    overlap = findings.error if strict else findings.warning
     findings.count("frames", len(entries))
     for split, number in sorted(Counter(entry.split for entry in entries if entry.split).items()):
         findings.count(f"  {split}", number)
     groups = {entry.group for entry in entries if entry.group is not None}
     findings.count("groups", len(groups))
     findings.count("frames without a group", sum(entry.group is None for entry in entries))
-    seen: dict[str, ListedFrame] = {}
+    seen: dict[str, FrameEntry] = {}
     paths: set[str] = set()
     for entry in entries:
         if entry.path in paths:
-            findings.error("listed twice", entry.path)
+            findings.error("duplicate entry", entry.path)
         paths.add(entry.path)
         first = seen.setdefault(entry.sha256, entry)
         if first is entry:
             continue
         where = f"{entry.path} = {first.path}"
         if first.split == entry.split:
-            findings.warning("same picture twice", where)
+            findings.warning("duplicate image", where)
         else:
-            across("same picture in two splits", f"{where} ({first.split}, {entry.split})")
+            overlap("same image in two splits", f"{where} ({first.split}, {entry.split})")
     for group, splits in _splits_of(entries):
-        across("group in two splits", f"{group} ({', '.join(splits)})")
+        overlap("group in two splits", f"{group} ({', '.join(splits)})")
 
 
-def _splits_of(entries: Iterable[ListedFrame]) -> list[tuple[str, list[str]]]:
-    """Groups that are in more than one split, with these splits."""
+def _splits_of(entries: Iterable[FrameEntry]) -> list[tuple[str, list[str]]]:
+    """Groups in more than one split, with these splits."""
     splits: dict[str, set[str]] = {}
     for entry in entries:
         if entry.group is not None and entry.split is not None:
@@ -112,26 +112,26 @@ def _splits_of(entries: Iterable[ListedFrame]) -> list[tuple[str, list[str]]]:
 
 
 def check_files(findings: Findings, listed: Collection[str]) -> None:
-    """Warn of files that are not `listed` (paths below the folder); leakage reports are passed."""
+    """Warn of files not in `listed` (paths below the folder), except leakage reports."""
     unlisted: list[str] = []
     for entry in walk(findings.path, unlisted, hidden=True):
         path = findings.below(entry)
         if path not in listed and path.partition("/")[0] != FOLDER and not entry.is_dir():
-            findings.warning("file that is not listed", path)
+            findings.warning("unlisted file", path)
     for line in unlisted:
         findings.error("folder that cannot be listed", line)
 
 
-MOST = 0.5
-"""A mask that covers more than this share of a frame may be inverted: vessels cover some 3–12 %."""
+MAX_VESSEL_FRACTION = 0.5
+"""A mask covering a larger fraction of a frame may be inverted: vessels cover about 3–12 %."""
 
 
-def warn_of_bare(findings: Findings, bare: str, warning: str) -> None:
-    """Warn where every frame is among those counted as `bare`."""
-    if findings.counts.get(bare) == findings.counts["frames"] > 0:
-        findings.warning(warning, f"{findings.path.name}: {bare} {findings.counts[bare]}")
+def warn_if_all(findings: Findings, count: str, warning: str) -> None:
+    """Warn if `count` includes every frame."""
+    if findings.counts.get(count) == findings.counts["frames"] > 0:
+        findings.warning(warning, f"{findings.path.name}: {count} {findings.counts[count]}")
 
 
 def is_constant(pixels: np.ndarray) -> bool:
-    """Whether a picture shows one value only, or nothing at all."""
+    """Whether an image has a single value, or no pixels."""
     return pixels.size == 0 or bool((pixels == pixels.flat[0]).all())

@@ -1,8 +1,8 @@
-"""Whether frames a model is scored on were seen in pre-training.
+"""Leakage of held-out frames into pre-training.
 
-Every frame of the splits ``test`` and ``val`` of a task is held against every frame of the
-pre-training packs: equal pixels, the same scene in other pixels (see
-`benchmark.data.checks.near_duplicates`), and a patient that is on both sides.
+Every frame of the splits ``test`` and ``val`` of a task is compared with every frame of the
+pre-training packs: equal pixels, near-duplicates (see `benchmark.data.checks.near_duplicates`), and
+patients on both sides.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from benchmark.schemas import validate
 REPORT = "report.json"
 SHEET = "pairs.png"
 FOLDER = "leakage"
-"""Folder of the reports inside a task folder; each corpus has its own below it."""
+"""Folder of the reports inside a task folder, with one subfolder per pre-training dataset."""
 
 HELD_OUT_SPLITS = ("test", "val")
 
 PAIRS_PER_FRAME = 100
-"""Listed pairs of one held-out frame, the worst ones; all are counted."""
+"""Pairs listed per held-out frame, the worst ones; all are counted."""
 
 SHEET_PAIRS = 40
 
@@ -47,7 +47,7 @@ _ALL = "all"
 
 
 class HeldOutFrame(NamedTuple):
-    """A frame that must not have been seen in pre-training."""
+    """A frame that must not occur in pre-training."""
 
     split: str
     path: str
@@ -65,7 +65,7 @@ class HeldOut:
         kind: kind of the task, or ``"pack"``.
         split_hash: identity of the task; of a pack, its corpus hash.
         frames: the frames.
-        read: grey pixels (uint8, H×W) of the frame with this number.
+        read: grayscale pixels (uint8, H×W) of the frame at this index.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class HeldOut:
 
 
 class _Pair(NamedTuple):
-    """Order: identical ones first, then by falling score."""
+    """Sorted with identical pairs first, then by decreasing score."""
 
     similar: bool
     distance: float
@@ -86,8 +86,8 @@ class _Pair(NamedTuple):
 
 
 @dataclass
-class _Found:
-    """What was found for one held-out frame."""
+class _Matches:
+    """The matches of one held-out frame."""
 
     exact: int = 0
     similar: int = 0
@@ -97,11 +97,11 @@ class _Found:
         self.similar += pair.similar
         self.exact += not pair.similar
         self.worst.append(pair)
-        # A frame can have as many near-duplicates as the corpus has frames.
+        # A frame may match every frame of the pre-training dataset.
         if len(self.worst) > 4 * PAIRS_PER_FRAME:
-            self.cut()
+            self.truncate()
 
-    def cut(self) -> None:
+    def truncate(self) -> None:
         self.worst = sorted(self.worst)[:PAIRS_PER_FRAME]
 
 
@@ -123,12 +123,14 @@ def _of_pack(path: Path) -> HeldOut:
     columns = [_known(pack.index[name]) for name in ("split", "path", "group", "sha256")]
     frames = [HeldOutFrame(split or _ALL, *rest) for split, *rest in zip(*columns)]
     name = path.resolve().name
-    return HeldOut(path, name, "pack", pack.corpus_hash, frames, lambda row: _picture(pack, row))
+    return HeldOut(
+        path, name, "pack", pack.corpus_hash, frames, lambda row: _frame_pixels(pack, row)
+    )
 
 
 def _of_task(path: Path) -> HeldOut:
     folder = TaskFolder.open(path)
-    # What a denoised frame is compared with must not have been seen; it has the listed hash too.
+    # In denoising, the clean frame must not have been seen; the listed hash is that of it.
     file_of = folder.clean if folder.kind == "denoising" else folder.image
     frames, files = [], []
     for split in HELD_OUT_SPLITS:
@@ -146,11 +148,11 @@ def _of_task(path: Path) -> HeldOut:
 
 
 def _known(column: Any) -> list[Any]:
-    """Values of a column of an index, None where one is missing."""
+    """Values of an index column, None where missing."""
     return [None if missing else value for value, missing in zip(column, column.isna())]
 
 
-def _picture(pack: FramePack | PackCollection, row: int) -> np.ndarray:
+def _frame_pixels(pack: FramePack | PackCollection, row: int) -> np.ndarray:
     frames, _, valid = pack.gather([row], anatomy=False)
     return frames[0, : valid[0, 0], : valid[0, 1]]
 
@@ -161,14 +163,14 @@ def check_leakage(
     """Compare all held-out frames with all frames of the packs, in one pass over the packs.
 
     Args:
-        packs: what is pre-trained on.
-        held_out: what is scored on.
-        progress: show it on stderr.
+        packs: the pre-training data.
+        held_out: the evaluation data.
+        progress: whether to show progress on stderr.
 
     Returns:
-        A report for each of `held_out`, JSON-able and the same on every run: ``corpus_hash``,
-        ``split_hash``, ``parameters``, ``pretrain`` and ``test`` (what was compared), ``counts``,
-        ``groups`` (patients on both sides), ``pairs`` and ``report_hash``, which is over the rest.
+        A deterministic, JSON-able report for each of `held_out`: ``corpus_hash``, ``split_hash``,
+        ``parameters``, ``pretrain`` and ``test`` (what was compared), ``counts``, ``groups``
+        (patients on both sides), ``pairs`` and ``report_hash``, computed over the rest.
         In ``counts``, ``exact`` is the number of held-out frames with an identical frame in the
         corpus, ``similar`` of those with a near-duplicate only, ``groups`` of shared patients.
 
@@ -176,7 +178,7 @@ def check_leakage(
         InputError: a held-out frame cannot be read.
     """
     offsets = np.cumsum([0, *(len(one.frames) for one in held_out)]).tolist()
-    found = [_Found() for _ in range(offsets[-1])]
+    found = [_Matches() for _ in range(offsets[-1])]
     hashes = [frame.sha256 for one in held_out for frame in one.frames]
     _find_identical(packs, hashes, found)
     _find_similar(packs, held_out, hashes, found, progress)
@@ -187,7 +189,7 @@ def check_leakage(
     ]
 
 
-def _find_identical(packs: PackCollection, hashes: list[str], found: list[_Found]) -> None:
+def _find_identical(packs: PackCollection, hashes: list[str], found: list[_Matches]) -> None:
     numbers = defaultdict(list)
     for number, sha256 in enumerate(hashes):
         numbers[sha256].append(number)
@@ -200,20 +202,20 @@ def _find_similar(
     packs: PackCollection,
     held_out: Sequence[HeldOut],
     hashes: list[str],
-    found: list[_Found],
+    found: list[_Matches],
     progress: bool,
 ) -> None:
     with progress_bar("read held-out frames", len(hashes), 0, progress) as advance:
 
-        def pictures() -> Iterator[np.ndarray]:
+        def images() -> Iterator[np.ndarray]:
             for one in held_out:
                 for number in range(len(one.frames)):
                     yield one.read(number)
                     advance(1)
 
-        known = NearDuplicates(pictures())
+        known = NearDuplicates(images())
     pixels = packs.index["sha256"].to_numpy()
-    with progress_bar("compare the corpus", len(packs), 0, progress) as advance:
+    with progress_bar("compare with the packs", len(packs), 0, progress) as advance:
         for start in range(0, len(packs), _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, len(packs)))
             frames, _, valid = packs.gather(rows, anatomy=False)
@@ -227,7 +229,7 @@ def _find_similar(
 
 
 def _report(
-    packs: PackCollection, held_out: HeldOut, found: list[_Found], groups: Counter[str]
+    packs: PackCollection, held_out: HeldOut, found: list[_Matches], groups: Counter[str]
 ) -> dict[str, Any]:
     own = Counter(frame.group for frame in held_out.frames if frame.group is not None)
     shared = [
@@ -236,11 +238,11 @@ def _report(
     ]
     splits: dict[str, Counter[str]] = defaultdict(Counter)
     for frame, one in zip(held_out.frames, found):
-        one.cut()
+        one.truncate()
         splits[frame.split].update(
             frames=1, exact=one.exact > 0, similar=one.similar > 0 and not one.exact
         )
-    pairs = _listed(packs, held_out, found)
+    pairs = _list_pairs(packs, held_out, found)
     report = {
         "schema": SCHEMA,
         "corpus_hash": packs.corpus_hash,
@@ -279,7 +281,9 @@ def _report(
     return {**report, "report_hash": sha256_json(report)}
 
 
-def _listed(packs: PackCollection, held_out: HeldOut, found: list[_Found]) -> list[dict[str, Any]]:
+def _list_pairs(
+    packs: PackCollection, held_out: HeldOut, found: list[_Matches]
+) -> list[dict[str, Any]]:
     """The pairs, worst first."""
     ordered = sorted((pair, number) for number, one in enumerate(found) for pair in one.worst)
     index = packs.index.iloc[[pair.row for pair, _ in ordered]]
@@ -296,13 +300,13 @@ def _listed(packs: PackCollection, held_out: HeldOut, found: list[_Found]) -> li
     ]
 
 
-def leaks(report: dict[str, Any]) -> bool:
-    """Whether anything was found."""
+def has_leakage(report: dict[str, Any]) -> bool:
+    """Whether a report contains any leakage."""
     return any(report["counts"][key] for key in ("exact", "similar", "groups"))
 
 
 def report_folder(folder: Path, corpus_hash: str) -> Path:
-    """Where the report of a task folder and a corpus is looked for."""
+    """Where the report on a task folder and a pre-training dataset is stored."""
     return folder / FOLDER / corpus_hash[:16]
 
 
@@ -311,8 +315,8 @@ def write_leakage_report(
 ) -> None:
     """Write ``report.json`` and, where pairs were found, the contact sheet ``pairs.png``.
 
-    The sheet shows the worst pair of each held-out frame, at most 40, the frame of the corpus
-    (flipped to fit) on the left.
+    The sheet shows the worst pair of each held-out frame, at most 40, with the pre-training frame
+    (flipped to match) on the left.
 
     Raises:
         OSError: the folder cannot be written.
@@ -322,17 +326,19 @@ def write_leakage_report(
         worst.setdefault(pair["test"]["number"], pair)
     shown = list(worst.values())[:SHEET_PAIRS]
     if shown:
-        draw_pair_sheet(out / SHEET, (_shown(pair, packs, held_out) for pair in shown), len(shown))
+        draw_pair_sheet(
+            out / SHEET, (_sheet_entry(pair, packs, held_out) for pair in shown), len(shown)
+        )
     else:
         (out / SHEET).unlink(missing_ok=True)
     write_json(out / REPORT, report)
 
 
-def _shown(
+def _sheet_entry(
     pair: dict[str, Any], packs: PackCollection, held_out: HeldOut
 ) -> tuple[str, NamedImage, NamedImage]:
     pretrain, test = pair["pretrain"], pair["test"]
-    seen = _picture(packs, pretrain["row"])
+    seen = _frame_pixels(packs, pretrain["row"])
     seen = seen[:, ::-1] if pair["flip"] in ("horizontal", "both") else seen
     seen = seen[::-1] if pair["flip"] in ("vertical", "both") else seen
     flip = "" if pair["flip"] == "none" else f", flip {pair['flip']}"
@@ -344,14 +350,14 @@ def _shown(
 
 
 def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None:
-    """What is known about the leakage between a task folder and a pre-training corpus.
+    """Leakage counts of a task folder and a pre-training dataset, if they were compared.
 
     Returns:
-        ``{"report_hash", "exact", "similar", "groups"}`` (counts as in `check_leakage`); None where
+        ``{"report_hash", "exact", "similar", "groups"}`` (counts as in `check_leakage`); None if
         the two were not compared, or the task has changed since.
 
     Raises:
-        InputError: the report was changed by hand or is damaged.
+        InputError: the report was edited or is damaged.
     """
     file = report_folder(folder, corpus_hash) / REPORT
     if not file.is_file():

@@ -7,13 +7,13 @@ import os
 import numpy as np
 
 from benchmark.data.checks.findings import (
-    MOST,
+    MAX_VESSEL_FRACTION,
     Findings,
-    ListedFrame,
+    FrameEntry,
     check_entries,
     check_files,
     is_constant,
-    warn_of_bare,
+    warn_if_all,
 )
 from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.packs import FramePack, unpack_bits
@@ -34,19 +34,18 @@ _BLOCK = 64
 def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     """Check every frame of a pack.
 
-    Pixel hashes are of native pixels, so they are compared where a frame was not resized; the
-    number of these frames is counted. Splits overlap with a warning only: a pack is for
-    pre-training.
+    Hashes are of native pixels, so they are compared only for frames that were not resized, which
+    are counted. Overlapping splits are only a warning, since packs are for pre-training.
 
     Raises:
-        InputError: not a pack, or one that is not complete.
+        InputError: not a pack, or an incomplete one.
     """
     pack = FramePack.open(path)
     findings = Findings(pack.path, "pack", pack.corpus_hash)
     columns = pack.index[["split", "path", "group", "sha256"]].astype(object)
     known = columns.where(columns.notna(), None).itertuples(index=False, name=None)
     entries = [
-        ListedFrame(split, f"{source}/{name}", group, sha256)
+        FrameEntry(split, f"{source}/{name}", group, sha256)
         for source, (split, name, group, sha256) in zip(pack.index["source"], known)
     ]
     check_entries(findings, entries, strict=False)
@@ -60,13 +59,13 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
                 mask = None if bits is None else unpack_bits(bits[row - start])
                 _check_frame(pack, row, names[row], frame, (height, width), mask, findings)
             advance(len(rows))
-    warn_of_bare(findings, "empty vessel masks", "no frame has a vessel mask")
+    warn_if_all(findings, "empty vessel masks", "no frame has a vessel mask")
     listed = {MANIFEST, INDEX, FRAMES, REPORT, *([ANATOMY] if pack.has_anatomy else [])}
     check_files(findings, listed)
     return findings
 
 
-def _check_manifest(pack: FramePack, entries: list[ListedFrame], findings: Findings) -> None:
+def _check_manifest(pack: FramePack, entries: list[FrameEntry], findings: Findings) -> None:
     pixel_hashes = [entry.sha256 for entry in entries]
     if hash_frames(pack.manifest["parameters"], pixel_hashes) != pack.corpus_hash:
         findings.error("corpus hash does not fit the index", MANIFEST)
@@ -80,9 +79,9 @@ def _check_manifest(pack: FramePack, entries: list[ListedFrame], findings: Findi
 
 
 def _fits(native: tuple[int, int], valid: tuple[int, int], size: int) -> bool:
-    """Whether the valid area is the native size with its longest side brought to `size`."""
+    """Whether the valid area is the native size scaled so that its longest side is `size`."""
     longest = max(native)
-    # Half a pixel of rounding, in whole numbers; a very narrow picture keeps one pixel.
+    # Up to half a pixel of rounding, in integers; a very narrow image keeps one pixel.
     return min(native) > 0 and all(
         abs(2 * longest * inside - 2 * size * side) <= longest or inside == 1
         for side, inside in zip(native, valid)
@@ -116,7 +115,7 @@ def _check_frame(
             findings.error("pixels differ from their hash", name)
     if mask is not None:
         findings.count("empty vessel masks", not mask.any())
-        if np.count_nonzero(mask) > MOST * inside.size:
+        if np.count_nonzero(mask) > MAX_VESSEL_FRACTION * inside.size:
             findings.warning("vessel mask: more than half of the frame", name)
         if mask[height:].any() or mask[:, width:].any():
             findings.error("vessel mask outside the valid area", name)

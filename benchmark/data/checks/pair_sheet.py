@@ -1,4 +1,4 @@
-"""A contact sheet of pairs of pictures, to be judged by eye."""
+"""A contact sheet of image pairs for visual inspection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.files import atomic_write
 from benchmark.text import visible
 
 SIDE = 192
-"""Side of the square a picture is shown in, in pixels."""
+"""Side of the square in which an image is shown, in pixels."""
 
 COLUMNS = 4
 
@@ -20,30 +20,30 @@ _GAP = 8
 _LINE = 12
 _TEXT = 3 * _LINE + 4
 _CELL = (2 * SIDE + 2 * _GAP, SIDE + _TEXT + _GAP)
-_WIDEST = 64  # characters of a caption that fit under two pictures
+_MAX_CAPTION = 64  # characters that fit under two images
 
 NamedImage = tuple[str, np.ndarray]
-"""Name and grey pixels, uint8, H×W."""
+"""Name and grayscale pixels, uint8, H×W."""
 
 
 def draw_pair_sheet(
     out: Path, pairs: Iterable[tuple[str, NamedImage, NamedImage]], count: int
 ) -> None:
-    """Write `count` pairs, each with a title and the names of both pictures, as one PNG.
+    """Write `count` pairs, each with a title and the names of both images, as one PNG.
 
-    The pictures keep their aspect. Equal pairs give equal files.
+    The images keep their aspect ratio. Equal pairs give equal files.
     """
     rows = -(-count // COLUMNS)
     size = (min(count, COLUMNS) * _CELL[0] + _GAP, rows * _CELL[1] + _GAP)
     sheet = Image.new("L", size, 255)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default()
-    for number, (title, *pictures) in enumerate(pairs):
+    for number, (title, *images) in enumerate(pairs):
         row, column = divmod(number, COLUMNS)
         left, top = _GAP + column * _CELL[0], _GAP + row * _CELL[1]
-        for position, (_, pixels) in enumerate(pictures):
+        for position, (_, pixels) in enumerate(images):
             shown = ImageOps.pad(Image.fromarray(np.ascontiguousarray(pixels)), (SIDE, SIDE))
             sheet.paste(shown, (left + position * SIDE, top))
-        for line, text in enumerate([title, *(name for name, _ in pictures)]):
+        for line, text in enumerate([title, *(name for name, _ in images)]):
             place = (left, top + SIDE + 2 + line * _LINE)
             pen.text(place, _caption(text), fill=0, font=font)
     with atomic_write(out) as stream:
@@ -51,6 +51,6 @@ def draw_pair_sheet(
 
 
 def _caption(text: str) -> str:
-    """The end of a name, which tells frames apart, in letters every font has."""
+    """The end of a name, which distinguishes frames, in ASCII."""
     plain = visible(text).encode("ascii", "replace").decode()
-    return plain if len(plain) <= _WIDEST else f"...{plain[3 - _WIDEST :]}"
+    return plain if len(plain) <= _MAX_CAPTION else f"...{plain[3 - _MAX_CAPTION :]}"

@@ -1,1 +1,1 @@
-"""Files nobody trusts: pictures, masks, arrays of frames and DICOM, decoded or refused."""
+"""Files nobody trusts: images, masks, arrays of frames and DICOM, decoded or refused."""

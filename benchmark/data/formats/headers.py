@@ -12,16 +12,16 @@ from pathlib import Path
 from PIL import Image, TiffImagePlugin
 
 from benchmark.data.formats.images import MAX_BYTES, MAX_PIXELS, file_errors
-from benchmark.data.formats.orientation import orientation_of, turned_size
+from benchmark.data.formats.orientation import orientation_of, oriented_size
 from benchmark.data.frame import UnreadableFrame
 
-# What in a PNG may say how it is turned; Pillow decodes the picture to look for it.
-_PNG_MARKS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+# Chunks of a PNG that may hold an orientation; Pillow decodes the image to look for them.
+_PNG_MARKERS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of an image says.
+    """Size and orientation of an image file.
 
     Attributes:
         stored: height and width as stored.
@@ -33,22 +33,22 @@ class Header:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture as it is shown, upright, and as `read_picture` has it."""
-        return turned_size(*self.stored, self.orientation)
+        """Height and width of the upright image, as displayed and as `read_image` returns it."""
+        return oriented_size(*self.stored, self.orientation)
 
-    def drawn_size(self, claimed: object) -> tuple[int, int]:
-        """Height and width of the picture that something was drawn on: as stored, or as shown.
+    def annotated_size(self, claimed: object) -> tuple[int, int]:
+        """Height and width of the image an annotation was drawn on: as stored, or as displayed.
 
         Args:
-            claimed: height and width of the mask, or what the annotation says of the picture.
-                Where they fit the picture as stored and not as shown, it is the first; otherwise,
-                and where both are the same, it is what people see.
+            claimed: height and width of the mask, or those the annotation states. If they fit the
+                stored image and not the displayed one, it was drawn on the former; otherwise, and
+                where both are equal, on what people see.
         """
         return self.stored if claimed == self.stored else self.size
 
 
 def read_header(path: Path) -> Header | None:
-    """Size and orientation, or None where decoding will fail (`read_picture` says why).
+    """Size and orientation, or None where decoding will fail (`read_image` says why).
 
     Raises:
         OSError: the disk or the system failed; this is not a property of the file.
@@ -64,8 +64,9 @@ def read_header(path: Path) -> Header | None:
             large = path.stat().st_size > MAX_BYTES
             if large or not 0 < stored[0] * stored[1] <= MAX_PIXELS:
                 return None
-            silent = image.format == "PNG" and not _mentions(path, _PNG_MARKS)
-            return Header(stored, 1 if silent else orientation_of(image))
+            if image.format == "PNG" and not _contains(path, _PNG_MARKERS):
+                return Header(stored, 1)
+            return Header(stored, orientation_of(image))
     except UnreadableFrame:
         return None
 
@@ -76,6 +77,6 @@ def image_size(path: Path) -> tuple[int, int] | None:
     return header.size if header else None
 
 
-def _mentions(path: Path, marks: tuple[bytes, ...]) -> bool:
+def _contains(path: Path, markers: tuple[bytes, ...]) -> bool:
     content = path.read_bytes()
-    return any(mark in content for mark in marks)
+    return any(marker in content for marker in markers)

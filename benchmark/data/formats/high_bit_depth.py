@@ -1,6 +1,6 @@
-"""Channels of more than eight bits, which Pillow does not keep: by OpenCV and tifffile.
+"""Channels of more than eight bits, which Pillow does not preserve: by OpenCV and tifffile.
 
-Imported where it is needed: most pictures have eight bits, and these libraries take time to load.
+Imported where it is needed: most images have eight bits, and these libraries take time to load.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import tifffile
 from cv2.utils import logging as cv2_log
 
 from benchmark.data.formats import images
-from benchmark.data.formats.bit_depth import DEPTHS
+from benchmark.data.formats.bit_depth import BIT_DEPTHS
 from benchmark.data.formats.images import DecodedImage
-from benchmark.data.formats.orientation import TAG, turned
+from benchmark.data.formats.orientation import ORIENTATION_TAG, apply_orientation
 from benchmark.data.frame import UnreadableFrame
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
@@ -31,7 +31,7 @@ def read_png(content: bytes) -> np.ndarray:
         UnreadableFrame: OpenCV cannot decode it.
     """
     values = _decode(content)
-    if content[25] == 4:  # Grey with alpha; OpenCV repeats the grey.
+    if content[25] == 4:  # grayscale with alpha; OpenCV repeats the gray channel
         return values[..., [0, 3]]
     return values
 
@@ -40,43 +40,43 @@ def read_tiff(content: bytes) -> DecodedImage:
     """A TIFF of more than eight bits.
 
     Raises:
-        UnreadableFrame: the file is damaged, too large, holds several images, or is of a kind
-            that is no picture in grey or colour.
+        UnreadableFrame: the file is damaged, too large, holds several images, or is neither
+            grayscale nor RGB.
         ValueError, LookupError, TypeError, struct.error, zlib.error: damage.
     """
     with _quiet_tifffile(), tifffile.TiffFile(io.BytesIO(content)) as file:
         if len(file.pages) > 1:
-            raise UnreadableFrame("several pictures in one file")
+            raise UnreadableFrame("more than one image in the file")
         page = file.pages.first
         height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
         if height * width * samples > 4 * images.MAX_PIXELS:
             raise UnreadableFrame("image too large")
-        kind = {1: {_WHITE_IS_ZERO, _BLACK_IS_ZERO}, 2: {_BLACK_IS_ZERO}, 3: {_RGB}, 4: {_RGB}}
-        whole = page.dtype is not None and page.dtype.kind in "ui" and page.imagedepth == 1
-        if not whole or page.photometric not in kind.get(samples, ()):
+        allowed = {1: {_WHITE_IS_ZERO, _BLACK_IS_ZERO}, 2: {_BLACK_IS_ZERO}, 3: {_RGB}, 4: {_RGB}}
+        integer = page.dtype is not None and page.dtype.kind in "ui" and page.imagedepth == 1
+        if not integer or page.photometric not in allowed.get(samples, ()):
             raise UnreadableFrame("unsupported pixel type of more than 8 bits")
         bits = int(page.bitspersample)
-        tag = page.tags.get(TAG)
-        apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples > 1
+        tag = page.tags.get(ORIENTATION_TAG)
+        planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples > 1
         try:
             values = page.asarray()
-            shape = (samples, height, width) if apart else (height, width, samples)
+            shape = (samples, height, width) if planar else (height, width, samples)
             values = values.reshape(shape)
-            if apart:
+            if planar:
                 values = np.moveaxis(values, 0, 2)
-            values = turned(values, tag.value if tag else 1)
+            values = apply_orientation(values, tag.value if tag else 1)
         except (NotImplementedError, ValueError):
-            # LZW and packed bits are beyond tifffile alone; OpenCV's libtiff has them, turns the
-            # picture itself and shifts packed values to the upper end of 16 bits.
-            if apart or samples == 2:
+            # tifffile alone decodes neither LZW nor packed bits; OpenCV's libtiff does, applies the
+            # orientation itself and shifts packed values to the upper end of 16 bits.
+            if planar or samples == 2:
                 raise
             values = _decode(content) >> (-bits % 16)
-    depths = (bits,) if bits < 16 else DEPTHS
+    depths = (bits,) if bits < 16 else BIT_DEPTHS
     return DecodedImage(values, depths, page.photometric == _WHITE_IS_ZERO)
 
 
 def _decode(content: bytes) -> np.ndarray:
-    """What OpenCV decodes, with the channels in our order; uint16, H×W×C."""
+    """OpenCV's decoding with the channels in our order; uint16, H×W×C."""
     level = cv2_log.getLogLevel()
     cv2_log.setLogLevel(cv2_log.LOG_LEVEL_SILENT)
     try:
@@ -94,7 +94,7 @@ def _decode(content: bytes) -> np.ndarray:
 
 @contextmanager
 def _quiet_tifffile() -> Iterator[None]:
-    # It logs every oddity of a header; what matters here becomes a reason.
+    # It logs every oddity of a header; what matters becomes a reason.
     logger = logging.getLogger("tifffile")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Decoding one image file, or saying in a few words why it cannot be used."""
+"""Decoding one image file, or giving a short reason why it cannot be used."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from benchmark.data.formats.bit_depth import scale_to_8_bits, stated_depths, white_level
-from benchmark.data.formats.orientation import orientation_of, turned
+from benchmark.data.formats.orientation import apply_orientation, orientation_of
 from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
 
 MAX_PIXELS = 1 << 26
-"""Larger pictures are refused before they are decoded; an angiogram has about 2**20 pixels."""
+"""Larger images are refused before they are decoded; an angiogram has about 2**20 pixels."""
 
 MAX_BYTES = 1 << 28
 """Larger image files are refused unread: 64 M pixels of 16 bits and their headers fit in."""
 
-# What decoders raise on damaged content, besides OSError without a number.
+# What decoders raise on damaged content, besides OSError without an errno.
 _DAMAGE = (
     SyntaxError,
     ValueError,
@@ -40,15 +40,15 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """A decoded picture, upright: turned as its EXIF orientation says.
+    """A decoded image, upright according to its EXIF orientation.
 
     Attributes:
-        values: H×W×C; C is 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha), a palette
-            is looked up. uint8, 0 black and 255 white; where the file has more than 8 bits,
-            numbers as they are stored.
-        depths: bits that the values may have, the smallest first; one number where the file says
-            it. (8,) for uint8, () for floating-point values.
-        white_is_zero: deep values that count from white (a TIFF's WhiteIsZero). uint8 never does.
+        values: H×W×C with C = 1 (grayscale), 2 (grayscale and alpha), 3 (RGB) or 4 (RGBA);
+            palettes are resolved. uint8 with 0 black and 255 white; the stored numbers where the
+            file has more than 8 bits.
+        depths: possible bit depths of the values, the smallest first; a single one where the file
+            states it. (8,) for uint8, () for floating-point values.
+        white_is_zero: values of more than 8 bits that count from white (a TIFF's WhiteIsZero).
     """
 
     values: np.ndarray
@@ -60,8 +60,8 @@ class DecodedImage:
         """The values without alpha, H×W×1 or H×W×3."""
         return self.values[..., : 1 if self.values.shape[2] < 3 else 3]
 
-    def white_level(self, highest: int = 0) -> int:
-        """White where `highest`, or the largest value of the picture if larger, decides.
+    def white_level(self, maximum: int = 0) -> int:
+        """White level decided by `maximum`, or by that of the image if it is larger.
 
         Raises:
             UnreadableFrame: values outside 16 bits, or floating-point.
@@ -69,24 +69,28 @@ class DecodedImage:
         if not self.depths:
             raise UnreadableFrame("unsupported pixel type F")
         low, high = int(self.colours.min(initial=0)), int(self.colours.max(initial=0))
-        return white_level(low, max(high, highest), self.depths)
+        return white_level(low, max(high, maximum), self.depths)
 
-    def grey(self, white: int | None = None) -> np.ndarray:
-        """uint8, H×W. Colour becomes luma (ITU-R 601; equal channels are taken as they are).
+    def to_grayscale(self, white: int | None = None) -> np.ndarray:
+        """uint8, H×W. Colour becomes luma (ITU-R 601); equal channels are kept as they are.
 
         Args:
-            white: the value that becomes 255 in a picture of more than 8 bits; None: by the
-                picture alone. No value may be above it.
+            white: the value that becomes 255 in an image of more than 8 bits; None: decided by this
+                image alone. No value may exceed it.
 
         Raises:
             UnreadableFrame: values outside 16 bits, or floating-point.
         """
-        grey = self.colours
+        colours = self.colours
         if self.depths == (8,):
-            return rgb_to_grayscale(grey)
+            return rgb_to_grayscale(colours)
         white = white or self.white_level()
-        grey = grey[..., 0] if _is_grey(grey) else _deep_luma(grey)
-        return scale_to_8_bits(white - grey.astype(np.int64) if self.white_is_zero else grey, white)
+        if _is_gray(colours):
+            levels = colours[..., 0].astype(np.int64)
+        else:  # Pillow's weights, those of ITU-R 601 in 16 bits
+            levels = colours.astype(np.int64) @ np.array([19595, 38470, 7471])
+            levels = (levels + (1 << 15)) >> 16
+        return scale_to_8_bits(white - levels if self.white_is_zero else levels, white)
 
 
 def read_image(path: Path) -> DecodedImage:
@@ -94,7 +98,7 @@ def read_image(path: Path) -> DecodedImage:
 
     Raises:
         UnreadableFrame: the file is missing, empty, damaged, far too large, not an image, or holds
-            several pictures. Never a partly decoded picture.
+            several images. Never a partly decoded image.
         OSError: the disk or the system failed; this is not a property of the file.
     """
     with file_errors(path, "damaged image", _DAMAGE):
@@ -103,50 +107,52 @@ def read_image(path: Path) -> DecodedImage:
             raise UnreadableFrame("empty file")
         if size > MAX_BYTES:
             raise UnreadableFrame("image too large")
-        # Read as a whole: asked for the bytes that a damaged chunk claims, a file object sets aside
-        # the memory for them before it looks how many there are.
+        # Read completely first: a file object would allocate what a damaged chunk claims before
+        # checking how many bytes there are.
         content = path.read_bytes()
         try:
             with Image.open(io.BytesIO(content)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableFrame("image too large")
                 if getattr(image, "n_frames", 1) > 1:
-                    raise UnreadableFrame("several pictures in one file")
+                    raise UnreadableFrame("more than one image in the file")
                 image.load()
-                return _picture(image, content)
+                return _decode(image, content)
         except UnidentifiedImageError:
             if content.startswith(b"\xff\xd8\xff"):
-                raise UnreadableFrame("JPEG that is damaged or not of 8 bits") from None
-            # Pillow knows few of the deep forms that a TIFF may have.
+                raise UnreadableFrame("damaged JPEG, or not 8-bit") from None
+            # Pillow knows few of the TIFF variants of more than 8 bits.
             if content[:4] not in {b"II*\0", b"MM\0*"}:
                 raise UnreadableFrame("not an image") from None
-            return _deep_tiff(content)
+            from benchmark.data.formats.high_bit_depth import read_tiff
+
+            return read_tiff(content)
         except Image.DecompressionBombError:
             raise UnreadableFrame("image too large") from None
 
 
 def read_grayscale(path: Path) -> np.ndarray:
-    """One image file as grey, uint8 H×W; white is decided by this file alone (`DecodedImage.grey`).
+    """One image file as grayscale, uint8 H×W; its own values alone decide the white level.
 
     Raises:
         UnreadableFrame, OSError: as `read_image`; also values outside 16 bits or floating-point.
     """
-    return read_image(path).grey()
+    return read_image(path).to_grayscale()
 
 
 @contextmanager
 def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
     """Turn what is wrong with one file into `UnreadableFrame`.
 
-    A pointer that lies in place of a file (git-annex, Git LFS) is named as that, whatever fails.
+    A pointer in place of the file (git-annex, Git LFS) is reported as such, whatever fails.
 
     Args:
         path: the file.
         damaged: the reason given for damaged content.
-        damage: what the decoder raises on it, besides OSError without a number.
+        damage: what the decoder raises on it, besides OSError without an errno.
 
     Raises:
-        UnreadableFrame: the file is missing, may not be read, or is damaged.
+        UnreadableFrame: the file is missing, not readable, or damaged.
         OSError: the disk or the system failed; this is not a property of the file.
     """
     try:
@@ -160,7 +166,7 @@ def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -
     except damage:
         reason = damaged
     except OSError as error:
-        # A damaged offset may lie before the beginning of the file, where nothing can be sought.
+        # EINVAL: a damaged offset may point before the beginning of the file.
         if error.errno not in {None, errno.EINVAL}:
             raise
         reason = damaged
@@ -169,56 +175,46 @@ def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -
     raise UnreadableFrame(pointer_reason(path) or reason)
 
 
-def _picture(image: Image.Image, content: bytes) -> DecodedImage:
-    depths = stated_depths(image, content)
+def _decode(image: Image.Image, content: bytes) -> DecodedImage:
+    depths, white_is_zero = stated_depths(image, content), False
     if image.mode.startswith(("I", "F")):
         tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
         white_is_zero = tiff and image.tag_v2.get(262) == 0
         depths = () if image.mode == "F" else depths
         values = np.array(image)[..., None]
-        return DecodedImage(turned(values, orientation_of(image)), depths, white_is_zero)
-    if depths == (8,):
-        return DecodedImage(turned(_eight_bits(image), orientation_of(image)))
-    # Pillow would cut the channels to eight bits.
-    if image.format == "PNG":
+    elif depths == (8,):
+        values = _eight_bit_channels(image)
+    elif image.format == "TIFF":
+        from benchmark.data.formats.high_bit_depth import read_tiff
+
+        return read_tiff(content)
+    elif image.format == "PNG":  # whose channels Pillow would cut to eight bits
         from benchmark.data.formats.high_bit_depth import read_png
 
-        return DecodedImage(turned(read_png(content), orientation_of(image)), depths)
-    if image.format == "TIFF":
-        return _deep_tiff(content)
-    raise UnreadableFrame(f"unsupported pixel type {image.mode} of more than 8 bits")
+        values = read_png(content)
+    else:
+        raise UnreadableFrame(f"unsupported pixel type {image.mode} of more than 8 bits")
+    return DecodedImage(apply_orientation(values, orientation_of(image)), depths, white_is_zero)
 
 
-def _deep_tiff(content: bytes) -> DecodedImage:
-    from benchmark.data.formats.high_bit_depth import read_tiff
-
-    return read_tiff(content)
-
-
-def _eight_bits(image: Image.Image) -> np.ndarray:
-    """Channels of a picture of at most 8 bits, uint8, H×W×C."""
+def _eight_bit_channels(image: Image.Image) -> np.ndarray:
+    """Channels of an image of at most 8 bits, uint8, H×W×C."""
     if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}:
         raise UnreadableFrame(f"unsupported pixel type {image.mode}")
-    clear = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
+    has_alpha = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
     mode = "L" if image.mode in {"1", "L", "LA"} else "RGB"
-    if clear:
+    if has_alpha:
         mode += "A"
     values = np.array(image if image.mode == mode else image.convert(mode), dtype=np.uint8)
     return values.reshape(*values.shape[:2], -1)
 
 
-def _is_grey(colours: np.ndarray) -> bool:
+def _is_gray(colours: np.ndarray) -> bool:
     return colours.shape[-1] == 1 or bool((colours[..., :1] == colours).all())
 
 
 def rgb_to_grayscale(colours: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R 601) of uint8 H×W×3; equal channels, or one, are as they are. uint8, H×W."""
-    if _is_grey(colours):
+    """Luma (ITU-R 601) of uint8 H×W×3; equal channels, or one, are kept as is. uint8, H×W."""
+    if _is_gray(colours):
         return np.ascontiguousarray(colours[..., 0])
     return np.array(Image.fromarray(np.ascontiguousarray(colours)).convert("L"), dtype=np.uint8)
-
-
-def _deep_luma(colours: np.ndarray) -> np.ndarray:
-    # Pillow's weights, which are those of ITU-R 601 in 16 bits.
-    weighted = colours.astype(np.int64) @ np.array([19595, 38470, 7471])
-    return (weighted + (1 << 15)) >> 16

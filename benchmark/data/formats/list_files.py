@@ -1,4 +1,4 @@
-"""What list files (csv, txt, json) say. They come with downloads, so nothing in them is trusted."""
+"""List files (csv, txt, json) that come with downloads; nothing in them is trusted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from benchmark.errors import InputError
 from benchmark.files import read_regular
 from benchmark.strict_json import parse_json
 
-MAX_LISTING_BYTES = 1 << 26
+MAX_LIST_BYTES = 1 << 26
 """Larger list files are refused; the largest one of the public datasets has about 8 MB."""
-
-MAX_COORDINATE = 1e5
-"""Coordinates beyond are absurd: no picture that is read has so many pixels along a side."""
 
 _WINDOWS = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
@@ -27,13 +24,13 @@ def read_list_file(path: Path) -> str:
     """Text of a list file, without a byte order mark.
 
     Raises:
-        InputError: it is missing or a pointer in its place, no file, cannot be opened, is too large
-            or is not UTF-8.
+        InputError: it is missing, a pointer, not a regular file, not readable, too large, or not
+            UTF-8.
     """
     if reason := pointer_reason(path):
         raise InputError(f"{path}: {reason}")
     try:
-        return read_regular(path, MAX_LISTING_BYTES).decode("utf-8-sig")
+        return read_regular(path, MAX_LIST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from None
 
@@ -46,7 +43,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     text = read_list_file(path)
     try:
-        # Of a picture with a coordinate that is no number, the rest can be used.
+        # A NaN coordinate makes one polygon unusable, not the file.
         content = parse_json(text, str(path), finite=False)
     except InputError as error:
         raise InputError(f"{error}; download it again") from None
@@ -56,15 +53,15 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | None] | None:
-    """Rows of a csv file (separated by commas, semicolons or tabs) with a header line.
+    """Rows of a csv file (comma, semicolon or tab separated) with a header line.
 
     Args:
         path: the file.
-        columns: names of the wanted columns; upper and lower case are the same.
+        columns: names of the wanted columns, regardless of case.
 
     Returns:
         For each row that is not blank the wanted cells, stripped, or None where the row is too
-        short or has more cells than the header: a comma inside a number or name moves the others.
+        short or has more cells than the header: a comma inside a number or name shifts the others.
         None instead of the list where the header does not name every wanted column.
 
     Raises:
@@ -90,32 +87,33 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
     ]
 
 
-def plain_name(listed: str, where: str) -> str | None:
-    """Last part of a listed file name, ``images/7.png`` → ``7.png``; None for one that climbs out.
+def base_name(path: str, where: str) -> str | None:
+    """Last component of a listed path, ``images/7.png`` → ``7.png``; None for one that escapes.
 
-    That is an absolute path, or ``..`` anywhere; ``\\`` separates as ``/`` does. Readers look the
-    result up among the files they walked, and never open what a list names.
+    That is an absolute path, or one with ``..`` anywhere; ``\\`` separates like ``/``. Readers look
+    the name up among the files they walked, and never open a listed path.
 
     Args:
-        listed: the file name.
+        path: as listed.
         where: file and row, for the message.
 
     Raises:
         InputError: an absolute Windows path.
     """
-    refuse_windows_path(listed, where)
-    parts = listed.strip().replace("\\", "/").split("/")
-    if parts[0] == "" or ".." in parts or "\0" in listed:
+    refuse_windows_path(path, where)
+    parts = path.strip().replace("\\", "/").split("/")
+    if parts[0] == "" or ".." in parts or "\0" in path:
         return None
     return parts[-1] or None
 
 
-def refuse_windows_path(listed: str, where: str) -> None:
+def refuse_windows_path(path: str, where: str) -> None:
     """Raise `InputError` for ``C:\\data\\7.png`` and ``\\\\server\\7.png``.
 
-    Not counted row by row: such a list is of another computer, and no row of it would be found.
+    Not counted row by row: such a list belongs to another computer, and none of its rows would be
+    found.
     """
-    path = listed.strip()
+    path = path.strip()
     if _WINDOWS.match(path):
         last = re.split(r"[\\/:]", path)[-1]
         raise InputError(
@@ -125,8 +123,8 @@ def refuse_windows_path(listed: str, where: str) -> None:
 
 
 def name_key(name: str) -> str:
-    """A file name to be compared: upper and lower case are the same, and so are accents that one
-    system stores as part of a letter (NFC) and another one after it (NFD)."""
+    """Key to compare file names by: regardless of case, and of how accents are stored, as part of
+    a letter (NFC) on some systems and after it (NFD) on others."""
     if name.isascii():
         return name.casefold()
     return nfc(unicodedata.normalize("NFD", name).casefold())

@@ -1,17 +1,17 @@
-"""One rule for reading a mask of one class: which pixels are vessel, or why nobody can tell.
+"""One rule for reading the mask of one class: which pixels are vessel, or why it is ambiguous.
 
-A mask shows a dark background and a vessel in one other colour, and along the outlines mixtures of
-the two. Vessel is
+A mask shows a dark background and the vessel in one other colour, with mixtures of both along the
+edges. Vessel is
 
-- in a mask of two colours (0 and 1, black and red, two entries of a palette) the brighter one;
-- in a grey mask of more levels what is above 127: anti-aliased outlines and the noise of a JPEG lie
-  next to a bright vessel, which is how they are told from a second class;
-- in a mask of one hue likewise what is above half the luma of that hue;
-- where the colour is the same everywhere and the transparency is not, what is opaque.
+- in a mask of two colours (0 and 1, black and red, two palette entries) the brighter one;
+- in a grayscale mask of more levels whatever is above 127: anti-aliased edges and JPEG noise lie
+  next to a bright vessel, which distinguishes them from a second class;
+- in a mask of one hue likewise whatever is above half the luma of that hue;
+- where the colour is constant and the transparency is not, whatever is opaque.
 
-Label maps, two classes in two colours, and masks without a dark background are refused: whichever
-threshold were taken, it would be a guess. So is a mask with its vessel in another colour than the
-masks of its dataset have (white where one is white, else that of most): it may show another class.
+Label maps, two classes in two colours, and masks without a dark background are refused: any
+threshold would be a guess. So is a mask whose vessel has another colour than the masks of its
+dataset (white if any is white, else the most frequent one): it may show another class.
 
 Imported where it is used, not at the top of a reader: listing the sources must not load numpy.
 """
@@ -29,137 +29,136 @@ from scipy.ndimage import maximum_filter
 from benchmark.data.formats.images import DecodedImage, read_image, rgb_to_grayscale
 from benchmark.data.frame import UnreadableFrame
 
-Paint = int | tuple[int, int, int] | None
+MaskColour = int | tuple[int, int, int] | None
 
-_SEVERAL = "several colours or levels, one of which may not be vessel"
-_NO_GROUND = "no dark background"
+_SEVERAL = "more than two colours or levels, one of which may not be vessel"
+_NO_BACKGROUND = "no dark background"
 
 _HALF = 127
 _DARK = 64
 """A background is darker than this, of 255."""
 
-_SAME_GREY = 8
-"""Channels that differ by no more are grey: JPEG rounds them apart."""
+_GRAY_TOLERANCE = 8
+"""Channels that differ by no more are gray: JPEG rounds them differently."""
 
-_SAME_HUE = 0.5
-"""Largest difference of two colours of one hue, as shares of their brightest channel."""
+_HUE_TOLERANCE = 0.5
+"""Largest difference of two colours of one hue, as fractions of their brightest channel."""
 
-_SAME_PAINT = 96
-"""Largest difference, of 255, of one paint in two files: JPEG blurs the colours of thin vessels."""
+_SAME_COLOUR = 96
+"""Largest difference, of 255, of one colour in two files: JPEG blurs that of thin vessels."""
 
-_BLUR = 8
-"""What is brighter than the background by blur or JPEG noise has vessel within so many pixels: JPEG
-spreads errors over blocks of 8×8."""
+_BLUR_REACH = 8
+"""Blur and JPEG noise lie within so many pixels of a vessel: JPEG works on 8×8 blocks."""
 
-_FEW, _EDGE = 4, 2
-"""A mask of so few levels has no such noise, and soft edges at most, within so many pixels."""
+_FEW_LEVELS, _EDGE_REACH = 4, 2
+"""A mask of at most so many levels has no such noise, only soft edges within this many pixels."""
 
-_COLOUR_NOISE = 24
-"""In coloured JPEG files the channels of the colour, at half the resolution, are noisy over blocks
-of 16×16; as luma of the vessel's own colour it stays below this."""
+_CHROMA_NOISE = 24
+"""The chroma of a JPEG, at half the resolution, is noisy over 16×16 blocks; as luma of the vessel's
+colour the noise stays below this."""
 
 _STRAY = 0.02
-"""More pixels than this share of the vessel that are not explained like this are another class.
-Measured on the masks of DCA1 and synthetic ones: 0.9 % at JPEG quality 10, 0 from 30 on; two
-classes, whatever their shares, 3 % and more."""
+"""More unexplained pixels than this fraction of the vessel are another class. Measured on the masks
+of DCA1 and synthetic ones: 0.9 % at JPEG quality 10, 0 from 30 on; two classes, in whatever
+proportion, 3 % and more."""
 
 
 class VesselMask(NamedTuple):
-    """A mask as it was read.
+    """A mask as read.
 
     Attributes:
         vessel: bool, H×W.
-        paint: what the vessel was painted in: None for white, a bright grey or 1; another grey
-            level; or a colour.
+        colour: of the vessel: None for white, a bright gray or 1; another gray level; or RGB.
     """
 
     vessel: np.ndarray
-    paint: Paint
+    colour: MaskColour
 
 
 def read_mask(path: Path) -> VesselMask:
     """Read the mask of one class.
 
     Raises:
-        UnreadableFrame: the file cannot be read (see `read_image`), or what is vessel cannot be
-            told.
+        UnreadableFrame: the file cannot be read (see `read_image`), or is ambiguous.
         OSError: the disk or the system failed; this is not a property of the file.
     """
     values = _values(read_image(path))
-    return _from_grey(values) if values.ndim == 2 else _from_colour(values)
+    return _from_grayscale(values) if values.ndim == 2 else _from_colour(values)
 
 
-def common_paint(paints: Iterable[Paint]) -> Paint:
-    """What the vessels of a dataset are painted in: white where one is, else what most are."""
-    counts = Counter(paints)
+def dominant_colour(colours: Iterable[MaskColour]) -> MaskColour:
+    """The vessel colour of a dataset: white if any mask has it, else the most frequent one."""
+    counts = Counter(colours)
 
-    def alike(paint: Paint) -> int:
-        return sum(count for other, count in counts.items() if same_paint(paint, other))
+    def frequency(colour: MaskColour) -> int:
+        return sum(count for other, count in counts.items() if same_colour(colour, other))
 
-    return None if None in counts else max(counts, key=alike, default=None)
+    return None if None in counts else max(counts, key=frequency, default=None)
 
 
-def same_paint(first: Paint, second: Paint) -> bool:
-    """Whether two masks of one dataset may mean the same class by what they are painted in."""
+def same_colour(first: MaskColour, second: MaskColour) -> bool:
+    """Whether two masks of one dataset may show the same class according to their colours."""
     if isinstance(first, tuple) and isinstance(second, tuple):
-        return max(abs(a - b) for a, b in zip(first, second)) <= _SAME_PAINT
+        return max(abs(a - b) for a, b in zip(first, second)) <= _SAME_COLOUR
     return first == second
 
 
-def _values(picture: DecodedImage) -> np.ndarray:
-    """Levels H×W (grey, or the transparency where it is the mask), or colours H×W×3."""
-    colours = picture.colours
-    alpha = picture.values[..., -1] if picture.values.shape[2] in {2, 4} else None
-    if picture.depths != (8,):
-        colours = _deep(picture.white_level() - colours if picture.white_is_zero else colours)
+def _values(image: DecodedImage) -> np.ndarray:
+    """Levels H×W (gray, or the alpha channel where it is the mask), or colours H×W×3."""
+    colours = image.colours
+    alpha = image.values[..., -1] if image.values.shape[2] in {2, 4} else None
+    if image.depths != (8,):
+        colours = _to_8_bit_range(image.white_level() - colours if image.white_is_zero else colours)
     if alpha is not None and alpha.min() != alpha.max():
-        seen = colours[alpha > 0]
-        if (np.ptp(seen, axis=0) <= _SAME_GREY).all():
-            return _deep(alpha)
+        visible = colours[alpha > 0]
+        if (np.ptp(visible, axis=0) <= _GRAY_TOLERANCE).all():
+            return _to_8_bit_range(alpha)
         if colours[alpha < np.iinfo(alpha.dtype).max].any():
             raise UnreadableFrame("both colour and transparency vary")
     if colours.shape[2] == 1:
         return colours[..., 0]
     colours = np.rint(colours).astype(np.uint8)
-    return rgb_to_grayscale(colours) if np.ptp(colours, axis=-1).max() <= _SAME_GREY else colours
+    return (
+        rgb_to_grayscale(colours) if np.ptp(colours, axis=-1).max() <= _GRAY_TOLERANCE else colours
+    )
 
 
-def _deep(values: np.ndarray) -> np.ndarray:
-    """Levels of more than 8 bits, brought to 0–255 by the largest where they reach beyond."""
+def _to_8_bit_range(values: np.ndarray) -> np.ndarray:
+    """Levels of more than 8 bits, scaled to 0–255 by their maximum where it exceeds 255."""
     if not np.isfinite(values).all() or values.min() < 0:
         raise UnreadableFrame("values below 0 or not finite")
     return values * (255 / values.max()) if values.max() > 255 else values
 
 
-def _from_grey(levels: np.ndarray) -> VesselMask:
+def _from_grayscale(levels: np.ndarray) -> VesselMask:
     known = np.unique(levels)
     if known.size <= 2:
         # A constant mask is all background where it is 0, and all vessel where it is 1 or bright.
         low, high = (known[0], known[1]) if known.size == 2 else (0, known[0])
         if low >= _DARK or (known.size == 1 and 1 < high <= _HALF):
-            raise UnreadableFrame(_NO_GROUND)
-        paint = None if high <= 1 or high > _HALF else int(high)
-        return VesselMask((levels == high) & (high > 0), paint)
+            raise UnreadableFrame(_NO_BACKGROUND)
+        colour = None if high <= 1 or high > _HALF else int(high)
+        return VesselMask((levels == high) & (high > 0), colour)
     return VesselMask(_bright(levels), None)
 
 
 def _bright(levels: np.ndarray, noise: int = 0) -> np.ndarray:
-    """What is above half in a mask of many levels, if the others can be blur or JPEG noise.
+    """Pixels above half in a mask of many levels, if the others can be blur or JPEG noise.
 
     Args:
         levels: H×W, 0–255.
-        noise: levels above the background that are taken for it, wherever they are.
+        noise: levels above the background that count as background, wherever they are.
     """
     vessel = levels > _HALF
     if not vessel.any():
         raise UnreadableFrame("values neither 0 and 1 nor above 127")
     if vessel.all():
-        raise UnreadableFrame(_NO_GROUND)
+        raise UnreadableFrame(_NO_BACKGROUND)
     known, count = np.unique(levels, return_counts=True)
-    ground = known[np.where(known > _HALF, 0, count).argmax()]
-    reach = _EDGE if known.size <= _FEW else _BLUR
-    stray = (levels > ground + noise) & ~vessel & ~_near(vessel, reach)
-    # Thin vessels that were scaled down are grey all over, but not all of one grey.
+    background = known[np.where(known > _HALF, 0, count).argmax()]
+    reach = _EDGE_REACH if known.size <= _FEW_LEVELS else _BLUR_REACH
+    stray = (levels > background + noise) & ~vessel & ~_near(vessel, reach)
+    # Thin vessels that were downscaled are gray all over, but not uniformly so.
     middle = vessel & (levels <= 207) & ~_near(levels > 207, reach)
     if stray.sum() > _STRAY * vessel.sum() or (
         middle.sum() > _STRAY * vessel.sum()
@@ -179,17 +178,17 @@ def _from_colour(colours: np.ndarray) -> VesselMask:
     if np.unique(codes).size == 2:
         vessel = luma == luma.max()
         if luma.min() >= _DARK or luma.min() == luma.max():
-            raise UnreadableFrame(_NO_GROUND)
+            raise UnreadableFrame(_NO_BACKGROUND)
         return VesselMask(vessel, _median(colours[vessel]))
     brightest = colours.max(axis=-1)
-    paint = _median(colours[brightest > 0.75 * brightest.max()])
-    full = np.array([0.299, 0.587, 0.114]) @ np.array(paint)
-    vessel = _bright(np.minimum(luma * (255 / max(full, 1)), 255), _COLOUR_NOISE)
+    colour = _median(colours[brightest > 0.75 * brightest.max()])
+    full = np.array([0.299, 0.587, 0.114]) @ np.array(colour)
+    vessel = _bright(np.minimum(luma * (255 / max(full, 1)), 255), _CHROMA_NOISE)
     hues = colours[vessel] / brightest[vessel, None]
-    strange = np.abs(hues - np.array(paint) / max(paint)).max(axis=-1) > _SAME_HUE
-    if strange.mean() > _STRAY:
+    deviating = np.abs(hues - np.array(colour) / max(colour)).max(axis=-1) > _HUE_TOLERANCE
+    if deviating.mean() > _STRAY:
         raise UnreadableFrame(_SEVERAL)
-    return VesselMask(vessel, paint)
+    return VesselMask(vessel, colour)
 
 
 def _median(colours: np.ndarray) -> tuple[int, int, int]:

@@ -1,35 +1,27 @@
-"""What lies in place of a file that was not fetched: links and pointers of git-annex, LFS, DVC."""
+"""What stands in for a file that was not downloaded: links and pointers of git-annex, LFS, DVC."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-_BEGINNINGS = {
-    b"version https://git-lfs": "Git LFS pointer in place of the file (git lfs pull)",
-    b"/annex/objects/": "git-annex pointer in place of the file (git annex get)",
-}
+from benchmark.file_contents import is_annex_link, is_broken_link, pointer_system
 
-
-def is_dangling(path: Path) -> bool:
-    """Whether a path is a link to something that is not there."""
-    return path.is_symlink() and not path.exists()
+_HEAD = 32  # bytes; more than the longest beginning of a pointer
 
 
 def pointer_reason(path: Path) -> str | None:
-    """What a file that cannot be used is in truth, and how to fetch it; None if it is no pointer.
+    """What an unreadable file really is, and how to fetch it; None if it is not a pointer.
 
-    The reasons are few and fixed, to be counted. Asked where reading has failed.
+    The reasons are few and fixed, so that they can be counted. To be asked after reading failed.
     """
     try:
-        if is_dangling(path):
-            annex = "annex/objects" in Path(os.readlink(path)).as_posix()
-            fetch = "git annex get" if annex else "dvc pull, or download it again"
-            return f"link to a file that is not there ({fetch})"
+        if is_broken_link(path):
+            command = "git annex get" if is_annex_link(path) else "dvc pull, or download it again"
+            return f"broken link ({command})"
         if not path.is_file():
             return None
         with path.open("rb") as stream:
-            beginning = stream.read(max(map(len, _BEGINNINGS)))
+            system = pointer_system(stream.read(_HEAD).decode("ascii", errors="replace"))
     except OSError:
         return None
-    return next((why for how, why in _BEGINNINGS.items() if beginning.startswith(how)), None)
+    return f"{system.name} pointer in place of the file ({system.command})" if system else None

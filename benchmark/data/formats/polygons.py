@@ -1,11 +1,11 @@
-"""Masks from polygons and run lengths.
+"""Rasterising polygons and run lengths.
 
-The rule: coordinates are continuous, the picture's top left corner is (0, 0), and a pixel belongs
-to a polygon if its centre, column + 0.5 and row + 0.5, lies inside. (Fills that draw the outline
-as well, such as OpenCV's, add half a pixel all around, which is a lot for a vessel of four.) A
-centre exactly on the outline is in at a left or upper edge and out at a right or lower one, so
-polygons that share an edge share no pixel. Where an outline crosses itself, everything it winds
-around is inside (the non-zero rule): both lobes of an eight, and no hole where it laps over itself.
+Coordinates are continuous, (0, 0) is the top left corner of the image, and a pixel belongs to a
+polygon if its centre, (column + 0.5, row + 0.5), lies inside. (Fills that include the outline, such
+as OpenCV's, add half a pixel all around, which is a lot for a vessel four pixels wide.) A centre
+exactly on the outline is inside at a left or upper edge and outside at a right or lower one, so
+that polygons sharing an edge share no pixel. Self-intersections follow the non-zero winding rule:
+both lobes of an eight are inside, and an overlap leaves no hole.
 
 Imported where it is used, not at the top of a reader: listing the sources must not load numpy.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 
 def draw_polygon(mask: np.ndarray, points: Sequence[float]) -> None:
-    """Set the pixels of one polygon in `mask`, bool H×W; what is outside the picture is cut off.
+    """Set the pixels of one polygon in `mask`, bool H×W, clipped to the image.
 
     Args:
         mask: changed in place; pixels that are set stay set.
@@ -36,15 +36,15 @@ def draw_polygon(mask: np.ndarray, points: Sequence[float]) -> None:
     # An edge crosses the centre lines of rows first … last - 1.
     first = np.clip(np.ceil(np.minimum(y, next_y) - 0.5), upper, lower).astype(np.int64)
     last = np.clip(np.ceil(np.maximum(y, next_y) - 0.5), upper, lower).astype(np.int64)
-    # Turns gained at each pixel; their sum from the left is how often the outline winds around it.
-    turns = np.zeros((lower - upper, right - left + 1), dtype=np.int32)
+    # Change of the winding number at each pixel; its cumulative sum is the winding number.
+    winding = np.zeros((lower - upper, right - left + 1), dtype=np.int32)
     for edge in np.flatnonzero(last > first):
         rows = np.arange(first[edge], last[edge])
         slope = (next_x[edge] - x[edge]) / (next_y[edge] - y[edge])
         crossing = x[edge] + (rows + 0.5 - y[edge]) * slope
         columns = np.clip(np.ceil(crossing - 0.5), left, right).astype(np.int64)
-        turns[rows - upper, columns - left] += 1 if next_y[edge] > y[edge] else -1
-    mask[upper:lower, left:right] |= np.cumsum(turns[:, :-1], axis=1) != 0
+        winding[rows - upper, columns - left] += 1 if next_y[edge] > y[edge] else -1
+    mask[upper:lower, left:right] |= np.cumsum(winding[:, :-1], axis=1) != 0
 
 
 def draw_runs(mask: np.ndarray, runs: Sequence[int]) -> None:
@@ -60,7 +60,7 @@ def draw_runs(mask: np.ndarray, runs: Sequence[int]) -> None:
 
 
 def resize_nearest(masks: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Masks, C×H×W, at another (height, width): each pixel from the one its centre falls in."""
+    """Masks, C×H×W, at another (height, width) by nearest neighbour."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, masks.shape[1:])
     )

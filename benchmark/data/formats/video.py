@@ -1,6 +1,6 @@
-"""Files that hold several frames: arrays in npz and npy files, and a cache of the last one read.
+"""Multi-frame files: arrays in npz and npy files, and a cache of the last file read.
 
-Nothing is ever unpickled, and no memory is claimed on the word of a header alone.
+Nothing is ever unpickled, and no memory is allocated because a header says so.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ import numpy as np
 from numpy.lib import format as npy
 
 from benchmark.data.formats.bit_depth import (
-    NARROW,
-    WHITE_DECIDED,
-    depth_note,
-    is_narrow,
+    NARROW_RANGE,
+    WHITE_FROM_MAXIMUM,
+    has_narrow_range,
     scale_to_8_bits,
     white_level,
+    white_note,
 )
 from benchmark.data.formats.images import file_errors
 from benchmark.data.frame import UnreadableFrame
 
 MAX_BYTES = 512 << 20
-"""Files, and videos once unpacked, beyond this are refused; 60 frames of 512×512 have 15 MiB."""
+"""Larger files, and larger decompressed videos, are refused; 60 frames of 512×512 have 15 MiB."""
 
 MAX_FRAMES = 10_000
-"""More frames in one file are refused; a run has about a hundred."""
+"""More frames in one file are refused; a video has about a hundred."""
 
 MEMBER = "pixel_array.npy"
-"""Where an npz keeps its frames; one that holds a single array may name it otherwise."""
+"""Member of an npz that holds the frames; a single array may have any name."""
 
-_PIECE = 1 << 22
+_CHUNK = 1 << 22
 _HEADER_BYTES = 1024
 # What numpy, zipfile and the parser of the header's Python literal raise on damaged content.
 _DAMAGE = (
@@ -59,8 +59,8 @@ _DAMAGE = (
 )
 
 
-def check_array_size(frames: int, frame_bytes: int) -> None:
-    """Refuse what a header claims before anything is done with it.
+def check_video_size(frames: int, frame_bytes: int) -> None:
+    """Refuse impossible sizes before anything is done with them.
 
     Raises:
         UnreadableFrame: no pixels, too many frames, or too many bytes.
@@ -77,8 +77,8 @@ class Video(NamedTuple):
     """A decoded file.
 
     Attributes:
-        frames: grey, uint8, F×H×W.
-        notes: how intensities were decided, as (reason, detail).
+        frames: grayscale, uint8, F×H×W.
+        notes: how intensities were scaled, as (reason, detail).
     """
 
     frames: np.ndarray
@@ -86,17 +86,17 @@ class Video(NamedTuple):
 
 
 def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Video:
-    """One frame of a file that holds several.
+    """One frame of a multi-frame file.
 
-    The last file stays decoded, because the frames of a file are asked for in a row.
+    The last file stays decoded, because its frames are read in sequence.
 
     Args:
         path: the file.
         position: of the frame, from 0.
-        decode: all frames of a file; raises `UnreadableFrame`.
+        decode: decodes all frames of a file; raises `UnreadableFrame`.
 
     Returns:
-        Grey pixels, uint8, H×W, and the notes on the file.
+        Grayscale pixels, uint8, H×W, and the notes on the file.
 
     Raises:
         UnreadableFrame: the file cannot be used, or has no such frame.
@@ -114,7 +114,7 @@ def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Vi
 
 @functools.lru_cache(maxsize=1)
 def _decoded(decode: Callable[[Path], Video], path: Path, size: int, changed: int) -> Video | str:
-    """The frames, or the reason why there are none: damage is not to be decoded once a frame."""
+    """The frames, or the reason why there are none, so that damaged files are not decoded again."""
     try:
         return decode(path)
     except UnreadableFrame as error:
@@ -123,12 +123,12 @@ def _decoded(decode: Callable[[Path], Video], path: Path, size: int, changed: in
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """An array in a file: its header, checked, and what was read beyond it."""
+    """An array in a file: its validated header, and the bytes read beyond it."""
 
     shape: tuple[int, int, int]
     dtype: np.dtype
     order: str
-    begun: bytes
+    prefix: bytes
 
     @property
     def size(self) -> int:
@@ -151,10 +151,9 @@ def count_frames(path: Path) -> int:
 def decode_array(path: Path) -> Video:
     """All frames of an npz or npy file.
 
-    uint8 is taken as it is. Other whole numbers and floating-point values are rounded; below 0
-    they become 0; where the largest value of the whole video is above 255 it decides what is white
-    (`depth.white_level`), for all frames alike. Floating-point videos between 0 and 1 are taken as
-    shares of white.
+    uint8 is kept. Other integers and floating-point values are rounded and clipped below at 0; if
+    the maximum of the complete video exceeds 255, it decides the white level (`white_level`) of all
+    frames. Floating-point videos between 0 and 1 are fractions of white.
 
     Raises:
         UnreadableFrame: the file is missing, empty, damaged or too large; there is no array, it
@@ -162,20 +161,20 @@ def decode_array(path: Path) -> Video:
         OSError: the disk or the system failed.
     """
     with _open_array(path) as (array, stream):
-        # Filled in place: pieces that are joined afterwards take the memory twice.
+        # Filled in place: joining chunks afterwards takes the memory twice.
         content = np.empty(array.size, np.uint8)
-        filled = len(array.begun)
-        content[:filled] = np.frombuffer(array.begun, np.uint8)
-        while piece := stream.read(min(_PIECE, array.size - filled)):
-            content[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
-            filled += len(piece)
+        filled = len(array.prefix)
+        content[:filled] = np.frombuffer(array.prefix, np.uint8)
+        while chunk := stream.read(min(_CHUNK, array.size - filled)):
+            content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
+            filled += len(chunk)
         if filled != array.size:
             raise UnreadableFrame("damaged array file")
     values = content.view(array.dtype).reshape(array.shape, order=array.order)
-    return _video_to_grey(values)
+    return _to_grayscale(values)
 
 
-def _video_to_grey(values: np.ndarray) -> Video:
+def _to_grayscale(values: np.ndarray) -> Video:
     if values.dtype == np.uint8:
         return Video(np.ascontiguousarray(values))
     low, high = float(values.min()), float(values.max())
@@ -184,11 +183,13 @@ def _video_to_grey(values: np.ndarray) -> Video:
     factor = 255 if values.dtype.kind == "f" and low >= 0 and high <= 1 else 1
     white = white_level(0, max(0, round(factor * high)))
     video = np.empty(values.shape, np.uint8)
-    for frame, grey in zip(values, video):
-        grey[:] = scale_to_8_bits(np.rint(np.maximum(frame, 0) * np.float64(factor)), white)
+    for frame, gray in zip(values, video):
+        gray[:] = scale_to_8_bits(np.rint(np.maximum(frame, 0) * np.float64(factor)), white)
     if white == 255:
         return Video(video)
-    notes = [(WHITE_DECIDED, depth_note(white))] + [(NARROW, "")] * is_narrow(video)
+    notes = [(WHITE_FROM_MAXIMUM, white_note(white))] + [(NARROW_RANGE, "")] * has_narrow_range(
+        video
+    )
     return Video(video, tuple(notes))
 
 
@@ -220,16 +221,16 @@ def _find_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if not named:
         raise UnreadableFrame("npz without pixel_array")
     member = named[-1]
-    # numpy writes these two; others can ask for any amount of memory, or for a password.
-    plain = member.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-    if not plain or member.flag_bits & 1:
-        raise UnreadableFrame("npz compressed or encrypted in an unknown way")
+    # numpy writes these two; others may need any amount of memory, or a password.
+    supported = member.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    if not supported or member.flag_bits & 1:
+        raise UnreadableFrame("unsupported npz compression or encryption")
     return member
 
 
 def _read_header(stream: IO[bytes], size: int) -> _Array:
-    """Header of an array that takes `size` bytes with it, from a stream that stands before it."""
-    # Read by itself first: the header states its own length, up to 4 GiB.
+    """Header of an array of `size` bytes including it, from a stream positioned before it."""
+    # Limited first: the header states its own length, up to 4 GiB.
     beginning = io.BytesIO(stream.read(_HEADER_BYTES))
     version = npy.read_magic(beginning)
     if version not in {(1, 0), (2, 0)}:
@@ -237,15 +238,15 @@ def _read_header(stream: IO[bytes], size: int) -> _Array:
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read(beginning, max_header_size=_HEADER_BYTES)
     if dtype.hasobject:
-        raise UnreadableFrame("array of objects")
+        raise UnreadableFrame("object array")
     if dtype.kind not in "uif":
         raise UnreadableFrame("unsupported array type")
     shape = (1, *map(int, shape)) if len(shape) == 2 else tuple(map(int, shape))
     if len(shape) != 3 or shape[2] in (3, 4):
         raise UnreadableFrame("array is not frames×height×width")
     height, width = shape[1:]
-    check_array_size(shape[0], height * width * dtype.itemsize if min(height, width) > 0 else 0)
+    check_video_size(shape[0], height * width * dtype.itemsize if min(height, width) > 0 else 0)
     array = _Array(shape, dtype, "F" if fortran else "C", beginning.read())
-    if beginning.tell() - len(array.begun) + array.size != size:
-        raise UnreadableFrame("array does not fill its file")
+    if beginning.tell() - len(array.prefix) + array.size != size:
+        raise UnreadableFrame("array size does not match the file")
     return array

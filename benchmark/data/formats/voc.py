@@ -1,57 +1,68 @@
-"""Boxes in Pascal VOC's XML format (Everingham et al., IJCV 2010), read without trusting it."""
+"""Boxes in Pascal VOC's XML format (Everingham et al., IJCV 2010), read as untrusted input."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from benchmark.data.formats.annotations import EDGES, Box, class_name, fit_box, read_box
+from benchmark.data.formats.annotations import BOX_EDGES, Box, class_name, clip_box, parse_box
 from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
 
 MAX_XML_BYTES = 1 << 20
 
-# A document type may define entities that multiply without end or fetch files.
+# A document type may define entities that expand without end or fetch files.
 _DECLARATION = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass
 class VOCAnnotation:
-    """What the file of one image says: claimed (height, width), and (class, box) for each object.
+    """The annotation of one image.
 
-    `faults` are the reasons for the objects that cannot be used.
+    Attributes:
+        size: claimed (height, width), or None.
+        boxes: class name and box of each usable object.
+        errors: reasons for the objects that cannot be used.
     """
 
-    size: tuple[int, int] | None
-    boxes: list[tuple[str, Box]]
-    faults: list[str]
+    size: tuple[int, int] | None = None
+    boxes: list[tuple[str, Box]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
         """Whether the image is annotated as showing nothing."""
-        return not self.boxes and not self.faults
+        return not self.boxes and not self.errors
+
+    def add(self, name: str, edges: Sequence[str]) -> None:
+        """Add an object: its box, or the reason why there is none."""
+        box = parse_box(edges)
+        if isinstance(box, str):
+            self.errors.append(box)
+        else:
+            self.boxes.append((class_name(name) or "", box))
 
     def usable(
         self, size: tuple[int, int], classes: Sequence[str]
     ) -> tuple[list[tuple[int, Box]], list[str]]:
-        """Index of the class and box inside the picture for each object, and all that is odd.
+        """Class index and clipped box of each object, and notes on everything unusual.
 
         Args:
-            size: height and width of the picture itself.
+            size: height and width of the image itself.
             classes: names of the classes, in lower case.
         """
-        boxes, notes = [], list(self.faults)
+        boxes, notes = [], list(self.errors)
         for name, box in self.boxes:
             if name not in classes:
                 notes.append("object of an unknown class")
                 continue
-            inside, note = fit_box(box, *size)
+            inside, note = clip_box(box, *size)
             if inside != box and self.size not in (None, size):
-                # Cut off, it would be somewhere else than what was annotated.
-                inside, note = None, "box for a picture of another size"
+                # Clipped, it would no longer be where it was annotated.
+                inside, note = None, "box for a different image size"
             if inside is not None:
                 boxes.append((classes.index(name), inside))
             notes += [note] if note else []
@@ -59,7 +70,7 @@ class VOCAnnotation:
 
 
 def read_voc(path: Path) -> VOCAnnotation:
-    """Read the annotation of one image; the file name and path it gives are not looked at.
+    """Read the annotation of one image; the file name and path it states are ignored.
 
     Raises:
         UnreadableFrame: the file is missing, too large, not XML, or defines entities.
@@ -73,34 +84,25 @@ def read_voc(path: Path) -> VOCAnnotation:
         raise UnreadableFrame("annotation cannot be opened") from None
     if len(content) > MAX_XML_BYTES:
         raise UnreadableFrame("annotation too large")
-    # Tags and numbers are ASCII; the paths, in whatever encoding, do not matter.
+    # Tags and numbers are ASCII; paths, in whatever encoding, do not matter.
     text = content.decode("utf-8-sig", errors="replace")
     if _DECLARATION.search(text):
-        raise UnreadableFrame("annotation with a document type")
+        raise UnreadableFrame("annotation with a DOCTYPE")
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
         raise UnreadableFrame(pointer_reason(path) or "damaged annotation") from None
-    listed = VOCAnnotation(
-        parse_size(root.findtext("size/height", ""), root.findtext("size/width", "")), [], []
+    annotation = VOCAnnotation(
+        parse_size(root.findtext("size/height", ""), root.findtext("size/width", ""))
     )
     for item in root.iter("object"):
-        edges = [item.findtext(f"bndbox/{edge}", "") for edge in EDGES]
-        add_object(listed, item.findtext("name", ""), edges)
-    return listed
-
-
-def add_object(listed: VOCAnnotation, name: str, edges: Sequence[str]) -> None:
-    """Add an object to what is known of its image: its box, or why there is none."""
-    box = read_box(edges)
-    if isinstance(box, str):
-        listed.faults.append(box)
-    else:
-        listed.boxes.append((class_name(name) or "", box))
+        edges = [item.findtext(f"bndbox/{edge}", "") for edge in BOX_EDGES]
+        annotation.add(item.findtext("name", ""), edges)
+    return annotation
 
 
 def parse_size(height: str, width: str) -> tuple[int, int] | None:
-    """Height and width from their text; None where either is not a whole number."""
+    """Height and width from their text; None where either is not an integer."""
     sides = height.strip(), width.strip()
     if not all(re.fullmatch(r"\d{1,9}", side, re.ASCII) for side in sides):
         return None

@@ -1,20 +1,20 @@
-"""ARCADE: 3,000 coronary angiograms with outlined segments or stenoses (Popov et al., Sci Data
+"""ARCADE: 3,000 coronary angiograms with segments or stenoses as polygons (Popov et al., Sci Data
 2024; https://zenodo.org/records/10390295).
 
-Two subsets of 1,000 training, 200 validation and 300 test images, PNG 512×512 (those of the
-stenosis subset have three equal channels), with COCO annotations::
+Two subsets of 1,000 training, 200 validation and 300 test images, PNG 512×512 (with three equal
+channels in the stenosis subset), and COCO annotations::
 
     arcade/{syntax,stenosis}/{train,val,test}/images/N.png
     arcade/{syntax,stenosis}/{train,val,test}/annotations/{train,val,test}.json
 
-and the same as it was handed out for the ARCADE challenge (https://arcade.grand-challenge.org)::
+and the same as distributed for the ARCADE challenge (https://arcade.grand-challenge.org)::
 
     dataset_phase_1/{segmentation_dataset/seg_{train,val},stenosis_dataset/sten_{train,val}}/…
     dataset_final_phase/{test_case_segmentation,test_cases_stenosis}/annotations/instances_default.json
 
-No patient is known. What to mind: annotation ids are not unique, images are in no order, the ids
-of categories are not their names (``10`` has id 11), outlines cross themselves, and the same
-``N.png`` is in all six folders.
+Patients are unknown. Pitfalls: annotation ids are not unique, images are unordered, category ids
+are not their names (``10`` has id 11), polygons intersect themselves, and the same ``N.png`` is in
+all six folders.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmark.data.sources.files import (
     find_entry,
     find_root,
     is_file,
-    list_visible,
+    list_entries,
     walk_images,
 )
 from benchmark.data.splits import SPLITS, split_named
@@ -60,13 +60,14 @@ TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 _SUBSET_WORDS = {"syntax": "syntax", "segmentation": "syntax", "seg": "syntax"}
 _SUBSET_WORDS |= {"stenosis": "stenosis", "sten": "stenosis"}
-_TOPS = {"syntax", "stenosis", "dataset_phase_1", "dataset_final_phase"}
-_TOPS |= {"segmentation_dataset", "stenosis_dataset"}
+_TOP_FOLDERS = {"syntax", "stenosis", "dataset_phase_1", "dataset_final_phase"}
+_TOP_FOLDERS |= {"segmentation_dataset", "stenosis_dataset"}
 _MAX_MASK_BYTES = 1 << 28
 
 
-def _is_root(folder: Path) -> bool:
-    tops = [e for e in list_visible(folder) if e.name.casefold() in _TOPS and e.is_dir()]
+def is_arcade(folder: Path) -> bool:
+    """Whether this is the root of the download."""
+    tops = [e for e in list_entries(folder) if e.name.casefold() in _TOP_FOLDERS and e.is_dir()]
     return any(next(_sample_folders(top), None) for top in tops)
 
 
@@ -76,7 +77,7 @@ def _sample_folders(folder: Path, depth: int = 3) -> Iterator[tuple[Path, Path, 
     if images and annotations and images.is_dir() and annotations.is_dir():
         yield folder, images, annotations
     elif depth:
-        for entry in list_visible(folder):
+        for entry in list_entries(folder):
             if entry.is_dir():
                 yield from _sample_folders(entry, depth - 1)
 
@@ -88,8 +89,8 @@ def _subset_named(name: str) -> str | None:
 
 
 def _annotation_file(folder: Path, split: str) -> Path:
-    """The annotation file of a sample folder; beside copies the one that is named as published."""
-    files = [e for e in list_visible(folder) if e.suffix.lower() == ".json" and is_file(e)]
+    """The annotation file of a sample folder; among copies the one named as published."""
+    files = [e for e in list_entries(folder) if e.suffix.lower() == ".json" and is_file(e)]
     if len(files) > 1:
         stems = (split, f"seg_{split}", f"sten_{split}", "instances_default")
         files = [f for stem in stems for f in files if f.stem.casefold() == stem][:1]
@@ -99,27 +100,27 @@ def _annotation_file(folder: Path, split: str) -> Path:
 
 
 def _fit(polygon: Polygon, image: COCOImage, size: tuple[int, int]) -> tuple[bool, str | None]:
-    """Whether a polygon is drawn on a picture of `size`, and what is odd about it."""
+    """Whether a polygon can be drawn on an image of `size`, and a note on it."""
     note = polygon_note(polygon, *size)
-    inside = note in (None, "polygon without a pixel")
+    inside = note in (None, "polygon smaller than a pixel")
     if not inside and image.size not in ((None, None), size):
         # Cut off, it would be somewhere else than what was annotated.
-        return False, "polygon for a picture of another size"
+        return False, "polygon for a different image size"
     return True, note
 
 
 class Arcade(FolderSource):
     """Reader of ARCADE, for one task at a time.
 
-    A pixel belongs to an outline by the rule of `benchmark.data.formats.polygons`. An image
-    without any annotation is kept with an empty mask, and counted; one whose annotations cannot be
-    used, or are of other classes than the task's, is unreadable.
+    Polygons are rasterised by the rule of `benchmark.data.formats.polygons`. An image without any
+    annotation is kept with an empty mask, and counted; one whose annotations cannot be used, or
+    belong to other classes than the task's, is unreadable.
 
     Args:
         raw: ``arcade/``, a folder above it, or one of the subsets.
         task: ``arcade_v`` (vessel), ``arcade_vs`` (25 segments) or ``arcade_s`` (stenosis).
-        train: ``"train"``, or ``"val"`` for the split of VasoMIM's AAAI paper: the 200 validation
-            images are trained on, the 1,000 training images left out, the test images the same.
+        train: ``"train"``, or ``"val"`` for the split of VasoMIM's AAAI paper: training on the 200
+            validation images, without the 1,000 training images; the same test images.
 
     Raises:
         InputError: the folder is missing or is not ARCADE, lacks the subset of the task or one of
@@ -144,18 +145,18 @@ class Arcade(FolderSource):
         super().__init__()
         self.options["task"] = self._task = one_of("task", task, TASKS)
         self._subset, self.classes = TASKS[task]
-        # Folder of origin → what its frames are used for.
+        # Published split → the split its frames are used as.
         self._roles = {split: split for split in SPLITS}
         if one_of("train", train, ("train", "val")) == "val":
             self.options["train"] = train
             self._roles = {"val": "train", "test": "test"}
             self.official_split = False
-            self.split_note = "ARCADE's val images to train on, its test images to test on (AAAI)"
-        if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in _TOPS:
+            self.split_note = "trained on ARCADE's val images, tested on its test images (AAAI)"
+        if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in _TOP_FOLDERS:
             raw = os.path.dirname(os.path.abspath(raw))
-        self.root = find_root(raw, _is_root, "ARCADE (a folder with syntax and stenosis in it)")
+        self.root = find_root(raw, is_arcade, "ARCADE (a folder with syntax and stenosis in it)")
         self._folders = self._find_folders()
-        self._tables: dict[str, tuple[dict[str, COCOImage], list[tuple[str, str]]]] = {}
+        self._files: dict[str, tuple[dict[str, COCOImage], list[tuple[str, str]]]] = {}
 
     @property
     def task(self) -> str:
@@ -165,11 +166,11 @@ class Arcade(FolderSource):
     def _find_folders(self) -> dict[str, tuple[Path, str]]:
         """Split → folder of its images, and its annotation file below the root."""
         found: dict[str, tuple[Path, str]] = {}
-        for top in list_visible(self.root):
-            if top.name.casefold() not in _TOPS or not top.is_dir():
+        for top in list_entries(self.root):
+            if top.name.casefold() not in _TOP_FOLDERS or not top.is_dir():
                 continue
             for folder, images, listings in _sample_folders(top):
-                # The innermost folder that says something decides: seg_train in dataset_phase_1.
+                # The innermost folder that names one decides: seg_train in dataset_phase_1.
                 names = self.relative(folder).split("/")[::-1]
                 subset = next(filter(None, map(_subset_named, names)), None)
                 split = next(filter(None, map(split_named, names)), None)
@@ -191,29 +192,29 @@ class Arcade(FolderSource):
             if split in self._folders:
                 yield from self._split_frames(split, *self._folders[split])
             else:
-                self.report.add("split absent", f"{self._subset}/{split}")
+                self.report.add("split missing", f"{self._subset}/{split}")
 
-    def _split_frames(self, split: str, folder: Path, listing: str) -> Iterator[Frame]:
-        listed, faults = self._table(listing)
-        for fault in faults:
-            self.report.add(*fault)
+    def _split_frames(self, split: str, folder: Path, annotations: str) -> Iterator[Frame]:
+        by_name, skipped = self._annotations(annotations)
+        for skip in skipped:
+            self.report.add(*skip)
         present: set[str] = set()
         for path in walk_images(folder, nested=False):
             key, where = name_key(path.name), self.relative(path)
-            if key not in listed:
-                self.report.add("image not listed", where)
+            if key not in by_name:
+                self.report.add("unlisted image", where)
             elif key in present:
-                self.report.add("same name twice", where)
-            elif listed[key].certain:
-                self._note(listed[key], path)
-                annotation = f"{listing}#{path.name}"
+                self.report.add("duplicate name", where)
+            elif by_name[key].unambiguous:
+                self._report_oddities(by_name[key], path)
+                annotation = f"{annotations}#{path.name}"
                 yield Frame(self.name, where, split=self._roles[split], annotation=annotation)
             present.add(key)
-        for image in (image for key, image in listed.items() if key not in present):
-            self.report.add("listed image absent", f"{self.relative(folder)}/{image.name}")
+        for image in (image for key, image in by_name.items() if key not in present):
+            self.report.add("listed image missing", f"{self.relative(folder)}/{image.name}")
 
-    def _note(self, image: COCOImage, path: Path) -> None:
-        """Count what is odd about the annotations of an image that is there."""
+    def _report_oddities(self, image: COCOImage, path: Path) -> None:
+        """Report everything unusual about the annotations of an image."""
         from benchmark.data.formats.headers import read_header
 
         where = self.relative(path)
@@ -228,52 +229,47 @@ class Arcade(FolderSource):
         header = read_header(path)
         if header is None:
             return
-        size = header.drawn_size(image.size)
+        size = header.annotated_size(image.size)
         if image.size not in ((None, None), size):
-            self.report.add("listed size is not the image's", where)
+            self.report.add("listed size differs from the image", where)
         for shape in image.shapes:
             if shape.size not in (None, size):
-                self.report.add("run lengths of another size", where)
+                self.report.add("run lengths for a different size", where)
             for polygon in shape.polygons:
                 _, note = _fit(polygon, image, size)
                 if note:
                     self.report.add(note, where)
 
-    def _table(self, listing: str) -> tuple[dict[str, COCOImage], list[tuple[str, str]]]:
-        """What an annotation file lists, and what is wrong with it."""
-        if listing not in self._tables:
-            faults: list[tuple[str, str]] = []
-            table = read_coco(
-                self.root / listing,
-                listing,
-                CATEGORIES,
-                lambda reason, where: faults.append((reason, where)),
-            )
-            self._tables[listing] = table, faults
-        return self._tables[listing]
+    def _annotations(self, path: str) -> tuple[dict[str, COCOImage], list[tuple[str, str]]]:
+        """The images of an annotation file by name, and what was skipped in it; read once."""
+        if path not in self._files:
+            skipped: list[tuple[str, str]] = []
+            images = read_coco(self.root / path, path, CATEGORIES, lambda *s: skipped.append(s))
+            self._files[path] = images, skipped
+        return self._files[path]
 
     def _class_index(self, category: str) -> int | None:
-        """Channel of a category, by its name; None for one that another task is about."""
+        """Channel of a category, by its name; None for one that belongs to another task."""
         if self._task == "arcade_v":
             return 0 if category in SEGMENTS else None
         return self.classes.index(category) if category in self.classes else None
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Masks of the classes, upright as the image, bool, C×H×W. Raises `UnreadableFrame`."""
+        """Masks of the classes, upright like the image, bool, C×H×W. Raises `UnreadableFrame`."""
         import numpy as np
 
         from benchmark.data.formats.headers import read_header
-        from benchmark.data.formats.orientation import turned
+        from benchmark.data.formats.orientation import apply_orientation
         from benchmark.data.formats.polygons import draw_polygon, draw_runs
 
         if frame.annotation is None:
             raise UnreadableFrame("no mask")
         name = frame.path.rsplit("/", 1)[-1]
-        table, _ = self._table(frame.annotation.removesuffix(f"#{name}"))
-        image = table[name_key(name)]
+        by_name, _ = self._annotations(frame.annotation.removesuffix(f"#{name}"))
+        image = by_name[name_key(name)]
         header = read_header(self.root / frame.path)
-        # Without a usable header, reading fails and says why.
-        size = header.drawn_size(image.size) if header else self.read(frame).shape
+        # Without a usable header, reading fails with the reason.
+        size = header.annotated_size(image.size) if header else self.read(frame).shape
         if len(self.classes) * size[0] * size[1] > _MAX_MASK_BYTES:
             raise UnreadableFrame("image too large for its masks")
         masks = np.zeros((len(self.classes), *size), dtype=bool)
@@ -289,5 +285,5 @@ class Arcade(FolderSource):
         if not image.empty and not masks.any():
             raise UnreadableFrame("no usable annotation")
         if header and size != header.size:
-            return np.stack([turned(mask, header.orientation) for mask in masks])
+            return np.stack([apply_orientation(mask, header.orientation) for mask in masks])
         return masks

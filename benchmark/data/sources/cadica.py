@@ -7,7 +7,7 @@ Mendeley Data p9bpx9ctcv. The download is a zip inside a zip; unpacked it is::
     CADICA/selectedVideos/pX/vY/input/pX_vY_000ZZ.png
     CADICA/nonselectedVideos/pX/vY/input/pX_vY_000ZZ.png
 
-The boxes in ``groundtruth/`` (in any spelling) are not read: CADICA serves pre-training here.
+The boxes in ``groundtruth/`` (in any spelling) are not read: CADICA is used for pre-training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
-    list_visible,
+    list_entries,
     walk_images,
 )
 from benchmark.errors import InputError, one_of
@@ -56,7 +56,7 @@ class Cadica(FolderSource):
 
     Raises:
         InputError: the folder is missing or has no selectedVideos, or the rule is unknown or needs
-            nonselectedVideos, which is not there. From `frames`: a list was not fetched.
+            nonselectedVideos, which is missing. From `frames`: a list was not downloaded.
     """
 
     name = "cadica"
@@ -74,17 +74,17 @@ class Cadica(FolderSource):
             raw = os.path.dirname(os.path.abspath(raw))
         self.root = find_root(raw, is_cadica, "CADICA (a folder with selectedVideos in it)")
         wanted = ["selectedVideos"] + (["nonselectedVideos"] if rule == "all" else [])
-        self._tops: list[Path] = []
+        self._video_folders: list[Path] = []
         for name in wanted:
             top = find_entry(self.root, name)
             if top is None or not top.is_dir():
                 raise InputError(f"{self.root}: rule=all needs {name}, which is not there")
-            self._tops.append(top)
+            self._video_folders.append(top)
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
-        for top in self._tops:
-            for patient in (entry for entry in list_visible(top) if entry.is_dir()):
+        for top in self._video_folders:
+            for patient in (entry for entry in list_entries(top) if entry.is_dir()):
                 if _PATIENT.fullmatch(patient.name):
                     yield from self._patient(patient)
                 else:
@@ -92,7 +92,7 @@ class Cadica(FolderSource):
 
     def _patient(self, patient: Path) -> Iterator[Frame]:
         videos = {}
-        for entry in (entry for entry in list_visible(patient) if entry.is_dir()):
+        for entry in (entry for entry in list_entries(patient) if entry.is_dir()):
             if _VIDEO.fullmatch(entry.name):
                 videos[entry.name.casefold()] = entry
             else:
@@ -101,12 +101,12 @@ class Cadica(FolderSource):
             listing = find_entry(patient, name)
             for word in self._read_words(listing) if listing else []:
                 if word.casefold() not in videos:
-                    self.report.add("listed video absent", f"{self.relative(patient)}/{word}")
+                    self.report.add("listed video missing", f"{self.relative(patient)}/{word}")
         for video in videos.values():
             yield from self._video(patient, video)
 
     def _read_words(self, path: Path) -> list[str]:
-        """Words of a list file. The lists have CRLF line ends, blank lines, trailing spaces."""
+        """Words of a list file, which has CRLF line ends, blank lines, trailing spaces."""
         if reason := pointer_reason(path):
             raise InputError(f"{path}: {reason}")
         if not path.is_file():
@@ -114,7 +114,7 @@ class Cadica(FolderSource):
         with path.open("rb") as stream:
             content = stream.read(_MAX_LIST_BYTES)
             if stream.read(1):
-                self.report.add("list too long, its end is not read", self.relative(path))
+                self.report.add("list too long, truncated", self.relative(path))
         return content.decode("utf-8-sig", errors="replace").split()
 
     def _video(self, patient: Path, video: Path) -> Iterator[Frame]:
@@ -124,27 +124,27 @@ class Cadica(FolderSource):
             return
         group = f"{self.name}/p{int(patient.name[1:])}"
         video_id = f"{group}/v{int(video.name[1:])}"
-        pictures: dict[int, Frame] = {}
+        frames: dict[int, Frame] = {}
         for path in walk_images(folder, {".png"}, nested=False):
             match = FRAME_NAME.fullmatch(path.stem)
             if match is None or f"{self.name}/p{int(match[1])}/v{int(match[2])}" != video_id:
                 self.report.add("file name does not fit its folder", self.relative(path))
                 continue
             number = int(match[3])
-            if number in pictures:
-                self.report.add("frame number twice in one video", self.relative(path))
+            if number in frames:
+                self.report.add("duplicate frame number in a video", self.relative(path))
                 continue
-            pictures[number] = Frame(self.name, self.relative(path), group, video_id, number)
+            frames[number] = Frame(self.name, self.relative(path), group, video_id, number)
         if self._rule == "selected_frames":
-            numbers = self._selected(video, pictures)
+            numbers = self._selected(video, frames)
         else:
-            numbers = sorted(pictures)
-        yield from (pictures[number] for number in numbers)
+            numbers = sorted(frames)
+        yield from (frames[number] for number in numbers)
 
-    def _selected(self, video: Path, pictures: dict[int, Frame]) -> list[int]:
-        """Numbers of the frames that the list of this video names and that are there."""
+    def _selected(self, video: Path, frames: dict[int, Frame]) -> list[int]:
+        """Numbers of the frames that the list of this video names and that exist."""
         suffix = "_selectedframes.txt"
-        lists = [e for e in list_visible(video) if e.name.casefold().endswith(suffix)]
+        lists = [e for e in list_entries(video) if e.name.casefold().endswith(suffix)]
         if not lists:
             self.report.add("video without a selectedFrames list", self.relative(video))
             return []
@@ -156,8 +156,8 @@ class Cadica(FolderSource):
             match = FRAME_NAME.fullmatch(word.casefold().removesuffix(".png"))
             if match is None or (int(match[1]), int(match[2])) != _ids(video):
                 self.report.add("list entry does not fit its video", f"{lists[0].name}: {word}")
-            elif int(match[3]) not in pictures:
-                self.report.add("listed frame absent", f"{self.relative(video)}/input/{word}.png")
+            elif int(match[3]) not in frames:
+                self.report.add("listed frame missing", f"{self.relative(video)}/input/{word}.png")
             else:
                 numbers.add(int(match[3]))
         return sorted(numbers)

@@ -1,8 +1,8 @@
 """CAXF: 538 coronary angiograms with vessel masks, 337 for training and 201 for testing (CAU-net,
 ICONIP 2020).
 
-The dataset is handed out by its authors on request and no layout is published, so it is read as
-paired folders, ``{train,test}/{images,masks}``; see `benchmark.data.sources.paired`.
+The authors provide the dataset on request and no layout is published, so it is read as paired
+folders, ``{train,test}/{images,masks}``; see `benchmark.data.sources.paired`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from benchmark.data.sources.paired import PairedFolders
 
 
 class Caxf(PairedFolders):
-    """Reader of CAXF; the split is the published one where both folders are there.
+    """Reader of CAXF; the split is the published one where both folders exist.
 
     Raises:
         InputError: the folder is missing or is not laid out like this.
@@ -27,4 +27,4 @@ class Caxf(PairedFolders):
         splits = {split for split, _, _ in self._folders}
         self.official_split = {"train", "test"} <= splits
         if self.official_split:
-            self.split_note = "train and test as the authors hand them out, 337 and 201 frames"
+            self.split_note = "train and test as provided by the authors, 337 and 201 frames"

@@ -5,8 +5,8 @@ Hugging Face BearSubj13/CoronaryDominance. The four ``.7z`` archives unpacked si
     [category]/Left_Dominance/Study01234_<id>/LCA/<series>.npz
     [category]/Right_Dominance/Study01234_<id>/RCA/<series>.npz
 
-An npz is one run: ``pixel_array``, frames×512×512, 0–255. Its other members, of which some can only
-be unpickled, are never read. A study stands for a patient; nothing better is published.
+An npz is one video: ``pixel_array``, frames×512×512, 0–255. Its other members, some of which are
+pickled, are never read. A study stands for a patient; nothing better is published.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.sources.files import (
     FolderSource,
-    absence_hint,
     frame_path,
-    given_folder,
+    missing_data_hint,
+    require_folder,
     split_frame_path,
     walk_images,
 )
@@ -36,15 +36,15 @@ DENOISING = ("exclude", "keep", "only")
 
 _STUDY = re.compile(r"Study[\s_-]*(\d{1,9})(?:\D.*)?", re.IGNORECASE | re.DOTALL)
 _ARTERIES = ("LCA", "RCA")
-_WHAT = "CoronaryDominance (folders Study…/LCA/*.npz, Study…/RCA/*.npz)"
+_EXPECTED = "CoronaryDominance (folders Study…/LCA/*.npz, Study…/RCA/*.npz)"
 
 
 class StudyFilter:
-    """Which studies are used, with an eye to those reserved for the denoising set.
+    """Which studies are used, given that some are reserved for the denoising set.
 
     Args:
-        mode: ``exclude``: those that are not reserved; ``keep``: all; ``only``: the reserved ones.
-        report: a study left out under ``exclude`` is counted here, once.
+        mode: ``exclude``: those not reserved; ``keep``: all; ``only``: the reserved ones.
+        report: counts each study excluded, once.
     """
 
     def __init__(self, mode: str, report: SkipReport) -> None:
@@ -57,9 +57,9 @@ class StudyFilter:
         if self._mode == "keep":
             return True
         if group not in self._reserved:
-            from benchmark.data.denoising import is_reserved
+            from benchmark.data.denoising import reserved_split
 
-            self._reserved[group] = is_reserved(group)
+            self._reserved[group] = reserved_split(group)
             if self._mode == "exclude" and self._reserved[group]:
                 self._report.set_aside["study reserved for the denoising set"] += 1
         return (self._reserved[group] is None) == (self._mode == "exclude")
@@ -70,12 +70,12 @@ class StudyFilter:
 
 
 def study_group(number: str) -> str:
-    """Group of a study by the digits of its name, the same in every packaging."""
+    """Group of a study by the digits of its name, the same in every distribution."""
     return f"{CoronaryDominance.name}/Study{int(number)}"
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:
-    """`wanted` of the positions 0…`count` - 1, evenly spread; all where `wanted` is 0."""
+    """`wanted` of the positions 0…`count` - 1, evenly spaced; all if `wanted` is 0."""
     if wanted == 0 or wanted >= count:
         return list(range(count))
     return [(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]
@@ -85,10 +85,10 @@ class CoronaryDominance(FolderSource):
     """Reader of CoronaryDominance.
 
     Args:
-        raw: folder that holds the unpacked archives, or any folder below that still holds studies.
-        denoising: what to do with the studies that the denoising set is made of: ``exclude`` them,
-            ``keep`` them, or read ``only`` them (their frames then have the splits of that set).
-        frames_per_video: so many frames of each video, evenly spread; 0: all. The published
+        raw: folder that holds the unpacked archives, or any folder below it that holds studies.
+        denoising: what to do with the studies of the denoising set: ``exclude`` them, ``keep``
+            them, or read ``only`` them (their frames then have the splits of that set).
+        frames_per_video: number of frames of each video, evenly spaced; 0: all. The published
             pre-training set has 160,320 frames, by an unpublished rule.
 
     Raises:
@@ -116,17 +116,17 @@ class CoronaryDominance(FolderSource):
         self.options = {"denoising": denoising, "frames_per_video": frames_per_video}
         if denoising == "only":
             self.split_note = self.only_note
-        self.root = given_folder(raw, _WHAT)
+        self.root = require_folder(raw, _EXPECTED)
         if not any(self._place(file) for file in self._files()):
             raise InputError(
-                f"{self.root}: this does not look like {_WHAT}{absence_hint(self.root)}"
+                f"{self.root}: this does not look like {_EXPECTED}{missing_data_hint(self.root)}"
             )
 
     def _files(self) -> Iterator[Path]:
         return walk_images(self.root, {".npz"})
 
     def _place(self, file: Path) -> tuple[str, str, str] | None:
-        """Digits of the study, artery and series of a file; None where its folders do not say."""
+        """Digits of the study, artery and series of a file; None if its folders do not tell."""
         folders = file.relative_to(self.root).parts[-3:-1]
         if len(folders) < 2:
             return None
@@ -136,7 +136,7 @@ class CoronaryDominance(FolderSource):
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
         studies = StudyFilter(self._denoising, self.report)
-        met: set[str] = set()
+        seen: set[str] = set()
         for file in self._files():
             path = self.relative(file)
             place = self._place(file)
@@ -148,10 +148,10 @@ class CoronaryDominance(FolderSource):
             video = f"{group}/{artery}/{series}"
             if not studies.admits(group):
                 continue
-            if name_key(video) in met:
-                self.report.add("series twice", path)
+            if name_key(video) in seen:
+                self.report.add("duplicate series", path)
                 continue
-            met.add(name_key(video))
+            seen.add(name_key(video))
             yield from self._video(file, group, video, studies.split(group))
 
     def _video(self, file: Path, group: str, video: str, split: str | None) -> Iterator[Frame]:
@@ -169,8 +169,8 @@ class CoronaryDominance(FolderSource):
             yield Frame(self.name, where, group, video, position, split)
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
         from benchmark.data.formats.video import decode_array
 
         file, position = split_frame_path(frame.path)
-        return self.read_position(file, position or 0, decode_array)
+        return self.read_video_frame(file, position or 0, decode_array)

@@ -1,7 +1,7 @@
 """DCA1: single angiograms of 300×300 pixels with vessel masks (Cervantes-Sanchez et al., 2019).
 
-The download (``Database_134_Angiograms/``) is one flat folder of pairs, ``N.pgm`` and
-``N_gt.pgm``; copies as PNG have the same names. No patient is known and no split is published.
+The download (``Database_134_Angiograms/``) is a flat folder of pairs, ``N.pgm`` and ``N_gt.pgm``;
+copies as PNG have the same names. Patients are unknown and no split is published.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.sources.files import FolderSource, find_root, walk_images
 
-_MARK = "_gt"
+_MASK_SUFFIX = "_gt"
 
 
 def _is_mask(path: Path) -> bool:
-    return path.stem.casefold().endswith(_MARK)
+    return path.stem.casefold().endswith(_MASK_SUFFIX)
 
 
-def _has_masks(folder: Path) -> bool:
+def is_dca1(folder: Path) -> bool:
+    """Whether a folder holds masks of the dataset."""
     return any(_is_mask(path) for path in walk_images(folder, nested=False))
 
 
@@ -43,10 +44,10 @@ class Dca1(FolderSource):
 
     def __init__(self, raw: str | os.PathLike[str] | None) -> None:
         super().__init__()
-        self.root = find_root(raw, _has_masks, "DCA1 (a folder with pairs N.png, N_gt.png)")
+        self.root = find_root(raw, is_dca1, "DCA1 (a folder with pairs N.png, N_gt.png)")
 
     def file_set(self, path: Path) -> tuple[str, Iterable[Path]]:
-        """The pictures beside one, without the masks, whose white is another."""
+        """The images of the same folder, without the masks, whose white level differs."""
         name, files = super().file_set(path)
         return name, (file for file in files if not _is_mask(file))
 
@@ -55,7 +56,9 @@ class Dca1(FolderSource):
         paths = list(walk_images(self.root, nested=False))
         images = (path for path in paths if not _is_mask(path))
         masks = (path for path in paths if _is_mask(path))
-        pairs = self.pair(images, masks, lambda path: name_key(path.stem).removesuffix(_MARK))
+        pairs = self.pair(
+            images, masks, lambda path: name_key(path.stem).removesuffix(_MASK_SUFFIX)
+        )
         for position, (image, mask) in enumerate(pairs):
             split = "train" if 4 * position < 3 * len(pairs) else "test"
             path, annotation = self.relative(image), self.relative(mask)

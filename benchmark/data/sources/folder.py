@@ -1,4 +1,4 @@
-"""Any folder of angiograms: pictures, npy and npz videos, XA DICOM files, at any depth."""
+"""Any folder of angiograms: images, npy and npz videos, XA DICOM files, at any depth."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
-    absence_hint,
     frame_path,
-    given_folder,
     is_dicom,
+    missing_data_hint,
+    require_folder,
     split_frame_path,
     walk_files,
 )
@@ -30,22 +30,22 @@ RULES = ("auto", "patient", "folder", "prefix", "none")
 _ARRAYS = frozenset({".npy", ".npz"})
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
 # Exported DICOM files are often named by a UID (1.2.840.113619), whose end only looks like an
-# extension, or by nothing at all (IM000001).
+# extension, or have no extension (IM000001).
 _NO_EXTENSION = re.compile(r"(\.\d+)?")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PREFIX = re.compile(r"[_\-\s]")
-_WHAT = "a folder with pictures (png, jpg, bmp, tif), arrays (npy, npz) or DICOM files in it"
+_EXPECTED = "a folder of images (png, jpg, bmp, tif), arrays (npy, npz) or DICOM files"
 
 
-_Rule = Callable[[Path, "str | None"], "str | None"]
+class _File(NamedTuple):
+    """A usable file, its number of frames (None: a single image) and its PatientID, hashed."""
 
-
-class _Found(NamedTuple):
-    """A usable file, the number of its frames (None: a picture) and its patient, where it says."""
-
-    file: Path
+    path: Path
     frames: int | None
     patient: str | None
+
+
+_Rule = Callable[[_File], "str | None"]
 
 
 def _has_digit(text: str) -> bool:
@@ -56,29 +56,29 @@ def _may_be_dicom(path: Path) -> bool:
     try:
         return is_dicom(path)
     except (PermissionError, FileNotFoundError):
-        # Then reading the header says why the file is left out.
+        # Reading the header will say why the file is skipped.
         return True
 
 
 class Folder(FolderSource):
     """Reader of any folder.
 
-    A file without an extension is taken as DICOM if it begins like one; files of other kinds are
-    passed over. DICOM files of other modalities than XA are counted as left out.
+    A file without an extension is read as DICOM if it starts like one; files of other types are
+    ignored. DICOM files of modalities other than XA are skipped and counted.
 
     Args:
         raw: the folder.
-        group: how the patient of a file is told. ``patient``: by DICOM's PatientID (as a hash);
-            ``folder``: by the first level of folders of which at least two differ and have a digit
-            in their name; ``prefix``: by the file name up to the first ``_``, ``-`` or space;
-            ``none``: not at all; ``auto``: by PatientID if every file has one; otherwise by folder,
-            PatientID or prefix, whichever of them tells something first, and a prefix only if it
-            contains a digit and is not the same for all files. Files whose patient cannot be told
-            are used all the same, but counted in the report.
-        name: name of the source in indices: lower-case letters, digits, ``_`` and ``-``.
+        group: how the patient of a file is identified. ``patient``: by DICOM's PatientID (hashed);
+            ``folder``: by the first folder level with at least two different names that contain a
+            digit; ``prefix``: by the file name up to the first ``_``, ``-`` or space; ``none``: not
+            at all; ``auto``: by PatientID if every file has one; otherwise by folder, PatientID or
+            prefix, the first that applies, and a prefix only if it contains a digit and is not the
+            same for all files. Files of unknown patients are used as well, but counted in the
+            report.
+        name: name of the source in the index: lower-case letters, digits, ``_`` and ``-``.
 
     Raises:
-        InputError: the folder is missing or holds no picture, an unknown rule, or a bad name.
+        InputError: the folder is missing or holds no image, an unknown rule, or a bad name.
     """
 
     name = "folder"
@@ -94,9 +94,9 @@ class Folder(FolderSource):
             )
         self.name = name
         self.options = {"group": group, "name": name}
-        self.root = given_folder(raw, _WHAT)
+        self.root = require_folder(raw, _EXPECTED)
         if next(self._files(), None) is None:
-            raise InputError(f"{self.root}: this is not {_WHAT}{absence_hint(self.root)}")
+            raise InputError(f"{self.root}: not {_EXPECTED}{missing_data_hint(self.root)}")
 
     def enter(self, folder: Path) -> bool:
         """Whether a sub-folder is walked."""
@@ -107,9 +107,9 @@ class Folder(FolderSource):
 
         def wanted(path: Path) -> bool:
             suffix = path.suffix.lower()
-            named = suffix in known or _NO_EXTENSION.fullmatch(suffix) is not None
-            # A DICOMDIR lists files; it is DICOM, but it is no picture.
-            return named and path.name.casefold() != "dicomdir"
+            possible = suffix in known or _NO_EXTENSION.fullmatch(suffix) is not None
+            # A DICOMDIR is DICOM, but a list of files and not an image.
+            return possible and path.name.casefold() != "dicomdir"
 
         for path in walk_files(self.root, wanted, enter=self.enter):
             if path.suffix.lower() in known or _may_be_dicom(path):
@@ -117,19 +117,19 @@ class Folder(FolderSource):
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
-        found: list[_Found] = []
-        for file in self._files():
+        files: list[_File] = []
+        for path in self._files():
             try:
-                found.append(_Found(file, *_header(file)))
+                files.append(_File(path, *_read_header(path)))
             except UnreadableFrame as error:
-                self.report.add(str(error), self.relative(file))
-        rules = self._rules(found)
-        for file, count, patient in found:
-            path = self.relative(file)
-            token = next((told for rule in rules if (told := rule(file, patient))), None)
-            if token is None and rules:
-                self.report.add("no patient could be told", path)
-            group = None if token is None else f"{self.name}/{nfc(token)}"
+                self.report.add(str(error), self.relative(path))
+        rules = self._rules(files)
+        for file in files:
+            path, count = self.relative(file.path), file.frames
+            patient = next(filter(None, (rule(file) for rule in rules)), None)
+            if patient is None and rules:
+                self.report.add("patient unknown", path)
+            group = None if patient is None else f"{self.name}/{nfc(patient)}"
             if count is None:
                 yield Frame(self.name, path, group)
                 continue
@@ -137,34 +137,34 @@ class Folder(FolderSource):
             for position in range(count):
                 yield Frame(self.name, frame_path(path, position), group, video, position)
 
-    def _rules(self, found: list[_Found]) -> tuple[_Rule, ...]:
-        """How the patient of a file is told: the first rule that gives something."""
-        folders = [file.relative_to(self.root).parts[:-1] for file, _, _ in found]
+    def _rules(self, files: list[_File]) -> tuple[_Rule, ...]:
+        """How the patient of a file is identified: by the first rule that applies."""
+        folders = [file.path.relative_to(self.root).parts[:-1] for file in files]
         level = _patient_level(folders)
 
-        def by_patient(file: Path, patient: str | None) -> str | None:
-            return patient
+        def by_patient(file: _File) -> str | None:
+            return file.patient
 
-        def by_folder(file: Path, patient: str | None) -> str | None:
-            names = file.relative_to(self.root).parts[:-1]
+        def by_folder(file: _File) -> str | None:
+            names = file.path.relative_to(self.root).parts[:-1]
             known = level is not None and level < len(names) and _has_digit(names[level])
             return names[level] if known else None
 
-        def by_prefix(file: Path, patient: str | None) -> str | None:
-            return _PREFIX.split(file.stem, maxsplit=1)[0] or None
+        def by_prefix(file: _File) -> str | None:
+            return _PREFIX.split(file.path.stem, maxsplit=1)[0] or None
 
-        prefixes = {by_prefix(file, None) for file, _, _ in found}
+        prefixes = set(map(by_prefix, files))
 
-        def by_telling_prefix(file: Path, patient: str | None) -> str | None:
-            prefix = by_prefix(file, None)
-            telling = prefix and prefix != file.stem and _has_digit(prefix) and len(prefixes) > 1
-            return prefix if telling else None
+        def by_distinct_prefix(file: _File) -> str | None:
+            prefix = by_prefix(file)
+            distinct = prefix != file.path.stem and len(prefixes) > 1
+            return prefix if prefix and distinct and _has_digit(prefix) else None
 
-        if self._rule == "auto" and found and all(patient for _, _, patient in found):
+        if self._rule == "auto" and files and all(file.patient for file in files):
             return (by_patient,)
         return {
-            # Folders come first here: pictures beside DICOM files may well show the same patient.
-            "auto": (by_folder, by_patient, by_telling_prefix),
+            # Folders first: images beside DICOM files may well show the same patient.
+            "auto": (by_folder, by_patient, by_distinct_prefix),
             "patient": (by_patient,),
             "folder": (by_folder,),
             "prefix": (by_prefix,),
@@ -172,41 +172,41 @@ class Folder(FolderSource):
         }[self._rule]
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
         file, position = split_frame_path(frame.path)
         if position is None:
             return super().read(frame)
         if Path(file).suffix.lower() in _ARRAYS:
             from benchmark.data.formats.video import decode_array
 
-            return self.read_position(file, position, decode_array)
+            return self.read_video_frame(file, position, decode_array)
         from benchmark.data.formats.dicom.reading import decode_dicom
 
-        return self.read_position(file, position, decode_dicom)
+        return self.read_video_frame(file, position, decode_dicom)
 
 
-def _header(file: Path) -> tuple[int | None, str | None]:
-    """Number of frames, None for a picture, and the patient, None where the file is silent.
+def _read_header(path: Path) -> tuple[int | None, str | None]:
+    """Number of frames, None for a single image, and the patient, None if not stated.
 
     Raises:
-        UnreadableFrame: the header says that the file cannot be used.
+        UnreadableFrame: the file cannot be used, according to its header.
     """
-    suffix = file.suffix.lower()
+    suffix = path.suffix.lower()
     if suffix in IMAGE_EXTENSIONS:
         return None, None
     # Imported here, so that command lines can list the sources without loading numpy.
     if suffix in _ARRAYS:
         from benchmark.data.formats.video import count_frames
 
-        return count_frames(file), None
+        return count_frames(path), None
     from benchmark.data.formats.dicom.reading import read_dicom_header
 
-    header = read_dicom_header(file)
+    header = read_dicom_header(path)
     return header.frames, header.patient
 
 
 def _patient_level(folders: list[tuple[str, ...]]) -> int | None:
-    """The first level of folders with two different names that contain a digit."""
+    """The first folder level with two different names that contain a digit."""
     names: dict[int, set[str]] = {}
     for parts in folders:
         for level, name in enumerate(parts):

@@ -1,4 +1,4 @@
-"""Images and vessel masks in folders of their own, paired by file name: a user's own data."""
+"""Images and vessel masks in separate folders, paired by file name: a user's own data."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.list_files import name_key, nfc, plain_name, read_table
+from benchmark.data.formats.list_files import base_name, name_key, nfc, read_table
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
     find_entry,
     find_root,
-    list_visible,
+    list_entries,
     walk_images,
 )
 from benchmark.data.splits import SPLITS, split_named
@@ -30,34 +30,34 @@ PATIENTS = "patients.csv"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
-def _pair_of_folders(folder: Path) -> tuple[Path, Path] | None:
+def _images_and_masks(folder: Path) -> tuple[Path, Path] | None:
     images, masks = find_entry(folder, "images"), find_entry(folder, "masks")
     return (images, masks) if images and masks and images.is_dir() and masks.is_dir() else None
 
 
 def _split_folders(root: Path) -> list[tuple[str | None, Path, Path]]:
-    """Split, images and masks: one entry for each split folder, or one for the root itself."""
+    """Split, images and masks of each split folder, or of the root itself."""
     found: list[tuple[str | None, Path, Path]] = []
-    for folder in (entry for entry in list_visible(root) if entry.is_dir()):
-        split, pair = split_named(folder.name), _pair_of_folders(folder)
+    for folder in (entry for entry in list_entries(root) if entry.is_dir()):
+        split, pair = split_named(folder.name), _images_and_masks(folder)
         if split and pair:
             found.append((split, *pair))
     if found:
         return sorted(found, key=lambda entry: SPLITS.index(str(entry[0])))
-    pair = _pair_of_folders(root)
+    pair = _images_and_masks(root)
     return [(None, *pair)] if pair else []
 
 
 class PairedFolders(FolderSource):
-    """Reader of image and mask folders; a subclass gives the name.
+    """Reader of image and mask folders; a subclass sets the name.
 
     The layout is ``{train,val,test}/{images,masks}``, or ``{images,masks}`` alone for data without
-    a split. An image and its mask have the same name up to the extension, below their folder.
-    What is vessel in a mask is told by the rule of `benchmark.data.formats.masks`.
+    splits. An image and its mask have the same path below their folders, up to the extension.
+    Masks are read by the rule of `benchmark.data.formats.masks`.
 
-    A file ``patients.csv`` with the columns ``name`` and ``patient`` beside the split folders gives
-    the patients, which keep their frames together wherever frames are set apart. ``name`` is a
-    file name with or without extension, or ``test/name`` where two splits use the same one.
+    A file ``patients.csv`` with the columns ``name`` and ``patient`` beside the split folders names
+    the patients, whose frames stay together in every split. ``name`` is a file name with or
+    without extension, or ``test/name`` where two splits use the same one.
 
     Args:
         raw: the folder with the split folders in it, or one above.
@@ -73,8 +73,8 @@ class PairedFolders(FolderSource):
 
     def __init__(self, raw: str | os.PathLike[str] | None) -> None:
         super().__init__()
-        what = f"{self.name} (folders train/images, train/masks, test/images, test/masks)"
-        self.root = find_root(raw, lambda folder: bool(_split_folders(folder)), what)
+        expected = f"{self.name} (folders train/images, train/masks, test/images, test/masks)"
+        self.root = find_root(raw, lambda folder: bool(_split_folders(folder)), expected)
         self._folders = _split_folders(self.root)
         if any(split == "train" for split, _, _ in self._folders):
             self.pack_splits = ("train",)
@@ -108,7 +108,7 @@ class PairedFolders(FolderSource):
         return self.pair(walk_images(images), walk_images(masks), key)
 
     def _patients(self) -> dict[str, str]:
-        """Name in lower case, without extension, maybe after a split → patient."""
+        """`name_key` without extension, after its split if there is one → patient."""
         path = find_entry(self.root, PATIENTS)
         if path is None:
             return {}
@@ -118,7 +118,7 @@ class PairedFolders(FolderSource):
         patients: dict[str, str] = {}
         for number, row in enumerate(rows, start=1):
             here = f"{PATIENTS}: row {number}"
-            name = plain_name(row[0], f"{path}: row {number}") if row else None
+            name = base_name(row[0], f"{path}: row {number}") if row else None
             if row is None or name is None or not row[1]:
                 self.report.add("damaged row", here)
                 continue
@@ -132,7 +132,7 @@ class PairedFolders(FolderSource):
         return patients
 
     def file_set(self, path: Path) -> tuple[str, Iterable[Path]]:
-        """All images: training and test have one white."""
+        """All images: training and test images share one white level."""
         folders = (walk_images(images) for _, images, _ in self._folders)
         return "all images", itertools.chain.from_iterable(folders)
 
@@ -147,14 +147,14 @@ class PairedFolders(FolderSource):
 
 
 class Paired(PairedFolders):
-    """`PairedFolders` under a name of the user's choice.
+    """`PairedFolders` under a name chosen by the user.
 
     Args:
         raw: the folder with the split folders in it, or one above.
         name: what to call the dataset: lower-case letters, digits, ``_`` and ``-``.
 
     Raises:
-        InputError: as above, or the name is unusable.
+        InputError: as `PairedFolders`, or the name is invalid.
     """
 
     name = "paired"

@@ -8,7 +8,7 @@ The download holds, wherever it is unpacked::
     train_labels.csv             filename,width,height,class,xmin,ymin,xmax,ymax
     test_labels.csv
 
-The two lists (7,492 and 833 frames) were drawn by frame: neighbours of one video are on both sides.
+The two lists (7,492 and 833 frames) were split by frame: adjacent frames of one video are in both.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.annotations import EDGES, Box
-from benchmark.data.formats.list_files import plain_name, read_table
-from benchmark.data.formats.voc import VOCAnnotation, add_object, parse_size, read_voc
+from benchmark.data.formats.annotations import BOX_EDGES, Box
+from benchmark.data.formats.list_files import base_name, read_table
+from benchmark.data.formats.voc import VOCAnnotation, parse_size, read_voc
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.sources.files import FolderSource, find_root, list_visible, walk_images
+from benchmark.data.sources.files import FolderSource, find_root, list_entries, walk_images
 from benchmark.data.splits import SPLITS, split_by_patient, split_named
 from benchmark.errors import one_of
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 SPLIT_RULES = ("official", "patient")
 CLASS = "stenosis"
 TEST_SHARE = 833 / 8325
-"""Published sizes: 7,492 frames to train on, 833 to test on."""
+"""Published sizes: 7,492 training and 833 test frames."""
 
 _NAME = re.compile(r"\d{1,9}_(\d{1,9})_(\d{1,9})_(\d{1,9})")
-_COLUMNS = ("filename", "width", "height", "class", *EDGES)
+_COLUMNS = ("filename", "width", "height", "class", *BOX_EDGES)
 
 
 @dataclass
-class _Rows:
-    """What the csv lists say of one frame."""
+class _ListEntry:
+    """The rows of a csv list about one frame."""
 
     split: str
-    source: str
-    listed: VOCAnnotation = field(default_factory=lambda: VOCAnnotation(None, [], []))
+    file: str
+    annotation: VOCAnnotation = field(default_factory=VOCAnnotation)
 
 
 def _is_frame(path: Path) -> bool:
@@ -59,27 +59,28 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and split_named(path.stem) is not None
 
 
-def _is_root(folder: Path) -> bool:
-    entries = list_visible(folder)
+def is_stenosis(folder: Path) -> bool:
+    """Whether a folder holds frames or lists of the dataset, or a folder of frames."""
+    entries = list_entries(folder)
     if any(_is_list(entry) or _is_frame(entry) for entry in entries):
         return True
-    return any(_is_frame(e) for f in entries if f.is_dir() for e in list_visible(f))
+    return any(_is_frame(e) for f in entries if f.is_dir() for e in list_entries(f))
 
 
 class DanilovStenosis(FolderSource):
     """Reader of the stenosis dataset.
 
-    Boxes come from the XML files, and from the lists for a frame whose XML is missing. Whether the
+    Boxes come from the XML files, or from the lists if the XML of a frame is missing. Whether the
     coordinates count from 0 or 1 and include the last pixel is not documented; they are taken as
-    they are, as edges x0, y0, x1, y1 in pixels, which is wrong by one pixel at most. Boxes are cut
-    off at the picture's real edge; where the files claim another size, one that would have to be is
-    unusable. The list is also taken where it has a usable box and the XML has none. A frame with
-    objects of which none can be used is unreadable; one without objects shows no stenosis.
+    edges x0, y0, x1, y1 in pixels, which is wrong by one pixel at most. Boxes are clipped to the
+    image; if the files claim another image size, a box that would need clipping is unusable. The
+    list also replaces an XML without a usable box. A frame whose objects are all unusable is
+    unreadable; one without objects shows no stenosis.
 
     Args:
         raw: the unpacked folder, ``dataset/`` in it, or a folder above.
-        split: ``official``: the two lists as they are; ``patient``: whole patients, who hold
-            833/8325 of the frames, are ``test``, so that no patient is on both sides.
+        split: ``official``: the two lists as published; ``patient``: the patients with 833/8325 of
+            the frames are ``test``, so that no patient is in both splits.
         seed: of the split by patient.
 
     Raises:
@@ -101,35 +102,35 @@ class DanilovStenosis(FolderSource):
         self._seed = seed
         if raw is not None and any(map(_is_list, _siblings(raw))):
             raw = os.path.dirname(os.path.abspath(raw))
-        self.root = find_root(raw, _is_root, "the stenosis dataset (14_002_5_0016.bmp, …)")
+        self.root = find_root(raw, is_stenosis, "the stenosis dataset (14_002_5_0016.bmp, …)")
         # A frame in two lists belongs to the first: train before test.
         self._csvs = sorted(
             walk_images(self.root, {".csv"}),
             key=lambda path: (*SPLITS, None).index(split_named(path.stem)),
         )
-        self._rows: dict[str, _Rows] | None = None
-        listed = {split_named(path.stem) for path in self._csvs}
+        self._list_entries: dict[str, _ListEntry] | None = None
+        listed_splits = {split_named(path.stem) for path in self._csvs}
         if split == "patient":
             self.options["seed"] = seed
             self.split_note = (
                 f"by patient, 833/8325 of the frames are test, seed {seed}; not the authors' split"
             )
-        elif {"train", "test"} <= listed:
+        elif {"train", "test"} <= listed_splits:
             self.official_split = True
             self.split_note = (
-                "the authors' lists, drawn by frame: neighbours of one video are on both sides"
+                "the authors' lists, split by frame: adjacent frames of one video are in both"
             )
         else:
-            self.split_note = "train_labels.csv and test_labels.csv are not both there"
+            self.split_note = "train_labels.csv or test_labels.csv is missing"
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
-        self._rows = self._read_lists()
+        self._list_entries = self._read_lists()
         if self._rule == "patient":
             frames = list(self._labelled_frames())
             yield from split_by_patient(frames, TEST_SHARE, self._seed, self.report)
             return
-        if not self._rows:
+        if not self._list_entries:
             self.report.add("no split list", "train_labels.csv")
         yield from self._labelled_frames()
 
@@ -139,17 +140,17 @@ class DanilovStenosis(FolderSource):
         for stem, path in annotations.items():
             if stem not in images:
                 self.report.add("annotation without an image", self.relative(path))
-        for stem, rows in self._lists().items():
+        for stem, entry in self._lists().items():
             if stem not in images:
-                self.report.add("listed image absent", f"{rows.source}: {stem}")
+                self.report.add("listed image missing", f"{entry.file}: {stem}")
         for stem, path in images.items():
-            where, rows = self.relative(path), self._lists().get(stem)
-            annotation = self._annotation(where, annotations.get(stem), rows)
+            where, entry = self.relative(path), self._lists().get(stem)
+            annotation = self._annotation(where, annotations.get(stem), entry)
             if annotation is None:
                 self.report.add("image without an annotation", where)
                 continue
-            if rows is None and self._lists():
-                self.report.add("frame in no split list", where)
+            if entry is None and self._lists():
+                self.report.add("frame not in any split list", where)
             match = _NAME.fullmatch(path.stem)
             group = f"{self.name}/{int(match[1]):03d}"
             yield Frame(
@@ -158,58 +159,63 @@ class DanilovStenosis(FolderSource):
                 group,
                 f"{group}/{int(match[2])}",
                 int(match[3]),
-                rows.split if rows else None,
+                entry.split if entry else None,
                 annotation,
             )
 
     def _by_stem(self, extensions: set[str]) -> dict[str, Path]:
-        """Files of these kinds by their name in lower case without the extension."""
-        found: dict[str, Path] = {}
+        """Files of these types by their name in lower case without the extension."""
+        named = []
         for path in walk_images(self.root, extensions):
-            if not _NAME.fullmatch(path.stem):
+            if _NAME.fullmatch(path.stem):
+                named.append(path)
+            else:
                 self.report.add("file name is not patient, video and frame", self.relative(path))
-            elif found.setdefault(path.stem.casefold(), path) is not path:
-                self.report.add("same name twice", self.relative(path))
-        return found
+        return self.by_key(named, lambda path: path.stem.casefold())
 
-    def _annotation(self, image: str, xml: Path | None, rows: _Rows | None) -> str | None:
-        """Where the boxes of an image are, after counting what is odd about them."""
+    def _annotation(self, image: str, xml: Path | None, entry: _ListEntry | None) -> str | None:
+        """Where the boxes of an image are, after reporting everything unusual about them."""
         from benchmark.data.formats.headers import read_header
 
         header = read_header(self.root / image)
-        listed, found = None, None
+        annotation, found = None, None
         if xml is not None:
             try:
-                listed, found = read_voc(xml), self.relative(xml)
+                annotation, found = read_voc(xml), self.relative(xml)
             except UnreadableFrame as error:
                 self.report.add(str(error), self.relative(xml))
-        if listed is not None and rows is not None and _differ(listed, rows.listed):
-            self.report.add("list and annotation disagree", image)
-            if _helps(rows.listed, listed, header):
-                listed = None
-        if listed is None and rows is not None:
+        if annotation is not None and entry is not None:
+            listed = entry.annotation
+            if sorted(annotation.boxes) != sorted(listed.boxes):
+                self.report.add("list and annotation disagree", image)
+                if header and _usable(listed, header)[0] and not _usable(annotation, header)[0]:
+                    annotation = None
+        if annotation is None and entry is not None:
             self.report.add("boxes taken from the list", image)
-            listed, found = rows.listed, f"{rows.source}#{Path(image).stem}"
-        if listed is not None:
-            self._note(image, listed, header)
+            annotation, found = entry.annotation, f"{entry.file}#{Path(image).stem}"
+        if annotation is not None:
+            self._report_oddities(image, annotation, header)
         return found
 
-    def _note(self, image: str, listed: VOCAnnotation, header: Header | None) -> None:
-        if listed.empty:
+    def _report_oddities(
+        self, image: str, annotation: VOCAnnotation, header: Header | None
+    ) -> None:
+        if annotation.empty:
             self.report.add("no object in the annotation", image)
-        if header is not None and listed.size not in (None, header.drawn_size(listed.size)):
-            self.report.add("listed size is not the image's", image)
-        for note in _usable(listed, header)[1] if header else listed.faults:
+        size = annotation.size
+        if header is not None and size not in (None, header.annotated_size(size)):
+            self.report.add("listed size differs from the image", image)
+        for note in _usable(annotation, header)[1] if header else annotation.errors:
             self.report.add(note, image)
 
-    def _lists(self) -> dict[str, _Rows]:
-        """What the lists say, by the frame's name in lower case without the extension."""
-        if self._rows is None:
-            self._rows = self._read_lists()
-        return self._rows
+    def _lists(self) -> dict[str, _ListEntry]:
+        """Entries of the lists by the name of the frame in lower case without the extension."""
+        if self._list_entries is None:
+            self._list_entries = self._read_lists()
+        return self._list_entries
 
-    def _read_lists(self) -> dict[str, _Rows]:
-        found: dict[str, _Rows] = {}
+    def _read_lists(self) -> dict[str, _ListEntry]:
+        found: dict[str, _ListEntry] = {}
         for path in self._csvs:
             where, split = self.relative(path), split_named(path.stem)
             rows = read_table(path, _COLUMNS)
@@ -218,68 +224,54 @@ class DanilovStenosis(FolderSource):
                 continue
             for number, row in enumerate(rows, start=1):
                 here = f"{where}: row {number}"
-                name = plain_name(row[0], f"{path}: row {number}") if row else None
+                name = base_name(row[0], f"{path}: row {number}") if row else None
                 if row is None:
                     self.report.add("damaged row", here)
                 elif name is None:
-                    self.report.add("file name leaves the folder", here)
+                    self.report.add("file name points outside the folder", here)
                 else:
-                    entry = found.setdefault(Path(name).stem.casefold(), _Rows(split, where))
-                    if entry.source != where:
+                    entry = found.setdefault(Path(name).stem.casefold(), _ListEntry(split, where))
+                    if entry.file != where:
                         self.report.add("frame in two lists", here)
                     else:
-                        _add_row(entry, row)
+                        _, width, height, label, *edges = row
+                        entry.annotation.add(label, edges)
+                        entry.annotation.size = parse_size(height, width)
         return found
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
-        """Boxes inside the upright picture, float64, N×5. Raises `UnreadableFrame`."""
+        """Boxes inside the upright image, float64, N×5. Raises `UnreadableFrame`."""
         import numpy as np
 
         from benchmark.data.formats.headers import Header, read_header
-        from benchmark.data.formats.orientation import turned_boxes
+        from benchmark.data.formats.orientation import orient_boxes
 
         if frame.annotation is None:
             raise UnreadableFrame("no boxes")
         if frame.annotation.lower().endswith(".xml"):
-            listed = read_voc(self.root / frame.annotation)
+            annotation = read_voc(self.root / frame.annotation)
         else:
-            listed = self._lists()[Path(frame.path).stem.casefold()].listed
-        # Without a usable header, reading fails and says why.
+            annotation = self._lists()[Path(frame.path).stem.casefold()].annotation
+        # Without a usable header, reading fails with the reason.
         header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
-        found, _ = _usable(listed, header)
-        if not found and not listed.empty:
+        found, _ = _usable(annotation, header)
+        if not found and not annotation.empty:
             raise UnreadableFrame("no usable box")
         boxes = np.array([(*box, index) for index, box in found], np.float64).reshape(-1, 5)
-        if header.drawn_size(listed.size) != header.size:
-            boxes = turned_boxes(boxes, header.orientation, *header.stored)
+        if header.annotated_size(annotation.size) != header.size:
+            boxes = orient_boxes(boxes, header.orientation, *header.stored)
         return boxes
 
 
 def _siblings(raw: str | os.PathLike[str]) -> list[Path]:
-    """What lies beside a folder of frames without lists; nothing beside any other folder."""
+    """The files beside a folder of frames without lists; none beside any other folder."""
     folder = Path(os.path.abspath(raw))
-    inside = list_visible(folder) if folder.is_dir() else []
+    inside = list_entries(folder) if folder.is_dir() else []
     if any(map(_is_list, inside)) or not any(map(_is_frame, inside)):
         return []
-    return list_visible(folder.parent)
+    return list_entries(folder.parent)
 
 
-def _differ(first: VOCAnnotation, second: VOCAnnotation) -> bool:
-    return sorted(first.boxes) != sorted(second.boxes)
-
-
-def _usable(listed: VOCAnnotation, header: Header) -> tuple[list[tuple[int, Box]], list[str]]:
-    """`VOCAnnotation.usable` on the picture that was annotated."""
-    return listed.usable(header.drawn_size(listed.size), (CLASS,))
-
-
-def _helps(rows: VOCAnnotation, listed: VOCAnnotation, header: Header | None) -> bool:
-    """Whether a list has a usable box for an image whose own annotation has none."""
-    return header is not None and bool(_usable(rows, header)[0] and not _usable(listed, header)[0])
-
-
-def _add_row(entry: _Rows, row: tuple[str, ...]) -> None:
-    """Add one row of a list to what is known of its frame."""
-    _, width, height, name, *edges = row
-    add_object(entry.listed, name, edges)
-    entry.listed = replace(entry.listed, size=parse_size(height, width))
+def _usable(annotation: VOCAnnotation, header: Header) -> tuple[list[tuple[int, Box]], list[str]]:
+    """`VOCAnnotation.usable` on the image that was annotated."""
+    return annotation.usable(header.annotated_size(annotation.size), (CLASS,))

@@ -1,7 +1,7 @@
 """SYNTAX: 2,943 angiograms of 231 patients with SYNTAX scores (Mahmoudi et al., Sci Data 2025).
 
-figshare 25801447. Its folders follow no fixed plan, so every picture, array or XA DICOM file below
-the download is read, and the patient is told from the folders or the file names (see `Folder`).
+figshare 25801447. Its layout is not documented, so every image, array or XA DICOM file below the
+download is read, and the patient is identified by folder or file name (see `Folder`).
 The tables with the scores are not read.
 """
 
@@ -17,10 +17,10 @@ class Syntax(Folder):
 
     Args:
         raw: the unpacked download.
-        group: how the patient of a file is told; see `Folder`.
+        group: how the patient of a file is identified; see `Folder`.
 
     Raises:
-        InputError: the folder is missing or holds no picture, or the rule is unknown.
+        InputError: the folder is missing or holds no image, or the rule is unknown.
     """
 
     name = "syntax"

@@ -1,4 +1,4 @@
-"""Procedural angiograms as a source: nothing to download, and the exact vessel mask is known."""
+"""Procedural angiograms as a source: no download, and exact vessel masks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NUMBERS = re.compile(r"patient(\d+)/video(\d+)/frame(\d+)")
 
 @functools.lru_cache(maxsize=2)
 def _angiogram(seed: int, patient: int, video: int, frame: int, size: int, frames: int) -> Any:
-    """One drawn angiogram; kept, because the mask of a frame is asked for right after the frame."""
+    """One rendered angiogram; cached, because the mask of a frame is read right after it."""
     # Imported here because drawing needs torch, and listing the sources must not load it.
     from benchmark.data.synthetic import angiogram
 
@@ -41,10 +41,10 @@ class Synthetic:
     Args:
         raw: must be None.
         patients, videos, frames: patients, videos of each, frames of each video; all from 1.
-        first_frame: number of the first frame that is used; the contrast is in from about 3.
+        first_frame: number of the first frame used; contrast has arrived by about 3.
         size: height and width in pixels.
-        seed: another seed gives other patients.
-        test_fraction: share of the patients, the last ones, whose frames are ``test`` (0–1).
+        seed: a different seed gives different patients.
+        test_fraction: fraction of the patients, the last ones, whose frames are ``test`` (0–1).
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses.
 
@@ -104,7 +104,7 @@ class Synthetic:
         importlib.import_module("benchmark.data.synthetic")
         self.report = SkipReport()
         for patient in range(self._patients):
-            # Another seed draws other patients, so it is part of who they are.
+            # A different seed gives different patients, so it is part of their identity.
             group = f"{self.name}/{self._seed}-{patient}"
             split = "train" if patient < self._first_test else "test"
             for video in range(self._videos):
@@ -121,7 +121,7 @@ class Synthetic:
         return _angiogram(self._seed, patient, video, number, self._size, self._frames)
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grey pixels, uint8, size×size."""
+        """Grayscale pixels, uint8, size×size."""
         return self._draw(frame).image
 
     def read_masks(self, frame: Frame) -> np.ndarray:

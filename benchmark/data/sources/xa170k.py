@@ -1,7 +1,7 @@
-"""XA-170K: the pre-training corpus of 171,478 frames from four datasets (Huang et al., 2026).
+"""XA-170K: the pre-training dataset of 171,478 frames from four datasets (Huang et al., 2026).
 
-Hugging Face waha2000huang/XA-170K, one folder of pictures for each dataset, perhaps below a folder
-``dataset/``; or the four original downloads, from which it is put together here.
+Hugging Face waha2000huang/XA-170K, one folder of images per dataset, possibly below ``dataset/``;
+or the four original downloads, from which it is assembled here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
     find_root,
-    list_visible,
+    list_entries,
     search_root,
     walk_files,
     walk_images,
@@ -44,29 +44,29 @@ if TYPE_CHECKING:
 PARTS = ("cadica", "syntax", "xcad", "coronary_dominance")
 
 _SLICE = re.compile(r"Study(\d{1,9})_(LCA|RCA)_sequence(\d{1,9})_slice(\d{1,9})", re.IGNORECASE)
-# Vesselness masks lie beside the frames, as NAME_frangi or NAME_filter_92.
+# Folders of vesselness masks beside the frames: NAME_frangi or NAME_filter_92.
 _MASKS = re.compile(r".*_(?:frangi|filter.*)", re.IGNORECASE | re.DOTALL)
-_WHAT = "XA-170K (at least one of the folders cadica, syntax, xcad, coronarydominance)"
+_EXPECTED = "XA-170K (at least one of the folders cadica, syntax, xcad, coronarydominance)"
 
 
 def _part_folders(folder: Path) -> dict[str, Path]:
-    """Folders of the parts inside `folder`, in whatever spelling."""
+    """Folders of the parts inside `folder`, in any spelling."""
     wanted = {name.replace("_", ""): name for name in PARTS}
     found: dict[str, Path] = {}
-    for entry in list_visible(folder):
+    for entry in list_entries(folder):
         name = wanted.get(re.sub(r"[\s_-]", "", entry.name.casefold()))
         if name is not None and entry.is_dir():
             found.setdefault(name, entry)
     return found
 
 
-def _holds_pictures(folder: Path) -> bool:
-    """Whether a folder is one of the corpus, and not one of its vesselness masks."""
+def _holds_frames(folder: Path) -> bool:
+    """Whether a folder holds frames and not vesselness masks."""
     return _MASKS.fullmatch(folder.name) is None
 
 
 class _TrainingXcad(Xcad):
-    """XCAD without its test set, which is not part of the corpus."""
+    """XCAD without its test set, which is not part of XA-170K."""
 
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
@@ -74,16 +74,16 @@ class _TrainingXcad(Xcad):
 
 
 class _CuratedSyntax(Syntax):
-    """SYNTAX as it lies in the curated download."""
+    """SYNTAX as it is in the curated download."""
 
     def enter(self, folder: Path) -> bool:
-        return _holds_pictures(folder)
+        return _holds_frames(folder)
 
 
 class _Curated(FolderSource):
-    """CADICA, XCAD or CoronaryDominance as they lie in the curated download: bare pictures.
+    """CADICA, XCAD or CoronaryDominance as images, as they are in the curated download.
 
-    Groups are told from the file names, and are those the readers of the originals give.
+    Groups come from the file names, and equal those of the readers of the originals.
     """
 
     def __init__(self, folder: Path, name: str, denoising: str) -> None:
@@ -95,29 +95,29 @@ class _Curated(FolderSource):
     def frames(self) -> Iterator[Frame]:
         self.report = SkipReport()
         studies = StudyFilter(self._denoising, self.report)
-        met: set[tuple[str, int]] = set()
+        seen: set[tuple[str, int]] = set()
 
         def wanted(path: Path) -> bool:
             return path.suffix.lower() in IMAGE_EXTENSIONS
 
-        for file in walk_files(self.root, wanted, enter=_holds_pictures):
+        for file in walk_files(self.root, wanted, enter=_holds_frames):
             path = self.relative(file)
             frame = self._named(path, file.stem)
             if frame is None:
-                self.report.add("file name without a study", path)
+                self.report.add("no study in the file name", path)
                 continue
             if frame.video is not None and frame.frame is not None:
-                if (frame.video, frame.frame) in met:
-                    self.report.add("frame number twice in one video", path)
+                if (frame.video, frame.frame) in seen:
+                    self.report.add("duplicate frame number in a video", path)
                     continue
-                met.add((frame.video, frame.frame))
+                seen.add((frame.video, frame.frame))
             if self.name != CoronaryDominance.name:
                 yield frame
             elif studies.admits(str(frame.group)):
                 yield dataclasses.replace(frame, split=studies.split(str(frame.group)))
 
     def _named(self, path: str, stem: str) -> Frame | None:
-        """The frame by its file name; None where a study has to be known and is not."""
+        """The frame according to its file name; None if a required study is not in it."""
         if self.name == Cadica.name and (match := FRAME_NAME.fullmatch(stem)):
             patient, video, number = map(int, match.groups())
             group = f"{self.name}/p{patient}"
@@ -140,16 +140,16 @@ class Xa170k(FolderSource):
             ``{"cadica": …, "syntax": …, "xcad": …, "coronary_dominance": …}``, at least one. A
             folder with those four names that hold the originals works as well.
         cadica_rule: which frames of the original CADICA are used; see `Cadica`.
-        syntax_group: how the patients of SYNTAX are told; see `Folder`.
-        denoising: what to do with CoronaryDominance's studies that are reserved for the denoising
-            set; see `CoronaryDominance`. Under ``only`` the other three are not read.
-        frames_per_video: so many frames of each original CoronaryDominance video; 0: all.
+        syntax_group: how the patients of SYNTAX are identified; see `Folder`.
+        denoising: what to do with CoronaryDominance's studies reserved for the denoising set; see
+            `CoronaryDominance`. With ``only``, the other three parts are not read.
+        frames_per_video: number of frames of each original CoronaryDominance video; 0: all.
 
     `Frame.source` is the part's name, `Frame.path` begins with it.
 
     Raises:
-        InputError: no part is there, a part is not what it should be, an option is out of range or
-            would choose among the frames of a part that is curated.
+        InputError: no part is found, a part is not the dataset it should be, an option is out of
+            range or would select frames of an already curated part.
     """
 
     name = "xa170k"
@@ -185,9 +185,9 @@ class Xa170k(FolderSource):
         if isinstance(raw, Mapping):
             folders = {one_of("part", name, PARTS): Path(raw[name]) for name in raw}
             if not folders:
-                raise InputError(f"no folder given: this reads {_WHAT}")
+                raise InputError(f"no folder given: this reads {_EXPECTED}")
         else:
-            folders = _part_folders(find_root(raw, lambda f: bool(_part_folders(f)), _WHAT))
+            folders = _part_folders(find_root(raw, lambda f: bool(_part_folders(f)), _EXPECTED))
         wanted = PARTS if denoising != "only" else (CoronaryDominance.name,)
         self._missing = [name for name in wanted if name not in folders]
         self._parts: dict[str, FolderSource] = {}
@@ -204,9 +204,9 @@ class Xa170k(FolderSource):
         if name == Syntax.name:
             return (Syntax if original else _CuratedSyntax)(folder, group=group)
         if not original:
-            chosen = {Cadica.name: rule != RULES[0], CoronaryDominance.name: each != 0}
-            if chosen.get(name):
-                raise InputError(f"{folder}: frames are chosen already; leave the option out")
+            selecting = {Cadica.name: rule != RULES[0], CoronaryDominance.name: each != 0}
+            if selecting.get(name):
+                raise InputError(f"{folder}: its frames are already selected; leave the option out")
             return _Curated(folder, name, denoising)
         if name == Cadica.name:
             return Cadica(folder, rule=rule)
@@ -228,7 +228,7 @@ class Xa170k(FolderSource):
             self.report.set_aside.update(part.report.set_aside)
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grey pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
         name, _, path = frame.path.partition("/")
         part = self._parts[name]
         try:
@@ -245,7 +245,7 @@ class Xa170k(FolderSource):
 
 
 def _is_original(name: str, folder: Path) -> bool:
-    """Whether the folder of a part holds the original download and not bare pictures."""
+    """Whether the folder of a part holds the original download rather than curated images."""
     if name == Cadica.name:
         return search_root(folder, is_cadica) is not None
     if name == Xcad.name:

@@ -2,7 +2,7 @@
 
 The download of AISIGSJTU/SSVS unpacks to::
 
-    XCAD/train/trainB/<n>.png               angiograms, not annotated, no patient known
+    XCAD/train/trainB/<n>.png               angiograms, not annotated, patients unknown
     XCAD/test/images/<5 digits>_<frame>.png
     XCAD/test/masks/<same name>.png         vessel where not 0
 
@@ -24,7 +24,7 @@ _NAME = re.compile(r"(\d{5})_(\d{1,9})")
 
 
 def _folder(root: Path, *choices: str) -> Path | None:
-    """The first of these folders that is there, e.g. ``"test/images"``, in any spelling."""
+    """The first of these folders that exists, e.g. ``"test/images"``, in any spelling."""
     for choice in choices:
         folder: Path | None = root
         for name in choice.split("/"):
@@ -41,8 +41,8 @@ def _train_folder(root: Path) -> Path | None:
     if folder is not None:
         return folder
     train = _folder(root, "train")
-    bare = train is not None and any(walk_images(train, nested=False))
-    return train if bare else None
+    holds_images = train is not None and any(walk_images(train, nested=False))
+    return train if holds_images else None
 
 
 def is_xcad(folder: Path) -> bool:
@@ -54,7 +54,7 @@ class Xcad(FolderSource):
     """Reader of XCAD.
 
     The frames of ``test/`` have masks; their group is the sequence, the five digits of the name
-    (None where the name has none). Only ``train`` goes into a pack unless asked otherwise.
+    (None where the name has none). By default, only ``train`` goes into a pack.
 
     Raises:
         InputError: the folder is missing or holds neither training nor test images.

@@ -3,7 +3,7 @@ CVPR 2025; https://github.com/kirito878/DeNVeR).
 
 The download has a folder for each patient::
 
-    CVAI-1253/images/CVAI-1253LAO0_CAU29/00000.png             the whole video
+    CVAI-1253/images/CVAI-1253LAO0_CAU29/00000.png             the complete video
     CVAI-1253/ground_truth/CVAI-1253LAO0_CAU29/00042.png       masks, usually of two frames
     CVAI-1253/ground_truth/CVAI-1253LAO0_CAU29CATH/00042.png   masks of the catheter
 
@@ -25,7 +25,7 @@ from benchmark.data.sources.files import (
     FolderSource,
     find_entry,
     find_root,
-    list_visible,
+    list_entries,
     walk_images,
 )
 from benchmark.data.splits import read_split_file, split_by_patient
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
     import numpy as np
 
 TEST_SHARE = 46 / 221
-"""Published sizes: 175 frames to train on, 46 to test on; which ones is not published."""
+"""Published sizes: 175 training and 46 test frames; which ones is not published."""
 
 _PATIENT = re.compile(r"CVAI-?(\d{1,9})", re.IGNORECASE)
-_VIDEO = re.compile(_PATIENT.pattern + r"(?!\d)", re.IGNORECASE)
+_VIDEO_NAME = re.compile(_PATIENT.pattern + r"(?!\d)", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,9}")
 _CATHETER = "cath"
 
 
-def _is_root(folder: Path) -> bool:
-    patients = (e for e in list_visible(folder) if _PATIENT.fullmatch(e.name) and e.is_dir())
+def is_xcav(folder: Path) -> bool:
+    """Whether a folder holds a patient of the dataset."""
+    patients = (e for e in list_entries(folder) if _PATIENT.fullmatch(e.name) and e.is_dir())
     return any(find_entry(patient, "ground_truth") for patient in patients)
 
 
 class Xcav(FolderSource):
     """Reader of XCAV.
 
-    A mask of another size than its image is brought to the size of the image by taking the nearest
-    pixel, and counted.
+    A mask whose size differs from its image is resized by nearest neighbour, and counted.
 
     Args:
         raw: the folder with the ``CVAI-…`` folders in it, or one above.
-        seed: of the split: patients that hold 46/221 of the frames are ``test``.
+        seed: of the split: patients with 46/221 of the frames are ``test``.
         split_file: a list of your own instead (see `benchmark.data.splits.read_split_file`); its
             names are patients (``CVAI-1253``), videos (``CVAI-1253LAO0_CAU29``), or frames
             (``CVAI-1253LAO0_CAU29/00042``). Frames it does not name have no split.
@@ -75,17 +75,17 @@ class Xcav(FolderSource):
         self, raw: str | os.PathLike[str] | None, *, seed: int = 0, split_file: str = ""
     ) -> None:
         super().__init__()
-        self.root = find_root(raw, _is_root, "XCAV (a folder with CVAI-…/ground_truth in it)")
+        self.root = find_root(raw, is_xcav, "XCAV (a folder with CVAI-…/ground_truth in it)")
         self._seed = seed
-        self._listed: dict[str, str] = {}
+        self._split_list: dict[str, str] = {}
         if split_file:
-            self._listed = {
+            self._split_list = {
                 name_key(name.replace("\\", "/")): split
                 for name, split in read_split_file(split_file).items()
             }
-            # The list by its content: where it lies on this machine says nothing.
-            self.options["split_list"] = sha256_json(self._listed)
-            self.split_note = f"a list of the user's, {Path(split_file).name}; not the paper's"
+            # The list by its content: its path does not identify it.
+            self.options["split_list"] = sha256_json(self._split_list)
+            self.split_note = f"a user-defined list, {Path(split_file).name}; not the paper's"
         else:
             self.options["seed"] = seed
             self.split_note = (
@@ -97,11 +97,11 @@ class Xcav(FolderSource):
         self.report = SkipReport()
         frames = [
             frame
-            for entry in list_visible(self.root)
+            for entry in list_entries(self.root)
             if entry.is_dir()
             for frame in self._patient(entry)
         ]
-        if self._listed:
+        if self._split_list:
             yield from self._split_by_list(frames)
         else:
             yield from split_by_patient(frames, TEST_SHARE, self._seed, self.report)
@@ -115,13 +115,13 @@ class Xcav(FolderSource):
         if truth is None or not truth.is_dir():
             self.report.add("patient without ground truth", self.relative(patient))
             return
-        videos = {entry.name.casefold(): entry for entry in list_visible(truth) if entry.is_dir()}
+        videos = {entry.name.casefold(): entry for entry in list_entries(truth) if entry.is_dir()}
         for name, folder in videos.items():
             if name.endswith(_CATHETER):
                 if name.removesuffix(_CATHETER) not in videos:
                     self.report.add("catheter masks without vessel masks", self.relative(folder))
                 continue
-            owner = _VIDEO.match(name)
+            owner = _VIDEO_NAME.match(name)
             if owner is None or owner[1] != match[1]:
                 self.report.add("video does not fit its patient", self.relative(folder))
             else:
@@ -130,24 +130,24 @@ class Xcav(FolderSource):
                 yield from self._video(folder, video, group, f"{group}/{folder.name.upper()}")
 
     def _video(self, truth: Path, video: Path | None, group: str, video_id: str) -> Iterator[Frame]:
-        pictures: dict[str, Path] = {}
+        images_by_stem: dict[str, Path] = {}
         if video is not None and video.is_dir():
             for path in walk_images(video, nested=False):
-                if pictures.setdefault(path.stem.casefold(), path) is not path:
-                    self.report.add("same name twice", self.relative(path))
+                if images_by_stem.setdefault(path.stem.casefold(), path) is not path:
+                    self.report.add("duplicate name", self.relative(path))
         numbers: set[int] = set()
         for mask in walk_images(truth, nested=False):
             where = self.relative(mask)
             if not _NUMBER.fullmatch(mask.stem):
                 self.report.add("file name is not a frame number", where)
-            elif mask.stem.casefold() not in pictures:
+            elif mask.stem.casefold() not in images_by_stem:
                 self.report.add("mask without an image", where)
             elif int(mask.stem) in numbers:
-                self.report.add("frame number twice in one video", where)
+                self.report.add("duplicate frame number in a video", where)
             else:
                 number = int(mask.stem)
                 numbers.add(number)
-                image = pictures[mask.stem.casefold()]
+                image = images_by_stem[mask.stem.casefold()]
                 self._note_size(image, mask)
                 path = self.relative(image)
                 yield Frame(self.name, path, group, video_id, number, annotation=where)
@@ -156,19 +156,19 @@ class Xcav(FolderSource):
         from benchmark.data.formats.headers import image_size, read_header
 
         header, size = read_header(image), image_size(mask)
-        if header and size and header.drawn_size(size) != size:
-            self.report.add("mask of another size, resized", self.relative(mask))
+        if header and size and header.annotated_size(size) != size:
+            self.report.add("mask size differs, resized", self.relative(mask))
 
     def _split_by_list(self, frames: list[Frame]) -> Iterator[Frame]:
-        unused = set(self._listed)
+        unused = set(self._split_list)
         for frame in frames:
             group, video = str(frame.group).split("/")[1], str(frame.video).split("/")[2]
             path = Path(frame.path)
             names = (frame.path, f"{video}/{path.stem}", f"{video}/{path.name}", video, group)
-            found = [key for key in map(name_key, names) if key in self._listed]
+            found = [key for key in map(name_key, names) if key in self._split_list]
             unused.difference_update(found)
             if found:
-                frame = replace(frame, split=self._listed[found[0]])
+                frame = replace(frame, split=self._split_list[found[0]])
             else:
                 self.report.add("frame not in the split list", frame.path)
             yield frame

@@ -127,7 +127,7 @@ def _with_twigs(grow: Grower, per_mm: float) -> list[Branch]:
     return grow.branches
 
 
-def _pack(branches: list[Branch], rng: np.random.Generator) -> CoronaryTree:
+def _assemble(branches: list[Branch], rng: np.random.Generator) -> CoronaryTree:
     """Place the stenoses and concatenate the branches."""
     lesions: list[Lesion] = []
     marks = [np.full(len(branch.path), -1) for branch in branches]
@@ -182,7 +182,7 @@ def patient_anatomy(seed: int, patient: int) -> Patient:
     )
     dominance = "left" if rng.uniform() < 0.15 else "right"
     trees = {
-        "left": _pack(_left_tree(heart, dominance, rng), rng),
-        "right": _pack(_right_tree(heart, dominance, rng), rng),
+        "left": _assemble(_left_tree(heart, dominance, rng), rng),
+        "right": _assemble(_right_tree(heart, dominance, rng), rng),
     }
     return Patient(heart, dominance, trees)

@@ -1,8 +1,8 @@
-"""What else is in the picture: heart shadow, spine, ribs, diaphragm, lung, wires, collimator.
+"""Background anatomy and devices: heart, spine, ribs, diaphragm, lung, wires, collimator.
 
 Everything is drawn once per video as an attenuation image (the logarithm of the intensity loss),
 from shapes in fractions of the frame, so that every size shows the same background. Strengths were
-set by eye and by grey-level percentiles against public angiograms (DCA1, CADICA).
+set by eye and by intensity percentiles of public angiograms (DCA1, CADICA).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Background:
 
     attenuation: np.ndarray  # of tissue and devices, natural-log units
     scatter: np.ndarray  # scattered intensity, added to the primary beam
-    shutter: np.ndarray  # share of the beam the collimator and the field edge let through, 0..1
+    shutter: np.ndarray  # fraction of the beam that passes collimator and field edge, 0..1
     primary_share: float  # primary intensity at zero attenuation, 1 - scatter fraction
-    exposure: float  # intensity that is shown as grey value `middle`
-    middle: float  # grey value
+    exposure: float  # beam intensity that is displayed as `middle`
+    middle: float  # displayed intensity, 0..255
     gamma: float  # of the display
 
 
@@ -41,7 +41,7 @@ class _Painter:
         self.x, self.y = np.meshgrid(centres, centres)
 
     def field(self, across: int, down: int, degrees: float = 0.0) -> np.ndarray:
-        """Smooth random field of about unit variance with that many bumps over the frame."""
+        """Smooth random field of about unit variance with that many bumps across the frame."""
         # 2 extra cells on each side for the rotation and the support of the cubic.
         grid = self.rng.normal(size=(2 * down + 4, 2 * across + 4)).astype(np.float32)
         cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -51,11 +51,11 @@ class _Painter:
         return 1.3 * cv2.remap(grid, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
 
     def step(self, distance: np.ndarray, softness: float) -> np.ndarray:
-        """0 far below zero distance, 1 far above, with an edge of that standard deviation."""
+        """0 at large negative distances, 1 at large positive ones; a soft edge in between."""
         return 0.5 + 0.5 * np.tanh(distance / np.float32(1.25 * softness))
 
     def blur(self, image: np.ndarray, sigma: float) -> np.ndarray:
-        """Gaussian blur; sigma as a share of the frame. Wide blurs run on a reduced image."""
+        """Gaussian blur; sigma as a fraction of the frame. Wide blurs run on a smaller image."""
         pixels = sigma * self.size
         reduce = max(int(pixels / 4), 1)
         small = image
@@ -97,7 +97,7 @@ def _heart_shadow(paint: _Painter, view: View) -> np.ndarray:
     ray = (frame @ view.toward).astype(np.float32)
     quadratic, linear = ray @ ray, origin @ ray
     inside = linear**2 / quadratic - ((origin**2).sum(axis=-1) - 1)
-    # The border moves during the exposure and is no perfect ellipse.
+    # The border moves during the exposure and is not a perfect ellipse.
     inside = inside + 0.08 * paint.field(3, 3)
     return paint.blur(np.sqrt(np.maximum(inside, 0)), 0.02)
 
@@ -140,7 +140,7 @@ def _ribs(paint: _Painter) -> np.ndarray:
 
 
 def _diaphragm(paint: _Painter) -> np.ndarray:
-    """The dome of the diaphragm from below."""
+    """The dome of the diaphragm, entering from below."""
     rng = paint.rng
     top, centre = rng.uniform(0.58, 0.95), rng.uniform(0.0, 1.0)
     dome = top + rng.uniform(0.2, 1.1) * (paint.x - centre) ** 2 + 0.012 * paint.field(3, 3)
@@ -148,7 +148,7 @@ def _diaphragm(paint: _Painter) -> np.ndarray:
 
 
 def _borders(paint: _Painter) -> np.ndarray:
-    """Edges of lung, mediastinum and breast: one side of a bent line is denser than the other."""
+    """Edges of lung, mediastinum and breast: curves with one denser side."""
     rng = paint.rng
     total = np.zeros_like(paint.x)
     for _ in range(rng.integers(2, 5)):
@@ -178,7 +178,7 @@ def _lung(paint: _Painter) -> np.ndarray:
 
 
 def _devices(paint: _Painter) -> np.ndarray:
-    """Lines that are no vessels: a catheter in the descending aorta, an ECG lead, wire loops."""
+    """Lines that are not vessels: a catheter in the descending aorta, an ECG lead, wire loops."""
     rng = paint.rng
     curves, radius, weight = [], [], []
     if rng.uniform() < 0.3:
@@ -231,7 +231,7 @@ def _shutter(paint: _Painter) -> np.ndarray:
 def video_background(seed: int, patient: int, video: int, size: int) -> Background:
     """The background of one video at one size."""
     view = video_view(seed, patient, video)
-    # What is drawn from the stream must not depend on the size, or sizes would differ in scene.
+    # What is drawn from the stream must not depend on the size, or the scene would.
     paint = _Painter(size, numpy_generator(seed, "synthetic tissue", patient, video))
     rng = paint.rng
     tilt = rng.normal(0, 0.25, size=2)

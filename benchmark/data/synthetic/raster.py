@@ -1,4 +1,4 @@
-"""Drawing tubes: the path length of X-rays through a chain of capsules, and who owns each pixel."""
+"""Rasterising tubes: X-ray path length through chains of capsules, and the label of each pixel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Capsules:
     radius: np.ndarray
     weight: np.ndarray  # factor on the path length: contrast concentration, foreshortening, unit
     layer: np.ndarray  # int; overlapping pieces add up across layers, not within one
-    label: np.ndarray  # int 0..31; 0 attenuates but is no vessel
+    label: np.ndarray  # int 0..31; 0 attenuates but is not vessel
 
     def __getitem__(self, chosen: np.ndarray) -> Capsules:
         return Capsules(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
@@ -30,7 +30,7 @@ class Capsules:
 def _footprints(
     capsules: Capsules, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(capsule, flat pixel, squared distance to the axis) of every pixel a capsule may touch.
+    """(capsule, flat pixel, squared distance to the axis) of every pixel a capsule may cover.
 
     Capsules are drawn in groups of similar extent, so that each group is one array operation.
     """
@@ -41,11 +41,11 @@ def _footprints(
     for extent in np.unique(half[visible]):
         chosen = np.flatnonzero(visible & (half == extent))
         offsets = np.arange(-extent, extent + 1, dtype=np.float32)
-        origin = middle[chosen].astype(np.float32)
+        centre = middle[chosen].astype(np.float32)
         first = capsules.start[chosen].astype(np.float32)
         axis = capsules.end[chosen].astype(np.float32) - first
-        x = origin[:, :1] + offsets
-        y = origin[:, 1:] + offsets
+        x = centre[:, :1] + offsets
+        y = centre[:, 1:] + offsets
         from_x = (x - first[:, :1])[:, None, :]
         from_y = (y - first[:, 1:])[:, :, None]
         length = np.maximum((axis**2).sum(axis=1), 1e-6)
@@ -82,7 +82,7 @@ def draw(capsules: Capsules, size: int, layers: int) -> tuple[np.ndarray, np.nda
         chord = np.sqrt(np.maximum(wide[piece] ** 2 - distance, 0))
         np.maximum.at(length, plane[piece] + pixel, chord * factor[piece])
         vessel = (distance <= border[piece]) & (label[piece] > 0)
-        # The label rides in the low bits of a fixed-point chord, so one maximum finds the owner.
+        # The label is in the low bits of a fixed-point chord, so that one maximum finds both.
         key = ((chord[vessel] + 0.01) * 65536).astype(np.int32) << _LABEL_BITS
         np.maximum.at(owner, pixel[vessel], key | label[piece[vessel]])
     labels = (owner & ((1 << _LABEL_BITS) - 1)).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 The primary beam follows Beer-Lambert, I = I₀·exp(-Σ μ·path), through tissue, catheter and contrast
 medium; scatter adds a blurred copy of the tissue image; the detector adds quantum (Poisson) and
-electronic (Gaussian) noise and a mild blur; a display curve maps intensity to grey.
+electronic (Gaussian) noise and a mild blur; a display curve maps beam intensity to 0..255.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from benchmark.data.synthetic.view import View, video_view
 from benchmark.randomness import numpy_generator
 
 FILLED = 0.35
-"""Contrast concentration (1 = undiluted) from which a stretch of lumen counts as vessel."""
+"""Minimum contrast concentration (1 = undiluted) of a stretch of lumen that counts as vessel."""
 
-_DETECTOR_BLUR = 1.3 / 512  # standard deviation as a share of the frame's side
-_PHOTONS = 110.0  # per pixel of a 512×512 frame at mean grey, as seen after temporal filtering
+_DETECTOR_BLUR = 1.3 / 512  # standard deviation as a fraction of the frame's side
+_PHOTONS = 110.0  # per pixel of a 512×512 frame at mean gray, as seen after temporal filtering
 _ELECTRONIC_NOISE = 0.006  # standard deviation relative to the mean intensity at 512×512
 _LONGEST_CHORD = 2.4  # limit on foreshortening, relative to the chord across the vessel
 
 
 @dataclass(frozen=True)
 class Stenosis:
-    """A narrowed stretch of artery that is filled with contrast and inside the frame.
+    """A narrowed, contrast-filled stretch of artery inside the frame.
 
     Attributes:
         mask: bool S×S, the lumen of the narrowed stretch; part of the vessel mask.
@@ -49,13 +49,13 @@ class SyntheticFrame:
     """One frame with its ground truth.
 
     Attributes:
-        image: uint8 S×S grey values; vessels are darker than what surrounds them.
+        image: uint8 S×S intensities; vessels are darker than their surroundings.
         vessel: bool S×S; lumen with a contrast concentration of at least `FILLED` in this frame.
-            The catheter is not part of it.
+            Without the catheter.
         segments: uint8 S×S; 0 background, otherwise index + 1 into `SEGMENT_NAMES`. Side branches
-            without a SYNTAX number carry the label of the artery they leave.
-        stenoses: the stenoses to be seen in this frame.
-        patient, video, frame: what was asked for.
+            without a SYNTAX number carry the label of their parent artery.
+        stenoses: the stenoses visible in this frame.
+        patient, video, frame: the arguments.
     """
 
     image: np.ndarray
@@ -93,10 +93,10 @@ def vessel_capsules(view: View, frame: int, time: float, size: int) -> tuple[Cap
 
 
 def catheter_capsules(view: View, frame: int, size: int) -> Capsules:
-    """Catheter and reflux of contrast into the aorta: they attenuate but are no vessel (label 0).
+    """Catheter and reflux of contrast into the aorta, which attenuate but are not vessel (label 0).
 
-    They have a layer of their own. The reflux, a widening puff behind the catheter's tip, pulses
-    with the injection.
+    They have their own layer. The reflux, a widening puff behind the catheter's tip, pulses with
+    the injection.
     """
     curve = view.catheter_at(frame) * size - 0.5
     count = len(curve) - 1
@@ -124,7 +124,7 @@ def catheter_capsules(view: View, frame: int, size: int) -> Capsules:
     )
 
 
-def _joined(first: Capsules, second: Capsules) -> Capsules:
+def _concatenate(first: Capsules, second: Capsules) -> Capsules:
     return Capsules(
         *(
             np.concatenate([getattr(first, name), getattr(second, name)])
@@ -137,13 +137,15 @@ def _stenoses(
     view: View, capsules: Capsules, lesion: np.ndarray, size: int
 ) -> tuple[Stenosis, ...]:
     found = []
-    for index, what in enumerate(view.tree.lesions):
+    for index, stenosis in enumerate(view.tree.lesions):
         mask = cover(capsules[(lesion == index) & (capsules.label > 0)], size)
         if not mask.any():
             continue
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-        found.append(Stenosis(mask, tuple(float(edge) for edge in box), what.degree, what.segment))
+        found.append(
+            Stenosis(mask, tuple(float(edge) for edge in box), stenosis.degree, stenosis.segment)
+        )
     return tuple(found)
 
 
@@ -152,7 +154,7 @@ def _expose(vessels: np.ndarray, seed: int, patient: int, video: int, frame: int
     size = len(vessels)
     scene = video_background(seed, patient, video, size)
     rng = numpy_generator(seed, "synthetic noise", patient, video, frame, size)
-    # Tissue is not fixed to the detector either: it sways with breath and heart beat.
+    # Tissue moves relative to the detector as well, with breath and heart beat.
     sway = np.sin(0.4 * frame + np.array([0.0, 1.3])) * [0.0015, 0.003] * size
     shift = np.array([[1, 0, sway[0]], [0, 1, sway[1]]], np.float32)
     tissue = cv2.warpAffine(scene.attenuation, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
@@ -165,11 +167,11 @@ def _expose(vessels: np.ndarray, seed: int, patient: int, video: int, frame: int
     counts += rng.standard_normal((size, size), np.float32) * np.float32(electronic)
     counts = cv2.GaussianBlur(counts, (0, 0), max(_DETECTOR_BLUR * size, 0.35))
     np.maximum(counts, 0, out=counts)
-    grey = scene.middle * cv2.pow(counts, scene.gamma)
+    gray = scene.middle * cv2.pow(counts, scene.gamma)
     # The shoulder of the display curve: highlights are compressed instead of clipped.
     bright = np.float32(170)
-    grey = np.where(grey > bright, bright + 80 * np.tanh((grey - bright) / 80), grey)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    gray = np.where(gray > bright, bright + 80 * np.tanh((gray - bright) / 80), gray)
+    return np.clip(np.rint(gray), 0, 255).astype(np.uint8)
 
 
 def angiogram(
@@ -178,11 +180,11 @@ def angiogram(
     """One frame of a synthetic coronary angiogram, a function of its arguments only.
 
     Args:
-        seed: of the whole synthetic population.
-        patient: fixes anatomy (dominance, course of the arteries, stenoses).
-        video: fixes artery, C-arm angles, background and exposure.
+        seed: of the synthetic population.
+        patient: determines the anatomy (dominance, course of the arteries, stenoses).
+        video: determines artery, C-arm angles, background and exposure.
         frame: 0 .. frames - 1; the heart beats, and contrast arrives, fills the tree and partly
-            leaves it. Frame 0 shows little contrast, frame `frames // 2` the full tree.
+            washes out. Frame 0 shows little contrast, frame `frames // 2` the full tree.
         size: side S of the frame in pixels; other sizes show the same scene.
         frames: length of the video.
     """
@@ -192,7 +194,7 @@ def angiogram(
     time = frame / (frames - 1) if frames > 1 else 0.5
     vessels, lesion = vessel_capsules(view, frame, time, size)
     attenuation, segments = draw(
-        _joined(vessels, catheter_capsules(view, frame, size)), size, LAYERS + 1
+        _concatenate(vessels, catheter_capsules(view, frame, size)), size, LAYERS + 1
     )
     return SyntheticFrame(
         image=_expose(attenuation, seed, patient, video, frame),

@@ -1,10 +1,10 @@
-"""How coronary trees are described and grown: branching 3-D centrelines on the heart's surface.
+"""Growing coronary trees: branching 3-D centrelines on the surface of the heart.
 
 The epicardial surface is half an ellipsoid whose long axis runs from the base to the apex. A point
 on it is (longitude, latitude, lift): longitude 0° is the anterior and ±180° the posterior
 interventricular groove, positive towards the patient's left; latitude 0° is the atrioventricular
 groove and 90° the apex; lift is the height above the surface in mm. The named arteries follow these
-grooves, as in the anatomy books, so that the usual C-arm angles show the usual pictures.
+grooves, as in the anatomy books, so that the usual C-arm angles show the usual images.
 Radii obey Murray's law at bifurcations (r³ = Σ rᵢ³; Murray, PNAS 1926). Segment names are those of
 the SYNTAX score (Sianos et al., EuroIntervention 2005).
 
@@ -29,7 +29,7 @@ LABEL = {name: label for label, name in enumerate(SEGMENT_NAMES, start=1)}
 STEP_MM = 0.6  # spacing of centreline samples; capsules between them look smooth up to 1024 px
 THINNEST_MM = 0.38  # below this radius a contrast-filled artery is not resolved in practice
 DEGREES = np.array([180 / np.pi, 180 / np.pi, 1.0])  # surface coordinates in rad → degrees
-LAYERS = 7  # branches in one layer do not add up where they cross; see `raster.Canvas`
+LAYERS = 7  # branches in one layer do not add up where they cross; see `raster.Capsules`
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class CoronaryTree:
 
 @dataclass(frozen=True)
 class Patient:
-    """What stays the same over all videos of a patient. `dominance` is "right" or "left"."""
+    """Anatomy common to all videos of a patient. `dominance` is "right" or "left"."""
 
     heart: Heart
     dominance: str
@@ -104,7 +104,7 @@ class Patient:
 
 
 class Grower:
-    """Draws the branches of one coronary artery, each from the random stream of the patient."""
+    """Grows the branches of one coronary artery, using the random stream of the patient."""
 
     def __init__(self, heart: Heart, rng: np.random.Generator) -> None:
         self.heart = heart
@@ -160,7 +160,7 @@ class Grower:
         surface, points = self._sample(
             self._jitter(np.vstack([start, np.array(knots, float)])), wobble_mm
         )
-        # The parent has its own bends: start on them and forget them over the first centimetre.
+        # The parent has its own bends: start on them and decay over the first centimetre.
         gap = parent.points[origin] - points[0]
         decay = np.exp(-np.arange(len(points)) * STEP_MM / 9)[:, None]
         wide = parent.radius[origin]
@@ -171,7 +171,7 @@ class Grower:
             surface, points + gap * decay, parent.path[origin], radius, name, layer, 0.8 * wide
         )
         remaining = np.cbrt(max(wide**3 - radius**3, 0.2 * wide**3)) / wide
-        # The lumen narrows over a few millimetres behind the carina, not within one sample.
+        # The lumen narrows over a few millimetres after the carina, not within one sample.
         fade = np.clip((np.arange(len(parent.radius)) - origin) * STEP_MM / 4, 0, 1)
         parent.radius *= 1 - (1 - remaining) * fade
         return branch

@@ -1,6 +1,6 @@
-"""One video of a patient: C-arm position, catheter, heart beat and the passage of contrast medium.
+"""One video of a patient: C-arm position, catheter, heart beat and passage of contrast medium.
 
-Image coordinates here are fractions of the frame's side, (0, 0) the upper left corner and (1, 1)
+Image coordinates are fractions of the frame's side, (0, 0) the upper left corner and (1, 1)
 the lower right one, so that every size shows the same scene. The image is seen as on the monitor:
 the patient's right is on the left.
 """
@@ -28,7 +28,7 @@ _BEAT_FRAMES = 13.0  # 15 frames/s at 70 beats per minute
 
 @dataclass(frozen=True)
 class View:
-    """Everything about a video that does not depend on the frame or the size."""
+    """Everything about a video that is independent of frame and size."""
 
     patient: Patient
     tree: CoronaryTree
@@ -42,11 +42,11 @@ class View:
     catheter: np.ndarray  # M×2, from the edge of the frame to the ostium at rest
     catheter_radius_mm: float
     catheter_density: float  # attenuation relative to undiluted contrast
-    reflux_mm: float  # length of the puff of contrast that flows back into the aorta; 0 for none
+    reflux_mm: float  # length of the puff of contrast refluxing into the aorta; 0 for none
     beat_phase: float
     streaks: np.ndarray  # 3×2: wavelength in mm and phase of the unevenness of the contrast
-    fill_start: float  # depth of the contrast front (share of the longest path) in frame 0
-    fill_end: float  # time (share of the video) at which the tree is full
+    fill_start: float  # depth of the contrast front (fraction of the longest path) in frame 0
+    fill_end: float  # time (fraction of the video) at which the tree is full
     clear_start: float  # time at which wash-out begins
     clear_depth: float  # loss of concentration by wash-out
 
@@ -76,7 +76,7 @@ class View:
         """Contrast concentration at every sample of the tree; 0 none, 1 about undiluted.
 
         Args:
-            time: share of the video that has passed, 0..1.
+            time: elapsed fraction of the video, 0..1.
             frame: number of the frame; the unevenness drifts downstream from frame to frame.
         """
         reach = self.tree.path / self.tree.path.max()

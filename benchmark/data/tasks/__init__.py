@@ -1,6 +1,6 @@
-"""Downstream tasks as plain files; see `TaskFolder` for what lies where."""
+"""Downstream tasks as plain files; see `TaskFolder` for their layout."""
 
+from benchmark.data.tasks.building import write_task_folder
 from benchmark.data.tasks.folder import TaskFolder
-from benchmark.data.tasks.writing import write_task_folder
 
 __all__ = ["TaskFolder", "write_task_folder"]

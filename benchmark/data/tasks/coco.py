@@ -13,7 +13,7 @@ def coco_categories(names: list[str]) -> list[dict[str, Any]]:
 
 
 def box_annotations(boxes: np.ndarray) -> list[dict[str, Any]]:
-    """One annotation a box, without ids.
+    """One annotation per box, without ids.
 
     Args:
         boxes: N×5, x0, y0, x1, y1 in pixels with exclusive edges, and the index of the class.
@@ -33,7 +33,7 @@ def box_annotations(boxes: np.ndarray) -> list[dict[str, Any]]:
 
 
 def mask_annotations(masks: np.ndarray) -> list[dict[str, Any]]:
-    """One annotation a class that is there, as compressed RLE; exact, overlaps included.
+    """One annotation per class present, as compressed RLE; exact, including overlaps.
 
     Args:
         masks: bool, C×H×W.
@@ -55,8 +55,8 @@ def mask_annotations(masks: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
-class CocoFile:
-    """The content of one annotation file, put together frame by frame."""
+class COCOFile:
+    """The content of one annotation file, assembled frame by frame."""
 
     def __init__(self, names: list[str]) -> None:
         self.content: dict[str, list[dict[str, Any]]] = {

@@ -3,8 +3,8 @@
 ::
 
     manifest.json              what is here: splits, groups, hashes, where the split comes from
-    report.json                everything that was left out, by reason
-    images/<split>/<stem>.png  8-bit grey, native size (denoising: the degraded frame)
+    report.json                everything that was skipped, by reason
+    images/<split>/<stem>.png  8-bit grayscale, native size (denoising: the degraded frame)
     masks/<split>/<stem>.png   segmentation: 8-bit labels, 0 background, k the k-th class
     annotations/<split>.json   COCO: boxes (detection), or one RLE for each class (several classes)
     clean/<split>/<stem>.png   denoising: the frame before it was degraded
@@ -96,7 +96,7 @@ class TaskFolder:
         return folder
 
     def image(self, split: str, stem: str) -> Path:
-        """The picture a model gets."""
+        """The image a model gets."""
         return self.path / "images" / split / f"{stem}.png"
 
     def mask(self, split: str, stem: str) -> Path:
@@ -104,7 +104,7 @@ class TaskFolder:
         return self.path / "masks" / split / f"{stem}.png"
 
     def clean(self, split: str, stem: str) -> Path:
-        """What a denoised picture is compared with."""
+        """What a denoised image is compared with."""
         return self.path / "clean" / split / f"{stem}.png"
 
     def coco(self, split: str) -> Path | None:

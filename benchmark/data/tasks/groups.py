@@ -1,4 +1,4 @@
-"""Patients and studies that another set has taken."""
+"""Patients and studies to exclude because another dataset uses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.errors import InputError
 
 
 def read_groups(paths: Iterable[str | os.PathLike[str]]) -> set[str]:
-    """Groups of task folders, and those that text files name, one per line.
+    """Groups of task folders, and those listed in text files, one per line.
 
     Raises:
         InputError: a path that is neither, a file that is not text (see `read_list_file`), or one
@@ -26,6 +26,6 @@ def read_groups(paths: Iterable[str | os.PathLike[str]]) -> set[str]:
             splits = TaskFolder.open(path).splits
             groups = {item["group"] for items in splits.values() for item in items} - {None}
         if not groups:
-            raise InputError(f"{path}: names no patient or study; nothing can be left out by it")
+            raise InputError(f"{path}: names no patient or study, so that it excludes nothing")
         found |= groups
     return found

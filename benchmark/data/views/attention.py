@@ -1,4 +1,4 @@
-"""Views with a map per frame that the method keeps: one attention value per patch (AMT)."""
+"""Views with an attention map per frame, kept by the method: one value per patch (AMT)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from benchmark.type_hints import Count, Rate
 def crop_maps(
     maps: Tensor, crop: Crop, valid: Tensor, size: int, official_code: bool = False
 ) -> Tensor:
-    """Cut out, mirror and resize (bicubic) maps of whole frames, as their frames are.
+    """Crop, mirror and resize (bicubic) maps of full frames like the frames themselves.
 
     Args:
         maps: B×R×C in [0, 1], spread over the valid part of each frame.
         crop: boxes in pixels of the frames.
         valid: B×2 height and width of the frames.
         size: side of the result in pixels.
-        official_code: cut out what the released code of AMT does. There the box is divided by the
-            size of the frame without being multiplied by that of the map, so that it is always
-            the first two rows and columns of the map, or three where it reaches the far edge.
+        official_code: crop as the released code of AMT does. It divides the box by the size of the
+            frame without multiplying by that of the map, so that the crop is always the first two
+            rows and columns of the map, or three where it reaches the far edge.
 
     Returns:
         B×size×size in [0, 1].
@@ -48,14 +48,14 @@ def crop_maps(
 
 @VIEWS.register_module()
 class AttentionView(SingleView):
-    """`SingleView` whose frames bring along their attention maps (AMT, Liu et al., AAAI 2023).
+    """`SingleView` with the attention maps of its frames (AMT, Liu et al., AAAI 2023).
 
-    Also yields ``attention``, B×1×size×size float32 in [0, 1], cut out by the same box. The table
-    of all frames' maps is a buffer, so that a checkpoint holds it.
+    Also yields ``attention``, B×1×size×size float32 in [0, 1], cropped by the same box. The table
+    of all maps is a buffer, so that checkpoints contain it.
 
     Args:
         size, scale, ratio, flip, mean, std: as in `SingleView`.
-        official_code: cut the maps out as the released code does, see `crop_maps`.
+        official_code: crop the maps as the released code does, see `crop_maps`.
     """
 
     attention: Tensor
@@ -75,27 +75,27 @@ class AttentionView(SingleView):
         self.register_buffer("attention", torch.empty(0, 1, 1))
 
     def allocate(self, num_frames: int, grid_size: tuple[int, int]) -> None:
-        """A table of ones, num_frames×rows×columns: as yet no patch is preferred."""
+        """A table of ones, num_frames×rows×columns: initially no patch is preferred."""
         self.attention = torch.ones(num_frames, *grid_size, device=self.attention.device)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         table = state_dict.get(f"{prefix}attention")
         if table is not None and not len(self.attention):
-            # A method that was built only to be looked at does not know the number of frames.
+            # A method built without data does not know the number of frames.
             self.attention = torch.empty_like(table, device=self.attention.device)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def cut(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
-        views = super().cut(data, crop)
+    def crop_views(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
+        views = super().crop_views(data, crop)
         if len(self.attention):
             maps = self.attention[data["index"]]
             cut = crop_maps(maps, crop, data["valid"], self.size, self.official_code)
             views["attention"] = cut[:, None]
         return views
 
-    def whole(self, data: dict[str, Tensor]) -> Tensor:
-        """The whole frames, resized without regard to their aspect: B×3×size×size."""
+    def full_frames(self, data: dict[str, Tensor]) -> Tensor:
+        """The full frames, resized without keeping their aspect ratio: B×3×size×size."""
         data = self.cast_data(data)
         height, width = data["valid"].unbind(dim=1)
-        corner, upright = torch.zeros_like(height), torch.zeros_like(height, dtype=torch.bool)
-        return self.cut(data, Crop(corner, corner, height, width, upright))["image"]
+        zero, unflipped = torch.zeros_like(height), torch.zeros_like(height, dtype=torch.bool)
+        return self.crop_views(data, Crop(zero, zero, height, width, unflipped))["image"]

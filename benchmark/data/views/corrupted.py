@@ -1,4 +1,4 @@
-"""Views for methods that restore an image: a corrupted one, and what it was."""
+"""Views for restoration methods: a corrupted image and the clean one."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from benchmark.type_hints import Count, Rate
 
 
 class Change(Protocol):
-    """A random change of grey frames, B×S×S in [0, 1]."""
+    """A random change of grayscale frames, B×S×S in [0, 1]."""
 
     def draws(self, size: int) -> int:
-        """Uniform numbers one frame of S×S needs."""
+        """Number of uniform random numbers for one frame of S×S."""
         ...
 
-    def __call__(self, grey: Tensor, noise: Tensor) -> Tensor:
-        """The frames, and B×draws numbers in (0, 1), to frames of the same shape."""
+    def __call__(self, gray: Tensor, noise: Tensor) -> Tensor:
+        """Changed frames of the same shape; `noise` is B×draws in (0, 1)."""
         ...
 
 
 @VIEWS.register_module()
 class CorruptedView(SingleView):
-    """One random resized crop per frame, corrupted, and the crop as it was.
+    """One random resized crop per frame, corrupted, and the clean crop.
 
     Yields ``image`` (B×3×size×size float32, the corrupted view, normalised), ``clean``
-    (B×1×size×size float32, grey in [0, 1]) and ``index``. Grey values are changed before they are
+    (B×1×size×size float32, gray in [0, 1]) and ``index``. Intensities are changed before they are
     normalised and become three channels, so that all channels are changed alike.
 
     Args:
-        corruptions: changes of the image alone, in this order, or their configs.
-        changes: changes of both, before.
+        corruptions: changes applied to ``image`` only, in this order, or their configs.
+        changes: changes applied to both beforehand.
         size, scale, ratio, flip, mean, std: see `SingleView`.
     """
 
@@ -54,16 +54,16 @@ class CorruptedView(SingleView):
         self.changes = [build(change) for change in changes]
         self.corruptions = [build(corruption) for corruption in corruptions]
 
-    def _changed(self, steps: list[Change], stream: str, grey: Tensor, index: Tensor) -> Tensor:
+    def _changed(self, steps: list[Change], stream: str, gray: Tensor, index: Tensor) -> Tensor:
         for number, step in enumerate(steps):
             noise = self.uniform(f"{stream} {number}", index, step.draws(self.size))
-            grey = step(grey, noise)
-        return grey
+            gray = step(gray, noise)
+        return gray
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         index = data["index"]
-        grey = crop_bicubic(data["frame"], self.draw(data), self.size) / 255
-        clean = self._changed(self.changes, "change", grey, index)
+        gray = crop_bicubic(data["frame"], self.draw(data), self.size) / 255
+        clean = self._changed(self.changes, "change", gray, index)
         image = self._changed(self.corruptions, "corruption", clean, index)
-        # Mean and deviation are those of grey levels.
-        return {"image": self.normalised(255 * image), "clean": clean[:, None], "index": index}
+        # The normalisation expects values in [0, 255].
+        return {"image": self.normalise(255 * image), "clean": clean[:, None], "index": index}

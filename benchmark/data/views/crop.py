@@ -1,4 +1,4 @@
-"""The random resized crop of a whole batch: boxes, resampling, and masks in the same box."""
+"""The random resized crop of a batch: boxes, resampling, and masks in the same box."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 # torchvision's RandomResizedCrop draws a box up to ten times before it falls back to the centre.
 _ATTEMPTS = 10
 CROP_DRAWS = 4 * _ATTEMPTS + 1
-"""Uniform numbers one crop needs."""
-# Less of a pixel than this is a rounding error of the box.
+"""Number of uniform random numbers per crop."""
+# A smaller fraction of a pixel is a rounding error of the box.
 _SLIVER = 1e-4
 
 
@@ -35,7 +35,7 @@ def draw_crops(
     ratio: tuple[float, float],
     flip: float,
 ) -> Crop:
-    """Boxes with the law of torchvision's RandomResizedCrop, for a whole batch at once.
+    """Boxes distributed as in torchvision's RandomResizedCrop, for a batch at once.
 
     Args:
         noise: B×`CROP_DRAWS` uniform numbers in (0, 1).
@@ -81,7 +81,7 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
     """Antialiased bicubic resampling of one axis as matrices, B×out×source, float32.
 
     Row i of a matrix holds the weight of every source pixel in output pixel i. Pixels outside the
-    box have no weight, as when the box is cut out first.
+    box have no weight, as if the box were cropped first.
 
     Args:
         start, length: B, the box along this axis in pixels; where it ends within a pixel, that
@@ -106,10 +106,10 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
 
 
 def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
-    """Cut out, mirror and resize: B×S×S uint8 to B×size×size float32 in [0, 255].
+    """Crop, mirror and resize: B×S×S uint8 to B×size×size float32 in [0, 255].
 
-    On a GPU the whole batch is two batched matrix products. On a CPU the same is several times
-    faster sample by sample through torch's uint8 kernel, which reads only the box.
+    On a GPU, two batched matrix products; on a CPU, torch's uint8 kernel sample by sample is
+    several times faster, since it reads only the box.
     """
     if frames.device.type == "cpu":
         boxes = torch.stack(crop[:4], dim=1).tolist()
@@ -130,20 +130,20 @@ def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
 def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
     """`crop_bicubic` as two batched matrix products, on any device."""
     side = frames.shape[1]
-    upright = torch.zeros_like(crop.flip)
-    rows = resize_weights(crop.top, crop.height, upright, side, size)
+    unflipped = torch.zeros_like(crop.flip)
+    rows = resize_weights(crop.top, crop.height, unflipped, side, size)
     columns = resize_weights(crop.left, crop.width, crop.flip, side, size)
-    # Autocast would round grey levels to 8 bits of mantissa.
+    # Autocast would round intensities to 8 bits of mantissa.
     with torch.autocast(frames.device.type, enabled=False):
-        # Like torch, and PIL before 13: horizontally first, overshoot cut after each pass.
+        # Like torch, and PIL before 13: horizontally first, overshoot clipped after each pass.
         views = (frames.float() @ columns.transpose(1, 2)).clamp_(0, 255).round_()
         return (rows @ views).clamp_(0, 255).round_()
 
 
 def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
-    """Cut out, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1.
+    """Crop, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1.
 
-    On a GPU every pixel looks up its bit; on a CPU it is faster to unpack whole rows.
+    On a GPU every pixel looks up its bit; on a CPU it is faster to unpack complete rows.
     """
     if packed.device.type == "cpu":
         masks = torch.empty(len(packed), size, size)
@@ -156,7 +156,7 @@ def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
 
 
 def crop_lookup(packed: Tensor, crop: Crop, size: int) -> Tensor:
-    """`crop_nearest` as one look-up for every pixel, on any device."""
+    """`crop_nearest` as one look-up per pixel, on any device."""
     rows, columns = _nearest(crop, size)
     batch = torch.arange(len(packed), device=packed.device)[:, None, None]
     bytes_ = packed[batch, rows[:, :, None], (columns >> 3)[:, None, :]]
@@ -167,7 +167,7 @@ def crop_lookup(packed: Tensor, crop: Crop, size: int) -> Tensor:
 
 def _nearest(crop: Crop, size: int) -> tuple[Tensor, Tensor]:
     """Row and column of the frame that each row and column of a view shows, both B×size int64."""
-    # ⌊(i + ½) · length / size⌋ in integers: a centre on the edge of two pixels rounds up anywhere.
+    # ⌊(i + ½) · length / size⌋ in integers: a centre on the edge of two pixels rounds up.
     step = 2 * torch.arange(size, device=crop.top.device) + 1
     rows = crop.top[:, None] + step * crop.height[:, None] // (2 * size)
     columns = crop.left[:, None] + step * crop.width[:, None] // (2 * size)

@@ -1,12 +1,12 @@
-"""Random changes of grey values, for a whole batch at once on its device.
+"""Random intensity augmentations of a batch, on its device.
 
-They are what is left on grey angiograms of the colour augmentations of natural images (SimCLR, Chen
-et al., ICML 2020, and its successors): brightness, contrast, blur and solarisation. Saturation, hue
-and conversion to grey do nothing to a grey frame and are left out. Solarisation inverts what is
-bright, so that vessels may turn brighter than their surroundings; the recipes have it, so it stays.
+The colour augmentations of natural images (SimCLR, Chen et al., ICML 2020, and its successors) that
+apply to grayscale angiograms: brightness, contrast, blur and solarisation. Saturation, hue and
+grayscale conversion have no effect on them. Solarisation inverts bright pixels, so that vessels may
+become brighter than their surroundings; it is kept because the recipes have it.
 
-Grey values are float32 in [0, 255] throughout. PIL rounds them to integers after each step; here
-they are only kept within the range.
+Intensities are float32 in [0, 255] throughout. PIL rounds them to integers after each step; here
+they are only clipped.
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from torch import Tensor
 from benchmark.errors import InputError
 
 DRAWS = 8
-"""Uniform numbers one frame needs."""
+"""Number of uniform random numbers per frame."""
 
 
-def scale_brightness(grey: Tensor, factor: Tensor) -> Tensor:
+def scale_brightness(gray: Tensor, factor: Tensor) -> Tensor:
     """factor·x, B×H×W; `factor` B."""
-    return (grey * factor[:, None, None]).clamp(0, 255)
+    return (gray * factor[:, None, None]).clamp(0, 255)
 
 
-def scale_contrast(grey: Tensor, factor: Tensor) -> Tensor:
-    """Distance from the frame's mean times `factor` (B), as PIL and torchvision have it."""
-    mean = grey.mean(dim=(1, 2), keepdim=True)
-    return (mean + (grey - mean) * factor[:, None, None]).clamp(0, 255)
+def scale_contrast(gray: Tensor, factor: Tensor) -> Tensor:
+    """Scale the difference to the frame's mean by `factor` (B), as PIL and torchvision do."""
+    mean = gray.mean(dim=(1, 2), keepdim=True)
+    return (mean + (gray - mean) * factor[:, None, None]).clamp(0, 255)
 
 
-def apply_gamma(grey: Tensor, gamma: Tensor) -> Tensor:
+def apply_gamma(gray: Tensor, gamma: Tensor) -> Tensor:
     """255·(x/255)^gamma, B×H×W; `gamma` B, above 0."""
-    return 255 * (grey / 255) ** gamma[:, None, None]
+    return 255 * (gray / 255) ** gamma[:, None, None]
 
 
-def solarize(grey: Tensor, chosen: Tensor, threshold: float = 128.0) -> Tensor:
-    """Invert the values from `threshold` on, in the frames that are `chosen` (B bool)."""
-    inverted = torch.where(grey >= threshold, 255 - grey, grey)
-    return torch.where(chosen[:, None, None], inverted, grey)
+def solarize(gray: Tensor, chosen: Tensor, threshold: float = 128.0) -> Tensor:
+    """Invert values of at least `threshold` in the `chosen` frames (B bool)."""
+    inverted = torch.where(gray >= threshold, 255 - gray, gray)
+    return torch.where(chosen[:, None, None], inverted, gray)
 
 
-def gaussian_blur(grey: Tensor, sigma: Tensor, largest: float) -> Tensor:
-    """Each frame blurred by a Gaussian of its own width; the border is continued outwards.
+def gaussian_blur(gray: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """Blur each frame with a Gaussian of its own width; border pixels are replicated.
 
     Args:
-        grey: B×H×W.
-        sigma: B, in pixels; 0 leaves a frame as it is.
-        largest: upper bound of `sigma`, which decides how far the kernels reach (4 σ).
+        gray: B×H×W.
+        sigma: B, in pixels; 0 leaves a frame unchanged.
+        largest: upper bound of `sigma`; the kernels have a radius of 4 times it.
     """
-    reach = min(math.ceil(4 * largest), min(grey.shape[1:]) - 1)
-    offset = torch.arange(-reach, reach + 1, device=grey.device, dtype=torch.float32)
+    reach = min(math.ceil(4 * largest), min(gray.shape[1:]) - 1)
+    offset = torch.arange(-reach, reach + 1, device=gray.device, dtype=torch.float32)
     exponent = -0.5 * (offset / sigma[:, None].clamp_min(1e-3)) ** 2
     kernel = exponent.softmax(dim=1)  # normalised; a delta where σ is 0
-    batch = len(grey)
+    batch = len(gray)
     # Frames as channels of one image, each with its own kernel: two grouped convolutions.
-    maps = F.pad(grey[None], (reach, reach, reach, reach), mode="replicate")
+    maps = F.pad(gray[None], (reach, reach, reach, reach), mode="replicate")
     maps = F.conv2d(maps, kernel[:, None, None, :], groups=batch)
     return F.conv2d(maps, kernel[:, None, :, None], groups=batch)[0]
 
 
 class Intensity:
-    """Brightness and contrast in random order, gamma, blur, solarisation; each by chance.
+    """Brightness and contrast in random order, gamma, blur, solarisation; each at random.
 
     Args:
         brightness, contrast: factors lie in [1 − value, 1 + value].
@@ -76,7 +76,7 @@ class Intensity:
         solarize: probability of solarisation above 128.
 
     Raises:
-        InputError: a probability outside [0, 1] or a range that is none.
+        InputError: a probability outside [0, 1] or an invalid range.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class Intensity:
         self.sigma = (float(sigma[0]), float(sigma[1]))
 
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What will be done to each frame.
+        """Draw the parameters of each frame.
 
         Args:
             noise: B×`DRAWS` uniform numbers in (0, 1).
 
         Returns:
-            B×4 of brightness, contrast, gamma and σ (1, 1, 1, 0: nothing is changed); B bool,
-            contrast before brightness; B bool, solarised.
+            B×4 of brightness, contrast, gamma and σ (1, 1, 1, 0: unchanged); B bool, contrast
+            before brightness; B bool, solarised.
         """
         chance, bright, contrast, gamma, order, blurred, width, solarized = noise.unbind(dim=1)
         jitter = chance < self.jitter
@@ -123,11 +123,11 @@ class Intensity:
         sigma = torch.where(blurred < self.blur, sigma, 0.0)
         return torch.stack([*factors, sigma], dim=1), order < 0.5, solarized < self.solarize
 
-    def __call__(self, grey: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, gray: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Change the frames.
 
         Args:
-            grey: B×H×W in [0, 255].
+            gray: B×H×W in [0, 255].
             noise: see `draw`.
 
         Returns:
@@ -135,16 +135,16 @@ class Intensity:
         """
         parameters, contrast_first, solarized = self.draw(noise)
         brightness, contrast, gamma, sigma = parameters.unbind(dim=1)
-        unchanged = torch.ones_like(brightness)
+        neutral = torch.ones_like(brightness)
         if self.jitter:
-            # Twice one of the two with a factor of 1 costs less than sorting the frames.
-            grey = scale_contrast(grey, torch.where(contrast_first, contrast, unchanged))
-            grey = scale_brightness(grey, brightness)
-            grey = scale_contrast(grey, torch.where(contrast_first, unchanged, contrast))
+            # Applying contrast twice, once with a factor of 1, costs less than sorting frames.
+            gray = scale_contrast(gray, torch.where(contrast_first, contrast, neutral))
+            gray = scale_brightness(gray, brightness)
+            gray = scale_contrast(gray, torch.where(contrast_first, neutral, contrast))
         if self.gamma > 1:
-            grey = apply_gamma(grey, gamma)
+            gray = apply_gamma(gray, gamma)
         if self.blur:
-            grey = gaussian_blur(grey, sigma, self.sigma[1])
+            gray = gaussian_blur(gray, sigma, self.sigma[1])
         if self.solarize:
-            grey = solarize(grey, solarized)
-        return grey, parameters
+            gray = solarize(gray, solarized)
+        return gray, parameters

@@ -26,19 +26,17 @@ from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-
-
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class ViewMaker(BaseDataPreprocessor):
-    """What all makers of views share: the device, random numbers and the normalisation.
+    """Base class of all view makers: device placement, random numbers, normalisation.
 
-    A subclass defines `make`. It runs in single precision, also where the model is trained in bf16:
-    the 8 significant bits of bf16 are not enough for grey levels and what is computed from them.
+    A subclass defines `make`. It runs in single precision even if the model is trained in bf16,
+    whose 8 significant bits are not enough for intensities and what is computed from them.
 
     Args:
-        mean, std: per-channel normalisation of grey values in [0, 1].
+        mean, std: per-channel normalisation of intensities in [0, 1].
     """
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
@@ -50,8 +48,8 @@ class ViewMaker(BaseDataPreprocessor):
 
     def cast_data(self, data: Any) -> Any:
         """The batch on the device of the model."""
-        # Pinned batches are copied while the GPU goes on with what it has. Towards the host nothing
-        # would wait for the copy: what is read next would be what the memory held before.
+        # Pinned batches are copied while the GPU keeps computing. Copies to the host must block:
+        # nothing waits for them, and stale memory would be read.
         self._non_blocking = self.device.type == "cuda"
         return super().cast_data(data)
 
@@ -63,24 +61,24 @@ class ViewMaker(BaseDataPreprocessor):
             return {"views": self.make(data)}
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The views of a batch (see the head of this file) that is on the device."""
+        """The views of a batch (see the module's docstring) on the device."""
         raise NotImplementedError(f"{type(self).__name__} does not define make()")
 
     def uniform(self, stream: str, index: Tensor, count: int) -> Tensor:
-        """Numbers in (0, 1), B×count, for this epoch of the run and this use (`stream`)."""
+        """Random numbers in (0, 1), B×count, for this epoch and this use (`stream`)."""
         return uniform(self.progress.seed, self.progress.epoch, stream, index, count)
 
-    def normalised(self, grey: Tensor) -> Tensor:
-        """Grey in [0, 255], B×H×W, in three channels with the normalisation: B×3×H×W."""
-        # In place: on a CPU, memory for another batch of images costs more than the division.
-        return (grey[:, None] - self.mean).div_(self.std)
+    def normalise(self, gray: Tensor) -> Tensor:
+        """Intensities in [0, 255], B×H×W, normalised in three channels: B×3×H×W."""
+        # In place: on a CPU, allocating another batch of images costs more than the division.
+        return (gray[:, None] - self.mean).div_(self.std)
 
 
 @VIEWS.register_module()
 class SingleView(ViewMaker):
-    """One random resized crop per frame, mirrored half of the time (MAE's recipe).
+    """One random resized crop per frame, mirrored with probability 0.5 (MAE's recipe).
 
-    Yields ``image`` (B×3×size×size float32, ImageNet-normalised grey in three channels),
+    Yields ``image`` (B×3×size×size float32, ImageNet-normalised grayscale in three channels),
     ``anatomy`` (B×1×size×size float 0/1, same box, if the pack has it) and ``index``.
 
     Args:
@@ -88,7 +86,7 @@ class SingleView(ViewMaker):
         scale: area of the crop relative to the frame.
         ratio: aspect ratio of the crop, width over height.
         flip: probability of a horizontal flip.
-        mean, std: per-channel normalisation of grey values in [0, 1].
+        mean, std: per-channel normalisation of intensities in [0, 1].
     """
 
     def __init__(
@@ -107,17 +105,17 @@ class SingleView(ViewMaker):
         self.flip = flip
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.cut(data, self.draw(data))
+        return self.crop_views(data, self.draw(data))
 
     def draw(self, data: dict[str, Tensor]) -> Crop:
         """The box of each frame in this epoch."""
         noise = self.uniform("crop", data["index"], CROP_DRAWS)
         return draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
 
-    def cut(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
-        """The view of each frame inside its box, and what shares the box with it."""
-        grey = crop_bicubic(data["frame"], crop, self.size)
-        views = {"image": self.normalised(grey), "index": data["index"]}
+    def crop_views(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
+        """The view of each frame inside its box, and of its anatomy."""
+        gray = crop_bicubic(data["frame"], crop, self.size)
+        views = {"image": self.normalise(gray), "index": data["index"]}
         if "anatomy" in data:
             views["anatomy"] = crop_nearest(data["anatomy"], crop, self.size)[:, None]
         return views

@@ -1,8 +1,8 @@
-"""Two equally large views of each frame, and all that relates them (CheXWorld).
+"""Two views of equal size of each frame, and the transformations between them (CheXWorld).
 
-A view maker as in `benchmark.data.views.single`, with the same randomness. What a world model is
-conditioned on is yielded beside the images: where one view lies as seen from the other, and how the
-intensities of each were changed.
+A view maker as in `benchmark.data.views.single`, with the same randomness. It also yields what a
+world model is conditioned on: the position of one view relative to the other, and the intensity
+augmentation of each.
 """
 
 from __future__ import annotations
@@ -12,40 +12,37 @@ from torch import Tensor
 
 from benchmark.data.views.crop import Crop, crop_bicubic
 from benchmark.data.views.intensity import DRAWS, Intensity
-from benchmark.data.views.several import MultipleViews, Recipe, box
+from benchmark.data.views.multi import MultiViewMaker, Recipe, crop_parameters
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.errors import InputError
 from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 
-PLACE_DRAWS = 3
-"""Uniform numbers the second view of a frame needs: row, column and mirroring."""
+POSITION_DRAWS = 3
+"""Number of uniform random numbers of the second view: row, column and mirroring."""
 
 
 class OrderedIntensity(Intensity):
-    """`Intensity` with brightness always before contrast.
-
-    So a change of grey values is described completely by its parameters.
-    """
+    """`Intensity` with brightness always before contrast, fully described by its parameters."""
 
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parameters, contrast_first, solarized = super().draw(noise)
         return parameters, torch.zeros_like(contrast_first), solarized
 
 
-def relative_place(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
-    """Where `second` lies as seen from `first`, an equally large view, B×4.
+def relative_position(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
+    """Position of `second` relative to `first`, a view of equal size, B×4.
 
-    Rows and columns are counted in the frame each view is cut from: a mirrored view comes from a
-    mirrored frame, and its column from that one's left edge.
+    Rows and columns are those of the frame each view is cropped from: a mirrored view comes from a
+    mirrored frame, whose left edge its column is counted from.
 
     Args:
         first, second: boxes in pixels of the frames.
         frame_width: B, in pixels.
 
     Returns:
-        (row₂ − row₁)/h, (column₂ − column₁)/w, whether one is mirrored and the other not (0/1), and
-        (W − column₁ − column₂)/w: the left edge of `second`, mirrored, from that of `first`.
+        (row₂ − row₁)/h, (column₂ − column₁)/w, whether exactly one is mirrored (0/1), and
+        (W − column₁ − column₂)/w: the left edge of `second`, mirrored, relative to `first`.
     """
     columns = [
         torch.where(crop.flip, frame_width - crop.left - crop.width, crop.left)
@@ -64,10 +61,10 @@ def relative_place(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
 
 
 def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first: Tensor) -> Tensor:
-    """Brightness and contrast of whole frames, as PIL's enhancers change them.
+    """Change brightness and contrast of full frames like PIL's enhancers.
 
     Args:
-        frames: B×S×S uint8; padding has no share in the mean that contrast is measured from.
+        frames: B×S×S uint8; padding is excluded from the mean that contrast refers to.
         valid: B×2 height and width of the frames.
         factors: B×2 of brightness and contrast.
         contrast_first: B bool.
@@ -82,42 +79,42 @@ def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first
     brightness, contrast = factors[:, :, None, None].unbind(dim=1)
     contrast_first = contrast_first[:, None, None]
 
-    def stretch(grey: Tensor, factor: Tensor) -> Tensor:
-        mean = ((grey * inside).sum(dim=(1, 2), keepdim=True) / pixels + 0.5).floor()
-        return (mean + (grey - mean) * factor).round().clamp(0, 255)
+    def stretch(gray: Tensor, factor: Tensor) -> Tensor:
+        mean = ((gray * inside).sum(dim=(1, 2), keepdim=True) / pixels + 0.5).floor()
+        return (mean + (gray - mean) * factor).round().clamp(0, 255)
 
-    grey = stretch(frames.float(), torch.where(contrast_first, contrast, 1.0))
-    grey = (grey * brightness).round().clamp(0, 255)
-    return stretch(grey, torch.where(contrast_first, 1.0, contrast)).to(torch.uint8)
+    gray = stretch(frames.float(), torch.where(contrast_first, contrast, 1.0))
+    gray = (gray * brightness).round().clamp(0, 255)
+    return stretch(gray, torch.where(contrast_first, 1.0, contrast)).to(torch.uint8)
 
 
 @VIEWS.register_module()
-class WorldViews(MultipleViews):
-    """Two views of one size, each clean and changed (CheXWorld, Yue et al., CVPR 2025, its code).
+class WorldViews(MultiViewMaker):
+    """Two views of equal size, each clean and augmented (CheXWorld, Yue et al., CVPR 2025, code).
 
-    The whole frame is jittered first, and both views are cut from the result: the first as a random
-    resized crop, the second as a box of the same height and width anywhere in the frame. Each is
-    mirrored by itself. A copy of each then has its grey values changed.
+    The full frame is jittered first, and both views are cropped from the result: the first as a
+    random resized crop, the second as a box of the same height and width anywhere in the frame.
+    Each is mirrored independently. A copy of each is then augmented.
 
     Yields for k = 0 and 1 ``image_k`` (clean) and ``changed_k``, both B×3×size×size float32,
-    ImageNet-normalised grey in three channels; ``change_k``, B×5, the brightness, contrast, gamma,
-    width of the blur in pixels of the view, and strength of noise (always 0: the published recipe
-    adds none) of ``changed_k``, which are 1, 1, 1, 0, 0 where nothing was changed; ``box_k``;
-    ``place_01``, B×4, where view 1 lies as seen from view 0 (see `relative_place`); ``place_10``,
-    the other way round; and ``index``.
+    ImageNet-normalised grayscale in three channels; ``change_k``, B×5, the brightness, contrast,
+    gamma, width of the blur in pixels of the view, and strength of noise (always 0: the published
+    recipe adds none) of ``changed_k``, which are 1, 1, 1, 0, 0 if unchanged; ``box_k``;
+    ``place_01``, B×4, the position of view 1 relative to view 0 (see `relative_position`);
+    ``place_10``, vice versa; and ``index``.
 
     Args:
         size: side of the views in pixels.
         scale: area of a crop relative to the frame.
         ratio: aspect ratio of a crop, width over height.
         flip: probability of a horizontal flip.
-        jitter: arguments of `Intensity` for the whole frame, of which brightness, contrast and
-            their probability are used.
+        jitter: arguments of `Intensity` for the full frame, of which brightness, contrast and their
+            probability are used.
         change: arguments of `Intensity` for the copies, without solarisation.
-        mean, std: per-channel normalisation of grey values in [0, 1].
+        mean, std: per-channel normalisation of intensities in [0, 1].
 
     Raises:
-        InputError: a change that the parameters do not describe.
+        InputError: an augmentation that the parameters do not describe.
     """
 
     def __init__(
@@ -137,13 +134,13 @@ class WorldViews(MultipleViews):
         self.jitter = Intensity(**(jitter or {}))
         self.change = OrderedIntensity(**(change or {}))
         if self.jitter.gamma > 1 or self.jitter.blur or self.jitter.solarize:
-            raise InputError("views: jitter is of brightness and contrast only")
+            raise InputError("views: jitter supports brightness and contrast only")
         if self.change.solarize:
-            raise InputError("views: change.solarize must be 0, the model is not told of it")
+            raise InputError("views: change.solarize must be 0, the model is not conditioned on it")
 
     def _second(self, first: Crop, data: dict[str, Tensor]) -> Crop:
         """A box of the size of `first` anywhere in the frame."""
-        noise = self.uniform("crop 1", data["index"], PLACE_DRAWS).double()
+        noise = self.uniform("crop 1", data["index"], POSITION_DRAWS).double()
         room = data["valid"] - torch.stack([first.height, first.width], dim=1) + 1
         top, left = (noise[:, :2] * room).floor().long().unbind(dim=1)
         return Crop(top, left, first.height, first.width, noise[:, 2] < self.flip)
@@ -161,14 +158,14 @@ class WorldViews(MultipleViews):
         crops = (first, self._second(first, data))
         views = {"index": data["index"]}
         for number, crop in enumerate(crops):
-            grey = crop_bicubic(frames, crop, self.size)
+            gray = crop_bicubic(frames, crop, self.size)
             noise = self.uniform(f"grey {number}", data["index"], DRAWS)
-            changed, change = self.change(grey, noise)
-            views[f"image_{number}"] = self.normalised(grey)
-            views[f"changed_{number}"] = self.normalised(changed)
+            changed, change = self.change(gray, noise)
+            views[f"image_{number}"] = self.normalise(gray)
+            views[f"changed_{number}"] = self.normalise(changed)
             views[f"change_{number}"] = torch.cat([change, torch.zeros_like(change[:, :1])], dim=1)
-            views[f"box_{number}"] = box(crop)
+            views[f"box_{number}"] = crop_parameters(crop)
         width = data["valid"][:, 1]
-        views["place_01"] = relative_place(crops[0], crops[1], width)
-        views["place_10"] = relative_place(crops[1], crops[0], width)
+        views["place_01"] = relative_position(crops[0], crops[1], width)
+        views["place_10"] = relative_position(crops[1], crops[0], width)
         return views

@@ -121,7 +121,7 @@ def positions_seen_from(
 
     Args:
         place: B×4: Δ_row, Δ_column, mirrored against each other (0/1), Δ_mirrored, in units of a
-            view (see `benchmark.data.views.world.relative_place`); zeros: the view itself.
+            view (see `benchmark.data.views.world.relative_position`); zeros: the view itself.
         width: of the tokens, a multiple of 4.
         grid_size: R and C, rows and columns of patches of each view.
         rows_first: the halves of the table are [row | column], not [column | row].

@@ -37,12 +37,12 @@ def batch(*images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(images))
 
 
-# 40 is smaller than the kernels, 300 is not a whole number of blocks.
+# 40 is smaller than the kernels, 300 is not a integer of blocks.
 @pytest.mark.parametrize(("height", "width"), [(40, 56), (300, 257), (512, 512)])
 def test_sato_equals_scikit_image(height: int, width: int) -> None:
     image = vessels(height, width, seed=height)
     expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
-    assert expected.max() > 10  # grey levels: uint8 input is not scaled to 0..1
+    assert expected.max() > 10  # gray levels: uint8 input is not scaled to 0..1
     np.testing.assert_allclose(sato(batch(image))[0], expected, rtol=0, atol=4e-5)
     np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
 
@@ -121,11 +121,11 @@ def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.Monke
     frames = batch(*(vessels(130, 300, seed=seed) for seed in range(3)))
     expected = vesselness(frames, kind)
 
-    def whole(frames: torch.Tensor, result: torch.Tensor):
+    def full_batch(frames: torch.Tensor, result: torch.Tensor):
         yield module._centred(frames), result, torch.empty(3, *frames.shape)
 
     monkeypatch.setattr(module, "_BLOCK_CPU", module._BLOCK_GPU)
-    monkeypatch.setattr(module, "_portions", whole)
+    monkeypatch.setattr(module, "_portions", full_batch)
     difference = (vesselness(frames, kind).double() - expected.double()).abs()
     # `hessian` jumps where its eigenvalues are opposite; the others are continuous.
     assert (difference > 1e-4).double().mean() <= (1e-4 if kind == "hessian" else 0)

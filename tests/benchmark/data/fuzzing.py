@@ -230,7 +230,7 @@ def main(templates: Path, work: Path, seed: int, files: int) -> None:
         shutil.copytree(templates / dataset, raw, symlinks=True)
         candidates = sorted(path for path in raw.rglob("*") if path.is_file())
         dice.shuffle(candidates)
-        # Lists are few beside pictures, and break more.
+        # Lists are few beside images, and break more.
         candidates.sort(key=lambda path: path.suffix in PICTURES or dice.random() < 0.5)
         chosen = candidates[:PER_ROUND]
         done = [(path.relative_to(raw), mutate(path, dice, outside)) for path in chosen]

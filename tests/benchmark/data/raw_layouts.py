@@ -14,7 +14,7 @@ from benchmark.data.packs import FramePack, build_pack
 
 
 def picture(seed: int, height: int = 48, width: int = 48) -> np.ndarray:
-    """A smooth random picture, uint8, height×width."""
+    """A smooth random image, uint8, height×width."""
     coarse = np.random.default_rng(seed).uniform(20, 230, (6, 6)).astype(np.float32)
     smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     return np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)
@@ -69,9 +69,9 @@ KEPT = [number for number in range(20) if number not in (3, 11)]
 
 
 class MemorySource:
-    """A source of pictures in memory: 3 patients in turn, 2 of them train, 1 test.
+    """A source of images in memory: 3 patients in turn, 2 of them train, 1 test.
 
-    `pictures[i]` may be a string: the reason for which frame i cannot be read. Reading frame
+    `images[i]` may be a string: the reason for which frame i cannot be read. Reading frame
     `stop_at` raises `Interruption`.
     """
 
@@ -137,5 +137,5 @@ def build_small(
     size: int = SIZE,
     **options: Any,
 ) -> FramePack:
-    """A pack of pictures in memory; two of the 20 default ones are unusable."""
+    """A pack of images in memory; two of the 20 default ones are unusable."""
     return build_pack(MemorySource(pictures, stop_at), out, size, progress=False, **options)

@@ -1,4 +1,4 @@
-"""Reading a source to the end, the way a pack is built."""
+"""Reading every frame of a source, as a pack or a task folder is built."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from benchmark.data.selection import read_usable
 
 @dataclass
 class Reading:
-    """What came of a source: usable frames and their pixels by path, and why the rest is out."""
+    """Usable frames by path, their pixels and annotations, and the reasons for the others."""
 
     frames: dict[str, Frame] = field(default_factory=dict)
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
+    annotations: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -27,8 +28,12 @@ class Reading:
     def groups(self) -> Counter[str | None]:
         return Counter(frame.group for frame in self.frames.values())
 
+    def groups_of(self, split: str) -> set[str | None]:
+        return {frame.group for frame in self.frames.values() if frame.split == split}
 
-def read_all(source: Source) -> Reading:
+
+def read_all(source: Source, annotated: bool = False) -> Reading:
+    """Read a source completely; if `annotated`, also the masks or boxes that its task needs."""
     reading = Reading()
     frames = list(source.frames())
     assert len({frame.path for frame in frames}) == len(frames)
@@ -36,8 +41,23 @@ def read_all(source: Source) -> Reading:
     reading.skipped.update(source.report.set_aside)
     for frame in frames:
         try:
-            reading.pixels[frame.path] = read_usable(source, frame)
-            reading.frames[frame.path] = frame
+            pixels = read_usable(source, frame)
+            if annotated:
+                reading.annotations[frame.path] = read_annotation(source, frame, pixels.shape)
         except UnreadableFrame as error:
             reading.skipped[str(error)] += 1
+        else:
+            reading.pixels[frame.path] = pixels
+            reading.frames[frame.path] = frame
     return reading
+
+
+def read_annotation(source: Source, frame: Frame, size: tuple[int, ...]) -> np.ndarray:
+    """Boxes or masks of a frame, of the right type and shape."""
+    if "detection" in source.forms:
+        boxes = source.read_boxes(frame)
+        assert (boxes.dtype, boxes.shape[1:]) == (np.float64, (5,))
+        return boxes
+    masks = source.read_masks(frame)
+    assert (masks.dtype, masks.shape) == (bool, (len(source.classes), *size))
+    return masks

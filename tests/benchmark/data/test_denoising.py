@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from benchmark.data.denoising import Degradation, contrast, contrast_filled, is_reserved
+from benchmark.data.denoising import Degradation, contrast, reserved_split, select_contrast_filled
 from benchmark.errors import InputError
 
 
 def test_reserved_studies_have_the_shares_of_the_paper():
     """49 and 200 of 1,574 studies; binomial counts within four standard deviations."""
     studies = 40_000
-    found = [is_reserved(f"coronary_dominance/Study{number}") for number in range(studies)]
+    found = [reserved_split(f"coronary_dominance/Study{number}") for number in range(studies)]
     for split, share in (("test", 49 / 1574), ("train", 200 / 1574)):
         spread = (studies * share * (1 - share)) ** 0.5
         assert abs(found.count(split) - studies * share) < 4 * spread
-    assert [is_reserved(f"coronary_dominance/Study{number}") for number in range(studies)] == found
+    assert [
+        reserved_split(f"coronary_dominance/Study{number}") for number in range(studies)
+    ] == found
     # Written down, so that no later version changes the set without anyone noticing.
     first = [number for number in range(60) if found[number] == "test"]
     assert (first, found[:60].count("train")) == (FIRST_TEST, TRAIN_OF_60)
@@ -36,15 +38,15 @@ def test_contrast_is_the_darkening_against_the_brightest_frame():
 
 
 def test_frames_are_taken_by_contrast_and_apart():
-    assert contrast_filled([1, 5, 9, 8, 7, 6, 2], 2) == [2, 5]
-    assert contrast_filled([3, 3, 3, 3], 2) == [0, 3]
-    assert contrast_filled([1, 2], 3) == [1]
-    assert contrast_filled([], 3) == []
+    assert select_contrast_filled([1, 5, 9, 8, 7, 6, 2], 2) == [2, 5]
+    assert select_contrast_filled([3, 3, 3, 3], 2) == [0, 3]
+    assert select_contrast_filled([1, 2], 3) == [1]
+    assert select_contrast_filled([], 3) == []
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_noise_has_the_variance_of_its_quanta(level):
-    """Var = b/q + σ² in units of full white, plus 1/12 grey² of rounding; the mean stays."""
+    """Var = b/q + σ² in units of full white, plus 1/12 level² of rounding; the mean stays."""
     noise = Degradation(blur=0)
     clean = np.full((400, 400), 128, np.uint8)
     degraded = noise.apply(clean, level, "x").astype(float)

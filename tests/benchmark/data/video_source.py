@@ -23,7 +23,7 @@ FRAMES = 12
 
 
 class VideoSource:
-    """Videos of 12 frames that fade from one picture to another, and some single pictures.
+    """Videos of 12 frames that fade from one image to another, and some single images.
 
     Every 10th frame belongs to no video, every 13th is damaged, and before every 9th the walk
     skips a file.

@@ -1,7 +1,7 @@
-"""From stored values to grey, by the grey-scale pipeline of DICOM PS3.3 C.11, for a whole file.
+"""Stored values to display values, by the grayscale pipeline of DICOM PS3.3 C.11, per file.
 
 Rescale or modality LUT, then window or VOI LUT, then polarity. An enhanced file has them in
-functional groups, perhaps frame by frame; but a video has one brightness, that of its first frame.
+functional groups, perhaps for every frame; those of the first frame are used for the whole video.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_modality_lut, apply_voi
 
-from benchmark.data.formats.bit_depth import NARROW, is_narrow
+from benchmark.data.formats.bit_depth import NARROW_RANGE, has_narrow_range
 from benchmark.data.formats.video import Video
 from benchmark.data.frame import UnreadableFrame
 
@@ -18,7 +18,7 @@ WINDOW = "window of the DICOM file"
 TABLE = "VOI LUT of the DICOM file"
 STRETCHED = "stretched between percentiles"
 UNFIT = "DICOM window does not fit the bit depth, not used"
-"""Notes on how a file of more than 8 bits, or one with an odd window, became grey."""
+"""Notes on how the intensities of a file were mapped to 8 bits."""
 
 TAGS = [
     "PhotometricInterpretation",
@@ -35,78 +35,78 @@ TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
-"""Keywords of what `display` looks at."""
+"""Keywords that `display` reads."""
 
 _MACROS = {
     "FramePixelDataPropertiesSequence": ("PixelIntensityRelationship",),
     "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
 }
-"""Functional group → what it has in place of the top level."""
+"""Functional group → the elements it overrides."""
 
 _VARIES = {
     "PixelValueTransformationSequence": "rescale differs between frames, the first is used",
     "FrameVOILUTSequence": "window differs between frames, the first is used",
 }
 _PERCENTILES = (0.5, 99.5)
-_LEAST_SHARE = 0.25
-"""A window of which the stored bits reach less, from black to white, is meant for other bits."""
+_MIN_COVERAGE = 0.25
+"""A window of which the stored bits cover a smaller fraction is meant for another bit depth."""
 
 Window = tuple[float, float, str]
 Notes = list[tuple[str, str]]
 
 
 def display(stored: np.ndarray, dataset: pydicom.Dataset) -> Video:
-    """Stored values, 8 or 16 bits, F×H×W, as on the display.
+    """Stored values, 8 or 16 bits, F×H×W, as displayed.
 
     Modality LUT or rescale, unless the pixels are LOG or DISP (for XA these lead back to the X-ray
     intensity and are not for display, PS3.3 C.8.7.1.1.2); then the first window, else the first
-    VOI LUT; else 8-bit values as they are and deeper ones from the 0.5th to the 99.5th percentile
-    of the whole file. A window that reaches far beyond the values that the bits can have is passed
-    over. MONOCHROME1 is inverted.
+    VOI LUT; else 8-bit values as they are, and values of more bits from the 0.5th to the 99.5th
+    percentile of the complete file. A window far beyond the range of the stored bits is ignored.
+    MONOCHROME1 is inverted.
 
     Raises:
         UnreadableFrame: the values are not finite.
         Exception: those of pydicom on damaged elements.
     """
-    dataset, notes = _flattened(dataset)
+    dataset, notes = _flatten(dataset)
     low, high = int(stored.min()), int(stored.max())
-    # Every stored value that can occur, so that the pipeline runs once and not once a pixel.
-    values = _rescaled(np.arange(low, high + 1, dtype=np.int32), dataset)
+    # Every stored value that can occur, so that the pipeline runs once per value, not per pixel.
+    values = _rescale(np.arange(low, high + 1, dtype=np.int32), dataset)
     bits = int(dataset.get("BitsStored") or 16)
-    deep = bits > 8
+    high_bit_depth = bits > 8
     window = _window(dataset)
     if window is not None and not _fits(window, bits, dataset):
         notes.append((UNFIT, f"{_window_note(window)}, {bits} bits"))
         window = None
     if window is not None:
-        share = _windowed(values.astype(np.float64), *window)
-        notes += [(WINDOW, _window_note(window))] * deep
+        fraction = _apply_window(values.astype(np.float64), *window)
+        notes += [(WINDOW, _window_note(window))] * high_bit_depth
     elif dataset.get("VOILUTSequence"):
         depth = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        share = apply_voi(np.rint(values).astype(np.int32), dataset) / (2**depth - 1)
-        notes += [(TABLE, "")] * deep
-    elif not deep and values.min() >= 0 and values.max() <= 255:
-        share = values / 255
+        fraction = apply_voi(np.rint(values).astype(np.int32), dataset) / (2**depth - 1)
+        notes += [(TABLE, "")] * high_bit_depth
+    elif not high_bit_depth and values.min() >= 0 and values.max() <= 255:
+        fraction = values / 255
     else:
         black, white = _percentiles(values.astype(np.float64), stored, low)
-        share = (values - black) / (white - black) if white > black else np.zeros(len(values))
+        fraction = (values - black) / (white - black) if white > black else np.zeros(len(values))
         notes.append((STRETCHED, f"black {black:g}, white {white:g}"))
-    if not np.isfinite(share).all():
+    if not np.isfinite(fraction).all():
         raise UnreadableFrame("damaged DICOM")
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        share = 1 - share
-    table = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+        fraction = 1 - fraction
+    table = np.rint(np.clip(fraction, 0, 1) * 255).astype(np.uint8)
     video = np.empty(stored.shape, np.uint8)
-    for frame, grey in zip(stored, video):
-        grey[:] = table[frame.astype(np.int32) - low]
-    if deep and is_narrow(video):
-        notes.append((NARROW, ""))
+    for frame, gray in zip(stored, video):
+        gray[:] = table[frame.astype(np.int32) - low]
+    if high_bit_depth and has_narrow_range(video):
+        notes.append((NARROW_RANGE, ""))
     return Video(video, tuple(notes))
 
 
-def _flattened(dataset: pydicom.Dataset) -> tuple[pydicom.Dataset, Notes]:
-    """What counts for all frames, with functional groups in place of the top level."""
+def _flatten(dataset: pydicom.Dataset) -> tuple[pydicom.Dataset, Notes]:
+    """Elements valid for all frames, with functional groups overriding the top level."""
     flat = pydicom.Dataset()
     for keyword in TAGS:
         if keyword in dataset and not keyword.endswith("GroupsSequence"):
@@ -131,14 +131,14 @@ def _flattened(dataset: pydicom.Dataset) -> tuple[pydicom.Dataset, Notes]:
     return flat, notes
 
 
-def _rescaled(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
+def _rescale(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     if str(dataset.get("PixelIntensityRelationship", "")).upper() in {"LOG", "DISP"}:
         return values
     return apply_modality_lut(values, dataset)
 
 
 def _window(dataset: pydicom.Dataset) -> Window | None:
-    """Centre, width and function of the first window; None where there is none that is one."""
+    """Centre, width and function of the first window; None where there is no valid one."""
     first = []
     for name in ("WindowCenter", "WindowWidth"):
         value = dataset.get(name)
@@ -159,16 +159,16 @@ def _window_note(window: Window) -> str:
 
 
 def _fits(window: Window, bits: int, dataset: pydicom.Dataset) -> bool:
-    """Whether the values that so many bits can have reach a fair share of a window."""
+    """Whether the range of the stored bits covers a reasonable fraction of a window."""
     ends = np.array([0, (1 << bits) - 1], dtype=np.int32)
     if dataset.get("PixelRepresentation"):
         ends -= 1 << (bits - 1)
-    shares = np.clip(_windowed(_rescaled(ends, dataset).astype(np.float64), *window), 0, 1)
-    return abs(shares[1] - shares[0]) >= _LEAST_SHARE
+    covered = np.clip(_apply_window(_rescale(ends, dataset).astype(np.float64), *window), 0, 1)
+    return abs(covered[1] - covered[0]) >= _MIN_COVERAGE
 
 
-def _windowed(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
-    """Shares of white by the formulas of PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+def _apply_window(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
+    """Fractions of white by the formulas of PS3.3 C.11.2.1.2 and C.11.2.1.3."""
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
     if function == "LINEAR_EXACT":
@@ -177,7 +177,7 @@ def _windowed(values: np.ndarray, centre: float, width: float, function: str) ->
 
 
 def _percentiles(values: np.ndarray, stored: np.ndarray, low: int) -> tuple[float, float]:
-    """Black and white: two percentiles of all pixels; `values` by stored value - `low`."""
+    """Black and white: two percentiles of all pixels; `values` is indexed by stored - `low`."""
     counts = np.zeros(len(values), np.int64)
     for frame in stored:
         counts += np.bincount(frame.ravel().astype(np.int32) - low, minlength=len(values))

@@ -1,6 +1,6 @@
-"""The header of a lossless JPEG or JPEG-LS stream, checked before it is decoded.
+"""Validating the header of a lossless JPEG or JPEG-LS stream before it is decoded.
 
-GDCM's libjpeg trusts it: impossible tables, sizes or precisions make it leave its memory.
+GDCM's libjpeg trusts it: impossible tables, sizes or precisions make it access invalid memory.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ _TABLES, _RESTART = 0xC4, 0xDD
 _LOSSLESS, _JPEG_LS = 0xC3, 0xF7
 _HARMLESS = {0xDB, 0xDD, 0xF8, 0xFE, *range(0xE0, 0xF0)}
 _LARGEST_CATEGORY = 16
-"""Of a difference of two values of 16 bits."""
+"""For a difference of two 16-bit values."""
 
 
 def check_jpeg_header(content: bytes, rows: int, columns: int, samples: int, bits: int) -> None:
-    """Check a whole stream up to its coded values.
+    """Check a stream up to its coded values.
 
     Args:
         content: the stream.
-        rows: height that is expected.
-        columns: width that is expected.
-        samples: components that are expected.
-        bits: largest precision.
+        rows: expected height.
+        columns: expected width.
+        samples: expected number of components.
+        bits: largest allowed precision.
 
     Raises:
         ValueError: the header is damaged or is not what was expected.
@@ -39,7 +39,7 @@ def check_jpeg_header(content: bytes, rows: int, columns: int, samples: int, bit
             _require(data[1:5] == rows.to_bytes(2, "big") + columns.to_bytes(2, "big"))
             components = list(data[6::3])
             _require(len(set(components)) == samples)
-            # The sampling of a single component says nothing.
+            # The sampling factors of a single component have no meaning.
             _require(all(factor == 0x11 or samples == 1 for factor in data[7::3]))
             precision = data[0]
         elif marker == _TABLES:
@@ -74,7 +74,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _tables(data: bytes) -> Iterator[int]:
-    """Numbers of the tables of a segment that lossless JPEG can use: those called DC."""
+    """Numbers of the DC tables of a segment, the only ones lossless JPEG uses."""
     at = 0
     while at < len(data):
         kind, number = divmod(data[at], 16)

@@ -1,4 +1,4 @@
-"""Stored values of a DICOM file, and which compressions can be undone."""
+"""Stored values of a DICOM file, and which compressions can be decoded."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _PACKAGES = {
     **dict.fromkeys((HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL), "pylibjpeg pylibjpeg-openjpeg"),
     JPEGExtended12Bit: "pylibjpeg pylibjpeg-libjpeg",
 }
-"""What decodes a transfer syntax, by the names under which it is installed."""
+"""The packages to install for decoding a transfer syntax."""
 
 
 def check_syntax(syntax: UID, bits: int) -> None:
-    """Refuse pixels that no installed decoder undoes.
+    """Refuse pixels that no installed decoder supports.
 
     Args:
         syntax: transfer syntax of the file.
@@ -45,7 +45,7 @@ def check_syntax(syntax: UID, bits: int) -> None:
     Raises:
         UnreadableFrame: the message names the transfer syntax and the remedy.
     """
-    # Deflated files are unpacked whole before anything is known about their size.
+    # Deflated files are inflated completely before anything is known about their size.
     if syntax != DeflatedExplicitVRLittleEndian and _can_decode(syntax, bits):
         return
     named = syntax if re.fullmatch(r"[0-9.]{1,64}", syntax) else "unknown"
@@ -63,55 +63,55 @@ def _can_decode(syntax: UID, bits: int) -> bool:
     except NotImplementedError:
         return False
     if syntax == JPEGExtended12Bit and bits > 8:
-        return "pylibjpeg" in decoder.available_plugins  # The others know 8 bits only.
+        return "pylibjpeg" in decoder.available_plugins  # the others support 8 bits only
     return decoder.is_available
 
 
-def stored_values(dataset: pydicom.Dataset, frames: int) -> np.ndarray:
+def read_stored_values(dataset: pydicom.Dataset, frames: int) -> np.ndarray:
     """All frames of a file, F×H×W, or F×H×W×3 for colour, as the header defines its values.
 
-    Values in the upper bits of their words (HighBit) come down to the lower ones.
+    Values stored in the upper bits of their words (HighBit) are shifted down.
 
     Raises:
         UnreadableFrame: the file has no pixels.
         Exception: those of pydicom and its decoders on damaged content.
     """
     if "PixelData" not in dataset:
-        raise UnreadableFrame("DICOM without pictures")
+        raise UnreadableFrame("DICOM without pixel data")
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     samples = int(dataset.get("SamplesPerPixel") or 1)
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = dataset.get("HighBit")
     unused = 0 if high is None or samples > 1 else int(high) + 1 - bits
-    if not 0 < unused <= allocated - bits:  # What makes no sense is taken as left out.
-        return _decoded(dataset, syntax, frames, samples)
+    if not 0 < unused <= allocated - bits:  # absent, or nonsensical and ignored
+        return _decode(dataset, syntax, frames, samples)
     signed = dataset.PixelRepresentation
-    # pydicom looks at the lower bits; so it gets whole words to decode.
+    # pydicom reads the lower bits, so let it decode full words.
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = allocated, allocated - 1, 0
-    words = _decoded(dataset, syntax, frames, samples)
+    words = _decode(dataset, syntax, frames, samples)
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits - 1, signed
-    # A JPEG has a precision of its own and may hold the values without the unused bits.
-    lowered = syntax.is_encapsulated and syntax != RLELossless and words.max() < 1 << bits
-    values = (words if lowered else words >> unused) & ((1 << bits) - 1)
+    # A JPEG has its own precision and may hold the values already shifted down.
+    shifted = syntax.is_encapsulated and syntax != RLELossless and words.max() < 1 << bits
+    values = (words if shifted else words >> unused) & ((1 << bits) - 1)
     if not signed:
         return values
     sign = 1 << (bits - 1)
     return ((values.astype(np.int32) ^ sign) - sign).astype(f"i{words.dtype.itemsize}")
 
 
-def _decoded(dataset: pydicom.Dataset, syntax: UID, frames: int, samples: int) -> np.ndarray:
+def _decode(dataset: pydicom.Dataset, syntax: UID, frames: int, samples: int) -> np.ndarray:
     decoder = get_decoder(syntax)
-    # Pillow first: what it decodes has always been decoded by it.
+    # Pillow first, so that results do not depend on the other plugins installed.
     plugin = "pillow" if "pillow" in decoder.available_plugins else ""
     if syntax in _LOSSLESS_JPEG:
         _silence_gdcm()
-        _check_frames(dataset, frames, samples)
+        _check_jpeg_frames(dataset, frames, samples)
     values, _ = decoder.as_array(dataset, decoding_plugin=plugin)
     shape = (dataset.Rows, dataset.Columns)
     return values.reshape(frames, *shape, *([samples] if samples > 1 else []))
 
 
-def _check_frames(dataset: pydicom.Dataset, frames: int, samples: int) -> None:
+def _check_jpeg_frames(dataset: pydicom.Dataset, frames: int, samples: int) -> None:
     offsets = None
     if "ExtendedOffsetTable" in dataset:
         offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
@@ -122,11 +122,11 @@ def _check_frames(dataset: pydicom.Dataset, frames: int, samples: int) -> None:
 
 @functools.cache
 def _silence_gdcm() -> None:
-    """GDCM writes to the screen what it thinks of a file; what matters becomes a reason."""
+    """GDCM prints its opinion of a file; what matters becomes a reason."""
     try:
         import gdcm
     except ImportError:
-        return  # Then another plugin decodes.
+        return  # another plugin decodes
     gdcm.Trace.DebugOff()
     gdcm.Trace.WarningOff()
     gdcm.Trace.ErrorOff()

@@ -1,4 +1,4 @@
-"""X-ray angiographic (XA) DICOM files, single- and multi-frame, as grey pictures."""
+"""X-ray angiographic (XA) DICOM files, single- and multi-frame, as grayscale images."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pydicom.uid import (
 )
 
 from benchmark.data.formats.dicom.display import TAGS, display
-from benchmark.data.formats.dicom.pixels import check_syntax, stored_values
+from benchmark.data.formats.dicom.pixels import check_syntax, read_stored_values
 from benchmark.data.formats.images import file_errors, rgb_to_grayscale
-from benchmark.data.formats.video import MAX_BYTES, Video, check_array_size
+from benchmark.data.formats.video import MAX_BYTES, Video, check_video_size
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources.files import is_dicom
 
@@ -69,13 +69,13 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """What is known of an XA file without decoding it.
+    """Frames and patient of an XA file, without decoding it.
 
     Attributes:
         frames: number of frames.
         patient: first 12 hex digits of the SHA-256 of PatientID; None where it is empty. It keeps
-            the identifier itself out of an index, but a short identifier can be found by trying
-            all: it is a pseudonym, not an anonymisation.
+            the identifier itself out of the index, but a short identifier can be found by brute
+            force: this is pseudonymisation, not anonymisation.
     """
 
     frames: int
@@ -86,8 +86,8 @@ def read_dicom_header(path: Path) -> DicomHeader:
     """Header of an XA DICOM file; pixels are not read.
 
     Raises:
-        UnreadableFrame: the file is not DICOM, damaged, of another modality, without pictures,
-            far too large, or compressed in a way no installed decoder undoes.
+        UnreadableFrame: the file is not DICOM, damaged, of another modality, without pixel data,
+            far too large, or compressed in a way no installed decoder supports.
         OSError: the disk or the system failed.
     """
     with _open(path, _SIZE_TAGS, pixels=False) as dataset:
@@ -98,9 +98,9 @@ def read_dicom_header(path: Path) -> DicomHeader:
 
 
 def decode_dicom(path: Path) -> Video:
-    """All frames of an XA DICOM file, black to white as on the display.
+    """All frames of an XA DICOM file, as displayed.
 
-    Grey values go through `dicom_display.display`; colour of 8 bits becomes luma.
+    Grayscale values go through `display`; 8-bit colour becomes luma.
 
     Raises:
         UnreadableFrame: see `read_dicom_header`; also pixels that are missing, damaged or of an
@@ -109,7 +109,7 @@ def decode_dicom(path: Path) -> Video:
     """
     with _open(path, _PIXEL_TAGS, pixels=True) as dataset:
         frames = _check(dataset, path)
-        stored = stored_values(dataset, frames)
+        stored = read_stored_values(dataset, frames)
         if stored.ndim == 4 and stored.dtype == np.uint8 and stored.shape[3] == 3:
             return Video(np.stack([rgb_to_grayscale(frame) for frame in stored]))
         if stored.ndim == 4 or stored.dtype.kind not in "ui" or stored.dtype.itemsize > 2:
@@ -119,7 +119,7 @@ def decode_dicom(path: Path) -> Video:
 
 @contextmanager
 def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset]:
-    # pydicom warns about every oddity of a header; what matters here becomes a reason.
+    # pydicom warns about every oddity of a header; what matters becomes a reason.
     with file_errors(path, "damaged DICOM", _DAMAGE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         size = path.stat().st_size
@@ -130,22 +130,22 @@ def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset
         if not is_dicom(path):
             raise UnreadableFrame("not a DICOM file")
         meta = pydicom.filereader.read_file_meta_info(path)
-        # Deflated files are unpacked whole before anything is known about their size.
+        # Deflated files are inflated completely before anything is known about their size.
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             check_syntax(meta.TransferSyntaxUID, 8)
         yield pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
 
 
 def _check(dataset: pydicom.Dataset, path: Path) -> int:
-    """Number of frames of a file whose header makes sense."""
+    """Number of frames of a file, after validating its header."""
     modality, kind = dataset.get("Modality"), dataset.get("SOPClassUID")
     if not (modality or kind):
-        # Every DICOM object has them, and near the beginning.
+        # Every DICOM object has both, near the beginning.
         raise UnreadableFrame("damaged DICOM")
     if modality != "XA" and kind not in _XA_CLASSES:
-        raise UnreadableFrame("DICOM of another modality than XA")
+        raise UnreadableFrame("DICOM modality is not XA")
     if not (dataset.get("Rows") and dataset.get("Columns")):
-        raise UnreadableFrame("DICOM without pictures")
+        raise UnreadableFrame("DICOM without pixel data")
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
     if not photometric.startswith(("MONOCHROME", "RGB", "YBR_")):
         raise UnreadableFrame("unsupported DICOM pixels")
@@ -153,10 +153,10 @@ def _check(dataset: pydicom.Dataset, path: Path) -> int:
     samples = int(dataset.get("SamplesPerPixel") or 1)
     bits = int(dataset.get("BitsAllocated") or 8)
     frame_bytes = int(dataset.Rows) * int(dataset.Columns) * samples * bits // 8
-    check_array_size(frames, frame_bytes)
+    check_video_size(frames, frame_bytes)
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     check_syntax(syntax, int(dataset.get("BitsStored") or bits))
-    # Chroma subsampling stores less than it unpacks to, but never less than half.
+    # Chroma subsampling stores less than it decodes to, but never less than half.
     stored = frames * frame_bytes // (2 if "_42" in photometric else 1)
     if not syntax.is_compressed and stored > path.stat().st_size:
         raise UnreadableFrame("damaged DICOM")

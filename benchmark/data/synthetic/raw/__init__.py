@@ -1,6 +1,6 @@
 """Synthetic angiograms in the raw layout of each public dataset, with its known defects planted.
 
-Every reader can so be tried end to end without a download, and tested with exact counts.
+This allows running every reader end to end without a download, and testing it with exact counts.
 """
 
 from __future__ import annotations
@@ -55,11 +55,10 @@ def write_raw(
         out: folder to write, absent or empty.
         seed: of the synthetic population.
         size: side of the frames in pixels.
-        defects: plant the defects the real download is known to have.
+        defects: whether to plant the known defects of the real download.
 
     Raises:
-        InputError: an unknown dataset; `out` holds something, or is being written by another
-            process.
+        InputError: an unknown dataset; `out` is not empty, or is being written by another process.
     """
     write = LAYOUTS[one_of("dataset", dataset, LAYOUTS)]
     out = Path(out)

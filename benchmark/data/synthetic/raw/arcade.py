@@ -1,4 +1,4 @@
-"""ARCADE, as published and as handed out for its challenge, with synthetic frames."""
+"""ARCADE, as published and as distributed for its challenge, with synthetic frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.data.synthetic.raw.stenosis import patients_with_stenoses
 from benchmark.data.synthetic.tree import SEGMENT_NAMES
 
 FRAMES = {"train": 5, "val": 2, "test": 3}
-"""Frames of each subset and split; image N.png is the N-th of them, counted on over the splits."""
+"""Frames of each subset and split; images N.png are numbered consecutively over the splits."""
 
 STENOSIS = len(SEGMENT_NAMES) + 1
 """Id of the category; the segments have 1 to 25, in the order of their names."""
@@ -47,11 +47,11 @@ CHALLENGE: Places = {
 }
 
 
-def outline(mask: np.ndarray) -> list[list[float]]:
-    """Polygons that hold exactly the centres of the pixels of `mask` (holes are filled).
+def mask_polygons(mask: np.ndarray) -> list[list[float]]:
+    """Polygons that contain exactly the pixel centres of `mask` (holes are filled).
 
-    The contour is followed on a magnified mask: it runs through pixel centres, and those of the
-    magnified pixels lie between the centres and the edges of the true ones.
+    Contours run through pixel centres; on a magnified mask, these lie between the centres and the
+    edges of the original pixels.
     """
     factor = 4
     magnified = np.kron(mask, np.ones((factor, factor))).astype(np.uint8)
@@ -70,7 +70,7 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
 
 
 class _Listing:
-    """An annotation file in the making. Image ids say nothing about file names."""
+    """An annotation file being assembled. Image ids are unrelated to file names."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -129,7 +129,7 @@ class _Writer:
                 self.frame(listing, folder, f"{number}.png", patient)
                 self.layout.frames[split] += 1
             if self.canvas.defects:
-                getattr(self, f"plant_{self.subset}_{split}")(listing, folder)
+                getattr(self, f"add_defects_{self.subset}_{split}")(listing, folder)
                 self.canvas.clutter(f"{folder}/images")
                 self.canvas.clutter(f"{folder}/annotations")
                 if split == "val":
@@ -138,7 +138,7 @@ class _Writer:
         return self.layout
 
     def patients(self) -> Any:
-        """Number of the image, and patient of the population it shows."""
+        """Number of the image, and the patient it shows."""
         chosen = patients_with_stenoses(self.canvas) if self.subset == "stenosis" else None
         return enumerate(chosen or itertools.count(), start=1)
 
@@ -148,27 +148,27 @@ class _Writer:
         if self.subset == "stenosis":
             self.canvas.save(f"{folder}/images/{name}", drawn.image, mode="RGB")
             for stenosis in drawn.stenoses:
-                listing.annotate(image, STENOSIS, outline(stenosis.mask))
+                listing.annotate(image, STENOSIS, mask_polygons(stenosis.mask))
         else:
             self.canvas.save(f"{folder}/images/{name}", drawn.image)
             for label in np.unique(drawn.segments[drawn.segments > 0]):
-                listing.annotate(image, int(label), outline(drawn.segments == label))
+                listing.annotate(image, int(label), mask_polygons(drawn.segments == label))
         return image
 
-    def plant_syntax_train(self, listing: _Listing, folder: str) -> None:
+    def add_defects_syntax_train(self, listing: _Listing, folder: str) -> None:
         side = self.canvas.size
         first, second, third = (listing.images[index] for index in range(3))
         corner = [0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 2.0]
         for reason, polygon in (
-            ("polygon of fewer than 3 points", [1.0, 1.0, 5.0, 5.0]),
+            ("polygon with fewer than 3 points", [1.0, 1.0, 5.0, 5.0]),
             ("polygon with an odd number of coordinates", [1.0, 1.0, 5.0, 5.0, 9.0, 1.0, 4.0]),
-            ("polygon with absurd coordinates", [1.0, 1.0, float("nan"), 5.0, 9.0, 1.0]),
-            ("polygon with absurd coordinates", [1.0, 1.0, 1e300, 5.0, 9.0, 1.0]),
+            ("polygon with out-of-range coordinates", [1.0, 1.0, float("nan"), 5.0, 9.0, 1.0]),
+            ("polygon with out-of-range coordinates", [1.0, 1.0, 1e300, 5.0, 9.0, 1.0]),
             ("polygon is not a list of numbers", [1.0, 1.0, None, 5.0, 9.0, 1.0]),
             ("polygon with numbers as text", [1.0, 1.0, "5", 5.0, 9.0, 1.0]),
-            ("polygon without an area", [1.0, 1.0, 5.0, 5.0, 9.0, 9.0]),
-            ("polygon without a pixel", [5.6, 1.0, 6.4, 1.0, 6.4, 9.0]),
-            ("polygon in shares of the side, not pixels", [0.1, 0.2, 0.3, 0.2, 0.3, 0.4]),
+            ("polygon of zero area", [1.0, 1.0, 5.0, 5.0, 9.0, 9.0]),
+            ("polygon smaller than a pixel", [5.6, 1.0, 6.4, 1.0, 6.4, 9.0]),
+            ("polygon in normalised coordinates, not pixels", [0.1, 0.2, 0.3, 0.2, 0.3, 0.4]),
             ("polygon clipped to the image", [value - 1 for value in corner]),
             ("polygon outside the image", [value + side for value in corner]),
         ):
@@ -183,61 +183,61 @@ class _Writer:
             ("damaged annotation entry", "41", 5, [corner]),
             ("damaged annotation entry", first["id"], 5, "corner"),
             ("damaged run lengths", first["id"], 5, {"size": [side, side], "counts": [1, 2]}),
-            ("run lengths of another size", first["id"], 5, {"size": [1, 2], "counts": [2]}),
+            ("run lengths for a different size", first["id"], 5, {"size": [1, 2], "counts": [2]}),
         ):
             listing.annotate(image, category, segmentation)
             self.skipped[reason] += 1
         listing.annotations.append("not an annotation")
         self.skipped["damaged annotation entry"] += 1
-        # An id used twice, on two images: the outlines of both have to stay where they are.
+        # An id used twice, on two images: both must keep their own polygons.
         of_first, of_second = (
             next(a for a in listing.annotations if a["image_id"] == image["id"])
             for image in (first, second)
         )
         of_second["id"] = of_first["id"]
-        self.skipped["annotation id twice"] += 1
+        self.skipped["duplicate annotation id"] += 1
         third["file_name"] = f"images/{third['file_name']}"
         listing.images[3]["height"] = 2 * side
-        self.skipped["listed size is not the image's"] += 1
+        self.skipped["listed size differs from the image"] += 1
         listing.image(listing.images[4]["file_name"], number=777)
-        self.skipped["image listed twice"] += 1
+        self.skipped["duplicate image entry"] += 1
 
         self.frame(listing, folder, "91.png", 91)
         self.canvas.write(f"{folder}/images/91.png", b"")
         self.skipped["empty file"] += 1
-        # A damaged entry may be of any image, so that none is known to show nothing.
+        # A damaged entry may belong to any image, so that none is known to be empty.
         listing.image("97.png")
         self.canvas.save(f"{folder}/images/97.png", self.canvas.draw(97).image)
         self.skipped["no usable annotation"] += 1
         listing.image("93.png")
-        self.skipped["listed image absent"] += 1
+        self.skipped["listed image missing"] += 1
         self.canvas.save(f"{folder}/images/94.png", self.canvas.draw(94).image)
-        self.skipped["image not listed"] += 1
+        self.skipped["unlisted image"] += 1
         listing.image("../91.png")
         listing.image("/etc/hostname")
-        self.skipped["file name leaves the folder"] += 2
+        self.skipped["file name points outside the folder"] += 2
         for name in ("95.png", "96.png"):
             listing.image(name, number=555)
             self.canvas.save(f"{folder}/images/{name}", self.canvas.draw(95).image)
-        self.skipped["image id twice"] += 2
+        self.skipped["duplicate image id"] += 2
         listing.images.append({"id": 5.5, "file_name": "97.png"})
         self.skipped["damaged image entry"] += 1
 
-    def plant_syntax_val(self, listing: _Listing, folder: str) -> None:
-        # The labels as run lengths, which is how some tools export them again.
+    def add_defects_syntax_val(self, listing: _Listing, folder: str) -> None:
+        # The labels as run lengths, as some tools export them.
         image = listing.images[0]["id"]
         listing.annotations = [a for a in listing.annotations if a["image_id"] != image]
         segments = self.canvas.draw(FRAMES["train"]).segments
         for label in np.unique(segments[segments > 0]):
             listing.annotate(image, int(label), run_lengths(segments == label))
-        # And as other tools bracket their polygons.
+        # And polygons nested as by other tools.
         for entry in (a for a in listing.annotations if a["image_id"] == listing.images[1]["id"]):
             if len(entry["segmentation"]) == 1:
                 numbers = entry["segmentation"][0]
                 points = [list(point) for point in zip(numbers[::2], numbers[1::2])]
                 entry["segmentation"] = numbers if entry["category_id"] % 2 else points
 
-    def plant_syntax_test(self, listing: _Listing, folder: str) -> None:
+    def add_defects_syntax_test(self, listing: _Listing, folder: str) -> None:
         listing.categories = []
         self.skipped["no list of categories"] += 1
         listing.image("92.png")
@@ -250,24 +250,24 @@ class _Writer:
         self.skipped["annotation of another task's category"] += 1
         self.skipped["no usable annotation"] += 1
 
-    def plant_stenosis_train(self, listing: _Listing, folder: str) -> None:
-        # As in the published file: the ids are counted anew somewhere in the middle.
+    def add_defects_stenosis_train(self, listing: _Listing, folder: str) -> None:
+        # As in the published file: the ids restart somewhere in the middle.
         half = len(listing.annotations) // 2
         for entry in listing.annotations[half:]:
             entry["id"] -= half
-            self.skipped["annotation id twice"] += entry["id"] <= half
+            self.skipped["duplicate annotation id"] += entry["id"] <= half
         self.frame(listing, folder, "91.png", next(patients_with_stenoses(self.canvas)))
         listing.annotations[-1]["id"] = 10_000
         truncate(self.canvas.root / folder / "images" / "91.png")
         self.skipped["damaged image"] += 1
 
-    def plant_stenosis_val(self, listing: _Listing, folder: str) -> None:
+    def add_defects_stenosis_val(self, listing: _Listing, folder: str) -> None:
         listing.image("92.png")
         self.canvas.save(f"{folder}/images/92.png", self.canvas.draw(92).image, mode="RGB")
         self.skipped["image without an annotation"] += 1
         self.layout.frames["val"] += 1
 
-    def plant_stenosis_test(self, listing: _Listing, folder: str) -> None:
+    def add_defects_stenosis_test(self, listing: _Listing, folder: str) -> None:
         listing.annotate(listing.images[0]["id"], 5, [[1.0, 1.0, 9.0, 1.0, 5.0, 9.0]])
         self.skipped["annotation of another task's category"] += 1
 

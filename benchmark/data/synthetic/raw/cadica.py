@@ -1,4 +1,4 @@
-"""CADICA as it is unpacked: list files with CRLF, frames as PNG, one folder level too many."""
+"""CADICA as unpacked: list files with CRLF, frames as PNG, an extra folder level."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
-_TOP = "CADICA/CADICA"
+_ROOT = "CADICA/CADICA"
 
 
 def write_cadica(canvas: Canvas) -> RawLayout:
@@ -17,17 +17,17 @@ def write_cadica(canvas: Canvas) -> RawLayout:
     layout = RawLayout(canvas.root)
     for patient, videos in ((2, (1, 10)), (14, (3,))):
         for video in videos:
-            _write_video(canvas, f"{_TOP}/selectedVideos", patient, video, selected=(10, 9, 12))
+            _write_video(canvas, f"{_ROOT}/selectedVideos", patient, video, selected=(10, 9, 12))
             layout.frames[None] += 3
-        folder = f"{_TOP}/selectedVideos/p{patient}"
+        folder = f"{_ROOT}/selectedVideos/p{patient}"
         canvas.write(f"{folder}/lesionVideos.txt", f"v{videos[0]} \r\n\r\n")
         canvas.write(f"{folder}/nonlesionVideos.txt", "".join(f"v{v}\r\n" for v in videos[1:]))
         boxes = f"{folder}/v{videos[0]}/groundtruth/p{patient}_v{videos[0]}_00009.txt"
         canvas.write(boxes, "10 12 20 20 p50_70\r\n")
-    _write_video(canvas, f"{_TOP}/nonselectedVideos", 2, 4)
-    canvas.write(f"{_TOP}/readme.txt", "CADICA\r\n")
+    _write_video(canvas, f"{_ROOT}/nonselectedVideos", 2, 4)
+    canvas.write(f"{_ROOT}/readme.txt", "CADICA\r\n")
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
@@ -44,8 +44,8 @@ def _write_video(
         canvas.write(f"{folder}/{stem}_selectedFrames.txt", words)
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
-    top = f"{_TOP}/selectedVideos"
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
+    top = f"{_ROOT}/selectedVideos"
     canvas.clutter(top)
     canvas.clutter(f"{top}/p2/v1/input")
     canvas.write(f"{top}/CADICAprojections.json", "{}")
@@ -56,7 +56,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     canvas.write(f"{top}/p2/previews/readme.txt", "")
     layout.skipped["folder is not a video"] += 1
     canvas.write(f"{top}/p14/nonlesionVideos.txt", "v77\r\n")
-    layout.skipped["listed video absent"] += 1
+    layout.skipped["listed video missing"] += 1
     canvas.write(f"{top}/p14/v4/p14_v4_selectedFrames.txt", "p14_v4_00001\r\n")
     layout.skipped["video without an input folder"] += 1
 
@@ -66,7 +66,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     canvas.write(f"{top}/p14/v6/p14_v6_selectedFrames.txt", "\r\n \r\n")
     layout.skipped["empty selectedFrames list"] += 1
 
-    # Frames of one more video: four encodings that read alike, and one of each kind of damage.
+    # Frames of another video: four equivalent encodings, and one of each type of damage.
     stem, folder = "p14_v7", f"{top}/p14/v7/input"
     pixels = canvas.draw(14, 7).image
     names = [f"{folder}/{stem}_{number:05d}" for number in range(1, 9)]
@@ -83,7 +83,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     layout.skipped["constant image"] += 1
     canvas.save(f"{folder}/p9_v7_00001.png", pixels)
     layout.skipped["file name does not fit its folder"] += 1
-    layout.skipped["listed frame absent"] += 1
+    layout.skipped["listed frame missing"] += 1
     layout.skipped["list entry does not fit its video"] += 2
     words = [f"{stem}_{number:05d}" for number in range(1, 9)]
     listing = "\r\n".join([*words, "p2_v1_00009", "../p2/v1/input/p2_v1_00009"])

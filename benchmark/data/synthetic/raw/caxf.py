@@ -1,4 +1,4 @@
-"""Paired image and mask folders, the form in which CAXF is read, with synthetic frames."""
+"""Paired image and mask folders, as CAXF is read, with synthetic frames."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def write_caxf(canvas: Canvas) -> RawLayout:
             drawn = canvas.draw(patient)
             name = f"{split}_{patient}"
             canvas.save(f"{split}/images/{name}.png", drawn.image)
-            # As 0 and 255, and as 0 and 1; and in a file of another kind than the image's.
+            # As 0 and 255, or 0 and 1; and in another file format than the image.
             top = np.uint8(255 if patient % 2 else 1)
             mask = drawn.vessel.astype(np.uint8) * top
             canvas.save(f"{split}/masks/{name}.{'png' if patient % 3 else 'bmp'}", mask)
             rows.append(f"{name},P{patient}")
             layout.frames[split] += 1
     if canvas.defects:
-        _plant(canvas, layout, rows)
+        _add_defects(canvas, layout, rows)
     canvas.write("patients.csv", "\r\n".join([*rows, ""]))
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout, rows: list[str]) -> None:
+def _add_defects(canvas: Canvas, layout: RawLayout, rows: list[str]) -> None:
     drawn = canvas.draw(20)
     mask = drawn.vessel.astype(np.uint8) * 255
 
@@ -49,9 +49,9 @@ def _plant(canvas: Canvas, layout: RawLayout, rows: list[str]) -> None:
     pair("half", mask[::2, ::2])
     layout.skipped["mask and image differ in size"] += 1
     pair("class-38", mask // 255 * np.uint8(38))
-    layout.skipped["mask: vessel in another colour than in the other masks"] += 1
+    layout.skipped["mask: vessel colour differs from the other masks"] += 1
     pair("two-classes", np.where(drawn.image > drawn.image[drawn.vessel].mean(), mask, mask // 2))
-    layout.skipped["mask: several colours or levels, one of which may not be vessel"] += 1
+    layout.skipped["mask: more than two colours or levels, one of which may not be vessel"] += 1
     pair("flat")
     canvas.save("train/images/flat.png", np.full_like(drawn.image, 77))
     layout.skipped["constant image"] += 1
@@ -60,7 +60,7 @@ def _plant(canvas: Canvas, layout: RawLayout, rows: list[str]) -> None:
     canvas.save("test/masks/orphan.png", mask)
     layout.skipped["mask without an image"] += 1
     canvas.save("train/images/train_1.TIF", drawn.image)
-    layout.skipped["same name twice"] += 1
+    layout.skipped["duplicate name"] += 1
     canvas.save("test/images/unknown.png", drawn.image)
     canvas.save("test/masks/unknown.png", mask)
     layout.skipped["image without a patient"] += 1

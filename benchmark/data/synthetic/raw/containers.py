@@ -1,4 +1,4 @@
-"""Files that hold several frames, as bytes: npz and npy arrays, DICOM."""
+"""Multi-frame files as bytes: npz and npy arrays, DICOM."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def npy_bytes(array: np.ndarray) -> bytes:
 
 
 def npz_bytes(compressed: bool = True, **arrays: Any) -> bytes:
-    """An npz; an array of objects is pickled, as the real downloads have it."""
+    """An npz; object arrays are pickled, as in the real downloads."""
     stream = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(stream, **arrays)
     return stream.getvalue()
 
 
-def lying_npz(claimed: tuple[int, ...], content: bytes) -> bytes:
-    """An npz whose header claims uint8 of shape `claimed` and that holds `content`."""
+def forged_npz(claimed: tuple[int, ...], content: bytes) -> bytes:
+    """An npz whose header claims uint8 of shape `claimed` but that holds `content`."""
     header = io.BytesIO()
     facts = {"descr": "|u1", "fortran_order": False, "shape": claimed}
     np.lib.format.write_array_header_1_0(header, facts)
@@ -39,7 +39,7 @@ def dicom_bytes(pixels: np.ndarray, *, syntax: str | None = None, **elements: An
     Args:
         pixels: stored values; H×W is written without NumberOfFrames.
         syntax: transfer syntax to claim; the pixels stay as they are, little-endian.
-        elements: further data elements by keyword, or other values of those set here.
+        elements: further data elements by keyword, or values replacing the defaults.
     """
     # Imported here: pydicom is slow to load, and most layouts have no DICOM in them.
     from pydicom.dataset import FileDataset, FileMetaDataset
@@ -70,7 +70,7 @@ def dicom_bytes(pixels: np.ndarray, *, syntax: str | None = None, **elements: An
     content = stream.getvalue()
     if syntax is None:
         return content
-    # Exchanged in place: pydicom refuses to write what it cannot compress.
+    # Replaced in place: pydicom refuses to write what it cannot compress.
     old = meta.TransferSyntaxUID.encode()
     old += b"\0" * (len(old) % 2)
     new = syntax.encode()

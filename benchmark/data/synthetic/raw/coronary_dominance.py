@@ -1,10 +1,10 @@
-"""CoronaryDominance as its archives unpack: videos as npz below folders of studies."""
+"""CoronaryDominance as unpacked: videos as npz below study folders."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmark.data.synthetic.raw.containers import lying_npz, npz_bytes
+from benchmark.data.synthetic.raw.containers import forged_npz, npz_bytes
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
 FRAMES = 4
@@ -28,12 +28,12 @@ def write_coronary_dominance(canvas: Canvas) -> RawLayout:
         layout.frames[None] += FRAMES
     canvas.write("README.md", "CoronaryDominance")
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
 def _write(canvas: Canvas, path: str, pixels: np.ndarray, compressed: bool = True) -> None:
-    # The tags beside the pixels: some plain, some that only unpickling would give.
+    # Members beside the pixels: some plain, some pickled.
     tags = {
         "seriesid": np.array({"uid": path}, dtype=object),
         "primary_angle": np.float64(-30.5),
@@ -43,13 +43,13 @@ def _write(canvas: Canvas, path: str, pixels: np.ndarray, compressed: bool = Tru
     canvas.write(path, npz_bytes(compressed, pixel_array=pixels, **tags))
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.clutter("main_normal")
     canvas.write("main_normal.7z", b"7z\xbc\xaf\x27\x1c")
     good = run(canvas, 123, 1)
     study = "real_distribution/Right_Dominance/Study00200_x"
 
-    # Other types and shapes of the same grey values.
+    # Other types and shapes of the same intensities.
     _write(canvas, f"{study}/LCA/10.npz", good.astype(np.int16), compressed=False)
     _write(canvas, f"{study}/LCA/11.NPZ", np.asfortranarray(good).astype(">u2"))
     _write(canvas, f"{study}/LCA/12.npz", good.astype(np.float32) + 0.25)
@@ -60,13 +60,13 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     # 12-bit values, the frames of one video scaled alike.
     _write(canvas, f"{study}/LCA/15.npz", good.astype(np.uint16) * 16)
     layout.frames[None] += FRAMES
-    # Videos begin before the X-ray does.
+    # Videos may start before the X-ray.
     _write(canvas, f"{study}/LCA/16.npz", np.concatenate([np.zeros_like(good[:1]), good]))
     layout.frames[None] += FRAMES
     layout.skipped["constant image"] += 1
 
     canvas.write(f"{study}/RCA/20.npz", npz_bytes(pixel_array=np.array([good], dtype=object)))
-    layout.skipped["array of objects"] += 1
+    layout.skipped["object array"] += 1
     canvas.write(f"{study}/RCA/21.npz", npz_bytes(seriesid=np.array("21"), pixels=good))
     layout.skipped["npz without pixel_array"] += 1
     canvas.write(f"{study}/RCA/22.npz", npz_bytes(pixel_array=good.astype(np.complex64)))
@@ -79,13 +79,13 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     layout.skipped["empty file"] += 1
     truncate(canvas.write(f"{study}/RCA/26.npz", npz_bytes(pixel_array=good)))
     layout.skipped["not an npz file"] += 1
-    canvas.write(f"{study}/RCA/27.npz", lying_npz((4, 512, 512), b"\7" * 1000))
-    layout.skipped["array does not fill its file"] += 1
-    canvas.write(f"{study}/RCA/28.npz", lying_npz((9000, 512, 512), b"\7" * 1000))
+    canvas.write(f"{study}/RCA/27.npz", forged_npz((4, 512, 512), b"\7" * 1000))
+    layout.skipped["array size does not match the file"] += 1
+    canvas.write(f"{study}/RCA/28.npz", forged_npz((9000, 512, 512), b"\7" * 1000))
     layout.skipped["video too large"] += 1
-    canvas.write(f"{study}/RCA/29.npz", lying_npz((10**9, 1, 1), b"\7" * 1000))
+    canvas.write(f"{study}/RCA/29.npz", forged_npz((10**9, 1, 1), b"\7" * 1000))
     layout.skipped["too many frames in one file"] += 1
-    # One bit on the way: found when the pixels are unpacked, so each frame is left out.
+    # A flipped bit: found when the pixels are decompressed, so that each frame is skipped.
     flipped = bytearray(npz_bytes(compressed=False, pixel_array=good))
     flipped[good.nbytes // 2] ^= 1
     canvas.write(f"{study}/RCA/30.npz", bytes(flipped))
@@ -99,8 +99,8 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
             _write(canvas, f"{folder}/{artery}/{series}.npz", video)
         layout.skipped["study reserved for the denoising set"] += 1
 
-    # The study of another archive once more, and a file in no artery's folder.
+    # The same study in another archive, and a file outside an artery folder.
     _write(canvas, "real_distribution/Left_Dominance/Study123_a1f/LCA/1.npz", good)
-    layout.skipped["series twice"] += 1
+    layout.skipped["duplicate series"] += 1
     _write(canvas, f"{study}/3.npz", good)
     layout.skipped["file outside the LCA or RCA folder of a study"] += 1

@@ -1,4 +1,4 @@
-"""DCA1 as it is unpacked: one flat folder of pairs, N.pgm and N_gt.pgm."""
+"""DCA1 as unpacked: a flat folder of pairs, N.pgm and N_gt.pgm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
-_TOP = "Database_134_Angiograms"
+_ROOT = "Database_134_Angiograms"
 
 
 def write_dca1(canvas: Canvas) -> RawLayout:
@@ -14,35 +14,35 @@ def write_dca1(canvas: Canvas) -> RawLayout:
     layout = RawLayout(canvas.root)
     for number in range(1, 9):
         drawn = canvas.draw(number)
-        canvas.save(f"{_TOP}/{number}.pgm", drawn.image)
-        canvas.save(f"{_TOP}/{number}_gt.pgm", np.uint8(255) * drawn.vessel)
+        canvas.save(f"{_ROOT}/{number}.pgm", drawn.image)
+        canvas.save(f"{_ROOT}/{number}_gt.pgm", np.uint8(255) * drawn.vessel)
     layout.frames.update(train=6, test=2)
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
-    canvas.clutter(_TOP)
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
+    canvas.clutter(_ROOT)
     drawn = canvas.draw(9)
     mask = np.uint8(255) * drawn.vessel
-    canvas.save(f"{_TOP}/9.PGM", drawn.image)
-    canvas.save(f"{_TOP}/9_GT.png", mask, "RGB")
+    canvas.save(f"{_ROOT}/9.PGM", drawn.image)
+    canvas.save(f"{_ROOT}/9_GT.png", mask, "RGB")
     other = canvas.draw(10)
-    canvas.save(f"{_TOP}/10.png", other.image, "P")
-    canvas.save(f"{_TOP}/10_gt.png", np.uint8(255) * other.vessel)
+    canvas.save(f"{_ROOT}/10.png", other.image, "P")
+    canvas.save(f"{_ROOT}/10_gt.png", np.uint8(255) * other.vessel)
     # Twelve pairs with the two damaged ones below: nine of them are train.
     layout.frames["train"] += 3
-    truncate(canvas.save(f"{_TOP}/11.pgm", drawn.image))
-    canvas.save(f"{_TOP}/11_gt.pgm", mask)
+    truncate(canvas.save(f"{_ROOT}/11.pgm", drawn.image))
+    canvas.save(f"{_ROOT}/11_gt.pgm", mask)
     layout.skipped["damaged image"] += 1
-    canvas.write(f"{_TOP}/12.pgm", b"")
-    canvas.save(f"{_TOP}/12_gt.pgm", mask)
+    canvas.write(f"{_ROOT}/12.pgm", b"")
+    canvas.save(f"{_ROOT}/12_gt.pgm", mask)
     layout.skipped["empty file"] += 1
     layout.frames["test"] -= 1
-    canvas.save(f"{_TOP}/13.pgm", drawn.image)
+    canvas.save(f"{_ROOT}/13.pgm", drawn.image)
     layout.skipped["image without a mask"] += 1
-    canvas.save(f"{_TOP}/14_gt.pgm", mask)
+    canvas.save(f"{_ROOT}/14_gt.pgm", mask)
     layout.skipped["mask without an image"] += 1
-    canvas.save(f"{_TOP}/8.png", drawn.image)
-    layout.skipped["same name twice"] += 1
+    canvas.save(f"{_ROOT}/8.png", drawn.image)
+    layout.skipped["duplicate name"] += 1

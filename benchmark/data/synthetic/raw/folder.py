@@ -1,10 +1,10 @@
-"""A folder as a hospital hands it out: DICOM exports, pictures and arrays mixed, by patient."""
+"""A folder as exported by a hospital: DICOM files, images and arrays mixed, by patient."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmark.data.synthetic.raw.containers import dicom_bytes, lying_npz, npy_bytes, npz_bytes
+from benchmark.data.synthetic.raw.containers import dicom_bytes, forged_npz, npy_bytes, npz_bytes
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
 MPEG4 = "1.2.840.10008.1.2.4.102"
@@ -20,8 +20,8 @@ def write_folder(canvas: Canvas) -> RawLayout:
     for patient in (1, 2):
         pixels = np.stack([canvas.draw(patient, 0, f).image for f in (3, 4)])
         folder = f"export/patient_{patient}"
-        for f, grey in zip((3, 4), pixels):
-            canvas.save(f"{folder}/single/{f}.png", grey)
+        for f, gray in zip((3, 4), pixels):
+            canvas.save(f"{folder}/single/{f}.png", gray)
         canvas.write(f"{folder}/run.npz", npz_bytes(pixel_array=pixels))
         canvas.write(f"{folder}/run.npy", npy_bytes(pixels))
         canvas.write(f"{folder}/run.dcm", dicom_bytes(pixels, PatientID=f"ID-{patient}"))
@@ -29,17 +29,17 @@ def write_folder(canvas: Canvas) -> RawLayout:
     canvas.write("export/README.txt", "exported")
     canvas.write("export/scores.csv", "patient,score\n1,12\n")
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.clutter("export")
-    canvas.write("export/LICENSE", "no picture, although without an extension")
+    canvas.write("export/LICENSE", "not an image, although without an extension")
     pixels = np.stack([canvas.draw(1, 0, f).image for f in (3, 4)])
     folder = "export/patient_1/other"
 
-    # The same frames once more: inverted, 12 bits in a window, without an extension, 16 bits.
+    # The same frames again: inverted, 12 bits in a window, without an extension, 16 bits.
     inverted = dicom_bytes(255 - pixels, PhotometricInterpretation="MONOCHROME1")
     canvas.write(f"{folder}/inverted.IMA", inverted)
     window = {"WindowCenter": [1148, 50], "WindowWidth": [256, 10], "BitsStored": 12, "HighBit": 11}
@@ -53,7 +53,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     layout.frames[None] += 3
 
     canvas.write(f"{folder}/ct.dcm", dicom_bytes(pixels, Modality="CT", SOPClassUID="1.2"))
-    layout.skipped["DICOM of another modality than XA"] += 1
+    layout.skipped["DICOM modality is not XA"] += 1
     canvas.write(f"{folder}/film.dcm", dicom_bytes(pixels, syntax=MPEG4))
     layout.skipped[_UNDECODABLE] += 1
     canvas.write(f"{folder}/lie.dcm", dicom_bytes(pixels, NumberOfFrames=900))
@@ -67,15 +67,15 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     layout.skipped["not a DICOM file"] += 1
     canvas.write(f"{folder}/empty.dcm", b"")
     layout.skipped["empty file"] += 1
-    canvas.write(f"{folder}/lie.npz", lying_npz((3, 40, 40), b"\1" * 40))
-    layout.skipped["array does not fill its file"] += 1
+    canvas.write(f"{folder}/lie.npz", forged_npz((3, 40, 40), b"\1" * 40))
+    layout.skipped["array size does not match the file"] += 1
     canvas.write(f"{folder}/objects.npy", npy_bytes(np.array([{}], dtype=object)))
-    layout.skipped["array of objects"] += 1
+    layout.skipped["object array"] += 1
     truncate(canvas.save(f"{folder}/cut.jpg", pixels[0]), 0.7)
     layout.skipped["damaged image"] += 1
     canvas.save(f"{folder}/black.png", np.zeros_like(pixels[0]))
     layout.skipped["constant image"] += 1
-    # Usable, but of nobody known: it lies outside the patients' folders.
+    # Usable, but of an unknown patient: it lies outside the patient folders.
     canvas.save("export/loose.png", canvas.draw(3).image)
     layout.frames[None] += 1
-    layout.skipped["no patient could be told"] += 1
+    layout.skipped["patient unknown"] += 1

@@ -1,4 +1,4 @@
-"""What the writers of raw layouts share: pictures, small files, the account of what is there."""
+"""Shared by the writers of raw layouts: images, small files, and the expected counts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from benchmark.files import naming
 
 @dataclass
 class RawLayout:
-    """A dataset written as its users download it, and what a faithful reader finds in it.
+    """A dataset written as users download it, and what a correct reader finds in it.
 
     Attributes:
-        root: folder to give to the reader.
-        frames: number of usable frames by split of origin (None where the dataset has no split).
-        skipped: number of planted defects by the reason the reader gives, over walk and reading.
+        root: folder to pass to the reader.
+        frames: number of usable frames by split (None where the dataset has no split).
+        skipped: number of planted defects by the reason that walking or reading gives.
     """
 
     root: Path
@@ -35,9 +35,9 @@ class Canvas:
 
     Attributes:
         root: folder the dataset is written below.
-        seed: of the synthetic population; another dataset has other patients.
+        seed: of the synthetic population.
         size: side of the frames in pixels.
-        defects: plant the defects the real download is known to have.
+        defects: whether to plant the known defects of the real download.
         written: the files written so far, as patterns relative to the root.
     """
 
@@ -48,37 +48,37 @@ class Canvas:
     written: list[str] = field(default_factory=list)
 
     def draw(self, patient: int, video: int = 0, frame: int = 4, frames: int = 8) -> SyntheticFrame:
-        """A synthetic angiogram with its truth, a function of the arguments and the seed."""
+        """A synthetic angiogram with its ground truth, a function of the arguments and the seed."""
         return angiogram(self.seed, patient, video, frame, size=self.size, frames=frames)
 
     def save(self, path: str, pixels: np.ndarray, mode: str | None = None) -> Path:
-        """Write an image file below the root; the extension decides the format.
+        """Write an image file below the root, in the format of its extension.
 
         Args:
             path: below the root, with ``/``.
             pixels: uint8 H×W or H×W×C, or uint16 H×W.
-            mode: Pillow mode the picture is converted to, e.g. ``"RGB"``.
+            mode: Pillow mode to convert the image to, e.g. ``"RGB"``.
         """
-        target = self._place(path)
+        target = self._target(path)
         image = Image.fromarray(pixels)
         with naming(target):
             (image.convert(mode) if mode else image).save(target)
         return target
 
     def write(self, path: str, content: bytes | str) -> Path:
-        """Write a file below the root; text is written as it is, with its own line ends."""
-        target = self._place(path)
+        """Write a file below the root; text keeps its line endings."""
+        target = self._target(path)
         with naming(target):
             target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
 
     def clutter(self, folder: str = "") -> None:
-        """The hidden files and archivers' leavings found in nearly every download."""
+        """The hidden files and archiver leftovers found in nearly every download."""
         prefix = f"{folder}/" if folder else ""
         for name in (".DS_Store", "._1.png", "Thumbs.db", "__MACOSX/._1.png"):
             self.write(prefix + name, b"\0\5\26\7 not an image")
 
-    def _place(self, path: str) -> Path:
+    def _target(self, path: str) -> Path:
         target = self.root / path
         self.written.append(glob.escape(path))
         target.parent.mkdir(parents=True, exist_ok=True)

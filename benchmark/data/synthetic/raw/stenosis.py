@@ -9,7 +9,7 @@ from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 from benchmark.data.synthetic.render import SyntheticFrame
 
 FRAMES = (3, 4)
-"""Numbers of the frames that are written of each patient's video."""
+"""Numbers of the frames written for each patient's video."""
 
 PATIENTS = 10
 
@@ -26,7 +26,7 @@ def patients_with_stenoses(canvas: Canvas) -> Iterator[int]:
 
 
 def _xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
-    """An annotation as LabelImg writes it, with the annotator's own path."""
+    """An annotation as written by LabelImg, with the annotator's path."""
     objects = "".join(
         "<object><name>Stenosis</name><pose>Unspecified</pose><truncated>0</truncated>"
         f"<difficult>0</difficult><bndbox><xmin>{x0:g}</xmin><ymin>{y0:g}</ymin>"
@@ -82,7 +82,7 @@ def frame_name(position: int, frame: int) -> str:
 def write_stenosis(canvas: Canvas) -> RawLayout:
     """Two frames of each of ten patients; every tenth frame is in the test list.
 
-    The counts are for the official split. By patient, one patient's two frames are test.
+    The counts are for the official split. By patient, the two frames of one patient are test.
     """
     writer = _Writer(canvas)
     layout = RawLayout(canvas.root)
@@ -96,15 +96,15 @@ def write_stenosis(canvas: Canvas) -> RawLayout:
     canvas.write("14_002_1.avi", b"RIFF")
     canvas.write("patients.xlsx", b"PK")
     if canvas.defects:
-        _plant(canvas, writer, layout, drawn)
+        _add_defects(canvas, writer, layout, drawn)
     writer.write_lists()
     return layout
 
 
-def _plant(
+def _add_defects(
     canvas: Canvas, writer: _Writer, layout: RawLayout, drawn: Sequence[SyntheticFrame]
 ) -> None:
-    """More frames of the same patients (video 2), each with a defect of its own."""
+    """More frames of the same patients (video 2), each with its own defect."""
     number = itertools.count(1)
     side = canvas.size
 
@@ -121,20 +121,20 @@ def _plant(
     writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 50.0, 41.0)])
     plant(None)
     writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 30.0, 41.0)])
-    plant("box without an area")
+    plant("box of zero area")
     writer.frame(name(0), drawn[0], "train", boxes=[(-5.0, 5.0, 20.0, side + 9.0)])
     plant("box clipped to the image")
     writer.frame(name(0), drawn[0], "train", boxes=[whole, (side + 1.0, 0.0, side + 9.0, 9.0)])
     plant("box outside the image")
     writer.frame(name(1), drawn[2], "train", size=(2 * side, side))
-    plant("listed size is not the image's")
+    plant("listed size differs from the image")
     writer.frame(name(1), drawn[2], "train", listed=[whole])
     plant("list and annotation disagree")
     writer.frame(name(1), drawn[2], None)
-    plant("frame in no split list", split=None)
+    plant("frame not in any split list", split=None)
     writer.frame(name(1), drawn[2], None, boxes=[])
     plant("no object in the annotation", split=None)
-    layout.skipped["frame in no split list"] += 1
+    layout.skipped["frame not in any split list"] += 1
 
     missing = name(2)
     writer.frame(missing, drawn[4], "test")
@@ -150,7 +150,7 @@ def _plant(
     entity = f'<!DOCTYPE a [<!ENTITY b "{"x" * 99}">]><annotation>&b;</annotation>'
     canvas.write(f"dataset/{bomb[:-4]}.xml", entity)
     plant("boxes taken from the list", split="test")
-    layout.skipped["annotation with a document type"] += 1
+    layout.skipped["annotation with a DOCTYPE"] += 1
 
     damaged = name(3)
     writer.frame(damaged, drawn[6], "train")
@@ -163,17 +163,17 @@ def _plant(
     canvas.write(f"dataset/{orphan[:-4]}.xml", _xml(orphan, (side, side), [whole]))
     plant("annotation without an image", usable=False)
     writer.rows(name(3), "test", [whole], (side, side))
-    plant("listed image absent", usable=False)
+    plant("listed image missing", usable=False)
     writer.rows("../14_002_1_0003.bmp", "test", [whole], (side, side))
-    plant("file name leaves the folder", usable=False)
+    plant("file name points outside the folder", usable=False)
     canvas.save("dataset/overview.bmp", drawn[6].image)
     plant("file name is not patient, video and frame", usable=False)
-    # A frame of the training list in the test list as well stays in training.
+    # A frame in both lists stays in training.
     writer.rows(frame_name(0, FRAMES[0]), "test", [whole], (side, side))
     layout.skipped["frame in two lists"] += 1
     for reason, box in (
         ("box with swapped corners", whole[2:] + whole[:2]),
-        ("box in shares of the side, not pixels", (0.1, 0.2, 0.3, 0.4)),
+        ("box in normalised coordinates, not pixels", (0.1, 0.2, 0.3, 0.4)),
         ("box narrower than one pixel", (5.0, 5.0, 5.5, 20.0)),
     ):
         writer.frame(name(4), drawn[8], "train", boxes=[box], listed=[box])
@@ -181,8 +181,8 @@ def _plant(
         layout.skipped["no usable box"] += 1
     beyond = (30.0, 30.0, side + 9.0, side + 9.0)
     writer.frame(name(4), drawn[8], "train", [beyond], [beyond], size=(2 * side, 2 * side))
-    plant("box for a picture of another size", usable=False)
-    layout.skipped["listed size is not the image's"] += 1
+    plant("box for a different image size", usable=False)
+    layout.skipped["listed size differs from the image"] += 1
     layout.skipped["no usable box"] += 1
     writer.frame(name(4), drawn[8], "train", boxes=[whole[2:] + whole[:2]], listed=[whole])
     plant("list and annotation disagree")

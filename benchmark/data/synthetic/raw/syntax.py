@@ -1,4 +1,4 @@
-"""SYNTAX as a plain tree of pictures; its authors' own plan of folders is not known."""
+"""SYNTAX as a plain tree of images; the original layout is not documented."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
 
 def write_syntax(canvas: Canvas) -> RawLayout:
-    """Three patients with two pictures each; picture V of patient P is ``canvas.draw(P, V)``."""
+    """Three patients with two images each; image V of patient P is ``canvas.draw(P, V)``."""
     layout = RawLayout(canvas.root)
     for patient in (1, 2, 10):
         for view in (0, 1):
@@ -18,11 +18,11 @@ def write_syntax(canvas: Canvas) -> RawLayout:
             layout.frames[None] += 1
     canvas.write("SYNTAX/SYNTAX scores.xlsx", b"PK\3\4")
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.clutter("SYNTAX")
     canvas.clutter("SYNTAX/images/Patient 1")
     pixels = canvas.draw(10, 0).image

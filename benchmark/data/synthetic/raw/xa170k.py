@@ -1,4 +1,4 @@
-"""XA-170K as its authors curated it: bare pictures, a folder for each part, masks beside."""
+"""XA-170K as curated by its authors: images, one folder per part, masks beside them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
-_TOP = "XA-170K/dataset"
+_ROOT = "XA-170K/dataset"
 
 
 def write_xa170k(canvas: Canvas) -> RawLayout:
-    """Two pictures of each part, and four of CoronaryDominance: ``canvas.draw(N)`` in turn from 1.
+    """Two images of each part, and four of CoronaryDominance: ``canvas.draw(N)`` in turn from 1.
 
     Studies, patients and names are as in the originals.
     """
@@ -29,27 +29,27 @@ def write_xa170k(canvas: Canvas) -> RawLayout:
     )
     for number, name in enumerate(names, start=1):
         drawn = canvas.draw(number)
-        canvas.save(f"{_TOP}/{name}.png", drawn.image)
+        canvas.save(f"{_ROOT}/{name}.png", drawn.image)
         layout.frames[None] += 1
         folder, _, stem = name.partition("/")
         for masks in (f"{folder}_frangi", f"{folder}/{folder}_filter_92"):
-            canvas.save(f"{_TOP}/{masks}/{stem}.png", np.uint8(255) * drawn.vessel)
+            canvas.save(f"{_ROOT}/{masks}/{stem}.png", np.uint8(255) * drawn.vessel)
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
-    canvas.clutter(_TOP)
-    canvas.clutter(f"{_TOP}/cadica")
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
+    canvas.clutter(_ROOT)
+    canvas.clutter(f"{_ROOT}/cadica")
     pixels = canvas.draw(1).image
-    cadica, coronary = f"{_TOP}/cadica/more", f"{_TOP}/coronarydominance"
+    cadica, coronary = f"{_ROOT}/cadica/more", f"{_ROOT}/coronarydominance"
     canvas.save(f"{cadica}/p2_v1_00010.PNG", pixels, "RGB")
     canvas.save(f"{cadica}/p2_v1_00011.png", pixels, "P")
     canvas.save(f"{cadica}/unnamed.bmp", pixels)
     layout.frames[None] += 3
     canvas.save(f"{cadica}/p2_v1_9.png", pixels)
-    layout.skipped["frame number twice in one video"] += 1
+    layout.skipped["duplicate frame number in a video"] += 1
     truncate(canvas.save(f"{cadica}/p2_v1_00012.png", pixels))
     layout.skipped["damaged image"] += 1
     canvas.write(f"{coronary}/Study7_RCA_sequence1_slice4.png", b"")
@@ -60,4 +60,4 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
         canvas.save(f"{coronary}/Study42_LCA_sequence1_slice{slice_number}.png", pixels)
     layout.skipped["study reserved for the denoising set"] += 1
     canvas.save(f"{coronary}/0001.png", pixels)
-    layout.skipped["file name without a study"] += 1
+    layout.skipped["no study in the file name"] += 1

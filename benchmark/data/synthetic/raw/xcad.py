@@ -1,4 +1,4 @@
-"""XCAD as it is unpacked, one folder level too many: train/trainB and test/{images,masks}."""
+"""XCAD as unpacked, with an extra folder level: train/trainB and test/{images,masks}."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from scipy.ndimage import binary_dilation
 
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
-_TOP = "XCAD/XCAD"
+_ROOT = "XCAD/XCAD"
 
 
 def write_xcad(canvas: Canvas) -> RawLayout:
-    """Training picture N is ``canvas.draw(N)``; the test pictures are ``canvas.draw(20, f)``."""
+    """Training image N is ``canvas.draw(N)``; the test images are ``canvas.draw(20, f)``."""
     layout = RawLayout(canvas.root)
     for number in range(1, 6):
-        canvas.save(f"{_TOP}/train/trainB/{number}.png", canvas.draw(number).image)
+        canvas.save(f"{_ROOT}/train/trainB/{number}.png", canvas.draw(number).image)
     layout.frames["train"] += 5
     for name, video in (("00018_33", 0), ("00018_40", 1), ("12241_33", 2)):
         drawn = canvas.draw(20, video)
-        canvas.save(f"{_TOP}/test/images/{name}.png", drawn.image)
-        canvas.save(f"{_TOP}/test/masks/{name}.png", drawn.vessel.astype(np.uint8))
+        canvas.save(f"{_ROOT}/test/images/{name}.png", drawn.image)
+        canvas.save(f"{_ROOT}/test/masks/{name}.png", drawn.vessel.astype(np.uint8))
     layout.frames["test"] += 3
-    # Neither is a picture to train on: masks of drawn fractals, and background without contrast.
+    # Neither is an image to train on: masks of drawn fractals, and background without contrast.
     for other in ("trainA", "trainC"):
-        canvas.save(f"{_TOP}/train/{other}/1.png", canvas.draw(7).image)
+        canvas.save(f"{_ROOT}/train/{other}/1.png", canvas.draw(7).image)
     if canvas.defects:
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
-    train, test = f"{_TOP}/train/trainB", f"{_TOP}/test"
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
+    train, test = f"{_ROOT}/train/trainB", f"{_ROOT}/test"
     canvas.clutter(train)
     canvas.clutter(f"{test}/masks")
     drawn = canvas.draw(6)
@@ -45,7 +45,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{train}/11.png", np.full_like(drawn.image, 9))
     layout.skipped["constant image"] += 1
 
-    # A soft edge is no vessel, but for its inner half.
+    # Only the inner half of a soft edge is vessel.
     edge = np.uint8(60) * binary_dilation(drawn.vessel)
     soft = np.where(drawn.vessel, np.uint8(255), edge)
     canvas.save(f"{test}/images/00031_5.png", drawn.image)

@@ -15,8 +15,7 @@ _FRAMES = range(2, 7)
 def write_xcav(canvas: Canvas) -> RawLayout:
     """Five patients with two videos of five frames, two of them annotated.
 
-    Every patient has the same number of frames, so the fifth of the frames that goes to test is
-    one patient, whichever it is.
+    Every patient has the same number of frames, so that the test fraction is always one patient.
     """
     layout = RawLayout(canvas.root)
     for index, number in enumerate(PATIENTS):
@@ -39,12 +38,12 @@ def write_xcav(canvas: Canvas) -> RawLayout:
     usable = len(VIDEOS) * len(ANNOTATED)
     if canvas.defects:
         usable -= 1
-        _plant(canvas, layout)
+        _add_defects(canvas, layout)
     layout.frames.update(train=usable * (len(PATIENTS) - 1), test=usable)
     return layout
 
 
-def _plant(canvas: Canvas, layout: RawLayout) -> None:
+def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     top = canvas.root / "XACV"
     for number in PATIENTS:
         name = f"CVAI-{number}{VIDEOS[0]}/{ANNOTATED[0]:05d}.png"
@@ -55,7 +54,7 @@ def _plant(canvas: Canvas, layout: RawLayout) -> None:
     drawn = canvas.draw(0, 1, ANNOTATED[1])
     half = drawn.vessel[::2, ::2].astype(np.uint8) * 255
     canvas.save(f"{truth}/{first}{VIDEOS[1]}/{ANNOTATED[1]:05d}.png", half)
-    layout.skipped["mask of another size, resized"] += 1
+    layout.skipped["mask size differs, resized"] += 1
     canvas.save(f"{truth}/{first}{VIDEOS[1]}/00077.png", half)
     layout.skipped["mask without an image"] += 1
     canvas.save(f"{truth}/{first}{VIDEOS[1]}/overlay.png", half)

@@ -1,4 +1,4 @@
-"""Leakage: planted test frames in the corpus are found, as what they are, and nothing else."""
+"""Leakage: planted test frames in the pre-training packs are found, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.data.checks.leakage import (
     HeldOut,
     check_leakage,
     find_leakage_report,
-    leaks,
+    has_leakage,
     open_held_out,
     report_folder,
     write_leakage_report,
@@ -70,9 +70,9 @@ def scenes() -> list[np.ndarray]:
 
 def disguised(pixels: np.ndarray) -> np.ndarray:
     """Darker, mirrored, smaller and through JPEG."""
-    grey = (255 * (pixels[:, ::-1] / 255) ** 1.4).astype(np.uint8)
+    gray = (255 * (pixels[:, ::-1] / 255) ** 1.4).astype(np.uint8)
     stream = io.BytesIO()
-    Image.fromarray(grey).resize((72, 72)).save(stream, "JPEG", quality=60)
+    Image.fromarray(gray).resize((72, 72)).save(stream, "JPEG", quality=60)
     return np.asarray(Image.open(stream))
 
 
@@ -125,7 +125,7 @@ def test_what_was_planted_is_found_and_nothing_else(report, corpus, task):
         "similar_pairs": 1,
         "listed_pairs": 2,
     }
-    assert leaks(report)
+    assert has_leakage(report)
     exact, similar = report["pairs"]
     assert (exact["kind"], exact["score"], exact["flip"]) == ("exact", 1.0, "none")
     assert exact["pretrain"] == {"row": 0, "source": "one", "path": "same.png", "group": None}
@@ -150,10 +150,10 @@ def test_the_report_is_the_same_every_time_and_its_hash_is_over_the_rest(report,
     assert report["report_hash"] == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_corpus_of_strangers_is_clean(tmp_path, scenes, task):
+def test_a_pretraining_dataset_of_strangers_is_clean(tmp_path, scenes, task):
     rows = [(f"{number}.png", f"other/{number}", None, scenes[number]) for number in (6, 7, 8, 9)]
     (clean,) = compare(PackCollection([pack_of(tmp_path / "pack", rows)]), task.path)
-    assert not leaks(clean)
+    assert not has_leakage(clean)
     assert clean["pairs"] == []
 
 
@@ -204,7 +204,7 @@ def test_the_sheet_shows_both_frames_the_same_way_round(tmp_path, report, corpus
     assert json.loads((out / "report.json").read_text()) == report
     with Image.open(out / "pairs.png") as sheet:
         pixels = np.asarray(sheet, dtype=np.float64)
-    # Two cells of two pictures of 192² beside each other, eight pixels between the cells.
+    # Two cells of two images of 192² beside each other, eight pixels between the cells.
     left, right = pixels[8:200, 408:600], pixels[8:200, 600:792]
     assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.95
     assert np.corrcoef(left[:, ::-1].ravel(), right.ravel())[0, 1] < 0.9
@@ -216,7 +216,7 @@ def test_a_clean_report_removes_the_sheet_of_an_earlier_one(tmp_path, report, co
     assert [path.name for path in out.iterdir()] == ["report.json"]
 
 
-def test_a_report_is_found_by_task_and_corpus(tmp_path, scenes):
+def test_a_report_is_found_by_task_and_pretraining_dataset(tmp_path, scenes):
     def write(name: str, numbers: tuple[int, ...]) -> TaskFolder:
         rows = [(f"{n}.png", None, "test", scenes[n]) for n in numbers]
         return write_task_folder(Rows("x", rows), tmp_path / name, "detection", progress=False)
@@ -239,7 +239,7 @@ def test_a_report_is_found_by_task_and_corpus(tmp_path, scenes):
     assert find_leakage_report(folder.path, "0" * 64) is None
     assert find_leakage_report(folder.path, corpus_hash[:16] + "0" * 48) is None
 
-    # The task is made anew with other frames and the old reports are kept beside them.
+    # The task is made again with other frames and the old reports are kept beside them.
     other = write("other", (0, 1, 2))
     (folder.path / "leakage").rename(other.path / "leakage")
     assert find_leakage_report(other.path, corpus_hash) is None

@@ -35,10 +35,10 @@ def strangers() -> list[np.ndarray]:
 
 def changed(pixels: np.ndarray, rng: np.random.Generator, flip: str) -> np.ndarray:
     """Gamma 0.6–1.6, contrast, brightness, flip, scale 0.5–2 and JPEG of quality 60 at once."""
-    grey = 255 * (pixels / 255) ** rng.uniform(0.6, 1.6)
-    grey = (grey - grey.mean()) * rng.uniform(0.7, 1.3) + grey.mean() + rng.uniform(-20, 20)
+    gray = 255 * (pixels / 255) ** rng.uniform(0.6, 1.6)
+    gray = (gray - gray.mean()) * rng.uniform(0.7, 1.3) + gray.mean() + rng.uniform(-20, 20)
     side = round(len(pixels) * rng.uniform(0.5, 2))
-    image = Image.fromarray(FLIPPED[flip](np.clip(grey, 0, 255)).astype(np.uint8))
+    image = Image.fromarray(FLIPPED[flip](np.clip(gray, 0, 255)).astype(np.uint8))
     stream = io.BytesIO()
     image.resize((side, side), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=60)
     return np.asarray(Image.open(stream))
@@ -133,7 +133,7 @@ def test_the_result_does_not_depend_on_the_block(strangers):
     assert [(match.row, match.query) for match in whole] == [(n // 2, n) for n in range(0, 9, 2)]
 
 
-def test_pictures_without_structure_match_nothing():
+def test_images_without_structure_match_nothing():
     flat = [
         np.full((80, 80), 90, np.uint8),
         np.zeros((1, 1), np.uint8),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from checked_pictures import Pictures, check, edit_manifest, reasons
+from checked_source import Pictures, check, edit_manifest, reasons
 from raw_layouts import picture
 
 from benchmark.data.frame import Frame
@@ -126,7 +126,7 @@ def _below(frame: np.ndarray) -> None:
             lambda p: _edit_index(p, "sha256", 4, "0" * 64),
             {"pixels differ from their hash": 1, "corpus hash does not fit the index": 1},
         ),
-        (lambda p: _edit_index(p, "path", 4, "0.png"), {"listed twice": 1}),
+        (lambda p: _edit_index(p, "path", 4, "0.png"), {"duplicate entry": 1}),
         (
             lambda p: edit_manifest(p, lambda m: m["counts"].update(kept=7)),
             {"number of frames does not fit the index": 1},
@@ -152,7 +152,7 @@ def test_vessels_outside_the_valid_area(pack):
     assert found.errors == [("vessel mask outside the valid area", "pictures/4.png")]
 
 
-def test_equal_pictures_and_foreign_files_are_warnings_in_a_pack(tmp_path):
+def test_equal_images_and_foreign_files_are_warnings_in_a_pack(tmp_path):
     class Twice(Pictures):
         def read(self, frame: Frame) -> np.ndarray:
             return picture({"1": 0, "4": 3}.get(frame.path[0], int(frame.path[0])), 40, 48)
@@ -165,14 +165,14 @@ def test_equal_pictures_and_foreign_files_are_warnings_in_a_pack(tmp_path):
     found = check(tmp_path / "pack")
     assert found.errors == []
     assert found.warnings == [
-        ("same picture twice", "pictures/1.png = pictures/0.png"),
-        ("same picture twice", "pictures/4.png = pictures/3.png"),
+        ("duplicate image", "pictures/1.png = pictures/0.png"),
+        ("duplicate image", "pictures/4.png = pictures/3.png"),
         ("group in two splits", "pictures/2 (test, train)"),
-        ("file that is not listed", "notes/a.txt"),
+        ("unlisted file", "notes/a.txt"),
     ]
 
 
-def test_the_corpus_hash_is_the_one_of_the_index(pack):
+def test_the_pretraining_dataset_hash_is_the_one_of_the_index(pack):
     """Recomputed here from the columns alone."""
     manifest, index = read_json(pack / "manifest.json"), pd.read_parquet(pack / "index.parquet")
     parameters = {key: manifest["parameters"][key] for key in ("size", "resize")}

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checked_pictures import Pictures, check, edit_manifest, reasons
+from checked_source import Pictures, check, edit_manifest, reasons
 from PIL import Image
 from raw_layouts import picture
 
-from benchmark.data.checks.tasks import box_fault
+from benchmark.data.checks.tasks import box_error
 from benchmark.data.frame import Frame
 from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.tasks import TaskFolder, write_task_folder
@@ -103,7 +103,7 @@ def test_an_overlap_of_splits_is_an_error_unless_the_split_was_published(tmp_pat
     folder = write_task_folder(Twice(splits="aaabbb"), tmp_path / "task", progress=False)
     found = check(folder.path)
     overlap = [
-        ("same picture in two splits", "0.png = 5.png (test, train)"),
+        ("same image in two splits", "0.png = 5.png (test, train)"),
         ("group in two splits", "pictures/1 (test, train)"),
     ]
     assert (found.warnings if official else found.errors) == overlap
@@ -162,7 +162,7 @@ def _relist(folder: TaskFolder, change: Callable[[dict[str, Any]], None]) -> Non
         ),
         (lambda f: _relabel(f, 2), {"mask: value is no label of a class": 1}),
         (lambda f: _relabel(f, 1), {}),
-        (lambda f: _relist(f, lambda item: item.update(path="1.png")), {"listed twice": 1}),
+        (lambda f: _relist(f, lambda item: item.update(path="1.png")), {"duplicate entry": 1}),
     ],
 )
 def test_damage_to_a_segmentation_is_named(tmp_path, damage, expected):
@@ -184,7 +184,7 @@ def test_a_name_that_leaves_the_folder_is_not_followed(tmp_path):
 def test_missing_files_and_foreign_folders(tmp_path):
     folder = make_task(tmp_path, "segmentation")
     (folder.path / "images" / "train" / "extra.png").touch()
-    assert check(folder.path).warnings == [("file that is not listed", "images/train/extra.png")]
+    assert check(folder.path).warnings == [("unlisted file", "images/train/extra.png")]
     folder.mask("test", "5").unlink()
     assert check(folder.path).errors == [("mask: file missing", "masks/test/5.png")]
     with pytest.raises(InputError, match="not a task folder"):
@@ -232,11 +232,11 @@ def _edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (
             lambda c: c["images"][1].update(file_name="../x.png"),
             {
-                "annotations: file name leaves the folder": 1,
+                "annotations: file name points outside the folder": 1,
                 "annotations: frame is missing": 1,
             },
         ),
-        (lambda c: c["annotations"][1].update(id=1), {"annotations: annotation id twice": 1}),
+        (lambda c: c["annotations"][1].update(id=1), {"annotations: duplicate annotation id": 1}),
     ],
 )
 def test_damage_to_the_masks_of_several_classes_is_named(tmp_path, change, expected):
@@ -287,7 +287,7 @@ def test_a_bad_box_is_named_once(tmp_path):
     ],
 )
 def test_boxes(box, reason):
-    assert box_fault(box, height=40, width=48, classes=2) == reason
+    assert box_error(box, height=40, width=48, classes=2) == reason
 
 
 def test_a_denoising_task_whole_and_damaged(tmp_path):

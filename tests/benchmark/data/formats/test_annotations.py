@@ -8,11 +8,11 @@ import pytest
 from benchmark.data.formats.annotations import (
     MAX_POINTS,
     class_name,
-    fit_box,
-    polygon_fault,
+    clip_box,
+    parse_box,
+    parse_polygons,
+    polygon_error,
     polygon_note,
-    read_box,
-    read_outline,
 )
 from benchmark.data.formats.polygons import draw_polygon
 
@@ -37,7 +37,7 @@ def _points(numbers):
     ],
 )
 def test_brackets_do_not_matter(listed, polygons):
-    assert read_outline(listed) == ([tuple(polygon) for polygon in polygons], [])
+    assert parse_polygons(listed) == ([tuple(polygon) for polygon in polygons], [])
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_brackets_do_not_matter(listed, polygons):
         ([], ["annotation without a polygon"]),
         ("2 2 9 2 9 8", ["damaged annotation entry"]),
         (7, ["damaged annotation entry"]),
-        ([[]], ["polygon of fewer than 3 points"]),
-        ([[2, 2], [9, 2]], ["polygon of fewer than 3 points"]),
-        ([[2, 2, 9, 2]], ["polygon of fewer than 3 points"]),
+        ([[]], ["polygon with fewer than 3 points"]),
+        ([[2, 2], [9, 2]], ["polygon with fewer than 3 points"]),
+        ([[2, 2, 9, 2]], ["polygon with fewer than 3 points"]),
         (list(map(str, TRIANGLE)), ["polygon with numbers as text"]),
         ([list(map(str, TRIANGLE))], ["polygon with numbers as text"]),
         (_points(list(map(str, TRIANGLE))), ["polygon with numbers as text"]),
@@ -62,11 +62,11 @@ def test_brackets_do_not_matter(listed, polygons):
     ],
 )
 def test_an_outline_that_is_no_polygon_has_its_reasons(listed, reasons):
-    assert read_outline(listed) == ([], reasons)
+    assert parse_polygons(listed) == ([], reasons)
 
 
 def test_polygons_beside_unusable_ones_are_taken():
-    assert read_outline([TRIANGLE, ["1"], OTHER]) == (
+    assert parse_polygons([TRIANGLE, ["1"], OTHER]) == (
         [tuple(TRIANGLE), tuple(OTHER)],
         ["polygon with numbers as text"],
     )
@@ -79,29 +79,29 @@ def test_polygons_beside_unusable_ones_are_taken():
         ([0, 0, 1, 0, 1, 1.11], None),
         ([0, 0, 1, 0, 1, -0.11], None),
         ([0, 0, 1, 0, 1.0], "polygon with an odd number of coordinates"),
-        ([0, 0, 1, 0], "polygon of fewer than 3 points"),
-        ([], "polygon of fewer than 3 points"),
-        ([0, 0, 1, 0, 1, float("inf")], "polygon with absurd coordinates"),
-        ([0, 0, 1, 0, 1, float("nan")], "polygon with absurd coordinates"),
-        ([0, 0, 1, 0, 1, 10**400], "polygon with absurd coordinates"),
+        ([0, 0, 1, 0], "polygon with fewer than 3 points"),
+        ([], "polygon with fewer than 3 points"),
+        ([0, 0, 1, 0, 1, float("inf")], "polygon with out-of-range coordinates"),
+        ([0, 0, 1, 0, 1, float("nan")], "polygon with out-of-range coordinates"),
+        ([0, 0, 1, 0, 1, 10**400], "polygon with out-of-range coordinates"),
         ([0, 0, 1, 0, 1, None], "polygon is not a list of numbers"),
         ([0, 0, 1, 0, 1, True], "polygon is not a list of numbers"),
         ({}, "polygon is not a list of numbers"),
-        ([0.0] * 2 * (MAX_POINTS + 1), "polygon of too many points"),
-        ([5, 5] * 4, "polygon without an area"),
-        ([1, 3, 8, 3, 4, 3, 2, 3], "polygon without an area"),
-        ([1, 1, 3, 2, 9, 5, 5, 3], "polygon without an area"),
+        ([0.0] * 2 * (MAX_POINTS + 1), "polygon with too many points"),
+        ([5, 5] * 4, "polygon of zero area"),
+        ([1, 3, 8, 3, 4, 3, 2, 3], "polygon of zero area"),
+        ([1, 1, 3, 2, 9, 5, 5, 3], "polygon of zero area"),
         ([1, 1, 3, 2, 9, 5, 5, 3.1], None),
         ([2, 2, 22, 22, 22, 2, 2, 22], None),
-        ([0, 0, 1, 0, 1, 1], "polygon in shares of the side, not pixels"),
-        ([0.31, 0.19, 0.32, 0.2, 0.3, -0.004], "polygon in shares of the side, not pixels"),
+        ([0, 0, 1, 0, 1, 1], "polygon in normalised coordinates, not pixels"),
+        ([0.31, 0.19, 0.32, 0.2, 0.3, -0.004], "polygon in normalised coordinates, not pixels"),
     ],
 )
 def test_unusable_polygons_have_their_reason(polygon, reason):
-    assert polygon_fault(polygon) == reason
+    assert polygon_error(polygon) == reason
 
 
-def test_note_on_polygons_that_reach_beyond_the_picture():
+def test_note_on_polygons_that_reach_beyond_the_image():
     square = np.array([0.0, 0, 10, 0, 10, 10, 0, 10])
     assert polygon_note(square.tolist(), 10, 10) is None
     assert polygon_note((square + 0.5).tolist(), 10, 10) == "polygon clipped to the image"
@@ -117,7 +117,7 @@ def test_an_upright_rectangle_without_a_pixel_is_noted_as_that(seed):
     points = [left, upper, right, upper, right, lower, left, lower]
     mask = np.zeros((16, 16), dtype=bool)
     draw_polygon(mask, points)
-    assert (polygon_note(points, 16, 16) == "polygon without a pixel") == (not mask.any())
+    assert (polygon_note(points, 16, 16) == "polygon smaller than a pixel") == (not mask.any())
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_an_upright_rectangle_without_a_pixel_is_noted_as_that(seed):
         (("1", " 2", "3.5", "4e0"), (1.0, 2.0, 3.5, 4.0)),
         (("-4", "2", "3", "4"), (-4.0, 2.0, 3.0, 4.0)),
         (("0", "0", "1.2", "1"), (0.0, 0.0, 1.2, 1.0)),
-        (("3", "2", "3", "4"), "box without an area"),
-        (("1", "2", "3", "2"), "box without an area"),
+        (("3", "2", "3", "4"), "box of zero area"),
+        (("1", "2", "3", "2"), "box of zero area"),
         (("3", "2", "1", "4"), "box with swapped corners"),
         (("1", "4", "3", "2"), "box with swapped corners"),
-        (("20,5", "20", "50,5", "50"), "box with commas in its numbers"),
-        (("1,024", "20", "1,100", "50"), "box with commas in its numbers"),
-        (("0.2", "0.3", "0.4", "1"), "box in shares of the side, not pixels"),
-        (("0", "0", "1", "1"), "box in shares of the side, not pixels"),
+        (("20,5", "20", "50,5", "50"), "box with decimal commas"),
+        (("1,024", "20", "1,100", "50"), "box with decimal commas"),
+        (("0.2", "0.3", "0.4", "1"), "box in normalised coordinates, not pixels"),
+        (("0", "0", "1", "1"), "box in normalised coordinates, not pixels"),
         (("nan", "2", "3", "4"), "damaged box"),
         (("1", "2", "inf", "4"), "damaged box"),
         (("1", "2", "3", "1e9"), "damaged box"),
@@ -143,7 +143,7 @@ def test_an_upright_rectangle_without_a_pixel_is_noted_as_that(seed):
     ],
 )
 def test_boxes_from_text(edges, box):
-    assert read_box(edges) == box
+    assert parse_box(edges) == box
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_boxes_from_text(edges, box):
         ((19, 2, 40, 4), (19, 2, 20, 4), "box clipped to the image"),
     ],
 )
-def test_the_part_of_a_box_inside_a_picture_of_10_by_20(box, inside, note):
-    assert fit_box(box, 10, 20) == (inside, note)
+def test_the_part_of_a_box_inside_an_image_of_10_by_20(box, inside, note):
+    assert clip_box(box, 10, 20) == (inside, note)
 
 
 def test_names_of_classes():

@@ -11,7 +11,7 @@ import pytest
 
 from benchmark.data.synthetic.raw import LAYOUTS, write_raw
 
-PROGRAM = Path(__file__).with_name("fuzzing.py")
+PROGRAM = Path(__file__).resolve().parents[1] / "fuzzing.py"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory and reads it as Linux does")
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mutated_files_are_skipped_or_refused(templates: Path, tmp_path: Path, seed: int) -> None:

@@ -11,7 +11,7 @@ from benchmark.data.formats.images import read_grayscale
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.jpg", "a.tif", "a.pgm"])
-def test_size_is_that_of_the_decoded_picture(tmp_path, name):
+def test_size_is_that_of_the_decoded_image(tmp_path, name):
     path = save(tmp_path / name, picture(1, 20, 30))
     assert image_size(path) == read_grayscale(path).shape == (20, 30)
 

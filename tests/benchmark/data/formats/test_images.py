@@ -1,4 +1,4 @@
-"""Pictures of more than eight bits against their eight-bit twins and formulas; damage to them."""
+"""Images of more than eight bits against their eight-bit twins and formulas; damage to them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from deep_files import opencv_bytes, packed_tiff_bytes, png_bytes, tiff_bytes
 from dicom_codecs import jpeg_lossless
+from high_bit_depth_files import opencv_bytes, packed_tiff_bytes, png_bytes, tiff_bytes
 from PIL import Image
 
 from benchmark.data.formats.images import read_grayscale, read_image
@@ -22,7 +22,7 @@ COLOUR[0, 0] = 4095
 ALPHA = RANDOM.integers(0, 65536, (24, 36)).astype(np.uint16)
 
 
-def _grey(values: np.ndarray, white: int) -> np.ndarray:
+def _gray(values: np.ndarray, white: int) -> np.ndarray:
     return np.floor(values / white * 255 + 0.5).astype(np.uint8)
 
 
@@ -30,12 +30,12 @@ def _repeated(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-DEEP_GREY = {
-    "grey.png": png_bytes(VALUES),
+DEEP_GRAY = {
+    "gray.png": png_bytes(VALUES),
     "alpha.png": png_bytes(np.dstack([VALUES, ALPHA])),
     "rgb.png": png_bytes(_repeated(VALUES)),
     "rgba.png": opencv_bytes(".png", np.dstack([_repeated(VALUES), ALPHA])),
-    "grey.tif": tiff_bytes(VALUES),
+    "gray.tif": tiff_bytes(VALUES),
     "big_endian.tif": tiff_bytes(VALUES, byteorder=">"),
     "alpha.tif": tiff_bytes(
         np.dstack([VALUES, ALPHA]),
@@ -60,15 +60,15 @@ DEEP_GREY = {
 }
 
 
-@pytest.mark.parametrize("name", DEEP_GREY)
-def test_every_deep_form_of_one_grey_picture_keeps_its_values(tmp_path, name):
-    (tmp_path / name).write_bytes(DEEP_GREY[name])
-    picture = read_image(tmp_path / name)
-    for channel in np.moveaxis(picture.colours, 2, 0):
+@pytest.mark.parametrize("name", DEEP_GRAY)
+def test_every_deep_form_of_one_gray_image_keeps_its_values(tmp_path, name):
+    (tmp_path / name).write_bytes(DEEP_GRAY[name])
+    image = read_image(tmp_path / name)
+    for channel in np.moveaxis(image.colours, 2, 0):
         np.testing.assert_array_equal(channel, VALUES)
-    if picture.values.shape[2] in {2, 4}:
-        np.testing.assert_array_equal(picture.values[..., -1], ALPHA)
-    np.testing.assert_array_equal(read_grayscale(tmp_path / name), _grey(VALUES, 4095))
+    if image.values.shape[2] in {2, 4}:
+        np.testing.assert_array_equal(image.values[..., -1], ALPHA)
+    np.testing.assert_array_equal(read_grayscale(tmp_path / name), _gray(VALUES, 4095))
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_packed_bits_of_a_tiff_say_what_is_white(tmp_path, bits, photometric):
     values = VALUES >> (14 - bits)
     (tmp_path / "a.tif").write_bytes(packed_tiff_bytes(values, bits, photometric))
     white = (1 << bits) - 1
-    picture = read_image(tmp_path / "a.tif")
-    assert picture.depths == (bits,)
-    np.testing.assert_array_equal(picture.values[..., 0], values)
-    expected = _grey(values if photometric else white - values, white)
+    image = read_image(tmp_path / "a.tif")
+    assert image.depths == (bits,)
+    np.testing.assert_array_equal(image.values[..., 0], values)
+    expected = _gray(values if photometric else white - values, white)
     np.testing.assert_array_equal(read_grayscale(tmp_path / "a.tif"), expected)
 
 
@@ -107,7 +107,7 @@ def test_polarity_comes_from_the_file(tmp_path, white):
     (tmp_path / "dark.tif").write_bytes(tiff_bytes(values, photometric="minisblack"))
     (tmp_path / "light.tif").write_bytes(tiff_bytes(white - values, photometric="miniswhite"))
     dark, light = read_grayscale(tmp_path / "dark.tif"), read_grayscale(tmp_path / "light.tif")
-    np.testing.assert_array_equal(dark, _grey(values, white))
+    np.testing.assert_array_equal(dark, _gray(values, white))
     np.testing.assert_array_equal(light, dark)
 
 
@@ -117,17 +117,17 @@ def test_significant_bits_of_a_png_count_scaled_and_unscaled(tmp_path):
     for values, white in ((dim, 4095), (dim << 4, 65535 - 15)):
         for pixels in (values, _repeated(values), np.dstack([values, ALPHA])):
             (tmp_path / "a.png").write_bytes(png_bytes(pixels, 12))
-            picture = read_image(tmp_path / "a.png")
-            assert picture.depths == (12, 16)
+            image = read_image(tmp_path / "a.png")
+            assert image.depths == (12, 16)
             expected = values / (4095 if white == 4095 else 65535) * 255
             if white == 4095:
-                np.testing.assert_array_equal(picture.grey(), np.floor(expected + 0.5))
-            # Of a file set whose other pictures reach beyond 12 bits.
-            assert picture.white_level(5000) == 65535
+                np.testing.assert_array_equal(image.to_grayscale(), np.floor(expected + 0.5))
+            # Of a file set whose other images reach beyond 12 bits.
+            assert image.white_level(5000) == 65535
     (tmp_path / "a.png").write_bytes(png_bytes(VALUES << 4, 12))
-    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _grey(VALUES << 4, 65535))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _gray(VALUES << 4, 65535))
     (tmp_path / "a.png").write_bytes(png_bytes(VALUES, 16))
-    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _grey(VALUES, 65535))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _gray(VALUES, 65535))
 
 
 @pytest.mark.parametrize("white", [1000, 1023, 4095, 65535])
@@ -136,7 +136,7 @@ def test_the_largest_value_of_a_pgm_is_white(tmp_path, white):
     head = b"P5 # a comment\n36 24\n%d\n" % white
     (tmp_path / "a.pgm").write_bytes(head + values.astype(">u2").tobytes())
     # 65535 is what writers put there whatever the values are: no statement.
-    expected = _grey(values, white) if white != 65535 else _grey(values, 65535)
+    expected = _gray(values, white) if white != 65535 else _gray(values, 65535)
     assert np.abs(read_grayscale(tmp_path / "a.pgm").astype(int) - expected).max() <= (
         white < 65535
     )
@@ -149,7 +149,7 @@ def test_the_largest_value_of_a_pgm_is_white(tmp_path, white):
 def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white):
     values = (VALUES.astype(np.int64) * highest // 4095).astype(np.uint16)
     (tmp_path / "a.png").write_bytes(png_bytes(values))
-    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _grey(values, white))
+    np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _gray(values, white))
 
 
 @pytest.mark.parametrize(
@@ -164,20 +164,20 @@ def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white
             tiff_bytes(np.dstack([COLOUR, ALPHA]), photometric="separated"),
             "unsupported pixel",
         ),
-        ("a.tif", tiff_bytes(np.stack([COLOUR, COLOUR]), photometric="rgb"), "several pictures"),
+        ("a.tif", tiff_bytes(np.stack([COLOUR, COLOUR]), photometric="rgb"), "more than one image"),
         ("a.tif", b"II*\0" + bytes(100), "damaged image"),
-        ("a.jpg", jpeg_lossless(VALUES, 12), "JPEG that is damaged or not of 8 bits"),
+        ("a.jpg", jpeg_lossless(VALUES, 12), "damaged JPEG, or not 8-bit"),
     ],
 )
-def test_what_is_no_picture_has_its_reason(tmp_path, name, content, reason):
+def test_what_is_no_image_has_its_reason(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableFrame, match=reason):
         read_grayscale(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", DEEP_GREY)
-def test_a_damaged_deep_picture_is_never_partly_decoded(tmp_path, name):
-    path, whole = tmp_path / name, DEEP_GREY[name]
+@pytest.mark.parametrize("name", DEEP_GRAY)
+def test_a_damaged_deep_image_is_never_partly_decoded(tmp_path, name):
+    path, whole = tmp_path / name, DEEP_GRAY[name]
     random = np.random.default_rng(1)
     for cut in random.integers(1, len(whole) - 64, 12):
         path.write_bytes(whole[:cut])
@@ -195,19 +195,19 @@ def test_a_damaged_deep_picture_is_never_partly_decoded(tmp_path, name):
 
 
 def test_eight_bit_channels_are_kept_for_masks(tmp_path: Path):
-    grey = (VALUES >> 4).astype(np.uint8)
+    gray = (VALUES >> 4).astype(np.uint8)
     alpha = (ALPHA >> 8).astype(np.uint8)
     forms = {
-        "la.png": np.dstack([grey, alpha]),
-        "rgba.png": np.dstack([_repeated(grey), alpha]),
+        "la.png": np.dstack([gray, alpha]),
+        "rgba.png": np.dstack([_repeated(gray), alpha]),
         "rgb.png": (COLOUR >> 4).astype(np.uint8),
     }
     for name, values in forms.items():
         Image.fromarray(values).save(tmp_path / name)
         np.testing.assert_array_equal(read_image(tmp_path / name).values, values)
-    palette = Image.fromarray(grey & 1, "P")
+    palette = Image.fromarray(gray & 1, "P")
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.info["transparency"] = 0
     palette.save(tmp_path / "p.png")
-    looked_up = np.array([[10, 20, 30, 0], [40, 50, 60, 255]], np.uint8)[grey & 1]
+    looked_up = np.array([[10, 20, 30, 0], [40, 50, 60, 255]], np.uint8)[gray & 1]
     np.testing.assert_array_equal(read_image(tmp_path / "p.png").values, looked_up)

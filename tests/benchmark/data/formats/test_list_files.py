@@ -8,9 +8,9 @@ import pytest
 
 from benchmark.data.formats import list_files
 from benchmark.data.formats.list_files import (
+    base_name,
     name_key,
     nfc,
-    plain_name,
     read_json_object,
     read_list_file,
     read_table,
@@ -37,7 +37,7 @@ from benchmark.errors import InputError
     ],
 )
 def test_names_that_leave_the_folder_are_refused(text, name):
-    assert plain_name(text, "list.csv: row 1") == name
+    assert base_name(text, "list.csv: row 1") == name
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_names_that_leave_the_folder_are_refused(text, name):
 )
 def test_absolute_windows_paths_are_refused_with_a_hint(text):
     with pytest.raises(InputError, match=r"^list.csv: row 1: .* Windows path; .* as '7\.png'$"):
-        plain_name(text, "list.csv: row 1")
+        base_name(text, "list.csv: row 1")
 
 
 COMPOSED = "Gef\u00e4\u00df_\u0130_\u1e9b\u0323.PNG"
@@ -90,7 +90,7 @@ def test_unreadable_files_are_errors_of_one_line(tmp_path, monkeypatch):
         read_list_file(tmp_path)
     with pytest.raises(InputError, match=r"absent\.json: no such file"):
         read_json_object(tmp_path / "absent.json")
-    monkeypatch.setattr(list_files, "MAX_LISTING_BYTES", 3 << 20)
+    monkeypatch.setattr(list_files, "MAX_LIST_BYTES", 3 << 20)
     with path.open("wb") as stream:
         stream.truncate((3 << 20) + 1)
     with pytest.raises(InputError, match="larger than 3 MiB"):

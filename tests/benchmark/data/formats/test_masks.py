@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from raw_layouts import picture, save
 
-from benchmark.data.formats.masks import read_mask, same_paint
+from benchmark.data.formats.masks import read_mask, same_colour
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.render import angiogram
@@ -32,27 +32,27 @@ def _palette(*colours: tuple[int, int, int]) -> Image.Image:
     return image
 
 
-def _grey(vessel: int, ground: int = 0, dtype: type = np.uint8) -> Image.Image:
+def _gray(vessel: int, ground: int = 0, dtype: type = np.uint8) -> Image.Image:
     return Image.fromarray(np.where(TRUTH, vessel, ground).astype(dtype))
 
 
 TWO_COLOURS = {
-    "white": (_grey(255), None),
-    "ones": (_grey(1), None),
-    "grey": (_grey(200, 20), None),
-    "class": (_grey(38), 38),
+    "white": (_gray(255), None),
+    "ones": (_gray(1), None),
+    "gray": (_gray(200, 20), None),
+    "class": (_gray(38), 38),
     "bit": (Image.fromarray(TRUTH), None),
-    "16 bits": (_grey(65535, dtype=np.uint16), None),
-    "12 of 16 bits": (_grey(4095, dtype=np.uint16), None),
-    "16 bits, ones": (_grey(1, dtype=np.uint16), None),
-    "32 bits": (_grey(300, dtype=np.int32), None),
-    "float": (_grey(1, dtype=np.float32), None),
+    "16 bits": (_gray(65535, dtype=np.uint16), None),
+    "12 of 16 bits": (_gray(4095, dtype=np.uint16), None),
+    "16 bits, ones": (_gray(1, dtype=np.uint16), None),
+    "32 bits": (_gray(300, dtype=np.int32), None),
+    "float": (_gray(1, dtype=np.float32), None),
     "rgb": (Image.fromarray(_colours((255, 255, 255))), None),
     "red": (Image.fromarray(_colours((255, 0, 0))), (255, 0, 0)),
     "blue": (Image.fromarray(_colours((0, 0, 128))), (0, 0, 128)),
     "viridis": (Image.fromarray(_colours((253, 231, 37), (68, 1, 84))), (253, 231, 37)),
     "palette": (_palette((0, 0, 0), (128, 0, 0)), (128, 0, 0)),
-    "grey palette": (_palette((0, 0, 0), (90, 90, 90)), 90),
+    "gray palette": (_palette((0, 0, 0), (90, 90, 90)), 90),
     "reversed palette": (_palette((9, 9, 9), (255, 255, 255)), None),
     "opaque": (Image.fromarray(_colours((255, 255, 255, 255), (0, 0, 0, 255))), None),
 }
@@ -60,11 +60,11 @@ TWO_COLOURS = {
 
 @pytest.mark.parametrize("name", TWO_COLOURS)
 def test_the_brighter_of_two_colours_is_vessel(tmp_path, name):
-    image, paint = TWO_COLOURS[name]
+    image, colour = TWO_COLOURS[name]
     image.save(tmp_path / "mask.tif")
     mask = read_mask(tmp_path / "mask.tif")
     np.testing.assert_array_equal(mask.vessel, TRUTH)
-    assert (mask.vessel.dtype, mask.paint) == (bool, paint)
+    assert (mask.vessel.dtype, mask.colour) == (bool, colour)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_colours_of_a_jpeg(tmp_path, colour):
     Image.fromarray(_colours(colour)).save(tmp_path / "a.jpg", quality=90)
     mask = read_mask(tmp_path / "a.jpg")
     assert (mask.vessel != TRUTH).sum() <= 0.03 * TRUTH.sum()
-    assert same_paint(mask.paint, colour)
+    assert same_colour(mask.colour, colour)
 
 
 @pytest.mark.parametrize("size", [200, 384, 512])
@@ -124,9 +124,9 @@ def _two_colours(left: tuple[int, ...], right: tuple[int, ...]) -> np.ndarray:
     return np.where(HALF[:, None], _colours(left), _colours(right))
 
 
-SEVERAL = "several colours or levels"
+SEVERAL = "more than two colours or levels"
 REFUSED = {
-    "two arteries, grey": (_two_levels(100, 255), SEVERAL),
+    "two arteries, gray": (_two_levels(100, 255), SEVERAL),
     "two arteries, both bright": (_two_levels(150, 255), SEVERAL),
     "catheter": (_two_levels(127, 255), SEVERAL),
     "class and ignored": (_two_levels(1, 255), SEVERAL),
@@ -198,14 +198,14 @@ def _write(name: str, root: Path, number: int) -> Path:
 @pytest.mark.parametrize("name", ["dca1", "paired", "caxf", "xcad", "xcav"])
 def test_every_reader_has_the_same_rule(tmp_path, name):
     masks = [_write(name, tmp_path, number) for number in range(1, 8)]
-    white = _grey(255)
+    white = _gray(255)
     white.save(masks[0])
-    _grey(1).save(masks[1])
+    _gray(1).save(masks[1])
     white.save(masks[2].with_suffix(".jpg"), quality=75)
     save(masks[3], _colours((255, 255, 255, 255), (255, 255, 255, 0)))
-    _grey(0).save(masks[4])
-    _grey(38).save(masks[5])
-    _grey(100).convert("RGB").save(masks[6])
+    _gray(0).save(masks[4])
+    _gray(38).save(masks[5])
+    _gray(100).convert("RGB").save(masks[6])
     source = open_source(name, tmp_path)
     read, refused = [], []
     for frame in source.frames():
@@ -219,7 +219,7 @@ def test_every_reader_has_the_same_rule(tmp_path, name):
     assert abs(int(read[2].sum()) - int(TRUTH.sum())) <= 0.001 * TRUTH.sum()
     assert not read[4].any()
     # Whether 38 or 100 is what 255 is in the others, no mask says.
-    assert refused == ["mask: vessel in another colour than in the other masks"] * 2
+    assert refused == ["mask: vessel colour differs from the other masks"] * 2
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
@@ -239,8 +239,8 @@ def test_the_other_masks_say_what_colour_vessels_have(tmp_path, order):
             assert source.report is report
         return found
 
-    reason = "mask: vessel in another colour than in the other masks"
+    reason = "mask: vessel colour differs from the other masks"
     assert refused() == [f"{order[0]} {reason}"]
     # Beside a white one, nobody knows what the red ones are.
-    _grey(255).save(_write("paired", tmp_path, 9))
+    _gray(255).save(_write("paired", tmp_path, 9))
     assert refused() == [f"{number} {reason}" for number in range(3)]

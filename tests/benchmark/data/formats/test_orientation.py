@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from deep_files import packed_tiff_bytes
+from high_bit_depth_files import packed_tiff_bytes
 from PIL import Image
 
 from benchmark.data.formats.headers import Header, image_size, read_header
 from benchmark.data.formats.images import read_grayscale, read_image
-from benchmark.data.formats.orientation import turned_boxes, turned_points
+from benchmark.data.formats.orientation import orient_boxes, orient_points
 
 HEIGHT, WIDTH = 20, 30
 STORED = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)
 
-# By the definition of EXIF: where the first row and the first column of the stored picture are.
+# By the definition of EXIF: where the first row and the first column of the stored image are.
 TURNS = {
     1: lambda stored: stored,
     2: np.fliplr,
@@ -82,10 +82,10 @@ def test_pixels_and_size_are_upright(tmp_path: Path, name: str, orientation: int
     path = tmp_path / name
     path.write_bytes(FORMS[name](orientation))
     upright = UPRIGHT[orientation]
-    grey = read_grayscale(path)
-    assert grey.shape == upright.shape == image_size(path)
+    gray = read_grayscale(path)
+    assert gray.shape == upright.shape == image_size(path)
     assert read_header(path) == Header((HEIGHT, WIDTH), orientation)
-    error = np.abs(grey.astype(int) - upright)
+    error = np.abs(gray.astype(int) - upright)
     assert error.max() <= (3 if name == "a.jpg" else 0)
 
 
@@ -106,9 +106,9 @@ def test_points_and_boxes_move_with_the_pixels(orientation: int):
     rows, columns = np.nonzero(upright)
     box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     given = np.array([[column, row, column + 4, row + 1, 7]])
-    turned = turned_boxes(given, orientation, HEIGHT, WIDTH)
+    turned = orient_boxes(given, orientation, HEIGHT, WIDTH)
     assert turned.tolist() == [[*box, 7]]
-    corner = turned_points(np.array([[0.0, 0.0]]), orientation, HEIGHT, WIDTH)[0]
+    corner = orient_points(np.array([[0.0, 0.0]]), orientation, HEIGHT, WIDTH)[0]
     place = {1: (0, 0), 2: (WIDTH, 0), 3: (WIDTH, HEIGHT), 4: (0, HEIGHT), 5: (0, 0)}
     place |= {6: (HEIGHT, 0), 7: (HEIGHT, WIDTH), 8: (0, WIDTH)}
     assert tuple(corner) == place[orientation]

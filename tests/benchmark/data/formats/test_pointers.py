@@ -13,12 +13,13 @@ from benchmark.data.formats.headers import image_size
 from benchmark.data.formats.images import read_image
 from benchmark.data.formats.list_files import read_json_object, read_table
 from benchmark.data.formats.masks import read_mask
-from benchmark.data.formats.pointers import is_dangling, pointer_reason
+from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.formats.video import count_frames, decode_array, read_frame
 from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.errors import InputError
+from benchmark.file_contents import is_broken_link
 
 OID = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize 12345\n"
@@ -41,8 +42,8 @@ def _stand_in(kind: str, path: Path) -> Path:
 REASONS = {
     "lfs": "Git LFS pointer in place of the file (git lfs pull)",
     "annex pointer": "git-annex pointer in place of the file (git annex get)",
-    "annex": "link to a file that is not there (git annex get)",
-    "link": "link to a file that is not there (dvc pull, or download it again)",
+    "annex": "broken link (git annex get)",
+    "link": "broken link (dvc pull, or download it again)",
 }
 
 
@@ -76,7 +77,7 @@ def test_other_files_are_no_pointers(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for name in ("a.png", "link.png", "text.png", "pipe.png", "absent.png"):
         assert pointer_reason(tmp_path / name) is None
-        assert not is_dangling(tmp_path / name)
+        assert not is_broken_link(tmp_path / name)
     assert image_size(_stand_in("lfs", tmp_path / "lfs.png")) is None
     with pytest.raises(UnreadableFrame, match=r"^not an image$"):
         read_image(tmp_path / "text.png")
@@ -123,9 +124,9 @@ def test_a_list_that_was_not_fetched_is_an_error(tmp_path, kind):
 
 def test_a_folder_that_was_not_fetched_is_named(tmp_path):
     (tmp_path / "arcade").symlink_to("../.git/annex/objects/arcade")
-    with pytest.raises(InputError, match=r"; arcade: link to a file that is not there \(git annex"):
+    with pytest.raises(InputError, match=r"; arcade: broken link \(git annex"):
         open_source("arcade", tmp_path)
     (tmp_path / "arcade").unlink()
     (tmp_path / "arcade.dvc").write_text("outs:\n- md5: a.dir\n")
-    with pytest.raises(InputError, match=r"; fetch what arcade\.dvc stands for first \(dvc pull\)"):
+    with pytest.raises(InputError, match=r"; fetch the data of arcade\.dvc first \(dvc pull\)"):
         open_source("arcade", tmp_path)

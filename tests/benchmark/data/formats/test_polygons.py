@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from benchmark.data.formats.coco import decode_run_lengths
 from benchmark.data.formats.polygons import draw_polygon, draw_runs, resize_nearest
-from benchmark.data.synthetic.raw.arcade import outline, run_lengths
+from benchmark.data.synthetic.raw.arcade import mask_polygons, run_lengths
 
 HEIGHT, WIDTH = 40, 56
 
@@ -86,7 +86,7 @@ def test_outline_that_crosses_itself_keeps_both_lobes_and_has_no_hole():
     assert _drawn(lapped)[6:14, 6:14].all()
 
 
-def test_what_is_outside_the_picture_is_cut_off():
+def test_what_is_outside_the_image_is_cut_off():
     mask = _drawn([[-10, -10], [500, -10], [500, 5], [-10, 5]])
     assert mask[:5].all()
     assert not mask[5:].any()
@@ -144,6 +144,6 @@ def test_outlines_of_the_raw_writer_hold_exactly_their_mask():
     filled = np.zeros_like(mask)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     expected = cv2.drawContours(np.zeros(mask.shape, np.uint8), contours, -1, 1, cv2.FILLED) > 0
-    for polygon in outline(mask):
+    for polygon in mask_polygons(mask):
         draw_polygon(filled, polygon)
     np.testing.assert_array_equal(filled, expected)

@@ -1,4 +1,4 @@
-"""Arrays that hold several frames: grey values, limits, damage, and the cache."""
+"""Arrays that hold several frames: intensities, limits, damage, and the cache."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from benchmark.data.formats import video
 from benchmark.data.formats.video import count_frames, decode_array, read_frame
 from benchmark.data.frame import UnreadableFrame
-from benchmark.data.synthetic.raw.containers import lying_npz, npy_bytes, npz_bytes
+from benchmark.data.synthetic.raw.containers import forged_npz, npy_bytes, npz_bytes
 
-GREY = np.random.default_rng(0).integers(0, 256, (3, 20, 30)).astype(np.uint8)
+GRAY = np.random.default_rng(0).integers(0, 256, (3, 20, 30)).astype(np.uint8)
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -32,7 +32,7 @@ def _npz(folder: Path, array: np.ndarray) -> Path:
 @pytest.mark.parametrize("dtype", ["u1", "<i2", ">u2", "<i8", "<f4", ">f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order):
-    array = np.asarray(GREY.astype(dtype), order=order)
+    array = np.asarray(GRAY.astype(dtype), order=order)
     content = {
         "packed.npz": lambda: npz_bytes(pixel_array=array, seriesid=np.array([{}], object)),
         "plain.npz": lambda: npz_bytes(compressed=False, pixel_array=array),
@@ -43,13 +43,13 @@ def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order
     assert count_frames(path) == 3
     decoded = decode_array(path).frames
     assert decoded.dtype == np.uint8
-    np.testing.assert_array_equal(decoded, GREY)
+    np.testing.assert_array_equal(decoded, GRAY)
 
 
 def test_two_dimensions_are_one_frame(tmp_path):
-    path = _npz(tmp_path, GREY[1])
+    path = _npz(tmp_path, GRAY[1])
     assert count_frames(path) == 1
-    np.testing.assert_array_equal(decode_array(path).frames, GREY[1:2])
+    np.testing.assert_array_equal(decode_array(path).frames, GRAY[1:2])
 
 
 def test_values_are_rounded_and_clipped_below(tmp_path):
@@ -86,12 +86,12 @@ def _long_header() -> bytes:
 def _bzip2() -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
-        archive.writestr("pixel_array.npy", npy_bytes(GREY))
+        archive.writestr("pixel_array.npy", npy_bytes(GRAY))
     return stream.getvalue()
 
 
 def _encrypted() -> bytes:
-    content = bytearray(npz_bytes(compressed=False, pixel_array=GREY))
+    content = bytearray(npz_bytes(compressed=False, pixel_array=GRAY))
     content[content.index(b"PK\1\2") + 8] |= 1
     return bytes(content)
 
@@ -101,29 +101,29 @@ def _encrypted() -> bytes:
     [
         ("a.npz", b"", "empty file"),
         ("a.npz", b"no zip", "not an npz file"),
-        ("a.npz", npz_bytes(pixel_array=GREY)[:900], "not an npz file"),
-        ("a.npz", npz_bytes(a=GREY, b=GREY), "npz without pixel_array"),
-        ("a.npz", _bzip2(), "npz compressed or encrypted in an unknown way"),
-        ("a.npz", _encrypted(), "npz compressed or encrypted in an unknown way"),
-        ("a.npz", npz_bytes(pixel_array=np.array([{}], object)), "array of objects"),
-        ("a.npz", npz_bytes(pixel_array=GREY > 3), "unsupported array type"),
+        ("a.npz", npz_bytes(pixel_array=GRAY)[:900], "not an npz file"),
+        ("a.npz", npz_bytes(a=GRAY, b=GRAY), "npz without pixel_array"),
+        ("a.npz", _bzip2(), "unsupported npz compression or encryption"),
+        ("a.npz", _encrypted(), "unsupported npz compression or encryption"),
+        ("a.npz", npz_bytes(pixel_array=np.array([{}], object)), "object array"),
+        ("a.npz", npz_bytes(pixel_array=GRAY > 3), "unsupported array type"),
         ("a.npy", npy_bytes(np.zeros(3, "u1,u1")), "unsupported array type"),
         ("a.npy", npy_bytes(np.zeros((2, 2), "U3")), "unsupported array type"),
-        ("a.npy", npy_bytes(GREY[0, 0]), "array is not frames×height×width"),
-        ("a.npy", npy_bytes(GREY[None]), "array is not frames×height×width"),
-        ("a.npy", npy_bytes(GREY[:, :, :3]), "array is not frames×height×width"),
-        ("a.npy", npy_bytes(GREY[:0]), "video without frames"),
-        ("a.npy", npy_bytes(GREY[:, :0]), "video without frames"),
-        ("a.npy", npy_bytes(GREY)[:-1], "array does not fill its file"),
-        ("a.npy", npy_bytes(GREY) + b"\0", "array does not fill its file"),
-        ("a.npy", _patched(npy_bytes(GREY), b"(3, 20, 30)", b"(3,-20,-30)"), "video without"),
-        ("a.npy", _patched(npy_bytes(GREY), b"(3, 20, 30)", b"(3, 20, 3_)"), "damaged array"),
-        ("a.npy", _patched(npy_bytes(GREY), b"NUMPY\1", b"NUMPY\3"), "unsupported array type"),
-        ("a.npy", _patched(npy_bytes(GREY), b"NUMPY", b"NUMPI"), "damaged array file"),
+        ("a.npy", npy_bytes(GRAY[0, 0]), "array is not frames×height×width"),
+        ("a.npy", npy_bytes(GRAY[None]), "array is not frames×height×width"),
+        ("a.npy", npy_bytes(GRAY[:, :, :3]), "array is not frames×height×width"),
+        ("a.npy", npy_bytes(GRAY[:0]), "video without frames"),
+        ("a.npy", npy_bytes(GRAY[:, :0]), "video without frames"),
+        ("a.npy", npy_bytes(GRAY)[:-1], "array size does not match the file"),
+        ("a.npy", npy_bytes(GRAY) + b"\0", "array size does not match the file"),
+        ("a.npy", _patched(npy_bytes(GRAY), b"(3, 20, 30)", b"(3,-20,-30)"), "video without"),
+        ("a.npy", _patched(npy_bytes(GRAY), b"(3, 20, 30)", b"(3, 20, 3_)"), "damaged array"),
+        ("a.npy", _patched(npy_bytes(GRAY), b"NUMPY\1", b"NUMPY\3"), "unsupported array type"),
+        ("a.npy", _patched(npy_bytes(GRAY), b"NUMPY", b"NUMPI"), "damaged array file"),
         ("a.npy", _long_header(), "damaged array file"),
-        ("a.npz", lying_npz((3, 512, 512), b"\7" * 99), "array does not fill its file"),
-        ("a.npz", lying_npz((3, 60_000, 60_000), b"\7" * 99), "video too large"),
-        ("a.npz", lying_npz((10_001, 1, 1), b"\7" * 10_001), "too many frames in one file"),
+        ("a.npz", forged_npz((3, 512, 512), b"\7" * 99), "array size does not match the file"),
+        ("a.npz", forged_npz((3, 60_000, 60_000), b"\7" * 99), "video too large"),
+        ("a.npz", forged_npz((10_001, 1, 1), b"\7" * 10_001), "too many frames in one file"),
     ],
 )
 def test_the_header_is_believed_in_nothing(tmp_path, name, content, reason):
@@ -136,7 +136,7 @@ def test_the_header_is_believed_in_nothing(tmp_path, name, content, reason):
 
 
 def test_frames_are_counted_without_unpacking_them(tmp_path):
-    large = np.repeat(GREY, 50, axis=1)
+    large = np.repeat(GRAY, 50, axis=1)
     content = bytearray(npz_bytes(compressed=False, pixel_array=large))
     content[len(content) // 2] ^= 1
     path = _write(tmp_path / "a.npz", bytes(content))
@@ -145,13 +145,13 @@ def test_frames_are_counted_without_unpacking_them(tmp_path):
         decode_array(path)
 
 
-def test_values_that_are_no_grey_are_refused(tmp_path):
+def test_values_that_are_no_gray_are_refused(tmp_path):
     for value, reason in (
         (np.nan, "values not finite"),
         (np.inf, "values not finite"),
         (65536.0, "values outside 16 bits"),
     ):
-        values = GREY.astype(np.float64)
+        values = GRAY.astype(np.float64)
         values[1, 2, 3] = value
         with pytest.raises(UnreadableFrame, match=reason):
             decode_array(_npz(tmp_path, values))
@@ -169,10 +169,10 @@ class _Trap:
 
 def test_nothing_is_unpickled(tmp_path):
     trap = np.array([_Trap(tmp_path / "trace")], dtype=object)
-    beside = _write(tmp_path / "a.npz", npz_bytes(pixel_array=GREY, studyid=trap))
-    np.testing.assert_array_equal(decode_array(beside).frames, GREY)
+    beside = _write(tmp_path / "a.npz", npz_bytes(pixel_array=GRAY, studyid=trap))
+    np.testing.assert_array_equal(decode_array(beside).frames, GRAY)
     inside = _write(tmp_path / "b.npz", npz_bytes(pixel_array=trap))
-    with pytest.raises(UnreadableFrame, match="array of objects"):
+    with pytest.raises(UnreadableFrame, match="object array"):
         decode_array(inside)
     assert not (tmp_path / "trace").exists()
     np.load(inside, allow_pickle=True)["pixel_array"]
@@ -180,8 +180,8 @@ def test_nothing_is_unpickled(tmp_path):
 
 
 def test_large_files_are_refused(tmp_path, monkeypatch):
-    path = _npz(tmp_path, GREY)
-    monkeypatch.setattr(video, "MAX_BYTES", GREY.nbytes - 1)
+    path = _npz(tmp_path, GRAY)
+    monkeypatch.setattr(video, "MAX_BYTES", GRAY.nbytes - 1)
     with pytest.raises(UnreadableFrame, match="video too large"):
         count_frames(path)
 
@@ -193,16 +193,16 @@ def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path):
         calls.append(path.name)
         return decode_array(path)
 
-    path = _npz(tmp_path, GREY)
+    path = _npz(tmp_path, GRAY)
     frames = [read_frame(path, position, decode).frames for position in (0, 2, 1)]
-    np.testing.assert_array_equal(frames, GREY[[0, 2, 1]])
+    np.testing.assert_array_equal(frames, GRAY[[0, 2, 1]])
     assert calls == ["a.npz"]
     frames[0][:] = 0
-    np.testing.assert_array_equal(read_frame(path, 0, decode).frames, GREY[0])
+    np.testing.assert_array_equal(read_frame(path, 0, decode).frames, GRAY[0])
     with pytest.raises(UnreadableFrame, match="no frame of this number"):
         read_frame(path, 3, decode)
-    _npz(tmp_path, GREY[:2, :10])
-    np.testing.assert_array_equal(read_frame(path, 1, decode).frames, GREY[1, :10])
+    _npz(tmp_path, GRAY[:2, :10])
+    np.testing.assert_array_equal(read_frame(path, 1, decode).frames, GRAY[1, :10])
     path.write_bytes(b"damaged")
     for position in (0, 1):
         with pytest.raises(UnreadableFrame, match="not an npz file"):
@@ -213,7 +213,7 @@ def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path):
 def test_random_damage_never_escapes(tmp_path):
     random = np.random.default_rng(1)
     path = tmp_path / "a.npz"
-    whole = npz_bytes(compressed=False, pixel_array=GREY)
+    whole = npz_bytes(compressed=False, pixel_array=GRAY)
     reasons = set()
     for trial in range(300):
         content = bytearray(whole)

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from raw_layouts import picture, save
-from reading_truth import read_truth
+from reading import read_all
 
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
@@ -28,15 +28,16 @@ def test_counts_masks_and_patients(written, options):
     source = open_source("paired" if options else "caxf", canvas.root, **options)
     name = options.get("name", "caxf")
     assert (source.name, source.task, source.official_split) == (name, name, not options)
-    truth, frames, skipped = read_truth(source)
-    assert frames == layout.frames
-    assert skipped == layout.skipped
+    reading = read_all(source, annotated=True)
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
     assert sum(layout.skipped.values()) == (15 if canvas.defects else 0)
     for split, patients in SPLITS.items():
         for patient in patients:
-            frame, masks = truth[f"{split}/images/{split}_{patient}.png"]
+            path = f"{split}/images/{split}_{patient}.png"
+            frame, (mask,) = reading.frames[path], reading.annotations[path]
             assert (frame.split, frame.group) == (split, f"{name}/P{patient}")
-            np.testing.assert_array_equal(masks[0], canvas.draw(patient).vessel)
+            np.testing.assert_array_equal(mask, canvas.draw(patient).vessel)
 
 
 def test_published_counts(written):

@@ -16,14 +16,10 @@ from benchmark.data.synthetic.raw import Canvas, write_raw
 SIZE = 48
 
 
-@pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
-def test_end_to_end_counts_are_exact(tmp_path, defects):
-    layout = write_raw("dca1", tmp_path, size=SIZE, defects=defects)
-    source = open_source("dca1", layout.root)
+def test_images_and_masks_of_every_encoding(tmp_path):
+    write_raw("dca1", tmp_path, size=SIZE)
+    source = open_source("dca1", tmp_path)
     reading = read_all(source)
-    assert reading.splits == layout.frames
-    assert reading.skipped == layout.skipped
-    assert bool(reading.skipped) == defects
     canvas = Canvas(tmp_path, size=SIZE)
     for path, frame in reading.frames.items():
         drawn = canvas.draw(int(Path(path).stem))
@@ -42,7 +38,7 @@ def test_a_real_piece():
         assert 0.02 < vessel.mean() < 0.3
 
 
-def test_masks_do_not_decide_the_white_of_the_pictures(tmp_path):
+def test_masks_do_not_decide_the_white_of_the_images(tmp_path):
     for number in (1, 2):
         values = np.arange(number, 4000 + number, dtype=np.uint16).reshape(40, 100)
         Image.fromarray(values).save(tmp_path / f"{number}.png")

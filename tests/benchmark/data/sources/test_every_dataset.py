@@ -1,4 +1,4 @@
-"""Every dataset from its raw layout, defects included, to a checked pack and a checked task."""
+"""Every dataset from its raw layout, with and without defects, to a checked pack and task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from reading import read_all
 
 from benchmark.data.checks import check_data
 from benchmark.data.counts import count_rows, format_rows
@@ -23,6 +24,19 @@ def dataset(request, tmp_path_factory) -> tuple[str, RawLayout]:
     """Name of the source and its raw folder."""
     name = request.param
     return SOURCE.get(name, name), write_raw(name, tmp_path_factory.mktemp(name) / "raw", size=64)
+
+
+@pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
+@pytest.mark.parametrize(
+    "name", ["cadica", "coronary_dominance", "dca1", "folder", "syntax", "xa170k", "xcad"]
+)
+def test_frames_and_planted_defects_are_counted_exactly(
+    tmp_path: Path, name: str, defects: bool
+) -> None:
+    layout = write_raw(name, tmp_path, size=48, defects=defects)
+    reading = read_all(open_source(name, layout.root))
+    assert (reading.splits, reading.skipped) == (layout.frames, layout.skipped)
+    assert bool(reading.skipped) == defects
 
 
 def _reasons(manifest: dict, key: str = "skipped") -> Counter[str]:

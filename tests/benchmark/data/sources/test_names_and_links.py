@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from raw_layouts import picture, save
-from reading_truth import read_truth
+from reading import read_all
 
 from benchmark.data.selection import select_frames
 from benchmark.data.sources import open_source
@@ -41,7 +41,7 @@ def test_masks_of_dca1_pair_in_every_normal_form(tmp_path):
     assert source.report.counts == {}
 
 
-def test_a_patient_is_left_out_in_every_normal_form(tmp_path):
+def test_a_patient_is_skipped_in_every_normal_form(tmp_path):
     for name in (NFC, NFD, "Maier_2"):
         save(tmp_path / "raw" / f"{name}" / "1.png", picture(len(name)))
     source = open_source("folder", tmp_path / "raw", group="folder")
@@ -84,13 +84,14 @@ def test_a_dataset_of_links_is_the_dataset(tmp_path, name):
     layout = write_raw(name, tmp_path / "raw", size=64)
     links = _as_hub_cache(tmp_path / "raw", tmp_path / "datasets--hub--cache")
     source = name.partition("_")[0]
-    plain, *counts = read_truth(open_source(source, layout.root))
-    linked, *others = read_truth(open_source(source, links))
-    assert counts == others == [layout.frames, layout.skipped]
-    assert list(plain) == list(linked)
-    for path, (frame, truth) in plain.items():
-        assert linked[path][0] == frame
-        np.testing.assert_array_equal(linked[path][1], truth)
+    plain, linked = (
+        read_all(open_source(source, root), annotated=True) for root in (layout.root, links)
+    )
+    for reading in (plain, linked):
+        assert (reading.splits, reading.skipped) == (layout.frames, layout.skipped)
+    assert list(plain.frames.values()) == list(linked.frames.values())
+    for path, annotation in plain.annotations.items():
+        np.testing.assert_array_equal(linked.annotations[path], annotation)
 
 
 @pytest.mark.parametrize("name", ["arcade", "xa170k"])

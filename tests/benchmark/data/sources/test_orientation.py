@@ -1,4 +1,4 @@
-"""Pictures that EXIF says to turn: masks, outlines and boxes lie on what they mark."""
+"""Images that EXIF says to turn: masks, outlines and boxes lie on what they mark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from benchmark.data.sources import open_source
 
 ORIENTATIONS = range(1, 9)
-# By the definition of EXIF: the stored picture of an upright one.
+# By the definition of EXIF: the stored image of an upright one.
 STORE = {
     1: lambda upright: upright,
     2: np.fliplr,
@@ -25,7 +25,7 @@ STORE = {
     8: lambda upright: np.rot90(upright, -1),
 }
 BOX = (8, 5, 21, 12)
-"""What is dark in the upright picture: x0, y0, x1, y1."""
+"""What is dark in the upright image: x0, y0, x1, y1."""
 
 
 def _vessel(height: int, width: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def _vessel(height: int, width: int) -> np.ndarray:
 
 
 def _save(path: Path, upright: np.ndarray, orientation: int) -> tuple[int, ...]:
-    """A picture with a dark vessel, stored as `orientation` says; its stored height and width."""
+    """An image with a dark vessel, stored as `orientation` says; its stored height and width."""
     stored = STORE[orientation](np.where(upright, np.uint8(40), np.uint8(160)))
     exif = Image.Exif()
     exif[274] = orientation
@@ -63,18 +63,18 @@ PLACES = {
 def _check_masks(root: Path, name: str, upright: np.ndarray) -> None:
     source = open_source(name, root)
     (frame,) = source.frames()
-    assert "mask of another size, resized" not in source.report.counts
+    assert "mask size differs, resized" not in source.report.counts
     mask = source.read_masks(frame)
     np.testing.assert_array_equal(mask[0], upright)
-    grey = source.read(frame)
-    assert (grey[mask[0]] == 40).all()
-    assert (grey[~mask[0]] == 160).all()
+    gray = source.read(frame)
+    assert (gray[mask[0]] == 40).all()
+    assert (gray[~mask[0]] == 160).all()
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("size", [(30, 40), (32, 32)])
-def test_a_mask_drawn_on_the_picture_as_shown(tmp_path, name, orientation, size):
+def test_a_mask_drawn_on_the_image_as_shown(tmp_path, name, orientation, size):
     image, mask = (tmp_path / place for place in PLACES[name])
     upright = _vessel(*size)
     _save(image, upright, orientation)
@@ -84,7 +84,7 @@ def test_a_mask_drawn_on_the_picture_as_shown(tmp_path, name, orientation, size)
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize("name", PLACES)
-def test_a_mask_of_the_size_that_only_the_stored_picture_has(tmp_path, name, orientation):
+def test_a_mask_of_the_size_that_only_the_stored_image_has(tmp_path, name, orientation):
     image, mask = (tmp_path / place for place in PLACES[name])
     upright = _vessel(30, 40)
     _save(image, upright, orientation)
@@ -119,7 +119,7 @@ def _write_arcade(root: Path, drawn: np.ndarray, size: tuple[int, ...] | None, r
 @pytest.mark.parametrize("runs", [False, True], ids=["polygon", "runs"])
 @pytest.mark.parametrize("as_shown", [True, False])
 def test_outlines(tmp_path, orientation, runs, as_shown):
-    """Drawn on the picture as shown, unless the listed size is that of the stored one alone."""
+    """Drawn on the image as shown, unless the listed size is that of the stored one alone."""
     upright = _vessel(30, 40)
     stored = _save(tmp_path / "syntax/train/images/1.png", upright, orientation)
     if as_shown:
@@ -134,7 +134,7 @@ def test_outlines(tmp_path, orientation, runs, as_shown):
         for task, channel in (("arcade_v", 0), ("arcade_vs", 4)):
             source = open_source("arcade", tmp_path, task=task)
             (frame,) = source.frames()
-            assert source.report.counts == {"split absent": 2}
+            assert source.report.counts == {"split missing": 2}
             mask = source.read_masks(frame)[channel]
             np.testing.assert_array_equal(mask, upright)
             np.testing.assert_array_equal(source.read(frame) == 40, mask)

@@ -16,7 +16,7 @@ from raw_layouts import picture, save, truncate, write_cadica, write_dca1
 from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.sources.files import find_root, list_visible, walk_images
+from benchmark.data.sources.files import find_root, list_entries, walk_images
 from benchmark.errors import InputError
 
 
@@ -31,7 +31,7 @@ def test_listing_is_natural_and_without_clutter(tmp_path):
     names = ["p10", "p4", "P2", ".DS_Store", "._p3", "__MACOSX", "Thumbs.db", "desktop.ini"]
     for name in names:
         (tmp_path / name).touch()
-    assert [entry.name for entry in list_visible(tmp_path)] == ["P2", "p4", "p10"]
+    assert [entry.name for entry in list_entries(tmp_path)] == ["P2", "p4", "p10"]
 
 
 def test_walk_takes_upper_case_extensions_and_survives_a_link_to_the_parent(tmp_path):
@@ -63,37 +63,37 @@ def _palette(pixels: np.ndarray) -> Image.Image:
     return image
 
 
-GREY = picture(1, 20, 30)
+GRAY = picture(1, 20, 30)
 
 
 @pytest.mark.parametrize(
     ("name", "image"),
     [
-        ("l.png", Image.fromarray(GREY)),
-        ("upper.PNG", Image.fromarray(GREY)),
-        ("rgb.png", Image.fromarray(GREY).convert("RGB")),
-        ("rgb.bmp", Image.fromarray(GREY).convert("RGB")),
-        ("rgba.png", Image.fromarray(np.dstack([GREY, GREY, GREY, 255 - GREY]))),
-        ("la.png", Image.fromarray(np.dstack([GREY, 255 - GREY]))),
-        ("palette.png", _palette(GREY)),
-        ("grey.pgm", Image.fromarray(GREY)),
-        ("deep16.png", Image.fromarray(GREY.astype(np.uint16) * 257)),
-        ("deep8.png", Image.fromarray(GREY.astype(np.uint16))),
-        ("deep16.tif", Image.fromarray(GREY.astype(np.uint16) * 257)),
+        ("l.png", Image.fromarray(GRAY)),
+        ("upper.PNG", Image.fromarray(GRAY)),
+        ("rgb.png", Image.fromarray(GRAY).convert("RGB")),
+        ("rgb.bmp", Image.fromarray(GRAY).convert("RGB")),
+        ("rgba.png", Image.fromarray(np.dstack([GRAY, GRAY, GRAY, 255 - GRAY]))),
+        ("la.png", Image.fromarray(np.dstack([GRAY, 255 - GRAY]))),
+        ("palette.png", _palette(GRAY)),
+        ("gray.pgm", Image.fromarray(GRAY)),
+        ("deep16.png", Image.fromarray(GRAY.astype(np.uint16) * 257)),
+        ("deep8.png", Image.fromarray(GRAY.astype(np.uint16))),
+        ("deep16.tif", Image.fromarray(GRAY.astype(np.uint16) * 257)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_encoding_of_one_grey_picture_reads_the_same(tmp_path, name, image):
+def test_every_encoding_of_one_gray_image_reads_the_same(tmp_path, name, image):
     if name.startswith("deep16"):
         # The range is told by the largest value, so one pixel has to reach beyond 12 bits.
         assert np.asarray(image).max() > 4095
     image.save(tmp_path / name)
     read = read_grayscale(tmp_path / name)
     assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read, GREY)
+    np.testing.assert_array_equal(read, GRAY)
 
 
-def test_twelve_bit_values_use_the_whole_grey_range(tmp_path):
+def test_twelve_bit_values_use_the_whole_gray_range(tmp_path):
     values = np.array([[0, 256, 2048, 4095]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     assert read_grayscale(tmp_path / "a.png").tolist() == [[0, 16, 128, 255]]
@@ -139,7 +139,7 @@ def _write_unreadable(folder: Path) -> dict[str, str]:
         "flipped.png": "damaged image",
         "large.png": "image too large",
         "bomb.png": "image too large",
-        "pages.tif": "several pictures in one file",
+        "pages.tif": "more than one image in the file",
         "float.tif": "unsupported pixel type F",
         "absent.png": "file missing",
     }
@@ -198,11 +198,11 @@ def test_cadica_defects_are_counted(tmp_path):
     assert skipped == {
         "folder is not a patient": 1,
         "file name does not fit its folder": 1,
-        "listed frame absent": 1,
+        "listed frame missing": 1,
         "video without a selectedFrames list": 1,
         "empty selectedFrames list": 1,
         "video without an input folder": 1,
-        "listed video absent": 2,
+        "listed video missing": 2,
     }
 
 
@@ -215,7 +215,7 @@ def test_cadica_input_errors(tmp_path):
     shutil.rmtree(tmp_path / "nonselectedVideos")
     with pytest.raises(InputError, match="needs nonselectedVideos"):
         open_source("cadica", tmp_path, rule="all")
-    with pytest.raises(InputError, match="did you mean selected_frames"):
+    with pytest.raises(InputError, match="did you mean 'selected_frames'"):
         open_source("cadica", tmp_path, rule="selected_frame")
 
 
@@ -248,7 +248,7 @@ def test_dca1_defects_are_counted(tmp_path):
     frames, skipped = _frames(source)
     assert sorted(frame.path for frame in frames)[1:] == ["3.png", "5.PNG"]
     assert skipped == {
-        "same name twice": 1,
+        "duplicate name": 1,
         "image without a mask": 1,
         "mask without an image": 1,
     }
@@ -295,9 +295,9 @@ def test_synthetic_input_errors(tmp_path):
 
 def test_names_and_options_are_checked_and_text_is_converted():
     assert open_source("synthetic", patients="2", test_fraction="0.5").options["patients"] == 2
-    with pytest.raises(InputError, match="did you mean synthetic"):
+    with pytest.raises(InputError, match="did you mean 'synthetic'"):
         open_source("syntetic")
-    with pytest.raises(InputError, match="did you mean patients"):
+    with pytest.raises(InputError, match="did you mean 'patients'"):
         open_source("synthetic", patient=3)
     with pytest.raises(InputError, match="patients=many: not of type int"):
         open_source("synthetic", patients="many")

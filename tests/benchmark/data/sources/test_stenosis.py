@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from raw_layouts import picture, save
-from reading_truth import read_truth
+from reading import read_all
 
 from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
@@ -39,22 +39,23 @@ def test_counts_by_split_and_reason(written):
     canvas, layout = written
     source = open_source("stenosis", canvas.root.parent)
     assert (source.official_split, source.options) == (True, {"split": "official"})
-    assert "drawn by frame" in source.split_note
+    assert "split by frame" in source.split_note
     assert source.expected == {"frames": 8325, "boxes": 8326}
-    _, frames, skipped = read_truth(source)
-    assert frames == layout.frames
-    assert skipped == layout.skipped
+    reading = read_all(source, annotated=True)
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
     assert sum(layout.skipped.values()) == (31 if canvas.defects else 0)
 
 
 def test_boxes_equal_the_truth(written):
     canvas, _ = written
-    truth, _, _ = read_truth(open_source("stenosis", canvas.root))
-    names = {Path(path).stem: entry for path, entry in truth.items()}
+    reading = read_all(open_source("stenosis", canvas.root), annotated=True)
+    paths = {Path(path).stem: path for path in reading.frames}
     patients = itertools.islice(patients_with_stenoses(canvas), PATIENTS)
     for position, patient in enumerate(patients):
         for number in FRAMES:
-            frame, boxes = names[Path(frame_name(position, number)).stem]
+            path = paths[Path(frame_name(position, number)).stem]
+            frame, boxes = reading.frames[path], reading.annotations[path]
             group = f"stenosis/{position + 2:03d}"
             assert (frame.group, frame.video, frame.frame) == (group, f"{group}/1", number)
             drawn = canvas.draw(patient, frame=number)
@@ -64,7 +65,8 @@ def test_boxes_equal_the_truth(written):
 def test_planted_boxes(tmp_path):
     canvas = Canvas(tmp_path, size=64)
     write_stenosis(canvas)
-    truth, _, _ = read_truth(open_source("stenosis", tmp_path))
+    reading = read_all(open_source("stenosis", tmp_path), annotated=True)
+    truth = {path: boxes.tolist() for path, boxes in reading.annotations.items()}
     whole = [4, 5, 20, 25, 0]
     expected = {
         "14_002_2_0001": [whole, [30, 30, 50, 41, 0]],
@@ -74,18 +76,18 @@ def test_planted_boxes(tmp_path):
         "14_003_2_0008": [],
     }
     for name, boxes in expected.items():
-        assert truth[f"dataset/{name}.bmp"][1].tolist() == boxes
+        assert truth[f"dataset/{name}.bmp"] == boxes
     # The list and the file disagree: the file is taken. The file is missing: the list is.
-    first = truth["dataset/14_003_2_0005.bmp"][1].tolist()
-    assert truth["dataset/14_003_2_0006.bmp"][1].tolist() == first != [whole]
-    fallback = [f for f, _ in truth.values() if not f.annotation.endswith(".xml")]
+    first = truth["dataset/14_003_2_0005.bmp"]
+    assert truth["dataset/14_003_2_0006.bmp"] == first != [whole]
+    fallback = [f for f in reading.frames.values() if not f.annotation.endswith(".xml")]
     assert [frame.frame for frame in fallback] == [9, 10, 11, 20]
     assert fallback[0].annotation == "test_labels.csv#14_004_2_0009"
     # Boxes can be asked of a source that has not been walked, as in another process.
     again = open_source("stenosis", tmp_path)
     for frame in fallback:
-        assert again.read_boxes(frame).tolist() == truth[frame.path][1].tolist() != []
-    assert truth[fallback[-1].path][1].tolist() == [whole]
+        assert again.read_boxes(frame).tolist() == truth[frame.path] != []
+    assert truth[fallback[-1].path] == [whole]
 
 
 def test_split_by_patient_has_no_patient_on_both_sides(written):
@@ -126,7 +128,7 @@ def test_without_lists_there_is_no_split(written, tmp_path):
     assert {frame.split for frame in source.frames()} == {None}
     assert source.report.counts["no split list"] == 1
     assert ("no split list", "train_labels.csv") in source.report.items
-    assert "frame in no split list" not in source.report.counts
+    assert "frame not in any split list" not in source.report.counts
     assert not source.official_split
 
 
@@ -150,9 +152,9 @@ OBJECT = f"<object><name> Stenosis</name>{BOX}</object>"
         ("<annotation>", "damaged annotation"),
         ("no tags", "damaged annotation"),
         ("<a>\0</a>", "damaged annotation"),
-        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "annotation with a document type"),
-        ('<!doctype a SYSTEM "file:///etc/hostname"><a/>', "annotation with a document type"),
-        ('<a><![CDATA[x]]><!ENTITY b "c"></a>', "annotation with a document type"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "annotation with a DOCTYPE"),
+        ('<!doctype a SYSTEM "file:///etc/hostname"><a/>', "annotation with a DOCTYPE"),
+        ('<a><![CDATA[x]]><!ENTITY b "c"></a>', "annotation with a DOCTYPE"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'.encode("utf-16"), "damaged annotation"),
         ("<a>&b;</a>", "damaged annotation"),
         ("<a>" + " " * (1 << 20) + "</a>", "annotation too large"),
@@ -175,23 +177,24 @@ def test_encoding_of_the_path_does_not_matter(tmp_path, encoding):
     text = f'<?xml version="1.0" encoding="{encoding}"?><a><path>D:\\снимки</path>'
     text += "<size><width>7</width><height> 9 </height></size>" + OBJECT.format(1, 2, 3.5, 4)
     content = (text + "</a>").encode("windows-1251" if encoding != "utf-8" else "utf-8")
-    listed = read_voc(_voc(tmp_path, content))
-    assert (listed.size, listed.boxes) == ((9, 7), [("stenosis", (1, 2, 3.5, 4))])
+    annotation = read_voc(_voc(tmp_path, content))
+    assert (annotation.size, annotation.boxes) == ((9, 7), [("stenosis", (1, 2, 3.5, 4))])
 
 
 def test_nesting_without_end_is_survived(tmp_path):
     depth = 100_000
-    listed = read_voc(_voc(tmp_path, "<a>" * depth + OBJECT.format(1, 2, 3, 4) + "</a>" * depth))
-    assert len(listed.boxes) == 1
+    content = "<a>" * depth + OBJECT.format(1, 2, 3, 4) + "</a>" * depth
+    annotation = read_voc(_voc(tmp_path, content))
+    assert len(annotation.boxes) == 1
 
 
 def test_objects_that_are_no_boxes_have_their_reason(tmp_path):
     edges = [(3, 2, 3, 4), (1, 4, 3, 2), ("nan", 2, 3, 4), (1, 2, "inf", 4), (1, 2, 3, 1e9)]
     content = "".join(OBJECT.format(*four) for four in [*edges, ("", 1, 2, 3), (1, 2, 3, "x")])
-    listed = read_voc(_voc(tmp_path, f"<a>{content}<object/></a>"))
-    assert (listed.size, listed.boxes) == (None, [])
-    assert listed.faults == [
-        "box without an area",
+    annotation = read_voc(_voc(tmp_path, f"<a>{content}<object/></a>"))
+    assert (annotation.size, annotation.boxes) == (None, [])
+    assert annotation.errors == [
+        "box of zero area",
         "box with swapped corners",
         *["damaged box"] * 6,
     ]
@@ -226,8 +229,8 @@ def test_lists_with_odd_rows(tmp_path):
         "boxes taken from the list": 3,
         "damaged box": 1,
         "damaged row": 1,
-        "file name leaves the folder": 1,
-        "listed size is not the image's": 1,
+        "file name points outside the folder": 1,
+        "listed size differs from the image": 1,
         "object of an unknown class": 1,
         "not a list of train or test": 2,
     }
@@ -249,8 +252,8 @@ def _one_frame(root: Path, edges: Sequence[object], name: str = "Stenosis") -> P
     ("edges", "name", "reason"),
     [
         ((30, 30, 10, 10), "Stenosis", "box with swapped corners"),
-        (("10,5", "10,5", "30,5", "30,5"), "Stenosis", "box with commas in its numbers"),
-        ((0.2, 0.2, 0.6, 0.6), "Stenosis", "box in shares of the side, not pixels"),
+        (("10,5", "10,5", "30,5", "30,5"), "Stenosis", "box with decimal commas"),
+        ((0.2, 0.2, 0.6, 0.6), "Stenosis", "box in normalised coordinates, not pixels"),
         ((60, 60, 90, 90), "Stenosis", "box outside the image"),
         ((10, 10, 30, 30), "catheter", "object of an unknown class"),
         ((10, 10, 30, 30), "1: stenosis", "object of an unknown class"),
@@ -306,7 +309,7 @@ def test_input_errors(tmp_path):
     with pytest.raises(InputError, match="does not look like the stenosis dataset"):
         open_source("stenosis", tmp_path)
     save(tmp_path / "14_001_1_0001.bmp", picture(1))
-    with pytest.raises(InputError, match="did you mean patient"):
+    with pytest.raises(InputError, match="did you mean 'patient'"):
         open_source("stenosis", tmp_path, split="patients")
     source = open_source("stenosis", tmp_path, split="patient")
     (tmp_path / "14_001_1_0001.xml").write_text(f"<a>{OBJECT.format(1, 2, 3, 4)}</a>")
@@ -317,9 +320,10 @@ def test_input_errors(tmp_path):
 @pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
 def test_real_pieces_read_without_a_defect():
     source = open_source("stenosis", Path(os.environ["ANGIO_REALDATA"]) / "stenosis")
-    truth, frames, skipped = read_truth(source)
-    assert (frames, skipped) == ({None: 3}, {"no split list": 1})
-    assert [len(boxes) for _, boxes in truth.values()] == [1, 2, 1]
-    frame, boxes = truth["dataset/14_002_5_0016.bmp"]
+    reading = read_all(source, annotated=True)
+    assert (reading.splits, reading.skipped) == ({None: 3}, {"no split list": 1})
+    assert [len(boxes) for boxes in reading.annotations.values()] == [1, 2, 1]
+    path = "dataset/14_002_5_0016.bmp"
+    frame, boxes = reading.frames[path], reading.annotations[path]
     assert (frame.group, frame.video, frame.frame) == ("stenosis/002", "stenosis/002/5", 16)
     assert boxes.tolist() == [[179, 148, 206, 167, 0]]

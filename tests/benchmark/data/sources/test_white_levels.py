@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deep_files import png_bytes
+from high_bit_depth_files import png_bytes
 from PIL import Image
 
 from benchmark.data.counts import format_rows
-from benchmark.data.formats.bit_depth import NARROW, WHITE_DECIDED
+from benchmark.data.formats.bit_depth import NARROW_RANGE, WHITE_FROM_MAXIMUM
 from benchmark.data.packs import FramePack, build_pack
 from benchmark.data.selection import read_usable
 from benchmark.data.skips import take_notes
@@ -25,7 +25,7 @@ RAMP = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
 
 
 def _values(highest: int) -> np.ndarray:
-    """A ramp up to `highest`, which starts elsewhere for each: no two pictures are alike."""
+    """A ramp up to `highest`, which starts elsewhere for each: no two images are alike."""
     return (np.roll(RAMP, highest) * highest // RAMP.max()).astype(np.uint16)
 
 
@@ -36,17 +36,17 @@ def _save(path: Path, highest: int, significant: int | None = None) -> np.ndarra
     return values
 
 
-def _grey(highest: int, white: int) -> np.ndarray:
+def _gray(highest: int, white: int) -> np.ndarray:
     return np.floor(_values(highest) / white * 255 + 0.5).astype(np.uint8)
 
 
 def _reading(source) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Brightest grey of each frame by its path, and the notes."""
+    """Brightest gray of each frame by its path, and the notes."""
     found = {frame.path: int(read_usable(source, frame).max()) for frame in source.frames()}
     return found, take_notes(source)
 
 
-def test_the_pictures_of_a_folder_have_one_white(tmp_path):
+def test_the_images_of_a_folder_have_one_white(tmp_path):
     for number, highest in enumerate((4000, 4090, 4300, 16000)):
         _save(tmp_path / "p1" / f"{number}.png", highest)
     for number, highest in enumerate((500, 1000)):
@@ -54,22 +54,22 @@ def test_the_pictures_of_a_folder_have_one_white(tmp_path):
     source = open_source("folder", tmp_path)
     for frame, highest in zip(source.frames(), (4000, 4090, 4300, 16000, 500, 1000)):
         white = 16383 if "p1" in frame.path else 1023
-        np.testing.assert_array_equal(source.read(frame), _grey(highest, white))
+        np.testing.assert_array_equal(source.read(frame), _gray(highest, white))
     assert take_notes(source) == [
-        (WHITE_DECIDED, "p1: 16383 (14 bits)"),
-        (NARROW, "p1/0.png"),
-        (WHITE_DECIDED, "p2: 1023 (10 bits)"),
+        (WHITE_FROM_MAXIMUM, "p1: 16383 (14 bits)"),
+        (NARROW_RANGE, "p1/0.png"),
+        (WHITE_FROM_MAXIMUM, "p2: 1023 (10 bits)"),
     ]
     assert take_notes(source) == []
 
 
-def test_pictures_alone_in_their_folders_are_one_set(tmp_path):
-    """Else white would be decided picture by picture."""
+def test_images_alone_in_their_folders_are_one_set(tmp_path):
+    """Else white would be decided image by image."""
     for patient, highest in enumerate((900, 2000, 4000)):
         _save(tmp_path / f"p{patient}" / "study" / "a.png", highest)
     found, notes = _reading(open_source("folder", tmp_path))
     assert list(found.values()) == [round(h / 4095 * 255) for h in (900, 2000, 4000)]
-    assert notes[0] == (WHITE_DECIDED, "all pictures: 4095 (12 bits)")
+    assert notes[0] == (WHITE_FROM_MAXIMUM, "all pictures: 4095 (12 bits)")
     # One level down lies what is nearest.
     _save(tmp_path / "p0" / "other" / "b.png", 1000)
     found, _ = _reading(open_source("folder", tmp_path))
@@ -89,15 +89,15 @@ def test_training_and_test_images_have_one_white(tmp_path):
     source = open_source("paired", tmp_path)
     folder = write_task_folder(source, tmp_path / "task", progress=False)
     with Image.open(folder.image("train", "train__images__train0")) as image:
-        np.testing.assert_array_equal(np.asarray(image), _grey(1000, 4095))
-    assert folder.manifest["intensity"][WHITE_DECIDED] == {
+        np.testing.assert_array_equal(np.asarray(image), _gray(1000, 4095))
+    assert folder.manifest["intensity"][WHITE_FROM_MAXIMUM] == {
         "count": 1,
         "examples": ["all images: 4095 (12 bits)"],
     }
     report = json.loads((folder.path / "report.json").read_text())
-    assert report[WHITE_DECIDED]["paths"] == ["all images: 4095 (12 bits)"]
-    assert report[NARROW]["count"] == 2
-    assert "intensity, white decided by the largest value" in "\n".join(
+    assert report[WHITE_FROM_MAXIMUM]["paths"] == ["all images: 4095 (12 bits)"]
+    assert report[NARROW_RANGE]["count"] == 2
+    assert "intensity, white level from the maximum value" in "\n".join(
         format_rows(folder.manifest)
     )
 
@@ -113,7 +113,7 @@ def test_what_the_files_say_is_not_mixed_with_what_they_do_not(tmp_path):
     brightest = [int(source.read(frame).max()) for frame in frames]
     shares = (600 / 4095, 700 / 1023, 60000 / 65535, 1)
     assert brightest == [round(share * 255) for share in shares]
-    assert {where for reason, where in source.notes if reason == WHITE_DECIDED} == {
+    assert {where for reason, where in source.notes if reason == WHITE_FROM_MAXIMUM} == {
         "all pictures: 4095 (12 bits)",
         "all pictures: 1023 (10 bits)",
     }
@@ -141,7 +141,7 @@ def test_a_pack_is_the_same_whoever_measures(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 7)
     plain, parallel = build("plain"), build("parallel", workers=2)
     assert _files(plain) == _files(parallel)
-    assert plain.manifest["intensity"][WHITE_DECIDED] == {
+    assert plain.manifest["intensity"][WHITE_FROM_MAXIMUM] == {
         "count": 4,
         "examples": [
             "p1: 4095 (12 bits)",
@@ -189,10 +189,12 @@ def test_eight_bits_leave_nothing_to_tell(tmp_path):
     assert (pack.path / "report.json").read_text() == "{}\n"
 
 
-def test_a_corpus_names_the_part(tmp_path):
+def test_a_pretraining_dataset_names_the_part(tmp_path):
     for number, highest in enumerate((300, 4000)):
         _save(tmp_path / "cadica" / "p1" / f"p1_v1_0000{number}.png", highest)
     source = open_source("xa170k", tmp_path)
     pack = build_pack(source, tmp_path / "pack", SIDE, progress=False, workers=2)
-    assert pack.manifest["intensity"][WHITE_DECIDED]["examples"] == ["cadica/p1: 4095 (12 bits)"]
-    np.testing.assert_array_equal(pack.gather([0])[0][0], _grey(300, 4095))
+    assert pack.manifest["intensity"][WHITE_FROM_MAXIMUM]["examples"] == [
+        "cadica/p1: 4095 (12 bits)"
+    ]
+    np.testing.assert_array_equal(pack.gather([0])[0][0], _gray(300, 4095))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from raw_layouts import picture, save
-from reading_truth import read_truth
+from reading import read_all
 
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw import Canvas
@@ -22,27 +22,27 @@ def written(request, tmp_path_factory):
 
 def test_counts_by_split_and_reason(written):
     canvas, layout = written
-    truth, frames, skipped = read_truth(open_source("xcav", canvas.root))
-    assert frames == layout.frames
-    assert skipped == layout.skipped
+    reading = read_all(open_source("xcav", canvas.root), annotated=True)
+    assert reading.splits == layout.frames
+    assert reading.skipped == layout.skipped
     assert sum(layout.skipped.values()) == (12 if canvas.defects else 0)
-    groups = {split: {f.group for f, _ in truth.values() if f.split == split} for split in frames}
-    assert groups["train"] | groups["test"] == {f"xcav/CVAI-{number}" for number in PATIENTS}
-    assert not groups["train"] & groups["test"]
+    train, test = reading.groups_of("train"), reading.groups_of("test")
+    assert train | test == {f"xcav/CVAI-{number}" for number in PATIENTS}
+    assert not train & test
 
 
 def test_masks_are_those_of_the_vessels(written):
     canvas, _ = written
-    truth, _, _ = read_truth(open_source("xcav", canvas.root))
+    reading = read_all(open_source("xcav", canvas.root), annotated=True)
     checked = 0
     for index, number in enumerate(PATIENTS):
         for video, suffix in enumerate(VIDEOS):
             name = f"CVAI-{number}{suffix}"
             for frame in ANNOTATED:
                 path = f"CVAI-{number}/images/{name}/{frame:05d}.png"
-                if path not in truth:
+                if path not in reading.frames:
                     continue
-                found, masks = truth[path]
+                found, masks = reading.frames[path], reading.annotations[path]
                 assert (found.group, found.video, found.frame) == (
                     f"xcav/CVAI-{number}",
                     f"xcav/CVAI-{number}/{name}",
@@ -54,7 +54,7 @@ def test_masks_are_those_of_the_vessels(written):
                     vessel = cv2.resize(half, (64, 64), interpolation=cv2.INTER_NEAREST_EXACT) > 0
                 np.testing.assert_array_equal(masks[0], vessel)
                 checked += 1
-    assert checked == len(truth)
+    assert checked == len(reading.frames)
 
 
 def test_split_is_by_seed_and_says_that_it_is_not_the_papers(written):

@@ -1,4 +1,4 @@
-"""The synthetic angiograms: exact ground truth, and pictures as hard as the real ones."""
+"""The synthetic angiograms: exact ground truth, and images as hard as the real ones."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_contrast_washes_in() -> None:
         areas = [frame.vessel.sum() for frame in video]
         assert areas[0] < 0.3 * areas[FULL]
         assert areas[0] <= areas[2] <= areas[4] * 1.05
-        # Where the full tree will be, the picture darkens relative to everything else.
+        # Where the full tree will be, the image darkens relative to everything else.
         tree = video[FULL].vessel
         darkening = [f.image[tree].mean() - f.image[ring(tree)].mean() for f in video]
         assert darkening[FULL] < darkening[0] - 6
@@ -146,7 +146,7 @@ def test_vessels_are_darker_than_their_surroundings() -> None:
         assert 4 < contrast < 60
 
 
-def test_grey_levels_resemble_real_angiograms() -> None:
+def test_gray_levels_resemble_real_angiograms() -> None:
     """Bands around DCA1 and CADICA (medians about 120, 10th-90th ranges of 40 to 165)."""
     median = np.mean([np.median(frame.image) for frame in full_contrast()])
     spread = np.mean([np.ptp(np.percentile(frame.image, [10, 90])) for frame in full_contrast()])

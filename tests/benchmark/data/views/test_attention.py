@@ -136,13 +136,13 @@ def test_views_are_single_views_with_a_map(batch: dict[str, Tensor]) -> None:
     assert torch.equal(views["attention"][:, 0], expected)
 
 
-def test_whole_frames(batch: dict[str, Tensor]) -> None:
+def test_full_frames(batch: dict[str, Tensor]) -> None:
     """The valid part of each frame, resized without regard to its aspect, never mirrored."""
     row, column = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     waves = [127 + 100 * torch.sin(row / (5 + n)) * torch.cos(column / (9 - n)) for n in range(4)]
     batch["frame"] = torch.stack(waves).byte()
     maker = AttentionView(size=32, flip=1.0, mean=(0, 0, 0), std=(1, 1, 1))
-    images = maker.whole(batch)
+    images = maker.full_frames(batch)
     for sample, (height, width) in enumerate(batch["valid"].tolist()):
         frame = batch["frame"][sample, :height, :width].float()[None, None]
         expected = F.interpolate(frame, (32, 32), mode="bicubic", antialias=True)[0, 0]

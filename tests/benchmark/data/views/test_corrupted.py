@@ -19,17 +19,17 @@ class Add:
     def draws(self, size: int) -> int:
         return 2
 
-    def __call__(self, grey: Tensor, noise: Tensor) -> Tensor:
+    def __call__(self, gray: Tensor, noise: Tensor) -> Tensor:
         self.noise = noise
-        return grey + noise[:, :1, None]
+        return gray + noise[:, :1, None]
 
 
 class Halve:
     def draws(self, size: int) -> int:
         return 1
 
-    def __call__(self, grey: Tensor, noise: Tensor) -> Tensor:
-        return grey / 2
+    def __call__(self, gray: Tensor, noise: Tensor) -> Tensor:
+        return gray / 2
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def batch() -> dict[str, Tensor]:
 
 
 def test_without_changes_the_image_is_that_of_the_plain_view(batch: dict[str, Tensor]) -> None:
-    """The same crop, the same grey values, before and after normalisation."""
+    """The same crop, the same intensities, before and after normalisation."""
     ours, plain = CorruptedView([], size=32), SingleView(32)
     ours.progress = plain.progress = Progress(seed=3, epoch=2)
     views, expected = ours(batch)["views"], plain(batch)["views"]
@@ -56,14 +56,14 @@ def test_without_changes_the_image_is_that_of_the_plain_view(batch: dict[str, Te
 
 
 def test_changes_come_first_and_belong_to_both(batch: dict[str, Tensor]) -> None:
-    """(grey + a)/2 is clean, (grey + a)/2 + b the image; all channels are corrupted alike."""
+    """(gray + a)/2 is clean, (gray + a)/2 + b the image; all channels are corrupted alike."""
     first, second = Add(), Add()
     maker = CorruptedView([second], changes=[first, Halve()], size=32)
     plain = CorruptedView([], size=32)
     maker.progress = plain.progress = Progress(seed=3, epoch=2)
-    grey = plain(batch)["views"]["clean"]
+    gray = plain(batch)["views"]["clean"]
     views = maker(batch)["views"]
-    clean = (grey + first.noise[:, :1, None, None]) / 2
+    clean = (gray + first.noise[:, :1, None, None]) / 2
     torch.testing.assert_close(views["clean"], clean)
     mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (IMAGENET_MEAN, IMAGENET_STD))
     restored = views["image"] * std + mean

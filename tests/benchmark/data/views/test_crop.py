@@ -108,7 +108,7 @@ def pil_view(pixels: np.ndarray, crop: Crop, sample: int, size: int, method: int
     """Cut out, resize and mirror one frame with PIL.
 
     In two calls, because Pillow 13 resizes vertically first where that is cheaper, and the
-    overshoot that is cut off in between depends on the order; torch always begins horizontally.
+    overshoot that is clipped in between depends on the order; torch always begins horizontally.
     """
     top, left, height, width = (int(value[sample]) for value in crop[:4])
     image = Image.fromarray(pixels).crop((left, top, left + width, top + height))
@@ -133,7 +133,7 @@ def frames() -> Tensor:
 def test_bicubic_is_pils(
     frames: Tensor, size: int, path: Callable[[Tensor, Crop, int], Tensor], most: int
 ) -> None:
-    """From 7-fold shrinking to 5-fold enlarging within one grey level of PIL.
+    """From 7-fold shrinking to 5-fold enlarging within one gray level of PIL.
 
     torch's uint8 kernel on the CPU has weights of 16 bits and misses by 2 in a few pixels of 10⁵.
     """
@@ -222,7 +222,7 @@ def batch(frames: Tensor) -> dict[str, Tensor]:
 
 
 def test_single_view_end_to_end(batch: dict[str, Tensor]) -> None:
-    """Frame and anatomy share box and mirror; grey levels are normalised per channel."""
+    """Frame and anatomy share box and mirror; gray levels are normalised per channel."""
     maker = SingleView(size=50)
     maker.progress = Progress(seed=3, epoch=2)
     views = maker(batch)["views"]
@@ -233,9 +233,9 @@ def test_single_view_end_to_end(batch: dict[str, Tensor]) -> None:
     assert 0 < crop.flip.sum() < 24
     for sample in range(24):
         frame = batch["frame"][sample].numpy()
-        grey = pil_view(frame, crop, sample, 50, Image.Resampling.BICUBIC) / 255
+        gray = pil_view(frame, crop, sample, 50, Image.Resampling.BICUBIC) / 255
         for channel in range(3):
-            expected = (grey - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
+            expected = (gray - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
             step = 1 / 255 / IMAGENET_STD[channel]
             found = views["image"][sample, channel].numpy()
             np.testing.assert_allclose(found, expected, rtol=0, atol=step + 1e-5)

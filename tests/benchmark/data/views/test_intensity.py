@@ -1,4 +1,4 @@
-"""Changes of grey values against PIL, torchvision and scipy."""
+"""Changes of intensities against PIL, torchvision and scipy."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_draws_have_the_laws_of_their_ranges() -> None:
 
 def test_order_of_brightness_and_contrast_is_random() -> None:
     """With factors 1.4 and 0.6 the two orders differ where values are clipped."""
-    grey = torch.linspace(0, 255, 64).view(1, 8, 8).expand(2, -1, -1)
+    gray = torch.linspace(0, 255, 64).view(1, 8, 8).expand(2, -1, -1)
     noise = torch.full((2, DRAWS), 0.5)
     noise[:, 0], noise[:, 1], noise[:, 2] = 0.0, 1.0, 0.0
     noise[0, 4], noise[1, 4] = 0.1, 0.9
-    found, _ = Intensity(0.4, 0.4, jitter=1.0)(grey, noise)
+    found, _ = Intensity(0.4, 0.4, jitter=1.0)(gray, noise)
     factor = torch.tensor([1.4]), torch.tensor([0.6])
-    bright_last = scale_brightness(scale_contrast(grey[:1], factor[1]), factor[0])
-    bright_first = scale_contrast(scale_brightness(grey[:1], factor[0]), factor[1])
+    bright_last = scale_brightness(scale_contrast(gray[:1], factor[1]), factor[0])
+    bright_first = scale_contrast(scale_brightness(gray[:1], factor[0]), factor[1])
     torch.testing.assert_close(found[:1], bright_last)
     torch.testing.assert_close(found[1:], bright_first)
     assert (bright_first - bright_last).abs().max() > 5

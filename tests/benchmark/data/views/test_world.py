@@ -11,7 +11,12 @@ from torch import Tensor
 from benchmark.data.views.crop import Crop
 from benchmark.data.views.intensity import DRAWS, Intensity
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.data.views.world import OrderedIntensity, WorldViews, jitter_frames, relative_place
+from benchmark.data.views.world import (
+    OrderedIntensity,
+    WorldViews,
+    jitter_frames,
+    relative_position,
+)
 from benchmark.errors import InputError
 from benchmark.method import Progress
 
@@ -42,11 +47,11 @@ def many(batch: dict[str, Tensor], sample: int, count: int) -> dict[str, Tensor]
     return {**copies, "index": torch.arange(count)}
 
 
-def grey_levels(view: Tensor) -> np.ndarray:
+def gray_levels(view: Tensor) -> np.ndarray:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    grey = (255 * (view * std + mean)).numpy()
-    assert np.abs(grey - grey[:, :1]).max() < 1e-3
-    return grey[:, 0]
+    gray = (255 * (view * std + mean)).numpy()
+    assert np.abs(gray - gray[:, :1]).max() < 1e-3
+    return gray[:, 0]
 
 
 def cut(frame: np.ndarray, row: list[int], size: int) -> np.ndarray:
@@ -89,7 +94,7 @@ def test_clean_views_are_boxes_of_one_size_cut_from_the_jittered_frame(
     assert not torch.equal(frames, batch["frame"])
     assert torch.equal(views["box_0"][:, 2:4], views["box_1"][:, 2:4])
     for number in range(2):
-        found = grey_levels(views[f"image_{number}"])
+        found = gray_levels(views[f"image_{number}"])
         for sample, row in enumerate(views[f"box_{number}"].long().tolist()):
             assert row[0] + row[2] <= batch["valid"][sample, 0]
             assert row[1] + row[3] <= batch["valid"][sample, 1]
@@ -120,7 +125,7 @@ def test_second_view_lies_anywhere_and_is_mirrored_by_itself(batch: dict[str, Te
 
 
 def test_places_continue_a_ramp_from_one_view_into_the_other() -> None:
-    """Grey values that rise along the frame tell where a pixel lies: the places say the same."""
+    """Intensities that rise along the frame tell where a pixel lies: the places say the same."""
     row, column = np.meshgrid(np.arange(96), np.arange(96), indexing="ij")
     for ramp, axis in ((40 + row, 0), (40 + column, 1)):
         data = {
@@ -130,12 +135,12 @@ def test_places_continue_a_ramp_from_one_view_into_the_other() -> None:
         }
         size = 24
         views = WorldViews(size=size, scale=(0.2, 0.5), jitter=STILL, change=STILL)(data)["views"]
-        grey = [grey_levels(views[f"image_{number}"]) for number in range(2)]
+        gray = [gray_levels(views[f"image_{number}"]) for number in range(2)]
         for name, (own, other) in (("place_01", (0, 1)), ("place_10", (1, 0))):
             for sample, (down, right, mirrored, across) in enumerate(views[name].tolist()):
                 # A straight line through the inside of the own view, continued anywhere.
                 inside = np.arange(4, size - 4)
-                lines = [grey[k][sample].mean(axis=1 - axis)[inside] for k in (own, other)]
+                lines = [gray[k][sample].mean(axis=1 - axis)[inside] for k in (own, other)]
                 slope, start = np.polyfit(inside, lines[0], 1)
                 if axis == 0:
                     seen = inside + size * down
@@ -154,10 +159,10 @@ def test_place_of_a_worked_example() -> None:
         return Crop(*numbers, flip=torch.tensor([flip]))
 
     first, second, width = crop(4, 5, False), crop(14, 30, True), torch.tensor([50])
-    assert relative_place(first, second, width).tolist() == [[0.5, 0.5, 1.0, 3.5]]
-    assert relative_place(second, first, width).tolist() == [[-0.5, -0.5, 1.0, 3.5]]
+    assert relative_position(first, second, width).tolist() == [[0.5, 0.5, 1.0, 3.5]]
+    assert relative_position(second, first, width).tolist() == [[-0.5, -0.5, 1.0, 3.5]]
     plain = crop(14, 30, False)
-    assert relative_place(first, plain, width).tolist() == [[0.5, 2.5, 0.0, 1.5]]
+    assert relative_position(first, plain, width).tolist() == [[0.5, 2.5, 0.0, 1.5]]
 
 
 def test_changes_are_what_the_parameters_say(batch: dict[str, Tensor]) -> None:
@@ -165,16 +170,16 @@ def test_changes_are_what_the_parameters_say(batch: dict[str, Tensor]) -> None:
     change = {**CHANGE, "jitter": 1.0, "blur": 1.0}
     views = WorldViews(size=32, jitter=STILL, change=change)(many(batch, 0, 20))["views"]
     for number in range(2):
-        clean = grey_levels(views[f"image_{number}"])
-        changed = grey_levels(views[f"changed_{number}"])
+        clean = gray_levels(views[f"image_{number}"])
+        changed = gray_levels(views[f"changed_{number}"])
         for sample, numbers in enumerate(views[f"change_{number}"].tolist()):
             brightness, contrast, gamma, sigma, noise = numbers
             assert noise == 0
             picture = Image.fromarray(clean[sample].round().astype(np.uint8))
             picture = ImageEnhance.Brightness(picture).enhance(brightness)
             picture = ImageEnhance.Contrast(picture).enhance(contrast)
-            grey = 255 * (np.asarray(picture, float) / 255) ** gamma
-            picture = Image.fromarray(grey.round().astype(np.uint8))
+            gray = 255 * (np.asarray(picture, float) / 255) ** gamma
+            picture = Image.fromarray(gray.round().astype(np.uint8))
             picture = picture.filter(ImageFilter.GaussianBlur(sigma))
             error = np.abs(np.asarray(picture, float) - changed[sample])
             assert error.mean() < 2.5
@@ -229,5 +234,5 @@ def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, Tensor]) 
 def test_changes_the_model_is_not_told_of_are_refused() -> None:
     with pytest.raises(InputError, match=r"change.solarize must be 0"):
         WorldViews(change=dict(solarize=0.2))
-    with pytest.raises(InputError, match="jitter is of brightness and contrast only"):
+    with pytest.raises(InputError, match="jitter supports brightness and contrast only"):
         WorldViews(jitter=dict(blur=0.5))

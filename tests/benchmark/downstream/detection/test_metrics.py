@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from benchmark.data.tasks.coco import CocoFile, box_annotations
+from benchmark.data.tasks.coco import COCOFile, box_annotations
 from benchmark.downstream.detection.metrics import DEFINITIONS, DetectionMetric, average_precision
 from benchmark.errors import InputError
 
@@ -51,7 +51,7 @@ IMAGES: dict[str, tuple[Boxes, Boxes]] = {
 
 
 def annotate(path: Path, images: dict[str, tuple[Boxes, Boxes]]) -> Path:
-    coco = CocoFile(["stenosis", "occlusion"])
+    coco = COCOFile(["stenosis", "occlusion"])
     for name, (truth, _) in images.items():
         coco.add(name, 100, 100, box_annotations(np.array(truth).reshape(-1, 5)))
     path.write_text(json.dumps(coco.content))

@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedXAImageStorage
 
-from benchmark.data.formats.bit_depth import NARROW
+from benchmark.data.formats.bit_depth import NARROW_RANGE
 from benchmark.data.formats.dicom.display import STRETCHED, TABLE, UNFIT, WINDOW
 from benchmark.data.formats.dicom.reading import decode_dicom
 from benchmark.data.formats.video import Video
@@ -131,26 +131,26 @@ def test_a_voi_lut_in_groups(tmp_path: Path):
     assert video.notes == ((TABLE, ""),)
 
 
-GREY = np.random.default_rng(0).integers(0, 256, (2, 12, 10)).astype(np.uint8)
+GRAY = np.random.default_rng(0).integers(0, 256, (2, 12, 10)).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
     ("centre", "width"), [(2048, 4096), (32768, 65536), (2000, 1000), (-500, 100)]
 )
-def test_a_window_for_more_bits_is_passed_over_on_eight(tmp_path: Path, centre: int, width: int):
+def test_a_window_for_more_bits_is_skipped_on_eight(tmp_path: Path, centre: int, width: int):
     elements = {"BitsStored": 8, "HighBit": 7, "WindowCenter": centre, "WindowWidth": width}
-    video = _decode(tmp_path, GREY, **elements)
-    np.testing.assert_array_equal(video.frames, GREY)
+    video = _decode(tmp_path, GRAY, **elements)
+    np.testing.assert_array_equal(video.frames, GRAY)
     assert video.notes == ((UNFIT, f"centre {centre}, width {width}, 8 bits"),)
-    inverted = _decode(tmp_path, GREY, **elements, PhotometricInterpretation="MONOCHROME1")
-    np.testing.assert_array_equal(inverted.frames, 255 - GREY)
+    inverted = _decode(tmp_path, GRAY, **elements, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(inverted.frames, 255 - GRAY)
 
 
 def test_a_window_of_eight_bits_is_used_and_needs_no_note(tmp_path: Path):
     for centre, width in ((128, 256), (128, 512), (60, 40)):
         elements = {"BitsStored": 8, "HighBit": 7, "WindowCenter": centre, "WindowWidth": width}
-        video = _decode(tmp_path, GREY, **elements)
-        np.testing.assert_array_equal(video.frames, _linear(GREY.astype(float), centre, width))
+        video = _decode(tmp_path, GRAY, **elements)
+        np.testing.assert_array_equal(video.frames, _linear(GRAY.astype(float), centre, width))
         assert video.notes == ()
 
 
@@ -176,4 +176,4 @@ def test_a_window_fits_what_rescaled_and_signed_values_reach(tmp_path: Path):
 def test_a_video_that_a_window_leaves_dark_is_noted(tmp_path: Path):
     dim = (RAMP // 16).astype(np.uint16)
     video = _decode(tmp_path, dim, WindowCenter=2048, WindowWidth=4096)
-    assert video.notes == ((WINDOW, "centre 2048, width 4096"), (NARROW, ""))
+    assert video.notes == ((WINDOW, "centre 2048, width 4096"), (NARROW_RANGE, ""))

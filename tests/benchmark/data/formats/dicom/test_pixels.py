@@ -30,7 +30,7 @@ from pydicom.uid import (
 
 from benchmark.data.formats.dicom import pixels as dicom_pixels
 from benchmark.data.formats.dicom.jpeg_header import check_jpeg_header
-from benchmark.data.formats.dicom.pixels import stored_values
+from benchmark.data.formats.dicom.pixels import read_stored_values
 from benchmark.data.formats.dicom.reading import decode_dicom, read_dicom_header
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.packs import build_pack
@@ -56,7 +56,7 @@ def _jpeg_2000(values: np.ndarray) -> bytes:
 
 
 def _stored(content: bytes, frames: int) -> np.ndarray:
-    return stored_values(pydicom.dcmread(io.BytesIO(content)), frames)
+    return read_stored_values(pydicom.dcmread(io.BytesIO(content)), frames)
 
 
 ENCODERS = {
@@ -153,7 +153,7 @@ def test_upper_bits_in_a_jpeg_of_either_precision():
 
 
 @pytest.mark.parametrize("high", [0, 7, 16, 40])
-def test_a_senseless_high_bit_is_passed_over(high: int):
+def test_a_senseless_high_bit_is_skipped(high: int):
     values = RANDOM.integers(0, 1 << 12, (2, 12, 10)).astype(np.uint16)
     content = dicom_bytes(values, BitsStored=12, HighBit=high)
     np.testing.assert_array_equal(_stored(content, 2), values)

@@ -1,4 +1,4 @@
-"""XA DICOM: the grey-scale pipeline against hand-worked values and pydicom, and damage."""
+"""XA DICOM: the grayscale pipeline against hand-worked values and pydicom, and damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.data.formats.dicom.reading import decode_dicom, read_dicom_header
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.synthetic.raw.containers import dicom_bytes
 
-GREY = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
+GRAY = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
 RAMP = np.arange(4000, dtype=np.uint16).reshape(2, 40, 50)
 WINDOW = {"WindowCenter": 2000, "WindowWidth": 1000}
 
@@ -31,15 +31,15 @@ def _decode(folder: Path, pixels: np.ndarray, **elements: Any) -> np.ndarray:
 
 
 def test_eight_bits_are_taken_as_they_are_and_monochrome1_is_inverted(tmp_path):
-    np.testing.assert_array_equal(_decode(tmp_path, GREY), GREY)
-    np.testing.assert_array_equal(_decode(tmp_path, GREY[0]), GREY[:1])
-    inverted = _decode(tmp_path, GREY, PhotometricInterpretation="MONOCHROME1")
-    np.testing.assert_array_equal(inverted, 255 - GREY)
+    np.testing.assert_array_equal(_decode(tmp_path, GRAY), GRAY)
+    np.testing.assert_array_equal(_decode(tmp_path, GRAY[0]), GRAY[:1])
+    inverted = _decode(tmp_path, GRAY, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(inverted, 255 - GRAY)
 
 
 def test_a_linear_window_is_that_of_the_standard(tmp_path):
     shown = _decode(tmp_path, RAMP, **WINDOW).ravel()
-    # Centre 2000 and width 1000: black up to 1500, white from 2499, 255/999 grey levels a step.
+    # Centre 2000 and width 1000: black up to 1500, white from 2499, 255/999 gray levels a step.
     assert shown[[0, 1500, 1502, 2000, 2498, 2499, 3999]].tolist() == [0, 0, 1, 128, 255, 255, 255]
     # The middle lies half a value below the centre.
     assert [int(shown[value]) for value in (1999, 2001)] == [127, 128]
@@ -66,8 +66,8 @@ def test_the_first_of_several_windows_counts_and_an_empty_one_is_none(tmp_path):
     expected = _decode(tmp_path, RAMP, **WINDOW)
     np.testing.assert_array_equal(_decode(tmp_path, RAMP, **several), expected)
     for width in (0, 1, -5, ""):
-        shown = _decode(tmp_path, GREY, WindowCenter=100, WindowWidth=width)
-        np.testing.assert_array_equal(shown, GREY)
+        shown = _decode(tmp_path, GRAY, WindowCenter=100, WindowWidth=width)
+        np.testing.assert_array_equal(shown, GRAY)
 
 
 def test_rescale_comes_before_the_window_unless_pixels_are_log_or_disp(tmp_path):
@@ -89,7 +89,7 @@ def test_voi_lut_without_a_window(tmp_path):
     table.LUTDescriptor = [256, 0, 8]
     table.LUTData = [255 - value for value in range(256)]
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
-    np.testing.assert_array_equal(_decode(tmp_path, GREY, VOILUTSequence=[table]), 255 - GREY)
+    np.testing.assert_array_equal(_decode(tmp_path, GRAY, VOILUTSequence=[table]), 255 - GRAY)
 
 
 def test_deep_values_without_a_window_are_stretched_over_the_whole_file(tmp_path):
@@ -137,25 +137,25 @@ def test_compressed_frames_read_like_plain_ones(tmp_path):
 
 def test_the_header_tells_frames_and_a_hashed_patient(tmp_path):
     path = tmp_path / "a"
-    path.write_bytes(dicom_bytes(GREY, PatientID="12345", PatientName="Doe^Jane"))
+    path.write_bytes(dicom_bytes(GRAY, PatientID="12345", PatientName="Doe^Jane"))
     header = read_dicom_header(path)
     assert header.frames == 3
     assert header.patient == hashlib.sha256(b"12345").hexdigest()[:12]
-    path.write_bytes(dicom_bytes(GREY[0], PatientID=" "))
+    path.write_bytes(dicom_bytes(GRAY[0], PatientID=" "))
     assert (read_dicom_header(path).frames, read_dicom_header(path).patient) == (1, None)
-    enhanced = dicom_bytes(GREY, Modality="", SOPClassUID=EnhancedXAImageStorage)
+    enhanced = dicom_bytes(GRAY, Modality="", SOPClassUID=EnhancedXAImageStorage)
     path.write_bytes(enhanced)
     assert read_dicom_header(path).frames == 3
 
 
 def _deflated() -> bytes:
-    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
+    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(GRAY)))
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return _saved(dataset)
 
 
 def _without(keyword: str) -> bytes:
-    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(GREY)))
+    dataset = pydicom.dcmread(io.BytesIO(dicom_bytes(GRAY)))
     del dataset[keyword]
     return _saved(dataset)
 
@@ -166,17 +166,17 @@ def _without(keyword: str) -> bytes:
         (b"", "empty file"),
         (b"\0" * 128 + b"DIC", "not a DICOM file"),
         (b"\0" * 128 + b"DICM", "damaged DICOM"),
-        (dicom_bytes(GREY)[:250], "damaged DICOM"),
-        (dicom_bytes(GREY, Modality="CT", SOPClassUID="1.2"), "DICOM of another modality than XA"),
-        (_without("Rows"), "DICOM without pictures"),
-        (dicom_bytes(GREY, Columns=0), "DICOM without pictures"),
-        (dicom_bytes(GREY, NumberOfFrames=10_001), "too many frames in one file"),
-        (dicom_bytes(GREY, NumberOfFrames=-1), "video without frames"),
-        (dicom_bytes(GREY, NumberOfFrames=9000, Rows=60_000), "video too large"),
-        (dicom_bytes(GREY, NumberOfFrames=500), "damaged DICOM"),
-        (dicom_bytes(GREY, PhotometricInterpretation="PALETTE COLOR"), "unsupported DICOM pixels"),
-        (dicom_bytes(GREY, syntax="1.2.840.10008.1.2.4.102"), "cannot be decoded"),
-        (dicom_bytes(GREY, syntax="1.2.3.4"), "cannot be decoded"),
+        (dicom_bytes(GRAY)[:250], "damaged DICOM"),
+        (dicom_bytes(GRAY, Modality="CT", SOPClassUID="1.2"), "DICOM modality is not XA"),
+        (_without("Rows"), "DICOM without pixel data"),
+        (dicom_bytes(GRAY, Columns=0), "DICOM without pixel data"),
+        (dicom_bytes(GRAY, NumberOfFrames=10_001), "too many frames in one file"),
+        (dicom_bytes(GRAY, NumberOfFrames=-1), "video without frames"),
+        (dicom_bytes(GRAY, NumberOfFrames=9000, Rows=60_000), "video too large"),
+        (dicom_bytes(GRAY, NumberOfFrames=500), "damaged DICOM"),
+        (dicom_bytes(GRAY, PhotometricInterpretation="PALETTE COLOR"), "unsupported DICOM pixels"),
+        (dicom_bytes(GRAY, syntax="1.2.840.10008.1.2.4.102"), "cannot be decoded"),
+        (dicom_bytes(GRAY, syntax="1.2.3.4"), "cannot be decoded"),
         (_deflated(), "cannot be decoded"),
     ],
 )
@@ -192,11 +192,11 @@ def test_what_the_header_rules_out(tmp_path, content, reason):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (_without("PixelData"), "DICOM without pictures"),
-        (dicom_bytes(GREY, NumberOfFrames=4), "damaged DICOM"),
-        (dicom_bytes(GREY.astype(np.uint32), Rows=12), "unsupported DICOM pixels"),
-        (dicom_bytes(GREY, WindowCenter="1e400", WindowWidth=10), "damaged DICOM"),
-        (dicom_bytes(GREY, syntax="1.2.840.10008.1.2.5"), "damaged DICOM"),
+        (_without("PixelData"), "DICOM without pixel data"),
+        (dicom_bytes(GRAY, NumberOfFrames=4), "damaged DICOM"),
+        (dicom_bytes(GRAY.astype(np.uint32), Rows=12), "unsupported DICOM pixels"),
+        (dicom_bytes(GRAY, WindowCenter="1e400", WindowWidth=10), "damaged DICOM"),
+        (dicom_bytes(GRAY, syntax="1.2.840.10008.1.2.5"), "damaged DICOM"),
     ],
 )
 def test_what_only_the_pixels_rule_out(tmp_path, content, reason):
@@ -207,8 +207,8 @@ def test_what_only_the_pixels_rule_out(tmp_path, content, reason):
 
 
 def test_large_files_are_refused(tmp_path, monkeypatch):
-    (tmp_path / "a.dcm").write_bytes(dicom_bytes(GREY))
-    monkeypatch.setattr(video, "MAX_BYTES", GREY.nbytes - 1)
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(GRAY))
+    monkeypatch.setattr(video, "MAX_BYTES", GRAY.nbytes - 1)
     with pytest.raises(UnreadableFrame, match="video too large"):
         read_dicom_header(tmp_path / "a.dcm")
 
@@ -216,15 +216,15 @@ def test_large_files_are_refused(tmp_path, monkeypatch):
 def test_random_damage_never_escapes(tmp_path):
     random = np.random.default_rng(1)
     path = tmp_path / "a.dcm"
-    whole = dicom_bytes(GREY, PatientID="x", **WINDOW, RescaleSlope=1, RescaleIntercept=0)
+    whole = dicom_bytes(GRAY, PatientID="x", **WINDOW, RescaleSlope=1, RescaleIntercept=0)
     reasons = set()
     for trial in range(300):
         content = bytearray(whole)
-        for place in random.integers(132, len(whole) - GREY.nbytes, 3):
+        for place in random.integers(132, len(whole) - GRAY.nbytes, 3):
             content[place] = random.integers(256)
         path.write_bytes(content[: random.integers(len(content))] if trial % 9 == 0 else content)
         try:
             assert decode_dicom(path).frames.dtype == np.uint8
         except UnreadableFrame as error:
             reasons.add(str(error))
-    assert {"damaged DICOM", "DICOM without pictures"} <= reasons
+    assert {"damaged DICOM", "DICOM without pixel data"} <= reasons

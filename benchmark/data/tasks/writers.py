@@ -1,7 +1,8 @@
-"""What is special about each kind of task: which frames, which files, what an item says."""
+"""What differs between the kinds of tasks: which frames, which files, what an item records."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,45 +10,75 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmark.data.denoising import FRAMES_PER_STUDY, Degradation, contrast, contrast_filled
+from benchmark.data.denoising import (
+    FRAMES_PER_STUDY,
+    Degradation,
+    contrast,
+    select_contrast_filled,
+)
 from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.selection import read_usable
-from benchmark.data.tasks.coco import CocoFile, box_annotations, mask_annotations
+from benchmark.data.tasks.coco import COCOFile, box_annotations, mask_annotations
 from benchmark.errors import InputError
 from benchmark.files import naming, sha256_bytes, write_json
 
 Skipped = list[tuple[str, str]]
 Files = dict[str, np.ndarray]
-"""Folder (``images``, ``masks``, ``clean``) → the picture of a frame that goes there."""
+"""Folder (``images``, ``masks``, ``clean``) → the image of a frame that goes there."""
 
 
-class Segmentation:
-    """Label maps; with several classes also one exact mask for each class, as COCO's RLE.
+class TaskWriter(ABC):
+    """Selects the frames of a task and prepares their files.
 
     Args:
         source: where the frames come from.
+
+    Attributes:
+        kind: of the task.
+        classes: names of the classes by label.
+        parameters: JSON-able values that define the task beyond its frames.
     """
+
+    kind: str
+    classes: list[str]
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.parameters: dict[str, Any] = {}
+        self._coco: dict[str, COCOFile] = {}
+
+    def select(
+        self, frames: list[Frame], skipped: Skipped, advance: Callable[[int], None]
+    ) -> list[Frame]:
+        """The frames of this task; by default the annotated ones."""
+        advance(len(frames))
+        return [frame for frame in frames if frame.annotation is not None]
+
+    @abstractmethod
+    def read(
+        self, frame: Frame, image: np.ndarray, split: str, stem: str
+    ) -> tuple[Files, dict[str, Any]]:
+        """Images to save, and further entries of the item. Raises `UnreadableFrame`."""
+
+    def finish(self, folder: Path) -> None:
+        """Write the files of complete splits."""
+        for split, coco in self._coco.items():
+            write_json(folder / "annotations" / f"{split}.json", coco.content)
+
+
+class SegmentationWriter(TaskWriter):
+    """Label maps; with several classes also one exact mask per class, as COCO's RLE."""
 
     kind = "segmentation"
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        super().__init__(source)
         self.classes = ["background", *source.classes]
-        self.parameters: dict[str, Any] = {}
-        self._coco: dict[str, CocoFile] = {}
-
-    def choose(
-        self, frames: list[Frame], skipped: Skipped, advance: Callable[[int], None]
-    ) -> list[Frame]:
-        """The annotated frames; the others are no part of this task."""
-        advance(len(frames))
-        return [frame for frame in frames if frame.annotation is not None]
 
     def read(
         self, frame: Frame, image: np.ndarray, split: str, stem: str
     ) -> tuple[Files, dict[str, Any]]:
-        """Pictures to save and what is special about the item. Raises `UnreadableFrame`."""
         masks = self.source.read_masks(frame)
         if masks.shape[1:] != image.shape:
             raise UnreadableFrame("mask and image differ in size")
@@ -57,39 +88,30 @@ class Segmentation:
         extra = {"sha256_mask": pixel_sha256(labels)}
         if len(masks) > 1:
             extra["sha256_channels"] = sha256_bytes(np.packbits(masks).tobytes())
-            coco = self._coco.setdefault(split, CocoFile(self.classes[1:]))
+            coco = self._coco.setdefault(split, COCOFile(self.classes[1:]))
             coco.add(stem, *image.shape, mask_annotations(masks))
         return {"images": image, "masks": labels}, extra
 
-    def finish(self, folder: Path) -> None:
-        """Write what belongs to whole splits."""
-        for split, coco in self._coco.items():
-            write_json(folder / "annotations" / f"{split}.json", coco.content)
 
-
-class Detection:
-    """Boxes in COCO's format. Arguments and methods as `Segmentation`."""
+class DetectionWriter(TaskWriter):
+    """Boxes in COCO's format."""
 
     kind = "detection"
-    choose = Segmentation.choose
-    finish = Segmentation.finish
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        super().__init__(source)
         self.classes = list(source.classes)
-        self.parameters: dict[str, Any] = {}
-        self._coco: dict[str, CocoFile] = {}
 
     def read(
         self, frame: Frame, image: np.ndarray, split: str, stem: str
     ) -> tuple[Files, dict[str, Any]]:
         boxes = self.source.read_boxes(frame)
-        coco = self._coco.setdefault(split, CocoFile(self.classes))
+        coco = self._coco.setdefault(split, COCOFile(self.classes))
         coco.add(stem, *image.shape, box_annotations(boxes))
         return {"images": image}, {"boxes": boxes.tolist()}
 
 
-class Denoising:
+class DenoisingWriter(TaskWriter):
     """Contrast-filled frames of the reserved studies, degraded.
 
     Args:
@@ -106,75 +128,73 @@ class Denoising:
         degradation: Degradation | None = None,
         per_group: int = FRAMES_PER_STUDY,
     ) -> None:
+        super().__init__(source)
         if per_group < 1:
             raise InputError(f"frames={per_group}: must be at least 1")
-        self.source = source
-        self.classes: list[str] = []
+        self.classes = []
         self.degradation = degradation or Degradation()
         self.per_group = per_group
         self.parameters = {**self.degradation.parameters(), "frames_per_group": per_group}
         self._counts: dict[str, int] = {}
 
-    def choose(
+    def select(
         self, frames: list[Frame], skipped: Skipped, advance: Callable[[int], None]
     ) -> list[Frame]:
         """Up to `per_group` frames of each group, those with most contrast of each video."""
         groups: dict[str, dict[str, list[Frame]]] = {}
         for frame in frames:
             if frame.split is None:
-                advance(1)  # a study that is not reserved for this task
+                advance(1)  # a study not reserved for this task
             elif frame.group is None or frame.video is None:
                 skipped.append(("study or video unknown", frame.path))
                 advance(1)
             else:
                 groups.setdefault(frame.group, {}).setdefault(frame.video, []).append(frame)
-        chosen = []
+        selected = []
         for videos in groups.values():
-            for count, video in zip(_shares(self.per_group, len(videos)), videos.values()):
+            for count, video in zip(_even_parts(self.per_group, len(videos)), videos.values()):
                 if count:
-                    chosen += self._most_contrast(video, count, skipped)
+                    selected += self._most_contrast(video, count, skipped)
                 advance(len(video))
-        return chosen
+        return selected
 
     def _most_contrast(self, video: list[Frame], count: int, skipped: Skipped) -> list[Frame]:
-        frames, pictures = [], []
+        frames, images = [], []
         for frame in video:
             try:
-                picture = read_usable(self.source, frame)
+                image = read_usable(self.source, frame)
             except UnreadableFrame as error:
                 skipped.append((str(error), frame.path))
                 continue
-            if pictures and picture.shape != pictures[0].shape:
+            if images and image.shape != images[0].shape:
                 skipped.append(("size differs from that of its video", frame.path))
                 continue
             frames.append(frame)
-            pictures.append(picture)
-        scores = contrast(np.stack(pictures)).tolist() if pictures else []
-        return [frames[position] for position in contrast_filled(scores, count)]
+            images.append(image)
+        scores = contrast(np.stack(images)).tolist() if images else []
+        return [frames[position] for position in select_contrast_filled(scores, count)]
 
     def read(
         self, frame: Frame, image: np.ndarray, split: str, stem: str
     ) -> tuple[Files, dict[str, Any]]:
-        # Dose levels in turn: every split has as many frames of each.
-        place = self._counts.get(split, 0)
-        self._counts[split] = place + 1
-        level = place % len(self.degradation.photons)
+        # Dose levels alternate, so that every split has equally many frames of each.
+        position = self._counts.get(split, 0)
+        self._counts[split] = position + 1
+        level = position % len(self.degradation.photons)
         degraded = self.degradation.apply(image, level, f"{frame.source}/{frame.path}")
         extra = {"level": level, "sha256_degraded": pixel_sha256(degraded)}
         return {"images": degraded, "clean": image}, extra
 
-    def finish(self, folder: Path) -> None:
-        """Nothing beside the pictures."""
 
-
-def _shares(count: int, parts: int) -> Iterator[int]:
-    """`count` in `parts` whole shares that differ by at most 1, the larger ones first."""
+def _even_parts(count: int, parts: int) -> Iterator[int]:
+    """`count` divided into `parts` integers that differ by at most 1, the larger ones first."""
     return (count // parts + (part < count % parts) for part in range(parts))
 
 
-def save_pictures(folder: Path, split: str, stem: str, files: Files) -> None:
-    for kind, pixels in files.items():
-        target = folder / kind / split
+def save_images(folder: Path, split: str, stem: str, files: Files) -> None:
+    """Write the images of one frame as PNG, each into its folder."""
+    for name, pixels in files.items():
+        target = folder / name / split
         target.mkdir(parents=True, exist_ok=True)
         path = target / f"{stem}.png"
         with naming(path):

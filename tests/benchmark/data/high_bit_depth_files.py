@@ -1,4 +1,4 @@
-"""Picture files of more than eight bits, as bytes."""
+"""Image files of more than eight bits, as bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def opencv_bytes(form: str, values: np.ndarray, *options: int) -> bytes:
 
 
 def png_bytes(values: np.ndarray, significant: int | None = None) -> bytes:
-    """A 16-bit PNG written by hand, grey, grey and alpha, or RGB; with an sBIT chunk."""
+    """A 16-bit PNG written by hand, gray, gray and alpha, or RGB; with an sBIT chunk."""
     height, width = values.shape[:2]
     values = values.reshape(height, width, -1)
     kind = {1: 0, 2: 4, 3: 2}[values.shape[2]]

@@ -146,7 +146,7 @@ def test_denoising_takes_the_frames_with_most_contrast(tmp_path):
 
 
 def test_a_source_gives_only_what_it_is_annotated_for(tmp_path):
-    with pytest.raises(InputError, match="not annotated for denoising; it gives segmentation"):
+    with pytest.raises(InputError, match="not annotated for denoising; it has segmentation"):
         write_task_folder(MemorySource(PICTURES), tmp_path / "t", "denoising", progress=False)
     (tmp_path / "selectedVideos").mkdir()
     cadica = open_source("cadica", tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.data.views.several import MultiCrop, TwoViews
+from benchmark.data.views.multi import MultiCrop, TwoViews
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.method import Progress
 
@@ -26,7 +26,7 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def grey_levels(view: torch.Tensor) -> np.ndarray:
+def gray_levels(view: torch.Tensor) -> np.ndarray:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (255 * (view * std + mean)).numpy()
 
@@ -34,7 +34,7 @@ def grey_levels(view: torch.Tensor) -> np.ndarray:
 def test_each_view_is_its_box_resized_by_pil(batch: dict[str, torch.Tensor]) -> None:
     views = TwoViews(size=32, intensity=(STILL, STILL))(batch)["views"]
     for number in range(2):
-        found = grey_levels(views[f"image_{number}"])
+        found = gray_levels(views[f"image_{number}"])
         for sample, row in enumerate(views[f"box_{number}"].long().tolist()):
             top, left, height, width, flip = row
             assert top + height <= batch["valid"][sample, 0]

@@ -1,4 +1,4 @@
-"""Writing a downstream task: once, from any source that is annotated for it."""
+"""Building a downstream task from any source that is annotated for it."""
 
 from __future__ import annotations
 
@@ -28,24 +28,28 @@ from benchmark.data.sources.files import IMAGE_EXTENSIONS
 from benchmark.data.splits import split_by_group
 from benchmark.data.tasks.folder import MANIFEST, REPORT, TaskFolder, TaskItem
 from benchmark.data.tasks.folder import split_hash as hash_of_splits
-from benchmark.data.tasks.kinds import Denoising, Detection, Segmentation, save_pictures
 from benchmark.data.tasks.manifest import KINDS, SCHEMA
+from benchmark.data.tasks.writers import (
+    DenoisingWriter,
+    DetectionWriter,
+    SegmentationWriter,
+    TaskWriter,
+    save_images,
+)
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
 from benchmark.locking import new_folder
 from benchmark.temporary_files import TEMPORARY
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_PICTURES = ("images", "masks", "clean")
+_IMAGE_FOLDERS = ("images", "masks", "clean")
 _WRITTEN = (
-    *(f"{folder}/*/*{end}" for folder in _PICTURES for end in (".png", TEMPORARY[1:])),
+    *(f"{folder}/*/*{end}" for folder in _IMAGE_FOLDERS for end in (".png", TEMPORARY[1:])),
     *(f"annotations/*{end}" for end in (".json", TEMPORARY[1:])),
     *(MANIFEST, REPORT, TEMPORARY),
 )
-_LONGEST_STEM = 200  # of the 255 bytes of a file name, with room for endings and a hash
+_MAX_STEM = 200  # of the 255 bytes of a file name, with room for endings and a hash
 _VAL_SEED = 0
-
-Kind = Segmentation | Detection | Denoising
 
 
 def write_task_folder(
@@ -64,34 +68,34 @@ def write_task_folder(
 ) -> TaskFolder:
     """Write the annotated frames of a source as a task folder.
 
-    The folder is put together in ``<out>.partial`` and renamed when it is whole. A finished one of
-    the same frames and parameters is returned at once.
+    The folder is built in ``<out>.partial`` and renamed when complete. A finished one with the same
+    frames and parameters is returned immediately.
 
     Args:
         source: where frames and annotations come from.
         out: the folder.
         kind: ``"segmentation"``, ``"detection"`` or ``"denoising"``; None: the source's usual one.
         task: name of the task; None: the source's.
-        val_fraction: share of the training frames (0 ≤ share < 1) that becomes ``val``; whole
-            groups where groups are known, chosen by a hash of their names.
-        splits: splits of origin to keep; None keeps all.
+        val_fraction: fraction of the training frames (0 ≤ fraction < 1) that becomes ``val``; by
+            group where groups are known, selected by a hash of their names.
+        splits: splits of the source to keep; None keeps all.
         limit: at most this many frames of the source, the first ones.
-        exclude: groups whose frames are left out.
+        exclude: groups whose frames are excluded.
         degradation: denoising: noise and blur; None: the default of `Degradation`.
         frames_per_group: denoising: frames of each study.
-        progress: show it on stderr.
-        strict: a frame that has to be left out is an error.
+        progress: whether to show progress on stderr.
+        strict: whether a skipped frame is an error.
 
     Raises:
         InputError: a bad argument; a kind the source is not annotated for; no usable frame; `out`
             or ``<out>.partial`` is something else, or is being written by another process;
-            `val_fraction` where the source has a val split or too few groups; something was left
-            out under `strict`.
+            `val_fraction` where the source has a val split or too few groups; something was
+            skipped under `strict`.
     """
     out = Path(out)
     if not 0 <= val_fraction < 1:
         raise InputError(f"val_fraction {val_fraction}: must be at least 0 and below 1")
-    writer = _writer(source, kind, degradation, frames_per_group)
+    writer = _create_writer(source, kind, degradation, frames_per_group)
     task = task or source.task
     selection = select_frames(source, splits, limit, exclude)
     parameters = {
@@ -111,10 +115,11 @@ def write_task_folder(
     if finished is not None:
         return finished
     skipped = list(selection.report.items)
-    label = f"choose {source.name}"
+    label = f"select {source.name}"
     with progress_bar(label, len(selection.frames), 0, progress) as advance:
-        chosen = writer.choose(selection.frames, skipped, advance)
-    frames = _with_split(chosen, skipped)
+        selected = writer.select(selection.frames, skipped, advance)
+    skipped += [("no split", frame.path) for frame in selected if frame.split is None]
+    frames = [frame for frame in selected if frame.split is not None]
     if strict:
         refuse_skips(skipped)
     assigned = _assign_splits(frames, val_fraction)
@@ -123,10 +128,10 @@ def write_task_folder(
         if strict:
             refuse_skips(skipped)
         if not items:
-            raise _nothing(source, selection.frames, writer.kind, skipped)
+            raise _no_usable_frame(source, selection.frames, writer.kind, skipped)
         notes = take_notes(source)
         write_report(partial / REPORT, [*skipped, *notes])
-        note = f"; {val_fraction:g} of train set apart as val by group, not the paper's"
+        note = f"; {val_fraction:g} of train held out as val by group, not the paper's"
         manifest = {
             "schema": SCHEMA,
             "kind": writer.kind,
@@ -147,7 +152,7 @@ def write_task_folder(
                 "kept": sum(map(len, items.values())),
                 "expected": source.expected,
                 "splits": {split: len(listed) for split, listed in items.items()},
-                **_more_counts(items),
+                **_extra_counts(items),
             },
             "skipped": summarise_skips(skipped),
             **intensity_entry(notes),
@@ -156,33 +161,30 @@ def write_task_folder(
     return TaskFolder.open(out)
 
 
-def _writer(
+def _create_writer(
     source: Source, kind: str | None, degradation: Degradation | None, frames_per_group: int
-) -> Kind:
+) -> TaskWriter:
     possible = [form for form in source.forms if form in KINDS]
     if kind is None and possible:
         kind = possible[0]
     if kind not in possible:
-        names = ", ".join(possible) or "no task, only a pack"
-        raise InputError(f"{source.name}: not annotated for {kind or 'a task'}; it gives {names}")
+        names = ", ".join(possible) or "a pack only"
+        raise InputError(f"{source.name}: not annotated for {kind or 'a task'}; it has {names}")
     if kind == "denoising":
-        return Denoising(source, degradation, frames_per_group)
-    return Segmentation(source) if kind == "segmentation" else Detection(source)
+        return DenoisingWriter(source, degradation, frames_per_group)
+    return SegmentationWriter(source) if kind == "segmentation" else DetectionWriter(source)
 
 
-def _with_split(frames: list[Frame], skipped: list[Skip]) -> list[Frame]:
-    skipped += [("no split", frame.path) for frame in frames if frame.split is None]
-    return [frame for frame in frames if frame.split is not None]
-
-
-def _nothing(source: Source, frames: list[Frame], kind: str, skipped: list[Skip]) -> InputError:
-    reasons = reasons_line(skipped) or f"none of {len(frames)} frames is annotated or set apart"
+def _no_usable_frame(
+    source: Source, frames: list[Frame], kind: str, skipped: list[Skip]
+) -> InputError:
+    reasons = reasons_line(skipped) or f"none of {len(frames)} frames is annotated or reserved"
     first = f"; the first is {skipped[0][1]}" if skipped else ""
     return InputError(f"{source.name}: no usable frame for {kind} ({reasons}){first}")
 
 
 def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:
-    """Frame path → split, with whole groups moved from train to val."""
+    """Frame path → split, with complete groups moved from train to val."""
     assigned = {frame.path: str(frame.split) for frame in frames}
     if not val_fraction:
         return assigned
@@ -199,18 +201,18 @@ def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:
 
 
 def _safe_stem(path: str, taken: set[str]) -> str:
-    """A file name made from `path`, unique without regard to case; remembered in `taken`."""
+    """A file name derived from `path`, unique ignoring case; added to `taken`."""
     base, extension = os.path.splitext(path)
     plain = (base if extension.lower() in IMAGE_EXTENSIONS else path).replace("/", "__")
     stem = _UNSAFE.sub("-", plain).lstrip(".-") or "frame"
-    if stem != plain or stem.casefold() in taken or len(stem) > _LONGEST_STEM:
-        stem = f"{stem[:_LONGEST_STEM]}-{sha256_bytes(path.encode())[:8]}"
+    if stem != plain or stem.casefold() in taken or len(stem) > _MAX_STEM:
+        stem = f"{stem[:_MAX_STEM]}-{sha256_bytes(path.encode())[:8]}"
     taken.add(stem.casefold())
     return stem
 
 
 def _write_files(
-    writer: Kind,
+    writer: TaskWriter,
     frames: list[Frame],
     assigned: dict[str, str],
     partial: Path,
@@ -230,7 +232,7 @@ def _write_files(
             except UnreadableFrame as error:
                 skipped.append((str(error), frame.path))
                 continue
-            save_pictures(partial, split, stem, files)
+            save_images(partial, split, stem, files)
             item = {
                 "stem": stem,
                 "path": frame.path,
@@ -246,8 +248,8 @@ def _write_files(
     return items
 
 
-def _more_counts(items: dict[str, list[TaskItem]]) -> dict[str, Any]:
-    """Patients, and boxes or dose levels where there are some, over all splits."""
+def _extra_counts(items: dict[str, list[TaskItem]]) -> dict[str, Any]:
+    """Number of groups, and of boxes or frames per dose level if any, over all splits."""
     every = [item for listed in items.values() for item in listed]
     counts: dict[str, Any] = {"groups": len({i["group"] for i in every if i["group"]})}
     if every and "boxes" in every[0]:

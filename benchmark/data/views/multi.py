@@ -1,7 +1,7 @@
-"""Several views of each frame: two, or two large and some small ones (multi-crop).
+"""Several views of each frame: two global views, and optionally local crops (multi-crop).
 
-View makers as in `benchmark.data.views.single`, with the same randomness: the crops and intensities
-of a frame are functions of (seed, epoch, index, view).
+View makers as in `benchmark.data.views.single`, with the same randomness: crops and intensities of
+a frame are functions of (seed, epoch, index, view).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Recipe = dict[str, Any]
 """Arguments of `Intensity`."""
 
 
-class MultipleViews(ViewMaker):
-    """What makers of several views share: one crop with its grey values at a time."""
+class MultiViewMaker(ViewMaker):
+    """Base class of makers of several views: one crop and its augmentation at a time."""
 
     def __init__(
         self,
@@ -43,23 +43,23 @@ class MultipleViews(ViewMaker):
     def _view(
         self, data: dict[str, Tensor], name: str, crop: Crop, size: int, intensity: Intensity
     ) -> tuple[Tensor, Tensor]:
-        """A normalised view, B×3×size×size, and the parameters of its grey values, B×4."""
-        grey = crop_bicubic(data["frame"], crop, size)
-        grey, parameters = intensity(grey, self.uniform(f"grey {name}", data["index"], DRAWS))
-        return self.normalised(grey), parameters
+        """A normalised view, B×3×size×size, and the parameters of its augmentation, B×4."""
+        gray = crop_bicubic(data["frame"], crop, size)
+        gray, parameters = intensity(gray, self.uniform(f"grey {name}", data["index"], DRAWS))
+        return self.normalise(gray), parameters
 
 
-def box(crop: Crop) -> Tensor:
+def crop_parameters(crop: Crop) -> Tensor:
     """A crop as B×5 numbers: top, left, height, width in pixels of the frame, mirrored 0/1."""
     return torch.stack([part.float() for part in crop], dim=1)
 
 
 @VIEWS.register_module()
-class TwoViews(MultipleViews):
-    """Two independent random resized crops of each frame, each with its own grey values.
+class TwoViews(MultiViewMaker):
+    """Two independent random resized crops of each frame, each augmented independently.
 
-    Yields ``image_0`` and ``image_1`` (B×3×size×size float32, ImageNet-normalised grey in three
-    channels), ``box_0`` and ``box_1`` (see `box`), and ``index``.
+    Yields ``image_0`` and ``image_1`` (B×3×size×size float32, ImageNet-normalised grayscale in
+    three channels), ``box_0`` and ``box_1`` (see `crop_parameters`), and ``index``.
 
     Args:
         size: side of the views in pixels.
@@ -67,7 +67,7 @@ class TwoViews(MultipleViews):
         ratio: aspect ratio of a crop, width over height.
         flip: probability of a horizontal flip.
         intensity: arguments of `Intensity` for the first and for the second view.
-        mean, std: per-channel normalisation of grey values in [0, 1].
+        mean, std: per-channel normalisation of intensities in [0, 1].
     """
 
     def __init__(
@@ -91,20 +91,20 @@ class TwoViews(MultipleViews):
         for number, intensity in enumerate(self.intensity):
             crop = self._crop(data, str(number), self.scale)
             views[f"image_{number}"], _ = self._view(data, str(number), crop, self.size, intensity)
-            views[f"box_{number}"] = box(crop)
+            views[f"box_{number}"] = crop_parameters(crop)
         return views
 
 
 @VIEWS.register_module()
 class MultiCrop(TwoViews):
-    """`TwoViews` and some small crops of small parts (SwAV, Caron et al., NeurIPS 2020; DINO).
+    """`TwoViews` and local crops (SwAV, Caron et al., NeurIPS 2020; DINO).
 
-    Adds ``local``, (count·B)×3×local_size×local_size: the first crop of every frame, then the
+    Adds ``local``, (count·B)×3×local_size×local_size: the first local crop of every frame, then the
     second of every frame, and so on.
 
     Args:
         size, scale, ratio, flip, intensity, mean, std: as `TwoViews`.
-        local_count: small crops of each frame; 0 for none.
+        local_count: local crops per frame; 0 for none.
         local_size: side of their views in pixels.
         local_scale: their area relative to the frame.
         local_intensity: arguments of `Intensity` for them.

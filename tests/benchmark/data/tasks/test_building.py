@@ -1,4 +1,4 @@
-"""The plain segmentation folder: what is written, what is refused, what is left out."""
+"""The plain segmentation folder: what is written, what is refused, what is skipped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raw_layouts import Interruption, MemorySource, folder_bytes, picture, save,
 from benchmark.data.image_hashes import pixel_sha256
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.data.tasks.writing import _safe_stem
+from benchmark.data.tasks.building import _safe_stem
 from benchmark.errors import InputError
 
 PICTURES = [picture(seed, 24, 32) for seed in range(12)]
