@@ -78,7 +78,8 @@ class Folder(FolderSource):
         name: name of the source in the index: lower-case letters, digits, ``_`` and ``-``.
 
     Raises:
-        InputError: the folder is missing or holds no image, an unknown rule, or a bad name.
+        InputError: the folder is missing or holds no image, an unknown rule, or a bad name. From
+            `frames`: the folder holds masks beside the images.
     """
 
     name = "folder"
@@ -123,6 +124,7 @@ class Folder(FolderSource):
                 files.append(_File(path, *_read_header(path)))
             except UnreadableFrame as error:
                 self.report.add(str(error), self.relative(path))
+        self._refuse_masks([file.path for file in files])
         rules = self._rules(files)
         for file in files:
             path, count = self.relative(file.path), file.frames
@@ -136,6 +138,19 @@ class Folder(FolderSource):
             video = f"{self.name}/{path}"
             for position in range(count):
                 yield Frame(self.name, frame_path(path, position), group, video, position)
+
+    def _refuse_masks(self, paths: list[Path]) -> None:
+        """Raise `InputError` for paired folders, whose masks would become frames."""
+        children: dict[Path, set[str]] = {}
+        for path in paths:
+            for folder in path.relative_to(self.root).parents[:-1]:
+                children.setdefault(folder.parent, set()).add(folder.name.casefold())
+        for folder, names in children.items():
+            if {"images", "masks"} <= names:
+                raise InputError(
+                    f"{self.root / folder}: holds masks beside the images; read it with the source "
+                    "paired, or give the folder images alone"
+                )
 
     def _rules(self, files: list[_File]) -> tuple[_Rule, ...]:
         """How the patient of a file is identified: by the first rule that applies."""

@@ -9,6 +9,7 @@ import pytest
 from raw_layouts import picture, save
 from reading import read_all
 
+from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw import Canvas, write_raw
 from benchmark.data.synthetic.raw.containers import dicom_bytes
@@ -116,3 +117,21 @@ def test_input_errors(tmp_path):
         open_source("folder", tmp_path, group="folders")
     with pytest.raises(InputError, match="give it with --raw"):
         open_source("folder")
+
+
+@pytest.mark.parametrize("root", ["", "train/", "p1/study2/"])
+def test_masks_beside_images_are_not_packed_as_frames(tmp_path, root):
+    for folder in ("Images", "masks"):
+        save(tmp_path / root / folder / "1.png", picture(1))
+    source = open_source("folder", tmp_path)
+    with pytest.raises(InputError, match=r"masks beside the images; read it with the source pair"):
+        build_pack(source, tmp_path / "pack", 32, progress=False)
+    assert not (tmp_path / "pack").exists()
+    # The images alone can be packed.
+    assert read_all(open_source("folder", tmp_path / root / "Images")).splits == {None: 1}
+
+
+def test_a_folder_named_masks_alone_is_no_pair(tmp_path):
+    save(tmp_path / "masks" / "1.png", picture(1))
+    save(tmp_path / "p1" / "images" / "1.png", picture(1))
+    assert read_all(open_source("folder", tmp_path)).splits == {None: 2}
