@@ -55,13 +55,17 @@ def extract(
         return masks.cpu().numpy()
 
     parameters = {"vesselness": kind, "alpha": alpha, "border": border}
+    before = FramePack.open(pack).manifest.get("anatomy", {})
     start = time.perf_counter()
     done = add_anatomy(pack, compute, parameters, batch=batch, overwrite=overwrite)
     seconds = time.perf_counter() - start
+    how = f"in {seconds:.1f} s"
+    if before.get("parameters") == parameters:
+        how = "were extracted before; nothing to do"
     fraction, empty = _vessel_fraction(done)
     return (
         f"{pack}: vessels of {len(done)} frames ({kind}, α = {alpha:g}, border {border} px) "
-        f"in {seconds:.1f} s; {100 * fraction:.1f} % of the pixels, {empty} frames without any"
+        f"{how}; {100 * fraction:.1f} % of the pixels, {empty} frames without any"
     )
 
 
