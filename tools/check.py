@@ -6,7 +6,7 @@
     tools/check.py method configs/mae/pretrain.py
     tools/check.py env --packs work_dirs/packs/xa170k
 
-Exit code 0: nothing was found (warnings aside), 1: something was, 2: bad input.
+Exit code 0: no findings other than warnings, 1: findings, 2: bad input.
 """
 
 from __future__ import annotations
@@ -37,10 +37,14 @@ def _parser() -> argparse.ArgumentParser:
         "--out", metavar="DIR", help="write the result as check.json into this folder"
     )
     leakage = commands.add_parser(
-        "leakage", help="look for test and val frames in the packs of pre-training"
+        "leakage", help="search the pre-training packs for test and val frames"
     )
     leakage.add_argument(
-        "--pretrain", nargs="+", required=True, metavar="PACK", help="packs, in training's order"
+        "--pretrain",
+        nargs="+",
+        required=True,
+        metavar="PACK",
+        help="packs, in the order of training",
     )
     leakage.add_argument(
         "--test", nargs="+", required=True, metavar="PATH", help="task folders or packs"
@@ -48,11 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     leakage.add_argument(
         "--out",
         metavar="DIR",
-        help="folder for the reports [leakage/<corpus> in each tested folder, where fine-tuning "
-        "looks for them]",
+        help="folder for the reports [leakage/<corpus hash> in each tested folder, where "
+        "fine-tuning expects them]",
     )
     method = commands.add_parser(
-        "method", help="try a method's config: gradients, resume, export, two processes"
+        "method", help="test a method's config: gradients, resume, export, two processes"
     )
     method.add_argument("config", nargs="+", metavar="CONFIG", help="configs/<method>/pretrain.py")
     method.add_argument(
@@ -69,17 +73,17 @@ def _parser() -> argparse.ArgumentParser:
         "--work", default="work_dirs", metavar="DIR", help="folder of the runs [work_dirs]"
     )
     env.add_argument(
-        "--packs", nargs="+", default=[], metavar="PACK", help="packs that are to be trained on"
+        "--packs", nargs="+", default=[], metavar="PACK", help="packs to be trained on"
     )
     return parser
 
 
 def _make_folder(path: Path) -> None:
-    """Make the folder for the results before the work, which can take minutes.
+    """Create the folder for the results before the checks, which can take minutes.
 
     Raises:
         InputError: it is a file.
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: not a folder; choose another --out")
@@ -127,7 +131,7 @@ def _check_data(arguments: argparse.Namespace) -> int:
 def _print_report(report: dict[str, Any]) -> None:
     counts, pretrain, test = report["counts"], report["pretrain"], report["test"]
     print(f"{test['name']} ({test['kind']} {report['split_hash'][:16]})")
-    rows = [("frames of the corpus", pretrain["frames"], report["corpus_hash"][:16])]
+    rows = [("pre-training frames", pretrain["frames"], report["corpus_hash"][:16])]
     for split, held in sorted(test["splits"].items()):
         note = f"identical: {held['exact']}, near-duplicate: {held['similar']}"
         rows.append((f"held-out frames, {split}", held["frames"], note))
@@ -141,7 +145,7 @@ def _print_report(report: dict[str, Any]) -> None:
     ]
     unknown = [
         f"{side['without_group']} of {side['frames']} frames of {name}"
-        for name, side in (("the corpus", pretrain), ("the test", test))
+        for name, side in (("pre-training", pretrain), ("the test", test))
         if side["without_group"]
     ]
     note = f"not known: {', '.join(unknown)}" if unknown else ""
@@ -166,7 +170,7 @@ def _check_leakage(arguments: argparse.Namespace) -> int:
         out = Path(arguments.out)
         folders = [out / one.name for one in held_out] if len(held_out) > 1 else [out]
     if len(set(folders)) < len(folders):
-        raise InputError("--test: two of the same name; check them one by one")
+        raise InputError("--test: two folders of the same name; check them one by one")
     for folder in folders:
         _make_folder(folder)
     found = False
@@ -184,7 +188,7 @@ def _check_method(arguments: argparse.Namespace) -> int:
     from benchmark.quiet import quiet_libraries
     from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
 
-    for option in arguments.cfg_options:  # a mistake is answered before torch is loaded
+    for option in arguments.cfg_options:  # report mistakes before loading torch
         read_option(option, PRETRAIN_KEYS)
 
     with quiet_libraries():

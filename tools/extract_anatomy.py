@@ -25,7 +25,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--batch", type=int, default=16, help="frames per call (default: 16)")
     _cli.add_device_option(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace masks made otherwise")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace masks extracted with other parameters"
+    )
     return parser.parse_args()
 
 

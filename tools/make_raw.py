@@ -4,8 +4,8 @@
     tools/make_raw.py arcade --out /tmp/arcade
     tools/prepare_data.py arcade --raw /tmp/arcade --out /tmp/arcade_v
 
-For trying a reader without a download. The known defects of the dataset are planted as well;
---no-defects leaves them out.
+For trying a reader without a download. The known defects of the dataset are planted as well, unless
+--no-defects is given.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dataset", metavar="DATASET", choices=NAMES, help=", ".join(NAMES))
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write, empty")
+    parser.add_argument("--out", metavar="DIR", required=True, help="empty folder to write")
     parser.add_argument(
-        "--seed", type=_cli.number(Seed), default=0, help="another seed: other patients [0]"
+        "--seed",
+        type=_cli.number(Seed),
+        default=0,
+        help="a different seed gives different patients [0]",
     )
     parser.add_argument(
         "--size", type=_cli.number(Count), default=96, help="side of the frames in pixels [96]"
     )
-    parser.add_argument("--no-defects", action="store_true", help="a download without a flaw")
+    parser.add_argument("--no-defects", action="store_true", help="plant no defects")
     return parser
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Bring a downloaded dataset into the form that training reads: a pack or a task folder.
+"""Prepare a downloaded dataset for training: as a pack or a task folder.
 
     tools/prepare_data.py cadica --raw downloads/CADICA --out work_dirs/packs/cadica
     tools/prepare_data.py arcade --raw downloads/arcade --out work_dirs/downstream/arcade_v
     tools/prepare_data.py xa170k --raw downloads/XA-170K --out work_dirs/packs/xa170k
     tools/prepare_data.py xa170k --raw cadica=downloads/CADICA --out work_dirs/packs/xa
 
-An interrupted pack goes on with the same command. What is skipped is counted by reason on screen,
-and listed in report.json of the result. docs/datasets.md has the command of every dataset.
+The same command resumes an interrupted pack. Skipped frames are counted by reason on screen and
+listed in report.json of the result. docs/datasets.md has the command of every dataset.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "--as",
         dest="form",
         choices=FORMS,
-        help="pack: frames for pre-training; otherwise a downstream task [what the source is for]",
+        help="pack: frames for pre-training; otherwise a downstream task [default of the source]",
     )
     parser.add_argument("--split", nargs="+", metavar="NAME", help="keep only these splits")
     parser.add_argument("--limit", type=int, metavar="N", help="keep only the first N frames")
@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="leave out every group (patient, study) of these task folders, or of text files with "
-        "a group in each line",
+        help="exclude every group (patient, study) of these task folders, or of text files with "
+        "one group per line",
     )
     parser.add_argument(
         "--option",
@@ -69,20 +69,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help=f"options of the source, with their defaults: {options}",
     )
-    parser.add_argument("--strict", action="store_true", help="anything left out is an error")
+    parser.add_argument("--strict", action="store_true", help="anything skipped is an error")
     pack = parser.add_argument_group("packs")
     pack.add_argument("--size", type=int, metavar="S", help="side of the squares [512]")
-    pack.add_argument("--workers", type=int, metavar="K", help="decoding processes [0: this one]")
+    pack.add_argument(
+        "--workers", type=int, metavar="K", help="decoding processes [0: in this process]"
+    )
     pack.add_argument(
         "--thin",
         type=int,
         metavar="BITS",
-        help="leave out a video frame whose perceptual hash differs in fewer bits from that of the "
-        "last one kept [0: keep all]",
+        help="drop a video frame whose perceptual hash differs in fewer bits from that of the last "
+        "one kept [0: keep all]",
     )
     task = parser.add_argument_group("tasks")
     task.add_argument(
-        "--val-fraction", type=float, metavar="F", help="share of train that becomes val [0]"
+        "--val-fraction", type=float, metavar="F", help="fraction of train that becomes val [0]"
     )
     task.add_argument(
         "--noise",
@@ -106,7 +108,7 @@ def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _raw(words: list[str] | None) -> str | dict[str, str] | None:
-    """One folder, or the parts of a pre-training dataset by name."""
+    """One folder, or folders of the parts of xa170k by name."""
     if words is None or (len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists())):
         return words[0] if words else None
     return _pairs(words, "--raw")
@@ -114,13 +116,13 @@ def _raw(words: list[str] | None) -> str | dict[str, str] | None:
 
 def _open(arguments: argparse.Namespace) -> tuple[Source, str]:
     options = _pairs(arguments.option, "--option")
-    # The studies kept out of every pack are what the denoising task is made of.
+    # The denoising task consists of the studies that packs exclude by default.
     if arguments.form == "denoising" and "denoising" in source_options(arguments.source):
         options.setdefault("denoising", "only")
     source = open_source(arguments.source, _raw(arguments.raw), **options)
     form = arguments.form or source.forms[0]
     if form not in source.forms:
-        raise InputError(f"--as {form}: {source.name} gives {', '.join(source.forms)}")
+        raise InputError(f"--as {form}: {source.name} has {', '.join(source.forms)}")
     return source, form
 
 

@@ -92,7 +92,7 @@ def test_several_tests_below_one_folder(run, tmp_path, folders):
     assert written == ["all", "synthetic_v"]
     twice = run("leakage", "--pretrain", train, "--test", task, task, "--out", tmp_path)
     assert twice.returncode == 2
-    assert twice.stderr == "error: --test: two of the same name; check them one by one\n"
+    assert twice.stderr == "error: --test: two folders of the same name; check them one by one\n"
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
         (("dca1", "--raw", ".", "--as", "pack", "--val-fraction", "0.1"), "applies to tasks only"),
         (("dca1", "--raw", ".", "--size", "8"), "--size applies to packs only"),
         (("dca1", "--raw", ".", "--noise", "seed=1"), "--noise applies to --as denoising only"),
-        (("cadica", "--raw", ".", "--as", "segmentation"), "--as segmentation: cadica gives pack"),
+        (("cadica", "--raw", ".", "--as", "segmentation"), "--as segmentation: cadica has pack"),
         (("synthetic", "--as", "denoising", "--noise", "photon=1"), "did you mean 'photons'?"),
         (("synthetic", "--as", "denoising", "--noise", "photons=x"), "--noise photons=x:"),
         (("synthetic", "--exclude", "absent"), "absent: no such folder"),

@@ -130,7 +130,7 @@ def _of_pack(path: Path) -> HeldOut:
 
 def _of_task(path: Path) -> HeldOut:
     folder = TaskFolder.open(path)
-    # In denoising, the clean frame must not have been seen; the listed hash is that of it.
+    # In denoising, the clean frame must not have been seen; the listed hash is its hash.
     file_of = folder.clean if folder.kind == "denoising" else folder.image
     frames, files = [], []
     for split in HELD_OUT_SPLITS:

@@ -68,9 +68,9 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
 def _check_manifest(pack: FramePack, entries: list[FrameEntry], findings: Findings) -> None:
     pixel_hashes = [entry.sha256 for entry in entries]
     if hash_frames(pack.manifest["parameters"], pixel_hashes) != pack.corpus_hash:
-        findings.error("corpus hash does not fit the index", MANIFEST)
+        findings.error("corpus hash does not match the index", MANIFEST)
     if pack.manifest["counts"]["kept"] != len(pack):
-        findings.error("number of frames does not fit the index", MANIFEST)
+        findings.error("number of frames does not match the index", MANIFEST)
     if pack.has_anatomy:
         if sha256_file(pack.path / ANATOMY) != pack.manifest["anatomy"]["sha256"]:
             findings.error("vessel masks differ from their hash", ANATOMY)
@@ -103,7 +103,7 @@ def _check_frame(
         return
     native = tuple(int(pack.index[key].iat[row]) for key in ("height", "width"))
     if not _fits(native, valid, pack.size):
-        findings.error("valid area does not fit the native size", name)
+        findings.error("valid area does not match the native size", name)
     inside = frame[:height, :width]
     if frame[height:].any() or frame[:, width:].any():
         findings.error("pixels outside the valid area", name)

@@ -1,1 +1,1 @@
-"""Files nobody trusts: images, masks, arrays of frames and DICOM, decoded or refused."""
+"""Untrusted files: images, masks, videos, DICOM and annotations, decoded or refused."""

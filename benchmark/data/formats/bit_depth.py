@@ -1,7 +1,8 @@
 """Bit depth and white level of images and videos.
 
 A 16-bit container rarely says how many of its bits are used; detectors deliver 10, 12 or 14. Where
-the file does not say, the maximum value decides: of a whole video or file set, never of one frame.
+the file does not state it, the maximum value decides: of a complete video or file set, never of one
+frame.
 """
 
 from __future__ import annotations

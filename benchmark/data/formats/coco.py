@@ -70,7 +70,7 @@ def read_coco(
 
     Returns:
         `name_key` of the file name → its entry. A file name listed under two ids has the
-        annotations of both; an id given to two files says nothing about either.
+        annotations of both; an id shared by two files is ambiguous.
 
     Raises:
         InputError: the file is missing, too large or damaged, or has no images or annotations.

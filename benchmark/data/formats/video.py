@@ -1,6 +1,6 @@
 """Multi-frame files: arrays in npz and npy files, and a cache of the last file read.
 
-Nothing is ever unpickled, and no memory is allocated because a header says so.
+Nothing is ever unpickled, and no memory is allocated on the word of a header.
 """
 
 from __future__ import annotations

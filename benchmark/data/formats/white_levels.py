@@ -85,7 +85,7 @@ class WhiteLevels:
     def prepare(self, paths: Iterable[Path], apply: Apply) -> None:
         """Measure the sets of `paths`, looking only at the first image of each folder.
 
-        What this misses in a folder of mixed images is measured when such an image is read.
+        Images that this misses in a mixed folder are measured when they are read.
 
         Raises:
             OSError: the disk or the system failed.

@@ -104,7 +104,7 @@ def _fit(polygon: Polygon, image: COCOImage, size: tuple[int, int]) -> tuple[boo
     note = polygon_note(polygon, *size)
     inside = note in (None, "polygon smaller than a pixel")
     if not inside and image.size not in ((None, None), size):
-        # Cut off, it would be somewhere else than what was annotated.
+        # Clipped, it would no longer be where it was annotated.
         return False, "polygon for a different image size"
     return True, note
 

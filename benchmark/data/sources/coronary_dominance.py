@@ -6,7 +6,7 @@ Hugging Face BearSubj13/CoronaryDominance. The four ``.7z`` archives unpacked si
     [category]/Right_Dominance/Study01234_<id>/RCA/<series>.npz
 
 An npz is one video: ``pixel_array``, frames×512×512, 0–255. Its other members, some of which are
-pickled, are never read. A study stands for a patient; nothing better is published.
+pickled, are never read. A study is treated as a patient; patients are not published.
 """
 
 from __future__ import annotations

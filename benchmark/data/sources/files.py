@@ -229,7 +229,7 @@ class FolderSource:
     ) -> list[tuple[Path, Path]]:
         """Images and masks of the same `key`, in the order of the images.
 
-        Unpaired files, and every further file of the same key, go into the report.
+        Unpaired files, and further files with the same key, go into the report.
         """
         image_of, mask_of = (self.by_key(paths, key) for paths in (images, masks))
         for name in (name for name in image_of if name not in mask_of):
@@ -239,7 +239,7 @@ class FolderSource:
         return [(path, mask_of[name]) for name, path in image_of.items() if name in mask_of]
 
     def by_key(self, paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
-        """Files by `key`; every further file of the same key goes into the report."""
+        """Files by `key`; further files with the same key go into the report."""
         found: dict[str, Path] = {}
         for path in paths:
             if found.setdefault(key(path), path) is not path:
@@ -307,7 +307,7 @@ class FolderSource:
         while len(files) < 2 and folder != self.root:
             folder = folder.parent
             files = list(walk_images(folder))
-        return "all pictures" if folder == self.root else self.relative(folder), files
+        return "all images" if folder == self.root else self.relative(folder), files
 
     def prepare(self, frames: Iterable[Frame], apply: Apply) -> None:
         """Decide what frames share before several processes read them.

@@ -220,7 +220,7 @@ class Xa170k(FolderSource):
             self.report.add("part of XA-170K missing", name)
         for name, part in self._parts.items():
             for frame in part.frames():
-                # The corpus has no splits, even where one of its parts has.
+                # XA-170K has no splits, even if one of its parts does.
                 split = frame.split if self.options["denoising"] == "only" else None
                 yield dataclasses.replace(frame, path=f"{name}/{frame.path}", split=split)
             for reason, path in part.report.items:

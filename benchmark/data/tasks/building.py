@@ -151,7 +151,7 @@ def write_task_folder(
                 "set_aside": dict(selection.report.set_aside),
                 "kept": sum(map(len, items.values())),
                 "expected": source.expected,
-                "splits": {split: len(listed) for split, listed in items.items()},
+                "splits": {split: len(in_split) for split, in_split in items.items()},
                 **_extra_counts(items),
             },
             "skipped": summarise_skips(skipped),
@@ -250,7 +250,7 @@ def _write_files(
 
 def _extra_counts(items: dict[str, list[TaskItem]]) -> dict[str, Any]:
     """Number of groups, and of boxes or frames per dose level if any, over all splits."""
-    every = [item for listed in items.values() for item in listed]
+    every = [item for in_split in items.values() for item in in_split]
     counts: dict[str, Any] = {"groups": len({i["group"] for i in every if i["group"]})}
     if every and "boxes" in every[0]:
         counts["boxes"] = sum(len(item["boxes"]) for item in every)

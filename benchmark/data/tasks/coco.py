@@ -67,10 +67,10 @@ class COCOFile:
 
     def add(self, stem: str, height: int, width: int, annotations: list[dict[str, Any]]) -> None:
         """Append a frame and its annotations; ids count from 1."""
-        images, listed = self.content["images"], self.content["annotations"]
+        images, entries = self.content["images"], self.content["annotations"]
         image_id = len(images) + 1
         images.append(
             {"id": image_id, "file_name": f"{stem}.png", "height": height, "width": width}
         )
         for annotation in annotations:
-            listed.append({"id": len(listed) + 1, "image_id": image_id, **annotation})
+            entries.append({"id": len(entries) + 1, "image_id": image_id, **annotation})

@@ -208,7 +208,7 @@ def test_seed_is_the_first_of_equal_maxima() -> None:
     np.testing.assert_array_equal(mask, sato_reference(image))
 
 
-def test_valid_region_is_treated_as_the_whole_frame() -> None:
+def test_valid_region_is_treated_as_the_full_frame() -> None:
     sizes = [(160, 160), (120, 160), (160, 101), (120, 160)]
     pictures = [tree(160, seed)[:h, :w] for seed, (h, w) in enumerate(sizes)]
     padded = torch.full((4, 160, 160), 255, dtype=torch.uint8)

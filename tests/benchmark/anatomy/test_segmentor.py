@@ -138,7 +138,7 @@ def test_checkpoint_is_loaded_strictly(tmp_path: Path, network: UNeXt, kind: str
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
 
 
-def test_unfit_checkpoints(tmp_path: Path, network: UNeXt) -> None:
+def test_mismatched_checkpoints_are_named(tmp_path: Path, network: UNeXt) -> None:
     """A missing file and a partial state dict are errors that name the file."""
     with pytest.raises(InputError, match=r"none\.safetensors: no such file"):
         FrozenSegmentor(dict(type=UNeXt), str(tmp_path / "none.safetensors"))

@@ -220,7 +220,7 @@ def test_tiny_model_learns_a_pixel_rule() -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 64), (64, 16), (33, 32)])
-def test_sizes_that_do_not_halve_five_times_are_refused(size: tuple[int, int]) -> None:
+def test_sizes_not_divisible_by_32_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=f"{size[0]}×{size[1]}.*multiples of 32"):
         UNeXt(channels=(4, 4, 4, 4, 4))(torch.zeros(1, 3, *size))
 

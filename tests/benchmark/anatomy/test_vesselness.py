@@ -106,7 +106,7 @@ def test_hessian_equals_the_formula() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_of_a_batch_do_not_touch_each_other(kind: str) -> None:
+def test_frames_of_a_batch_are_independent(kind: str) -> None:
     images = [vessels(96, 130, seed=seed) for seed in range(4)]
     together = vesselness(batch(*images), kind)
     for image, value in zip(images, together):
@@ -171,7 +171,7 @@ def test_type_and_memory_layout_do_not_matter() -> None:
     assert torch.equal(sato_levels(frames[:0]), expected[:0])
 
 
-def test_reduced_precision_outside_does_not_reach_inside() -> None:
+def test_reduced_precision_settings_have_no_effect() -> None:
     frames = batch(vessels(64, 64, seed=4))
     expected = sato(frames)
     before = torch.get_float32_matmul_precision()

@@ -1,4 +1,4 @@
-"""Image files of more than eight bits, as bytes."""
+"""Image files of more than 8 bits, as bytes."""
 
 from __future__ import annotations
 

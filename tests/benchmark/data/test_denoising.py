@@ -10,7 +10,7 @@ from benchmark.data.denoising import Degradation, contrast, reserved_split, sele
 from benchmark.errors import InputError
 
 
-def test_reserved_studies_have_the_shares_of_the_paper():
+def test_reserved_studies_have_the_fractions_of_the_paper():
     """49 and 200 of 1,574 studies; binomial counts within four standard deviations."""
     studies = 40_000
     found = [reserved_split(f"coronary_dominance/Study{number}") for number in range(studies)]
@@ -37,7 +37,7 @@ def test_contrast_is_the_darkening_against_the_brightest_frame():
     assert contrast(video).tolist() == [0, 25 + 12.5, 25 + 12.5]
 
 
-def test_frames_are_taken_by_contrast_and_apart():
+def test_frames_are_selected_by_contrast_and_distance():
     assert select_contrast_filled([1, 5, 9, 8, 7, 6, 2], 2) == [2, 5]
     assert select_contrast_filled([3, 3, 3, 3], 2) == [0, 3]
     assert select_contrast_filled([1, 2], 3) == [1]
@@ -77,7 +77,7 @@ def test_noise_is_a_function_of_seed_level_and_name():
         assert (other != first).mean() > 0.5
 
 
-def test_senseless_noise_is_refused():
+def test_invalid_noise_is_refused():
     with pytest.raises(InputError, match="photons"):
         Degradation(photons=())
     with pytest.raises(InputError, match="photons"):

@@ -111,81 +111,81 @@ def _add_defects(
     def name(position: int) -> str:
         return f"14_{position + 2:03d}_2_{next(number):04d}.bmp"
 
-    def plant(reason: str | None, split: str | None = "train", usable: bool = True) -> None:
+    def expect(reason: str | None, split: str | None = "train", usable: bool = True) -> None:
         if reason is not None:
             layout.skipped[reason] += 1
         if usable:
             layout.frames[split] += 1
 
-    whole = (4.0, 5.0, 20.0, 25.0)
-    writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 50.0, 41.0)])
-    plant(None)
-    writer.frame(name(0), drawn[0], "train", boxes=[whole, (30.0, 30.0, 30.0, 41.0)])
-    plant("box of zero area")
+    valid = (4.0, 5.0, 20.0, 25.0)
+    writer.frame(name(0), drawn[0], "train", boxes=[valid, (30.0, 30.0, 50.0, 41.0)])
+    expect(None)
+    writer.frame(name(0), drawn[0], "train", boxes=[valid, (30.0, 30.0, 30.0, 41.0)])
+    expect("box of zero area")
     writer.frame(name(0), drawn[0], "train", boxes=[(-5.0, 5.0, 20.0, side + 9.0)])
-    plant("box clipped to the image")
-    writer.frame(name(0), drawn[0], "train", boxes=[whole, (side + 1.0, 0.0, side + 9.0, 9.0)])
-    plant("box outside the image")
+    expect("box clipped to the image")
+    writer.frame(name(0), drawn[0], "train", boxes=[valid, (side + 1.0, 0.0, side + 9.0, 9.0)])
+    expect("box outside the image")
     writer.frame(name(1), drawn[2], "train", size=(2 * side, side))
-    plant("listed size differs from the image")
-    writer.frame(name(1), drawn[2], "train", listed=[whole])
-    plant("list and annotation disagree")
+    expect("listed size differs from the image")
+    writer.frame(name(1), drawn[2], "train", listed=[valid])
+    expect("list and annotation disagree")
     writer.frame(name(1), drawn[2], None)
-    plant("frame not in any split list", split=None)
+    expect("frame not in any split list", split=None)
     writer.frame(name(1), drawn[2], None, boxes=[])
-    plant("no object in the annotation", split=None)
+    expect("no object in the annotation", split=None)
     layout.skipped["frame not in any split list"] += 1
 
     missing = name(2)
     writer.frame(missing, drawn[4], "test")
     (canvas.root / "dataset" / f"{missing[:-4]}.xml").unlink()
-    plant("boxes taken from the list", split="test")
+    expect("boxes taken from the list", split="test")
     cut = name(2)
     writer.frame(cut, drawn[4], "test")
     truncate(canvas.root / "dataset" / f"{cut[:-4]}.xml")
-    plant("boxes taken from the list", split="test")
+    expect("boxes taken from the list", split="test")
     layout.skipped["damaged annotation"] += 1
     bomb = name(2)
     writer.frame(bomb, drawn[4], "test")
     entity = f'<!DOCTYPE a [<!ENTITY b "{"x" * 99}">]><annotation>&b;</annotation>'
     canvas.write(f"dataset/{bomb[:-4]}.xml", entity)
-    plant("boxes taken from the list", split="test")
+    expect("boxes taken from the list", split="test")
     layout.skipped["annotation with a DOCTYPE"] += 1
 
     damaged = name(3)
     writer.frame(damaged, drawn[6], "train")
     truncate(canvas.root / "dataset" / damaged)
-    plant("damaged image", usable=False)
+    expect("damaged image", usable=False)
     alone = name(3)
     canvas.save(f"dataset/{alone}", drawn[6].image, mode="RGB")
-    plant("image without an annotation", usable=False)
+    expect("image without an annotation", usable=False)
     orphan = name(3)
-    canvas.write(f"dataset/{orphan[:-4]}.xml", _xml(orphan, (side, side), [whole]))
-    plant("annotation without an image", usable=False)
-    writer.rows(name(3), "test", [whole], (side, side))
-    plant("listed image missing", usable=False)
-    writer.rows("../14_002_1_0003.bmp", "test", [whole], (side, side))
-    plant("file name points outside the folder", usable=False)
+    canvas.write(f"dataset/{orphan[:-4]}.xml", _xml(orphan, (side, side), [valid]))
+    expect("annotation without an image", usable=False)
+    writer.rows(name(3), "test", [valid], (side, side))
+    expect("listed image missing", usable=False)
+    writer.rows("../14_002_1_0003.bmp", "test", [valid], (side, side))
+    expect("file name points outside the folder", usable=False)
     canvas.save("dataset/overview.bmp", drawn[6].image)
-    plant("file name is not patient, video and frame", usable=False)
+    expect("file name is not patient, video and frame", usable=False)
     # A frame in both lists stays in training.
-    writer.rows(frame_name(0, FRAMES[0]), "test", [whole], (side, side))
+    writer.rows(frame_name(0, FRAMES[0]), "test", [valid], (side, side))
     layout.skipped["frame in two lists"] += 1
     for reason, box in (
-        ("box with swapped corners", whole[2:] + whole[:2]),
+        ("box with swapped corners", valid[2:] + valid[:2]),
         ("box in normalised coordinates, not pixels", (0.1, 0.2, 0.3, 0.4)),
         ("box narrower than one pixel", (5.0, 5.0, 5.5, 20.0)),
     ):
         writer.frame(name(4), drawn[8], "train", boxes=[box], listed=[box])
-        plant(reason, usable=False)
+        expect(reason, usable=False)
         layout.skipped["no usable box"] += 1
     beyond = (30.0, 30.0, side + 9.0, side + 9.0)
     writer.frame(name(4), drawn[8], "train", [beyond], [beyond], size=(2 * side, 2 * side))
-    plant("box for a different image size", usable=False)
+    expect("box for a different image size", usable=False)
     layout.skipped["listed size differs from the image"] += 1
     layout.skipped["no usable box"] += 1
-    writer.frame(name(4), drawn[8], "train", boxes=[whole[2:] + whole[:2]], listed=[whole])
-    plant("list and annotation disagree")
+    writer.frame(name(4), drawn[8], "train", boxes=[valid[2:] + valid[:2]], listed=[valid])
+    expect("list and annotation disagree")
     layout.skipped["boxes taken from the list"] += 1
 
     upper = canvas.root / "dataset" / frame_name(9, FRAMES[0])

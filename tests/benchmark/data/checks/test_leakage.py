@@ -116,7 +116,7 @@ def report(corpus: PackCollection, task: TaskFolder) -> dict:
     return compare(corpus, task.path)[0]
 
 
-def test_what_was_planted_is_found_and_nothing_else(report, corpus, task):
+def test_planted_leakage_is_found_and_nothing_else(report, corpus, task):
     assert report["counts"] == {
         "exact": 1,
         "similar": 1,
@@ -143,14 +143,14 @@ def test_what_was_planted_is_found_and_nothing_else(report, corpus, task):
     assert report["split_hash"] == task.split_hash
 
 
-def test_the_report_is_the_same_every_time_and_its_hash_is_over_the_rest(report, corpus, task):
+def test_the_report_is_deterministic_and_hashed(report, corpus, task):
     assert compare(corpus, task.path) == [report]
     content = {key: value for key, value in report.items() if key != "report_hash"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     assert report["report_hash"] == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_pretraining_dataset_of_strangers_is_clean(tmp_path, scenes, task):
+def test_a_disjoint_pretraining_dataset_is_clean(tmp_path, scenes, task):
     rows = [(f"{number}.png", f"other/{number}", None, scenes[number]) for number in (6, 7, 8, 9)]
     (clean,) = compare(PackCollection([pack_of(tmp_path / "pack", rows)]), task.path)
     assert not has_leakage(clean)
@@ -178,7 +178,7 @@ def test_denoising_is_checked_by_its_clean_frames(tmp_path, scenes):
     assert {pair["kind"] for pair in report["pairs"]} == {"exact"}
 
 
-def test_long_lists_are_cut_and_counted_in_full(tmp_path, scenes, task, monkeypatch):
+def test_long_lists_are_truncated_and_counted_in_full(tmp_path, scenes, task, monkeypatch):
     """Seven copies: three identical and four with one changed pixel."""
     rows = []
     for number in range(7):
@@ -199,7 +199,7 @@ def _write(tmp_path: Path, report: dict, corpus: PackCollection, held_out: HeldO
     return tmp_path / "out"
 
 
-def test_the_sheet_shows_both_frames_the_same_way_round(tmp_path, report, corpus, task):
+def test_the_sheet_shows_both_frames_in_the_same_orientation(tmp_path, report, corpus, task):
     out = _write(tmp_path, report, corpus, open_held_out(task.path))
     assert json.loads((out / "report.json").read_text()) == report
     with Image.open(out / "pairs.png") as sheet:
@@ -272,7 +272,7 @@ def test_input_errors(tmp_path, scenes, corpus, task):
 
 
 @pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
-def test_frames_of_one_patient_are_told_from_others_in_real_data():
+def test_frames_of_one_patient_are_distinguished_in_real_data():
     """DCA1 names no patients; four pairs of its first 40 frames show one patient each."""
     from benchmark.data.checks.near_duplicates import NearDuplicates
     from benchmark.data.sources import open_source

@@ -28,7 +28,7 @@ FLIPPED = {
 
 
 @pytest.fixture(scope="module")
-def strangers() -> list[np.ndarray]:
+def patients() -> list[np.ndarray]:
     """One frame of each of 40 patients, uint8, 96×96."""
     return [angiogram(11, patient, 0, 6, size=96).image for patient in range(40)]
 
@@ -44,9 +44,9 @@ def changed(pixels: np.ndarray, rng: np.random.Generator, flip: str) -> np.ndarr
     return np.asarray(Image.open(stream))
 
 
-def test_fingerprint_is_the_dct_of_the_locally_normalised_thumbnail(strangers):
+def test_fingerprint_is_the_dct_of_the_locally_normalised_thumbnail(patients):
     """The same from numpy and scipy, in double precision."""
-    pixels = strangers[0]
+    pixels = patients[0]
     # Resizing by a whole factor is averaging.
     pixels = np.repeat(np.repeat(pixels, 4, 0), 4, 1)
     small = pixels.reshape(64, 6, 64, 6).mean((1, 3))
@@ -60,17 +60,17 @@ def test_fingerprint_is_the_dct_of_the_locally_normalised_thumbnail(strangers):
 
 
 @pytest.mark.parametrize("flip", FLIPS)
-def test_a_flip_changes_signs_only(strangers, flip):
+def test_a_flip_changes_signs_only(patients, flip):
     rows = -1 if flip in ("vertical", "both") else 1
     columns = -1 if flip in ("horizontal", "both") else 1
     signs = np.outer(rows ** np.arange(24), columns ** np.arange(24))
-    turned = image_signature(np.ascontiguousarray(FLIPPED[flip](strangers[1])))
-    np.testing.assert_allclose(turned, image_signature(strangers[1]) * signs, atol=1e-3)
+    turned = image_signature(np.ascontiguousarray(FLIPPED[flip](patients[1])))
+    np.testing.assert_allclose(turned, image_signature(patients[1]) * signs, atol=1e-3)
 
 
-def test_correlation_is_the_best_over_all_small_shifts(strangers):
+def test_correlation_is_the_best_over_all_small_shifts(patients):
     """Against Pearson's coefficient of every pair of windows, from scipy's inverse transform."""
-    first, second = (image_signature(pixels) for pixels in strangers[2:4])
+    first, second = (image_signature(pixels) for pixels in patients[2:4])
 
     def thumbnail(frequencies: np.ndarray) -> np.ndarray:
         padded = np.zeros((64, 64))
@@ -87,11 +87,11 @@ def test_correlation_is_the_best_over_all_small_shifts(strangers):
     assert correlation(first, second) == pytest.approx(best, abs=1e-4)
 
 
-def test_changed_frames_are_found_with_their_flip_and_nothing_else(strangers):
+def test_changed_frames_are_found_with_their_flip_and_nothing_else(patients):
     rng = np.random.default_rng(4)
-    flips = [FLIPS[number % 4] for number in range(len(strangers))]
-    queries = [changed(pixels, rng, flip) for pixels, flip in zip(strangers, flips)]
-    found = NearDuplicates(strangers).find(queries)
+    flips = [FLIPS[number % 4] for number in range(len(patients))]
+    queries = [changed(pixels, rng, flip) for pixels, flip in zip(patients, flips)]
+    found = NearDuplicates(patients).find(queries)
     assert [(match.row, match.query, match.flip) for match in found] == [
         (number, number, flip) for number, flip in enumerate(flips)
     ]
@@ -99,10 +99,10 @@ def test_changed_frames_are_found_with_their_flip_and_nothing_else(strangers):
     assert all(match.score == round(match.score, 3) <= 1 for match in found)
 
 
-def test_strangers_are_not_alike_in_any_flip(strangers):
-    found = NearDuplicates(strangers).find(strangers)
+def test_different_patients_do_not_match_in_any_flip(patients):
+    found = NearDuplicates(patients).find(patients)
     assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
-    known = [image_signature(pixels) for pixels in strangers[:20]]
+    known = [image_signature(pixels) for pixels in patients[:20]]
     scores = [correlation(a, b) for row, a in enumerate(known) for b in known[:row]]
     assert max(scores) < SIMILAR - 0.15
 
@@ -116,17 +116,17 @@ def test_strangers_are_not_alike_in_any_flip(strangers):
     ],
     ids=["shift", "crop", "rotation"],
 )
-def test_small_movements_are_found(strangers, moved):
-    found = NearDuplicates(strangers).find([moved(pixels) for pixels in strangers])
+def test_small_movements_are_found(patients, moved):
+    found = NearDuplicates(patients).find([moved(pixels) for pixels in patients])
     assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
 
 
-def test_the_result_does_not_depend_on_the_block(strangers):
-    known = NearDuplicates(strangers[::2])
-    whole = known.find(strangers[:9])
+def test_the_result_does_not_depend_on_the_block(patients):
+    known = NearDuplicates(patients[::2])
+    whole = known.find(patients[:9])
     parts = [
         match._replace(query=number)
-        for number, pixels in enumerate(strangers[:9])
+        for number, pixels in enumerate(patients[:9])
         for match in known.find([pixels])
     ]
     assert whole == parts

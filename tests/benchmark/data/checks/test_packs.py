@@ -43,7 +43,7 @@ def _edit_index(pack: Path, column: str, row: int, value: Any) -> None:
     index.to_parquet(pack / "index.parquet")
 
 
-def test_a_whole_pack_is_clean(pack):
+def test_a_complete_pack_is_clean(pack):
     found = check(pack)
     assert (found.errors, found.warnings) == ([], [])
     assert found.counts == {
@@ -75,7 +75,7 @@ def test_a_whole_pack_is_clean(pack):
         ),
     ],
 )
-def test_vessel_masks_that_cannot_be_meant_are_a_warning(tmp_path, value, warnings):
+def test_implausible_vessel_masks_are_a_warning(tmp_path, value, warnings):
     def anatomy(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
         masks = np.zeros(frames.shape, bool)
         for mask, (height, width) in zip(masks, valid):
@@ -120,16 +120,16 @@ def _below(frame: np.ndarray) -> None:
         (lambda p: _edit_index(p, "valid_width", 1, 49), {"valid area outside the square": 1}),
         (
             lambda p: _edit_index(p, "height", 1, 30),
-            {"valid area does not fit the native size": 1},
+            {"valid area does not match the native size": 1},
         ),
         (
             lambda p: _edit_index(p, "sha256", 4, "0" * 64),
-            {"pixels differ from their hash": 1, "corpus hash does not fit the index": 1},
+            {"pixels differ from their hash": 1, "corpus hash does not match the index": 1},
         ),
         (lambda p: _edit_index(p, "path", 4, "0.png"), {"duplicate entry": 1}),
         (
             lambda p: edit_manifest(p, lambda m: m["counts"].update(kept=7)),
-            {"number of frames does not fit the index": 1},
+            {"number of frames does not match the index": 1},
         ),
         (
             lambda p: edit_manifest(p, lambda m: m["anatomy"].update(sha256="0")),
@@ -172,7 +172,7 @@ def test_equal_images_and_foreign_files_are_warnings_in_a_pack(tmp_path):
     ]
 
 
-def test_the_pretraining_dataset_hash_is_the_one_of_the_index(pack):
+def test_the_corpus_hash_is_that_of_the_index(pack):
     """Recomputed here from the columns alone."""
     manifest, index = read_json(pack / "manifest.json"), pd.read_parquet(pack / "index.parquet")
     parameters = {key: manifest["parameters"][key] for key in ("size", "resize")}

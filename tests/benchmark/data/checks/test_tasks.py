@@ -39,7 +39,7 @@ def make_task(tmp_path: Path, kind: str, **options: Any) -> TaskFolder:
         ("detection", ("stenosis",), {"boxes": 6, "frames without a box": 2}),
     ],
 )
-def test_a_whole_task_is_clean(tmp_path, kind, classes, counts):
+def test_a_complete_task_is_clean(tmp_path, kind, classes, counts):
     found = check(make_task(tmp_path, kind, classes=classes).path)
     assert (found.errors, found.warnings) == ([], [])
     everywhere = {"  test": 2, "  train": 4, "groups": 3, "frames without a group": 0}
@@ -87,7 +87,7 @@ class Shares(Pictures):
         ),
     ],
 )
-def test_labels_that_cannot_be_meant_are_a_warning(tmp_path, source, kind, warnings):
+def test_implausible_labels_are_a_warning(tmp_path, source, kind, warnings):
     found = check(write_task_folder(source, tmp_path / "task", kind, progress=False).path)
     assert (found.errors, found.warnings) == ([], warnings)
 
@@ -245,7 +245,7 @@ def test_damage_to_the_masks_of_several_classes_is_named(tmp_path, change, expec
     assert reasons(check(folder.path)) == expected
 
 
-def test_annotations_that_are_no_json(tmp_path):
+def test_annotations_that_are_not_json(tmp_path):
     for kind, classes in (("segmentation", ("LAD", "LCX")), ("detection", ("stenosis",))):
         folder = make_task(tmp_path, kind, classes=classes)
         folder.coco("test").write_text("[")
@@ -290,7 +290,7 @@ def test_boxes(box, reason):
     assert box_error(box, height=40, width=48, classes=2) == reason
 
 
-def test_a_denoising_task_whole_and_damaged(tmp_path):
+def test_a_denoising_task_intact_and_damaged(tmp_path):
     folder = make_task(tmp_path, "denoising", splits="aaaaaabb")
     whole = check(folder.path)
     assert (whole.errors, whole.warnings) == ([], [])

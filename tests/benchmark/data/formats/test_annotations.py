@@ -36,7 +36,7 @@ def _points(numbers):
         ([_points(TRIANGLE), OTHER], [TRIANGLE, OTHER]),
     ],
 )
-def test_brackets_do_not_matter(listed, polygons):
+def test_nesting_of_brackets_does_not_matter(listed, polygons):
     assert parse_polygons(listed) == ([tuple(polygon) for polygon in polygons], [])
 
 
@@ -61,11 +61,11 @@ def test_brackets_do_not_matter(listed, polygons):
         ([[[TRIANGLE]]], ["polygon is not a list of numbers"]),
     ],
 )
-def test_an_outline_that_is_no_polygon_has_its_reasons(listed, reasons):
+def test_invalid_polygons_are_refused_with_reasons(listed, reasons):
     assert parse_polygons(listed) == ([], reasons)
 
 
-def test_polygons_beside_unusable_ones_are_taken():
+def test_polygons_beside_unusable_ones_are_used():
     assert parse_polygons([TRIANGLE, ["1"], OTHER]) == (
         [tuple(TRIANGLE), tuple(OTHER)],
         ["polygon with numbers as text"],
@@ -97,11 +97,11 @@ def test_polygons_beside_unusable_ones_are_taken():
         ([0.31, 0.19, 0.32, 0.2, 0.3, -0.004], "polygon in normalised coordinates, not pixels"),
     ],
 )
-def test_unusable_polygons_have_their_reason(polygon, reason):
+def test_unusable_polygons_have_a_reason(polygon, reason):
     assert polygon_error(polygon) == reason
 
 
-def test_note_on_polygons_that_reach_beyond_the_image():
+def test_polygons_beyond_the_image_are_noted():
     square = np.array([0.0, 0, 10, 0, 10, 10, 0, 10])
     assert polygon_note(square.tolist(), 10, 10) is None
     assert polygon_note((square + 0.5).tolist(), 10, 10) == "polygon clipped to the image"
@@ -110,7 +110,7 @@ def test_note_on_polygons_that_reach_beyond_the_image():
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_an_upright_rectangle_without_a_pixel_is_noted_as_that(seed):
+def test_a_rectangle_without_a_pixel_centre_is_noted(seed):
     rng = np.random.default_rng(seed)
     left, upper = rng.integers(4, 20, 2) / 2
     right, lower = np.array([left, upper]) + rng.choice([0.25, 0.5, 1, 1.25], 2)
@@ -160,10 +160,10 @@ def test_boxes_from_text(edges, box):
         ((19, 2, 40, 4), (19, 2, 20, 4), "box clipped to the image"),
     ],
 )
-def test_the_part_of_a_box_inside_an_image_of_10_by_20(box, inside, note):
+def test_boxes_are_clipped_to_an_image_of_10_by_20(box, inside, note):
     assert clip_box(box, 10, 20) == (inside, note)
 
 
-def test_names_of_classes():
+def test_class_names():
     assert [class_name(value) for value in (" Stenosis ", "10A", 10)] == ["stenosis", "10a", "10"]
     assert [class_name(value) for value in (None, 1.5, True, ["x"])] == [None] * 4

@@ -16,7 +16,7 @@ def test_size_is_that_of_the_decoded_image(tmp_path, name):
     assert image_size(path) == read_grayscale(path).shape == (20, 30)
 
 
-def test_without_a_usable_header_there_is_no_size(tmp_path, monkeypatch):
+def test_an_unusable_header_gives_no_size(tmp_path, monkeypatch):
     assert image_size(tmp_path / "absent.png") is None
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("this is not an image")

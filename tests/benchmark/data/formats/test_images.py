@@ -1,4 +1,4 @@
-"""Images of more than eight bits against their eight-bit twins and formulas; damage to them."""
+"""Images of more than 8 bits against their eight-bit twins and formulas; damage to them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _repeated(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-DEEP_GRAY = {
+HIGH_BIT_DEPTH = {
     "gray.png": png_bytes(VALUES),
     "alpha.png": png_bytes(np.dstack([VALUES, ALPHA])),
     "rgb.png": png_bytes(_repeated(VALUES)),
@@ -60,9 +60,9 @@ DEEP_GRAY = {
 }
 
 
-@pytest.mark.parametrize("name", DEEP_GRAY)
-def test_every_deep_form_of_one_gray_image_keeps_its_values(tmp_path, name):
-    (tmp_path / name).write_bytes(DEEP_GRAY[name])
+@pytest.mark.parametrize("name", HIGH_BIT_DEPTH)
+def test_every_high_bit_depth_format_keeps_the_values(tmp_path, name):
+    (tmp_path / name).write_bytes(HIGH_BIT_DEPTH[name])
     image = read_image(tmp_path / name)
     for channel in np.moveaxis(image.colours, 2, 0):
         np.testing.assert_array_equal(channel, VALUES)
@@ -80,7 +80,7 @@ def test_every_deep_form_of_one_gray_image_keeps_its_values(tmp_path, name):
     ],
     ids=["png", "tiff", "lzw"],
 )
-def test_deep_colour_becomes_luma_of_all_its_bits(tmp_path, content):
+def test_high_bit_depth_colour_becomes_luma_of_all_bits(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     np.testing.assert_array_equal(read_image(tmp_path / "a").values, COLOUR)
     luma = COLOUR @ np.array([0.299, 0.587, 0.114]) / 4095 * 255
@@ -89,7 +89,7 @@ def test_deep_colour_becomes_luma_of_all_its_bits(tmp_path, content):
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("photometric", [0, 1])
-def test_packed_bits_of_a_tiff_say_what_is_white(tmp_path, bits, photometric):
+def test_packed_bits_of_a_tiff_give_the_white_level(tmp_path, bits, photometric):
     # The largest value alone would pass for two bits less.
     values = VALUES >> (14 - bits)
     (tmp_path / "a.tif").write_bytes(packed_tiff_bytes(values, bits, photometric))
@@ -111,7 +111,7 @@ def test_polarity_comes_from_the_file(tmp_path, white):
     np.testing.assert_array_equal(light, dark)
 
 
-def test_significant_bits_of_a_png_count_scaled_and_unscaled(tmp_path):
+def test_significant_bits_of_a_png_are_used_scaled_and_unscaled(tmp_path):
     dim = VALUES // 16
     dim[0, 0] = 255  # Without the chunk it would pass for eight bits.
     for values, white in ((dim, 4095), (dim << 4, 65535 - 15)):
@@ -131,7 +131,7 @@ def test_significant_bits_of_a_png_count_scaled_and_unscaled(tmp_path):
 
 
 @pytest.mark.parametrize("white", [1000, 1023, 4095, 65535])
-def test_the_largest_value_of_a_pgm_is_white(tmp_path, white):
+def test_the_stated_maximum_of_a_pgm_is_white(tmp_path, white):
     values = (VALUES.astype(np.int64) * (white // 2) // 4095).astype(np.uint16)
     head = b"P5 # a comment\n36 24\n%d\n" % white
     (tmp_path / "a.pgm").write_bytes(head + values.astype(">u2").tobytes())
@@ -146,7 +146,7 @@ def test_the_largest_value_of_a_pgm_is_white(tmp_path, white):
 @pytest.mark.parametrize(
     ("highest", "white"), [(255, 255), (256, 1023), (1024, 4095), (4096, 16383)]
 )
-def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white):
+def test_white_levels_of_unknown_depth_are_those_of_detectors(tmp_path, highest, white):
     values = (VALUES.astype(np.int64) * highest // 4095).astype(np.uint16)
     (tmp_path / "a.png").write_bytes(png_bytes(values))
     np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _gray(values, white))
@@ -169,15 +169,15 @@ def test_white_of_an_unknown_depth_is_that_of_detectors(tmp_path, highest, white
         ("a.jpg", jpeg_lossless(VALUES, 12), "damaged JPEG, or not 8-bit"),
     ],
 )
-def test_what_is_no_image_has_its_reason(tmp_path, name, content, reason):
+def test_unusable_images_have_a_reason(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableFrame, match=reason):
         read_grayscale(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", DEEP_GRAY)
-def test_a_damaged_deep_image_is_never_partly_decoded(tmp_path, name):
-    path, whole = tmp_path / name, DEEP_GRAY[name]
+@pytest.mark.parametrize("name", HIGH_BIT_DEPTH)
+def test_a_damaged_high_bit_depth_image_is_never_partly_decoded(tmp_path, name):
+    path, whole = tmp_path / name, HIGH_BIT_DEPTH[name]
     random = np.random.default_rng(1)
     for cut in random.integers(1, len(whole) - 64, 12):
         path.write_bytes(whole[:cut])

@@ -36,7 +36,7 @@ from benchmark.errors import InputError
         ("images/", None),
     ],
 )
-def test_names_that_leave_the_folder_are_refused(text, name):
+def test_paths_outside_the_folder_are_refused(text, name):
     assert base_name(text, "list.csv: row 1") == name
 
 
@@ -53,7 +53,7 @@ COMPOSED = "Gef\u00e4\u00df_\u0130_\u1e9b\u0323.PNG"
 """A umlaut, sharp s, a dotted capital I, and a letter with two accents."""
 
 
-def test_names_are_the_same_in_every_normal_form_and_case():
+def test_names_compare_equal_in_every_normal_form_and_case():
     forms = {unicodedata.normalize(form, COMPOSED) for form in ("NFC", "NFD")}
     assert len(forms) == 2
     cases = {change(name) for name in forms for change in (str, str.lower, str.casefold)}
@@ -66,7 +66,7 @@ def test_names_are_the_same_in_every_normal_form_and_case():
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_table_takes_the_named_columns_in_any_order_and_spelling(tmp_path, separator):
+def test_table_reads_the_named_columns_in_any_order_and_case(tmp_path, separator):
     rows = [["Extra", " B ", "A"], ["x", "1", " 2 "], ["short"], [], ["", "3", '"4"']]
     path = tmp_path / "t.csv"
     rows += [["x", "5", "6", ""], ["x", "1", "2", "3"]]
@@ -80,7 +80,7 @@ def test_table_without_content(tmp_path):
     assert read_table(tmp_path / "t.csv", ("a",)) is None
 
 
-def test_unreadable_files_are_errors_of_one_line(tmp_path, monkeypatch):
+def test_unreadable_files_are_one_line_errors(tmp_path, monkeypatch):
     path = tmp_path / "t.csv"
     for content, message in ((b"\xff", "not UTF-8"), (b"a\n" + b"x" * 200_000, "damaged csv")):
         path.write_bytes(content)

@@ -76,7 +76,7 @@ def test_the_brighter_of_two_colours_is_vessel(tmp_path, name):
         ((0, 0, 0, 255), (0, 0, 0, 0)),
     ],
 )
-def test_a_mask_in_the_transparency(tmp_path, vessel, ground):
+def test_masks_in_the_alpha_channel(tmp_path, vessel, ground):
     save(tmp_path / "a.png", _colours(vessel, ground))
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png").vessel, TRUTH)
     # With a soft edge: half of the paint is enough.
@@ -89,7 +89,7 @@ def test_a_mask_in_the_transparency(tmp_path, vessel, ground):
 
 
 @pytest.mark.parametrize("quality", [10, 30, 50, 75, 95])
-def test_noise_of_a_jpeg_is_no_vessel(tmp_path, quality):
+def test_jpeg_noise_is_not_vessel(tmp_path, quality):
     Image.fromarray(TRUTH).convert("L").save(tmp_path / "a.jpg", quality=quality)
     stored = np.asarray(Image.open(tmp_path / "a.jpg"))
     mask = read_mask(tmp_path / "a.jpg").vessel
@@ -109,7 +109,7 @@ def test_colours_of_a_jpeg(tmp_path, colour):
 
 @pytest.mark.parametrize("size", [200, 384, 512])
 @pytest.mark.parametrize("filter", ["BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
-def test_soft_edges_are_cut_in_the_middle(tmp_path, size, filter):
+def test_soft_edges_are_thresholded_in_the_middle(tmp_path, size, filter):
     soft = Image.fromarray(TRUTH).convert("L").resize((size, size), Image.Resampling[filter])
     soft.save(tmp_path / "a.png")
     expected = np.asarray(soft) > 127
@@ -149,7 +149,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_mask_that_leaves_a_guess_is_refused(tmp_path, name):
+def test_ambiguous_masks_are_refused(tmp_path, name):
     pixels, reason = REFUSED[name]
     save(tmp_path / "mask.tif", pixels)
     with pytest.raises(UnreadableFrame, match=reason):
@@ -223,7 +223,7 @@ def test_every_reader_has_the_same_rule(tmp_path, name):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_the_other_masks_say_what_colour_vessels_have(tmp_path, order):
+def test_the_vessel_colour_comes_from_the_other_masks(tmp_path, order):
     for number, colour in zip(order, [(0, 255, 0), (255, 0, 0), (250, 8, 2)]):
         save(_write("paired", tmp_path, number), _colours(colour))
 

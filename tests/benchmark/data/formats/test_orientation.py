@@ -90,7 +90,7 @@ def test_pixels_and_size_are_upright(tmp_path: Path, name: str, orientation: int
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_what_only_opencv_decodes_is_turned_once(tmp_path: Path, orientation: int):
+def test_orientation_is_applied_once_to_what_only_opencv_decodes(tmp_path: Path, orientation: int):
     content = packed_tiff_bytes(STORED, 10, orientation=orientation)
     (tmp_path / "a.tif").write_bytes(content)
     values = read_image(tmp_path / "a.tif").values[..., 0]
@@ -114,7 +114,7 @@ def test_points_and_boxes_move_with_the_pixels(orientation: int):
     assert tuple(corner) == place[orientation]
 
 
-def test_a_damaged_or_senseless_orientation_says_nothing(tmp_path: Path):
+def test_damaged_or_invalid_orientations_are_ignored(tmp_path: Path):
     for exif in (b"Exif\0\0MM\0*garbage", b"Exif\0\0no exif", _exif(9), _exif(0)):
         stream = io.BytesIO()
         Image.fromarray(STORED).save(stream, "jpeg", exif=exif, quality=100)

@@ -63,14 +63,14 @@ REASONS = {
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_reader_names_it(tmp_path, kind, name, read):
+def test_every_reader_names_pointers(tmp_path, kind, name, read):
     path = _stand_in(kind, tmp_path / name)
     with pytest.raises((UnreadableFrame, InputError)) as caught:
         read(path)
     assert str(caught.value).removeprefix(f"{path}: ") == REASONS[kind]
 
 
-def test_other_files_are_no_pointers(tmp_path):
+def test_other_files_are_not_pointers(tmp_path):
     good = save(tmp_path / "a.png", picture(1))
     (tmp_path / "link.png").symlink_to(good)
     (tmp_path / "text.png").write_text("version 2")
@@ -84,7 +84,7 @@ def test_other_files_are_no_pointers(tmp_path):
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_source_counts_what_was_not_fetched(tmp_path, kind):
+def test_files_not_fetched_are_counted(tmp_path, kind):
     for number in range(3):
         save(tmp_path / "images" / f"{number}.png", picture(number))
         save(tmp_path / "masks" / f"{number}.png", picture(number) > 90)
@@ -109,7 +109,7 @@ def test_a_source_counts_what_was_not_fetched(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_list_that_was_not_fetched_is_an_error(tmp_path, kind):
+def test_a_list_not_fetched_is_an_error(tmp_path, kind):
     cadica = tmp_path / "cadica" / "selectedVideos" / "p1" / "v1"
     save(cadica / "input" / "p1_v1_00001.png", picture(1))
     _stand_in(kind, cadica / "p1_v1_selectedFrames.txt")
@@ -122,7 +122,7 @@ def test_a_list_that_was_not_fetched_is_an_error(tmp_path, kind):
         assert str(caught.value).endswith(f"{file}: {REASONS[kind]}")
 
 
-def test_a_folder_that_was_not_fetched_is_named(tmp_path):
+def test_a_folder_not_fetched_is_named(tmp_path):
     (tmp_path / "arcade").symlink_to("../.git/annex/objects/arcade")
     with pytest.raises(InputError, match=r"; arcade: broken link \(git annex"):
         open_source("arcade", tmp_path)

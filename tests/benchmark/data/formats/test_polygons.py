@@ -34,7 +34,7 @@ def _star(seed, centre=(28.0, 20.0), reach=30.0):
     return np.stack([np.cos(angle) * radius, np.sin(angle) * radius], axis=1) + centre
 
 
-def test_rectangle_covers_the_pixels_whose_centres_it_holds():
+def test_rectangle_covers_the_pixels_whose_centres_it_contains():
     mask = _drawn([[2, 3], [5, 3], [5, 7], [2, 7]])
     expected = np.zeros_like(mask)
     expected[3:7, 2:5] = True
@@ -68,7 +68,7 @@ def test_polygons_that_share_edges_share_no_pixel_and_leave_no_gap():
     assert whole.sum() == 30 * 20
 
 
-def test_outline_that_crosses_itself_keeps_both_lobes_and_has_no_hole():
+def test_self_intersections_keep_both_lobes_and_leave_no_hole():
     eight = [[2, 2], [22, 22], [22, 2], [2, 22]]
     lobes = shapely.union_all(
         [
@@ -86,7 +86,7 @@ def test_outline_that_crosses_itself_keeps_both_lobes_and_has_no_hole():
     assert _drawn(lapped)[6:14, 6:14].all()
 
 
-def test_what_is_outside_the_image_is_cut_off():
+def test_polygons_are_clipped_to_the_image():
     mask = _drawn([[-10, -10], [500, -10], [500, 5], [-10, 5]])
     assert mask[:5].all()
     assert not mask[5:].any()
@@ -139,7 +139,7 @@ def test_resizing_takes_the_nearest_pixel():
         np.testing.assert_array_equal(resize_nearest(mask, (height, width))[0], expected)
 
 
-def test_outlines_of_the_raw_writer_hold_exactly_their_mask():
+def test_polygons_of_the_raw_writer_reproduce_their_mask():
     mask = cv2.blur(np.random.default_rng(2).random((HEIGHT, WIDTH)), (5, 5)) > 0.54
     filled = np.zeros_like(mask)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -59,7 +59,7 @@ def test_values_are_rounded_and_clipped_below(tmp_path):
     assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 0, 0, 7, 255]]]
 
 
-def test_the_frames_of_one_deep_video_stay_comparable(tmp_path):
+def test_frames_of_a_high_bit_depth_video_share_one_scale(tmp_path):
     # The first frame alone would pass for 8 bits; beside the second it is 12-bit data.
     values = np.array([[[0, 200]], [[2048, 4095]]], np.uint16)
     assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 12]], [[128, 255]]]
@@ -67,7 +67,7 @@ def test_the_frames_of_one_deep_video_stay_comparable(tmp_path):
     assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 3]], [[32, 64]]]
 
 
-def test_floats_up_to_one_are_shares_of_white(tmp_path):
+def test_floats_up_to_one_are_fractions_of_white(tmp_path):
     values = np.array([[[0, 0.1, 0.5, 0.8, 1]]], np.float32)
     assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 26, 128, 204, 255]]]
 
@@ -126,7 +126,7 @@ def _encrypted() -> bytes:
         ("a.npz", forged_npz((10_001, 1, 1), b"\7" * 10_001), "too many frames in one file"),
     ],
 )
-def test_the_header_is_believed_in_nothing(tmp_path, name, content, reason):
+def test_the_header_is_never_trusted(tmp_path, name, content, reason):
     path = _write(tmp_path / name, content)
     for read in (count_frames, decode_array):
         with pytest.raises(UnreadableFrame, match=reason):
@@ -145,7 +145,7 @@ def test_frames_are_counted_without_unpacking_them(tmp_path):
         decode_array(path)
 
 
-def test_values_that_are_no_gray_are_refused(tmp_path):
+def test_invalid_values_are_refused(tmp_path):
     for value, reason in (
         (np.nan, "values not finite"),
         (np.inf, "values not finite"),

@@ -183,7 +183,7 @@ def _read(source, frame):
 SPLITS_ABSENT = {"split missing": 2}
 
 
-def test_names_decide_the_class_and_ids_do_not(tmp_path):
+def test_classes_follow_names_not_ids(tmp_path):
     categories = [{"id": 5, "name": "10"}, {"id": 11, "name": " 5 "}, {"id": 4, "name": 16}]
     annotations = [_annotation(3, 5), _annotation(7, 11, number=2), _annotation(7, 4, number=3)]
     (first, second), skipped = _masks(_write(tmp_path, IMAGES, annotations, categories))
@@ -211,7 +211,7 @@ def test_compressed_run_lengths_are_read(tmp_path):
     np.testing.assert_array_equal(masks[4], truth)
 
 
-def test_run_lengths_that_claim_too_much_allocate_nothing(tmp_path):
+def test_oversized_run_lengths_allocate_nothing(tmp_path):
     huge = {"size": [10**9, 10**9], "counts": [10**18]}
     (masks, empty), skipped = _masks(_write(tmp_path, IMAGES, [_annotation(3, 5, huge)]))
     assert masks == "no usable annotation"
@@ -256,7 +256,7 @@ UNUSABLE = {
 }
 
 
-def test_outlines_for_an_image_of_another_size_are_not_cut_off(tmp_path):
+def test_polygons_for_a_different_image_size_are_not_clipped(tmp_path):
     beyond = [[30, 30, 60, 30, 60, 60, 30, 60]]
     annotations = [_annotation(3, 5, beyond), _annotation(3, 6, SQUARE), _annotation(7, 5, beyond)]
     for sides in (96, 48, None):
@@ -273,7 +273,7 @@ def test_outlines_for_an_image_of_another_size_are_not_cut_off(tmp_path):
 
 @pytest.mark.parametrize("task", TASKS[:2])
 @pytest.mark.parametrize("reason", UNUSABLE)
-def test_an_annotation_that_cannot_be_used_is_not_an_empty_image(tmp_path, reason, task):
+def test_an_unusable_annotation_is_not_an_empty_image(tmp_path, reason, task):
     root = _write(tmp_path, IMAGES, [{**_annotation(), **UNUSABLE[reason]}])
     (first, second), skipped = _masks(root, task)
     assert first == "no usable annotation"
@@ -291,7 +291,7 @@ def test_an_annotation_that_cannot_be_used_is_not_an_empty_image(tmp_path, reaso
 
 
 @pytest.mark.parametrize("name", ["1: stenosis", "26", "stenosis (CVAT)", "stenose"])
-def test_names_that_are_nearly_those_of_a_class_are_named_and_not_used(tmp_path, name):
+def test_near_misses_of_class_names_are_reported_and_not_used(tmp_path, name):
     root = _write(tmp_path, IMAGES, [_annotation(3, 5)], [{"id": 5, "name": name}])
     source = open_source("arcade", root)
     frame, _ = source.frames()
@@ -300,7 +300,7 @@ def test_names_that_are_nearly_those_of_a_class_are_named_and_not_used(tmp_path,
     assert where == f"syntax/train/images/1.png ({name.casefold()!r})"
 
 
-def test_other_brackets_are_the_same_outline(tmp_path):
+def test_other_nesting_is_the_same_polygon(tmp_path):
     numbers = SQUARE[0]
     points = [list(point) for point in zip(numbers[::2], numbers[1::2])]
     for segmentation in (SQUARE, numbers, points, [points]):
@@ -322,7 +322,7 @@ def test_other_brackets_are_the_same_outline(tmp_path):
     ],
     ids=lambda value: str(value)[:16],
 )
-def test_damaged_annotation_file_is_an_error_of_one_line(tmp_path, content, message):
+def test_a_damaged_annotation_file_is_a_one_line_error(tmp_path, content, message):
     path = _write(tmp_path, IMAGES, []) / "syntax" / "train" / "annotations" / "train.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=rf"train\.json: .*{message}") as caught:

@@ -28,7 +28,7 @@ def test_intensities_of_every_encoding(tmp_path):
         np.testing.assert_array_equal(found, canvas.draw(14, 7).image)
 
 
-def test_lists_are_read_to_a_limit_and_numbers_to_nine_digits(tmp_path):
+def test_lists_and_numbers_have_limits(tmp_path):
     write_raw("cadica", tmp_path, size=SIZE, defects=False)
     video = tmp_path / "CADICA" / "CADICA" / TOP / "p2" / "v1"
     listing = video / "p2_v1_selectedFrames.txt"

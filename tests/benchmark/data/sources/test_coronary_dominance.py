@@ -55,7 +55,7 @@ def test_studies_series_and_positions(tmp_path):
     ]
 
 
-def test_reserved_studies_are_skipped_kept_or_read_alone(tmp_path):
+def test_reserved_studies_are_excluded_kept_or_read_alone(tmp_path):
     for number in (7, 17, 42):
         for artery in ("LCA", "RCA"):
             path = tmp_path / f"Left_Dominance/Study{number}_x/{artery}/1.npz"

@@ -38,7 +38,7 @@ def test_a_real_piece():
         assert 0.02 < vessel.mean() < 0.3
 
 
-def test_masks_do_not_decide_the_white_of_the_images(tmp_path):
+def test_masks_do_not_affect_the_white_level_of_images(tmp_path):
     for number in (1, 2):
         values = np.arange(number, 4000 + number, dtype=np.uint16).reshape(40, 100)
         Image.fromarray(values).save(tmp_path / f"{number}.png")

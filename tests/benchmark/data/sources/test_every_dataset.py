@@ -43,7 +43,7 @@ def _reasons(manifest: dict, key: str = "skipped") -> Counter[str]:
     return Counter({reason: entry["count"] for reason, entry in manifest.get(key, {}).items()})
 
 
-def test_pack_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> None:
+def test_pack_contains_and_counts_what_the_layout_states(dataset, tmp_path: Path) -> None:
     name, layout = dataset
     pack = build_pack(open_source(name, layout.root), tmp_path / "pack", 64, progress=False)
     counts = pack.manifest["counts"]
@@ -64,7 +64,7 @@ def test_pack_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> 
     assert all(reason in text for reason in {*planted} & {*_reasons(pack.manifest)})
 
 
-def test_task_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> None:
+def test_task_contains_and_counts_what_the_layout_states(dataset, tmp_path: Path) -> None:
     name, layout = dataset
     source = open_source(name, layout.root)
     form = next((form for form in source.forms if form in ("segmentation", "detection")), None)
@@ -84,7 +84,7 @@ def test_task_keeps_and_counts_what_the_layout_says(dataset, tmp_path: Path) -> 
     assert rows["kept"] == str(sum(kept.values()))
 
 
-def test_the_paper_of_xa170k_is_printed_beside_what_was_found(tmp_path: Path) -> None:
+def test_published_counts_are_printed_beside_those_found(tmp_path: Path) -> None:
     """The published numbers are notes, never a condition."""
     layout = write_raw("xa170k", tmp_path / "raw", size=48, defects=False)
     pack = build_pack(open_source("xa170k", layout.root), tmp_path / "pack", 48, progress=False)

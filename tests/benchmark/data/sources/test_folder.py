@@ -1,4 +1,4 @@
-"""Any folder: images, arrays and DICOM mixed, and how the patient of a file is told."""
+"""Any folder: images, arrays and DICOM mixed, and how the patient of a file is identified."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _groups(folder, **options):
     return dict(reading.groups), dict(reading.skipped)
 
 
-def test_auto_takes_the_first_level_of_folders_that_varies_and_has_digits(tmp_path):
+def test_auto_uses_the_first_varying_folder_level_with_digits(tmp_path):
     for path in ("2024/LCA/p1/x.png", "2024/LCA/p2/x.png", "2024/RCA/p1/y.png", "2024/all/z.png"):
         save(tmp_path / path, picture(1))
     # The year is the same for all, the arteries have no digit; one file lies above the patients.
@@ -76,7 +76,7 @@ def test_prefixes_of_file_names(tmp_path):
     assert _groups(tmp_path, group="prefix") == ({**told, "folder/IMG": 1}, {})
 
 
-def test_one_prefix_for_all_files_tells_nothing(tmp_path):
+def test_one_prefix_for_all_files_identifies_nobody(tmp_path):
     for name in ("2024_1", "2024_2"):
         save(tmp_path / f"{name}.png", picture(1))
     assert _groups(tmp_path) == ({None: 2}, {"patient unknown": 2})
@@ -96,7 +96,7 @@ def test_patients_of_dicom_files_are_hashed(tmp_path):
     assert _groups(tmp_path)[0] == {f"folder/series{n}": 2 if n == 0 else 1 for n in range(3)}
 
 
-def test_files_of_other_kinds_are_skipped(tmp_path):
+def test_files_of_other_types_are_ignored(tmp_path):
     save(tmp_path / "1_a.png", picture(1))
     save(tmp_path / "2_a.png", picture(1))
     (tmp_path / "DICOMDIR").write_bytes(dicom_bytes(picture(1)))

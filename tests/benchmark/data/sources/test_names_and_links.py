@@ -21,7 +21,7 @@ NFC, NFD = (unicodedata.normalize(form, "Müller_1") for form in ("NFC", "NFD"))
 
 
 @pytest.mark.parametrize(("image", "mask", "listed"), [(NFC, NFD, NFD), (NFD, NFC, NFC)])
-def test_names_of_two_systems_pair(tmp_path, image, mask, listed):
+def test_names_in_different_normal_forms_pair(tmp_path, image, mask, listed):
     save(tmp_path / "train" / "images" / image / f"{image}.png", picture(1))
     save(tmp_path / "train" / "masks" / mask / f"{mask}.png", picture(1) > 90)
     (tmp_path / "patients.csv").write_text(f"name,patient\n{listed}/{listed}.png,{listed}\n")
@@ -41,7 +41,7 @@ def test_masks_of_dca1_pair_in_every_normal_form(tmp_path):
     assert source.report.counts == {}
 
 
-def test_a_patient_is_skipped_in_every_normal_form(tmp_path):
+def test_a_patient_is_excluded_in_every_normal_form(tmp_path):
     for name in (NFC, NFD, "Maier_2"):
         save(tmp_path / "raw" / f"{name}" / "1.png", picture(len(name)))
     source = open_source("folder", tmp_path / "raw", group="folder")

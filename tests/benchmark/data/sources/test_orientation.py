@@ -74,7 +74,7 @@ def _check_masks(root: Path, name: str, upright: np.ndarray) -> None:
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("size", [(30, 40), (32, 32)])
-def test_a_mask_drawn_on_the_image_as_shown(tmp_path, name, orientation, size):
+def test_masks_drawn_on_the_displayed_image(tmp_path, name, orientation, size):
     image, mask = (tmp_path / place for place in PLACES[name])
     upright = _vessel(*size)
     _save(image, upright, orientation)
@@ -84,7 +84,7 @@ def test_a_mask_drawn_on_the_image_as_shown(tmp_path, name, orientation, size):
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize("name", PLACES)
-def test_a_mask_of_the_size_that_only_the_stored_image_has(tmp_path, name, orientation):
+def test_masks_that_fit_only_the_stored_image(tmp_path, name, orientation):
     image, mask = (tmp_path / place for place in PLACES[name])
     upright = _vessel(30, 40)
     _save(image, upright, orientation)

@@ -93,7 +93,7 @@ def test_every_encoding_of_one_gray_image_reads_the_same(tmp_path, name, image):
     np.testing.assert_array_equal(read, GRAY)
 
 
-def test_twelve_bit_values_use_the_whole_gray_range(tmp_path):
+def test_twelve_bit_values_use_the_full_range(tmp_path):
     values = np.array([[0, 256, 2048, 4095]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     assert read_grayscale(tmp_path / "a.png").tolist() == [[0, 16, 128, 255]]
@@ -145,7 +145,7 @@ def _write_unreadable(folder: Path) -> dict[str, str]:
     }
 
 
-def test_damage_of_every_kind_has_its_reason(tmp_path):
+def test_every_type_of_damage_has_its_reason(tmp_path):
     for name, reason in _write_unreadable(tmp_path).items():
         with pytest.raises(UnreadableFrame) as caught:
             read_grayscale(tmp_path / name)

@@ -90,7 +90,7 @@ def test_planted_boxes(tmp_path):
     assert truth[fallback[-1].path] == [whole]
 
 
-def test_split_by_patient_has_no_patient_on_both_sides(written):
+def test_split_by_patient_separates_patients(written):
     canvas, _ = written
     official = {f.path: f.split for f in open_source("stenosis", canvas.root).frames()}
     patients = {path: path.split("_")[1] for path in official}
@@ -167,7 +167,7 @@ def test_unusable_annotation_has_its_reason(tmp_path, content, reason):
     assert str(caught.value) == reason
 
 
-def test_absent_annotation(tmp_path):
+def test_missing_annotation(tmp_path):
     with pytest.raises(UnreadableFrame, match="annotation missing"):
         read_voc(tmp_path / "a.xml")
 
@@ -181,14 +181,14 @@ def test_encoding_of_the_path_does_not_matter(tmp_path, encoding):
     assert (annotation.size, annotation.boxes) == ((9, 7), [("stenosis", (1, 2, 3.5, 4))])
 
 
-def test_nesting_without_end_is_survived(tmp_path):
+def test_deep_nesting_is_handled(tmp_path):
     depth = 100_000
     content = "<a>" * depth + OBJECT.format(1, 2, 3, 4) + "</a>" * depth
     annotation = read_voc(_voc(tmp_path, content))
     assert len(annotation.boxes) == 1
 
 
-def test_objects_that_are_no_boxes_have_their_reason(tmp_path):
+def test_invalid_boxes_have_a_reason(tmp_path):
     edges = [(3, 2, 3, 4), (1, 4, 3, 2), ("nan", 2, 3, 4), (1, 2, "inf", 4), (1, 2, 3, 1e9)]
     content = "".join(OBJECT.format(*four) for four in [*edges, ("", 1, 2, 3), (1, 2, 3, "x")])
     annotation = read_voc(_voc(tmp_path, f"<a>{content}<object/></a>"))
@@ -260,7 +260,7 @@ def _one_frame(root: Path, edges: Sequence[object], name: str = "Stenosis") -> P
         ((10, 10, 30, 30), "1", "object of an unknown class"),
     ],
 )
-def test_a_frame_without_a_usable_box_is_not_one_without_a_stenosis(tmp_path, edges, name, reason):
+def test_a_frame_without_a_usable_box_is_not_empty(tmp_path, edges, name, reason):
     source = open_source("stenosis", _one_frame(tmp_path, edges, name))
     message = f"no usable frame for detection .*{reason}: 1.*the first is 14_001_1_0001.bmp"
     with pytest.raises(InputError, match=message):
@@ -272,7 +272,7 @@ def test_a_frame_without_a_usable_box_is_not_one_without_a_stenosis(tmp_path, ed
         write_task_folder(source, tmp_path / "out", progress=False)
 
 
-def test_a_usable_list_stands_in_for_an_unusable_annotation(tmp_path):
+def test_a_usable_list_replaces_an_unusable_annotation(tmp_path):
     _one_frame(tmp_path, (10, 12, 30, 31))
     for content in (OBJECT.format(0.2, 0.25, 0.6, 0.65), ""):
         (tmp_path / "14_001_1_0001.xml").write_text(f"<a>{content}</a>")
@@ -282,7 +282,7 @@ def test_a_usable_list_stands_in_for_an_unusable_annotation(tmp_path):
         assert source.report.counts["boxes taken from the list"] == 1
 
 
-def test_commas_in_numbers_of_a_list_do_not_move_the_others(tmp_path):
+def test_decimal_commas_in_a_list_do_not_shift_columns(tmp_path):
     _one_frame(tmp_path, (10, 12, 30, 31))
     (tmp_path / "14_001_1_0001.xml").unlink()
     listing = tmp_path / "train_labels.csv"

@@ -32,7 +32,7 @@ def test_intensities_of_every_encoding(tmp_path):
     assert np.abs(pixels[f"{folder}/colour.JPG"].astype(int) - drawn).mean() < 4
 
 
-def test_images_of_nobody_known_are_used_and_reported(tmp_path):
+def test_images_of_unknown_patients_are_used_and_reported(tmp_path):
     for name in "abc":
         save(tmp_path / f"{name}.png", picture(1))
     reading = read_all(open_source("syntax", tmp_path))

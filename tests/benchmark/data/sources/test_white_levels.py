@@ -46,7 +46,7 @@ def _reading(source) -> tuple[dict[str, int], list[tuple[str, str]]]:
     return found, take_notes(source)
 
 
-def test_the_images_of_a_folder_have_one_white(tmp_path):
+def test_images_of_a_folder_share_one_white_level(tmp_path):
     for number, highest in enumerate((4000, 4090, 4300, 16000)):
         _save(tmp_path / "p1" / f"{number}.png", highest)
     for number, highest in enumerate((500, 1000)):
@@ -63,20 +63,20 @@ def test_the_images_of_a_folder_have_one_white(tmp_path):
     assert take_notes(source) == []
 
 
-def test_images_alone_in_their_folders_are_one_set(tmp_path):
+def test_single_images_in_their_folders_form_one_set(tmp_path):
     """Else white would be decided image by image."""
     for patient, highest in enumerate((900, 2000, 4000)):
         _save(tmp_path / f"p{patient}" / "study" / "a.png", highest)
     found, notes = _reading(open_source("folder", tmp_path))
     assert list(found.values()) == [round(h / 4095 * 255) for h in (900, 2000, 4000)]
-    assert notes[0] == (WHITE_FROM_MAXIMUM, "all pictures: 4095 (12 bits)")
+    assert notes[0] == (WHITE_FROM_MAXIMUM, "all images: 4095 (12 bits)")
     # One level down lies what is nearest.
     _save(tmp_path / "p0" / "other" / "b.png", 1000)
     found, _ = _reading(open_source("folder", tmp_path))
     assert [found[f"p0/{name}.png"] for name in ("other/b", "study/a")] == [249, 224]
 
 
-def test_training_and_test_images_have_one_white(tmp_path):
+def test_training_and_test_images_share_one_white_level(tmp_path):
     for split, highest in (("train", 1000), ("test", 4000)):
         for number in range(2):
             _save(tmp_path / split / "images" / f"{split}{number}.png", highest - number)
@@ -102,7 +102,7 @@ def test_training_and_test_images_have_one_white(tmp_path):
     )
 
 
-def test_what_the_files_say_is_not_mixed_with_what_they_do_not(tmp_path):
+def test_stated_and_unstated_depths_are_not_mixed(tmp_path):
     _save(tmp_path / "a.png", 600, significant=12)
     _save(tmp_path / "b.png", 700)
     _save(tmp_path / "c.png", 60000, significant=16)
@@ -114,8 +114,8 @@ def test_what_the_files_say_is_not_mixed_with_what_they_do_not(tmp_path):
     shares = (600 / 4095, 700 / 1023, 60000 / 65535, 1)
     assert brightest == [round(share * 255) for share in shares]
     assert {where for reason, where in source.notes if reason == WHITE_FROM_MAXIMUM} == {
-        "all pictures: 4095 (12 bits)",
-        "all pictures: 1023 (10 bits)",
+        "all images: 4095 (12 bits)",
+        "all images: 1023 (10 bits)",
     }
 
 
@@ -131,7 +131,7 @@ def _files(pack: FramePack) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(pack.path.iterdir()) if path.is_file()}
 
 
-def test_a_pack_is_the_same_whoever_measures(tmp_path, monkeypatch):
+def test_a_pack_does_not_depend_on_workers(tmp_path, monkeypatch):
     _write_mixed(tmp_path / "raw")
 
     def build(name: str, **options) -> FramePack:
@@ -156,7 +156,7 @@ def test_a_pack_is_the_same_whoever_measures(tmp_path, monkeypatch):
     np.testing.assert_array_equal(few.gather([0, 1, 2])[0], plain.gather([0, 1, 2])[0])
 
 
-def test_an_interrupted_pack_tells_the_same(tmp_path, monkeypatch):
+def test_an_interrupted_pack_reports_the_same(tmp_path, monkeypatch):
     _write_mixed(tmp_path / "raw")
     monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 7)
     whole = build_pack(
@@ -180,7 +180,7 @@ def test_an_interrupted_pack_tells_the_same(tmp_path, monkeypatch):
         assert _files(resumed) == _files(whole)
 
 
-def test_eight_bits_leave_nothing_to_tell(tmp_path):
+def test_eight_bits_need_no_note(tmp_path):
     for number in range(2):
         Image.fromarray(_values(200 + number).astype(np.uint8)).save(tmp_path / f"{number}.png")
     source = open_source("folder", tmp_path, group="none")
@@ -189,7 +189,7 @@ def test_eight_bits_leave_nothing_to_tell(tmp_path):
     assert (pack.path / "report.json").read_text() == "{}\n"
 
 
-def test_a_pretraining_dataset_names_the_part(tmp_path):
+def test_notes_of_xa170k_name_the_part(tmp_path):
     for number, highest in enumerate((300, 4000)):
         _save(tmp_path / "cadica" / "p1" / f"p1_v1_0000{number}.png", highest)
     source = open_source("xa170k", tmp_path)

@@ -72,7 +72,7 @@ def test_the_originals_give_the_same_groups_as_the_curated_download(originals, t
         assert group in reading.groups
 
 
-def test_a_folder_of_originals_is_not_taken_for_the_curated_download(originals):
+def test_a_folder_of_originals_is_not_mistaken_for_the_curated_download(originals):
     folders = {name: originals / name for name in PARTS}
     expected = read_all(open_source("xa170k", folders))
     found = read_all(open_source("xa170k", originals))
@@ -100,7 +100,7 @@ def test_missing_parts_and_skips_of_the_parts_are_reported(tmp_path):
     assert ("cadica/selectedVideos/notes") in others
 
 
-def test_reserved_studies_alone(tmp_path):
+def test_only_reserved_studies(tmp_path):
     write_raw("xa170k", tmp_path, size=SIZE)
     keep = read_all(open_source("xa170k", tmp_path, denoising="keep"))
     assert keep.groups["coronary_dominance/Study42"] == 2

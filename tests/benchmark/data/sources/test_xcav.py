@@ -57,7 +57,7 @@ def test_masks_are_those_of_the_vessels(written):
     assert checked == len(reading.frames)
 
 
-def test_split_is_by_seed_and_says_that_it_is_not_the_papers(written):
+def test_split_depends_on_the_seed_and_is_not_the_papers(written):
     canvas, _ = written
     tests = set()
     for seed in range(8):
@@ -70,7 +70,7 @@ def test_split_is_by_seed_and_says_that_it_is_not_the_papers(written):
     assert source.expected == {"frames": 221}
 
 
-def test_list_of_the_users_own(written, tmp_path):
+def test_user_defined_split_list(written, tmp_path):
     canvas, _ = written
     path = tmp_path / "split.csv"
     video = f"cvai-1002{VIDEOS[0].lower()}"

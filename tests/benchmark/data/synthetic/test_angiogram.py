@@ -184,7 +184,7 @@ def test_videos_show_both_arteries() -> None:
     assert {video_view(SEED, 5, video).artery for video in range(3)} == {"left", "right"}
 
 
-def test_catheter_is_dark_but_no_vessel() -> None:
+def test_catheter_is_dark_but_not_vessel() -> None:
     contrasts = []
     for patient in range(6):
         view = video_view(SEED, patient, 0)

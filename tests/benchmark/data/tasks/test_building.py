@@ -78,7 +78,7 @@ def test_a_finished_folder_is_returned_and_another_task_is_refused(tmp_path):
         _write(MemorySource(PICTURES[:6]), tmp_path / "seg")
 
 
-def test_an_interrupted_folder_is_begun_again_and_foreign_files_are_kept(tmp_path):
+def test_an_interrupted_folder_is_rebuilt_and_foreign_files_are_kept(tmp_path):
     with pytest.raises(Interruption):
         _write(MemorySource(PICTURES, stop_at=7), tmp_path / "seg")
     assert list(tmp_path.iterdir()) == []
@@ -95,7 +95,7 @@ def test_an_interrupted_folder_is_begun_again_and_foreign_files_are_kept(tmp_pat
     assert (tmp_path / "third.partial" / "thesis.txt").exists()
 
 
-def test_val_takes_whole_groups_and_says_so(tmp_path):
+def test_val_consists_of_complete_groups(tmp_path):
     folder = _write(MemorySource(PICTURES), tmp_path / "seg", val_fraction=0.5)
     groups = {split: {i["group"] for i in items} for split, items in folder.splits.items()}
     assert groups["test"] == {"memory/2"}
@@ -107,7 +107,7 @@ def test_val_takes_whole_groups_and_says_so(tmp_path):
             _write(MemorySource(PICTURES), tmp_path / "other", val_fraction=fraction)
 
 
-def test_val_without_groups_has_the_asked_size(tmp_path):
+def test_val_without_groups_has_the_requested_size(tmp_path):
     raw = write_dca1(tmp_path / "raw", pairs=40)
     folder = _write(open_source("dca1", raw), tmp_path / "seg", val_fraction=0.2)
     counts = {split: len(items) for split, items in folder.splits.items()}
@@ -123,7 +123,7 @@ def test_stems_are_safe_and_unique():
     assert len({stem.casefold() for stem in stems}) == len(paths)
 
 
-def test_paths_become_one_level(tmp_path):
+def test_nested_paths_are_flattened(tmp_path):
     source = open_source("synthetic", patients=2, videos=1, frames=1, size=64, test_fraction=0.5)
     folder = _write(source, tmp_path / "seg")
     assert folder.splits["train"][0]["stem"] == "patient0000__video0__frame00"
@@ -160,7 +160,7 @@ def test_split_hash_follows_pixels(tmp_path):
     assert first.split_hash != second.split_hash
 
 
-def test_frames_without_masks_are_no_task(tmp_path):
+def test_frames_without_masks_are_refused(tmp_path):
     class Unlabelled(MemorySource):
         def frames(self):
             return (dataclasses.replace(frame, annotation=None) for frame in super().frames())

@@ -145,7 +145,7 @@ def test_denoising_takes_the_frames_with_most_contrast(tmp_path):
     assert other.split_hash != folder.split_hash
 
 
-def test_a_source_gives_only_what_it_is_annotated_for(tmp_path):
+def test_a_source_supports_only_what_it_is_annotated_for(tmp_path):
     with pytest.raises(InputError, match="not annotated for denoising; it has segmentation"):
         write_task_folder(MemorySource(PICTURES), tmp_path / "t", "denoising", progress=False)
     (tmp_path / "selectedVideos").mkdir()

@@ -52,7 +52,7 @@ def resample(values: np.ndarray, start: float, length: float, out: int) -> np.nd
     return result
 
 
-def test_boxes_are_those_of_the_frame(maps: Tensor, valid: Tensor) -> None:
+def test_maps_are_cropped_like_their_frames(maps: Tensor, valid: Tensor) -> None:
     """Scaled to the cells of the map, mirrored with the frame; cut at 0 and 1; against loops."""
     crop = crops(valid)
     views = crop_maps(maps, crop, valid, 28)
@@ -67,7 +67,7 @@ def test_boxes_are_those_of_the_frame(maps: Tensor, valid: Tensor) -> None:
         np.testing.assert_allclose(views[sample].numpy(), pixels.clip(0, 1), rtol=0, atol=2e-4)
 
 
-def test_a_bright_cell_is_where_the_frame_is_bright(valid: Tensor) -> None:
+def test_a_bright_cell_matches_the_bright_spot_of_the_frame(valid: Tensor) -> None:
     """One bright cell, and the same spot bright in the frame: both views agree where it is."""
     crop = crops(valid)
     for row, column in ((3, 4), (9, 10)):
@@ -85,7 +85,7 @@ def test_a_bright_cell_is_where_the_frame_is_bright(valid: Tensor) -> None:
         assert overlap > 0.97
 
 
-def test_the_released_code_cuts_the_corner(maps: Tensor, valid: Tensor) -> None:
+def test_the_released_code_crops_the_corner(maps: Tensor, valid: Tensor) -> None:
     """Its first two rows and columns, or three where the box reaches the edge, as torch resizes."""
     crop = crops(valid)
     views = crop_maps(maps, crop, valid, 28, official_code=True)

@@ -43,7 +43,7 @@ def batch() -> dict[str, Tensor]:
     }
 
 
-def test_without_changes_the_image_is_that_of_the_plain_view(batch: dict[str, Tensor]) -> None:
+def test_without_corruptions_the_image_equals_the_plain_view(batch: dict[str, Tensor]) -> None:
     """The same crop, the same intensities, before and after normalisation."""
     ours, plain = CorruptedView([], size=32), SingleView(32)
     ours.progress = plain.progress = Progress(seed=3, epoch=2)
@@ -55,7 +55,7 @@ def test_without_changes_the_image_is_that_of_the_plain_view(batch: dict[str, Te
     assert torch.equal(views["index"], batch["index"])
 
 
-def test_changes_come_first_and_belong_to_both(batch: dict[str, Tensor]) -> None:
+def test_changes_come_first_and_apply_to_both(batch: dict[str, Tensor]) -> None:
     """(gray + a)/2 is clean, (gray + a)/2 + b the image; all channels are corrupted alike."""
     first, second = Add(), Add()
     maker = CorruptedView([second], changes=[first, Halve()], size=32)

@@ -37,7 +37,9 @@ def crops(count: int, valid: tuple[int, int], **changes: object) -> Crop:
     ("height", "width", "scale"),
     [(512, 512, SCALE), (384, 512, SCALE), (512, 300, (0.6, 1.0)), (40, 30, (0.05, 0.4))],
 )
-def test_law_of_torchvision(height: int, width: int, scale: tuple[float, float]) -> None:
+def test_boxes_are_distributed_as_in_torchvision(
+    height: int, width: int, scale: tuple[float, float]
+) -> None:
     """Two-sample Kolmogorov-Smirnov on area, aspect and position of 3000 boxes each."""
     crop = crops(3000, (height, width), scale=scale)
     ours = torch.stack(crop[:4], dim=1).double().numpy()
@@ -68,7 +70,9 @@ def test_law_of_torchvision(height: int, width: int, scale: tuple[float, float])
         ((64, 64), (1.5, 2.0)),
     ],
 )
-def test_fallback_of_torchvision(valid: tuple[int, int], ratio: tuple[float, float]) -> None:
+def test_fallback_agrees_with_torchvision(
+    valid: tuple[int, int], ratio: tuple[float, float]
+) -> None:
     """Where no drawn box fits the frame, both take the same largest central box."""
     scale = [0.99, 1.0]
     expected = RandomResizedCrop.get_params(torch.empty(1, *valid), scale, list(ratio))
@@ -94,7 +98,7 @@ def test_boxes_stay_inside(extreme: float) -> None:
 
 
 @pytest.mark.parametrize("flip", [0.0, 0.3, 1.0])
-def test_share_of_mirrored_views(flip: float) -> None:
+def test_fraction_of_mirrored_views(flip: float) -> None:
     """Mirrored with the given probability, and independently of the box."""
     crop = crops(4000, (512, 512), flip=flip)
     mirrored = crop.flip.sum().item()
@@ -130,7 +134,7 @@ def frames() -> Tensor:
 
 @pytest.mark.parametrize("size", [32, 96, 224])
 @pytest.mark.parametrize(("path", "most"), [(crop_matrix, 1), (crop_bicubic, 2)])
-def test_bicubic_is_pils(
+def test_bicubic_agrees_with_pil(
     frames: Tensor, size: int, path: Callable[[Tensor, Crop, int], Tensor], most: int
 ) -> None:
     """From 7-fold shrinking to 5-fold enlarging within one gray level of PIL.
@@ -149,7 +153,7 @@ def test_bicubic_is_pils(
     assert np.mean(np.array(differences) > 0) < 0.02
 
 
-def test_whole_frame_at_its_own_size_is_unchanged(frames: Tensor) -> None:
+def test_full_frame_at_native_size_is_unchanged(frames: Tensor) -> None:
     """The identity crop is exact, and its mirror image too."""
     zeros, full = torch.zeros(24, dtype=torch.long), torch.full((24,), 128)
     flip = torch.arange(24) % 2 == 1
@@ -192,7 +196,7 @@ both_paths = pytest.mark.parametrize("path", [crop_nearest, crop_lookup])
 
 @both_paths
 @pytest.mark.parametrize("size", [32, 50, 97, 224])
-def test_nearest_is_pils(size: int, path: Nearest) -> None:
+def test_nearest_agrees_with_pil(size: int, path: Nearest) -> None:
     """Vessel masks are cut, resized and mirrored as by PIL with NEAREST, pixel for pixel."""
     masks = np.random.default_rng(2).random((200, 64, 128)) < 0.5
     crop = crops(200, (64, 128), scale=(0.02, 1.0))
@@ -242,7 +246,7 @@ def test_single_view_end_to_end(batch: dict[str, Tensor]) -> None:
         assert_nearest(views["anatomy"][sample, 0], frame < 80, crop, sample)
 
 
-def test_view_belongs_to_its_sample(batch: dict[str, Tensor]) -> None:
+def test_view_depends_on_its_sample_only(batch: dict[str, Tensor]) -> None:
     """Alone or in any batch a sample has the same view; another epoch or seed changes it."""
     maker = SingleView(size=32)
     maker.progress = Progress(seed=1, epoch=5)

@@ -68,7 +68,7 @@ def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, torch.Ten
     assert not torch.equal(maker(batch)["views"]["image_0"], whole["image_0"])
 
 
-def test_small_crops_are_of_small_parts(batch: dict[str, torch.Tensor]) -> None:
+def test_local_crops_cover_small_areas(batch: dict[str, torch.Tensor]) -> None:
     batch = {name: value[:1].repeat_interleave(200, 0) for name, value in batch.items()}
     batch["index"] = torch.arange(200)
     maker = MultiCrop(
@@ -85,5 +85,5 @@ def test_small_crops_are_of_small_parts(batch: dict[str, torch.Tensor]) -> None:
     assert views["local"].shape == (200, 3, 8, 8)
 
 
-def test_no_small_crops_where_none_are_asked_for(batch: dict[str, torch.Tensor]) -> None:
+def test_no_local_crops_by_request(batch: dict[str, torch.Tensor]) -> None:
     assert "local" not in MultiCrop(local_count=0, size=16)(batch)["views"]

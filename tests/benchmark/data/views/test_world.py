@@ -61,7 +61,7 @@ def cut(frame: np.ndarray, row: list[int], size: int) -> np.ndarray:
     return resized[:, ::-1] if flip else resized
 
 
-def test_jitter_is_that_of_pil_on_the_valid_part(batch: dict[str, Tensor]) -> None:
+def test_jitter_agrees_with_pil_on_the_valid_area(batch: dict[str, Tensor]) -> None:
     """In both orders; the mean that contrast is measured from has no share of the padding."""
     batch["frame"][1][:, 50:] = 250
     factors = torch.tensor([[1.3, 0.7], [0.65, 1.4], [1.35, 1.2]])
@@ -82,7 +82,7 @@ def test_jitter_is_that_of_pil_on_the_valid_part(batch: dict[str, Tensor]) -> No
             assert np.abs(error).mean() < 1.5
 
 
-def test_clean_views_are_boxes_of_one_size_cut_from_the_jittered_frame(
+def test_clean_views_are_equal_sized_crops_of_the_jittered_frame(
     batch: dict[str, Tensor],
 ) -> None:
     """Views share the frame's jitter, height and width, but neither place nor mirroring."""
@@ -104,7 +104,7 @@ def test_clean_views_are_boxes_of_one_size_cut_from_the_jittered_frame(
     assert not torch.equal(still["image_1"], views["image_1"])
 
 
-def test_second_view_lies_anywhere_and_is_mirrored_by_itself(batch: dict[str, Tensor]) -> None:
+def test_second_view_lies_anywhere_and_is_mirrored_independently(batch: dict[str, Tensor]) -> None:
     """Rows and columns are uniform over what the size leaves; the four mirrorings are equal."""
     views = WorldViews(size=8, jitter=STILL, change=STILL, scale=(0.3, 0.5))(many(batch, 1, 2000))
     views = views["views"]
@@ -124,7 +124,7 @@ def test_second_view_lies_anywhere_and_is_mirrored_by_itself(batch: dict[str, Te
     assert correlation[0, 1] < 0.35  # tall boxes have little room; there is no other relation
 
 
-def test_places_continue_a_ramp_from_one_view_into_the_other() -> None:
+def test_positions_continue_a_ramp_from_one_view_into_the_other() -> None:
     """Intensities that rise along the frame tell where a pixel lies: the places say the same."""
     row, column = np.meshgrid(np.arange(96), np.arange(96), indexing="ij")
     for ramp, axis in ((40 + row, 0), (40 + column, 1)):
@@ -151,7 +151,7 @@ def test_places_continue_a_ramp_from_one_view_into_the_other() -> None:
                 assert np.abs(start + slope * seen - lines[1]).max() < 1.5
 
 
-def test_place_of_a_worked_example() -> None:
+def test_relative_position_of_a_worked_example() -> None:
     """A frame of 50 pixels; the second box mirrored: its left edge is 50 − 30 − 10 = 10 there."""
 
     def crop(top: int, left: int, flip: bool) -> Crop:
@@ -165,7 +165,7 @@ def test_place_of_a_worked_example() -> None:
     assert relative_position(first, plain, width).tolist() == [[0.5, 2.5, 0.0, 1.5]]
 
 
-def test_changes_are_what_the_parameters_say(batch: dict[str, Tensor]) -> None:
+def test_augmentations_follow_their_parameters(batch: dict[str, Tensor]) -> None:
     """Brightness, then contrast, gamma and blur by PIL with the yielded numbers."""
     change = {**CHANGE, "jitter": 1.0, "blur": 1.0}
     views = WorldViews(size=32, jitter=STILL, change=change)(many(batch, 0, 20))["views"]
@@ -194,7 +194,7 @@ def test_changes_are_what_the_parameters_say(batch: dict[str, Tensor]) -> None:
     assert ranges[:, 3].max() < 2.0
 
 
-def test_order_of_changes_is_fixed() -> None:
+def test_order_of_augmentations_is_fixed() -> None:
     """Three parameters tell everything: where values are clipped, the order matters."""
     noise = torch.rand(50, DRAWS, generator=torch.Generator().manual_seed(0))
     ordered, free = (kind(**CHANGE).draw(noise) for kind in (OrderedIntensity, Intensity))
@@ -231,7 +231,7 @@ def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, Tensor]) 
     assert not torch.equal(maker(batch)["views"]["image_1"], whole["image_1"])
 
 
-def test_changes_the_model_is_not_told_of_are_refused() -> None:
+def test_augmentations_without_parameters_are_refused() -> None:
     with pytest.raises(InputError, match=r"change.solarize must be 0"):
         WorldViews(change=dict(solarize=0.2))
     with pytest.raises(InputError, match="jitter supports brightness and contrast only"):

@@ -68,7 +68,7 @@ def _linear(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     return np.rint(np.clip(share, 0, 1) * 255)
 
 
-def test_a_window_in_functional_groups_is_that_of_a_classic_file(tmp_path: Path):
+def test_a_window_in_functional_groups_acts_like_that_of_a_classic_file(tmp_path: Path):
     classic = _decode(tmp_path, WindowCenter=1500, WindowWidth=1000)
     np.testing.assert_array_equal(classic.frames, _linear(RAMP.astype(float), 1500, 1000))
     note = (WINDOW, "centre 1500, width 1000")
@@ -83,7 +83,7 @@ def test_a_window_in_functional_groups_is_that_of_a_classic_file(tmp_path: Path)
         assert video.notes == classic.notes == (note,)
 
 
-def test_what_the_groups_say_comes_before_the_top_level(tmp_path: Path):
+def test_functional_groups_override_the_top_level(tmp_path: Path):
     video = _enhanced(
         tmp_path,
         _window(1500, 1000, VOILUTFunction="LINEAR_EXACT"),
@@ -106,7 +106,7 @@ def test_rescale_and_its_exemption_in_groups(tmp_path: Path):
     np.testing.assert_array_equal(video.frames, _linear(RAMP.astype(float), 1500, 1000))
 
 
-def test_windows_that_differ_never_make_frames_differ(tmp_path: Path):
+def test_one_window_is_used_for_all_frames(tmp_path: Path):
     frames = [_window(1500, 1000), _window(3000, 500)]
     video = _enhanced(tmp_path, None, frames)
     np.testing.assert_array_equal(video.frames, _linear(RAMP.astype(float), 1500, 1000))
@@ -137,7 +137,7 @@ GRAY = np.random.default_rng(0).integers(0, 256, (2, 12, 10)).astype(np.uint8)
 @pytest.mark.parametrize(
     ("centre", "width"), [(2048, 4096), (32768, 65536), (2000, 1000), (-500, 100)]
 )
-def test_a_window_for_more_bits_is_skipped_on_eight(tmp_path: Path, centre: int, width: int):
+def test_a_window_for_more_bits_is_ignored_at_eight_bits(tmp_path: Path, centre: int, width: int):
     elements = {"BitsStored": 8, "HighBit": 7, "WindowCenter": centre, "WindowWidth": width}
     video = _decode(tmp_path, GRAY, **elements)
     np.testing.assert_array_equal(video.frames, GRAY)
@@ -146,7 +146,7 @@ def test_a_window_for_more_bits_is_skipped_on_eight(tmp_path: Path, centre: int,
     np.testing.assert_array_equal(inverted.frames, 255 - GRAY)
 
 
-def test_a_window_of_eight_bits_is_used_and_needs_no_note(tmp_path: Path):
+def test_an_eight_bit_window_is_used_without_a_note(tmp_path: Path):
     for centre, width in ((128, 256), (128, 512), (60, 40)):
         elements = {"BitsStored": 8, "HighBit": 7, "WindowCenter": centre, "WindowWidth": width}
         video = _decode(tmp_path, GRAY, **elements)
@@ -154,7 +154,7 @@ def test_a_window_of_eight_bits_is_used_and_needs_no_note(tmp_path: Path):
         assert video.notes == ()
 
 
-def test_a_window_for_more_bits_on_twelve_gives_way_to_the_percentiles(tmp_path: Path):
+def test_percentiles_replace_a_window_for_more_bits_at_twelve_bits(tmp_path: Path):
     plain = _decode(tmp_path)
     video = _decode(tmp_path, WindowCenter=32768, WindowWidth=65536)
     np.testing.assert_array_equal(video.frames, plain.frames)
@@ -164,7 +164,7 @@ def test_a_window_for_more_bits_on_twelve_gives_way_to_the_percentiles(tmp_path:
     assert video.notes == ((UNFIT, "centre 32768, width 65536, 12 bits"), stretched)
 
 
-def test_a_window_fits_what_rescaled_and_signed_values_reach(tmp_path: Path):
+def test_windows_are_compared_with_rescaled_and_signed_values(tmp_path: Path):
     window = {"WindowCenter": 32768, "WindowWidth": 65536}
     video = _decode(tmp_path, **window, RescaleSlope=16, RescaleIntercept=0)
     np.testing.assert_array_equal(video.frames, _linear(16.0 * RAMP, 32768, 65536))
@@ -173,7 +173,7 @@ def test_a_window_fits_what_rescaled_and_signed_values_reach(tmp_path: Path):
     np.testing.assert_array_equal(video.frames, _linear(signed.astype(float), -1024, 500))
 
 
-def test_a_video_that_a_window_leaves_dark_is_noted(tmp_path: Path):
+def test_a_video_left_dark_by_its_window_is_noted(tmp_path: Path):
     dim = (RAMP // 16).astype(np.uint16)
     video = _decode(tmp_path, dim, WindowCenter=2048, WindowWidth=4096)
     assert video.notes == ((WINDOW, "centre 2048, width 4096"), (NARROW_RANGE, ""))

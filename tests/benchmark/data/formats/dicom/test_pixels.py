@@ -129,7 +129,7 @@ def test_files_of_gdcm_are_exact(tmp_path: Path, syntax: str, bits: int):
 
 @pytest.mark.parametrize("signed", [0, 1])
 @pytest.mark.parametrize(("bits", "high"), [(10, 15), (12, 15), (12, 13), (8, 15)])
-def test_values_in_the_upper_bits_come_down(bits: int, high: int, signed: int):
+def test_values_in_the_upper_bits_are_shifted_down(bits: int, high: int, signed: int):
     values = RANDOM.integers(0, 1 << bits, (2, 12, 10)).astype(np.uint16)
     shift = high + 1 - bits
     # What lies outside the stored bits says nothing: overlays, or anything.
@@ -153,7 +153,7 @@ def test_upper_bits_in_a_jpeg_of_either_precision():
 
 
 @pytest.mark.parametrize("high", [0, 7, 16, 40])
-def test_a_senseless_high_bit_is_skipped(high: int):
+def test_a_nonsensical_high_bit_is_ignored(high: int):
     values = RANDOM.integers(0, 1 << 12, (2, 12, 10)).astype(np.uint16)
     content = dicom_bytes(values, BitsStored=12, HighBit=high)
     np.testing.assert_array_equal(_stored(content, 2), values)
@@ -206,7 +206,7 @@ def test_the_transfer_syntax_and_the_remedy_are_named(
     assert pack.manifest["skipped"][message] == {"count": 1, "examples": ["a.dcm"]}
 
 
-def test_without_gdcm_it_is_what_to_install(tmp_path: Path, monkeypatch):
+def test_a_missing_gdcm_is_named(tmp_path: Path, monkeypatch):
     pixels = _pixels(8, 1)
     content = encapsulated(pixels, [jpeg_lossless(pixels[0], 8)], JPEGLosslessSV1)
     (tmp_path / "a.dcm").write_bytes(content)
@@ -248,7 +248,7 @@ def test_a_damaged_stream_is_refused_before_it_is_decoded(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lossless", "JPEG-LS"])
-def test_random_damage_never_ends_the_process(tmp_path: Path, name: str):
+def test_random_damage_never_crashes_the_process(tmp_path: Path, name: str):
     """GDCM's libjpeg leaves its memory on impossible tables and sizes."""
     syntax, encode = ENCODERS[name]
     pixels = _pixels(12, 1)

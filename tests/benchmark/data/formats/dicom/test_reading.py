@@ -30,14 +30,14 @@ def _decode(folder: Path, pixels: np.ndarray, **elements: Any) -> np.ndarray:
     return decode_dicom(path).frames
 
 
-def test_eight_bits_are_taken_as_they_are_and_monochrome1_is_inverted(tmp_path):
+def test_eight_bits_are_kept_and_monochrome1_is_inverted(tmp_path):
     np.testing.assert_array_equal(_decode(tmp_path, GRAY), GRAY)
     np.testing.assert_array_equal(_decode(tmp_path, GRAY[0]), GRAY[:1])
     inverted = _decode(tmp_path, GRAY, PhotometricInterpretation="MONOCHROME1")
     np.testing.assert_array_equal(inverted, 255 - GRAY)
 
 
-def test_a_linear_window_is_that_of_the_standard(tmp_path):
+def test_a_linear_window_follows_the_standard(tmp_path):
     shown = _decode(tmp_path, RAMP, **WINDOW).ravel()
     # Centre 2000 and width 1000: black up to 1500, white from 2499, 255/999 gray levels a step.
     assert shown[[0, 1500, 1502, 2000, 2498, 2499, 3999]].tolist() == [0, 0, 1, 128, 255, 255, 255]
@@ -61,7 +61,7 @@ def test_other_window_functions(tmp_path):
     ]
 
 
-def test_the_first_of_several_windows_counts_and_an_empty_one_is_none(tmp_path):
+def test_the_first_window_is_used_and_empty_ones_are_ignored(tmp_path):
     several = {"WindowCenter": [2000, 10], "WindowWidth": [1000, 10]}
     expected = _decode(tmp_path, RAMP, **WINDOW)
     np.testing.assert_array_equal(_decode(tmp_path, RAMP, **several), expected)
@@ -70,7 +70,7 @@ def test_the_first_of_several_windows_counts_and_an_empty_one_is_none(tmp_path):
         np.testing.assert_array_equal(shown, GRAY)
 
 
-def test_rescale_comes_before_the_window_unless_pixels_are_log_or_disp(tmp_path):
+def test_rescale_precedes_the_window_unless_pixels_are_log_or_disp(tmp_path):
     rescale = {"RescaleSlope": 2, "RescaleIntercept": -1000}
     shown = _decode(tmp_path, RAMP, **WINDOW, **rescale).ravel()
     # Stored 1250 is 1500, black; stored 1750 is 2500, white.
@@ -92,7 +92,7 @@ def test_voi_lut_without_a_window(tmp_path):
     np.testing.assert_array_equal(_decode(tmp_path, GRAY, VOILUTSequence=[table]), 255 - GRAY)
 
 
-def test_deep_values_without_a_window_are_stretched_over_the_whole_file(tmp_path):
+def test_high_bit_depth_without_a_window_is_stretched_over_the_file(tmp_path):
     skewed = (RAMP.astype(np.int64) ** 2 // 4000).astype(np.uint16)
     black, white = np.percentile(skewed, (0.5, 99.5), method="inverted_cdf")
     expected = np.clip((skewed - black) / (white - black), 0, 1) * 255
@@ -135,7 +135,7 @@ def test_compressed_frames_read_like_plain_ones(tmp_path):
     )
 
 
-def test_the_header_tells_frames_and_a_hashed_patient(tmp_path):
+def test_the_header_has_frames_and_a_hashed_patient(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(dicom_bytes(GRAY, PatientID="12345", PatientName="Doe^Jane"))
     header = read_dicom_header(path)
@@ -180,7 +180,7 @@ def _without(keyword: str) -> bytes:
         (_deflated(), "cannot be decoded"),
     ],
 )
-def test_what_the_header_rules_out(tmp_path, content, reason):
+def test_unusable_files_are_refused_by_their_header(tmp_path, content, reason):
     (tmp_path / "a.dcm").write_bytes(content)
     for read in (read_dicom_header, decode_dicom):
         with pytest.raises(UnreadableFrame, match=reason):
@@ -199,7 +199,7 @@ def test_what_the_header_rules_out(tmp_path, content, reason):
         (dicom_bytes(GRAY, syntax="1.2.840.10008.1.2.5"), "damaged DICOM"),
     ],
 )
-def test_what_only_the_pixels_rule_out(tmp_path, content, reason):
+def test_unusable_pixels_are_refused_when_decoded(tmp_path, content, reason):
     (tmp_path / "a.dcm").write_bytes(content)
     read_dicom_header(tmp_path / "a.dcm")
     with pytest.raises(UnreadableFrame, match=reason):
