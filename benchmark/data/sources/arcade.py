@@ -47,7 +47,8 @@ SEGMENTS: tuple[str, ...] = (
     *("1", "2", "3", "4", "5", "6", "7", "8", "9", "9a", "10", "10a", "11", "12", "12a"),
     *("13", "14", "14a", "15", "16", "16a", "16b", "16c", "12b", "14b"),
 )
-"""Names of categories 1 to 25, the segments of the SYNTAX score; category 26 is ``stenosis``."""
+"""Names of categories 1 to 25, the segments of the SYNTAX score (Sianos et al., EuroIntervention
+2005); category 26 is ``stenosis``."""
 
 CATEGORIES = dict(enumerate((*SEGMENTS, "stenosis"), start=1))
 

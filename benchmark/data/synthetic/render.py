@@ -35,7 +35,7 @@ class Stenosis:
         mask: bool S×S, the lumen of the narrowed stretch; part of the vessel mask.
         box: (x0, y0, x1, y1) in pixels, tight around the mask; x1 and y1 are exclusive edges.
         degree: largest loss of diameter, 0..1.
-        segment: label of the segment, index + 1 into `SEGMENT_NAMES`.
+        segment: label of the segment, index + 1 into `SEGMENTS` of ARCADE.
     """
 
     mask: np.ndarray
@@ -52,7 +52,7 @@ class SyntheticFrame:
         image: uint8 S×S intensities; vessels are darker than their surroundings.
         vessel: bool S×S; lumen with a contrast concentration of at least `FILLED` in this frame.
             Without the catheter.
-        segments: uint8 S×S; 0 background, otherwise index + 1 into `SEGMENT_NAMES`. Side branches
+        segments: uint8 S×S; 0 background, otherwise index + 1 into `SEGMENTS`. Side branches
             without a SYNTAX number carry the label of their parent artery.
         stenoses: the stenoses visible in this frame.
         patient, video, frame: the arguments.

@@ -5,8 +5,8 @@ on it is (longitude, latitude, lift): longitude 0° is the anterior and ±180° 
 interventricular groove, positive towards the patient's left; latitude 0° is the atrioventricular
 groove and 90° the apex; lift is the height above the surface in mm. The named arteries follow these
 grooves, as in the anatomy books, so that the usual C-arm angles show the usual images.
-Radii obey Murray's law at bifurcations (r³ = Σ rᵢ³; Murray, PNAS 1926). Segment names are those of
-the SYNTAX score (Sianos et al., EuroIntervention 2005).
+Radii obey Murray's law at bifurcations (r³ = Σ rᵢ³; Murray, PNAS 1926). Segments are those
+of the SYNTAX score, with label i for ``SEGMENTS[i - 1]``.
 
 Patient axes: x to the left, y to the back, z to the head; the origin is the heart's centre.
 """
@@ -19,13 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-SEGMENT_NAMES: tuple[str, ...] = (
-    *("1", "2", "3", "4", "5", "6", "7", "8", "9", "9a", "10", "10a", "11", "12", "12a"),
-    *("13", "14", "14a", "15", "16", "16a", "16b", "16c", "12b", "14b"),
-)
-"""SYNTAX segments in the order of ARCADE's categories; label i of a map is SEGMENT_NAMES[i - 1]."""
+from benchmark.data.sources.arcade import SEGMENTS
 
-LABEL = {name: label for label, name in enumerate(SEGMENT_NAMES, start=1)}
+LABEL = {name: label for label, name in enumerate(SEGMENTS, start=1)}
 STEP_MM = 0.6  # spacing of centreline samples; capsules between them look smooth up to 1024 px
 THINNEST_MM = 0.38  # below this radius a contrast-filled artery is not resolved in practice
 DEGREES = np.array([180 / np.pi, 180 / np.pi, 1.0])  # surface coordinates in rad → degrees
@@ -165,7 +161,7 @@ class Grower:
         decay = np.exp(-np.arange(len(points)) * STEP_MM / 9)[:, None]
         wide = parent.radius[origin]
         radius = max(ratio * wide, THINNEST_MM)
-        name = segment or SEGMENT_NAMES[parent.segment[origin] - 1]
+        name = segment or SEGMENTS[parent.segment[origin] - 1]
         layer = (parent.layer + 1 + int(self.rng.integers(LAYERS - 1))) % LAYERS
         branch = self._add(
             surface, points + gap * decay, parent.path[origin], radius, name, layer, 0.8 * wide

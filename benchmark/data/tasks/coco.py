@@ -7,11 +7,6 @@ from typing import Any
 import numpy as np
 
 
-def coco_categories(names: list[str]) -> list[dict[str, Any]]:
-    """Categories with ids from 1, in the order of the classes."""
-    return [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
-
-
 def box_annotations(boxes: np.ndarray) -> list[dict[str, Any]]:
     """One annotation per box, without ids.
 
@@ -62,7 +57,7 @@ class COCOFile:
         self.content: dict[str, list[dict[str, Any]]] = {
             "images": [],
             "annotations": [],
-            "categories": coco_categories(names),
+            "categories": [{"id": n, "name": name} for n, name in enumerate(names, start=1)],
         }
 
     def add(self, stem: str, height: int, width: int, annotations: list[dict[str, Any]]) -> None:

@@ -41,26 +41,6 @@ def write_dca1(root: Path, pairs: int = 8) -> Path:
     return root
 
 
-def write_cadica(root: Path) -> Path:
-    """CADICA with p2/v1, p2/v10, p10/v3 and the non-selected p2/v4, of 4 frames each."""
-    for patient, video, top in ((2, 1, 0), (2, 10, 0), (10, 3, 0), (2, 4, 1)):
-        folder = root / ("selectedVideos", "nonselectedVideos")[top] / f"p{patient}" / f"v{video}"
-        names = [f"p{patient}_v{video}_{number:05d}" for number in (9, 10, 11, 12)]
-        for position, name in enumerate(names):
-            save(folder / "input" / f"{name}.png", picture(100 * patient + 10 * video + position))
-        if not top:
-            listing = "\r\n".join([names[0], "", f"{names[2]}  ", names[1], ""])
-            (folder / f"p{patient}_v{video}_selectedFrames.txt").write_bytes(listing.encode())
-    selected = root / "selectedVideos"
-    (selected / "p2" / "lesionVideos.txt").write_bytes(b"v1\r\n")
-    (selected / "p2" / "nonlesionVideos.txt").write_bytes(b"v10\r\n")
-    (selected / "p10" / "lesionVideos.txt").write_bytes(b"")
-    (selected / "p10" / "nonlesionVideos.txt").write_bytes(b"v3")
-    (selected / "p2" / "v1" / "groundTruth").mkdir()
-    (selected / "p10" / "v3" / "groundtruth").mkdir()
-    return root
-
-
 SIZE = 32
 PICTURES: list[np.ndarray | str] = [picture(seed, 48, 48 - seed) for seed in range(20)]
 PICTURES[3] = "damaged image"

@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmark.data.sources.arcade import SEGMENTS
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 from benchmark.data.synthetic.raw.stenosis import patients_with_stenoses
-from benchmark.data.synthetic.tree import SEGMENT_NAMES
 
 FRAMES = {"train": 5, "val": 2, "test": 3}
 """Frames of each subset and split; images N.png are numbered consecutively over the splits."""
 
-STENOSIS = len(SEGMENT_NAMES) + 1
+STENOSIS = len(SEGMENTS) + 1
 """Id of the category; the segments have 1 to 25, in the order of their names."""
 
 Places = Mapping[tuple[str, str], tuple[str, str]]
@@ -79,7 +79,7 @@ class _Listing:
         self.ids = itertools.count(1)
         self.categories = [
             {"id": number, "name": name, "supercategory": ""}
-            for number, name in enumerate((*SEGMENT_NAMES, "stenosis"), start=1)
+            for number, name in enumerate((*SEGMENTS, "stenosis"), start=1)
         ]
 
     def image(self, file_name: str, number: int | None = None, height: int | None = None) -> int:

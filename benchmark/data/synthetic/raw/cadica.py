@@ -14,7 +14,7 @@ def write_cadica(canvas: Canvas) -> RawLayout:
 
     Every video has the frames 9 to 12, of which 10, 9 and 12 are selected, in this order.
     """
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for patient, videos in ((2, (1, 10)), (14, (3,))):
         for video in videos:
             _write_video(canvas, f"{_ROOT}/selectedVideos", patient, video, selected=(10, 9, 12))
@@ -51,20 +51,21 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.write(f"{top}/CADICAprojections.json", "{}")
     canvas.write(f"{top}/p2/v10/groundTruth/p2_v10_00010.txt", "")
 
-    canvas.write(f"{top}/notes/readme.txt", "")
-    layout.skipped["folder is not a patient"] += 1
-    canvas.write(f"{top}/p2/previews/readme.txt", "")
-    layout.skipped["folder is not a video"] += 1
-    canvas.write(f"{top}/p14/nonlesionVideos.txt", "v77\r\n")
-    layout.skipped["listed video missing"] += 1
-    canvas.write(f"{top}/p14/v4/p14_v4_selectedFrames.txt", "p14_v4_00001\r\n")
-    layout.skipped["video without an input folder"] += 1
+    canvas.write(f"{top}/notes/readme.txt", "", skipped="folder is not a patient")
+    canvas.write(f"{top}/p2/previews/readme.txt", "", skipped="folder is not a video")
+    canvas.write(f"{top}/p14/nonlesionVideos.txt", "v77\r\n", skipped="listed video missing")
+    canvas.write(
+        f"{top}/p14/v4/p14_v4_selectedFrames.txt",
+        "p14_v4_00001\r\n",
+        skipped="video without an input folder",
+    )
 
     _write_video(canvas, top, 14, 5)
     layout.skipped["video without a selectedFrames list"] += 1
     _write_video(canvas, top, 14, 6)
-    canvas.write(f"{top}/p14/v6/p14_v6_selectedFrames.txt", "\r\n \r\n")
-    layout.skipped["empty selectedFrames list"] += 1
+    canvas.write(
+        f"{top}/p14/v6/p14_v6_selectedFrames.txt", "\r\n \r\n", skipped="empty selectedFrames list"
+    )
 
     # Frames of another video: four equivalent encodings, and one of each type of damage.
     stem, folder = "p14_v7", f"{top}/p14/v7/input"
@@ -75,14 +76,10 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{names[2]}.png", pixels, "P")
     canvas.save(f"{names[3]}.png", pixels.astype(np.uint16) * 257)
     layout.frames[None] += 4
-    truncate(canvas.save(f"{names[4]}.png", pixels))
-    layout.skipped["damaged image"] += 1
-    canvas.write(f"{names[5]}.png", b"")
-    layout.skipped["empty file"] += 1
-    canvas.save(f"{names[6]}.png", np.zeros_like(pixels))
-    layout.skipped["constant image"] += 1
-    canvas.save(f"{folder}/p9_v7_00001.png", pixels)
-    layout.skipped["file name does not fit its folder"] += 1
+    truncate(canvas.save(f"{names[4]}.png", pixels, skipped="damaged image"))
+    canvas.write(f"{names[5]}.png", b"", skipped="empty file")
+    canvas.save(f"{names[6]}.png", np.zeros_like(pixels), skipped="constant image")
+    canvas.save(f"{folder}/p9_v7_00001.png", pixels, skipped="file name does not fit its folder")
     layout.skipped["listed frame missing"] += 1
     layout.skipped["list entry does not fit its video"] += 2
     words = [f"{stem}_{number:05d}" for number in range(1, 9)]

@@ -12,7 +12,7 @@ SPLITS = {"train": range(5), "test": range(5, 8)}
 
 def write_caxf(canvas: Canvas) -> RawLayout:
     """Five training and three test frames; masks in several encodings; a list of patients."""
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     rows = ["name,patient"]
     for split, patients in SPLITS.items():
         for patient in patients:
@@ -53,21 +53,15 @@ def _add_defects(canvas: Canvas, layout: RawLayout, rows: list[str]) -> None:
     pair("two-classes", np.where(drawn.image > drawn.image[drawn.vessel].mean(), mask, mask // 2))
     layout.skipped["mask: more than two colours or levels, one of which may not be vessel"] += 1
     pair("flat")
-    canvas.save("train/images/flat.png", np.full_like(drawn.image, 77))
-    layout.skipped["constant image"] += 1
-    canvas.save("test/images/alone.png", drawn.image)
-    layout.skipped["image without a mask"] += 1
-    canvas.save("test/masks/orphan.png", mask)
-    layout.skipped["mask without an image"] += 1
-    canvas.save("train/images/train_1.TIF", drawn.image)
-    layout.skipped["duplicate name"] += 1
-    canvas.save("test/images/unknown.png", drawn.image)
+    canvas.save("train/images/flat.png", np.full_like(drawn.image, 77), skipped="constant image")
+    canvas.save("test/images/alone.png", drawn.image, skipped="image without a mask")
+    canvas.save("test/masks/orphan.png", mask, skipped="mask without an image")
+    canvas.save("train/images/train_1.TIF", drawn.image, skipped="duplicate name")
+    canvas.save("test/images/unknown.png", drawn.image, skipped="image without a patient")
     canvas.save("test/masks/unknown.png", mask)
-    layout.skipped["image without a patient"] += 1
     layout.frames["test"] += 1
-    canvas.save("test/images/again.png", drawn.image)
+    canvas.save("test/images/again.png", drawn.image, skipped="patient in two splits")
     canvas.save("test/masks/again.png", mask)
-    layout.skipped["patient in two splits"] += 1
     layout.frames["test"] += 1
     rows += ["again,P20", "absent,P30", "short", "../train_1,P31", "train_1,P99"]
     layout.skipped["listed name without an image"] += 1

@@ -17,7 +17,7 @@ def run(canvas: Canvas, study: int, series: int) -> np.ndarray:
 
 def write_coronary_dominance(canvas: Canvas) -> RawLayout:
     """Studies 7, 123 and 1001; series N of a study is ``run(canvas, study, N)``."""
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for path, study, series in (
         ("main_normal/Left_Dominance/Study00123_a1f/LCA", 123, 1),
         ("main_normal/Left_Dominance/Study00123_a1f/RCA", 123, 2),
@@ -65,26 +65,22 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     layout.frames[None] += FRAMES
     layout.skipped["constant image"] += 1
 
-    canvas.write(f"{study}/RCA/20.npz", npz_bytes(pixel_array=np.array([good], dtype=object)))
-    layout.skipped["object array"] += 1
-    canvas.write(f"{study}/RCA/21.npz", npz_bytes(seriesid=np.array("21"), pixels=good))
-    layout.skipped["npz without pixel_array"] += 1
-    canvas.write(f"{study}/RCA/22.npz", npz_bytes(pixel_array=good.astype(np.complex64)))
-    layout.skipped["unsupported array type"] += 1
-    canvas.write(f"{study}/RCA/23.npz", npz_bytes(pixel_array=good[0, 0]))
-    layout.skipped["array is not frames×height×width"] += 1
-    canvas.write(f"{study}/RCA/24.npz", npz_bytes(pixel_array=good[:0]))
-    layout.skipped["video without frames"] += 1
-    canvas.write(f"{study}/RCA/25.npz", b"")
-    layout.skipped["empty file"] += 1
-    truncate(canvas.write(f"{study}/RCA/26.npz", npz_bytes(pixel_array=good)))
-    layout.skipped["not an npz file"] += 1
-    canvas.write(f"{study}/RCA/27.npz", forged_npz((4, 512, 512), b"\7" * 1000))
-    layout.skipped["array size does not match the file"] += 1
-    canvas.write(f"{study}/RCA/28.npz", forged_npz((9000, 512, 512), b"\7" * 1000))
-    layout.skipped["video too large"] += 1
-    canvas.write(f"{study}/RCA/29.npz", forged_npz((10**9, 1, 1), b"\7" * 1000))
-    layout.skipped["too many frames in one file"] += 1
+    for series, content, reason in (
+        (20, npz_bytes(pixel_array=np.array([good], dtype=object)), "object array"),
+        (21, npz_bytes(seriesid=np.array("21"), pixels=good), "npz without pixel_array"),
+        (22, npz_bytes(pixel_array=good.astype(np.complex64)), "unsupported array type"),
+        (23, npz_bytes(pixel_array=good[0, 0]), "array is not frames×height×width"),
+        (24, npz_bytes(pixel_array=good[:0]), "video without frames"),
+        (25, b"", "empty file"),
+        (27, forged_npz((4, 512, 512), b"\7" * 1000), "array size does not match the file"),
+        (28, forged_npz((9000, 512, 512), b"\7" * 1000), "video too large"),
+        (29, forged_npz((10**9, 1, 1), b"\7" * 1000), "too many frames in one file"),
+    ):
+        canvas.write(f"{study}/RCA/{series}.npz", content, skipped=reason)
+    cut = canvas.write(
+        f"{study}/RCA/26.npz", npz_bytes(pixel_array=good), skipped="not an npz file"
+    )
+    truncate(cut)
     # A flipped bit: found when the pixels are decompressed, so that each frame is skipped.
     flipped = bytearray(npz_bytes(compressed=False, pixel_array=good))
     flipped[good.nbytes // 2] ^= 1

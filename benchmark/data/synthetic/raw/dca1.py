@@ -11,7 +11,7 @@ _ROOT = "Database_134_Angiograms"
 
 def write_dca1(canvas: Canvas) -> RawLayout:
     """Eight pairs; pair N is ``canvas.draw(N)``. The first six are ``train``."""
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for number in range(1, 9):
         drawn = canvas.draw(number)
         canvas.save(f"{_ROOT}/{number}.pgm", drawn.image)
@@ -33,16 +33,11 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{_ROOT}/10_gt.png", np.uint8(255) * other.vessel)
     # Twelve pairs with the two damaged ones below: nine of them are train.
     layout.frames["train"] += 3
-    truncate(canvas.save(f"{_ROOT}/11.pgm", drawn.image))
+    truncate(canvas.save(f"{_ROOT}/11.pgm", drawn.image, skipped="damaged image"))
     canvas.save(f"{_ROOT}/11_gt.pgm", mask)
-    layout.skipped["damaged image"] += 1
-    canvas.write(f"{_ROOT}/12.pgm", b"")
+    canvas.write(f"{_ROOT}/12.pgm", b"", skipped="empty file")
     canvas.save(f"{_ROOT}/12_gt.pgm", mask)
-    layout.skipped["empty file"] += 1
     layout.frames["test"] -= 1
-    canvas.save(f"{_ROOT}/13.pgm", drawn.image)
-    layout.skipped["image without a mask"] += 1
-    canvas.save(f"{_ROOT}/14_gt.pgm", mask)
-    layout.skipped["mask without an image"] += 1
-    canvas.save(f"{_ROOT}/8.png", drawn.image)
-    layout.skipped["duplicate name"] += 1
+    canvas.save(f"{_ROOT}/13.pgm", drawn.image, skipped="image without a mask")
+    canvas.save(f"{_ROOT}/14_gt.pgm", mask, skipped="mask without an image")
+    canvas.save(f"{_ROOT}/8.png", drawn.image, skipped="duplicate name")

@@ -16,7 +16,7 @@ _UNDECODABLE = (
 
 def write_folder(canvas: Canvas) -> RawLayout:
     """Two patients; every file of patient P shows ``canvas.draw(P, 0, f)``, f = 3 or 4 or both."""
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for patient in (1, 2):
         pixels = np.stack([canvas.draw(patient, 0, f).image for f in (3, 4)])
         folder = f"export/patient_{patient}"
@@ -52,29 +52,25 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{folder}/palette.png", pixels[1], "P")
     layout.frames[None] += 3
 
-    canvas.write(f"{folder}/ct.dcm", dicom_bytes(pixels, Modality="CT", SOPClassUID="1.2"))
-    layout.skipped["DICOM modality is not XA"] += 1
-    canvas.write(f"{folder}/film.dcm", dicom_bytes(pixels, syntax=MPEG4))
-    layout.skipped[_UNDECODABLE] += 1
-    canvas.write(f"{folder}/lie.dcm", dicom_bytes(pixels, NumberOfFrames=900))
-    truncate(canvas.write(f"{folder}/cut.dcm", dicom_bytes(pixels)))
-    layout.skipped["damaged DICOM"] += 2
-    canvas.write(f"{folder}/endless.dcm", dicom_bytes(pixels, NumberOfFrames=10**8))
-    layout.skipped["too many frames in one file"] += 1
-    canvas.write(f"{folder}/huge.dcm", dicom_bytes(pixels, Rows=65535, Columns=65535))
-    layout.skipped["video too large"] += 1
-    canvas.write(f"{folder}/text.dcm", "no DICOM")
-    layout.skipped["not a DICOM file"] += 1
-    canvas.write(f"{folder}/empty.dcm", b"")
-    layout.skipped["empty file"] += 1
-    canvas.write(f"{folder}/lie.npz", forged_npz((3, 40, 40), b"\1" * 40))
-    layout.skipped["array size does not match the file"] += 1
-    canvas.write(f"{folder}/objects.npy", npy_bytes(np.array([{}], dtype=object)))
-    layout.skipped["object array"] += 1
-    truncate(canvas.save(f"{folder}/cut.jpg", pixels[0]), 0.7)
-    layout.skipped["damaged image"] += 1
-    canvas.save(f"{folder}/black.png", np.zeros_like(pixels[0]))
-    layout.skipped["constant image"] += 1
+    for name, content, reason in (
+        (
+            "ct.dcm",
+            dicom_bytes(pixels, Modality="CT", SOPClassUID="1.2"),
+            "DICOM modality is not XA",
+        ),
+        ("film.dcm", dicom_bytes(pixels, syntax=MPEG4), _UNDECODABLE),
+        ("lie.dcm", dicom_bytes(pixels, NumberOfFrames=900), "damaged DICOM"),
+        ("endless.dcm", dicom_bytes(pixels, NumberOfFrames=10**8), "too many frames in one file"),
+        ("huge.dcm", dicom_bytes(pixels, Rows=65535, Columns=65535), "video too large"),
+        ("text.dcm", b"no DICOM", "not a DICOM file"),
+        ("empty.dcm", b"", "empty file"),
+        ("lie.npz", forged_npz((3, 40, 40), b"\1" * 40), "array size does not match the file"),
+        ("objects.npy", npy_bytes(np.array([{}], dtype=object)), "object array"),
+    ):
+        canvas.write(f"{folder}/{name}", content, skipped=reason)
+    truncate(canvas.write(f"{folder}/cut.dcm", dicom_bytes(pixels), skipped="damaged DICOM"))
+    truncate(canvas.save(f"{folder}/cut.jpg", pixels[0], skipped="damaged image"), 0.7)
+    canvas.save(f"{folder}/black.png", np.zeros_like(pixels[0]), skipped="constant image")
     # Usable, but of an unknown patient: it lies outside the patient folders.
     canvas.save("export/loose.png", canvas.draw(3).image)
     layout.frames[None] += 1

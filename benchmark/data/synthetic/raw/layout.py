@@ -24,7 +24,7 @@ class RawLayout:
         skipped: number of planted defects by the reason that walking or reading gives.
     """
 
-    root: Path
+    root: Path = Path()
     frames: Counter[str | None] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -39,6 +39,7 @@ class Canvas:
         size: side of the frames in pixels.
         defects: whether to plant the known defects of the real download.
         written: the files written so far, as patterns relative to the root.
+        layout: what has been written, by split and by reason.
     """
 
     root: Path
@@ -46,28 +47,32 @@ class Canvas:
     size: int = 96
     defects: bool = True
     written: list[str] = field(default_factory=list)
+    layout: RawLayout = field(default_factory=RawLayout)
 
     def draw(self, patient: int, video: int = 0, frame: int = 4, frames: int = 8) -> SyntheticFrame:
         """A synthetic angiogram with its ground truth, a function of the arguments and the seed."""
         return angiogram(self.seed, patient, video, frame, size=self.size, frames=frames)
 
-    def save(self, path: str, pixels: np.ndarray, mode: str | None = None) -> Path:
+    def save(
+        self, path: str, pixels: np.ndarray, mode: str | None = None, skipped: str | None = None
+    ) -> Path:
         """Write an image file below the root, in the format of its extension.
 
         Args:
             path: below the root, with ``/``.
             pixels: uint8 H×W or H×W×C, or uint16 H×W.
             mode: Pillow mode to convert the image to, e.g. ``"RGB"``.
+            skipped: the reason that a reader reports for the file; counted in `layout`.
         """
-        target = self._target(path)
+        target = self._target(path, skipped)
         image = Image.fromarray(pixels)
         with naming(target):
             (image.convert(mode) if mode else image).save(target)
         return target
 
-    def write(self, path: str, content: bytes | str) -> Path:
-        """Write a file below the root; text keeps its line endings."""
-        target = self._target(path)
+    def write(self, path: str, content: bytes | str, skipped: str | None = None) -> Path:
+        """Write a file below the root; text keeps its line endings. `skipped` as for `save`."""
+        target = self._target(path, skipped)
         with naming(target):
             target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
@@ -78,8 +83,10 @@ class Canvas:
         for name in (".DS_Store", "._1.png", "Thumbs.db", "__MACOSX/._1.png"):
             self.write(prefix + name, b"\0\5\26\7 not an image")
 
-    def _target(self, path: str) -> Path:
+    def _target(self, path: str, skipped: str | None) -> Path:
         target = self.root / path
+        if skipped is not None:
+            self.layout.skipped[skipped] += 1
         self.written.append(glob.escape(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

@@ -85,7 +85,7 @@ def write_stenosis(canvas: Canvas) -> RawLayout:
     The counts are for the official split. By patient, the two frames of one patient are test.
     """
     writer = _Writer(canvas)
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     drawn: list[SyntheticFrame] = []
     for position, patient in enumerate(itertools.islice(patients_with_stenoses(canvas), PATIENTS)):
         for frame in FRAMES:

@@ -10,7 +10,7 @@ from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
 def write_syntax(canvas: Canvas) -> RawLayout:
     """Three patients with two images each; image V of patient P is ``canvas.draw(P, V)``."""
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for patient in (1, 2, 10):
         for view in (0, 1):
             path = f"SYNTAX/images/Patient {patient}/{view}.png"
@@ -32,11 +32,7 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.write(f"{folder}/picture.npy", npy_bytes(pixels))
     canvas.write(f"{folder}/picture.dcm", dicom_bytes(pixels, PatientID="10"))
     layout.frames[None] += 4
-    truncate(canvas.save(f"{folder}/cut.png", pixels))
-    layout.skipped["damaged image"] += 1
-    canvas.write(f"{folder}/empty.bmp", b"")
-    layout.skipped["empty file"] += 1
-    canvas.write(f"{folder}/text.jpeg", "<html>not found</html>")
-    layout.skipped["not an image"] += 1
-    canvas.save(f"{folder}/white.png", np.full_like(pixels, 255))
-    layout.skipped["constant image"] += 1
+    truncate(canvas.save(f"{folder}/cut.png", pixels, skipped="damaged image"))
+    canvas.write(f"{folder}/empty.bmp", b"", skipped="empty file")
+    canvas.write(f"{folder}/text.jpeg", "<html>not found</html>", skipped="not an image")
+    canvas.save(f"{folder}/white.png", np.full_like(pixels, 255), skipped="constant image")

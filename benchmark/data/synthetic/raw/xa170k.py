@@ -14,7 +14,7 @@ def write_xa170k(canvas: Canvas) -> RawLayout:
 
     Studies, patients and names are as in the originals.
     """
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     names = (
         "cadica/p2_v1_00009",
         "cadica/p14_v3_00010",
@@ -48,16 +48,15 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{cadica}/p2_v1_00011.png", pixels, "P")
     canvas.save(f"{cadica}/unnamed.bmp", pixels)
     layout.frames[None] += 3
-    canvas.save(f"{cadica}/p2_v1_9.png", pixels)
-    layout.skipped["duplicate frame number in a video"] += 1
-    truncate(canvas.save(f"{cadica}/p2_v1_00012.png", pixels))
-    layout.skipped["damaged image"] += 1
-    canvas.write(f"{coronary}/Study7_RCA_sequence1_slice4.png", b"")
-    layout.skipped["empty file"] += 1
-    canvas.save(f"{coronary}/Study7_RCA_sequence1_slice0.png", np.zeros_like(pixels))
-    layout.skipped["constant image"] += 1
+    canvas.save(f"{cadica}/p2_v1_9.png", pixels, skipped="duplicate frame number in a video")
+    truncate(canvas.save(f"{cadica}/p2_v1_00012.png", pixels, skipped="damaged image"))
+    canvas.write(f"{coronary}/Study7_RCA_sequence1_slice4.png", b"", skipped="empty file")
+    canvas.save(
+        f"{coronary}/Study7_RCA_sequence1_slice0.png",
+        np.zeros_like(pixels),
+        skipped="constant image",
+    )
     for slice_number in (2, 3):
         canvas.save(f"{coronary}/Study42_LCA_sequence1_slice{slice_number}.png", pixels)
     layout.skipped["study reserved for the denoising set"] += 1
-    canvas.save(f"{coronary}/0001.png", pixels)
-    layout.skipped["no study in the file name"] += 1
+    canvas.save(f"{coronary}/0001.png", pixels, skipped="no study in the file name")

@@ -12,7 +12,7 @@ _ROOT = "XCAD/XCAD"
 
 def write_xcad(canvas: Canvas) -> RawLayout:
     """Training image N is ``canvas.draw(N)``; the test images are ``canvas.draw(20, f)``."""
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for number in range(1, 6):
         canvas.save(f"{_ROOT}/train/trainB/{number}.png", canvas.draw(number).image)
     layout.frames["train"] += 5
@@ -38,12 +38,9 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{train}/7.png", drawn.image, "RGB")
     canvas.save(f"{train}/8.png", drawn.image, "P")
     layout.frames["train"] += 3
-    truncate(canvas.save(f"{train}/9.png", drawn.image))
-    layout.skipped["damaged image"] += 1
-    canvas.write(f"{train}/10.png", b"")
-    layout.skipped["empty file"] += 1
-    canvas.save(f"{train}/11.png", np.full_like(drawn.image, 9))
-    layout.skipped["constant image"] += 1
+    truncate(canvas.save(f"{train}/9.png", drawn.image, skipped="damaged image"))
+    canvas.write(f"{train}/10.png", b"", skipped="empty file")
+    canvas.save(f"{train}/11.png", np.full_like(drawn.image, 9), skipped="constant image")
 
     # Only the inner half of a soft edge is vessel.
     edge = np.uint8(60) * binary_dilation(drawn.vessel)
@@ -53,7 +50,5 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     canvas.save(f"{test}/images/extra.png", drawn.image)
     canvas.save(f"{test}/masks/extra.png", soft)
     layout.frames["test"] += 2
-    canvas.save(f"{test}/images/00031_6.png", drawn.image)
-    layout.skipped["image without a mask"] += 1
-    canvas.save(f"{test}/masks/00031_7.png", soft)
-    layout.skipped["mask without an image"] += 1
+    canvas.save(f"{test}/images/00031_6.png", drawn.image, skipped="image without a mask")
+    canvas.save(f"{test}/masks/00031_7.png", soft, skipped="mask without an image")

@@ -17,7 +17,7 @@ def write_xcav(canvas: Canvas) -> RawLayout:
 
     Every patient has the same number of frames, so that the test fraction is always one patient.
     """
-    layout = RawLayout(canvas.root)
+    layout = canvas.layout
     for index, number in enumerate(PATIENTS):
         patient = f"XACV/CVAI-{number}"
         for video, suffix in enumerate(VIDEOS):
@@ -53,21 +53,32 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
     first, truth = "CVAI-1001", "XACV/CVAI-1001/ground_truth"
     drawn = canvas.draw(0, 1, ANNOTATED[1])
     half = drawn.vessel[::2, ::2].astype(np.uint8) * 255
-    canvas.save(f"{truth}/{first}{VIDEOS[1]}/{ANNOTATED[1]:05d}.png", half)
-    layout.skipped["mask size differs, resized"] += 1
-    canvas.save(f"{truth}/{first}{VIDEOS[1]}/00077.png", half)
-    layout.skipped["mask without an image"] += 1
-    canvas.save(f"{truth}/{first}{VIDEOS[1]}/overlay.png", half)
-    layout.skipped["file name is not a frame number"] += 1
-    canvas.save(f"{truth}/{first}RAO90_CAU3CATH/00004.png", half)
-    layout.skipped["catheter masks without vessel masks"] += 1
+    canvas.save(
+        f"{truth}/{first}{VIDEOS[1]}/{ANNOTATED[1]:05d}.png",
+        half,
+        skipped="mask size differs, resized",
+    )
+    canvas.save(f"{truth}/{first}{VIDEOS[1]}/00077.png", half, skipped="mask without an image")
+    canvas.save(
+        f"{truth}/{first}{VIDEOS[1]}/overlay.png", half, skipped="file name is not a frame number"
+    )
+    canvas.save(
+        f"{truth}/{first}RAO90_CAU3CATH/00004.png",
+        half,
+        skipped="catheter masks without vessel masks",
+    )
     # Patient 1253 is not patient 12530.
-    canvas.save("XACV/CVAI-1253/ground_truth/CVAI-12530LAO1_CRA2/00004.png", half)
-    layout.skipped["video does not fit its patient"] += 1
-    canvas.save("XACV/CVAI-2000/images/CVAI-2000LAO0_CAU29/00000.png", drawn.image)
-    layout.skipped["patient without ground truth"] += 1
-    canvas.write("XACV/notes/readme.txt", "not a patient")
-    layout.skipped["folder is not a patient"] += 1
+    canvas.save(
+        "XACV/CVAI-1253/ground_truth/CVAI-12530LAO1_CRA2/00004.png",
+        half,
+        skipped="video does not fit its patient",
+    )
+    canvas.save(
+        "XACV/CVAI-2000/images/CVAI-2000LAO0_CAU29/00000.png",
+        drawn.image,
+        skipped="patient without ground truth",
+    )
+    canvas.write("XACV/notes/readme.txt", "not a patient", skipped="folder is not a patient")
     canvas.write(f"{truth}/{first}{VIDEOS[0]}/.gitkeep", b"")
     canvas.clutter("XACV")
     canvas.clutter(f"{truth}/{first}{VIDEOS[0]}")

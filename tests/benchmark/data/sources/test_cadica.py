@@ -1,8 +1,9 @@
-"""CADICA end to end; its rules and list files are tested beside the other readers."""
+"""CADICA: selection rules, encodings and list files."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from reading import read_all
 
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw import Canvas, write_raw
+from benchmark.errors import InputError
 
 SIZE = 48
 TOP = "selectedVideos"
@@ -28,9 +30,46 @@ def test_intensities_of_every_encoding(tmp_path):
         np.testing.assert_array_equal(found, canvas.draw(14, 7).image)
 
 
-def test_lists_and_numbers_have_limits(tmp_path):
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder that holds selectedVideos, without defects."""
     write_raw("cadica", tmp_path, size=SIZE, defects=False)
-    video = tmp_path / "CADICA" / "CADICA" / TOP / "p2" / "v1"
+    return tmp_path / "CADICA" / "CADICA"
+
+
+def test_rules_and_numeric_order(root):
+    frames = list(open_source("cadica", root).frames())
+    videos = [f"cadica/{video}" for video in ("p2/v1", "p2/v10", "p14/v3")]
+    assert [frame.video for frame in frames] == [video for video in videos for _ in range(3)]
+    assert [frame.frame for frame in frames] == [9, 10, 12] * 3
+    assert {frame.group for frame in frames} == {"cadica/p2", "cadica/p14"}
+    assert frames[0].path == "selectedVideos/p2/v1/input/p2_v1_00009.png"
+    for rule, count in (("selected_videos", 12), ("all", 16)):
+        source = open_source("cadica", root, rule=rule)
+        assert len(list(source.frames())) == count
+        assert not source.report.counts
+
+
+def test_root_above_and_below_gives_the_same_frames(tmp_path, root):
+    expected = list(open_source("cadica", root).frames())
+    for raw in (tmp_path, tmp_path / "CADICA", root / TOP):
+        assert list(open_source("cadica", raw).frames()) == expected
+
+
+def test_input_errors(tmp_path, root):
+    with pytest.raises(InputError, match="does not look like CADICA"):
+        open_source("cadica", root / TOP / "p2")
+    with pytest.raises(InputError, match="--raw"):
+        open_source("cadica")
+    shutil.rmtree(root / "nonselectedVideos")
+    with pytest.raises(InputError, match="needs nonselectedVideos"):
+        open_source("cadica", tmp_path, rule="all")
+    with pytest.raises(InputError, match="did you mean 'selected_frames'"):
+        open_source("cadica", tmp_path, rule="selected_frame")
+
+
+def test_lists_and_numbers_have_limits(tmp_path, root):
+    video = root / TOP / "p2" / "v1"
     listing = video / "p2_v1_selectedFrames.txt"
     # More digits than a number may have, and a list without an end.
     listing.write_text(
@@ -50,3 +89,4 @@ def test_a_real_piece():
     reading = read_all(open_source("cadica", Path(os.environ["ANGIO_REALDATA"]) / "cadica"))
     assert (len(reading.frames), reading.skipped) == (26, {})
     assert len(reading.groups) == 3
+    assert {pixels.shape for pixels in reading.pixels.values()} == {(512, 512)}

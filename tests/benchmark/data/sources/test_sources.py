@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 import zlib
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from raw_layouts import picture, save, truncate, write_cadica, write_dca1
+from raw_layouts import picture, save, truncate
 
 from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
@@ -152,111 +151,6 @@ def test_every_type_of_damage_has_its_reason(tmp_path):
         assert (name, str(caught.value)) == (name, reason)
 
 
-# CADICA
-
-
-def test_cadica_rules_and_numeric_order(tmp_path):
-    write_cadica(tmp_path)
-    frames, skipped = _frames(open_source("cadica", tmp_path))
-    assert skipped == {}
-    assert [frame.video for frame in frames[::3]] == [
-        "cadica/p2/v1",
-        "cadica/p2/v10",
-        "cadica/p10/v3",
-    ]
-    assert [frame.frame for frame in frames] == [9, 10, 11] * 3
-    assert {frame.group for frame in frames} == {"cadica/p2", "cadica/p10"}
-    assert frames[0].path == "selectedVideos/p2/v1/input/p2_v1_00009.png"
-    assert len(_frames(open_source("cadica", tmp_path, rule="selected_videos"))[0]) == 12
-    assert len(_frames(open_source("cadica", tmp_path, rule="all"))[0]) == 16
-
-
-def test_cadica_root_above_and_below_gives_the_same_frames(tmp_path):
-    root = write_cadica(tmp_path / "unpacked" / "CADICA")
-    expected = _frames(open_source("cadica", root))[0]
-    for raw in (tmp_path, tmp_path / "unpacked", root / "selectedVideos"):
-        assert _frames(open_source("cadica", raw))[0] == expected
-
-
-def test_cadica_defects_are_counted(tmp_path):
-    write_cadica(tmp_path)
-    selected = tmp_path / "selectedVideos"
-    (selected / "CADICAprojections.json").write_text("{}")
-    (selected / ".DS_Store").touch()
-    (selected / "__MACOSX").mkdir()
-    (selected / "notes").mkdir()
-    (selected / "p2" / "v1" / "input" / "._p2_v1_00009.png").touch()
-    (selected / "p2" / "v1" / "input" / "Thumbs.db").touch()
-    (selected / "p2" / "v1" / "input" / "p2_v1_00010.png").unlink()
-    (selected / "p2" / "v1" / "input" / "p7_v1_00010.png").touch()
-    (selected / "p2" / "v10" / "p2_v10_selectedFrames.txt").unlink()
-    (selected / "p10" / "v3" / "p10_v3_selectedFrames.txt").write_bytes(b"\r\n")
-    (selected / "p10" / "v5").mkdir()
-    (selected / "p10" / "lesionVideos.txt").write_bytes(b"v9 \r\n\r\nv11\r\n")
-    frames, skipped = _frames(open_source("cadica", tmp_path))
-    assert [frame.frame for frame in frames] == [9, 11]
-    assert skipped == {
-        "folder is not a patient": 1,
-        "file name does not fit its folder": 1,
-        "listed frame missing": 1,
-        "video without a selectedFrames list": 1,
-        "empty selectedFrames list": 1,
-        "video without an input folder": 1,
-        "listed video missing": 2,
-    }
-
-
-def test_cadica_input_errors(tmp_path):
-    with pytest.raises(InputError, match="does not look like CADICA"):
-        open_source("cadica", tmp_path)
-    with pytest.raises(InputError, match="--raw"):
-        open_source("cadica")
-    write_cadica(tmp_path)
-    shutil.rmtree(tmp_path / "nonselectedVideos")
-    with pytest.raises(InputError, match="needs nonselectedVideos"):
-        open_source("cadica", tmp_path, rule="all")
-    with pytest.raises(InputError, match="did you mean 'selected_frames'"):
-        open_source("cadica", tmp_path, rule="selected_frame")
-
-
-# DCA1
-
-
-def test_dca1_pairs_split_and_threshold(tmp_path):
-    write_dca1(tmp_path / "Database_134_Angiograms", pairs=40)
-    source = open_source("dca1", tmp_path)
-    frames, skipped = _frames(source)
-    assert skipped == {}
-    assert [frame.path for frame in frames[:2] + frames[-1:]] == ["1.png", "2.png", "40.png"]
-    assert [frame.split for frame in frames] == ["train"] * 30 + ["test"] * 10
-    assert {frame.group for frame in frames} == {None}
-    levels = np.array([[0, 1, 127, 128, 255]], dtype=np.uint8)
-    save(source.root / "1_gt.png", levels)
-    assert source.read_masks(frames[0]).tolist() == [[[False, False, False, True, True]]]
-
-
-def test_dca1_defects_are_counted(tmp_path):
-    write_dca1(tmp_path, pairs=5)
-    (tmp_path / "2_gt.png").unlink()
-    (tmp_path / "4.png").unlink()
-    shutil.move(tmp_path / "5.png", tmp_path / "5.PNG")
-    shutil.move(tmp_path / "5_gt.png", tmp_path / "5_GT.PNG")
-    save(tmp_path / "1.pgm", picture(1))
-    (tmp_path / ".6.png").touch()
-    (tmp_path / "3_gt.png").write_bytes(b"")
-    source = open_source("dca1", tmp_path)
-    frames, skipped = _frames(source)
-    assert sorted(frame.path for frame in frames)[1:] == ["3.png", "5.PNG"]
-    assert skipped == {
-        "duplicate name": 1,
-        "image without a mask": 1,
-        "mask without an image": 1,
-    }
-    assert _frames(source)[1] == skipped, "a second walk starts a new report"
-    with pytest.raises(UnreadableFrame, match="mask: empty file"):
-        source.read_masks(next(frame for frame in frames if frame.path == "3.png"))
-
-
 # synthetic
 
 
@@ -303,16 +197,3 @@ def test_names_and_options_are_checked_and_text_is_converted():
         open_source("synthetic", patients="many")
     with pytest.raises(InputError, match="unknown option of dca1"):
         open_source("dca1", rule="all")
-
-
-# real pieces
-
-
-@pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
-def test_real_pieces_read_without_a_defect():
-    real = Path(os.environ["ANGIO_REALDATA"])
-    for name, count, shape in (("cadica", 26, (512, 512)), ("dca1", 40, (300, 300))):
-        source = open_source(name, real / name)
-        frames, skipped = _frames(source)
-        assert (len(frames), skipped) == (count, {})
-        assert {source.read(frame).shape for frame in frames} == {shape}

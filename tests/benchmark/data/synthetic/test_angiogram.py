@@ -10,7 +10,8 @@ import pytest
 from scipy import ndimage
 from skimage.filters import sato
 
-from benchmark.data.synthetic import SEGMENT_NAMES, SyntheticFrame, angiogram
+from benchmark.data.sources.arcade import SEGMENTS
+from benchmark.data.synthetic import SyntheticFrame, angiogram
 from benchmark.data.synthetic.arteries import patient_anatomy
 from benchmark.data.synthetic.background import video_background
 from benchmark.data.synthetic.raster import Capsules, cover, draw
@@ -91,7 +92,7 @@ def test_ground_truth_is_consistent() -> None:
         assert frame.segments.dtype == np.uint8
         assert np.array_equal(frame.vessel, frame.segments > 0)
         labels = np.unique(frame.segments[frame.vessel])
-        assert labels.max() <= len(SEGMENT_NAMES) == 25
+        assert labels.max() <= len(SEGMENTS) == 25
         assert len(labels) >= 3  # the right coronary artery of a left-dominant heart
         for stenosis in frame.stenoses:
             assert stenosis.mask.any()
@@ -170,7 +171,7 @@ def test_patients_differ() -> None:
 
 def test_dominance_belongs_to_the_patient() -> None:
     """The posterior descending artery comes from one side in all videos of a patient."""
-    posterior = {"right": SEGMENT_NAMES.index("4") + 1, "left": SEGMENT_NAMES.index("15") + 1}
+    posterior = {"right": SEGMENTS.index("4") + 1, "left": SEGMENTS.index("15") + 1}
     seen = set()
     for patient in range(12):
         labels = np.unique([angiogram(SEED, patient, v, FULL, size=96).segments for v in range(3)])

@@ -108,24 +108,15 @@ def test_the_released_code_crops_the_corner(maps: Tensor, valid: Tensor) -> None
     assert not torch.allclose(views, crop_maps(maps, crop, valid, 28), atol=0.1)
 
 
-@pytest.fixture
-def batch() -> dict[str, Tensor]:
-    rng = np.random.default_rng(1)
-    return {
-        "frame": torch.from_numpy(rng.integers(0, 256, (4, 64, 64), dtype=np.uint8)),
-        "valid": torch.tensor([[64, 64], [50, 64], [64, 40], [64, 64]]),
-        "index": torch.tensor([5, 0, 3, 2]),
-    }
-
-
 def test_views_are_single_views_with_a_map(batch: dict[str, Tensor]) -> None:
     """Same image for the same keys; the map is that of the sample's index, cut by the same box."""
     single, maker = SingleView(size=32), AttentionView(size=32)
     single.progress = maker.progress = Progress(seed=4, epoch=3)
     plain = maker(batch)["views"]
     assert "attention" not in plain  # there is no table yet
+    batch["index"] = torch.tensor([5, 0, 3])
     maker.allocate(6, (4, 4))
-    torch.testing.assert_close(maker(batch)["views"]["attention"], torch.ones(4, 1, 32, 32))
+    torch.testing.assert_close(maker(batch)["views"]["attention"], torch.ones(3, 1, 32, 32))
 
     maker.attention.copy_(torch.rand(6, 4, 4, generator=torch.Generator().manual_seed(3)))
     views = maker(batch)["views"]
@@ -139,7 +130,7 @@ def test_views_are_single_views_with_a_map(batch: dict[str, Tensor]) -> None:
 def test_full_frames(batch: dict[str, Tensor]) -> None:
     """The valid part of each frame, resized without regard to its aspect, never mirrored."""
     row, column = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    waves = [127 + 100 * torch.sin(row / (5 + n)) * torch.cos(column / (9 - n)) for n in range(4)]
+    waves = [127 + 100 * torch.sin(row / (5 + n)) * torch.cos(column / (9 - n)) for n in range(3)]
     batch["frame"] = torch.stack(waves).byte()
     maker = AttentionView(size=32, flip=1.0, mean=(0, 0, 0), std=(1, 1, 1))
     images = maker.full_frames(batch)

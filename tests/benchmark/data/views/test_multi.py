@@ -3,32 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
-from PIL import Image
+from view_tools import STILL, crop_by_pil, gray_levels
 
 from benchmark.data.views.multi import MultiCrop, TwoViews
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.method import Progress
-
-STILL = dict(jitter=0.0)
-
-
-@pytest.fixture
-def batch() -> dict[str, torch.Tensor]:
-    rng = np.random.default_rng(1)
-    coarse = rng.integers(0, 256, (3, 8, 8), dtype=np.uint8)
-    frames = [np.asarray(Image.fromarray(grid).resize((64, 64))) for grid in coarse]
-    return {
-        "frame": torch.from_numpy(np.stack(frames)),
-        "valid": torch.tensor([[64, 64], [64, 50], [40, 64]]),
-        "index": torch.tensor([5, 9, 11]),
-    }
-
-
-def gray_levels(view: torch.Tensor) -> np.ndarray:
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return (255 * (view * std + mean)).numpy()
 
 
 def test_each_view_is_its_box_resized_by_pil(batch: dict[str, torch.Tensor]) -> None:
@@ -36,16 +15,11 @@ def test_each_view_is_its_box_resized_by_pil(batch: dict[str, torch.Tensor]) -> 
     for number in range(2):
         found = gray_levels(views[f"image_{number}"])
         for sample, row in enumerate(views[f"box_{number}"].long().tolist()):
-            top, left, height, width, flip = row
+            top, left, height, width, _ = row
             assert top + height <= batch["valid"][sample, 0]
             assert left + width <= batch["valid"][sample, 1]
-            frame = Image.fromarray(batch["frame"][sample].numpy())
-            cut = frame.crop((left, top, left + width, top + height)).resize(
-                (32, 32), Image.Resampling.BICUBIC
-            )
-            expected = np.asarray(cut, float)[:, ::-1] if flip else np.asarray(cut, float)
-            for channel in range(3):
-                assert np.abs(found[sample, channel] - expected).max() <= 2.01
+            frame = batch["frame"][sample].numpy()
+            assert np.abs(found[sample] - crop_by_pil(frame, row, 32)).max() <= 2.01
     assert not torch.equal(views["box_0"], views["box_1"])
 
 

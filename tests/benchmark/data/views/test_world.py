@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
 from torch import Tensor
+from view_tools import STILL, crop_by_pil, gray_levels
 
 from benchmark.data.views.crop import Crop
 from benchmark.data.views.intensity import DRAWS, Intensity
-from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.views.world import (
     OrderedIntensity,
     WorldViews,
@@ -20,22 +20,7 @@ from benchmark.data.views.world import (
 from benchmark.errors import InputError
 from benchmark.method import Progress
 
-STILL = dict(jitter=0.0)
 CHANGE = dict(brightness=0.4, contrast=0.4, gamma=2.0, jitter=0.8, blur=0.2, sigma=(0.1, 2.0))
-
-
-@pytest.fixture
-def batch() -> dict[str, Tensor]:
-    rng = np.random.default_rng(1)
-    coarse = rng.integers(40, 216, (3, 8, 8), dtype=np.uint8)
-    frames = [np.array(Image.fromarray(grid).resize((64, 64))) for grid in coarse]
-    frames[1][:, 50:] = 0
-    frames[2][40:] = 0
-    return {
-        "frame": torch.from_numpy(np.stack(frames)),
-        "valid": torch.tensor([[64, 64], [64, 50], [40, 64]]),
-        "index": torch.tensor([5, 9, 11]),
-    }
 
 
 def many(batch: dict[str, Tensor], sample: int, count: int) -> dict[str, Tensor]:
@@ -47,20 +32,6 @@ def many(batch: dict[str, Tensor], sample: int, count: int) -> dict[str, Tensor]
     return {**copies, "index": torch.arange(count)}
 
 
-def gray_levels(view: Tensor) -> np.ndarray:
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    gray = (255 * (view * std + mean)).numpy()
-    assert np.abs(gray - gray[:, :1]).max() < 1e-3
-    return gray[:, 0]
-
-
-def cut(frame: np.ndarray, row: list[int], size: int) -> np.ndarray:
-    top, left, height, width, flip = row
-    part = Image.fromarray(frame).crop((left, top, left + width, top + height))
-    resized = np.asarray(part.resize((size, size), Image.Resampling.BICUBIC), float)
-    return resized[:, ::-1] if flip else resized
-
-
 def test_jitter_agrees_with_pil_on_the_valid_area(batch: dict[str, Tensor]) -> None:
     """In both orders; the mean that contrast is measured from has no share of the padding."""
     batch["frame"][1][:, 50:] = 250
@@ -70,14 +41,14 @@ def test_jitter_agrees_with_pil_on_the_valid_area(batch: dict[str, Tensor]) -> N
         found = jitter_frames(batch["frame"], batch["valid"], factors, order)
         assert found.dtype == torch.uint8
         for sample, (height, width) in enumerate(batch["valid"].tolist()):
-            picture = Image.fromarray(batch["frame"][sample, :height, :width].numpy())
+            image = Image.fromarray(batch["frame"][sample, :height, :width].numpy())
             brightness, contrast = factors[sample].tolist()
             if first:
-                picture = ImageEnhance.Contrast(picture).enhance(contrast)
-            picture = ImageEnhance.Brightness(picture).enhance(brightness)
+                image = ImageEnhance.Contrast(image).enhance(contrast)
+            image = ImageEnhance.Brightness(image).enhance(brightness)
             if not first:
-                picture = ImageEnhance.Contrast(picture).enhance(contrast)
-            error = found[sample, :height, :width].numpy().astype(int) - np.asarray(picture, int)
+                image = ImageEnhance.Contrast(image).enhance(contrast)
+            error = found[sample, :height, :width].numpy().astype(int) - np.asarray(image, int)
             assert np.abs(error).max() <= 3  # PIL truncates twice, this rounds
             assert np.abs(error).mean() < 1.5
 
@@ -98,7 +69,9 @@ def test_clean_views_are_equal_sized_crops_of_the_jittered_frame(
         for sample, row in enumerate(views[f"box_{number}"].long().tolist()):
             assert row[0] + row[2] <= batch["valid"][sample, 0]
             assert row[1] + row[3] <= batch["valid"][sample, 1]
-            assert np.abs(found[sample] - cut(frames[sample].numpy(), row, 32)).max() <= 2.01
+            assert (
+                np.abs(found[sample] - crop_by_pil(frames[sample].numpy(), row, 32)).max() <= 2.01
+            )
     still = WorldViews(size=32, jitter=STILL, change=STILL)(batch)["views"]
     assert torch.equal(still["box_1"], views["box_1"])
     assert not torch.equal(still["image_1"], views["image_1"])
@@ -175,13 +148,13 @@ def test_augmentations_follow_their_parameters(batch: dict[str, Tensor]) -> None
         for sample, numbers in enumerate(views[f"change_{number}"].tolist()):
             brightness, contrast, gamma, sigma, noise = numbers
             assert noise == 0
-            picture = Image.fromarray(clean[sample].round().astype(np.uint8))
-            picture = ImageEnhance.Brightness(picture).enhance(brightness)
-            picture = ImageEnhance.Contrast(picture).enhance(contrast)
-            gray = 255 * (np.asarray(picture, float) / 255) ** gamma
-            picture = Image.fromarray(gray.round().astype(np.uint8))
-            picture = picture.filter(ImageFilter.GaussianBlur(sigma))
-            error = np.abs(np.asarray(picture, float) - changed[sample])
+            image = Image.fromarray(clean[sample].round().astype(np.uint8))
+            image = ImageEnhance.Brightness(image).enhance(brightness)
+            image = ImageEnhance.Contrast(image).enhance(contrast)
+            gray = 255 * (np.asarray(image, float) / 255) ** gamma
+            image = Image.fromarray(gray.round().astype(np.uint8))
+            image = image.filter(ImageFilter.GaussianBlur(sigma))
+            error = np.abs(np.asarray(image, float) - changed[sample])
             assert error.mean() < 2.5
             assert np.abs(changed[sample] - clean[sample]).mean() > 0.05
     ranges = torch.cat([views["change_0"], views["change_1"]])
