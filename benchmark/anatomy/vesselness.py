@@ -28,7 +28,7 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 
-KINDS = ("sato", "frangi", "hessian")
+VESSELNESS_KINDS = ("sato", "frangi", "hessian")
 SIGMAS = (1.0, 2.0, 3.0, 4.0)
 
 # The combined kernels of one axis have standard deviation σ. Beyond 6σ the sum of their weights is
@@ -372,6 +372,6 @@ def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
     Raises:
         InputError: unknown kind, or wrong shape or type.
     """
-    if kind not in KINDS:
-        raise InputError(f"vesselness {kind!r}: expected one of {', '.join(KINDS)}")
+    if kind not in VESSELNESS_KINDS:
+        raise InputError(f"vesselness {kind!r}: expected one of {', '.join(VESSELNESS_KINDS)}")
     return {"sato": sato_levels, "frangi": frangi, "hessian": hessian}[kind](frames)

@@ -76,7 +76,7 @@ class HeldOut:
     read: Callable[[int], np.ndarray]
 
 
-class _Pair(NamedTuple):
+class _FramePair(NamedTuple):
     """Sorted with identical pairs first, then by decreasing score."""
 
     similar: bool
@@ -91,9 +91,9 @@ class _Matches:
 
     exact: int = 0
     similar: int = 0
-    worst: list[_Pair] = field(default_factory=list)
+    worst: list[_FramePair] = field(default_factory=list)
 
-    def add(self, pair: _Pair) -> None:
+    def add(self, pair: _FramePair) -> None:
         self.similar += pair.similar
         self.exact += not pair.similar
         self.worst.append(pair)
@@ -195,7 +195,7 @@ def _find_identical(packs: PackCollection, hashes: list[str], found: list[_Match
         numbers[sha256].append(number)
     for row, sha256 in enumerate(packs.index["sha256"]):
         for number in numbers.get(sha256, ()):
-            found[number].add(_Pair(False, 0.0, row, "none"))
+            found[number].add(_FramePair(False, 0.0, row, "none"))
 
 
 def _find_similar(
@@ -223,7 +223,7 @@ def _find_similar(
             for match in known.find(block):
                 row = start + match.query
                 if pixels[row] != hashes[match.row]:
-                    pair = _Pair(True, round(1 - match.score, 3), row, match.flip)
+                    pair = _FramePair(True, round(1 - match.score, 3), row, match.flip)
                     found[match.row].add(pair)
             advance(len(rows))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-SIDE = 64
+THUMBNAIL_SIDE = 64
 """Side of the thumbnails in pixels."""
 
 FREQUENCIES = 24
@@ -32,7 +32,7 @@ SHIFT = 3
 """Largest shift in pixels of the thumbnail, 4.7 % of the image's side."""
 
 PARAMETERS: dict[str, int | float] = {
-    "side": SIDE,
+    "side": THUMBNAIL_SIDE,
     "frequencies": FREQUENCIES,
     "coarse": COARSE,
     "candidate": CANDIDATE,
@@ -58,9 +58,9 @@ class Match(NamedTuple):
 
 
 def _dct_basis() -> np.ndarray:
-    """Rows are the first orthonormal DCT-II basis functions of length `SIDE`."""
-    k, n = np.mgrid[:FREQUENCIES, :SIDE]
-    basis = np.cos(np.pi * k * (2 * n + 1) / (2 * SIDE)) * np.sqrt(2 / SIDE)
+    """Rows are the first orthonormal DCT-II basis functions of length `THUMBNAIL_SIDE`."""
+    k, n = np.mgrid[:FREQUENCIES, :THUMBNAIL_SIDE]
+    basis = np.cos(np.pi * k * (2 * n + 1) / (2 * THUMBNAIL_SIDE)) * np.sqrt(2 / THUMBNAIL_SIDE)
     basis[0] /= np.sqrt(2)
     return basis.astype(np.float32)
 
@@ -90,10 +90,12 @@ def image_signature(pixels: np.ndarray) -> np.ndarray:
         pixels: uint8, H×W, at least 1×1. The aspect ratio is not kept, so that a scene scaled
             differently along its axes is still found.
     """
-    shrink = min(pixels.shape) >= SIDE
+    shrink = min(pixels.shape) >= THUMBNAIL_SIDE
     method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
     # In floating point, since rounding would remove the texture of low-contrast images.
-    small = cv2.resize(pixels.astype(np.float32), (SIDE, SIDE), interpolation=method)
+    small = cv2.resize(
+        pixels.astype(np.float32), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=method
+    )
     difference = small - _local_mean(small)
     floor = _FLOOR**2 * difference.var() + np.float32(1e-6)
     normal = difference / np.sqrt(_local_mean(difference**2) + floor)

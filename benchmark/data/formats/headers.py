@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, TiffImagePlugin
 
-from benchmark.data.formats.images import MAX_BYTES, MAX_PIXELS, file_errors
+from benchmark.data.formats.images import MAX_IMAGE_BYTES, MAX_PIXELS, file_errors
 from benchmark.data.formats.orientation import orientation_of, oriented_size
 from benchmark.data.frame import UnreadableFrame
 
@@ -61,7 +61,7 @@ def read_header(path: Path) -> Header | None:
             if isinstance(image, TiffImagePlugin.TiffImageFile):
                 # Some versions of Pillow give the upright size here, others the stored one.
                 stored = image.tag_v2[257], image.tag_v2[256]
-            large = path.stat().st_size > MAX_BYTES
+            large = path.stat().st_size > MAX_IMAGE_BYTES
             if large or not 0 < stored[0] * stored[1] <= MAX_PIXELS:
                 return None
             if image.format == "PNG" and not _contains(path, _PNG_MARKERS):

@@ -22,7 +22,7 @@ from benchmark.data.frame import UnreadableFrame
 MAX_PIXELS = 1 << 26
 """Larger images are refused before they are decoded; an angiogram has about 2**20 pixels."""
 
-MAX_BYTES = 1 << 28
+MAX_IMAGE_BYTES = 1 << 28
 """Larger image files are refused unread: 64 M pixels of 16 bits and their headers fit in."""
 
 # What decoders raise on damaged content, besides OSError without an errno.
@@ -105,7 +105,7 @@ def read_image(path: Path) -> DecodedImage:
         size = path.stat().st_size
         if size == 0:
             raise UnreadableFrame("empty file")
-        if size > MAX_BYTES:
+        if size > MAX_IMAGE_BYTES:
             raise UnreadableFrame("image too large")
         # Read completely first: a file object would allocate what a damaged chunk claims before
         # checking how many bytes there are.

@@ -32,7 +32,7 @@ from benchmark.data.formats.bit_depth import (
 from benchmark.data.formats.images import file_errors
 from benchmark.data.frame import UnreadableFrame
 
-MAX_BYTES = 512 << 20
+MAX_VIDEO_BYTES = 512 << 20
 """Larger files, and larger decompressed videos, are refused; 60 frames of 512×512 have 15 MiB."""
 
 MAX_FRAMES = 10_000
@@ -69,7 +69,7 @@ def check_video_size(frames: int, frame_bytes: int) -> None:
         raise UnreadableFrame("video without frames")
     if frames > MAX_FRAMES:
         raise UnreadableFrame("too many frames in one file")
-    if frames * frame_bytes > MAX_BYTES:
+    if frames * frame_bytes > MAX_VIDEO_BYTES:
         raise UnreadableFrame("video too large")
 
 
@@ -199,7 +199,7 @@ def _open_array(path: Path) -> Iterator[tuple[_Array, IO[bytes]]]:
         size = path.stat().st_size
         if size == 0:
             raise UnreadableFrame("empty file")
-        if size > MAX_BYTES:
+        if size > MAX_VIDEO_BYTES:
             raise UnreadableFrame("video too large")
         with open(path, "rb") as file:
             if path.suffix.lower() != ".npz":

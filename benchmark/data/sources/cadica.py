@@ -28,7 +28,7 @@ from benchmark.data.sources.files import (
 )
 from benchmark.errors import InputError, one_of
 
-RULES = ("selected_frames", "selected_videos", "all")
+SELECTION_RULES = ("selected_frames", "selected_videos", "all")
 
 FRAME_NAME = re.compile(r"p(\d{1,9})_v(\d{1,9})_(\d{1,9})", re.IGNORECASE)
 """Name of a frame without its extension: patient, video, number."""
@@ -66,7 +66,7 @@ class Cadica(FolderSource):
         self, raw: str | os.PathLike[str] | None, *, rule: str = "selected_frames"
     ) -> None:
         super().__init__()
-        self.options["rule"] = self._rule = one_of("rule", rule, RULES)
+        self.options["rule"] = self._rule = one_of("rule", rule, SELECTION_RULES)
         if (
             raw is not None
             and os.path.basename(os.path.abspath(raw)).casefold() == "selectedvideos"

@@ -25,7 +25,7 @@ from benchmark.errors import InputError, one_of
 if TYPE_CHECKING:
     import numpy as np
 
-RULES = ("auto", "patient", "folder", "prefix", "none")
+GROUP_RULES = ("auto", "patient", "folder", "prefix", "none")
 
 _ARRAYS = frozenset({".npy", ".npz"})
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
@@ -88,7 +88,7 @@ class Folder(FolderSource):
         self, raw: str | os.PathLike[str] | None, *, group: str = "auto", name: str = "folder"
     ) -> None:
         super().__init__()
-        self._rule = one_of("group rule", group, RULES)
+        self._rule = one_of("group rule", group, GROUP_RULES)
         if not _SLUG.fullmatch(name):
             raise InputError(
                 f"option name={name}: use lower-case letters, digits, _ and -, at most 64"

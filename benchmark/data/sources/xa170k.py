@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.sources.cadica import FRAME_NAME, RULES, Cadica, is_cadica
+from benchmark.data.sources.cadica import FRAME_NAME, SELECTION_RULES, Cadica, is_cadica
 from benchmark.data.sources.coronary_dominance import (
     DENOISING,
     CoronaryDominance,
@@ -31,7 +31,7 @@ from benchmark.data.sources.files import (
     walk_files,
     walk_images,
 )
-from benchmark.data.sources.folder import RULES as GROUP_RULES
+from benchmark.data.sources.folder import GROUP_RULES
 from benchmark.data.sources.syntax import Syntax
 from benchmark.data.sources.xcad import Xcad, is_xcad
 from benchmark.errors import InputError, one_of
@@ -171,7 +171,7 @@ class Xa170k(FolderSource):
         frames_per_video: int = 0,
     ) -> None:
         super().__init__()
-        one_of("cadica_rule", cadica_rule, RULES)
+        one_of("cadica_rule", cadica_rule, SELECTION_RULES)
         one_of("syntax_group", syntax_group, GROUP_RULES)
         one_of("denoising", denoising, DENOISING)
         self.options = {
@@ -204,7 +204,7 @@ class Xa170k(FolderSource):
         if name == Syntax.name:
             return (Syntax if original else _CuratedSyntax)(folder, group=group)
         if not original:
-            selecting = {Cadica.name: rule != RULES[0], CoronaryDominance.name: each != 0}
+            selecting = {Cadica.name: rule != SELECTION_RULES[0], CoronaryDominance.name: each != 0}
             if selecting.get(name):
                 raise InputError(f"{folder}: its frames are already selected; leave the option out")
             return _Curated(folder, name, denoising)

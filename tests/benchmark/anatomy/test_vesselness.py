@@ -9,8 +9,8 @@ from scipy.ndimage import gaussian_filter
 from skimage import filters
 
 from benchmark.anatomy.vesselness import (
-    KINDS,
     SIGMAS,
+    VESSELNESS_KINDS,
     frangi,
     hessian,
     sato,
@@ -105,7 +105,7 @@ def test_hessian_equals_the_formula() -> None:
     np.testing.assert_allclose(ours[~unclear], expected[~unclear], rtol=0, atol=4e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VESSELNESS_KINDS)
 def test_frames_of_a_batch_are_independent(kind: str) -> None:
     images = [vessels(96, 130, seed=seed) for seed in range(4)]
     together = vesselness(batch(*images), kind)
@@ -113,7 +113,7 @@ def test_frames_of_a_batch_are_independent(kind: str) -> None:
         assert torch.equal(vesselness(batch(image), kind)[0], value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VESSELNESS_KINDS)
 def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way a GPU computes it, large blocks and all frames at once, tried on the CPU."""
     from benchmark.anatomy import vesselness as module
@@ -131,7 +131,7 @@ def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.Monke
     assert (difference > 1e-4).double().mean() <= (1e-4 if kind == "hessian" else 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VESSELNESS_KINDS)
 def test_transposed_frame_gives_transposed_vesselness(kind: str) -> None:
     image = vessels(140, 180, seed=8)
     value = vesselness(batch(image), kind)[0]
@@ -142,7 +142,7 @@ def test_transposed_frame_gives_transposed_vesselness(kind: str) -> None:
     assert (difference > 1e-4).double().mean() <= (1e-3 if kind == "hessian" else 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VESSELNESS_KINDS)
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_constant_frames_have_no_vesselness(kind: str, level: int) -> None:
     frames = torch.full((2, 70, 90), level, dtype=torch.uint8)

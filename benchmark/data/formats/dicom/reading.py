@@ -23,7 +23,7 @@ from pydicom.uid import (
 from benchmark.data.formats.dicom.display import TAGS, display
 from benchmark.data.formats.dicom.pixels import check_syntax, read_stored_values
 from benchmark.data.formats.images import file_errors, rgb_to_grayscale
-from benchmark.data.formats.video import MAX_BYTES, Video, check_video_size
+from benchmark.data.formats.video import MAX_VIDEO_BYTES, Video, check_video_size
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources.files import is_dicom
 
@@ -125,7 +125,7 @@ def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset
         size = path.stat().st_size
         if size == 0:
             raise UnreadableFrame("empty file")
-        if size > MAX_BYTES:
+        if size > MAX_VIDEO_BYTES:
             raise UnreadableFrame("video too large")
         if not is_dicom(path):
             raise UnreadableFrame("not a DICOM file")

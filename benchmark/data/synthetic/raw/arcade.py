@@ -109,7 +109,7 @@ class _Listing:
         return json.dumps({"info": {}, "licenses": [], **content})
 
 
-class _Writer:
+class _SubsetWriter:
     """Writes one subset."""
 
     def __init__(self, canvas: Canvas, subset: str, places: Places) -> None:
@@ -274,7 +274,7 @@ class _Writer:
 
 def write_subsets(canvas: Canvas, places: Places = PUBLISHED) -> dict[str, RawLayout]:
     """Write both subsets; subset → what a reader of its tasks finds."""
-    return {name: _Writer(canvas, name, places).write() for name in ("syntax", "stenosis")}
+    return {name: _SubsetWriter(canvas, name, places).write() for name in ("syntax", "stenosis")}
 
 
 def write_arcade(canvas: Canvas) -> RawLayout:

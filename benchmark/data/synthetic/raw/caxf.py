@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
 
-SPLITS = {"train": range(5), "test": range(5, 8)}
+PATIENTS_OF_SPLIT = {"train": range(5), "test": range(5, 8)}
 """Split → patients of the population; one frame of each."""
 
 
@@ -14,7 +14,7 @@ def write_caxf(canvas: Canvas) -> RawLayout:
     """Five training and three test frames; masks in several encodings; a list of patients."""
     layout = canvas.layout
     rows = ["name,patient"]
-    for split, patients in SPLITS.items():
+    for split, patients in PATIENTS_OF_SPLIT.items():
         for patient in patients:
             drawn = canvas.draw(patient)
             name = f"{split}_{patient}"

@@ -41,7 +41,7 @@ def _xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
     )
 
 
-class _Writer:
+class _FrameWriter:
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas
         self.lists: dict[str, list[str]] = {"train": [], "test": []}
@@ -84,7 +84,7 @@ def write_stenosis(canvas: Canvas) -> RawLayout:
 
     The counts are for the official split. By patient, the two frames of one patient are test.
     """
-    writer = _Writer(canvas)
+    writer = _FrameWriter(canvas)
     layout = canvas.layout
     drawn: list[SyntheticFrame] = []
     for position, patient in enumerate(itertools.islice(patients_with_stenoses(canvas), PATIENTS)):
@@ -102,7 +102,7 @@ def write_stenosis(canvas: Canvas) -> RawLayout:
 
 
 def _add_defects(
-    canvas: Canvas, writer: _Writer, layout: RawLayout, drawn: Sequence[SyntheticFrame]
+    canvas: Canvas, writer: _FrameWriter, layout: RawLayout, drawn: Sequence[SyntheticFrame]
 ) -> None:
     """More frames of the same patients (video 2), each with its own defect."""
     number = itertools.count(1)

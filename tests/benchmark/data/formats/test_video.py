@@ -181,7 +181,7 @@ def test_nothing_is_unpickled(tmp_path):
 
 def test_large_files_are_refused(tmp_path, monkeypatch):
     path = _npz(tmp_path, GRAY)
-    monkeypatch.setattr(video, "MAX_BYTES", GRAY.nbytes - 1)
+    monkeypatch.setattr(video, "MAX_VIDEO_BYTES", GRAY.nbytes - 1)
     with pytest.raises(UnreadableFrame, match="video too large"):
         count_frames(path)
 

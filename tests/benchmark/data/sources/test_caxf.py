@@ -12,7 +12,7 @@ from reading import read_all
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw import Canvas
-from benchmark.data.synthetic.raw.caxf import SPLITS, write_caxf
+from benchmark.data.synthetic.raw.caxf import PATIENTS_OF_SPLIT, write_caxf
 from benchmark.errors import InputError
 
 
@@ -32,7 +32,7 @@ def test_counts_masks_and_patients(written, options):
     assert reading.splits == layout.frames
     assert reading.skipped == layout.skipped
     assert sum(layout.skipped.values()) == (15 if canvas.defects else 0)
-    for split, patients in SPLITS.items():
+    for split, patients in PATIENTS_OF_SPLIT.items():
         for patient in patients:
             path = f"{split}/images/{split}_{patient}.png"
             frame, (mask,) = reading.frames[path], reading.annotations[path]

@@ -208,7 +208,7 @@ def test_unusable_pixels_are_refused_when_decoded(tmp_path, content, reason):
 
 def test_large_files_are_refused(tmp_path, monkeypatch):
     (tmp_path / "a.dcm").write_bytes(dicom_bytes(GRAY))
-    monkeypatch.setattr(video, "MAX_BYTES", GRAY.nbytes - 1)
+    monkeypatch.setattr(video, "MAX_VIDEO_BYTES", GRAY.nbytes - 1)
     with pytest.raises(UnreadableFrame, match="video too large"):
         read_dicom_header(tmp_path / "a.dcm")
 
