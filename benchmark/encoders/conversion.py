@@ -1,8 +1,8 @@
-"""Encoders others have released, converted to the form in which fine-tuning takes its encoders.
+"""Conversion of released encoders into exported encoders for fine-tuning.
 
-A `Release` says what the network is, and how its files name their tensors. A file is read without
-running anything of it, its names are translated, all of them must fit, and `export_encoder` writes
-what any pre-training run writes. The releases themselves are in `benchmark.encoders.releases`.
+A `Release` describes the network and the tensor names of its files. A file is read without running
+any of its code, its tensor names are translated and must all fit, and `export_encoder` writes the
+same files as a pre-training run. The releases are listed in `benchmark.encoders.releases`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmark.nn.state_dict_names import translate
 from benchmark.type_hints import fits, hints_of, meaning
 from benchmark.weights import Refused, load_plain, load_strict
 
-# Facts about a network of one size, and the size they go with.
+# Arguments that depend on the size of a network, and the size they depend on.
 _OF_SIZE = {"num_heads": "embed_dim", "global_blocks": "depth"}
 
 
@@ -35,15 +35,16 @@ class Release:
     """A released encoder.
 
     Attributes:
-        name: id, that of its folder in `configs/` if it has one.
-        title: name as printed.
-        pretraining: corpus it was trained on.
+        name: id; the name of its folder in `configs/` if it has one.
+        title: printed name.
+        pretraining: its pre-training dataset.
         source: repository or model page, and file.
-        architecture: a key of `benchmark.encoders.encoder.ARCHITECTURES`.
-        arguments: of the architecture; among them all that tensors do not tell (`unproven`).
-        layouts: of its files, tried in this order.
+        architecture: key of `benchmark.encoders.encoder.ARCHITECTURES`.
+        arguments: constructor arguments, including all that cannot be inferred from tensors
+            (`unproven`).
+        layouts: layouts of its files, tried in this order.
         mean, std: normalisation of intensities in [0, 1] it was trained with, per channel.
-        notes: what its user should know.
+        notes: remarks for users.
     """
 
     name: str
@@ -59,15 +60,15 @@ class Release:
 
 
 def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
-    """What a released file holds: ``.safetensors``, or anything `torch.save` writes.
+    """Read a released file: ``.safetensors``, or anything `torch.save` writes.
 
     Args:
         path: the file.
-        trust: run what is pickled in it.
+        trust: unpickle arbitrary objects in it.
 
     Raises:
-        InputError: it is missing or damaged, is no dictionary, or has foreign objects in it and is
-            not trusted; the message names them.
+        InputError: it is missing or damaged, not a dictionary, or holds foreign objects and is not
+            trusted; the message names them.
     """
     try:
         content = load_plain(path, trust=trust)
@@ -84,10 +85,10 @@ class TensorSelection:
     """The network in a file.
 
     Attributes:
-        layout: that the file has.
-        prefix: behind which the network lies.
-        tensors: those of the network, by their names behind the prefix.
-        left_out: beginnings of the names of what is no weight of it, and how many have them.
+        layout: layout of the file.
+        prefix: prefix of the network's tensor names.
+        tensors: tensors of the network, by their names without the prefix.
+        left_out: name prefix → number of values that are not weights of the network.
     """
 
     layout: WeightLayout
@@ -99,11 +100,10 @@ class TensorSelection:
 def select(
     release: Release, content: Mapping[str, Any], path: Path, prefix: str | None = None
 ) -> TensorSelection:
-    """The network of a release in a file.
+    """Select the network of a release in a file.
 
     Raises:
-        InputError: it is not there, not clear which of several it is (see `locate`), or has values
-            that are no tensors.
+        InputError: it is missing, ambiguous (see `locate`), or has values that are not tensors.
     """
     values = flatten(content)
     try:
@@ -113,7 +113,7 @@ def select(
     part = {name[len(place) :]: value for name, value in values.items() if name.startswith(place)}
     others = [name for name, value in part.items() if not isinstance(value, Tensor)]
     if others:
-        raise InputError(f"{path}: {place + others[0]!r} is no tensor ({len(others)} such)")
+        raise InputError(f"{path}: {place + others[0]!r} is not a tensor ({len(others)} such)")
     left_out = files_beside(values, place)
     for name in part:
         if _translated(name, layout) is None:
@@ -123,9 +123,9 @@ def select(
 
 
 def rename(tensors: Mapping[str, Tensor], layout: WeightLayout) -> tuple[Tensors, dict[str, Any]]:
-    """Our names of the tensors of the encoder, and arguments of the network only the file tells.
+    """The encoder's tensors under our names, and arguments inferred from the file.
 
-    A name without a rule is kept, marked, and so counts among what does not fit.
+    Names without a rule are kept and marked, so that they are reported as not fitting.
     """
     renamed: Tensors = {}
     for name, value in tensors.items():
@@ -143,14 +143,14 @@ def _translated(name: str, layout: WeightLayout) -> str | None:
 
 
 def sizes_of(tensors: Tensors, expected: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of a transformer that its tensors tell; none if it has no patches.
+    """The sizes of a transformer, inferred from its tensors; empty if it has no patches.
 
     Args:
-        tensors: by our names.
-        expected: arguments of the network, of which its tokens beside the patches count.
+        tensors: tensors under our names.
+        expected: arguments of the network, for its number of prefix tokens.
 
     Raises:
-        InputError: patches, or images, that are not square.
+        InputError: patches or images are not square.
     """
     kernel, table = tensors.get("patch_embed.proj.weight"), tensors.get("pos_embed")
     if kernel is None or kernel.ndim != 4:
@@ -173,31 +173,31 @@ def sizes_of(tensors: Tensors, expected: Mapping[str, Any]) -> dict[str, int]:
         rows = columns = isqrt(max(count, 0))
         if rows**2 != count:
             if class_token != ("cls_token" in tensors):
-                return sizes  # of another network altogether
+                return sizes  # a different network
             raise InputError(
-                f"pos_embed: {count} patches make no square; only encoders that were trained on "
-                "square images can be converted"
+                f"pos_embed: {count} patches are not a square; only encoders trained on square "
+                "images can be converted"
             )
     if rows != columns:
-        raise InputError(f"pos_embed: {rows}×{columns} patches are of images that are not square")
+        raise InputError(f"pos_embed: {rows}×{columns} patches: the images are not square")
     return {**sizes, "img_size": rows * patch}
 
 
 def network_arguments(
     release: Release, tensors: Tensors, found: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments of the network in a file, none of which is a guess.
+    """The arguments of the network in a file, none of which is guessed.
 
     Args:
-        release: what it is.
-        tensors: by our names.
-        found: what the file tells beside the shapes.
-        given: what the user says.
+        release: the release.
+        tensors: tensors under our names.
+        found: arguments inferred from the file beyond the shapes.
+        given: arguments given by the user.
 
     Raises:
-        InputError: what is given contradicts the file; the network is of another size than the
-            release says; or a fact that tensors do not tell is neither given nor the release's. The
-            message has the option to add.
+        InputError: a given argument contradicts the file; the size of the network is not that of
+            the release; or an argument that cannot be inferred from tensors is neither given nor
+            part of the release. The message says which option to add.
     """
     kind = ARCHITECTURES[release.architecture]
     parameters = inspect.signature(kind).parameters.values()
@@ -208,7 +208,7 @@ def network_arguments(
         if given[key] != proven[key]:
             raise InputError(f"{key} is {proven[key]} by its tensors, not {given[key]}")
     wrong = {key: value for key, value in proven.items() if expected[key] != value}
-    # What a release says of its own size, it does not say of another one.
+    # Size-dependent arguments of a release do not apply to a network of another size.
     resized = {key for key, value in proven.items() if stated[key] != value}
     told = {key for key in release.arguments if _OF_SIZE.get(key) not in resized}
     untold = sorted(kind.unproven - told - given.keys() - found.keys())
@@ -238,13 +238,13 @@ def _check_given(kind: type, given: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What has become of a file.
+    """The result of a conversion.
 
     Attributes:
-        card: of the encoder that was written.
-        selection: what of the file it is.
-        proven: arguments of the network that its tensors tell.
-        on_trust: those they do not tell, which are as the release or the user says.
+        card: card of the exported encoder.
+        selection: the converted part of the file.
+        proven: arguments inferred from the tensors.
+        on_trust: arguments taken from the release or the user.
     """
 
     card: EncoderCard
@@ -264,17 +264,16 @@ def convert(
     """Write `encoder.safetensors` and `encoder.json` from a released file.
 
     Args:
-        release: what the file is.
+        release: the release of the file.
         path: the file.
-        folder: where to.
-        trust: run what is pickled in the file.
-        arguments: of the network, where it is of another size than the release says.
-        prefix: of the network in the file, where there are several.
+        folder: target folder.
+        trust: unpickle arbitrary objects in the file.
+        arguments: arguments of a network of another size than the release.
+        prefix: prefix of the network, if the file holds several.
 
     Raises:
-        InputError: the file cannot be read, its network is not found or is another one than the
-            arguments say, its tensors do not fit (counted, the first named), or its features are
-            not finite.
+        InputError: the file cannot be read, its network is missing or contradicts the arguments,
+            its tensors do not fit (counted, the first one named), or its features are not finite.
     """
     given = dict(arguments or {})
     _check_given(ARCHITECTURES[release.architecture], given)
@@ -306,12 +305,12 @@ def convert(
 
 
 def _refuse_trained(folder: Path) -> None:
-    """Only what was converted before is replaced; an encoder that was trained is not."""
+    """Replace converted encoders only, never trained ones."""
     description = folder / "encoder.json"
     if not description.exists() and not (folder / "encoder.safetensors").exists():
         return
     provenance = read_object(description).get("provenance") if description.exists() else None
     if not isinstance(provenance, dict) or "release" not in provenance:
         raise InputError(
-            f"{folder}: holds an encoder that no release was converted to; choose another --out"
+            f"{folder}: holds an encoder that no release was converted to; use another --out"
         )

@@ -1,4 +1,4 @@
-"""An exported encoder: ``encoder.safetensors`` (timm names) and ``encoder.json`` (what it is)."""
+"""Exported encoders: ``encoder.safetensors`` (timm names) and ``encoder.json`` (the card)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from benchmark.schemas import NonEmpty, Schema, read_validated, version_type
 from benchmark.type_hints import fits, hints_of, meaning
 from benchmark.weights import load_strict, read_tensors
 
-# Architectures an exported encoder may have, by the name in its JSON.
+# Architectures that can be exported, by their name in the card.
 ARCHITECTURES: dict[str, type[Encoder]] = {
     "vit": VisionTransformer,
     "eva": EvaEncoder,
@@ -45,7 +45,7 @@ def _check_architecture(name: str) -> str:
 
 
 class EncoderCard(Schema):
-    """What `encoder.json` says.
+    """Content of `encoder.json`.
 
     Attributes:
         architecture: key of `ARCHITECTURES`.
@@ -93,7 +93,7 @@ def write_tensors(path: Path, module: nn.Module) -> str:
 
 
 def architecture_of(module: nn.Module) -> str | None:
-    """The name of the architecture a module is of; None if it is none that can be exported."""
+    """The name of a module's architecture; None if it cannot be exported."""
     for name, kind in ARCHITECTURES.items():
         if isinstance(module, kind):
             return name
@@ -108,26 +108,26 @@ def export_encoder(
     std: Sequence[float] = IMAGENET_STD,
     problems: list[str] | None = None,
 ) -> EncoderCard:
-    """Write `encoder.safetensors` and `encoder.json`, and prove that they load strictly.
+    """Write `encoder.safetensors` and `encoder.json`, and check that they load strictly.
 
     Args:
-        folder: where to.
+        folder: target folder.
         encoder: of one of `ARCHITECTURES`.
         provenance: where the weights come from.
-        mean, std: normalisation of grey values in [0, 1] the encoder was trained with, per channel.
-        problems: where given, what does not fit is added to it instead of raised, and both files
-            are written in any case: a training that is finished does not fail here.
+        mean, std: normalisation of intensities in [0, 1] the encoder was trained with, per channel.
+        problems: if given, errors are appended to it instead of raised, and both files are written
+            in any case, so that a finished training does not fail here.
 
     Raises:
-        InputError: its features are not finite, and nothing is written; or what was written does
-            not load, or gives other features.
+        InputError: the features are not finite, and nothing is written; or the written encoder does
+            not load, or computes other features.
     """
     features = None
     if problems is None:
         features = take_features(encoder)
     weights_sha256 = write_tensors(folder / "encoder.safetensors", encoder)
     if problems is not None:
-        with _noted_in(problems):
+        with _collect_errors(problems):
             features = take_features(encoder)
     card = EncoderCard(
         architecture=architecture_of(encoder),
@@ -146,13 +146,13 @@ def export_encoder(
     )
     write_json(folder / "encoder.json", card.model_dump())
     if features:
-        with _noted_in(problems):
+        with _collect_errors(problems):
             load_encoder(folder)
     return card
 
 
 @contextmanager
-def _noted_in(problems: list[str] | None) -> Iterator[None]:
+def _collect_errors(problems: list[str] | None) -> Iterator[None]:
     try:
         yield
     except InputError as error:
@@ -162,7 +162,7 @@ def _noted_in(problems: list[str] | None) -> Iterator[None]:
 
 
 def read_encoder_card(folder: Path) -> EncoderCard:
-    """Read and check `encoder.json`.
+    """Read and validate `encoder.json`.
 
     Raises:
         InputError: missing, of another version, or a key that is missing, unknown or invalid.
@@ -176,17 +176,17 @@ def read_encoder_card(folder: Path) -> EncoderCard:
 
 
 def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, EncoderCard]:
-    """Build the encoder of an export and load it strictly.
+    """Build an exported encoder and load its weights strictly.
 
     Args:
         folder: holds `encoder.safetensors` and `encoder.json`.
-        overrides: constructor arguments that do not change the weights (`drop_path`,
-            `learned_pos_embed`); each kind of encoder names those it has.
+        overrides: constructor arguments that do not affect the weights (`drop_path`,
+            `learned_pos_embed`); each architecture declares its own.
 
     Raises:
-        InputError: a file is missing or damaged, the weights are not the ones described, do not
-            fit, or give other features than when they were written, or the kind of encoder has no
-            such override.
+        InputError: a file is missing or damaged; the weights are not the ones on the card, do not
+            fit, or compute other features than when they were exported; or the architecture has
+            no such override.
     """
     folder = Path(folder)
     card = read_encoder_card(folder)
@@ -194,7 +194,7 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, Encoder
     if foreign := sorted(overrides.keys() - kind.overrides):
         raise InputError(
             f"{folder}: an encoder of architecture {card.architecture!r} has no "
-            f"{', '.join(foreign)}; leave it out"
+            f"{', '.join(foreign)}; remove it"
         )
     path = folder / "encoder.safetensors"
     tensors: dict[str, Tensor] = read_tensors(path)
@@ -205,7 +205,7 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, Encoder
 
 
 def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
-    """Raises an `InputError` where an encoder does not compute what it did when it was exported."""
+    """Raise an `InputError` if an encoder computes other features than when it was exported."""
     description = path.with_suffix(".json")
     if card.features is None:
         raise InputError(f"{description}: without features, as they were not finite; retrain it")
@@ -223,15 +223,15 @@ def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
 
 
 def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Path) -> Encoder:
-    """An encoder with initial weights.
+    """Build an encoder with initial weights.
 
     Args:
-        architecture: a key of `ARCHITECTURES`.
-        arguments: of its constructor.
-        origin: the file an error names.
+        architecture: key of `ARCHITECTURES`.
+        arguments: arguments of its constructor.
+        origin: the file named in errors.
 
     Raises:
-        InputError: the constructor does not take these arguments.
+        InputError: the constructor does not accept these arguments.
     """
     kind = ARCHITECTURES[architecture]
     for key, value in arguments.items():
@@ -240,16 +240,16 @@ def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Pa
             raise InputError(f"{origin}: {key}={value!r} must be {meaning(hint)}")
     try:
         return build({"type": kind, **arguments})
-    except InputError as error:  # an argument this version does not know, or sizes that do not fit
+    except InputError as error:  # an unknown argument, or sizes that do not fit
         raise InputError(f"{origin}: {error}") from None
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
-        # Values no constructor was written for, such as a size that is larger than the memory.
+        # Values that no constructor checks, such as a size that exceeds the memory.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{origin}: no {architecture} has these arguments ({reason})") from None
 
 
 def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:
-    """The encoder a card describes, with initial weights."""
+    """The encoder of a card with initial weights."""
     encoder = build_encoder(card.architecture, {**card.arguments, **overrides}, path)
     described, found = (
         {"strides": list(part.strides), "widths": list(part.widths), "patch_size": part.patch_size}

@@ -1,4 +1,4 @@
-"""What an encoder makes of a fixed image: proof that loaded weights do what they did before."""
+"""Features of a fixed image, which prove that loaded weights compute what they did before."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder
 
 TOLERANCE = 1e-3
-"""No mean or deviation of a channel may differ by more, relative to the largest one of its map.
+"""Largest accepted difference of a channel's mean or deviation, relative to the largest of its map.
 
-Other processors and libraries change 1e-5 at most, also of deep networks in single precision.
+Other processors and libraries differ by 1e-5 at most, also for deep networks in single precision.
 """
 
 
@@ -29,18 +29,18 @@ class Features:
     """Statistics of the features of the fixed image.
 
     Attributes:
-        maps: of each map, or all tokens, the means of the channels, then their deviations; float32.
+        maps: per feature map (or for all tokens), the channel means, then the deviations; float32.
     """
 
     maps: tuple[np.ndarray, ...]
 
     @property
     def fingerprint(self) -> str:
-        """A short name: the hash of the statistics in thousandths of the largest of their map."""
+        """Hash of the statistics, rounded to thousandths of the largest one of their map."""
         return _digest(np.rint(_thousandths(self)))
 
     def texts(self) -> list[str]:
-        """For JSON: each map in base64, little-endian."""
+        """The maps as JSON strings: base64 of little-endian float32."""
         return [base64.b64encode(part.astype("<f4").tobytes()).decode() for part in self.maps]
 
     @staticmethod
@@ -48,7 +48,7 @@ class Features:
         """The inverse of `texts`.
 
         Raises:
-            ValueError: it is no base64 of whole numbers.
+            ValueError: not base64 of float32 values.
         """
         try:
             raw = [base64.b64decode(text, validate=True) for text in texts]
@@ -57,9 +57,9 @@ class Features:
         return Features(tuple(np.frombuffer(part, "<f4") for part in raw))
 
     def distance(self, other: Features) -> float:
-        """The largest difference, relative to the largest value of its map here.
+        """The largest difference, relative to the largest value of the map in `self`.
 
-        Infinite where the maps have other numbers of channels, or values are not finite.
+        Infinite if the maps differ in their number of channels, or values are not finite.
         """
         if [len(part) for part in self.maps] != [len(part) for part in other.maps]:
             return float("inf")
@@ -75,7 +75,7 @@ def _scale(statistics: np.ndarray) -> np.ndarray:
 
 
 def _thousandths(features: Features) -> np.ndarray:
-    # In single precision, and in this order: as fingerprints have always been taken.
+    # Precision and order of the operations are part of the fingerprint.
     return np.concatenate([part / _scale(part) * np.float32(1000) for part in features.maps])
 
 
@@ -85,14 +85,13 @@ def _digest(rounded: np.ndarray) -> str:
 
 @torch.no_grad()
 def take_features(encoder: Encoder, origin: str | Path = "the encoder") -> Features:
-    """The features of the fixed image, from a copy on the CPU in single precision.
+    """Compute the features of the fixed image on an uncompiled CPU copy in single precision.
 
-    On a GPU, convolutions would round to the ten bits of TF32, and no other machine would find the
-    same. The copy is not compiled either.
+    On a GPU, convolutions would round to the ten bits of TF32 and differ between machines.
 
     Args:
-        encoder: on any device, in any mode; it is left as it is.
-        origin: what an error names.
+        encoder: on any device, in any mode; it is not changed.
+        origin: named in errors.
 
     Raises:
         InputError: the features are not finite.
@@ -113,7 +112,7 @@ def take_features(encoder: Encoder, origin: str | Path = "the encoder") -> Featu
         features = features[0]
         # Tokens are places × channels already, maps are not.
         places = features.flatten(1).T if features.ndim == 3 else features
-        correction = min(1, len(places) - 1)  # a map of one pixel has no deviation
+        correction = min(1, len(places) - 1)  # the deviation of a single pixel is undefined
         spread = places.std(dim=0, correction=correction)
         statistics = torch.cat([places.mean(dim=0), spread])
         if not statistics.isfinite().all():
@@ -123,7 +122,7 @@ def take_features(encoder: Encoder, origin: str | Path = "the encoder") -> Featu
 
 
 def _on_cpu(encoder: nn.Module) -> nn.Module:
-    """A copy that takes no memory of a GPU, which may be full."""
+    """A copy on the CPU, made without GPU memory, which may be exhausted."""
     there: dict[int, Tensor] = {}
     for value in encoder.parameters():
         host = value.detach().to("cpu", copy=True)
@@ -134,5 +133,5 @@ def _on_cpu(encoder: nn.Module) -> nn.Module:
 
 
 def fingerprint(encoder: Encoder) -> str:
-    """The short name of what an encoder computes; raises as `take_features`."""
+    """Fingerprint of an encoder's features; raises as `take_features`."""
     return take_features(encoder).fingerprint

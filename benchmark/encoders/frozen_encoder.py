@@ -1,4 +1,4 @@
-"""An exported encoder as a fixed part of a loss."""
+"""An exported encoder as a frozen part of a loss."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from benchmark.registry import MODELS
 
 @MODELS.register_module()
 class FrozenEncoder(nn.Module):
-    """An exported encoder whose weights are fixed; gradients pass through it to its input.
+    """A frozen exported encoder; gradients pass through it to its input.
 
-    Images come with the ImageNet normalisation of the views, and are brought to the statistics
-    the encoder was trained with.
+    Images come with the ImageNet normalisation of the views and are renormalised to the statistics
+    of the encoder's pre-training.
 
     Args:
         checkpoint: the ``encoder.safetensors`` of an export; ``encoder.json`` lies beside it.
 
     Raises:
-        InputError: not the file of an export, or one that cannot be loaded strictly.
+        InputError: not the weights file of an export, or it does not load strictly.
     """
 
     def __init__(self, checkpoint: str) -> None:

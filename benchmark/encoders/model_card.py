@@ -1,7 +1,7 @@
-"""The model card of an exported encoder: what it is, where it comes from, how good it is.
+"""Model cards of exported encoders: description, provenance and scores.
 
-A ``README.md`` as model hubs read it (Mitchell et al., Model cards for model reporting, FAT* 2019):
-a head in YAML for machines, then the same in words and tables for people.
+A ``README.md`` in the format of model hubs (Mitchell et al., Model cards for model reporting, FAT*
+2019): a YAML header for machines, then text and tables for humans.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ class CardScore:
 
 
 def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[str]]:
-    """What was measured with an encoder, and why some result files were left out.
+    """Scores measured with an encoder, and one line per skipped result file.
 
-    A record belongs to the encoder if it names the same weights by their sha256.
+    A record belongs to the encoder if it has the sha256 of its weights.
 
     Args:
-        card: of the encoder.
-        results: folder of the result files.
+        card: card of the encoder.
+        results: the results folder.
 
     Raises:
         InputError: no folder, no result of this encoder, or runs of one protocol, method and data
@@ -110,7 +110,7 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
 
 
 def _require_one_kind(runs: Sequence[RunRecord]) -> None:
-    """Runs that are averaged differ in nothing but the seed."""
+    """Runs that are averaged may differ in their seed only."""
 
     def kind(run: RunRecord) -> tuple[Any, ...]:
         definitions = {name: metric.definition for name, metric in run.metrics.items()}
@@ -132,22 +132,22 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def _words(value: Any) -> str:
-    """A setting as one reads it: ``RandomMasking(ratio=0.75)`` for its dictionary."""
+def _format(value: Any) -> str:
+    """A human-readable setting: ``RandomMasking(ratio=0.75)`` for a dictionary."""
     if isinstance(value, dict):
         kept = {key: one for key, one in value.items() if key not in {"type", *NOT_HASHED}}
-        inner = ", ".join(f"{key}={_words(one)}" for key, one in kept.items())
+        inner = ", ".join(f"{key}={_format(one)}" for key, one in kept.items())
         return f"{str(value.get('type', '')).rpartition('.')[2]}({inner})"
     if isinstance(value, list):
-        return f"[{', '.join(map(_words, value))}]"
+        return f"[{', '.join(map(_format, value))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _recipe(config: dict[str, Any]) -> str:
-    """Settings of the training, without the paths and the machine."""
+    """Settings of the training, without paths and hardware."""
     method = config.get("method", {})
-    rows = [[key, f"`{_words(config[key])}`"] for key in _TRAINING if config.get(key) is not None]
-    rows += [[f"method.{key}", f"`{_words(value)}`"] for key, value in method.items()]
+    rows = [[key, f"`{_format(config[key])}`"] for key in _TRAINING if config.get(key) is not None]
+    rows += [[f"method.{key}", f"`{_format(value)}`"] for key, value in method.items()]
     return _table(("setting", "value"), rows)
 
 
@@ -194,7 +194,7 @@ def _scores(scores: Sequence[CardScore]) -> str:
 
 
 def _head(card: MethodCard, scores: Sequence[CardScore], licence: str | None) -> str:
-    """The YAML block."""
+    """The YAML header."""
     results = [
         EvalResult(
             task_type=_TASKS[score.runs[0].task],
@@ -234,15 +234,14 @@ def model_card(
     scores: Sequence[CardScore] = (),
     licence: str | None = None,
 ) -> str:
-    """The text of ``README.md``.
+    """The content of ``README.md``.
 
     Args:
-        source: the folder the encoder was exported to; the settings are those in its `run.json`,
-            where it has one.
-        card: of the encoder.
-        folder: name of the folder, for the lines that load it.
+        source: folder of the exported encoder; the settings are read from its `run.json`, if any.
+        card: card of the encoder.
+        folder: name of the folder in the loading example.
         scores: from `scores_of`.
-        licence: SPDX id of the licence the weights are given under; None: not decided.
+        licence: SPDX id of the licence of the weights; None: not decided.
 
     Raises:
         InputError: `run.json` is damaged.

@@ -1,4 +1,4 @@
-"""The released encoders this benchmark knows, and how their files name their tensors."""
+"""The supported released encoders and the tensor names of their files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from benchmark.encoders.weight_layouts import Tensors, WeightLayout
 from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
 
-# Of the rope of DINOv3; bf16 keeps three digits of the periods.
+# RoPE of DINOv3; bf16 keeps three digits of the periods.
 _ROPE_BASE, _ROPE_TOLERANCE = 100.0, 0.01
 
 
 def join_qkv(tensors: Tensors) -> dict[str, Any]:
-    """``….attn.query``, ``key`` and ``value`` to one ``….attn.qkv``, in place.
+    """Join ``….attn.query``, ``key`` and ``value`` into ``….attn.qkv``, in place.
 
-    What lacks one of the three stays as it is, and does not fit.
+    Incomplete triples are kept and reported later as not fitting.
     """
     for name in [name for name in tensors if ".attn.query." in name]:
         parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
@@ -29,17 +29,16 @@ def join_qkv(tensors: Tensors) -> dict[str, Any]:
 
 
 def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
-    """What DINOv3 has and timm's `Eva` does without, in place.
+    """Convert the tensors of DINOv3 that timm's `Eva` does not have, in place.
 
-    The bias of queries, keys and values is cut in three, of which the keys' is masked to zero.
-    Periods of the rotation are no weights: they are compared with those of the network.
+    The joint bias is split into query, key and value; that of the keys is masked to zero. RoPE
+    periods are not weights: they are compared with those of the network.
 
     Returns:
-        ``qkv_bias``: whether the file has such biases; ``num_heads``, which the number of periods
-        tells.
+        ``qkv_bias``: whether the file has such biases; ``num_heads``, from the number of periods.
 
     Raises:
-        InputError: other periods, or a mask that hides something else than the keys.
+        InputError: other periods, or a mask that does not hide exactly the keys.
     """
     join_qkv(tensors)
     found: dict[str, Any] = {}
@@ -67,7 +66,7 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
 
 
 def finish_sam(tensors: Tensors) -> dict[str, Any]:
-    """``num_heads``, which the width of a table of relative positions tells."""
+    """``num_heads``, from the width of a relative position table."""
     table, kernel = tensors.get("blocks.0.attn.rel_pos_h"), tensors.get("patch_embed.proj.weight")
     return {} if table is None or kernel is None else {"num_heads": len(kernel) // table.shape[1]}
 
@@ -76,7 +75,7 @@ def _dropped(*patterns: str) -> Rules:
     return tuple((pattern, None) for pattern in patterns)
 
 
-# A ViT under timm's names, as most repositories save it.
+# A ViT with timm's names, as saved by most repositories.
 _VIT: Rules = ((r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)", r"\1"),)
 _MAE: Rules = (*_dropped("mask_token", "decoder_"), *_VIT)
 _FLAT = r"patch_embed\.proj\.weight$"
@@ -120,7 +119,7 @@ _DINOV3_HF_NAMES: Rules = (
     (r"norm\.", "norm."),
 )
 
-# ViT-B/16. What no tensor tells is said by every release: heads, and the epsilon of the norms.
+# ViT-B/16. Every release states what tensors do not tell: number of heads, epsilon of the norms.
 _VIT_B: dict[str, Any] = dict(
     img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
 )
@@ -153,7 +152,7 @@ _RELEASES = (
         ),
         mean=(0.5307,) * 3,
         std=(0.2583,) * 3,
-        notes="patches of 14²: image sizes are multiples of 14; grey statistics of MIMIC-CXR",
+        notes="patches of 14²: image sizes are multiples of 14; intensity statistics of MIMIC-CXR",
     ),
     Release(
         name="lvm_med",
@@ -220,7 +219,7 @@ _RELEASES = (
                 ),
             ),
         ),
-        notes="of its four norms the last becomes the final norm",
+        notes="the last of its four norms becomes the final norm",
     ),
     Release(
         name="hpm_imagenet",

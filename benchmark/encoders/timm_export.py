@@ -1,9 +1,9 @@
-"""An exported encoder in the layout timm loads from: ``config.json`` and ``model.safetensors``.
+"""Export of encoders in timm's layout: ``config.json`` and ``model.safetensors``.
 
 The folder works as ``timm.create_model("local-dir:FOLDER", pretrained=True)``, and as
-``"hf-hub:USER/NAME"`` once it is uploaded. The weights are the file of the export, byte for byte:
-the encoders here bear timm's names. Only networks that timm can build from a registered name and
-arguments that JSON knows can be written, and each is loaded and compared before it is kept.
+``"hf-hub:USER/NAME"`` once it is uploaded. The weights are those of the export, byte for byte, as
+encoders have timm's names. Only networks that timm can build from a registered name and JSON-able
+arguments can be written; each is loaded by timm and its features compared before it is kept.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Arguments = dict[str, Any]
 
 
 class TimmLayout(NamedTuple):
-    """How timm names a kind of encoder.
+    """How timm names an architecture.
 
     Attributes:
-        names: registered name by epsilon of the LayerNorms, which no argument sets; by None where
-            there are none.
-        arguments: ours to those of timm's constructor, whatever the name stands for.
-        first_conv, classifier: names of these layers, which timm wants to know.
-        fixed_size: images of other sizes need ``img_size`` when the model is made.
+        names: epsilon of the LayerNorms (None without any), which no argument sets → registered
+            name.
+        arguments: maps our arguments to those of timm's constructor.
+        first_conv, classifier: names of these layers for timm's configuration.
+        fixed_size: whether images of other sizes need ``img_size`` at construction.
     """
 
     names: dict[float | None, str]
@@ -61,7 +61,7 @@ def _vit(ours: Arguments) -> Arguments:
         "init_values": ours["layer_scale"],
         "qkv_bias": True,
         "pre_norm": False,
-        # Pooling would take the final norm for its own otherwise.
+        # Otherwise the final norm would become that of the pooling.
         "fc_norm": False,
         "global_pool": "token" if ours["class_token"] else "avg",
         "dynamic_img_size": True,
@@ -112,7 +112,7 @@ def _resnet(ours: Arguments) -> Arguments:
     return {**{name: ours[name] for name in same}, "in_chans": ours["in_channels"]}
 
 
-#: Names that stand for the kind and the epsilon; all sizes are given as arguments.
+#: Registered names by architecture and epsilon; all sizes are given as arguments.
 LAYOUTS: dict[str, TimmLayout] = {
     "vit": TimmLayout({1e-6: "vit_base_patch16_224", 1e-5: "vit_base_patch16_clip_224"}, _vit),
     "eva": TimmLayout({1e-5: "vit_base_patch16_dinov3", 1e-6: "eva_giant_patch14_224"}, _eva),
@@ -129,8 +129,8 @@ def timm_name(card: EncoderCard, arguments: Arguments) -> str:
     """The registered name of the architecture.
 
     Args:
-        card: of the export.
-        arguments: of the encoder, defaults included.
+        card: card of the encoder.
+        arguments: arguments of the encoder, including defaults.
 
     Raises:
         InputError: timm has no such network.
@@ -139,7 +139,7 @@ def timm_name(card: EncoderCard, arguments: Arguments) -> str:
     if layout is None:
         known = ", ".join(LAYOUTS)
         raise InputError(
-            f"architecture {card.architecture!r} is not one of timm's; encoders of kind {known} "
+            f"architecture {card.architecture!r} is not one of timm's; architectures {known} "
             "can be exported"
         )
     epsilon = arguments.get("norm_eps")
@@ -196,13 +196,13 @@ def _ours(encoder: Encoder, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def compare(folder: Path, encoder: Encoder) -> float:
-    """Load a folder with timm and compare the features of an image with those of the encoder.
+    """Load a folder with timm and compare its features of an image with those of the encoder.
 
     Returns:
         The largest difference, relative to the largest feature.
 
     Raises:
-        InputError: timm cannot load it, or finds other features.
+        InputError: timm cannot load it, or computes other features.
     """
     try:
         model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
@@ -219,14 +219,14 @@ def compare(folder: Path, encoder: Encoder) -> float:
         gap = ((wanted - found).abs().max() / wanted.abs().max()).item()
     if not gap <= _TOLERANCE:
         raise InputError(
-            f"timm {timm.__version__} finds other features in these weights (by {gap:.1e} of the "
+            f"timm {timm.__version__} computes other features (by {gap:.1e} of the "
             "largest); install the version in requirements.txt"
         )
     return gap
 
 
 def open_export(folder: Path) -> tuple[Encoder, EncoderCard]:
-    """The encoder of a run or of a folder with an exported one, known to be one of timm's.
+    """Load an exported encoder that timm can build.
 
     Raises:
         InputError: as `load_encoder`; or timm has no such network.
@@ -240,7 +240,7 @@ def open_export(folder: Path) -> tuple[Encoder, EncoderCard]:
 
 
 def write_timm(folder: Path, source: Path, encoder: Encoder, card: EncoderCard) -> None:
-    """Write weights and ``config.json`` into a folder, and prove that timm finds equal features.
+    """Write weights and ``config.json`` into a folder, and check that timm computes equal features.
 
     Args:
         folder: exists.
@@ -248,7 +248,7 @@ def write_timm(folder: Path, source: Path, encoder: Encoder, card: EncoderCard) 
         encoder, card: from `open_export`.
 
     Raises:
-        InputError: timm cannot load them, or finds other features.
+        InputError: timm cannot load them, or computes other features.
     """
     with (
         open(source / "encoder.safetensors", "rb") as weights,

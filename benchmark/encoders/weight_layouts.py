@@ -1,6 +1,6 @@
-"""Where a network lies within a file: under which keys, and behind which prefix of its names.
+"""Locating a network within a checkpoint: under which keys and name prefix.
 
-Keys and names are looked at alike: the tensor ``b`` of the network under the key ``a`` is ``a.b``.
+Keys and names are treated alike: tensor ``b`` of a network under key ``a`` is ``a.b``.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
 
 Tensors = dict[str, Tensor]
-# What cannot be said by names: changes the tensors in place, and returns arguments of the network
-# that depend on the file.
+# A conversion beyond renaming: changes the tensors in place and returns network arguments that
+# depend on the file.
 Finish = Callable[[Tensors], dict[str, Any]]
 
-# Put into names by torch wherever a module is compiled, checkpointed or sharded.
+# Inserted into names by torch when a module is compiled, checkpointed or sharded.
 _WRAPPED = frozenset({"_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"})
-# Say that a network is there, not which one.
+# Words that do not distinguish networks.
 _NEUTRAL = _WRAPPED | {"module", "model", "state_dict", "backbone"}
-# Say which one, or which part of a method; to be trusted where there is only one.
+# Roles of a network in a method; accepted if the file has only one.
 _ROLES = frozenset({"encoder", "teacher", "student", "ema", "net", "network"})
-_DEPTH = 20  # of keys within keys, at most
+_DEPTH = 20  # maximum nesting of keys
 
 
 @dataclass(frozen=True)
 class WeightLayout:
-    """One way in which a file may hold the tensors of a release.
+    """One layout of the tensors of a release.
 
     Attributes:
-        marker: a regular expression; in this layout the beginning of some name matches it.
-        rules: from names in the file to names of our network; None: no weight of the encoder.
-        prefix: of the network among several of the file, such as ``teacher.backbone.``. Words that
-            do not tell networks apart (`_NEUTRAL`) do not count.
+        marker: regular expression that matches the start of some name in this layout.
+        rules: names in the file → names in our network; None: not a weight of the encoder.
+        prefix: prefix of the network if the file holds several, such as ``teacher.backbone.``;
+            words of `_NEUTRAL` are ignored.
         finish: see `Finish`.
     """
 
@@ -52,7 +52,7 @@ class WeightLayout:
         return self.marker.replace("\\", "").rstrip("$.")
 
     def places(self, names: Collection[str]) -> list[str]:
-        """The prefixes in a file behind which the network may lie, with a dot at their end."""
+        """Candidate prefixes of the network in a file, with a trailing dot."""
         found: dict[str, None] = {}
         for name in names:
             for start in (0, *(match.end() for match in re.finditer(r"\.", name))):
@@ -62,9 +62,9 @@ class WeightLayout:
 
 
 def flatten(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """All values of a file by their keys, joined by dots, without the words torch puts in.
+    """All values of a file by their keys joined by dots, without the words torch inserts.
 
-    A dictionary that lies in several places of a file is looked at in the first.
+    A dictionary that occurs several times is visited once.
     """
     return dict(_leaves(content, "", {id(content)}))
 
@@ -90,20 +90,20 @@ def _role(prefix: str) -> tuple[str, ...]:
 def locate(
     layouts: Collection[WeightLayout], names: Collection[str], prefix: str | None = None
 ) -> tuple[WeightLayout, str]:
-    """The layout of a file, and the prefix behind which its network lies.
+    """The layout of a file and the prefix of its network.
 
-    Without a `prefix` it is the one a layout names. If a file has none of those, it is the only
-    one there is, as long as it says no more than `_NEUTRAL` or, where the layouts do not tell
-    networks apart, `_ROLES`.
+    Without a `prefix`, the prefix of a layout is used. If the file has none of those, its only
+    candidate is used, provided it consists of `_NEUTRAL` words or, if no layout names a role, of
+    `_ROLES`.
 
     Args:
         layouts: tried in this order.
-        names: of all values of the file, from `flatten`.
-        prefix: what the user says it is.
+        names: names of all values of the file, from `flatten`.
+        prefix: prefix given by the user.
 
     Raises:
-        InputError: the network is not there; or there are several, or one behind another prefix,
-            and the message has the options that choose among them.
+        InputError: the network is missing, or there are several candidates; the message lists the
+            options to choose among them.
     """
     places = [(layout, layout.places(names)) for layout in layouts]
     found = {place: layout for layout, several in reversed(places) for place in several}
@@ -137,7 +137,7 @@ def _choices(places: Collection[str]) -> str:
 
 
 def files_beside(names: Collection[str], place: str) -> dict[str, int]:
-    """What a file holds beside the network: beginnings of names, and how many have them."""
+    """Values of a file outside the network: name prefix → count."""
     counts: dict[str, int] = {}
     along = place.split(".")
     for name in names:

@@ -1,14 +1,14 @@
-"""Result records: one run is one JSON file, with what it measured on every image beside it.
+"""Result records: one JSON file per run, with its per-image scores beside it.
 
 ::
 
     <results>/<protocol>/<method>/<dataset>/seed<k>.json          the record
-                                            seed<k>.csv           scores of every image
-                                            seed<k>.examples.npz  some predictions, to be looked at
+                                            seed<k>.csv           per-image scores
+                                            seed<k>.examples.npz  example predictions
 
-The JSON names the hashes of the others and is written last: a run that is killed in between leaves
-no record. Nothing here imports torch or pandas, so that the leaderboard starts at once. What a
-record holds: `RunRecord`, and `docs/results.md`.
+The JSON holds the hashes of the other files and is written last: a run that is killed in between
+leaves no record. Nothing here imports torch or pandas, so that the leaderboard starts fast. The
+content of a record is described by `RunRecord` and in `docs/results.md`.
 """
 
 from benchmark.results.examples import Example, read_examples

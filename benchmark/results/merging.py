@@ -1,4 +1,4 @@
-"""Bringing the results of several machines together in one folder."""
+"""Merging the results of several machines into one folder."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from benchmark.results.store import SCORES, put_record, read_record, scan_result
 
 @dataclass(frozen=True, slots=True)
 class MergeStep:
-    """What becomes of one record.
+    """The fate of one record in a merge.
 
     Attributes:
-        source: its file.
-        target: where it belongs in the folder that is merged into.
-        action: ``"copied"``; ``"equal"`` to the one that is there; ``"replaced"`` that one; or
-            ``"kept"``, that one, because of the policy.
-        conflict: how the two differ; None where there is no other or they are equal.
+        source: file of the record.
+        target: its place in the target folder.
+        action: ``"copied"``; ``"equal"`` to the existing record; ``"replaced"`` the existing
+            record; or ``"kept"`` the existing record, by the policy.
+        conflict: how the two differ; None if there is no existing record or they are equal.
     """
 
     source: Path
@@ -35,28 +35,28 @@ class MergeStep:
 def plan_merge(
     sources: Iterable[Path | str], into: Path | str, policy: str = "only-missing"
 ) -> tuple[list[MergeStep], list[str]]:
-    """What merging would do. Nothing is written; `apply_step` does each of the steps.
+    """Plan a merge without writing anything; `apply_step` performs each step.
 
     Args:
-        sources: folders of results; a later one finds what the ones before it have brought.
-        into: the folder they are merged into; it need not exist.
+        sources: folders of results, merged in this order.
+        into: the target folder; it need not exist.
         policy: one of `OVERWRITE_POLICIES`, for runs that have another record already; equal
             records do not conflict.
 
-    Returns the steps in order, and one line per file of the sources that is left out, as it is not
-    a valid record with its scores and examples.
+    Returns the steps in order, and one line per file of the sources that is skipped, as it is not a
+    valid record with its scores and examples.
 
     Raises:
-        InputError: no such policy or source; `into` is a file, or one of the folders lies inside
+        InputError: unknown policy or source; `into` is a file, or one of the folders lies inside
             the other; or, under ``"never"``, two records of one run differ.
     """
     one_of("policy", policy, files.OVERWRITE_POLICIES)
     into = Path(into)
     if into.exists() and not into.is_dir():
-        raise InputError(f"{into}: not a folder; results are merged into one")
+        raise InputError(f"{into}: not a folder; give a folder to merge into")
     steps: list[MergeStep] = []
     problems: list[str] = []
-    arrived: dict[Path, RunRecord] = {}
+    merged: dict[Path, RunRecord] = {}
     for source in map(Path, sources):
         _refuse_nested(source, into)
         found = scan_results(source)
@@ -65,7 +65,7 @@ def plan_merge(
             record, path, target = found.records[place], found.paths[place], into / place
             try:
                 read_examples(path)
-                conflict = _conflict(record, arrived.get(place), target)
+                conflict = _conflict(record, merged.get(place), target)
             except InputError as error:
                 problems.append(str(error))
                 continue
@@ -77,10 +77,10 @@ def plan_merge(
                     f"{target}: there already, and {path} is another ({conflict}); nothing was "
                     "merged; --policy only-missing keeps it, always replaces it"
                 )
-            action = _action(conflict, place in arrived or target.exists(), policy)
+            action = _action(conflict, place in merged or target.exists(), policy)
             steps.append(MergeStep(path, target, action, conflict))
             if action in ("copied", "replaced"):
-                arrived[place] = record
+                merged[place] = record
     return steps, problems
 
 
@@ -96,30 +96,30 @@ def _action(conflict: str | None, is_there: bool, policy: str) -> str:
     return "replaced" if policy == "always" else "kept"
 
 
-def _conflict(record: RunRecord, arrived: RunRecord | None, target: Path) -> str | None:
-    """How a record differs from the one in its place; None where it does not, or none is there."""
-    if arrived is None:
+def _conflict(record: RunRecord, existing: RunRecord | None, target: Path) -> str | None:
+    """How a record differs from the existing one; None if it does not, or there is none."""
+    if existing is None:
         if not target.exists():
             return None
         try:
-            arrived = read_record(target)
+            existing = read_record(target)
         except InputError as error:
             return str(error)
     differ = [
-        name for name in RunRecord.model_fields if getattr(record, name) != getattr(arrived, name)
+        name for name in RunRecord.model_fields if getattr(record, name) != getattr(existing, name)
     ]
     return f"they differ in {', '.join(differ)}" if differ else None
 
 
 def apply_step(step: MergeStep) -> None:
-    """Copy a record, its scores and its examples if the step says so, the record last.
+    """Copy the scores, the examples and then the record of a step, unless it keeps the target.
 
     Raises:
-        InputError: the source was changed after the step was planned; nothing is written.
+        InputError: the source has changed since the step was planned; nothing is written.
     """
     if step.action not in ("copied", "replaced"):
         return
-    changed = InputError(f"{step.source}: was changed in the meantime; merge once more")
+    changed = InputError(f"{step.source}: has changed since the merge was planned; merge again")
     try:
         record = read_record(step.source)
     except InputError:

@@ -1,4 +1,4 @@
-"""Where a result comes from: settings, code, versions, command line."""
+"""Provenance of a result: settings, code, versions, command line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 from benchmark import files
 from benchmark.errors import InputError
 
-#: Configuration keys that say where and how a run executes, not what it computes. Weights and data
-#: named by such a path are identified in the record itself (``encoder``, ``split_hash``,
+#: Configuration keys that affect where and how a run executes, not what it computes. Weights and
+#: data at such paths are identified in the record itself (``encoder``, ``split_hash``,
 #: ``corpus_hash``), so that moving them does not change the hash.
 NOT_HASHED = frozenset(
     {
@@ -45,9 +45,9 @@ _FOLDER = re.compile(r"(?<![\w.:…/-])[/~][^\s,;='\"\])]*/(?=[^/\s])")
 
 
 def config_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> str:
-    """Hash of a configuration without the keys that do not change the result.
+    """Hash of a configuration without the keys that do not affect the result.
 
-    The keys of `NOT_HASHED` and of `also_drop` are left out at any depth. The seed counts: pass
+    The keys of `NOT_HASHED` and of `also_drop` are dropped at any depth. The seed counts: pass
     ``also_drop=("seed",)`` to ask whether two runs differ in more than their seed.
 
     Raises:
@@ -69,7 +69,7 @@ def config_hash(config: Mapping[str, Any], also_drop: Collection[str] = ()) -> s
 
 
 def collect_provenance() -> dict[str, Any]:
-    """What ran: the fields ``versions`` and ``git`` of a record.
+    """The fields ``versions`` and ``git`` of a record.
 
     Returns:
         ``versions``: Python and the installed ones of `_PACKAGES`, from their metadata, without an
@@ -108,10 +108,10 @@ def _git(*arguments: str) -> str | None:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """A command as one line for a shell, without the folders of the machine it ran on.
+    """A command as one shell line, without local folders.
 
-    Of an absolute path only the last part is kept, as ``…/name``: records are published, and where
-    somebody's data lie is neither reproducible nor anybody's business. Of the program, the name.
+    Absolute paths are shortened to ``…/name``, and the program to its name: records are published,
+    and local paths are neither reproducible nor public.
 
     Args:
         arguments: as in `sys.argv`, the program first.

@@ -1,4 +1,4 @@
-"""Reading and writing records and the scores beside them."""
+"""Reading and writing records and their per-image scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import files
 from benchmark.errors import InputError, explain_os_error
 from benchmark.results.examples import SUFFIX as EXAMPLES
-from benchmark.results.examples import Example, packed
+from benchmark.results.examples import Example, pack_examples
 from benchmark.results.provenance import config_hash
 from benchmark.results.schema import RunRecord
 from benchmark.schemas import read_validated, validate
@@ -23,23 +23,23 @@ from benchmark.text import visible
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Larger records are refused; settings make some 10 KB of one.
+#: Larger records are refused; a typical one has some 10 KB.
 MAX_RECORD_BYTES = 1 << 22
-#: Larger than any number a metric or a count of an image can be; sums of them stay finite.
+#: Scores beyond this are refused, so that sums of them stay finite.
 MAX_SCORE = 1e100
 SCORES = ".csv"
-#: Columns of the scores that hold names; those of all others are numbers.
+#: Text columns of the scores; all others are numeric.
 NAMES = ("image", "patient")
 _FLAGS = {"True": 1.0, "False": 0.0, "": math.nan}
 
 
 def record_path(root: Path | str, protocol: str, method: str, dataset: str, seed: int) -> Path:
-    """Where the record of one run lies below `root`, the folder of all results."""
+    """Path of the record of one run below `root`, the results folder."""
     return Path(root) / protocol / method / dataset / f"seed{seed}.json"
 
 
 def path_of(record: RunRecord, root: Path | str = "") -> Path:
-    """`record_path` of a record; relative to the folder of all results unless `root` is given."""
+    """`record_path` of a record; relative to the results folder unless `root` is given."""
     return record_path(root, record.protocol, record.method, record.dataset, record.seed)
 
 
@@ -49,25 +49,25 @@ def write_record(
     per_image: pd.DataFrame,
     examples: Sequence[Example] = (),
 ) -> Path:
-    """Write the record and what lies beside it below `folder`; an older record is replaced.
+    """Write a record with its scores and examples below `folder`, replacing an existing one.
 
     Args:
-        folder: the folder of all results; the file's place below it is `record_path`.
-        record: what to write; its `per_image` and `examples` are filled in here.
-        per_image: one row per scored image, with a column per metric in the metric's units; column
-            ``image`` names the image, ``patient`` (where known) whose it is.
-        examples: predictions to be looked at.
+        folder: the results folder; the path below it is `record_path`.
+        record: the record; its `per_image` and `examples` are set here.
+        per_image: one row per scored image and one column per metric, in the metric's units; column
+            ``image`` holds the image id, ``patient`` (if known) the patient.
+        examples: example predictions.
 
     Returns the path of the JSON file.
 
     Raises:
-        InputError: a value of the record is not valid, `config_hash` is not that of `config`, or
-            the rows are not `n_images`.
+        InputError: a value of the record is invalid, `config_hash` is not the hash of `config`, or
+            the number of rows is not `n_images`.
     """
     path = path_of(record, folder)
     beside: dict[str, bytes] = {SCORES: per_image.to_csv(index=False, lineterminator="\n").encode()}
     if examples:
-        beside[EXAMPLES] = packed(examples)
+        beside[EXAMPLES] = pack_examples(examples)
     entries = {
         suffix: {"file": path.with_suffix(suffix).name, "sha256": files.sha256_bytes(content)}
         for suffix, content in beside.items()
@@ -85,9 +85,9 @@ def write_record(
 
 
 def put_record(path: Path, data: Mapping[str, Any], beside: Mapping[str, bytes]) -> None:
-    """Put a record in its place, last of all, and what lies beside it by its suffix.
+    """Write the files beside a record, given by suffix, and then the record itself.
 
-    Whenever this is interrupted, either no record is there or one with its own scores.
+    An interruption leaves either no record or a record with its own scores.
     """
     path.unlink(missing_ok=True)
     for suffix in (SCORES, EXAMPLES):
@@ -100,12 +100,12 @@ def put_record(path: Path, data: Mapping[str, Any], beside: Mapping[str, bytes])
 
 
 def read_record(path: Path | str) -> RunRecord:
-    """Read one record and check it against its schema and its per-image scores.
+    """Read one record and validate it against its schema and the hash of its scores.
 
     Examples are not opened: `read_examples` checks them.
 
     Raises:
-        InputError: no such file, no valid record, or its per-image scores are missing or were
+        InputError: no such file, not a valid record, or its per-image scores are missing or were
             changed; names the file and the key.
     """
     path = Path(path)
@@ -119,8 +119,8 @@ def read_record(path: Path | str) -> RunRecord:
     if files.sha256_bytes(content) != expected:
         if files.sha256_bytes(content.replace(b"\r\n", b"\n")) == expected:
             raise InputError(
-                f"{path}: the lines of {scores.name} end in CRLF and not, as they were written, in "
-                "LF; git converts them: run `git config core.autocrlf false` (or add `*.csv -text` "
+                f"{path}: the lines of {scores.name} end in CRLF, but were written with LF; git "
+                "converts them: run `git config core.autocrlf false` (or add `*.csv -text` "
                 f"to .gitattributes), delete {scores.name} and check it out again"
             )
         raise InputError(f"{path}: key 'per_image.sha256' is not the hash of {scores.name}")
@@ -128,22 +128,21 @@ def read_record(path: Path | str) -> RunRecord:
 
 
 def read_scores(path: Path | str, columns: Collection[str] | None = None) -> dict[str, list[Any]]:
-    """The scores of every image beside the record at `path`, column by column.
+    """Read the per-image scores beside the record at `path`, column by column.
 
-    The record is not opened; `read_record` is what compares its hash with the file.
+    The record is not opened; `read_record` compares its hash with the file.
 
     Args:
-        path: the record's JSON file (`path_of` names it below the folder of all results).
-        columns: the ones that are needed, which is faster; None: all. One that the file does not
-            have is left out.
+        path: the record's JSON file.
+        columns: the columns to parse; None: all. Columns the file does not have are ignored.
 
     Returns:
-        ``image`` and ``patient``: texts, None where the patient is not known; the column is absent
-        where no patient is. Every other column: floats in the metric's units, NaN where the image
-        has no such score, 1.0 and 0.0 for true and false.
+        ``image`` and ``patient``: strings, None where the patient is unknown; the column
+        ``patient`` is absent if no patient is known. Every other column: floats in the metric's
+        units, NaN where the image has no such score, 1.0 and 0.0 for true and false.
 
     Raises:
-        InputError: the file is missing or is not a table of scores; names the row and the column.
+        InputError: the file is missing or not a table of scores; names the row and the column.
     """
     file = Path(path).with_suffix(SCORES)
     content = files.read_regular(file)
@@ -174,7 +173,7 @@ def _numbers(cells: Sequence[str], where: str) -> list[float]:
         numbers = [_number(cell, f"{where}, row {row}") for row, cell in enumerate(cells, start=1)]
     for row, number in enumerate(numbers, start=1):
         if abs(number) > MAX_SCORE:
-            raise InputError(f"{where}, row {row}: {number} is no score")
+            raise InputError(f"{where}, row {row}: {number} is not a score")
     return numbers
 
 
@@ -187,12 +186,12 @@ def _number(cell: str, where: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ScannedRecords:
-    """The records of a folder, and what of it could not be used.
+    """The records of a folder, and its problems.
 
     Attributes:
-        records, paths: the records by their place, and their files.
-        problems: why others are left out, and what could not be listed, a line each.
-        unlisted: how many folders could not be listed: nobody knows what is missing.
+        records, paths: the records and their files by `path_of`.
+        problems: one line per skipped file and per folder that could not be listed.
+        unlisted: number of folders that could not be listed, whose records are unknown.
     """
 
     records: dict[Path, RunRecord]
@@ -202,7 +201,7 @@ class ScannedRecords:
 
 
 def scan_results(folder: Path | str) -> ScannedRecords:
-    """What `read_results` returns, and the file of every record.
+    """Read every record below `folder`; `read_results` says which files are skipped.
 
     Raises:
         InputError: `folder` is not a folder.
@@ -239,10 +238,10 @@ def scan_results(folder: Path | str) -> ScannedRecords:
 
 
 def _record_at(path: Path) -> RunRecord | None:
-    """The record of this entry of a folder of results; None where it is not to be one.
+    """The record in a file of a results folder; None if the file is not meant to be a record.
 
     Raises:
-        InputError: it is not what its name says, or belongs to a record that is not there.
+        InputError: the file is not what its name says, or belongs to a missing record.
     """
     name = path.name.lower()
     for suffix, what in ((EXAMPLES, "examples"), (SCORES, "per-image scores")):
@@ -251,21 +250,21 @@ def _record_at(path: Path) -> RunRecord | None:
                 raise InputError(f"{path}: {what} without a record")
             return None
     if path.is_symlink() and not path.exists():
-        raise InputError(f"{path}: a link to something that is not there")
+        raise InputError(f"{path}: a broken link")
     if not name.endswith(".json"):
         return None
     if path.suffix != ".json":
-        raise InputError(f"{path}: is passed over for its ending; rename it to {path.stem}.json")
+        raise InputError(f"{path}: is skipped for its extension; rename it to {path.stem}.json")
     return read_record(path)
 
 
 def relative_line(folder: Path, line: str) -> str:
-    """A message that begins with a path below `folder` without that: equal on every machine."""
+    """A message that begins with a path below `folder`, relative to it: equal on all machines."""
     return visible(line).removeprefix(visible(f"{folder}{os.sep}"))
 
 
 def placed_line(path: Path, place: Path, line: str) -> str:
-    """A message that begins with a file beside the record at `path`, by the place of the run."""
+    """A message that begins with a file beside the record at `path`, relative to all results."""
     file = visible(line).removeprefix(visible(f"{path.parent}{os.sep}"))
     return file if file == line else f"{place.parent.as_posix()}/{file}"
 
@@ -274,10 +273,10 @@ def read_results(folder: Path | str) -> tuple[list[RunRecord], list[str]]:
     """Read every record below `folder`, in the order of their paths.
 
     Returns:
-        The valid records, and one line per file left out: damaged, foreign, not in the place its
-        ids name, a second record of a run (the one nearer to `folder` is kept), or scores or
-        examples without a record; and one per folder that cannot be listed. Hidden files (``._…``
-        and ``.DS_Store`` of macOS) and those that end in ``.tmp`` are passed over.
+        The valid records, and one line per skipped file: damaged, foreign, not at the path of its
+        ids, a second record of a run (the one nearer to `folder` is kept), or scores or examples
+        without a record; and one per folder that cannot be listed. Hidden files (``._…`` and
+        ``.DS_Store`` of macOS) and those that end in ``.tmp`` are ignored.
 
     Raises:
         InputError: `folder` is not a folder.

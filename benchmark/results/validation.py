@@ -1,4 +1,4 @@
-"""A thorough look at a folder of results, for those who pass it on."""
+"""Thorough validation of a results folder, before it is shared."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from benchmark.results.examples import read_examples
 from benchmark.results.schema import RunRecord
 from benchmark.results.store import read_scores, relative_line, scan_results
 
-#: What a definition id says of a metric that is the mean of its column.
+#: Part of the definition id of a metric that is the mean of its column.
 _MEAN = "/per-image-mean/"
 
 
 def find_problems(folder: Path | str) -> tuple[int, list[str]]:
-    """Look for whatever is wrong with the results below `folder`.
+    """Find all problems of the results below `folder`.
 
-    More than reading does: that every image has one row, that the scores are numbers and give the
-    metrics of the record, and that the examples can be opened.
+    Beyond what reading checks: that every image has exactly one row, that the scores are numbers
+    and give the metrics of the record, and that the examples can be opened.
 
     Args:
-        folder: the folder of all results.
+        folder: the results folder.
 
-    Returns the number of records without a fault, and one line per file at fault, in order.
+    Returns the number of complete records, and one line per faulty file, sorted.
 
     Raises:
         InputError: `folder` is not a folder.
@@ -73,4 +73,4 @@ def _scores_fault(path: Path, record: RunRecord) -> str | None:
 def _examples_fault(path: Path, record: RunRecord) -> str | None:
     images = [example.image for example in read_examples(path)]
     unknown = sorted(set(images) - set(read_scores(path, ["image"])["image"])) if images else []
-    return f"{path}: example '{unknown[0]}' is no scored image" if unknown else None
+    return f"{path}: example '{unknown[0]}' is not a scored image" if unknown else None

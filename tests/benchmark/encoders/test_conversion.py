@@ -164,7 +164,7 @@ def test_a_file_of_another_release_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds a list, not tensors by name"):
         convert(RELEASES["mae_imagenet"], path, tmp_path / "out")
     torch.save({"model": {"patch_embed.proj.weight": torch.ones(2), "size": 224}}, path)
-    with pytest.raises(InputError, match=r"'model.size' is no tensor \(1 such\)"):
+    with pytest.raises(InputError, match=r"'model.size' is not a tensor \(1 such\)"):
         convert(RELEASES["mae_imagenet"], path, tmp_path / "out")
 
 
@@ -310,9 +310,9 @@ def test_periods_tell_the_heads_of_dinov3(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "expected"),
     [
-        ("pos_embed", (1, 1 + 12, 48), "pos_embed: 12 patches make no square; only encoders that"),
-        ("pos_embed", (1, 1 + 16 + 4, 48), "pos_embed: 20 patches make no square"),
-        ("pos_embed", (1, 4, 3, 48), "pos_embed: 4×3 patches are of images that are not square"),
+        ("pos_embed", (1, 1 + 12, 48), "pos_embed: 12 patches are not a square; only encoders"),
+        ("pos_embed", (1, 1 + 16 + 4, 48), "pos_embed: 20 patches are not a square"),
+        ("pos_embed", (1, 4, 3, 48), "pos_embed: 4×3 patches: the images are not square"),
         ("patch_embed.proj.weight", (48, 3, 8, 4), "patches of 8×4 are not square"),
         ("pos_embed", (48,), "of another shape"),
         ("patch_embed.proj.weight", (48, 192), "of another shape"),

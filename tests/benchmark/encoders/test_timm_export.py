@@ -151,7 +151,7 @@ def test_known_sizes_get_their_own_name(tmp_path: Path, dim: int, heads: int, na
 
 def test_kinds_timm_has_not_are_refused_in_one_line(make_encoder, tmp_path: Path) -> None:
     export_encoder(tmp_path / "unet", make_encoder("unet"), {})
-    words = "unet: architecture 'unet' is not one of timm's; encoders of kind vit, eva"
+    words = "unet: architecture 'unet' is not one of timm's; architectures vit, eva"
     with pytest.raises(InputError, match=words):
         open_export(tmp_path / "unet")
     sam = SAMEncoder(SIDE, 8, 32, 2, 4, global_blocks=(1,), norm_eps=1e-5)
@@ -168,7 +168,7 @@ def test_other_features_are_noticed(make_encoder, tmp_path: Path) -> None:
     config = json.loads((out / "config.json").read_text())
     config["model_args"]["num_heads"] = 2
     (out / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="finds other features"):
+    with pytest.raises(InputError, match="computes other features"):
         compare(out, encoder)
     config["model_args"]["depth"] = 3
     (out / "config.json").write_text(json.dumps(config))

@@ -78,10 +78,10 @@ def _shout(path: Path) -> None:
         (".csv", _pipe, "seed0.csv: cannot be read (it is a named pipe, not a file)"),
         (".json", _folder, "seed0.json: cannot be read (it is a folder, not a file)"),
         (".csv", _folder, "seed0.csv: cannot be read (it is a folder, not a file)"),
-        (".json", _link, "seed0.json: a link to something that is not there"),
+        (".json", _link, "seed0.json: a broken link"),
         (".csv", _link, "seed0.json: key 'per_image.file': seed0.csv is missing beside it"),
         (".csv", _shout, "seed0.json: key 'per_image.file': seed0.csv is missing beside it"),
-        (".json", _shout, "seed0.JSON: is passed over for its ending; rename it to seed0.json"),
+        (".json", _shout, "seed0.JSON: is skipped for its extension; rename it to seed0.json"),
     ],
 )
 def test_what_is_no_file_or_has_another_ending_is_named(

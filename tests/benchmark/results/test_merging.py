@@ -1,4 +1,4 @@
-"""Results of several machines come together whole, and no number is lost without a word."""
+"""Results of several machines are merged completely, and no number is lost silently."""
 
 from __future__ import annotations
 
@@ -201,6 +201,6 @@ def test_a_source_that_changes_after_the_plan_is_noticed(
     source = write_record(tmp_path / "a", make_record(), scores)
     (step,), _ = plan_merge([tmp_path / "a"], tmp_path / "b")
     source.with_suffix(".csv").write_text("image,dsc\n")
-    with pytest.raises(InputError, match=r"a/.*seed0\.json: was changed in the meantime"):
+    with pytest.raises(InputError, match=r"a/.*seed0\.json: has changed since the merge"):
         apply_step(step)
     assert not (tmp_path / "b").exists()

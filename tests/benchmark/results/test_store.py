@@ -91,8 +91,8 @@ def test_scores_are_names_and_numbers(
         (b"image,dsc\na,1\nb,high\n", "column 'dsc', row 2: 'high' is not a number"),
         (b"\xff\xfe", "not a table of scores"),
         (b"image,dsc,dsc\na,1,2\n", "two columns of one name"),
-        (b"image,dsc\na,1\nb,inf\n", "column 'dsc', row 2: inf is no score"),
-        (b"image,dsc\na,-1e308\n", "column 'dsc', row 1: -1e\\+308 is no score"),
+        (b"image,dsc\na,1\nb,inf\n", "column 'dsc', row 2: inf is not a score"),
+        (b"image,dsc\na,-1e308\n", "column 'dsc', row 1: -1e\\+308 is not a score"),
     ],
 )
 def test_a_table_that_holds_no_scores_is_named(tmp_path: Path, content: bytes, words: str) -> None:

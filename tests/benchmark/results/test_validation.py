@@ -85,7 +85,7 @@ def test_examples_are_opened_and_belong_to_scored_images(
     assert find_problems(tmp_path) == (
         0,
         [
-            f"{PLACE}/seed0.json: example 'z' is no scored image",
+            f"{PLACE}/seed0.json: example 'z' is not a scored image",
             f"{PLACE}/seed1.json: {hash_line}",
         ],
     )

@@ -154,7 +154,7 @@ def test_drop_path_is_that_of_the_config_where_there_is_one(
         assert rate(work) == pytest.approx(0.1)
         assert rate(work, "model.backbone.drop_path=0.3") == pytest.approx(0.3)
     work = export(tmp_path / "unet", make_encoder("unet"))
-    with pytest.raises(InputError, match="'unet' has no drop_path; leave it out"):
+    with pytest.raises(InputError, match="'unet' has no drop_path; remove it"):
         segmentor(work, 0, "model.backbone.drop_path=0.3")
 
 
