@@ -1,7 +1,7 @@
-"""The device that models and batches are on: a GPU where there is one, unless the CPU is asked for.
+"""The device of models and batches: a GPU if there is one, unless the CPU is requested.
 
-Whatever chooses a device asks here. The choice is an environment variable, so that processes that
-are started from this one share it; the option ``--device`` of the tools sets it.
+The only place that chooses a device. The choice is an environment variable, which child processes
+inherit; the option ``--device`` of the tools sets it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 VARIABLE = "ANGIO_DEVICE"
 DEVICES = ("auto", "cpu", "cuda")
-"""Values of the variable; ``auto`` is the same as none: a GPU where there is one."""
+"""Values of the variable; ``auto``, the default, is a GPU if there is one."""
 
 
 def wants_cpu() -> bool:
-    """Whether the CPU is asked for, whatever the machine has; needs no torch.
+    """Whether the CPU is requested; does not import torch.
 
     Raises:
-        InputError: the environment variable is none of `DEVICES`.
+        InputError: the environment variable is not one of `DEVICES`.
     """
     choice = os.environ.get(VARIABLE) or "auto"
     if choice not in DEVICES:
@@ -34,7 +34,7 @@ def wants_cpu() -> bool:
 
 
 def hide_gpus() -> None:
-    """Where the CPU is asked for, keep libraries off the GPUs that look for them by themselves.
+    """Hide GPUs from all libraries if the CPU is requested.
 
     To be called before torch is used. Raises as `wants_cpu`.
     """
@@ -46,8 +46,8 @@ def uses_gpu() -> bool:
     """Whether models and batches are on a GPU.
 
     Raises:
-        InputError: the environment variable is none of `DEVICES`, or asks for a GPU and torch finds
-            none.
+        InputError: the environment variable is not one of `DEVICES`, or requests a GPU and torch
+            finds none.
     """
     if wants_cpu():
         return False
@@ -60,7 +60,7 @@ def uses_gpu() -> bool:
 
 
 def device() -> torch.device:
-    """Where models and batches are; of several GPUs the current one. Raises as `uses_gpu`."""
+    """The device of models and batches, the current one of several GPUs. Raises as `uses_gpu`."""
     import torch
 
     return torch.device("cuda" if uses_gpu() else "cpu")
@@ -74,13 +74,13 @@ def device_name() -> str:
 
 
 def precision(on_gpu: str) -> str:
-    """The number format of training here: `on_gpu` there, and on a CPU always ``fp32``."""
+    """The precision of training: `on_gpu` on a GPU, always ``fp32`` on a CPU."""
     return on_gpu if uses_gpu() else "fp32"
 
 
 @contextmanager
 def on_cpu() -> Iterator[None]:
-    """Use the CPU within the block, also in processes that are started in it."""
+    """Use the CPU within the block, also in processes started there."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = "cpu"
     try:
@@ -92,10 +92,10 @@ def on_cpu() -> Iterator[None]:
 
 
 @contextmanager
-def threads_given_back() -> Iterator[None]:
-    """Leave torch the number of CPU threads it had before the block, whatever a run in it sets.
+def restored_threads() -> Iterator[None]:
+    """Restore the number of CPU threads of torch after the block.
 
-    The number changes the last bits of sums: a later run in the same process would not repeat.
+    It changes the last bits of sums: a later run in the same process would not be reproducible.
     """
     import torch
 

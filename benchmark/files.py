@@ -1,7 +1,7 @@
-"""Files that are either absent or whole: write beside the target, fsync, rename.
+"""Atomic writes (temporary file, fsync, rename) and strict reads.
 
-Reading is strict: a file is a regular one of bounded size, and a folder that cannot be listed is
-never taken for an empty one.
+Only regular files of bounded size are read, and a folder that cannot be listed is never treated as
+an empty one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from benchmark.strict_json import parse_json
 from benchmark.temporary_files import remove_leftovers_once, temporary_beside
 
 MAX_JSON_BYTES = 1 << 28
-"""Larger JSON files are refused; the largest written here, the boxes found in a test set of 8,000
-frames, has about 100 MB."""
+"""Larger JSON files are rejected; the largest one written here, the detections on a test set of
+8,000 frames, has about 100 MB."""
 
-#: What happens to a result that exists already: it is kept, and only missing ones are added; it is
-#: replaced; or it is an error.
+#: What happens to a result that exists: it is kept and only missing ones are added, it is replaced,
+#: or it is an error.
 OVERWRITE_POLICIES = ("only-missing", "always", "never")
 
-#: What a file system answers that has no such operation (network drives, FUSE, gocryptfs).
+#: Errors of file systems that lack an operation (network drives, FUSE, gocryptfs).
 UNSUPPORTED = frozenset(
     getattr(errno, name)
     for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK", "ENODEV", "ENOTTY")
@@ -43,7 +43,7 @@ _noted: set[str] = set()
 
 
 def note_once(about: str, text: str) -> None:
-    """Print a note to stderr, the first one of this process about something."""
+    """Print a note to stderr, once per topic and process."""
     if about in _noted:
         return
     _noted.add(about)
@@ -51,7 +51,7 @@ def note_once(about: str, text: str) -> None:
 
 
 def fsync(stream: IO[Any] | int, path: str | os.PathLike[str]) -> None:
-    """Bring what was written to `stream` (of `path`) to the disk, where the file system can."""
+    """Sync `stream` (of `path`) to the disk, if the file system supports it."""
     try:
         with naming(path):
             os.fsync(stream)
@@ -60,12 +60,12 @@ def fsync(stream: IO[Any] | int, path: str | os.PathLike[str]) -> None:
             raise
         note_once(
             "fsync",
-            f"{path}: no fsync on this file system; a power cut may cost the last files written",
+            f"{path}: no fsync on this file system; a power cut may lose the files written last",
         )
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut, where the file system can."""
+    """Make a rename inside `folder` survive a power cut, if the file system supports it."""
     # Windows cannot open folders; its renames are journalled by the file system.
     if os.name == "nt":
         return
@@ -81,7 +81,7 @@ def fsync_folder(folder: Path) -> None:
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give every `OSError` of the block that names no path this one: a full disk names none."""
+    """Add a path to every `OSError` of the block without one, such as that of a full disk."""
     try:
         yield
     except OSError as error:
@@ -111,11 +111,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     """Open a temporary sibling of `path` and rename it over `path` when the block succeeds.
 
     The temporary file has to be a sibling: a rename is atomic only inside one file system. When
-    the block raises, the old content of `path` is untouched and the temporary file is removed; what
-    a killed process has left of another, the next one that writes into the folder removes.
+    the block raises, `path` is unchanged and the temporary file is removed; temporary files of
+    killed processes are removed by the next one that writes into the folder.
 
     Raises:
-        OSError: it cannot be written; ``filename`` is `path`, whatever the block raised over it.
+        OSError: it cannot be written; its ``filename`` is `path`, even if the block raised another
+            error because of it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,15 +143,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
             raise
         raise refusal from error
     finally:
-        # Also where its name was too long or a file stood in the way of the folder.
+        # May fail if the name is too long or a file is in the way of the folder.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def remove_written(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove what matches `patterns` below `folder`, and what then are empty folders in it.
+    """Remove what matches `patterns` below `folder`, and folders in it that are then empty.
 
-    Everything else stays. A symbolic link is removed, never what it leads to.
+    Nothing else is removed. Of a symbolic link only the link is removed.
 
     Args:
         patterns: relative to `folder`, as ``"epoch_*.pth"`` or ``"predictions/*.png"``.
@@ -161,15 +162,15 @@ def remove_written(folder: Path, patterns: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
             emptied |= set(path.relative_to(folder).parents) - {Path(".")}
     for inner in sorted(emptied, key=lambda path: -len(path.parts)):
-        with suppress(OSError):  # it holds something else, which stays
+        with suppress(OSError):  # not empty
             (folder / inner).rmdir()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file of UTF-8.
+    """Write a UTF-8 file.
 
     Raises:
-        InputError: the text holds bytes of a name that is not UTF-8.
+        InputError: the text contains a file name that is not UTF-8.
     """
     try:
         with atomic_write(path, "w") as stream:
@@ -186,18 +187,18 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_regular(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> bytes:
-    """The content of a regular file. Never waits: a FIFO or a device is not opened.
+    """The content of a regular file. Never blocks: a FIFO or a device is not opened.
 
     Args:
         path: the file, or a link to one.
-        limit: the most bytes it may have.
+        limit: maximum size in bytes.
 
     Raises:
-        InputError: it is missing, something else than a file, larger, or cannot be read.
+        InputError: it is missing, not a regular file, too large, or cannot be read.
     """
     try:
         _require_regular(path, os.stat(path))
-        # Without blocking, should another file have taken its place by now.
+        # Non-blocking, in case another file has taken its place by now.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, flags), "rb") as stream:
             status = os.fstat(stream.fileno())
@@ -211,7 +212,7 @@ def read_regular(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> b
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except InputError:
         raise
-    except ValueError as error:  # a name no file can have, with a zero byte in it for example
+    except ValueError as error:  # an invalid name, with a null byte for example
         raise InputError(f"{path}: cannot be read ({error})") from None
 
 
@@ -243,7 +244,7 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
     Raises:
-        InputError: as `read_json`; or it holds something else.
+        InputError: as `read_json`, or it is another JSON value.
     """
     value = read_json(path)
     if not isinstance(value, dict):
@@ -254,34 +255,33 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 def list_folder(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
     """The entries of a folder whose names match, sorted by name.
 
-    What `Path.glob` is for, which takes a folder that it cannot list for an empty one.
+    `Path.glob` would treat a folder that cannot be listed as empty.
 
     Raises:
-        InputError: it is not there or cannot be listed.
+        InputError: it does not exist or cannot be listed.
     """
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise InputError(_unlisted(folder, error)) from None
+        raise InputError(_not_listed(folder, error)) from None
     return [Path(folder, name) for name in fnmatch.filter(names, pattern)]
 
 
 def walk(
     folder: str | os.PathLike[str], problems: list[str] | None = None, hidden: bool = False
 ) -> Iterator[Path]:
-    """Everything below a folder, files and folders, by name, a folder before what it holds.
+    """All files and folders below a folder, sorted by name, a folder before its content.
 
-    What `Path.rglob` and `os.walk` are for, which pass over a folder that they cannot list. Links
-    to folders outside of `folder` are followed, each target once; what they lead back to is not
-    walked again.
+    `Path.rglob` and `os.walk` would silently skip a folder that cannot be listed. Links to folders
+    outside of `folder` are followed, each target once; links back into it are not.
 
     Args:
-        folder: where to start; it is not yielded itself.
-        problems: takes a line for each folder that cannot be listed; None: that is an error.
-        hidden: whether names that begin with a dot are yielded, with what lies below.
+        folder: the top, not yielded itself.
+        problems: receives a line for each folder that cannot be listed; None: raise an error.
+        hidden: whether names that begin with a dot are included, with everything below.
 
     Raises:
-        InputError: a folder cannot be listed, and there are no `problems` to say so.
+        InputError: a folder cannot be listed and `problems` is None.
     """
     root = Path(os.path.realpath(folder))
     linked: set[Path] = set()
@@ -291,13 +291,13 @@ def walk(
             raise InputError(line)
         problems.append(line)
 
-    def entered(path: Path, entry: os.DirEntry[str]) -> bool:
+    def is_entered(path: Path, entry: os.DirEntry[str]) -> bool:
         try:
             if not entry.is_dir():
                 return False
         except OSError as error:
-            if error.errno != errno.ELOOP:  # a link to itself leads nowhere
-                report(_unlisted(path, error))
+            if error.errno != errno.ELOOP:  # a link to itself
+                report(_not_listed(path, error))
             return False
         if entry.is_symlink():
             target = Path(os.path.realpath(path))
@@ -306,25 +306,25 @@ def walk(
             linked.add(target)
         return True
 
-    def listed(place: Path) -> list[tuple[Path, bool]]:
+    def scan(place: Path) -> list[tuple[Path, bool]]:
         try:
             with os.scandir(place) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            report(_unlisted(place, error))
+            report(_not_listed(place, error))
             return []
         kept = [entry for entry in found if hidden or not entry.name.startswith(".")]
-        return [(path := place / entry.name, entered(path, entry)) for entry in kept][::-1]
+        return [(path := place / entry.name, is_entered(path, entry)) for entry in kept][::-1]
 
-    waiting = listed(Path(folder))  # the next one is the last
+    waiting = scan(Path(folder))  # a stack
     while waiting:
         path, is_folder = waiting.pop()
         yield path
         if is_folder:
-            waiting += listed(path)
+            waiting += scan(path)
 
 
-def _unlisted(folder: str | os.PathLike[str], error: OSError) -> str:
+def _not_listed(folder: str | os.PathLike[str], error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{folder}: no such folder"
     return f"{folder}: cannot be listed ({error.strerror})"

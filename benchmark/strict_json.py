@@ -1,4 +1,4 @@
-"""JSON that means one thing only, whoever wrote it."""
+"""Unambiguous JSON: what parsers disagree about is rejected."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 from benchmark.errors import InputError
 
 MAX_DEPTH = 64
-"""Deeper nested JSON is refused: settings are some ten levels deep, and code that walks through
-them must not run out of stack."""
+"""Deeper nesting is rejected: settings have some ten levels, and recursive code must not run out of
+stack."""
 
 MAX_DIGITS = 100
-"""Longer numbers in JSON are refused."""
+"""Longer numbers are rejected."""
 
 
 def parse_json(content: bytes | str, where: str, finite: bool = True) -> Any:
-    """The value of a JSON text that can be read in one way only.
+    """The value of a JSON text that all parsers read alike.
 
-    Refused are, anywhere in it: a key that occurs twice in an object, of which most readers keep
-    the last; ``NaN``, ``Infinity`` and numbers beyond float64; numbers of more than `MAX_DIGITS`
-    digits; more than `MAX_DEPTH` levels; half a surrogate pair, which no file can hold as UTF-8;
-    bytes that are not UTF-8, and a byte order mark.
+    Rejected anywhere in it: a duplicate key in an object, of which most parsers keep the last;
+    ``NaN``, ``Infinity`` and numbers beyond float64; numbers of more than `MAX_DIGITS` digits; more
+    than `MAX_DEPTH` levels; a lone surrogate, which UTF-8 cannot encode; bytes that are not UTF-8,
+    and a byte order mark.
 
     Args:
         content: the text, or its bytes.
-        where: the file, for messages.
-        finite: False: ``NaN``, ``Infinity`` and numbers beyond float64 are read as floats, for
-            files of others whose every number is looked at later.
+        where: the file, for error messages.
+        finite: False accepts ``NaN``, ``Infinity`` and numbers beyond float64 as floats, for
+            third-party files whose numbers are checked later.
 
     Raises:
-        InputError: not such a text; one line that names the file and the reason.
+        InputError: it is rejected; one line with the file and the reason.
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
@@ -41,7 +41,7 @@ def parse_json(content: bytes | str, where: str, finite: bool = True) -> Any:
         value = (_FINITE if finite else _LENIENT).decode(text)
         if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(value)
-        if "\\ud" in text or "\\uD" in text:  # else there is none, as UTF-8 holds none
+        if "\\ud" in text or "\\uD" in text:  # lone surrogates can only be escaped
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise InputError(f"{where}: not a JSON file (half a surrogate pair)") from None

@@ -1,7 +1,7 @@
-"""Temporary files: how they are named, and how those of killed processes are removed.
+"""Names of temporary files, and removing those of killed processes.
 
-A name says which process writes it on which machine, so that nobody deletes what another one is
-still writing.
+A name identifies the process and machine that write it, so that no process deletes what another one
+is still writing.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 
 ABANDONED = 24 * 3600.0
-"""Seconds without a change after which a file of another machine counts as left behind."""
+"""Seconds without a change after which a file of another machine counts as abandoned."""
 
 TEMPORARY = "*.????????-*-*.tmp"
-"""Pattern of the names of temporary files."""
+"""Pattern of their names."""
 
 _NAME = re.compile(r".*\.([0-9a-f]{8})-(\d{1,9})-\d+\.tmp", re.DOTALL)
-# Bytes of the final name that go into the temporary one, which may have 255.
+# Bytes of the final name kept in the temporary one, which may have 255 in all.
 _MOST_BYTES = 200
 
 _numbers = itertools.count()
@@ -31,7 +31,7 @@ _tidied: set[str] = set()
 
 
 def temporary_beside(path: Path) -> Path:
-    """A new name beside `path` for what is renamed to it when it is complete."""
+    """A unique name beside `path`, to be renamed to it when complete."""
     name = path.name
     if len(os.fsencode(name)) > _MOST_BYTES:
         name = os.fsencode(name)[:_MOST_BYTES].decode(errors="ignore")
@@ -39,17 +39,16 @@ def temporary_beside(path: Path) -> Path:
 
 
 def remove_leftovers(folder: Path, exclusive: bool = False) -> None:
-    """Delete the temporary files that killed processes have left in a folder, not below it.
+    """Delete the temporary files of killed processes in a folder, not below it.
 
-    A file is left behind if its process, of this machine, lives no more. Of a process of another
-    machine, or where process ids are those of another container, that cannot be known: there it has
-    to be unchanged for a day.
+    A file is a leftover if its process on this machine no longer exists. For a process of another
+    machine or container this is unknown: its file has to be unchanged for a day.
 
     Args:
         folder: may be missing.
-        exclusive: nobody else writes there (a lock is held), so that every such file is a leftover.
+        exclusive: a lock is held on the folder, so that every temporary file is a leftover.
     """
-    # What cannot be listed or removed is somebody else's; it is in nobody's way.
+    # A file that cannot be listed or removed belongs to somebody else, and does no harm.
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _NAME.fullmatch(entry.name)
@@ -61,7 +60,7 @@ def remove_leftovers(folder: Path, exclusive: bool = False) -> None:
 
 
 def remove_leftovers_once(folder: Path) -> None:
-    """`remove_leftovers`, the first time that this process writes into the folder."""
+    """`remove_leftovers`, once per folder and process."""
     name = os.path.abspath(folder)
     if name not in _tidied:
         _tidied.add(name)
@@ -69,21 +68,21 @@ def remove_leftovers_once(folder: Path) -> None:
 
 
 def _is_left(entry: os.DirEntry[str], machine: str, process: int) -> bool:
-    # Signal 0 ends a process on Windows, where only the age is asked.
+    # On Windows, signal 0 would end the process: only the age counts there.
     if machine == _machine() and os.name != "nt":
         try:
             os.kill(process, 0)
         except ProcessLookupError:
             return True
         except OSError:
-            pass  # it lives, and is somebody else's
-    # The number may have gone to another process by now.
+            pass  # it exists, under another user
+    # The process id may have been reused.
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED
 
 
 @functools.cache
 def _machine() -> str:
-    """Eight digits for this machine and, in a container, for its own count of processes."""
+    """Eight hex digits for this machine and its PID namespace."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:

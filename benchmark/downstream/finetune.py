@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.data.checks.leakage import find_leakage_report
 from benchmark.data.tasks import TaskFolder
-from benchmark.device import device_name, precision, threads_given_back, uses_gpu
+from benchmark.device import device_name, precision, restored_threads, uses_gpu
 from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.downstream.task import Task, TaskMetric, load_task
@@ -78,7 +78,7 @@ def refuse_finished(cell: FineTuningRun) -> None:
         )
 
 
-@threads_given_back()
+@restored_threads()
 def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
     """Train, score and record one cell.
 

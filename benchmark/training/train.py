@@ -19,7 +19,7 @@ from benchmark.data.packs import PackCollection, PackSubset, open_packs
 from benchmark.data.packs.loader import pack_loader
 from benchmark.data.packs.resident import open_dataset
 from benchmark.device import device as choose_device
-from benchmark.device import device_name, precision, threads_given_back, uses_gpu
+from benchmark.device import device_name, precision, restored_threads, uses_gpu
 from benchmark.encoders.encoder import architecture_of, export_encoder, write_tensors
 from benchmark.errors import InputError
 from benchmark.files import sha256_file, write_json
@@ -45,7 +45,7 @@ IDENTITY = ("seed", "config_hash", "corpus_hash", "weights")
 _IN_STEP = ("micro_batch", "log_interval", "checkpoint_interval")
 
 
-@threads_given_back()
+@restored_threads()
 def train(
     config: Config,
     folder: Path,
@@ -90,7 +90,7 @@ def train(
             run.say(f"{title}: finished, exported to {folder}")
 
 
-@threads_given_back()
+@restored_threads()
 def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes: int) -> None:
     """Find everything that would keep `train` from starting on so many processes.
 
@@ -101,7 +101,7 @@ def check(config: Config, folder: Path, resume: bool, overwrite: bool, processes
     make_run(parts, folder, "").check(existing(resume, overwrite))
 
 
-@threads_given_back()
+@restored_threads()
 def dry_run(config: Config, title: str, steps: int = 2) -> None:
     """Build everything and take two steps; nothing that is written outlives the call."""
     parts = assemble(config)
