@@ -13,7 +13,7 @@ from benchmark.registry import build
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands at one optimiser step.
+    """The progress of training at one optimiser step.
 
     Attributes:
         seed: seed of the run; the key of all stateless randomness.
@@ -31,7 +31,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the complete run that is done, in [0, 1)."""
+        """Completed fraction of the run, in [0, 1)."""
         return self.step / (self.epochs * self.steps_per_epoch)
 
 
@@ -81,10 +81,10 @@ class Method(BaseModel):
         raise NotImplementedError(f"{type(self).__name__} does not define loss()")
 
     def prepare(self, num_frames: int) -> None:
-        """Make room for what is kept per frame; called once, before training, with their number."""
+        """Allocate per-frame state; called once before training with the number of frames."""
 
     def before_epoch(self, progress: Progress, frames: Any) -> None:
-        """Do what takes a pass over all frames, on every process.
+        """Run a pass over all frames, on every process.
 
         Args:
             progress: at the first step of the epoch.
@@ -93,20 +93,20 @@ class Method(BaseModel):
         """
 
     def observe(self, features: Tensor) -> None:
-        """Show the features of this step, B×D, to the watch over collapse.
+        """Pass the features of this step, B×D, to the monitoring of representation collapse.
 
         To be called from `loss`; costs nothing until a line of the log is written.
         """
         self.observed.append(features.detach())
 
     def before_step(self, progress: Progress) -> None:
-        """Change the gradients, which are complete, before the optimiser uses them."""
+        """Modify the accumulated gradients before the optimiser step."""
 
     def after_step(self, progress: Progress) -> None:
-        """Update what the optimiser does not: momentum encoders, centres, tables."""
+        """Update what the optimiser does not: EMA teachers, centres, tables."""
 
     def exports(self) -> dict[str, nn.Module]:
-        """What a finished run leaves for others: file name (without extension) to module."""
+        """What a finished run exports: file name (without extension) to module."""
         return {"encoder": self.encoder}
 
     def forward(self, views: dict[str, Tensor], mode: str = "loss") -> dict[str, Tensor]:

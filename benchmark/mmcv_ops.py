@@ -1,4 +1,4 @@
-"""mmcv without its compiled operations: what the detectors need of them, from torchvision.
+"""mmcv without its compiled operations: those the detectors need come from torchvision.
 
 mmdetection asks mmcv for its extension module ``mmcv._ext``, a build of a quarter of an hour that
 follows every version of torch. The detectors of this benchmark use two operations of it, and
@@ -44,7 +44,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
 
 
 class _Extension(ModuleType):
-    """Has every operation mmcv looks up when it is imported; only those above can be called."""
+    """Has every operation that mmcv looks up on import; only those above can be called."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
@@ -62,7 +62,7 @@ class _Extension(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds the extension where nothing else does: it stands last in Python's list of finders."""
+    """Finds the extension if nothing else does: it is the last of Python's finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -77,7 +77,7 @@ class _Finder(MetaPathFinder, Loader):
 
 
 def install_mmcv_ops() -> None:
-    """Let mmcv find its extension module; a compiled one that is installed keeps precedence.
+    """Let mmcv find its extension module; an installed compiled one takes precedence.
 
     Imports nothing, so it may be called anywhere, any number of times; but before mmdetection or
     mmsegmentation is imported (the latter imports parts of the former): without the extension

@@ -1,4 +1,4 @@
-"""The OpenMMLab packages, kept off the screen and out of what else the process does."""
+"""The OpenMMLab packages with silenced logging and isolated global state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class LibraryState(contextlib.AbstractContextManager):
-    """What mmengine keeps once for the whole process, kept apart for one user of it.
+    """The process-wide state of mmengine, isolated for one user of it.
 
     mmengine looks up the default scope of names, the logger, the message hub and the visualizer in
     lists of all that were ever made, and takes the newest: a later run in the same process, in a
@@ -44,7 +44,7 @@ class LibraryState(contextlib.AbstractContextManager):
             self._swap()
 
     def _swap(self) -> None:
-        """Exchange the lists of instances for those that are kept."""
+        """Swap the instance lists of the managers with the saved ones."""
         for manager in _managers():
             current = manager._instance_dict
             manager._instance_dict = self._kept.pop(manager, OrderedDict())
@@ -52,7 +52,7 @@ class LibraryState(contextlib.AbstractContextManager):
 
 
 def _managers() -> set[type]:
-    """All classes with a list of instances; imports may have added some since the last time."""
+    """All manager classes of mmengine; imports may have added some since the last call."""
     from mmengine.utils import ManagerMixin
 
     found: set[type] = set()
@@ -67,7 +67,7 @@ def _managers() -> set[type]:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Run imports and set-up of the libraries without their prints, warnings and INFO lines.
+    """Silence prints, warnings and INFO logs of the libraries while they are imported and set up.
 
     Errors keep their way out: exceptions pass, and so does what is logged as an error. What the
     libraries keep for the process, see `LibraryState`, is as before afterwards.
@@ -76,8 +76,8 @@ def quiet_libraries() -> Iterator[None]:
 
     from benchmark.mmcv_ops import install_mmcv_ops
 
-    # What is loaded here may load mmdetection, as mmpretrain's models do: too late for its
-    # operations in whatever comes after.
+    # An import here may import mmdetection, as mmpretrain's models do: after that it would be too
+    # late to supply its operations.
     install_mmcv_ops()
     with LibraryState(), warnings.catch_warnings():
         MMLogger.get_current_instance().setLevel(logging.ERROR)

@@ -68,7 +68,7 @@ def uniform(seed: int, epoch: int, stream: str, index: Tensor, count: int) -> Te
 
 
 def permutation(seed: int, epoch: int, length: int) -> np.ndarray:
-    """The order of `length` samples in one epoch, int64, the same on every machine and version."""
+    """The order of `length` samples in one epoch, int64, equal on all machines and versions."""
     index = torch.arange(length, dtype=torch.int64)
     keys = hash_bits(stream_key(seed, epoch, "order"), index, 1)[:, 0]
     return np.argsort(keys.numpy(), kind="stable")
@@ -84,5 +84,5 @@ def seed_torch(*parts: int | str) -> None:
     seed = stream_key(*parts) >> 1
     if torch.cuda.is_available():
         torch.manual_seed(seed)
-    else:  # `manual_seed` notes down a whole stack for GPUs that may yet come, at every step
+    else:  # `manual_seed` records a stack trace at every step for GPUs that are not initialised
         torch.default_generator.manual_seed(seed)

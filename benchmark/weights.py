@@ -1,4 +1,4 @@
-"""Reading weights that others wrote: never a foreign object, never a partial load."""
+"""Reading untrusted weights: no code is executed, and loading is strict."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from benchmark.errors import InputError, explain_os_error
 from benchmark.file_contents import missing_link, mistaken_download, other_content
 from benchmark.files import read_json, sha256_file
 
-# What training scripts save beside the weights and what is no code: a holder of settings, and
-# paths, which become plain ones, since those of another system cannot be made here.
+# Harmless objects that training scripts save beside the weights: argparse namespaces, and paths,
+# which become pure paths, since those of another operating system cannot be created here.
 _PLAIN_OBJECTS: dict[str, Any] = {
     "argparse.Namespace": argparse.Namespace,
     **{
@@ -36,7 +36,7 @@ _PLAIN_OBJECTS: dict[str, Any] = {
     },
 }
 _GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|load unsupported GLOBAL) (\S+\.[^\s.]+)\s")
-# What frameworks put before every name: DDP, torch.compile, Lightning and training scripts.
+# Prefixes that frameworks add to every name: DDP, torch.compile, Lightning and training scripts.
 WRAPPERS = ("module.", "_orig_mod.", "state_dict.", "model.")
 
 
@@ -67,7 +67,7 @@ def load_plain(path: Path, stream: Any = None, trust: bool = False) -> Any:
             return load_file(path)
         content = _load(file, trust)
     except OSError as error:
-        if error.filename is None:  # one of the readers', not of the system
+        if error.filename is None:  # raised by a reader, not by the system
             raise _damaged(path, error) from None
         raise InputError(explain_os_error(error)) from None
     except pickle.UnpicklingError as error:
@@ -78,9 +78,9 @@ def load_plain(path: Path, stream: Any = None, trust: bool = False) -> Any:
             ) from None
         raise _damaged(path, error) from None
     except Exception as error:
-        # A file that is cut off or overwritten makes torch's readers raise almost anything:
+        # On a truncated or overwritten file, torch's readers raise almost anything:
         # RuntimeError, EOFError, IndexError, struct.error, AssertionError, UnicodeDecodeError …
-        # A trusted one runs code, which may as well.
+        # A trusted file runs code, which may raise anything, too.
         raise _damaged(path, error) from None
     if isinstance(content, torch.jit.ScriptModule):
         raise InputError(f"{path}: {mistaken_download(path)}")
@@ -90,14 +90,14 @@ def load_plain(path: Path, stream: Any = None, trust: bool = False) -> Any:
 def _load(file: Any, trust: bool) -> Any:
     allowed = [(kind, name) for name, kind in _PLAIN_OBJECTS.items()]
     with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # what is to be said, the errors say
+        warnings.simplefilter("ignore", UserWarning)  # errors say what matters
         if not trust:
             return torch.load(file, map_location="cpu", weights_only=True)
         return torch.load(file, map_location="cpu", weights_only=False, pickle_module=_READER)
 
 
 class _Unpickler(pickle.Unpickler):
-    """That of a trusted file, but for paths of another system."""
+    """The class of a trusted file, except for paths of another operating system."""
 
     def find_class(self, module: str, name: str) -> Any:
         return _PLAIN_OBJECTS.get(f"{module}.{name}") or super().find_class(module, name)
@@ -107,7 +107,7 @@ def _load_pickle(stream: Any, **options: Any) -> Any:
     return _Unpickler(stream, **options).load()
 
 
-_READER = ModuleType("reader")  # what torch takes in place of the module `pickle`
+_READER = ModuleType("reader")  # passed to torch in place of the module `pickle`
 _READER.Unpickler, _READER.load = _Unpickler, _load_pickle
 
 
@@ -121,7 +121,7 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def refuse_other_content(path: Path) -> None:
-    """Raise an `InputError` if a file that cannot be read certainly is no file of weights."""
+    """Raise an `InputError` if an unreadable file certainly does not hold weights."""
     other = other_content(path)
     if other is not None:
         raise InputError(f"{path}: {other}") from None
@@ -135,7 +135,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, without torch's advice to run what is in the file."""
+    """The first line of an error, without torch's advice to load the file unsafely."""
     if isinstance(error, ModuleNotFoundError):
         return f"it needs the module {error.name!r}"
     text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
@@ -146,7 +146,7 @@ def _reason(error: Exception) -> str:
 
 
 def _foreign_objects(file: Any, error: Exception) -> list[str]:
-    """Names of what a file wants to run, as far as it can be told without running it."""
+    """Names of the code a file would execute, as far as they can be told without executing it."""
     try:
         found = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except (ValueError, RuntimeError, EOFError, pickle.UnpicklingError):
@@ -158,7 +158,7 @@ def _foreign_objects(file: Any, error: Exception) -> list[str]:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a ``.safetensors`` file or a ``.pth``/``.pt`` state dict, without running its code.
+    """Read a ``.safetensors`` file or a ``.pth``/``.pt`` state dict, without executing code.
 
     A checkpoint that keeps its weights under ``model`` or ``state_dict`` is unwrapped. Of exported
     weights, `verify_export` compares every byte: 0.2 s for a ViT-B.
@@ -201,7 +201,7 @@ def verify_export(path: Path) -> None:
 
 
 def without_wrappers(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """The tensors without what frameworks put before all of their names.
+    """The tensors without the prefixes that frameworks add to all names.
 
     Args:
         tensors: by name.
@@ -219,7 +219,7 @@ def without_wrappers(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> 
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], origin: str | Path) -> None:
-    """Load `tensors` into `module` so that every name and every shape fits.
+    """Load `tensors` into `module` strictly: every name and every shape must match.
 
     Prefixes of frameworks (`WRAPPERS`) are taken off where all names have them.
 
@@ -253,7 +253,7 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], origin: str | 
 
 
 def _behind_prefix(missing: list[str], unexpected: list[str]) -> str:
-    """Where the names that are missing are there, but with something before them."""
+    """A hint if the missing names exist with a prefix."""
     for name in unexpected if missing else ():
         prefix = name.removesuffix(missing[0])
         if prefix.endswith(".") and {prefix + one for one in missing} <= {*unexpected}:
