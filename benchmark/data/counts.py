@@ -1,4 +1,4 @@
-"""What was found, kept and left out, beside what was published: the rows printed after a build."""
+"""Frames found, kept and skipped beside the published counts: what is printed after a build."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ CountRow = tuple[str, str, str]
 _GROUPS = {"studies", "patients"}
 _NOT_SOURCES = {*_GROUPS, "boxes"}
 _SELECTED = {
-    "thinned": "near-duplicates, thinned out",
-    "excluded": "of groups to leave out",
+    "thinned": "near-duplicates, dropped",
+    "excluded": "in excluded groups",
 }
 
 
 def count_rows(manifest: dict[str, Any]) -> list[CountRow]:
     """Label, count and note of every row, from the manifest of a pack or a task folder.
 
-    Published numbers are printed beside the ones found, and never compared: the rules by which the
-    published ones were selected are mostly unknown.
+    Published counts are printed beside those found, and never compared: the rules by which the
+    published frames were selected are mostly unknown.
     """
     counts = manifest["counts"]
     published = dict(counts["expected"])
@@ -53,7 +53,7 @@ def _row(label: str, count: int, published: int | None = None) -> CountRow:
 
 
 def format_rows(manifest: dict[str, Any]) -> list[str]:
-    """The account as aligned text, with a sentence on where the split comes from."""
+    """The rows as aligned text, with a sentence on where the split comes from."""
     rows = count_rows(manifest)
     width = max(len(row[0]) for row in rows)
     text = [f"{label:<{width}}  {count:>9}  {note}".rstrip() for label, count, note in rows]

@@ -1,4 +1,4 @@
-"""How far a long walk over frames has come, on stderr."""
+"""Progress of long loops over frames, on stderr."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def progress_bar(
 ) -> Iterator[Callable[[int], None]]:
     """Show progress inside the block; yields `advance(count)`.
 
-    A bar where stderr is a terminal; in a log file one plain line about every ten seconds.
+    A bar on a terminal; in a log file one plain line about every ten seconds.
 
     Args:
         label: what is being done.
-        total: how many frames there are in all.
-        done: how many an earlier, interrupted run has finished.
+        total: number of frames.
+        done: how many an interrupted run has finished.
         enabled: False shows nothing.
     """
     if not enabled:
@@ -45,15 +45,15 @@ def _bar(label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
 
 
 def _lines(label: str, total: int, done: int) -> Callable[[int], None]:
-    begun = time.monotonic()
-    state = {"done": done, "last": begun}
+    start = time.monotonic()
+    state = {"done": done, "last": start}
 
     def advance(count: int) -> None:
         state["done"] += count
         now = time.monotonic()
         if now - state["last"] >= _SECONDS_BETWEEN_LINES:
             state["last"] = now
-            rate = (state["done"] - done) / (now - begun)
+            rate = (state["done"] - done) / (now - start)
             line = f"{label}: {state['done']} of {total}, {rate:.0f} frames/s"
             print(line, file=sys.stderr, flush=True)
 

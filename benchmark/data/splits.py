@@ -1,4 +1,4 @@
-"""Splits: by whole groups and a seed, or from a list that the user gives."""
+"""Splits: by group and seed, or from a list of the user."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _SEPARATORS = re.compile(r"[,;\t]")
 
 
 def split_named(text: str) -> str | None:
-    """The split that a folder's or file's name speaks of, one of `SPLITS`; None if not exactly one.
+    """The split that the name of a folder or file contains; None unless it is exactly one.
 
-    Words are looked at one by one: ``seg_train`` and ``Training`` are train, ``test_labels`` test,
-    ``constraint`` nothing.
+    The name is compared word by word: ``seg_train`` and ``Training`` are train, ``test_labels`` is
+    test, ``constraint`` none.
     """
     words = re.split(r"[^a-z]+", text.casefold())
     found = {_ALIASES[word] for word in words if word in _ALIASES}
@@ -40,14 +40,14 @@ def split_named(text: str) -> str | None:
 def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
     """Groups (patients, usually) that together hold about `share` of all frames.
 
-    Groups are put in the order of a hash of (seed, group) and taken from the front; among the 100
-    groups before and after the cut, those are exchanged that bring the number of frames nearest
-    to the share. So the result depends on the seed, the names and the counts, and not on the order
-    of the input, and up to 100 groups no other choice is nearer.
+    Groups are sorted by a hash of (seed, group) and taken from the front; among the 100 groups
+    before and after the cut, those are exchanged that bring the number of frames closest to the
+    share. The result depends on the seed, the names and the counts, not on the order of the input,
+    and up to 100 groups no other choice is closer.
 
     Args:
         counts: group → its number of frames, at least 1.
-        share: wanted share of the frames, above 0 and below 1.
+        share: target share of the frames, above 0 and below 1.
         seed: another seed gives other groups.
 
     Returns:
@@ -66,13 +66,13 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
     order = _in_hash_order(counts, seed)
     total = sum(counts.values())
     target = share * total
-    cut = held = 0
-    while cut < len(order) and held + counts[order[cut]] <= target:
-        held += counts[order[cut]]
+    cut = taken = 0
+    while cut < len(order) and taken + counts[order[cut]] <= target:
+        taken += counts[order[cut]]
         cut += 1
     first = max(0, cut - _WINDOW)
     chosen, window = set(order[:first]), order[first : cut + _WINDOW]
-    held = sum(counts[group] for group in chosen)
+    taken = sum(counts[group] for group in chosen)
 
     # Subset sum: bit s of reachable[i] says whether some of window[i:] hold exactly s frames.
     reachable = [1]
@@ -80,8 +80,8 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
         reachable.append(reachable[-1] | reachable[-1] << counts[group])
     reachable.reverse()
     sums = (s for s, bit in enumerate(reversed(f"{reachable[0]:b}")) if bit == "1")
-    allowed = (s for s in sums if 0 < held + s < total)
-    wanted = min(allowed, key=lambda s: (abs(held + s - target), s))
+    allowed = (s for s in sums if 0 < taken + s < total)
+    wanted = min(allowed, key=lambda s: (abs(taken + s - target), s))
     for group, later in zip(window, reachable[1:]):
         if wanted >= counts[group] and later >> (wanted - counts[group]) & 1:
             chosen.add(group)
@@ -90,10 +90,10 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
 
 
 def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
-    """The first groups, in the order of a hash, that hold at least `share` of all frames.
+    """The first groups, sorted by a hash, that hold at least `share` of all frames.
 
-    The subset of a smaller share lies inside that of a larger one, so that label efficiency is
-    measured on sets that grow.
+    Subsets are nested: that of a smaller share is part of that of a larger one, so that label
+    efficiency is measured on growing sets.
 
     Args:
         counts: group → its number of frames.
@@ -107,13 +107,13 @@ def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str
         raise InputError(f"label fraction {share}: must be above 0 and at most 1")
     wanted = share * sum(counts.values())
     chosen: set[str] = set()
-    held = 0
+    taken = 0
     for group in _in_hash_order(counts, seed):
         # Rounding must not add a group: 0.1 · 30 is a little more than 3.
-        if held >= wanted - 1e-9:
+        if taken >= wanted - 1e-9:
             break
         chosen.add(group)
-        held += counts[group]
+        taken += counts[group]
     return chosen
 
 
@@ -126,7 +126,7 @@ def split_by_patient(
 ) -> Iterator[Frame]:
     """The frames with the split ``test`` for patients chosen by `split_by_group`, else ``train``.
 
-    Frames of one patient alone get no split, which is counted in `report`.
+    Frames of a single patient get no split, which is counted in `report`.
     """
     counts = Counter(str(frame.group) for frame in frames)
     test: set[str] = set()
@@ -140,11 +140,11 @@ def split_by_patient(
 
 
 def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Name → split (``"train"``, ``"val"`` or ``"test"``), from a list that the user gives.
+    """Name → split (``"train"``, ``"val"`` or ``"test"``), from a list of the user.
 
     A line is ``name,split`` (or with a semicolon or a tab), or a name alone if the file's own name
-    speaks of its split: ``test.txt``. Of a folder, every csv and txt file in it is read. Blank
-    lines, lines that begin with ``#`` and a first line ``name,split`` are passed over.
+    contains its split: ``test.txt``. Every csv and txt file of a folder is read. Blank lines, lines
+    that begin with ``#`` and a first line ``name,split`` are skipped.
 
     Raises:
         InputError: a file is missing, empty or not text, a line is not of this form, a split is

@@ -1,8 +1,8 @@
-"""The decode-once store that all pre-training reads.
+"""Packs: frames decoded once, which all pre-training reads.
 
-A pack is a folder: ``frames.u8`` (N×S×S uint8, grey), ``index.parquet`` (one row per frame, its row
-number is the sample index), ``manifest.json`` (counts, hashes, parameters, versions, what was left
-out), ``report.json`` (every path that was left out, by reason) and, once added, ``anatomy.u1``
+A pack is a folder: ``frames.u8`` (N×S×S uint8, grayscale), ``index.parquet`` (one row per frame;
+the row number is the sample index), ``manifest.json`` (counts, hashes, parameters, versions, what
+was skipped), ``report.json`` (every skipped path, by reason) and, once added, ``anatomy.u1``
 (N×S×S vessel masks at one bit per pixel).
 """
 

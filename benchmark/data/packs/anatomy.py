@@ -17,20 +17,29 @@ from benchmark.files import (
     fsync,
     fsync_folder,
     naming,
-    read_json,
     sha256_file,
     sha256_json,
     write_json,
 )
 from benchmark.locking import hold, remove_left
+from benchmark.schemas import Count, Schema, read_validated
 
-MARK_EVERY = 1024
-"""Frames between two progress marks: what a kill can cost."""
+CHUNK = 1024
+"""Frames between two records of progress: what a kill can cost."""
 
 _PARTIAL = f"{ANATOMY}.partial"
-_MARK = f"{ANATOMY}.progress.json"
+_PROGRESS = f"{ANATOMY}.progress.json"
 
 Compute = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class _Progress(Schema):
+    """How many masks are on the disk, and the hash of the parameters they were computed with."""
+
+    remedy = f"remove it and {_PARTIAL}, then run the same command again"
+
+    parameters: str
+    done: Count
 
 
 def add_anatomy(
@@ -43,8 +52,8 @@ def add_anatomy(
 ) -> FramePack:
     """Compute a vessel mask for every frame of a pack and store them as ``anatomy.u1``.
 
-    An interrupted call goes on with the next one. The masks of earlier parameters stay in place
-    until the new ones are complete. Masks equal in parameters are returned at once.
+    An interrupted call is resumed by the next one. Masks of other parameters stay in place until
+    the new ones are complete. Finished masks of the same parameters are returned at once.
 
     Args:
         pack_path: folder of the pack.
@@ -56,8 +65,8 @@ def add_anatomy(
         overwrite: replace finished or unfinished masks of other parameters.
 
     Raises:
-        InputError: not a pack, a batch below 1, or there are masks of other parameters and
-            `overwrite` is False; or another process adds masks.
+        InputError: not a pack, a batch below 1, another process adds masks, or there are masks of
+            other parameters and `overwrite` is False.
         OSError: the folder cannot be written, or the disk is full.
         ValueError: `compute` returned something else than bool B×S×S.
     """
@@ -68,17 +77,18 @@ def add_anatomy(
     existing = pack.manifest.get("anatomy")
     lock = pack.path / f"{ANATOMY}.lock"
     if existing is not None and sha256_json(existing["parameters"]) == wanted:
-        remove_left(lock, pack.path / _MARK)
+        remove_left(lock, pack.path / _PROGRESS)
         return pack
     with naming(pack.path), hold(lock, pack.path, "being given vessel masks"):
-        mark = read_json(pack.path / _MARK) if (pack.path / _MARK).exists() else None
-        begun = mark is not None and mark["parameters"] != wanted
-        if (existing is not None or begun) and not overwrite:
+        file = pack.path / _PROGRESS
+        earlier = read_validated(file, _Progress) if file.exists() else None
+        other = earlier is not None and earlier.parameters != wanted
+        if (existing is not None or other) and not overwrite:
             raise InputError(
                 f"{pack.path}: holds vessel masks of other parameters; allow to overwrite them, or "
                 "use the same parameters"
             )
-        done = _resume(pack, mark, wanted)
+        done = _resume(pack, 0 if earlier is None or other else earlier.done)
         if done < len(pack):
             with progress_bar("vessel masks", len(pack), done, progress) as advance:
                 _write_masks(pack, compute, wanted, batch, done, advance)
@@ -86,16 +96,15 @@ def add_anatomy(
     return FramePack.open(pack.path)
 
 
-def _resume(pack: FramePack, mark: dict[str, Any] | None, wanted: str) -> int:
-    """Frames whose masks are on the disk already; the unfinished file is cut to them."""
-    done = mark["done"] if mark is not None and mark["parameters"] == wanted else 0
+def _resume(pack: FramePack, done: int) -> int:
+    """How many of the `done` masks are on the disk; the unfinished file is truncated to them."""
     file = pack.path / _PARTIAL
     renamed = not file.exists() and (pack.path / ANATOMY).exists()
     if done == len(pack) and renamed and "anatomy" not in pack.manifest:
-        return done  # All that is missing is the entry in the manifest.
+        return done  # Only the entry in the manifest is missing.
     row = pack.size * pack.size // 8
     if not file.exists() or file.stat().st_size < done * row:
-        done = 0  # The mark outlived its file.
+        done = 0  # The record of progress outlived its file.
     with open(file, "ab") as stream:
         stream.truncate(done * row)
     return done
@@ -111,23 +120,23 @@ def _write_masks(
 ) -> None:
     with open(pack.path / _PARTIAL, "ab") as stream:
 
-        def set_mark() -> None:
+        def record() -> None:
             stream.flush()
             fsync(stream.fileno(), pack.path / _PARTIAL)
-            write_json(pack.path / _MARK, {"parameters": wanted, "done": done})
+            write_json(pack.path / _PROGRESS, {"parameters": wanted, "done": done})
 
-        set_mark()
-        marked = done
+        record()
+        recorded = done
         try:
             for bits in _computed(pack, compute, batch, done):
                 stream.write(bits)
                 done += len(bits)
-                if done - marked >= MARK_EVERY:
-                    set_mark()
-                    marked = done
+                if done - recorded >= CHUNK:
+                    record()
+                    recorded = done
                 advance(len(bits))
         finally:
-            set_mark()
+            record()
 
 
 def _computed(pack: FramePack, compute: Compute, batch: int, start: int) -> Iterator[np.ndarray]:
@@ -145,7 +154,7 @@ def _computed(pack: FramePack, compute: Compute, batch: int, start: int) -> Iter
 
 
 def _publish(pack: FramePack, parameters: dict[str, Any]) -> None:
-    """Rename the masks and name them in the manifest, so that no instant shows a mismatch."""
+    """Rename the masks and enter them into the manifest, which never names masks of others."""
     manifest_file = pack.path / MANIFEST
     manifest = dict(pack.manifest)
     partial, target = pack.path / _PARTIAL, pack.path / ANATOMY
@@ -156,4 +165,4 @@ def _publish(pack: FramePack, parameters: dict[str, Any]) -> None:
         fsync_folder(pack.path)
     manifest["anatomy"] = {"parameters": parameters, "sha256": sha256_file(target)}
     write_json(manifest_file, manifest)
-    (pack.path / _MARK).unlink(missing_ok=True)
+    (pack.path / _PROGRESS).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Masks at one bit per pixel, eight neighbours of a row in a byte, the first in the highest bit."""
+"""Masks at one bit per pixel: eight neighbours of a row per byte, the first in the highest bit."""
 
 from __future__ import annotations
 

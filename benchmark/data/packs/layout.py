@@ -1,11 +1,14 @@
-"""Names and columns of the files of a pack, and the identity of its frames."""
+"""The files of a pack: names, columns of the index, schema of the manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
 
 from benchmark.files import sha256_json
+from benchmark.schemas import Count, Schema, version_type
 
 SCHEMA = "angiogram-pack/1"
 FRAMES = "frames.u8"
@@ -16,6 +19,45 @@ REPORT = "report.json"
 
 TEXT_COLUMNS = ("source", "path", "group", "video", "split", "sha256", "phash")
 NUMBER_COLUMNS = ("frame", "height", "width", "valid_height", "valid_width")
+
+
+class SkipSummary(Schema):
+    """How often a reason was given, and the first paths."""
+
+    count: Count
+    examples: list[str]
+
+
+class PackParameters(Schema):
+    """What decides the content of a pack, beside its frames: options of the source and of packs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    size: Annotated[int, Field(ge=8, multiple_of=8)]
+
+
+class AnatomyEntry(Schema):
+    """How the vessel masks were computed, and the hash of their file."""
+
+    parameters: Any
+    sha256: str
+
+
+class PackManifest(Schema):
+    """``manifest.json`` of a pack."""
+
+    remedy = "make it again with tools/prepare_data.py"
+
+    schema_version: version_type(SCHEMA) = Field(SCHEMA, alias="schema")
+    plan_hash: str
+    versions: dict[str, str] = {}
+    corpus_hash: str
+    parameters: PackParameters
+    counts: dict[str, Any]
+    split: dict[str, Any] = {}
+    skipped: dict[str, SkipSummary]
+    intensity: dict[str, SkipSummary] = {}
+    anatomy: AnatomyEntry | None = None
 
 
 def hash_frames(parameters: dict[str, Any], pixel_hashes: Sequence[str]) -> str:

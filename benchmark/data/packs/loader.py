@@ -16,7 +16,7 @@ from benchmark.randomness import permutation
 
 
 def check_anatomy(packs: PackCollection | PackSubset, anatomy: bool) -> None:
-    """Refuse vessel masks (`anatomy`) from packs that have none."""
+    """Raise `InputError` if vessel masks (`anatomy`) are wanted from packs without any."""
     if anatomy and not packs.has_anatomy:
         raise InputError(
             f"{packs.without_anatomy}: this pack has no anatomy yet; run "
@@ -32,8 +32,8 @@ class PackDataset(Dataset):
         anatomy: also fetch the vessel masks.
 
     Attributes:
-        device: where the batches are; None: in the memory of the host.
-        in_memory: nothing has to be read from a disk; loader processes would gain nothing.
+        device: where the batches are; None: in host memory.
+        in_memory: nothing is read from a disk; worker processes would gain nothing.
 
     Raises:
         InputError: anatomy is asked for and a pack has none.
@@ -64,20 +64,20 @@ class PackDataset(Dataset):
 
 
 class EpochBatchSampler(Sampler[list[int]]):
-    """Batches of one process; the processes together see each global batch once.
+    """Batches of one rank; all ranks together see each global batch once.
 
-    Global batch t of an epoch is the t-th slice of the epoch's permutation, and process r takes the
-    r-th part of it: the samples of a step do not depend on the number of processes or workers. The
+    Global batch t of an epoch is the t-th slice of the epoch's permutation, and rank r takes the
+    r-th part of it: the samples of a step do not depend on the number of ranks or workers. The
     last, incomplete batch is dropped.
 
     Args:
         length: samples in the dataset.
-        batch_size: samples per step over all processes.
+        batch_size: global batch size.
         seed: seed of the run.
-        rank, world_size: this process among all.
+        rank, world_size: as of `torch.distributed`.
 
     Raises:
-        InputError: the batch does not divide by the processes, or is larger than the dataset.
+        InputError: the batch does not divide by the world size, or is larger than the dataset.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.first_step = 0
 
     def set_epoch(self, epoch: int, first_step: int = 0) -> None:
-        """Give the batches of an epoch, from one of its steps on; none before it are looked at."""
+        """Set the epoch and the step of it to start from; earlier batches are not computed."""
         self.epoch = epoch
         self.first_step = first_step
 
@@ -110,7 +110,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         return self.length // self.batch_size
 
     def order(self) -> np.ndarray:
-        """Indices of the epoch, in order; `len(self)` global batches are cut from its start."""
+        """Sample indices of the epoch, in order; global batches are consecutive slices of it."""
         return permutation(self.seed, self.epoch, self.length)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -121,14 +121,14 @@ class EpochBatchSampler(Sampler[list[int]]):
 
 
 def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The dataset already returns whole batches."""
+    """Collate function: the dataset already returns batches."""
     return batch
 
 
 def copied_ahead(
     batches: Iterator[dict[str, Tensor]], device: torch.device
 ) -> Iterator[dict[str, Tensor]]:
-    """Pinned batches on a GPU; each is copied by a stream of its own during the step before it."""
+    """Pinned batches on a GPU; each is copied on a side stream during the previous step."""
     copies, steps = torch.cuda.Stream(device), torch.cuda.current_stream(device)
 
     def copy_next() -> dict[str, Tensor] | None:
@@ -142,7 +142,7 @@ def copied_ahead(
     while batch is not None:
         steps.wait_stream(copies)
         for value in batch.values():
-            # Its memory is not to be used again before the step that reads it is over.
+            # Its memory must not be reused before the step that reads it is over.
             value.record_stream(steps)
         following = copy_next()
         yield batch
@@ -150,12 +150,12 @@ def copied_ahead(
 
 
 class PackLoader(DataLoader):
-    """Batches of a data set of frames on the device that trains; made by `pack_loader`.
+    """Batches of frames on the device of the model; made by `pack_loader`.
 
     Args:
-        dataset: `PackDataset` or another that gives its batches. If it has a method `move`, that is
-            called once between two epochs, after steps were taken; the data set it returns, unless
-            None, gives the batches from then on.
+        dataset: `PackDataset`, or one with the same batches. A method `move`, if it has one, is
+            called once between two epochs, after the first steps; the dataset that it returns,
+            unless None, replaces this one.
         device: where the model is.
         **settings: of torch's `DataLoader`.
     """
@@ -169,11 +169,11 @@ class PackLoader(DataLoader):
         super().__init__(dataset, pin_memory=self._copied_to is not None, **settings)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        # Before a second batch was asked for, a step had been taken.
+        # A second batch is requested only after a step.
         if self._move is not None and self._batches > 1:
             found, self._move = self._move(), None
             if found is not None:
-                self._iterator = None  # ends the loader processes
+                self._iterator = None  # ends the worker processes
                 self._moved = PackLoader(
                     found, found.device, batch_sampler=self.batch_sampler, collate_fn=_as_is
                 )
@@ -199,15 +199,15 @@ def pack_loader(
     num_workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> PackLoader:
-    """Loader over packs.
+    """Data loader over packs.
 
     Args:
-        dataset: `PackDataset`, or one that is resident (`benchmark.data.packs.resident`).
-        batch_size: samples per step over all processes.
+        dataset: `PackDataset`, or a resident one (`benchmark.data.packs.resident`).
+        batch_size: global batch size.
         seed: seed of the run.
-        rank, world_size: this process among all.
-        num_workers: processes that read ahead; none are started for what is in memory.
-        device: where the model is; batches arrive there.
+        rank, world_size: as of `torch.distributed`.
+        num_workers: worker processes; none are started for a dataset in memory.
+        device: where the model is, and the batches.
 
     Raises:
         InputError: see `EpochBatchSampler`.

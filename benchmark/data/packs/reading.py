@@ -1,9 +1,9 @@
-"""Reading packs: one, or several as if they were one."""
+"""Reading packs: one, or several as one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,20 @@ from benchmark.data.packs.layout import (
     INDEX,
     MANIFEST,
     NUMBER_COLUMNS,
-    SCHEMA,
     TEXT_COLUMNS,
+    PackManifest,
 )
 from benchmark.errors import InputError
 from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
 from benchmark.locking import partial_folder
+from benchmark.schemas import validate
 
 Indices = Sequence[int] | np.ndarray
 Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
-_ENTRIES = ("plan_hash", "corpus_hash", "parameters", "counts", "skipped")
 
-
-class _Samples:
-    """What one pack and several packs have in common for those who read samples."""
+class Samples:
+    """Frames that are read by their sample index: of one pack, several packs or part of them."""
 
     without_anatomy: Path | None
 
@@ -45,7 +44,7 @@ class _Samples:
 
         Args:
             indices: which samples.
-            anatomy: False leaves the vessel masks unread.
+            anatomy: False does not read the vessel masks.
 
         Returns:
             Frames (uint8, B×S×S), packed vessel masks (uint8, B×S×S/8; None where not every sample
@@ -65,22 +64,15 @@ class _Samples:
         """
         bits = self.gather(indices)[1]
         if bits is None:
-            raise InputError(f"{self.without_anatomy}: no vessel masks; run extract_anatomy on it")
+            raise InputError(
+                f"{self.without_anatomy}: no vessel masks; run tools/extract_anatomy.py on it"
+            )
         return unpack_bits(bits)
 
 
-def _require(file: Path, found: Container[str], names: Sequence[str]) -> None:
-    for name in names:
-        if name not in found:
-            raise InputError(f"{file}: lacks {name}; make it again with tools/prepare_data.py")
-
-
-def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The bytes of a file as a read-only array, mapped into memory where the file system can.
-
-    Drives that share no mappings (FUSE) often have private ones; else all of it is read.
-    """
-    for mode in ("r", "c"):
+def _map_file(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The bytes of a file as a read-only array, memory-mapped where the file system supports it."""
+    for mode in ("r", "c"):  # FUSE often has private mappings only
         try:
             mapped = np.memmap(file, dtype=np.uint8, mode=mode, shape=shape)
         except OSError as error:
@@ -90,13 +82,13 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> np.ndarray:
             mapped.flags.writeable = False
             return mapped
     note_once("mmap", f"{file}: this file system maps no files into memory, so all of it is read")
-    whole = np.fromfile(file, dtype=np.uint8).reshape(shape)
-    whole.flags.writeable = False
-    return whole
+    content = np.fromfile(file, dtype=np.uint8).reshape(shape)
+    content.flags.writeable = False
+    return content
 
 
-class FramePack(_Samples):
-    """One pack, opened for reading; pickling it costs nothing (it is opened again by its path).
+class FramePack(Samples):
+    """One pack, opened for reading. It is pickled by its path, and opened again when unpickled.
 
     Attributes:
         path: its folder.
@@ -118,7 +110,7 @@ class FramePack(_Samples):
         self.corpus_hash: str = manifest["corpus_hash"]
         self.valid = index[["valid_height", "valid_width"]].to_numpy(np.int64)
         self.frames = self._map(FRAMES, self.size)
-        # A file that the manifest does not name is one whose writing was cut short.
+        # A file that the manifest does not name was not completed.
         self.anatomy = self._map(ANATOMY, self.size // 8) if "anatomy" in manifest else None
 
     @classmethod
@@ -127,7 +119,7 @@ class FramePack(_Samples):
 
         Raises:
             InputError: no such folder, an unfinished pack, not a pack, an empty pack, a manifest
-                or index that lacks an entry, or a file whose size does not fit the index.
+                or index that is not as it should be, or a file whose size does not fit the index.
         """
         path = Path(path)
         if not path.is_dir():
@@ -138,17 +130,15 @@ class FramePack(_Samples):
             if not (path / name).is_file():
                 raise InputError(f"{path}: not a pack ({name} is missing)")
         manifest = read_json(path / MANIFEST)
-        schema = manifest.get("schema") if isinstance(manifest, dict) else None
-        if schema != SCHEMA:
-            raise InputError(f"{path}: not a pack of this version ({schema!r}, not {SCHEMA!r})")
-        _require(path / MANIFEST, manifest, _ENTRIES)
-        _require(path / MANIFEST, manifest["parameters"], ("size",))
+        validate(PackManifest, manifest, path / MANIFEST)
         try:
             index = pd.read_parquet(path / INDEX)
         except (OSError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(f"{path / INDEX}: cannot be read ({reason})") from None
-        _require(path / INDEX, index, (*TEXT_COLUMNS, *NUMBER_COLUMNS))
+        for name in (*TEXT_COLUMNS, *NUMBER_COLUMNS):
+            if name not in index:
+                raise InputError(f"{path / INDEX}: no column {name!r}; {PackManifest.remedy}")
         if index.empty:
             raise InputError(f"{path}: empty pack; make it again with tools/prepare_data.py")
         index["frame"] = index["frame"].astype("Int64")
@@ -164,7 +154,7 @@ class FramePack(_Samples):
                 f"{file}: {found} bytes, but {shape[0]} frames in the index need {expected}; "
                 "the file is incomplete, copy or make it again"
             )
-        return _mapped(file, shape)
+        return _map_file(file, shape)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -177,7 +167,7 @@ class FramePack(_Samples):
         return self.path if self.anatomy is None else None
 
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
-        indices = checked_indices(indices, len(self))
+        indices = check_indices(indices, len(self))
         frames = np.take(self.frames, indices, axis=0).view(np.ndarray)
         bits = None
         if anatomy and self.anatomy is not None:
@@ -185,7 +175,7 @@ class FramePack(_Samples):
         return frames, bits, self.valid[indices]
 
 
-def checked_indices(indices: Indices, length: int) -> np.ndarray:
+def check_indices(indices: Indices, length: int) -> np.ndarray:
     """`indices` as int64; a negative one is an error here, not a count from the end."""
     indices = np.asarray(indices, dtype=np.int64)
     if indices.size and (indices.min() < 0 or indices.max() >= length):
@@ -193,13 +183,13 @@ def checked_indices(indices: Indices, length: int) -> np.ndarray:
     return indices
 
 
-class PackCollection(_Samples):
-    """Several packs, read as one: the samples of the first pack come first.
+class PackCollection(Samples):
+    """Several packs read as one; the samples of the first pack come first.
 
     Attributes:
         packs: the packs, in order.
         size: side of the squares, the same in all.
-        index: all index rows, numbered through.
+        index: all index rows, numbered consecutively.
         corpus_hash: that of a single pack; for several, a hash over theirs in order.
         without_anatomy: folder of the first pack that has no vessel masks; None if all have.
     """
@@ -224,7 +214,7 @@ class PackCollection(_Samples):
         return len(self.index)
 
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
-        indices = checked_indices(indices, len(self))
+        indices = check_indices(indices, len(self))
         if len(self.packs) == 1:
             return self.packs[0].gather(indices, anatomy)
         frames = np.empty((len(indices), self.size, self.size), dtype=np.uint8)

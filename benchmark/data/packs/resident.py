@@ -1,10 +1,10 @@
-"""Frames that stay in memory: a batch is an index gather where the model is, nothing is loaded.
+"""Frames held in memory: a batch is an index gather on the device of the model.
 
-171,478 grey frames of 512² and their vessel masks are 51 GB, of 256² 13 GB. Whether a GPU has room
-for them depends on what a training step takes there; MoCo v3 at its published 512 samples per GPU
-fills 80 GB alone. ``"auto"`` therefore reads the files at first, and moves the frames once steps
-have shown what they need. What does not fit can be held by the page cache of the machine, in one
-copy for all its processes.
+171,478 grayscale frames of 512² and their vessel masks are 51 GB, of 256² 13 GB. Whether they fit
+on a GPU depends on the memory of a training step; MoCo v3 at its published 512 samples per GPU
+fills 80 GB alone. ``"auto"`` therefore reads the files in the first epoch, and moves the frames
+once the peak memory of the steps is known. Frames that do not fit can be held by the page cache,
+one copy for all processes of a machine.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from benchmark.data.progress import progress_bar
 from benchmark.errors import InputError
 
 GPU_SHARE = 0.4
-"""Most of the free memory of a GPU that `resident=True` takes, before any step has been seen."""
+"""Largest share of the free memory of a GPU that `resident=True` takes before the first step."""
 
 RESERVE = 0.1
-"""Share of the memory of a GPU that stays free beside the frames and the steps that were seen."""
+"""Share of the memory of a GPU that stays free beside the frames and the training steps."""
 
 _STAGED_BYTES = 1 << 28
 Packs = PackCollection | PackSubset
 
 
 class ResidentDataset(Dataset):
-    """All frames as tensors on one device; gives the batches of `PackDataset`, bit for bit.
+    """All frames as tensors on one device; the batches equal those of `PackDataset` bit for bit.
 
-    They are loaded when the first batch is asked for, if not before.
+    They are loaded with the first batch, if not before.
 
     Args:
         packs: where the frames are.
         anatomy: also hold the vessel masks.
         device: where they are held.
-        progress: show on stderr how far the loading has come.
+        progress: show the loading on stderr.
 
     Attributes:
         device: where the batches are.
@@ -64,13 +64,13 @@ class ResidentDataset(Dataset):
         self._rows: dict[str, Tensor] = {}
 
     def load(self) -> None:
-        """Bring all frames to the device; those that are there stay."""
+        """Load all frames onto the device, once."""
         self._rows = self._rows or self._load()
 
     def _load(self) -> dict[str, Tensor]:
         count, size = len(self.packs), self.packs.size
         # Rows of int64 instead of uint8: a gather moves eight pixels at a time. A side is a
-        # multiple of 8, so that the bits of a mask are whole words, too.
+        # multiple of 8, so that the bits of a mask fill words, too.
         widths = {"frame": size**2 // 8, "valid": 2}
         if self.with_anatomy:
             widths["anatomy"] = size**2 // 64
@@ -97,7 +97,7 @@ class ResidentDataset(Dataset):
         self.load()
         index = torch.as_tensor(indices, dtype=torch.int64)
         if self.device.type == "cuda":
-            # From pinned memory the copy does not wait for what the GPU is doing.
+            # From pinned memory the copy is asynchronous.
             index = index.pin_memory().to(self.device, non_blocking=True)
         batch = {name: rows.index_select(0, index) for name, rows in self._rows.items()}
         batch["index"] = index
@@ -107,10 +107,10 @@ class ResidentDataset(Dataset):
 
 
 class CachedDataset(PackDataset):
-    """`PackDataset` whose files are read from front to back before the first batch.
+    """`PackDataset` whose files are read sequentially before the first batch.
 
-    The system keeps them in its page cache, one copy for all processes, and may give up parts of it
-    where memory runs short; they are read again then.
+    The system keeps them in its page cache, one copy for all processes; pages that it evicts when
+    memory runs short are read again.
     """
 
     in_memory = True
@@ -137,18 +137,18 @@ class CachedDataset(PackDataset):
                 flat = file.reshape(-1)
                 for first in range(0, flat.size, _STAGED_BYTES):
                     part = flat[first : first + _STAGED_BYTES]
-                    part[:: mmap.PAGESIZE].max()  # one byte of a page brings all of it
+                    part[:: mmap.PAGESIZE].max()  # touches every page
                     advance(part.size >> 20)
 
 
 class MovingDataset(PackDataset):
-    """`PackDataset` whose frames move to the GPU if they fit there beside the training.
+    """`PackDataset` whose frames move to the GPU if they fit beside the training.
 
     Args:
         packs: where the frames are.
         anatomy: also give the vessel masks.
         target: the GPU.
-        progress: show on stderr how far the loading has come.
+        progress: show the loading on stderr.
 
     Raises:
         InputError: anatomy is asked for and a pack has none.
@@ -162,10 +162,10 @@ class MovingDataset(PackDataset):
         self.progress = progress
 
     def move(self) -> ResidentDataset | None:
-        """The frames on the GPU; None if there is no room. To be called once steps were taken.
+        """The frames on the GPU; None if they do not fit. To be called after the first steps.
 
-        Torch keeps what the largest step has taken, so that the driver counts as free what no step
-        needed.
+        Torch's caching allocator keeps the peak memory of the steps, so what the driver reports as
+        free is what no step needed.
         """
         free, total = torch.cuda.mem_get_info(self.target)
         if memory_needed(self.packs, self.anatomy) > free - RESERVE * total:
@@ -173,13 +173,13 @@ class MovingDataset(PackDataset):
         dataset = ResidentDataset(self.packs, self.anatomy, self.target, self.progress)
         try:
             dataset.load()
-        except torch.OutOfMemoryError:  # another process was quicker
+        except torch.OutOfMemoryError:  # another process took it
             return None
         return dataset
 
 
 def memory_needed(packs: Packs, anatomy: bool) -> int:
-    """Bytes that `ResidentDataset` takes on its device."""
+    """Bytes of a `ResidentDataset` on its device."""
     pixels = packs.size**2
     return len(packs) * (pixels + (pixels // 8 if anatomy else 0) + 16)
 
@@ -187,15 +187,15 @@ def memory_needed(packs: Packs, anatomy: bool) -> int:
 def open_dataset(
     packs: Packs, anatomy: bool, resident: bool | str, device: torch.device | str
 ) -> PackDataset | ResidentDataset:
-    """The frames of packs, held where the config key `resident` says.
+    """The frames of packs, held as the config key `resident` says.
 
     Args:
         packs: where the frames are.
         anatomy: also give the vessel masks.
         resident: False reads each batch from the files. True holds the frames on the device from
-            the first batch on, or, where that is a CPU or they take more than `GPU_SHARE` of its
-            free memory, in the page cache. ``"auto"`` reads the first epoch from the files; on a
-            GPU that then has room for them (`RESERVE`), the frames are there from the second on.
+            the first batch on or, where that is a CPU or they take more than `GPU_SHARE` of its
+            free memory, in the page cache. ``"auto"`` reads the first epoch from the files, and
+            moves the frames to the GPU before the second if they fit (`RESERVE`).
         device: where the model is trained.
 
     Raises:

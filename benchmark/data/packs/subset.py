@@ -1,4 +1,4 @@
-"""Part of the frames of packs: for how much the size of a corpus matters."""
+"""Subsets of packs, to measure the effect of the size of the pre-training dataset."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections import Counter
 
 import numpy as np
 
-from benchmark.data.packs.reading import Batch, Indices, PackCollection, _Samples, checked_indices
+from benchmark.data.packs.reading import Batch, Indices, PackCollection, Samples, check_indices
 from benchmark.data.splits import nested_subset
 from benchmark.errors import InputError
 from benchmark.files import sha256_json
 
 
-class PackSubset(_Samples):
-    """Whole patients of packs, drawn until they hold the number of frames that is wanted.
+class PackSubset(Samples):
+    """All frames of randomly drawn patients, as many patients as are needed for `frames` frames.
 
-    The patients of a smaller subset are among those of a larger one. A frame whose patient is not
-    known counts as a patient of its own.
+    Subsets are nested: the patients of a smaller one are in every larger one. A frame of unknown
+    patient counts as a patient of its own.
 
     Args:
         packs: what is drawn from.
-        frames: number of frames; a patient more makes up what the others lack.
+        frames: least number of frames; the last patient may exceed it.
 
     Attributes:
-        index, size, without_anatomy: as `PackCollection`, of the frames that are left.
-        corpus_hash: of the packs and of which of their frames these are.
+        index, size, without_anatomy: as of `PackCollection`, for the frames of the subset.
+        corpus_hash: of the packs and the selected samples.
 
     Raises:
         InputError: `frames` is below 1 or more than there are.
@@ -48,4 +48,4 @@ class PackSubset(_Samples):
         return len(self.rows)
 
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
-        return self.packs.gather(self.rows[checked_indices(indices, len(self))], anatomy)
+        return self.packs.gather(self.rows[check_indices(indices, len(self))], anatomy)

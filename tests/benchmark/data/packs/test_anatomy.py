@@ -21,8 +21,8 @@ from benchmark.errors import InputError
 
 
 @pytest.fixture(autouse=True)
-def _frequent_marks(monkeypatch):
-    monkeypatch.setattr(anatomy, "MARK_EVERY", 4)
+def _small_chunks(monkeypatch):
+    monkeypatch.setattr(anatomy, "CHUNK", 4)
 
 
 def test_bits_survive_the_round_trip_in_numpy_and_torch():
@@ -56,7 +56,7 @@ class _Stopping:
 
 
 def test_a_kill_after_the_last_file_leaves_nothing_for_good(tmp_path):
-    """The masks, the pack or the task are done; locks and the progress mark are not removed yet."""
+    """Masks, pack or task are finished; locks and the record of progress are still there."""
     pack = add_anatomy(build_small(tmp_path / "pack").path, _dark, {}, progress=False)
 
     def write_task() -> None:

@@ -276,7 +276,7 @@ def test_open_says_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match=r"index\.parquet: cannot be read"):
         FramePack.open(pack.path)
     (pack.path / "manifest.json").write_text('{"schema": "angiogram-pack/0"}')
-    with pytest.raises(InputError, match="not a pack of this version"):
+    with pytest.raises(InputError, match="key 'schema' must be 'angiogram-pack/1'"):
         FramePack.open(pack.path)
 
 
