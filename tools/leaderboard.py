@@ -6,13 +6,14 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from _cli import ROOT, run
 
 if TYPE_CHECKING:
+    from benchmark.results import RunRecord
     from leaderboard.build import Leaderboard
     from leaderboard.tables import Grid
 
@@ -94,41 +95,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     """The leaderboard, the pictures of its page, and the number of unlisted folders."""
-    from benchmark.errors import InputError
-    from benchmark.results.store import scan_results
-
     titled = {"title": options.title} if options.title else {}
     if options.published:
         from leaderboard.build import published_leaderboard
         from leaderboard.published import read_tables
 
-        return (
-            published_leaderboard(
-                read_tables(),
-                reference=options.reference,
-                correction=options.correction,
-                **titled,
-            ),
-            [],
-            0,
-        )
+        tables, choices = read_tables(), {"correction": options.correction, **titled}
+        return published_leaderboard(tables, reference=options.reference, **choices), [], 0
+    from benchmark.results.store import scan_results
+
     results = scan_results(options.results)
-    if not results.records:
-        problems = results.problems
-        skipped = f" ({len(problems)} skipped, first {problems[0]})" if problems else ""
-        raise InputError(f"{options.results}: no result files{skipped}")
-    protocols = sorted({record.protocol for record in results.records.values()})
-    if options.protocol is None and len(protocols) > 1:
-        raise InputError(
-            f"{options.results}: results of several protocols; "
-            f"choose with --protocol: {', '.join(protocols)}"
-        )
-    protocol = options.protocol or protocols[0]
-    records = [record for record in results.records.values() if record.protocol == protocol]
-    if not records:
-        raise InputError(
-            f"{options.results}: no results of protocol {protocol}; known: {', '.join(protocols)}"
-        )
+    records = of_one_protocol(results.records.values(), results.problems, options)
     # These import scipy: only once there is something to test.
     from benchmark.method_cards import read_method_cards
     from leaderboard.build import build_leaderboard
@@ -139,7 +116,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     leaderboard = build_leaderboard(
         records,
         options.reference or "mae",
-        protocol,
+        records[0].protocol,
         problems=results.problems,
         papers={card.method: card.paper for card in read_method_cards()},
         published=read_tables() if options.with_published else (),
@@ -152,6 +129,29 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
         return leaderboard, [], results.unlisted
     pictures, problems = gallery(leaderboard, results.paths)
     return leaderboard.with_problems(problems), pictures, results.unlisted
+
+
+def of_one_protocol(
+    records: Collection[RunRecord], problems: Sequence[str], options: argparse.Namespace
+) -> list[RunRecord]:
+    """The records of the chosen protocol, or of the only one."""
+    from benchmark.errors import InputError
+
+    if not records:
+        skipped = f" ({len(problems)} skipped, first {problems[0]})" if problems else ""
+        raise InputError(f"{options.results}: no result files{skipped}")
+    protocols = sorted({record.protocol for record in records})
+    if options.protocol is None and len(protocols) > 1:
+        raise InputError(
+            f"{options.results}: results of several protocols; "
+            f"choose with --protocol: {', '.join(protocols)}"
+        )
+    protocol = options.protocol or protocols[0]
+    if protocol not in protocols:
+        raise InputError(
+            f"{options.results}: no results of protocol {protocol}; known: {', '.join(protocols)}"
+        )
+    return [record for record in records if record.protocol == protocol]
 
 
 def show_progress(items: list[Item]) -> Iterable[Item]:
