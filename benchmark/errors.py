@@ -42,6 +42,28 @@ def one_of(what: str, value: str, known: Iterable[str]) -> str:
     raise InputError(f"unknown {what} {value!r}{did_you_mean(value, known)}")
 
 
+def check_unit_interval(where: str, **values: float) -> None:
+    """Check that values lie in [0, 1].
+
+    Raises:
+        InputError: one does not; the message names it.
+    """
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{where}: {name}={value} must lie in [0, 1]")
+
+
+def check_positive(where: str, **values: float) -> None:
+    """Check that values are above 0.
+
+    Raises:
+        InputError: one is not; the message names it.
+    """
+    for name, value in values.items():
+        if value <= 0:
+            raise InputError(f"{where}: {name}={value} must be positive")
+
+
 _REMEDIES = {
     errno.EACCES: "permission denied; change its owner or mode, or choose another path",
     errno.EPERM: "operation not permitted; change its owner or mode, or choose another path",

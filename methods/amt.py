@@ -1,14 +1,14 @@
 """AMT: Good Helper is Around You, attention-driven masked image modelling (Liu et al., AAAI 2023).
 
-A masked autoencoder that is guided by what it attends to itself. Now and then the attention that
-the CLS token of the last block pays to the patches of every whole frame is written into a table.
-From then on the patches a frame's table puts first are the likeliest to be masked, those in the
-middle are likely to be *thrown away* — neither encoder nor decoder sees them, which saves time —
-and the rest stays visible. State-dict names are MAE's.
+A masked autoencoder whose masking is driven by its own attention. At regular intervals, the
+attention from CLS to the patches in the last block is computed for every full frame and stored.
+Patches with high attention are then the likeliest to be masked, those with medium attention to be
+*thrown away* (neither encoder nor decoder sees them, which saves time), and the rest stays visible.
+State-dict names are MAE's.
 
-The released code deviates from the paper in one place: it cuts the wrong part out of the table
-(`benchmark.data.views.attention.crop_maps`), so that masks have little to do with the view. The
-default does what the paper says; ``views.official_code=True`` does what the code does.
+The released code deviates from the paper in one respect: it crops the wrong part of the stored map
+(`benchmark.data.views.attention.crop_maps`), so that masks are nearly unrelated to the view. The
+default follows the paper; ``views.official_code=True`` follows the code.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class AMT(MAE):
     """Masked autoencoder with attention-driven masking and throwing.
 
     Args:
-        views: `AttentionView`, which keeps the table.
+        views: `AttentionView`, which stores the attention maps.
         encoder: ViT with a CLS token.
         decoder: predicts the masked patches from the visible ones.
         masking: `AttentionGuidedMasking`.
-        objective: what the prediction of the masked patches is compared with.
-        refresh_batch: frames of one forward pass when the table is written. It divides the work
-            among the processes, so that the table does not depend on their number.
+        objective: reconstruction objective.
+        refresh_batch: batch size when the attention maps are refreshed. Batches are distributed
+            over the processes, so that the maps do not depend on their number.
     """
 
     views: AttentionView
@@ -61,20 +61,21 @@ class AMT(MAE):
         self.views.allocate(num_frames, self.encoder.grid_size)
 
     def reconstruct(self, images: Tensor, mask: TokenDroppingMask) -> Reconstruction:
-        if not isinstance(mask, TokenDroppingMask):  # in the warm-up, and of other maskings
+        if not isinstance(
+            mask, TokenDroppingMask
+        ):  # during the warm-up, or another masking strategy
             return super().reconstruct(images, mask)
         latent = self.encoder(images, mask.ids_keep)
         prediction = self.decoder(latent, mask.ids_restore, mask.ids_decode)
         return Reconstruction(prediction, mask, self.encoder.patch_size, self.encoder.grid_size)
 
     def attention_maps(self, images: Tensor) -> Tensor:
-        """Attention of the last block from CLS to the patches, B×rows×columns in [0, 1].
+        """Attention from CLS to the patches in the last block, B×rows×columns in [0, 1].
 
-        The map of each head is moved and scaled to the range from 0 to 1; then the heads are
-        averaged.
+        The map of each head is min-max normalised; then the heads are averaged.
 
         Args:
-            images: B×C×H×W, whole frames.
+            images: B×C×H×W, full frames.
         """
         tokens = self.encoder.embed(images)
         *earlier, last = self.encoder.blocks
@@ -85,20 +86,20 @@ class AMT(MAE):
         query, key, _ = qkv.permute(2, 0, 3, 1, 4)  # each B×heads×(1 + N)×D'
         query, key = attention.q_norm(query), attention.k_norm(key)
         scores = query[:, :, :1] @ key.transpose(2, 3) * attention.scale
-        shares = scores.softmax(dim=3)[:, :, 0, self.encoder.num_prefix_tokens :]
-        shares = shares - shares.amin(dim=2, keepdim=True)
-        largest = shares.amax(dim=2, keepdim=True)
-        # A head that attends to all patches alike prefers none.
-        shares = shares / largest.clamp_min(torch.finfo(shares.dtype).tiny)
-        return shares.mean(dim=1).unflatten(1, self.encoder.grid_size)
+        maps = scores.softmax(dim=3)[:, :, 0, self.encoder.num_prefix_tokens :]
+        maps = maps - maps.amin(dim=2, keepdim=True)
+        largest = maps.amax(dim=2, keepdim=True)
+        # The map of a head with uniform attention is zero.
+        maps = maps / largest.clamp_min(torch.finfo(maps.dtype).tiny)
+        return maps.mean(dim=1).unflatten(1, self.encoder.grid_size)
 
     def before_epoch(self, progress: Progress, frames: Any) -> None:
-        if self.masking.due(progress.epoch):
+        if self.masking.refresh_due(progress.epoch):
             self.refresh(frames)
 
     @torch.no_grad()
     def refresh(self, frames: Any) -> None:
-        """Write the table anew from whole frames, each process a part of them."""
+        """Recompute the attention maps of all full frames, distributed over the processes."""
         training = self.training
         self.eval()
         table = torch.zeros_like(self.views.attention)

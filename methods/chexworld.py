@@ -1,14 +1,14 @@
 """CheXWorld: Image World Modeling for Radiograph Representation Learning (Yue et al., CVPR 2025).
 
-A joint-embedding predictive architecture that learns three things about radiographs with one
-predictor. *Local anatomy*: from a context, the features of hidden patches of the same view.
-*Global layout*: the features of patches in another part of the image, given where it lies.
-*Domain variation*: the view of the context has other grey values than the view of the targets, and
-the predictor is told how they were changed. L = (L_intra + L_extra) / 2.
+A joint-embedding predictive architecture that models three aspects of radiographs with one
+predictor. *Local anatomy*: predict features of masked patches from a context in the same view.
+*Global layout*: predict features in another crop of the image, given its relative position.
+*Domain variation*: the intensities of the context view are augmented, those of the target view are
+not, and the predictor is conditioned on the augmentation. L = (L_intra + L_extra) / 2.
 
-What differs from LeapLabTHU/CheXWorld: the two views have masks of their own, of equal length for
-all images by another rule than the smallest of the batch (`benchmark.nn.masking.jepa`); grey values
-are not rounded between two changes.
+Differences from LeapLabTHU/CheXWorld: the two views have independent masks, cut to equal length by
+another rule than the smallest of the batch (`benchmark.nn.masking.jepa`); intensities are not
+rounded between two augmentations.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.method import Progress
-from benchmark.nn.decoders.feature_predictors import WorldPredictor, select
+from benchmark.nn.decoders.feature_predictors import WorldPredictor
 from benchmark.nn.masking.jepa import MergedBlockMasking
+from benchmark.nn.tokens import gather_tokens
 from benchmark.registry import METHODS
 from methods.ijepa import IJEPA
-from methods.ijepa import official_keys as official_keys  # of the key `model`
 from methods.mae import Part
 
 
 @METHODS.register_module()
 class CheXWorld(IJEPA):
-    """World model of radiographs. The target encoder is exported.
+    """World model of radiographs; the target encoder is exported.
+
+    State-dict names of the official checkpoint (key `model`) follow `methods.ijepa.OFFICIAL_NAMES`.
 
     Args:
-        views: maker of two views per frame, each clean and changed, of their relative places and of
-            the parameters of their changes (`WorldViews`).
+        views: `WorldViews`: two views per frame, clean and augmented, their relative positions and
+            augmentation parameters.
         encoder: ViT without a CLS token.
-        predictor: `WorldPredictor`. The switch to the released code's order of axes is its
-            ``official_code``.
-        masking: `MergedBlockMasking`: context and union of targets of either view. The switch to
-            the released code's way of cutting masks is its ``official_code``.
-        momentum: of the target encoder, ``momentum(progress) -> m``.
+        predictor: `WorldPredictor`; its ``official_code`` uses the released code's order of axes.
+        masking: `MergedBlockMasking`: context and union of targets of each view; its
+            ``official_code`` truncates masks as the released code does.
+        momentum: momentum of the target encoder, ``momentum(progress) -> m``.
         distance: as in `IJEPA`.
         intra_weight: weight of the predictions within a view.
         extra_weight: weight of the predictions of the other view.
@@ -65,27 +66,29 @@ class CheXWorld(IJEPA):
         self.extra_weight = extra_weight
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
-        # Both views in one batch, view by view.
         def both(name: str) -> Tensor:
+            """Both views as one batch, view by view."""
             return torch.cat([views[f"{name}_0"], views[f"{name}_1"]])
 
         masks = [self.masking(views, progress, view) for view in range(2)]
-        seen = torch.cat([mask.context for mask in masks])
-        hidden = torch.cat([mask.targets[:, 0] for mask in masks])
-        targets = select(self.targets(both("image")), hidden)
-        context, change = self.encoder(both("changed"), seen), both("change")
+        context_ids = torch.cat([mask.context for mask in masks])
+        target_ids = torch.cat([mask.targets[:, 0] for mask in masks])
+        targets = gather_tokens(self.targets(both("image")), target_ids)
+        context, augmentation = self.encoder(both("changed"), context_ids), both("change")
 
-        here = change.new_zeros(len(change), 4)
-        intra = self.predictor(context, seen, hidden, change, here)
-        # From view 0 to view 1, which lies at `place_01`, and back.
-        there = torch.cat([views["place_01"], views["place_10"]])
-        extra = self.predictor(context, seen, swapped(hidden), change, there)
+        same_view = augmentation.new_zeros(len(augmentation), 4)
+        intra = self.predictor(context, context_ids, target_ids, augmentation, same_view)
+        # From view 0 to view 1, and back.
+        other_view = torch.cat([views["place_01"], views["place_10"]])
+        extra = self.predictor(
+            context, context_ids, swap_views(target_ids), augmentation, other_view
+        )
         return {
             "loss_intra": self.intra_weight * self.distance(intra, targets),
-            "loss_extra": self.extra_weight * self.distance(extra, swapped(targets)),
+            "loss_extra": self.extra_weight * self.distance(extra, swap_views(targets)),
         }
 
 
-def swapped(rows: Tensor) -> Tensor:
-    """The second half of a batch before the first: what belongs to the other view."""
-    return torch.cat(rows.chunk(2)[::-1])
+def swap_views(batch: Tensor) -> Tensor:
+    """Swap the halves of a batch that holds both views."""
+    return torch.cat(batch.chunk(2)[::-1])

@@ -1,13 +1,13 @@
 """CrossMAE: Rethinking Patch Dependence for Masked Autoencoders (Fu et al., TMLR 2025).
 
 A masked autoencoder whose decoder has no self-attention: each masked patch is predicted from the
-visible ones alone, by cross-attention. Three changes to MAE follow.
+visible patches alone, by cross-attention. This leads to three changes to MAE.
 
-* *Partial reconstruction*: patches no longer need each other, so only some of the masked ones are
-  predicted at all.
+* *Partial reconstruction*: masked patches do not attend to each other, so only a subset of them is
+  predicted.
 * *Inter-block attention*: each decoder block attends to its own learned mixture of the encoder's
-  input and of the outputs of all its blocks.
-* The encoder has no final norm; a norm behind each mixture takes its place.
+  input and the outputs of all its blocks.
+* The encoder has no final norm; each mixture is normalised instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.errors import InputError
 from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.objectives.base import Reconstruction
-from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules
 from benchmark.registry import METHODS, build
 from benchmark.type_hints import Rate
 from methods.mae import MAE, Part
@@ -33,11 +33,6 @@ OFFICIAL_NAMES: Rules = (
 )
 
 
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint."""
-    return translate(name, OFFICIAL_NAMES)
-
-
 @METHODS.register_module()
 class CrossMAE(MAE):
     """Cross-attention masked autoencoder.
@@ -46,14 +41,14 @@ class CrossMAE(MAE):
         views: maker of one masked view per frame.
         encoder: ViT without a final norm; sees the visible patches only.
         decoder: `CrossAttentionDecoder`.
-        masking: which patches are hidden. The predicted ones are those masked last, which under
-            random masking is a random part of them.
-        objective: what the prediction is compared with, on the predicted patches.
-        predicted: p, share of *all* patches that is predicted (`kept_mask_ratio` of the official
-            code), at most the masking ratio.
+        masking: masking strategy. The patches masked last are predicted, under random masking a
+            random subset.
+        objective: reconstruction objective, applied to the predicted patches.
+        predicted: p, the prediction ratio: fraction of *all* patches that are predicted
+            (`kept_mask_ratio` of the official code), at most the masking ratio.
 
     Raises:
-        InputError: p outside (0, 1), or an encoder that has a final norm.
+        InputError: p outside (0, 1), or an encoder with a final norm.
     """
 
     decoder: CrossAttentionDecoder
@@ -75,14 +70,14 @@ class CrossMAE(MAE):
         super().__init__(views, encoder, decoder, masking, objective)
         self.predicted = predicted
 
-    def tokens_to_decode(self) -> dict[str, Any]:
-        return {**super().tokens_to_decode(), "num_maps": len(self.encoder.blocks) + 1}
+    def decoder_arguments(self) -> dict[str, Any]:
+        return {**super().decoder_arguments(), "num_maps": len(self.encoder.blocks) + 1}
 
     def patches_to_predict(self, mask: Mask) -> Tensor:
-        """B×Q: of the masked patches all but ⌊masked − p·N⌋.
+        """Indices of the predicted patches, B×Q: all masked ones but ⌊masked − p·N⌋.
 
         Raises:
-            InputError: p is larger than the share of masked patches.
+            InputError: p is larger than the masking ratio.
         """
         count = mask.ids_restore.shape[1]
         visible = mask.ids_keep.shape[1]
@@ -95,16 +90,19 @@ class CrossMAE(MAE):
         return mask.ids_restore.argsort(dim=1)[:, visible + ignored :]
 
     def reconstruct(self, images: Tensor, mask: Mask) -> Reconstruction:
-        """Predict part of the masked patches; the others stay zero and count as not masked."""
+        """Predict a subset of the masked patches; the others are zero and count as not masked."""
         tokens = self.encoder.embed(images, mask.ids_keep)
         ids = self.patches_to_predict(mask)
         layers = self.encoder.layers(tokens)
         self.observe(layers[-1].mean(dim=1))
         patches = self.decoder([tokens, *layers], ids)
 
-        everywhere = patches.new_zeros(*mask.mask.shape, patches.shape[2])
-        prediction = everywhere.scatter(1, ids[..., None].expand_as(patches), patches)
-        seen = mask.mask.new_zeros(mask.mask.shape).scatter(1, ids, 1.0)
+        zeros = patches.new_zeros(*mask.mask.shape, patches.shape[2])
+        prediction = zeros.scatter(1, ids[..., None].expand_as(patches), patches)
+        predicted = mask.mask.new_zeros(mask.mask.shape).scatter(1, ids, 1.0)
         return Reconstruction(
-            prediction, mask._replace(mask=seen), self.encoder.patch_size, self.encoder.grid_size
+            prediction,
+            mask._replace(mask=predicted),
+            self.encoder.patch_size,
+            self.encoder.grid_size,
         )

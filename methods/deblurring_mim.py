@@ -1,8 +1,8 @@
 """DeblurringMIM: masked image modelling with deblurring (Kang et al., MICCAI 2023; MedIA 2024).
 
-Small details matter more in ultrasound, and in angiograms, than in photographs. So the masked
-autoencoder gets a *blurred* image and reconstructs the *sharp* one: masked patches are filled in,
-visible ones deblurred, and the loss counts both.
+Fine details matter more in ultrasound, and in angiography, than in photographs. The masked
+autoencoder therefore sees a *blurred* image and reconstructs the *sharp* one: masked patches are
+inpainted, visible patches deblurred, and both enter the loss. State-dict names are MAE's.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.objectives.combined import named_terms
 from benchmark.registry import METHODS, VIEWS, build
 from benchmark.type_hints import Count, Rate
-from methods import mae
-
-# The official checkpoint (key `model`) has the names of MAE's.
-official_keys = mae.official_keys
+from methods.mae import MAE
 
 
 @VIEWS.register_module()
 class BlurredView(SingleView):
-    """One view per frame, blurred, and the same view of the sharp frame.
+    """A blurred view of each frame, and the same view of the sharp frame.
 
-    Yields what `SingleView` does, ``image`` being blurred, and ``sharp``, of the same shape.
+    Yields what `SingleView` yields, with a blurred ``image``, and ``sharp``, of the same shape.
 
-    The frame is blurred before it is cropped, at the size it is stored in, so that the blur is the
-    same in every part of an angiogram and larger in the view the smaller the crop. The released
-    code keeps a blurred copy of the data set and seeds both crops with the second of the clock,
-    which also gives all frames of that second the same crop; here a crop belongs to its frame.
+    Frames are blurred before cropping, at their stored size, so that the blur is uniform over an
+    angiogram and, in the view, larger for smaller crops. The released code keeps a blurred copy of
+    the dataset and seeds both crops with the current second, so that all frames of that second
+    share a crop; here crops are independent.
 
     Args:
         blur: ``blur(frames, valid) -> frames`` or its config.
@@ -55,7 +52,7 @@ class BlurredView(SingleView):
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         views = super().make(data)
-        # A crop is a function of the frame's index: the second one is the same.
+        # Crops are keyed by the frame's index, so both are the same.
         blurred = {
             "frame": self.blur(data["frame"], data["valid"]),
             "valid": data["valid"],
@@ -66,24 +63,24 @@ class BlurredView(SingleView):
 
 
 @METHODS.register_module()
-class DeblurringMIM(mae.MAE):
+class DeblurringMIM(MAE):
     """Deblurring masked autoencoder.
 
-    Encoder, decoder and masking are MAE's. The paper also blurs the images of downstream tasks; the
-    benchmark gives every encoder the same, sharp, images.
+    Encoder, decoder and masking are MAE's. The paper blurs downstream images as well; in the
+    benchmark all encoders are fine-tuned on the same sharp images.
 
     Args:
         views: `BlurredView`.
         encoder: ViT that accepts visible tokens only.
         decoder: predicts every patch from the visible tokens.
-        masking: which patches are hidden.
-        objective: what the prediction is compared with; here on all patches, masked or not.
+        masking: masking strategy.
+        objective: reconstruction objective, here applied to all patches, masked or not.
     """
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         mask = self.masking(views, progress)
-        everywhere = mask._replace(mask=torch.ones_like(mask.mask))
-        reconstruction = self.reconstruct(views["image"], everywhere)
+        all_patches = mask._replace(mask=torch.ones_like(mask.mask))
+        reconstruction = self.reconstruct(views["image"], all_patches)
         sharp = {**views, "image": views["sharp"]}
         terms = named_terms(self.objective, reconstruction, sharp, progress)
         if "anatomy" in views:

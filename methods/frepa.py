@@ -1,17 +1,17 @@
 """Frepa: frequency-aware pre-training (Chu et al., TMI 2025).
 
-An image loses its structure in part of its cells, or in part of the cells of its spectrum; the
-network restores it. L = RMSE + |∇x̂ − ∇x| + 0.2·L_HFL, all on the whole image: plain error, error of
-the differences between neighbours, error behind high-pass filters.
+An image is corrupted in some of its cells, or in some cells of its spectrum, and the network
+restores it. L = RMSE + |∇x̂ − ∇x| + 0.2·L_HFL, all on the full image: reconstruction error, error of
+the finite differences, and error after high-pass filtering.
 
 *From 512² to views of any size.* Cells, filters and noise keep their size relative to the image
-(`benchmark.nn.corruptions.frequency`), so at 224² a cell of the image is 14 px, one of the spectrum
-7 coefficients. Frames are 8-bit and span their range: they are divided by 255 instead of stretched
-from minimum to maximum, as downstream. The random crop and flip of all methods take the place of
-the random affine map; the random histogram shift stays. The released weights take the image's
-Frangi vesselness as a fourth channel, which the published training script does not: here images
-have three. The encoder is that of the released code, without CLS and with a neck, which is exported
-with it. It sees normalised grey values; what the decoder predicts is grey in [0, 1].
+(`benchmark.nn.corruptions.frequency`): at 224², a cell of the image is 14 px, one of the spectrum 7
+coefficients. As downstream, 8-bit frames are divided by 255 instead of min-max normalised. The
+random crop and flip common to all methods replace the random affine transform; the random histogram
+shift stays. The released weights take the image's Frangi vesselness as a fourth channel, which the
+published training script does not; here images have three. As in the released code, the encoder has
+no CLS token and a neck, which is exported with it. It sees normalised intensities; the decoder
+predicts intensities in [0, 1].
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from torch.distributed.nn.functional import all_reduce
 
 from benchmark.method import Method, Progress
 from benchmark.nn.backbones.sam import SAMEncoder
-from benchmark.nn.batch_norm import share_batch_statistics
+from benchmark.nn.batch_norm import convert_sync_batchnorm
 from benchmark.nn.collectives import rank_and_world_size
 from benchmark.nn.decoders.convolutional import ConvDecoder
 from benchmark.nn.objectives.frequency import HighFrequencyLoss, gradient_difference
 from benchmark.nn.precision import to_float32
-from benchmark.nn.state_dict_names import Rules, translate
+from benchmark.nn.state_dict_names import Rules
 from benchmark.registry import METHODS, build
 from methods.mae import Part
 
-# From the names of the official checkpoint (a plain state dict) to ours. Its decoder counts stages
-# down from 5.
+# From the names of the official checkpoint (a plain state dict) to ours; its decoder stages are
+# numbered from 5 downwards.
 OFFICIAL_NAMES: Rules = (
     (r"(encoder\.blocks\.\d+\.mlp)\.lin", r"\1.fc"),
     (r"encoder\.", "encoder."),
@@ -46,29 +46,24 @@ OFFICIAL_NAMES: Rules = (
     ),
     (r"decoder\.Conv\.", "decoder.last."),
 )
-# Keeps the slope of the root finite where there is no error.
+# Keeps the gradient of the square root finite at zero error.
 _EPS = 1e-12
-
-
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint."""
-    return translate(name, OFFICIAL_NAMES)
 
 
 @METHODS.register_module()
 class Frepa(Method):
     """Restoration in the image domain and in the frequency domain.
 
-    The root of the mean over a batch, and batch normalisation, compare samples: a batch cannot be
-    cut into parts.
+    The RMSE over a batch and batch normalisation couple the samples, so that a batch cannot be
+    split into micro-batches.
 
     Args:
         views: `CorruptedView`: ``image`` and ``clean``.
-        encoder: network with one map.
-        decoder: turns the map into an image of three channels.
+        encoder: network with a single feature map.
+        decoder: decodes the feature map to an image of three channels.
         high_frequency: `HighFrequencyLoss`.
-        gradient_weight: factor of the error of the differences.
-        high_frequency_weight: factor of L_HFL.
+        gradient_weight: weight of the gradient loss.
+        high_frequency_weight: weight of L_HFL.
     """
 
     cross_sample: ClassVar[bool] = True
@@ -90,7 +85,7 @@ class Frepa(Method):
         decoder = build(
             decoder, in_channels=self.encoder.widths[-1], stride=self.encoder.strides[-1]
         )
-        self.decoder = share_batch_statistics(decoder)
+        self.decoder = convert_sync_batchnorm(decoder)
         self.high_frequency = build(high_frequency)
         self.gradient_weight = gradient_weight
         self.high_frequency_weight = high_frequency_weight
@@ -100,17 +95,17 @@ class Frepa(Method):
         self.observe(features.mean(dim=(2, 3)))
         restored = to_float32(self.decoder(features))
         target = views["clean"].expand_as(restored)
-        by_gradient = gradient_difference(restored, target)
-        by_frequency = self.high_frequency(restored, target)
+        gradient = gradient_difference(restored, target)
+        high_frequency = self.high_frequency(restored, target)
         return {
             "loss_image": root_mean_square(restored - target),
-            "loss_gradient": self.gradient_weight * by_gradient,
-            "loss_high_frequency": self.high_frequency_weight * by_frequency,
+            "loss_gradient": self.gradient_weight * gradient,
+            "loss_high_frequency": self.high_frequency_weight * high_frequency,
         }
 
 
 def root_mean_square(error: Tensor) -> Tensor:
-    """√(mean error²) over the batches of all processes, which must be equally large."""
+    """√(mean error²) over the global batch; all processes must hold equally many samples."""
     mean = error.square().mean()
     if rank_and_world_size()[1] > 1:
         mean = all_reduce(mean) / rank_and_world_size()[1]

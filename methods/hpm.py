@@ -1,9 +1,9 @@
 """HPM: Hard Patches Mining for masked image modelling (Wang et al., CVPR 2023).
 
-A masked autoencoder that is its own teacher. Beside the reconstructor, a second decoder learns to
-predict *how large* the reconstruction loss of each patch will be. An exponential moving average of
-the model, shown the whole image, predicts the losses from which the next mask is made: the longer
-training goes on, the more of the patches it finds hardest are masked. L = L_rec + L_pred.
+A masked autoencoder that proposes its own mask. In addition to the reconstructor, a second decoder
+learns to predict the reconstruction loss of each patch. The EMA teacher sees the unmasked image and
+predicts the losses that guide the mask, easy to hard: as training proceeds, more and more of the
+hardest patches are masked. L = L_rec + L_pred.
 """
 
 from __future__ import annotations
@@ -23,44 +23,42 @@ from benchmark.nn.masking.loss import LossGuidedMasking
 from benchmark.nn.objectives.base import Reconstruction
 from benchmark.nn.objectives.combined import named_terms
 from benchmark.nn.objectives.pixels import PixelReconstruction
-from benchmark.nn.state_dict_names import translate
+from benchmark.nn.state_dict_names import Rules
 from benchmark.registry import METHODS, build
-from methods.mae import MAE, OFFICIAL_NAMES, Part
+from methods.mae import MAE, Part
 
-
-def official_keys(name: str, teacher: bool = False) -> str | None:
-    """Our name of a tensor of the official checkpoint, whose names are MAE's and some more.
-
-    Args:
-        name: from `state_dict`, the student, where names start with ``module.``; or from
-            `ema_state_dict`, the teacher, where they do not.
-        teacher: it is the teacher's.
-    """
-    ours = translate(name.removeprefix("module."), OFFICIAL_NAMES)
-    if ours is None or not teacher:
-        return ours
-    part, _, rest = ours.partition(".")
-    return f"teacher_{part}.module.{rest}"
+# From the names of the official checkpoint to ours: `state_dict`, the student, with the prefix
+# `module.`, and `ema_state_dict`, the teacher, without it.
+_ENCODER, _DECODER = (
+    r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)",
+    r"(mask_token|decoder_)",
+)
+OFFICIAL_NAMES: Rules = (
+    (rf"module\.{_ENCODER}", r"encoder.\1"),
+    (rf"module\.{_DECODER}", r"decoder.\1"),
+    (_ENCODER, r"teacher_encoder.module.\1"),
+    (_DECODER, r"teacher_decoder.module.\1"),
+)
 
 
 @METHODS.register_module()
 class HPM(MAE):
-    """Masked autoencoder with hard patches mining. The student's encoder is exported.
+    """Masked autoencoder with hard patches mining; the student's encoder is exported.
 
     Args:
         views: maker of one masked view per frame.
         encoder: ViT that accepts visible tokens only.
         decoder: `LossPredictingDecoder`: reconstructor and loss predictor.
         masking: `LossGuidedMasking`, or any other for an ablation.
-        objective: L_rec; it also tells the error of each patch, B×N,
+        objective: L_rec; must also return the error of each patch, B×N, from
             ``objective.errors(reconstruction, images)``.
         prediction: L_pred, ``prediction(predicted, errors) -> scalar``, both B×M, of the masked
-            patches. The one switch to the released code where it deviates from the paper is its
-            ``official_code``; see `RelativeLossPrediction`.
-        momentum: of the teacher, ``momentum(progress) -> m``.
+            patches. Its ``official_code`` is the only switch to the released code where that
+            deviates from the paper; see `RelativeLossPrediction`.
+        momentum: momentum of the teacher, ``momentum(progress) -> m``.
 
     Raises:
-        InputError: an objective that does not tell the error of each patch.
+        InputError: an objective without per-patch errors.
     """
 
     decoder: LossPredictingDecoder
@@ -81,7 +79,7 @@ class HPM(MAE):
         if not hasattr(self.objective, "errors"):
             kind = type(self.objective).__name__
             raise InputError(
-                f"HPM: objective={kind} tells no error per patch; use PixelReconstruction"
+                f"HPM: objective={kind} has no per-patch errors; use PixelReconstruction"
             )
         self.prediction = build(prediction)
         momentum = build(momentum)
@@ -90,18 +88,18 @@ class HPM(MAE):
 
     @torch.no_grad()
     def predict_difficulty(self, images: Tensor) -> Tensor:
-        """The teacher's prediction of the loss of every patch, from the whole image; B×N."""
+        """The teacher's predicted loss of every patch from the unmasked image, B×N."""
         latent = self.teacher_encoder(images)
         order = torch.arange(self.encoder.num_patches, device=images.device)
         return self.teacher_decoder.module.predict_loss(latent, order.expand(len(images), -1))
 
-    def guided(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The views and the teacher's prediction of the loss."""
+    def with_guidance(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views and the teacher's predicted loss."""
         return {**views, "predicted_loss": self.predict_difficulty(views["image"])}
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = views["image"]
-        mask = self.masking(self.guided(views), progress)
+        mask = self.masking(self.with_guidance(views), progress)
 
         latent = self.encoder(images, mask.ids_keep)
         reconstruction = Reconstruction(

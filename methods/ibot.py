@@ -1,9 +1,8 @@
 """iBOT: Image BERT Pre-Training with Online Tokenizer (Zhou et al., ICLR 2022).
 
-DINO, and beside it masked image modelling whose targets come from the teacher itself: of each large
-view the student sees a part, and says of every masked patch what the teacher, who sees the whole
-view, says of the patch in its place. CLS and patches share the head. L = λ₁·L_CLS + λ₂·L_MIM
-(equations 2 and 3).
+DINO plus masked image modelling with the teacher as an online tokenizer: the student sees masked
+global crops and matches, for every masked patch, the output of the teacher, which sees the unmasked
+crop. CLS and patches share the head. L = λ₁·L_CLS + λ₂·L_MIM (equations 2 and 3).
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from torch import Tensor, nn
 
 from benchmark.method import Progress
 from benchmark.nn.masking.ibot import BlockwiseRatioMasking
-from benchmark.nn.objectives.self_distillation import Centre, assignments, cross_entropy
-from benchmark.nn.state_dict_names import Rules, translate
+from benchmark.nn.objectives.self_distillation import Centre, cross_entropy, teacher_targets
+from benchmark.nn.state_dict_names import Rules
+from benchmark.nn.tokens import gather_tokens
 from benchmark.registry import METHODS, build
 from benchmark.type_hints import Natural, Positive
 from methods.dino import DINO, Part
 from methods.dino import OFFICIAL_NAMES as DINO_NAMES
 
-# From the names of the official checkpoint to ours. CLS and patches share one head in all published
-# recipes, and their checkpoints hold its last layer twice.
+# From the names of the official checkpoint to ours. In all published recipes CLS and patches share
+# one head, whose last layer is stored twice.
 OFFICIAL_NAMES: Rules = (
     (r"(module\.)?head\.last_layer2\.", None),
     (r"module\.backbone\.masked_embed$", "masked_embed"),
@@ -33,20 +33,15 @@ OFFICIAL_NAMES: Rules = (
 )
 
 
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint; None for the last layer's second name."""
-    return translate(name, OFFICIAL_NAMES)
-
-
 @METHODS.register_module()
 class IBOT(DINO):
-    """DINO with masked image modelling. The teacher's encoder is exported.
+    """DINO with masked image modelling; the teacher's encoder is exported.
 
     Args:
         views, encoder, head, momentum, teacher_temperature, student_temperature, centre_momentum,
         freeze_last_layer: as in `DINO`.
-        masking: `BlockwiseRatioMasking` of the large views.
-        patch_temperature: of the teacher, for patches.
+        masking: `BlockwiseRatioMasking` of the global crops.
+        patch_temperature: temperature schedule of the teacher for patches.
         class_weight: λ₁.
         patch_weight: λ₂.
     """
@@ -90,53 +85,50 @@ class IBOT(DINO):
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = torch.cat([views["image_0"], views["image_1"]])
         mask = torch.cat([self.masking(views, progress, view) for view in range(2)])
-        seen = self.teacher_encoder(images)
+        teacher = self.teacher_encoder(images)
         tokens = self.encoder.embed(images, replace=(mask, self.masked_embed))
         tokens = self.encoder.norm(self.encoder.layers(tokens)[-1])
 
         classes = torch.cat([tokens[:, 0], self.local_tokens(views)])
         prefix = self.encoder.num_prefix_tokens
-        self.observe(seen[: len(views["image_0"]), 0])
-        by_class = self.distil_classes(classes, seen[:, 0], progress)
-        by_patch = self.distil_patches(tokens[:, prefix:], seen[:, prefix:], mask, progress)
+        self.observe(teacher[: len(views["image_0"]), 0])
+        class_loss = self.distil_classes(classes, teacher[:, 0], progress)
+        patch_loss = self.distil_patches(tokens[:, prefix:], teacher[:, prefix:], mask, progress)
         return {
-            "loss_class": self.class_weight * by_class,
-            "loss_patch": self.patch_weight * by_patch,
+            "loss_class": self.class_weight * class_loss,
+            "loss_patch": self.patch_weight * patch_loss,
             "masked": mask.mean(),
         }
 
     def distil_patches(
-        self, tokens: Tensor, seen: Tensor, mask: Tensor, progress: Progress
+        self, student: Tensor, teacher: Tensor, mask: Tensor, progress: Progress
     ) -> Tensor:
-        """Loss on the masked patches: mean over those of an image, then over images.
+        """Loss on the masked patches: averaged over those of an image, then over images.
 
-        Images without any count as 0. The logits of the other patches, most of all there are, are
-        never computed: as many patches of each image are taken as may be masked, the masked ones
-        first, and those that are not get no weight.
+        Images without masked patches count as 0. Logits are computed only for as many patches per
+        image as can be masked: the masked ones, and others of weight 0 to fill up.
 
         Args:
-            tokens: of the student, 2B×N×D.
-            seen: of the teacher, 2B×N×D.
+            student: patch tokens, 2B×N×D.
+            teacher: patch tokens, 2B×N×D.
             mask: 2B×N, 1 = masked.
         """
-        taken = mask.argsort(dim=1, descending=True, stable=True)[:, : self.masking.most]
+        ids = mask.argsort(dim=1, descending=True, stable=True)[:, : self.masking.most]
 
         with torch.no_grad():
             head = self.teacher_head.module
-            projected = head.project(seen)
-            # The last layer is linear: mean logits of all patches are logits of their mean.
+            projected = head.project(teacher)
+            # The last layer is linear, so the mean of the logits is the logits of the mean.
             self.patch_centre.observe(head.last_layer(projected.mean(dim=1)))
-            logits = head.last_layer(_select(projected, taken))
-            targets = assignments(logits, self.patch_centre.value, self.patch_temperature(progress))
-        errors = cross_entropy(targets, self.head(_select(tokens, taken)), self.student_temperature)
-        counted = (errors * mask.gather(1, taken)).sum(dim=1)
-        return (counted / mask.sum(dim=1).clamp_min(1)).mean()
+            logits = head.last_layer(gather_tokens(projected, ids))
+            targets = teacher_targets(
+                logits, self.patch_centre.value, self.patch_temperature(progress)
+            )
+        logits = self.head(gather_tokens(student, ids))
+        errors = cross_entropy(targets, logits, self.student_temperature)
+        total = (errors * mask.gather(1, ids)).sum(dim=1)
+        return (total / mask.sum(dim=1).clamp_min(1)).mean()
 
     def after_step(self, progress: Progress) -> None:
         super().after_step(progress)
         self.patch_centre.update()
-
-
-def _select(tokens: Tensor, ids: Tensor) -> Tensor:
-    """The tokens in the given places, B×N×D and B×K to B×K×D."""
-    return tokens.gather(1, ids[..., None].expand(-1, -1, tokens.shape[2]))

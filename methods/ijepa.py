@@ -1,14 +1,14 @@
 """I-JEPA: Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture.
 
-(Assran et al., CVPR 2023.) From the *features* of one large block of an image, its context, the
-features of some smaller blocks are predicted, as a slowly moving average of the encoder computes
-them from the whole image. Neither pixels are reconstructed nor views compared.
+(Assran et al., CVPR 2023.) From the *features* of a large context block, a predictor predicts the
+features of several target blocks, which the target encoder, an EMA of the encoder, computes from
+the full image. There is neither pixel reconstruction nor a comparison of views.
 
-What differs from facebookresearch/ijepa: all images of a step have as many context patches as the
-smallest of a reference batch, not of their own (`benchmark.nn.masking.jepa`); views are cut with
-the bicubic kernel of all other methods, not the bilinear one. The paper writes the loss as a
-squared distance; the code, which has trained all published weights, takes the smooth L1 distance to
-targets that are normalised over their channels, and so does the config.
+Differences from facebookresearch/ijepa: the context length of a step is the smallest of a reference
+batch instead of the batch itself (`benchmark.nn.masking.jepa`); crops are resampled with the
+bicubic kernel of all other methods instead of the bilinear one. The paper states an L2 loss; the
+code, which trained all published weights, uses the smooth L1 loss to targets normalised over their
+channels, and so does the config.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.method import Method, Progress
-from benchmark.nn.decoders.feature_predictors import JEPAPredictor, initialise_like_jepa, select
+from benchmark.nn.decoders.feature_predictors import JEPAPredictor, initialise_like_jepa
 from benchmark.nn.ema import ExponentialMovingAverage
 from benchmark.nn.masking.jepa import MultiblockMasking
-from benchmark.nn.state_dict_names import Rules, translate
+from benchmark.nn.state_dict_names import Rules
+from benchmark.nn.tokens import gather_tokens
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import METHODS, build
 from methods.mae import Part
 
-# From the names of the official checkpoint to ours, each behind the key of its dictionary:
+# From the names of the official checkpoint to ours, each prefixed by the key of its dictionary:
 # `encoder`, `predictor` and `target_encoder`.
 OFFICIAL_NAMES: Rules = (
     (r"target_encoder\.(module\.)?", "target_encoder.module."),
@@ -40,23 +41,18 @@ OFFICIAL_NAMES: Rules = (
 DISTANCES = {"smooth_l1": F.smooth_l1_loss, "squared": F.mse_loss}
 
 
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint, e.g. of ``encoder.module.norm.bias``."""
-    return translate(name, OFFICIAL_NAMES)
-
-
 @METHODS.register_module()
 class IJEPA(Method):
-    """Image-based joint-embedding predictive architecture. The target encoder is exported.
+    """Image-based joint-embedding predictive architecture; the target encoder is exported.
 
     Args:
         views: maker of one view per frame.
         encoder: ViT without a CLS token.
-        predictor: `JEPAPredictor`; it has as many heads as the encoder.
-        masking: `MultiblockMasking`: context and targets. The one switch to the released code where
-            it deviates from the paper is its ``official_code``.
-        momentum: of the target encoder, ``momentum(progress) -> m``.
-        distance: of prediction and target, a mean over channels, patches and images:
+        predictor: `JEPAPredictor`, with as many heads as the encoder.
+        masking: `MultiblockMasking`: context and targets. Its ``official_code`` is the only switch
+            to the released code where that deviates from the paper.
+        momentum: momentum of the target encoder, ``momentum(progress) -> m``.
+        distance: loss between prediction and target, averaged over channels, patches and images:
             ``"smooth_l1"`` (β = 1) or ``"squared"``.
 
     Raises:
@@ -98,7 +94,7 @@ class IJEPA(Method):
 
     @torch.no_grad()
     def targets(self, images: Tensor) -> Tensor:
-        """Features of every patch, from the whole image: zero mean, unit variance; B×N×D."""
+        """Target features of every patch of the full image, normalised over channels; B×N×D."""
         features = self.target_encoder(images)
         self.observe(features.mean(dim=1))
         return F.layer_norm(features, features.shape[-1:])
@@ -106,7 +102,7 @@ class IJEPA(Method):
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = views["image"]
         blocks = self.masking(views, progress)
-        targets = select(self.targets(images), blocks.targets)
+        targets = gather_tokens(self.targets(images), blocks.targets)
         context = self.encoder(images, blocks.context)
         predicted = self.predictor(context, blocks.context, blocks.targets)
         return {"loss_prediction": self.distance(predicted, targets)}

@@ -1,9 +1,9 @@
 """LocalMIM: Masked Image Modeling with Local Multi-Scale Reconstruction (Wang et al., CVPR 2023).
 
-MAE reconstructs from its last layer only, so its lower layers learn slowly. Here several layers
-reconstruct, each through its own small decoder and each at its own scale: lower layers the fine
-structure, upper layers the coarse. Targets are orientation histograms (HOG). L is the sum of the
-losses of all scales.
+MAE reconstructs from the last layer only, so lower layers learn slowly. Here several layers
+reconstruct, each through its own small decoder and at its own scale: lower layers fine-scale,
+upper layers coarse-scale targets. Targets are histograms of oriented gradients (HOG); L is the sum
+of the losses of all scales.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from benchmark.method import Method, Progress
 from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.masking.random import RandomMasking
 from benchmark.nn.objectives.hog import HOG
-from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import METHODS, build
 from methods.mae import Part
 
-# From the names of the official checkpoint (key `model`) to ours. Of its four norms the last one
-# belongs to the last layer and is the encoder's; the Sobel filters are no weights.
+# From the names of the official checkpoint (key `model`) to ours. The last of its four norms is the
+# final norm of our encoder; the fixed Sobel filters are ignored.
 OFFICIAL_NAMES: Rules = (
     (r"norm\.3\.", "encoder.norm."),
     (r"norm\.", "norms."),
@@ -36,15 +36,8 @@ OFFICIAL_NAMES: Rules = (
 )
 
 
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint; None for the fixed filters of HOG."""
-    return translate(name, OFFICIAL_NAMES)
-
-
 def mask_at_scale(mask: Tensor, grid: tuple[int, int], scale: float) -> Tensor:
-    """How much of each cell is masked, B×1×(scale·rows)×(scale·columns) in [0, 1].
-
-    A cell within a patch is masked with its patch; a cell of several patches as far as they are.
+    """Masked fraction of each cell, B×1×(scale·rows)×(scale·columns) in [0, 1].
 
     Args:
         mask: B×N, 1 = masked.
@@ -63,14 +56,14 @@ class LocalMIM(Method):
 
     Args:
         views: maker of one masked view per frame.
-        encoder: ViT that accepts visible tokens only. Its final norm is that of the last layer.
-        decoder: `LocalDecoder`; one is built for each layer.
-        masking: which patches are hidden.
-        target: what is reconstructed, ``target(images, cells) -> maps``, and its size,
-            ``target.features(channels)``.
+        encoder: ViT that accepts visible tokens only; its final norm is applied to the last layer.
+        decoder: `LocalDecoder`; one is built per layer.
+        masking: masking strategy.
+        target: reconstruction targets, ``target(images, cells) -> maps``, with
+            ``target.features(channels)`` values per cell.
         layers: encoder blocks that reconstruct, from 0; negative ones count from the end. The last
             is the last block.
-        scales: cells per patch and axis, for each of these layers.
+        scales: cells per patch and axis for each of these layers.
 
     Raises:
         InputError: layers and scales do not match the encoder, each other or the patch size.
@@ -127,7 +120,7 @@ class LocalMIM(Method):
         return found
 
     def predict(self, images: Tensor, ids_keep: Tensor, ids_restore: Tensor) -> list[Tensor]:
-        """For each scale the predicted targets of all cells, B×F×rows×columns."""
+        """Predictions for all cells at each scale, B×F×rows×columns."""
         outputs = self.encoder.layers(self.encoder.embed(images, ids_keep))
         self.observe(outputs[-1].mean(dim=1))
         norms = [*self.norms, self.encoder.norm]

@@ -1,7 +1,7 @@
 """MAE: Masked Autoencoders Are Scalable Vision Learners (He et al., CVPR 2022).
 
-Visible patches go through the encoder; a light decoder predicts the pixels of the masked ones.
-State-dict names are those of the official checkpoint behind ``encoder.`` and ``decoder.``.
+The encoder sees the visible patches only; a lightweight decoder predicts the pixels of the masked
+ones. State-dict names are those of the official checkpoint, prefixed ``encoder.`` or ``decoder.``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.objectives.base import Objective, Reconstruction
 from benchmark.nn.objectives.combined import build_objective, named_terms, predicted_width
-from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules, translate
+from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import METHODS, build
 
@@ -25,11 +25,6 @@ Part = nn.Module | dict[str, Any]
 
 # From the names of the official checkpoint (key `model`) to ours.
 OFFICIAL_NAMES: Rules = (*ENCODER_NAMES, (r"(mask_token|decoder_)", r"decoder.\1"))
-
-
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint."""
-    return translate(name, OFFICIAL_NAMES)
 
 
 @METHODS.register_module()
@@ -40,9 +35,9 @@ class MAE(Method):
         views: maker of one masked view per frame.
         encoder: ViT that accepts visible tokens only.
         decoder: predicts every patch from the visible tokens.
-        masking: which patches are hidden.
-        objective: what the prediction is compared with; a list adds several up. The decoder
-            predicts as many values per patch as the objective judges.
+        masking: masking strategy.
+        objective: reconstruction objective; a list is a weighted sum. It determines the number of
+            values the decoder predicts per patch.
     """
 
     encoder: VisionTransformer
@@ -65,8 +60,8 @@ class MAE(Method):
             decoder,
             encoder_dim=self.encoder.embed_dim,
             patch_size=self.encoder.patch_size,
-            **self.tokens_to_decode(),
-            **decoded(self.objective, self.encoder),
+            **self.decoder_arguments(),
+            **output_dim(self.objective, self.encoder),
         )
         self.masking = build(
             masking, num_patches=self.encoder.num_patches, patch_size=self.encoder.patch_size
@@ -75,8 +70,8 @@ class MAE(Method):
         if isinstance(self.objective, Objective):
             self.objective.attach(self.encoder)
 
-    def tokens_to_decode(self) -> dict[str, Any]:
-        """What a decoder has to know about the tokens it gets, beside their width."""
+    def decoder_arguments(self) -> dict[str, Any]:
+        """What the decoder has to know about its input, besides its width."""
         return {
             "grid_size": self.encoder.grid_size,
             "num_prefix_tokens": self.encoder.num_prefix_tokens,
@@ -85,11 +80,12 @@ class MAE(Method):
     def initialise(self) -> None:
         """Change the initial weights, before objectives copy the encoder."""
 
-    def guided(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The views with what the masking is guided by, which a method may have to compute."""
+    def with_guidance(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views and what guides the masking, where a method computes that itself."""
         return views
 
     def reconstruct(self, images: Tensor, mask: Mask) -> Reconstruction:
+        """Predict every patch of B×C×H×W images from the visible ones."""
         latent = self.encoder(images, mask.ids_keep)
         prediction = self.decoder(latent, mask.ids_restore)
         return Reconstruction(prediction, mask, self.encoder.patch_size, self.encoder.grid_size)
@@ -107,10 +103,10 @@ class MAE(Method):
             self.objective.after_step(self.encoder, progress)
 
 
-def decoded(objective: nn.Module, encoder: VisionTransformer) -> dict[str, int]:
-    """The argument `out_dim` of a decoder, where the objective judges something else than pixels.
+def output_dim(objective: nn.Module, encoder: VisionTransformer) -> dict[str, int]:
+    """The decoder argument `out_dim`, unless the objective predicts exactly the pixels of a patch.
 
-    A decoder that knows pixels only does without it.
+    Decoders without that argument can then still be used for pixels.
     """
     channels = encoder.patch_embed.proj.in_channels
     width = predicted_width(objective, encoder.patch_size, channels)

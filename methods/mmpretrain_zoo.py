@@ -1,14 +1,13 @@
-"""The self-supervised algorithms of mmpretrain, on the packs and views of this benchmark.
+"""Adapter: the self-supervised algorithms of mmpretrain on the packs and views of this benchmark.
 
-An adapter: the algorithm is the library's own and untouched. It gets the views of this project in
-place of its data pipeline, masks from a `Masking` module where it wants any, and its backbone is
-exported under timm's names by a strict rule. What the library does, and does otherwise than the
-methods of this project, stays as it is:
+The algorithm itself is used as is. Views of this project replace its data pipeline, a masking
+module provides masks where it needs them, and its backbone is exported under timm's names by strict
+rules. Two differences from the methods of this project remain:
 
-* its masked autoencoders draw masks from torch's generator, keyed by the step, so a sample's mask
-  depends on the batch it is in;
-* SimCLR and Barlow Twins send back through the gathered features of other processes less than the
-  full gradient, so several processes do not train exactly as one does.
+* masked autoencoders of the library draw masks from torch's generator, seeded per step, so the mask
+  of a sample depends on its batch;
+* SimCLR and Barlow Twins do not backpropagate fully through features gathered from other processes,
+  so training on several processes is not identical to training on one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from benchmark.method import Method, Progress
-from benchmark.nn.batch_norm import share_batch_statistics
+from benchmark.nn.batch_norm import convert_sync_batchnorm
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.state_dict_names import Rules, translate
 from benchmark.quiet import LibraryState, quiet_libraries
@@ -33,7 +32,7 @@ from benchmark.registry import METHODS, OPTIMIZERS, build
 from benchmark.weights import load_strict
 from methods.mae import Part
 
-# From the names of a backbone of mmpretrain to timm's. Mask tokens are of no use downstream.
+# From the names of mmpretrain's backbones to timm's; mask tokens are not needed downstream.
 BACKBONE_NAMES: dict[str, Rules] = {
     "vit": (
         (r"(cls_token|pos_embed)$", r"\1"),
@@ -48,16 +47,16 @@ BACKBONE_NAMES: dict[str, Rules] = {
         (r"ln1\.", "norm."),
         (r"mask_token$", None),
     ),
-    # mmpretrain's ResNet has torchvision's names, which are timm's.
+    # mmpretrain's ResNet has the names of torchvision and timm.
     "resnet": ((r"(conv1|bn1|layer\d+)\.", r"\1."),),
 }
 
 
 @OPTIMIZERS.register_module()
 class LARS(MMPretrainLARS):
-    """mmpretrain's LARS, which leaves its scaling out where there is no weight decay.
+    """mmpretrain's LARS without adaptation of parameters that have no weight decay.
 
-    Those are biases and norms, which the library's recipes name one by one.
+    These are biases and norms, which the library's recipes list by name.
     """
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -67,7 +66,7 @@ class LARS(MMPretrainLARS):
 
 
 def plain_dicts(node: Any) -> Any:
-    """mmengine's lazily read dicts as plain ones: the library takes its own apart with `pop`."""
+    """Convert mmengine's lazy config dicts to plain ones, from which the library can `pop`."""
     if isinstance(node, dict):
         return {key: plain_dicts(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
@@ -80,17 +79,17 @@ class MMPretrain(Method):
     """Any self-supervised algorithm of mmpretrain.
 
     Args:
-        views: `SingleView` for algorithms of one image, `TwoViews` for those of two.
-        algorithm: the library's config of the algorithm, classes in the place of names.
-        encoder: config of the encoder the backbone is exported as.
+        views: `SingleView` for algorithms with one view, `TwoViews` for those with two.
+        algorithm: the library's config of the algorithm, with classes instead of names.
+        encoder: config of the encoder as which the backbone is exported.
         names: key of `BACKBONE_NAMES`.
-        masking: which patches are hidden, for algorithms that take their masks from the data.
+        masking: masking strategy, for algorithms that take their masks from the data.
 
     Raises:
-        InputError: at the export, a tensor of the backbone that the encoder has no place for.
+        InputError: at export, the tensors of the backbone do not match the encoder.
     """
 
-    # Batch norms and negatives: most of the zoo looks at other samples.
+    # Most of these algorithms couple samples, through negatives or batch norm.
     cross_sample = True
     encoder_name = "algorithm.backbone"
 
@@ -106,7 +105,7 @@ class MMPretrain(Method):
         with quiet_libraries(), DefaultScope.overwrite_default_scope("mmpretrain"):
             self.algorithm = MODELS.build(plain_dicts(algorithm))
             self.algorithm.init_weights()
-        share_batch_statistics(self.algorithm)
+        convert_sync_batchnorm(self.algorithm)
         self.names = names
         self._encoder = copy.deepcopy(encoder)
         template = build(encoder)
@@ -118,15 +117,15 @@ class MMPretrain(Method):
             self.grid_size = template.grid_size
 
     def _samples(self, mask: Mask) -> list[DataSample]:
-        """The masks as the library's pipelines hand them out: one rows×columns map per sample."""
-        maps = mask.mask.unflatten(1, self.grid_size)
-        return [DataSample().set_mask(one) for one in maps]
+        """Masks in the format of the library's pipelines: one rows×columns map per sample."""
+        masks = mask.mask.unflatten(1, self.grid_size)
+        return [DataSample().set_mask(sample) for sample in masks]
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         inputs = views["image"] if "image" in views else [views["image_0"], views["image_1"]]
         samples = [] if self.masking is None else self._samples(self.masking(views, progress))
         with LibraryState():
-            # The momentum schedules of the library look up there how long the run is.
+            # The library's momentum schedules read the length of the run from the message hub.
             steps = progress.epochs * progress.steps_per_epoch
             MessageHub.get_current_instance().update_info("max_iters", steps)
             terms = self.algorithm.loss(inputs, samples)
@@ -136,7 +135,7 @@ class MMPretrain(Method):
         """The backbone under timm's names, loaded strictly into the encoder of the config."""
         state = self.algorithm.backbone.state_dict()
         renamed = {translate(name, BACKBONE_NAMES[self.names]): t for name, t in state.items()}
-        renamed.pop(None, None)
+        renamed.pop(None, None)  # ignored tensors
         encoder = build(self._encoder)
         load_strict(encoder, renamed, "the backbone of mmpretrain")
         return {"encoder": encoder.to(next(self.parameters()).device)}

@@ -1,13 +1,13 @@
 """MoCo v3: An Empirical Study of Training Self-Supervised Vision Transformers (Chen et al., 2021).
 
-Two views of a frame are each other's positives, the views of all other frames of the batch the
-negatives: L = 2T · [InfoNCE(q₁, k₂) + InfoNCE(q₂, k₁)], q from encoder, projector and predictor,
-k from the moving average of encoder and projector. The patch embedding keeps its random values,
-which keeps training stable (§4.2).
+Two views of a frame are a positive pair, views of other frames in the batch are negatives:
+L = 2T · [InfoNCE(q₁, k₂) + InfoNCE(q₂, k₁)], with queries q from encoder, projector and predictor,
+and keys k from the momentum encoder and projector. For stability, the patch embedding is random and
+frozen (§4.2).
 
-What differs from facebookresearch/moco-v3: views are cut with the bicubic kernel of all other
-methods, not the bilinear one; the halves of the fixed position table are in MAE's order, which is
-an order of channels in front of random weights.
+Differences from facebookresearch/moco-v3: crops are resampled with the bicubic kernel of all other
+methods instead of the bilinear one; the halves of the fixed position embedding are in MAE's order,
+which only permutes channels before randomly initialised weights.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from benchmark.method import Method, Progress
 from benchmark.nn.ema import ExponentialMovingAverage
 from benchmark.nn.objectives.contrastive import info_nce
 from benchmark.nn.projection import ProjectionMLP
-from benchmark.nn.state_dict_names import Rules, translate
+from benchmark.nn.state_dict_names import Rules
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import METHODS, build
 from benchmark.type_hints import Positive
 from methods.mae import Part
 
-# From the names of the official checkpoint (key `state_dict`) to ours. Its projector takes the
-# place of the ViT's head.
+# From the names of the official checkpoint (key `state_dict`) to ours; its projector is the ViT's
+# `head`.
 OFFICIAL_NAMES: Rules = (
     (r"module\.base_encoder\.head\.", "projector."),
     (r"module\.base_encoder\.", "encoder."),
@@ -41,23 +41,18 @@ OFFICIAL_NAMES: Rules = (
 )
 
 
-def official_keys(name: str) -> str | None:
-    """Our name of a tensor of the official checkpoint."""
-    return translate(name, OFFICIAL_NAMES)
-
-
 @METHODS.register_module()
 class MoCoV3(Method):
-    """Momentum contrast without a queue. The base encoder is exported.
+    """Momentum contrast without a queue; the base encoder is exported.
 
     Args:
         views: maker of two views per frame, ``image_0`` and ``image_1``.
         encoder: ViT with a CLS token.
         projector: `ProjectionMLP` on CLS.
         predictor: `ProjectionMLP` on the projection.
-        momentum: of the averaged encoder and projector, ``momentum(progress) -> m``.
+        momentum: momentum of encoder and projector, ``momentum(progress) -> m``.
         temperature: T.
-        freeze_patch_embed: keep the patch embedding at its random values (`stop_grad_conv1`).
+        freeze_patch_embed: freeze the random patch embedding (`stop_grad_conv1`).
     """
 
     cross_sample: ClassVar[bool] = True
@@ -84,20 +79,20 @@ class MoCoV3(Method):
         initialise_like_moco(self.encoder)
         if freeze_patch_embed:
             self.encoder.patch_embed.requires_grad_(False)
-        # In training mode like the method: keys are normalised by the statistics of the batch, and
-        # the running statistics are not averaged.
-        following = dict(momentum=build(momentum), evaluate=False, buffers="keep")
-        self.momentum_encoder = ExponentialMovingAverage(self.encoder, **following)
-        self.momentum_projector = ExponentialMovingAverage(self.projector, **following)
+        # In training mode, so that keys are normalised by batch statistics; running statistics are
+        # not averaged.
+        ema = dict(momentum=build(momentum), evaluate=False, buffers="keep")
+        self.momentum_encoder = ExponentialMovingAverage(self.encoder, **ema)
+        self.momentum_projector = ExponentialMovingAverage(self.projector, **ema)
 
     def query(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """q, B×out_dim, and the CLS token it is made of, B×D."""
+        """Query q, B×out_dim, and the CLS token it is computed from, B×D."""
         token = self.encoder(images)[:, 0]
         return self.predictor(self.projector(token)), token
 
     @torch.no_grad()
     def key(self, images: Tensor) -> Tensor:
-        """k, B×out_dim."""
+        """Key k, B×out_dim."""
         return self.momentum_projector(self.momentum_encoder(images)[:, 0])
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
@@ -109,26 +104,21 @@ class MoCoV3(Method):
         contrast = info_nce(query_1, key_2, self.temperature)
         contrast = contrast + info_nce(query_2, key_1, self.temperature)
         self.observe(token)
-        # 2T makes up for the size of the gradients, which depends on T (§3).
+        # 2T compensates for the gradient scale, which depends on T (§3).
         return {"loss_contrast": 2 * self.temperature * contrast}
 
     def after_step(self, progress: Progress) -> None:
-        # The official code averages before it computes the keys of the next step, with that step's
-        # momentum; nothing happens in between.
-        following = replace(progress, step=progress.step + 1)
-        self.momentum_encoder.update(self.encoder, following)
-        self.momentum_projector.update(self.projector, following)
+        # The official code updates before it computes the keys of the next step, with the momentum
+        # of that step.
+        next_step = replace(progress, step=progress.step + 1)
+        self.momentum_encoder.update(self.encoder, next_step)
+        self.momentum_projector.update(self.projector, next_step)
 
 
 def initialise_like_moco(encoder: VisionTransformer) -> None:
-    """Xavier-uniform as MAE, but query, key and value one by one; CLS starts close to zero."""
+    """Xavier-uniform for each of query, key and value separately; CLS normal, std 1e-6."""
+    bound = math.sqrt(6 / (encoder.embed_dim + encoder.embed_dim))
     for block in encoder.blocks:
-        nn.init.uniform_(block.attn.qkv.weight, *_xavier_range(encoder.embed_dim))
+        nn.init.uniform_(block.attn.qkv.weight, -bound, bound)
     if encoder.cls_token is not None:
         nn.init.normal_(encoder.cls_token, std=1e-6)
-
-
-def _xavier_range(width: int) -> tuple[float, float]:
-    """Of a square matrix: one of the three that `qkv` holds."""
-    bound = math.sqrt(6 / (width + width))
-    return -bound, bound

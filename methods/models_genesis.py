@@ -1,16 +1,15 @@
 """Models Genesis: self-taught by restoring corrupted images (Zhou et al., MICCAI 2019; MedIA 2021).
 
-An image is flipped, shuffled locally, sent through a non-linear curve and painted over; the network
-restores it. The loss is the squared error of the whole image, L = mean (σ(x̂) − x)², with grey
-values in [0, 1]; the sigmoid is part of the official network.
+An image is corrupted by flips, local pixel shuffling, a non-linear intensity transformation and
+in- or out-painting; the network restores it. The loss is the mean squared error over the full
+image, L = mean (σ(x̂) − x)², with intensities in [0, 1]; σ is part of the official network.
 
-*Two dimensions.* The released code is three-dimensional: cubes of CT and a U-Net. This is a port to
-images and to the encoder all methods share. The corruptions keep their order, their probabilities
-and their sizes relative to the image (`benchmark.nn.corruptions.genesis`). The encoder sees all
-tokens, and one linear layer turns each into its patch: U-Net's decoder is pre-trained and used
-downstream as well, whereas here only the encoder is exported, and a head that can do nothing alone
-leaves the work to it. For the same reason there is no key rule for the released checkpoint: its
-three-dimensional kernels have no place in a ViT.
+*Two dimensions.* The released code is three-dimensional: CT volumes and a U-Net. This is a port to
+images and to the encoder that all methods share. The corruptions keep their order, probabilities
+and sizes relative to the image (`benchmark.nn.corruptions.genesis`). The encoder sees all tokens,
+and one linear layer maps each to its patch: the official U-Net's decoder is transferred as well,
+whereas here only the encoder is exported, so the head should leave the work to it. There are no
+name rules for the released checkpoint, whose three-dimensional kernels do not fit into a ViT.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from methods.mae import Part
 
 @METHODS.register_module()
 class ModelsGenesis(Method):
-    """Restoration of a corrupted grey image.
+    """Restoration of a corrupted grayscale image.
 
     Args:
         views: `CorruptedView`: ``image`` and ``clean``.
         encoder: ViT.
-        decoder: predicts the grey values of every patch, before the sigmoid, from its own token.
+        decoder: predicts the intensities of every patch, before the sigmoid, from its own token.
     """
 
     encoder: VisionTransformer

@@ -1,17 +1,16 @@
 """SimMIM: A Simple Framework for Masked Image Modeling (Xie et al., CVPR 2022).
 
-The encoder sees all patches, with a mask token in the place of the masked ones; one linear layer
-predicts their pixels; the loss is the absolute error on them.
+The encoder sees all patches, with mask tokens in place of the masked ones; one linear layer
+predicts their pixels; the loss is the L1 error on them.
 
-*Positions.* The official ViT has no absolute positions but one table of relative position biases
-that all blocks share. Here the encoder is the plain ViT of all other methods, so that every row of
-a board fine-tunes the same network: with a learned table of absolute positions, as in the ViT on
-which AMT's authors ran SimMIM. The bias of the keys that the official ViT leaves out changes
-nothing, since a softmax does not see what is added to all of its inputs. For the same reason there
-is no key rule for the released checkpoint: its positions have no place in a plain ViT, and a
-conversion would lose them without a word.
+*Positions.* The official ViT has no absolute position embedding but a relative position bias that
+all blocks share. Here the encoder is the plain ViT of all other methods, so that every row of a
+leaderboard fine-tunes the same network: with learned absolute positions, as in the ViT on which
+AMT's authors ran SimMIM. The key bias, which the official ViT omits, has no effect, as softmax is
+invariant to it. There are no name rules for the released checkpoint: a plain ViT has no place for
+its relative positions.
 
-The views are cut with the bicubic kernel of all other methods, not the bilinear one of the code.
+Crops are resampled with the bicubic kernel of all other methods instead of the bilinear one.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ class SimMIM(MAE):
         views: maker of one masked view per frame.
         encoder: ViT; `layer_scale` 0.1 and `drop_path` 0.1 in the official recipe.
         decoder: predicts every patch from its own token.
-        masking: which patches are hidden.
-        objective: what the prediction is compared with; a list adds several up.
+        masking: masking strategy.
+        objective: reconstruction objective; a list is a weighted sum.
     """
 
     decoder: LinearDecoder
 
-    def tokens_to_decode(self) -> dict[str, Any]:
+    def decoder_arguments(self) -> dict[str, Any]:
         return {}
 
     def initialise(self) -> None:
@@ -62,9 +61,9 @@ class SimMIM(MAE):
 
 
 def initialise_like_simmim(encoder: VisionTransformer) -> None:
-    """Truncated normal, std 0.02, everywhere; the last layers of block i divided by √(2(i + 1)).
+    """Truncated normal, std 0.02; the output layers of block i are divided by √(2(i + 1)).
 
-    Positions that are not trained keep their values.
+    Fixed positions keep their values.
     """
     tokens = (encoder.cls_token, encoder.pos_embed)
     with torch.no_grad():

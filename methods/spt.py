@@ -1,8 +1,7 @@
-"""SPT: segmentor-based pre-training, VasoMIM's rival without masks (arXiv 2602.11536, figure 9).
+"""SPT: segmentation-based pre-training, a baseline without masking (arXiv 2602.11536, figure 9).
 
-If vessels are known well enough to guide masks, why not learn to segment them right away? A UNet
-is trained on the extracted vessels as if they were labels. What is exported is the UNet up to its
-last map; only the 1×1 classifier behind it is left out.
+A UNet is trained to segment the extracted vessels, used as pseudo-labels. The UNet without its 1×1
+classifier is exported.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.anatomy.segmentor import supervision
 from benchmark.method import Method, Progress
 from benchmark.nn.backbones.unet import UNetEncoder
-from benchmark.nn.batch_norm import share_batch_statistics
+from benchmark.nn.batch_norm import convert_sync_batchnorm
 from benchmark.registry import METHODS, build
 
 
@@ -24,12 +23,12 @@ from benchmark.registry import METHODS, build
 class SPT(Method):
     """Segmentation of the extracted vessels as pre-training.
 
-    The papers name no loss; here it is that of VasoMIM's segmentor, 0.5·BCE + 0.5·(1 − Dice), with
-    the Dice score of each frame, so that it does not depend on how a batch is divided.
+    The papers do not state the loss; here it is that of VasoMIM's segmentor, 0.5·BCE +
+    0.5·(1 − Dice), with Dice per frame, so that it does not depend on how a batch is split.
 
     Args:
         views: maker of one view per frame, with its anatomy.
-        encoder: network whose finest map has the size of the image.
+        encoder: network whose finest feature map has the size of the image.
     """
 
     encoder: UNetEncoder
@@ -40,7 +39,7 @@ class SPT(Method):
         encoder: nn.Module | dict[str, Any],
     ) -> None:
         super().__init__(views)
-        self.encoder = share_batch_statistics(build(encoder))
+        self.encoder = convert_sync_batchnorm(build(encoder))
         self.classifier = nn.Conv2d(self.encoder.widths[0], 1, 1)
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:

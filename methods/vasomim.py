@@ -1,9 +1,9 @@
 """VasoMIM: vascular-anatomy-aware masked image modelling (AAAI; journal arXiv 2602.11536).
 
-A masked autoencoder with two additions. *Anatomy-guided masking* hides vessels more and more often
-as training goes on, guided by the extracted vessels B and by the probability map M of a small
-segmentor S. *Anatomical consistency* asks that S, frozen, finds in the reconstruction the vessels
-it finds in the frame. L = L_rec + L_cons.
+A masked autoencoder with two additions. *Anatomy-guided masking* masks vessels increasingly often
+during training, guided by the extracted vessels B and the probability map M of a small segmentor S.
+*Anatomical consistency* requires the frozen S to find the same vessels in the reconstruction as in
+the original frame. L = L_rec + L_cons.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from methods.mae import MAE, Part
 class VasoMIM(MAE):
     """Vascular-anatomy-aware masked autoencoder.
 
-    VasoMIM-v1 (AAAI) is ``masking.eta = 1``; the journal version mixes both guides, η = 0.5.
+    VasoMIM-v1 (AAAI) is ``masking.eta = 1``; the journal version combines both guides, η = 0.5.
 
     Args:
         views: maker of one masked view per frame, with its anatomy.
         encoder: ViT that accepts visible tokens only.
         decoder: predicts every patch from the visible tokens.
         masking: `AnatomyGuidedMasking`, or any other for an ablation.
-        objective: L_rec, or a list of objectives that are added up.
-        segmentor: S, trained in advance on the extracted vessels and frozen, or a `JointSegmentor`
-            that learns beside the model.
-        consistency: L_cons; None leaves it out.
+        objective: L_rec, or a list of objectives for a weighted sum.
+        segmentor: S, trained beforehand on the extracted vessels and frozen, or a `JointSegmentor`
+            trained jointly with the model.
+        consistency: L_cons, or None.
     """
 
     segmentor: FrozenSegmentor | JointSegmentor
@@ -56,8 +56,8 @@ class VasoMIM(MAE):
         self.segmentor = build(segmentor)
         self.consistency = build(consistency)
 
-    def guided(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The views and M, the probability of a vessel at every pixel."""
+    def with_guidance(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The views and the probability map M."""
         return {**views, "probability": self.segmentor.probability(views["image"])}
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
@@ -65,7 +65,7 @@ class VasoMIM(MAE):
         terms = {}
         if isinstance(self.segmentor, JointSegmentor):
             terms["loss_segmentor"] = self.segmentor.loss(image, anatomy)
-        views = self.guided(views)
+        views = self.with_guidance(views)
         probability = views["probability"]
         mask = self.masking(views, progress)
 

@@ -1,4 +1,4 @@
-"""What processes tell each other within a step; on one process, nothing."""
+"""Collectives without gradients: gather and all-reduce; no-ops on a single process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """Number of this process, from 0, and how many there are."""
+    """Rank of this process, from 0, and the number of processes."""
     if not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
@@ -16,21 +16,22 @@ def rank_and_world_size() -> tuple[int, int]:
 
 @torch.no_grad()
 def gather_samples(tensor: Tensor) -> Tensor:
-    """The rows of all processes in their order, without gradients: B×… to (processes·B)×….
+    """Gather the samples of all ranks in rank order: B×… to (world size·B)×…, detached.
 
-    All processes must have equally many.
+    All ranks must hold the same number of samples.
     """
     tensor = tensor.detach()
-    if rank_and_world_size()[1] == 1:
+    _, world_size = rank_and_world_size()
+    if world_size == 1:
         return tensor
-    parts = [torch.empty_like(tensor) for _ in range(rank_and_world_size()[1])]
+    parts = [torch.empty_like(tensor) for _ in range(world_size)]
     dist.all_gather(parts, tensor.contiguous())
     return torch.cat(parts)
 
 
 @torch.no_grad()
-def sum_over_processes(tensor: Tensor) -> Tensor:
-    """Sum of this tensor over all processes, without gradients; a new tensor."""
+def all_reduce_sum(tensor: Tensor) -> Tensor:
+    """Sum of a tensor over all ranks, as a new, detached tensor."""
     total = tensor.detach().clone()
     if rank_and_world_size()[1] > 1:
         dist.all_reduce(total)

@@ -1,8 +1,7 @@
-"""Exponential moving average of a module: the teacher or target network of many methods.
+"""Exponential moving average (EMA) of a module: the teacher or target network of many methods.
 
-θ' ← m·θ' + (1 − m)·θ after (or, in MoCo v3, before) a step, with a momentum m that is a pure
-function of where training stands. So a resumed run needs the averaged weights, which are in the
-state dict, and nothing else.
+θ' ← m·θ' + (1 − m)·θ after (or, in MoCo v3, before) a step. The momentum m is a pure function of
+the training progress, so a resumed run needs only the averaged weights from the state dict.
 """
 
 from __future__ import annotations
@@ -15,83 +14,71 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, check_positive, check_unit_interval
 from benchmark.method import Progress
 from benchmark.registry import SCHEDULES, build
 
 
-def _check_momentum(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise InputError(f"EMA: {name}={value} must lie in [0, 1]")
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if value <= 0:
-            raise InputError(f"EMA: {name}={value} must be positive")
-
-
 @SCHEDULES.register_module()
 class LinearMomentum:
-    """Momentum that rises linearly with the steps (I-JEPA, Assran et al., CVPR 2023).
+    """Momentum that increases linearly with the step (I-JEPA, Assran et al., CVPR 2023).
 
     Args:
         start: m at the first step, in [0, 1].
-        end: m where the schedule ends.
-        stretch: length of the schedule relative to the run; above 1 its end is never reached
+        end: m at the end of the schedule, in [0, 1].
+        stretch: length of the schedule relative to the run; above 1, `end` is never reached
             (`ipe_scale` of the I-JEPA code).
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     def __init__(self, start: float = 0.996, end: float = 1.0, stretch: float = 1.0) -> None:
-        _check_momentum(start=start, end=end)
-        _check_positive(stretch=stretch)
+        check_unit_interval("EMA", start=start, end=end)
+        check_positive("EMA", stretch=stretch)
         self.start = start
         self.end = end
         self.stretch = stretch
 
     def __call__(self, progress: Progress) -> float:
-        done = min(progress.fraction / self.stretch, 1.0)
-        return self.start + done * (self.end - self.start)
+        return self.start + self._fraction(progress) * (self.end - self.start)
+
+    def _fraction(self, progress: Progress) -> float:
+        """Fraction of the schedule that is done, in [0, 1]."""
+        return min(progress.fraction / self.stretch, 1.0)
 
 
 @SCHEDULES.register_module()
-class CosineMomentum:
-    """Momentum that follows half a cosine over the steps (BYOL; DINO, iBOT, MoCo v3, CheXWorld).
+class CosineMomentum(LinearMomentum):
+    """Momentum on a half cosine over the steps (BYOL; DINO, iBOT, MoCo v3, CheXWorld).
 
-    m = end − (end − start) · (1 + cos πt) / 2, where t is the share of the run that is done.
+    m = end − (end − start) · (1 + cos πt) / 2, where t is the fraction of the schedule done.
 
-    Args:
-        start: m at the first step, in [0, 1]: 0.996 in DINO and iBOT, 0.99 in MoCo v3.
-        end: m where the schedule ends.
-        stretch: length of the schedule relative to the run (1.25 in CheXWorld).
+    The arguments are those of `LinearMomentum`. DINO and iBOT start at 0.996, MoCo v3 at 0.99;
+    CheXWorld stretches the schedule by 1.25.
     """
 
-    def __init__(self, start: float = 0.996, end: float = 1.0, stretch: float = 1.0) -> None:
-        _check_momentum(start=start, end=end)
-        _check_positive(stretch=stretch)
-        self.start = start
-        self.end = end
-        self.stretch = stretch
-
     def __call__(self, progress: Progress) -> float:
-        done = min(progress.fraction / self.stretch, 1.0)
-        return self.end - (self.end - self.start) * (1 + math.cos(math.pi * done)) / 2
+        angle = math.pi * self._fraction(progress)
+        return self.end - (self.end - self.start) * (1 + math.cos(angle)) / 2
 
 
 @SCHEDULES.register_module()
 class EpochLinearMomentum:
-    """Momentum that rises once per epoch, over a fixed number of epochs (HPM's released code).
+    """Momentum that increases once per epoch, over a fixed number of epochs (HPM's released code).
 
     Args:
         start: m in the first epoch, in [0, 1].
-        end: m from epoch `epochs` on, however long the run is.
-        epochs: length of the rise.
+        end: m from epoch `epochs` on, however long the run is, in [0, 1].
+        epochs: epochs from `start` to `end`.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     def __init__(self, start: float = 0.999, end: float = 0.9999, epochs: int = 100) -> None:
-        _check_momentum(start=start, end=end)
-        _check_positive(epochs=epochs)
+        check_unit_interval("EMA", start=start, end=end)
+        check_positive("EMA", epochs=epochs)
         self.start = start
         self.end = end
         self.epochs = epochs
@@ -102,24 +89,24 @@ class EpochLinearMomentum:
 
 
 class ExponentialMovingAverage(nn.Module):
-    """A copy of a module that follows it slowly, without gradients.
+    """A moving average of a student module, without gradients.
 
-    The copy starts equal to the module it follows and is this module's `module`; its weights are
-    part of the state dict. All its parameters are averaged, the frozen ones too (where both are
-    equal nothing changes). Averaging is one fused call over all tensors, on the device.
+    The copy, `module`, starts equal to the student and is part of the state dict. All parameters
+    are averaged, frozen ones included (they are equal, so nothing changes). An update is one fused
+    call over all tensors on the device.
 
     Args:
-        student: the module to follow; it is copied, not kept.
+        student: the module to average; it is copied, not kept.
         momentum: ``momentum(progress) -> m`` or its config.
-        evaluate: keep the copy in evaluation mode whatever the method is in: no drop path, no
-            batch statistics (HPM, DINO, iBOT, I-JEPA). False lets it follow the method's mode
-            (MoCo v3, whose momentum encoder normalises with the statistics of the batch).
-        buffers: what an update does with buffers: ``"copy"`` takes them from the student,
-            ``"average"`` averages those of floating point and copies the others (timm's
-            `ModelEma`), ``"keep"`` leaves the copy's own (MoCo v3).
+        evaluate: keep the copy in evaluation mode at all times: no drop path, no batch statistics
+            (HPM, DINO, iBOT, I-JEPA). If False it follows the mode of the method (MoCo v3, whose
+            momentum encoder normalises with batch statistics).
+        buffers: what an update does with buffers: ``"copy"`` copies the student's, ``"average"``
+            averages floating-point ones and copies the rest (timm's `ModelEma`), ``"keep"`` keeps
+            the copy's own (MoCo v3).
 
     Raises:
-        InputError: `buffers` is none of these.
+        InputError: unknown `buffers`.
     """
 
     def __init__(
@@ -146,7 +133,7 @@ class ExponentialMovingAverage(nn.Module):
 
     @torch.no_grad()
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """What the averaged module makes of the inputs, detached."""
+        """Output of the averaged module, detached."""
         return self.module(*inputs, **named)
 
     @torch.no_grad()
@@ -155,32 +142,20 @@ class ExponentialMovingAverage(nn.Module):
 
         Args:
             student: the module that was copied, after its step.
-            progress: gives m.
+            progress: determines m.
 
         Raises:
-            ValueError: `student` has other parameters than the copy.
+            ValueError: the parameters of `student` do not match the copy.
         """
         weight = 1.0 - self.momentum(progress)
-        own, other = list(self.module.parameters()), list(student.parameters())
-        averaged, followed, copied, origin = self._sort_buffers(student)
-        if [p.shape for p in own] != [p.shape for p in other]:
+        averaged = list(zip(self.module.parameters(), student.parameters(), strict=True))
+        if any(ours.shape != theirs.shape for ours, theirs in averaged):
             raise ValueError("EMA: the student is not the module that was copied")
-        torch._foreach_lerp_(own + averaged, other + followed, weight)
+        copied: list[tuple[Tensor, Tensor]] = []
+        if self.buffer_rule != "keep":
+            for pair in zip(self.module.buffers(), student.buffers(), strict=True):
+                average = self.buffer_rule == "average" and pair[0].is_floating_point()
+                (averaged if average else copied).append(pair)
+        torch._foreach_lerp_(*map(list, zip(*averaged)), weight)
         if copied:
-            torch._foreach_copy_(copied, origin)
-
-    def _sort_buffers(
-        self, student: nn.Module
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """Own and student's buffers to average, then own and student's buffers to copy."""
-        averaged: list[Tensor] = []
-        followed: list[Tensor] = []
-        copied: list[Tensor] = []
-        origin: list[Tensor] = []
-        if self.buffer_rule == "keep":
-            return averaged, followed, copied, origin
-        for own, other in zip(self.module.buffers(), student.buffers(), strict=True):
-            average = self.buffer_rule == "average" and own.is_floating_point()
-            (averaged if average else copied).append(own)
-            (followed if average else origin).append(other)
-        return averaged, followed, copied, origin
+            torch._foreach_copy_(*map(list, zip(*copied)))

@@ -1,4 +1,4 @@
-"""How much of its space a set of features fills; next to nothing where training has collapsed."""
+"""Spread and effective rank of a set of features, both low after representation collapse."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SAMPLES = 256
-"""Samples that are looked at; more would change little and cost more."""
+"""Samples the statistics are computed on; more would cost more and change little."""
 
 
-def pooled(output: Any) -> Tensor | None:
-    """One row per sample of what an encoder returned, B×D; None where it returned no features.
+def pool_features(output: Any) -> Tensor | None:
+    """Global average pooling of an encoder's output to B×D; None if it holds no features.
 
-    Tokens B×N×D are averaged over the tokens, maps B×C×H×W over the places; of several levels the
-    last one counts.
+    Tokens B×N×D are averaged over tokens, maps B×C×H×W over positions; of several levels the last
+    one is used.
     """
     while isinstance(output, list | tuple) and output:
         output = output[-1]
@@ -28,10 +28,10 @@ def pooled(output: Any) -> Tensor | None:
 
 
 def feature_std(features: Tensor) -> Tensor:
-    """Deviation of normalised features over the samples (SimSiam, Chen & He, CVPR 2021, §4.1).
+    """Standard deviation of the ℓ2-normalised features (SimSiam, Chen & He, CVPR 2021, §4.1).
 
-    Mean over the channels of the standard deviation of x/‖x‖, times √D: 0 where all samples have
-    the same features, about 1 where these are spread evenly over the sphere.
+    The standard deviation of x/‖x‖ over the samples, averaged over the channels, times √D: 0 if all
+    samples have the same features, about 1 if they are spread evenly over the sphere.
 
     Args:
         features: B×D, B at least 2.
@@ -41,30 +41,30 @@ def feature_std(features: Tensor) -> Tensor:
 
 
 def effective_rank(features: Tensor) -> Tensor:
-    """Number of directions the features use, in [1, min(B, D)] (Roy & Vetterli, EUSIPCO 2007).
+    """Effective rank of the features, in [1, min(B, D)] (Roy & Vetterli, EUSIPCO 2007).
 
-    exp(−Σ p log p) of the singular values σ of the B×D matrix, p = σ/Σσ. The mean is not taken
-    off: features that are all equal have rank 1, and do not become noise of a high rank.
+    exp(−Σ p log p) of the singular values σ of the B×D matrix, p = σ/Σσ. The mean is not
+    subtracted: identical features then have rank 1 instead of the high rank of rounding noise.
     """
-    # Of values that are not finite LAPACK makes an error; 0/0 is the answer that fits.
+    # LAPACK raises on non-finite values; zeros give 0/0, so that the result is NaN.
     features = torch.where(features.isfinite().all(), features, 0)
-    singular = torch.linalg.svdvals(features.float())
-    share = singular / singular.sum()
-    return torch.special.entr(share).sum().exp()
+    singular_values = torch.linalg.svdvals(features.float())
+    distribution = singular_values / singular_values.sum()
+    return torch.special.entr(distribution).sum().exp()
 
 
 @torch.no_grad()
 def feature_statistics(features: Tensor) -> dict[str, Tensor]:
-    """Both measures, as scalars, of the first `SAMPLES` samples; one sample deviates from nothing.
+    """Both statistics of the first `SAMPLES` samples, as scalars; a single sample has std 0.
 
-    Singular values make a GPU wait for the host: to be called where the log is written, not at
-    every step.
+    Computing singular values synchronises a GPU with the host: call this when the log is written,
+    not at every step.
 
     Args:
-        features: B×D, one row for each sample.
+        features: B×D, one row per sample.
     """
     features = features[:SAMPLES]
     with torch.autocast(features.device.type, enabled=False):
-        alone = len(features) < 2
-        std = features.new_zeros((), dtype=torch.float32) if alone else feature_std(features)
+        single = len(features) < 2
+        std = features.new_zeros((), dtype=torch.float32) if single else feature_std(features)
         return {"feature_std": std, "effective_rank": effective_rank(features)}

@@ -1,11 +1,11 @@
-"""Images as sequences of patches, in the order of the MAE code: (row, column, channel)."""
+"""Images as sequences of patches; pixels in the order of the MAE code: (row, column, channel)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# Variance floor of the per-patch normalisation (MAE, He et al. 2022, official code).
+# Added to the variance in per-patch normalisation (MAE, He et al. 2022, official code).
 PATCH_EPS = 1e-6
 
 
@@ -18,12 +18,12 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tensor:
-    """B×N×(P·P·C) to B×C×H×W, the inverse of `patchify`; in memory the channels are innermost."""
+    """B×N×(P·P·C) to B×C×H×W, the inverse of `patchify`; the result is channels-last in memory."""
     batch, _, length = patches.shape
     rows, columns = grid
     channels = length // patch_size**2
     blocks = patches.reshape(batch, rows, columns, patch_size, patch_size, channels)
-    # The channels stay where they are, so that rows of patches are copied, not single numbers.
+    # Channels stay innermost, so that rows of patches are copied rather than single values.
     images = blocks.transpose(2, 3).reshape(
         batch, rows * patch_size, columns * patch_size, channels
     )
@@ -31,19 +31,19 @@ def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tenso
 
 
 def standardise(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Every patch minus its mean and over its standard deviation (MAE, He et al. 2022, §3).
+    """Per-patch normalisation to zero mean and unit variance (MAE, He et al. 2022, §3).
 
-    The variance is the unbiased one and gets the floor 1e-6, as in the MAE code.
+    The variance is the unbiased estimate plus 1e-6, as in the MAE code.
 
     Args:
         patches: B×N×V.
 
     Returns:
-        The result B×N×V, and means and deviations, each B×N×1.
+        Normalised patches B×N×V, means and standard deviations, each B×N×1.
     """
     mean = patches.mean(dim=-1, keepdim=True)
     centred = patches - mean
-    # torch.var keeps running sums, which costs a CPU several times the two passes.
+    # Several times faster on a CPU than torch.var, which keeps running sums.
     squares = torch.linalg.vector_norm(centred, dim=-1, keepdim=True).square()
     std = (squares / (patches.shape[-1] - 1) + PATCH_EPS).sqrt()
     return centred / std, mean, std

@@ -1,4 +1,4 @@
-"""The precision of what must not be rounded under autocast."""
+"""Single precision for what must not be rounded under autocast."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def to_float32(tensor: Tensor) -> Tensor:
-    """The tensor in float32, where it has less than that; float64 stays."""
+    """Cast half precision to float32; float32 and float64 are returned as they are."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

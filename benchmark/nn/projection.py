@@ -1,4 +1,4 @@
-"""What stands between an encoder and a loss on features: projectors, predictors, prototypes."""
+"""Heads between an encoder and a loss on features: projectors, predictors and prototypes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.nn.batch_norm import SharedBatchNorm1d
+from benchmark.nn.batch_norm import SyncBatchNorm1d
 from benchmark.nn.precision import to_float32
 from benchmark.registry import MODELS
 from benchmark.type_hints import Count
@@ -18,14 +18,13 @@ from benchmark.type_hints import Count
 class ProjectionMLP(nn.Sequential):
     """Projector and predictor of MoCo v3 (Chen et al., ICCV 2021, §4; official code).
 
-    Linear layers without bias, each followed by batch normalisation over the samples of all
-    processes, and ReLU after all but the last. The last normalisation has no scale and no shift.
-    B×in_dim to B×out_dim.
+    Linear layers without bias, each followed by synchronised batch normalisation, with ReLU after
+    all but the last. The last normalisation is not affine. B×in_dim to B×out_dim.
 
     Args:
         in_dim: width of the input.
         layers: linear layers; 3 for the projector, 2 for the predictor.
-        hidden: width between them.
+        hidden: width of the hidden layers.
         out_dim: width of the output.
     """
 
@@ -37,7 +36,7 @@ class ProjectionMLP(nn.Sequential):
         for number in range(layers):
             last = number == layers - 1
             parts.append(nn.Linear(widths[number], widths[number + 1], bias=False))
-            parts.append(SharedBatchNorm1d(widths[number + 1], affine=not last))
+            parts.append(SyncBatchNorm1d(widths[number + 1], affine=not last))
             if not last:
                 parts.append(nn.ReLU())
         super().__init__(*parts)
@@ -45,14 +44,14 @@ class ProjectionMLP(nn.Sequential):
 
 
 class Prototypes(nn.Module):
-    """Linear layer without bias whose rows have a direction and a length of their own.
+    """Weight-normalised linear layer without bias; each row is a prototype.
 
-    The rows are g·v/‖v‖ (weight normalisation, Salimans & Kingma, NeurIPS 2016); lengths start at
-    1. Names of its weights are those of the official checkpoints of DINO and iBOT.
+    Rows are g·v/‖v‖ (weight normalisation, Salimans & Kingma, NeurIPS 2016), with g initialised
+    to 1. State-dict names are those of the official checkpoints of DINO and iBOT.
 
     Args:
         in_dim: width of the input.
-        count: rows.
+        count: number of prototypes.
         learned_lengths: train the lengths g; otherwise they stay at 1.
     """
 
@@ -60,11 +59,11 @@ class Prototypes(nn.Module):
         super().__init__()
         self.weight_g = nn.Parameter(torch.ones(count, 1), requires_grad=learned_lengths)
         self.weight_v = nn.Parameter(torch.empty(count, in_dim))
-        nn.init.kaiming_uniform_(self.weight_v, a=math.sqrt(5))  # as torch starts linear layers
+        nn.init.kaiming_uniform_(self.weight_v, a=math.sqrt(5))  # as in nn.Linear
 
     def forward(self, features: Tensor) -> Tensor:
-        """…×in_dim to …×count, not narrower than float32."""
-        # A teacher divides by a temperature of 0.04: rounding logits to bf16 would change targets.
+        """Logits, …×in_dim to …×count, at least in float32."""
+        # The teacher divides logits by a temperature of 0.04: bf16 would change its targets.
         with torch.autocast(features.device.type, enabled=False):
             rows = self.weight_g * F.normalize(self.weight_v, dim=1)
             return F.linear(to_float32(features), rows)
@@ -74,13 +73,13 @@ class Prototypes(nn.Module):
 class PrototypeHead(nn.Module):
     """Head of DINO (Caron et al., ICCV 2021, appendix C), shared by CLS and patches in iBOT.
 
-    Three linear layers with GELU between them, ℓ2 normalisation, and `Prototypes`.
+    A three-layer MLP with GELU, ℓ2 normalisation, and `Prototypes`.
 
     Args:
         in_dim: width of the tokens.
-        hidden: width between the linear layers.
-        bottleneck: width of what is normalised.
-        prototypes: K, outputs; 65536 in DINO, 8192 in iBOT.
+        hidden: width of the hidden layers.
+        bottleneck: width of the normalised embedding.
+        prototypes: K, number of prototypes; 65536 in DINO, 8192 in iBOT.
         learned_lengths: see `Prototypes`; ``norm_last_layer=False`` in the official code.
     """
 
@@ -107,7 +106,7 @@ class PrototypeHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Unit vectors in front of the prototypes, …×in_dim to …×bottleneck."""
+        """ℓ2-normalised embedding before the prototypes, …×in_dim to …×bottleneck."""
         return F.normalize(to_float32(self.mlp(tokens)), dim=-1)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -1,11 +1,10 @@
-"""The selective scan of Mamba (S6; Gu and Dao, 2023) in plain PyTorch, parallel over the length.
+"""The selective scan of Mamba (S6; Gu and Dao, 2023) in plain PyTorch, as a parallel scan.
 
-Both the scan and its gradient are first-order linear recurrences, h_t = a_t h_{t−1} + b_t. Such
-steps compose, (a₂, b₂) ∘ (a₁, b₁) = (a₂a₁, a₂b₁ + b₂), and composition is associative, so
-neighbours are joined in pairs, the sequence of half the length is solved, and the other half is
-filled in: O(L) work in O(log L) steps (Blelloch 1990). Only products of the decays occur, never
-their quotients, so decays in [0, 1] can neither overflow nor divide by a vanished number, however
-long the sequence is.
+Both the scan and its gradient are first-order linear recurrences, h_t = a_t h_{t−1} + b_t. Steps
+compose associatively, (a₂, b₂) ∘ (a₁, b₁) = (a₂a₁, a₂b₁ + b₂), so neighbours are combined in pairs,
+the sequence of half the length is solved recursively, and the other half is filled in: O(L) work
+in O(log L) steps (Blelloch 1990). Only products of decays occur, never quotients, so decays in
+[0, 1] cause neither overflow nor division by zero at any sequence length.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from torch.autograd.function import once_differentiable
 from benchmark.errors import InputError
 
 CHUNK = 64
-"""Steps whose hidden states are in memory at the same time."""
+"""Time steps whose hidden states are held in memory at once."""
 
 
 def _solve(decay: Tensor, drive: Tensor) -> Tensor:
@@ -34,8 +33,8 @@ def _solve(decay: Tensor, drive: Tensor) -> Tensor:
         return drive
     pairs = length // 2
     first, second = decay[: 2 * pairs : 2], decay[1::2]
-    joined = torch.addcmul(drive[1::2], second, drive[: 2 * pairs : 2])
-    odd = _solve(first * second, joined)
+    combined = torch.addcmul(drive[1::2], second, drive[: 2 * pairs : 2])
+    odd = _solve(first * second, combined)
     states = torch.empty_like(drive)
     states[0] = drive[0]
     states[1::2] = odd
@@ -43,10 +42,10 @@ def _solve(decay: Tensor, drive: Tensor) -> Tensor:
     return states
 
 
-def _adjoint(decay: Tensor, inflow: Tensor) -> Tensor:
-    """λ_t = inflow_t + decay_{t+1} · λ_{t+1}: what the loss owes to the state after step t."""
-    ahead = torch.cat([decay[1:], torch.zeros_like(decay[:1])])
-    return _solve(ahead.flip(0), inflow.flip(0)).flip(0)
+def _adjoint(decay: Tensor, grad: Tensor) -> Tensor:
+    """λ_t = grad_t + decay_{t+1} · λ_{t+1}: gradient of the loss with respect to state h_t."""
+    following = torch.cat([decay[1:], torch.zeros_like(decay[:1])])
+    return _solve(following.flip(0), grad.flip(0)).flip(0)
 
 
 class _Recurrence(Function):
@@ -58,23 +57,23 @@ class _Recurrence(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, inflow: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         decay, states = ctx.saved_tensors
-        owed = _adjoint(decay, inflow)
-        before = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
-        return owed * before, owed
+        adjoint = _adjoint(decay, grad)
+        previous = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
+        return adjoint * previous, adjoint
 
 
 def linear_recurrence(decay: Tensor, drive: Tensor, dim: int = 0) -> Tensor:
-    """h_t = decay_t · h_{t−1} + drive_t with h_{−1} = 0, all t at once.
+    """h_t = decay_t · h_{t−1} + drive_t with h_{−1} = 0, for all t.
 
     Args:
-        decay: any shape; values in [0, 1] make the recurrence stable at every length.
+        decay: any shape; values in [0, 1] keep the recurrence stable at any length.
         drive: the same shape.
-        dim: dimension of t.
+        dim: time dimension.
 
     Returns:
-        All h_t, of the same shape. Differentiable once; two tensors of that shape are kept for it.
+        All h_t, of the same shape. Differentiable once; saves two tensors of that shape.
     """
     if decay.shape != drive.shape:
         raise ValueError(f"decay is {tuple(decay.shape)}, drive is {tuple(drive.shape)}")
@@ -82,12 +81,12 @@ def linear_recurrence(decay: Tensor, drive: Tensor, dim: int = 0) -> Tensor:
 
 
 class _SelectiveScan(Function):
-    """y_t = C_t · h_t, chunk after chunk; time first, then hidden state, channels last.
+    """y_t = C_t · h_t, chunk by chunk; time first, then hidden state, channels last.
 
-    The hidden states are N times larger than everything else. They exist for one chunk at a time:
-    the forward pass keeps the state at the start of each chunk, and the backward pass computes
-    the chunk's states again from there. Shapes: x and Δ are L×1×B×G×D, A is N×1×G×D, B and C are
-    L×N×B×G×1, states N×B×G×D.
+    The hidden states are N times larger than everything else, so they are materialised for one
+    chunk at a time: the forward pass saves the state at the start of each chunk, and the backward
+    pass recomputes the chunk's states from there. Shapes: x and Δ are L×1×B×G×D, A is N×1×G×D, B
+    and C are L×N×B×G×1, states N×B×G×D.
     """
 
     @staticmethod
@@ -99,7 +98,7 @@ class _SelectiveScan(Function):
         for part in _chunks(len(x), chunk):
             _, states = _states(x[part], delta[part], A, B[part], starts[-1])
             outputs.append((states * C[part]).sum(1, keepdim=True))
-            starts.append(states[-1].clone())  # a view would keep the whole chunk alive
+            starts.append(states[-1].clone())  # a view would keep the chunk in memory
         ctx.save_for_backward(x, delta, A, B, C, torch.stack(starts[:-1]))
         ctx.chunk = chunk
         return torch.cat(outputs)
@@ -110,21 +109,21 @@ class _SelectiveScan(Function):
         x, delta, A, B, C, starts = ctx.saved_tensors
         grad_x, grad_delta, grad_B, grad_C = (torch.empty_like(t) for t in (x, delta, B, C))
         grad_A = torch.zeros_like(A)
-        owed_later = torch.zeros_like(starts[0])
+        carry = torch.zeros_like(starts[0])
         parts = _chunks(len(x), ctx.chunk)
         for part, start in zip(reversed(parts), starts.flip(0)):
             decay, states = _states(x[part], delta[part], A, B[part], start)
-            inflow = grad[part] * C[part]
-            inflow[-1] += owed_later
-            owed = _adjoint(decay, inflow)
-            owed_later = decay[0] * owed[0]
+            grad_states = grad[part] * C[part]
+            grad_states[-1] += carry
+            adjoint = _adjoint(decay, grad_states)
+            carry = decay[0] * adjoint[0]
             # d/d(ΔA), because d exp(ΔA) = exp(ΔA) d(ΔA).
-            exponent = torch.cat([start[None], states[:-1]]).mul_(owed).mul_(decay)
-            driven = (owed * B[part]).sum(1, keepdim=True)
-            grad_x[part] = delta[part] * driven
-            grad_delta[part] = x[part] * driven + (exponent * A).sum(1, keepdim=True)
+            exponent = torch.cat([start[None], states[:-1]]).mul_(adjoint).mul_(decay)
+            grad_drive = (adjoint * B[part]).sum(1, keepdim=True)
+            grad_x[part] = delta[part] * grad_drive
+            grad_delta[part] = x[part] * grad_drive + (exponent * A).sum(1, keepdim=True)
             grad_A += (exponent * delta[part]).sum((0, 2))[:, None]
-            grad_B[part] = (owed * (delta[part] * x[part])).sum(-1, keepdim=True)
+            grad_B[part] = (adjoint * (delta[part] * x[part])).sum(-1, keepdim=True)
             grad_C[part] = (states * grad[part]).sum(-1, keepdim=True)
         return grad_x, grad_delta, grad_A, grad_B, grad_C, None
 
@@ -134,7 +133,7 @@ def _chunks(length: int, chunk: int) -> list[slice]:
 
 
 def _states(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Decays and hidden states of one chunk that begins in state `start`, each T×N×B×G×D."""
+    """Decays and hidden states of a chunk with initial state `start`, each T×N×B×G×D."""
     decay = torch.exp(delta * A)
     drive = (delta * x) * B
     drive[0] += decay[0] * start
@@ -147,10 +146,10 @@ def selective_scan(
     """Selective state-space model over independent groups of channels (Gu and Dao 2023, alg. 2).
 
     h_t = exp(Δ_t A) h_{t−1} + Δ_t B_t x_t and y_t = C_t · h_t + D x_t, from a zero state; each
-    channel has N hidden numbers of its own, the channels of a group share B and C.
+    channel has a hidden state of size N, the channels of a group share B and C.
 
-    The fused kernel of the package `mamba_ssm` computes it where that package is installed and
-    the tensors are fp32 or less on a CUDA device; otherwise, and always in fp64, the code here.
+    Uses the fused kernel of `mamba_ssm` if that package is installed and the tensors are on a CUDA
+    device in fp32 or lower precision; otherwise, and always in fp64, the implementation here.
 
     Args:
         x: B×G×D×L input.
@@ -159,11 +158,11 @@ def selective_scan(
         B: B×G×N×L.
         C: B×G×N×L.
         D: G×D.
-        chunk: steps whose states are held at once, about 10·B·G·D·N·chunk numbers; changes
-            memory and speed, not the result.
+        chunk: time steps whose states are held at once, about 10·B·G·D·N·chunk values; affects
+            memory and speed only.
 
     Returns:
-        B×G×D×L in fp32, or fp64 for fp64 inputs: half precision loses a long scan.
+        B×G×D×L in fp32, or fp64 for fp64 inputs: half precision is too coarse for long scans.
 
     Raises:
         InputError: `mamba_ssm` is installed but broken.
@@ -202,7 +201,7 @@ def _at_least_fp32(tensor: Tensor) -> Tensor:
 
 @cache
 def mamba_kernel() -> Callable[..., Tensor] | None:
-    """`selective_scan_fn` of the package `mamba_ssm`; None where it is not installed.
+    """`selective_scan_fn` of the package `mamba_ssm`; None if it is not installed.
 
     Raises:
         InputError: it is installed but cannot be imported.
@@ -228,9 +227,9 @@ def through_kernel(
     C: Tensor,
     D: Tensor,
 ) -> Tensor:
-    """`selective_scan` by a function in the calling convention of `mamba_ssm`.
+    """`selective_scan` through a function with the calling convention of `mamba_ssm`.
 
-    It knows the groups from B and C only: the channels of all groups follow each other.
+    It infers the groups from B and C; the channels of all groups are concatenated.
     """
     y = kernel(
         x.flatten(1, 2).contiguous(),

@@ -1,4 +1,4 @@
-"""From the names of an official checkpoint to ours, as data."""
+"""Renaming the tensors of an official checkpoint to our state-dict names, by rules."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from benchmark.errors import InputError
 
-# What a name starts with (a regular expression), and what takes its place; None: not a weight.
+# Prefix of a name (a regular expression) and its replacement; None for tensors to ignore.
 Rules = Sequence[tuple[str, str | None]]
 
-# A timm ViT at the top level of the checkpoint, as MAE and most of its descendants save it.
+# A timm ViT at the top level of the checkpoint, as in MAE and most of its descendants.
 ENCODER_NAMES: Rules = ((r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)", r"encoder.\1"),)
 
 
 def translate(name: str, rules: Rules) -> str | None:
-    """Our name of a tensor of an official checkpoint, by the first rule that matches.
+    """Our name of a tensor of an official checkpoint, by the first matching rule.
 
     Returns:
-        None for what is no weight here (constants that the official code saves).
+        None for a tensor to ignore (such as constants that the official code saves).
 
     Raises:
         InputError: no rule matches.

@@ -1,4 +1,4 @@
-"""Attention of linear cost of Vision-RWKV (Duan et al., ICLR 2025): Bi-WKV and its Q-shift."""
+"""Linear attention of Vision-RWKV (Duan et al., ICLR 2025): Bi-WKV and Q-shift."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from benchmark.nn.selective_scan import linear_recurrence
 def bidirectional_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Bi-WKV (Vision-RWKV, eq. 4): a weighted mean of all values, per channel.
 
-    Token i enters the mean at place t with weight exp(k_i − w·(|t − i| − 1)/T), token t itself
-    with exp(u + k_t).
+    At position t, token i has weight exp(k_i − w·(|t − i| − 1)/T) and token t itself exp(u + k_t).
 
-    Instead of T² weights, the means over the past and over the future are each one linear
-    recurrence: m_t = m_{t−1}·e^{s_{t−1} − s_t} + v_t·e^{l_t − s_t}, with l_i = k_i + w·i/T and
-    s_t = log Σ_{i≤t} e^{l_i}. Its coefficients lie in [0, 1] whatever the keys are. Past, future
-    and present are then joined by a softmax, so no exponential of a key is ever formed.
+    Instead of T² weights, the means over past and future tokens are computed by one linear
+    recurrence each: m_t = m_{t−1}·e^{s_{t−1} − s_t} + v_t·e^{l_t − s_t}, with l_i = k_i + w·i/T and
+    s_t = log Σ_{i≤t} e^{l_i}. Its coefficients lie in [0, 1] for all keys. Past, future and present
+    are then combined by a softmax, so no exponential of a key can overflow.
 
     Args:
-        w: C, decay over the whole length; negative values favour far tokens.
-        u: C, bonus of the token itself.
-        k: B×T×C keys, of any size.
+        w: C, decay over the sequence length; negative values favour distant tokens.
+        u: C, bonus of the current token.
+        k: B×T×C keys, of any magnitude.
         v: B×T×C values.
 
     Returns:
@@ -35,19 +34,19 @@ def bidirectional_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if k.dtype != torch.float64:
             w, u, k, v = w.float(), u.float(), k.float(), v.float()
         length = k.shape[1]
-        place = torch.arange(length, device=k.device, dtype=k.dtype)[:, None]
+        position = torch.arange(length, device=k.device, dtype=k.dtype)[:, None]
         decay = w / length
 
-        # The future is the past of the reversed sequence: both directions run as one batch.
+        # The future is the past of the reversed sequence, so both directions run as one batch.
         keys, values = torch.stack([k, k.flip(1)]), torch.stack([v, v.flip(1)])
-        score = keys + decay * place
+        score = keys + decay * position
         total = torch.logcumsumexp(score, dim=2)
         before = F.pad(total[:, :, :-1], (0, 0, 1, 0), value=-math.inf)
         mean = linear_recurrence(
             torch.exp(before - total), torch.exp(score - total) * values, dim=2
         )
         mean = F.pad(mean[:, :, :-1], (0, 0, 1, 0))
-        log_weight = before - decay * (place - 1)
+        log_weight = before - decay * (position - 1)
 
         logits = torch.stack([log_weight[0], log_weight[1].flip(1), u + k])
         means = torch.stack([mean[0], mean[1].flip(1), v])
@@ -55,10 +54,10 @@ def bidirectional_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def q_shift(maps: Tensor) -> Tensor:
-    """Q-shift (Vision-RWKV, eq. 3): each quarter of the channels is one neighbour's.
+    """Q-shift (Vision-RWKV, eq. 3): each quarter of the channels is shifted by one position.
 
-    In order: the neighbour to the left, to the right, above, below; channels beyond four equal
-    quarters stay. Outside the map there are zeros.
+    In this order they come from the left, right, upper and lower neighbour; channels beyond four
+    equal quarters stay. Padded with zeros.
 
     Args:
         maps: B×C×H×W.
@@ -70,7 +69,6 @@ def q_shift(maps: Tensor) -> Tensor:
     left, right, above, below, rest = maps.split(
         [quarter] * 4 + [maps.shape[1] - 4 * quarter], dim=1
     )
-    # One pixel in at one side, one pixel out at the other.
     shifted = [
         F.pad(left, (1, -1, 0, 0)),
         F.pad(right, (-1, 1, 0, 0)),

@@ -208,8 +208,8 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[SheetR
     if hasattr(method, "network"):
         columns["segmentor"] = 255 * method.network(views["image"]).sigmoid()[:, 0]
         return _rows(columns)
-    if hasattr(method, "guided"):
-        views = method.guided(views)
+    if hasattr(method, "with_guidance"):
+        views = method.with_guidance(views)
     if "probability" in views:
         columns["probability M"] = 255 * views["probability"][:, 0]
     if isinstance(getattr(method, "masking", None), AnatomyGuidedMasking):

@@ -22,12 +22,13 @@ from benchmark.data.views.attention import AttentionView
 from benchmark.method import Progress
 from benchmark.nn.masking.attention import AttentionGuidedMasking
 from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.nn.state_dict_names import translate
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.config import fill_paths, load_config
 from benchmark.training.train import assemble, train
 from benchmark.weights import load_strict
 from methods.amt import AMT
-from methods.mae import MAE, official_keys
+from methods.mae import MAE, OFFICIAL_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER = Progress(epoch=9, epochs=20)
@@ -311,7 +312,7 @@ def test_official_checkpoint_fits(request: pytest.FixtureRequest, kind: str) -> 
     """Every name and shape of the official checkpoint has its place, and no place stays empty."""
     method = request.getfixturevalue(kind)
     shapes = {**encoder(32, 2, 16, 8), **mae_decoder(32, 16, 2, 16, 8)}
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     if kind == "amt":
         state["data_preprocessor.attention"] = torch.rand(10, 4, 4)
     load_strict(method, state, "generated")

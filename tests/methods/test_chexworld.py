@@ -19,10 +19,12 @@ from benchmark.method_cards import CONFIGS
 from benchmark.nn.decoders.feature_predictors import WorldPredictor
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.masking.jepa import MergedBlockMasking
+from benchmark.nn.state_dict_names import translate
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
 from benchmark.training.config import load_config
-from methods.chexworld import CheXWorld, official_keys
+from methods.chexworld import CheXWorld
+from methods.ijepa import OFFICIAL_NAMES
 
 
 def make(official_code: bool = False, **arguments) -> CheXWorld:
@@ -233,7 +235,7 @@ def test_step_waits_for_nothing(chexworld: CheXWorld, views: dict[str, Tensor]) 
 def test_official_checkpoint_fits(chexworld: CheXWorld) -> None:
     """Names and shapes of the key `model`: none missing, none unexpected."""
     shapes = official_shapes(policy=16 + 5)
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     chexworld.load_state_dict(state, strict=True)
 
 

@@ -22,8 +22,9 @@ from benchmark.method import Progress
 from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
 from benchmark.nn.masking.random import RandomMasking, mask_highest
 from benchmark.nn.objectives.pixels import PixelReconstruction
+from benchmark.nn.state_dict_names import translate
 from benchmark.nn.vit import VisionTransformer
-from methods.crossmae import CrossMAE, official_keys
+from methods.crossmae import OFFICIAL_NAMES, CrossMAE
 
 Factory = Callable[..., CrossMAE]
 
@@ -195,7 +196,7 @@ def test_official_checkpoint_fits(crossmae: Factory) -> None:
         shapes |= linear_shapes(f"{name}.mlp.fc1", 16, 64) | linear_shapes(
             f"{name}.mlp.fc2", 64, 16
         )
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     crossmae().load_state_dict(state, strict=True)
 
 

@@ -17,7 +17,9 @@ from benchmark.method import Progress
 from benchmark.nn.corruptions.blur import GaussianBlur
 from benchmark.nn.masking.random import RandomMasking
 from benchmark.nn.objectives.pixels import PixelReconstruction
-from methods.deblurring_mim import BlurredView, DeblurringMIM, official_keys
+from benchmark.nn.state_dict_names import translate
+from methods.deblurring_mim import BlurredView, DeblurringMIM
+from methods.mae import OFFICIAL_NAMES
 
 
 @pytest.fixture
@@ -167,5 +169,5 @@ def test_step_from_frames_to_loss(deblurring: DeblurringMIM, batch: dict[str, Te
 def test_official_checkpoint_fits(deblurring: DeblurringMIM) -> None:
     """MAE's names and shapes: none missing, none unexpected."""
     shapes = encoder(32, 2, 16, 8) | mae_decoder(32, 16, 2, 16, 8)
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     deblurring.load_state_dict(state, strict=True)

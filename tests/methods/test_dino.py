@@ -30,10 +30,11 @@ from benchmark.nn.backbones.multicrop_vit import MultiCropViT
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.objectives.self_distillation import TeacherTemperature
 from benchmark.nn.projection import PrototypeHead
+from benchmark.nn.state_dict_names import translate
 from benchmark.training.clipping import ClipEachTensor
 from benchmark.training.config import load_config
 from benchmark.training.optim import build_optimizer
-from methods.dino import DINO, official_keys
+from methods.dino import DINO, OFFICIAL_NAMES
 
 # Of three epochs of warm-up the second: T = 0.04 + ½ · 0.03.
 PROGRESS = Progress(epoch=1, epochs=5, step=4, steps_per_epoch=3)
@@ -275,7 +276,7 @@ def test_official_checkpoint_fits(dino: DINO) -> None:
     parts = network_shapes()
     shapes: Shapes = {"center": (1, 12)} | parts
     shapes |= {f"module.{name}": shape for name, shape in parts.items()}
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     assert len(state) == len(shapes)
     dino.load_state_dict(state, strict=True)
     loaded = dino.teacher_head.module.last_layer.weight_v.float()

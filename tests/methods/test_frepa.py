@@ -19,7 +19,8 @@ from benchmark.nn.corruptions.frequency import CellNoise, EitherCorruption, Spec
 from benchmark.nn.corruptions.intensity_curves import HistogramShift
 from benchmark.nn.decoders.convolutional import ConvDecoder
 from benchmark.nn.objectives.frequency import HighFrequencyLoss
-from methods.frepa import Frepa, official_keys
+from benchmark.nn.state_dict_names import translate
+from methods.frepa import OFFICIAL_NAMES, Frepa
 
 LOSSES = ("loss_image", "loss_gradient", "loss_high_frequency")
 
@@ -242,6 +243,6 @@ def test_official_checkpoint_fits() -> None:
     """Of its own size and four channels: none missing, none unexpected."""
     method = make(img_size=64, patch_size=16, in_channels=4, neck_channels=32)
     shapes = official_shapes(32, 32)
-    state = {official_keys(name): torch.ones(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.ones(shape) for name, shape in shapes.items()}
     assert len(state) == len(shapes)
     method.load_state_dict(state, strict=True)

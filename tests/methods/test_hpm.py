@@ -25,7 +25,8 @@ from benchmark.nn.ema import EpochLinearMomentum
 from benchmark.nn.masking.loss import LossGuidedMasking
 from benchmark.nn.masking.random import RandomMasking
 from benchmark.nn.objectives.pixels import PixelReconstruction
-from methods.hpm import HPM, official_keys
+from benchmark.nn.state_dict_names import translate
+from methods.hpm import HPM, OFFICIAL_NAMES
 
 # α = 0.5 · 4 / 5 = 0.4: four of the twelve masked patches are the hardest.
 PROGRESS = Progress(epoch=3, epochs=5)
@@ -247,14 +248,16 @@ def test_official_checkpoint_fits(hpm: HPM) -> None:
     shapes |= norm("decoder_norm_losspred", 16) | linear("decoder_pred_losspred", 16, 192)
     for number in range(2):
         shapes |= block(f"decoder_blocks_losspred.{number}", 16)
-    state = {official_keys(f"module.{name}"): torch.randn(s) for name, s in shapes.items()}
-    state |= {official_keys(name, teacher=True): torch.randn(s) for name, s in shapes.items()}
+    state = {
+        translate(f"module.{name}", OFFICIAL_NAMES): torch.randn(s) for name, s in shapes.items()
+    }
+    state |= {translate(name, OFFICIAL_NAMES): torch.randn(s) for name, s in shapes.items()}
     hpm.load_state_dict(state, strict=True)
 
 
 def test_an_objective_must_tell_errors_per_patch(tiny_vit) -> None:
     """A module that only gives a scalar is refused when the method is built."""
-    with pytest.raises(InputError, match="objective=Identity tells no error per patch"):
+    with pytest.raises(InputError, match="objective=Identity has no per-patch errors"):
         HPM(
             views=dict(type=SingleView, size=32),
             encoder=tiny_vit,

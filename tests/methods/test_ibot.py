@@ -31,8 +31,9 @@ from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.masking.ibot import BlockwiseRatioMasking
 from benchmark.nn.objectives.self_distillation import TeacherTemperature
 from benchmark.nn.projection import PrototypeHead
+from benchmark.nn.state_dict_names import translate
 from benchmark.training.config import load_config
-from methods.ibot import IBOT, official_keys
+from methods.ibot import IBOT, OFFICIAL_NAMES
 
 PROGRESS = Progress(epoch=1, epochs=5, step=4, steps_per_epoch=3)
 # Of CLS: the second of three epochs of warm-up; of patches: the second of five.
@@ -270,7 +271,7 @@ def test_official_checkpoint_fits(ibot: IBOT) -> None:
     shapes: Shapes = {"center": (1, 12), "center2": (1, 1, 12), **parts}
     shapes |= {f"module.{name}": shape for name, shape in parts.items()}
     shapes["module.backbone.masked_embed"] = (1, 32)
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     assert len(state) == len(shapes) - 3  # the last layer's second name, four times, is one None
     del state[None]
     ibot.load_state_dict(state, strict=True)

@@ -23,10 +23,11 @@ from benchmark.method_cards import CONFIGS
 from benchmark.nn.decoders.feature_predictors import JEPAPredictor
 from benchmark.nn.ema import LinearMomentum
 from benchmark.nn.masking.jepa import MultiblockMasking
+from benchmark.nn.state_dict_names import translate
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
 from benchmark.training.config import load_config
-from methods.ijepa import IJEPA, official_keys
+from methods.ijepa import IJEPA, OFFICIAL_NAMES
 
 # 48² pixels, 6×6 patches.
 VIT = dict(img_size=48, patch_size=8, embed_dim=32, depth=2, num_heads=4, class_token=False)
@@ -241,10 +242,10 @@ def test_official_checkpoint_fits(ijepa: IJEPA) -> None:
     state = {}
     for name, shape in official_shapes().items():
         part, _, rest = name.partition(".")
-        state[official_keys(f"{part}.module.{rest}")] = torch.randn(shape)
+        state[translate(f"{part}.module.{rest}", OFFICIAL_NAMES)] = torch.randn(shape)
     ijepa.load_state_dict(state, strict=True)
     with pytest.raises(InputError, match=r"no rule for the name 'opt.state'"):
-        official_keys("opt.state")
+        translate("opt.state", OFFICIAL_NAMES)
 
 
 def test_wrong_parts_are_refused() -> None:

@@ -23,8 +23,9 @@ from benchmark.method import Progress
 from benchmark.nn.decoders.local import LocalDecoder
 from benchmark.nn.masking.random import RandomMasking
 from benchmark.nn.objectives.hog import HOG
+from benchmark.nn.state_dict_names import translate
 from benchmark.nn.vit import VisionTransformer
-from methods.localmim import LocalMIM, mask_at_scale, official_keys
+from methods.localmim import OFFICIAL_NAMES, LocalMIM, mask_at_scale
 
 Factory = Callable[..., LocalMIM]
 SCALES = (4, 2, 1, 0.5)
@@ -226,13 +227,13 @@ def test_official_checkpoint_fits(localmim: Factory) -> None:
         shapes |= {f"decoder.{number}.{name}": shape for name, shape in own.items()}
         shapes |= norm(f"norm.{number}", 32)
         shapes[f"hog_enc.{number}.conv.weight"] = (2, 1, 3, 3)
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     assert len(state) == len(shapes) - 3  # the four filters have become one None
     del state[None]
     method = localmim()
     method.load_state_dict(state, strict=True)
     assert torch.equal(method.encoder.norm.weight, state["encoder.norm.weight"])
-    assert official_keys("norm.3.weight") == "encoder.norm.weight"
+    assert translate("norm.3.weight", OFFICIAL_NAMES) == "encoder.norm.weight"
 
 
 def test_exported_encoder_has_the_norm_of_the_last_layer(

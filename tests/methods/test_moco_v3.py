@@ -27,10 +27,11 @@ from benchmark.data.views.multi import TwoViews
 from benchmark.method import Progress
 from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.projection import ProjectionMLP
+from benchmark.nn.state_dict_names import translate
 from benchmark.nn.vit import VisionTransformer
 from benchmark.training.config import load_config
 from benchmark.training.optim import build_optimizer
-from methods.moco_v3 import MoCoV3, official_keys
+from methods.moco_v3 import OFFICIAL_NAMES, MoCoV3
 
 TEMPERATURE = 0.2
 PROGRESS = Progress(epoch=2, epochs=5, step=7, steps_per_epoch=3)
@@ -221,7 +222,7 @@ def test_official_checkpoint_fits(moco: MoCoV3) -> None:
         parts = encoder(32, 2, 16, 8) | mlp("head", [32, 24, 24, 10])
         shapes |= {f"module.{name}.{key}": shape for key, shape in parts.items()}
     shapes |= {f"module.{key}": shape for key, shape in mlp("predictor", [10, 24, 10]).items()}
-    state = {official_keys(name): torch.randn(shape) for name, shape in shapes.items()}
+    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
     assert len(state) == len(shapes)
     moco.load_state_dict(state, strict=True)
     loaded = moco.projector[6].weight.float()

@@ -1,4 +1,4 @@
-"""Corruptions of frames that a model is to undo. Batched, on the device the frames are on."""
+"""Gaussian blur as a corruption to undo (DeblurringMIM), batched, on the device of the frames."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
+from benchmark.errors import check_positive
 from benchmark.registry import CORRUPTIONS
 
 
 @CORRUPTIONS.register_module()
 class GaussianBlur(nn.Module):
-    """Gaussian blur of grey frames, as OpenCV blurs 8-bit images (DeblurringMIM, Kang et al.).
+    """Gaussian blur of grayscale frames, as OpenCV blurs 8-bit images (DeblurringMIM, Kang et al.).
 
     A separable kernel of 2r + 1 taps with 2r + 1 = ⌊6σ + 1⌉ | 1, borders reflected without
-    repeating the edge pixel, rounded to whole grey levels.
+    repeating the edge pixel, and the result rounded to integers.
 
     Args:
         sigma: σ in pixels of the frame.
@@ -27,11 +27,10 @@ class GaussianBlur(nn.Module):
 
     def __init__(self, sigma: float = 1.1) -> None:
         super().__init__()
-        if sigma <= 0:
-            raise InputError(f"blur: sigma={sigma} must be positive")
+        check_positive("blur", sigma=sigma)
         self.radius = (round(6 * sigma + 1) | 1) // 2
-        places = range(-self.radius, self.radius + 1)
-        weights = [math.exp(-(place**2) / (2 * sigma**2)) for place in places]
+        offsets = range(-self.radius, self.radius + 1)
+        weights = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in offsets]
         self.kernel = tuple(weight / sum(weights) for weight in weights)
 
     def forward(self, frames: Tensor, valid: Tensor) -> Tensor:
@@ -39,11 +38,10 @@ class GaussianBlur(nn.Module):
 
         Args:
             frames: B×S×S uint8, padded at the bottom and right.
-            valid: B×2 int64, height and width of the part that is not padding; more than r pixels
-                each.
+            valid: B×2 int64, height and width without the padding, more than r pixels each.
 
         Returns:
-            B×S×S uint8. What lies beyond the valid part has no meaning.
+            B×S×S uint8, undefined beyond the valid part.
         """
         batch, height, width = frames.shape
         rows = self._reflected(height, valid[:, 0])
@@ -54,17 +52,17 @@ class GaussianBlur(nn.Module):
         return blurred.round_().clamp_(0, 255).to(torch.uint8)
 
     def _weighted_sum(self, padded: Tensor, dim: int) -> Tensor:
-        """The kernel along one axis; shifted sums are several times faster than a convolution."""
+        """Convolve along one axis; shifted sums are several times faster than `conv2d` here."""
         length = padded.shape[dim] - 2 * self.radius
         total = padded.narrow(dim, 0, length) * self.kernel[0]
-        for place, weight in enumerate(self.kernel[1:], start=1):
-            total.add_(padded.narrow(dim, place, length), alpha=weight)
+        for offset, weight in enumerate(self.kernel[1:], start=1):
+            total.add_(padded.narrow(dim, offset, length), alpha=weight)
         return total
 
     def _reflected(self, side: int, length: Tensor) -> Tensor:
-        """Pixel that stands at each place from −r to side + r − 1, B×(side + 2r)."""
-        place = torch.arange(-self.radius, side + self.radius, device=length.device).abs()
+        """Source pixel of each position from −r to side + r − 1, B×(side + 2r)."""
+        position = torch.arange(-self.radius, side + self.radius, device=length.device).abs()
         last = (length - 1)[:, None]
-        mirrored = last - (place - last).abs()
-        # Places further out belong to padding, which is cropped away.
+        mirrored = last - (position - last).abs()
+        # Positions further out belong to padding, which is cropped away.
         return mirrored.clamp_min(0)

@@ -1,4 +1,4 @@
-"""A convolutional decoder from one map of features to an image."""
+"""A convolutional decoder from one feature map to an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.registry import DECODERS
 from benchmark.type_hints import Count
 
 
-def _unit(in_channels: int, out_channels: int) -> list[nn.Module]:
+def _conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
     """3×3 convolution, batch norm, ReLU."""
     return [
         nn.Conv2d(in_channels, out_channels, 3, padding=1),
@@ -22,24 +22,24 @@ def _unit(in_channels: int, out_channels: int) -> list[nn.Module]:
 
 @DECODERS.register_module()
 class ConvDecoder(nn.Module):
-    """The decoder of Frepa (Chu et al., TMI 2025): stages that double the size and halve the width.
+    """The decoder of Frepa (Chu et al., TMI 2025): stages double the size and halve the width.
 
-    A stage enlarges (nearest neighbour), and then convolves twice. The last convolution has no
+    A stage upsamples (nearest neighbour) and convolves twice. The output convolution has no
     activation.
 
     Args:
-        in_channels: channels C of the map; a multiple of `stride`.
-        stride: pixels of the image per pixel of the map, a power of two: a stage for each doubling.
+        in_channels: channels C of the feature map; a multiple of `stride`.
+        stride: stride of the feature map, a power of two: one stage per doubling.
         out_channels: channels of the image.
 
     Raises:
-        InputError: another stride, or channels that cannot be halved so often.
+        InputError: `stride` is not a power of two, or does not divide the channels.
     """
 
     def __init__(self, in_channels: Count, stride: Count, out_channels: Count = 3) -> None:
         super().__init__()
         if stride < 2 or stride & (stride - 1):
-            raise InputError(f"decoder: stride={stride} is no power of two")
+            raise InputError(f"decoder: stride={stride} is not a power of two")
         if in_channels % stride:
             raise InputError(
                 f"decoder: a map of {in_channels} channels cannot be halved to stride {stride}; "
@@ -49,8 +49,8 @@ class ConvDecoder(nn.Module):
         for _ in range(stride.bit_length() - 1):
             half = width // 2
             parts = {
-                "up": nn.Sequential(nn.Upsample(scale_factor=2), *_unit(width, half)),
-                "conv": nn.Sequential(*_unit(half, half)),
+                "up": nn.Sequential(nn.Upsample(scale_factor=2), *_conv_bn_relu(width, half)),
+                "conv": nn.Sequential(*_conv_bn_relu(half, half)),
             }
             stages.append(nn.Sequential(OrderedDict(parts)))
             width = half

@@ -1,9 +1,8 @@
-"""A decoder whose queries look at the visible patches but not at each other (CrossMAE)."""
+"""The cross-attention decoder of CrossMAE: queries attend to visible patches only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -11,17 +10,18 @@ from timm.layers import Mlp
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+from benchmark.nn.decoders.layers import NORM, fixed_positions
+from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import DECODERS
 from benchmark.type_hints import Count, Natural
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention from one sequence to another of another width.
+    """Multi-head cross-attention between sequences of different widths.
 
     Args:
-        query_dim: width of the queries and of the result; a multiple of `num_heads`.
-        context_dim: width of what is attended to.
+        query_dim: width of the queries and of the output; a multiple of `num_heads`.
+        context_dim: width of the context.
         num_heads: attention heads.
     """
 
@@ -44,19 +44,19 @@ class CrossAttention(nn.Module):
 
 
 class CrossAttentionBlock(nn.Module):
-    """x ← x + CrossAttn(LN x, y), then x ← x + MLP(LN x): no self-attention.
+    """x ← x + CrossAttn(LN x, y), then x ← x + MLP(LN x); no self-attention.
 
     Args:
         width: width of x.
-        context_dim: width of y.
+        context_dim: width of the context y.
         num_heads: attention heads.
     """
 
     def __init__(self, width: int, context_dim: int, num_heads: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.norm1 = NORM(width)
         self.cross_attn = CrossAttention(width, context_dim, num_heads)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.norm2 = NORM(width)
         self.mlp = Mlp(width, 4 * width)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -66,11 +66,11 @@ class CrossAttentionBlock(nn.Module):
 
 
 class WeightedFeatureMaps(nn.Module):
-    """Learned mixtures of feature maps, one for each decoder block (CrossMAE, §3.4).
+    """Inter-block attention (CrossMAE, §3.4): a learned mixture of maps per decoder block.
 
     Args:
-        num_maps: maps to mix.
-        num_mixtures: mixtures to make.
+        num_maps: number of feature maps.
+        num_mixtures: number of mixtures.
     """
 
     def __init__(self, num_maps: int, num_mixtures: int) -> None:
@@ -87,8 +87,8 @@ class CrossAttentionDecoder(nn.Module):
     """The decoder of CrossMAE (Fu et al., TMLR 2025).
 
     The queries are mask tokens at the positions to predict. Each block attends to its own mixture
-    of the encoder's feature maps, behind its own LayerNorm. A position is predicted independently
-    of all others, so that only some of the masked patches need to be decoded.
+    of the encoder's feature maps, normalised by its own LayerNorm. Positions are predicted
+    independently of each other, so that only a subset of the masked patches has to be decoded.
 
     Attribute names are those of the official checkpoint.
 
@@ -96,16 +96,16 @@ class CrossAttentionDecoder(nn.Module):
         encoder_dim: width of the feature maps.
         grid_size: rows and columns of patches.
         patch_size: side of a patch in pixels.
-        num_maps: feature maps that are mixed: the encoder's input and the output of each block.
+        num_maps: number of feature maps: the encoder's input and the output of each block.
         width: token width of the decoder; a multiple of 4 and of `num_heads`.
         depth: number of blocks.
         num_heads: attention heads per block.
         num_prefix_tokens: leading tokens that are not patches (CLS); they are attended to.
-        in_channels: channels of a patch to predict.
-        out_dim: values to predict for a patch, where they are not its P·P·C pixels.
+        in_channels: channels of a predicted patch.
+        out_dim: values to predict per patch; None for its P·P·C pixels.
 
     Raises:
-        InputError: `width` does not divide.
+        InputError: indivisible `width`.
     """
 
     def __init__(
@@ -125,28 +125,25 @@ class CrossAttentionDecoder(nn.Module):
         if width % num_heads or width % 4:
             raise InputError(f"decoder: width={width} must be a multiple of 4 and of num_heads")
         self.num_prefix_tokens = num_prefix_tokens
-        norm_layer = partial(nn.LayerNorm, eps=1e-6)
         self.wfm = WeightedFeatureMaps(num_maps, depth)
-        self.dec_norms = nn.ModuleList(norm_layer(encoder_dim) for _ in range(depth))
+        self.dec_norms = nn.ModuleList(NORM(encoder_dim) for _ in range(depth))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
-        table = sincos_position_embedding(width, grid_size)
-        # Like MAE's table it has rows for prefix tokens, which no query is.
-        prefix = torch.zeros(num_prefix_tokens, width)
-        self.decoder_pos_embed = nn.Parameter(torch.cat([prefix, table])[None], requires_grad=False)
+        # As in MAE it has rows for prefix tokens; no query uses them.
+        self.decoder_pos_embed = fixed_positions(width, grid_size, num_prefix_tokens)
         self.decoder_blocks = nn.ModuleList(
             CrossAttentionBlock(width, encoder_dim, num_heads) for _ in range(depth)
         )
-        self.decoder_norm = norm_layer(width)
+        self.decoder_norm = NORM(width)
         out_dim = patch_size**2 * in_channels if out_dim is None else out_dim
         self.decoder_pred = nn.Linear(width, out_dim)
         initialise_like_mae(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, maps: Sequence[Tensor], ids: Tensor) -> Tensor:
-        """Predict some patches.
+        """Predict the given patches.
 
         Args:
-            maps: `num_maps` tensors B×(prefix + K)×D, the visible tokens at each depth.
+            maps: `num_maps` tensors B×(prefix + K)×D, visible tokens at each depth of the encoder.
             ids: B×Q, the patches to predict.
 
         Returns:

@@ -1,28 +1,26 @@
-"""Small decoders that reconstruct at their own scale (LocalMIM, Wang et al., CVPR 2023)."""
+"""Decoders of local multi-scale reconstruction (LocalMIM, Wang et al., CVPR 2023)."""
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from timm.layers import LayerNorm2d
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.mask_tokens import fill_with_mask_tokens
-from benchmark.nn.vit import initialise_like_mae, sincos_position_embedding
+from benchmark.nn.decoders.layers import NORM, fixed_positions, transformer_blocks
+from benchmark.nn.tokens import fill_with_mask_tokens
+from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import DECODERS
 from benchmark.type_hints import Count, Natural
 
 
 def _rescale(width: int, scale: float) -> tuple[list[nn.Module], int]:
-    """Layers from the grid of patches to `scale` times that grid, and the width behind them."""
+    """Layers that resample the patch grid by `scale`, and their output width."""
     half, quarter = width // 2, width // 4
     if scale == 4:
-        finer = nn.ConvTranspose2d(half, quarter, 2, stride=2)
+        second = nn.ConvTranspose2d(half, quarter, 2, stride=2)
         first = nn.ConvTranspose2d(width, half, 2, stride=2)
-        return [first, LayerNorm2d(half, eps=1e-6), nn.GELU(), finer], quarter
+        return [first, LayerNorm2d(half, eps=1e-6), nn.GELU(), second], quarter
     if scale == 2:
         return [nn.ConvTranspose2d(width, half, 2, stride=2)], half
     if scale == 1:
@@ -34,16 +32,16 @@ def _rescale(width: int, scale: float) -> tuple[list[nn.Module], int]:
 
 @DECODERS.register_module()
 class LocalDecoder(nn.Module):
-    """One decoder of LocalMIM: tokens of one encoder layer to a map of targets at one scale.
+    """One decoder of LocalMIM: predicts targets at one scale from the tokens of one encoder layer.
 
-    Visible and mask tokens pass a narrow ViT; its output map is brought to the scale of the targets
-    by transposed convolutions or pooling, and a 1×1 convolution predicts them. Attribute names are
-    those of the official checkpoint.
+    A narrow ViT decodes visible and mask tokens; its output map is resampled to the scale of the
+    targets by transposed convolutions or pooling, and a 1×1 convolution predicts them. Attribute
+    names are those of the official checkpoint.
 
     Args:
         encoder_dim: width of the incoming tokens.
         grid_size: rows and columns of patches.
-        out_channels: numbers to predict in each cell.
+        out_channels: values to predict in each cell.
         scale: cells per patch and axis: 4, 2, 1 or 0.5.
         width: token width of the decoder; a multiple of 4 and of `num_heads`.
         depth: number of blocks.
@@ -51,8 +49,8 @@ class LocalDecoder(nn.Module):
         num_prefix_tokens: leading tokens that are not patches (CLS); they pass through.
 
     Raises:
-        InputError: an unknown scale, a `width` that does not divide, or a grid with an odd side
-            that is to be halved.
+        InputError: an unknown scale, an indivisible `width`, or a grid with an odd side at scale
+            0.5.
     """
 
     def __init__(
@@ -75,17 +73,12 @@ class LocalDecoder(nn.Module):
         self.num_prefix_tokens = num_prefix_tokens
         self.embed = nn.Linear(encoder_dim, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
-        prefix = torch.zeros(num_prefix_tokens, width)
-        table = torch.cat([prefix, sincos_position_embedding(width, grid_size)])
-        self.pos_embed = nn.Parameter(table[None], requires_grad=False)
-        norm_layer = partial(nn.LayerNorm, eps=1e-6)
-        self.blocks = nn.ModuleList(
-            Block(width, num_heads, 4.0, qkv_bias=True, norm_layer=norm_layer) for _ in range(depth)
-        )
-        self.norm = norm_layer(width)
+        self.pos_embed = fixed_positions(width, grid_size, num_prefix_tokens)
+        self.blocks = transformer_blocks(width, depth, num_heads)
+        self.norm = NORM(width)
         layers, channels = _rescale(width, scale)
         self.pred = nn.Sequential(*layers, nn.Conv2d(channels, out_channels, 1))
-        # Linear layers and norms only: convolutions keep torch's initial values, as published.
+        # Linear layers and norms only; as in the official code, convolutions keep torch's default.
         initialise_like_mae(self)
         nn.init.normal_(self.mask_token, std=0.02)
 

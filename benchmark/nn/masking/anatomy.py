@@ -1,4 +1,4 @@
-"""Which patches are hidden: those with vessels first (VasoMIM)."""
+"""Vascular-anatomy-guided masking (VasoMIM)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
+from benchmark.errors import check_unit_interval
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
 from benchmark.registry import MASKINGS
@@ -14,13 +14,13 @@ from benchmark.type_hints import Count, Rate
 
 
 def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
-    """Share of the guidance that lies in each patch: f(g_i) of VasoMIM, B×N.
+    """Fraction of the guidance in each patch: f(g_i) of VasoMIM, B×N.
 
     Args:
         guidance: B×1×H×W, non-negative.
 
     Returns:
-        Rows that sum to 1; a row of zeros where a sample has no guidance at all.
+        Rows that sum to 1, or a row of zeros for a sample without guidance.
     """
     density = F.avg_pool2d(guidance, patch_size).flatten(1)
     total = density.sum(dim=1, keepdim=True)
@@ -43,14 +43,14 @@ def vascular_guidance(views: dict[str, Tensor], eta: float) -> Tensor:
 
 
 def weighted_arrival(noise: Tensor, weights: Tensor) -> Tensor:
-    """Arrival times of an exponential race, B×N; patches without weight never arrive.
+    """Weighted sampling without replacement, batched: sorting by the result, B×N, draws patches.
 
-    The order of arrival is that of successive draws without replacement with chances in proportion
-    to the weights (Efraimidis & Spirakis 2006), for the whole batch at once.
+    Keys −log(u)/w of Efraimidis & Spirakis (2006): the arrival times of an exponential race.
+    Patches of zero weight never arrive (infinity).
 
     Args:
-        noise: B×N uniform numbers in (0, 1).
-        weights: B×N, non-negative, of any scale.
+        noise: B×N uniform samples in (0, 1).
+        weights: B×N, non-negative, on any scale.
     """
     return torch.where(weights > 0, -noise.log() / weights, torch.inf)
 
@@ -60,19 +60,23 @@ class AnatomyGuidedMasking(nn.Module):
     """Vascular-anatomy-guided masking of VasoMIM (`docs/protocol.md`, pre-training).
 
     Guidance G = η·B + (1 − η)·M mixes the extracted vessels B with the segmentor's probability map
-    M. Of the ⌊γN⌋ masked patches, ⌊β_e·γN⌋ are drawn without replacement from the share f(g_i) of
-    the guidance in each patch; the others uniformly from what is left. Where fewer patches carry
-    guidance than asked for, all of these are taken; a frame without guidance is masked at random.
+    M. Of the ⌊γN⌋ masked patches, ⌊β_e·γN⌋ are sampled without replacement from f(g_i), the
+    fraction of the guidance in each patch, and the others uniformly from the remaining patches. If
+    fewer patches than that have guidance, all of them are masked; a frame without guidance is
+    masked at random.
 
     Args:
         num_patches: N, patches per image.
         patch_size: side of a patch in pixels.
-        ratio: γ, share of masked patches.
+        ratio: γ, fraction of masked patches.
         eta: η, weight of the extracted vessels; 1 is VasoMIM-v1, 0 the probability map alone.
-        beta_start: β_0, guided share of the masked patches at the start.
-        beta_end: β_E, the same at the end.
-        uniform_among_vessels: draw guided patches uniformly from those with vessel pixels
+        beta_start: β_0, guided fraction of the masked patches at the start.
+        beta_end: β_E, guided fraction of the masked patches at the end.
+        uniform_among_vessels: sample guided patches uniformly from those with vessel pixels
             instead of from f (journal table VII, last row).
+
+    Raises:
+        InputError: a value outside [0, 1], or a ratio without masked or without visible patches.
     """
 
     def __init__(
@@ -86,9 +90,7 @@ class AnatomyGuidedMasking(nn.Module):
         uniform_among_vessels: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in (("eta", eta), ("beta_start", beta_start), ("beta_end", beta_end)):
-            if not 0 <= value <= 1:
-                raise InputError(f"masking: {name}={value} must lie in [0, 1]")
+        check_unit_interval("masking", eta=eta, beta_start=beta_start, beta_end=beta_end)
         self.num_patches = num_patches
         self.patch_size = patch_size
         self.ratio = ratio
@@ -100,15 +102,15 @@ class AnatomyGuidedMasking(nn.Module):
 
     def beta(self, progress: Progress) -> float:
         """β_e, linear over the epochs; the epoch counts from 1, as in the released code."""
-        share = (progress.epoch + 1) / progress.epochs
-        return self.beta_start + share * (self.beta_end - self.beta_start)
+        done = (progress.epoch + 1) / progress.epochs
+        return self.beta_start + done * (self.beta_end - self.beta_start)
 
     def guidance(self, views: dict[str, Tensor]) -> Tensor:
         """G, B×1×H×W in [0, 1]."""
         return vascular_guidance(views, self.eta)
 
     def weights(self, views: dict[str, Tensor]) -> Tensor:
-        """Distribution the guided patches are drawn from, B×N."""
+        """Distribution of the guided patches, B×N."""
         if self.uniform_among_vessels:
             vessel = F.max_pool2d(views["anatomy"], self.patch_size).flatten(1)
             return vessel / vessel.sum(dim=1, keepdim=True).clamp_min(1)
@@ -118,18 +120,18 @@ class AnatomyGuidedMasking(nn.Module):
         weights = self.weights(views).float()
         noise = patch_noise(views, progress, "mask_noise", self.num_patches)
         race = patch_noise(views, progress, "guide_noise", self.num_patches)
-        # ⌊β_e·γN⌋, γN itself not rounded.
+        # ⌊β_e·γN⌋, without rounding γN.
         guided = int(self.beta(progress) * self.ratio * self.num_patches + 1e-6)
 
         arrival = weighted_arrival(race, weights)
-        place = arrival.argsort(dim=1, stable=True).argsort(dim=1)
-        chosen = (place < guided) & (weights > 0)
-        # Noise lies in (0, 1): adding 1 puts the chosen patches behind all others.
+        rank = arrival.argsort(dim=1, stable=True).argsort(dim=1)
+        chosen = (rank < guided) & (weights > 0)
+        # Noise lies in (0, 1): adding 1 ranks the chosen patches above all others.
         return mask_highest(noise + chosen, self.keep)
 
 
 def vessel_share(mask: Mask, anatomy: Tensor, patch_size: int) -> Tensor:
-    """Share of vessel patches among the masked ones (journal figure 5), a scalar in [0, 1].
+    """Fraction of vessel patches among the masked ones (journal figure 5), a scalar in [0, 1].
 
     Args:
         anatomy: B×1×H×W, 1 on vessels; a patch with any vessel pixel is a vessel patch.

@@ -1,4 +1,4 @@
-"""Masks guided by a model's own attention, with patches that are thrown away (AMT)."""
+"""Attention-driven masking and throwing (AMT)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from benchmark.type_hints import Count, Natural, Rate
 
 
 class TokenDroppingMask(NamedTuple):
-    """A partition of the N patches of each sample into visible, masked and thrown ones.
+    """A partition of the N patches of each sample into visible, masked and thrown patches.
 
     Attributes:
         ids_keep: B×K, the visible patches.
-        ids_restore: B×N, for each patch its place in the order [visible | masked | thrown].
+        ids_restore: B×N, position of each patch in [visible | masked | thrown] order.
         mask: B×N float, 1 = masked, 0 = visible or thrown, in raster order.
-        ids_decode: B×(K + M), the visible and the masked patches: all the decoder gets to see.
+        ids_decode: B×(K + M), the visible and masked patches, which the decoder sees.
     """
 
     ids_keep: Tensor
@@ -36,27 +36,26 @@ class TokenDroppingMask(NamedTuple):
 class AttentionGuidedMasking(nn.Module):
     """Attention-driven masking and throwing (AMT, Liu et al., AAAI 2023, §3).
 
-    While the model warms up, patches are masked at random. From then on all patches of a frame
-    are drawn one after the other without replacement, with chances in proportion to the attention
-    they get: the first ⌊ratio·N⌋ are masked, the next, up to ⌊(ratio + throw)·N⌋ in all, are thrown
-    away, the last stay visible. So what the model attends to most is what it most often has to
-    predict. A patch without any attention is drawn last.
+    During the warm-up, patches are masked at random. After it, all patches of a frame are sampled
+    without replacement in proportion to their attention: the first ⌊ratio·N⌋ are masked, the next,
+    up to ⌊(ratio + throw)·N⌋ in total, are thrown away, the rest stays visible. The patches with
+    most attention are thus the likeliest to be predicted; patches without attention come last.
 
-    Needs ``views["attention"]`` after the warm-up, B×1×H×W non-negative, cut out like the frame
-    (`benchmark.data.views.attention.AttentionView`). The random numbers of the draw can be passed
-    in as ``views["guide_noise"]``, B×N; those of the warm-up as ``views["mask_noise"]``.
+    Needs ``views["attention"]`` after the warm-up, B×1×H×W, non-negative, cropped like the frame
+    (`benchmark.data.views.attention.AttentionView`). Noise can be passed in as
+    ``views["guide_noise"]``, B×N, and ``views["mask_noise"]`` for the warm-up.
 
     Args:
         num_patches: N, patches per image.
         patch_size: side of a patch in pixels.
-        ratio: share of masked patches.
-        throw: share of thrown patches.
-        warmup_ratio: share of masked patches in the warm-up.
-        warmup_epochs: the last epoch, counted from 0, that still belongs to the warm-up.
+        ratio: fraction of masked patches.
+        throw: fraction of thrown patches.
+        warmup_ratio: fraction of masked patches during the warm-up.
+        warmup_epochs: last epoch of the warm-up, counted from 0.
         interval: epochs between two refreshes of the attention maps.
 
     Raises:
-        InputError: shares that leave no masked or no visible patch, or an interval below 1.
+        InputError: no patch would be masked, or none visible, or an interval below 1.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class AttentionGuidedMasking(nn.Module):
         super().__init__()
         self.num_patches = num_patches
         self.patch_size = patch_size
-        # Products such as 0.29 * 100 fall just short of the integer that is meant.
+        # Products such as 0.29 * 100 fall just below the intended integer.
         self.masked = int(num_patches * ratio + 1e-6)
         self.dropped = int(num_patches * (ratio + throw) + 1e-6)
         if not 0 < self.masked <= self.dropped < num_patches:
@@ -87,10 +86,10 @@ class AttentionGuidedMasking(nn.Module):
         self.warmup_epochs = warmup_epochs
         self.interval = interval
 
-    def due(self, epoch: int) -> bool:
-        """Whether the attention maps are made anew before this epoch, counted from 0.
+    def refresh_due(self, epoch: int) -> bool:
+        """Whether the attention maps are refreshed before this epoch, counted from 0.
 
-        The official code makes them after epochs `warmup_epochs`, + `interval`, …
+        As in the official code: after epochs divisible by `interval`, from `warmup_epochs` on.
         """
         last = epoch - 1
         return last >= self.warmup_epochs and last % self.interval == 0
@@ -104,6 +103,6 @@ class AttentionGuidedMasking(nn.Module):
         masked, thrown, visible = drawn.tensor_split((self.masked, self.dropped), dim=1)
         ids_decode = torch.cat([visible, masked], dim=1)
         ids_restore = torch.cat([ids_decode, thrown], dim=1).argsort(dim=1)
-        hidden = ids_restore.ge(self.num_patches - self.dropped)
-        mask = (hidden & ids_restore.lt(ids_decode.shape[1])).to(torch.float32)
+        not_visible = ids_restore.ge(self.num_patches - self.dropped)
+        mask = (not_visible & ids_restore.lt(ids_decode.shape[1])).to(torch.float32)
         return TokenDroppingMask(visible, ids_restore, mask, ids_decode)

@@ -1,4 +1,4 @@
-"""Masks made of connected blocks of patches: squares of a grid, or rectangles of any place."""
+"""Block-wise masking: square units of a grid (SimMIM), or random rectangles (BEiT)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
+from benchmark.nn.masking.random import (
+    Mask,
+    check_masked,
+    mask_highest,
+    patch_noise,
+    visible_patches,
+)
 from benchmark.registry import MASKINGS
 from benchmark.type_hints import Count, Positive, Rate
 
@@ -23,25 +29,25 @@ def grid_side(num_patches: int) -> int:
     """
     side = math.isqrt(num_patches)
     if side * side != num_patches:
-        raise InputError(f"masking: {num_patches} patches are no square grid")
+        raise InputError(f"masking: {num_patches} patches do not form a square grid")
     return side
 
 
 @MASKINGS.register_module()
 class UnitMasking(nn.Module):
-    """Random masking in square units of several patches (SimMIM, Xie et al., CVPR 2022, §3.2).
+    """Random masking of square units of several patches (SimMIM, Xie et al., CVPR 2022, §3.2).
 
-    ⌈ratio · units⌉ units are masked. The random numbers can be passed in as
-    ``views["mask_noise"]``, here one for each unit; the units of the highest are masked.
+    The ⌈ratio · units⌉ units with the highest noise are masked. Noise, one value per unit, can be
+    passed in as ``views["mask_noise"]``.
 
     Args:
         num_patches: N, patches per image, a square grid.
         patch_size: side of a patch in pixels.
-        ratio: share of masked units.
+        ratio: fraction of masked units.
         unit: side of a unit in pixels, a multiple of the patch size.
 
     Raises:
-        InputError: units do not tile the image, or none is masked or none visible.
+        InputError: units do not tile the image, no unit would be masked, or none visible.
     """
 
     def __init__(
@@ -57,13 +63,9 @@ class UnitMasking(nn.Module):
         self.repeat = unit // patch_size
         self.side = side // self.repeat
         units = self.side**2
-        # Products such as 0.6 * 35 exceed the integer that is meant by a rounding error.
+        # Products such as 0.6 * 35 exceed the intended integer by a rounding error.
         masked = math.ceil(ratio * units - 1e-6)
-        if not 0 < masked < units:
-            raise InputError(
-                f"masking: ratio={ratio} masks {masked} of {units} units; some must be masked and "
-                "some stay visible"
-            )
+        check_masked(units, masked, ratio, "units")
         self.visible_units = units - masked
         self.keep = self.visible_units * self.repeat**2
 
@@ -76,26 +78,26 @@ class UnitMasking(nn.Module):
 
 @MASKINGS.register_module()
 class BlockMasking(nn.Module):
-    """Masking by rectangles (BEiT, Bao et al., ICLR 2022, algorithm 1; iBOT uses the same).
+    """Block-wise masking (BEiT, Bao et al., ICLR 2022, algorithm 1; also used by iBOT).
 
-    Rectangles of random area, aspect and place are drawn one after the other. One is taken if it
-    lies within the grid and adds at least one patch and no more than are still to be masked. BEiT
-    may stop short of the number; here all images of a batch have to hide equally many patches, so
-    that what is missing after `attempts` rectangles is filled up with uniformly drawn patches.
+    Rectangles of random area, aspect ratio and position are drawn one after the other. A rectangle
+    is accepted if it fits into the grid, adds at least one patch, and no more than are still to be
+    masked. BEiT may mask fewer patches than asked for; here all images of a batch mask equally
+    many, so the remainder after `attempts` rectangles is sampled uniformly.
 
-    The random numbers can be passed in as ``views["block_noise"]`` (B×4·attempts: area, aspect,
-    row and column of each rectangle) and ``views["mask_noise"]`` (B×N, for filling up).
+    Noise can be passed in as ``views["block_noise"]`` (B×4·attempts: area, aspect, row and column
+    of each rectangle) and ``views["mask_noise"]`` (B×N, for the remainder).
 
     Args:
         num_patches: N, patches per image, a square grid.
         patch_size: side of a patch in pixels.
-        ratio: share of masked patches; ⌊ratio·N⌋ are masked.
+        ratio: fraction of masked patches; ⌊ratio·N⌋ are masked.
         smallest: area of the smallest rectangle in patches (16 in BEiT's code, for 14×14 patches).
-        aspect: ratio of height to width of the flattest rectangle; the tallest has its inverse.
-        attempts: rectangles drawn.
+        aspect: smallest ratio of height to width; the largest is its inverse.
+        attempts: number of rectangles drawn.
 
     Raises:
-        InputError: no patch would be masked or none visible, or an argument out of range.
+        InputError: no patch would be masked, or none visible, or an argument out of range.
     """
 
     def __init__(
@@ -128,16 +130,16 @@ class BlockMasking(nn.Module):
         for noise in shape.split(4, dim=1):
             block = self._rectangle(noise, left)
             added = (block & ~masked).sum(dim=1, keepdim=True)
-            taken = (added > 0) & (added <= left)
-            masked = masked | (block & taken)
-            left = left - added * taken
-        # Noise lies in (0, 1): adding 1 puts the patches of rectangles behind all others.
+            accepted = (added > 0) & (added <= left)
+            masked = masked | (block & accepted)
+            left = left - added * accepted
+        # Noise lies in (0, 1): adding 1 ranks the patches of rectangles above all others.
         return mask_highest(fill + masked, self.keep)
 
     def _rectangle(self, noise: Tensor, left: Tensor) -> Tensor:
-        """The patches of one rectangle for each sample, B×N bool; none if it does not fit."""
+        """Patches of one rectangle per sample, B×N bool; none if it does not fit."""
         area_u, aspect_u, row_u, column_u = noise.split(1, dim=1)
-        # BEiT draws the area between the smallest and what is left; less may be left by now.
+        # As in BEiT, the area is drawn between the smallest and what is left, which may be less.
         area = self.smallest + area_u * (left - self.smallest)
         aspect = torch.exp(self.log_aspect * (1 - 2 * aspect_u))
         height, width = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()

@@ -1,4 +1,4 @@
-"""Masks of iBOT: of a random number of patches for each image, and for half of them none."""
+"""Block-wise masking of iBOT, with a random masking ratio per image."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from benchmark.type_hints import Count, Positive
 
 @MASKINGS.register_module()
 class BlockwiseRatioMasking(BlockMasking):
-    """Rectangles up to a share of the patches that is drawn for each image (iBOT, official code).
+    """Block-wise masking up to a ratio that is drawn per image (iBOT, official code).
 
-    The share is drawn from one of several ranges, each as likely as the others: with the defaults
-    it is 0 for half of the images, and uniform in [0.1, 0.5] for the others. Rectangles follow the
-    law of BEiT (`BlockMasking`) until the share is reached or ten on end found no room, so that
-    fewer patches may be masked than the share says, and never more.
+    The ratio is drawn from one of several equally likely ranges: with the defaults it is 0 for half
+    of the images, and uniform in [0.1, 0.5] for the others. Rectangles are drawn as in BEiT
+    (`BlockMasking`) until the ratio is reached or ten in a row are rejected, so that fewer patches
+    than the ratio may be masked, but never more.
 
-    The random numbers can be passed in with the views: of view k, ``ratio_noise_k`` (B×2: range
-    and place within it) and ``block_noise_k`` (B×4·attempts).
+    Noise can be passed in with the views: for view k, ``ratio_noise_k`` (B×2: range and position
+    within it) and ``block_noise_k`` (B×4·attempts).
 
     Args:
         num_patches: N, patches per image, a square grid.
@@ -35,15 +35,15 @@ class BlockwiseRatioMasking(BlockMasking):
         spread: half widths of the ranges (`pred_ratio_var`).
         smallest: area of the smallest rectangle in patches; None for the square of a third of the
             side, rounded down (16 for 14×14 patches).
-        aspect: ratio of height to width of the flattest rectangle; the tallest has its inverse.
-        attempts: rectangles drawn in all, where the official loop has no limit.
-        patience: rectangles on end that may find no room.
+        aspect: smallest ratio of height to width; the largest is its inverse.
+        attempts: number of rectangles drawn; the official loop has no limit.
+        patience: consecutive rejected rectangles after which masking stops.
 
     Attributes:
-        most: largest number of masked patches.
+        most: maximum number of masked patches.
 
     Raises:
-        InputError: ranges that are none or leave [0, 1).
+        InputError: invalid ranges, or ranges outside [0, 1).
     """
 
     def __init__(
@@ -71,23 +71,23 @@ class BlockwiseRatioMasking(BlockMasking):
         self.register_buffer("spread", torch.tensor(spread), persistent=False)
         self.most = num_patches - self.keep
 
-    def shares(self, noise: Tensor) -> Tensor:
-        """Largest share of masked patches of each image, B×1; `noise` is B×2 in (0, 1)."""
+    def draw_ratio(self, noise: Tensor) -> Tensor:
+        """Masking ratio of each image, B×1; `noise` is B×2 in (0, 1)."""
         number = (noise[:, :1] * len(self.ratios)).long()
         return self.ratios[number] + (2 * noise[:, 1:] - 1) * self.spread[number]
 
     def forward(self, views: dict[str, Tensor], progress: Progress, view: int = 0) -> Tensor:
-        """Mask of one view of each frame, B×N float: 1 = masked."""
+        """Mask of one view of each frame, B×N float, 1 = masked."""
         ratio = patch_noise(views, progress, f"ratio_noise_{view}", 2)
         shape = patch_noise(views, progress, f"block_noise_{view}", 4 * self.attempts)
-        left = self.shares(ratio) * self.num_patches
+        left = self.draw_ratio(ratio) * self.num_patches
         masked = torch.zeros(len(left), self.num_patches, dtype=torch.bool, device=left.device)
         failures = torch.zeros_like(left)
         for noise in shape.split(4, dim=1):
             block = self._rectangle(noise, left)
             added = (block & ~masked).sum(dim=1, keepdim=True)
-            taken = (added > 0) & (added <= left) & (failures < self.patience)
-            masked = masked | (block & taken)
-            left = left - added * taken
-            failures = torch.where(taken, 0, failures + 1)
+            accepted = (added > 0) & (added <= left) & (failures < self.patience)
+            masked = masked | (block & accepted)
+            left = left - added * accepted
+            failures = torch.where(accepted, 0, failures + 1)
         return masked.to(torch.float32)

@@ -1,8 +1,9 @@
-"""Which patches are hidden. Every module here is batched: no loop over samples, no host sync.
+"""Random masking, and the mask that all masking strategies return.
 
-A masking module is called as ``masking(views, progress) -> Mask``. Its random numbers are keyed by
-(seed, epoch, sample index), so a sample gets the same mask whatever batch it is in; they can also
-be passed in as ``views["mask_noise"]`` (B×N, in (0, 1)) to reproduce a given mask.
+A masking module is called as ``masking(views, progress) -> Mask``, without a loop over samples or
+a host sync. Its random numbers are keyed by (seed, epoch, sample index), so a sample gets the same
+mask in any batch; to reproduce a given mask, pass them in as ``views["mask_noise"]`` (B×N, in
+(0, 1)).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Mask(NamedTuple):
 
     Attributes:
         ids_keep: B×K, the visible patches.
-        ids_restore: B×N, for each patch its place in the order [visible | masked].
+        ids_restore: B×N, position of each patch in [visible | masked] order.
         mask: B×N float, 1 = masked, 0 = visible, in raster order.
     """
 
@@ -47,27 +48,32 @@ def mask_highest(priority: Tensor, keep: int) -> Mask:
 
 
 def visible_patches(num_patches: int, ratio: float) -> int:
-    """Patches left when ⌊ratio·N⌋ are masked.
+    """Number of visible patches when ⌊ratio·N⌋ are masked.
 
     Raises:
         InputError: the ratio leaves no visible or no masked patch.
     """
-    # Products such as 0.29 * 100 fall just short of the integer that is meant.
+    # Products such as 0.29 * 100 fall just below the intended integer.
     masked = int(ratio * num_patches + 1e-6)
-    _check_partition(num_patches, masked, ratio)
+    check_masked(num_patches, masked, ratio)
     return num_patches - masked
 
 
-def _check_partition(num_patches: int, masked: int, ratio: float) -> None:
-    if not 0 < masked < num_patches:
+def check_masked(count: int, masked: int, ratio: float, what: str = "patches") -> None:
+    """Check that some of `count` patches (or units) are masked and some stay visible.
+
+    Raises:
+        InputError: all or none are masked.
+    """
+    if not 0 < masked < count:
         raise InputError(
-            f"masking: ratio={ratio} masks {masked} of {num_patches} patches; some must be masked "
-            "and some stay visible"
+            f"masking: ratio={ratio} masks {masked} of {count} {what}; some must be masked and "
+            "some stay visible"
         )
 
 
 def patch_noise(views: dict[str, Tensor], progress: Progress, stream: str, count: int) -> Tensor:
-    """The uniform noise a mask is made of, B×count: passed in with the views, or keyed."""
+    """Uniform noise of a mask, B×count: `views[stream]` if given, otherwise keyed by sample."""
     if stream in views:
         return views[stream]
     return uniform(progress.seed, progress.epoch, stream, views["index"], count)
@@ -78,16 +84,20 @@ class RandomMasking(nn.Module):
     """Uniformly random masking (MAE, He et al., CVPR 2022).
 
     Args:
-        num_patches: patches per image.
-        ratio: share of masked patches.
+        num_patches: N, patches per image.
+        patch_size: side of a patch in pixels.
+        ratio: fraction of masked patches.
+
+    Raises:
+        InputError: no patch would be masked, or none visible.
     """
 
     def __init__(self, num_patches: Count, patch_size: Count, ratio: Rate = 0.75) -> None:
         super().__init__()
         self.num_patches = num_patches
-        # The MAE code truncates the number of visible, not of masked, patches.
+        # The MAE code rounds down the number of visible, not of masked, patches.
         self.keep = int(num_patches * (1 - ratio) + 1e-6)
-        _check_partition(num_patches, num_patches - self.keep, ratio)
+        check_masked(num_patches, num_patches - self.keep, ratio)
 
     def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
         noise = patch_noise(views, progress, "mask_noise", self.num_patches)

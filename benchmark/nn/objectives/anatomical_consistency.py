@@ -13,11 +13,14 @@ from benchmark.registry import OBJECTIVES
 
 @OBJECTIVES.register_module()
 class AnatomicalConsistency(nn.Module):
-    """L_cons of VasoMIM: the frozen segmentor sees the same vessels in I′ as in I.
+    """L_cons of VasoMIM: the frozen segmentor S finds the same vessels in I′ as in I.
 
     Args:
         metric: ``"ce"`` (binary cross-entropy, the default), ``"l1"`` or ``"dice"``
             (AAAI table S6).
+
+    Raises:
+        InputError: unknown metric.
     """
 
     def __init__(self, metric: str = "ce") -> None:
@@ -27,7 +30,7 @@ class AnatomicalConsistency(nn.Module):
         self.metric = metric
 
     def forward(self, logits: Tensor, probability: Tensor) -> Tensor:
-        """Compare S(I′), as logits, with sigmoid(S(I)); both B×1×H×W. Only S(I′) gets gradients."""
+        """Loss between the logits S(I′) and sigmoid(S(I)), both B×1×H×W; the latter is detached."""
         target = probability.detach()
         logits = logits.float()
         if self.metric == "ce":

@@ -1,9 +1,10 @@
-"""What a reconstruction is compared with.
+"""Reconstruction objectives of masked image models.
 
 An objective is called as ``objective(reconstruction, views, progress) -> Tensor`` (a scalar). Most
-judge what the decoder predicts for the masked patches, and say how many values per patch that is.
-Image objectives (`benchmark.nn.objectives.perceptual`, `.feature_distillation`) predict nothing
-and judge I′, the image put together from the predicted pixels. `Objectives` adds several up.
+compare the decoder's prediction for the masked patches with a target, and tell how many values per
+patch that takes. Image objectives (`benchmark.nn.objectives.perceptual`, `.feature_distillation`)
+need no prediction of their own; they compare I′, the image assembled from the predicted pixels,
+with I. `Objectives` is a weighted sum of several.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from benchmark.nn.patches import patchify, standardise
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a masked image model predicts.
+    """The prediction of a masked image model.
 
     Attributes:
         prediction: B×N×V, every patch; for pixels V = P·P·C, in the space of the pixel objective.
-        mask: the masked patches.
+        mask: which patches are masked.
         patch_size: P.
         grid_size: rows and columns of patches.
-        image: I′, B×C×H×W, where an image objective needs it.
+        image: I′, B×C×H×W, if an image objective needs it.
     """
 
     prediction: Tensor
@@ -38,11 +39,11 @@ class Reconstruction:
     _standardised: dict[int, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
 
     def standardised(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The patches of `images` as `standardise` returns them, made once for all who ask."""
+        """`standardise` of the patches of `images`, cached."""
         key = id(images)
         if key not in self._standardised:
             patches = standardise(patchify(images, self.patch_size))
-            # With the images, whose identity is theirs alone as long as they exist.
+            # Keep the images alive, so that their id stays unique.
             self._standardised[key] = (images, *patches)
         return self._standardised[key][1:]
 
@@ -51,7 +52,7 @@ class Objective(nn.Module):
     """One term of the loss of a masked image model.
 
     Args:
-        weight: factor of the term in the total; a call gives the term without it.
+        weight: weight of the term in the total loss; a call returns the unweighted term.
     """
 
     # The term is logged as ``loss_<name>``.
@@ -66,10 +67,10 @@ class Objective(nn.Module):
         return patch_size**2 * channels
 
     def attach(self, encoder: nn.Module) -> None:
-        """Called once, with the encoder that is going to be trained."""
+        """Called once before training, with the encoder that is trained."""
 
     def after_step(self, encoder: nn.Module, progress: Progress) -> None:
-        """Update what the optimiser does not."""
+        """Update what the optimiser does not, such as a moving average."""
 
     def forward(
         self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
@@ -78,12 +79,12 @@ class Objective(nn.Module):
 
 
 def masked_mean(errors: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the errors of the masked patches of a whole batch; both B×N."""
+    """Mean error over the masked patches of a batch; both arguments are B×N."""
     return (errors * mask).sum() / mask.sum()
 
 
 class ImageObjective(Objective):
-    """An objective that compares I′, the reconstructed image, with I, and predicts nothing.
+    """An objective that compares the reconstructed image I′ with I, and needs no predicted values.
 
     A subclass defines `compare`.
     """
@@ -92,7 +93,7 @@ class ImageObjective(Objective):
         return 0
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
-        """A scalar from I′ and I, both B×C×H×W, normalised as the views are."""
+        """A scalar from I′ and I, both B×C×H×W, normalised like the views."""
         raise NotImplementedError(f"{type(self).__name__} does not define compare()")
 
     def forward(
@@ -100,7 +101,7 @@ class ImageObjective(Objective):
     ) -> Tensor:
         if reconstruction.image is None:
             raise InputError(
-                f"objective: {type(self).__name__} judges a reconstructed image; list it beside "
-                "PixelReconstruction"
+                f"objective: {type(self).__name__} compares a reconstructed image; list it "
+                "together with PixelReconstruction"
             )
         return self.compare(reconstruction.image, views["image"])

@@ -1,4 +1,4 @@
-"""Several objectives added up with their weights, and what a decoder has to predict for them."""
+"""Weighted sums of objectives, and the number of values a decoder predicts for them."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from benchmark.registry import OBJECTIVES, build
 
 @OBJECTIVES.register_module()
 class Objectives(Objective):
-    """Several objectives, added up with their weights.
+    """A weighted sum of objectives.
 
-    Each judges its own values of a patch: the decoder's prediction is cut into as many pieces, in
-    the order of the list.
+    Each objective has its own values per patch: the decoder's prediction is split in the order of
+    the list.
 
     Args:
         parts: objectives or their configs.
 
     Raises:
-        InputError: an image objective without a `PixelReconstruction` that makes the image.
+        InputError: an empty list, or an image objective without a `PixelReconstruction`.
     """
 
     def __init__(self, parts: Sequence[nn.Module | dict[str, Any]]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(build(part) for part in parts)
-        # Place of the one whose prediction is the image.
+        # Index of the objective that predicts pixels.
         self.pixels = next(
             (n for n, part in enumerate(self.parts) if isinstance(part, PixelReconstruction)), None
         )
         self._with_image = any(isinstance(part, ImageObjective) for part in self.parts)
         if not len(self.parts) or (self._with_image and self.pixels is None):
             names = ", ".join(type(part).__name__ for part in self.parts) or "nothing"
-            raise InputError(f"objective: {names} alone; put a PixelReconstruction into the list")
+            raise InputError(f"objective: {names} alone; add a PixelReconstruction to the list")
 
     def width(self, patch_size: int, channels: int) -> int:
         return sum(self._widths(patch_size, channels))
@@ -62,28 +62,28 @@ class Objectives(Objective):
         return [replace(reconstruction, prediction=piece) for piece in pieces]
 
     def image(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
-        """I′ from the pixels among the predicted values, B×C×H×W.
+        """I′ from the predicted pixels, B×C×H×W.
 
         Raises:
             InputError: no objective of the list predicts pixels.
         """
         if self.pixels is None:
-            raise InputError("objective: none of them predicts pixels; add PixelReconstruction")
+            raise InputError("objective: none in the list predicts pixels; add PixelReconstruction")
         piece = self._pieces(reconstruction, images.shape[1])[self.pixels]
         return self.parts[self.pixels].image(piece, images)
 
     def terms(
         self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
     ) -> dict[str, Tensor]:
-        """The weighted terms by name; a second one of the same name gets a number."""
+        """The weighted terms by name; further ones of the same name get a number."""
         images = views["image"]
-        whole = self.image(reconstruction, images) if self._with_image else None
+        reconstructed = self.image(reconstruction, images) if self._with_image else None
         terms: dict[str, Tensor] = {}
         for part, piece in zip(self.parts, self._pieces(reconstruction, images.shape[1])):
             name = f"loss_{part.name}"
-            twins = sum(key == name or key.startswith(f"{name}_") for key in terms)
-            value = part(replace(piece, image=whole), views, progress)
-            terms[f"{name}_{twins + 1}" if twins else name] = part.weight * value
+            same = sum(key == name or key.startswith(f"{name}_") for key in terms)
+            value = part(replace(piece, image=reconstructed), views, progress)
+            terms[f"{name}_{same + 1}" if same else name] = part.weight * value
         return terms
 
     def forward(
@@ -93,19 +93,19 @@ class Objectives(Objective):
 
 
 def build_objective(spec: Any) -> nn.Module:
-    """One objective from its config, or `Objectives` from a list of them."""
+    """An objective from its config, or `Objectives` from a list of configs."""
     return Objectives(spec) if isinstance(spec, (list, tuple)) else build(spec)
 
 
 def predicted_width(objective: nn.Module, patch_size: int, channels: int) -> int:
-    """Values per patch that `objective` judges; a module that does not say so judges pixels."""
+    """Values per patch for `objective`; pixels for a module that is not an `Objective`."""
     if isinstance(objective, Objective):
         return objective.width(patch_size, channels)
     return patch_size**2 * channels
 
 
 def predicts_pixels(objective: nn.Module) -> bool:
-    """Whether ``objective.image(reconstruction, images)`` gives an image."""
+    """Whether ``objective.image(reconstruction, images)`` is available."""
     if isinstance(objective, Objectives):
         return objective.pixels is not None
     return isinstance(objective, PixelReconstruction)
@@ -117,7 +117,7 @@ def named_terms(
     views: dict[str, Tensor],
     progress: Progress,
 ) -> dict[str, Tensor]:
-    """Weighted terms for the log: those of a list by name, a single one as the reconstruction."""
+    """Weighted loss terms by name; a single objective is called the reconstruction."""
     if isinstance(objective, Objectives):
         return objective.terms(reconstruction, views, progress)
     value = objective(reconstruction, views, progress)

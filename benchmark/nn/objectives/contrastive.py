@@ -1,4 +1,4 @@
-"""InfoNCE: find the other view of a sample among those of all samples."""
+"""The InfoNCE loss with the negatives of all processes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from benchmark.nn.precision import to_float32
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """−log exp(q·k⁺/T) / Σ exp(q·k/T), mean over the queries (van den Oord et al. 2018).
+    """InfoNCE (van den Oord et al. 2018): −log exp(q·k⁺/T) / Σ exp(q·k/T), mean over the queries.
 
-    Both are normalised first. The keys of all processes are the candidates, those of other samples
-    the negatives; nothing passes through them, so that the mean of this loss over the processes,
-    and of its gradient, is that of the whole batch.
+    Queries and keys are ℓ2-normalised. Keys are gathered from all processes; those of other samples
+    are negatives. Keys get no gradient, so that averaging loss and gradients over the processes
+    gives those of the global batch.
 
     Args:
         queries: B×D.
         keys: B×D; row i is the positive of query i.
         temperature: T.
     """
-    # Cosines differ in their third decimal, where bf16 ends.
+    # Cosine similarities differ in the third decimal, beyond the precision of bf16.
     with torch.autocast(queries.device.type, enabled=False):
-        candidates = gather_samples(F.normalize(to_float32(keys), dim=1))
-        logits = F.normalize(to_float32(queries), dim=1) @ candidates.T / temperature
-        own = len(queries) * rank_and_world_size()[0]
-        positive = torch.arange(own, own + len(queries), device=queries.device)
-        return F.cross_entropy(logits, positive)
+        all_keys = gather_samples(F.normalize(to_float32(keys), dim=1))
+        logits = F.normalize(to_float32(queries), dim=1) @ all_keys.T / temperature
+        first = len(queries) * rank_and_world_size()[0]
+        positives = torch.arange(first, first + len(queries), device=queries.device)
+        return F.cross_entropy(logits, positives)

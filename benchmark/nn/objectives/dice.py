@@ -19,10 +19,10 @@ def dice_loss(
 
     Args:
         logits: B×C×H×W.
-        target: same shape, in [0, 1].
+        target: B×C×H×W in [0, 1].
         smooth: added to numerator and denominator.
-        over_batch: one score over the flattened batch (XA-SSL's segmentor); otherwise one score
-            per sample and channel, averaged (MONAI's `DiceLoss`, used by CheXWorld).
+        over_batch: a single score over the flattened batch (XA-SSL's segmentor) instead of the mean
+            of the scores per sample and channel (MONAI's `DiceLoss`, used by CheXWorld).
     """
     probability = logits.sigmoid()
     start = 0 if over_batch else 2

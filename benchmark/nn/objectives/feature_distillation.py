@@ -1,4 +1,4 @@
-"""Objectives that compare I′ and I by the features of another encoder, or of the own average."""
+"""Feature distillation between I′ and I: from a frozen encoder, or from the EMA of the model."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from benchmark.registry import OBJECTIVES, build
 
 
 def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
-    """1 − cosine of the features at each position, averaged; B×D×h×w each, result in [0, 2]."""
+    """1 − cosine similarity per position, averaged; B×D×h×w each, result in [0, 2]."""
     return (1 - F.cosine_similarity(ours.float(), theirs.float(), dim=1)).mean()
 
 
 @OBJECTIVES.register_module()
 class FeatureDistillation(ImageObjective):
-    """A frozen encoder sees the same in I′ as in I (journal table V: DINO, CLIP, DINOv3).
+    """Match the features of a frozen encoder on I′ and I (journal table V: DINO, CLIP, DINOv3).
 
-    As in the anatomical consistency, with an encoder in the place of the segmentor: gradients pass
-    through it to I′ and never into it. The papers do not name the distance; here it is one minus
-    the cosine between the features of a patch in I′ and in I, a declared choice.
+    Analogous to the anatomical consistency, with an encoder in place of the segmentor: gradients
+    flow through it to I′, but it is not trained. The papers do not state the distance; our declared
+    choice is one minus the cosine similarity between the features of a patch in I′ and in I.
 
     Args:
-        teacher: an encoder with ``feature_maps(images)``, or its config; the last of its maps is
-            compared.
-        weight: factor of the term in the total.
+        teacher: an encoder with ``feature_maps(images)``, or its config; its last map is used.
+        weight: weight of the term in the total loss.
     """
 
     name = "distillation"
@@ -47,19 +46,17 @@ class FeatureDistillation(ImageObjective):
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
         with torch.no_grad():
-            expected = self.teacher.feature_maps(images)[-1]
-        return feature_distance(self.teacher.feature_maps(reconstructed)[-1], expected)
+            target = self.teacher.feature_maps(images)[-1]
+        return feature_distance(self.teacher.feature_maps(reconstructed)[-1], target)
 
 
 @OBJECTIVES.register_module()
 class SelfDistillation(ImageObjective):
-    """The moving average of the encoder itself sees the same in I′ as in I (journal table V, EMA).
-
-    As `FeatureDistillation`, with a teacher that follows the encoder that is trained.
+    """`FeatureDistillation` from the EMA of the encoder that is trained (journal table V, EMA).
 
     Args:
-        momentum: momentum of the average or its config; None: half a cosine from 0.996 to 1.
-        weight: factor of the term in the total.
+        momentum: momentum of the EMA or its config; None for a half cosine from 0.996 to 1.
+        weight: weight of the term in the total loss.
     """
 
     name = "distillation"
@@ -79,8 +76,8 @@ class SelfDistillation(ImageObjective):
         self.teacher.update(encoder, progress)
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
-        # The averaged module itself, because a call of the average passes no gradients to I′.
+        # Not through the EMA's `forward`, which would pass no gradients to I′.
         teacher = self.teacher.module
         with torch.no_grad():
-            expected = teacher.feature_maps(images)[-1]
-        return feature_distance(teacher.feature_maps(reconstructed)[-1], expected)
+            target = teacher.feature_maps(images)[-1]
+        return feature_distance(teacher.feature_maps(reconstructed)[-1], target)

@@ -1,4 +1,4 @@
-"""Losses of Frepa (Chu et al., TMI 2025) that look at edges and at high frequencies."""
+"""Gradient and high-frequency losses of Frepa (Chu et al., TMI 2025)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.type_hints import Count, Positive
 
 
 def gradient_difference(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error of the differences between rows, plus that between columns.
+    """Mean absolute error of the vertical, plus that of the horizontal, finite differences.
 
     Args:
         prediction, target: B×C×H×W.
@@ -24,19 +24,19 @@ def gradient_difference(prediction: Tensor, target: Tensor) -> Tensor:
 
 @OBJECTIVES.register_module()
 class HighFrequencyLoss(nn.Module):
-    """L_HFL: mean absolute error behind high-pass filters, added up over several of them.
+    """L_HFL: mean absolute error after high-pass filtering, summed over several filters.
 
-    Filter k keeps 1 − exp(−f²/(k·f₁)²) of frequency f, k = 1 … levels. The transform is linear, so
-    the difference of the images is filtered.
+    Filter k multiplies frequency f by 1 − exp(−f²/(k·f₁)²), k = 1 … levels. As filtering is linear,
+    it is applied to the difference of the images.
 
     Args:
         levels: number of filters.
-        base: f₁ in cycles per pixel; 10 coefficients of an image of 512².
-        official_code: put the zero frequency up to one coefficient off, as the released filter
-            has it, whose grid spans S instead of S − 1 steps.
+        base: f₁ in cycles per pixel, by default 10 coefficients at 512².
+        official_code: shift the zero frequency by up to one coefficient, as in the released
+            filter, whose grid spans S instead of S − 1 steps.
 
     Raises:
-        InputError: no filter, or f₁ not above 0.
+        InputError: no filters, or f₁ is not positive.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class HighFrequencyLoss(nn.Module):
         self.levels, self.base, self.official_code = levels, base, official_code
 
     def _square(self, size: int, like: Tensor) -> Tensor:
-        """f² in the order of the transform, S×S."""
+        """f² in FFT order, S×S."""
         if not self.official_code:
             return squared_frequency(size, like.device, like.dtype)
-        place = torch.linspace(0, size, size, device=like.device, dtype=like.dtype) - size // 2
-        square = torch.fft.ifftshift((place / size).square())
+        index = torch.linspace(0, size, size, device=like.device, dtype=like.dtype) - size // 2
+        square = torch.fft.ifftshift((index / size).square())
         return square[:, None] + square
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -71,6 +71,6 @@ class HighFrequencyLoss(nn.Module):
             spectrum = torch.fft.fft2(error)
             total = error.new_zeros(())
             for level in range(1, self.levels + 1):
-                kept = 1 - torch.exp(-square / (level * self.base) ** 2)
-                total = total + torch.fft.ifft2(spectrum * kept).real.abs().mean()
+                high_pass = 1 - torch.exp(-square / (level * self.base) ** 2)
+                total = total + torch.fft.ifft2(spectrum * high_pass).real.abs().mean()
         return total

@@ -1,7 +1,8 @@
-"""Histograms of oriented gradients as reconstruction targets (LocalMIM, Wang et al., CVPR 2023).
+"""Histograms of oriented gradients (HOG) as targets (LocalMIM, Wang et al., CVPR 2023).
 
-After Dalal & Triggs (CVPR 2005), in the plain form of LocalMIM's code: no Gaussian window, no
-interpolation between bins, no blocks. `skimage.feature.hog` and MaskFeat's targets differ in these.
+After Dalal & Triggs (CVPR 2005), in the plain form of LocalMIM's code: without Gaussian window,
+interpolation between bins, or block normalisation, in which `skimage.feature.hog` and MaskFeat's
+targets differ.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from benchmark.type_hints import Count
 
 
 def sobel(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Sobel gradients along columns and along rows, of the shape of the images (B×C×H×W).
+    """Horizontal and vertical Sobel gradients, B×C×H×W each, with reflected borders.
 
-    Borders are reflected. Differences come first and are smoothed after: where an image is flat the
-    gradient is exactly zero, and no rounding error is left to be scaled to length 1.
+    Differences are taken before smoothing, so that gradients of flat regions are exactly zero and
+    no rounding error is left for the normalisation to amplify.
     """
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
-    across = padded[..., :-2] - padded[..., 2:]
-    down = padded[..., :-2, :] - padded[..., 2:, :]
+    dx = padded[..., :-2] - padded[..., 2:]
+    dy = padded[..., :-2, :] - padded[..., 2:, :]
     return (
-        across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :],
-        down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:],
+        dx[..., :-2, :] + 2 * dx[..., 1:-1, :] + dx[..., 2:, :],
+        dy[..., :-2] + 2 * dy[..., 1:-1] + dy[..., 2:],
     )
 
 
-def _unit_length(histograms: Tensor) -> Tensor:
-    """B×bins×H×W, each histogram scaled to length 1; zeros stay zeros."""
-    # F.normalize does the same, ten times slower along this axis on a CPU.
+def _normalise(histograms: Tensor) -> Tensor:
+    """ℓ2-normalise each histogram of B×bins×H×W; zeros stay zeros."""
+    # Ten times faster than F.normalize along this axis on a CPU.
     length = histograms.square().sum(dim=1, keepdim=True).sqrt()
     return histograms / length.clamp_min(1e-12)
 
@@ -47,13 +48,13 @@ def _unit_length(histograms: Tensor) -> Tensor:
 class HOG(nn.Module):
     """Orientation histograms of an image at several cell sizes.
 
-    Per channel: Sobel gradients with reflected borders; each pixel votes with its gradient
-    magnitude for one of `bins` unsigned orientations, ⌊φ/π · bins⌋ mod bins, φ = atan2(gradient
-    along columns, gradient along rows); votes are averaged over square cells, and the histogram of
-    a cell is scaled to length 1 (a flat cell stays zero). In float32, without gradients.
+    Per channel, each pixel votes with the magnitude of its Sobel gradient for one of `bins`
+    unsigned orientations, ⌊φ/π · bins⌋ mod bins with φ = atan2(horizontal, vertical gradient);
+    votes are averaged over square cells, and the histogram of each cell is ℓ2-normalised (flat
+    cells stay zero). In float32, without gradients.
 
     Args:
-        bins: orientations in half a turn.
+        bins: orientation bins over 180°.
     """
 
     def __init__(self, bins: Count = 9) -> None:
@@ -61,7 +62,7 @@ class HOG(nn.Module):
         self.bins = bins
 
     def features(self, channels: int) -> int:
-        """Numbers per cell of an image with so many channels."""
+        """Values per cell of an image with the given number of channels."""
         return channels * self.bins
 
     @torch.no_grad()
@@ -69,11 +70,11 @@ class HOG(nn.Module):
         """Histograms at each cell size.
 
         Args:
-            images: B×C×H×W, any scale: a factor or an offset per channel changes nothing.
+            images: B×C×H×W on any scale; invariant to a factor and an offset per channel.
             cells: sides of the cells in pixels; multiples of the smallest, divisors of H and W.
 
         Returns:
-            For each cell size c a tensor B×(C·bins)×(H/c)×(W/c), channel by channel.
+            For each cell size c a tensor B×(C·bins)×(H/c)×(W/c), ordered by channel.
 
         Raises:
             InputError: the cells do not tile the image or each other.
@@ -86,7 +87,7 @@ class HOG(nn.Module):
                 f"image of {height}×{width} pixels"
             )
         with torch.autocast(images.device.type, enabled=False):
-            # Channel by channel: the votes are `bins` times the size of what they are cast from.
+            # Channel by channel to save memory: votes are `bins` times larger than the image.
             votes = torch.stack(
                 [
                     F.avg_pool2d(self._votes(channel), finest)
@@ -94,33 +95,33 @@ class HOG(nn.Module):
                 ],
                 dim=1,
             ).flatten(0, 1)
-            # Cells tile each other, so the mean of a coarse cell is the mean of its fine ones.
+            # Cells are nested, so the mean over a coarse cell is the mean over its fine cells.
             pooled = (F.avg_pool2d(votes, cell // finest) for cell in cells)
             return [
-                _unit_length(histograms).unflatten(0, (batch, channels)).flatten(1, 2)
+                _normalise(histograms).unflatten(0, (batch, channels)).flatten(1, 2)
                 for histograms in pooled
             ]
 
     def _votes(self, channel: Tensor) -> Tensor:
-        """What each pixel adds to each orientation: B×1×H×W to B×bins×H×W."""
-        across, down = sobel(channel)
-        phase = torch.atan2(across, down)
+        """Vote of each pixel for each orientation: B×1×H×W to B×bins×H×W."""
+        dx, dy = sobel(channel)
+        phase = torch.atan2(dx, dy)
         orientation = (phase / math.pi * self.bins).floor().long() % self.bins
-        magnitude = torch.hypot(across, down)
+        magnitude = torch.hypot(dx, dy)
         votes = magnitude.new_zeros(len(channel), self.bins, *channel.shape[2:])
         return votes.scatter_(1, orientation, magnitude)
 
 
 @OBJECTIVES.register_module()
 class HOGReconstruction(Objective):
-    """Gradient histograms of the masked patches (MaskFeat, Wei et al., CVPR 2022, §3).
+    """HOG of the masked patches as targets (MaskFeat, Wei et al., CVPR 2022, §3).
 
-    The squared error to `HOG` of the image; a patch holds (P/cell)² cells.
+    Squared error to the `HOG` of the image; a patch has (P/cell)² cells.
 
     Args:
         cell: side of a cell in pixels; divides the patch size.
-        bins: orientations in half a turn.
-        weight: factor of the term in the total.
+        bins: orientation bins over 180°.
+        weight: weight of the term in the total loss.
     """
 
     name = "hog"
@@ -131,7 +132,7 @@ class HOGReconstruction(Objective):
         self.hog = HOG(bins)
 
     def width(self, patch_size: int, channels: int) -> int:
-        """Values per patch: cells × channels × orientations.
+        """Values per patch: cells × channels × orientation bins.
 
         Raises:
             InputError: the cells do not tile a patch.

@@ -1,4 +1,4 @@
-"""VGG features of an image, and two losses that compare images by them."""
+"""Perceptual losses on VGG-16 features: LPIPS and the contextual loss."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, check_positive
 from benchmark.nn.objectives.base import ImageObjective
 from benchmark.registry import OBJECTIVES, build
 from benchmark.type_hints import Positive
 from benchmark.weights import load_strict, read_tensors, without_wrappers
 
-# Places of the rectifiers in torchvision's `vgg16().features`.
+# Indices of the ReLUs in torchvision's `vgg16().features`.
 _RELU = {
-    f"relu{block}_{number}": place
-    for block, places in enumerate(
+    f"relu{block}_{number}": index
+    for block, indices in enumerate(
         ((1, 3), (6, 8), (11, 13, 15), (18, 20, 22), (25, 27, 29)), start=1
     )
-    for number, place in enumerate(places, start=1)
+    for number, index in enumerate(indices, start=1)
 }
-# The last rectifier of each block, and its channels.
+# The last ReLU of each block, and its channels.
 LPIPS_LAYERS = {
     "relu1_2": 64,
     "relu2_2": 128,
@@ -38,15 +38,15 @@ LPIPS_LAYERS = {
 class VGG16(nn.Module):
     """Convolutional part of VGG-16 (Simonyan & Zisserman, ICLR 2015), frozen; 14.71 M parameters.
 
-    Gradients pass through it to its input. Its weights were trained on colours normalised as the
-    views are, so views go in as they are.
+    Gradients pass through it to its input. The ImageNet normalisation of its training is that of
+    the views.
 
     Args:
         checkpoint: torchvision's ``vgg16-397923af.pth``, or any state dict with its
-            ``features.*`` names; None leaves the initial weights, for tests.
+            ``features.*`` names; None keeps the random initial weights, for tests.
 
     Raises:
-        InputError: the checkpoint is missing or its ``features.*`` do not fit strictly.
+        InputError: the checkpoint is missing, or its ``features.*`` do not match.
     """
 
     def __init__(self, checkpoint: str | None) -> None:
@@ -54,36 +54,36 @@ class VGG16(nn.Module):
         self.features = make_layers(cfgs["D"])
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
-                layer.inplace = False  # the outputs are kept
+                layer.inplace = False  # outputs are kept
         if checkpoint is not None:
             tensors = without_wrappers(read_tensors(checkpoint), self.state_dict())
-            # The classifier behind the features is no part of this network.
+            # Without the classifier.
             own = {n: value for n, value in tensors.items() if not n.startswith("classifier.")}
             load_strict(self, own, checkpoint)
         self.requires_grad_(False)
         self.eval()
 
     def forward(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
-        """Outputs of the given rectifiers, from the first to the last.
+        """Outputs of the given ReLUs, from the first to the last.
 
         Args:
             images: B×3×H×W, ImageNet-normalised; H and W at least 16 for the last block.
             layers: names such as ``"relu4_2"``.
         """
-        places = {_RELU[name] for name in layers}
+        wanted = {_RELU[name] for name in layers}
         outputs = []
-        for number, layer in enumerate(self.features[: max(places) + 1]):
+        for index, layer in enumerate(self.features[: max(wanted) + 1]):
             images = layer(images)
-            if number in places:
+            if index in wanted:
                 outputs.append(images)
         return outputs
 
 
 def check_layers(layers: Sequence[str]) -> tuple[str, ...]:
-    """The names, if they are rectifiers of VGG-16.
+    """The layer names as a tuple.
 
     Raises:
-        InputError: one is not.
+        InputError: one is not a ReLU of VGG-16, or there is none.
     """
     for name in layers:
         if name not in _RELU:
@@ -97,18 +97,18 @@ def check_layers(layers: Sequence[str]) -> tuple[str, ...]:
 class LPIPS(ImageObjective):
     """Learned perceptual image patch similarity of I′ and I (Zhang et al., CVPR 2018, eq. 1).
 
-    Features of five layers are scaled to unit length per position; their squared differences are
-    weighted channel by channel with learned weights, averaged over positions, and added up over
-    the layers. The input scaling of the official code is the ImageNet normalisation of the views.
+    Features of five layers are ℓ2-normalised per position; their squared differences are weighted
+    by learned weights per channel, averaged over positions, and summed over the layers. The input
+    scaling of the official code is the ImageNet normalisation of the views.
 
     Args:
         features: `VGG16` or its config.
         checkpoint: the learned weights, ``lpips/weights/v0.1/vgg.pth`` of the official code; None
-            weighs all channels equally (1/C), which is the unlearned distance of its baseline.
-        weight: factor of the term in the total.
+            weights all channels equally (1/C), the unlearned baseline of the paper.
+        weight: weight of the term in the total loss.
 
     Raises:
-        InputError: the checkpoint is missing, does not fit, or holds negative weights.
+        InputError: the checkpoint is missing, does not match, or has negative weights.
     """
 
     name = "perceptual"
@@ -137,12 +137,11 @@ class LPIPS(ImageObjective):
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
         layers = tuple(LPIPS_LAYERS)
         with torch.no_grad():
-            expected = self.features(images, layers)
+            targets = self.features(images, layers)
         total = torch.zeros((), device=images.device)
-        for number, (ours, theirs) in enumerate(
-            zip(self.features(reconstructed, layers), expected)
-        ):
-            difference = F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)
+        pairs = zip(self.features(reconstructed, layers), targets)
+        for number, (features, target) in enumerate(pairs):
+            difference = F.normalize(features.float(), dim=1) - F.normalize(target.float(), dim=1)
             weights = self.get_buffer(f"linear{number}")[:, None, None]
             total = total + (weights * difference.square()).sum(dim=1).mean()
         return total
@@ -152,21 +151,21 @@ class LPIPS(ImageObjective):
 class ContextualLoss(ImageObjective):
     """Contextual loss between I′ and I (Mechrez et al., ECCV 2018, eq. 1–5).
 
-    The features of each image are a set of points. Cosine distances d_ij, after the mean of the
-    points of I is taken off, are set in relation to the nearest, d̃_ij = d_ij / (min_k d_ik + ε),
-    and turned into similarities w_ij = exp((1 − d̃_ij)/h) with shares CX_ij = w_ij / Σ_k w_ik. The
-    loss is −log of the mean over the points of I of the best share, maxᵢ CX_ij.
+    The features of each image form a point set. Cosine distances d_ij, centred by the mean of the
+    points of I, are normalised by the nearest, d̃_ij = d_ij / (min_k d_ik + ε), and turned into
+    similarities w_ij = exp((1 − d̃_ij)/h), normalised to CX_ij = w_ij / Σ_k w_ik. The loss is −log
+    of the mean of maxᵢ CX_ij over the points j of I.
 
-    A layer of n positions costs n² similarities per image: 784² for ``relu4_2`` at 224².
+    A layer with n positions takes n² similarities per image: 784² for ``relu4_2`` at 224².
 
     Args:
         features: `VGG16` or its config.
-        layers: whose features are compared; their losses are added up.
+        layers: layers whose losses are summed.
         bandwidth: h.
-        weight: factor of the term in the total.
+        weight: weight of the term in the total loss.
 
     Raises:
-        InputError: no such layer, or a bandwidth that is not positive.
+        InputError: unknown layer, or a bandwidth that is not positive.
     """
 
     name = "contextual"
@@ -179,18 +178,19 @@ class ContextualLoss(ImageObjective):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
-        if bandwidth <= 0:
-            raise InputError(f"contextual loss: bandwidth={bandwidth} must be positive")
+        check_positive("contextual loss", bandwidth=bandwidth)
         self.features = build(features)
         self.layers = check_layers(layers)
         self.bandwidth = bandwidth
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
         with torch.no_grad():
-            expected = self.features(images, self.layers)
+            targets = self.features(images, self.layers)
         total = torch.zeros((), device=images.device)
-        for ours, theirs in zip(self.features(reconstructed, self.layers), expected):
-            total = total + contextual_distance(ours.flatten(2), theirs.flatten(2), self.bandwidth)
+        for points, target in zip(self.features(reconstructed, self.layers), targets):
+            total = total + contextual_distance(
+                points.flatten(2), target.flatten(2), self.bandwidth
+            )
         return total
 
 
@@ -198,16 +198,16 @@ def contextual_distance(points: Tensor, target: Tensor, bandwidth: float) -> Ten
     """−log CX(X, Y), mean over the batch.
 
     Args:
-        points: X, B×C×n features of the image that is judged.
-        target: Y, B×C×m features of the image it should look like.
+        points: X, B×C×n features of the reconstructed image.
+        target: Y, B×C×m features of the original image.
         bandwidth: h.
     """
     with torch.autocast(points.device.type, enabled=False):
         points, target = points.float(), target.float()
         centre = target.mean(dim=2, keepdim=True)
         points, target = F.normalize(points - centre, dim=1), F.normalize(target - centre, dim=1)
-        # Rounding can lift a cosine above 1; a distance is not negative.
+        # Rounding can lift a cosine above 1; distances must not be negative.
         distance = (1 - points.transpose(1, 2) @ target).clamp_min(0)
         relative = distance / (distance.amin(dim=2, keepdim=True) + 1e-5)
-        shares = ((1 - relative) / bandwidth).softmax(dim=2)
-        return -shares.amax(dim=1).mean(dim=1).log().mean()
+        similarity = ((1 - relative) / bandwidth).softmax(dim=2)
+        return -similarity.amax(dim=1).mean(dim=1).log().mean()

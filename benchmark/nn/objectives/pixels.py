@@ -1,4 +1,4 @@
-"""Pixels as prediction targets (MAE, SimMIM), and weighted by vascular anatomy (VasoMIM)."""
+"""Pixel reconstruction (MAE, SimMIM), optionally weighted by vascular anatomy (VasoMIM)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from benchmark.type_hints import Rate
 
 @OBJECTIVES.register_module()
 class PixelReconstruction(Objective):
-    """Pixels of the masked patches (MAE, He et al., CVPR 2022, §3; SimMIM, Xie et al., CVPR 2022).
+    """Reconstruct the pixels of the masked patches (MAE, CVPR 2022, §3; SimMIM, CVPR 2022).
 
     Args:
-        normalise: targets are normalised per patch (`norm_pix_loss` of the MAE code).
+        normalise: normalise targets per patch (`norm_pix_loss` of the MAE code).
         distance: ``"l2"``, the squared error (MAE), or ``"l1"``, the absolute one (SimMIM).
-        weight: factor of the term in the total.
+        weight: weight of the term in the total loss.
 
     Raises:
-        InputError: no such distance.
+        InputError: unknown distance.
     """
 
     def __init__(self, normalise: bool = True, distance: str = "l2", weight: float = 1.0) -> None:
@@ -52,7 +52,7 @@ class PixelReconstruction(Objective):
     def image(self, reconstruction: Reconstruction, images: Tensor) -> Tensor:
         """I′: the prediction of all patches as an image, B×C×H×W (VasoMIM).
 
-        Per-patch normalisation is undone with the true mean and deviation of each patch.
+        Per-patch normalisation is inverted with the true mean and standard deviation of each patch.
         """
         patches = reconstruction.prediction.float()
         if self.normalise:
@@ -63,10 +63,10 @@ class PixelReconstruction(Objective):
 
 @OBJECTIVES.register_module()
 class AnatomyWeightedReconstruction(PixelReconstruction):
-    """L_w-rec of VasoMIM (AAAI table S5): the reconstruction error, weighted patch by patch by f.
+    """L_w-rec of VasoMIM (AAAI table S5): pixel reconstruction weighted by the guidance.
 
-    The mean over the masked patches of a batch becomes a mean with the weights f(g_i), each
-    patch's share of its frame's guidance: a frame without guidance does not count.
+    A weighted mean over the masked patches of a batch, with weights f(g_i), the fraction of its
+    frame's guidance in each patch; frames without guidance have no weight.
 
     Args:
         eta: η of the guidance G = η·B + (1 − η)·M, as in `AnatomyGuidedMasking`.
@@ -86,7 +86,7 @@ class AnatomyWeightedReconstruction(PixelReconstruction):
     def forward(
         self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
     ) -> Tensor:
-        share = patch_weights(vascular_guidance(views, self.eta), reconstruction.patch_size)
-        weights = share * reconstruction.mask.mask
+        guidance = vascular_guidance(views, self.eta)
+        weights = patch_weights(guidance, reconstruction.patch_size) * reconstruction.mask.mask
         errors = self.errors(reconstruction, views["image"])
         return (errors * weights).sum() / weights.sum().clamp_min(1e-12)

@@ -1,8 +1,8 @@
-"""Self-distillation without labels: targets of the teacher, and the distance from them.
+"""Self-distillation with no labels: the teacher's targets and the student's loss.
 
-Teacher and student assign a view to prototypes; the student is to assign its view as the teacher
-assigned another one. Centring keeps one prototype from taking all, sharpening keeps the assignments
-from becoming uniform (DINO, Caron et al., ICCV 2021, §3.1).
+The student matches the teacher's soft assignment of another view to the prototypes. Centring
+prevents one prototype from dominating, sharpening prevents collapse to the uniform distribution
+(DINO, Caron et al., ICCV 2021, §3.1).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
-from benchmark.nn.collectives import rank_and_world_size, sum_over_processes
+from benchmark.errors import check_positive, check_unit_interval
+from benchmark.nn.collectives import all_reduce_sum, rank_and_world_size
 from benchmark.nn.precision import to_float32
 from benchmark.registry import SCHEDULES
 
@@ -24,21 +24,19 @@ if TYPE_CHECKING:
 
 @SCHEDULES.register_module()
 class TeacherTemperature:
-    """Temperature of the teacher: rises linearly with the epochs, then stays (DINO, iBOT).
+    """Temperature of the teacher: a linear warm-up over the epochs, then constant (DINO, iBOT).
 
     Args:
-        start: in the first epoch.
-        end: in epoch `epochs` (counted from 1) and after it.
-        epochs: length of the rise; 0 for none.
+        start: temperature in the first epoch.
+        end: temperature from epoch `epochs` on, counted from 1.
+        epochs: length of the warm-up; 0 for none.
 
     Raises:
         InputError: a temperature is not positive.
     """
 
     def __init__(self, start: float = 0.04, end: float = 0.07, epochs: int = 50) -> None:
-        for name, value in (("start", start), ("end", end)):
-            if value <= 0:
-                raise InputError(f"temperature: {name}={value} must be positive")
+        check_positive("temperature", start=start, end=end)
         self.start = start
         self.end = end
         self.epochs = epochs
@@ -46,81 +44,80 @@ class TeacherTemperature:
     def __call__(self, progress: Progress) -> float:
         if progress.epoch >= self.epochs:
             return self.end
-        # The first of the epochs has `start`, the last one `end`.
+        # `start` in the first epoch, `end` in the last one of the warm-up.
         return self.start + progress.epoch / max(self.epochs - 1, 1) * (self.end - self.start)
 
 
 class Centre(nn.Module):
-    """Moving average of the mean logits of the teacher: C ← m·C + (1 − m)·mean (DINO, equation 4).
+    """Moving average of the teacher's mean logits: C ← m·C + (1 − m)·mean (DINO, equation 4).
 
-    The mean is that of all samples of a step: of all its parts and all processes.
+    The mean is over all samples of a step, across its micro-batches and processes.
 
     Args:
-        shape: of the centre, K last.
+        shape: shape of the centre, K last.
         momentum: m in [0, 1].
 
     Attributes:
         value: C.
 
     Raises:
-        InputError: the momentum lies outside its range.
+        InputError: the momentum lies outside [0, 1].
     """
 
     value: Tensor
 
     def __init__(self, shape: Sequence[int], momentum: float = 0.9) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise InputError(f"centre: momentum={momentum} must lie in [0, 1]")
+        check_unit_interval("centre", momentum=momentum)
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(*shape))
         self._sum: Tensor | None = None
         self._count = 0
 
     def observe(self, logits: Tensor) -> None:
-        """Take the teacher's logits of a part of the batch, B×K, into the next update."""
+        """Accumulate the teacher's logits of a micro-batch, B×K, for the next update."""
         total = logits.detach().sum(dim=0)
         self._sum = total if self._sum is None else self._sum + total
         self._count += len(logits)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move towards the mean of what was observed since the last update.
+        """Move towards the mean of the logits observed since the last update.
 
         Raises:
-            ValueError: nothing was.
+            ValueError: there are none.
         """
         if self._sum is None:
             raise ValueError("centre: update() without observe()")
-        mean = sum_over_processes(self._sum) / (self._count * rank_and_world_size()[1])
+        mean = all_reduce_sum(self._sum) / (self._count * rank_and_world_size()[1])
         self.value.lerp_(mean.expand_as(self.value), 1 - self.momentum)
         self._sum, self._count = None, 0
 
 
-def assignments(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
-    """The teacher's targets: softmax((logits − C) / T), …×K, without gradients."""
+def teacher_targets(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
+    """Centred and sharpened targets softmax((logits − C) / T), …×K, detached."""
     return ((to_float32(logits.detach()) - centre) / temperature).softmax(dim=-1)
 
 
 def cross_entropy(targets: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    """−Σ p log q over the last axis, …×K to …; q = softmax(logits / T)."""
+    """−Σ p log q over the last dimension, …×K to …, with q = softmax(logits / T)."""
     return -(targets * (to_float32(logits) / temperature).log_softmax(dim=-1)).sum(dim=-1)
 
 
 def distil_across_views(
     targets: Sequence[Tensor], logits: Sequence[Tensor], temperature: float
 ) -> Tensor:
-    """Mean cross-entropy over all pairs of a view of the teacher and another one of the student.
+    """Mean cross-entropy over all pairs of a teacher view and a different student view.
 
     Args:
-        targets: the teacher's, B×K for each of its views.
-        logits: the student's, B×K for each of its views; those of the teacher come first.
-        temperature: the student's.
+        targets: of the teacher, B×K per view.
+        logits: of the student, B×K per view; the teacher's views come first.
+        temperature: temperature of the student.
     """
     pairs = [
         cross_entropy(target, output, temperature).mean()
-        for number, target in enumerate(targets)
-        for other, output in enumerate(logits)
-        if other != number
+        for teacher_view, target in enumerate(targets)
+        for student_view, output in enumerate(logits)
+        if student_view != teacher_view
     ]
     return torch.stack(pairs).mean()

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from benchmark.method import Method
-from benchmark.nn.feature_statistics import feature_statistics, pooled
+from benchmark.nn.feature_statistics import feature_statistics, pool_features
 from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
 
@@ -53,7 +53,7 @@ class CollapseHook(Hook):
 
     @torch.no_grad()
     def _listen(self, encoder: nn.Module, inputs: Any, output: Any) -> None:
-        features = pooled(output)
+        features = pool_features(output)
         if features is not None:
             self._seen.append(features)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.nn.batch_norm import SharedBatchNorm1d, SharedBatchNorm2d, share_batch_statistics
+from benchmark.nn.batch_norm import SyncBatchNorm1d, SyncBatchNorm2d, convert_sync_batchnorm
 
 
 def network(norm: type[nn.BatchNorm1d] = nn.BatchNorm1d) -> nn.Module:
@@ -37,8 +37,8 @@ def step(model: nn.Module, maps: Tensor) -> Tensor:
 def test_alone_it_is_batch_norm(maps: Tensor) -> None:
     """Same class of layers for torch, same names, and the same numbers bit for bit."""
     plain = network()
-    shared = share_batch_statistics(network(SharedBatchNorm1d))
-    assert isinstance(shared[1], SharedBatchNorm2d)
+    shared = convert_sync_batchnorm(network(SyncBatchNorm1d))
+    assert isinstance(shared[1], SyncBatchNorm2d)
     assert list(shared.state_dict()) == list(plain.state_dict())
     assert torch.equal(step(shared, maps), step(plain, maps))
     assert torch.equal(shared[1].running_var, plain[1].running_var)
@@ -50,7 +50,7 @@ def work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     maps = torch.load(f"{folder}/maps.pt")
     torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
-    model = share_batch_statistics(network(SharedBatchNorm1d))
+    model = convert_sync_batchnorm(network(SyncBatchNorm1d))
     output = step(model, maps[2 * rank : 2 * rank + 2])
     gradients = {name: p.grad for name, p in model.named_parameters()}
     torch.save((output.detach(), gradients, model.state_dict()), f"{folder}/{rank}.pt")

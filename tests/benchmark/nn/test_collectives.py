@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.nn.collectives import gather_samples, rank_and_world_size, sum_over_processes
+from benchmark.nn.collectives import all_reduce_sum, gather_samples, rank_and_world_size
 from benchmark.nn.objectives.contrastive import info_nce
 from benchmark.nn.objectives.self_distillation import Centre
 
@@ -36,7 +36,7 @@ def step(rows: slice) -> dict[str, Tensor]:
         "gradient": queries.grad,
         "centre": centre.value,
         "gathered": gather_samples(keys[rows]),
-        "sum": sum_over_processes(keys[rows].sum(dim=0)),
+        "sum": all_reduce_sum(keys[rows].sum(dim=0)),
         "place": torch.tensor(rank_and_world_size()),
         "keys have a gradient": torch.tensor(keys.grad is not None),
     }

@@ -11,20 +11,11 @@ from benchmark.nn.decoders.feature_predictors import (
     JEPAPredictor,
     WorldPredictor,
     initialise_like_jepa,
-    positions_seen_from,
-    select,
+    relative_sincos_embedding,
 )
 from benchmark.nn.vit import VisionTransformer, sincos_position_embedding
 
 GRID = (4, 6)
-
-
-def test_select_gathers_along_any_shape() -> None:
-    tokens = torch.randn(2, 5, 3)
-    ids = torch.tensor([[[0, 4], [1, 1]], [[2, 3], [4, 0]]])
-    found = select(tokens, ids)
-    for b, m, t in np.ndindex(2, 2, 2):
-        assert torch.equal(found[b, m, t], tokens[b, ids[b, m, t]])
 
 
 def test_blocks_do_not_see_each_other_but_themselves(randomise) -> None:
@@ -78,7 +69,7 @@ def test_positions_are_where_the_pixels_lie(flip_1: int, flip_2: int, rows_first
         ],
         dtype=torch.float64,
     )
-    found = positions_seen_from(place, 8, GRID, rows_first)[0].numpy()
+    found = relative_sincos_embedding(place, 8, GRID, rows_first)[0].numpy()
     for r, c in np.ndindex(*GRID):
         share = (c + 0.5) / GRID[1]
         x = left_2 + width * (1 - share if flip_2 else share)
@@ -95,9 +86,11 @@ def test_positions_within_a_view_are_the_fixed_table() -> None:
     """Of the same order of axes by default; the released code swaps the halves for queries."""
     table = sincos_position_embedding(16, GRID)
     here = torch.zeros(1, 4)
-    torch.testing.assert_close(positions_seen_from(here, 16, GRID)[0], table)
+    torch.testing.assert_close(relative_sincos_embedding(here, 16, GRID)[0], table)
     swapped = torch.cat([table[:, 8:], table[:, :8]], dim=1)
-    torch.testing.assert_close(positions_seen_from(here, 16, GRID, rows_first=True)[0], swapped)
+    torch.testing.assert_close(
+        relative_sincos_embedding(here, 16, GRID, rows_first=True)[0], swapped
+    )
 
 
 def test_released_order_concerns_the_queries_alone(randomise) -> None:

@@ -86,9 +86,9 @@ def test_warm_up_masks_at_random(attention: Tensor) -> None:
 def test_maps_are_refreshed_after_epochs_40_80_120() -> None:
     """Before epochs 41, 81, … as in the official code; never before a run's first epochs."""
     masking = AttentionGuidedMasking(196, 1)
-    assert [epoch for epoch in range(170) if masking.due(epoch)] == [41, 81, 121, 161]
+    assert [epoch for epoch in range(170) if masking.refresh_due(epoch)] == [41, 81, 121, 161]
     often = AttentionGuidedMasking(196, 1, warmup_epochs=3, interval=2)
-    assert [epoch for epoch in range(12) if often.due(epoch)] == [5, 7, 9, 11]
+    assert [epoch for epoch in range(12) if often.refresh_due(epoch)] == [5, 7, 9, 11]
 
 
 def test_a_mask_belongs_to_its_sample(attention: Tensor) -> None:

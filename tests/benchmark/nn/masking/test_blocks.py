@@ -74,7 +74,7 @@ def test_every_unit_is_masked_equally_often() -> None:
         ((196, 16, 0.6, 64), "divide the image of 224 pixels"),
         ((196, 16, 0.99, 32), "masks 49 of 49 units"),
         ((196, 16, 0.0, 32), "masks 0 of 49 units"),
-        ((50, 16, 0.5, 32), "50 patches are no square grid"),
+        ((50, 16, 0.5, 32), "50 patches do not form a square grid"),
     ],
 )
 def test_units_that_do_not_fit(arguments: tuple, message: str) -> None:

@@ -85,7 +85,7 @@ def test_law_of_the_shares() -> None:
     rng, python = np.random.default_rng(1), random.Random(0)
     expected = [loop(14, python.uniform(0.1, 0.5), rng.random((400, 4))).sum() for _ in range(400)]
     assert masked.mean().item() == pytest.approx(np.mean(expected), rel=0.05)
-    shares = masking.shares(torch.tensor([[0.49, 0.9], [0.51, 0.0], [0.99, 1.0]]))
+    shares = masking.draw_ratio(torch.tensor([[0.49, 0.9], [0.51, 0.0], [0.99, 1.0]]))
     assert shares[:, 0].tolist() == pytest.approx([0, 0.1, 0.5])
 
 

@@ -267,5 +267,5 @@ def test_first_by_prefers_classes_then_order() -> None:
 def test_impossible_settings_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         paper(**arguments)
-    with pytest.raises(InputError, match="no square grid"):
+    with pytest.raises(InputError, match="do not form a square grid"):
         MultiblockMasking(15, 16)

@@ -32,7 +32,7 @@ def test_hard_patches_are_masked_for_sure(patches: int, ratio: str, start: str, 
     for epoch in range(7):
         share = Fraction(start) + Fraction(epoch + 1, 7) * (Fraction(end) - Fraction(start))
         progress = Progress(seed=1, epoch=epoch, epochs=7)
-        assert masking.hard(progress) == math.floor(share * masked)
+        assert masking.num_hard(progress) == math.floor(share * masked)
         mask = masking(batch, progress)
         assert mask.mask.sum(dim=1).tolist() == [masked] * 6
         for sample, prediction in enumerate(batch["predicted_loss"].numpy()):
@@ -43,7 +43,7 @@ def test_hard_patches_are_masked_for_sure(patches: int, ratio: str, start: str, 
 def test_paper_schedule() -> None:
     """147 of 196 patches: none chosen in the first epochs of 800, 73 in the last."""
     masking = LossGuidedMasking(196, 16)
-    counts = [masking.hard(Progress(epoch=e, epochs=800)) for e in (0, 9, 10, 399, 798, 799)]
+    counts = [masking.num_hard(Progress(epoch=e, epochs=800)) for e in (0, 9, 10, 399, 798, 799)]
     assert counts == [0, 0, 1, 36, 73, 73]
 
 

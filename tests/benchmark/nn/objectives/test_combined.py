@@ -212,12 +212,12 @@ def test_a_single_objective_is_the_reconstruction(tiny_views: dict[str, Tensor])
 def test_an_image_needs_pixels(three: Objectives, tiny_views: dict[str, Tensor]) -> None:
     """Image objectives stand beside one that predicts pixels; who has none has no image."""
     for parts in ([Brightness()], [Brightness(), HOGReconstruction()], []):
-        with pytest.raises(InputError, match="put a PixelReconstruction into the list"):
+        with pytest.raises(InputError, match="add a PixelReconstruction to the list"):
             Objectives(parts)
     with pytest.raises(InputError, match="list it beside PixelReconstruction"):
         Brightness()(predict(tiny_views, 0), tiny_views, ZERO)
     histograms = Objectives([HOGReconstruction(), HOGReconstruction(cell=4)])
-    with pytest.raises(InputError, match="none of them predicts pixels"):
+    with pytest.raises(InputError, match="none in the list predicts pixels"):
         histograms.image(predict(tiny_views, 135), tiny_views["image"])
     kinds = (three, PixelReconstruction(), histograms, HOGReconstruction())
     assert [predicts_pixels(kind) for kind in kinds] == [True, True, False, False]

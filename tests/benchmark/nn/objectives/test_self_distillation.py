@@ -12,9 +12,9 @@ from benchmark.method import Progress
 from benchmark.nn.objectives.self_distillation import (
     Centre,
     TeacherTemperature,
-    assignments,
     cross_entropy,
     distil_across_views,
+    teacher_targets,
 )
 
 
@@ -52,7 +52,7 @@ def test_centre_is_the_average_of_batch_means() -> None:
 def test_targets_and_errors_are_the_formulas() -> None:
     rng = np.random.default_rng(1)
     teacher, student, centre = rng.normal(size=(4, 5)), rng.normal(size=(4, 5)), rng.normal(size=5)
-    targets = assignments(torch.from_numpy(teacher), torch.from_numpy(centre), 0.04)
+    targets = teacher_targets(torch.from_numpy(teacher), torch.from_numpy(centre), 0.04)
     np.testing.assert_allclose(targets.numpy(), softmax((teacher - centre) / 0.04, axis=1))
     errors = cross_entropy(targets, torch.from_numpy(student), 0.1)
     expected = [-(t * log_softmax(s / 0.1)).sum() for t, s in zip(targets.numpy(), student)]
@@ -64,7 +64,7 @@ def test_views_are_not_compared_with_themselves() -> None:
     rng = np.random.default_rng(2)
     teacher = [torch.from_numpy(rng.normal(size=(4, 5))).requires_grad_() for _ in range(2)]
     student = [torch.from_numpy(rng.normal(size=(4, 5))).requires_grad_() for _ in range(3)]
-    targets = [assignments(logits, torch.zeros(5), 0.07) for logits in teacher]
+    targets = [teacher_targets(logits, torch.zeros(5), 0.07) for logits in teacher]
     loss = distil_across_views(targets, student, 0.1)
     pairs = [(0, 1), (0, 2), (1, 0), (1, 2)]
     expected = np.mean([cross_entropy(targets[t], student[s], 0.1).mean().item() for t, s in pairs])
@@ -78,7 +78,7 @@ def test_small_temperatures_stay_finite_under_autocast() -> None:
     """Softmax and logarithm run in float32 whatever the logits have."""
     logits = torch.tensor([[1.0, -1.0, 0.3]], dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        targets = assignments(logits, torch.zeros(3), 0.001)
+        targets = teacher_targets(logits, torch.zeros(3), 0.001)
         errors = cross_entropy(targets, -logits, 0.001)
     assert targets.dtype == errors.dtype == torch.float32
     assert targets.tolist() == [[1, 0, 0]]
