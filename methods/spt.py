@@ -1,4 +1,4 @@
-"""SPT: segmentation-based pre-training, a baseline without masking (arXiv 2602.11536, figure 9).
+"""SPT: segmentor-based pre-training, a baseline without masking (arXiv 2602.11536, figure 9).
 
 A UNet is trained to segment the extracted vessels, used as pseudo-labels. The UNet without its 1×1
 classifier is exported.

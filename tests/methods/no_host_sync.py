@@ -1,4 +1,4 @@
-"""A guard that finds, on a CPU, what would make a GPU wait for the host."""
+"""Finds, on a CPU, operations that would synchronise a GPU with the host."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# Reading a value back, and every operator whose result has a size that depends on values.
-_WAITS = {
+# Reading a value back, and operators whose output shape depends on values.
+_SYNCS = {
     "_local_scalar_dense",
     "is_nonzero",
     "masked_select",
@@ -25,7 +25,7 @@ _WAITS = {
 
 
 class NoHostSync(TorchDispatchMode):
-    """Raises where an operator reads tensor values on the host; for use as a context manager."""
+    """Context manager that raises where an operator reads tensor values on the host."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -33,16 +33,16 @@ class NoHostSync(TorchDispatchMode):
         name = func.overloadpacket.__name__
         indices = args[1] if name in ("index", "index_put", "index_put_") else ()
         by_mask = any(isinstance(i, Tensor) and i.dtype == torch.bool for i in indices)
-        if name in _WAITS or by_mask:
+        if name in _SYNCS or by_mask:
             raise AssertionError(f"{func} waits for the device")
         return func(*args, **(kwargs or {}))
 
 
 class NoCopyFromHost(TorchDispatchMode):
-    """Raises where values move between host and GPU by a copy that both wait for.
+    """Context manager that raises on blocking copies between host and GPU.
 
-    Among others where a tensor is made on the GPU from Python numbers: only pinned memory can be
-    copied without a wait.
+    This includes creating a GPU tensor from Python numbers: only pinned memory can be copied
+    without blocking.
     """
 
     def __torch_dispatch__(
@@ -59,18 +59,18 @@ class NoCopyFromHost(TorchDispatchMode):
 
 
 @contextmanager
-def on_imagined_gpu(module: nn.Module, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Put a module on a GPU that need not be there; yields the batch, which is there as well.
+def on_simulated_gpu(module: nn.Module, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Move a module and a batch, which is yielded, to a simulated GPU.
 
-    Tensors have shapes, types and devices, but no values: what asks for a value raises, as
-    torch's `DataDependentOutputException`. Backward passes are not possible.
+    Tensors have shape, dtype and device, but no values: reading one raises torch's
+    `DataDependentOutputException`. Backward passes are not possible.
     """
     with FakeTensorMode(), NoCopyFromHost():
         for part in module.modules():
             for name, value in part._parameters.items():
                 if value is not None:
-                    there = torch.empty(value.shape, dtype=value.dtype, device="cuda")
-                    part._parameters[name] = nn.Parameter(there, value.requires_grad)
+                    moved = torch.empty(value.shape, dtype=value.dtype, device="cuda")
+                    part._parameters[name] = nn.Parameter(moved, value.requires_grad)
             for name, value in part._buffers.items():
                 if value is not None:
                     part._buffers[name] = torch.empty(value.shape, dtype=value.dtype, device="cuda")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import slope
-from no_host_sync import NoHostSync
 from numpy_distillation import (
     averaged,
     entropy,
@@ -93,7 +92,7 @@ def copied(method: torch.nn.Module) -> dict[str, np.ndarray]:
     return {name: value.copy() for name, value in double_weights(method).items()}
 
 
-def test_loss_and_gradients_are_the_papers(dino: DINO, views: dict[str, Tensor]) -> None:
+def test_loss_and_gradients_match_the_paper(dino: DINO, views: dict[str, Tensor]) -> None:
     """Both networks and all pairs in numpy, local crops at resampled positions, and slopes."""
     weights = copied(dino)
     terms = dino.loss(views, PROGRESS)
@@ -113,7 +112,9 @@ def test_loss_and_gradients_are_the_papers(dino: DINO, views: dict[str, Tensor])
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-8)
 
 
-def test_second_step_has_another_teacher_and_centre(dino: DINO, views: dict[str, Tensor]) -> None:
+def test_second_step_uses_the_updated_teacher_and_centre(
+    dino: DINO, views: dict[str, Tensor]
+) -> None:
     """θ' = m·θ' + (1 − m)·θ after the step; C = 0.9·C + 0.1·mean, of the logits before it."""
     before = copied(dino)
     gradient_step(dino, dino.loss(views, PROGRESS)["loss_class"], 0.3)
@@ -134,7 +135,7 @@ def test_second_step_has_another_teacher_and_centre(dino: DINO, views: dict[str,
     assert found == pytest.approx(paper_loss(weights, views), rel=1e-8)
 
 
-def test_without_small_views_two_pairs_are_left(dino: DINO) -> None:
+def test_without_local_crops_two_pairs_remain(dino: DINO) -> None:
     views = several_views(local=0)
     weights = copied(dino)
     large = [views["image_0"], views["image_1"]]
@@ -164,16 +165,7 @@ def test_teacher_has_no_drop_path_and_no_gradient(views: dict[str, Tensor]) -> N
     assert dino.exports() == {"encoder": dino.teacher_encoder.module}
 
 
-def test_every_trained_parameter_gets_a_gradient(dino: DINO, views: dict[str, Tensor]) -> None:
-    """All of the student's but the lengths of the prototypes."""
-    dino.loss(views, PROGRESS)["loss_class"].backward()
-    reached = {name for name, p in dino.named_parameters() if p.grad is not None and p.grad.any()}
-    student = {name for name, _ in dino.named_parameters() if not name.startswith("teacher_")}
-    assert reached == student - {"head.last_layer.weight_g"}
-    assert not dino.head.last_layer.weight_g.requires_grad
-
-
-def test_last_layer_rests_for_the_first_epochs(dino: DINO, views: dict[str, Tensor]) -> None:
+def test_last_layer_is_frozen_in_the_first_epochs(dino: DINO, views: dict[str, Tensor]) -> None:
     """Neither gradient nor weight decay moves it; everything else moves."""
     dino.freeze_last_layer = 2
     optimizer = torch.optim.AdamW(
@@ -192,9 +184,7 @@ def test_last_layer_rests_for_the_first_epochs(dino: DINO, views: dict[str, Tens
         assert not np.array_equal(mlp, before["head.mlp.0.weight"])
 
 
-def test_parts_of_a_batch_give_the_centre_of_the_whole(
-    dino: DINO, views: dict[str, Tensor]
-) -> None:
+def test_micro_batches_give_the_same_loss_and_centre(dino: DINO, views: dict[str, Tensor]) -> None:
     """Loss and centre do not depend on how many parts a step is cut into."""
     other = copy.deepcopy(dino)
     whole = dino.loss(views, PROGRESS)["loss_class"].item()
@@ -208,34 +198,6 @@ def test_parts_of_a_batch_give_the_centre_of_the_whole(
     assert np.mean(parts) == pytest.approx(whole, rel=1e-12)
     torch.testing.assert_close(other.centre.value, dino.centre.value, rtol=1e-12, atol=0)
     assert not DINO.cross_sample
-
-
-def test_resume_is_exact(dino: DINO, views: dict[str, Tensor]) -> None:
-    """Teacher and centre are in the state: the same losses after a reload, to the last bit."""
-
-    def steps(method: DINO, first: int, last: int) -> list[float]:
-        losses = []
-        for step in range(first, last):
-            progress = Progress(epoch=step, epochs=4, step=step)
-            loss = method.loss(views, progress)["loss_class"]
-            gradient_step(method, loss, 0.05)
-            method.after_step(progress)
-            losses.append(loss.item())
-        return losses
-
-    other = copy.deepcopy(dino)
-    whole = steps(dino, 0, 4)
-    begun = steps(other, 0, 2)
-    resumed = make().double().train()
-    resumed.load_state_dict(other.state_dict())
-    assert begun + steps(resumed, 2, 4) == whole
-
-
-@torch.no_grad()
-def test_step_waits_for_nothing(dino: DINO, views: dict[str, Tensor]) -> None:
-    with NoHostSync():
-        dino.loss(views, PROGRESS)
-        dino.after_step(PROGRESS)
 
 
 def test_initial_weights() -> None:

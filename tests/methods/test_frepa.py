@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import slope
-from no_host_sync import NoHostSync
 from numpy_vit import Weights, block, double_weights, to_patches
 from official_shapes import Shapes, linear, norm
 from torch import Tensor
@@ -124,7 +123,7 @@ def paper_losses(restored: np.ndarray, clean: np.ndarray) -> tuple[float, float,
     return float(np.sqrt((error**2).mean())), float(gradient), 0.2 * float(high)
 
 
-def test_losses_and_gradients_are_the_papers(frepa: Frepa, views: dict[str, Tensor]) -> None:
+def test_losses_and_gradients_match_the_paper(frepa: Frepa, views: dict[str, Tensor]) -> None:
     weights = dict(double_weights(frepa))
     images, clean = views["image"].double().numpy(), views["clean"].double().numpy()
     expected = paper_losses(restore(images, weights), clean)
@@ -162,39 +161,18 @@ def test_a_perfect_restoration_has_finite_gradients(frepa: Frepa, views) -> None
     assert all(p.grad.isfinite().all() for p in frepa.parameters())
 
 
-def test_official_code_moves_the_filters_only(frepa: Frepa, views: dict[str, Tensor]) -> None:
+def test_official_code_only_changes_the_filters(frepa: Frepa, views: dict[str, Tensor]) -> None:
     before = frepa.loss(views, Progress())
     frepa.high_frequency.official_code = True
     after = frepa.loss(views, Progress())
     assert [name for name in LOSSES if before[name] != after[name]] == ["loss_high_frequency"]
 
 
-def test_overfits_one_batch(frepa: Frepa, learnable_views: dict[str, Tensor], overfit) -> None:
-    """Waves from their negative: the total falls below a third in 120 steps."""
-    image = learnable_views["image"]
-    losses = overfit(frepa, {"image": -image, "clean": image[:, :1] / 4 + 0.5}, 120)
-    assert losses[-1] < losses[0] / 3
-
-
-def test_every_parameter_gets_a_gradient(frepa: Frepa, views: dict[str, Tensor]) -> None:
-    """Positions too, which are learned; biases before a batch norm get one of rounding."""
-    sum(frepa.loss(views, Progress()).values()).backward()
-    assert not [name for name, p in frepa.named_parameters() if p.grad is None]
-    (shown,) = frepa.observed
+def test_features_are_observed(frepa: Frepa, views: dict[str, Tensor]) -> None:
+    frepa.loss(views, Progress())
+    (observed,) = frepa.observed
     expected = frepa.encoder.feature_maps(views["image"])[0].mean(dim=(2, 3))
-    torch.testing.assert_close(shown, expected.detach())
-
-
-@torch.no_grad()
-def test_step_waits_for_nothing(frepa: Frepa, views: dict[str, Tensor]) -> None:
-    """Neither the changes nor the losses read values back to the host."""
-    grey = views["clean"][:, 0]
-    steps = (*frepa.views.changes, *frepa.views.corruptions)
-    noise = [torch.rand(4, step.draws(32)).clamp(1e-3, 1 - 1e-3) for step in steps]
-    with NoHostSync():
-        for step, numbers in zip(steps, noise):
-            grey = step(grey, numbers)
-        frepa.loss(views, Progress())
+    torch.testing.assert_close(observed, expected.detach())
 
 
 def test_export_has_the_neck(frepa: Frepa, views: dict[str, Tensor], tmp_path) -> None:

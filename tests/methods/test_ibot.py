@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import slope
-from no_host_sync import NoHostSync
 from numpy_distillation import (
     averaged,
     entropy,
@@ -131,7 +130,7 @@ def copied(method: torch.nn.Module) -> Weights:
     return {name: value.copy() for name, value in double_weights(method).items()}
 
 
-def test_losses_and_gradients_are_the_papers(ibot: IBOT, views: dict[str, Tensor]) -> None:
+def test_losses_and_gradients_match_the_paper(ibot: IBOT, views: dict[str, Tensor]) -> None:
     """Every patch through head and teacher in numpy; slopes, the mask token's among them."""
     weights, masks = copied(ibot), masks_of(ibot, views)
     counts = np.concatenate(masks).sum(axis=1)
@@ -157,7 +156,9 @@ def test_losses_and_gradients_are_the_papers(ibot: IBOT, views: dict[str, Tensor
         assert gradient == pytest.approx(found, rel=1e-4, abs=1e-8)
 
 
-def test_second_step_has_another_teacher_and_centres(ibot: IBOT, views: dict[str, Tensor]) -> None:
+def test_second_step_uses_the_updated_teacher_and_centres(
+    ibot: IBOT, views: dict[str, Tensor]
+) -> None:
     """The centre of patches follows the mean over all patches of the teacher, masked or not."""
     before, masks = copied(ibot), masks_of(ibot, views)
     terms = ibot.loss(views, PROGRESS)
@@ -182,7 +183,7 @@ def test_second_step_has_another_teacher_and_centres(ibot: IBOT, views: dict[str
     assert terms["loss_patch"].item() == pytest.approx(expected[1], rel=1e-8)
 
 
-def test_mask_token_takes_the_place_of_the_embedding_before_the_position(
+def test_mask_token_replaces_the_embedding_before_positions_are_added(
     ibot: IBOT, views: dict[str, Tensor]
 ) -> None:
     """Pixels of masked patches do not reach the student, their places do; the teacher sees all."""
@@ -214,9 +215,7 @@ def test_a_batch_without_masks_keeps_all_gradients(ibot: IBOT, views: dict[str, 
     assert still == {"masked_embed"}
 
 
-def test_parts_of_a_batch_give_the_centres_of_the_whole(
-    ibot: IBOT, views: dict[str, Tensor]
-) -> None:
+def test_micro_batches_give_the_same_loss_and_centre(ibot: IBOT, views: dict[str, Tensor]) -> None:
     """Images are averaged one by one, so that a step may be cut into parts."""
     other = copy.deepcopy(ibot)
     whole = ibot.loss(views, PROGRESS)["loss_patch"].item()
@@ -229,16 +228,6 @@ def test_parts_of_a_batch_give_the_centres_of_the_whole(
     other.after_step(PROGRESS)
     assert np.mean(losses) == pytest.approx(whole, rel=1e-12)
     torch.testing.assert_close(other.patch_centre.value, ibot.patch_centre.value)
-
-
-@torch.no_grad()
-def test_step_waits_for_nothing(ibot: IBOT, views: dict[str, Tensor]) -> None:
-    """No size depends on how many patches are masked."""
-    for name in ("ratio_noise_0", "ratio_noise_1"):
-        del views[name]
-    with NoHostSync():
-        ibot.loss(views, PROGRESS)
-        ibot.after_step(PROGRESS)
 
 
 def test_published_recipe_differs_from_dino_where_the_paper_does() -> None:

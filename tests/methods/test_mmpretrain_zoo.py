@@ -46,12 +46,12 @@ def trial(name: str, work: Path) -> ContractTrial:
     return ContractTrial(config, work / name)
 
 
-def test_there_are_four_of_different_kinds() -> None:
+def test_four_kinds_of_algorithms_are_configured() -> None:
     assert {"maskfeat", "simclr", "byol", "barlow_twins"} <= set(CONFIGURED)
 
 
 @pytest.mark.parametrize("name", CONFIGURED)
-def test_algorithms_keep_the_contract_on_one_process(name: str, work: Path) -> None:
+def test_algorithms_satisfy_the_contract_on_one_process(name: str, work: Path) -> None:
     attempt = trial(name, work)
     for check in CHECKED:
         try:
@@ -62,7 +62,7 @@ def test_algorithms_keep_the_contract_on_one_process(name: str, work: Path) -> N
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", CONFIGURED)
-def test_the_exported_encoder_computes_what_the_backbone_does(name: str, work: Path) -> None:
+def test_exported_encoder_matches_the_backbone(name: str, work: Path) -> None:
     method = assemble(trial(name, work).config).method.eval()
     encoder = method.exports()["encoder"].eval()
     image = torch.randn(2, 3, encoder.img_size, encoder.img_size)
@@ -74,7 +74,7 @@ def test_the_exported_encoder_computes_what_the_backbone_does(name: str, work: P
         torch.testing.assert_close(encoder.feature_maps(image)[-1], theirs[-1])
 
 
-def test_masks_go_into_the_library_as_they_were_drawn(work: Path) -> None:
+def test_masks_reach_the_library_unchanged(work: Path) -> None:
     """The loss is that of the library's own call with the same masks."""
     parts = assemble(trial("maskfeat", work).config)
     method: MMPretrain = parts.method.eval()
@@ -90,7 +90,7 @@ def test_masks_go_into_the_library_as_they_were_drawn(work: Path) -> None:
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_a_backbone_that_does_not_fit_is_refused(work: Path) -> None:
+def test_mismatched_backbone_is_refused(work: Path) -> None:
     config = trial("simclr", work).config
     config.method.encoder.layers = (2, 2, 2, 3)
     method = assemble(config).method
@@ -102,7 +102,7 @@ def test_a_backbone_that_does_not_fit_is_refused(work: Path) -> None:
         assemble(config).method.exports()
 
 
-def test_lars_scales_weights_and_not_biases() -> None:
+def test_lars_adapts_weights_but_not_biases() -> None:
     """One step by hand: η‖w‖/(‖g‖ + λ‖w‖) where there is decay, 1 where there is none."""
     weight, bias = torch.nn.Parameter(torch.tensor([3.0, 4.0])), torch.nn.Parameter(torch.ones(1))
     groups = [
@@ -130,7 +130,7 @@ DECODER_NAMES: Rules = (
 )
 
 
-def test_our_mae_is_theirs(monkeypatch: pytest.MonkeyPatch, randomise) -> None:
+def test_mae_matches_mmpretrain(monkeypatch: pytest.MonkeyPatch, randomise) -> None:
     """Equal weights, images and noise: equal loss, and equal gradient in every encoder weight."""
     arch = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=128)
     with DefaultScope.overwrite_default_scope("mmpretrain"):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import slope
-from no_host_sync import NoHostSync
 from numpy_distillation import (
     averaged,
     gradient_step,
@@ -84,7 +83,7 @@ def paper_loss(weights: dict[str, np.ndarray], views: dict[str, Tensor]) -> floa
     return 2 * TEMPERATURE * loss
 
 
-def test_loss_and_gradients_are_the_papers(moco: MoCoV3, views: dict[str, Tensor]) -> None:
+def test_loss_and_gradients_match_the_paper(moco: MoCoV3, views: dict[str, Tensor]) -> None:
     """Encoders, projectors and predictor in numpy; slopes in every trained part."""
     weights = dict(double_weights(moco))
     weights = {name: value.copy() for name, value in weights.items()}
@@ -105,9 +104,7 @@ def test_loss_and_gradients_are_the_papers(moco: MoCoV3, views: dict[str, Tensor
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-8)
 
 
-def test_second_step_has_the_averages_of_its_own_momentum(
-    moco: MoCoV3, views: dict[str, Tensor]
-) -> None:
+def test_second_step_uses_the_momentum_of_that_step(moco: MoCoV3, views: dict[str, Tensor]) -> None:
     """m = 1 − (1 − 0.9)(1 + cos πt)/2 of the step whose keys are made; parameters only."""
     before = double_weights(moco)
     before = {name: value.copy() for name, value in before.items()}
@@ -130,7 +127,7 @@ def test_second_step_has_the_averages_of_its_own_momentum(
     assert found != pytest.approx(paper_loss(before, views), rel=1e-3)
 
 
-def test_momentum_projector_keeps_statistics_of_its_own(
+def test_momentum_projector_keeps_its_own_statistics(
     moco: MoCoV3, views: dict[str, Tensor]
 ) -> None:
     """It normalises by the batch, moves its running statistics by it, and copies none."""
@@ -151,9 +148,7 @@ def test_momentum_projector_keeps_statistics_of_its_own(
     assert not keys.requires_grad
 
 
-def test_patch_embedding_stays_random_and_everything_else_learns(
-    moco: MoCoV3, views: dict[str, Tensor]
-) -> None:
+def test_only_the_patch_embedding_is_frozen(moco: MoCoV3, views: dict[str, Tensor]) -> None:
     moco.loss(views, PROGRESS)["loss_contrast"].backward()
     reached = {name for name, p in moco.named_parameters() if p.grad is not None and p.grad.any()}
     own = ("momentum_encoder.", "momentum_projector.")
@@ -206,13 +201,6 @@ def test_published_recipe() -> None:
     wrapper = build_optimizer(moco, config.optimizer, lr=1.0, decay_biases=config.decay_biases)
     assert [group["weight_decay"] for group in wrapper.optimizer.param_groups] == [0.1]
     assert moco.momentum_encoder.momentum(Progress()) == pytest.approx(0.99)
-
-
-@torch.no_grad()
-def test_step_waits_for_nothing(moco: MoCoV3, views: dict[str, Tensor]) -> None:
-    with NoHostSync():
-        moco.loss(views, PROGRESS)
-        moco.after_step(PROGRESS)
 
 
 def test_official_checkpoint_fits(moco: MoCoV3) -> None:

@@ -30,7 +30,7 @@ def masked_patches(guidance: np.ndarray, noise: np.ndarray, race: np.ndarray) ->
 
 @torch.no_grad()
 @pytest.mark.parametrize("eta", [0.5, 1.0])
-def test_losses_are_the_papers(
+def test_losses_match_the_paper(
     vasomim: Factory, paper_mae: type, tiny_views: dict[str, Tensor], eta: float
 ) -> None:
     """Guided mask, L_rec and L_cons from given noise; S itself runs in double precision."""

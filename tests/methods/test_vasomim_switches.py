@@ -84,7 +84,7 @@ def test_joint_segmentor_learns_from_its_own_loss_only(
     assert method.segmentor.network.training
 
 
-def test_joint_segmentor_is_fixed_for_the_model(
+def test_joint_segmentor_is_frozen_for_the_model(
     make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
     """Guidance and consistency are those of the frozen S with the same weights and statistics."""
@@ -154,7 +154,7 @@ def test_a_list_of_objectives_shares_one_decoder(
     assert (moved < 0.02).all()
 
 
-def test_weighted_reconstruction_uses_the_methods_guidance(
+def test_weighted_reconstruction_uses_the_guidance_of_the_method(
     make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
     """With η < 1 the objective sees the probability map that guided the mask."""

@@ -1,10 +1,9 @@
-"""Shared batch statistics: plain batch norm on one process, the whole batch on several."""
+"""Synchronised batch norm: plain batch norm on one process, global statistics on two."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from benchmark.nn.batch_norm import SyncBatchNorm1d, SyncBatchNorm2d, convert_sy
 
 
 def network(norm: type[nn.BatchNorm1d] = nn.BatchNorm1d) -> nn.Module:
-    """Maps normalised by a layer with scale and shift, then vectors by `norm` without."""
+    """Affine batch norm of maps, then non-affine `norm` of vectors."""
     torch.manual_seed(0)
     norm = norm(8, affine=False)
     layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.3), nn.ReLU(), nn.Conv2d(4, 2, 1)]
@@ -28,14 +27,14 @@ def maps() -> Tensor:
 
 
 def step(model: nn.Module, maps: Tensor) -> Tensor:
-    """Outputs of a forward pass; gradients of a mean over the samples are left behind."""
+    """Outputs of a forward pass; backpropagates a mean over the samples."""
     output = model(maps)
     (output * output.roll(1, dims=1) * torch.arange(8.0)).mean().backward()
     return output
 
 
-def test_alone_it_is_batch_norm(maps: Tensor) -> None:
-    """Same class of layers for torch, same names, and the same numbers bit for bit."""
+def test_single_process_is_plain_batch_norm(maps: Tensor) -> None:
+    """Same state-dict names and bit-identical outputs."""
     plain = network()
     shared = convert_sync_batchnorm(network(SyncBatchNorm1d))
     assert isinstance(shared[1], SyncBatchNorm2d)
@@ -46,7 +45,7 @@ def test_alone_it_is_batch_norm(maps: Tensor) -> None:
 
 
 def work(rank: int, folder: str) -> None:
-    """What each of two processes does: a step on its half of the samples."""
+    """One of two processes: a step on its half of the samples."""
     torch.set_num_threads(1)
     maps = torch.load(f"{folder}/maps.pt")
     torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
@@ -57,19 +56,12 @@ def work(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_see_the_whole_batch(maps: Tensor, tmp_path: Path) -> None:
+def test_two_processes_normalise_by_the_global_batch(
+    maps: Tensor, tmp_path: Path, run_pair: Callable[[str, Path], list]
+) -> None:
     """Outputs, averaged gradients and running statistics of torch's layer on all four samples."""
     torch.save(maps, tmp_path / "maps.pt")
-    root = str(Path(__file__).resolve().parents[3])
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)],
-            env={**os.environ, "PYTHONPATH": root},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    first, second = run_pair(__file__, tmp_path)
     plain = network()
     expected = step(plain, maps)
     torch.testing.assert_close(torch.cat([first[0], second[0]]), expected)

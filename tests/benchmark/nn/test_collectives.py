@@ -1,10 +1,9 @@
-"""Two processes: what they gather and sum, and losses and centres that are those of one."""
+"""Two processes: gather and all-reduce, and losses and centres equal to those of one process."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,13 +36,13 @@ def step(rows: slice) -> dict[str, Tensor]:
         "centre": centre.value,
         "gathered": gather_samples(keys[rows]),
         "sum": all_reduce_sum(keys[rows].sum(dim=0)),
-        "place": torch.tensor(rank_and_world_size()),
+        "rank": torch.tensor(rank_and_world_size()),
         "keys have a gradient": torch.tensor(keys.grad is not None),
     }
 
 
 def work(rank: int, folder: str) -> None:
-    """What each of two processes does with its half."""
+    """One of two processes: a step on its half."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
     torch.save(step(slice(3 * rank, 3 * rank + 3)), f"{folder}/{rank}.pt")
@@ -51,15 +50,10 @@ def work(rank: int, folder: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
-    folder = tmp_path_factory.mktemp("pair")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
-    processes = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment)
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+def both(
+    tmp_path_factory: pytest.TempPathFactory, run_pair: Callable[[str, Path], list]
+) -> list[dict[str, Tensor]]:
+    return run_pair(__file__, tmp_path_factory.mktemp("pair"))
 
 
 @pytest.fixture(scope="module")
@@ -67,27 +61,27 @@ def alone() -> dict[str, Tensor]:
     return step(slice(None))
 
 
-def test_alone_nothing_is_exchanged(alone: dict[str, Tensor]) -> None:
+def test_single_process_needs_no_communication(alone: dict[str, Tensor]) -> None:
     keys = samples()[1].detach()
     assert torch.equal(alone["gathered"], keys)
     assert torch.equal(alone["sum"], keys.sum(dim=0))
-    assert alone["place"].tolist() == [0, 1]
+    assert alone["rank"].tolist() == [0, 1]
 
 
-def test_every_process_has_the_samples_of_all(
+def test_every_process_gathers_all_samples(
     both: list[dict[str, Tensor]], alone: dict[str, Tensor]
 ) -> None:
-    """In the order of the processes."""
+    """In rank order."""
     for rank, found in enumerate(both):
-        assert found["place"].tolist() == [rank, 2]
+        assert found["rank"].tolist() == [rank, 2]
         assert torch.equal(found["gathered"], alone["gathered"])
         torch.testing.assert_close(found["sum"], alone["sum"])
 
 
-def test_keys_of_all_processes_are_candidates(
+def test_keys_are_gathered_from_all_processes(
     both: list[dict[str, Tensor]], alone: dict[str, Tensor]
 ) -> None:
-    """Positives are found behind those of the processes before; the mean is the whole batch's."""
+    """Positives are offset by rank; the mean is the loss of the global batch."""
     torch.testing.assert_close((both[0]["loss"] + both[1]["loss"]) / 2, alone["loss"])
     assert not torch.allclose(both[0]["loss"], both[1]["loss"])
     mean = (both[0]["gradient"] + both[1]["gradient"]) / 2
@@ -95,10 +89,10 @@ def test_keys_of_all_processes_are_candidates(
     assert not any(found["keys have a gradient"] for found in both)
 
 
-def test_centre_follows_all_samples(
+def test_centre_averages_all_samples(
     both: list[dict[str, Tensor]], alone: dict[str, Tensor]
 ) -> None:
-    """The same on both, and that of one process with the whole batch."""
+    """The same on both ranks, and equal to that of one process with the global batch."""
     assert torch.equal(both[0]["centre"], both[1]["centre"])
     torch.testing.assert_close(both[0]["centre"], alone["centre"])
     torch.testing.assert_close(alone["centre"], 0.1 * samples()[1].detach().mean(0, keepdim=True))

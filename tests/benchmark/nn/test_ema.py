@@ -55,7 +55,7 @@ def shake(module: nn.Module, seed: int) -> nn.Module:
     return module
 
 
-def test_linear_schedule_is_that_of_ijepa() -> None:
+def test_linear_schedule_matches_ijepa() -> None:
     """Value i of a run of T steps is start + i · (end − start) / T."""
     expected = [0.996 + i * (1.0 - 0.996) / (EPOCHS * STEPS) for i in range(EPOCHS * STEPS)]
     assert [LinearMomentum(0.996, 1.0)(p) for p in every_step()] == pytest.approx(expected)
@@ -64,7 +64,7 @@ def test_linear_schedule_is_that_of_ijepa() -> None:
     assert [stretched(p) for p in every_step()] == pytest.approx(longer, abs=1e-12)
 
 
-def test_cosine_schedule_is_that_of_dino_and_moco() -> None:
+def test_cosine_schedule_matches_dino_and_moco() -> None:
     """DINO: end + (start − end)(1 + cos πi/T)/2; MoCo v3: 1 − (1 − 0.99)(1 + cos πt)/2."""
     place = np.arange(EPOCHS * STEPS)
     dino = 1.0 + 0.5 * (0.996 - 1.0) * (1 + np.cos(np.pi * place / len(place)))
@@ -77,14 +77,14 @@ def test_cosine_schedule_is_that_of_dino_and_moco() -> None:
     assert [CosineMomentum(0.99)(p) for p in every_step()] == pytest.approx(moco, abs=1e-12)
 
 
-def test_stretched_cosine_ends_where_chexworld_ends() -> None:
+def test_stretched_cosine_ends_like_chexworld() -> None:
     """0.996 → 1 over 1.25 runs: 0.99962 is left at the end of the run."""
     end = Progress(epoch=300, epochs=300, step=300)
     assert CosineMomentum(0.996, 1.0, stretch=1.25)(end) == pytest.approx(0.99962, abs=1e-5)
     assert CosineMomentum(0.996, 1.0, stretch=0.5)(end) == 1.0
 
 
-def test_epoch_schedule_is_that_of_hpm() -> None:
+def test_epoch_schedule_matches_hpm() -> None:
     """By epoch, over the first 100 epochs, whatever the length of the run."""
     momentum = EpochLinearMomentum(0.999, 0.9999, epochs=100)
     for epochs in (200, 800):
@@ -93,7 +93,7 @@ def test_epoch_schedule_is_that_of_hpm() -> None:
 
 
 @pytest.mark.parametrize("schedule", [LinearMomentum, CosineMomentum, EpochLinearMomentum])
-def test_a_momentum_is_a_share(schedule: type) -> None:
+def test_momentum_outside_the_unit_interval_is_refused(schedule: type) -> None:
     """Outside [0, 1] the average would run away; a schedule without length has no end."""
     with pytest.raises(InputError, match=r"start=-0.1 must lie in \[0, 1\]"):
         schedule(start=-0.1)
@@ -104,7 +104,7 @@ def test_a_momentum_is_a_share(schedule: type) -> None:
         schedule(**length)
 
 
-def test_update_is_the_formula() -> None:
+def test_update_matches_the_formula() -> None:
     """Over several steps with a momentum that changes, in double precision, frozen ones too."""
     followed = student()
     ema = ExponentialMovingAverage(followed, dict(type=CosineMomentum, start=0.5))
@@ -158,7 +158,7 @@ def test_buffers(rule: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_ends_of_the_momentum_are_exact(value: float) -> None:
+def test_extreme_momenta_are_exact(value: float) -> None:
     """m = 1 leaves every bit alone, m = 0 is a copy."""
     followed = student()
     ema = ExponentialMovingAverage(followed, constant(value))
@@ -169,7 +169,7 @@ def test_ends_of_the_momentum_are_exact(value: float) -> None:
         assert torch.equal(own, other)
 
 
-def test_evaluation_mode_stays() -> None:
+def test_evaluation_mode_is_kept() -> None:
     """Without drop path whatever the method does; with `evaluate=False` it follows the method."""
     followed = nn.Sequential(nn.Linear(4, 4), DropPath(0.9)).train()
     images = torch.randn(64, 4)
@@ -182,7 +182,7 @@ def test_evaluation_mode_stays() -> None:
     assert not any(module.training for module in following.eval().modules())
 
 
-def test_it_is_apart_from_the_student() -> None:
+def test_average_is_independent_of_the_student() -> None:
     """No shared memory, no gradients, and the student is no part of it."""
     followed = student()
     ema = ExponentialMovingAverage(followed, constant(0.9))
@@ -214,7 +214,7 @@ def test_resume_is_exact() -> None:
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
-def test_wrong_use() -> None:
+def test_invalid_use_is_refused() -> None:
     """An unknown rule is the config's mistake, another student the code's."""
     with pytest.raises(InputError, match="buffers='mean' is not copy, average or keep"):
         ExponentialMovingAverage(student(), constant(0.9), buffers="mean")

@@ -23,14 +23,14 @@ def numpy_std(x: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("shape", [(40, 12), (12, 40)])
-def test_measures_are_the_formulas(shape: tuple[int, int]) -> None:
+def test_statistics_match_the_formulas(shape: tuple[int, int]) -> None:
     x = np.random.default_rng(0).normal(size=shape) + 0.5
     features = torch.from_numpy(x)
     assert effective_rank(features).item() == pytest.approx(numpy_rank(x), rel=1e-5)
     assert feature_std(features).item() == pytest.approx(numpy_std(x), rel=1e-5)
 
 
-def test_ends_of_the_scale() -> None:
+def test_extreme_values() -> None:
     """k equal directions have rank k; features all over the sphere have a deviation of 1."""
     directions = torch.eye(8)[:3].repeat(4, 1)
     assert effective_rank(directions).item() == pytest.approx(3, rel=1e-5)
@@ -39,7 +39,7 @@ def test_ends_of_the_scale() -> None:
     assert effective_rank(spread).item() > 60
 
 
-def test_collapse_shows() -> None:
+def test_collapse_is_detected() -> None:
     """All samples at one point: rank 1 and no deviation, with and without rounding noise."""
     generator = torch.Generator().manual_seed(0)
     point = torch.randn(1, 32, generator=generator).expand(50, -1)
@@ -56,7 +56,7 @@ def test_collapse_shows() -> None:
     assert line["feature_std"].item() > 0.5
 
 
-def test_first_samples_stand_for_all_and_one_for_itself() -> None:
+def test_statistics_use_the_first_samples_and_accept_a_single_one() -> None:
     features = torch.randn(SAMPLES + 100, 8, generator=torch.Generator().manual_seed(0))
     features.requires_grad_()
     found = feature_statistics(features)

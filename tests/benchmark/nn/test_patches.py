@@ -36,7 +36,7 @@ def test_order_and_inverse(shape: tuple[int, int, int, int], size: int) -> None:
     np.testing.assert_array_equal(unpatchify(patches, size, grid).numpy(), images)
 
 
-def test_statistics_are_unbiased_with_a_floor() -> None:
+def test_statistics_are_unbiased_with_epsilon() -> None:
     """Mean and √(Σ(x − x̄)²/(n − 1) + 1e-6) in double precision; a constant patch gives 1e-3."""
     patches = np.random.default_rng(0).normal(0.3, 1.5, (2, 3, 48))
     patches[0, 1] = 0.25

@@ -17,7 +17,7 @@ from benchmark.nn.precision import to_float32
         (torch.float64, torch.float64),
     ],
 )
-def test_single_precision_is_the_least(dtype: torch.dtype, expected: torch.dtype) -> None:
+def test_precision_is_at_least_fp32(dtype: torch.dtype, expected: torch.dtype) -> None:
     tensor = torch.tensor([1.5, -2.0], dtype=dtype)
     assert to_float32(tensor).dtype == expected
     assert to_float32(tensor).tolist() == [1.5, -2.0]

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from benchmark.nn.projection import ProjectionMLP, PrototypeHead, Prototypes
 
 
-def test_projector_is_the_sequence_of_the_paper() -> None:
+def test_projector_matches_the_paper() -> None:
     """Linear without bias, BN, ReLU, …; the last BN has neither scale nor shift."""
     torch.manual_seed(0)
     projector = ProjectionMLP(6, layers=3, hidden=10, out_dim=4)
@@ -51,7 +51,7 @@ def test_prototypes_are_a_weight_normalised_layer() -> None:
     torch.testing.assert_close(own.weight_v.grad, weights.original1.grad)
 
 
-def test_lengths_rest_unless_they_are_learned() -> None:
+def test_prototype_lengths_are_fixed_by_default() -> None:
     own = Prototypes(5, 7)
     own(torch.randn(3, 5)).sum().backward()
     assert own.weight_g.grad is None
@@ -64,7 +64,7 @@ def test_lengths_rest_unless_they_are_learned() -> None:
     assert own(unit).abs().max() <= 1 + 1e-6
 
 
-def test_head_is_made_of_its_parts() -> None:
+def test_head_is_the_composition_of_its_parts() -> None:
     """Linear, GELU, linear, GELU, linear, ℓ2, prototypes, for tokens of any shape."""
     torch.manual_seed(0)
     head = PrototypeHead(6, hidden=9, bottleneck=5, prototypes=7)

@@ -47,7 +47,7 @@ def definition(x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Ten
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 6, 7, 8, 19])
-def test_recurrence_is_its_loop(length: int) -> None:
+def test_recurrence_matches_a_loop(length: int) -> None:
     decay = torch.rand(2, length, 3, dtype=torch.float64)
     drive = torch.randn(2, length, 3, dtype=torch.float64)
     h = torch.zeros(2, 3, dtype=torch.float64)
@@ -60,13 +60,13 @@ def test_recurrence_is_its_loop(length: int) -> None:
     assert torch.autograd.gradcheck(lambda a, b: linear_recurrence(a, b, 1), inputs)
 
 
-def test_a_hand_worked_recurrence() -> None:
+def test_recurrence_by_hand() -> None:
     decay, drive = torch.tensor([0.5, 0.5, 0.0, 1.0, 0.25]), torch.tensor([8.0, 2.0, 3.0, 1.0, 0.0])
     assert linear_recurrence(decay, drive).tolist() == [8.0, 6.0, 3.0, 4.0, 1.0]
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 23, 64])
-def test_scan_and_gradients_are_those_of_the_definition(chunk: int) -> None:
+def test_scan_and_gradients_match_the_definition(chunk: int) -> None:
     inputs = [tensor.requires_grad_() for tensor in random_inputs(2, 3, 4, 5, 23)]
     expected, found = definition(*inputs), selective_scan(*inputs, chunk=chunk)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
@@ -77,13 +77,13 @@ def test_scan_and_gradients_are_those_of_the_definition(chunk: int) -> None:
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10, msg=lambda m, n=name: n + m)
 
 
-def test_gradients_are_finite_differences() -> None:
+def test_gradients_match_finite_differences() -> None:
     inputs = [tensor.requires_grad_() for tensor in random_inputs(1, 2, 2, 2, 5)]
     assert torch.autograd.gradcheck(lambda *t: selective_scan(*t, chunk=2), inputs)
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e3])
-def test_a_long_sequence_loses_nothing_in_fp32(scale: float) -> None:
+def test_long_sequences_are_accurate_in_fp32(scale: float) -> None:
     """56·56 steps, decays from almost 1 to exp(−1000), which is 0."""
     x, delta, A, B, C, D = random_inputs(1, 1, 2, 3, 3136)
     exact = (x, delta.clamp(max=2), scale * A, B, C, D)
@@ -97,7 +97,7 @@ def test_a_long_sequence_loses_nothing_in_fp32(scale: float) -> None:
     assert all(bool(tensor.grad.isfinite().all()) for tensor in single)
 
 
-def test_hidden_states_are_not_kept_for_the_backward_pass() -> None:
+def test_hidden_states_are_not_saved_for_backward() -> None:
     inputs = [tensor.requires_grad_() for tensor in random_inputs(2, 2, 8, 16, 256)]
     kept: list[Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
@@ -106,7 +106,7 @@ def test_hidden_states_are_not_kept_for_the_backward_pass() -> None:
     assert 0 < sum(tensor.numel() for tensor in kept) < states / 2
 
 
-def test_half_precision_is_computed_in_single() -> None:
+def test_half_precision_is_computed_in_fp32() -> None:
     half = [tensor.bfloat16() for tensor in random_inputs(1, 2, 3, 4, 40)]
     found = selective_scan(*half)
     assert found.dtype == torch.float32
@@ -124,7 +124,7 @@ def test_wrong_shapes_are_refused_and_not_broadcast(place: int, name: str) -> No
         linear_recurrence(torch.ones(3, 1), torch.ones(3, 2))
 
 
-def test_the_kernel_is_called_as_mamba_ssm_documents() -> None:
+def test_kernel_is_called_as_mamba_ssm_documents() -> None:
     """dim = groups · channels; B and C keep their groups, each for dim / groups channels."""
 
     def reference(
@@ -157,12 +157,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     mamba_kernel.cache_clear()
 
 
-def test_an_installed_kernel_is_found(package: Path) -> None:
+def test_installed_kernel_is_found(package: Path) -> None:
     (package / "selective_scan_interface.py").write_text("def selective_scan_fn(): return 'fast'\n")
     assert mamba_kernel()() == "fast"
 
 
-def test_a_broken_kernel_is_one_line(package: Path) -> None:
+def test_broken_kernel_is_a_one_line_error(package: Path) -> None:
     (package / "selective_scan_interface.py").write_text("raise ImportError('no symbol\\nx')\n")
     with pytest.raises(InputError, match=r"does not load \(no symbol\); repair or uninstall") as e:
         mamba_kernel()

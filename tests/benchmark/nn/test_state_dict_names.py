@@ -8,7 +8,7 @@ from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import ENCODER_NAMES, translate
 
 
-def test_the_first_rule_wins_and_only_at_the_front() -> None:
+def test_first_matching_prefix_rule_applies() -> None:
     """What follows the matched part stays."""
     rules = ((r"norm\.2\.", "last."), *ENCODER_NAMES, (r"fixed\.", None))
     assert translate("norm.2.weight", rules) == "last.weight"

@@ -41,14 +41,14 @@ def images() -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_features_are_timms(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
+def test_features_match_timm(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
     """Strict load into timm's model, equal tokens after the last block and the norm."""
     expected = timm_twin(tiny_vit).forward_features(images)
     torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=4e-6)
 
 
 @torch.no_grad()
-def test_features_without_class_token_are_timms(randomise, images: torch.Tensor) -> None:
+def test_features_without_class_token_match_timm(randomise, images: torch.Tensor) -> None:
     """The same without CLS: one token per patch, no prefix."""
     vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, class_token=False)
     randomise(vit, 5)
@@ -57,7 +57,7 @@ def test_features_without_class_token_are_timms(randomise, images: torch.Tensor)
 
 
 @torch.no_grad()
-def test_layer_scale_without_final_norm_is_timms(randomise, images: torch.Tensor) -> None:
+def test_layer_scale_without_final_norm_matches_timm(randomise, images: torch.Tensor) -> None:
     vit = VisionTransformer(32, 8, 32, 2, 4, layer_scale=0.1, final_norm=False)
     assert vit.blocks[1].ls2.gamma[0].item() == pytest.approx(0.1)
     randomise(vit, 5)
@@ -67,7 +67,7 @@ def test_layer_scale_without_final_norm_is_timms(randomise, images: torch.Tensor
 
 @torch.no_grad()
 @pytest.mark.parametrize("no_embed_class", [False, True])
-def test_registers_are_timms(randomise, images: torch.Tensor, no_embed_class: bool) -> None:
+def test_registers_match_timm(randomise, images: torch.Tensor, no_embed_class: bool) -> None:
     """After CLS, with places of their own in the position table or without; also at 48×32."""
     arguments = dict(reg_tokens=3, no_embed_class=no_embed_class)
     vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, **arguments)
@@ -93,7 +93,7 @@ def test_a_network_without_memory_has_the_shapes_of_one_with() -> None:
 
 
 @torch.no_grad()
-def test_a_token_replaces_patches_but_not_their_positions(
+def test_mask_token_replaces_patches_but_not_positions(
     tiny_vit: VisionTransformer, images: torch.Tensor
 ) -> None:
     mask = torch.zeros(3, 16)
@@ -111,7 +111,7 @@ def test_a_token_replaces_patches_but_not_their_positions(
 
 
 @torch.no_grad()
-def test_feature_maps_are_timms(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
+def test_feature_maps_match_timm(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
     """Maps of single blocks, with and without the norm, equal timm's intermediate layers."""
     twin = timm_twin(tiny_vit)
     for norm in (True, False):
@@ -235,7 +235,7 @@ def test_drop_path_rises_linearly() -> None:
         ({"embed_dim": 32, "num_heads": 5}, "embed_dim=32 must be a multiple"),
     ],
 )
-def test_sizes_that_do_not_divide(arguments: dict[str, int], message: str) -> None:
+def test_indivisible_sizes_are_refused(arguments: dict[str, int], message: str) -> None:
     """Patches tile the image, heads and the four parts of the table share the width."""
     with pytest.raises(InputError, match=message):
         VisionTransformer(**arguments)
@@ -260,7 +260,7 @@ def test_paper_parameter_count() -> None:
     assert round((total + _count(UNeXt())) / 1e6, 2) == 111.91
 
 
-def test_patches_are_projected_as_by_a_convolution(
+def test_patch_projection_matches_a_convolution(
     tiny_vit: VisionTransformer, images: torch.Tensor
 ) -> None:
     """Also where only some are: the others then do not take part, in either direction."""

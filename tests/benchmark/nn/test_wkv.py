@@ -39,7 +39,7 @@ def random_inputs(length: int, size: float = 1.0) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 8, 31])
-def test_values_and_gradients_are_those_of_the_equation(length: int) -> None:
+def test_values_and_gradients_match_the_equation(length: int) -> None:
     inputs = [tensor.requires_grad_() for tensor in random_inputs(length)]
     expected, found = definition(*inputs), bidirectional_wkv(*inputs)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
@@ -51,7 +51,7 @@ def test_values_and_gradients_are_those_of_the_equation(length: int) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
 
 
-def test_gradients_are_finite_differences() -> None:
+def test_gradients_match_finite_differences() -> None:
     inputs = [tensor.requires_grad_() for tensor in random_inputs(6)]
     assert torch.autograd.gradcheck(bidirectional_wkv, inputs)
 
@@ -83,7 +83,7 @@ def test_large_keys_neither_overflow_nor_vanish(size: float) -> None:
     assert all(bool(tensor.grad.isfinite().all()) for tensor in single)
 
 
-def test_a_long_sequence_in_fp32() -> None:
+def test_long_sequence_in_fp32() -> None:
     """56·56 tokens; all values equal stay so, because the result is a mean."""
     w, u, k, v = (tensor.float() for tensor in random_inputs(3136, 3.0))
     torch.testing.assert_close(
@@ -94,7 +94,7 @@ def test_a_long_sequence_in_fp32() -> None:
     torch.testing.assert_close(found.double(), whole[:, None].expand_as(k), rtol=0, atol=1e-5)
 
 
-def test_half_precision_is_computed_in_single() -> None:
+def test_half_precision_is_computed_in_fp32() -> None:
     half = [tensor.bfloat16() for tensor in random_inputs(20)]
     found = bidirectional_wkv(*half)
     assert found.dtype == torch.float32
@@ -102,7 +102,7 @@ def test_half_precision_is_computed_in_single() -> None:
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
 
 
-def test_q_shift_takes_each_quarter_from_one_neighbour() -> None:
+def test_q_shift_shifts_each_quarter() -> None:
     tile = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     shifted = q_shift(tile.expand(1, 6, 2, 3))[0]
     expected = [

@@ -102,7 +102,7 @@ def images(height: int = 64, width: int = 64) -> Tensor:
     return torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
-def test_every_architecture_is_here(kind: str, make_encoder: Make) -> None:
+def test_every_architecture_is_covered(kind: str, make_encoder: Make) -> None:
     encoder = make_encoder(kind)
     assert isinstance(encoder, Encoder)
     assert architecture_of(encoder) == kind.partition("+")[0]
@@ -124,7 +124,7 @@ def test_timm_has_the_same_names_and_the_same_features(kind: str, make_encoder: 
 
 @torch.no_grad()
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 96), (32, 64)])
-def test_maps_have_the_strides_and_widths_they_say(
+def test_maps_have_the_declared_strides_and_widths(
     kind: str, height: int, width: int, make_encoder: Make
 ) -> None:
     encoder = make_encoder(kind).eval()
@@ -192,7 +192,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("kind", sorted(LAYERS))
-def test_layers_go_from_the_input_to_the_output(kind: str, make_encoder: Make) -> None:
+def test_layers_are_ordered_from_input_to_output(kind: str, make_encoder: Make) -> None:
     encoder = make_encoder(kind)
     groups = encoder.layer_groups()
     assert len(groups) == len(LAYERS[kind])
@@ -232,7 +232,7 @@ def test_every_parameter_left_by_trim_gets_a_gradient(
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["vit", "vit+registers", "eva", "samvit+norm", "beit"])
-def test_maps_without_the_final_norm_are_normed_by_it(kind: str, make_encoder: Make) -> None:
+def test_maps_without_norm_differ_by_the_final_norm(kind: str, make_encoder: Make) -> None:
     encoder = make_encoder(kind).eval()
     layer = encoder.get_submodule(encoder.norm_name)
     expected = encoder.feature_maps(images())[0]
@@ -245,7 +245,7 @@ def test_maps_without_the_final_norm_are_normed_by_it(kind: str, make_encoder: M
     torch.testing.assert_close(normed, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_mmengine_does_not_initialise_it_anew(kind: str, make_encoder: Make) -> None:
+def test_mmengine_does_not_reinitialise_it(kind: str, make_encoder: Make) -> None:
     """timm's models have an `init_weights`, which mmengine calls on the parts of a model."""
 
     class Model(BaseModule):
@@ -288,7 +288,7 @@ def test_drop_path_reaches_the_blocks(kind: str, make_encoder: Make) -> None:
         ("resnet18", lambda: ResNetEncoder("basic", (2, 2, 2, 2)), 11_176_512),
     ],
 )
-def test_published_sizes_are_timms(
+def test_published_sizes_match_timm(
     name: str, build: Callable[[], nn.Module], parameters: int
 ) -> None:
     """Names, shapes and number of parameters of timm's model of that name."""
@@ -317,13 +317,13 @@ def test_published_sizes_are_timms(
         (lambda: UNetEncoder(img_size=100), "img_size=100 a multiple of"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(build: Callable[[], Encoder], message: str) -> None:
+def test_invalid_sizes_are_refused(build: Callable[[], Encoder], message: str) -> None:
     with torch.device("meta"), pytest.raises(InputError, match=message) as caught:
         build()
     assert "\n" not in str(caught.value)
 
 
-def test_a_parameter_outside_the_layers_is_a_defect() -> None:
+def test_parameter_outside_all_groups_is_an_error() -> None:
     module = nn.ModuleDict({"stem": nn.Linear(2, 2), "extra": nn.Linear(2, 2, bias=False)})
     assert grouped(module, [("stem.",), (), ("extra.",)]) == [
         ["stem.weight", "stem.bias"],

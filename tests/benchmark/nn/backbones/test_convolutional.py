@@ -35,7 +35,7 @@ def mmseg_unet(base_channels: int, stages: int) -> UNet:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_unet_is_mmsegmentations(make_encoder: Make, training: bool) -> None:
+def test_unet_matches_mmsegmentation(make_encoder: Make, training: bool) -> None:
     """Strict load both ways, equal maps and equal gradients, also with statistics of the batch."""
     encoder, twin = make_encoder("unet"), mmseg_unet(4, 4)
     for network in (encoder, twin):
@@ -67,7 +67,7 @@ def test_the_unet_of_the_paper_scale_is_that_of_the_row_from_scratch() -> None:
             assert float(module.weight.detach().std()) == pytest.approx(same, rel=0.1), name
 
 
-def test_resnet_is_torchvisions() -> None:
+def test_resnet_matches_torchvision() -> None:
     encoder = ResNetEncoder("basic", (2, 2, 2, 2), img_size=64).eval()
     twin = torchvision.models.resnet18(weights=None).eval()
     twin.fc = nn.Identity()
@@ -84,7 +84,7 @@ def test_resnet_is_torchvisions() -> None:
     assert (encoder.strides, encoder.widths) == ((2, 4, 8, 16, 32), (64, 64, 128, 256, 512))
 
 
-def test_dropped_stages_of_the_unet_are_not_run(make_encoder: Make) -> None:
+def test_trimmed_unet_stages_are_not_run(make_encoder: Make) -> None:
     encoder = make_encoder("unet").eval()
     whole = encoder.feature_maps(torch.ones(1, 3, 32, 32))
     ran: list[str] = []

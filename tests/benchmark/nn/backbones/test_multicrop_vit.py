@@ -14,7 +14,7 @@ SMALL = dict(img_size=112, patch_size=8, embed_dim=32, depth=1, num_heads=4)
 
 
 @pytest.mark.parametrize("side", [6, 7, 11, 16])
-def test_positions_are_those_of_the_official_code(side: int, randomise) -> None:
+def test_positions_match_the_official_code(side: int, randomise) -> None:
     """The table of 14×14 at the scale (side + 0.1)/14, CLS apart; never a row too few."""
     vit = randomise(MultiCropViT(**SMALL), 0)
     image = torch.zeros(1, 3, 8 * side, 8 * side)
@@ -28,7 +28,7 @@ def test_positions_are_those_of_the_official_code(side: int, randomise) -> None:
         torch.testing.assert_close(tokens[0, 0], (vit.cls_token + vit.pos_embed)[0, 0])
 
 
-def test_elsewhere_it_is_a_plain_vit(tmp_path, randomise) -> None:
+def test_at_its_own_size_it_is_a_plain_vit(tmp_path, randomise) -> None:
     """Same weights, same tokens at its own size, and exported as a ViT."""
     vit = randomise(MultiCropViT(**SMALL), 0).eval()
     plain = VisionTransformer(**SMALL).eval()

@@ -57,7 +57,7 @@ def rotated(vector: Tensor, row: int, column: int, grid: tuple[int, int]) -> Ten
 
 @torch.no_grad()
 @pytest.mark.parametrize("grid", [(2, 2), (3, 2)])
-def test_eva_turns_the_patches_and_not_the_other_tokens(grid: tuple[int, int]) -> None:
+def test_eva_rotates_only_patch_tokens(grid: tuple[int, int]) -> None:
     """At the grid of the pre-training, 2×2, and at another one."""
     encoder = EvaEncoder(16, 8, 16, depth=1, num_heads=2, reg_tokens=2, layer_scale=1.0)
     jumble(encoder)
@@ -83,7 +83,7 @@ def test_eva_turns_the_patches_and_not_the_other_tokens(grid: tuple[int, int]) -
 
 @torch.no_grad()
 @pytest.mark.parametrize("side", [4, 3])
-def test_sam_adds_relative_positions_resampled_linearly(side: int) -> None:
+def test_sam_interpolates_relative_positions_linearly(side: int) -> None:
     """A global block for a grid of 4×4, at that and at 3×3, where 7 entries become 5."""
     encoder = SAMEncoder(
         32, 8, 8, 1, 2, window_size=0, global_blocks=(), abs_pos=False, neck_channels=4
@@ -154,7 +154,7 @@ def cubic_weights(old: int, new: int) -> Tensor:
 
 
 @pytest.mark.parametrize("grid", [(2, 3), (5, 4)])
-def test_beit_resamples_its_table_and_keeps_the_entries_of_cls(grid: tuple[int, int]) -> None:
+def test_beit_interpolates_its_table_but_not_cls_entries(grid: tuple[int, int]) -> None:
     """3×4 patches have 5×7 offsets."""
     table = torch.randn(5 * 7 + 3, 2, dtype=torch.float64)
     down, right = cubic_weights(5, 2 * grid[0] - 1), cubic_weights(7, 2 * grid[1] - 1)

@@ -61,7 +61,7 @@ def output(encoder: Encoder) -> list[torch.Tensor]:
     return [maps] if isinstance(maps, torch.Tensor) else maps
 
 
-def test_what_weights_do_not_tell_is_named(kind: str, make_encoder) -> None:
+def test_arguments_not_inferable_from_weights_are_declared(kind: str, make_encoder) -> None:
     """Two networks that share all names and shapes, and give other features of the same weights."""
     encoder = make_encoder(kind)
     assert encoder.arguments.keys() <= OTHERS.keys()
@@ -85,7 +85,7 @@ def test_what_weights_do_not_tell_is_named(kind: str, make_encoder) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 48.0, "48", True, (48, 32), None])
-def test_sizes_are_integers_above_zero(kind: str, make_encoder, value: Any) -> None:
+def test_non_positive_sizes_are_refused(kind: str, make_encoder, value: Any) -> None:
     """As hints, by which configs, descriptions and command lines are checked."""
     hints = hints_of(type(make_encoder(kind)))
     sizes = {"img_size", "patch_size", "embed_dim", "depth", "num_heads", "in_channels", "stages"}

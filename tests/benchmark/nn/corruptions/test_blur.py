@@ -47,7 +47,7 @@ def test_equals_loops_inside_the_valid_part(frames: torch.Tensor) -> None:
         assert np.abs(found - expected).max() < 0.5 + 1e-3
 
 
-def test_padding_plays_no_part(frames: torch.Tensor) -> None:
+def test_padding_has_no_effect(frames: torch.Tensor) -> None:
     """Whatever lies beyond the frame, the frame is blurred the same."""
     valid = torch.tensor([[20, 13]] * 3)
     other = frames.clone()
@@ -74,14 +74,14 @@ def test_equals_opencv(sigma: float, taps: int) -> None:
     assert np.abs(found - exact).max() < 0.5 + 1e-3
 
 
-def test_flat_frames_stay_as_they_are() -> None:
+def test_flat_frames_are_unchanged() -> None:
     """Every grey level is kept: the weights sum to 1."""
     levels = torch.arange(256, dtype=torch.uint8)[:, None, None].expand(-1, 12, 12)
     valid = torch.full((256, 2), 12)
     assert torch.equal(GaussianBlur(1.1)(levels, valid), levels)
 
 
-def test_a_blur_needs_a_width() -> None:
+def test_invalid_sigma_is_refused() -> None:
     """σ = 0 is no blur; leave it out instead."""
     with pytest.raises(InputError, match="sigma=0 must be positive"):
         GaussianBlur(0)

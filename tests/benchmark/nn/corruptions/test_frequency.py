@@ -69,7 +69,7 @@ def slow_spectrum(x: np.ndarray, noise: np.ndarray, cells: int) -> np.ndarray:
     return np.fft.ifft2(np.fft.ifftshift(spectrum + weight * disturbance)).real
 
 
-def test_cell_noise_is_that_of_the_description() -> None:
+def test_cell_noise_matches_the_description() -> None:
     change = CellNoise(cells=8)
     grey, noise = frames(10), numbers(10, change.draws(SIZE))
     found = change(grey, noise)
@@ -78,7 +78,7 @@ def test_cell_noise_is_that_of_the_description() -> None:
 
 
 @pytest.mark.parametrize("cells", [4, 8])
-def test_spectrum_noise_is_that_of_the_description(cells: int) -> None:
+def test_spectrum_noise_matches_the_description(cells: int) -> None:
     change = SpectrumNoise(cells=cells)
     grey, noise = frames(10), numbers(10, change.draws(SIZE))
     found = change(grey, noise)
@@ -108,7 +108,7 @@ def test_masked_cells_keep_brightness_and_contrast() -> None:
             assert abs(np.corrcoef(a.flatten(), b.flatten())[0, 1]) < 0.06
 
 
-def test_pixels_get_the_same_noise_at_any_size() -> None:
+def test_noise_per_pixel_is_independent_of_size() -> None:
     """Disturbance alone: σ·mean·512·d·√(π/2) at every size, by Parseval's theorem."""
     for size in (64, 128, 224):
         change = SpectrumNoise(ratio=(0.0, 0.0), cells=32, sigma=(5e-4, 0.0), width=(0.1, 0.1))
@@ -132,7 +132,7 @@ def test_masked_frequencies_are_nearly_removed() -> None:
     assert abs(kept[1].item()) < 0.005
 
 
-def test_a_share_of_the_cells_is_masked() -> None:
+def test_fraction_of_masked_cells() -> None:
     """Half to three quarters, uniform between them: 62.5 % on average."""
     change = CellNoise(cells=8)
     grey = frames(400)
@@ -143,7 +143,7 @@ def test_a_share_of_the_cells_is_masked() -> None:
     assert shares.max() < 0.95
 
 
-def test_either_corruption_is_one_of_the_two() -> None:
+def test_each_image_gets_one_of_two_corruptions() -> None:
     first, second = CellNoise(cells=8), SpectrumNoise(cells=8)
     both = EitherCorruption(first, second, probability=0.3)
     grey, noise = frames(200), numbers(200, both.draws(SIZE))
@@ -156,7 +156,7 @@ def test_either_corruption_is_one_of_the_two() -> None:
     assert 40 < chosen.sum() < 80
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     with pytest.raises(InputError, match=r"ratio=\(0.8, 0.5\) must be a range"):
         CellNoise(ratio=(0.8, 0.5))
     five = CellNoise(cells=5)

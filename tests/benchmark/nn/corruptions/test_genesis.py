@@ -103,7 +103,7 @@ def slow_painting(x: np.ndarray, noise: np.ndarray, painting: Painting) -> np.nd
         (Painting(inside=0.0, more=0.3), slow_painting),
     ],
 )
-def test_changes_are_those_of_the_description(change, slow) -> None:
+def test_augmentations_match_the_description(change, slow) -> None:
     """Forty frames with given random numbers, each in a loop: equal to the last bit."""
     grey, noise = frames(40), numbers(40, change.draws(SIZE))
     found = change(grey, noise)
@@ -111,7 +111,7 @@ def test_changes_are_those_of_the_description(change, slow) -> None:
         np.testing.assert_array_equal(y, slow(x, u, change))
 
 
-def test_shuffling_moves_pixels_within_reach_only() -> None:
+def test_shuffling_moves_pixels_within_windows_only() -> None:
     """Values of a shuffled frame come from less than a window away."""
     shuffling = LocalShuffling(probability=1.0, windows=300)
     grey = frames(4)
@@ -125,7 +125,7 @@ def test_shuffling_moves_pixels_within_reach_only() -> None:
         assert (source != row * SIZE + column).mean() > 0.4
 
 
-def test_windows_cover_a_view_as_often_as_the_cubes_of_the_code() -> None:
+def test_windows_cover_a_view_as_often_as_in_the_released_code() -> None:
     """10 000 windows of up to 6×6×3 in 64×64×32 voxels, and ours at 224²: 1.87 and 1.84 times."""
     cubes = 10_000 * np.mean(np.arange(1, 7)) ** 2 * np.mean(np.arange(1, 4)) / (64 * 64 * 32)
     side = LocalShuffling().side(224)
@@ -135,7 +135,7 @@ def test_windows_cover_a_view_as_often_as_the_cubes_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("largest", [1, 2, 3, 7, 8])
-def test_last_box_is_the_painters(largest: int) -> None:
+def test_last_box_matches_painting_in_order(largest: int) -> None:
     """Boxes laid over each other one by one; sides that are powers of two and that are not."""
     boxes = draw_boxes(numbers(3, 4 * 30).unflatten(1, (30, 4)), 25, (1, largest))
     found = last_box(boxes, 25, largest)
@@ -147,7 +147,7 @@ def test_last_box_is_the_painters(largest: int) -> None:
         np.testing.assert_array_equal(found[sample].numpy(), expected)
 
 
-def test_boxes_have_all_sides_and_places() -> None:
+def test_boxes_cover_all_sides_and_positions() -> None:
     """The extremes of both are met, and none beyond."""
     tiny, huge = 2.0**-24, 1 - 2.0**-24
     noise = torch.tensor([[[tiny, huge, tiny, huge], [huge, tiny, huge, tiny]]])
@@ -156,13 +156,13 @@ def test_boxes_have_all_sides_and_places() -> None:
     assert all(torch.equal(a, b) for a, b in zip(boxes, expected))
 
 
-def test_sides_at_224_are_those_of_the_code() -> None:
+def test_sides_at_224_match_the_code() -> None:
     """Holes of 37 to 74 pixels; windows of 224 − 128 to 224 − 96."""
     assert Painting()._sides(224) == ((37, 74), (96, 128))
     assert LocalShuffling().side(30) == 3
 
 
-def test_shares_of_frames_are_the_probabilities() -> None:
+def test_frequencies_match_the_probabilities() -> None:
     """Of 4000 frames of 21²: 90 % painted, a fifth of them inside; a third stays upright."""
     painting = Painting()
     size, count = 21, 4000
@@ -183,7 +183,7 @@ def test_shares_of_frames_are_the_probabilities() -> None:
     assert same.float().mean().item() == pytest.approx(expected, abs=0.025)
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     with pytest.raises(InputError, match="flips: probability=2"):
         RandomFlips(probability=2)
     with pytest.raises(InputError, match="windows=0 must be 1 or more"):

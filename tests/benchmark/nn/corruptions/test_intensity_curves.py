@@ -47,7 +47,7 @@ def slow_shift(x: np.ndarray, noise: np.ndarray, shift: HistogramShift) -> np.nd
     return np.interp(x, old * (high - low) + low, new * (high - low) + low)
 
 
-def test_interpolation_is_numpys() -> None:
+def test_interpolation_matches_numpy() -> None:
     """Each sample has its own function, constant beyond its ends, with a jump at equal places."""
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(0.2, 0.8, (3, 7)), axis=1)
@@ -60,7 +60,7 @@ def test_interpolation_is_numpys() -> None:
         np.testing.assert_allclose(found[sample].numpy(), expected, atol=1e-12)
 
 
-def test_bezier_curves_are_those_of_the_description() -> None:
+def test_bezier_curves_match_the_description() -> None:
     """Sixty frames, changed or not, inverted or not: a hundredth of a grey level of 255 at most."""
     curve = BezierCurve()
     grey, noise = frames(60), numbers(60, curve.draws(SIZE))
@@ -96,7 +96,7 @@ def test_curves_are_monotonic_and_keep_their_ends() -> None:
 
 
 @pytest.mark.parametrize("points", [(8, 12), (2, 2), (3, 5)])
-def test_histogram_shift_is_that_of_the_description(points: tuple[int, int]) -> None:
+def test_histogram_shift_matches_the_description(points: tuple[int, int]) -> None:
     shift = HistogramShift(0.8, points)
     grey = 0.2 + 0.5 * frames(40)
     noise = numbers(40, shift.draws(SIZE), seed=2)
@@ -105,13 +105,13 @@ def test_histogram_shift_is_that_of_the_description(points: tuple[int, int]) -> 
         np.testing.assert_allclose(y, slow_shift(x, u, shift), atol=2e-6)
 
 
-def test_histogram_shift_of_a_constant_frame_is_the_frame() -> None:
+def test_histogram_shift_keeps_constant_images() -> None:
     shift = HistogramShift(probability=1.0)
     grey = torch.full((2, SIZE, SIZE), 0.3)
     torch.testing.assert_close(shift(grey, numbers(2, shift.draws(SIZE))), grey)
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     with pytest.raises(InputError, match=r"Bézier curve: inversion=1.5 must lie in"):
         BezierCurve(inversion=1.5)
     with pytest.raises(InputError, match="samples=1 must be 2 or more"):

@@ -15,7 +15,7 @@ from benchmark.nn.decoders.cross_attention import (
 )
 
 
-def test_attention_equals_torchs(randomise) -> None:
+def test_attention_matches_torch(randomise) -> None:
     """nn.MultiheadAttention with another width of keys and values: outputs and gradients."""
     ours = randomise(CrossAttention(16, 24, 4), 0)
     theirs = nn.MultiheadAttention(16, 4, kdim=24, vdim=24, batch_first=True)
@@ -69,7 +69,7 @@ def maps() -> list[Tensor]:
 
 
 @torch.no_grad()
-def test_positions_are_predicted_one_by_one(decoder: CrossAttentionDecoder, maps) -> None:
+def test_positions_are_predicted_independently(decoder: CrossAttentionDecoder, maps) -> None:
     """Alone, together, or in another order: a position gets the same prediction."""
     ids = torch.tensor([[7, 2, 11], [0, 5, 4]])
     together = decoder(maps, ids)
@@ -94,7 +94,7 @@ def test_each_block_attends_to_its_own_mixture(decoder: CrossAttentionDecoder, m
     torch.testing.assert_close(decoder(maps, ids), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_width_must_divide() -> None:
+def test_indivisible_width_is_refused() -> None:
     """Heads share the width, and the position table has four parts."""
     with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads"):
         CrossAttentionDecoder(24, (2, 2), 2, 3, width=18, depth=1, num_heads=2)

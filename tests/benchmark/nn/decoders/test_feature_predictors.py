@@ -18,7 +18,7 @@ from benchmark.nn.vit import VisionTransformer, sincos_position_embedding
 GRID = (4, 6)
 
 
-def test_blocks_do_not_see_each_other_but_themselves(randomise) -> None:
+def test_blocks_are_predicted_independently(randomise) -> None:
     """Each block is predicted as if it were alone; its patches attend to one another."""
     predictor = randomise(JEPAPredictor(8, GRID, num_heads=2, width=16, depth=2), 1)
     context, seen = torch.randn(2, 5, 8), torch.arange(5).expand(2, -1)
@@ -32,7 +32,7 @@ def test_blocks_do_not_see_each_other_but_themselves(randomise) -> None:
     assert not torch.allclose(together[:, :, :1], halved, atol=1e-4)
 
 
-def test_prediction_does_not_depend_on_the_order_of_the_context(randomise) -> None:
+def test_prediction_is_invariant_to_the_order_of_the_context(randomise) -> None:
     """Tokens carry their positions; moving one to another place changes the result."""
     predictor = randomise(JEPAPredictor(8, GRID, num_heads=2, width=16, depth=1), 1)
     context, seen = torch.randn(1, 4, 8), torch.tensor([[0, 3, 8, 11]])
@@ -51,7 +51,7 @@ def sincos(position: float, width: int) -> list[float]:
 
 @pytest.mark.parametrize("rows_first", [False, True])
 @pytest.mark.parametrize(("flip_1", "flip_2"), [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_positions_are_where_the_pixels_lie(flip_1: int, flip_2: int, rows_first: bool) -> None:
+def test_positions_match_the_pixel_geometry(flip_1: int, flip_2: int, rows_first: bool) -> None:
     """From the centre of a patch to the pixel of the frame, and to the grid of the other view."""
     frame_width, height, width = 50, 20, 24
     top_1, left_1, top_2, left_2 = 3, 5, 11, 19  # in the frame as it is
@@ -82,7 +82,7 @@ def test_positions_are_where_the_pixels_lie(flip_1: int, flip_2: int, rows_first
         np.testing.assert_allclose(found[r * GRID[1] + c], expected, atol=1e-9)
 
 
-def test_positions_within_a_view_are_the_fixed_table() -> None:
+def test_embedding_within_a_view_is_the_fixed_table() -> None:
     """Of the same order of axes by default; the released code swaps the halves for queries."""
     table = sincos_position_embedding(16, GRID)
     here = torch.zeros(1, 4)
@@ -93,18 +93,18 @@ def test_positions_within_a_view_are_the_fixed_table() -> None:
     )
 
 
-def test_released_order_concerns_the_queries_alone(randomise) -> None:
+def test_released_order_affects_only_the_queries(randomise) -> None:
     """The table of the context is the same under the switch; the prediction is not."""
     ours = randomise(WorldPredictor(8, GRID, 2, width=16, depth=1), 1)
     theirs = WorldPredictor(8, GRID, 2, width=16, depth=1, official_code=True)
     theirs.load_state_dict(ours.state_dict())
     inputs = (torch.randn(2, 5, 8), torch.arange(5).expand(2, -1), torch.arange(8, 11).expand(2, 3))
-    told = (torch.ones(2, 5), torch.zeros(2, 4))
-    assert torch.equal(ours.place(*inputs[:2]), theirs.place(*inputs[:2]))
-    assert not torch.allclose(ours(*inputs, *told), theirs(*inputs, *told), atol=1e-4)
+    condition = (torch.ones(2, 5), torch.zeros(2, 4))
+    assert torch.equal(ours.embed(*inputs[:2]), theirs.embed(*inputs[:2]))
+    assert not torch.allclose(ours(*inputs, *condition), theirs(*inputs, *condition), atol=1e-4)
 
 
-def test_weights_start_as_in_the_released_code() -> None:
+def test_initial_weights_match_the_released_code() -> None:
     """Normal with std 0.02 within ±2, no rescaling by depth; biases 0, norms 1 and 0."""
     predictor = WorldPredictor(64, GRID, 2, width=64, depth=2)
     encoder = VisionTransformer(32, 8, 64, depth=2, num_heads=4, class_token=False)
@@ -123,6 +123,6 @@ def test_weights_start_as_in_the_released_code() -> None:
     assert not predictor.predictor_pos_embed.requires_grad
 
 
-def test_widths_that_do_not_divide_are_refused() -> None:
+def test_indivisible_widths_are_refused() -> None:
     with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads=3"):
         JEPAPredictor(8, GRID, num_heads=3, width=18)

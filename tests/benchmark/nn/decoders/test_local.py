@@ -14,7 +14,7 @@ def decoder(scale: float, grid: tuple[int, int] = (4, 6)) -> LocalDecoder:
 
 
 @pytest.mark.parametrize(("scale", "layers"), [(4, 5), (2, 2), (1, 1), (0.5, 2)])
-def test_map_has_its_scale(scale: float, layers: int) -> None:
+def test_output_has_the_target_scale(scale: float, layers: int) -> None:
     """Cells per patch and axis, on grids that are not square; layers as published."""
     model = decoder(scale)
     restore = torch.stack([torch.randperm(24) for _ in range(2)])
@@ -24,7 +24,7 @@ def test_map_has_its_scale(scale: float, layers: int) -> None:
 
 
 @torch.no_grad()
-def test_cells_lie_where_their_patch_lies() -> None:
+def test_cells_are_aligned_with_their_patch() -> None:
     """Without a block a cell depends on the token of its own patch only."""
     for scale in (4, 2, 1, 0.5):
         model = LocalDecoder(24, (4, 6), 3, scale, width=16, depth=0, num_heads=2)
@@ -38,7 +38,7 @@ def test_cells_lie_where_their_patch_lies() -> None:
         assert touched == ({(1, 3)} if scale >= 1 else {(0, 2)})
 
 
-def test_what_does_not_fit() -> None:
+def test_invalid_arguments_are_refused() -> None:
     """Unknown scales, odd grids that are to be halved, widths that do not divide."""
     with pytest.raises(InputError, match=r"scale=3 is not 4, 2, 1 or 0\.5"):
         decoder(3)

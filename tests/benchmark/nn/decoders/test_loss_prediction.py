@@ -82,7 +82,7 @@ def test_where_the_released_code_saturates() -> None:
     assert slopes == pytest.approx([1.0, 0.0], abs=1e-6)
 
 
-def test_without_any_order_there_is_no_loss() -> None:
+def test_ties_have_no_loss() -> None:
     """Equal losses everywhere: zero, and a gradient of zeros."""
     predicted = torch.randn(2, 5, requires_grad=True)
     value = RelativeLossPrediction()(predicted, torch.ones(2, 5))
@@ -105,7 +105,7 @@ def test_absolute_form(pair: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 @torch.no_grad()
-def test_predictor_is_a_second_decoder_on_the_same_tokens(randomise) -> None:
+def test_loss_predictor_is_a_decoder_on_the_same_tokens(randomise) -> None:
     """With its weights in a plain MAE decoder: the mean of what that predicts."""
     ours = randomise(LossPredictingDecoder(24, (2, 3), 4, width=16, depth=2, num_heads=2), 0)
     own = {name.split(".")[0] for name, _ in ours.named_parameters() if "losspred" in name}

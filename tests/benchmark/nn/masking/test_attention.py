@@ -38,7 +38,7 @@ def test_counts_of_the_paper(attention: Tensor) -> None:
         assert set(hidden) == {0.0, 1.0}
 
 
-def test_order_is_that_of_an_exponential_race(attention: Tensor) -> None:
+def test_order_matches_an_exponential_race(attention: Tensor) -> None:
     """From given noise: earliest arrivals masked, then thrown, the last visible."""
     noise = torch.rand(3, 196, generator=torch.Generator().manual_seed(1)).clamp_min(1e-3)
     mask = AttentionGuidedMasking(196, 1)({"attention": attention, "guide_noise": noise}, LATER)
@@ -53,7 +53,7 @@ def test_order_is_that_of_an_exponential_race(attention: Tensor) -> None:
     assert set(range(182, 196)) <= set(mask.ids_keep[0].tolist())
 
 
-def test_first_draws_are_in_proportion_to_the_attention() -> None:
+def test_first_draws_are_proportional_to_the_attention() -> None:
     """One of four patches masked, one thrown: the chances of two successive weighted draws."""
     weights = np.array([0.1, 0.2, 0.3, 0.4])
     attention = torch.tensor(weights, dtype=torch.float32).reshape(1, 1, 2, 2)
@@ -114,7 +114,7 @@ def test_a_mask_belongs_to_its_sample(attention: Tensor) -> None:
         (dict(warmup_ratio=1.0), "ratio=1.0 masks 196 of 196"),
     ],
 )
-def test_shares_without_a_partition(arguments: dict, message: str) -> None:
+def test_invalid_ratios_are_refused(arguments: dict, message: str) -> None:
     make: Callable = AttentionGuidedMasking
     with pytest.raises(InputError, match=message):
         make(196, 1, **arguments)

@@ -25,9 +25,7 @@ def views(samples: int) -> dict[str, Tensor]:
     ("size", "patch", "unit", "ratio", "masked"),
     [(224, 16, 32, 0.6, 30), (192, 4, 32, 0.6, 22), (96, 8, 32, 0.6, 6), (64, 8, 8, 0.5, 32)],
 )
-def test_units_are_those_of_simmim(
-    size: int, patch: int, unit: int, ratio: float, masked: int
-) -> None:
+def test_units_match_simmim(size: int, patch: int, unit: int, ratio: float, masked: int) -> None:
     """⌈ratio · units⌉ squares of the grid are masked whole: 30 of 49 at the paper's size."""
     side, repeat = size // patch, unit // patch
     mask = UnitMasking(side**2, patch, ratio, unit)(views(50), FIRST)
@@ -41,7 +39,7 @@ def test_units_are_those_of_simmim(
         assert mask.ids_restore[sample, visible].tolist() == list(range(len(visible)))
 
 
-def test_units_count_as_in_mmpretrain() -> None:
+def test_unit_counts_match_mmpretrain() -> None:
     """Number and shape of the masks of its `SimMIMMaskGenerator`, at several ratios."""
     from mmpretrain.datasets.transforms import SimMIMMaskGenerator
 
@@ -77,7 +75,7 @@ def test_every_unit_is_masked_equally_often() -> None:
         ((50, 16, 0.5, 32), "50 patches do not form a square grid"),
     ],
 )
-def test_units_that_do_not_fit(arguments: tuple, message: str) -> None:
+def test_invalid_units_are_refused(arguments: tuple, message: str) -> None:
     with pytest.raises(InputError, match=message):
         UnitMasking(*arguments)
 
@@ -108,9 +106,7 @@ def beit_mask(
     ("side", "ratio", "smallest", "attempts"),
     [(14, 0.4, 16, 40), (14, 0.75, 4, 40), (12, 0.5, 16, 3), (6, 0.3, 16, 10)],
 )
-def test_rectangles_are_those_of_beit(
-    side: int, ratio: float, smallest: int, attempts: int
-) -> None:
+def test_rectangles_match_beit(side: int, ratio: float, smallest: int, attempts: int) -> None:
     """Mask by mask from the same random numbers, with many and with too few rectangles."""
     rng, patches = np.random.default_rng(1), side * side
     shape, fill = rng.uniform(size=(60, 4 * attempts)), rng.uniform(size=(60, patches))
@@ -127,7 +123,7 @@ def test_rectangles_are_those_of_beit(
     assert (mask.sum(axis=1) == masked).all()
 
 
-def test_rectangles_hold_together() -> None:
+def test_rectangles_are_connected() -> None:
     """Masked patches have masked neighbours far more often than at random; corners are rare."""
     mask = BlockMasking(196, 16, 0.4)(views(300), FIRST).mask.unflatten(1, (14, 14))
     side_by_side = (mask[:, :, 1:] * mask[:, :, :-1]).mean().item()
@@ -147,7 +143,7 @@ def test_rectangles_hold_together() -> None:
         (dict(attempts=0), "attempts=0 must be at least 1"),
     ],
 )
-def test_rectangles_that_make_no_sense(arguments: dict, message: str) -> None:
+def test_invalid_rectangles_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         BlockMasking(196, 16, **arguments)
     assert grid_side(196) == 14

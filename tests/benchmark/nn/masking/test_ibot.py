@@ -47,7 +47,7 @@ def loop(side: int, share: float, numbers: np.ndarray, patience: int = 10) -> np
 
 
 @pytest.mark.parametrize("side", [6, 12, 14])
-def test_masks_are_those_of_the_loop(side: int) -> None:
+def test_masks_match_the_official_loop(side: int) -> None:
     """Given the same numbers, patch for patch, for shares from none to a half."""
     masking = BlockwiseRatioMasking(side * side, 16)
     generator = torch.Generator().manual_seed(side)
@@ -74,7 +74,7 @@ def test_attempts_are_enough() -> None:
     assert longer <= 3
 
 
-def test_law_of_the_shares() -> None:
+def test_ratios_are_distributed_as_specified() -> None:
     """Half of the images have no mask; the others 10–50 % at most, and not much less."""
     masking = BlockwiseRatioMasking(196, 16)
     index = torch.arange(4000)
@@ -117,6 +117,6 @@ def test_nothing_is_read_back() -> None:
         ({"ratios": (0.0,), "spread": (0.0,)}, "masks 0 of 144 patches"),
     ],
 )
-def test_what_is_no_law(arguments: dict, message: str) -> None:
+def test_invalid_corruptions_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         BlockwiseRatioMasking(144, 8, **arguments)

@@ -58,7 +58,7 @@ def layout(numbers: np.ndarray, sizes: BlockSizes, reach: int) -> tuple[list[set
 
 @pytest.mark.parametrize("official_code", [False, True])
 @pytest.mark.parametrize("kind", [MultiblockMasking, MergedBlockMasking])
-def test_masks_are_those_of_a_loop(kind: type, official_code: bool) -> None:
+def test_masks_match_a_loop(kind: type, official_code: bool) -> None:
     """First layout with room enough, context minus targets, and what is too many left out."""
     masking = kind(SIDE**2, 16, context_scale=(0.75, 1.0), official_code=official_code)
     reach = SIDE - 1 if official_code and kind is MultiblockMasking else SIDE
@@ -97,7 +97,7 @@ def test_masks_are_those_of_a_loop(kind: type, official_code: bool) -> None:
     assert longer > 60  # of 96: the cut is put to the test
 
 
-def test_sizes_of_the_released_code_of_ijepa() -> None:
+def test_sizes_match_the_released_code_of_ijepa() -> None:
     """One number for scale and aspect, sides below 14: five targets, one context, one place."""
     masking = official()
     sizes = {masking.sizes(progress) for progress in steps(400)}
@@ -138,7 +138,7 @@ def test_sizes_of_chexworld() -> None:
 
 
 @pytest.mark.parametrize("make", [official, paper, merged])
-def test_all_images_of_a_step_have_equally_large_masks(make) -> None:
+def test_all_images_of_a_step_have_masks_of_equal_size(make) -> None:
     """Lengths are functions of the step alone: no image, batch or process changes them."""
     masking = make()
     shapes = set()
@@ -188,7 +188,7 @@ def test_length_is_the_smallest_of_the_reference_batch() -> None:
         assert min(shortest) - 6 <= masking.lengths(sizes)[0] <= max(shortest) + 6
 
 
-def test_released_code_cuts_the_bottom_and_the_default_does_not() -> None:
+def test_only_the_released_code_truncates_at_the_bottom() -> None:
     """Free patches that are left out lie below all that are kept, or anywhere."""
     for official_code in (True, False):
         masking = merged(official_code=official_code)
@@ -209,7 +209,7 @@ def test_released_code_cuts_the_bottom_and_the_default_does_not() -> None:
             assert np.mean(above) > 0.85
 
 
-def test_an_image_without_a_fitting_layout_takes_from_its_targets() -> None:
+def test_context_is_completed_from_targets_if_no_layout_fits() -> None:
     """Then the context is filled up from its own block, and the shape stays."""
     masking = paper(attempts=1)
     progress = Progress()
@@ -244,7 +244,7 @@ def test_contexts_have_more_than_min_keep() -> None:
         assert context.shape == (50, masking.lengths(sizes)[0])
 
 
-def test_first_by_prefers_classes_then_order() -> None:
+def test_first_by_sorts_by_preference_then_order() -> None:
     order = torch.tensor([[0.9, 0.1, 0.5, 0.3, 0.7]])
     best = torch.tensor([[True, False, False, False, True]])
     good = torch.tensor([[True, False, True, True, True]])
@@ -264,7 +264,7 @@ def test_first_by_prefers_classes_then_order() -> None:
         (dict(target_scale=(0.9, 1.0)), "leave no more than min_keep=10"),
     ],
 )
-def test_impossible_settings_are_refused(arguments: dict, message: str) -> None:
+def test_invalid_settings_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         paper(**arguments)
     with pytest.raises(InputError, match="do not form a square grid"):

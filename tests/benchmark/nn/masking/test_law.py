@@ -67,7 +67,7 @@ def test_random_masking_is_uniform() -> None:
 PIXELS = np.array([5, 40, 0, 12, 100, 1, 0, 30, 7, 60])
 
 
-def test_first_guided_patch_follows_the_shares() -> None:
+def test_first_guided_patch_follows_the_guidance() -> None:
     """χ² of the first (here: only) drawn patch against f(g_i)."""
     counts = draw(full_guidance(10, 1), strip(PIXELS), 40_000).sum(axis=0)
     positive = PIXELS > 0
@@ -98,7 +98,7 @@ def test_three_of_six_follow_successive_draws() -> None:
     assert stats.chisquare(counts, expected).pvalue > 0.01
 
 
-def test_inclusion_equals_numpys_weighted_choice() -> None:
+def test_inclusion_matches_numpy_choice() -> None:
     """Five of ten patches: each is masked as often as with numpy's choice(p=f, replace=False)."""
     draws, rng = 20_000, np.random.default_rng(0)
     counts = draw(full_guidance(10, 5), strip(PIXELS), draws).sum(axis=0)
@@ -111,7 +111,7 @@ def test_inclusion_equals_numpys_weighted_choice() -> None:
     assert counts[PIXELS == 0].tolist() == [0, 0]
 
 
-def test_rest_is_uniform_among_what_is_left() -> None:
+def test_remaining_masked_patches_are_uniform() -> None:
     """Two guided of five masked: the other three fall equally often on patches without vessels.
 
     All vessel patches weigh so much more than the rest of the guidance that the two guided ones
@@ -124,7 +124,7 @@ def test_rest_is_uniform_among_what_is_left() -> None:
     assert equal_shares(np.delete(counts, [1, 4]), 20_000, 3) > 0.01
 
 
-def test_fewer_vessel_patches_than_asked_for() -> None:
+def test_fewer_vessel_patches_than_requested() -> None:
     """Six guided patches asked for, three there are: all three, and three uniform ones."""
     pixels = np.array([0, 1, 0, 0, 100, 0, 0, 20, 0, 0])
     counts = draw(full_guidance(10, 6), strip(pixels), 20_000).sum(axis=0)

@@ -24,7 +24,7 @@ def views(samples: int, patches: int, seed: int = 0) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(("patches", "ratio"), [(196, "0.75"), (144, "0.6"), (64, "0.29")])
 @pytest.mark.parametrize(("start", "end"), [("0", "0.5"), ("0.25", "1"), ("0.5", "0")])
-def test_hard_patches_are_masked_for_sure(patches: int, ratio: str, start: str, end: str) -> None:
+def test_hardest_patches_are_always_masked(patches: int, ratio: str, start: str, end: str) -> None:
     """⌊α_e · masked⌋ of highest prediction in epoch e, α_e = α_0 + (e + 1)/E · (α_E − α_0)."""
     masking = LossGuidedMasking(patches, 16, float(ratio), float(start), float(end))
     masked = patches - math.floor(patches * (1 - Fraction(ratio)))
@@ -56,7 +56,7 @@ def test_without_hard_patches_it_is_random_masking() -> None:
     assert all(torch.equal(own, other) for own, other in zip(mask, expected))
 
 
-def test_others_are_uniform() -> None:
+def test_other_masked_patches_are_uniform() -> None:
     """Each patch that is not among the hardest is masked equally often, whatever its prediction.
 
     6 of 16 patches are hard, 6 more of the other 10 are masked: a share of 0.6 each, within five
@@ -76,7 +76,7 @@ def test_others_are_uniform() -> None:
     assert share[order[6:]].tolist() == pytest.approx([0.6] * 10, abs=error)
 
 
-def test_only_the_order_of_the_predictions_counts() -> None:
+def test_only_the_ranking_of_predictions_matters() -> None:
     """Any increasing function of them, however small their differences: the same mask."""
     masking, progress = LossGuidedMasking(64, 4, hard_end=1.0), Progress(epoch=4, epochs=9)
     batch = views(5, 64)
@@ -100,7 +100,7 @@ def test_a_mask_belongs_to_its_sample() -> None:
 
 
 @pytest.mark.parametrize("name", ["hard_start", "hard_end"])
-def test_shares_outside_the_unit_interval(name: str) -> None:
+def test_fractions_outside_the_unit_interval_are_refused(name: str) -> None:
     """The error names the share that is none, or the ratio that leaves nothing to see."""
     with pytest.raises(InputError, match=rf"{name}=1.5 must lie in \[0, 1\]"):
         LossGuidedMasking(16, 4, **{name: 1.5})

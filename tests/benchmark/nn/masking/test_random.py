@@ -52,7 +52,7 @@ def test_counts(patches: int, ratio: str) -> None:
     # VasoMIM no masked one.
     + [(RandomMasking, 0.95), (AnatomyGuidedMasking, 0.1)],
 )
-def test_ratios_without_a_partition(kind: type, ratio: float) -> None:
+def test_invalid_ratios_are_refused(kind: type, ratio: float) -> None:
     """Some patch must be masked and some visible."""
     with pytest.raises(InputError, match=f"ratio={ratio} masks .* of 4 patches"):
         kind(4, 4, ratio=ratio)
@@ -60,13 +60,13 @@ def test_ratios_without_a_partition(kind: type, ratio: float) -> None:
 
 @pytest.mark.parametrize("name", ["eta", "beta_start", "beta_end"])
 @pytest.mark.parametrize("value", [-0.1, 1.01])
-def test_shares_outside_the_unit_interval(name: str, value: float) -> None:
+def test_fractions_outside_the_unit_interval_are_refused(name: str, value: float) -> None:
     """η and β are shares; the error names the one that is none."""
     with pytest.raises(InputError, match=rf"{name}={value} must lie in \[0, 1\]"):
         AnatomyGuidedMasking(16, 4, **{name: value})
 
 
-def test_given_noise_is_sorted_as_in_the_mae_code(tiny_views: dict[str, Tensor]) -> None:
+def test_noise_is_sorted_as_in_the_mae_code(tiny_views: dict[str, Tensor]) -> None:
     """The patches of lowest noise stay visible, in order of their noise; ties in raster order."""
     mask = RandomMasking(16, 8)(tiny_views, FIRST)
     shuffle = np.argsort(tiny_views["mask_noise"].numpy(), axis=1)
@@ -180,7 +180,7 @@ def test_guidance_mix(tiny_views: dict[str, Tensor], eta: float) -> None:
 
 
 @pytest.mark.parametrize(("eta", "needed"), [(0.0, "probability"), (1.0, "anatomy")])
-def test_pure_guidance_needs_one_map_only(
+def test_pure_guidance_needs_a_single_map(
     tiny_views: dict[str, Tensor], eta: float, needed: str
 ) -> None:
     """η = 1 works without a probability map, η = 0 without extracted vessels."""

@@ -182,7 +182,7 @@ def test_unknown_metric() -> None:
         AnatomicalConsistency("mse")
 
 
-def test_patches_are_standardised_once_for_each_image(
+def test_standardised_patches_are_cached_per_image(
     tiny_views: dict[str, torch.Tensor], reconstruction: Reconstruction
 ) -> None:
     """The error and the image share them; other images get their own."""

@@ -134,7 +134,7 @@ def test_histograms_as_targets(tiny_views: dict[str, Tensor], cell: int, width: 
     assert not reconstruction.prediction.grad[~hidden].any()
 
 
-def test_cells_that_do_not_tile_a_patch() -> None:
+def test_indivisible_cells_are_refused() -> None:
     with pytest.raises(InputError, match="cell=6 does not divide patch_size=16"):
         HOGReconstruction(cell=6).width(16, 3)
 
@@ -159,7 +159,9 @@ def three() -> Objectives:
     )
 
 
-def test_each_judges_its_own_values(three: Objectives, tiny_views: dict[str, Tensor]) -> None:
+def test_each_objective_uses_its_own_values(
+    three: Objectives, tiny_views: dict[str, Tensor]
+) -> None:
     """27 values are histograms, 192 pixels; the image comes from the pixels; weights multiply."""
     assert three.width(8, 3) == predicted_width(three, 8, 3) == 219
     whole = predict(tiny_views, 219)
@@ -185,7 +187,7 @@ def test_each_judges_its_own_values(three: Objectives, tiny_views: dict[str, Ten
     assert whole.prediction.grad.any(dim=(0, 1)).all()
 
 
-def test_twins_are_told_apart(tiny_views: dict[str, Tensor]) -> None:
+def test_terms_of_the_same_name_are_numbered(tiny_views: dict[str, Tensor]) -> None:
     """Two objectives of one name are numbered in the log, and the second one has its own values."""
     both = Objectives([PixelReconstruction(), PixelReconstruction(normalise=False, weight=0.1)])
     terms = both.terms(predict(tiny_views, 384), tiny_views, ZERO)
@@ -209,12 +211,12 @@ def test_a_single_objective_is_the_reconstruction(tiny_views: dict[str, Tensor])
     assert named_terms(Foreign(), reconstruction, tiny_views, ZERO)["loss_reconstruction"] == 1
 
 
-def test_an_image_needs_pixels(three: Objectives, tiny_views: dict[str, Tensor]) -> None:
+def test_image_objectives_need_pixels(three: Objectives, tiny_views: dict[str, Tensor]) -> None:
     """Image objectives stand beside one that predicts pixels; who has none has no image."""
     for parts in ([Brightness()], [Brightness(), HOGReconstruction()], []):
         with pytest.raises(InputError, match="add a PixelReconstruction to the list"):
             Objectives(parts)
-    with pytest.raises(InputError, match="list it beside PixelReconstruction"):
+    with pytest.raises(InputError, match="list it together with PixelReconstruction"):
         Brightness()(predict(tiny_views, 0), tiny_views, ZERO)
     histograms = Objectives([HOGReconstruction(), HOGReconstruction(cell=4)])
     with pytest.raises(InputError, match="none in the list predicts pixels"):

@@ -19,7 +19,7 @@ def loop(queries: np.ndarray, keys: np.ndarray, temperature: float) -> float:
     return total / len(queries)
 
 
-def test_loss_and_gradient_are_the_formula() -> None:
+def test_loss_and_gradient_match_the_formula() -> None:
     rng = np.random.default_rng(0)
     queries, keys = rng.normal(size=(5, 4)), 3 * rng.normal(size=(5, 4))
     q, k = (torch.from_numpy(x).requires_grad_() for x in (queries, keys))
@@ -36,7 +36,7 @@ def test_loss_and_gradient_are_the_formula() -> None:
         assert q.grad[place].item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5)
 
 
-def test_equal_features_give_chance() -> None:
+def test_equal_features_give_the_loss_of_chance() -> None:
     """−log(1/N) where all keys are the same, next to 0 where every query has its own."""
     same = torch.ones(8, 3)
     assert info_nce(same, same, 0.2).item() == pytest.approx(math.log(8), rel=1e-6)

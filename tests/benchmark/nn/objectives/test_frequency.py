@@ -30,7 +30,7 @@ def highpass(image: np.ndarray, d0: float, official: bool) -> np.ndarray:
 
 
 @pytest.mark.parametrize("official", [False, True])
-def test_high_frequency_loss_is_the_formula(images, official: bool) -> None:
+def test_high_frequency_loss_matches_the_formula(images, official: bool) -> None:
     """Both images filtered, channel by channel, with d0 = 10 … 50 coefficients of 512."""
     prediction, target = images
     expected = 0.0
@@ -45,7 +45,7 @@ def test_high_frequency_loss_is_the_formula(images, official: bool) -> None:
     assert found.item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_gradients_are_the_slopes(images) -> None:
+def test_gradients_match_finite_differences(images) -> None:
     """Of both losses, by torch's finite differences in double precision."""
     prediction = images[0][:1, :1, :6, :6].clone().requires_grad_(True)
     target = images[1][:1, :1, :6, :6]
@@ -54,14 +54,14 @@ def test_gradients_are_the_slopes(images) -> None:
     assert torch.autograd.gradcheck(lambda x: gradient_difference(x, target), prediction)
 
 
-def test_gradient_difference_is_the_formula(images) -> None:
+def test_gradient_difference_matches_the_formula(images) -> None:
     a, b = (image.numpy() for image in images)
     rows = np.abs((a[:, :, 1:] - a[:, :, :-1]) - (b[:, :, 1:] - b[:, :, :-1])).mean()
     columns = np.abs((a[..., 1:] - a[..., :-1]) - (b[..., 1:] - b[..., :-1])).mean()
     assert gradient_difference(*images).item() == pytest.approx(rows + columns, rel=1e-12)
 
 
-def test_brightness_alone_costs_nothing(images) -> None:
+def test_constant_offsets_cost_nothing(images) -> None:
     """Neither loss sees a constant; with the released filter, which is off its middle, one does."""
     image = images[0]
     assert gradient_difference(image + 0.3, image).item() == pytest.approx(0, abs=1e-12)
@@ -69,7 +69,7 @@ def test_brightness_alone_costs_nothing(images) -> None:
     assert HighFrequencyLoss(official_code=True)(image + 0.3, image).item() > 1e-3
 
 
-def test_filters_mean_the_same_at_every_size() -> None:
+def test_filters_are_independent_of_size() -> None:
     """A wave of one frequency costs the same in a larger image."""
     losses = []
     for size in (64, 128):
@@ -88,7 +88,7 @@ def test_precision_is_kept_under_autocast(images) -> None:
     assert torch.equal(found, loss(prediction.bfloat16().float(), target))
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     with pytest.raises(InputError, match="levels=0"):
         HighFrequencyLoss(levels=0)
     with pytest.raises(ValueError, match="is not square"):

@@ -88,7 +88,7 @@ def test_edges_by_hand() -> None:
     assert flat == [0] * 9
 
 
-def test_contrast_and_brightness_do_not_matter() -> None:
+def test_invariance_to_contrast_and_brightness() -> None:
     """Grey in three channels, each normalised in its own way: three equal histograms."""
     grey = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 255
     colours = torch.cat([(grey - 120) / 58, (grey - 116) / 57, (grey - 104) / 57], dim=1)
@@ -100,7 +100,7 @@ def test_contrast_and_brightness_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("value", [-2.117904, 1 / 3, 1e4 / 7])
-def test_flat_regions_have_no_direction(value: float) -> None:
+def test_flat_regions_have_zero_gradient(value: float) -> None:
     """Not even that of a rounding error: the collimated border of an angiogram stays zero."""
     image = torch.full((1, 1, 32, 32), value)
     image[..., 20:, :] = torch.rand(1, 1, 12, 32, generator=torch.Generator().manual_seed(0))

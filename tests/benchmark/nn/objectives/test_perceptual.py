@@ -52,7 +52,7 @@ def plain_features(vgg: VGG16, images: Tensor, last: dict[str, int]) -> list[np.
 
 
 @torch.no_grad()
-def test_features_are_those_of_vgg16(vgg: VGG16, pair: tuple[Tensor, Tensor]) -> None:
+def test_features_match_vgg16(vgg: VGG16, pair: tuple[Tensor, Tensor]) -> None:
     """All thirteen rectifiers, one by one; 14,714,688 parameters, none of them trained."""
     names = [
         f"relu{b}_{n}" for b, depth in enumerate((2, 2, 3, 3, 3), 1) for n in range(1, depth + 1)
@@ -178,7 +178,7 @@ def test_contextual_loss_compares_layers(vgg: VGG16, pair: tuple[Tensor, Tensor]
     assert ContextualLoss(vgg, layers).compare(pair[1], pair[1]).item() < 1e-3
 
 
-def test_files_that_do_not_fit(vgg: VGG16, tmp_path: Path) -> None:
+def test_mismatched_files_are_refused(vgg: VGG16, tmp_path: Path) -> None:
     """A missing file, other weights, negative weights, unknown layers: one line each."""
     with pytest.raises(InputError, match=r"gone\.pth: no such file"):
         VGG16(str(tmp_path / "gone.pth"))

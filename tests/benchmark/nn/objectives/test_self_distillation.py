@@ -18,7 +18,7 @@ from benchmark.nn.objectives.self_distillation import (
 )
 
 
-def test_temperature_rises_over_the_warm_up_and_stays() -> None:
+def test_temperature_warms_up_then_stays_constant() -> None:
     """As numpy.linspace over the first epochs, both ends included."""
     temperature = TeacherTemperature(0.04, 0.07, epochs=5)
     expected = [*np.linspace(0.04, 0.07, 5), 0.07, 0.07]
@@ -30,7 +30,7 @@ def test_temperature_rises_over_the_warm_up_and_stays() -> None:
         TeacherTemperature(0.04, 0)
 
 
-def test_centre_is_the_average_of_batch_means() -> None:
+def test_centre_is_an_ema_of_batch_means() -> None:
     """Two steps, the second in two parts of different size; unchanged until the update."""
     rng = np.random.default_rng(0)
     centre, expected = Centre((1, 1, 3), momentum=0.9), np.zeros(3)
@@ -49,7 +49,7 @@ def test_centre_is_the_average_of_batch_means() -> None:
         Centre((1, 3), momentum=1.1)
 
 
-def test_targets_and_errors_are_the_formulas() -> None:
+def test_targets_and_errors_match_the_formulas() -> None:
     rng = np.random.default_rng(1)
     teacher, student, centre = rng.normal(size=(4, 5)), rng.normal(size=(4, 5)), rng.normal(size=5)
     targets = teacher_targets(torch.from_numpy(teacher), torch.from_numpy(centre), 0.04)
