@@ -1,7 +1,7 @@
 """torchrun for `tools/dist_train.sh`, ending with the exit code of the process that failed first.
 
-A process has said itself what was wrong, in a line or a traceback; torchrun would wrap it in a page
-of its own and end with 1 whatever it was.
+The process has reported its error in a line or a traceback; torchrun would wrap it in a page of its
+own and always end with 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXIT_STOPPED = 75  # as benchmark.training.distributed.signals
 
 
 def main() -> int:
-    """Launch what the command line says; see ``torchrun --help``."""
+    """Launch the command line; see ``torchrun --help``."""
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     codes = _codes_of_processes()
     try:
@@ -32,7 +32,7 @@ def main() -> int:
         print(f"error: process {rank} was ended by {name}", file=sys.stderr)
         return 128 - failure.exitcode
     except SignalException as error:
-        # It was passed on; after half a minute, those that had not left were killed.
+        # It was forwarded; processes that had not ended after 30 s were killed.
         if error.sigval not in (signal.SIGTERM, signal.SIGHUP):
             return 128 + error.sigval
         killed = [rank for rank, code in enumerate(codes) if code == -signal.SIGKILL]
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _codes_of_processes() -> list[int]:
-    """Takes the exit codes of the processes that torchrun closes; it keeps them to itself."""
+    """Record the exit codes of the processes, which torchrun does not report."""
     codes: list[int] = []
     usual = SubprocessContext._close
 

@@ -1,4 +1,4 @@
-"""A screen that never ends a run: a closed pipe, a vanished terminal, a full disk, plain ASCII."""
+"""Output that never ends a run: closed pipes, lost terminals, full disks, plain ASCII."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import os
 import sys
 from typing import Any, TextIO
 
-# What the reader of a pipe or the owner of a terminal does on purpose is not worth a note.
+# Closing a pipe or a terminal is deliberate and needs no warning.
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 
 output_is_lost = False
-"""Whether a part of stdout did not get to where it was sent, as on a full disk."""
+"""Whether part of stdout was lost, as on a full disk."""
 
 
 class _Screen(io.FileIO):
-    """A file descriptor that leads nowhere from the first write on that fails."""
+    """A file descriptor that is redirected to the null device at the first failed write."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "w", closefd=False)
@@ -25,8 +25,8 @@ class _Screen(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            # Also for the libraries in C and the processes that share it.
-            _lead_nowhere(self.fileno())
+            # For C libraries and child processes, which share it, too.
+            _redirect_to_null(self.fileno())
             if self.fileno() == 1 and error.errno not in _GONE:
                 global output_is_lost
                 output_is_lost = True
@@ -34,7 +34,7 @@ class _Screen(io.FileIO):
             return len(data)
 
 
-def _lead_nowhere(number: int) -> None:
+def _redirect_to_null(number: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere == number:
         os.set_inheritable(number, True)
@@ -47,20 +47,20 @@ def _wrapped(number: int, old: TextIO | None) -> TextIO:
     encoding = getattr(old, "encoding", None) or "utf-8"
     stream = io.BufferedWriter(_Screen(number))
     by_line = number == 2 or stream.isatty()
-    # What the encoding lacks is shown as \u2026 instead of ending the run.
+    # Characters that the encoding lacks are escaped (\u2026) instead of ending the run.
     return io.TextIOWrapper(
         stream, encoding=encoding, errors="backslashreplace", line_buffering=by_line
     )
 
 
 def outlive_the_screen() -> None:
-    """Make stdin, stdout and stderr exist, and survive whoever reads them."""
+    """Make stdin, stdout and stderr exist, and survive their readers."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # Closed by `>&-`: the next file that is opened would get its number, and the output.
-            _lead_nowhere(number)
+            # Closed by `>&-`: the next opened file would get its number, and the output.
+            _redirect_to_null(number)
     for number, name in ((1, "stdout"), (2, "stderr")):
         old = getattr(sys, name)
         if old is not getattr(sys, f"__{name}__"):

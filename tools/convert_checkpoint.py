@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Convert an encoder that others have released to the form fine-tuning takes.
+"""Convert a released encoder to the format that fine-tuning loads.
 
     tools/convert_checkpoint.py --list
     tools/convert_checkpoint.py mae_imagenet mae_pretrain_vit_base.pth
 
-The file is one you have downloaded yourself. Every tensor must fit; nothing pickled in it is run.
+Download the file yourself. Loading is strict; nothing pickled in it is executed.
 """
 
 from __future__ import annotations
@@ -25,26 +25,28 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="a released encoder, see --list")
-    parser.add_argument("file", nargs="?", metavar="FILE", help="the file as downloaded")
-    parser.add_argument("--list", action="store_true", help="print the released encoders, and stop")
-    parser.add_argument("--out", metavar="DIR", help="where to (default: work_dirs/released/NAME)")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the downloaded file")
+    parser.add_argument("--list", action="store_true", help="print the released encoders and exit")
+    parser.add_argument(
+        "--out", metavar="DIR", help="output folder (default: work_dirs/released/NAME)"
+    )
     parser.add_argument(
         "--arguments",
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="of the network, where it is of another size, for example embed_dim=1024 depth=24 "
+        help="arguments of a network of another size, for example embed_dim=1024 depth=24 "
         "num_heads=16",
     )
     parser.add_argument(
         "--prefix",
-        metavar="WORDS",
-        help="which network of FILE: what its names start with, for example teacher.backbone.",
+        metavar="TEXT",
+        help="prefix of the tensor names of the network in FILE, for example teacher.backbone.",
     )
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="run what is pickled in FILE; only for a file whose origin you trust",
+        help="execute what is pickled in FILE; only for a file whose origin you trust",
     )
     args = parser.parse_args()
     if not args.list and not (args.name and args.file):
@@ -64,7 +66,7 @@ def argument(option: str) -> tuple[str, Any]:
     return key, value
 
 
-def listed(values: dict[str, Any]) -> str:
+def format_values(values: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in values.items())
 
 
@@ -100,8 +102,8 @@ def main() -> None:
     if left_out:
         some = ", ".join(f"{start} ({count})" for start, count in [*left_out.items()][:6])
         print(f"  left out     {visible(some)}{', …' if len(left_out) > 6 else ''}")
-    print(f"  by tensors   {listed(done.proven)}")
-    print(f"  on trust     {listed(done.on_trust)} mean={release.mean} std={release.std}")
+    print(f"  by tensors   {format_values(done.proven)}")
+    print(f"  on trust     {format_values(done.on_trust)} mean={release.mean} std={release.std}")
     print("               no tensor tells these: they are the release's, or as given")
     print(f"  fingerprint  {card.fingerprint}")
     if release.notes:

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The main job once, on synthetic angiograms, at the scale of a CPU: angiograms, vascular anatomy,
-# segmentor, MAE and VasoMIM pre-training, fine-tuning with three seeds each, leaderboard.
+# The full pipeline on synthetic angiograms, at scale tiny on a CPU: angiograms, vascular anatomy,
+# segmentor, pre-training of MAE and VasoMIM, fine-tuning with three seeds each, leaderboard.
 #
 #   tools/demo.sh [FOLDER]        default: work_dirs/demo
 #
-# Every step is one of the tools anyone would call; a step that is done is skipped, so the same
-# command goes on where it was interrupted. Steps that do not need each other run side by side, each
-# on half of the cores: small networks gain little from threads.
+# Every step calls one of the tools; finished steps are skipped, so the same command resumes an
+# interrupted demo. Independent steps run in parallel, each on half of the cores: small networks
+# gain little from threads. Each line of theirs starts with the name of its job.
 set -euo pipefail
 
 case ${1:-} in
@@ -22,7 +22,7 @@ python=${PYTHON:-python3}
 started=$SECONDS
 cores=$(getconf _NPROCESSORS_ONLN)
 export OMP_NUM_THREADS=$((cores > 1 ? cores / 2 : 1))
-# Jobs in the background do not hear Ctrl-C by themselves.
+# Background jobs do not receive Ctrl-C by themselves.
 trap 'trap - INT TERM; kill 0' INT TERM
 
 pack=$work/packs/synthetic
@@ -35,39 +35,46 @@ pretrain() { tool train "$1" "${run[@]}" --packs "$pack" --resume; }
 finetune() {
     tool finetune --method "$1" --dataset synthetic_v --seed 0 1 2 "${run[@]}" --data "$data"
 }
-# together A -- B: both side by side; fails if one of them does.
+# named NAME COMMAND…: its output, every line after its name.
+named() {
+    local name=$1 line
+    shift
+    "$@" 2>&1 | while IFS= read -r line; do printf '%-9s | %s\n' "$name" "$line"; done
+}
+# together NAME A -- NAME B: both in parallel; fails if one of them does.
 together() {
     local first=()
     while [ "$1" != -- ]; do first+=("$1"); shift; done
     shift
-    "${first[@]}" &
+    named "${first[@]}" &
     local job=$! status=0
-    "$@" || status=$?
+    named "$@" || status=$?
     wait $job || status=$?
     return $status
 }
 baselines() { finetune frangi && finetune unet; }
 
-step "1/6 angiograms: 20 patients to pre-train on, 18 others to fine-tune and test on"
-together tool prepare_data synthetic --out "$pack" --size 256 \
+echo "demo: about 5 minutes on two cores; results go to $work"
+step "1/6 angiograms: 20 patients for pre-training, 18 others for fine-tuning and testing"
+together pack tool prepare_data synthetic --out "$pack" --size 256 \
     --option size=256 patients=20 videos=2 frames=10 first_frame=2 seed=1 test_fraction=0 \
-    -- tool prepare_data synthetic --as segmentation --out "$data" \
+    -- task tool prepare_data synthetic --as segmentation --out "$data" \
     --option size=256 patients=18 videos=2 frames=6 first_frame=4 seed=2
 
 step "2/6 vascular anatomy of every frame"
 tool extract_anatomy "$pack"
 
-step "3/6 the segmentor, on the extracted vessels; beside it, pre-training of MAE"
-together pretrain configs/segmentor/unext_s.py -- pretrain configs/mae/pretrain.py
+step "3/6 training of the segmentor on the extracted vessels, and pre-training of MAE"
+together segmentor pretrain configs/segmentor/unext_s.py -- mae pretrain configs/mae/pretrain.py
 
-step "4/6 pre-training of VasoMIM; beside it, the rows without pre-training, 3 seeds each"
-together pretrain configs/vasomim/pretrain.py -- baselines
+step "4/6 pre-training of VasoMIM, and the baselines without pre-training, 3 seeds each"
+together vasomim pretrain configs/vasomim/pretrain.py -- baselines baselines
 tool show "$work/vasomim/pretrain" --out "$work/vasomim.png"
 
 step "5/6 fine-tuning of MAE and of VasoMIM, 3 seeds each"
-together finetune mae -- finetune vasomim
+together mae finetune mae -- vasomim finetune vasomim
 tool show "$work/vasomim/finetune/synthetic_v/seed0" --out "$work/predictions.png"
 
 step "6/6 leaderboard"
 tool leaderboard --results "$work/results" --protocol demo --reference mae --out "$work"
-step "done: $work/leaderboard.md and .html, pictures in $work/vasomim.png and $work/predictions.png"
+step "done: $work/leaderboard.md and .html, images in $work/vasomim.png and $work/predictions.png"

@@ -4,8 +4,8 @@
 #   tools/dist_train.sh CONFIG N [arguments of tools/train.py]
 #
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each of them.
-# SIGUSR1 or SIGTERM to this script: the run saves after the step it is in, exit code 75. What has
-# not ended GRACE_SECONDS (90) and another half minute after a SIGTERM is killed, exit code 137.
+# On SIGUSR1 or SIGTERM the run finishes its step, saves a checkpoint and ends with exit code 75. A
+# process still alive GRACE_SECONDS (90) and 30 s after a SIGTERM is killed, exit code 137.
 set -euo pipefail
 
 case ${1:-} in
@@ -31,7 +31,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
 
-# What can be found before any process starts is found once, not by each of them.
+# Errors that can be found before any process starts are reported once, not by each of them.
 nodes=${NNODES:-1}
 if [ "${NODE_RANK:-0}" -eq 0 ]; then
     "$python" "$root/tools/train.py" "$config" "$@" --check $((nodes * processes)) || exit $?
@@ -49,13 +49,13 @@ fi
     "${rendezvous[@]}" "$root/tools/train.py" "$config" "$@" &
 launcher=$!
 
-# To the processes themselves: torchrun would kill them half a minute after it has passed one on.
+# To the processes themselves: torchrun would kill them 30 s after forwarding a signal.
 pass_on() {
     local children
     children=$(ps -A -o pid= -o ppid= | awk -v parent="$launcher" '$2 == parent { print $1 }')
     kill -s "$1" ${children:-"$launcher"}
 }
-# A process that is stopped or hangs can neither save nor leave.
+# A process that is stopped or hangs can neither save nor exit.
 timer=
 end_later() {
     [ -z "$timer" ] || return 0
@@ -70,7 +70,7 @@ end_later() {
 }
 trap 'pass_on USR1' USR1
 trap 'end_later; pass_on TERM' TERM
-trap : INT # the launcher has heard of it, too
+trap : INT # the launcher receives it, too
 # A signal ends `wait`, not the launcher.
 status=0
 wait "$launcher" || status=$?

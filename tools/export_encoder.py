@@ -4,8 +4,8 @@
     tools/export_encoder.py work_dirs/vasomim/pretrain --out vasomim --results work_dirs/results
     python -c 'import timm; timm.create_model("local-dir:exports/vasomim", pretrained=True)'
 
-The folder can be uploaded to a model hub as it is. It is loaded with timm and its features are
-compared with ours before it gets its name.
+The folder can be uploaded to a model hub unchanged. Before it is moved to its final name, it is
+loaded with timm and its features are compared with ours.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="new folder to write")
     parser.add_argument(
-        "--results", metavar="DIR", help="result files; what is of this encoder goes into its card"
+        "--results", metavar="DIR", help="results; those of this encoder go into its card"
     )
     parser.add_argument(
-        "--license", metavar="ID", help="licence you give the weights, an SPDX id as cc-by-4.0"
+        "--license", metavar="ID", help="licence of the weights, an SPDX id such as cc-by-4.0"
     )
     return parser.parse_args()
 
@@ -48,7 +48,7 @@ def main() -> None:
         text = model_card(source, card, out.name, scores, args.license)
         write_text(folder / README, text)
     for problem in problems:
-        print(f"left out: {problem}")
+        print(f"skipped: {problem}")
     print(f"{out}: timm loads it and finds equal features; {len(scores)} scores in its card")
     print(f'  timm.create_model("local-dir:{out.as_posix()}", pretrained=True)')
 

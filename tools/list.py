@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""List the methods of the benchmark, generated from their configs."""
+"""List the methods or datasets of the benchmark, read from their configs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def millions(count: int | None) -> str:
 
 
 def count_all(configs: Path) -> None:
-    """Count the parameters of all methods and keep them beside the configs."""
+    """Count the parameters of all methods and store them with the configs."""
     from benchmark.downstream.parameters import count_parameters
     from benchmark.method_cards import read_method_cards, write_parameter_counts
 
@@ -60,7 +60,7 @@ def dataset_rows(configs: Path) -> list[list[str]]:
     from benchmark.method_cards import first_line
 
     files = list_folder(configs / "downstream", "[!_]*.py")
-    return [["data set", "what"], *([path.stem, first_line(path)] for path in files)]
+    return [["dataset", "description"], *([path.stem, first_line(path)] for path in files)]
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -81,7 +81,7 @@ def write_table(path: Path, table: str) -> None:
     from benchmark.files import write_text
 
     if not path.is_file():
-        raise InputError(f"{path}: no such file to write into")
+        raise InputError(f"{path}: no such file to write to")
     text = path.read_text(encoding="utf-8")
     before, found, rest = text.partition(START)
     _, closed, after = rest.partition(END)

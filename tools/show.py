@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draw a contact sheet of a pack or of a run, or a term of the logs of runs over their epochs.
+"""Draw a contact sheet of a pack or run, or a logged quantity of several runs over the epochs.
 
 Pack: frame, extracted vessels. Pre-training: view, vessels, probability map, guidance, masked
-patches, reconstruction. Fine-tuned: frame, truth, prediction, and where they differ.
+patches, reconstruction. Fine-tuning: frame, ground truth, prediction, and their difference.
 With --curve: one line per run, for example of loss or vessel_share.
 """
 
@@ -20,10 +20,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "path", nargs="+", metavar="RUN_OR_PACK", help="folder of a pack or of a run"
     )
-    parser.add_argument("--out", required=True, metavar="PNG", help="picture to write")
-    parser.add_argument("--curve", metavar="TERM", help="draw this term of the logs instead")
-    parser.add_argument("--count", type=int, default=6, help="frames (default: 6)")
-    parser.add_argument("--epoch", type=int, help="epoch whose masks are drawn (default: last)")
+    parser.add_argument("--out", required=True, metavar="PNG", help="image to write")
+    parser.add_argument("--curve", metavar="TERM", help="draw this logged quantity instead")
+    parser.add_argument("--count", type=int, default=6, help="number of frames (default: 6)")
+    parser.add_argument("--epoch", type=int, help="epoch of the masks (default: last)")
     return parser.parse_args()
 
 

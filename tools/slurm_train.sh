@@ -13,8 +13,8 @@
 #
 #   sbatch [--nodes=2 --time=... --partition=...] tools/slurm_train.sh CONFIG [arguments of tools/train.py]
 #
-# To be submitted from the repository. Two minutes before the limit the run is asked to stop; it
-# saves after the step it is in, and the job is put back into the queue, from where it goes on.
+# Submit it from the repository. Two minutes before the time limit the run saves a checkpoint and the
+# job requeues itself, to resume from there.
 set -euo pipefail
 
 case ${1:-} in
@@ -28,7 +28,7 @@ if [ $# -lt 1 ]; then
     echo "usage: sbatch tools/slurm_train.sh CONFIG [arguments of tools/train.py]" >&2
     exit 2
 fi
-# Slurm runs a copy of this script that lies elsewhere.
+# Slurm runs a copy of this script from another folder.
 root=${SLURM_SUBMIT_DIR:?submit this script with sbatch}
 if [ ! -f "$root/tools/train.py" ]; then
     echo "error: $root: submit from the repository, tools/train.py is not there" >&2
@@ -37,7 +37,7 @@ fi
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
 
-# Slurm counts the tasks only where --ntasks was given.
+# Slurm sets SLURM_NTASKS only if --ntasks was given.
 tasks=${SLURM_NTASKS:-}
 if [ -z "$tasks" ]; then
     if ! [[ ${SLURM_NTASKS_PER_NODE:-} =~ ^[0-9]+$ && ${SLURM_NNODES:-} =~ ^[0-9]+$ ]]; then
@@ -47,12 +47,12 @@ if [ -z "$tasks" ]; then
     fi
     tasks=$((SLURM_NNODES * SLURM_NTASKS_PER_NODE))
 fi
-# Since Slurm 22.05 srun does not take this from sbatch: a task would have one core.
+# Since Slurm 22.05 srun does not inherit this from sbatch: a task would have one core.
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then
     export SRUN_CPUS_PER_TASK=${SRUN_CPUS_PER_TASK:-$SLURM_CPUS_PER_TASK}
 fi
 
-# Nothing that is wrong with the command gets better in the queue.
+# A wrong command does not get better in the queue.
 "$python" "$root/tools/train.py" "$@" --resume --check "$tasks" || exit $?
 
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
@@ -61,7 +61,7 @@ MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
 
 asked=0
-# srun passes a signal on to its tasks.
+# srun forwards signals to its tasks.
 trap 'asked=1; kill -s USR1 "$step"' USR1
 trap 'asked=1; kill -s TERM "$step"' TERM
 
@@ -77,9 +77,8 @@ while kill -0 "$step" 2>/dev/null; do
     wait "$step" || status=$?
 done
 
-# 75: stopped by a signal and saved. Asked to stop, but ended otherwise: there was no time to save,
-# and the checkpoint before is the one to go on from. Bad input (2) and steps that are not finite
-# (3) would only come back.
+# 75: stopped by a signal and saved. Asked to stop but ended otherwise: there was no time to save, and
+# the run resumes from the previous checkpoint. Bad input (2) and non-finite steps (3) would recur.
 case $status in
     0 | 2 | 3) ;;
     75) scontrol requeue "$SLURM_JOB_ID" ;;
