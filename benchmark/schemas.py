@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -175,6 +175,8 @@ def _list_to_tuple(value: Any) -> Any:
 #: For ``Annotated[tuple[T, ...], LISTS_AS_TUPLES]``: JSON and configs write lists.
 LISTS_AS_TUPLES = BeforeValidator(_list_to_tuple)
 
+TaskKind = Literal["segmentation", "detection", "denoising"]
+TASK_KINDS: tuple[str, ...] = get_args(TaskKind)
 Text = text_type(1_000)
 #: Larger integers are not exact in every reader of JSON.
 Count = Annotated[int, Field(ge=0, le=2**53)]

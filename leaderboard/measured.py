@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.errors import InputError
-from benchmark.results import TASKS, RunRecord
+from benchmark.results import RunRecord
+from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, Analysis, Member, is_analysis
 from leaderboard.board import Board, Row, Score, Scores, make_board
@@ -155,7 +156,7 @@ def _board(
 def _main_boards(
     measured: Measured, reference: str, published: Sequence[PublishedTable]
 ) -> Iterator[Board]:
-    for task in TASKS:
+    for task in TASK_KINDS:
         scores = measured.select(
             measured.methods, lambda c, task=task: c.all_labels and measured.task(c) == task
         )
@@ -197,7 +198,7 @@ def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) ->
             [method for method in titles if is_analysis(method)], lambda c: c.all_labels
         )
         columns = {column for cells in own.values() for column in cells}
-        tasks = [task for task in TASKS if task in {measured.task(c) for c in columns}]
+        tasks = [task for task in TASK_KINDS if task in {measured.task(c) for c in columns}]
         several = len(tasks) > 1
         for task in tasks:
             shown = {column for column in columns if measured.task(column) == task}

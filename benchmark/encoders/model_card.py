@@ -21,26 +21,26 @@ from benchmark.files import read_object
 from benchmark.method_cards import MethodCard, card_of_encoder
 from benchmark.results import NOT_HASHED, RunRecord, config_hash, path_of, read_results
 
-#: Tasks as model hubs name them.
+#: Names of the tasks on model hubs.
 _TASKS = {
     "segmentation": "image-segmentation",
     "detection": "object-detection",
     "denoising": "image-to-image",
 }
 _TRAINING = ("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad")
-_OWN_TERMS = "terms-of-the-training-images"
+_IMAGE_TERMS = "terms-of-the-training-images"
 
 _LICENCE = """\
-{choice} The benchmark's code is under Apache-2.0. That says nothing about the images these weights
-were trained on ({corpus}): public sets of angiograms come with terms of their own, some of which
-exclude commercial use. Read them before you publish or use the weights."""
+{choice} The benchmark's code is under Apache-2.0, which does not cover the images these weights
+were trained on ({pretraining}): public angiography datasets come with terms of their own, some of
+which exclude commercial use. Read them before you publish or use the weights."""
 
 _FOREIGN = " They were converted from those of {source}, whose terms hold for them."
 
 _USE = """\
-Made for research on X-ray angiography: to be fine-tuned, or to be compared with. It is no medical
-device and was not tested as one. Scores hold for the data sets named here and say little about
-other hospitals and other machines."""
+Made for research on X-ray angiography: for fine-tuning and as a baseline. It is not a medical
+device and was not tested as one. Scores hold for the datasets named here and say little about other
+hospitals and imaging systems."""
 
 _LOADING = """\
 ```python
@@ -49,15 +49,15 @@ model = timm.create_model("local-dir:{folder}", pretrained=True).eval()
 features = model.forward_features(images)  # images {images} → {features}
 ```
 
-`images` are grey frames in [0, 1], repeated to {channels} channels and normalised with mean
-{mean} and standard deviation {std}. For pictures in RGB that transform is
+`images` are grayscale frames in [0, 1], repeated to {channels} channels and normalised with mean
+{mean} and standard deviation {std}. For RGB images this transform is
 `timm.data.create_transform(**timm.data.resolve_model_data_config(model))`.
-With `num_classes=K` the model gets a new head."""
+`num_classes=K` adds a new head."""
 
 
 @dataclass(frozen=True)
 class CardScore:
-    """Mean over seeds of one metric of one data set.
+    """Mean over seeds of one metric of one dataset.
 
     Attributes:
         runs: the records behind it, by ascending seed.
@@ -86,8 +86,8 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
         results: the results folder.
 
     Raises:
-        InputError: no folder, no result of this encoder, or runs of one protocol, method and data
-            set that differ in more than their seed.
+        InputError: no folder, no result of this encoder, or runs of one protocol, method and
+            dataset that differ in more than their seed.
     """
     records, problems = read_results(results)
     cells: dict[tuple[str, str, str], list[RunRecord]] = defaultdict(list)
@@ -102,14 +102,14 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
     scores = []
     for _, runs in sorted(cells.items()):
         runs.sort(key=lambda run: run.seed)
-        _require_one_kind(runs)
+        _require_equal_but_seed(runs)
         for metric in runs[0].metrics:
             values = tuple(run.metrics[metric].value for run in runs)
             scores.append(CardScore(tuple(runs), metric, values))
     return scores, problems
 
 
-def _require_one_kind(runs: Sequence[RunRecord]) -> None:
+def _require_equal_but_seed(runs: Sequence[RunRecord]) -> None:
     """Runs that are averaged may differ in their seed only."""
 
     def kind(run: RunRecord) -> tuple[Any, ...]:
@@ -177,7 +177,7 @@ def _leakage(run: RunRecord) -> str:
 
 
 def _scores(scores: Sequence[CardScore]) -> str:
-    head = ("protocol", "fine-tuned as", "data set", "metric", "mean ± std", "seeds", "leakage")
+    head = ("protocol", "fine-tuned as", "dataset", "metric", "mean ± std", "seeds", "leakage")
     rows = [
         [
             *(score.runs[0].protocol, score.runs[0].method, score.runs[0].dataset),
@@ -193,7 +193,7 @@ def _scores(scores: Sequence[CardScore]) -> str:
     return f"{_table(head, rows)}\n\n{note}"
 
 
-def _head(card: MethodCard, scores: Sequence[CardScore], licence: str | None) -> str:
+def _header(card: MethodCard, scores: Sequence[CardScore], licence: str | None) -> str:
     """The YAML header."""
     results = [
         EvalResult(
@@ -207,7 +207,7 @@ def _head(card: MethodCard, scores: Sequence[CardScore], licence: str | None) ->
         )
         for score in scores
     ]
-    terms = {"license": licence} if licence else {"license": "other", "license_name": _OWN_TERMS}
+    terms = {"license": licence} if licence else {"license": "other", "license_name": _IMAGE_TERMS}
     data = ModelCardData(
         **terms,
         library_name="timm",
@@ -246,10 +246,10 @@ def model_card(
     Raises:
         InputError: `run.json` is damaged.
     """
-    who = card_of_encoder(source)
+    method = card_of_encoder(source)
     run = read_object(source / "run.json") if (source / "run.json").is_file() else {}
     channels, side = card.arguments.get("in_channels", 3), card.arguments["img_size"]
-    family = f"{who.family}, {who.paper}" if who.paper != "—" else who.family
+    family = f"{method.family}, {method.paper}" if method.paper != "—" else method.family
     choice = f"These weights are given under {licence}." if licence else "Not decided yet."
     if "source" in card.provenance:
         choice += _FOREIGN.format(source=card.provenance["source"])
@@ -262,11 +262,11 @@ def model_card(
         **numbers,
     )
     sections = [
-        _head(who, scores, licence),
-        f"# {who.title}",
-        f"An encoder for X-ray angiography ({family}), trained on {who.pretraining}: architecture "
-        f"`{card.architecture}`, {card.widths[-1]} channels at stride {card.strides[-1]}, made for "
-        f"images of {side}².",
+        _header(method, scores, licence),
+        f"# {method.title}",
+        f"An encoder for X-ray angiography ({family}), trained on {method.pretraining}: "
+        f"architecture `{card.architecture}`, {card.widths[-1]} channels at stride "
+        f"{card.strides[-1]}, made for images of {side}².",
         "## Loading",
         loading,
         *(["## Scores", _scores(scores)] if scores else []),
@@ -276,6 +276,6 @@ def model_card(
         "## Use",
         _USE,
         "## Licence",
-        _LICENCE.format(choice=choice, corpus=who.pretraining),
+        _LICENCE.format(choice=choice, pretraining=method.pretraining),
     ]
     return "\n\n".join(sections) + "\n"

@@ -14,7 +14,7 @@ content of a record is described by `RunRecord` and in `docs/results.md`.
 from benchmark.results.examples import Example, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
 from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
-from benchmark.results.schema import SCHEMA, TASKS, EncoderIdentity, RunRecord
+from benchmark.results.schema import SCHEMA, EncoderIdentity, RunRecord
 from benchmark.results.store import (
     ScannedRecords,
     path_of,
@@ -30,7 +30,6 @@ from benchmark.results.validation import find_problems
 __all__ = [
     "NOT_HASHED",
     "SCHEMA",
-    "TASKS",
     "EncoderIdentity",
     "Example",
     "MergeStep",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from benchmark.schemas import Amount, Count, Schema, Text, text_type, version_type
+from benchmark.schemas import Amount, Count, Schema, TaskKind, Text, text_type, version_type
 
 SCHEMA = 1
 
@@ -28,8 +28,6 @@ def _check_time(text: str) -> str:
     return text
 
 
-Task = Literal["segmentation", "detection", "denoising"]
-TASKS: tuple[str, ...] = get_args(Task)
 #: Ids name folders, so they hold neither separators nor a leading dot.
 Id = Annotated[str, AfterValidator(_check_id)]
 Time = Annotated[str, AfterValidator(_check_time)]
@@ -128,7 +126,7 @@ class RunRecord(Schema):
     family: Title
     pretraining: Title
     dataset: Id
-    task: Task
+    task: TaskKind
     seed: Count
     split_hash: Text
     corpus_hash: Text | None

@@ -28,7 +28,7 @@ from benchmark.data.sources.files import IMAGE_EXTENSIONS
 from benchmark.data.splits import split_by_group
 from benchmark.data.tasks.folder import MANIFEST, REPORT, TaskFolder, TaskItem
 from benchmark.data.tasks.folder import split_hash as hash_of_splits
-from benchmark.data.tasks.manifest import KINDS, SCHEMA
+from benchmark.data.tasks.manifest import SCHEMA
 from benchmark.data.tasks.writers import (
     DenoisingWriter,
     DetectionWriter,
@@ -39,6 +39,7 @@ from benchmark.data.tasks.writers import (
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes, write_json
 from benchmark.locking import new_folder
+from benchmark.schemas import TASK_KINDS
 from benchmark.temporary_files import TEMPORARY
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -164,7 +165,7 @@ def write_task_folder(
 def _create_writer(
     source: Source, kind: str | None, degradation: Degradation | None, frames_per_group: int
 ) -> TaskWriter:
-    possible = [form for form in source.forms if form in KINDS]
+    possible = [form for form in source.forms if form in TASK_KINDS]
     if kind is None and possible:
         kind = possible[0]
     if kind not in possible:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from benchmark.schemas import Count, Schema, Text, version_type
+from benchmark.schemas import Count, Schema, TaskKind, Text, version_type
 
 SCHEMA = "angiogram-task/1"
-TaskKind = Literal["segmentation", "detection", "denoising"]
-KINDS: tuple[str, ...] = get_args(TaskKind)
 
 
 def _check_file_name(name: str) -> str:

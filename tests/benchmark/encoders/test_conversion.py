@@ -1,4 +1,4 @@
-"""Released files become encoders: all of their tensors, the right ones, and nothing is run."""
+"""Released files become encoders with all of their tensors, without running any code in them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_there_is_a_file_for_every_release() -> None:
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_released_files_convert_and_come_back(case: str, tmp_path: Path) -> None:
+def test_released_files_are_converted_and_load(case: str, tmp_path: Path) -> None:
     """Features are finite, those of these weights and no others, and survive the round trip."""
     release, small = release_of(case), FILES[case].small
     path = write(tmp_path / "file.pth", case)
@@ -136,7 +136,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_counted_and_named(edit, expected: str, tmp_path: Path) -> None:
+def test_misfits_are_counted_and_named(edit, expected: str, tmp_path: Path) -> None:
     tensors = fill(vit(FILES["mae_imagenet"].small_size))
     edit(tensors)
     path = tmp_path / "file.pth"
@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_counted_and_named(edit, expected: str, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_of_another_release_is_told_apart(tmp_path: Path) -> None:
+def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "file.pth", "mae_imagenet/decoder")
     with pytest.raises(InputError) as error:
         convert(RELEASES["med_dinov3"], path, tmp_path / "out")
@@ -168,7 +168,7 @@ def test_a_file_of_another_release_is_told_apart(tmp_path: Path) -> None:
         convert(RELEASES["mae_imagenet"], path, tmp_path / "out")
 
 
-def test_foreign_objects_are_named_and_not_run(tmp_path: Path) -> None:
+def test_foreign_objects_are_named_and_not_unpickled(tmp_path: Path) -> None:
     """Refused, with the name of their class, in the new and in the old format; until trusted."""
     path = tmp_path / "file.pth"
     small = FILES["mae_imagenet"].small
@@ -221,7 +221,7 @@ def test_other_sizes_are_arguments(tmp_path: Path) -> None:
         convert(release, path, tmp_path / "b", arguments={"depth": 3})
 
 
-def test_every_release_says_what_tensors_do_not_tell() -> None:
+def test_every_release_states_what_tensors_do_not_tell() -> None:
     """Nothing is left to the defaults of a class; normalisations have a value per channel."""
     for release in RELEASES.values():
         unproven = ARCHITECTURES[release.architecture].unproven
@@ -238,7 +238,7 @@ def small_vit(folder: Path, shapes: Shapes | None = None) -> Path:
     return path
 
 
-def test_heads_of_another_width_have_to_be_said(tmp_path: Path) -> None:
+def test_num_heads_of_another_width_must_be_given(tmp_path: Path) -> None:
     """DINO's ViT-S has 6, that of MoCo v3 12: the width does not tell, nor does any tensor."""
     path = small_vit(tmp_path)
     with pytest.raises(InputError) as error:
@@ -265,7 +265,7 @@ def test_heads_of_another_width_have_to_be_said(tmp_path: Path) -> None:
     assert len(prints) == 2  # so that it matters
 
 
-def test_another_depth_keeps_the_heads_of_the_release(tmp_path: Path) -> None:
+def test_another_depth_keeps_num_heads_of_the_release(tmp_path: Path) -> None:
     """Heads go with the width; global blocks go with the depth."""
     release = replace(
         RELEASES["dino"], arguments={**RELEASES["dino"].arguments, **FILES["dino"].small}
@@ -291,7 +291,7 @@ def test_another_depth_keeps_the_heads_of_the_release(tmp_path: Path) -> None:
     assert done.on_trust.keys() == {"norm_eps", "window_size", "global_blocks", "img_size"}
 
 
-def test_periods_tell_the_heads_of_dinov3(tmp_path: Path) -> None:
+def test_num_heads_of_dinov3_follow_from_its_rope_periods(tmp_path: Path) -> None:
     path = small_vit(tmp_path, dinov3(Size()))
     small = {**FILES["dinov3"].small, "layer_scale": 1.0}
     with pytest.raises(InputError, match=r"num_heads is 2 by its tensors, not 4$"):
@@ -318,7 +318,7 @@ def test_periods_tell_the_heads_of_dinov3(tmp_path: Path) -> None:
         ("patch_embed.proj.weight", (48, 192), "of another shape"),
     ],
 )
-def test_images_that_are_not_square(
+def test_encoders_of_non_square_images_are_refused(
     name: str, shape: tuple[int, ...], expected: str, tmp_path: Path
 ) -> None:
     path = small_vit(tmp_path, {**vit(VIT_S), name: shape})
@@ -343,7 +343,7 @@ def test_images_that_are_not_square(
         ({"num_heads": 5}, "ViT: embed_dim=48 must be a multiple of 4 and num_heads"),
     ],
 )
-def test_arguments_that_cannot_be(given: dict[str, Any], expected: str, tmp_path: Path) -> None:
+def test_invalid_arguments(given: dict[str, Any], expected: str, tmp_path: Path) -> None:
     path = small_vit(tmp_path)
     arguments = {**FILES["dino"].small, "embed_dim": 48, "num_heads": 3, **given}
     with pytest.raises(InputError) as error:
@@ -352,7 +352,7 @@ def test_arguments_that_cannot_be(given: dict[str, Any], expected: str, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_the_student_only_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_student_is_converted_only_on_request(tmp_path: Path) -> None:
     """And the description says so."""
     path = write(tmp_path / "file.pth", "dino/full")
     small = FILES["dino/full"].small

@@ -1,4 +1,4 @@
-"""Exported encoders: what is written, that it loads strictly everywhere, what is refused."""
+"""Exported encoders: content, strict loading, refused files."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def test_timm_loads_the_file_strictly_and_gives_the_same_features(
         torch.testing.assert_close(tiny_vit.eval()(images), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_encoder_json_says_what_the_weights_are(
-    exported: Path, tiny_vit: VisionTransformer
-) -> None:
+def test_content_of_encoder_json(exported: Path, tiny_vit: VisionTransformer) -> None:
     content = json.loads((exported / "encoder.json").read_text())
     assert content == {
         "schema": 1,
@@ -134,7 +132,7 @@ def test_the_fingerprint_is_stable_and_follows_the_weights(tiny_vit: VisionTrans
     assert fingerprint(tiny_vit) == first
 
 
-def test_the_fingerprint_is_that_of_all_tokens(tiny_vit: VisionTransformer) -> None:
+def test_the_fingerprint_covers_all_tokens(tiny_vit: VisionTransformer) -> None:
     """Written out: mean and deviation of each channel over CLS and patches, in thousandths."""
     ramp = np.linspace(-1, 1, 32)
     picture = np.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None]) + ramp[None]
@@ -150,9 +148,7 @@ def test_the_fingerprint_is_that_of_all_tokens(tiny_vit: VisionTransformer) -> N
     assert fingerprint(tiny_vit) == expected
 
 
-def test_weights_that_are_not_finite_are_not_exported(
-    tmp_path: Path, tiny_vit: VisionTransformer
-) -> None:
+def test_non_finite_weights_are_not_exported(tmp_path: Path, tiny_vit: VisionTransformer) -> None:
     with torch.no_grad():
         tiny_vit.norm.bias[3] = float("nan")
     with pytest.raises(InputError, match="the encoder: features of an image are not finite"):
@@ -188,7 +184,7 @@ def _touch(path: str) -> None:
     Path(path).touch()
 
 
-def test_a_hostile_pickle_in_place_of_the_weights_is_not_run(exported: Path) -> None:
+def test_a_malicious_pickle_in_place_of_the_weights_is_not_loaded(exported: Path) -> None:
     weights = exported / "encoder.safetensors"
     weights.write_bytes(pickle.dumps(Hostile(exported / "owned")))
     _rehash(exported)

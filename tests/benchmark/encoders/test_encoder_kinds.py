@@ -1,4 +1,4 @@
-"""Exports of every kind of encoder: they come back as they were, and as nothing else."""
+"""Exports of every architecture round-trip, and load as no other architecture."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ from benchmark.nn.backbones.base import Encoder
 Make = Callable[..., Encoder]
 
 
-def test_every_kind_of_encoder_comes_back_as_it_was(
-    tmp_path: Path, kind: str, make_encoder: Make
-) -> None:
+def test_every_architecture_round_trips(tmp_path: Path, kind: str, make_encoder: Make) -> None:
     encoder = make_encoder(kind)
     card = export_encoder(tmp_path, encoder, {"run": kind})
     loaded, again = load_encoder(tmp_path)
@@ -46,7 +44,7 @@ def test_every_kind_of_encoder_comes_back_as_it_was(
     assert fingerprint(other) != card.fingerprint == fingerprint(encoder)
 
 
-def test_an_encoder_of_one_kind_is_no_encoder_of_another(
+def test_weights_of_another_architecture_are_refused(
     tmp_path: Path, kind: str, make_encoder: Make
 ) -> None:
     """The weights of each kind under the description of a ViT or, for a ViT, of an Eva."""
@@ -61,7 +59,7 @@ def test_an_encoder_of_one_kind_is_no_encoder_of_another(
     assert "\n" not in str(caught.value)
 
 
-def test_a_module_that_is_no_encoder_has_no_architecture() -> None:
+def test_other_modules_have_no_architecture() -> None:
     assert architecture_of(nn.Linear(2, 2)) is None
 
 
@@ -77,7 +75,7 @@ def test_the_fingerprint_follows_every_stage_and_the_statistics(make_encoder: Ma
     assert fingerprint(encoder) == first
 
 
-def test_settings_an_encoder_does_not_have_are_refused(tmp_path: Path, make_encoder: Make) -> None:
+def test_unknown_overrides_are_refused(tmp_path: Path, make_encoder: Make) -> None:
     for kind, override, value in (
         ("resnet", "drop_path", 0.1),
         ("unet", "drop_path", 0.1),

@@ -1,4 +1,4 @@
-"""Features of a fixed image: the same from every device, and compared with room for rounding."""
+"""Features of a fixed image: equal on every device, compared with a tolerance for rounding."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_export_from_a_gpu_loads_on_a_cpu(tmp_path: Path, kind: str, make_enc
     assert take_features(loaded).texts() == card.features
 
 
-def test_the_encoder_is_left_as_it_is(tiny_vit: VisionTransformer) -> None:
+def test_taking_features_does_not_change_the_encoder(tiny_vit: VisionTransformer) -> None:
     """Mode, precision, what is compiled and who listens; a compiler may not be there."""
     seen: list[nn.Module] = []
     tiny_vit.double().train()
@@ -86,7 +86,7 @@ def test_the_encoder_is_left_as_it_is(tiny_vit: VisionTransformer) -> None:
     assert tiny_vit.norm not in seen
 
 
-def test_the_copy_takes_no_memory_where_the_encoder_is(
+def test_the_copy_takes_no_device_memory(
     make_encoder: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No tensor is copied but to the CPU: the GPU may be full."""
@@ -117,7 +117,7 @@ def test_distance_is_relative_to_the_largest_value_of_the_map() -> None:
     assert features([0, 0]).distance(features([0, 0])) == 0
 
 
-def test_texts_bring_every_bit_back() -> None:
+def test_texts_round_trip_exactly() -> None:
     stored = features([1 / 3, -1e-30], [7])
     texts = stored.texts()
     assert texts[1] == "AADgQA=="  # 7 is 0x40e00000
@@ -131,7 +131,7 @@ def _rewrite(folder: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(("share", "loads"), [(0.5, True), (1.5, False)])
-def test_rounding_of_another_machine_is_no_difference(
+def test_rounding_of_another_machine_is_tolerated(
     tiny_vit: VisionTransformer, tmp_path: Path, share: float, loads: bool
 ) -> None:
     """One value is moved by a share of the tolerance."""
@@ -149,7 +149,7 @@ def test_rounding_of_another_machine_is_no_difference(
         load_encoder(tmp_path)
 
 
-def test_a_change_of_any_part_is_more_than_rounding(tiny_vit: VisionTransformer) -> None:
+def test_a_change_of_any_parameter_exceeds_the_tolerance(tiny_vit: VisionTransformer) -> None:
     first = take_features(tiny_vit)
     for name in ("pos_embed", "patch_embed.proj.weight", "blocks.1.mlp.fc2.weight", "norm.weight"):
         parameter = tiny_vit.get_parameter(name)
@@ -160,7 +160,7 @@ def test_a_change_of_any_part_is_more_than_rounding(tiny_vit: VisionTransformer)
             parameter.copy_(original)
 
 
-def test_a_finished_training_does_not_fail_for_its_features(
+def test_a_finished_training_does_not_fail_because_of_its_features(
     small_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its weights are written, and what is wrong with them is on record."""
@@ -181,7 +181,7 @@ def test_a_finished_training_does_not_fail_for_its_features(
     assert fingerprint(encoder) == card.fingerprint
 
 
-def test_features_that_are_not_finite_are_written_down_where_that_is_asked_for(
+def test_non_finite_features_are_reported_instead_of_raised_on_request(
     tiny_vit: VisionTransformer, tmp_path: Path
 ) -> None:
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A frozen encoder is the exported one, seen through the statistics of the views."""
+"""A frozen encoder equals the exported one up to the normalisation of the views."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchmark.errors import InputError
 from benchmark.nn.vit import VisionTransformer
 
 
-def test_it_sees_grey_values_as_it_was_trained_to(
+def test_inputs_are_renormalised_to_its_pre_training(
     tiny_vit: VisionTransformer, tmp_path: Path
 ) -> None:
-    """Trained with other statistics: the views are undone and normalised anew."""
+    """The normalisation of the views is replaced by that of the pre-training."""
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.5, 1.0)
     export_encoder(tmp_path, tiny_vit, {}, mean, std)
     frozen = FrozenEncoder(str(tmp_path / "encoder.safetensors")).train()
@@ -36,7 +36,7 @@ def test_it_sees_grey_values_as_it_was_trained_to(
     assert not any(p.requires_grad for p in frozen.parameters())
 
 
-def test_what_is_no_export(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     """Another file name, or nothing there: one line."""
     with pytest.raises(InputError, match=r"name the encoder\.safetensors"):
         FrozenEncoder(str(tmp_path / "dino.pth"))

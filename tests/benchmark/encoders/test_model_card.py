@@ -1,4 +1,4 @@
-"""The model card: what machines read of it, what people read, and which scores are in it."""
+"""Model cards: the YAML header, the text, and the scores."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def head(text: str) -> dict[str, Any]:
     return yaml.safe_load(block)
 
 
-def test_head_is_yaml_that_hubs_read(source) -> None:
+def test_the_header_is_yaml_as_hubs_expect(source) -> None:
     folder, card = source
     found = head(model_card(folder, card, "out"))
     assert found["library_name"] == "timm"
@@ -96,7 +96,7 @@ def test_head_is_yaml_that_hubs_read(source) -> None:
     assert head(model_card(folder, card, "out", licence="cc-by-4.0"))["license"] == "cc-by-4.0"
 
 
-def test_provenance_and_recipe_are_whole_and_without_paths(source) -> None:
+def test_provenance_and_recipe_are_complete_and_without_paths(source) -> None:
     folder, card = source
     text = model_card(folder, card, "out")
     for value in (*map(str, ORIGIN.values()), card.weights_sha256, card.fingerprint, "abcdef"):
@@ -108,7 +108,7 @@ def test_provenance_and_recipe_are_whole_and_without_paths(source) -> None:
     assert "/secret" not in text
 
 
-def test_lines_that_load_it_run(source, tmp_path: Path, monkeypatch) -> None:
+def test_the_loading_example_runs(source, tmp_path: Path, monkeypatch) -> None:
     """The code in the card, word by word, and the shape it promises."""
     import torch
 
@@ -172,7 +172,7 @@ def test_results_of_other_encoders_are_an_error(source, tmp_path: Path) -> None:
         {"metrics": {"dsc": {"value": 1.0, "definition": "dsc/v2", "higher_is_better": True}}},
     ],
 )
-def test_runs_of_different_kinds_are_not_averaged(source, tmp_path: Path, change) -> None:
+def test_runs_that_differ_in_more_than_seed_are_refused(source, tmp_path: Path, change) -> None:
     _, card = source
     write(tmp_path / "results", card, 0, 70.0)
     write(tmp_path / "results", card, 1, 71.0, **change)

@@ -1,4 +1,4 @@
-"""The rules of the releases: the right part of each file, and features other libraries agree on."""
+"""Conversion rules of the releases: the right network, with the features of other libraries."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def dinov3_names_of_the_model_page(tensors: Tensors, prefix: str = "") -> Tensor
 
 
 @pytest.mark.parametrize("bias", ["random", "zero"])
-def test_dinov3_gives_the_features_of_timm(bias: str, images: Tensor, tmp_path: Path) -> None:
+def test_dinov3_computes_the_features_of_timm(bias: str, images: Tensor, tmp_path: Path) -> None:
     """timm's ViT-B/16, small, with timm's own conversion; with zero biases its variant without."""
     tensors = fill(dinov3(SIZE))
     variant = "vit_base_patch16_dinov3_qkvb"
@@ -192,7 +192,7 @@ def test_both_files_of_rad_dino_are_the_vit_of_timm(tmp_path: Path) -> None:
         ("med_dinov3", "reg_token", "backbone.storage_tokens"),
     ],
 )
-def test_the_right_one_of_several_networks_is_taken(
+def test_the_right_one_of_several_networks_is_selected(
     case: str, ours: str, source: str, tmp_path: Path
 ) -> None:
     """Target, base encoder, student or teacher, and of four norms the last."""
@@ -232,6 +232,6 @@ def test_rows_of_the_board_name_their_release() -> None:
         assert (card.title, card.pretraining) == (release.title, release.pretraining)
 
 
-def test_an_unknown_release_is_refused_with_those_there_are() -> None:
+def test_an_unknown_release_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="dinov4: no released encoder; known: dinov3, rad_dino"):
         find_release("dinov4")

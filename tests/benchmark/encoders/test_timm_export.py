@@ -1,4 +1,4 @@
-"""What is exported for timm is loaded by timm alone, strictly, and computes the same."""
+"""Exports for timm load strictly in timm alone and compute the same features."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def assert_equal(found: torch.Tensor, wanted: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_timm_finds_the_features_of_the_encoder(make_encoder, tmp_path: Path, kind: str) -> None:
+def test_timm_computes_the_features_of_the_encoder(make_encoder, tmp_path: Path, kind: str) -> None:
     """From the folder by `local-dir`, and by hand: registered name, arguments, strict load."""
     encoder = make_encoder(kind).eval()
     out = written(tmp_path, encoder)
@@ -67,7 +67,7 @@ def test_timm_finds_the_features_of_the_encoder(make_encoder, tmp_path: Path, ki
     assert_equal(other.forward_features(image()), wanted)
 
 
-def test_vit_is_made_by_name_and_arguments(make_encoder, tmp_path: Path) -> None:
+def test_a_vit_is_built_from_name_and_arguments(make_encoder, tmp_path: Path) -> None:
     encoder = make_encoder("vit").eval()
     out = written(tmp_path, encoder)
     config = json.loads((out / "config.json").read_text())
@@ -142,14 +142,14 @@ def test_every_layout_names_registered_models() -> None:
         (96, 3, "vit_base_patch16_224"),
     ],
 )
-def test_known_sizes_get_their_own_name(tmp_path: Path, dim: int, heads: int, name: str) -> None:
+def test_names_of_standard_sizes(tmp_path: Path, dim: int, heads: int, name: str) -> None:
     encoder = VisionTransformer(SIDE, 16, dim, 1, heads)
     card = export_encoder(tmp_path, encoder, {})
     assert timm_name(card, encoder.arguments) == name
     assert timm.is_model(name)
 
 
-def test_kinds_timm_has_not_are_refused_in_one_line(make_encoder, tmp_path: Path) -> None:
+def test_architectures_timm_lacks_are_refused_in_one_line(make_encoder, tmp_path: Path) -> None:
     export_encoder(tmp_path / "unet", make_encoder("unet"), {})
     words = "unet: architecture 'unet' is not one of timm's; architectures vit, eva"
     with pytest.raises(InputError, match=words):
@@ -160,7 +160,7 @@ def test_kinds_timm_has_not_are_refused_in_one_line(make_encoder, tmp_path: Path
         open_export(tmp_path / "sam")
 
 
-def test_other_features_are_noticed(make_encoder, tmp_path: Path) -> None:
+def test_differing_features_are_detected(make_encoder, tmp_path: Path) -> None:
     """A folder whose arguments are not those of the weights loads, and is refused."""
     encoder = make_encoder("vit")
     out = written(tmp_path, encoder)

@@ -1,4 +1,4 @@
-"""Where a network lies in a file: prefixes that are recognised, and those that are asked for."""
+"""Locating a network in a file: recognised prefixes, and those that must be given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names(*prefixes: str) -> list[str]:
     ]
 
 
-def test_keys_and_names_are_one_path() -> None:
+def test_keys_and_names_form_one_path() -> None:
     content = {
         "model": {"module._orig_mod.a": 1, "b": {"c": 2, 3: 4}},
         "blocks.0._checkpoint_wrapped_module.norm": 5,
@@ -47,7 +47,7 @@ def test_keys_and_names_are_one_path() -> None:
     }
 
 
-def test_a_file_that_holds_itself_is_no_hang() -> None:
+def test_a_self_referencing_file_does_not_hang() -> None:
     """Once, or many times over: 50¹⁰ names, of which it has 51."""
     content: dict[str, Any] = {"a": 1}
     content["model"] = content
@@ -70,20 +70,20 @@ def test_a_file_that_holds_itself_is_no_hang() -> None:
         *("state_dict.student.module.backbone.", "model.encoder.", "ema.", "network.net."),
     ],
 )
-def test_prefixes_that_say_where_a_network_is(prefix: str) -> None:
+def test_unambiguous_prefixes_are_recognised(prefix: str) -> None:
     """The only one of a file; what torch puts in is gone by then."""
     assert locate(ANY, [*names(prefix), "epoch", "optimizer.lr"]) == (ANY[0], prefix)
 
 
 @pytest.mark.parametrize("prefix", ["trunk.", "model.visual.", "module.image_encoder."])
-def test_other_prefixes_are_asked_for(prefix: str) -> None:
+def test_other_prefixes_must_be_given(prefix: str) -> None:
     with pytest.raises(InputError, match=rf"is meant; pass --prefix {prefix}$"):
         locate(ANY, names(prefix))
     assert locate(ANY, names(prefix), prefix) == (ANY[0], prefix)
     assert locate(ANY, names(prefix), prefix.rstrip(".")) == (ANY[0], prefix)
 
 
-def test_of_several_networks_the_release_says_which() -> None:
+def test_the_release_selects_among_several_networks() -> None:
     both = names("student.module.backbone.", "teacher.backbone.")
     assert locate(TEACHER, both) == (TEACHER[1], "teacher.backbone.")
     # DDP wraps a teacher, too, where it has batch norms.
@@ -102,7 +102,7 @@ def test_of_several_networks_the_release_says_which() -> None:
         locate(ANY, names("model.", "state_dict."))
 
 
-def test_another_role_than_the_releases_is_not_taken_for_it() -> None:
+def test_another_role_than_that_of_the_release_is_refused() -> None:
     """A student is no teacher, and the encoder that is trained not its average."""
     with pytest.raises(InputError, match=r"is meant; pass --prefix student\.backbone\.$"):
         locate(TEACHER, names("student.backbone."))
@@ -112,7 +112,7 @@ def test_another_role_than_the_releases_is_not_taken_for_it() -> None:
     assert locate(layouts, names("model."))[1] == "model."  # somebody has cut it out
 
 
-def test_what_is_not_there_is_answered_with_what_is() -> None:
+def test_a_missing_prefix_is_answered_with_the_existing_ones() -> None:
     with pytest.raises(
         InputError, match=r"^--prefix ema\.: not there; pass --prefix '' or --prefix m"
     ):
@@ -126,13 +126,13 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
         locate(ANY, [])
 
 
-def test_what_lies_beside_is_counted() -> None:
+def test_values_outside_the_network_are_counted() -> None:
     found = [*names("teacher.backbone."), "teacher.head.a", "teacher.head.b", "student.x", "epoch"]
     assert files_beside(found, "teacher.backbone.") == {"teacher.head": 2, "student": 1, "epoch": 1}
     assert files_beside(found, "") == {}
 
 
-def test_left_out_are_others_and_what_is_no_weight(tensors: dict[str, Tensor]) -> None:
+def test_other_networks_and_non_weights_are_left_out(tensors: dict[str, Tensor]) -> None:
     part = {**tensors, "mask_token": torch.ones(1), "decoder_embed.weight": torch.ones(1)}
     found = select(RELEASES["mae_imagenet"], {"model": part, "epoch": 3}, Path("file"))
     assert found.left_out == {"epoch": 1, "model.mask_token": 1, "model.decoder_embed": 1}

@@ -1,4 +1,4 @@
-"""A record of two images, and how a test damages one."""
+"""A record of two images, and a helper to edit record files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples come back as they were kept, and nothing else is taken for one."""
+"""Examples round-trip, and nothing else is accepted as an example."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def same(one: Example, two: Example) -> bool:
     return one.image == two.image and equal
 
 
-def test_pictures_and_boxes_come_back_as_they_were(
+def test_images_and_boxes_round_trip(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
 ) -> None:
     boxes = np.array([[1.5, 2, 3, 4.25, 0], [0, 0, 1, 1, 0]], np.float32)
@@ -63,7 +63,7 @@ def test_a_record_without_examples_has_none(
     assert {file.name for file in path.parent.iterdir()} == {"seed0.json", "seed0.csv"}
 
 
-def test_examples_that_are_gone_or_changed_are_named_and_the_scores_stay(
+def test_missing_or_changed_examples_are_named_and_the_scores_kept(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
 ) -> None:
     path = write_record(tmp_path, make_record(), scores, examples)
@@ -152,7 +152,7 @@ def _huge() -> bytes:
         ("segmentation", _huge),
     ],
 )
-def test_pictures_and_boxes_are_those_of_the_task(
+def test_images_and_boxes_must_fit_the_task(
     tmp_path: Path,
     make_record: MakeRecord,
     scores: pd.DataFrame,

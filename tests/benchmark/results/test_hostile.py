@@ -1,4 +1,4 @@
-"""One file or folder that cannot be used is named in one line and costs no other record."""
+"""A faulty file or folder is named in one line and does not affect other records."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLACE = "journal/vasomim/arcade_v"
         (lambda t: "\ufeff" + t, "byte order mark"),
     ],
 )
-def test_what_could_stop_a_board_or_pass_for_complete_is_named(
+def test_malformed_records_are_named(
     tmp_path: Path,
     make_record: MakeRecord,
     scores: pd.DataFrame,
@@ -84,7 +84,7 @@ def _shout(path: Path) -> None:
         (".json", _shout, "seed0.JSON: is skipped for its extension; rename it to seed0.json"),
     ],
 )
-def test_what_is_no_file_or_has_another_ending_is_named(
+def test_special_files_and_other_extensions_are_named(
     tmp_path: Path,
     make_record: MakeRecord,
     scores: pd.DataFrame,
@@ -100,7 +100,7 @@ def test_what_is_no_file_or_has_another_ending_is_named(
     assert f"{PLACE}/{line}" in problems
 
 
-def test_scores_whose_ends_of_lines_git_has_converted_are_told_from_damaged_ones(
+def test_scores_with_line_endings_converted_by_git_are_recognised(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     path = write_record(tmp_path, make_record(), scores)
@@ -116,7 +116,7 @@ def test_scores_whose_ends_of_lines_git_has_converted_are_told_from_damaged_ones
     assert problem.endswith("key 'per_image.sha256' is not the hash of seed0.csv")
 
 
-def test_what_systems_leave_beside_files_is_passed_over(
+def test_hidden_system_files_are_ignored(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     path = write_record(tmp_path, make_record(), scores)
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(
     assert scan_results(tmp_path).unlisted == 1
 
 
-def test_results_behind_a_link_count(
+def test_symbolic_links_are_followed(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     """A protocol or a method may live on another disk."""

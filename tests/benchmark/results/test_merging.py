@@ -39,7 +39,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def test_runs_of_two_machines_come_together_byte_for_byte(
+def test_runs_of_two_machines_are_merged_byte_for_byte(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
 ) -> None:
     one, two, into = tmp_path / "one", tmp_path / "two", tmp_path / "into"
@@ -76,7 +76,7 @@ def two_of_one_run(
     return here, there
 
 
-def test_only_missing_keeps_what_is_there_and_says_how_the_other_differs(
+def test_only_missing_keeps_existing_records_and_says_how_others_differ(
     two_of_one_run: tuple[Path, Path],
 ) -> None:
     here, there = two_of_one_run
@@ -130,7 +130,7 @@ def test_sources_that_contradict_each_other_follow_the_policy(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_mended(
+def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_replaced(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     whole = write_record(tmp_path / "a", make_record(), scores)
@@ -143,7 +143,7 @@ def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_mended(
     assert read_record(broken) == read_record(whole)
 
 
-def test_what_is_no_whole_result_is_named_and_not_copied(
+def test_incomplete_results_are_named_and_not_copied(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
 ) -> None:
     source, into = tmp_path / "source", tmp_path / "into"
@@ -195,7 +195,7 @@ def test_an_interrupted_copy_leaves_no_record(
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
-def test_a_source_that_changes_after_the_plan_is_noticed(
+def test_a_source_that_changes_after_planning_is_detected(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     source = write_record(tmp_path / "a", make_record(), scores)

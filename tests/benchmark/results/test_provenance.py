@@ -1,4 +1,4 @@
-"""Where a result comes from is said without the machine's folders, and moves no hash."""
+"""Provenance has no local folders, and paths do not change hashes."""
 
 import os
 import subprocess
@@ -108,7 +108,7 @@ def test_importing_records_is_light():
         (["t.py", "/data"], "t.py /data"),
     ],
 )
-def test_a_command_names_no_folders_of_the_machine(arguments, text):
+def test_a_command_contains_no_local_folders(arguments, text):
     assert command_line(arguments) == text
 
 

@@ -1,4 +1,4 @@
-"""No record is written whose values are not what they say."""
+"""Invalid records are not written."""
 
 from __future__ import annotations
 

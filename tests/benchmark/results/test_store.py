@@ -1,4 +1,4 @@
-"""What was written is read back to the last bit; what was damaged is named and left out."""
+"""Records round-trip exactly; damaged ones are named and skipped."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_scores_are_names_and_numbers(
         (b"image,dsc\na,-1e308\n", "column 'dsc', row 1: -1e\\+308 is not a score"),
     ],
 )
-def test_a_table_that_holds_no_scores_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_invalid_table_of_scores_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "seed0.csv").write_bytes(content)
     with pytest.raises(InputError, match=rf"seed0\.csv: .*{words}"):
         read_scores(tmp_path / "seed0.json")
@@ -135,7 +135,7 @@ def drop(path: Path, key: str) -> None:
         (lambda path, edit: edit(path, seed=7), "another place, journal/vasomim/arcade_v/seed7"),
     ],
 )
-def test_a_damaged_record_is_reported_by_name_and_left_out(
+def test_a_damaged_record_is_named_and_skipped(
     tmp_path: Path,
     make_record: MakeRecord,
     scores: pd.DataFrame,
@@ -169,7 +169,7 @@ def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(
     ]
 
 
-def test_temporary_files_are_passed_over(
+def test_temporary_files_are_ignored(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     path = write_record(tmp_path, make_record(), scores)

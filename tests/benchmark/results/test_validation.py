@@ -1,4 +1,4 @@
-"""A folder of results is looked through before it is passed on."""
+"""Validation of a results folder before it is shared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Edit = Callable[..., None]
 PLACE = "journal/vasomim/arcade_v"
 
 
-def test_whole_results_have_no_problem(
+def test_complete_results_have_no_problems(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
 ) -> None:
     for seed in range(3):
@@ -64,7 +64,7 @@ def test_scores_that_do_not_give_the_record_are_found(
     assert find_problems(tmp_path) == (1, [f"{PLACE}/{line}"])
 
 
-def test_metrics_that_are_no_mean_of_a_column_are_left_alone(
+def test_metrics_that_are_not_the_mean_of_a_column_are_not_compared(
     tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
 ) -> None:
     """Average precision ranks all images together; its column holds that of each image alone."""
