@@ -151,7 +151,7 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(self.reg_token, std=1e-6)  # as DINOv2 starts them
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position table for a grid of patches, resampled (bicubic) when it is not the own one."""
+        """Position table for a grid of patches, resampled (bicubic) unless it is the native one."""
         if grid == self.grid_size:
             return self.pos_embed
         return resample_abs_pos_embed(
@@ -179,7 +179,7 @@ class VisionTransformer(nn.Module):
             images: B×C×H×W, H and W multiples of the patch size.
             ids_keep: B×K indices of the visible patches; all patches if None.
             replace: a mask, B×N with 1 on masked patches, and the token (1×1×D) that stands in for
-                their embedding; it gets their positions. Only where all patches are embedded.
+                their embedding and gets their positions. Only with all patches embedded.
         """
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
         positions = self._positions(grid)
@@ -191,7 +191,7 @@ class VisionTransformer(nn.Module):
             mask, token = replace
             tokens = torch.where(mask[..., None].bool(), token.to(tokens.dtype), tokens)
         if ids_keep is not None:
-            # A token keeps its own place.
+            # Each token keeps the position of its patch.
             index = ids_keep[..., None].expand(-1, -1, self.embed_dim)
             of_patches = of_patches.expand(len(tokens), -1, -1).gather(1, index)
         tokens = tokens + of_patches

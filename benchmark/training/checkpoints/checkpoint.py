@@ -58,7 +58,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Of its file: ``epoch_3.pth``, or within the fourth epoch ``epoch_3_step_1234.pth``."""
+        """File name: ``epoch_3.pth``, or within the fourth epoch ``epoch_3_step_1234.pth``."""
         return f"epoch_{self.epoch}{f'_step_{self.step}' if self.within else ''}.pth"
 
     @property
@@ -68,7 +68,7 @@ class Checkpoint:
 
 
 class _HashingStream:
-    """Passes on what is written, and hashes it on the way."""
+    """Forward what is written to a stream, and hash it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -95,15 +95,15 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 
 def read_checkpoint(path: Path, stream: IO[bytes] | mmap | None = None) -> Checkpoint:
-    """Read one checkpoint without running anything that is in it.
+    """Read one checkpoint without executing anything in it.
 
     Args:
-        path: its file.
-        stream: read this instead, and name the file in errors only.
+        path: the file.
+        stream: read this instead; `path` then only appears in errors.
 
     Raises:
-        InputError: a byte of the file is not what was written, it is no checkpoint of this project,
-            or a value in it is of the wrong kind.
+        InputError: the file is damaged or not a checkpoint of this project, its format is unknown,
+            or a value in it has the wrong type.
     """
     if stream is not None:
         return _read(stream, path)
@@ -190,7 +190,7 @@ def _is_log(value: Any) -> bool:
     )
 
 
-# What the values of a checkpoint may be, and the words for it.
+# Which values a checkpoint may hold, and how errors describe them.
 _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epoch": (_count, "a number of epochs"),
     "step": (_count, "a number of steps"),
@@ -209,15 +209,15 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
 def newest_checkpoint(
     folder: Path, identity: dict[str, Any] | None = None
 ) -> tuple[Checkpoint | None, dict[Path, str]]:
-    """The newest checkpoint of a run that can be used, and what is wrong with newer ones.
+    """The newest usable checkpoint of a run, and what is wrong with newer ones.
 
     Args:
         folder: of the run.
-        identity: of the run, as in `Checkpoint`; a file of another run counts as unusable. None:
-            whatever run they are of.
+        identity: of the run, as in `Checkpoint`; a file of another run counts as unusable. None
+            accepts any run.
 
     Raises:
-        InputError: there are checkpoints but none can be used.
+        InputError: there are checkpoints, but none is usable.
     """
     problems: dict[Path, str] = {}
     for path in checkpoint_paths(folder):
@@ -240,7 +240,7 @@ def newest_checkpoint(
 
 
 def _changed(identity: dict[str, Any], checkpoint: Checkpoint) -> str:
-    """In which part of its identity a checkpoint differs from a run, the first of them."""
+    """The first part of its identity in which a checkpoint differs from a run."""
     found = checkpoint.identity
     if found["seed"] != identity["seed"]:
         return f"seed {found['seed']} instead of {identity['seed']}"
@@ -249,7 +249,7 @@ def _changed(identity: dict[str, Any], checkpoint: Checkpoint) -> str:
 
 
 def put_aside(problems: dict[Path, str]) -> list[str]:
-    """Rename checkpoints that cannot be used, so that they are neither read nor pruned.
+    """Rename unusable checkpoints, so that they are neither read nor pruned.
 
     Args:
         problems: files and what is wrong with them, from `newest_checkpoint`.
