@@ -1,4 +1,4 @@
-"""The one Vision Transformer of the benchmark: timm's blocks under timm's state-dict names."""
+"""The Vision Transformer of the benchmark: timm's blocks under timm's state-dict names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import block_groups, patch_map, weight_arguments
 from benchmark.nn.patches import patchify
+from benchmark.nn.tokens import gather_tokens
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
-    """Fixed 2-D sine-cosine table, N×dim, in the axis order of the MAE code: [column | row].
+    """Fixed 2-D sine-cosine position embedding, N×dim, in the MAE code's order: [column | row].
 
     Args:
         dim: width of the tokens, a multiple of 4.
@@ -36,7 +37,7 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
 
 
 def initialise_like_mae(module: nn.Module) -> None:
-    """Xavier-uniform linear layers without bias, LayerNorm at 1 and 0 (MAE, official code)."""
+    """Linear layers Xavier-uniform with zero bias; LayerNorm at 1 and 0 (MAE, official code)."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
@@ -62,18 +63,18 @@ class VisionTransformer(nn.Module):
         num_heads: attention heads per block; divides `embed_dim`.
         mlp_ratio: hidden width of the MLP relative to D.
         class_token: prepend a CLS token.
-        learned_pos_embed: train the position table; otherwise it stays at its sine-cosine values.
-        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+        learned_pos_embed: train the position embedding instead of fixed sine-cosine values.
+        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
         in_channels: channels of the input.
-        layer_scale: initial value of the factors on both branches of a block; None for none.
+        layer_scale: initial layer scale; None for no layer scale.
         final_norm: LayerNorm after the last block; without it `norm` is the identity.
         reg_tokens: registers after the CLS token (Darcet et al., ICLR 2024).
-        no_embed_class: the position table is that of the patches alone, as with the registers of
-            DINOv2; otherwise CLS and registers have places of their own at its front.
+        no_embed_class: position embedding for patches only, as in DINOv2 with registers; otherwise
+            CLS and registers have positions in front of those of the patches.
         norm_eps: epsilon of every LayerNorm.
 
     Raises:
-        InputError: sizes that do not divide.
+        InputError: indivisible sizes.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path", "learned_pos_embed"})
@@ -142,28 +143,28 @@ class VisionTransformer(nn.Module):
         self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
 
         initialise_like_mae(self)
-        # The patch projection is a linear layer on flattened patches, and is initialised as one.
+        # Initialise the patch projection as a linear layer on flattened patches.
         nn.init.xavier_uniform_(self.patch_embed.proj.weight.view(embed_dim, -1))
         nn.init.zeros_(self.patch_embed.proj.bias)
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=0.02)
         if self.reg_token is not None:
-            nn.init.normal_(self.reg_token, std=1e-6)  # as DINOv2 starts them
+            nn.init.normal_(self.reg_token, std=1e-6)  # as in DINOv2
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position table for a grid of patches, resampled (bicubic) unless it is the native one."""
+        """Position embedding for a grid of patches, interpolated (bicubic) if it is not its own."""
         if grid == self.grid_size:
             return self.pos_embed
         return resample_abs_pos_embed(
             self.pos_embed, grid, self.grid_size, self.num_prefix_positions, verbose=False
         )
 
-    def _projected(self, images: Tensor, ids_keep: Tensor | None) -> Tensor:
-        """The embedding of the patches, B×N×D, or of the visible ones alone, B×K×D."""
+    def _embed_patches(self, images: Tensor, ids_keep: Tensor | None) -> Tensor:
+        """Embedding of all patches, B×N×D, or of the visible ones only, B×K×D."""
         patches = patchify(images, self.patch_size)
         if ids_keep is not None:
-            patches = patches.gather(1, ids_keep[..., None].expand(-1, -1, patches.shape[2]))
-        # A convolution whose stride is its size is a linear layer; `patchify` puts channels last.
+            patches = gather_tokens(patches, ids_keep)
+        # A convolution whose stride is its kernel size is linear; `patchify` puts channels last.
         weight = self.patch_embed.proj.weight.permute(0, 2, 3, 1).flatten(1)
         return F.linear(patches, weight, self.patch_embed.proj.bias)
 
@@ -178,28 +179,26 @@ class VisionTransformer(nn.Module):
         Args:
             images: B×C×H×W, H and W multiples of the patch size.
             ids_keep: B×K indices of the visible patches; all patches if None.
-            replace: a mask, B×N with 1 on masked patches, and the token (1×1×D) that stands in for
-                their embedding and gets their positions. Only with all patches embedded.
+            replace: a mask, B×N with 1 on masked patches, and the mask token, 1×1×D, that replaces
+                their embedding before positions are added. Requires that all patches are embedded.
         """
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
         positions = self._positions(grid)
-        of_prefix, of_patches = positions.split(
+        prefix_positions, patch_positions = positions.split(
             [self.num_prefix_positions, grid[0] * grid[1]], dim=1
         )
-        tokens = self._projected(images, ids_keep)
+        tokens = self._embed_patches(images, ids_keep)
         if replace is not None:
             mask, token = replace
             tokens = torch.where(mask[..., None].bool(), token.to(tokens.dtype), tokens)
         if ids_keep is not None:
-            # Each token keeps the position of its patch.
-            index = ids_keep[..., None].expand(-1, -1, self.embed_dim)
-            of_patches = of_patches.expand(len(tokens), -1, -1).gather(1, index)
-        tokens = tokens + of_patches
+            patch_positions = gather_tokens(patch_positions.expand(len(tokens), -1, -1), ids_keep)
+        tokens = tokens + patch_positions
         if self.num_prefix_tokens:
             special = [token for token in (self.cls_token, self.reg_token) if token is not None]
             prefix = torch.cat(special, dim=1)
             if self.num_prefix_positions:
-                prefix = prefix + of_prefix
+                prefix = prefix + prefix_positions
             tokens = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
         return tokens
 
@@ -222,7 +221,7 @@ class VisionTransformer(nn.Module):
     def feature_maps(
         self, images: Tensor, indices: tuple[int, ...] | None = None, norm: bool = True
     ) -> list[Tensor]:
-        """Patch tokens after the given blocks as maps, each B×D×(H/P)×(W/P).
+        """Patch tokens after the given blocks as feature maps, each B×D×(H/P)×(W/P).
 
         Args:
             images: B×C×H×W, H and W multiples of the patch size.

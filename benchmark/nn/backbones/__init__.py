@@ -1,1 +1,1 @@
-"""Encoders beside the plain ViT, and what all kinds of encoders have in common."""
+"""Encoders other than the plain ViT, and the protocol that all encoders implement."""

@@ -1,4 +1,4 @@
-"""What every kind of encoder offers, so that nothing else has to know which kind it is."""
+"""The protocol that all encoders implement, and what their implementations share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from benchmark.errors import InputError
 class Encoder(Protocol):
     """A network from images to feature maps that can be exported, loaded and fine-tuned.
 
-    It is an `nn.Module` as well. Calling it on B×C×H×W gives all it computes: the tokens,
-    B×(prefix + N)×D after the final norm, or the list of its maps.
+    It is also an `nn.Module`, which maps B×C×H×W to its tokens, B×(prefix + N)×D after the final
+    norm, or to the list of its feature maps.
 
     Attributes:
         overrides: constructor arguments that do not change the weights (`drop_path`, …).
-        unproven: constructor arguments that change no name or shape of the weights, or not always,
-            so that weights alone do not tell them; who converts a file has to know them.
-        arguments: the other constructor arguments, as JSON-able values.
-        img_size: side of the images of the pre-training in pixels; multiples of the coarsest
-            stride work as well.
+        unproven: constructor arguments that cannot always be inferred from names and shapes of
+            the weights, and must be known to convert a file.
+        arguments: all constructor arguments but `overrides`, as JSON-able values.
+        img_size: side of the pre-training images in pixels; multiples of the coarsest stride
+            work as well.
         patch_size: side of a patch in pixels; None for a convolutional network.
         num_prefix_tokens: leading tokens that are not patches.
         strides: pixels of the image per pixel of each map, finest first.
@@ -49,47 +49,47 @@ class Encoder(Protocol):
         ...
 
     def layer_groups(self) -> list[list[str]]:
-        """Names of all parameters in groups from the input to the output.
+        """Names of all parameters, grouped by layer from input to output.
 
-        The last group learns at the rate of what follows the encoder; it may be empty.
+        The last group has the learning rate of the head; it may be empty.
         """
         ...
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """Drop what the maps in use do not need, so that every parameter left gets a gradient.
+        """Drop unused layers, so that every remaining parameter gets a gradient.
 
         Args:
-            finest: maps of smaller strides are dropped, unless there is only one map.
+            finest: drop maps of smaller strides, unless there is only one map.
             norm: keep the final norm.
         """
         ...
 
 
-def grouped(module: nn.Module, stages: Sequence[tuple[str, ...]]) -> list[list[str]]:
-    """Names of the parameters of a module, those of each stage by the beginnings of their names.
+def group_parameters(module: nn.Module, stages: Sequence[tuple[str, ...]]) -> list[list[str]]:
+    """Names of the parameters of each stage, which is given by its name prefixes.
 
     Raises:
         ValueError: a parameter belongs to no stage, or to several.
     """
     groups: list[list[str]] = [[] for _ in stages]
     for name, _ in module.named_parameters():
-        homes = [group for group, begin in zip(groups, stages) if name.startswith(begin)]
-        if len(homes) != 1:
-            raise ValueError(f"{type(module).__name__}: {name} is in {len(homes)} of the stages")
-        homes[0].append(name)
+        matching = [group for group, prefix in zip(groups, stages) if name.startswith(prefix)]
+        if len(matching) != 1:
+            raise ValueError(f"{type(module).__name__}: {name} is in {len(matching)} stages")
+        matching[0].append(name)
     return groups
 
 
 def block_groups(module: nn.Module, early: tuple[str, ...], late: str) -> list[list[str]]:
-    """The layers of a network of `blocks`: embeddings, each block, what follows (BEiT's rule).
+    """Layers of a transformer as in BEiT: embeddings, each block, the layers after them.
 
     Args:
-        module: has a list or sequence `blocks`.
-        early: beginnings of the names of what precedes the blocks.
-        late: beginning of the names of what follows them.
+        module: network with `blocks`.
+        early: name prefixes of the layers before the blocks.
+        late: name prefix of the layers after the blocks.
     """
     blocks = [(f"blocks.{number}.",) for number in range(len(module.blocks))]
-    return grouped(module, [early, *blocks, (late,)])
+    return group_parameters(module, [early, *blocks, (late,)])
 
 
 def patch_map(tokens: Tensor, prefix: int, grid: tuple[int, int]) -> Tensor:
@@ -98,11 +98,11 @@ def patch_map(tokens: Tensor, prefix: int, grid: tuple[int, int]) -> Tensor:
 
 
 def weight_arguments(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a constructor that the weights depend on, JSON-able, in their order.
+    """The constructor arguments that the weights depend on, JSON-able and in order.
 
     Args:
-        cls: class with `overrides`, whose constructor it is.
-        values: what the constructor got, its `locals()`.
+        cls: class with `overrides`.
+        values: values of the arguments, the `locals()` of its constructor.
     """
     names = [name for name in inspect.signature(cls).parameters if name not in cls.overrides]
     return {
@@ -112,10 +112,10 @@ def weight_arguments(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class TimmTransformer:
-    """What the transformers of timm have in common as encoders, to be mixed in before them."""
+    """Mixin that makes a transformer of timm an `Encoder`."""
 
     def describe(self, arguments: dict[str, Any]) -> None:
-        """Set the attributes of `Encoder` for one map of patch tokens behind a final norm."""
+        """Set the attributes of `Encoder` for one map of patch tokens after a final norm."""
         self.arguments = arguments
         self.img_size: int = arguments["img_size"]
         self.patch_size: int = arguments["patch_size"]
@@ -124,7 +124,7 @@ class TimmTransformer:
         self.norm_name: str | None = "norm"
 
     def init_weights(self, needs_reset: bool | None = None) -> None:
-        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
+        """timm's, called by its constructor; a no-op when mmengine calls it without arguments."""
         if needs_reset is not None:
             super().init_weights(needs_reset=needs_reset)  # type: ignore[misc]
 
@@ -146,17 +146,17 @@ class TimmTransformer:
 def check_sizes(
     name: str, img_size: int, patch_size: int, embed_dim: int, num_heads: int, multiple: int = 1
 ) -> None:
-    """Refuse sizes of a transformer that do not divide.
+    """Check that the sizes of a transformer are divisible.
 
     Args:
-        name: of the network, for the message.
+        name: name of the network for the message.
         img_size, patch_size: in pixels.
         embed_dim: width of the tokens.
         num_heads: attention heads per block.
-        multiple: of what the width of a head has to be a multiple.
+        multiple: required divisor of the width of a head.
 
     Raises:
-        InputError: they do not.
+        InputError: they are not.
     """
     if img_size % patch_size:
         raise InputError(f"{name}: patch_size={patch_size} does not divide img_size={img_size}")
@@ -164,5 +164,5 @@ def check_sizes(
         raise InputError(f"{name}: num_heads={num_heads} does not divide embed_dim={embed_dim}")
     if embed_dim % (multiple * num_heads):
         raise InputError(
-            f"{name}: embed_dim={embed_dim} is no multiple of {multiple}·num_heads={num_heads}"
+            f"{name}: embed_dim={embed_dim} is not a multiple of {multiple}·num_heads={num_heads}"
         )

@@ -1,4 +1,4 @@
-"""The ViT of BEiT (Bao et al., ICLR 2022), in SimMIM's (Xie et al., CVPR 2022) use of it."""
+"""The ViT of BEiT (Bao et al., ICLR 2022), as used by SimMIM (Xie et al., CVPR 2022)."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from benchmark.nn.backbones.base import (
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Positive, Rate
 
-# Entries at the end of a table: CLS to patch, patch to CLS, CLS to CLS.
-_SPECIAL = 3
+# Last entries of a table: CLS to patch, patch to CLS, CLS to CLS.
+_CLS_ENTRIES = 3
 
 
 def relative_bias(table: Tensor, own: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """What is added to the logits of attention on a grid of patches behind a CLS token.
+    """Relative position bias of the attention logits on a grid of patches with a CLS token.
 
-    The entries of patch to patch are resampled (bicubic) when the grid is not the table's own.
+    For a grid other than the table's own, patch-to-patch entries are interpolated (bicubic).
 
     Args:
         table: ((2·rows − 1)·(2·columns − 1) + 3)×heads, offsets of query and key in raster order.
-        own: rows and columns of patches the table was trained for.
+        own: rows and columns of the grid the table was trained for.
         grid: rows and columns of patches.
 
     Returns:
         1×heads×(1 + N)×(1 + N).
     """
     if grid != own:
-        spatial = table[:-_SPECIAL].T.unflatten(1, (2 * own[0] - 1, 2 * own[1] - 1))
+        spatial = table[:-_CLS_ENTRIES].T.unflatten(1, (2 * own[0] - 1, 2 * own[1] - 1))
         size = (2 * grid[0] - 1, 2 * grid[1] - 1)
         spatial = F.interpolate(spatial[None], size, mode="bicubic", align_corners=False)
-        table = torch.cat([spatial[0].flatten(1).T, table[-_SPECIAL:]])
-    place = gen_relative_position_index(grid, device=table.device)
-    return table[place].permute(2, 0, 1)[None]
+        table = torch.cat([spatial[0].flatten(1).T, table[-_CLS_ENTRIES:]])
+    index = gen_relative_position_index(grid, device=table.device)
+    return table[index].permute(2, 0, 1)[None]
 
 
 class ResampledAttention(Attention):
-    """timm's attention of BEiT whose own table follows the grid of the image.
+    """timm's attention of BEiT with a bias table that is interpolated to the grid of the image.
 
     Attributes:
-        grid: rows and columns of patches; the encoder sets it at every call.
+        grid: rows and columns of patches, set by the encoder in every forward pass.
     """
 
     grid: tuple[int, int]
@@ -64,26 +64,26 @@ class BeitEncoder(TimmTransformer, Beit):
     """timm's `Beit` without a head, for any image size; state-dict names are timm's.
 
     Queries and values have biases, keys have none. The defaults are the ViT-B/16 of SimMIM's
-    pre-training: one table of relative positions for all blocks, none of absolute ones, layer
-    scale 0.1. Its fine-tuned models have a table in each block (`rel_pos_bias`).
+    pre-training: a relative position bias shared by all blocks, no absolute positions, layer scale
+    0.1. Its fine-tuned models have a bias table per block (`rel_pos_bias`).
 
     Args:
-        img_size: height and width of the images of the pre-training in pixels.
+        img_size: height and width of the pre-training images in pixels.
         patch_size: height and width of a patch in pixels; divides `img_size`.
         embed_dim: width D of the tokens.
         depth: number of blocks.
         num_heads: attention heads per block; divides D.
         mlp_ratio: hidden width of the MLP relative to D.
-        abs_pos: add a table of positions to CLS and patches.
-        rel_pos_bias: a table of relative positions in each block.
-        shared_rel_pos_bias: a table of relative positions for all blocks.
-        layer_scale: initial value of the factors on both branches of a block; None for none.
+        abs_pos: absolute position embedding of CLS and patches.
+        rel_pos_bias: relative position bias per block.
+        shared_rel_pos_bias: relative position bias shared by all blocks.
+        layer_scale: initial layer scale; None for no layer scale.
         norm_eps: epsilon of every LayerNorm.
         in_channels: channels of the input.
-        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
 
     Raises:
-        InputError: sizes that do not divide.
+        InputError: indivisible sizes.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})

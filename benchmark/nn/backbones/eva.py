@@ -24,11 +24,11 @@ class EvaEncoder(TimmTransformer, Eva):
     """timm's `Eva` as DINOv3 uses it, without a head; state-dict names are timm's.
 
     The defaults are DINOv3 ViT-B/16. MedDINOv3 has the same layers with `norm_eps=1e-6`. There is
-    no table of positions: queries and keys of the patches are rotated by their places on a grid
-    that spans [−1, 1] at every image size.
+    no position embedding: queries and keys of patches are rotated by their positions on a grid that
+    spans [−1, 1] at every image size.
 
     Args:
-        img_size: height and width of the images of the pre-training in pixels.
+        img_size: height and width of the pre-training images in pixels.
         patch_size: height and width of a patch in pixels; divides `img_size`.
         embed_dim: width D of the tokens.
         depth: number of blocks.
@@ -36,14 +36,14 @@ class EvaEncoder(TimmTransformer, Eva):
         mlp_ratio: hidden width of the MLP relative to D.
         qkv_bias: queries and values have a bias; keys have none in either case.
         reg_tokens: registers after the CLS token.
-        layer_scale: initial value of the factors on both branches of a block; None for none.
+        layer_scale: initial layer scale; None for no layer scale.
         rope_temperature: longest period of the rotation relative to the shortest.
         norm_eps: epsilon of every LayerNorm.
         in_channels: channels of the input.
-        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
 
     Raises:
-        InputError: sizes that do not divide.
+        InputError: indivisible sizes.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})

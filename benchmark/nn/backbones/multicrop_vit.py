@@ -1,4 +1,4 @@
-"""A plain ViT that sees small crops as the code of DINO lets it."""
+"""A plain ViT that interpolates positions for local crops as in the code of DINO."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import BACKBONES
 
-# Added to the sides of the new grid by the official code, so that ⌊14 · 6.1/14⌋ is 6 whatever the
-# rounding; it stretches the table a little.
+# Added to the sides of the new grid by the official code, so that ⌊14 · 6.1/14⌋ is 6 despite
+# rounding; it slightly stretches the embedding.
 _STRETCH = 0.1
 
 
 @BACKBONES.register_module()
 class MultiCropViT(VisionTransformer):
-    """`VisionTransformer` with the position tables of DINO and iBOT for other grids than its own.
+    """`VisionTransformer` with the position interpolation of DINO and iBOT.
 
-    Plain bicubic interpolation without low-pass filter, at the scale (grid + 0.1) / own grid. At
-    its own size, and exported, it is a `VisionTransformer`.
+    Bicubic interpolation without antialiasing, at the scale (grid + 0.1) / own grid. At its own
+    size, and exported, it is a `VisionTransformer`.
     """
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:

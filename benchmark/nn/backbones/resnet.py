@@ -1,4 +1,4 @@
-"""ResNet (He et al., CVPR 2016) with the maps of all its stages."""
+"""ResNet (He et al., CVPR 2016) with the feature maps of all stages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import grouped, weight_arguments
+from benchmark.nn.backbones.base import group_parameters, weight_arguments
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count
 
@@ -24,13 +24,13 @@ class ResNetEncoder(ResNet):
 
     Args:
         block: ``"basic"``, two 3×3 convolutions, or ``"bottleneck"``, 1×1, 3×3 and 1×1.
-        layers: blocks of each of the four stages.
+        layers: number of blocks of each of the four stages.
         channels: width of the 3×3 convolutions of each stage.
-        img_size: height and width of the images of the pre-training in pixels.
+        img_size: height and width of the pre-training images in pixels.
         in_channels: channels of the input.
 
     Raises:
-        InputError: another block, or not four stages.
+        InputError: unknown block, or not four stages.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset()
@@ -65,7 +65,7 @@ class ResNetEncoder(ResNet):
         self.widths: tuple[int, ...] = tuple(part["num_chs"] for part in self.feature_info)
 
     def init_weights(self, zero_init_last: bool | None = None) -> None:
-        """timm's, from its constructor; mmengine calls it too, without arguments, and must not."""
+        """timm's, called by its constructor; a no-op when mmengine calls it without arguments."""
         if zero_init_last is not None:
             super().init_weights(zero_init_last=zero_init_last)
 
@@ -85,9 +85,9 @@ class ResNetEncoder(ResNet):
     def layer_groups(self) -> list[list[str]]:
         """See `Encoder`: the stem, every stage, and nothing after them."""
         stages = [(f"layer{number}.",) for number in range(1, 5)]
-        return grouped(self, [("conv1.", "bn1."), *stages, ()])
+        return group_parameters(self, [("conv1.", "bn1."), *stages, ()])
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`. Every stage is on the way to the coarsest map, so all stay."""
-        left_out = sum(stride < finest for stride in self.strides)
-        self.strides, self.widths = self.strides[left_out:], self.widths[left_out:]
+        """See `Encoder`. All stages are kept: the coarsest map depends on them."""
+        dropped = sum(stride < finest for stride in self.strides)
+        self.strides, self.widths = self.strides[dropped:], self.widths[dropped:]

@@ -24,17 +24,16 @@ from benchmark.type_hints import Count, Natural, Positive, Rate
 class SAMEncoder(TimmTransformer, VisionTransformerSAM):
     """timm's `VisionTransformerSAM` without a head; state-dict names are timm's.
 
-    Attention is within windows but for a few blocks, with decomposed relative positions (Li et
-    al., ViTDet, ECCV 2022) that are resampled linearly at other image sizes; there is no CLS
-    token. The defaults are the ViT-B of SAM. LVM-Med's (Nguyen et al., NeurIPS 2023) has
-    `abs_pos=False`; Frepa's (Chu et al., TMI 2025) has `window_size=0`, `rel_pos=False`,
-    `neck_channels=128` and `norm_eps=1e-5`.
+    Window attention in all but a few blocks, with decomposed relative positions (Li et al., ViTDet,
+    ECCV 2022) that are interpolated linearly at other image sizes; no CLS token. The defaults are
+    SAM's ViT-B. LVM-Med's (Nguyen et al., NeurIPS 2023) has `abs_pos=False`; Frepa's (Chu et al.,
+    TMI 2025) has `window_size=0`, `rel_pos=False`, `neck_channels=128` and `norm_eps=1e-5`.
 
-    The neck (1×1 convolution, norm, 3×3 convolution, norm) belongs to the map: it is always
-    applied. Without one a LayerNorm follows the last block, the final norm, named `neck` as well.
+    The neck (1×1 convolution, norm, 3×3 convolution, norm) is always applied. Without a neck, a
+    final LayerNorm follows the last block, which is also named `neck`.
 
     Args:
-        img_size: height and width of the images of the pre-training in pixels.
+        img_size: height and width of the pre-training images in pixels.
         patch_size: height and width of a patch in pixels; divides `img_size`.
         embed_dim: width D of the tokens.
         depth: number of blocks.
@@ -42,15 +41,15 @@ class SAMEncoder(TimmTransformer, VisionTransformerSAM):
         mlp_ratio: hidden width of the MLP relative to D.
         window_size: side of the windows in patches; 0 for global attention everywhere.
         global_blocks: blocks, from 0, that attend globally.
-        abs_pos: add a table of positions to the patches.
+        abs_pos: absolute position embedding.
         rel_pos: relative positions in every block.
-        neck_channels: channels of the neck, and of the map; None for no neck.
+        neck_channels: channels of the neck and the feature map; None for no neck.
         norm_eps: epsilon of the LayerNorms of the blocks.
         in_channels: channels of the input.
-        drop_path: stochastic depth of the last block, rising linearly from 0 at the first.
+        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
 
     Raises:
-        InputError: sizes that do not divide, or a global block that does not exist.
+        InputError: indivisible sizes, or a global block that does not exist.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path"})
@@ -106,7 +105,7 @@ class SAMEncoder(TimmTransformer, VisionTransformerSAM):
         return self.feature_maps(images)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: one map behind the neck, B×width×(H/P)×(W/P)."""
+        """See `Encoder`: one map after the neck, B×width×(H/P)×(W/P)."""
         return [self.forward_features(images)]
 
     def layer_groups(self) -> list[list[str]]:
@@ -114,5 +113,5 @@ class SAMEncoder(TimmTransformer, VisionTransformerSAM):
         return block_groups(self, ("patch_embed.", "pos_embed"), "neck.")
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`. A neck of convolutions is no norm, and stays."""
+        """See `Encoder`. A convolutional neck is not a norm, and is kept."""
         super().trim(finest, norm or self.norm_name is None)

@@ -1,4 +1,4 @@
-"""UNet (Ronneberger et al., MICCAI 2015) as an encoder: the maps of its decoder."""
+"""UNet (Ronneberger et al., MICCAI 2015) as an encoder: the feature maps of its decoder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import grouped, weight_arguments
+from benchmark.nn.backbones.base import group_parameters, weight_arguments
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count
 
 
-def _unit(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+def _conv_bn_relu(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
@@ -22,28 +22,29 @@ def _unit(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))
 
 
-class _Pair(nn.Module):
-    """Two 3×3 units."""
+class _DoubleConv(nn.Module):
+    """Two 3×3 convolutions with batch norm and ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.convs = nn.Sequential(
-            _unit(in_channels, out_channels, 3), _unit(out_channels, out_channels, 3)
+            _conv_bn_relu(in_channels, out_channels, 3),
+            _conv_bn_relu(out_channels, out_channels, 3),
         )
 
     def forward(self, maps: Tensor) -> Tensor:
         return self.convs(maps)
 
 
-class _Climb(nn.Module):
-    """A stage of the decoder: enlarge, halve the width, put the skip in front, two 3×3 units."""
+class _UpBlock(nn.Module):
+    """Decoder stage: upsample, halve the width, concatenate the skip connection, convolve twice."""
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
-        enlarge = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-        halve = _unit(2 * out_channels, out_channels, 1)
-        self.upsample = nn.ModuleDict({"interp_upsample": nn.Sequential(enlarge, halve)})
-        self.conv_block = _Pair(2 * out_channels, out_channels)
+        upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        halve = _conv_bn_relu(2 * out_channels, out_channels, 1)
+        self.upsample = nn.ModuleDict({"interp_upsample": nn.Sequential(upsample, halve)})
+        self.conv_block = _DoubleConv(2 * out_channels, out_channels)
 
     def forward(self, skip: Tensor, maps: Tensor) -> Tensor:
         maps = self.upsample["interp_upsample"](maps)
@@ -52,20 +53,20 @@ class _Climb(nn.Module):
 
 @BACKBONES.register_module()
 class UNetEncoder(nn.Module):
-    """UNet with batch norms, padded convolutions and bilinear enlarging, without its classifier.
+    """UNet with batch norm, padded convolutions and bilinear upsampling, without its classifier.
 
     The same network, under the same state-dict names and with the same initial weights, as
-    mmsegmentation's `UNet`. The whole of it is pre-trained: maps are those of the decoder, at
-    strides 1, 2, 4, …, and of the last stage of the encoder.
+    mmsegmentation's `UNet`. Encoder and decoder are pre-trained: feature maps are those of the
+    decoder, at strides 1, 2, 4, …, and of the last stage of the encoder.
 
     Args:
-        base_channels: width at full resolution; doubles from stage to stage.
-        stages: stages of the encoder, each but the first at half the resolution of the one before.
-        img_size: height and width of the images of the pre-training in pixels.
+        base_channels: width at full resolution; doubles with every stage.
+        stages: number of encoder stages, each at half the resolution of the previous one.
+        img_size: height and width of the pre-training images in pixels.
         in_channels: channels of the input.
 
     Raises:
-        InputError: fewer than two stages, or an image size they cannot halve.
+        InputError: fewer than two stages, or an indivisible image size.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset()
@@ -93,14 +94,12 @@ class UNetEncoder(nn.Module):
         self.strides: tuple[int, ...] = tuple(2**stage for stage in range(stages))
         self.widths: tuple[int, ...] = tuple(base_channels * stride for stride in self.strides)
         first, *others = self.widths
-        down = [
-            nn.Sequential(nn.MaxPool2d(2), _Pair(width // 2, width))  # half as wide one stage above
-            for width in others
-        ]
-        self.encoder = nn.ModuleList([nn.Sequential(_Pair(in_channels, first)), *down])
-        # Stage i of the decoder meets stage i of the encoder.
-        self.decoder = nn.ModuleList(_Climb(width) for width in self.widths[:-1])
-        # Stages of the decoder that are not run: the first ones, after `trim`.
+        # The previous stage has half the width.
+        down = [nn.Sequential(nn.MaxPool2d(2), _DoubleConv(width // 2, width)) for width in others]
+        self.encoder = nn.ModuleList([nn.Sequential(_DoubleConv(in_channels, first)), *down])
+        # Decoder stage i takes the skip connection of encoder stage i.
+        self.decoder = nn.ModuleList(_UpBlock(width) for width in self.widths[:-1])
+        # Number of finest decoder stages removed by `trim`.
         self._skipped = 0
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -108,26 +107,27 @@ class UNetEncoder(nn.Module):
         return self.feature_maps(images)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: maps of the decoder's stages and, coarsest, of the last of the encoder."""
+        """See `Encoder`: maps of the decoder stages and, coarsest, of the last encoder stage."""
         maps, skips = images, []
         for stage in self.encoder:
             maps = stage(maps)
             skips.append(maps)
-        found = [maps]
+        outputs = [maps]
         for number in reversed(range(self._skipped, len(self.decoder))):
-            found.append(self.decoder[number](skips[number], found[-1]))
-        return found[::-1]
+            outputs.append(self.decoder[number](skips[number], outputs[-1]))
+        return outputs[::-1]
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: the stages down, the stages up, and nothing after them."""
+        """See `Encoder`: the encoder stages, the decoder stages, and nothing after them."""
+        # The previous stage has half the width.
         down = [(f"encoder.{number}.",) for number in range(len(self.encoder))]
         up = [(f"decoder.{number}.",) for number in reversed(range(len(self.decoder)))]
-        return grouped(self, [*down, *up, ()])
+        return group_parameters(self, [*down, *up, ()])
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`: stages of the decoder at smaller strides are dropped."""
-        left_out = sum(stride < finest for stride in self.strides[:-1])
-        for number in range(self._skipped, self._skipped + left_out):
+        """See `Encoder`: decoder stages of smaller strides are dropped."""
+        dropped = sum(stride < finest for stride in self.strides[:-1])
+        for number in range(self._skipped, self._skipped + dropped):
             self.decoder[number] = nn.Identity()
-        self._skipped += left_out
-        self.strides, self.widths = self.strides[left_out:], self.widths[left_out:]
+        self._skipped += dropped
+        self.strides, self.widths = self.strides[dropped:], self.widths[dropped:]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from benchmark.encoders.encoder import ARCHITECTURES, architecture_of
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import Encoder, grouped
+from benchmark.nn.backbones.base import Encoder, group_parameters
 from benchmark.nn.backbones.beit import BeitEncoder
 from benchmark.nn.backbones.eva import EvaEncoder
 from benchmark.nn.backbones.resnet import ResNetEncoder
@@ -305,7 +305,10 @@ def test_published_sizes_match_timm(
     ("build", "message"),
     [
         (lambda: EvaEncoder(img_size=100), "patch_size=16 does not divide img_size=100"),
-        (lambda: EvaEncoder(embed_dim=66, num_heads=3), r"embed_dim=66 is no multiple of 4·num_h"),
+        (
+            lambda: EvaEncoder(embed_dim=66, num_heads=3),
+            r"embed_dim=66 is not a multiple of 4·num_h",
+        ),
         (lambda: SAMEncoder(img_size=100), "patch_size=16 does not divide img_size=100"),
         (lambda: SAMEncoder(num_heads=7), "num_heads=7 does not divide embed_dim=768"),
         (lambda: SAMEncoder(depth=4, global_blocks=(3, 4)), r"\(3, 4\): there are 0 to 3"),
@@ -325,12 +328,12 @@ def test_invalid_sizes_are_refused(build: Callable[[], Encoder], message: str) -
 
 def test_parameter_outside_all_groups_is_an_error() -> None:
     module = nn.ModuleDict({"stem": nn.Linear(2, 2), "extra": nn.Linear(2, 2, bias=False)})
-    assert grouped(module, [("stem.",), (), ("extra.",)]) == [
+    assert group_parameters(module, [("stem.",), (), ("extra.",)]) == [
         ["stem.weight", "stem.bias"],
         [],
         ["extra.weight"],
     ]
-    with pytest.raises(ValueError, match=r"extra\.weight is in 0 of the stages"):
-        grouped(module, [("stem.",)])
-    with pytest.raises(ValueError, match=r"stem\.weight is in 2 of the stages"):
-        grouped(module, [("stem.",), ("stem.weight", "extra.")])
+    with pytest.raises(ValueError, match=r"extra\.weight is in 0 stages"):
+        group_parameters(module, [("stem.",)])
+    with pytest.raises(ValueError, match=r"stem\.weight is in 2 stages"):
+        group_parameters(module, [("stem.",), ("stem.weight", "extra.")])
