@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from benchmark.method import Progress
 from benchmark.nn.feature_statistics import feature_statistics
 from benchmark.randomness import permutation
-from benchmark.training import accumulation
+from benchmark.training import runner
 from benchmark.training.accumulation import AccumulatingOptimWrapper, training_step
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.distributed.signals import EXIT_NOT_FINITE, EXIT_STOPPED, NotFinite
@@ -236,7 +236,7 @@ def test_a_run_ends_as_one_that_left_the_step_out(
             return {"loss": torch.tensor(torch.nan), "grad_norm": torch.tensor(torch.nan)}
         return training_step(model, batch, optimizer)
 
-    monkeypatch.setattr(accumulation, "training_step", step)
+    monkeypatch.setattr(runner, "training_step", step)
     train(config(), tmp_path / "without", "test", resume=False, overwrite=False)
     one, two = state(tmp_path / "spoilt"), state(tmp_path / "without")
     assert all(torch.equal(one[name], two[name]) for name in one)
