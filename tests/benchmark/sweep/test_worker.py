@@ -103,7 +103,13 @@ def test_a_command_that_was_stopped_and_saved_is_no_failure(
 
 def _job(description: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "tools" / "matrix.py"), "job", str(description)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests in the background of a shell ignore Ctrl-C, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def _wait(condition: Callable[[], bool]) -> None:
