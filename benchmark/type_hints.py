@@ -132,7 +132,7 @@ def _several(hint: Any) -> str:
 
 @cache
 def hints_of(cls: Any) -> dict[str, Any]:
-    """The hints of what a class is built from, by name; those that cannot be read are left out."""
+    """Type hints of the constructor of a class, by name; empty if they cannot be resolved."""
     build = cls.__init__ if isinstance(cls, type) else cls
     try:
         found = typing.get_type_hints(build, include_extras=True)

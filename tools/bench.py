@@ -81,7 +81,7 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "resume": (
         "benchmark.speed.resume:bench_resume",
-        "going on in the middle of a long run against starting it",
+        "resuming in the middle of a long run against starting it",
         {"frames": 171_478, "repeats": 3},
     ),
 }

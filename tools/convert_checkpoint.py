@@ -94,14 +94,14 @@ def main() -> None:
     folder = Path(args.out) if args.out else Path("work_dirs") / "released" / release.name
     given = dict(map(argument, args.arguments))
     done = convert(release, Path(args.file), folder, args.trust, given, args.prefix)
-    card, left_out = done.card, done.selection.left_out
+    card, skipped = done.card, done.selection.skipped
     print(f"{release.title}: every tensor fits, written to {folder}")
     shape = f"{card.widths[-1]} channels at stride {card.strides[-1]}"
     print(f"  network      {card.architecture}, {shape}")
     print(f"  names        behind {visible(done.selection.prefix) or repr('')} of the file")
-    if left_out:
-        some = ", ".join(f"{start} ({count})" for start, count in [*left_out.items()][:6])
-        print(f"  left out     {visible(some)}{', …' if len(left_out) > 6 else ''}")
+    if skipped:
+        some = ", ".join(f"{start} ({count})" for start, count in [*skipped.items()][:6])
+        print(f"  skipped      {visible(some)}{', …' if len(skipped) > 6 else ''}")
     print(f"  by tensors   {format_values(done.proven)}")
     print(f"  on trust     {format_values(done.on_trust)} mean={release.mean} std={release.std}")
     print("               no tensor tells these: they are the release's, or as given")

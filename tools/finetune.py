@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fine-tune a method's encoder on a data set, once per seed, and write one record per run.
+"""Fine-tune a method's encoder on a dataset, once per seed, and write one record per run.
 
 A finished run is kept and an interrupted one resumed: the same command again completes what is
 missing.
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
         "--label-fraction",
         type=_cli.number(Share),
         metavar="F",
-        help="train on this share of the patients' frames only, as a data set of its own "
+        help="train on this share of the patients' frames only, as a dataset of its own "
         "(0.1: DATASET-10pct)",
     )
     parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")

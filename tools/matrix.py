@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the matrix methods × data sets × seeds that a config declares, or show its status.
+"""Run the matrix methods × datasets × seeds that a config declares, or show its status.
 
     tools/matrix.py run configs/leaderboard/demo.py --dry-run
     tools/matrix.py run configs/leaderboard/demo.py --jobs 2

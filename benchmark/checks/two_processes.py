@@ -97,7 +97,7 @@ class ProcessPair:
         self.close()
 
     def _start(self) -> None:
-        # Forking would copy the state of torch's threads; the children import anew.
+        # Forking would copy the state of torch's threads; so the children are spawned.
         context = multiprocessing.get_context("spawn")
         self._folder = tempfile.TemporaryDirectory()
         rendezvous = str(Path(self._folder.name) / "rendezvous")

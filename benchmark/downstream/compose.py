@@ -1,4 +1,4 @@
-"""The config of a cell of the benchmark: a data set's, with a method's encoder put in."""
+"""The config of a cell of the benchmark: a dataset's, with a method's encoder put in."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from benchmark.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 
-# What a method's own recipe may set; data, epochs and scoring stay those of the data set.
+# What a method's own recipe may set; data, epochs and scoring stay those of the dataset.
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
 
 def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> None:
-    """Refuse a folder that was prepared as another data set: its scores would stand in this column.
+    """Refuse a folder that was prepared as another dataset: its scores would stand in this column.
 
-    A name that no data set has says nothing: a user's own, or of frames that noise was added to.
+    A name that no dataset has says nothing: a user's own, or of frames that noise was added to.
 
     Raises:
-        InputError: the folder is of another data set of `configs`.
+        InputError: the folder is of another dataset of `configs`.
     """
     names = {path.stem for path in list_folder(configs / "downstream", "[!_]*.py")}
     if folder.kind != "denoising" and folder.task != dataset and folder.task in names:
@@ -50,7 +50,7 @@ def compose(
     work: Path,
     protocol: str | None = None,
 ) -> tuple[Config, MethodCard]:
-    """The config of a data set with the encoder of a method put in.
+    """The config of a dataset with the encoder of a method put in.
 
     Args:
         configs: folder of all configs.
@@ -59,10 +59,10 @@ def compose(
         scale: see `configs/_base_/scales.py`.
         options: ``key.path=value``.
         work: folder of all runs.
-        protocol: another protocol than the usual one of the data set.
+        protocol: another protocol than the usual one of the dataset.
 
     Raises:
-        InputError: no such method or data set, or an unknown key.
+        InputError: no such method or dataset, or an unknown key.
     """
     card = (
         card_of_encoder(method) if isinstance(method, Path) else read_method_card(method, configs)

@@ -88,13 +88,13 @@ class TensorSelection:
         layout: layout of the file.
         prefix: prefix of the network's tensor names.
         tensors: tensors of the network, by their names without the prefix.
-        left_out: name prefix → number of values that are not weights of the network.
+        skipped: name prefix → number of values that are not weights of the network.
     """
 
     layout: WeightLayout
     prefix: str
     tensors: Tensors
-    left_out: dict[str, int]
+    skipped: dict[str, int]
 
 
 def select(
@@ -114,12 +114,12 @@ def select(
     others = [name for name, value in part.items() if not isinstance(value, Tensor)]
     if others:
         raise InputError(f"{path}: {place + others[0]!r} is not a tensor ({len(others)} such)")
-    left_out = files_beside(values, place)
+    skipped = files_beside(values, place)
     for name in part:
         if _translated(name, layout) is None:
             start = place + name.partition(".")[0]
-            left_out[start] = left_out.get(start, 0) + 1
-    return TensorSelection(layout, place, part, left_out)
+            skipped[start] = skipped.get(start, 0) + 1
+    return TensorSelection(layout, place, part, skipped)
 
 
 def rename(tensors: Mapping[str, Tensor], layout: WeightLayout) -> tuple[Tensors, dict[str, Any]]:

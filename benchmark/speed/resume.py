@@ -150,7 +150,7 @@ def bench_resume(
     """
     require_positive(repeats=repeats, epochs=epochs, at=at)
     if frames < _BATCH or at >= epochs:
-        raise InputError(f"resume: {frames} frames, epoch {at} of {epochs}: nothing to go on with")
+        raise InputError(f"resume: {frames} frames, epoch {at} of {epochs}: nothing left to resume")
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         config = long_config(write_noise_pack(folder / "pack", frames), epochs, scale)

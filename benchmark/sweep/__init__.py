@@ -1,4 +1,4 @@
-"""The matrix methods × data sets × seeds, run as a Snakemake workflow.
+"""The matrix methods × datasets × seeds, run as a Snakemake workflow.
 
 `matrix` reads the config, `config_cache` asks the configs for hashes and inputs, `plan` compares
 them with the existing results, `execution` lets Snakemake run the difference, one `worker` process

@@ -32,8 +32,8 @@ START_S = 20.0
 def estimate(jobs: Sequence[Job], scale: str) -> None:
     """Set `hours` and `source` of every job.
 
-    Fine-tunings: the median wall time of existing records of the same method and data set,
-    whatever their settings were; failing that, of the other methods on that data set; failing
+    Fine-tunings: the median wall time of existing records of the same method and dataset,
+    whatever their settings were; failing that, of the other methods on that dataset; failing
     that, the simple estimate. Pre-trainings: the run in their folder, or the simple estimate. Where
     the number of frames is unknown there is no estimate.
     """
@@ -55,7 +55,7 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
 
 
 def _recorded(cells: Iterable[FineTuningJob]) -> dict[tuple[str, str], list[float]]:
-    """Wall times in seconds by method and data set, and by ``""`` and data set."""
+    """Wall times in seconds by method and dataset, and by ``""`` and dataset."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for cell in cells:
         try:

@@ -48,7 +48,7 @@ def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
     """That a prepared task is missing, and the command that makes it; or empty."""
     if (Path(folder) / MANIFEST).is_file():
         return ""
-    # The data set of another protocol may be prepared as the usual config says.
+    # The dataset of another protocol may be prepared as the usual config says.
     usual = config.parent.parent / config.name
     command = _declared(matrix, folder)
     if not command:

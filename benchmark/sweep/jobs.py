@@ -171,7 +171,7 @@ class PretrainingJob(Job):
 
 @dataclass
 class FineTuningJob(Job):
-    """One cell of the benchmark: method × data set × seed.
+    """One cell of the benchmark: method × dataset × seed.
 
     Attributes:
         method, dataset, seed: which one.

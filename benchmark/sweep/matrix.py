@@ -47,7 +47,7 @@ _NOT_EMPTY = Field(min_length=1)
 
 
 class Matrix(Schema):
-    """Methods × data sets × seeds and how they run. Every field is a key of the config file.
+    """Methods × datasets × seeds and how they run. Every field is a key of the config file.
 
     Attributes:
         name: stem of the file.
@@ -59,12 +59,12 @@ class Matrix(Schema):
         scale: see `configs/_base_/scales.py`.
         work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
         reference: method the board compares every other one with.
-        without: method → data sets it skips, beyond those of another kind of task.
+        without: method → datasets it skips, beyond those of another kind of task.
         packs: packs to pre-train on; None: those of the configs.
-        data: data set → folder of the prepared task, where it differs from the config's.
+        data: dataset → folder of the prepared task, where it differs from the config's.
         pretrain_options: ``key=value`` for the config of every pre-training.
         finetune_options: ``key=value`` for the config of every cell.
-        frames: data set, or ``"packs"`` → published number of training frames, for the estimate of
+        frames: dataset, or ``"packs"`` → published number of training frames, for the estimate of
             hours while the data are missing.
         commands: folder of an input → command that makes it, printed if the folder is missing.
             In `packs`, `data` and `commands`, ``{work}`` stands for `work`.
@@ -167,7 +167,7 @@ def check_folders(matrix: Matrix) -> None:
 
 
 def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
-    """The config file of a data set: that of the protocol, or the usual one.
+    """The config file of a dataset: that of the protocol, or the usual one.
 
     Raises:
         InputError: there is no such file.
@@ -178,16 +178,16 @@ def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
         if (place / f"{dataset}.py").is_file():
             return place / f"{dataset}.py"
     known = sorted({path.stem for place in places for path in list_folder(place, "[!_]*.py")})
-    raise InputError(f"{dataset}: no such data set in {places[0]}; known: {', '.join(known)}")
+    raise InputError(f"{dataset}: no such dataset in {places[0]}; known: {', '.join(known)}")
 
 
 def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
-    """The pairs (method, data set) of the matrix, in its order.
+    """The pairs (method, dataset) of the matrix, in its order.
 
     A method that is a model for one kind of task has no cell for the others.
 
     Raises:
-        InputError: there is no such method or data set.
+        InputError: there is no such method or dataset.
     """
     for dataset in {name for names in matrix.without.values() for name in names}:
         dataset_config(matrix, dataset, configs)

@@ -76,7 +76,7 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: SweepSettings) -> Pl
     """Compare what is wanted with what exists. Nothing is written.
 
     Raises:
-        InputError: a method or data set does not exist, or a folder has a name that cannot be used.
+        InputError: a method or dataset does not exist, or a folder has a name that cannot be used.
     """
     check_folders(matrix)
     answer = resolver(request_for(matrix, settings.configs))

@@ -32,8 +32,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     if wanted:
         sources = Counter(job.source for job in wanted if job.hours is not None)
         told = {
-            "recorded": "from records of the same method and data set",
-            "other methods": "from records of other methods on the data set",
+            "recorded": "from records of the same method and dataset",
+            "other methods": "from records of other methods on the dataset",
             "estimate": "simple estimate, frames × epochs / rate (docs/sweep.md)",
         }
         parts = [f"{sources[key]} jobs {text}" for key, text in told.items() if sources[key]]
@@ -42,7 +42,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def print_status(plan: Plan, console: Console) -> None:
-    """The progress of every method on every data set, and the reasons for what is not done."""
+    """The progress of every method on every dataset, and the reasons for what is not done."""
     _print_heading(plan, console)
     trainings = [job for job in plan.jobs if not isinstance(job, FineTuningJob)]
     cells = [job for job in plan.jobs if isinstance(job, FineTuningJob)]
@@ -75,7 +75,7 @@ def print_summary(plan: Plan, console: Console) -> None:
 def _print_heading(plan: Plan, console: Console) -> None:
     matrix = plan.matrix
     cells = sum(job.stage == "finetune" for job in plan.jobs)
-    size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} data sets, "
+    size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} datasets, "
     size += f"{len(matrix.seeds)} seeds: {cells} cells"
     protocols = ", ".join(plan.protocols) or "not known"
     _line(console, f"{matrix.name}: {size}")

@@ -1,7 +1,7 @@
 """Fine-tuning for segmentation, protocol `journal` (`docs/protocol.md`).
 
 End-to-end fine-tuning of ViT + SimpleFPN + UNet decoder at 224², AdamW, cosine per epoch with
-T_max = epochs; learning rate and epochs are the data set's. The paper does not state batch, loss,
+T_max = epochs; learning rate and epochs are the dataset's. The paper does not state batch, loss,
 augmentation and layer decay: batch 16, BCE + Dice, the augmentations, layer decay 0.75 and drop
 path 0.1 are CheXWorld's and a declared choice of this benchmark. The last epoch
 is scored; there is no selection on the test set.

@@ -1,4 +1,4 @@
-"""The board of the journal version of VasoMIM (arXiv 2602.11536): six data sets, five seeds.
+"""The board of the journal version of VasoMIM (arXiv 2602.11536): six datasets, five seeds.
 
     tools/run_benchmark.sh configs/leaderboard/journal.py --dry-run
 

@@ -45,7 +45,7 @@ def _own_state() -> Iterator[None]:
 
 @pytest.fixture
 def notebook() -> Names:
-    """A process in which something else is going on: names are looked up in mmdetection."""
+    """A process with other users of mmengine: names are looked up in mmdetection."""
     DefaultScope.get_instance("mine", scope_name="mmdet")
     MessageHub.get_instance("mine").update_info("epoch", 77)
     MMLogger.get_instance("mine", log_level="WARNING")

@@ -54,7 +54,7 @@ def start(
     pair: Path | None = None,
     rank: int = 0,
 ) -> Any:
-    """Start a run, or go on with it, in a child.
+    """Start or resume a run in a child process.
 
     Args:
         config: of the run.

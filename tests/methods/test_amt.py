@@ -175,7 +175,7 @@ def test_attention_maps_match_the_last_block(amt: AMT, tiny_views: dict[str, Ten
 
 
 class Frames:
-    """Ten frames of 32²: what a data set is to a method."""
+    """Ten frames of 32²: what a dataset is to a method."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(2)

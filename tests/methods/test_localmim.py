@@ -174,7 +174,7 @@ def test_published_layers_and_cells() -> None:
 
 
 def test_official_checkpoint_fits(localmim: Factory) -> None:
-    """Names and shapes, four norms included: none missing, none unexpected, filters left out."""
+    """Names and shapes, four norms included: none missing, none unexpected, filters excluded."""
     shapes: Shapes = encoder(32, 4, 16, 8, final_norm=False)
     heads: list[Shapes] = [
         {

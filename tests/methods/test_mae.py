@@ -37,7 +37,7 @@ def test_loss_matches_the_paper(mae: MAE, paper_mae: type, tiny_views: dict[str,
 
 
 def test_anatomy_is_only_reported(mae: MAE, tiny_views: dict[str, Tensor]) -> None:
-    """Without vessel masks the loss is the same and the share is left out."""
+    """Without vessel masks the loss is the same and the share is not logged."""
     with_anatomy = mae.loss(tiny_views, Progress())
     del tiny_views["anatomy"]
     terms = mae.loss(tiny_views, Progress())

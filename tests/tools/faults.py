@@ -175,7 +175,7 @@ def full_disk(most: int = 150) -> Iterator[None]:
 def content(folder: Path) -> dict[str, bytes]:
     """What is in the files below a folder, without what depends on the clock.
 
-    Files and numbers that say when, how long and where something was done are left out.
+    Files and numbers that say when, how long and where something was done are ignored.
     """
     found = {}
     for path in sorted(folder.rglob("*")):

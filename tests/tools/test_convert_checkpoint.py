@@ -74,7 +74,7 @@ def test_a_file_is_converted_where_fine_tuning_looks_for_it(
     assert "every tensor fits, written to work_dirs/released/mae_imagenet" in done.stdout
     assert "vit, 32 channels at stride 8" in done.stdout
     assert "behind model. of the file" in done.stdout
-    assert "left out     epoch (1)" in done.stdout
+    assert "skipped      epoch (1)" in done.stdout
     proven, trusted = (
         next(line for line in done.stdout.splitlines() if line.strip().startswith(start))
         for start in ("by tensors", "on trust")

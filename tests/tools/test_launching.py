@@ -124,7 +124,7 @@ def requeued(folder: Path) -> bool:
 def test_a_job_before_its_limit_goes_back_in_line(
     job: Callable[..., subprocess.Popen[str]], tmp_path: Path, program: str, code: int
 ) -> None:
-    """USR1 to the script reaches the run; also one that did not get to save is to go on."""
+    """USR1 to the script reaches the run; one that could not save is requeued, too."""
     process = job(program)
     wait_for(process, (tmp_path / "started").exists)
     process.send_signal(signal.SIGUSR1)

@@ -166,7 +166,7 @@ def test_scores_are_those_of_the_trained_weights_at_native_size(
 
 
 def test_every_parameter_is_trained_at_its_rate(finished: FineTuningRun) -> None:
-    """Cosine per epoch on the base rate; layer decay 0.75 over two blocks; nothing left out."""
+    """Cosine per epoch on the base rate; layer decay 0.75 over two blocks; no parameter missing."""
     rates = [line["lr"] for line in steps(finished)]
     assert rates == pytest.approx([0.03, 0.03, 0.015, 0.015])
     start = build_model(finished.config, seed=0)

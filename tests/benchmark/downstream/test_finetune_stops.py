@@ -156,7 +156,7 @@ def test_a_classical_model_stops_in_its_test(
     assert run_cell(cell("classical", "frangi")).skipped_steps is None
 
 
-def test_steps_left_out_are_in_the_record(
+def test_skipped_steps_are_in_the_record(
     cell: Callable[..., FineTuningRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loss that is infinite at the second and fifth step."""

@@ -84,7 +84,7 @@ def test_a_data_set_of_one_protocol_is_found_under_its_name() -> None:
 
 
 def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path: Path) -> None:
-    """DETR clips, decays and steps as in its paper; Faster R-CNN keeps the data set's recipe."""
+    """DETR clips, decays and steps as in its paper; Faster R-CNN keeps the dataset's recipe."""
     detr, _ = compose(CONFIGS, "detr", "stenosis", "paper", [], tmp_path)
     rcnn, _ = compose(CONFIGS, "faster_rcnn", "stenosis", "paper", [], tmp_path)
     assert (detr.base_lr / detr.lr_batch, detr.optimizer.weight_decay) == (1e-4 / 16, 1e-4)

@@ -132,10 +132,10 @@ def test_values_outside_the_network_are_counted() -> None:
     assert files_beside(found, "") == {}
 
 
-def test_other_networks_and_non_weights_are_left_out(tensors: dict[str, Tensor]) -> None:
+def test_other_networks_and_non_weights_are_skipped(tensors: dict[str, Tensor]) -> None:
     part = {**tensors, "mask_token": torch.ones(1), "decoder_embed.weight": torch.ones(1)}
     found = select(RELEASES["mae_imagenet"], {"model": part, "epoch": 3}, Path("file"))
-    assert found.left_out == {"epoch": 1, "model.mask_token": 1, "model.decoder_embed": 1}
+    assert found.skipped == {"epoch": 1, "model.mask_token": 1, "model.decoder_embed": 1}
     assert found.prefix == "model."
 
 

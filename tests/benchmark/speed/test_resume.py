@@ -49,5 +49,5 @@ def test_both_sides_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert list(csv.DictReader(stream)) == rows
     assert "epoch 2 of 4, 200 frames" in rows[0]["what"]
     assert "first step after" in capsys.readouterr().out
-    with pytest.raises(InputError, match="epoch 4 of 4: nothing to go on with"):
+    with pytest.raises(InputError, match="epoch 4 of 4: nothing left to resume"):
         bench_resume(1, frames=200, epochs=4, at=4)

@@ -262,7 +262,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Sweep]:
-    """Two methods that are pre-trained and two that are not, two data sets, seeds 0 to 2."""
+    """Two methods that are pre-trained and two that are not, two datasets, seeds 0 to 2."""
     tools = tmp_path / "tools"
     tools.mkdir()
     shared = textwrap.dedent(_SHARED).format(root=str(ROOT))

@@ -80,8 +80,8 @@ def test_a_method_has_cells_for_its_kind_of_task_only(tmp_path: Path) -> None:
         ("unet", "arcade_v"),
         ("detr", "stenosis"),
     ]
-    left_out = read_matrix(write(tmp_path, without="{'mae': ('arcade_v',)}"))
-    assert ("mae", "arcade_v") not in cells_of(left_out, CONFIGS)
+    without = read_matrix(write(tmp_path, without="{'mae': ('arcade_v',)}"))
+    assert ("mae", "arcade_v") not in cells_of(without, CONFIGS)
 
 
 def test_a_value_is_read_through_the_base_without_an_import() -> None:
@@ -100,7 +100,7 @@ def test_part_of_a_matrix_is_a_matrix(tmp_path: Path) -> None:
 
 
 def test_the_boards_of_the_papers_have_all_of_their_cells() -> None:
-    """Counted in the tables: rows × data sets × seeds."""
+    """Counted in the tables: rows × datasets × seeds."""
     journal = read_matrix(CONFIGS / "leaderboard" / "journal.py")
     cells = cells_of(journal, CONFIGS)
     by_dataset = {name: sum(cell[1] == name for cell in cells) for name in journal.datasets}
@@ -153,7 +153,7 @@ def test_an_answer_is_remembered_until_something_changes(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path: Path) -> None:
-    """Its own rule, asked of every method on one data set of each kind."""
+    """Its own rule, asked of every method on one dataset of each kind."""
     from benchmark.downstream.compose import compose
 
     methods = [card.method for card in read_method_cards()]

@@ -317,7 +317,7 @@ def test_plan_and_status_are_told_and_write_nothing(sweep: Sweep) -> None:
 def test_a_method_or_data_set_that_is_not_there_is_named(sweep: Sweep) -> None:
     with pytest.raises(InputError, match="vasomin: no such method"):
         sweep.only(methods=("vasomin",)).plan()
-    with pytest.raises(InputError, match="arcade_x: no such data set"):
+    with pytest.raises(InputError, match="arcade_x: no such dataset"):
         sweep.only(datasets=("arcade_x",)).plan()
 
 

@@ -244,7 +244,7 @@ def test_values_in_the_file(content: str, message: str, tmp_path: Path) -> None:
 
 
 def test_a_recipe_of_a_method_is_checked(tmp_path: Path) -> None:
-    """What a method sets in place of a data set's own settings."""
+    """What a method sets in place of a dataset's own settings."""
     mine = tmp_path / "mine"
     mine.mkdir()
     (tmp_path / "downstream").symlink_to(CONFIGS / "downstream")

@@ -29,7 +29,7 @@ def by_name(findings) -> dict[str, Finding]:
 
 
 def test_lock_is_read_as_the_installer_reads_it(lock) -> None:
-    """Markers of other systems and Pythons are left out, names are canonical, comments ignored."""
+    """Other systems and Python versions are skipped; names are canonical, comments ignored."""
     found = lock(
         "# made by uv\nnumpy==1.0 ; python_version < '3'\nnumpy==2.0 ; python_version >= '3'\n"
         "Some_Package==1.2  # why\nwin==1 ; sys_platform == 'nowhere'\n\n--hash=sha256:0\n"

@@ -115,7 +115,7 @@ def test_workers_do_not_change_a_pixel(noisy: TaskFolder) -> None:
 def test_frames_kept_in_memory_are_the_frames_on_disk(
     noisy: TaskFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading anew gives the same; memory is bounded, and what is kept is never written into."""
+    """Reading again gives the same; memory is bounded, and what is kept is never written into."""
     keeping = DenoisingDataset(noisy, "train", TRAIN, seed=1)
     first = [keeping[epoch, index] for epoch in range(2) for index in range(6)]
     for item in first:

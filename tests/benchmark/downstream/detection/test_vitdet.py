@@ -221,7 +221,7 @@ def test_the_blocks_of_vit_b_are_those_of_the_authors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("no_embed_class", [False, True])
-def test_registers_and_their_positions_are_left_out(tmp_path: Path, no_embed_class: bool) -> None:
+def test_registers_and_their_positions_are_dropped(tmp_path: Path, no_embed_class: bool) -> None:
     """With layer scale, and with places of the registers in the position table or without."""
     torch.manual_seed(1)
     vit = VisionTransformer(

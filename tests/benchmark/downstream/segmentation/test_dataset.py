@@ -287,16 +287,16 @@ def test_mask_of_another_size_is_named(folder: TaskFolder) -> None:
 def test_frames_kept_in_memory_are_the_frames_on_disk(
     folder: TaskFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Later epochs and other seeds decode nothing, and give what reading anew gives."""
+    """Later epochs and other seeds decode nothing, and equal what a fresh dataset reads."""
     cached = [SegmentationDataset(folder, "train", TRAIN, seed=seed) for seed in (1, 2)]
     first = [[d[epoch, i] for epoch in range(3) for i in range(COUNT)] for d in cached]
     monkeypatch.setattr(dataset_module, "CACHE_BYTES", 0)
     monkeypatch.setattr(dataset_module, "_PREPARED", {})
     for seed, items in zip((1, 2), first):
-        anew = SegmentationDataset(folder, "train", TRAIN, seed=seed)
-        wanted = [anew[epoch, i] for epoch in range(3) for i in range(COUNT)]
+        fresh = SegmentationDataset(folder, "train", TRAIN, seed=seed)
+        wanted = [fresh[epoch, i] for epoch in range(3) for i in range(COUNT)]
         assert all(same(one, two) for one, two in zip(items, wanted))
-        assert not anew._prepared
+        assert not fresh._prepared
     monkeypatch.setattr(TaskFolder, "channels", None)
     assert all(same(cached[0][0, i], cached[0][0, i]) for i in range(COUNT))
 

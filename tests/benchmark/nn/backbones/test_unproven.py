@@ -17,7 +17,7 @@ def _toggle(value: bool) -> bool:
     return not value
 
 
-# Argument → another value of it. An encoder that cannot have it is left out.
+# Argument → another value of it. Encoders without the argument are skipped.
 OTHERS: dict[str, Callable[[Any], Any]] = {
     "img_size": lambda value: 2 * value,
     "patch_size": lambda value: value // 2,

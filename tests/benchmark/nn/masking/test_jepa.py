@@ -59,7 +59,7 @@ def layout(numbers: np.ndarray, sizes: BlockSizes, reach: int) -> tuple[list[set
 @pytest.mark.parametrize("official_code", [False, True])
 @pytest.mark.parametrize("kind", [MultiblockMasking, MergedBlockMasking])
 def test_masks_match_a_loop(kind: type, official_code: bool) -> None:
-    """First layout with room enough, context minus targets, and what is too many left out."""
+    """First layout with room enough, context minus targets, and surplus patches dropped."""
     masking = kind(SIDE**2, 16, context_scale=(0.75, 1.0), official_code=official_code)
     reach = SIDE - 1 if official_code and kind is MultiblockMasking else SIDE
     rng = np.random.default_rng(4)
@@ -153,7 +153,7 @@ def test_all_images_of_a_step_have_masks_of_equal_size(make) -> None:
         assert torch.equal(part.targets, first.targets[5:7])
         assert not torch.equal(first.context[0], first.context[1])
         shapes.add((first.context.shape[1], first.targets.shape[2]))
-    assert len(shapes) > 3  # but they are drawn anew for each step
+    assert len(shapes) > 3  # but drawn again for each step
     early = make()(views_of(*range(8)), Progress(epoch=0, step=7))
     late = make()(views_of(*range(8)), Progress(epoch=1, step=7))
     other = make()(views_of(*range(8)), Progress(seed=1, step=7))
@@ -189,7 +189,7 @@ def test_length_is_the_smallest_of_the_reference_batch() -> None:
 
 
 def test_only_the_released_code_truncates_at_the_bottom() -> None:
-    """Free patches that are left out lie below all that are kept, or anywhere."""
+    """Dropped free patches lie below all that are kept, or anywhere."""
     for official_code in (True, False):
         masking = merged(official_code=official_code)
         above = []

@@ -60,7 +60,7 @@ def test_equals_scikit_image_where_gradients_agree() -> None:
     """On f(row) + g(column) Sobel is four times the central difference scikit-image takes.
 
     Its angle is measured from the other axis, so it gets the transposed image; its gradient is zero
-    on the border, so cells there are left out.
+    on the border, so cells there are excluded.
     """
     rng = np.random.default_rng(1)
     image = rng.normal(size=(48, 1)) + rng.normal(size=(1, 40))

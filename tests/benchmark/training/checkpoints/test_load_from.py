@@ -110,7 +110,7 @@ def test_what_a_run_started_from_is_part_of_it(
     assert load_encoder(folder)[1].provenance["load_from"] == digest
     fresh = json.loads((run / "run.json").read_text())
     assert fresh["weights"] == {}
-    # Going on does not ask where the same file lies, but which one it is.
+    # Resuming compares the content of the file, not its path.
     moved = tmp_path / "moved"
     moved.mkdir()
     for name in ("encoder.safetensors", "encoder.json"):

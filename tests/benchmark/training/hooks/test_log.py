@@ -49,7 +49,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
-    """By hand: 1, 2, (left out), 6 is 3 in the mean."""
+    """By hand: 1, 2, (skipped), 6 is 3 in the mean."""
     log = LogHook(interval=4)
     log.before_train(runner(tmp_path))
     take(log, tmp_path, range(8), [1, 2, torch.inf, 6, 1, 1, torch.nan, 1], {2: torch.nan})
@@ -67,7 +67,7 @@ def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
         assert round(values["images_per_s"], 1) == written["images_per_s"]
 
 
-def test_a_line_of_steps_that_were_all_left_out(tmp_path: Path) -> None:
+def test_a_line_of_skipped_steps_only(tmp_path: Path) -> None:
     """Has their number, and no mean."""
     log = LogHook(interval=2)
     log.before_train(runner(tmp_path))

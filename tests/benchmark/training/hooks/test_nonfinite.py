@@ -1,4 +1,4 @@
-"""Steps that are not finite: left out everywhere, counted, written down, and a stop after three."""
+"""Non-finite steps: skipped everywhere, counted, recorded, and a stop after three in a row."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_what_no_optimiser_changes_goes_back() -> None:
 
 
 def test_tables_written_between_epochs_stay() -> None:
-    """They are accepted before the steps; a step that is left out then does not undo them."""
+    """They are accepted before the steps; a skipped step then does not undo them."""
     model = Averaged()
     guard = NonFiniteGuard(model)
     model.table.fill_(7.0)
@@ -286,7 +286,7 @@ def test_three_on_end_stop_the_run(
 
 
 def test_the_count_survives_a_stop(config: Configs, tmp_path: Path) -> None:
-    """Stopped between a step that was left out and its line."""
+    """Stopped between a skipped step and its log line."""
 
     def before() -> None:
         spoil({6})()
