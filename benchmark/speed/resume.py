@@ -35,7 +35,7 @@ from benchmark.training.config import load_config
 from benchmark.training.train import assemble, make_run, make_runner
 
 CORPUS = 171_478
-"""Frames of the largest corpus a method has been trained on (VasoMIM)."""
+"""Frames of XA-170K, the pre-training dataset of VasoMIM."""
 
 _SIDE = 16
 _BATCH = 64

@@ -171,8 +171,9 @@ def check_leakage(
         A deterministic, JSON-able report for each of `held_out`: ``corpus_hash``, ``split_hash``,
         ``parameters``, ``pretrain`` and ``test`` (what was compared), ``counts``, ``groups``
         (patients on both sides), ``pairs`` and ``report_hash``, computed over the rest.
-        In ``counts``, ``exact`` is the number of held-out frames with an identical frame in the
-        corpus, ``similar`` of those with a near-duplicate only, ``groups`` of shared patients.
+        In ``counts``, ``exact`` is the number of held-out frames with an identical frame in
+        pre-training, ``similar`` of those with a near-duplicate only, ``groups`` of shared
+        patients.
 
     Raises:
         InputError: a held-out frame cannot be read.
