@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
     [
         ("signals.Stopped('saved')", EXIT_STOPPED, ""),
         ("signals.NotFinite('see there')", EXIT_NOT_FINITE, ""),
-        ("signals.Silent('rank 1 is silent')", EXIT_SILENT, ""),
+        ("signals.RankSilent('rank 1 is silent')", EXIT_SILENT, ""),
         ("InputError('x.py: wrong')", 2, "error: x.py: wrong\n"),
         ("KeyboardInterrupt", 130, "interrupted; run the same command again\n"),
         ("ModuleNotFoundError(name='torch')", 2, f"error: {sys.executable} has no module torch"),

@@ -132,7 +132,7 @@ def test_compiled_operations_are_told_from_ours(monkeypatch, tmp_path: Path) -> 
     ],
 )
 def test_changed_code_is_noted(monkeypatch, git, state: str) -> None:
-    monkeypatch.setattr(software, "provenance", lambda: {"git": git})
+    monkeypatch.setattr(software, "collect_provenance", lambda: {"git": git})
     found = software.examine_git()
     assert found.state == state
     assert git is None or found.value.startswith("0123456789ab")

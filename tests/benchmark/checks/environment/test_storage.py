@@ -63,13 +63,13 @@ def test_reading_reads_all_that_was_written(monkeypatch, tmp_path: Path) -> None
 
 def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path: Path) -> None:
     seen, names = [], []
-    true = storage.read_grey
+    true = storage.read_grayscale
 
     def read(path: Path) -> None:
         names.append(path.name)
         seen.append(true(path))
 
-    monkeypatch.setattr(storage, "read_grey", read)
+    monkeypatch.setattr(storage, "read_grayscale", read)
     assert storage.decode_rate(tmp_path, 0.0) > 0
     assert all(fnmatch(name, TEMPORARY) for name in names), "what a kill leaves is known as ours"
     np.testing.assert_array_equal(seen[0], storage.example_frame())
