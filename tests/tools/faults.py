@@ -7,8 +7,10 @@ import ctypes
 import os
 import re
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -163,11 +165,18 @@ def no_privileges() -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_disk(most: int = 150) -> Iterator[None]:
-    """No file grows beyond `most` bytes: every larger write is refused, as by a full disk."""
+    """No file grows beyond `most` bytes: every larger write is refused, as by a full disk.
+
+    No bytecode is cached meanwhile: Python 3.11 does not notice when its file is cut short.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
     try:
-        yield
+        with (
+            mock.patch.object(sys, "dont_write_bytecode", True),
+            mock.patch.dict(os.environ, PYTHONDONTWRITEBYTECODE="1"),
+        ):
+            yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
