@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from numpy_vit import block, double_weights, layer_norm, linear, to_patches
+from numpy_vit import block, double_weights, layer_norm, linear, patch_tokens, to_patches
 from torch import Tensor
 
 from benchmark.anatomy.segmentor import FrozenSegmentor
@@ -35,9 +35,7 @@ class PaperMAE:
     def predict(self, image: np.ndarray, visible: list[int]) -> np.ndarray:
         """Prediction of every patch of one image, N×(P·P·C), from its visible patches."""
         encoder, decoder = self.encoder, self.decoder
-        kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-        tokens = to_patches(image, self.size) @ kernel.reshape(len(kernel), -1).T
-        tokens = tokens + encoder["patch_embed.proj.bias"] + encoder["pos_embed"][0, 1:]
+        tokens = patch_tokens(image, encoder, self.size) + encoder["pos_embed"][0, 1:]
         cls = encoder["cls_token"][0] + encoder["pos_embed"][0, :1]
         x = np.concatenate([cls, tokens[visible]])
         depth = 1 + max(int(name.split(".")[1]) for name in encoder if name.startswith("blocks."))

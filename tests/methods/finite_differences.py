@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+import pytest
+from torch import nn
 
 
 def slope(
@@ -17,3 +19,22 @@ def slope(
         ends.append(loss())
     array[place] = kept
     return (ends[0] - ends[1]) / (2 * step)
+
+
+def assert_slopes(
+    loss: Callable[[], float],
+    places: Iterable[tuple[nn.Module, Mapping[str, np.ndarray], str, tuple[int, ...]]],
+    rel: float = 2e-3,
+    abs: float = 2e-7,
+    step: float = 1e-5,
+) -> None:
+    """Gradients of parameters at some places equal the slopes of a reference.
+
+    Args:
+        loss: the reference.
+        places: module, the arrays in which `loss` reads its weights, name, and place.
+    """
+    for module, arrays, name, place in places:
+        expected = slope(loss, arrays[name], place, step)
+        found = module.get_parameter(name).grad[place].item()
+        assert found == pytest.approx(expected, rel=rel, abs=abs), name

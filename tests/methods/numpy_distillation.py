@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy_vit import Weights, block, layer_norm, linear, to_patches
+from numpy_vit import Weights, block, layer_norm, linear, patch_tokens
+from official_shapes import Shapes, encoder
+from official_shapes import linear as linear_shapes
 from scipy.special import erf, log_softmax, softmax
 from torch import Tensor, nn
 
+from benchmark.data.views.multi import MultiCrop
+from benchmark.method import Progress
+from benchmark.nn.backbones.multicrop_vit import MultiCropViT
+from benchmark.nn.ema import CosineMomentum
+from benchmark.nn.objectives.self_distillation import TeacherTemperature
+from benchmark.nn.projection import PrototypeHead
+
 PATCH, HEADS = 8, 4
+PROGRESS = Progress(epoch=1, epochs=5, step=4, steps_per_epoch=3)
+PARTS = dict(
+    views=dict(type=MultiCrop, size=32, local_size=16, local_count=2),
+    encoder=dict(
+        type=MultiCropViT,
+        **dict(img_size=32, patch_size=PATCH, embed_dim=32, depth=2, num_heads=HEADS),
+        learned_pos_embed=True,
+    ),
+    head=dict(type=PrototypeHead, hidden=24, bottleneck=8, prototypes=12),
+    momentum=dict(type=CosineMomentum, start=0.9),
+    teacher_temperature=dict(type=TeacherTemperature, start=0.04, end=0.07, epochs=3),
+)
+"""Of DINO and iBOT. `PROGRESS` is in the second of three epochs of warm-up."""
+MOMENTUM = 1 - (1 - 0.9) * (1 + math.cos(math.pi * 4 / 15)) / 2
+"""Of the teacher at `PROGRESS`."""
+TEMPERATURES = (0.04 + 0.03 / 2, 0.1)
+"""Of the teacher at `PROGRESS` and of the student."""
 
 
 def part_of(weights: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -59,9 +86,7 @@ def vit_tokens(
     masked_embed: np.ndarray | None = None,
 ) -> np.ndarray:
     """CLS and patches of one image after the final norm, (1 + N)×D."""
-    kernel = vit["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-    patches = to_patches(image, PATCH) @ kernel.reshape(len(kernel), -1).T
-    patches = patches + vit["patch_embed.proj.bias"]
+    patches = patch_tokens(image, vit)
     if mask is not None:
         patches[mask > 0] = masked_embed[0]
     positions = vit["pos_embed"][0]
@@ -106,6 +131,26 @@ def projected(mlp: Weights, rows: np.ndarray) -> np.ndarray:
         if f"{number}.weight" in mlp:
             x = np.maximum(x * mlp[f"{number}.weight"] + mlp[f"{number}.bias"], 0)
     return x
+
+
+def teacher_after(before: Weights, after: Weights) -> dict[str, np.ndarray]:
+    """Weights of a method after a step, those of its EMA teacher from the ones `before` it."""
+    found = dict(after)
+    for part in ("encoder", "head"):
+        prefix, student = f"teacher_{part}.module.", part_of(after, f"{part}.")
+        teacher = averaged(part_of(before, prefix), student, MOMENTUM, list(student))
+        found |= {prefix + name: value for name, value in teacher.items()}
+    return found
+
+
+def official_shapes(last_layers: Sequence[str] = ("last_layer",)) -> Shapes:
+    """Backbone and head of DINO and iBOT as the official codes name them, student and teacher."""
+    parts: Shapes = {f"backbone.{name}": shape for name, shape in encoder(32, 2, 16, 8).items()}
+    for number, sizes in ((0, (32, 24)), (2, (24, 24)), (4, (24, 8))):
+        parts |= linear_shapes(f"head.mlp.{number}", *sizes)
+    for layer in last_layers:
+        parts |= {f"head.{layer}.weight_g": (12, 1), f"head.{layer}.weight_v": (12, 8)}
+    return parts | {f"module.{name}": shape for name, shape in parts.items()}
 
 
 def gradient_step(method: nn.Module, loss: Tensor, rate: float) -> None:

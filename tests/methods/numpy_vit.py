@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from scipy.special import erf, softmax
 from torch import nn
 
 Weights = Mapping[str, np.ndarray]
 
 
-def double_weights(module: nn.Module) -> Weights:
-    return {name: tensor.double().numpy() for name, tensor in module.state_dict().items()}
+def double_weights(module: nn.Module, copy: bool = False) -> dict[str, np.ndarray]:
+    """Weights by name; in double precision they share memory with the module unless copied."""
+    return {
+        name: tensor.to(torch.float64, copy=copy).numpy()
+        for name, tensor in module.state_dict().items()
+    }
 
 
 def layer_norm(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
@@ -39,6 +44,13 @@ def block(x: np.ndarray, weights: Weights, name: str, heads: int) -> np.ndarray:
     hidden = linear(layer_norm(x, weights, f"{name}.norm2"), weights, f"{name}.mlp.fc1")
     hidden = hidden * 0.5 * (1 + erf(hidden / np.sqrt(2)))
     return x + linear(hidden, weights, f"{name}.mlp.fc2")
+
+
+def patch_tokens(image: np.ndarray, weights: Weights, size: int = 8) -> np.ndarray:
+    """Embedding of every patch of one image, N×D, before positions are added."""
+    kernel = weights["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
+    tokens = to_patches(image, size) @ kernel.reshape(len(kernel), -1).T
+    return tokens + weights["patch_embed.proj.bias"]
 
 
 def to_patches(image: np.ndarray, size: int) -> np.ndarray:

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor, nn
+
+from benchmark.nn.state_dict_names import Rules, translate
+
 Shapes = dict[str, tuple[int, ...]]
+
+
+def load_official(method: nn.Module, shapes: Shapes, rules: Rules) -> dict[str, Tensor]:
+    """Load random tensors of an official checkpoint: none missing, none unexpected, none twice."""
+    names = {name: translate(name, rules) for name in shapes}
+    state = {ours: torch.randn(shapes[name]) for name, ours in names.items() if ours is not None}
+    assert len(state) == sum(ours is not None for ours in names.values())
+    method.load_state_dict(state, strict=True)
+    return state
 
 
 def linear(name: str, inputs: int, outputs: int) -> Shapes:

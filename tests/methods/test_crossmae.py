@@ -7,21 +7,19 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from finite_differences import slope
-from numpy_vit import Weights, block, double_weights, layer_norm, linear, to_patches
-from official_shapes import Shapes, encoder, norm
+from finite_differences import assert_slopes
+from numpy_vit import Weights, block, double_weights, layer_norm, linear, patch_tokens, to_patches
+from official_shapes import Shapes, encoder, load_official, norm
 from official_shapes import linear as linear_shapes
 from scipy.special import erf, softmax
 from torch import Tensor
 
 from benchmark.data.views.single import SingleView
-from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
 from benchmark.nn.masking.random import RandomMasking, mask_highest
 from benchmark.nn.objectives.pixels import PixelReconstruction
-from benchmark.nn.state_dict_names import translate
 from benchmark.nn.vit import VisionTransformer
 from methods.crossmae import OFFICIAL_NAMES, CrossMAE
 
@@ -67,9 +65,7 @@ def paper_loss(vit: Weights, decoder: Weights, views: dict[str, Tensor], count: 
     for image, noise in zip(views["image"].double().numpy(), views["mask_noise"].numpy()):
         order = np.argsort(noise)
         visible, predicted = order[:4], order[len(order) - count :]
-        kernel = vit["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-        tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
-        tokens = tokens + vit["patch_embed.proj.bias"] + vit["pos_embed"][0, 1:]
+        tokens = patch_tokens(image, vit) + vit["pos_embed"][0, 1:]
         cls = vit["cls_token"][0] + vit["pos_embed"][0, :1]
         maps = [np.concatenate([cls, tokens[visible]])]
         for number in range(2):
@@ -104,21 +100,15 @@ def test_loss_and_gradients_match_the_paper(
     assert terms["loss_reconstruction"].item() == pytest.approx(loss(), rel=1e-5)
     terms["loss_reconstruction"].backward()
     places = [
-        ("encoder.cls_token", vit["cls_token"], (0, 0, 5)),
-        ("encoder.patch_embed.proj.weight", vit["patch_embed.proj.weight"], (3, 1, 2, 4)),
-        ("encoder.blocks.1.mlp.fc2.weight", vit["blocks.1.mlp.fc2.weight"], (3, 7)),
-        ("decoder.wfm.linear.weight", decoder["wfm.linear.weight"], (1, 0)),
-        ("decoder.dec_norms.2.weight", decoder["dec_norms.2.weight"], (9,)),
-        ("decoder.mask_token", decoder["mask_token"], (0, 0, 2)),
-        (
-            "decoder.decoder_blocks.0.cross_attn.kv.weight",
-            decoder["decoder_blocks.0.cross_attn.kv.weight"],
-            (20, 3),
-        ),
+        (method.encoder, vit, "cls_token", (0, 0, 5)),
+        (method.encoder, vit, "patch_embed.proj.weight", (3, 1, 2, 4)),
+        (method.encoder, vit, "blocks.1.mlp.fc2.weight", (3, 7)),
+        (method.decoder, decoder, "wfm.linear.weight", (1, 0)),
+        (method.decoder, decoder, "dec_norms.2.weight", (9,)),
+        (method.decoder, decoder, "mask_token", (0, 0, 2)),
+        (method.decoder, decoder, "decoder_blocks.0.cross_attn.kv.weight", (20, 3)),
     ]
-    for name, array, place in places:
-        gradient = method.get_parameter(name).grad[place].item()
-        assert gradient == pytest.approx(slope(loss, array, place), rel=2e-3, abs=2e-7)
+    assert_slopes(loss, places)
 
 
 @pytest.mark.parametrize(("patches", "ratio"), [(196, 0.75), (196, 0.5), (144, 0.75), (64, 0.625)])
@@ -135,29 +125,8 @@ def test_number_of_predicted_patches_matches_the_released_code(
         assert torch.equal(ids, noise.argsort(dim=1)[:, first:])
 
 
-def test_paper_counts(crossmae: Factory) -> None:
-    """Of 196 patches 49 are visible; p = 0.25 predicts 49, p = 0.75 all 147 masked ones."""
-    mask = mask_highest(torch.rand(1, 196), keep=49)
-    assert crossmae(0.25).patches_to_predict(mask).shape == (1, 49)
-    assert crossmae(0.75).patches_to_predict(mask).shape == (1, 147)
-
-
-def test_ignored_patches_have_no_effect(crossmae: Factory, tiny_views: dict[str, Tensor]) -> None:
-    """Pixels of a patch that is neither visible nor predicted change nothing."""
-    method = crossmae(0.25)
-    before = method.loss(tiny_views, Progress())["loss_reconstruction"]
-    order = tiny_views["mask_noise"].argsort(dim=1)
-    for first, last, plays in ((4, 12, False), (12, 16, True), (0, 4, True)):
-        weight = torch.zeros(4, 16).scatter(1, order[:, first:last], 1.0).reshape(4, 1, 4, 4)
-        noise = torch.randn(tiny_views["image"].shape, generator=torch.Generator().manual_seed(0))
-        spread = noise * weight.repeat_interleave(8, 2).repeat_interleave(8, 3)
-        changed = {**tiny_views, "image": tiny_views["image"] + spread}
-        after = method.loss(changed, Progress())["loss_reconstruction"]
-        assert torch.equal(after, before) is not plays
-
-
 def test_official_checkpoint_fits(crossmae: Factory) -> None:
-    """Names and shapes, without `norm.*`: none missing, none unexpected."""
+    """The encoder has no `norm.*`."""
     shapes: Shapes = encoder(32, 2, 16, 8, final_norm=False) | norm("decoder_norm", 16)
     shapes |= {"mask_token": (1, 1, 16), "decoder_pos_embed": (1, 17, 16)}
     shapes |= {"wfm.linear.weight": (3, 3), **linear_shapes("decoder_pred", 16, 192)}
@@ -170,17 +139,7 @@ def test_official_checkpoint_fits(crossmae: Factory) -> None:
         shapes |= linear_shapes(f"{name}.mlp.fc1", 16, 64) | linear_shapes(
             f"{name}.mlp.fc2", 64, 16
         )
-    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
-    crossmae().load_state_dict(state, strict=True)
-
-
-def test_exported_encoder_has_no_final_norm(crossmae: Factory, tmp_path, tiny_views) -> None:
-    """Loaded strictly it gives the tokens after its last block as they are."""
-    method = crossmae()
-    export_encoder(tmp_path, method.exports()["encoder"], {})
-    loaded, _ = load_encoder(tmp_path)
-    tokens = method.encoder.layers(method.encoder.embed(tiny_views["image"]))[-1]
-    torch.testing.assert_close(loaded(tiny_views["image"]), tokens)
+    load_official(crossmae(), shapes, OFFICIAL_NAMES)
 
 
 def test_invalid_arguments_are_refused(crossmae: Factory, tiny_views: dict[str, Tensor]) -> None:

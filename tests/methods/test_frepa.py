@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from finite_differences import slope
-from numpy_vit import Weights, block, double_weights, to_patches
-from official_shapes import Shapes, linear, norm
+from finite_differences import assert_slopes
+from numpy_distillation import part_of
+from numpy_vit import Weights, block, double_weights, patch_tokens
+from official_shapes import Shapes, linear, load_official, norm
 from torch import Tensor
 
 from benchmark.data.views.corrupted import CorruptedView
-from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.method import Progress
 from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.corruptions.frequency import CellNoise, EitherCorruption, SpectrumNoise
 from benchmark.nn.corruptions.intensity_curves import HistogramShift
 from benchmark.nn.decoders.convolutional import ConvDecoder
 from benchmark.nn.objectives.frequency import HighFrequencyLoss
-from benchmark.nn.state_dict_names import translate
 from methods.frepa import OFFICIAL_NAMES, Frepa
 
 LOSSES = ("loss_image", "loss_gradient", "loss_high_frequency")
@@ -83,12 +82,9 @@ def channel_norm(maps: np.ndarray, weights: Weights, name: str) -> np.ndarray:
 
 def restore(images: np.ndarray, weights: Weights) -> np.ndarray:
     """B×3×32×32 by the encoder, sample by sample, and the decoder with statistics of the batch."""
-    features = []
+    features, encoder = [], part_of(weights, "encoder.")
     for image in images:
-        kernel = weights["encoder.patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-        x = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
-        x = x + weights["encoder.patch_embed.proj.bias"]
-        x = x + weights["encoder.pos_embed"].reshape(16, -1)
+        x = patch_tokens(image, encoder) + encoder["pos_embed"].reshape(16, -1)
         for number in range(2):
             x = block(x, weights, f"encoder.blocks.{number}", 4)
         maps = x.T.reshape(-1, 4, 4)
@@ -124,7 +120,7 @@ def paper_losses(restored: np.ndarray, clean: np.ndarray) -> tuple[float, float,
 
 
 def test_losses_and_gradients_match_the_paper(frepa: Frepa, views: dict[str, Tensor]) -> None:
-    weights = dict(double_weights(frepa))
+    weights = double_weights(frepa)
     images, clean = views["image"].double().numpy(), views["clean"].double().numpy()
     expected = paper_losses(restore(images, weights), clean)
     terms = frepa.loss(views, Progress())
@@ -135,8 +131,7 @@ def test_losses_and_gradients_match_the_paper(frepa: Frepa, views: dict[str, Ten
     # In double precision: rounding would turn some of the many ReLUs.
     frepa.double()
     sum(frepa.loss({k: v.double() for k, v in views.items()}, Progress()).values()).backward()
-    parameters = dict(frepa.named_parameters())
-    for name, place in (
+    places = [
         ("encoder.pos_embed", (0, 1, 2, 5)),
         ("encoder.patch_embed.proj.weight", (3, 1, 2, 2)),
         ("encoder.blocks.0.attn.qkv.weight", (40, 3)),
@@ -144,11 +139,14 @@ def test_losses_and_gradients_match_the_paper(frepa: Frepa, views: dict[str, Ten
         ("decoder.stages.0.up.1.weight", (2, 5, 0, 1)),
         ("decoder.stages.2.conv.1.bias", (1,)),
         ("decoder.last.weight", (1, 0, 2, 2)),
-    ):
-        found = slope(
-            lambda: sum(paper_losses(restore(images, weights), clean)), weights[name], place, 1e-6
-        )
-        assert parameters[name].grad[place].item() == pytest.approx(found, rel=1e-4, abs=1e-8), name
+    ]
+    assert_slopes(
+        lambda: sum(paper_losses(restore(images, weights), clean)),
+        [(frepa, weights, name, place) for name, place in places],
+        rel=1e-4,
+        abs=1e-8,
+        step=1e-6,
+    )
 
 
 def test_a_perfect_restoration_has_finite_gradients(frepa: Frepa, views) -> None:
@@ -159,30 +157,6 @@ def test_a_perfect_restoration_has_finite_gradients(frepa: Frepa, views) -> None
     assert terms["loss_image"].item() == pytest.approx(0, abs=2e-6)
     sum(terms.values()).backward()
     assert all(p.grad.isfinite().all() for p in frepa.parameters())
-
-
-def test_official_code_only_changes_the_filters(frepa: Frepa, views: dict[str, Tensor]) -> None:
-    before = frepa.loss(views, Progress())
-    frepa.high_frequency.official_code = True
-    after = frepa.loss(views, Progress())
-    assert [name for name in LOSSES if before[name] != after[name]] == ["loss_high_frequency"]
-
-
-def test_features_are_observed(frepa: Frepa, views: dict[str, Tensor]) -> None:
-    frepa.loss(views, Progress())
-    (observed,) = frepa.observed
-    expected = frepa.encoder.feature_maps(views["image"])[0].mean(dim=(2, 3))
-    torch.testing.assert_close(observed, expected.detach())
-
-
-def test_export_has_the_neck(frepa: Frepa, views: dict[str, Tensor], tmp_path) -> None:
-    """What is fine-tuned is the map of 16 channels the decoder sees."""
-    frepa.eval()
-    card = export_encoder(tmp_path, frepa.exports()["encoder"], {})
-    assert (card.architecture, card.widths, card.num_prefix_tokens) == ("samvit", [16], 0)
-    loaded, _ = load_encoder(tmp_path)
-    a, b = (net.eval().feature_maps(views["image"])[0] for net in (frepa.encoder, loaded))
-    assert torch.equal(a, b)
 
 
 def official_shapes(width: int, neck: int) -> Shapes:
@@ -218,9 +192,6 @@ def official_shapes(width: int, neck: int) -> Shapes:
 
 
 def test_official_checkpoint_fits() -> None:
-    """Of its own size and four channels: none missing, none unexpected."""
+    """Of its own size and four channels."""
     method = make(img_size=64, patch_size=16, in_channels=4, neck_channels=32)
-    shapes = official_shapes(32, 32)
-    state = {translate(name, OFFICIAL_NAMES): torch.ones(shape) for name, shape in shapes.items()}
-    assert len(state) == len(shapes)
-    method.load_state_dict(state, strict=True)
+    load_official(method, official_shapes(32, 32), OFFICIAL_NAMES)

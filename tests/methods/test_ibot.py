@@ -2,65 +2,49 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from finite_differences import slope
+from finite_differences import assert_slopes
 from numpy_distillation import (
-    averaged,
+    PARTS,
+    PROGRESS,
+    TEMPERATURES,
     entropy,
     gradient_step,
+    official_shapes,
     part_of,
     prototype_logits,
     several_views,
+    teacher_after,
     vit_tokens,
 )
 from numpy_vit import double_weights
-from official_shapes import Shapes, encoder, linear
+from official_shapes import load_official
 from torch import Tensor
 
-from benchmark.data.views.multi import MultiCrop
-from benchmark.method import Progress
-from benchmark.nn.backbones.multicrop_vit import MultiCropViT
-from benchmark.nn.ema import CosineMomentum
 from benchmark.nn.masking.ibot import BlockwiseRatioMasking
 from benchmark.nn.objectives.self_distillation import TeacherTemperature
-from benchmark.nn.projection import PrototypeHead
-from benchmark.nn.state_dict_names import translate
 from benchmark.training.config import load_config
 from methods.ibot import IBOT, OFFICIAL_NAMES
 
-PROGRESS = Progress(epoch=1, epochs=5, step=4, steps_per_epoch=3)
-# Of CLS: the second of three epochs of warm-up; of patches: the second of five.
-CLASS, PATCH = (0.055, 0.1), (0.0475, 0.1)
+# Of patches: the second of five epochs of warm-up.
+PATCH_TEMPERATURES = (0.0475, 0.1)
 Weights = dict[str, np.ndarray]
-
-
-def make(**arguments: Any) -> IBOT:
-    torch.manual_seed(0)
-    vit = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4)
-    parts = dict(
-        views=dict(type=MultiCrop, size=32, local_size=16, local_count=2),
-        encoder=dict(type=MultiCropViT, learned_pos_embed=True, **vit),
-        head=dict(type=PrototypeHead, hidden=24, bottleneck=8, prototypes=12),
-        masking=dict(type=BlockwiseRatioMasking, smallest=2),
-        momentum=dict(type=CosineMomentum, start=0.9),
-        teacher_temperature=dict(type=TeacherTemperature, start=0.04, end=0.07, epochs=3),
-        patch_temperature=dict(type=TeacherTemperature, start=0.04, end=0.07, epochs=5),
-        class_weight=0.7,
-        patch_weight=1.5,
-    )
-    return IBOT(**{**parts, **arguments})
 
 
 @pytest.fixture
 def ibot(randomise) -> IBOT:
     """Student, teacher, centres and mask token apart from each other and from zero."""
-    method = randomise(make(), 1).double().train()
+    method = IBOT(
+        **PARTS,
+        masking=dict(type=BlockwiseRatioMasking, smallest=2),
+        patch_temperature=dict(type=TeacherTemperature, start=0.04, end=0.07, epochs=5),
+        class_weight=0.7,
+        patch_weight=1.5,
+    )
+    assert not method.masked_embed.any()
+    method = randomise(method, 1).double().train()
     generator = torch.Generator().manual_seed(2)
     for centre in (method.centre, method.patch_centre):
         centre.value.copy_(0.2 * torch.randn(centre.value.shape, generator=generator))
@@ -106,33 +90,26 @@ def paper_losses(
         for images in views["local"].split(4)
     ]
     by_class = [
-        entropy(teacher[t][n, 0], student[s][n][0], weights["centre.value"], CLASS)
+        entropy(teacher[t][n, 0], student[s][n][0], weights["centre.value"], TEMPERATURES)
         for t in range(2)
         for s in range(4)
         for n in range(4)
         if t != s
     ]
-    by_patch = []
-    for t in range(2):
-        for n in range(4):
-            errors = [
-                entropy(
-                    teacher[t][n, 1 + p], student[t][n][1 + p], weights["patch_centre.value"], PATCH
-                )
-                for p in range(16)
-                if masks[t][n, p]
-            ]
-            by_patch.append(sum(errors) / max(len(errors), 1))
+    by_patch, centre = [], weights["patch_centre.value"]
+    for t, n in np.ndindex(2, 4):
+        errors = [
+            entropy(teacher[t][n, 1 + p], student[t][n][1 + p], centre, PATCH_TEMPERATURES)
+            for p in range(16)
+            if masks[t][n, p]
+        ]
+        by_patch.append(sum(errors) / max(len(errors), 1))
     return 0.7 * float(np.mean(by_class)), 1.5 * float(np.mean(by_patch))
-
-
-def copied(method: torch.nn.Module) -> Weights:
-    return {name: value.copy() for name, value in double_weights(method).items()}
 
 
 def test_losses_and_gradients_match_the_paper(ibot: IBOT, views: dict[str, Tensor]) -> None:
     """Every patch through head and teacher in numpy; slopes, the mask token's among them."""
-    weights, masks = copied(ibot), masks_of(ibot, views)
+    weights, masks = double_weights(ibot, copy=True), masks_of(ibot, views)
     counts = np.concatenate(masks).sum(axis=1)
     assert (counts == 0).any()
     assert len(set(counts)) > 2
@@ -150,27 +127,24 @@ def test_losses_and_gradients_match_the_paper(ibot: IBOT, views: dict[str, Tenso
         ("head.mlp.2.weight", (7, 11)),
         ("head.last_layer.weight_v", (3, 5)),
     ]
-    for name, place in places:
-        found = slope(lambda: sum(paper_losses(weights, views, masks)), weights[name], place)
-        gradient = ibot.get_parameter(name).grad[place].item()
-        assert gradient == pytest.approx(found, rel=1e-4, abs=1e-8)
+    assert_slopes(
+        lambda: sum(paper_losses(weights, views, masks)),
+        [(ibot, weights, name, place) for name, place in places],
+        rel=1e-4,
+        abs=1e-8,
+    )
 
 
 def test_second_step_uses_the_updated_teacher_and_centres(
     ibot: IBOT, views: dict[str, Tensor]
 ) -> None:
     """The centre of patches follows the mean over all patches of the teacher, masked or not."""
-    before, masks = copied(ibot), masks_of(ibot, views)
+    before, masks = double_weights(ibot, copy=True), masks_of(ibot, views)
     terms = ibot.loss(views, PROGRESS)
     gradient_step(ibot, terms["loss_class"] + terms["loss_patch"], 0.3)
     ibot.after_step(PROGRESS)
 
-    m = 1 - (1 - 0.9) * (1 + math.cos(math.pi * 4 / 15)) / 2
-    weights = copied(ibot)
-    for part in ("encoder", "head"):
-        prefix, student = f"teacher_{part}.module.", part_of(weights, f"{part}.")
-        teacher = averaged(part_of(before, prefix), student, m, list(student))
-        weights |= {prefix + name: value for name, value in teacher.items()}
+    weights = teacher_after(before, double_weights(ibot, copy=True))
     seen = teacher_logits(before, torch.cat([views["image_0"], views["image_1"]]))
     means = {"centre": seen[:, 0].mean(axis=0), "patch_centre": seen[:, 1:].mean(axis=(0, 1))}
     for name, mean in means.items():
@@ -183,21 +157,6 @@ def test_second_step_uses_the_updated_teacher_and_centres(
     assert terms["loss_patch"].item() == pytest.approx(expected[1], rel=1e-8)
 
 
-def test_mask_token_replaces_the_embedding_before_positions_are_added(
-    ibot: IBOT, views: dict[str, Tensor]
-) -> None:
-    """Pixels of masked patches do not reach the student, their places do; the teacher sees all."""
-    masks = torch.from_numpy(np.concatenate(masks_of(ibot, views)))
-    images = torch.cat([views["image_0"], views["image_1"]])
-    hidden = masks.unflatten(1, (1, 4, 4)).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    replace = (masks, ibot.masked_embed)
-    tokens = ibot.encoder.embed(images, replace=replace)
-    assert torch.equal(ibot.encoder.embed(images + 5 * hidden, replace=replace), tokens)
-    expected = ibot.masked_embed + ibot.encoder.pos_embed[0, 1:]
-    torch.testing.assert_close(tokens[:, 1:][masks > 0], expected.expand(8, -1, -1)[masks > 0])
-    assert make().masked_embed.abs().max() == 0
-
-
 def test_a_batch_without_masks_keeps_all_gradients(ibot: IBOT, views: dict[str, Tensor]) -> None:
     """L_MIM is 0 and L_CLS is DINO's; every trained parameter still has a gradient."""
     none = torch.full((4, 2), 0.1)
@@ -206,7 +165,7 @@ def test_a_batch_without_masks_keeps_all_gradients(ibot: IBOT, views: dict[str, 
     assert terms["masked"].item() == 0
     zeros = [np.zeros((4, 16))] * 2
     assert terms["loss_class"].item() == pytest.approx(
-        paper_losses(copied(ibot), views, zeros)[0], rel=1e-8
+        paper_losses(double_weights(ibot), views, zeros)[0], rel=1e-8
     )
     (terms["loss_class"] + terms["loss_patch"]).backward()
     trained = {name: p.grad for name, p in ibot.named_parameters() if p.requires_grad}
@@ -215,53 +174,20 @@ def test_a_batch_without_masks_keeps_all_gradients(ibot: IBOT, views: dict[str, 
     assert still == {"masked_embed"}
 
 
-def test_micro_batches_give_the_same_loss_and_centre(ibot: IBOT, views: dict[str, Tensor]) -> None:
-    """Images are averaged one by one, so that a step may be cut into parts."""
-    other = copy.deepcopy(ibot)
-    whole = ibot.loss(views, PROGRESS)["loss_patch"].item()
-    ibot.after_step(PROGRESS)
-    losses = []
-    for rows in (slice(0, 2), slice(2, 4)):
-        local = torch.cat([crop[rows] for crop in views["local"].split(4)])
-        part = {name: value[rows] for name, value in views.items() if name != "local"}
-        losses.append(other.loss({**part, "local": local}, PROGRESS)["loss_patch"].item())
-    other.after_step(PROGRESS)
-    assert np.mean(losses) == pytest.approx(whole, rel=1e-12)
-    torch.testing.assert_close(other.patch_centre.value, ibot.patch_centre.value)
-
-
 def test_published_recipe_differs_from_dino_where_the_paper_does() -> None:
     config, dino = (load_config(f"configs/{name}/pretrain.py") for name in ("ibot", "dino"))
     method = config.method
     assert method.head.prototypes == 8192
     assert (method.views.scale, method.views.local_scale) == ((0.32, 1.0), (0.05, 0.32))
     assert method.views.local_count == 10
-    same = (
-        "epochs",
-        "batch_size",
-        "base_lr",
-        "optimizer",
-        "decay_schedule",
-        "clip_grad",
-        "schedule",
-    )
-    assert all(config[key] == dino[key] for key in same)
+    same = "epochs batch_size base_lr optimizer decay_schedule clip_grad schedule"
+    assert all(config[key] == dino[key] for key in same.split())
     assert dino.method.views.scale == (0.25, 1.0)  # not changed by the config that builds on it
     assert (method.masking.ratios, method.masking.spread) == ((0.0, 0.3), (0.0, 0.2))
 
 
 def test_official_checkpoint_fits(ibot: IBOT) -> None:
-    """`student`, `teacher` and `ibot_loss` of a shared head: none missing, none unexpected."""
-    parts: Shapes = {f"backbone.{name}": shape for name, shape in encoder(32, 2, 16, 8).items()}
-    parts |= linear("head.mlp.0", 32, 24) | linear("head.mlp.2", 24, 24)
-    parts |= linear("head.mlp.4", 24, 8)
-    for layer in ("last_layer", "last_layer2"):
-        parts |= {f"head.{layer}.weight_g": (12, 1), f"head.{layer}.weight_v": (12, 8)}
-    shapes: Shapes = {"center": (1, 12), "center2": (1, 1, 12), **parts}
-    shapes |= {f"module.{name}": shape for name, shape in parts.items()}
-    shapes["module.backbone.masked_embed"] = (1, 32)
-    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
-    assert len(state) == len(shapes) - 3  # the last layer's second name, four times, is one None
-    del state[None]
-    ibot.load_state_dict(state, strict=True)
-    assert torch.equal(ibot.patch_centre.value.float(), state["patch_centre.value"])
+    """`student`, `teacher` and `ibot_loss`; the shared last layer has two names."""
+    shapes = official_shapes(("last_layer", "last_layer2"))
+    shapes |= {"center": (1, 12), "center2": (1, 1, 12), "module.backbone.masked_embed": (1, 32)}
+    load_official(ibot, shapes, OFFICIAL_NAMES)

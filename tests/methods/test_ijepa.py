@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 import torch
-from finite_differences import slope
-from numpy_vit import block, double_weights, layer_norm, linear, to_patches
+from finite_differences import assert_slopes
+from numpy_distillation import gradient_step
+from numpy_vit import block, double_weights, layer_norm, linear, patch_tokens
 from official_shapes import block as block_shapes
 from official_shapes import encoder as encoder_shapes
 from official_shapes import linear as linear_shapes
-from official_shapes import norm
+from official_shapes import load_official, norm
 from torch import Tensor
 
 from benchmark.data.views.single import SingleView
@@ -59,9 +58,7 @@ def views() -> dict[str, Tensor]:
 
 def encode(image: np.ndarray, weights: dict, visible: list[int] | None = None) -> np.ndarray:
     """Features of the visible patches of one image, or of all, K×D."""
-    kernel = weights["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-    tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
-    x = tokens + weights["patch_embed.proj.bias"] + weights["pos_embed"][0]
+    x = patch_tokens(image, weights) + weights["pos_embed"][0]
     x = x if visible is None else x[visible]
     for number in range(2):
         x = block(x, weights, f"blocks.{number}", 4)
@@ -132,10 +129,7 @@ def test_loss_and_gradients_match_the_paper(ijepa: IJEPA, views: dict[str, Tenso
         (ijepa.predictor, paper.predictor, "predictor_blocks.1.mlp.fc1.weight", (6, 1)),
         (ijepa.predictor, paper.predictor, "predictor_proj.bias", (4,)),
     ]
-    for module, arrays, name, place in places:
-        steep = slope(lambda: paper.loss(images, seen, hidden), arrays[name], place)
-        gradient = module.get_parameter(name).grad[place].item()
-        assert gradient == pytest.approx(steep, rel=1e-5, abs=1e-10), name
+    assert_slopes(lambda: paper.loss(images, seen, hidden), places, rel=1e-5, abs=1e-10)
     assert all(p.grad is None for p in ijepa.target_encoder.parameters())
 
 
@@ -143,10 +137,8 @@ def test_second_step_predicts_the_ema_targets(ijepa: IJEPA, views: dict[str, Ten
     """θ' ← m·θ' + (1 − m)·θ after the step, with m of the linear schedule at that step."""
     images = views["image"].numpy()
     now = Progress(epoch=1, epochs=2, step=3, steps_per_epoch=2)
-    before = copy.deepcopy(double_weights(ijepa.target_encoder.module))
-    ijepa.loss(views, now)["loss_prediction"].backward()
-    trained = [p for p in ijepa.parameters() if p.requires_grad]
-    torch.optim.SGD(trained, lr=0.5).step()
+    before = double_weights(ijepa.target_encoder.module, copy=True)
+    gradient_step(ijepa, ijepa.loss(views, now)["loss_prediction"], 0.5)
     ijepa.after_step(now)
 
     m = 0.6 + 3 / 4 * 0.4
@@ -156,38 +148,6 @@ def test_second_step_predicts_the_ema_targets(ijepa: IJEPA, views: dict[str, Ten
     seen, hidden = masks_of(ijepa, views, following)
     found = ijepa.loss(views, following)["loss_prediction"]
     assert found.item() == pytest.approx(paper.loss(images, seen, hidden), rel=1e-9)
-
-
-def test_squared_distance_is_configurable(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
-    """Mean of squares instead, on the same prediction."""
-    squared = make(distance="squared").double()
-    squared.load_state_dict(ijepa.state_dict())
-    assert (
-        squared.loss(views, Progress())["loss_prediction"]
-        > ijepa.loss(views, Progress())["loss_prediction"]
-    )
-
-
-def test_released_masks_leave_the_formula_unchanged(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
-    """With `official_code` in the masking the loss is that of the same formulas."""
-    ijepa.masking = make(official_code=True).masking
-    seen, hidden = masks_of(ijepa, views, Progress(step=1))
-    assert max(max(context) for context in seen) < 30  # the last row is never seen
-    expected = PaperIJEPA(ijepa).loss(views["image"].numpy(), seen, hidden)
-    found = ijepa.loss(views, Progress(step=1))["loss_prediction"]
-    assert found.item() == pytest.approx(expected, rel=1e-9)
-
-
-def test_target_encoder_starts_equal_and_is_exported(views: dict[str, Tensor]) -> None:
-    method = make().double()
-    module = method.exports()["encoder"]
-    assert module is method.target_encoder.module
-    assert not module.training
-    torch.testing.assert_close(module(views["image"]), method.encoder(views["image"]))
-    targets = method.targets(views["image"])
-    assert targets.mean(dim=2).abs().max() < 1e-9
-    assert (targets.var(dim=2, correction=0) - 1).abs().max() < 1e-4
-    assert method.observed[0].shape == (3, 32)
 
 
 def official_shapes(policy: int = 0) -> dict[str, tuple[int, ...]]:
@@ -208,12 +168,9 @@ def official_shapes(policy: int = 0) -> dict[str, tuple[int, ...]]:
 
 
 def test_official_checkpoint_fits(ijepa: IJEPA) -> None:
-    """Every name is behind `module.`: none missing, none unexpected."""
-    state = {}
-    for name, shape in official_shapes().items():
-        part, _, rest = name.partition(".")
-        state[translate(f"{part}.module.{rest}", OFFICIAL_NAMES)] = torch.randn(shape)
-    ijepa.load_state_dict(state, strict=True)
+    """Every name is behind `module.`."""
+    shapes = {name.replace(".", ".module.", 1): s for name, s in official_shapes().items()}
+    load_official(ijepa, shapes, OFFICIAL_NAMES)
     with pytest.raises(InputError, match=r"no rule for the name 'opt.state'"):
         translate("opt.state", OFFICIAL_NAMES)
 

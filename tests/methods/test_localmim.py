@@ -7,16 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from finite_differences import slope
-from numpy_vit import Weights, block, double_weights, layer_norm, linear, to_patches
-from official_shapes import Shapes, encoder, norm
+from finite_differences import assert_slopes
+from numpy_vit import Weights, block, double_weights, layer_norm, linear, patch_tokens
+from official_shapes import Shapes, encoder, load_official, norm
 from official_shapes import block as block_shapes
 from official_shapes import linear as linear_shapes
 from scipy.special import erf
 from torch import Tensor
 
 from benchmark.data.views.single import SingleView
-from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.decoders.local import LocalDecoder
@@ -38,14 +37,7 @@ def localmim(randomise) -> Factory:
         torch.manual_seed(0)
         method = LocalMIM(
             views=dict(type=SingleView, size=32),
-            encoder=dict(
-                type=VisionTransformer,
-                img_size=32,
-                patch_size=8,
-                embed_dim=32,
-                depth=4,
-                num_heads=4,
-            ),
+            encoder=VisionTransformer(32, 8, 32, depth=4, num_heads=4),
             decoder=dict(type=LocalDecoder, width=16, depth=1, num_heads=2),
             masking=dict(type=RandomMasking, ratio=0.75),
             target=dict(type=HOG, bins=9),
@@ -92,9 +84,7 @@ def paper_losses(
         visible = order[:4]
         hidden = np.ones(16)
         hidden[visible] = 0
-        kernel = vit["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-        tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
-        tokens = tokens + vit["patch_embed.proj.bias"] + vit["pos_embed"][0, 1:]
+        tokens = patch_tokens(image, vit) + vit["pos_embed"][0, 1:]
         cls = vit["cls_token"][0] + vit["pos_embed"][0, :1]
         x = np.concatenate([cls, tokens[visible]])
         for number, scale in enumerate(SCALES):
@@ -137,18 +127,18 @@ def test_losses_and_gradients_match_the_paper(
 
     sum(losses.values()).backward()
     places = [
-        ("encoder.cls_token", weights["encoder"]["cls_token"], (0, 0, 5)),
-        ("encoder.norm.weight", weights["encoder"]["norm.weight"], (3,)),
-        ("norms.0.bias", weights["norms"]["0.bias"], (4,)),
-        ("decoder.0.pred.3.weight", weights["decoder.0"]["pred.3.weight"], (2, 1, 0, 1)),
-        ("decoder.0.pred.1.weight", weights["decoder.0"]["pred.1.weight"], (3,)),
-        ("decoder.2.mask_token", weights["decoder.2"]["mask_token"], (0, 0, 2)),
-        ("decoder.3.pred.1.weight", weights["decoder.3"]["pred.1.weight"], (9, 4, 0, 0)),
+        ("encoder", "cls_token", (0, 0, 5)),
+        ("encoder", "norm.weight", (3,)),
+        ("norms", "0.bias", (4,)),
+        ("decoder.0", "pred.3.weight", (2, 1, 0, 1)),
+        ("decoder.0", "pred.1.weight", (3,)),
+        ("decoder.2", "mask_token", (0, 0, 2)),
+        ("decoder.3", "pred.1.weight", (9, 4, 0, 0)),
     ]
-    for name, array, place in places:
-        expected = slope(lambda: sum(paper_losses(weights, tiny_views, targets)), array, place)
-        gradient = method.get_parameter(name).grad[place].item()
-        assert gradient == pytest.approx(expected, rel=2e-3, abs=2e-7)
+    assert_slopes(
+        lambda: sum(paper_losses(weights, tiny_views, targets)),
+        [(method.get_submodule(part), weights[part], name, at) for part, name, at in places],
+    )
 
 
 def test_mask_at_every_scale_by_hand() -> None:
@@ -174,26 +164,15 @@ def test_published_layers_and_cells() -> None:
 
 
 def test_official_checkpoint_fits(localmim: Factory) -> None:
-    """Names and shapes, four norms included: none missing, none unexpected, filters excluded."""
+    """Four norms included, filters excluded."""
     shapes: Shapes = encoder(32, 4, 16, 8, final_norm=False)
+    up, last = {"pred.0.weight": (16, 8, 2, 2), "pred.0.bias": (8,)}, (27,)
+    finest = {**up, **norm("pred.1", 8), "pred.3.weight": (8, 4, 2, 2), "pred.3.bias": (4,)}
     heads: list[Shapes] = [
-        {
-            "pred.0.weight": (16, 8, 2, 2),
-            "pred.0.bias": (8,),
-            **norm("pred.1", 8),
-            "pred.3.weight": (8, 4, 2, 2),
-            "pred.3.bias": (4,),
-            "pred.4.weight": (27, 4, 1, 1),
-            "pred.4.bias": (27,),
-        },
-        {
-            "pred.0.weight": (16, 8, 2, 2),
-            "pred.0.bias": (8,),
-            "pred.1.weight": (27, 8, 1, 1),
-            "pred.1.bias": (27,),
-        },
-        {"pred.0.weight": (27, 16, 1, 1), "pred.0.bias": (27,)},
-        {"pred.1.weight": (27, 16, 1, 1), "pred.1.bias": (27,)},
+        {**finest, "pred.4.weight": (27, 4, 1, 1), "pred.4.bias": last},
+        {**up, "pred.1.weight": (27, 8, 1, 1), "pred.1.bias": last},
+        {"pred.0.weight": (27, 16, 1, 1), "pred.0.bias": last},
+        {"pred.1.weight": (27, 16, 1, 1), "pred.1.bias": last},
     ]
     for number, head in enumerate(heads):
         own: Shapes = {"mask_token": (1, 1, 16), "pos_embed": (1, 17, 16), **head}
@@ -201,27 +180,8 @@ def test_official_checkpoint_fits(localmim: Factory) -> None:
         shapes |= {f"decoder.{number}.{name}": shape for name, shape in own.items()}
         shapes |= norm(f"norm.{number}", 32)
         shapes[f"hog_enc.{number}.conv.weight"] = (2, 1, 3, 3)
-    state = {translate(name, OFFICIAL_NAMES): torch.randn(shape) for name, shape in shapes.items()}
-    assert len(state) == len(shapes) - 3  # the four filters have become one None
-    del state[None]
-    method = localmim()
-    method.load_state_dict(state, strict=True)
-    assert torch.equal(method.encoder.norm.weight, state["encoder.norm.weight"])
+    load_official(localmim(), shapes, OFFICIAL_NAMES)
     assert translate("norm.3.weight", OFFICIAL_NAMES) == "encoder.norm.weight"
-
-
-def test_exported_encoder_has_the_norm_of_the_last_layer(
-    localmim: Factory, tmp_path, tiny_views: dict[str, Tensor]
-) -> None:
-    """It gives what the coarsest decoder gets, when everything is visible."""
-    method = localmim()
-    export_encoder(tmp_path, method.exports()["encoder"], {})
-    loaded, _ = load_encoder(tmp_path)
-    inputs = []
-    method.decoder[3].register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
-    order = torch.arange(16).expand(4, -1)
-    method.predict(tiny_views["image"], order, order)
-    torch.testing.assert_close(loaded(tiny_views["image"]), inputs[0])
 
 
 @pytest.mark.parametrize(

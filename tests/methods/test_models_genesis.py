@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from finite_differences import slope
-from numpy_vit import block, double_weights, layer_norm, to_patches
+from finite_differences import assert_slopes
+from numpy_vit import block, double_weights, layer_norm, patch_tokens
 from scipy.special import expit
 from torch import Tensor
 
@@ -46,16 +46,6 @@ def views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"image": tiny_views["image"], "clean": torch.from_numpy(clean).float()}
 
 
-@pytest.fixture
-def batch() -> dict[str, Tensor]:
-    rng = np.random.default_rng(0)
-    return {
-        "frame": torch.from_numpy(rng.integers(0, 256, (3, 64, 64), dtype=np.uint8)),
-        "valid": torch.tensor([[64, 64], [50, 64], [64, 40]]),
-        "index": torch.tensor([4, 0, 77]),
-    }
-
-
 def test_loss_and_gradients_match_the_paper(
     genesis: ModelsGenesis, views: dict[str, Tensor]
 ) -> None:
@@ -66,9 +56,7 @@ def test_loss_and_gradients_match_the_paper(
     def loss() -> float:
         errors = []
         for image, target in zip(images, clean):
-            kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-            tokens = to_patches(image, 8) @ kernel.reshape(len(kernel), -1).T
-            tokens = tokens + encoder["patch_embed.proj.bias"]
+            tokens = patch_tokens(image, encoder)
             x = np.concatenate([encoder["cls_token"][0], tokens]) + encoder["pos_embed"][0]
             for number in range(2):
                 x = block(x, encoder, f"blocks.{number}", 4)
@@ -85,33 +73,10 @@ def test_loss_and_gradients_match_the_paper(
     assert terms["loss_restoration"].item() == pytest.approx(loss(), rel=1e-5)
     terms["loss_restoration"].backward()
     places = [
-        (genesis.encoder.cls_token, encoder["cls_token"], (0, 0, 5)),
-        (genesis.encoder.patch_embed.proj.weight, encoder["patch_embed.proj.weight"], (3, 1, 2, 2)),
-        (genesis.encoder.blocks[0].attn.qkv.weight, encoder["blocks.0.attn.qkv.weight"], (40, 3)),
-        (genesis.encoder.norm.bias, encoder["norm.bias"], (3,)),
-        (genesis.decoder.pred.weight, decoder["pred.weight"], (9, 4)),
+        (genesis.encoder, encoder, "cls_token", (0, 0, 5)),
+        (genesis.encoder, encoder, "patch_embed.proj.weight", (3, 1, 2, 2)),
+        (genesis.encoder, encoder, "blocks.0.attn.qkv.weight", (40, 3)),
+        (genesis.encoder, encoder, "norm.bias", (3,)),
+        (genesis.decoder, decoder, "pred.weight", (9, 4)),
     ]
-    for parameter, array, place in places:
-        found = slope(loss, array, place)
-        assert parameter.grad[place].item() == pytest.approx(found, rel=2e-3, abs=2e-7)
-
-
-def test_features_are_observed(genesis: ModelsGenesis, views: dict[str, Tensor]) -> None:
-    genesis.loss(views, Progress())
-    (observed,) = genesis.observed
-    expected = genesis.encoder(views["image"])[:, 1:].mean(dim=1)
-    torch.testing.assert_close(observed, expected.detach())
-
-
-def test_step_from_frames_to_loss(genesis: ModelsGenesis, batch: dict[str, Tensor]) -> None:
-    """Frames go through corruption and loss as in training, the same each time."""
-
-    def loss(epoch: int) -> float:
-        genesis.progress = genesis.views.progress = Progress(seed=2, epoch=epoch, epochs=5)
-        views = genesis.data_preprocessor(batch)["views"]
-        assert 0 <= views["clean"].min() <= views["clean"].max() <= 1
-        return genesis(views, mode="loss")["loss_restoration"].item()
-
-    first = loss(0)
-    assert loss(1) != first
-    assert loss(0) == first
+    assert_slopes(loss, places)

@@ -54,8 +54,14 @@ def test_a_step_trains_everything_without_a_sync(method: str, make_parts: MakePa
     """Views, loss, backward and update; frozen are positions, teachers and the like."""
     parts = make_parts(method)
     model, batch = parts.method.train(), next(iter(parts.loader))
+    calls: list[str] = []
+    model.get_submodule(model.encoder_name).register_forward_hook(
+        lambda *_: calls.append("encoder")
+    )
     model.progress = at(7)
     model(**model.views(batch))  # results cached on the host may be computed once
+    assert calls or model.observed, "nothing shows a collapse"
+    assert all(features.ndim == 2 for features in model.observed)
     with NoHostSync():
         terms = model(**model.views(batch))
         sum(value for name, value in terms.items() if "loss" in name).backward()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import torch
+from finite_differences import assert_slopes
 from mmpretrain.models.losses import PixelReconstructionLoss
 from mmpretrain.models.necks import SimMIMLinearDecoder
-from numpy_vit import block, double_weights, layer_norm, to_patches
+from numpy_vit import block, double_weights, layer_norm, patch_tokens, to_patches
 from torch import Tensor
 
 from benchmark.data.views.single import SingleView
@@ -77,9 +78,7 @@ def paper_loss(weights: Mapping[str, np.ndarray], views: dict[str, Tensor], head
     total = count = 0.0
     for image, noise in zip(views["image"].double().numpy(), views["mask_noise"].numpy()):
         masked = masked_patches(noise)
-        kernel = encoder["patch_embed.proj.weight"].transpose(0, 2, 3, 1)
-        patches = to_patches(image, 8)
-        tokens = patches @ kernel.reshape(len(kernel), -1).T + encoder["patch_embed.proj.bias"]
+        patches, tokens = to_patches(image, 8), patch_tokens(image, encoder)
         tokens[masked] = weights["mask_token"][0]
         x = np.concatenate([encoder["cls_token"][0], tokens]) + encoder["pos_embed"][0]
         for number in range(2):
@@ -92,33 +91,27 @@ def paper_loss(weights: Mapping[str, np.ndarray], views: dict[str, Tensor], head
 
 
 def test_loss_and_gradient_match_the_paper(simmim: SimMIM, views: dict[str, Tensor]) -> None:
-    """The loss to 1e-5, and its slope along every kind of weight by central differences."""
     terms = simmim.loss(views, Progress())
-    weights = dict(double_weights(simmim))
+    weights = double_weights(simmim)
     assert terms["loss_reconstruction"].item() == pytest.approx(
         paper_loss(weights, views, 4), rel=1e-5
     )
     terms["loss_reconstruction"].backward()
-    parameters = dict(simmim.named_parameters())
-    rng = np.random.default_rng(0)
-    for name in (
-        "mask_token",
-        "encoder.cls_token",
-        "encoder.pos_embed",
-        "encoder.patch_embed.proj.weight",
-        "encoder.blocks.0.attn.qkv.weight",
-        "encoder.blocks.0.ls1.gamma",
-        "encoder.blocks.1.mlp.fc2.weight",
-        "encoder.norm.weight",
-        "decoder.pred.weight",
-    ):
-        direction = rng.normal(size=weights[name].shape)
-        ends = [
-            paper_loss({**weights, name: weights[name] + step * direction}, views, 4)
-            for step in (1e-6, -1e-6)
-        ]
-        slope = (parameters[name].grad.double().numpy() * direction).sum()
-        assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=2e-4, abs=1e-6), name
+    places = [
+        ("mask_token", (0, 0, 3)),
+        ("encoder.cls_token", (0, 0, 5)),
+        ("encoder.pos_embed", (0, 6, 3)),
+        ("encoder.patch_embed.proj.weight", (3, 1, 2, 2)),
+        ("encoder.blocks.0.attn.qkv.weight", (40, 3)),
+        ("encoder.blocks.0.ls1.gamma", (7,)),
+        ("encoder.blocks.1.mlp.fc2.weight", (3, 7)),
+        ("encoder.norm.weight", (3,)),
+        ("decoder.pred.weight", (9, 4)),
+    ]
+    assert_slopes(
+        lambda: paper_loss(weights, views, 4),
+        [(simmim, weights, name, place) for name, place in places],
+    )
 
 
 @torch.no_grad()
@@ -145,16 +138,6 @@ def test_head_and_loss_match_mmpretrain(simmim: SimMIM, views: dict[str, Tensor]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_masked_pixels_are_not_seen(simmim: SimMIM, views: dict[str, Tensor]) -> None:
-    """Pixels under the mask change nothing; visible ones do, for all patches."""
-    mask = simmim.masking(views, Progress())
-    before = simmim.reconstruct(views["image"], mask).prediction
-    hidden = mask.mask.unflatten(1, (1, 4, 4)).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    assert torch.equal(simmim.reconstruct(views["image"] + 5 * hidden, mask).prediction, before)
-    other = simmim.reconstruct(views["image"] + 5 * (1 - hidden), mask).prediction
-    assert (other != before).any(dim=2).all()
-
-
 def test_initial_weights() -> None:
     """Spread of 0.02, smaller and smaller in the last layers of the blocks; zeros and ones."""
     simmim = make(embed_dim=128, depth=3, num_heads=2)
@@ -173,16 +156,3 @@ def test_initial_weights() -> None:
     before = fixed.pos_embed.clone()
     initialise_like_simmim(fixed)
     assert torch.equal(fixed.pos_embed, before)
-
-
-def test_anatomy_is_only_reported(simmim: SimMIM, views: dict[str, Tensor]) -> None:
-    """With vessel masks their share is logged: counted patch by patch."""
-    terms = simmim.loss(views, Progress())
-    vessels = 0.0
-    for sample in range(4):
-        for patch in masked_patches(views["mask_noise"][sample].numpy()):
-            top, left = patch // 4 * 8, patch % 4 * 8
-            vessels += views["anatomy"][sample, 0, top : top + 8, left : left + 8].any().item()
-    assert terms["vessel_share"].item() == pytest.approx(vessels / 32, rel=1e-6)
-    del views["anatomy"]
-    assert list(simmim.loss(views, Progress())) == ["loss_reconstruction"]

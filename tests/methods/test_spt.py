@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,6 @@ from scipy.special import expit
 from torch import Tensor
 
 from benchmark.data.views.single import SingleView
-from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.method import Progress
 from benchmark.nn.backbones.unet import UNetEncoder
 from methods.spt import SPT
@@ -86,18 +83,3 @@ def test_loss_matches_a_supervised_unet(spt: SPT, tiny_views: dict[str, Tensor])
         slope = (ends[0] - ends[1]) / 2e-6
         assert spt.classifier.weight.grad[0, channel].item() == pytest.approx(slope, rel=1e-4)
     assert all(p.grad is not None and p.grad.any() for p in spt.parameters())
-
-
-def test_export_omits_only_the_classifier(
-    spt: SPT, tiny_views: dict[str, Tensor], tmp_path: Path
-) -> None:
-    """The UNet with its decoder is the encoder: written, loaded strictly, equal maps."""
-    assert list(spt.exports()) == ["encoder"]
-    export_encoder(tmp_path, spt.exports()["encoder"], {})
-    loaded, card = load_encoder(tmp_path)
-    assert (card.architecture, card.strides) == ("unet", [1, 2, 4])
-    images = tiny_views["image"]
-    for ours, theirs in zip(loaded.eval().feature_maps(images), spt.encoder.eval()(images)):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
-    left = {name.split(".")[0] for name in spt.state_dict()} - {"encoder"}
-    assert left == {"classifier"}
