@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from benchmark.nn.decoders.layers import NORM, transformer_blocks
 from benchmark.nn.decoders.mae import MAEDecoder
-from benchmark.nn.patches import PATCH_EPS
 from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import DECODERS, OBJECTIVES
 
@@ -80,21 +79,3 @@ class RelativeLossPrediction(nn.Module):
             entropy = F.softplus(-margin)
         untied = order.abs()
         return (entropy * untied).sum() / untied.sum().clamp_min(1)
-
-
-@OBJECTIVES.register_module()
-class AbsoluteLossPrediction(nn.Module):
-    """Absolute loss prediction, an ablation of HPM: regress the loss, normalised per image."""
-
-    def forward(self, predicted: Tensor, loss: Tensor) -> Tensor:
-        """Mean squared error.
-
-        Args:
-            predicted: B×M.
-            loss: B×M, the true losses; detached, then normalised over the patches of each image
-                by their mean and unbiased variance plus 1e-6.
-        """
-        loss = loss.detach()
-        deviation = (loss.var(dim=1, keepdim=True) + PATCH_EPS).sqrt()
-        target = (loss - loss.mean(dim=1, keepdim=True)) / deviation
-        return F.mse_loss(predicted.float(), target)

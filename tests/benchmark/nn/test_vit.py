@@ -41,31 +41,6 @@ def images() -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_features_match_timm(tiny_vit: VisionTransformer, images: torch.Tensor) -> None:
-    """Strict load into timm's model, equal tokens after the last block and the norm."""
-    expected = timm_twin(tiny_vit).forward_features(images)
-    torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=4e-6)
-
-
-@torch.no_grad()
-def test_features_without_class_token_match_timm(randomise, images: torch.Tensor) -> None:
-    """The same without CLS: one token per patch, no prefix."""
-    vit = VisionTransformer(32, 8, 32, depth=2, num_heads=4, class_token=False)
-    randomise(vit, 5)
-    expected = timm_twin(vit, class_token=False, no_embed_class=True).forward_features(images)
-    torch.testing.assert_close(vit(images), expected, rtol=0, atol=4e-6)
-
-
-@torch.no_grad()
-def test_layer_scale_without_final_norm_matches_timm(randomise, images: torch.Tensor) -> None:
-    vit = VisionTransformer(32, 8, 32, 2, 4, layer_scale=0.1, final_norm=False)
-    assert vit.blocks[1].ls2.gamma[0].item() == pytest.approx(0.1)
-    randomise(vit, 5)
-    expected = timm_twin(vit, init_values=0.1, final_norm=False).forward_features(images)
-    torch.testing.assert_close(vit(images), expected, rtol=0, atol=4e-6)
-
-
-@torch.no_grad()
 @pytest.mark.parametrize("no_embed_class", [False, True])
 def test_registers_match_timm(randomise, images: torch.Tensor, no_embed_class: bool) -> None:
     """After CLS, with places of their own in the position table or without; also at 48×32."""

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from benchmark.nn.decoders.loss_prediction import (
-    AbsoluteLossPrediction,
     LossPredictingDecoder,
     RelativeLossPrediction,
 )
@@ -89,19 +88,6 @@ def test_ties_have_no_loss() -> None:
     value.backward()
     assert value.item() == 0
     assert not predicted.grad.any()
-
-
-def test_absolute_form(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """Squared error to the loss normalised per image, with the floor where all are equal."""
-    predicted, loss = pair
-    total = 0.0
-    for image in range(3):
-        mean = sum(loss[image]) / 7
-        variance = sum((value - mean) ** 2 for value in loss[image]) / 6
-        target = (loss[image] - mean) / math.sqrt(variance + 1e-6)
-        total += ((predicted[image] - target) ** 2).sum()
-    value = AbsoluteLossPrediction()(torch.from_numpy(predicted), torch.from_numpy(loss))
-    assert value.item() == pytest.approx(total / 21, rel=1e-6)
 
 
 @torch.no_grad()
