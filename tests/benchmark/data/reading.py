@@ -28,12 +28,9 @@ class Reading:
     def groups(self) -> Counter[str | None]:
         return Counter(frame.group for frame in self.frames.values())
 
-    def groups_of(self, split: str) -> set[str | None]:
-        return {frame.group for frame in self.frames.values() if frame.split == split}
 
-
-def read_all(source: Source, annotated: bool = False) -> Reading:
-    """Read a source completely; if `annotated`, also the masks or boxes that its task needs."""
+def read_all(source: Source) -> Reading:
+    """Read a source completely, with the masks or boxes of its annotated frames."""
     reading = Reading()
     frames = list(source.frames())
     assert len({frame.path for frame in frames}) == len(frames)
@@ -42,7 +39,7 @@ def read_all(source: Source, annotated: bool = False) -> Reading:
     for frame in frames:
         try:
             pixels = read_usable(source, frame)
-            if annotated:
+            if frame.annotation is not None:
                 reading.annotations[frame.path] = read_annotation(source, frame, pixels.shape)
         except UnreadableFrame as error:
             reading.skipped[str(error)] += 1

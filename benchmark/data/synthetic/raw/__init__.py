@@ -8,26 +8,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmark.data.synthetic.raw.arcade import write_arcade, write_arcade_challenge
+from benchmark.data.synthetic.raw.arcade import CHALLENGE, write_arcade
 from benchmark.data.synthetic.raw.cadica import write_cadica
-from benchmark.data.synthetic.raw.caxf import write_caxf
 from benchmark.data.synthetic.raw.coronary_dominance import write_coronary_dominance
-from benchmark.data.synthetic.raw.dca1 import write_dca1
+from benchmark.data.synthetic.raw.dataset import RawDataset
 from benchmark.data.synthetic.raw.folder import write_folder
-from benchmark.data.synthetic.raw.layout import Canvas, RawLayout
+from benchmark.data.synthetic.raw.pairs import write_caxf, write_dca1, write_xcad
 from benchmark.data.synthetic.raw.stenosis import write_stenosis
 from benchmark.data.synthetic.raw.syntax import write_syntax
 from benchmark.data.synthetic.raw.xa170k import write_xa170k
-from benchmark.data.synthetic.raw.xcad import write_xcad
 from benchmark.data.synthetic.raw.xcav import write_xcav
 from benchmark.errors import one_of
 from benchmark.locking import new_folder
 
-LAYOUTS: dict[str, Callable[[Canvas], RawLayout]] = {
+LAYOUTS: dict[str, Callable[[RawDataset], None]] = {
     "arcade": write_arcade,
-    "arcade_challenge": write_arcade_challenge,
+    "arcade_challenge": partial(write_arcade, places=CHALLENGE),
     "cadica": write_cadica,
     "caxf": write_caxf,
     "coronary_dominance": write_coronary_dominance,
@@ -47,15 +46,10 @@ def write_raw(
     seed: int = 0,
     size: int = 96,
     defects: bool = True,
-) -> RawLayout:
-    """Write synthetic frames in the raw layout of a dataset.
+) -> RawDataset:
+    """Write synthetic frames in the raw layout of a dataset, a key of `LAYOUTS`.
 
-    Args:
-        dataset: a key of `LAYOUTS`.
-        out: folder to write, absent or empty.
-        seed: of the synthetic population.
-        size: side of the frames in pixels.
-        defects: whether to plant the known defects of the real download.
+    The other arguments are those of `RawDataset`; `out` must be absent or empty.
 
     Raises:
         InputError: an unknown dataset; `out` is not empty, or is being written by another process.
@@ -63,9 +57,10 @@ def write_raw(
     write = LAYOUTS[one_of("dataset", dataset, LAYOUTS)]
     out = Path(out)
     written: list[str] = []
-    with new_folder(out, written) as partial:
-        layout = write(Canvas(partial, seed, size, defects, written))
-    return replace(layout, root=out)
+    with new_folder(out, written) as unfinished:
+        raw = RawDataset(unfinished, seed, size, defects, written=written)
+        write(raw)
+    return replace(raw, root=out)
 
 
-__all__ = ["LAYOUTS", "Canvas", "RawLayout", "write_raw"]
+__all__ = ["LAYOUTS", "RawDataset", "write_raw"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.data.synthetic.raw.containers import dicom_bytes, forged_npz, npy_bytes, npz_bytes
-from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
+from benchmark.data.synthetic.raw.dataset import RawDataset, truncate
 
 MPEG4 = "1.2.840.10008.1.2.4.102"
 _UNDECODABLE = (
@@ -14,43 +14,41 @@ _UNDECODABLE = (
 )
 
 
-def write_folder(canvas: Canvas) -> RawLayout:
-    """Two patients; every file of patient P shows ``canvas.draw(P, 0, f)``, f = 3 or 4 or both."""
-    layout = canvas.layout
+def write_folder(raw: RawDataset) -> None:
+    """Two patients; every file of patient P shows ``raw.draw(P, 0, f)``, f = 3 or 4 or both."""
     for patient in (1, 2):
-        pixels = np.stack([canvas.draw(patient, 0, f).image for f in (3, 4)])
+        pixels = np.stack([raw.draw(patient, 0, f).image for f in (3, 4)])
         folder = f"export/patient_{patient}"
         for f, gray in zip((3, 4), pixels):
-            canvas.save(f"{folder}/single/{f}.png", gray)
-        canvas.write(f"{folder}/run.npz", npz_bytes(pixel_array=pixels))
-        canvas.write(f"{folder}/run.npy", npy_bytes(pixels))
-        canvas.write(f"{folder}/run.dcm", dicom_bytes(pixels, PatientID=f"ID-{patient}"))
-        layout.frames[None] += 8
-    canvas.write("export/README.txt", "exported")
-    canvas.write("export/scores.csv", "patient,score\n1,12\n")
-    if canvas.defects:
-        _add_defects(canvas, layout)
-    return layout
+            raw.save(f"{folder}/single/{f}.png", gray)
+        raw.write(f"{folder}/run.npz", npz_bytes(pixel_array=pixels))
+        raw.write(f"{folder}/run.npy", npy_bytes(pixels))
+        raw.write(f"{folder}/run.dcm", dicom_bytes(pixels, PatientID=f"ID-{patient}"))
+        raw.frames[None] += 8
+    raw.write("export/README.txt", "exported")
+    raw.write("export/scores.csv", "patient,score\n1,12\n")
+    if raw.defects:
+        _add_defects(raw)
 
 
-def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
-    canvas.clutter("export")
-    canvas.write("export/LICENSE", "not an image, although without an extension")
-    pixels = np.stack([canvas.draw(1, 0, f).image for f in (3, 4)])
+def _add_defects(raw: RawDataset) -> None:
+    raw.clutter("export")
+    raw.write("export/LICENSE", "not an image, although without an extension")
+    pixels = np.stack([raw.draw(1, 0, f).image for f in (3, 4)])
     folder = "export/patient_1/other"
 
     # The same frames again: inverted, 12 bits in a window, without an extension, 16 bits.
     inverted = dicom_bytes(255 - pixels, PhotometricInterpretation="MONOCHROME1")
-    canvas.write(f"{folder}/inverted.IMA", inverted)
+    raw.write(f"{folder}/inverted.IMA", inverted)
     window = {"WindowCenter": [1148, 50], "WindowWidth": [256, 10], "BitsStored": 12, "HighBit": 11}
     deep = pixels.astype(np.uint16) + 1020
-    canvas.write(f"{folder}/IM0001", dicom_bytes(deep, **window))
-    canvas.write(f"{folder}/1.2.840.113619", dicom_bytes(pixels))
-    layout.frames[None] += 6
-    canvas.save(f"{folder}/DEEP.TIF", pixels[1].astype(np.uint16) * 257)
-    canvas.save(f"{folder}/colour.bmp", pixels[1], "RGB")
-    canvas.save(f"{folder}/palette.png", pixels[1], "P")
-    layout.frames[None] += 3
+    raw.write(f"{folder}/IM0001", dicom_bytes(deep, **window))
+    raw.write(f"{folder}/1.2.840.113619", dicom_bytes(pixels))
+    raw.frames[None] += 6
+    raw.save(f"{folder}/DEEP.TIF", pixels[1].astype(np.uint16) * 257)
+    raw.save(f"{folder}/colour.bmp", pixels[1], "RGB")
+    raw.save(f"{folder}/palette.png", pixels[1], "P")
+    raw.frames[None] += 3
 
     for name, content, reason in (
         (
@@ -67,11 +65,11 @@ def _add_defects(canvas: Canvas, layout: RawLayout) -> None:
         ("lie.npz", forged_npz((3, 40, 40), b"\1" * 40), "array size does not match the file"),
         ("objects.npy", npy_bytes(np.array([{}], dtype=object)), "object array"),
     ):
-        canvas.write(f"{folder}/{name}", content, skipped=reason)
-    truncate(canvas.write(f"{folder}/cut.dcm", dicom_bytes(pixels), skipped="damaged DICOM"))
-    truncate(canvas.save(f"{folder}/cut.jpg", pixels[0], skipped="damaged image"), 0.7)
-    canvas.save(f"{folder}/black.png", np.zeros_like(pixels[0]), skipped="constant image")
+        raw.write(f"{folder}/{name}", content, skipped=reason)
+    truncate(raw.write(f"{folder}/cut.dcm", dicom_bytes(pixels), skipped="damaged DICOM"))
+    truncate(raw.save(f"{folder}/cut.jpg", pixels[0], skipped="damaged image"), 0.7)
+    raw.save(f"{folder}/black.png", np.zeros_like(pixels[0]), skipped="constant image")
     # Usable, but of an unknown patient: it lies outside the patient folders.
-    canvas.save("export/loose.png", canvas.draw(3).image)
-    layout.frames[None] += 1
-    layout.skipped["patient unknown"] += 1
+    raw.save("export/loose.png", raw.draw(3).image)
+    raw.frames[None] += 1
+    raw.skipped["patient unknown"] += 1

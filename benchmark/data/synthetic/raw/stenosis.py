@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from benchmark.data.synthetic.raw.layout import Canvas, RawLayout, truncate
+from benchmark.data.synthetic.raw.dataset import RawDataset, truncate
 from benchmark.data.synthetic.render import SyntheticFrame
 
 FRAMES = (3, 4)
@@ -18,11 +18,16 @@ _HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax"
 Box = Sequence[float]
 
 
-def patients_with_stenoses(canvas: Canvas) -> Iterator[int]:
+def patients_with_stenoses(raw: RawDataset) -> Iterator[int]:
     """Patients of the population whose video 0 shows a stenosis in every one of `FRAMES`."""
     for patient in itertools.count():
-        if all(canvas.draw(patient, frame=frame).stenoses for frame in FRAMES):
+        if all(raw.draw(patient, frame=frame).stenoses for frame in FRAMES):
             yield patient
+
+
+def frame_name(position: int, frame: int) -> str:
+    """File name of a frame of the patient at this position, counted from 0."""
+    return f"14_{position + 2:03d}_1_{frame:04d}.bmp"
 
 
 def _xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
@@ -42,8 +47,10 @@ def _xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> str:
 
 
 class _FrameWriter:
-    def __init__(self, canvas: Canvas) -> None:
-        self.canvas = canvas
+    """Writes frames with their boxes, and collects the rows of the two lists."""
+
+    def __init__(self, raw: RawDataset) -> None:
+        self.raw = raw
         self.lists: dict[str, list[str]] = {"train": [], "test": []}
 
     def frame(
@@ -56,11 +63,10 @@ class _FrameWriter:
         size: tuple[int, int] | None = None,
     ) -> None:
         """Write image, XML and rows; `boxes` (XML) and `listed` (csv) default to the truth."""
-        truth = [stenosis.box for stenosis in drawn.stenoses]
-        boxes = truth if boxes is None else boxes
+        boxes = [stenosis.box for stenosis in drawn.stenoses] if boxes is None else boxes
         size = size or drawn.image.shape
-        self.canvas.save(f"dataset/{name}", drawn.image, mode="RGB")
-        self.canvas.write(f"dataset/{name[:-4]}.xml", _xml(name, size, boxes))
+        self.raw.save(f"dataset/{name}", drawn.image, mode="RGB")
+        self.raw.write(f"dataset/{name[:-4]}.xml", _xml(name, size, boxes))
         if split is not None:
             self.rows(name, split, boxes if listed is None else listed, size)
 
@@ -69,127 +75,100 @@ class _FrameWriter:
             edges = ",".join(f"{edge:g}" for edge in box)
             self.lists[split].append(f"{name},{size[1]},{size[0]},Stenosis,{edges}")
 
-    def write_lists(self) -> None:
-        for split, rows in self.lists.items():
-            self.canvas.write(f"{split}_labels.csv", "\r\n".join([_HEADER, *rows, ""]))
 
-
-def frame_name(position: int, frame: int) -> str:
-    """File name of a frame of the patient at this position, counted from 0."""
-    return f"14_{position + 2:03d}_1_{frame:04d}.bmp"
-
-
-def write_stenosis(canvas: Canvas) -> RawLayout:
+def write_stenosis(raw: RawDataset) -> None:
     """Two frames of each of ten patients; every tenth frame is in the test list.
 
     The counts are for the official split. By patient, the two frames of one patient are test.
     """
-    writer = _FrameWriter(canvas)
-    layout = canvas.layout
+    writer = _FrameWriter(raw)
     drawn: list[SyntheticFrame] = []
-    for position, patient in enumerate(itertools.islice(patients_with_stenoses(canvas), PATIENTS)):
+    for position, patient in enumerate(itertools.islice(patients_with_stenoses(raw), PATIENTS)):
         for frame in FRAMES:
-            drawn.append(canvas.draw(patient, frame=frame))
+            drawn.append(raw.draw(patient, frame=frame))
             split = "test" if len(drawn) % 10 == 0 else "train"
             writer.frame(frame_name(position, frame), drawn[-1], split)
-            layout.frames[split] += 1
-    canvas.write("14_002_1.avi", b"RIFF")
-    canvas.write("patients.xlsx", b"PK")
-    if canvas.defects:
-        _add_defects(canvas, writer, layout, drawn)
-    writer.write_lists()
-    return layout
+            raw.frames[split] += 1
+    raw.write("14_002_1.avi", b"RIFF")
+    raw.write("patients.xlsx", b"PK")
+    if raw.defects:
+        _add_defects(raw, writer, drawn[:: len(FRAMES)])
+        upper = raw.root / "dataset" / frame_name(9, FRAMES[0])
+        upper.rename(upper.with_suffix(".BMP"))
+        raw.save(f"dataset/{frame_name(8, FRAMES[0])}", drawn[16].image, mode="L")
+        raw.clutter("dataset")
+        raw.clutter()
+    for split, rows in writer.lists.items():
+        raw.write(f"{split}_labels.csv", "\r\n".join([_HEADER, *rows, ""]))
 
 
-def _add_defects(
-    canvas: Canvas, writer: _FrameWriter, layout: RawLayout, drawn: Sequence[SyntheticFrame]
-) -> None:
+def _add_defects(raw: RawDataset, writer: _FrameWriter, drawn: Sequence[SyntheticFrame]) -> None:
     """More frames of the same patients (video 2), each with its own defect."""
     number = itertools.count(1)
-    side = canvas.size
+    side = raw.size
 
     def name(position: int) -> str:
-        return f"14_{position + 2:03d}_2_{next(number):04d}.bmp"
+        return f"14_{position + 2:03d}_2_{next(number):04d}"
 
-    def expect(reason: str | None, split: str | None = "train", usable: bool = True) -> None:
-        if reason is not None:
-            layout.skipped[reason] += 1
-        if usable:
-            layout.frames[split] += 1
+    def defect(
+        position: int, *reasons: str, split: str | None = "train", usable: bool = True, **options
+    ) -> str:
+        """A frame that gives these reasons; its path without the extension."""
+        stem = name(position)
+        writer.frame(f"{stem}.bmp", drawn[position], split, **options)
+        raw.skipped.update(reasons)
+        raw.frames[split] += usable
+        return f"dataset/{stem}"
 
     valid = (4.0, 5.0, 20.0, 25.0)
-    writer.frame(name(0), drawn[0], "train", boxes=[valid, (30.0, 30.0, 50.0, 41.0)])
-    expect(None)
-    writer.frame(name(0), drawn[0], "train", boxes=[valid, (30.0, 30.0, 30.0, 41.0)])
-    expect("box of zero area")
-    writer.frame(name(0), drawn[0], "train", boxes=[(-5.0, 5.0, 20.0, side + 9.0)])
-    expect("box clipped to the image")
-    writer.frame(name(0), drawn[0], "train", boxes=[valid, (side + 1.0, 0.0, side + 9.0, 9.0)])
-    expect("box outside the image")
-    writer.frame(name(1), drawn[2], "train", size=(2 * side, side))
-    expect("listed size differs from the image")
-    writer.frame(name(1), drawn[2], "train", listed=[valid])
-    expect("list and annotation disagree")
-    writer.frame(name(1), drawn[2], None)
-    expect("frame not in any split list", split=None)
-    writer.frame(name(1), drawn[2], None, boxes=[])
-    expect("no object in the annotation", split=None)
-    layout.skipped["frame not in any split list"] += 1
-
-    missing = name(2)
-    writer.frame(missing, drawn[4], "test")
-    (canvas.root / "dataset" / f"{missing[:-4]}.xml").unlink()
-    expect("boxes taken from the list", split="test")
-    cut = name(2)
-    writer.frame(cut, drawn[4], "test")
-    truncate(canvas.root / "dataset" / f"{cut[:-4]}.xml")
-    expect("boxes taken from the list", split="test")
-    layout.skipped["damaged annotation"] += 1
-    bomb = name(2)
-    writer.frame(bomb, drawn[4], "test")
-    entity = f'<!DOCTYPE a [<!ENTITY b "{"x" * 99}">]><annotation>&b;</annotation>'
-    canvas.write(f"dataset/{bomb[:-4]}.xml", entity)
-    expect("boxes taken from the list", split="test")
-    layout.skipped["annotation with a DOCTYPE"] += 1
-
-    damaged = name(3)
-    writer.frame(damaged, drawn[6], "train")
-    truncate(canvas.root / "dataset" / damaged)
-    expect("damaged image", usable=False)
-    alone = name(3)
-    canvas.save(f"dataset/{alone}", drawn[6].image, mode="RGB")
-    expect("image without an annotation", usable=False)
-    orphan = name(3)
-    canvas.write(f"dataset/{orphan[:-4]}.xml", _xml(orphan, (side, side), [valid]))
-    expect("annotation without an image", usable=False)
-    writer.rows(name(3), "test", [valid], (side, side))
-    expect("listed image missing", usable=False)
-    writer.rows("../14_002_1_0003.bmp", "test", [valid], (side, side))
-    expect("file name points outside the folder", usable=False)
-    canvas.save("dataset/overview.bmp", drawn[6].image)
-    expect("file name is not patient, video and frame", usable=False)
-    # A frame in both lists stays in training.
-    writer.rows(frame_name(0, FRAMES[0]), "test", [valid], (side, side))
-    layout.skipped["frame in two lists"] += 1
-    for reason, box in (
-        ("box with swapped corners", valid[2:] + valid[:2]),
-        ("box in normalised coordinates, not pixels", (0.1, 0.2, 0.3, 0.4)),
-        ("box narrower than one pixel", (5.0, 5.0, 5.5, 20.0)),
-    ):
-        writer.frame(name(4), drawn[8], "train", boxes=[box], listed=[box])
-        expect(reason, usable=False)
-        layout.skipped["no usable box"] += 1
+    swapped = (*valid[2:], *valid[:2])
     beyond = (30.0, 30.0, side + 9.0, side + 9.0)
-    writer.frame(name(4), drawn[8], "train", [beyond], [beyond], size=(2 * side, 2 * side))
-    expect("box for a different image size", usable=False)
-    layout.skipped["listed size differs from the image"] += 1
-    layout.skipped["no usable box"] += 1
-    writer.frame(name(4), drawn[8], "train", boxes=[valid[2:] + valid[:2]], listed=[valid])
-    expect("list and annotation disagree")
-    layout.skipped["boxes taken from the list"] += 1
+    defect(0, boxes=[valid, (30.0, 30.0, 50.0, 41.0)])
+    defect(0, "box of zero area", boxes=[valid, (30.0, 30.0, 30.0, 41.0)])
+    defect(0, "box clipped to the image", boxes=[(-5.0, 5.0, 20.0, side + 9.0)])
+    defect(0, "box outside the image", boxes=[valid, (side + 1.0, 0.0, side + 9.0, 9.0)])
+    defect(1, "listed size differs from the image", size=(2 * side, side))
+    defect(1, "list and annotation disagree", listed=[valid])
+    unlisted = "frame not in any split list"
+    defect(1, unlisted, split=None)
+    defect(1, unlisted, "no object in the annotation", split=None, boxes=[])
 
-    upper = canvas.root / "dataset" / frame_name(9, FRAMES[0])
-    upper.rename(upper.with_suffix(".BMP"))
-    canvas.save(f"dataset/{frame_name(8, FRAMES[0])}", drawn[16].image, mode="L")
-    canvas.clutter("dataset")
-    canvas.clutter()
+    from_list = "boxes taken from the list"
+    (raw.root / f"{defect(2, from_list, split='test')}.xml").unlink()
+    cut = defect(2, from_list, "damaged annotation", split="test")
+    truncate(raw.root / f"{cut}.xml")
+    bomb = defect(2, from_list, "annotation with a DOCTYPE", split="test")
+    entity = f'<!DOCTYPE a [<!ENTITY b "{"x" * 99}">]><annotation>&b;</annotation>'
+    raw.write(f"{bomb}.xml", entity)
+
+    truncate(raw.root / f"{defect(3, 'damaged image', usable=False)}.bmp")
+    image = drawn[3].image
+    alone = f"dataset/{name(3)}.bmp"
+    raw.save(alone, image, mode="RGB", skipped="image without an annotation")
+    orphan = name(3)
+    text = _xml(f"{orphan}.bmp", (side, side), [valid])
+    raw.write(f"dataset/{orphan}.xml", text, skipped="annotation without an image")
+    for listed, reason in (
+        (f"{name(3)}.bmp", "listed image missing"),
+        ("../14_002_1_0003.bmp", "file name points outside the folder"),
+        # A frame in both lists stays in training.
+        (frame_name(0, FRAMES[0]), "frame in two lists"),
+    ):
+        writer.rows(listed, "test", [valid], (side, side))
+        raw.skipped[reason] += 1
+    no_name = "file name is not patient, video and frame"
+    raw.save("dataset/overview.bmp", image, skipped=no_name)
+
+    for box, size, *reasons in (
+        (swapped, None, "box with swapped corners"),
+        ((0.1, 0.2, 0.3, 0.4), None, "box in normalised coordinates, not pixels"),
+        ((5.0, 5.0, 5.5, 20.0), None, "box narrower than one pixel"),
+        (
+            beyond,
+            (2 * side, 2 * side),
+            "box for a different image size",
+            "listed size differs from the image",
+        ),
+    ):
+        defect(4, "no usable box", *reasons, usable=False, boxes=[box], listed=[box], size=size)
+    defect(4, "list and annotation disagree", from_list, boxes=[swapped], listed=[valid])

@@ -11,40 +11,26 @@ from reading import read_all
 
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import Canvas
-from benchmark.data.synthetic.raw.caxf import PATIENTS_OF_SPLIT, write_caxf
+from benchmark.data.synthetic.raw.pairs import PATIENTS_OF_SPLIT
 from benchmark.errors import InputError
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["defects", "clean"])
-def written(request, tmp_path_factory):
-    canvas = Canvas(tmp_path_factory.mktemp("caxf"), size=64, defects=request.param)
-    return canvas, write_caxf(canvas)
-
-
 @pytest.mark.parametrize("options", [{}, {"name": "our-clinic"}], ids=["caxf", "paired"])
-def test_counts_masks_and_patients(written, options):
-    canvas, layout = written
-    source = open_source("paired" if options else "caxf", canvas.root, **options)
+def test_counts_masks_and_patients(raw, options):
+    written = raw("caxf")
+    source = open_source("paired" if options else "caxf", written.root, **options)
     name = options.get("name", "caxf")
     assert (source.name, source.task, source.official_split) == (name, name, not options)
-    reading = read_all(source, annotated=True)
-    assert reading.splits == layout.frames
-    assert reading.skipped == layout.skipped
-    assert sum(layout.skipped.values()) == (15 if canvas.defects else 0)
+    assert source.expected == ({} if options else {"frames": 538})
+    assert ("337 and 201" in source.split_note) == (not options)
+    reading = read_all(source)
+    assert (reading.splits, reading.skipped) == (written.frames, written.skipped)
     for split, patients in PATIENTS_OF_SPLIT.items():
         for patient in patients:
             path = f"{split}/images/{split}_{patient}.png"
             frame, (mask,) = reading.frames[path], reading.annotations[path]
             assert (frame.split, frame.group) == (split, f"{name}/P{patient}")
-            np.testing.assert_array_equal(mask, canvas.draw(patient).vessel)
-
-
-def test_published_counts(written):
-    source = open_source("caxf", written[0].root)
-    assert source.expected == {"frames": 538}
-    assert "337 and 201" in source.split_note
-    assert open_source("paired", written[0].root).expected == {}
+            np.testing.assert_array_equal(mask, written.draw(patient).vessel)
 
 
 def _pair(root, name, mask, image=None):
@@ -88,11 +74,8 @@ def test_names_of_split_folders_and_nested_files(tmp_path):
     source = open_source("caxf", tmp_path)
     assert not source.official_split
     assert "337" not in source.split_note
-
-
-def test_data_without_a_split(tmp_path):
-    _pair(tmp_path, "1", np.uint8(255) * (picture(2) < 90))
-    assert [frame.split for frame in open_source("paired", tmp_path).frames()] == [None]
+    _pair(tmp_path / "plain", "1", mask)
+    assert [frame.split for frame in open_source("paired", tmp_path / "plain").frames()] == [None]
 
 
 def test_list_of_patients(tmp_path):

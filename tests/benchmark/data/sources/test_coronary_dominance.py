@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
-from reading import read_all
 
 from benchmark.data.sources import open_source
 from benchmark.data.sources.coronary_dominance import evenly_spaced
-from benchmark.data.synthetic.raw import Canvas, write_raw
 from benchmark.data.synthetic.raw.containers import npz_bytes
 from benchmark.data.synthetic.raw.coronary_dominance import run
 from benchmark.errors import InputError
 
-SIZE = 48
 MAIN = "main_normal/Left_Dominance/Study00123_a1f"
 
 
-def test_intensities_of_every_encoding(tmp_path):
-    write_raw("coronary_dominance", tmp_path, size=SIZE)
-    pixels = read_all(open_source("coronary_dominance", tmp_path)).pixels
-    canvas = Canvas(tmp_path, size=SIZE)
-    good = run(canvas, 123, 1)
-    np.testing.assert_array_equal(good[2], canvas.draw(123, 1, 2, 4).image)
+def test_intensities_of_every_encoding(raw, read):
+    pixels = read("coronary_dominance").pixels
+    good = run(raw("coronary_dominance"), 123, 1)
+    np.testing.assert_array_equal(good[2], raw("coronary_dominance").draw(123, 1, 2, 4).image)
     study = "real_distribution/Right_Dominance/Study00200_x/LCA"
     for position in range(4):
         assert (pixels[f"{MAIN}/LCA/1.npz#{position:05d}"] == good[position]).all()
@@ -40,9 +34,8 @@ def test_intensities_of_every_encoding(tmp_path):
     assert (pixels[f"{study}/14.npz#00000"] == good[0]).all()
 
 
-def test_studies_series_and_positions(tmp_path):
-    write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
-    frames = list(open_source("coronary_dominance", tmp_path).frames())
+def test_studies_series_and_positions(read):
+    frames = read("coronary_dominance", False).frames.values()
     assert Counter(frame.group for frame in frames) == {
         "coronary_dominance/Study123": 8,
         "coronary_dominance/Study7": 4,
@@ -75,32 +68,31 @@ def test_reserved_studies_are_excluded_kept_or_read_alone(tmp_path):
     assert studies("only") == ({("Study17", "train"): 4, ("Study42", "test"): 4}, {})
 
 
-def test_some_frames_of_each_video(tmp_path):
+def test_some_frames_of_each_video(raw):
     assert evenly_spaced(10, 0) == evenly_spaced(10, 10) == evenly_spaced(10, 12) == list(range(10))
     # The middles of equal parts: 10/4 = 2.5 frames each.
     assert evenly_spaced(10, 4) == [1, 3, 6, 8]
     assert evenly_spaced(60, 1) == [30]
     assert evenly_spaced(5, 2) == [1, 3]
-    write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
-    source = open_source("coronary_dominance", tmp_path, frames_per_video="2")
+    root = raw("coronary_dominance", False).root
+    source = open_source("coronary_dominance", root, frames_per_video="2")
     assert source.options["frames_per_video"] == 2
     assert Counter(frame.frame for frame in source.frames()) == {1: 4, 3: 4}
 
 
-def test_input_errors(tmp_path):
+def test_input_errors(raw, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         open_source("coronary_dominance", tmp_path / "absent")
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "main_normal.7z").touch()
     with pytest.raises(InputError, match=r"CoronaryDominance.*unpack main_normal\.7z first"):
         open_source("coronary_dominance", tmp_path)
-    shutil.rmtree(tmp_path / "hub")
-    write_raw("coronary_dominance", tmp_path, size=SIZE, defects=False)
+    root = raw("coronary_dominance", False).root
     with pytest.raises(InputError, match="did you mean 'exclude'"):
-        open_source("coronary_dominance", tmp_path, denoising="excluded")
-    with pytest.raises(InputError, match="must not be negative"):
-        open_source("coronary_dominance", tmp_path, frames_per_video=-1)
+        open_source("coronary_dominance", root, denoising="excluded")
+    with pytest.raises(InputError, match="frames_per_video=-1: must"):
+        open_source("coronary_dominance", root, frames_per_video=-1)
     # A level further down there are studies still, but inside one study there are none.
-    assert list(open_source("coronary_dominance", tmp_path / "main_normal").frames())
+    assert list(open_source("coronary_dominance", root / "main_normal").frames())
     with pytest.raises(InputError, match="does not look like CoronaryDominance"):
-        open_source("coronary_dominance", tmp_path / MAIN)
+        open_source("coronary_dominance", root / MAIN)

@@ -14,20 +14,13 @@ from reading import read_all
 
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import Canvas, write_raw
-
-SIZE = 48
 
 
-def test_images_and_masks_of_every_encoding(tmp_path):
-    write_raw("dca1", tmp_path, size=SIZE)
-    source = open_source("dca1", tmp_path)
-    reading = read_all(source)
-    canvas = Canvas(tmp_path, size=SIZE)
-    for path, frame in reading.frames.items():
-        drawn = canvas.draw(int(Path(path).stem))
-        np.testing.assert_array_equal(reading.pixels[path], drawn.image)
-        np.testing.assert_array_equal(source.read_masks(frame), drawn.vessel[None])
+def test_masks_of_every_encoding(raw, read):
+    for path, mask in read("dca1").annotations.items():
+        vessel = raw("dca1").draw(int(Path(path).stem)).vessel
+        if path not in ("11.pgm", "12.pgm"):  # whose images are damaged
+            np.testing.assert_array_equal(mask, vessel[None])
 
 
 @pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
@@ -35,8 +28,7 @@ def test_a_real_piece():
     source = open_source("dca1", Path(os.environ["ANGIO_REALDATA"]) / "dca1")
     reading = read_all(source)
     assert (reading.splits, reading.skipped) == ({"train": 30, "test": 10}, {})
-    for path, frame in reading.frames.items():
-        vessel = source.read_masks(frame)
+    for path, vessel in reading.annotations.items():
         assert vessel.shape == (1, *reading.pixels[path].shape) == (1, 300, 300)
         assert 0.02 < vessel.mean() < 0.3
 

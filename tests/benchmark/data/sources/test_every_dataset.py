@@ -6,46 +6,90 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
-from reading import read_all
 
 from benchmark.data.checks import check_data
 from benchmark.data.counts import count_rows, format_rows
+from benchmark.data.frame import Source
 from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import LAYOUTS, RawLayout, write_raw
+from benchmark.data.synthetic.raw import LAYOUTS, RawDataset
 from benchmark.data.tasks import write_task_folder
 
-SOURCE = {"arcade_challenge": "arcade"}
+
+@pytest.fixture(params=LAYOUTS)
+def name(request) -> str:
+    return request.param
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
-def dataset(request, tmp_path_factory) -> tuple[str, RawLayout]:
-    """Name of the source and its raw folder."""
-    name = request.param
-    return SOURCE.get(name, name), write_raw(name, tmp_path_factory.mktemp(name) / "raw", size=64)
+def _open(raw, name: str, defects: bool = True) -> tuple[Source, RawDataset]:
+    written = raw(name, defects)
+    return open_source(name.removesuffix("_challenge"), written.root), written
 
 
 @pytest.mark.parametrize("defects", [False, True], ids=["clean", "defects"])
-@pytest.mark.parametrize(
-    "name", ["cadica", "coronary_dominance", "dca1", "folder", "syntax", "xa170k", "xcad"]
-)
-def test_frames_and_planted_defects_are_counted_exactly(
-    tmp_path: Path, name: str, defects: bool
-) -> None:
-    layout = write_raw(name, tmp_path, size=48, defects=defects)
-    reading = read_all(open_source(name, layout.root))
-    assert (reading.splits, reading.skipped) == (layout.frames, layout.skipped)
+def test_frames_and_planted_defects_are_counted_exactly(raw, read, name, defects) -> None:
+    reading, written = read(name, defects), raw(name, defects)
+    assert (reading.splits, reading.skipped) == (written.frames, written.skipped)
     assert bool(reading.skipped) == defects
+
+
+CADICA, SYNTAX = "selectedVideos/p14/v7/input/p14_v7_", "SYNTAX/images/Patient 10"
+CURATED = "coronary_dominance/Study00123_LCA_sequence1_slice10.png"
+PATIENT = "export/patient_1"
+# Source → file → the arguments of `RawDataset.draw` it shows, in every encoding.
+SHOWN: dict[str, dict[str, tuple[int, ...]]] = {
+    "cadica": {
+        "selectedVideos/p2/v10/input/p2_v10_00009.png": (2, 10, 1),
+        "selectedVideos/p14/v3/input/p14_v3_00012.png": (14, 3, 4),
+        **{f"{CADICA}0000{end}": (14, 7) for end in ("1.PNG", "2.png", "3.png", "4.png")},
+    },
+    "dca1": {
+        **{f"{number}.pgm": (number,) for number in range(1, 9)},
+        "9.PGM": (9,),
+        "10.png": (10,),
+    },
+    "folder": {
+        **{
+            f"{PATIENT}/{file}#0000{position}": (1, 0, 3 + position)
+            for file in ("run.npz", "run.npy", "run.dcm")
+            for position in (0, 1)
+        },
+        **{
+            f"{PATIENT}/other/{file}#0000{position}": (1, 0, 3 + position)
+            for file in ("inverted.IMA", "IM0001", "1.2.840.113619")
+            for position in (0, 1)
+        },
+        f"{PATIENT}/single/4.png": (1, 0, 4),
+        **{f"{PATIENT}/other/{f}": (1, 0, 4) for f in ("DEEP.TIF", "colour.bmp", "palette.png")},
+    },
+    "syntax": {
+        f"{SYNTAX}/{file}": (10, 0)
+        for file in ("0.png", "deep.tiff", "picture.npy#00000", "picture.dcm#00000")
+    },
+    "xa170k": {CURATED: (8,), "cadica/more/p2_v1_00010.PNG": (1,), "xcad/2.png": (6,)},
+    "xcad": {
+        "train/trainB/1.png": (1,),
+        **{f"train/trainB/{file}": (6,) for file in ("6.PNG", "7.png", "8.png")},
+    },
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_encoding_gives_the_intensities_that_were_drawn(raw, read, name) -> None:
+    pixels = read(name).pixels
+    for path, drawn in SHOWN[name].items():
+        np.testing.assert_array_equal(pixels[path], raw(name).draw(*drawn).image, err_msg=path)
 
 
 def _reasons(manifest: dict, key: str = "skipped") -> Counter[str]:
     return Counter({reason: entry["count"] for reason, entry in manifest.get(key, {}).items()})
 
 
-def test_pack_contains_and_counts_what_the_layout_states(dataset, tmp_path: Path) -> None:
-    name, layout = dataset
-    pack = build_pack(open_source(name, layout.root), tmp_path / "pack", 64, progress=False)
+def test_pack_contains_and_counts_what_the_layout_states(raw, name, tmp_path: Path) -> None:
+    source, layout = _open(raw, name)
+    pack = build_pack(source, tmp_path / "pack", 64, progress=False)
     counts = pack.manifest["counts"]
     planted = layout.skipped - Counter(counts["set_aside"])
     assert not _reasons(pack.manifest) - planted
@@ -64,9 +108,8 @@ def test_pack_contains_and_counts_what_the_layout_states(dataset, tmp_path: Path
     assert all(reason in text for reason in {*planted} & {*_reasons(pack.manifest)})
 
 
-def test_task_contains_and_counts_what_the_layout_states(dataset, tmp_path: Path) -> None:
-    name, layout = dataset
-    source = open_source(name, layout.root)
+def test_task_contains_and_counts_what_the_layout_states(raw, name, tmp_path: Path) -> None:
+    source, layout = _open(raw, name)
     form = next((form for form in source.forms if form in ("segmentation", "detection")), None)
     if form is None:
         pytest.skip("not annotated")
@@ -84,10 +127,10 @@ def test_task_contains_and_counts_what_the_layout_states(dataset, tmp_path: Path
     assert rows["kept"] == str(sum(kept.values()))
 
 
-def test_published_counts_are_printed_beside_those_found(tmp_path: Path) -> None:
+def test_published_counts_are_printed_beside_those_found(raw, tmp_path: Path) -> None:
     """The published numbers are notes, never a condition."""
-    layout = write_raw("xa170k", tmp_path / "raw", size=48, defects=False)
-    pack = build_pack(open_source("xa170k", layout.root), tmp_path / "pack", 48, progress=False)
+    source, _ = _open(raw, "xa170k", defects=False)
+    pack = build_pack(source, tmp_path / "pack", 48, progress=False)
     rows = {label.strip(): (number, note) for label, number, note in count_rows(pack.manifest)}
     assert rows["frames found"] == (str(len(pack)), "published: 171,478")
     sources = Counter(pack.index["source"])

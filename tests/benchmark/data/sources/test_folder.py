@@ -11,37 +11,12 @@ from reading import read_all
 
 from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import Canvas, write_raw
 from benchmark.data.synthetic.raw.containers import dicom_bytes
 from benchmark.errors import InputError
 
-SIZE = 48
 
-
-def test_intensities_of_every_encoding(tmp_path):
-    write_raw("folder", tmp_path, size=SIZE)
-    pixels = read_all(open_source("folder", tmp_path)).pixels
-    canvas = Canvas(tmp_path, size=SIZE)
-    drawn = [canvas.draw(1, 0, number).image for number in (3, 4)]
-    patient = "export/patient_1"
-    for position in (0, 1):
-        for name in (
-            "run.npz",
-            "run.npy",
-            "run.dcm",
-            "other/inverted.IMA",
-            "other/IM0001",
-            "other/1.2.840.113619",
-        ):
-            found = pixels[f"{patient}/{name}#{position:05d}"]
-            np.testing.assert_array_equal(found, drawn[position])
-    for name in ("single/4.png", "other/DEEP.TIF", "other/colour.bmp", "other/palette.png"):
-        np.testing.assert_array_equal(pixels[f"{patient}/{name}"], drawn[1])
-
-
-def test_frames_of_one_file_are_one_video(tmp_path):
-    write_raw("folder", tmp_path, size=SIZE, defects=False)
-    frames = read_all(open_source("folder", tmp_path, name="clinic-7")).frames
+def test_frames_of_one_file_are_one_video(read):
+    frames = read("folder", False, name="clinic-7").frames
     run = [frame for path, frame in frames.items() if path.startswith("export/patient_2/run.dcm")]
     assert [(frame.source, frame.group, frame.video, frame.frame) for frame in run] == [
         ("clinic-7", "clinic-7/patient_2", "clinic-7/export/patient_2/run.dcm", position)
@@ -50,8 +25,8 @@ def test_frames_of_one_file_are_one_video(tmp_path):
     assert frames["export/patient_2/single/3.png"].video is None
 
 
-def _groups(folder, **options):
-    reading = read_all(open_source("folder", folder, **options))
+def _groups(folder, source="folder", **options):
+    reading = read_all(open_source(source, folder, **options))
     return dict(reading.groups), dict(reading.skipped)
 
 
@@ -74,12 +49,10 @@ def test_prefixes_of_file_names(tmp_path):
     # "IMG" names no patient by itself, but the user may know better.
     assert _groups(tmp_path) == ({**told, None: 1}, {"patient unknown": 1})
     assert _groups(tmp_path, group="prefix") == ({**told, "folder/IMG": 1}, {})
-
-
-def test_one_prefix_for_all_files_identifies_nobody(tmp_path):
+    # One prefix for all files identifies nobody.
     for name in ("2024_1", "2024_2"):
-        save(tmp_path / f"{name}.png", picture(1))
-    assert _groups(tmp_path) == ({None: 2}, {"patient unknown": 2})
+        save(tmp_path / "same" / f"{name}.png", picture(1))
+    assert _groups(tmp_path / "same") == ({None: 2}, {"patient unknown": 2})
 
 
 def test_patients_of_dicom_files_are_hashed(tmp_path):
@@ -96,6 +69,22 @@ def test_patients_of_dicom_files_are_hashed(tmp_path):
     assert _groups(tmp_path)[0] == {f"folder/series{n}": 2 if n == 0 else 1 for n in range(3)}
 
 
+def test_syntax_is_such_a_folder(raw, read, tmp_path):
+    reading = read("syntax")
+    assert set(reading.groups) == {f"syntax/Patient {number}" for number in (1, 2, 10)}
+    assert {frame.source for frame in reading.frames.values()} == {"syntax"}
+    # JPEG is lossy.
+    found = reading.pixels["SYNTAX/images/Patient 10/colour.JPG"]
+    assert np.abs(found.astype(int) - raw("syntax").draw(10, 0).image).mean() < 4
+    for name in "abc":
+        save(tmp_path / f"{name}.png", picture(1))
+    assert _groups(tmp_path, "syntax") == ({None: 3}, {"patient unknown": 3})
+    prefixes = {f"syntax/{name}": 1 for name in "abc"}
+    assert _groups(tmp_path, "syntax", group="prefix") == (prefixes, {})
+    with pytest.raises(InputError, match="unknown option of syntax"):
+        open_source("syntax", tmp_path, name="other")
+
+
 def test_files_of_other_types_are_ignored(tmp_path):
     save(tmp_path / "1_a.png", picture(1))
     save(tmp_path / "2_a.png", picture(1))
@@ -107,7 +96,8 @@ def test_files_of_other_types_are_ignored(tmp_path):
 
 def test_input_errors(tmp_path):
     (tmp_path / "readme.txt").touch()
-    with pytest.raises(InputError, match="not a folder of images"):
+    (tmp_path / "images.rar").touch()
+    with pytest.raises(InputError, match=r"not a folder of images.*; unpack images\.rar first"):
         open_source("folder", tmp_path)
     save(tmp_path / "a.png", picture(1))
     for name in ("", "Clinic", "../x", "a b"):
@@ -127,11 +117,8 @@ def test_masks_beside_images_are_not_packed_as_frames(tmp_path, root):
     with pytest.raises(InputError, match=r"masks beside the images; read it with the source pair"):
         build_pack(source, tmp_path / "pack", 32, progress=False)
     assert not (tmp_path / "pack").exists()
-    # The images alone can be packed.
-    assert read_all(open_source("folder", tmp_path / root / "Images")).splits == {None: 1}
-
-
-def test_a_folder_named_masks_alone_is_no_pair(tmp_path):
-    save(tmp_path / "masks" / "1.png", picture(1))
-    save(tmp_path / "p1" / "images" / "1.png", picture(1))
-    assert read_all(open_source("folder", tmp_path)).splits == {None: 2}
+    # The images alone can be packed, and a folder named masks elsewhere is no pair.
+    assert _groups(tmp_path / root / "Images", group="none") == ({None: 1}, {})
+    save(tmp_path / "other" / "masks" / "1.png", picture(1))
+    save(tmp_path / "other" / "p1" / "images" / "1.png", picture(1))
+    assert _groups(tmp_path / "other", group="none") == ({None: 2}, {})

@@ -13,7 +13,6 @@ from reading import read_all
 
 from benchmark.data.selection import select_frames
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import write_raw
 from benchmark.data.tasks.groups import read_groups
 from benchmark.errors import InputError
 
@@ -80,25 +79,18 @@ def _as_hub_cache(raw: Path, cache: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["arcade", "arcade_challenge", "caxf", "stenosis", "xcav"])
-def test_a_dataset_of_links_is_the_dataset(tmp_path, name):
-    layout = write_raw(name, tmp_path / "raw", size=64)
-    links = _as_hub_cache(tmp_path / "raw", tmp_path / "datasets--hub--cache")
-    source = name.partition("_")[0]
-    plain, linked = (
-        read_all(open_source(source, root), annotated=True) for root in (layout.root, links)
-    )
-    for reading in (plain, linked):
-        assert (reading.splits, reading.skipped) == (layout.frames, layout.skipped)
+def test_a_dataset_of_links_is_the_dataset(raw, read, tmp_path, name):
+    links = _as_hub_cache(raw(name).root, tmp_path / "datasets--hub--cache")
+    plain, linked = read(name), read_all(open_source(name.partition("_")[0], links))
+    assert (linked.splits, linked.skipped) == (plain.splits, plain.skipped)
     assert list(plain.frames.values()) == list(linked.frames.values())
     for path, annotation in plain.annotations.items():
         np.testing.assert_array_equal(linked.annotations[path], annotation)
 
 
 @pytest.mark.parametrize("name", ["arcade", "xa170k"])
-def test_links_to_folders_are_followed(tmp_path, name):
-    layout = write_raw(name, tmp_path / "raw", size=48, defects=False)
-    expected = list(open_source(name, layout.root).frames())
-    (tmp_path / "links").mkdir()
-    for entry in layout.root.iterdir():
-        (tmp_path / "links" / entry.name).symlink_to(entry)
-    assert list(open_source(name, tmp_path / "links").frames()) == expected
+def test_links_to_folders_are_followed(raw, read, tmp_path, name):
+    for entry in raw(name, False).root.iterdir():
+        (tmp_path / entry.name).symlink_to(entry)
+    expected = list(read(name, False).frames.values())
+    assert list(open_source(name, tmp_path).frames()) == expected

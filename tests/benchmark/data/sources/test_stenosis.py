@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,57 +15,40 @@ from reading import read_all
 from benchmark.data.formats.voc import read_voc
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import Canvas
 from benchmark.data.synthetic.raw.stenosis import (
     FRAMES,
     PATIENTS,
     frame_name,
     patients_with_stenoses,
-    write_stenosis,
 )
 from benchmark.data.tasks import write_task_folder
 from benchmark.errors import InputError
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["defects", "clean"])
-def written(request, tmp_path_factory):
-    top = tmp_path_factory.mktemp("stenosis")
-    canvas = Canvas(top / "Stenosis detection", size=64, defects=request.param)
-    return canvas, write_stenosis(canvas)
-
-
-def test_counts_by_split_and_reason(written):
-    canvas, layout = written
-    source = open_source("stenosis", canvas.root.parent)
+@pytest.mark.parametrize("defects", [True, False], ids=["defects", "clean"])
+def test_boxes_equal_the_truth(raw, read, defects):
+    written = raw("stenosis", defects)
+    source = open_source("stenosis", written.root)
     assert (source.official_split, source.options) == (True, {"split": "official"})
     assert "split by frame" in source.split_note
     assert source.expected == {"frames": 8325, "boxes": 8326}
-    reading = read_all(source, annotated=True)
-    assert reading.splits == layout.frames
-    assert reading.skipped == layout.skipped
-    assert sum(layout.skipped.values()) == (31 if canvas.defects else 0)
-
-
-def test_boxes_equal_the_truth(written):
-    canvas, _ = written
-    reading = read_all(open_source("stenosis", canvas.root), annotated=True)
+    reading = read("stenosis", defects)
     paths = {Path(path).stem: path for path in reading.frames}
-    patients = itertools.islice(patients_with_stenoses(canvas), PATIENTS)
+    patients = itertools.islice(patients_with_stenoses(written), PATIENTS)
     for position, patient in enumerate(patients):
         for number in FRAMES:
             path = paths[Path(frame_name(position, number)).stem]
             frame, boxes = reading.frames[path], reading.annotations[path]
             group = f"stenosis/{position + 2:03d}"
             assert (frame.group, frame.video, frame.frame) == (group, f"{group}/1", number)
-            drawn = canvas.draw(patient, frame=number)
+            drawn = written.draw(patient, frame=number)
             assert boxes.tolist() == [[*s.box, 0] for s in drawn.stenoses]
 
 
-def test_planted_boxes(tmp_path):
-    canvas = Canvas(tmp_path, size=64)
-    write_stenosis(canvas)
-    reading = read_all(open_source("stenosis", tmp_path), annotated=True)
-    truth = {path: boxes.tolist() for path, boxes in reading.annotations.items()}
+def test_planted_boxes(raw, read):
+    root = raw("stenosis").root
+    reading = read("stenosis")
+    truth = {Path(path).stem: boxes.tolist() for path, boxes in reading.annotations.items()}
     whole = [4, 5, 20, 25, 0]
     expected = {
         "14_002_2_0001": [whole, [30, 30, 50, 41, 0]],
@@ -74,60 +56,54 @@ def test_planted_boxes(tmp_path):
         "14_002_2_0003": [[0, 5, 20, 64, 0]],
         "14_002_2_0004": [whole],
         "14_003_2_0008": [],
+        "14_006_2_0020": [whole],
     }
-    for name, boxes in expected.items():
-        assert truth[f"dataset/{name}.bmp"] == boxes
+    assert {name: truth[name] for name in expected} == expected
     # The list and the file disagree: the file is taken. The file is missing: the list is.
-    first = truth["dataset/14_003_2_0005.bmp"]
-    assert truth["dataset/14_003_2_0006.bmp"] == first != [whole]
+    assert truth["14_003_2_0006"] == truth["14_003_2_0005"] != [whole]
     fallback = [f for f in reading.frames.values() if not f.annotation.endswith(".xml")]
     assert [frame.frame for frame in fallback] == [9, 10, 11, 20]
     assert fallback[0].annotation == "test_labels.csv#14_004_2_0009"
     # Boxes can be asked of a source that has not been walked, as in another process.
-    again = open_source("stenosis", tmp_path)
+    again = open_source("stenosis", root)
     for frame in fallback:
-        assert again.read_boxes(frame).tolist() == truth[frame.path] != []
-    assert truth[fallback[-1].path] == [whole]
+        assert again.read_boxes(frame).tolist() == truth[Path(frame.path).stem] != []
 
 
-def test_split_by_patient_separates_patients(written):
-    canvas, _ = written
-    official = {f.path: f.split for f in open_source("stenosis", canvas.root).frames()}
-    patients = {path: path.split("_")[1] for path in official}
-    by_official = {
-        s: {patients[p] for p in official if official[p] == s} for s in ("train", "test")
-    }
-    assert by_official["train"] & by_official["test"], "the official lists are by frame"
+@pytest.mark.parametrize("defects", [True, False], ids=["defects", "clean"])
+def test_split_by_patient_separates_patients(raw, defects):
+    root = raw("stenosis", defects).root
+    official = list(open_source("stenosis", root).frames())
+    by_list = [{f.group for f in official if f.split == split} for split in ("train", "test")]
+    assert set.intersection(*by_list), "the official lists are by frame"
     chosen = set()
     for seed in range(6):
-        source = open_source("stenosis", canvas.root, split="patient", seed=seed)
+        source = open_source("stenosis", root, split="patient", seed=seed)
         assert not source.official_split
         assert "not the authors' split" in source.split_note
         assert source.options == {"split": "patient", "seed": seed}
         frames = list(source.frames())
-        assert {frame.path for frame in frames} == set(official)
+        assert [frame.path for frame in frames] == [frame.path for frame in official]
         groups = {s: {f.group for f in frames if f.split == s} for s in ("train", "test")}
         assert not groups["train"] & groups["test"]
-        size = Counter(frame.split for frame in frames)
-        assert abs(size["test"] - len(frames) * 833 / 8325) <= 1
+        size = sum(frame.split == "test" for frame in frames)
+        assert abs(size - len(frames) * 833 / 8325) <= 1
         chosen.add(frozenset(groups["test"]))
     # With the defects one patient alone comes nearest; without, any of the ten does.
-    assert canvas.defects or len(chosen) > 1
+    assert defects or len(chosen) > 1
 
 
-def test_root_above_and_below_gives_the_same_frames(written):
-    root = written[0].root
+def test_root_above_and_below_gives_the_same_frames(raw, tmp_path):
+    root = raw("stenosis").root
     expected = list(open_source("stenosis", root).frames())
-    for raw in (root.parent, root / "dataset"):
-        assert list(open_source("stenosis", raw).frames()) == expected
-
-
-def test_without_lists_there_is_no_split(written, tmp_path):
-    shutil.copytree(written[0].root / "dataset", tmp_path / "dataset")
+    for folder in (root.parent, root / "dataset"):
+        assert list(open_source("stenosis", folder).frames()) == expected
+    # Without the lists there is no split.
+    shutil.copytree(root / "dataset", tmp_path / "dataset")
     source = open_source("stenosis", tmp_path)
     assert {frame.split for frame in source.frames()} == {None}
-    assert source.report.counts["no split list"] == 1
     assert ("no split list", "train_labels.csv") in source.report.items
+    assert source.report.counts["no split list"] == 1
     assert "frame not in any split list" not in source.report.counts
     assert not source.official_split
 
@@ -165,11 +141,8 @@ def test_unusable_annotation_has_its_reason(tmp_path, content, reason):
     with pytest.raises(UnreadableFrame) as caught:
         read_voc(_voc(tmp_path, content))
     assert str(caught.value) == reason
-
-
-def test_missing_annotation(tmp_path):
     with pytest.raises(UnreadableFrame, match="annotation missing"):
-        read_voc(tmp_path / "a.xml")
+        read_voc(tmp_path / "b.xml")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "windows-1251", "bogus"])
@@ -320,7 +293,7 @@ def test_input_errors(tmp_path):
 @pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
 def test_real_pieces_read_without_a_defect():
     source = open_source("stenosis", Path(os.environ["ANGIO_REALDATA"]) / "stenosis")
-    reading = read_all(source, annotated=True)
+    reading = read_all(source)
     assert (reading.splits, reading.skipped) == ({None: 3}, {"no split list": 1})
     assert [len(boxes) for boxes in reading.annotations.values()] == [1, 2, 1]
     path = "dataset/14_002_5_0016.bmp"

@@ -2,84 +2,66 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 from raw_layouts import picture, save
-from reading import read_all
 
 from benchmark.data.sources import open_source
-from benchmark.data.synthetic.raw import Canvas
-from benchmark.data.synthetic.raw.xcav import ANNOTATED, PATIENTS, VIDEOS, write_xcav
+from benchmark.data.synthetic.raw.xcav import ANNOTATED, PATIENTS, VIDEOS
 from benchmark.errors import InputError
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["defects", "clean"])
-def written(request, tmp_path_factory):
-    canvas = Canvas(tmp_path_factory.mktemp("xcav"), size=64, defects=request.param)
-    return canvas, write_xcav(canvas)
-
-
-def test_counts_by_split_and_reason(written):
-    canvas, layout = written
-    reading = read_all(open_source("xcav", canvas.root), annotated=True)
-    assert reading.splits == layout.frames
-    assert reading.skipped == layout.skipped
-    assert sum(layout.skipped.values()) == (12 if canvas.defects else 0)
-    train, test = reading.groups_of("train"), reading.groups_of("test")
-    assert train | test == {f"xcav/CVAI-{number}" for number in PATIENTS}
-    assert not train & test
-
-
-def test_masks_are_those_of_the_vessels(written):
-    canvas, _ = written
-    reading = read_all(open_source("xcav", canvas.root), annotated=True)
+@pytest.mark.parametrize("defects", [True, False], ids=["defects", "clean"])
+def test_masks_are_those_of_the_vessels(raw, read, defects):
+    written, reading = raw("xcav", defects), read("xcav", defects)
     checked = 0
-    for index, number in enumerate(PATIENTS):
-        for video, suffix in enumerate(VIDEOS):
-            name = f"CVAI-{number}{suffix}"
-            for frame in ANNOTATED:
-                path = f"CVAI-{number}/images/{name}/{frame:05d}.png"
-                if path not in reading.frames:
-                    continue
-                found, masks = reading.frames[path], reading.annotations[path]
-                assert (found.group, found.video, found.frame) == (
-                    f"xcav/CVAI-{number}",
-                    f"xcav/CVAI-{number}/{name}",
-                    frame,
-                )
-                vessel = canvas.draw(index, video, frame).vessel
-                if canvas.defects and (index, video, frame) == (0, 1, ANNOTATED[1]):
-                    half = vessel[::2, ::2].astype(np.uint8)
-                    vessel = cv2.resize(half, (64, 64), interpolation=cv2.INTER_NEAREST_EXACT) > 0
-                np.testing.assert_array_equal(masks[0], vessel)
-                checked += 1
+    for (index, number), (video, suffix), frame in itertools.product(
+        enumerate(PATIENTS), enumerate(VIDEOS), ANNOTATED
+    ):
+        name = f"CVAI-{number}{suffix}"
+        path = f"CVAI-{number}/images/{name}/{frame:05d}.png"
+        if path not in reading.frames:
+            continue
+        found, masks = reading.frames[path], reading.annotations[path]
+        group = f"xcav/CVAI-{number}"
+        assert (found.group, found.video, found.frame) == (group, f"{group}/{name}", frame)
+        vessel = written.draw(index, video, frame).vessel
+        if defects and (index, video, frame) == (0, 1, ANNOTATED[1]):
+            half = vessel[::2, ::2].astype(np.uint8)
+            vessel = cv2.resize(half, (64, 64), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+        np.testing.assert_array_equal(masks[0], vessel)
+        checked += 1
     assert checked == len(reading.frames)
 
 
-def test_split_depends_on_the_seed_and_is_not_the_papers(written):
-    canvas, _ = written
+def test_split_depends_on_the_seed_and_is_not_the_papers(raw):
     tests = set()
     for seed in range(8):
-        source = open_source("xcav", canvas.root, seed=seed)
+        source = open_source("xcav", raw("xcav").root, seed=seed)
         assert (source.options, source.official_split) == ({"seed": seed}, False)
         assert "not the paper's" in source.split_note
-        (patient,) = {frame.group for frame in source.frames() if frame.split == "test"}
+        frames = list(source.frames())
+        (patient,) = {frame.group for frame in frames if frame.split == "test"}
+        assert {f.group for f in frames if f.split == "train"} == {
+            f"xcav/CVAI-{number}" for number in PATIENTS
+        } - {patient}
         tests.add(patient)
     assert len(tests) > 1
     assert source.expected == {"frames": 221}
 
 
-def test_user_defined_split_list(written, tmp_path):
-    canvas, _ = written
+def test_user_defined_split_list(raw, tmp_path):
+    root = raw("xcav").root
     path = tmp_path / "split.csv"
     video = f"cvai-1002{VIDEOS[0].lower()}"
     rows = ["CVAI-1253,test", f"{video},test", "CVAI-1002,train", "CVAI-12530,val", "CVAI-9,train"]
     rows.append(f"CVAI-12530{VIDEOS[1]}/{ANNOTATED[0]:05d},train")
     path.write_text("\n".join(rows))
-    source = open_source("xcav", canvas.root, split_file=str(path))
-    frames = list(source.frames())
-    split = {(f.video.removeprefix("xcav/CVAI-"), f.frame): f.split for f in frames}
+    source = open_source("xcav", root, split_file=str(path))
+    split = {(f.video.removeprefix("xcav/CVAI-"), f.frame): f.split for f in source.frames()}
     assert {split[f"1253/CVAI-1253{v}", n] for v in VIDEOS for n in ANNOTATED} == {"test"}
     assert {split[f"1002/CVAI-1002{VIDEOS[0]}", n] for n in ANNOTATED} == {"test"}
     assert {split[f"1002/CVAI-1002{VIDEOS[1]}", n] for n in ANNOTATED} == {"train"}
@@ -90,10 +72,10 @@ def test_user_defined_split_list(written, tmp_path):
     # The list counts by its content, not by where it lies.
     moved = tmp_path / "moved.csv"
     moved.write_text("# the same\n" + path.read_text())
-    again = open_source("xcav", canvas.root, split_file=str(moved))
-    assert again.options == source.options != open_source("xcav", canvas.root).options
+    again = open_source("xcav", root, split_file=str(moved))
+    assert again.options == source.options != open_source("xcav", root).options
     with pytest.raises(InputError, match=r"absent\.csv: no such file"):
-        open_source("xcav", canvas.root, split_file=str(tmp_path / "absent.csv"))
+        open_source("xcav", root, split_file=str(tmp_path / "absent.csv"))
 
 
 def test_one_patient_is_not_split(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,45 +14,34 @@ from PIL import Image
 from benchmark.data.synthetic.render import SyntheticFrame, angiogram
 from benchmark.files import naming
 
-
-@dataclass
-class RawLayout:
-    """A dataset written as users download it, and what a correct reader finds in it.
-
-    Attributes:
-        root: folder to pass to the reader.
-        frames: number of usable frames by split (None where the dataset has no split).
-        skipped: number of planted defects by the reason that walking or reading gives.
-    """
-
-    root: Path = Path()
-    frames: Counter[str | None] = field(default_factory=Counter)
-    skipped: Counter[str] = field(default_factory=Counter)
+_angiogram = functools.lru_cache(maxsize=64)(angiogram)
 
 
 @dataclass(frozen=True)
-class Canvas:
-    """Where and what to draw.
+class RawDataset:
+    """A dataset written as users download it, and what a correct reader finds in it.
 
     Attributes:
-        root: folder the dataset is written below.
+        root: folder the dataset is written below; to be passed to the reader.
         seed: of the synthetic population.
         size: side of the frames in pixels.
         defects: whether to plant the known defects of the real download.
+        frames: number of usable frames by split (None where the dataset has no split).
+        skipped: number of planted defects by the reason that walking or reading gives.
         written: the files written so far, as patterns relative to the root.
-        layout: what has been written, by split and by reason.
     """
 
     root: Path
     seed: int = 0
     size: int = 96
     defects: bool = True
+    frames: Counter[str | None] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     written: list[str] = field(default_factory=list)
-    layout: RawLayout = field(default_factory=RawLayout)
 
     def draw(self, patient: int, video: int = 0, frame: int = 4, frames: int = 8) -> SyntheticFrame:
         """A synthetic angiogram with its ground truth, a function of the arguments and the seed."""
-        return angiogram(self.seed, patient, video, frame, size=self.size, frames=frames)
+        return _angiogram(self.seed, patient, video, frame, size=self.size, frames=frames)
 
     def save(
         self, path: str, pixels: np.ndarray, mode: str | None = None, skipped: str | None = None
@@ -62,7 +52,7 @@ class Canvas:
             path: below the root, with ``/``.
             pixels: uint8 H×W or H×W×C, or uint16 H×W.
             mode: Pillow mode to convert the image to, e.g. ``"RGB"``.
-            skipped: the reason that a reader reports for the file; counted in `layout`.
+            skipped: the reason that a reader reports for the file; counted.
         """
         target = self._target(path, skipped)
         image = Image.fromarray(pixels)
@@ -86,7 +76,7 @@ class Canvas:
     def _target(self, path: str, skipped: str | None) -> Path:
         target = self.root / path
         if skipped is not None:
-            self.layout.skipped[skipped] += 1
+            self.skipped[skipped] += 1
         self.written.append(glob.escape(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
