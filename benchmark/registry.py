@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import pkgutil
+from pathlib import Path
 from typing import Any
 
 from mmengine import registry as mmengine_registry
@@ -21,10 +22,12 @@ SCOPE = "angio"
 
 
 def _modules(package: str) -> list[str]:
-    """The modules of a package, none where it is not installed; they are not imported."""
-    spec = importlib.util.find_spec(package)
+    """The modules of a package, none where it is not installed; nothing is imported."""
+    top, *rest = package.split(".")
+    spec = importlib.util.find_spec(top)  # of a package within it, the parent would be imported
     folders = spec.submodule_search_locations if spec else None
-    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(folders or [])]
+    paths = [str(Path(folder, *rest)) for folder in folders or []]
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(paths)]
 
 
 VIEWS = Registry("view", scope=SCOPE, locations=_modules("benchmark.data.views"))
