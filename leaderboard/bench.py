@@ -16,13 +16,7 @@ import numpy as np
 from benchmark import files
 from benchmark.errors import InputError
 from benchmark.results import RunRecord, config_hash, path_of
-from benchmark.speed.timing import (
-    TimingRow,
-    comparison_row,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.timing import TimingRow, compare, show_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "method00"
@@ -174,31 +168,30 @@ def bench_leaderboard(
     ranks, corrects, tests against every reference, and writes five formats.
 
     Args:
-        methods, datasets, seeds: how many of each; their product is the number of result files.
+        methods, datasets, seeds: how many of each, at least 2 methods and seeds; their product is
+            the number of result files.
         repeats: timings per side, of which the median is reported.
         out: CSV file with `benchmark.speed.timing.COLUMNS`, or a folder; None for no file.
 
     Raises:
-        InputError: a number is below 1 (`methods` and `seeds`: 2), or a side fails.
+        InputError: a side fails.
     """
-    require_positive(methods=methods - 1, datasets=datasets, seeds=seeds - 1, repeats=repeats)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         count = make_results(folder / "results", methods, datasets, seeds)
         tool = [ROOT / "tools" / "leaderboard.py", "--results", folder / "results"]
         tool += ["--reference", REFERENCE, "--out", folder]
         baseline = ["-c", _BASELINE, folder / "results", folder / "baseline.csv", REFERENCE]
-        _run(*tool)
-        _run(*baseline)
-        ours, theirs, _, _ = time_in_turn(lambda: _run(*tool), lambda: _run(*baseline), repeats)
-        print(f"{count} result files: all formats in {ours:.2f} s, baseline {theirs:.2f} s")
-        row = comparison_row(
+        row = compare(
             f"leaderboard of {methods} methods, {datasets} datasets, {seeds} seeds",
             f"pandas {version('pandas')}, scipy {version('scipy')}: means, std and p only",
+            (lambda: _run(*tool), lambda: _run(*baseline)),
             count,
-            (ours, theirs),
-            _agreement(folder / "leaderboard.csv", folder / "baseline.csv"),
+            repeats,
+            lambda *_: _agreement(folder / "leaderboard.csv", folder / "baseline.csv"),
             "fp64",
         )
+    ours, theirs = (count / float(row[side]) for side in ("ours_per_s", "reference_per_s"))
+    print(f"{count} result files: all formats in {ours:.2f} s, baseline {theirs:.2f} s")
     show_rows([row], out, "leaderboard")
     return [row]

@@ -7,22 +7,28 @@ import argparse
 import contextlib
 import importlib
 import tempfile
-from typing import Any
+from typing import Annotated, Any
 
-from _cli import ROOT, SCALES, run
+from _cli import ROOT, SCALES, number, run
 
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
+from benchmark.type_hints import Count, Natural, Range
 
+COUNT = number(Count)
 # What more than one part takes, by name.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--frames": dict(type=int, help="number of frames (%(default)s)"),
-    "--size": dict(type=int, help="height and width of the frames in pixels (%(default)s)"),
-    "--view": dict(type=int, default=224, help="side of the views in pixels (%(default)s)"),
+    "--frames": dict(type=COUNT, help="number of frames (%(default)s)"),
+    "--size": dict(type=COUNT, help="height and width of the frames in pixels (%(default)s)"),
+    "--view": dict(type=COUNT, default=224, help="side of the views in pixels (%(default)s)"),
     "--scale": dict(choices=tuple(SCALES), default="small", help="of the configs (%(default)s)"),
-    "--batch": dict(type=int, help="frames per step (%(default)s)"),
-    "--steps": dict(type=int, default=2, help="steps of one timing (%(default)s)"),
-    "--repeats": dict(type=int, help="timings per side, of which the medians count (%(default)s)"),
-    "--threads": dict(type=int, help="CPU threads, for both; 0: as torch chooses (%(default)s)"),
+    "--batch": dict(type=COUNT, help="frames per step (%(default)s)"),
+    "--steps": dict(type=COUNT, default=2, help="steps of one timing (%(default)s)"),
+    "--repeats": dict(
+        type=COUNT, help="timings per side, of which the medians count (%(default)s)"
+    ),
+    "--threads": dict(
+        type=number(Natural), help="CPU threads, for both; 0: as torch chooses (%(default)s)"
+    ),
     "--device": dict(choices=("cpu", "cuda"), help="where our side runs (%(default)s)"),
     "--images": dict(metavar="FOLDER", help="PNG frames below it (default: synthetic ones)"),
     "--method": dict(default="mae", help="a folder of configs/ (%(default)s)"),
@@ -60,7 +66,7 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"frames": 64, "size": 512, "view": 224, "batch": 32, "repeats": 5},
     ),
     "step": (
-        "benchmark.speed.step:bench_step",
+        "benchmark.speed.steps:bench_step",
         "the step of the harness against a loop written by hand, and loading against none",
         {"method": "mae", "frames": 64, "size": 256, "batch": 16, "repeats": 7, "threads": 0},
     ),
@@ -99,16 +105,17 @@ def parse() -> argparse.Namespace:
         for option, default in defaults.items():
             settings = {**OPTIONS[f"--{option}"], "default": default}
             if option == "threads" and default:  # a part that takes no 0
-                settings["help"] = "CPU threads, for both (%(default)s)"
+                settings |= {"type": COUNT, "help": "CPU threads, for both (%(default)s)"}
             part.add_argument(f"--{option}", **settings)
         if name in _WITH_CONFIG:
             for option in ("--scale", "--steps", "--cfg-options"):
                 part.add_argument(option, **OPTIONS[option])
         part.add_argument("--out", **OPTIONS["--out"])
     _add_to_pretrain(parts.choices["pretrain"])
-    for option, default in (("methods", 30), ("datasets", 8), ("seeds", 5)):
+    for option, default, least in (("methods", 30, 2), ("datasets", 8, 1), ("seeds", 5, 2)):
+        kind = number(Annotated[int, Range(least=least)])
         parts.choices["leaderboard"].add_argument(
-            f"--{option}", type=int, default=default, help="how many (%(default)s)"
+            f"--{option}", type=kind, default=default, help="how many (%(default)s)"
         )
     return parser.parse_args()
 
@@ -130,13 +137,13 @@ def _add_to_pretrain(pretrain: argparse.ArgumentParser) -> None:
     )
     for option, default in (("--frames", 64), ("--size", 256)):
         text = OPTIONS[option]["help"] + ", with --reference mmpretrain"
-        pretrain.add_argument(option, type=int, default=default, help=text)
+        pretrain.add_argument(option, type=COUNT, default=default, help=text)
 
 
 def main() -> None:
     options = vars(parse())
     part = options.pop("part")
-    where, name = PARTS[part][0].split(":")
+    function = PARTS[part][0]
     if part in ("loader", "views"):
         options["part"] = part
     if part in ("anatomy", "pack", "loader", "views"):
@@ -145,29 +152,29 @@ def main() -> None:
         for option in [*options["cfg_options"], *options.get("mae_options", ())]:
             read_option(option, FINETUNE_KEYS if part == "finetune" else PRETRAIN_KEYS)
         options.update(configs=ROOT / "configs", options=options.pop("cfg_options"))
-    trial = part in ("step", "finetune")
-    if part == "pretrain":
-        trial = options.pop("reference") == "mmpretrain"
-        for option in ("methods", "mae_options") if trial else ("frames", "size", "steps"):
-            del options[option]
-        if trial:
-            where, name = AGAINST_MMPRETRAIN.split(":")
+    others = {
+        key: options.pop(key) for key in ("method", "methods", "mae_options") if key in options
+    }
+    if part == "pretrain" and options.pop("reference") == "mmpretrain":
+        function, others = AGAINST_MMPRETRAIN, {}
+    elif part == "pretrain":
+        options.update(frames=options["batch"], size=256)
     # Imported late: `--help` must not wait for torch.
     with contextlib.ExitStack() as stack:
         if part in _RUNS:
             from benchmark.quiet import quiet_libraries
 
             stack.enter_context(quiet_libraries())
+        where, _, name = function.partition(":")
         bench = getattr(importlib.import_module(where), name)
-    if trial:
-        from benchmark.speed.setup import StepTiming
+    if part in _WITH_CONFIG:
+        from benchmark.speed.steps import StepTiming
 
-        method = {"method": options.pop("method")} if "method" in options else {}
-        options = {**method, "trial": StepTiming(**options)}
+        options = {"trial": StepTiming(**options)}
     from benchmark.files import naming
 
     with naming(tempfile.gettempdir()):  # where most parts write what they measure
-        bench(**options)
+        bench(**others, **options)
 
 
 if __name__ == "__main__":

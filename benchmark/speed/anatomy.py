@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -20,13 +18,8 @@ from benchmark.data.formats.images import read_grayscale
 from benchmark.data.frame import UnreadableFrame
 from benchmark.errors import InputError
 from benchmark.files import walk
-from benchmark.speed.timing import (
-    TimingRow,
-    comparison_row,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.frames import draw
+from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 
 _GPU_FRAMES, _GPU_BATCH = 1024, 64
 
@@ -73,27 +66,6 @@ def _images_below(folder: str, count: int, size: int) -> np.ndarray:
     return np.stack(frames)
 
 
-def _synthetic_frames(count: int, size: int) -> np.ndarray:
-    from benchmark.data.synthetic import angiogram
-
-    # Four frames of one video per patient, as the contrast washes in.
-    frames = (angiogram(0, i // 4, 0, i % 4, size=size).image for i in range(count))
-    return np.stack(list(frames))
-
-
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """`count` CPU threads for torch and OpenCV; scikit-image's filters use one in any case."""
-    torch_before, cv2_before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(count)
-    cv2.setNumThreads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(torch_before)
-        cv2.setNumThreads(cv2_before)
-
-
 def bench_anatomy(
     count: int = 20,
     size: int = 512,
@@ -105,51 +77,41 @@ def bench_anatomy(
 ) -> TimingRow:
     """Time both sides in turn on the same frames, compare the masks, print and return the row.
 
-    Before the first repeat one frame goes through each side, unmeasured. A GPU gets the frames
-    many times over, in batches of 64, so that it has enough to do; from and to the host, too.
+    A GPU gets the frames many times over, in batches of 64, so that it has enough to do; from and
+    to the host, too.
 
-    Args:
-        count: frames.
-        size: height and width in pixels; images of other sizes are resized.
-        threads: CPU threads.
-        repeats: timings per side, of which the medians are reported.
-        images: folder with PNG frames; None: synthetic angiograms.
-        out: CSV file with `COLUMNS`, or a folder; None: none is written.
-        device: ``"cpu"`` or ``"cuda"``, of our side.
+    The arguments are options of ``tools/bench.py``; `size` is in pixels, images of other sizes are
+    resized.
 
     Raises:
-        InputError: a number is below 1, the folder holds no image, or there is no such device.
+        InputError: the folder holds no image, or there is no such device.
     """
-    require_positive(frames=count, size=size, threads=threads, repeats=repeats)
     on_gpu = device == "cuda"
     if on_gpu and not torch.cuda.is_available():
         raise InputError("--device cuda: torch finds no GPU")
     if images is None:
-        frames = _synthetic_frames(count, size)
+        frames = np.stack([frame.image for frame in draw(count, size)])
     else:
         frames = _images_below(os.fspath(images), count, size)
     copies = max(1, _GPU_FRAMES // len(frames)) if on_gpu else 1
     batches = torch.from_numpy(frames).repeat(copies, 1, 1).split(_GPU_BATCH if on_gpu else count)
 
-    def extract() -> torch.Tensor:
-        return torch.cat([vessel_mask(batch.to(device)).cpu() for batch in batches])
+    def agreement(masks: torch.Tensor, reference: list[np.ndarray]) -> np.ndarray:
+        return (masks[: len(frames)].numpy() == np.stack(reference)).mean(axis=(1, 2))
 
     with cpu_threads(threads):
-        vessel_mask(batches[0][:1].to(device))
-        reference_mask(frames[0])
-        ours, theirs, masks, reference = time_in_turn(
-            extract,
-            lambda: [reference_mask(frame) for frame in frames],
+        row = compare(
+            f"vessel masks (sato), {len(frames)} frames {size}x{size}, {threads} thread(s)",
+            f"scikit-image {skimage.__version__}, scipy {scipy.__version__}",
+            (
+                lambda: torch.cat([vessel_mask(batch.to(device)).cpu() for batch in batches]),
+                lambda: [reference_mask(frame) for frame in frames],
+            ),
+            len(frames),
             repeats,
+            agreement,
+            device=torch.cuda.get_device_name() if on_gpu else None,
+            copies=copies,
         )
-    row = comparison_row(
-        f"vessel masks (sato), {len(frames)} frames {size}x{size}, {threads} thread(s)",
-        f"scikit-image {skimage.__version__}, scipy {scipy.__version__}",
-        len(frames),
-        (ours / copies, theirs),
-        (masks[: len(frames)].numpy() == np.stack(reference)).mean(axis=(1, 2)),
-        "fp32",
-        torch.cuda.get_device_name() if on_gpu else None,
-    )
     show_rows([row], out, "anatomy", threads)
     return row

@@ -24,15 +24,13 @@ from benchmark.encoders.encoder import export_encoder
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
-from benchmark.speed.loops import PreparedLoop, RunnerSteps, of_harness, of_library
-from benchmark.speed.setup import EPOCHS, StepTiming
+from benchmark.speed.loops import EPOCHS, PreparedLoop, RunnerSteps, of_harness, of_library
+from benchmark.speed.steps import StepTiming
 from benchmark.speed.timing import TimingRow
 from benchmark.training.config import load_config
 from benchmark.training.distributed.signals import StopSignals
 
 DATASET = "synthetic_v"
-_SCHEDULE = "_base_/schedules/schedule_20k.py"
-_RUNTIME = "_base_/default_runtime.py"
 
 
 def prepare(work: Path, method: str, trial: StepTiming) -> TaskFolder:
@@ -58,13 +56,10 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
         work: folder for its log.
     """
     library = Path(mmseg.__file__).parent / ".mim" / "configs"
-    runtime = Config.fromfile(library / _RUNTIME)
-    hooks = dict(Config.fromfile(library / _SCHEDULE).default_hooks)
-    optimizer = {key: value for key, value in config.optimizer.items() if key != "type"}
-    wrapper: dict[str, Any] = dict(
-        type="OptimWrapper",
-        optimizer=dict(type=config.optimizer["type"], lr=config.base_lr, **optimizer),
-    )
+    runtime = Config.fromfile(library / "_base_/default_runtime.py")
+    schedule = Config.fromfile(library / "_base_/schedules/schedule_20k.py")
+    optimizer = dict(config.optimizer, lr=config.base_lr)
+    wrapper: dict[str, Any] = dict(type="OptimWrapper", optimizer=optimizer)
     if precision(config.precision) == "bf16":
         wrapper.update(type="AmpOptimWrapper", dtype="bfloat16")
     make = partial(
@@ -83,7 +78,7 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
         train_cfg=dict(type=PreparedLoop, max_epochs=EPOCHS, val_interval=EPOCHS + 1),
         optim_wrapper=wrapper,
         param_scheduler=[dict(type="CosineAnnealingLR", T_max=EPOCHS, by_epoch=True)],
-        default_hooks=hooks,
+        default_hooks=dict(schedule.default_hooks),
         default_scope="mmseg",
         env_cfg=runtime.env_cfg,
         visualizer=runtime.visualizer,

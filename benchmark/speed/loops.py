@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
@@ -14,15 +13,25 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 from torch import Tensor, nn
 
-from benchmark.device import device, precision
+from benchmark.device import device, precision, uses_gpu
 from benchmark.method import Progress
 from benchmark.quiet import LibraryState, quiet_libraries
 from benchmark.registry import build
-from benchmark.speed.setup import synchronise
 from benchmark.training.runner import Runner
 from benchmark.training.train import TrainingParts, assemble
 
+EPOCHS = 1000
+"""Length of a run that is never finished."""
+
 Batch = dict[str, Tensor]
+Steps = Callable[[int], None]
+"""Takes so many training steps, and waits until they are done."""
+
+
+def synchronise() -> None:
+    """Wait until the GPU has done what it was given; a CPU has."""
+    if uses_gpu():
+        torch.cuda.synchronize()
 
 
 def first_batch(parts: TrainingParts) -> Batch:
@@ -109,22 +118,18 @@ class BareLoop:
         self.steps_per_epoch = len(parts.loader)
         self.step = 0
 
-    def _context(self) -> contextlib.AbstractContextManager[None]:
-        if precision(self.config.precision) == "bf16":
-            return torch.autocast(device().type, torch.bfloat16)
-        return contextlib.nullcontext()
-
     def __call__(self, steps: int) -> None:
         """Take steps, and wait until they are done."""
         method, config = self.method, self.config
         trained = [p for p in method.parameters() if p.requires_grad]
+        bf16 = precision(config.precision) == "bf16"
         for _ in range(steps):
             progress = Progress(config.seed, 0, config.epochs, self.step, self.steps_per_epoch)
             method.progress = progress
             rate = self.schedule(self.step / self.steps_per_epoch)
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * rate
-            with self._context():
+            with torch.autocast(device().type, torch.bfloat16, enabled=bf16):
                 terms = method(**method.views(self.batch))
             loss = sum(value for name, value in terms.items() if "loss" in name)
             loss.backward()

@@ -11,18 +11,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from benchmark.device import precision
-from benchmark.speed.loops import PreparedLoop, of_harness, of_library
-from benchmark.speed.setup import EPOCHS, StepTiming, make_frames
+from benchmark.speed.loops import EPOCHS, PreparedLoop, of_harness, of_library
+from benchmark.speed.steps import StepTiming
 from benchmark.speed.timing import TimingRow
 from benchmark.training.train import assemble, make_run, make_runner
 
 RECIPE = "mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"
 """mmpretrain's recipe for MAE with a ViT-B/16, which the reference follows."""
-
-
-def reference_runner(ours: Config, images: Path, work: Path) -> Runner:
-    """mmengine's Runner for `reference_config`."""
-    return Runner.from_cfg(reference_config(ours, images, work))
 
 
 def reference_config(ours: Config, images: Path, work: Path) -> Config:
@@ -70,7 +65,12 @@ def reference_config(ours: Config, images: Path, work: Path) -> Config:
         type="CustomDataset",
         data_root=str(images),
         with_label=False,
-        pipeline=_resized(config.train_pipeline, encoder.img_size),
+        pipeline=[
+            ConfigDict(step, scale=encoder.img_size)
+            if step["type"] == "RandomResizedCrop"
+            else step
+            for step in config.train_pipeline
+        ],
     )
     if precision(ours.precision) == "bf16":
         config.optim_wrapper.dtype = "bfloat16"
@@ -87,14 +87,6 @@ def reference_config(ours: Config, images: Path, work: Path) -> Config:
     return config
 
 
-def _resized(pipeline: list[ConfigDict], size: int) -> list[ConfigDict]:
-    """A pipeline whose random crops have this size in pixels."""
-    return [
-        ConfigDict(step, scale=size) if step["type"] == "RandomResizedCrop" else step
-        for step in pipeline
-    ]
-
-
 def bench_against_mmpretrain(trial: StepTiming) -> list[TimingRow]:
     """Time both from reading a frame to the step of the optimiser, print and return the row.
 
@@ -107,13 +99,13 @@ def bench_against_mmpretrain(trial: StepTiming) -> list[TimingRow]:
     """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        images = make_frames(work, trial.frames, trial.size)
+        images = trial.make_frames(work)
         config = trial.config("mae", work, images / "pack")
         config.anatomy = False  # the reference reads no masks either
         parts = assemble(config)
         runner = make_runner(parts, make_run(parts, work / "ours", "bench"))
-        reference = partial(reference_runner, config, images / "frames", work / "theirs")
-        theirs = of_library(reference)
+        reference = reference_config(config, images / "frames", work / "theirs")
+        theirs = of_library(partial(Runner.from_cfg, reference))
         row = trial.compare(
             "MAE end to end",
             f"mmpretrain {mmpretrain.__version__}, its MAE and recipe on mmengine's Runner, PNG",

@@ -9,41 +9,22 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import PIL
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from benchmark.data.packs import FramePack, build_pack
 from benchmark.data.sources.folder import Folder
 from benchmark.errors import InputError
 from benchmark.files import list_folder, walk
-from benchmark.speed.timing import (
-    TimingRow,
-    comparison_row,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.frames import VIDEO, draw
+from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 
 CORPUS = 171_478
 """Frames of XA-170K (Huang et al., arXiv 2602.11536), for a time that one can imagine."""
 
-_DIFFERENT = 64
-_VIDEO = 16
-
 Frames = list[np.ndarray]
-
-
-class _Case(NamedTuple):
-    """Files to build a pack from, and the plain way to decode them all."""
-
-    what: str
-    reference: str
-    folder: Path
-    decode: Callable[[Path], Frames]
 
 
 def _decode_png(folder: Path) -> Frames:
@@ -59,42 +40,19 @@ def _decode_npz(folder: Path) -> Frames:
     return frames
 
 
-def _draw(count: int, size: int) -> np.ndarray:
-    """Synthetic angiograms, uint8 count×size×size: videos of 16 frames of a patient each."""
-    from benchmark.data.synthetic import angiogram
-
-    drawn = [
-        angiogram(0, number // _VIDEO, 0, number % _VIDEO, size=size, frames=_VIDEO).image
-        for number in range(min(count, _DIFFERENT))
-    ]
-    return np.stack([drawn[number % len(drawn)] for number in range(count)])
+_PNG = ("PNG files", _decode_png, f"Pillow {PIL.__version__}")
+_NPZ = ("npz videos", _decode_npz, f"numpy {np.__version__}")
 
 
-def _cases(count: int, size: int, folder: Path) -> list[_Case]:
-    """The same synthetic frames as pictures and as videos, written below `folder`."""
-    frames = _draw(count, size)
-    for kind in ("png", "npz"):
-        (folder / kind).mkdir()
+def _write(frames: Frames, png: Path, npz: Path) -> None:
+    """The same frames as pictures and as videos."""
+    for folder in (png, npz):
+        folder.mkdir()
     for number, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / "png" / f"{number:06d}.png")
-    for first in range(0, count, _VIDEO):
-        file = folder / "npz" / f"{first:06d}.npz"
-        np.savez_compressed(file, pixel_array=frames[first : first + _VIDEO])
-    pillow, numpy = f"Pillow {PIL.__version__}", f"numpy {np.__version__}"
-    return [
-        _Case("PNG files", f"{pillow}, decoding alone", folder / "png", _decode_png),
-        _Case("npz videos", f"{numpy}, decoding alone", folder / "npz", _decode_npz),
-    ]
-
-
-def _agreement(pack: FramePack, frames: Frames) -> np.ndarray:
-    """Share of equal pixels of each frame; frames that were resized are compared with nothing."""
-    same = [
-        (square == frame).mean()
-        for square, frame in zip(pack.frames, frames)
-        if square.shape == frame.shape
-    ]
-    return np.array(same if same else [np.nan])
+        Image.fromarray(frame).save(png / f"{number:06d}.png")
+    for first in range(0, len(frames), VIDEO):
+        video = frames[first : first + VIDEO]
+        np.savez_compressed(npz / f"{first:06d}.npz", pixel_array=video)
 
 
 def _build_alone(source: Path, size: int, out: Path) -> float | None:
@@ -116,32 +74,44 @@ def _peak_memory(source: Path, size: int, out: Path) -> str:
     return "memory not measured" if megabytes is None else f"{megabytes:,.0f} MB of memory at most"
 
 
-def _measure(case: _Case, size: int, repeats: int, folder: Path) -> TimingRow:
-    def build(name: str) -> FramePack:
-        return build_pack(Folder(case.folder), folder / name, size, progress=False)
+def _measure(
+    source: Path,
+    kind: tuple[str, Callable[[Path], Frames], str],
+    size: int,
+    repeats: int,
+    work: Path,
+) -> TimingRow:
+    what, decode, library = kind
+    numbers = itertools.count()
 
-    case.decode(case.folder)
-    build("unmeasured")
-    names = (f"pack{number}" for number in itertools.count())
-    ours, theirs, pack, frames = time_in_turn(
-        lambda: build(next(names)), lambda: case.decode(case.folder), repeats
-    )
-    if len(pack) != len(frames):
-        raise InputError(f"{case.folder}: {len(frames)} frames decoded, {len(pack)} in the pack")
-    on_disk = sum(file.stat().st_size for file in pack.path.iterdir())
-    print(
-        f"{case.what}: {on_disk / len(pack):,.0f} bytes per frame, "
-        f"{_peak_memory(case.folder, size, folder / 'measured')}, "
-        f"{CORPUS:,} frames in {CORPUS * ours / len(pack) / 60:.0f} minutes"
-    )
-    return comparison_row(
-        f"pack from {case.what}, {len(pack)} frames, {size}x{size}, 1 process",
-        case.reference,
-        len(pack),
-        (ours, theirs),
-        _agreement(pack, frames),
+    def build() -> FramePack:
+        return build_pack(Folder(source), work / f"{what} {next(numbers)}", size, progress=False)
+
+    def agreement(pack: FramePack, frames: Frames) -> np.ndarray:
+        """Share of equal pixels of each frame; frames that were resized are not compared."""
+        if len(pack) != len(frames):
+            raise InputError(f"{source}: {len(frames)} frames decoded, {len(pack)} in the pack")
+        pairs = zip(pack.frames, frames)
+        same = [(square == frame).mean() for square, frame in pairs if square.shape == frame.shape]
+        return np.array(same or [np.nan])
+
+    count = len(decode(source))
+    row = compare(
+        f"pack from {what}, {count} frames, {size}x{size}, 1 process",
+        f"{library}, decoding alone",
+        (build, lambda: decode(source)),
+        count,
+        repeats,
+        agreement,
         "uint8",
     )
+    on_disk = sum(file.stat().st_size for file in (work / f"{what} 0").iterdir())
+    print(
+        f"{what}: {on_disk / count:,.0f} bytes per frame, "
+        f"{_peak_memory(source, size, work / f'{what} alone')}, "
+        f"{CORPUS:,} frames in {CORPUS / float(row['ours_per_s']) / 60:.0f} minutes"
+    )
+    return row
 
 
 def bench_pack(
@@ -153,30 +123,23 @@ def bench_pack(
 ) -> list[TimingRow]:
     """Time `build_pack` on one core and the decoding of the same files, print and return the rows.
 
-    Each goes through all files once before, unmeasured. The reference decodes into memory and
-    writes nothing, so a pack, which is hashed and put on the disk, cannot reach it.
+    The reference decodes into memory and writes nothing, so a pack, which is hashed and put on the
+    disk, cannot reach it.
 
-    Args:
-        count: synthetic frames, of which at most 64 differ.
-        size: side of the squares, and of the synthetic frames, in pixels.
-        repeats: timings per side, of which the medians are reported.
-        images: folder with PNG frames to be used instead of synthetic ones.
-        out: CSV file with `COLUMNS`; None: none is written.
+    The arguments are options of ``tools/bench.py``; of `count` synthetic frames at most 64 differ,
+    and they are written as pictures and as videos.
 
     Raises:
-        InputError: a number is below 1, or the folder holds no image or one that is unusable.
+        InputError: the folder holds no image or one that is unusable.
     """
-    require_positive(frames=count, size=size, repeats=repeats)
-    with tempfile.TemporaryDirectory() as name, threadpool_limits(1):
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as name, cpu_threads(1):
+        work = Path(name)
         if images is None:
-            cases = _cases(count, size, folder)
+            png, npz = work / "png", work / "npz"
+            _write([frame.image for frame in draw(count, size)], png, npz)
+            sources = [(png, _PNG), (npz, _NPZ)]
         else:
-            reference = f"Pillow {PIL.__version__}, decoding alone"
-            cases = [_Case("PNG files", reference, Path(images), _decode_png)]
-        rows = []
-        for number, case in enumerate(cases):
-            (folder / f"packs{number}").mkdir()
-            rows.append(_measure(case, size, repeats, folder / f"packs{number}"))
+            sources = [(Path(images), _PNG)]
+        rows = [_measure(source, kind, size, repeats, work) for source, kind in sources]
     show_rows(rows, out, "packs")
     return rows

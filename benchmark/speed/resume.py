@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 
 from benchmark.data.packs.layout import FRAMES, INDEX, MANIFEST, SCHEMA
 from benchmark.device import device, precision
@@ -21,38 +19,17 @@ from benchmark.files import write_json
 from benchmark.method import Progress
 from benchmark.method_cards import CONFIGS
 from benchmark.randomness import numpy_generator
-from benchmark.speed.setup import hardware, synchronise
-from benchmark.speed.timing import (
-    TimingRow,
-    comparison_row,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.loops import of_harness
+from benchmark.speed.packs import CORPUS
+from benchmark.speed.steps import hardware
+from benchmark.speed.timing import TimingRow, compare, show_rows
 from benchmark.training.accumulation import training_step
 from benchmark.training.checkpoints.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from benchmark.training.config import load_config
 from benchmark.training.train import assemble, make_run, make_runner
 
-CORPUS = 171_478
-"""Frames of XA-170K, the pre-training dataset of VasoMIM."""
-
 _SIDE = 16
 _BATCH = 64
-
-
-class _Reached(Exception):
-    """The first step is done."""
-
-
-class FirstStepHook(Hook):
-    """Ends a run after its first step."""
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        synchronise()
-        raise _Reached
 
 
 def write_noise_pack(folder: Path, count: int) -> Path:
@@ -106,14 +83,11 @@ def take_first_step(config: Config, folder: Path) -> int:
         The number of the step, from 0 over the whole run.
     """
     parts = assemble(config)
-    checkpoint, _ = newest_checkpoint(folder)
     run = make_run(parts, folder, "resume")
-    run.checkpoint = checkpoint
+    run.checkpoint, _ = newest_checkpoint(folder)
     runner = make_runner(parts, run)
-    runner.register_hook(FirstStepHook(), "LOWEST")
-    with suppress(_Reached):
-        runner.train()
-    return runner.iter
+    of_harness(runner, folder)(1)
+    return runner.iter - 1
 
 
 def long_config(pack: Path, epochs: int, scale: str) -> Config:
@@ -138,40 +112,41 @@ def bench_resume(
     is the same for both.
 
     Args:
-        repeats: timings of each, of which the medians count.
-        out: CSV file, or a folder for one, to write as well.
+        repeats, out: as the options of ``tools/bench.py``.
         frames: frames in the index.
         epochs: length of the run.
         at: epochs that are done when it is resumed.
         scale: see `configs/_base_/scales.py`.
 
     Raises:
-        InputError: a number below 1, fewer frames than a batch, or `at` is not before the end.
+        InputError: fewer frames than a batch, or `at` is not before the end.
     """
-    require_positive(repeats=repeats, epochs=epochs, at=at)
     if frames < _BATCH or at >= epochs:
         raise InputError(f"resume: {frames} frames, epoch {at} of {epochs}: nothing left to resume")
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         config = long_config(write_noise_pack(folder / "pack", frames), epochs, scale)
         write_middle(config, folder / "middle", at)
-        take_first_step(config, folder / "warm")  # what is loaded at the first use of torch
-        ours, theirs, step, first = time_in_turn(
-            lambda: take_first_step(config, folder / "middle"),
-            lambda: take_first_step(config, folder / "new"),
+
+        def require_places(step: int, first: int) -> np.ndarray | None:
+            if (step, first) != (at * (frames // _BATCH), 0):
+                raise RuntimeError(f"resumed at step {step}, began at step {first}")
+            return None
+
+        row = compare(
+            f"first step after a resume at epoch {at} of {epochs}, {frames} frames, MAE {scale}",
+            "first step of a new run of the same config",
+            (
+                lambda: take_first_step(config, folder / "middle"),
+                lambda: take_first_step(config, folder / "new"),
+            ),
+            1,
             repeats,
+            require_places,
+            precision(config.precision),
+            hardware(),
         )
-    if (step, first) != (at * (frames // _BATCH), 0):
-        raise RuntimeError(f"resumed at step {step}, began at step {first}")
-    print(f"first step after {ours:.2f} s, of a new run after {theirs:.2f} s\n")
-    row = comparison_row(
-        f"first step after a resume at epoch {at} of {epochs}, {frames} frames, MAE {scale}",
-        "first step of a new run of the same config",
-        1,
-        (ours, theirs),
-        None,
-        precision(config.precision),
-        hardware(),
-    )
+    seconds = [1 / float(row[side]) for side in ("ours_per_s", "reference_per_s")]
+    print("first step after {:.2f} s, of a new run after {:.2f} s\n".format(*seconds))
     show_rows([row], out, "resume", torch.get_num_threads())
     return [row]

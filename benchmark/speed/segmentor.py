@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,14 +14,7 @@ from torch.nn import functional as F
 from benchmark.anatomy.segmentor import FrozenSegmentor
 from benchmark.anatomy.unext import ShiftedMLPBlock, UNeXt
 from benchmark.errors import InputError
-from benchmark.speed.anatomy import cpu_threads
-from benchmark.speed.timing import (
-    TimingRow,
-    comparison_row,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 
 
 def layer_by_layer(network: UNeXt, images: Tensor) -> Tensor:
@@ -84,17 +78,11 @@ def bench_segmentor(
     of those with the same gradient to 1e-3. Where rounding decides between two maxima, the gradient
     goes another way for all pixels that they saw.
 
-    Args:
-        batch: frames.
-        view: height and width in pixels.
-        threads: CPU threads, for both sides; with one, processor time counts.
-        repeats: timings per side, of which the medians are reported.
-        out: CSV file with `COLUMNS`, or a folder; None: none is written.
+    The arguments are options of ``tools/bench.py``; with one thread, processor time counts.
 
     Raises:
-        InputError: a number is below 1, or the view is no multiple of 32.
+        InputError: the view is no multiple of 32.
     """
-    require_positive(batch=batch, view=view, threads=threads, repeats=repeats)
     if view % 32:
         raise InputError(f"--view {view}: UNeXt needs a multiple of 32")
     torch.manual_seed(0)
@@ -110,28 +98,24 @@ def bench_segmentor(
         inputs = images.clone().requires_grad_()
         return torch.autograd.grad(forward(inputs), inputs, upstream)[0]
 
-    def plain(inputs: Tensor) -> Tensor:
-        return layer_by_layer(segmentor.network, inputs)
+    def agreement(found: Tensor, expected: Tensor) -> np.ndarray:
+        alike = torch.isclose(found.double(), expected.double(), rtol=1e-3, atol=1e-3)
+        return alike.flatten(1).double().mean(1).numpy()
 
-    rows = []
-    for what, work, tolerance in (("S(I)", without, 0.0), ("S(I'), there and back", through, 1e-3)):
-        with cpu_threads(threads):
-            for forward in (segmentor, plain):
-                work(forward)
-            ours, theirs, found, expected = time_in_turn(
-                partial(work, segmentor), partial(work, plain), repeats, threads == 1
-            )
-        alike = torch.isclose(found.double(), expected.double(), rtol=tolerance, atol=tolerance)
-        clock = "processor time" if threads == 1 else "wall time"
-        rows.append(
-            comparison_row(
+    plain = partial(layer_by_layer, segmentor.network)
+    clock = "processor time" if threads == 1 else "wall time"
+    with cpu_threads(threads):
+        rows = [
+            compare(
                 f"segmentor {what}, {batch} frames {view}x{view}, {threads} thread(s), {clock}",
                 f"torch {torch.__version__}, layer by layer",
+                (partial(work, segmentor), partial(work, plain)),
                 batch,
-                (ours, theirs),
-                alike.flatten(1).double().mean(1).numpy(),
-                "fp32",
+                repeats,
+                agreement,
+                processor_time=threads == 1,
             )
-        )
+            for what, work in (("S(I)", without), ("S(I'), there and back", through))
+        ]
     show_rows(rows, out, "segmentor", threads)
     return rows

@@ -10,40 +10,24 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 import numpy as np
 
-from benchmark.errors import InputError
 from benchmark.files import atomic_write
 
 COLUMNS = (
-    "what",
-    "reference",
-    "ours_per_s",
-    "reference_per_s",
-    "ratio",
-    "agreement_mean",
-    "agreement_min",
-    "machine",
-    "torch",
-    "precision",
-    "command",
+    *("what", "reference", "ours_per_s", "reference_per_s", "ratio"),
+    *("agreement_mean", "agreement_min", "machine", "torch", "precision", "command"),
 )
 
 TimingRow = dict[str, str]
 Ours = TypeVar("Ours")
 Reference = TypeVar("Reference")
-
-
-def require_positive(**numbers: int) -> None:
-    """Refuse numbers below 1, which are options of the command line by their names."""
-    for name, number in numbers.items():
-        if number < 1:
-            raise InputError(f"--{name} {number}: expected 1 or more")
 
 
 def time_in_turn(
@@ -75,41 +59,55 @@ def time_in_turn(
     return median(times[0]), median(times[1]), our_result, their_result
 
 
-def comparison_row(
+def compare(
     what: str,
     reference: str,
+    sides: tuple[Callable[[], Ours], Callable[[], Reference]],
     count: int,
-    seconds: tuple[float, float],
-    agreement: np.ndarray | None,
-    precision: str,
+    repeats: int,
+    agreement: Callable[[Ours, Reference], np.ndarray | None] = lambda *_: None,
+    precision: str = "fp32",
     device: str | None = None,
+    processor_time: bool = False,
+    copies: int = 1,
 ) -> TimingRow:
-    """One row of `COLUMNS`.
+    """Time two sides in turn, after an unmeasured call of each; returns a row of `COLUMNS`.
 
     Args:
         what: the work, with its size and the cores it had.
         reference: what it is compared with, with versions.
-        count: items both sides went through.
-        seconds: ours, theirs.
-        agreement: share of equal values of each item, in [0, 1]; None where the two draw other
-            random numbers.
+        sides: ours and theirs, see `time_in_turn`.
+        count: items a call goes through.
+        repeats: timings per side, of which the medians are reported.
+        agreement: of their last results, the share of equal values of each item, in [0, 1]; None
+            where the two draw other random numbers.
         precision: number format of the work.
         device: where it was done; None for the CPU of this machine.
+        processor_time: see `time_in_turn`.
+        copies: times that ours goes through the items in a call.
     """
-    ours, theirs = (count / duration for duration in seconds)
+    for side in sides:
+        side()
+    our_seconds, their_seconds, *results = time_in_turn(*sides, repeats, processor_time)
+    ours, theirs = count * copies / our_seconds, count / their_seconds
+    equal = agreement(*results)
     return {
         "what": what,
         "reference": reference,
         "ours_per_s": f"{ours:.2f}",
         "reference_per_s": f"{theirs:.2f}",
         "ratio": f"{ours / theirs:.2f}",
-        "agreement_mean": "" if agreement is None else f"{agreement.mean():.6f}",
-        "agreement_min": "" if agreement is None else f"{agreement.min():.6f}",
+        "agreement_mean": "" if equal is None else f"{equal.mean():.6f}",
+        "agreement_min": "" if equal is None else f"{equal.min():.6f}",
         "machine": device or machine(),
         "torch": importlib.metadata.version("torch"),
         "precision": precision,
-        "command": shlex.join(["tools/bench.py", *sys.argv[1:]]),
+        "command": command_line(),
     }
+
+
+def command_line() -> str:
+    return shlex.join(["tools/bench.py", *sys.argv[1:]])
 
 
 def machine() -> str:
@@ -120,6 +118,24 @@ def machine() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor() or platform.machine()}, CPU"
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """`count` CPU threads for numpy, torch and OpenCV; scikit-image's filters use one anyway."""
+    import cv2
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    with threadpool_limits(count):
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            cv2.setNumThreads(before[1])
 
 
 def show_rows(
@@ -141,11 +157,28 @@ def show_rows(
         for column in COLUMNS:
             print(f"{column:<{width}}  {row[column]}")
         print()
-    if out is not None:
-        write_rows(rows, COLUMNS, csv_file(out, part, rows[0], threads))
+    write_rows(rows, out, part, threads, rows[0]["machine"])
 
 
-def csv_file(out: str | os.PathLike[str], part: str, row: TimingRow, threads: int) -> Path:
+def write_rows(
+    rows: Sequence[TimingRow],
+    out: str | os.PathLike[str] | None,
+    part: str,
+    threads: int,
+    device: str,
+) -> None:
+    """Write rows as CSV; `out` and the others as in `csv_file`, None writes nothing."""
+    if out is None:
+        return
+    with atomic_write(csv_file(out, part, rows[0], threads, device), "w") as stream:
+        writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def csv_file(
+    out: str | os.PathLike[str], part: str, row: TimingRow, threads: int, device: str
+) -> Path:
     """Where rows go: `out`, or if that is a folder a file in it that is named after the rows.
 
     The name says what was measured, on which machine, with which torch and in which precision, as
@@ -153,16 +186,7 @@ def csv_file(out: str | os.PathLike[str], part: str, row: TimingRow, threads: in
     """
     if not Path(out).is_dir():
         return Path(out)
-    device = row["machine"]
     if device.endswith("CPU"):
         device = f"cpu-{threads}core"
     part, device = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in (part, device))
     return Path(out) / f"{part}-{device}-torch{row['torch']}-{row['precision']}.csv"
-
-
-def write_rows(rows: Sequence[TimingRow], columns: Sequence[str], file: Path) -> None:
-    """Write rows as CSV, whole or not at all."""
-    with atomic_write(file, "w") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

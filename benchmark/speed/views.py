@@ -11,68 +11,18 @@ import PIL
 import torch
 import torchvision
 from PIL import Image
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as transforms
 
-from benchmark.data.packs import FramePack, PackCollection, add_anatomy, build_pack
 from benchmark.data.packs.loader import PackDataset, pack_loader
-from benchmark.data.sources.folder import Folder
 from benchmark.data.views.crop import Crop
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
-from benchmark.speed.timing import (
-    TimingRow,
-    comparison_row,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.frames import pack_of_pairs, write_png_pairs
+from benchmark.speed.timing import TimingRow, compare, cpu_threads, show_rows
 
-_DIFFERENT = 16
-_VIDEO = 16
 _SCALE, _RATIO = (0.2, 1.0), (3 / 4, 4 / 3)
-
-
-def write_png_pairs(folder: Path, count: int, size: int) -> None:
-    """Synthetic angiograms as grey PNG files in ``frames/``, their vessels in ``masks/``.
-
-    Args:
-        folder: where both folders are made.
-        count: number of frames, of which at most 16 differ.
-        size: height and width in pixels.
-    """
-    from benchmark.data.synthetic import angiogram
-
-    drawn = [
-        angiogram(0, number // _VIDEO, 0, number % _VIDEO, size=size, frames=_VIDEO)
-        for number in range(min(count, _DIFFERENT))
-    ]
-    for kind in ("frames", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for number in range(count):
-        name, like = f"{number:06d}.png", f"{number % len(drawn):06d}.png"
-        if number < len(drawn):
-            frame = drawn[number]
-            Image.fromarray(frame.image).save(folder / "frames" / name)
-            Image.fromarray(frame.vessel.astype(np.uint8) * 255).save(folder / "masks" / name)
-            continue
-        for kind in ("frames", "masks"):
-            os.link(folder / kind / like, folder / kind / name)
-
-
-def pack_of_pairs(folder: Path, size: int) -> PackCollection:
-    """The frames and masks of `write_png_pairs` as a pack, in the same order."""
-    source = Folder(folder / "frames")
-    pack = build_pack(source, folder / "pack", size=size, progress=False)
-    names = iter(sorted((folder / "masks").iterdir()))
-
-    def masks(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        return np.stack([np.asarray(Image.open(next(names))) > 0 for _ in frames])
-
-    add_anatomy(pack.path, masks, {"from": "masks"}, progress=False)
-    return PackCollection([FramePack.open(pack.path)])
 
 
 class PngPairs(Dataset):
@@ -151,74 +101,50 @@ def bench_views(
 ) -> list[TimingRow]:
     """Time one core: our loader and views against PIL and torchvision, print and return the rows.
 
-    Each side goes through the same frames with their masks, once before unmeasured, then in turn.
+    Each side goes through the same frames with their masks.
 
     Args:
         part: ``"loader"`` for reading alone, and reading with views; ``"views"`` for views of what
             has been read already.
-        count: frames.
-        size: height and width of the frames in pixels.
-        view: side of the views in pixels.
-        batch: frames per batch.
-        repeats: timings per side, of which the medians are reported.
-        out: CSV file or folder, see `benchmark.speed.timing.csv_file`; None: none is written.
+        count, size, view, batch, repeats, out: as the options of ``tools/bench.py``.
 
     Raises:
-        InputError: a number is below 1, or the batch is larger than `count`.
+        InputError: the batch is larger than `count`.
     """
-    require_positive(frames=count, size=size, view=view, batch=batch, repeats=repeats)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as name, threadpool_limits(1):
-            folder = Path(name)
-            write_png_pairs(folder, count, size)
-            rows = _rows(part, folder, pack_of_pairs(folder, size), view, batch, repeats)
-    finally:
-        torch.set_num_threads(threads)
-    show_rows(rows, out, part)
-    return rows
+    with tempfile.TemporaryDirectory() as name, cpu_threads(1):
+        folder = Path(name)
+        write_png_pairs(folder, count, size)
+        packs = pack_of_pairs(folder, size)
+        maker = SingleView(view, _SCALE, _RATIO)
+        loader = pack_loader(PackDataset(packs, anatomy=True), batch, seed=0)
+        pictures, views = (
+            DataLoader(PngPairs(folder, side), batch, drop_last=True) for side in (None, view)
+        )
+        batches = list(loader)
+        pairs = [pictures.dataset.read(number) for number in range(len(batches) * batch)]
+        same = np.concatenate([agreement(maker, one, pictures.dataset) for one in batches])
 
+        def make_references() -> list[Tensor]:
+            return [torch.stack(side) for side in zip(*(random_view(*p, view) for p in pairs))]
 
-def _rows(
-    part: str, folder: Path, packs: PackCollection, size: int, batch: int, repeats: int
-) -> list[TimingRow]:
-    maker = SingleView(size, _SCALE, _RATIO)
-    loader = pack_loader(PackDataset(packs, anatomy=True), batch, seed=0)
-    pictures, views = (
-        DataLoader(PngPairs(folder, side), batch, drop_last=True) for side in (None, size)
-    )
-    batches = list(loader)
-    pairs = [pictures.dataset.read(number) for number in range(len(packs))]
-    same = np.concatenate([agreement(maker, one, pictures.dataset) for one in batches])
-
-    def make_references() -> list[Tensor]:
-        made = [random_view(*pair, size) for pair in pairs[: len(loader) * batch]]
-        return [torch.stack(side) for side in zip(*made)]
-
-    both = {
-        "views": [
-            ("views", lambda: [maker(one) for one in batches], make_references),
-        ],
-        "loader": [
-            ("loader", lambda: list(loader), lambda: list(pictures)),
-            ("loader + views", lambda: [maker(one) for one in loader], lambda: list(views)),
-        ],
-    }
-    shape = f"{len(batches) * batch} frames {packs.size}x{packs.size} with masks to {size}x{size}"
-    rows = []
-    for what, ours, reference in both[part]:
-        ours()
-        reference()
-        seconds = time_in_turn(ours, reference, repeats, processor_time=True)[:2]
-        rows.append(
-            comparison_row(
+        sides = {
+            "views": (lambda: [maker(one) for one in batches], make_references),
+            "loader": (lambda: list(loader), lambda: list(pictures)),
+            "loader + views": (lambda: [maker(one) for one in loader], lambda: list(views)),
+        }
+        shape = f"{len(pairs)} frames {size}x{size} with masks to {view}x{view}"
+        rows = [
+            compare(
                 f"{what}, {shape}, batch {batch}, 1 core, processor time",
                 f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, PNG files",
-                len(batches) * batch,
-                seconds,
-                same,
-                "fp32",
+                both,
+                len(pairs),
+                repeats,
+                lambda *_: same,
+                processor_time=True,
             )
-        )
+            for what, both in sides.items()
+            if what.startswith(part)
+        ]
+    show_rows(rows, out, part)
     return rows

@@ -27,16 +27,8 @@ from benchmark.training.hooks import LogHook, build_hooks
 from benchmark.training.run import Run
 from benchmark.weights import load_strict
 
-# What the backends of a visualizer need beside mmengine.
-_PACKAGES = {
-    "TensorboardVisBackend": "tensorboard",
-    "WandbVisBackend": "wandb",
-    "MLflowVisBackend": "mlflow",
-    "ClearMLVisBackend": "clearml",
-    "NeptuneVisBackend": "neptune",
-    "DVCLiveVisBackend": "dvclive",
-    "AimVisBackend": "aim",
-}
+# What backends of mmengine's visualizer need, and are named after.
+_PACKAGES = ("tensorboard", "wandb", "mlflow", "clearml", "neptune", "dvclive", "aim")
 
 
 class AccumulatingLoop(EpochBasedTrainLoop):
@@ -62,8 +54,8 @@ class Runner(MMEngineRunner):
         scope: mmengine scope in which names inside library modules are looked up.
 
     Attributes:
-        libraries: what mmengine keeps for this run while it is built, trained and tested. Whoever
-            calls other methods of the runner, or its loops, enters it first.
+        libraries: what mmengine keeps for this run; to be entered before other methods are called
+            than `train` and `test`.
     """
 
     def __init__(
@@ -115,17 +107,17 @@ class Runner(MMEngineRunner):
         return next(hook for hook in self.hooks if isinstance(hook, LogHook))
 
     def prepare(self) -> None:
-        """Build the loop and set the model to training, for steps that are taken one by one."""
+        """Build the loop and resume what `run` says, for steps that are taken one by one."""
         self._train_loop = self.build_train_loop(self._train_loop)
+        self.load_or_resume()
         self.model.train()
 
     def train(self) -> nn.Module:
-        """Run the training loop."""
         with self.libraries:
             return super().train()
 
     def test(self) -> dict[str, float]:
-        """Run the evaluation loop; returns the metrics by name."""
+        """Metrics by name."""
         with self.libraries:
             return super().test()
 
@@ -182,8 +174,8 @@ def _visualizer(run: Run) -> dict[str, Any] | None:
     kept = []
     for backend in visualizer.get("vis_backends", ()):
         name = getattr(backend["type"], "__name__", backend["type"])
-        package = _PACKAGES.get(name, "mmengine")
-        if find_spec(package) is None:
+        package = name.removesuffix("VisBackend").lower()
+        if package in _PACKAGES and find_spec(package) is None:
             run.say(
                 f"warning: visualizer: {name} is skipped, {package} is not installed "
                 f"(pip install {package})"

@@ -75,11 +75,24 @@ def test_trial_has_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trial.configs == ROOT / "configs"
 
 
-def test_bad_input_is_one_line() -> None:
-    command = [sys.executable, ROOT / "tools" / "bench.py", "views", "--batch", "0"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "error: --batch 0: expected 1 or more\n"
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("views --batch 0", "--batch: '0' is not an integer of 1 or more"),
+        ("anatomy --threads 0", "--threads: '0' is not an integer of 1 or more"),
+        ("step --threads -1", "--threads: '-1' is not an integer of 0 or more"),
+        ("leaderboard --seeds 1", "--seeds: '1' is not an integer of 2 or more"),
+    ],
+)
+def test_senseless_numbers_are_refused(
+    arguments: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, *arguments.split())
+    assert message in capsys.readouterr().err
 
 
 def test_help_needs_no_torch() -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmark.method_cards import CONFIGS
-from benchmark.speed import finetuning
-from benchmark.speed.finetuning import bench_finetune
-from benchmark.speed.setup import StepTiming
-
-SIZES = dict(configs=CONFIGS, scale="tiny", batch=2, frames=4, size=64, steps=1, threads=1)
+from benchmark.speed.finetuning import bench_finetune, prepare
+from benchmark.speed.steps import StepTiming
 
 
 @pytest.mark.slow
-def test_same_model_and_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_model_and_frames(
+    trial: Callable, written: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both models have the same parameters, and both loaders draw from the same frames."""
     sides = []
     compare = StepTiming.compare
@@ -25,19 +24,17 @@ def test_same_model_and_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return compare(self, what, reference, config, both)
 
     monkeypatch.setattr(StepTiming, "compare", keep)
-    sizes = ["train_pipeline.2.scale=(64,64)"]
-    (row,) = bench_finetune("mae", StepTiming(**SIZES, repeats=1, out=tmp_path, options=sizes))
+    rows = bench_finetune("mae", trial(options=["train_pipeline.2.scale=(64,64)"]))
     ours, theirs = sides
     states = [dict(side.model.named_parameters()) for side in sides]
     assert {n: p.shape for n, p in states[0].items()} == {n: p.shape for n, p in states[1].items()}
     assert len(ours.train_dataloader.dataset) == len(theirs.train_dataloader.dataset) == 4
     assert type(theirs).__module__ == "mmengine.runner.runner"
-    assert row["what"].startswith("fine-tuning mae, --scale tiny, batch 2")
-    (file,) = tmp_path.iterdir()
-    assert file.name.startswith("finetune-mae-tiny-train-pipeline-2-scale-64-64-cpu-1core")
+    assert rows[0]["what"].startswith("fine-tuning mae, --scale tiny, batch 2")
+    assert written("finetune-mae-tiny-train-pipeline-2-scale-64-64-cpu-1core") == rows
 
 
-def test_frames_to_train_on(tmp_path: Path) -> None:
-    folder = finetuning.prepare(tmp_path, "mae", StepTiming(**SIZES, repeats=1))
+def test_frames_to_train_on(trial: Callable, tmp_path: Path) -> None:
+    folder = prepare(tmp_path, "mae", trial())
     assert (tmp_path / "mae" / "pretrain" / "encoder.safetensors").is_file()
     assert folder.path == tmp_path / "downstream" / "synthetic_v"

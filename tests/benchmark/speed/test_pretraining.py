@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
+import os
+from collections.abc import Callable
 
 import pytest
+import torch
 
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS
-from benchmark.speed.pretraining import COLUMNS, bench_pretrain
+from benchmark.speed.pretraining import bench_pretrain, peak_allocation
 
 
-def test_a_row_for_each_method_beside_mae(tmp_path: Path) -> None:
-    out = tmp_path / "steps.csv"
-    options = dict(configs=CONFIGS, scale="tiny", batch=2, repeats=2, threads=1, out=out)
-    rows = bench_pretrain(["vasomim"], **options, mae_options=["method.encoder.depth=2"])
-    with out.open(newline="") as stream:
-        written = list(csv.DictReader(stream))
-    assert written == rows
-    assert tuple(written[0]) == COLUMNS
+def test_a_row_for_each_method_beside_mae(trial: Callable, written: Callable) -> None:
+    steps = trial(repeats=2)
+    rows = bench_pretrain(["vasomim"], steps, ["method.encoder.depth=2"])
+    assert written("pretrain-tiny-cpu-1core") == rows
     assert [row["method"] for row in rows] == ["mae", "vasomim"]
     assert rows[0]["relative_to_mae"] == "1.00"
     for row in rows:
@@ -31,11 +27,30 @@ def test_a_row_for_each_method_beside_mae(tmp_path: Path) -> None:
     # Two blocks of 96 wide less: 2·(12·96² + 13·96) parameters.
     fewer = float(rows[1]["parameters_m"]) - float(rows[0]["parameters_m"])
     assert fewer == pytest.approx(2 * (12 * 96**2 + 13 * 96) / 1e6, abs=0.011)
-
-
-def test_bad_input_is_named(tmp_path: Path) -> None:
-    options = dict(configs=CONFIGS, scale="tiny", repeats=1, threads=1)
     with pytest.raises(InputError, match=r"vasomin: no such method in .*; known: amt"):
-        bench_pretrain(["vasomin"], batch=2, **options)
-    with pytest.raises(InputError, match="--batch 0"):
-        bench_pretrain(["vasomim"], batch=0, **options)
+        bench_pretrain(["vasomin"], steps)
+
+
+def test_peak_is_what_is_held_at_once() -> None:
+    """Three tensors of 4 MB, two at a time, beside one that existed before."""
+    before = torch.zeros(1_000_000)
+
+    def work() -> None:
+        first = before + 1
+        second = first + 1
+        del first
+        third = second + 1
+        del second, third
+
+    for _ in range(2):
+        assert 8_000_000 <= peak_allocation(work, torch.device("cpu")) < 8_001_000
+
+
+def test_errors_pass_and_stderr_is_restored(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise ArithmeticError("in the step")
+
+    with pytest.raises(ArithmeticError, match="in the step"):
+        peak_allocation(work, torch.device("cpu"))
+    os.write(2, b"seen")
+    assert capfd.readouterr().err == "seen"

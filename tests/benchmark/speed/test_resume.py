@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,24 +11,18 @@ from benchmark.data.packs import FramePack
 from benchmark.data.packs.loader import PackDataset
 from benchmark.errors import InputError
 from benchmark.randomness import permutation
-from benchmark.speed.resume import (
-    CORPUS,
-    bench_resume,
-    long_config,
-    take_first_step,
-    write_middle,
-    write_noise_pack,
-)
+from benchmark.speed import resume
+from benchmark.speed.packs import CORPUS
 
 
 def test_one_batch_is_read_wherever_a_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At epoch 400 of 800 of the full index, which has 2,679 batches of 64 in an epoch."""
-    pack = write_noise_pack(tmp_path / "pack", CORPUS)
-    config = long_config(pack, 800, "tiny")
+    pack = resume.write_noise_pack(tmp_path / "pack", CORPUS)
+    config = resume.long_config(pack, 800, "tiny")
     assert len(FramePack.open(pack)) == CORPUS
-    write_middle(config, tmp_path / "middle", 400)
+    resume.write_middle(config, tmp_path / "middle", 400)
     reads: list[list[int]] = []
     usual = PackDataset.__getitems__
 
@@ -37,17 +31,17 @@ def test_one_batch_is_read_wherever_a_run_goes_on(
         return usual(self, indices)
 
     monkeypatch.setattr(PackDataset, "__getitems__", counted)
-    assert take_first_step(config, tmp_path / "new") == 0
-    assert take_first_step(config, tmp_path / "middle") == 400 * 2679
+    assert resume.take_first_step(config, tmp_path / "new") == 0
+    assert resume.take_first_step(config, tmp_path / "middle") == 400 * 2679
     assert reads == [permutation(0, epoch, CORPUS)[:64].tolist() for epoch in (0, 400)]
 
 
-def test_both_sides_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "resume.csv"
-    rows = bench_resume(1, out, frames=200, epochs=4, at=2)
-    with out.open(newline="") as stream:
-        assert list(csv.DictReader(stream)) == rows
+def test_both_sides_are_timed(
+    tmp_path: Path, written: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = resume.bench_resume(1, tmp_path, frames=200, epochs=4, at=2)
+    assert written("resume-cpu-1core") == rows
     assert "epoch 2 of 4, 200 frames" in rows[0]["what"]
     assert "first step after" in capsys.readouterr().out
     with pytest.raises(InputError, match="epoch 4 of 4: nothing left to resume"):
-        bench_resume(1, frames=200, epochs=4, at=4)
+        resume.bench_resume(1, frames=200, epochs=4, at=4)

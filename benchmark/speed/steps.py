@@ -1,0 +1,189 @@
+"""Training steps on synthetic angiograms: what is measured, how, and the cost of the harness."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from benchmark.checks.contract import prepare
+from benchmark.device import device_name, precision, uses_gpu
+from benchmark.speed.frames import pack_of_pairs, write_png_pairs
+from benchmark.speed.loops import EPOCHS, BareLoop, Steps, first_batch, of_harness
+from benchmark.speed.timing import TimingRow, compare, machine, show_rows
+from benchmark.training.config import fill_paths, load_config, set_option
+from benchmark.training.train import assemble, make_run, make_runner
+
+
+def hardware() -> str:
+    """The GPU that trains here, or the processor of this machine."""
+    return device_name() if uses_gpu() else machine()
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """How steps are measured.
+
+    Args:
+        configs: folder of all configs.
+        scale: see `configs/_base_/scales.py`.
+        batch: frames per step.
+        repeats: timings per side, of which the medians are reported.
+        frames: frames to load from.
+        size: height and width of the frames in pixels.
+        steps: steps of one timing.
+        threads: CPU threads; 0 leaves torch's choice.
+        out: CSV file or folder, see `benchmark.speed.timing.csv_file`; None: none is written.
+        options: ``key.path=value`` of the config, such as ``resident=False``.
+    """
+
+    configs: Path
+    scale: str
+    batch: int
+    repeats: int
+    frames: int = 64
+    size: int = 256
+    steps: int = 1
+    threads: int = 0
+    out: str | os.PathLike[str] | None = None
+    options: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.threads:
+            torch.set_num_threads(self.threads)
+
+    def make_frames(self, work: Path) -> Path:
+        """A folder with PNG files, their masks, and a ``pack`` of the same frames."""
+        folder = work / "frames"
+        write_png_pairs(folder, self.frames, self.size)
+        pack_of_pairs(folder, self.size)
+        return folder
+
+    def config(self, method: str, work: Path, pack: Path, options: Sequence[str] = ()) -> Config:
+        """The recipe of a method, with its whole batch in one part, on the frames of a pack.
+
+        Args:
+            method: a folder of `configs` with a `pretrain.py`.
+            work: folder for what the method needs beside the frames.
+            pack: where the frames are.
+            options: further ones, applied last.
+        """
+        config = load_config(self.configs / method / "pretrain.py", self.scale)
+        fill_paths(config, work)
+        interval = config.log_interval
+        prepare(config, work)
+        config.packs = [str(pack)]
+        config.update(
+            batch_size=self.batch,
+            micro_batch=None,
+            epochs=EPOCHS,
+            num_threads=torch.get_num_threads(),
+            log_interval=interval,
+            checkpoint_interval=EPOCHS,
+        )
+        if uses_gpu():
+            config.num_workers = 4
+        for option in (*self.options, *options):
+            set_option(config, option)
+        return config
+
+    @property
+    def by_processor_time(self) -> bool:
+        """Steps of a single thread are, which others on the machine do not change."""
+        return torch.get_num_threads() == 1 and not uses_gpu()
+
+    def compare(
+        self,
+        what: str,
+        reference: str,
+        config: Config,
+        sides: tuple[Steps, Steps],
+        agreement: Callable[[], np.ndarray | None] = lambda: None,
+    ) -> TimingRow:
+        """Time two sides in turn, in processor time if one process does everything.
+
+        Args:
+            what: the work.
+            reference: what it is compared with.
+            config: of the run.
+            sides: ours and theirs.
+            agreement: looks in the end at how far both agree, see `timing.compare`.
+        """
+        ours, theirs = sides
+        threads, workers = torch.get_num_threads(), config.num_workers
+        alone = self.by_processor_time and not workers
+        return compare(
+            f"{what}, --scale {self.scale}, batch {self.batch}, frames {self.size}x{self.size}, "
+            f"{threads} thread(s), {workers} loader process(es), "
+            f"{'processor' if alone else 'wall'} time{''.join(f', {o}' for o in self.options)}",
+            reference,
+            (lambda: ours(self.steps), lambda: theirs(self.steps)),
+            self.steps * self.batch,
+            self.repeats,
+            lambda *_: agreement(),
+            precision(config.precision),
+            hardware(),
+            alone,
+        )
+
+    def show(self, rows: Sequence[TimingRow], part: str) -> None:
+        """Print the rows and write them where `out` says."""
+        part = "-".join([part, self.scale, *self.options])
+        show_rows(rows, self.out, part, torch.get_num_threads())
+
+
+def equal_weights(one: nn.Module, two: nn.Module) -> np.ndarray:
+    """Share of equal values in each tensor of two models."""
+    states = one.state_dict(), two.state_dict()
+    return np.array(
+        [float((value == states[1][key]).float().mean()) for key, value in states[0].items()]
+    )
+
+
+def bench_step(method: str, trial: StepTiming) -> list[TimingRow]:
+    """Time training steps in turn, print and return the rows.
+
+    The first row compares the harness with a bare loop, both on one batch at hand; both start from
+    the same weights and take the same steps, and the row says how many of the values agree in the
+    end. The second compares the harness that loads its batches with the harness that does not.
+
+    Args:
+        method: a folder of the configs.
+        trial: sizes and numbers.
+
+    Raises:
+        InputError: no such method, or options that do not fit.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        config = trial.config(method, work, trial.make_frames(work) / "pack")
+        bare = BareLoop(config)
+        parts, again = assemble(config), assemble(config)
+        runner = make_runner(parts, make_run(parts, work / "harness", "bench"))
+        harness = of_harness(runner, work / "harness", first_batch(parts))
+        other = make_runner(again, make_run(again, work / "loading", "bench"))
+        loading = of_harness(other, work / "loading")
+        rows = [
+            trial.compare(
+                f"harness step of {method}",
+                f"the same step, loop written by hand, torch {torch.__version__}",
+                config,
+                (harness, bare),
+                lambda: equal_weights(parts.method, bare.method),
+            ),
+            trial.compare(
+                f"harness step of {method} with loading",
+                "the same step of the harness, batch at hand",
+                config,
+                (loading, harness),
+            ),
+        ]
+    trial.show(rows, f"step-{method}")
+    return rows
