@@ -214,11 +214,10 @@ def _check_env(arguments: argparse.Namespace) -> int:
 
     from benchmark.checks.environment import STATES, examine
 
-    part, states = "", Counter()
-    for found in examine(Path(arguments.work), [Path(path) for path in arguments.packs]):
-        if found.part != part:
-            part = found.part
-            print(part)
+    last, states = "", Counter()
+    for part, found in examine(Path(arguments.work), [Path(path) for path in arguments.packs]):
+        if part != last:
+            print(last := part)
         print(f"  {found.name:<24}{found.state:<9}{found.value}", flush=True)
         if found.advice:
             print(f"  {'':<33}{found.advice}", flush=True)

@@ -42,7 +42,6 @@ from benchmark.training.distributed.signals import Stopped, StopSignals
 from benchmark.training.hooks.nonfinite import NonFiniteGuard
 from benchmark.training.train import TrainingParts, assemble, train
 
-FRAMES = 14
 _OVERFIT_STEPS = 40
 _FALL = 0.95
 _TOLERANCE = 1e-5
@@ -73,11 +72,8 @@ class ContractTrial:
 def prepare(config: Config, work: Path) -> None:
     """Create the inputs of a config in `work`: frames with anatomy, an untrained segmentor.
 
-    The config is changed in place: two epochs of a few steps on `FRAMES` synthetic angiograms.
-
-    Args:
-        config: from `load_config` at scale tiny, with its paths filled in.
-        work: folder for the data.
+    The config, whose paths are filled in, is changed in place: two epochs of a few steps on 14
+    synthetic angiograms.
     """
     pack = work / "packs" / "contract"
     if not pack.exists():
@@ -85,10 +81,8 @@ def prepare(config: Config, work: Path) -> None:
         build_pack(source, pack, size=96, progress=False)
         extract(str(pack), border=4)
     config.packs = [str(pack)]
-    small = dict(epochs=2, batch_size=4, num_workers=0, num_threads=1, log_interval=1)
-    small |= dict(checkpoint_interval=1, keep_checkpoints=2)
-    for key, value in small.items():
-        config[key] = value
+    config.update(epochs=2, batch_size=4, num_workers=0, num_threads=1, log_interval=1)
+    config.update(checkpoint_interval=1, keep_checkpoints=2)
     config.micro_batch = 2 if config.get("micro_batch") is not None else None
     for number, part in enumerate(frozen_segmentors(config.method)):
         if part.get("checkpoint") is not None:
@@ -206,7 +200,11 @@ def skipped_steps_leave_no_trace(trial: ContractTrial) -> str:
         training_step(method, batch, parts.optimizer)
         method.after_step(progress)
         guard.settle(parts.optimizer.finite)
-        return {**method.state_dict(), **_optimizer_tensors(parts.optimizer.optimizer)}
+        moments = enumerate(parts.optimizer.optimizer.state.values())
+        return {
+            **method.state_dict(),
+            **{f"{name} {i}": v for i, s in moments for name, v in s.items() if torch.is_tensor(v)},
+        }
 
     guard = NonFiniteGuard(method)
     before = copy.deepcopy(step())
@@ -217,11 +215,6 @@ def skipped_steps_leave_no_trace(trial: ContractTrial) -> str:
     if changed:
         raise BrokenContract(f"a skipped step has changed {_some(changed)}")
     return f"{len(before)} tensors unchanged"
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    states = enumerate(optimizer.state.values())
-    return {f"{name} {i}": v for i, s in states for name, v in s.items() if isinstance(v, Tensor)}
 
 
 def _log(folder: Path) -> list[str]:

@@ -14,31 +14,21 @@ class Finding:
     """What was looked at and what it means.
 
     Attributes:
-        part: section of the report, ``"software"`` for example.
         name: what was looked at.
-        state: one of `STATES`.
         value: what was found, in a few words.
+        state: one of `STATES`.
         advice: why this is a problem and what mends it; empty where the state is ``"ok"``.
     """
 
-    part: str
     name: str
-    state: str
     value: str
+    state: str = "ok"
     advice: str = ""
 
-    def __post_init__(self) -> None:
-        if self.state not in STATES:
-            raise ValueError(f"{self.name}: {self.state!r} is not one of {', '.join(STATES)}")
-        if (self.state == "ok") == bool(self.advice):
-            raise ValueError(f"{self.name}: advice belongs to what is not ok, and only to that")
 
-
-def judged(
-    part: str, name: str, value: str, good: bool, advice: str, otherwise: str = "slow"
-) -> Finding:
+def judged(name: str, value: str, good: bool, advice: str, otherwise: str = "slow") -> Finding:
     """A finding that is ok if `good`, else of the state `otherwise` with its advice."""
-    return Finding(part, name, "ok" if good else otherwise, value, "" if good else advice)
+    return Finding(name, value) if good else Finding(name, value, otherwise, advice)
 
 
 def amount(size: float) -> str:

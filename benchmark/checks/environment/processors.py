@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from benchmark.device import VARIABLE, wants_cpu
 if TYPE_CHECKING:
     import torch
 
-PART = "processors"
 
 #: Of the published recipe (configs/_base_/mim.py): what loader processes hold at a time.
 BATCH_SIZE, NUM_WORKERS = 2048, 4
@@ -39,18 +39,25 @@ def _nvidia_smi(field: str) -> list[str]:
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
 
 
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the second call."""
+    import torch
+
+    for _ in range(2):
+        torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        work()
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
 def _copy_rate(device: torch.device) -> float:
     """Bytes per second from pinned memory of the host to the device."""
     import torch
 
     host = torch.empty(_COPY_BYTES, dtype=torch.uint8, pin_memory=True)
     target = torch.empty_like(host, device=device)
-    target.copy_(host)
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    target.copy_(host, non_blocking=True)
-    torch.cuda.synchronize(device)
-    return _COPY_BYTES / (time.perf_counter() - start)
+    return _COPY_BYTES / _seconds(lambda: target.copy_(host, non_blocking=True), device)
 
 
 def _product_rate(device: torch.device, side: int = 8192, times: int = 10) -> float:
@@ -58,13 +65,8 @@ def _product_rate(device: torch.device, side: int = 8192, times: int = 10) -> fl
     import torch
 
     matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
-    matrix @ matrix
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    for _ in range(times):
-        matrix @ matrix
-    torch.cuda.synchronize(device)
-    return 2 * side**3 * times / (time.perf_counter() - start)
+    seconds = _seconds(lambda: [matrix @ matrix for _ in range(times)], device)
+    return 2 * side**3 * times / seconds
 
 
 def _examine_gpu(number: int) -> Iterator[Finding]:
@@ -76,17 +78,17 @@ def _examine_gpu(number: int) -> Iterator[Finding]:
     capability = f"{facts.major}.{facts.minor}"
     value = f"{facts.name}, {amount(total)}, {amount(free)} free, capability {capability}"
     advice = "others use this GPU: steps will be slow and may run out of memory; see nvidia-smi"
-    yield judged(PART, f"gpu {number}", value, free > 0.8 * total, advice)
+    yield judged(f"gpu {number}", value, free > 0.8 * total, advice)
     if facts.major >= 8:
         rate = f"{_product_rate(device) / 1e12:.0f} TFLOP/s in matrix products"
-        yield Finding(PART, f"gpu {number}, bf16", "ok", rate)
+        yield Finding(f"gpu {number}, bf16", rate)
     else:
         advice = "bf16 needs capability 8.0; train with --cfg-options precision=fp32"
-        yield Finding(PART, f"gpu {number}, bf16", "slow", "emulated", advice)
+        yield Finding(f"gpu {number}, bf16", "emulated", "slow", advice)
     copied = _copy_rate(device)
     advice = "batches will arrive late: fewer PCIe lanes than there should be, or a busy host"
     value = f"{copied / 1e9:.1f} GB/s from pinned memory"
-    yield judged(PART, f"gpu {number}, copies", value, copied > _SLOW_COPY, advice)
+    yield judged(f"gpu {number}, copies", value, copied > _SLOW_COPY, advice)
 
 
 def examine_gpus() -> Iterator[Finding]:
@@ -95,43 +97,39 @@ def examine_gpus() -> Iterator[Finding]:
 
     if wants_cpu():
         advice = f"{VARIABLE}=cpu keeps everything off the GPUs; unset it to use them"
-        yield Finding(PART, "device", "slow", "cpu", advice)
+        yield Finding("device", "cpu", "slow", advice)
         return
     cuda = torch.version.cuda
     known = _nvidia_smi("driver_version")
     if not torch.cuda.is_available():
         if known and cuda is None:
             advice = "this torch was built without CUDA; install the lock with make setup"
-            yield Finding(PART, "gpu", "missing", f"{len(known)}, not used", advice)
+            yield Finding("gpu", f"{len(known)}, not used", "missing", advice)
         elif known:
             advice = f"torch needs a driver for CUDA {cuda}, or CUDA_VISIBLE_DEVICES hides the GPUs"
-            yield Finding(PART, "gpu", "missing", f"{len(known)}, driver {known[0]}", advice)
+            yield Finding("gpu", f"{len(known)}, driver {known[0]}", "missing", advice)
         else:
             advice = (
                 "pre-training at scale paper would take months on CPUs; --scale small and "
                 "--scale tiny are made for them"
             )
-            yield Finding(PART, "gpu", "slow", "none", advice)
+            yield Finding("gpu", "none", "slow", advice)
         return
     cudnn = torch.backends.cudnn.version()
     nccl = ".".join(map(str, torch.cuda.nccl.version()))
-    yield Finding(PART, "cuda", "ok", f"{cuda}, driver {known[0] if known else 'not known'}")
+    yield Finding("cuda", f"{cuda}, driver {known[0] if known else 'not known'}")
     value = f"cuDNN {cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}, NCCL {nccl}"
-    yield Finding(PART, "libraries", "ok", value)
+    yield Finding("libraries", value)
     count = torch.cuda.device_count()
     for number in range(count):
         yield from _examine_gpu(number)
     if count > 1:
-        reached = sum(
-            torch.cuda.can_device_access_peer(a, b)
-            for a in range(count)
-            for b in range(count)
-            if a != b
-        )
-        pairs = count * (count - 1)
+        reached = [
+            torch.cuda.can_device_access_peer(*pair) for pair in permutations(range(count), 2)
+        ]
         advice = "gradients go through the memory of the host; train with fewer GPUs per run"
-        value = f"{reached} of {pairs} ordered pairs"
-        yield judged(PART, "peer access", value, reached == pairs, advice)
+        value = f"{sum(reached)} of {len(reached)} ordered pairs"
+        yield judged("peer access", value, all(reached), advice)
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
@@ -158,13 +156,13 @@ def examine_cpu(processes: int = 1) -> Iterator[Finding]:
         "--cfg-options num_workers=1, or keep the frames in memory with resident=True"
     )
     value = f"{cores:g} usable of {all_cores}"
-    yield judged(PART, "cpu cores", value, processes == 0 or cores >= wanted, advice)
+    yield judged("cpu cores", value, processes == 0 or cores >= wanted, advice)
     threads = torch.get_num_threads()
     advice = f"threads wait for each other; export OMP_NUM_THREADS={max(1, int(cores))} or less"
-    yield judged(PART, "torch threads", f"{threads}", threads <= max(1, cores), advice)
+    yield judged("torch threads", f"{threads}", threads <= max(1, cores), advice)
     load = os.getloadavg()[0]
     advice = "other work takes the cores: every rate below is too low, and so will training be"
-    yield judged(PART, "load", f"{load:.1f} in the last minute", load <= 0.5 * cores, advice)
+    yield judged("load", f"{load:.1f} in the last minute", load <= 0.5 * cores, advice)
 
 
 def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
@@ -172,11 +170,9 @@ def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
     if not Path("/proc/meminfo").is_file():  # not Linux, which alone tells what is free
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return total, total
-    fields = {}
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        fields[name] = int(value.split()[0]) * 1024
-    total, free = fields["MemTotal"], fields["MemAvailable"]
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    kibibytes = {name: int(size) for name, size, *_ in map(str.split, lines)}
+    total, free = kibibytes["MemTotal:"] * 1024, kibibytes["MemAvailable:"] * 1024
     limit, used = cgroup / "memory.max", cgroup / "memory.current"
     if limit.is_file() and used.is_file() and (text := limit.read_text().strip()) != "max":
         total = min(total, int(text))
@@ -185,27 +181,18 @@ def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
 
 
 def examine_memory(pack_bytes: int) -> Finding:
-    """Memory of the host, against the packs that are to be read from it.
-
-    Args:
-        pack_bytes: size of their frames and vessel masks.
-    """
+    """Memory of the host, against the bytes of the packs that are to be read from it."""
     total, free = usable_memory()
     advice = (
         f"the packs ({amount(pack_bytes)}) do not fit: every epoch reads from the disk; make them "
         "smaller with tools/prepare_data.py --size 256, or use a machine with more memory"
     )
     value = f"{amount(total)}, {amount(free)} free"
-    return judged(PART, "memory", value, pack_bytes < 0.9 * free, advice)
+    return judged("memory", value, pack_bytes < 0.9 * free, advice)
 
 
 def shared_memory_needed(processes: int, frame_bytes: int) -> int:
-    """Bytes of /dev/shm that the batches of the published recipe take on their way.
-
-    Args:
-        processes: training processes that share a batch, 1 or more.
-        frame_bytes: of one frame and its vessel mask.
-    """
+    """Bytes of /dev/shm that the batches of the published recipe take on their way."""
     return processes * NUM_WORKERS * PREFETCH * (BATCH_SIZE // processes) * frame_bytes
 
 
@@ -213,7 +200,7 @@ def examine_limits(processes: int, frame_bytes: int) -> Iterator[Finding]:
     """Shared memory and open files, which loader processes run out of.
 
     Args:
-        processes: training processes of this machine, 1 or more.
+        processes: training processes of this machine, which share a batch.
         frame_bytes: of one frame and its vessel mask.
     """
     import resource
@@ -227,9 +214,23 @@ def examine_limits(processes: int, frame_bytes: int) -> Iterator[Finding]:
             f"{needed // 2**30 + 1}g, or train with --cfg-options num_workers=0"
         )
         value = f"{amount(free)} free"
-        yield judged(PART, "shared memory", value, free >= needed, advice, "missing")
+        yield judged("shared memory", value, free >= needed, advice, "missing")
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = 256 + NUM_WORKERS * PREFETCH * _TENSORS
     advice = f"loader processes need about {files} open files; run ulimit -n 4096 before training"
     value = "no limit" if limit == resource.RLIM_INFINITY else f"at most {limit}"
-    yield judged(PART, "open files", value, limit < 0 or limit >= files, advice, "missing")
+    yield judged("open files", value, limit < 0 or limit >= files, advice, "missing")
+
+
+def examine_processors(gpus: int, frame_bytes: int, pack_bytes: int) -> Iterator[Finding]:
+    """All of the above.
+
+    Args:
+        gpus: their number.
+        frame_bytes: of one frame and its vessel mask.
+        pack_bytes: of all frames that are to be trained on.
+    """
+    yield from examine_gpus()
+    yield from examine_cpu(gpus)
+    yield examine_memory(pack_bytes)
+    yield from examine_limits(max(1, gpus), frame_bytes)

@@ -20,7 +20,6 @@ from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.results import collect_provenance
 
-PART = "software"
 ROOT = Path(__file__).resolve().parents[3]
 
 #: What the results depend on; the other packages of the lock are counted.
@@ -74,11 +73,11 @@ def examine_packages(lock: dict[str, str]) -> Iterator[Finding]:
     for name in PACKAGES:
         installed, locked = _installed(name), lock.get(name)
         if installed is None:
-            yield Finding(PART, name, "missing", "not installed", f"it is needed; {_INSTALL}")
+            yield Finding(name, "not installed", "missing", f"it is needed; {_INSTALL}")
         else:
             same = locked is None or _same(installed, locked)
             advice = f"the lock says {locked}: results may differ in the last digits; {_INSTALL}"
-            yield judged(PART, name, installed, same, advice, "note")
+            yield judged(name, installed, same, advice, "note")
     others = {name: _installed(name) for name in lock if name not in PACKAGES}
     there = {name: version for name, version in others.items() if version is not None}
     wrong = [
@@ -86,7 +85,7 @@ def examine_packages(lock: dict[str, str]) -> Iterator[Finding]:
     ]
     advice = f"not of the version in the lock: {', '.join(wrong[:5])}; {_INSTALL}"
     value = f"{len(there) - len(wrong)} of {len(there)} installed ones are those of the lock"
-    yield judged(PART, "other packages", value, not wrong, advice, "note")
+    yield judged("other packages", value, not wrong, advice, "note")
 
 
 def examine_python() -> Finding:
@@ -94,18 +93,18 @@ def examine_python() -> Finding:
     advice = "the lock is made for Python 3.10 to 3.12; make setup PYTHON=python3.12"
     state = "missing" if sys.version_info < (3, 10) else "note"
     good = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    return judged(PART, "python", platform.python_version(), good, advice, state)
+    return judged("python", platform.python_version(), good, advice, state)
 
 
 def examine_mmcv() -> Finding:
     """Where mmcv's operations come from; found without importing mmcv, which takes seconds."""
     spec = find_spec("mmcv")
     if spec is None or not spec.submodule_search_locations:
-        return Finding(PART, "mmcv operations", "missing", "no mmcv", _INSTALL)
+        return Finding("mmcv operations", "no mmcv", "missing", _INSTALL)
     folder = Path(next(iter(spec.submodule_search_locations)))
     compiled = bool(list_folder(folder, "_ext.*"))
     origin = "compiled with mmcv" if compiled else "torchvision's, by benchmark.mmcv_ops"
-    return Finding(PART, "mmcv operations", "ok", origin)
+    return Finding("mmcv operations", origin)
 
 
 def examine_compiler(on_gpu: bool) -> Finding:
@@ -121,7 +120,7 @@ def examine_compiler(on_gpu: bool) -> Finding:
         f"compile=True will fail ({', '.join(lacking)}): install it (Debian: apt install g++), or "
         "keep compile=False"
     )
-    return judged(PART, "torch.compile", Path(found).name if found else "none", not lacking, advice)
+    return judged("torch.compile", Path(found).name if found else "none", not lacking, advice)
 
 
 def examine_git() -> Finding:
@@ -129,10 +128,10 @@ def examine_git() -> Finding:
     git = collect_provenance()["git"]
     if git is None:
         advice = "results will not name the code they come from; work in a git clone"
-        return Finding(PART, "git", "note", "not a checkout", advice)
+        return Finding("git", "not a checkout", "note", advice)
     advice = "results will be marked as made by changed code; commit first"
     value = git["commit"][:12] + (", changed" if git["dirty"] else "")
-    return judged(PART, "git", value, not git["dirty"], advice, "note")
+    return judged("git", value, not git["dirty"], advice, "note")
 
 
 def examine_software(lock: Path | None = None) -> Iterator[Finding]:
@@ -140,9 +139,6 @@ def examine_software(lock: Path | None = None) -> Iterator[Finding]:
 
     Args:
         lock: the file to compare with; by default the one of this checkout, if it has one.
-
-    Raises:
-        InputError: the lock cannot be read.
     """
     lock = lock or ROOT / "requirements.txt"
     yield examine_python()
@@ -151,6 +147,6 @@ def examine_software(lock: Path | None = None) -> Iterator[Finding]:
     else:
         yield from examine_packages({})
         advice = "versions were not compared; run this from a clone"
-        yield Finding(PART, "lock", "note", f"no {lock}", advice)
+        yield Finding("lock", f"no {lock}", "note", advice)
     yield examine_mmcv()
     yield examine_git()

@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 
 from benchmark.checks.environment.findings import Finding, amount, judged
+from benchmark.checks.environment.processors import usable_cores
 from benchmark.data.formats.images import read_grayscale
 from benchmark.data.packs import PackCollection
 from benchmark.errors import InputError
 from benchmark.files import fsync
 from benchmark.temporary_files import remove_leftovers_once, temporary_beside
 
-PART = "storage"
 CORPUS = 171_478  # frames of XA-170K
 
 #: One core that decodes fewer needs more than an hour for XA-170K.
@@ -100,9 +100,7 @@ def read_rate(folder: Path, size: int = _FILE_BYTES, seconds: float = 2.0) -> fl
 def gather_rate(packs: PackCollection, seconds: float = _SECONDS, batch: int = 64) -> float:
     """Frames per second, drawn at random from packs in batches, once they are in memory.
 
-    Args:
-        batch: frames of a batch; the same frames are drawn again and again, so that what is timed
-            is the gathering and not the disk.
+    The same batch is drawn again and again, so that what is timed is not the disk.
     """
     chosen = np.random.default_rng(0).integers(0, len(packs), batch)
     packs.gather(chosen)
@@ -114,7 +112,7 @@ def examine_decoding(folder: Path, cores: float) -> Finding:
     minutes = CORPUS / rate / max(1.0, cores) / 60
     advice = f"making a pack of XA-170K takes {minutes:.0f} min on {cores:g} cores, once"
     value = f"{rate:.0f} PNG files of {_SIDE}² per second and core"
-    return judged(PART, "decoding", value, rate >= SLOW_DECODING, advice)
+    return judged("decoding", value, rate >= SLOW_DECODING, advice)
 
 
 def examine_room(folder: Path) -> Finding:
@@ -127,9 +125,7 @@ def examine_room(folder: Path) -> Finding:
     free = shutil.disk_usage(place).free
     advice = "a run at scale paper may find no room for its checkpoints; free some, or say --work"
     state = "note" if free >= _NO_ROOM else "missing"
-    return judged(
-        PART, "room for runs", f"{amount(free)} free in {folder}", free >= ROOM, advice, state
-    )
+    return judged("room for runs", f"{amount(free)} free in {folder}", free >= ROOM, advice, state)
 
 
 def existing(folder: Path) -> Path:
@@ -149,22 +145,14 @@ def existing(folder: Path) -> Path:
 
 
 def examine_disks(folders: Sequence[Path], wanted: int, frame_bytes: int) -> Iterator[Finding]:
-    """How fast disks give frames; folders of the same disk are measured once.
-
-    Args:
-        folders: exist; where nothing can be written, that is what is found.
-        wanted: frames per second.
-        frame_bytes: of one frame and its vessel mask.
-    """
-    seen = set()
+    """How fast disks give frames, `wanted` per second; those of the same disk are measured once."""
+    disks: dict[int, Path] = {}
     for folder in folders:
-        disk = folder.stat().st_dev
-        if disk in seen:
-            continue
-        seen.add(disk)
+        disks.setdefault(folder.stat().st_dev, folder)
+    for folder in disks.values():
         if not os.access(folder, os.W_OK):
             advice = "its speed was not measured, which takes a file there"
-            yield Finding(PART, "disk", "note", f"{folder}: read-only", advice)
+            yield Finding("disk", f"{folder}: read-only", "note", advice)
             continue
         rate = read_rate(folder)
         advice = (
@@ -172,7 +160,7 @@ def examine_disks(folders: Sequence[Path], wanted: int, frame_bytes: int) -> Ite
             "that do not fit into memory waits for the disk, else the first; use a local SSD"
         )
         value = f"{rate / 1e6:.0f} MB/s in sequence, {folder}"
-        yield judged(PART, "disk", value, rate >= wanted * frame_bytes, advice)
+        yield judged("disk", value, rate >= wanted * frame_bytes, advice)
 
 
 def examine_packs(packs: PackCollection, wanted: int) -> Iterator[Finding]:
@@ -180,10 +168,31 @@ def examine_packs(packs: PackCollection, wanted: int) -> Iterator[Finding]:
     rate = gather_rate(packs)
     advice = f"{wanted} are wanted: the memory of this machine is slow, or other work takes it"
     value = f"{rate:.0f} frames of {packs.size}² per second and process, at random, in memory"
-    yield judged(PART, "gathering", value, rate >= wanted, advice)
+    yield judged("gathering", value, rate >= wanted, advice)
     if not packs.has_anatomy:
         advice = f"methods that need it will refuse; run extract_anatomy.py {packs.without_anatomy}"
-        yield Finding(PART, "anatomy", "note", f"none in {packs.without_anatomy}", advice)
+        yield Finding("anatomy", f"none in {packs.without_anatomy}", "note", advice)
+
+
+def examine_storage(
+    work: Path, place: Path, packs: PackCollection | None, on_gpu: bool, frame_bytes: int
+) -> Iterator[Finding]:
+    """Room, disks and decoding, and the packs, if any.
+
+    Args:
+        work: the folder runs live in.
+        place: of `existing`.
+        packs: to be trained on.
+        on_gpu: whether they are trained on a GPU.
+        frame_bytes: of one frame and its vessel mask.
+    """
+    wanted = WANTED_ON_GPU if on_gpu else WANTED_ON_CPU
+    yield examine_room(work)
+    folders = [place, *(pack.path for pack in packs.packs)] if packs else [place]
+    yield from examine_disks(folders, wanted, frame_bytes)
+    yield examine_decoding(place, usable_cores())
+    if packs:
+        yield from examine_packs(packs, wanted)
 
 
 def bytes_per_frame(packs: PackCollection | None) -> int:

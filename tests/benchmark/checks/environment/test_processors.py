@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmark.checks.environment import processors
-from benchmark.checks.environment.findings import Finding, amount, judged
+from benchmark.checks.environment.findings import Finding, amount
 from benchmark.device import VARIABLE
 from benchmark.training.config import load_config
 
@@ -149,14 +149,6 @@ def test_gpu_of_this_machine_is_measured() -> None:
     assert found["cuda"].value.startswith(torch.version.cuda)
     assert torch.cuda.get_device_name(0) in found["gpu 0"].value
     assert processors._copy_rate(torch.device("cuda", 0)) > 0
-
-
-def test_advice_belongs_to_what_is_not_ok() -> None:
-    assert judged("p", "n", "v", True, "advice") == Finding("p", "n", "ok", "v")
-    assert judged("p", "n", "v", False, "advice", "note").advice == "advice"
-    for state, advice in (("ok", "why"), ("slow", ""), ("bad", "why")):
-        with pytest.raises(ValueError, match="n: "):
-            Finding("p", "n", state, "v", advice)
 
 
 def test_amounts_have_the_unit_one_reads() -> None:
