@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +19,7 @@ from mmengine.dist import get_rank, get_world_size
 
 from benchmark.errors import InputError
 from benchmark.files import write_json
+from benchmark.locking import hold_folder
 from benchmark.results import collect_provenance
 from benchmark.temporary_files import remove_leftovers
 from benchmark.training.checkpoints.checkpoint import (
@@ -34,18 +35,19 @@ from benchmark.training.checkpoints.run_files import (
 from benchmark.training.checkpoints.run_folder import (
     clear_run,
     holds_run,
-    in_use,
     read_description,
 )
 from benchmark.training.config import config_differences
 from benchmark.training.distributed import watchdog
 from benchmark.training.distributed.agreement import broadcast_from_main, share_checkpoint
 from benchmark.training.distributed.signals import StopSignals
+from benchmark.type_hints import fits
 
 Existing = Literal["refuse", "resume", "resume or replace", "replace"]
 """What to do with a run in the folder. ``"resume"`` refuses another one, ``"resume or replace"``
 replaces it."""
 
+_HISTORY = ("from_step", "processes", "parts")
 History = list[dict[str, int]]
 """How a run was executed: from which step on, by how many processes, of how many parts each."""
 
@@ -57,8 +59,7 @@ class Run:
     Args:
         folder: holds checkpoints, log, ``run.json`` and the exports.
         title: what lines on screen start with.
-        config: resolved; `seed`, `epochs`, `batch_size`, `log_interval`, `checkpoint_interval` and
-            `keep_checkpoints` at least.
+        config: resolved.
         identity: what makes the run this run: ``seed``, ``config_hash`` and the hashes of its data
             and of the weights it builds on; JSON-able. Part of ``run.json`` and every checkpoint.
         description: what else ``run.json`` says; ``config``, the resolved one, at least.
@@ -99,13 +100,16 @@ class Run:
         if get_rank() == 0:
             print(text, flush=True)
 
+    def _in_use(self) -> AbstractContextManager[None]:
+        return hold_folder(self.folder, "being trained")
+
     def check(self, existing: Existing) -> None:
         """Find what would keep the run from starting here; nothing is changed.
 
         Raises:
             InputError: see `opened`.
         """
-        with in_use(self.folder) if self.folder.exists() else nullcontext():
+        with self._in_use() if self.folder.exists() else nullcontext():
             self._earlier(existing)
 
     @contextmanager
@@ -121,7 +125,7 @@ class Run:
         """
         watchdog.note(0, "looking at the run folder")
         with ExitStack() as stack:
-            broadcast_from_main(lambda: stack.enter_context(in_use(self.folder)))
+            broadcast_from_main(lambda: stack.enter_context(self._in_use()))
             own: Checkpoint | None = None
 
             def begin() -> tuple[bool, str | None, History, str, list[str]]:
@@ -143,8 +147,7 @@ class Run:
     def _begin(self, existing: Existing) -> tuple[bool, Checkpoint | None, History, str, list[str]]:
         """Decide where the run starts and prepare its folder, on the main process.
 
-        Returns:
-            `finished`, `checkpoint`, `history`, `started`, and lines for the screen.
+        Returns `finished`, `checkpoint`, `history`, `started`, and lines for the screen.
         """
         folder = self.folder
         before = self._earlier(existing)
@@ -207,11 +210,7 @@ class Run:
         return before
 
     def finish(self, finished: dict[str, Any] | None = None) -> None:
-        """Write down that the run is finished, and remove the checkpoints that are not kept.
-
-        Args:
-            finished: what ``run.json`` says of it; None where something else does, as a record.
-        """
+        """Write what ``run.json`` says of the end, if anything, and prune the checkpoints."""
         if finished is not None:
             self._describe(execution=self.history, started=self.started, finished=finished)
         prune_checkpoints(self.folder, self.config.keep_checkpoints)
@@ -225,12 +224,7 @@ def utc(seconds: float) -> str:
 def differences(
     before: dict[str, Any], now: dict[str, Any], identity: Collection[str]
 ) -> list[str]:
-    """In what two runs differ, as ``key: old → new``; empty where they are the same.
-
-    Args:
-        before, now: what their ``run.json`` say.
-        identity: keys of what makes them the same.
-    """
+    """In what two ``run.json`` differ, as ``key: old → new``; nothing if their identity is one."""
     if all(before.get(key) == now[key] for key in identity):
         return []
     changed = config_differences(before.get("config"), now["config"])
@@ -243,10 +237,7 @@ def differences(
 def continue_history(before: Any, step: int, parts: int) -> History:
     """The history of a run that resumes after `step` with so many parts on each process.
 
-    Args:
-        before: what ``run.json`` says; what it says of steps that are repeated now is dropped.
-        step: steps that are done.
-        parts: of the batch, on each process.
+    What ``run.json`` said before of steps that are repeated now is dropped.
     """
     kept = [entry for entry in before if entry["from_step"] < step] if _is_history(before) else []
     now = {"processes": get_world_size(), "parts": parts}
@@ -256,20 +247,13 @@ def continue_history(before: Any, step: int, parts: int) -> History:
 
 
 def _is_history(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(entry, dict)
-        and entry.keys() == {"from_step", "processes", "parts"}
-        and all(type(number) is int for number in entry.values())
-        for entry in value
-    )
+    entries = fits(value, list[dict[str, int]])
+    return entries and all(entry.keys() == set(_HISTORY) for entry in value)
 
 
 def _split_note(before: dict[str, int], now: dict[str, int], batch: int) -> str:
     """A warning about another number of processes or parts."""
-
-    def words(entry: dict[str, int]) -> str:
-        return f"{entry['processes']} × {entry['parts']}"
-
+    splits = [f"{entry['processes']} × {entry['parts']}" for entry in (before, now)]
     sizes = [batch // (entry["processes"] * entry["parts"]) for entry in (before, now)]
     if sizes[0] == sizes[1]:
         effect = (
@@ -281,6 +265,6 @@ def _split_note(before: dict[str, int], now: dict[str, int], batch: int) -> str:
             f"a forward pass has {sizes[1]} samples instead of {sizes[0]}, which changes the result"
         )
     return (
-        f"warning: from step {now['from_step'] + 1} on {words(now)} processes × parts instead of "
-        f"{words(before)}: {effect}; run.json records both"
+        f"warning: from step {now['from_step'] + 1} on {splits[1]} processes × parts instead of "
+        f"{splits[0]}: {effect}; run.json records both"
     )

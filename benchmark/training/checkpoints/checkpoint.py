@@ -11,18 +11,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from itertools import count
-from math import isfinite
 from mmap import mmap
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field, InstanceOf
+from typing_extensions import TypedDict
 
 from benchmark.errors import InputError
 from benchmark.files import atomic_write
+from benchmark.schemas import Amount, Count, Schema, validate
 from benchmark.training.checkpoints.run_files import checkpoint_paths, prune_checkpoints
 from benchmark.weights import load_plain, refuse_other_content
 
@@ -31,8 +31,37 @@ _DIGEST = re.compile(rb"sha256 ([0-9a-f]{64})\n")
 _DIGEST_SIZE = 72
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Identity(TypedDict):
+    """What makes a run this run, and the hashes of its data and of the weights it builds on."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)
+    seed: int
+    config_hash: str
+
+
+class ParameterGroup(TypedDict):
+    """Of an optimiser, with its settings."""
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)
+    lr: Any
+
+
+class OptimizerState(TypedDict):
+    """State dict of an optimiser."""
+
+    state: dict[Count, dict[str, Any]]
+    param_groups: list[ParameterGroup]
+
+
+class LogState(TypedDict):
+    """State of the log (`benchmark.training.hooks.LogHook.state`)."""
+
+    steps: list[dict[str, Annotated[float, Field(allow_inf_nan=True)]]]
+    skipped: Count
+    in_a_row: Count
+
+
+class Checkpoint(Schema):
     """The state of a run after `step` steps, which took `seconds`.
 
     Randomness is stateless, so neither generators nor the position in the data are part of it.
@@ -40,20 +69,16 @@ class Checkpoint:
     Attributes:
         epoch: complete epochs done.
         step: steps done over the complete run; within an epoch, more than those of `epoch`.
-        identity: what makes the run this run: ``seed``, ``config_hash`` and the hashes of its data
-            and of the weights it builds on; JSON-able.
-        model, optimizer: their state dicts.
-        log: state of the log, JSON-able (`benchmark.training.hooks.LogHook.state`).
         within: whether it was written within an epoch.
     """
 
-    epoch: int
-    step: int
-    identity: dict[str, Any]
-    seconds: float
-    model: dict[str, torch.Tensor]
-    optimizer: dict[str, Any]
-    log: dict[str, Any] = field(default_factory=lambda: {"steps": [], "skipped": 0, "in_a_row": 0})
+    epoch: Count
+    step: Count
+    identity: Identity
+    seconds: Amount
+    model: dict[str, InstanceOf[torch.Tensor]]
+    optimizer: OptimizerState
+    log: LogState = {"steps": [], "skipped": 0, "in_a_row": 0}
     within: bool = False
 
     @property
@@ -120,14 +145,9 @@ def _read(stream: IO[bytes] | mmap, path: Path) -> Checkpoint:
     _verify(stream, path)
     stream.seek(0)
     content = load_plain(path, stream)
-    known = {"format", *(item.name for item in fields(Checkpoint))}
-    if not isinstance(content, dict) or content.keys() != known or content["format"] != FORMAT:
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise InputError(f"{path}: not a checkpoint of this project (format {FORMAT})")
-    del content["format"]
-    for name, (fits, meaning) in _VALUES.items():
-        if not fits(content[name]):
-            raise InputError(f"{path}: its {name!r} is not {meaning}")
-    return Checkpoint(**content)
+    return validate(Checkpoint, content, path, complete=True)
 
 
 def _verify(stream: IO[bytes] | mmap, path: Path) -> None:
@@ -150,62 +170,6 @@ def _verify(stream: IO[bytes] | mmap, path: Path) -> None:
         raise InputError(f"{path}: damaged (sha256 differs)")
 
 
-def _count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _named(value: Any, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(one, kind) for name, one in value.items()
-    )
-
-
-def _is_identity(value: Any) -> bool:
-    return (
-        _named(value, object)
-        and type(value.get("seed")) is int
-        and isinstance(value.get("config_hash"), str)
-    )
-
-
-def _is_optimizer(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == {"state", "param_groups"}
-        and isinstance(value["state"], dict)
-        and all(_count(key) and _named(one, object) for key, one in value["state"].items())
-        and isinstance(value["param_groups"], list)
-        and all(_named(group, object) and "lr" in group for group in value["param_groups"])
-    )
-
-
-def _is_log(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == {"steps", "skipped", "in_a_row"}
-        and isinstance(value["steps"], list)
-        and all(_named(terms, float) for terms in value["steps"])
-        and _count(value["skipped"])
-        and _count(value["in_a_row"])
-    )
-
-
-# Which values a checkpoint may hold, and how errors describe them.
-_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "epoch": (_count, "a number of epochs"),
-    "step": (_count, "a number of steps"),
-    "identity": (_is_identity, "the identity of a run"),
-    "seconds": (
-        lambda value: type(value) in (int, float) and isfinite(value) and value >= 0,
-        "a time",
-    ),
-    "model": (lambda value: _named(value, torch.Tensor), "a state dict"),
-    "optimizer": (_is_optimizer, "the state of an optimiser"),
-    "log": (_is_log, "the state of a log"),
-    "within": (lambda value: isinstance(value, bool), "true or false"),
-}
-
-
 def newest_checkpoint(
     folder: Path, identity: dict[str, Any] | None = None
 ) -> tuple[Checkpoint | None, dict[Path, str]]:
@@ -213,8 +177,7 @@ def newest_checkpoint(
 
     Args:
         folder: of the run.
-        identity: of the run, as in `Checkpoint`; a file of another run counts as unusable. None
-            accepts any run.
+        identity: of the run; a file of another one counts as unusable. None accepts any run.
 
     Raises:
         InputError: there are checkpoints, but none is usable.
@@ -251,11 +214,7 @@ def _changed(identity: dict[str, Any], checkpoint: Checkpoint) -> str:
 def put_aside(problems: dict[Path, str]) -> list[str]:
     """Rename unusable checkpoints, so that they are neither read nor pruned.
 
-    Args:
-        problems: files and what is wrong with them, from `newest_checkpoint`.
-
-    Returns:
-        A line about each, for the screen.
+    Takes what `newest_checkpoint` found wrong with them; returns a line about each.
     """
     lines = []
     for path, problem in problems.items():

@@ -18,10 +18,8 @@ from benchmark.weights import load_strict, read_tensors
 def weights_file(path: Path) -> Path:
     """The file that holds the weights a run starts from.
 
-    Args:
-        path: a checkpoint of a run (``.pth``), an exported network (``NAME.safetensors``), or a
-            folder. Of a folder it is the exported encoder, or else the only other network it holds,
-            or else the newest checkpoint.
+    `path` is a checkpoint of a run (``.pth``), an exported network (``NAME.safetensors``), or a
+    folder: of that the exported encoder, else the only other network, else the newest checkpoint.
 
     Raises:
         InputError: there is no such file, or nothing of this kind in the folder.
@@ -53,35 +51,26 @@ def load_initial_weights(method: Method, path: Path) -> None:
     network is loaded into the part the method exports under its name, and into all parts that start
     as a copy of it, as averaged encoders do; the rest keeps its initial values.
 
-    Args:
-        method: with its initial weights.
-        path: see `weights_file`.
-
     Raises:
-        InputError: a file is missing, damaged or refused, or does not fit the method.
+        InputError: as `weights_file`; or a file is damaged or refused, or does not fit the method.
     """
     file = weights_file(path)
     if file.suffix == ".pth":
         load_strict(method, read_checkpoint(file).model, file)
         return
-    network = _exported_part(method, file)
-    tensors = _encoder_tensors(method, file) if file.stem == "encoder" else read_tensors(file)
-    parts = _copies(method, network)
-    for part in parts:
-        load_strict(part, tensors, file)
-
-
-def _exported_part(method: Method, file: Path) -> nn.Module:
     exports = method.exports()
     if file.stem not in exports:
         raise InputError(
             f"{file}: {type(method).__name__} exports {', '.join(exports)}, and so can start from "
             f"a file of that name or from a checkpoint, not from {file.stem!r}"
         )
-    # An encoder that is exported may be the average of the one that is trained.
-    return (
-        method.get_submodule(method.encoder_name) if file.stem == "encoder" else exports[file.stem]
-    )
+    if file.stem == "encoder":
+        # What is exported may be the average of the one that is trained.
+        network, tensors = method.get_submodule(method.encoder_name), _encoder_tensors(method, file)
+    else:
+        network, tensors = exports[file.stem], read_tensors(file)
+    for part in _copies(method, network):
+        load_strict(part, tensors, file)
 
 
 def _encoder_tensors(method: Method, file: Path) -> dict[str, Tensor]:

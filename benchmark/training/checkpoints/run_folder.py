@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import AbstractContextManager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_json, remove_written
-from benchmark.locking import LOCK, hold_folder
+from benchmark.locking import LOCK
 from benchmark.temporary_files import TEMPORARY
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 from benchmark.training.checkpoints.run_files import (
@@ -31,11 +30,6 @@ WRITTEN = (
 _EARLY = (LOCK, TEMPORARY, "mmengine")
 
 
-def in_use(folder: Path) -> AbstractContextManager[None]:
-    """Keep other processes out of a run folder for a block; see `hold_folder`."""
-    return hold_folder(folder, "being trained")
-
-
 def read_description(folder: Path) -> dict[str, Any] | None:
     """What ``run.json`` says; None where there is none, or it is damaged."""
     path = folder / DESCRIPTION
@@ -51,11 +45,8 @@ def read_description(folder: Path) -> dict[str, Any] | None:
 
 
 def holds_run(folder: Path, exports: Collection[str] = ()) -> bool:
-    """Whether a folder holds a run: its description, a checkpoint or an export.
-
-    Args:
-        folder: need not exist.
-        exports: names of the networks that a run exports here.
+    """Whether a folder, which need not exist, holds a run: its description, a checkpoint or one of
+    the networks it `exports`.
 
     Raises:
         InputError: it holds files of others and no run: nothing may be written there.

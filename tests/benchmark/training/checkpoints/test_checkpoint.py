@@ -6,7 +6,6 @@ import os
 import pickle
 import random
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def test_round_trip_and_pruning(tmp_path: Path) -> None:
 
 def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path: Path) -> None:
     """And older than the next; its name says how far it is."""
-    within = replace(checkpoint(2), step=27, within=True)
+    within = checkpoint(2).model_copy(update={"step": 27, "within": True})
     for one in (checkpoint(3), within, checkpoint(2)):
         save_checkpoint(tmp_path, one, keep=3)
     names = [path.name for path in checkpoint_paths(tmp_path)]
@@ -124,8 +123,8 @@ def test_no_damaged_byte_is_missed(tmp_path: Path) -> None:
 )
 def test_a_value_of_the_wrong_kind_is_named(name: str, value: Any, tmp_path: Path) -> None:
     """Also where the digest fits: a version that is at fault writes a good one."""
-    with pytest.raises(InputError, match=rf"\.pth: its '{name}' is not "):
-        save_checkpoint(tmp_path, replace(checkpoint(1), **{name: value}), keep=1)
+    with pytest.raises(InputError, match=rf"\.pth: key '{name}"):
+        save_checkpoint(tmp_path, checkpoint(1).model_copy(update={name: value}), keep=1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_a_checkpoint_of_another_run_falls_back(
 ) -> None:
     """As one that was copied into the wrong folder; alone in it, it is an error."""
     save_checkpoint(tmp_path, checkpoint(1), keep=2)
-    foreign = replace(checkpoint(2), identity={**IDENTITY, **change})
+    foreign = checkpoint(2).model_copy(update={"identity": {**IDENTITY, **change}})
     path = save_checkpoint(tmp_path, foreign, keep=2)
     found, problems = newest_checkpoint(tmp_path, IDENTITY)
     assert found.epoch == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,7 +154,7 @@ def test_what_does_not_fit_is_one_line(
     (tmp_path / "segmentor.safetensors").write_bytes((run / "encoder.safetensors").read_bytes())
     narrow = read_checkpoint(run / "epoch_1.pth")
     wide = {**narrow.model, "encoder.norm.weight": torch.ones(48)}
-    save_checkpoint(tmp_path / "wide", replace(narrow, model=wide), keep=1)
+    save_checkpoint(tmp_path / "wide", narrow.model_copy(update={"model": wide}), keep=1)
     (tmp_path / "pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
     torch.save({"model": {"cls_token": torch.ones(1)}}, tmp_path / "others.pth")
     (tmp_path / "altered").mkdir()

@@ -12,7 +12,7 @@ import torch
 from benchmark.errors import InputError
 from benchmark.locking import LOCK
 from benchmark.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from benchmark.training.checkpoints.run_folder import clear_run, holds_run, in_use, read_description
+from benchmark.training.checkpoints.run_folder import clear_run, holds_run, read_description
 
 EXPORTS = ("encoder",)
 
@@ -20,8 +20,9 @@ EXPORTS = ("encoder",)
 def checkpoint(folder: Path) -> Path:
     weights = {"w": torch.zeros(3)}
     identity = {"seed": 0, "config_hash": "hash"}
-    kept = Checkpoint(1, 4, identity, 1.0, weights, {"state": {}, "param_groups": []})
-    return save_checkpoint(folder, kept, keep=2)
+    state = {"state": {}, "param_groups": []}
+    values = dict(epoch=1, step=4, identity=identity, seconds=1.0, model=weights, optimizer=state)
+    return save_checkpoint(folder, Checkpoint(**values), keep=2)
 
 
 def left(folder: Path) -> list[str]:
@@ -122,13 +123,3 @@ def test_what_a_killed_clearing_leaves_is_a_run_or_free(
         patched.setattr(Path, "unlink", until_killed)
         clear_run(tmp_path, EXPORTS)
     assert holds_run(tmp_path, EXPORTS) == bool(left(tmp_path)) == (killed < 5)
-
-
-def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with (
-        in_use(tmp_path / "run"),
-        pytest.raises(InputError, match="run: is being trained by"),
-        in_use(tmp_path / "run"),
-    ):
-        pytest.fail("entered")
-    assert not (tmp_path / "run").exists(), "nothing was written into it"

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,9 @@ def test_an_error_of_the_main_process_ends_both(
     for path in others:
         path.unlink()
     own = read_checkpoint(newest)
-    save_checkpoint(run, replace(own, identity={**own.identity, "corpus_hash": "x"}), keep=1)
+    save_checkpoint(
+        run, own.model_copy(update={"identity": {**own.identity, "corpus_hash": "x"}}), keep=1
+    )
     codes, said = run_pair(tmp_path, (config(), config()), (run, run))
     assert codes == [2, 2]
     assert "of another run (its corpus_hash differs)" in said[0]
