@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,15 @@ from benchmark.weights import Refused, load_plain, load_strict
 _OF_SIZE = {"num_heads": "embed_dim", "global_blocks": "depth"}
 
 
-@dataclass(frozen=True)
+# ViT-B/16. Every release states what tensors do not tell: number of heads, epsilon of the norms.
+VIT_B: dict[str, Any] = dict(
+    img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
-    """A released encoder.
+    """A released encoder, a ViT-B/16 unless it says otherwise.
 
     Attributes:
         name: id; the name of its folder in `configs/` if it has one.
@@ -51,9 +57,9 @@ class Release:
     title: str
     pretraining: str
     source: str
-    architecture: str
-    arguments: dict[str, Any]
     layouts: tuple[WeightLayout, ...]
+    architecture: str = "vit"
+    arguments: dict[str, Any] = field(default_factory=lambda: VIT_B)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     notes: str = ""
@@ -62,13 +68,9 @@ class Release:
 def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
     """Read a released file: ``.safetensors``, or anything `torch.save` writes.
 
-    Args:
-        path: the file.
-        trust: unpickle arbitrary objects in it.
-
     Raises:
         InputError: it is missing or damaged, not a dictionary, or holds foreign objects and is not
-            trusted; the message names them.
+            to be trusted; the message names them.
     """
     try:
         content = load_plain(path, trust=trust)
@@ -85,15 +87,16 @@ class TensorSelection:
     """The network in a file.
 
     Attributes:
-        layout: layout of the file.
         prefix: prefix of the network's tensor names.
-        tensors: tensors of the network, by their names without the prefix.
+        tensors: tensors of the network under our names. Those without a rule are kept under a
+            marked name, so that they are reported as not fitting.
+        arguments: arguments of the network that the file tells beyond the shapes of its tensors.
         skipped: name prefix → number of values that are not weights of the network.
     """
 
-    layout: WeightLayout
     prefix: str
     tensors: Tensors
+    arguments: dict[str, Any]
     skipped: dict[str, int]
 
 
@@ -103,7 +106,8 @@ def select(
     """Select the network of a release in a file.
 
     Raises:
-        InputError: it is missing, ambiguous (see `locate`), or has values that are not tensors.
+        InputError: it is missing, ambiguous (see `locate`), has values that are not tensors, or is
+            another one (see `WeightLayout.finish`).
     """
     values = flatten(content)
     try:
@@ -114,40 +118,29 @@ def select(
     others = [name for name, value in part.items() if not isinstance(value, Tensor)]
     if others:
         raise InputError(f"{path}: {place + others[0]!r} is not a tensor ({len(others)} such)")
+    tensors: Tensors = {}
     skipped = files_beside(values, place)
-    for name in part:
-        if _translated(name, layout) is None:
+    for name, value in part.items():
+        try:
+            ours = translate(name, layout.rules)
+        except InputError:
+            ours = f"{name} (no rule)"
+        if ours is not None:
+            tensors[ours] = value
+        else:
             start = place + name.partition(".")[0]
             skipped[start] = skipped.get(start, 0) + 1
-    return TensorSelection(layout, place, part, skipped)
-
-
-def rename(tensors: Mapping[str, Tensor], layout: WeightLayout) -> tuple[Tensors, dict[str, Any]]:
-    """The encoder's tensors under our names, and arguments inferred from the file.
-
-    Names without a rule are kept and marked, so that they are reported as not fitting.
-    """
-    renamed: Tensors = {}
-    for name, value in tensors.items():
-        ours = _translated(name, layout)
-        if ours is not None:
-            renamed[ours] = value
-    return renamed, layout.finish(renamed) if layout.finish else {}
-
-
-def _translated(name: str, layout: WeightLayout) -> str | None:
     try:
-        return translate(name, layout.rules)
-    except InputError:
-        return f"{name} (no rule)"
+        arguments = layout.finish(tensors)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return TensorSelection(place, tensors, arguments, skipped)
 
 
 def sizes_of(tensors: Tensors, expected: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of a transformer, inferred from its tensors; empty if it has no patches.
 
-    Args:
-        tensors: tensors under our names.
-        expected: arguments of the network, for its number of prefix tokens.
+    The number of its prefix tokens is the one of the `expected` arguments.
 
     Raises:
         InputError: patches or images are not square.
@@ -184,14 +177,13 @@ def sizes_of(tensors: Tensors, expected: Mapping[str, Any]) -> dict[str, int]:
 
 
 def network_arguments(
-    release: Release, tensors: Tensors, found: Mapping[str, Any], given: Mapping[str, Any]
+    release: Release, selection: TensorSelection, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The arguments of the network in a file, none of which is guessed.
 
     Args:
         release: the release.
-        tensors: tensors under our names.
-        found: arguments inferred from the file beyond the shapes.
+        selection: of the file.
         given: arguments given by the user.
 
     Raises:
@@ -202,8 +194,9 @@ def network_arguments(
     kind = ARCHITECTURES[release.architecture]
     parameters = inspect.signature(kind).parameters.values()
     stated = {**{one.name: one.default for one in parameters}, **release.arguments}
+    found = selection.arguments
     expected = {**stated, **found, **given}
-    proven = {**sizes_of(tensors, expected), **found}
+    proven = {**sizes_of(selection.tensors, expected), **found}
     for key in given.keys() & proven.keys():
         if given[key] != proven[key]:
             raise InputError(f"{key} is {proven[key]} by its tensors, not {given[key]}")
@@ -279,12 +272,11 @@ def convert(
     _check_given(ARCHITECTURES[release.architecture], given)
     selection = select(release, read_release_file(path, trust), path, prefix)
     try:
-        renamed, found = rename(selection.tensors, selection.layout)
-        network = network_arguments(release, renamed, found, given)
+        network = network_arguments(release, selection, given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     encoder = build_encoder(release.architecture, network, path)
-    load_strict(encoder, renamed, path)
+    load_strict(encoder, selection.tensors, path)
     provenance = {
         "release": release.name,
         "title": release.title,
@@ -298,7 +290,7 @@ def convert(
     with hold_folder(folder, "being written"):
         _refuse_trained(folder)
         card = export_encoder(folder, encoder, provenance, release.mean, release.std)
-    untold = encoder.unproven - found.keys()
+    untold = encoder.unproven - selection.arguments.keys()
     proven = {key: value for key, value in card.arguments.items() if key not in untold}
     on_trust = {key: value for key, value in card.arguments.items() if key in untold}
     return Conversion(card, selection, proven, on_trust)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -38,12 +38,6 @@ ARCHITECTURES: dict[str, type[Encoder]] = {
 }
 
 
-def _check_architecture(name: str) -> str:
-    if name not in ARCHITECTURES:
-        raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
-    return name
-
-
 class EncoderCard(Schema):
     """Content of `encoder.json`.
 
@@ -66,7 +60,7 @@ class EncoderCard(Schema):
     remedy: ClassVar[str] = "export or convert the encoder again"
 
     schema_version: version_type(1) = Field(1, alias="schema")
-    architecture: Annotated[str, AfterValidator(_check_architecture)]
+    architecture: Literal[tuple(ARCHITECTURES)]
     arguments: dict[str, Any]
     num_prefix_tokens: int
     final_norm: str | None
@@ -223,15 +217,10 @@ def _check_features(found: Features, card: EncoderCard, path: Path) -> None:
 
 
 def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Path) -> Encoder:
-    """Build an encoder with initial weights.
-
-    Args:
-        architecture: key of `ARCHITECTURES`.
-        arguments: arguments of its constructor.
-        origin: the file named in errors.
+    """Build an encoder with initial weights; errors name the file `origin`.
 
     Raises:
-        InputError: the constructor does not accept these arguments.
+        InputError: the constructor of the architecture does not accept these arguments.
     """
     kind = ARCHITECTURES[architecture]
     for key, value in arguments.items():
@@ -251,11 +240,10 @@ def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Pa
 def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:
     """The encoder of a card with initial weights."""
     encoder = build_encoder(card.architecture, {**card.arguments, **overrides}, path)
-    described, found = (
-        {"strides": list(part.strides), "widths": list(part.widths), "patch_size": part.patch_size}
-        for part in (card, encoder)
+    found = dict(
+        strides=list(encoder.strides), widths=list(encoder.widths), patch_size=encoder.patch_size
     )
-    for key in found:
-        if described[key] != found[key]:
-            raise InputError(f"{path}: {key}={described[key]}, but its arguments give {found[key]}")
+    for key, value in found.items():
+        if (described := getattr(card, key)) != value:
+            raise InputError(f"{path}: {key}={described}, but its arguments give {value}")
     return encoder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 import hashlib
 from collections.abc import Sequence
@@ -37,7 +36,10 @@ class Features:
     @property
     def fingerprint(self) -> str:
         """Hash of the statistics, rounded to thousandths of the largest one of their map."""
-        return _digest(np.rint(_thousandths(self)))
+        # Precision and order of the operations are part of the fingerprint.
+        thousandths = [part / _scale(part) * np.float32(1000) for part in self.maps]
+        rounded = np.rint(np.concatenate(thousandths)).astype("<i2")
+        return hashlib.sha256(rounded.tobytes()).hexdigest()[:16]
 
     def texts(self) -> list[str]:
         """The maps as JSON strings: base64 of little-endian float32."""
@@ -45,15 +47,8 @@ class Features:
 
     @staticmethod
     def from_texts(texts: Sequence[str]) -> Features:
-        """The inverse of `texts`.
-
-        Raises:
-            ValueError: not base64 of float32 values.
-        """
-        try:
-            raw = [base64.b64decode(text, validate=True) for text in texts]
-        except binascii.Error as error:
-            raise ValueError(str(error)) from None
+        """The inverse of `texts`; a `ValueError` if they are not base64 of float32 values."""
+        raw = [base64.b64decode(text, validate=True) for text in texts]
         return Features(tuple(np.frombuffer(part, "<f4") for part in raw))
 
     def distance(self, other: Features) -> float:
@@ -63,24 +58,15 @@ class Features:
         """
         if [len(part) for part in self.maps] != [len(part) for part in other.maps]:
             return float("inf")
-        worst = 0.0
-        for own, found in zip(self.maps, other.maps):
-            apart = float(np.abs(own.astype(np.float64) - found).max() / _scale(own))
-            worst = max(worst, apart) if np.isfinite(apart) else float("inf")
-        return worst
+        apart = [
+            np.abs(own.astype(np.float64) - found).max() / _scale(own)
+            for own, found in zip(self.maps, other.maps)
+        ]
+        return float(max(apart)) if np.isfinite(apart).all() else float("inf")
 
 
 def _scale(statistics: np.ndarray) -> np.ndarray:
     return np.maximum(np.abs(statistics).max(), np.finfo(np.float32).tiny)
-
-
-def _thousandths(features: Features) -> np.ndarray:
-    # Precision and order of the operations are part of the fingerprint.
-    return np.concatenate([part / _scale(part) * np.float32(1000) for part in features.maps])
-
-
-def _digest(rounded: np.ndarray) -> str:
-    return hashlib.sha256(rounded.astype("<i2").tobytes()).hexdigest()[:16]
 
 
 @torch.no_grad()
@@ -124,14 +110,7 @@ def take_features(encoder: Encoder, origin: str | Path = "the encoder") -> Featu
 def _on_cpu(encoder: nn.Module) -> nn.Module:
     """A copy on the CPU, made without GPU memory, which may be exhausted."""
     there: dict[int, Tensor] = {}
-    for value in encoder.parameters():
+    for value in (*encoder.parameters(), *encoder.buffers()):
         host = value.detach().to("cpu", copy=True)
-        there[id(value)] = nn.Parameter(host, requires_grad=value.requires_grad)
-    for value in encoder.buffers():
-        there[id(value)] = value.detach().to("cpu", copy=True)
+        there[id(value)] = nn.Parameter(host, False) if isinstance(value, nn.Parameter) else host
     return copy.deepcopy(encoder, there)
-
-
-def fingerprint(encoder: Encoder) -> str:
-    """Fingerprint of an encoder's features; raises as `take_features`."""
-    return take_features(encoder).fingerprint

@@ -60,12 +60,12 @@ class CardScore:
     """Mean over seeds of one metric of one dataset.
 
     Attributes:
-        runs: the records behind it, by ascending seed.
+        run: the record of the first seed, from which the others differ in their seed only.
         metric: id of the metric.
-        values: one per run.
+        values: one per seed.
     """
 
-    runs: tuple[RunRecord, ...]
+    run: RunRecord
     metric: str
     values: tuple[float, ...]
 
@@ -80,10 +80,6 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
     """Scores measured with an encoder, and one line per skipped result file.
 
     A record belongs to the encoder if it has the sha256 of its weights.
-
-    Args:
-        card: card of the encoder.
-        results: the results folder.
 
     Raises:
         InputError: no folder, no result of this encoder, or runs of one protocol, method and
@@ -105,7 +101,7 @@ def scores_of(card: EncoderCard, results: Path) -> tuple[list[CardScore], list[s
         _require_equal_but_seed(runs)
         for metric in runs[0].metrics:
             values = tuple(run.metrics[metric].value for run in runs)
-            scores.append(CardScore(tuple(runs), metric, values))
+            scores.append(CardScore(runs[0], metric, values))
     return scores, problems
 
 
@@ -180,9 +176,9 @@ def _scores(scores: Sequence[CardScore]) -> str:
     head = ("protocol", "fine-tuned as", "dataset", "metric", "mean ± std", "seeds", "leakage")
     rows = [
         [
-            *(score.runs[0].protocol, score.runs[0].method, score.runs[0].dataset),
-            f"{score.metric} (`{score.runs[0].metrics[score.metric].definition}`)",
-            *(score.text, len(score.values), _leakage(score.runs[0])),
+            *(score.run.protocol, score.run.method, score.run.dataset),
+            f"{score.metric} (`{score.run.metrics[score.metric].definition}`)",
+            *(score.text, len(score.values), _leakage(score.run)),
         ]
         for score in scores
     ]
@@ -194,13 +190,12 @@ def _scores(scores: Sequence[CardScore]) -> str:
 
 
 def _header(card: MethodCard, scores: Sequence[CardScore], licence: str | None) -> str:
-    """The YAML header."""
     results = [
         EvalResult(
-            task_type=_TASKS[score.runs[0].task],
-            dataset_type=score.runs[0].dataset,
-            dataset_name=f"{score.runs[0].dataset} (protocol {score.runs[0].protocol})",
-            dataset_revision=score.runs[0].split_hash,
+            task_type=_TASKS[score.run.task],
+            dataset_type=score.run.dataset,
+            dataset_name=f"{score.run.dataset} (protocol {score.run.protocol})",
+            dataset_revision=score.run.split_hash,
             metric_type=score.metric,
             metric_name=f"{score.metric}, mean of {len(score.values)} seeds",
             metric_value=round(fmean(score.values), 4),

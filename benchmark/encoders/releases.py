@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmark.encoders.conversion import Release
+from benchmark.encoders.conversion import VIT_B, Release
 from benchmark.encoders.weight_layouts import Tensors, WeightLayout
 from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
@@ -119,10 +119,8 @@ _DINOV3_HF_NAMES: Rules = (
     (r"norm\.", "norm."),
 )
 
-# ViT-B/16. Every release states what tensors do not tell: number of heads, epsilon of the norms.
-_VIT_B: dict[str, Any] = dict(
-    img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
-)
+_MAE_FILE = WeightLayout(_FLAT, _MAE)
+_TEACHER_FILES = (WeightLayout(_FLAT, _VIT), WeightLayout(_FLAT, _VIT, "teacher.backbone."))
 
 _RELEASES = (
     Release(
@@ -131,7 +129,7 @@ _RELEASES = (
         pretraining="LVD-1689M",
         source="facebookresearch/dinov3 @ 6876159, dinov3_vitb16_pretrain_lvd1689m-73cec8be.pth",
         architecture="eva",
-        arguments={**_VIT_B, "norm_eps": 1e-5, "qkv_bias": True, "rope_temperature": _ROPE_BASE},
+        arguments={**VIT_B, "norm_eps": 1e-5, "qkv_bias": True, "rope_temperature": _ROPE_BASE},
         layouts=(
             WeightLayout("storage_tokens$", _DINOV3_NAMES, finish=finish_dinov3),
             WeightLayout(r"embeddings\.register_tokens$", _DINOV3_HF_NAMES, finish=finish_dinov3),
@@ -144,8 +142,7 @@ _RELEASES = (
         title="RAD-DINO",
         pretraining="chest X-rays",
         source="microsoft/rad-dino, model.safetensors or backbone_compatible.safetensors",
-        architecture="vit",
-        arguments={**_VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
+        arguments={**VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
         layouts=(
             WeightLayout(r"embeddings\.cls_token$", _DINOV2_HF_NAMES, finish=join_qkv),
             WeightLayout(_FLAT, _DINOV2_NAMES),
@@ -161,7 +158,7 @@ _RELEASES = (
         source="duyhominhnguyen/LVM-Med @ ad6f68b, lvmmed_vit.pth",
         architecture="samvit",
         arguments={
-            **_VIT_B,
+            **VIT_B,
             "img_size": 1024,
             "abs_pos": False,
             "window_size": 14,
@@ -185,7 +182,7 @@ _RELEASES = (
         pretraining="CT-3M",
         source="ricklisz/MedDINOv3 @ a2460c2, model.pth",
         architecture="eva",
-        arguments={**_VIT_B, "qkv_bias": False, "rope_temperature": _ROPE_BASE},
+        arguments={**VIT_B, "qkv_bias": False, "rope_temperature": _ROPE_BASE},
         layouts=(
             WeightLayout("storage_tokens$", _DINOV3_NAMES, "teacher.backbone.", finish_dinov3),
         ),
@@ -196,9 +193,7 @@ _RELEASES = (
         title="MAE, ImageNet",
         pretraining="ImageNet-1K",
         source="facebookresearch/mae @ efb2a80, mae_pretrain_vit_base.pth",
-        architecture="vit",
-        arguments=_VIT_B,
-        layouts=(WeightLayout(_FLAT, _MAE),),
+        layouts=(_MAE_FILE,),
         notes="with or without its decoder",
     ),
     Release(
@@ -206,8 +201,6 @@ _RELEASES = (
         title="LocalMIM, ImageNet",
         pretraining="ImageNet-1K",
         source="Haoqing-Wang/LocalMIM @ 314a6e5, ViT-B",
-        architecture="vit",
-        arguments=_VIT_B,
         layouts=(
             WeightLayout(
                 _FLAT,
@@ -226,9 +219,7 @@ _RELEASES = (
         title="HPM, ImageNet",
         pretraining="ImageNet-1K",
         source="Haochen-Wang409/HPM @ c15ae90, ViT-B",
-        architecture="vit",
-        arguments=_VIT_B,
-        layouts=(WeightLayout(_FLAT, _MAE),),
+        layouts=(_MAE_FILE,),
         notes="the student",
     ),
     Release(
@@ -236,9 +227,7 @@ _RELEASES = (
         title="DeblurringMIM, US-280K",
         pretraining="US-280K",
         source="openmedlab/DeblurringMIM @ 658b59d, ViT-B",
-        architecture="vit",
-        arguments=_VIT_B,
-        layouts=(WeightLayout(_FLAT, _MAE),),
+        layouts=(_MAE_FILE,),
         notes="its authors blur the images of downstream tasks as well",
     ),
     Release(
@@ -246,8 +235,7 @@ _RELEASES = (
         title="CheXWorld, X-ray-500K",
         pretraining="X-ray-500K",
         source="LeapLabTHU/CheXWorld @ 0901027, ViT-B",
-        architecture="vit",
-        arguments={**_VIT_B, "class_token": False},
+        arguments={**VIT_B, "class_token": False},
         layouts=(WeightLayout(_FLAT, _VIT, "target_encoder."),),
         notes="the target encoder",
     ),
@@ -256,8 +244,6 @@ _RELEASES = (
         title="MoCo v3, ImageNet",
         pretraining="ImageNet-1K",
         source="facebookresearch/moco-v3 @ c349e6e, vit-b-300ep.pth.tar",
-        architecture="vit",
-        arguments=_VIT_B,
         layouts=(WeightLayout(_FLAT, (*_dropped(r"head\."), *_VIT), "base_encoder."),),
     ),
     Release(
@@ -265,9 +251,7 @@ _RELEASES = (
         title="DINO, ImageNet",
         pretraining="ImageNet-1K",
         source="facebookresearch/dino @ 7c446df, dino_vitbase16_pretrain.pth or a full checkpoint",
-        architecture="vit",
-        arguments=_VIT_B,
-        layouts=(WeightLayout(_FLAT, _VIT), WeightLayout(_FLAT, _VIT, "teacher.backbone.")),
+        layouts=_TEACHER_FILES,
         notes="the teacher",
     ),
     Release(
@@ -275,9 +259,7 @@ _RELEASES = (
         title="iBOT, ImageNet",
         pretraining="ImageNet-1K",
         source="bytedance/ibot @ da316d8, checkpoint_teacher.pth or a full checkpoint",
-        architecture="vit",
-        arguments=_VIT_B,
-        layouts=(WeightLayout(_FLAT, _VIT), WeightLayout(_FLAT, _VIT, "teacher.backbone.")),
+        layouts=_TEACHER_FILES,
         notes="the teacher",
     ),
 )

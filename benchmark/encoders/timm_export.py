@@ -8,7 +8,6 @@ arguments can be written; each is loaded by timm and its features compared befor
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,11 +125,7 @@ _SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large"}
 
 
 def timm_name(card: EncoderCard, arguments: Arguments) -> str:
-    """The registered name of the architecture.
-
-    Args:
-        card: card of the encoder.
-        arguments: arguments of the encoder, including defaults.
+    """The registered name of the architecture; `arguments` are all of the encoder's.
 
     Raises:
         InputError: timm has no such network.
@@ -189,17 +184,9 @@ def timm_config(card: EncoderCard, encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def _ours(encoder: Encoder, images: Tensor) -> Tensor:
-    output = encoder(images)
-    return output if isinstance(output, Tensor) else output[-1]
-
-
 @torch.no_grad()
-def compare(folder: Path, encoder: Encoder) -> float:
+def compare(folder: Path, encoder: Encoder) -> None:
     """Load a folder with timm and compare its features of an image with those of the encoder.
-
-    Returns:
-        The largest difference, relative to the largest feature.
 
     Raises:
         InputError: timm cannot load it, or computes other features.
@@ -212,8 +199,8 @@ def compare(folder: Path, encoder: Encoder) -> float:
     generator = torch.Generator().manual_seed(0)
     channels = encoder.arguments["in_channels"]
     image = torch.randn(1, channels, encoder.img_size, encoder.img_size, generator=generator)
-    encoder.eval()
-    wanted, found = _ours(encoder, image), model.forward_features(image)
+    wanted, found = encoder.eval()(image), model.forward_features(image)
+    wanted = wanted if isinstance(wanted, Tensor) else wanted[-1]
     gap = float("inf")
     if wanted.shape == found.shape:
         gap = ((wanted - found).abs().max() / wanted.abs().max()).item()
@@ -222,7 +209,6 @@ def compare(folder: Path, encoder: Encoder) -> float:
             f"timm {timm.__version__} computes other features (by {gap:.1e} of the "
             "largest); install the version in requirements.txt"
         )
-    return gap
 
 
 def open_export(folder: Path) -> tuple[Encoder, EncoderCard]:
@@ -242,19 +228,13 @@ def open_export(folder: Path) -> tuple[Encoder, EncoderCard]:
 def write_timm(folder: Path, source: Path, encoder: Encoder, card: EncoderCard) -> None:
     """Write weights and ``config.json`` into a folder, and check that timm computes equal features.
 
-    Args:
-        folder: exists.
-        source: holds `encoder.safetensors`.
-        encoder, card: from `open_export`.
+    Takes what `open_export` gave for `source`.
 
     Raises:
         InputError: timm cannot load them, or computes other features.
     """
-    with (
-        open(source / "encoder.safetensors", "rb") as weights,
-        atomic_write(folder / WEIGHTS) as copy,
-    ):
-        shutil.copyfileobj(weights, copy, 1 << 20)
+    with atomic_write(folder / WEIGHTS) as copy:
+        copy.write((source / "encoder.safetensors").read_bytes())
     write_json(folder / CONFIG, timm_config(card, encoder))
     try:
         compare(folder, encoder)

@@ -44,7 +44,7 @@ class WeightLayout:
     marker: str
     rules: Rules
     prefix: str = ""
-    finish: Finish | None = None
+    finish: Finish = lambda tensors: {}
 
     @property
     def example(self) -> str:

@@ -19,7 +19,6 @@ from benchmark.encoders.conversion import (
     convert,
     network_arguments,
     read_release_file,
-    rename,
     select,
 )
 from benchmark.encoders.encoder import ARCHITECTURES, load_encoder
@@ -78,8 +77,7 @@ def test_released_files_are_converted_and_load(case: str, tmp_path: Path) -> Non
             key: list(value) if isinstance(value, tuple) else value for key, value in small.items()
         },
     }
-    found = select(release, torch.load(path), path)
-    renamed, _ = rename(found.tensors, found.layout)
+    renamed = select(release, torch.load(path), path).tensors
     state = encoder.state_dict()
     assert state.keys() == renamed.keys()
     assert all(torch.equal(state[name], renamed[name]) for name in state)
@@ -96,12 +94,11 @@ def test_names_and_shapes_fit_at_full_size(case: str) -> None:
     release, file = release_of(case), FILES[case]
     content = file.wrap(fill(file.shapes(file.full), device="meta"))
     selection = select(release, content, Path("file"))
-    renamed, found = rename(selection.tensors, selection.layout)
-    arguments = network_arguments(release, renamed, found, {})
+    arguments = network_arguments(release, selection, {})
     with torch.device("meta"):
         encoder = build({"type": ARCHITECTURES[release.architecture], **arguments})
     shapes = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
-    assert {name: tuple(value.shape) for name, value in renamed.items()} == shapes
+    assert {name: tuple(value.shape) for name, value in selection.tensors.items()} == shapes
 
 
 def test_safetensors_are_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from benchmark.encoders.encoder import (
     load_encoder,
     read_encoder_card,
 )
-from benchmark.encoders.fingerprint import fingerprint
+from benchmark.encoders.fingerprint import take_features
 from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder
 
@@ -41,7 +41,9 @@ def test_every_architecture_round_trips(tmp_path: Path, kind: str, make_encoder:
     assert (card.final_norm, card.patch_size) == (encoder.norm_name, encoder.patch_size)
     assert card.num_prefix_tokens == encoder.num_prefix_tokens
     other = make_encoder(kind, seed=1)
-    assert fingerprint(other) != card.fingerprint == fingerprint(encoder)
+    assert (
+        take_features(other).fingerprint != card.fingerprint == take_features(encoder).fingerprint
+    )
 
 
 def test_weights_of_another_architecture_are_refused(
@@ -65,14 +67,14 @@ def test_other_modules_have_no_architecture() -> None:
 
 def test_the_fingerprint_follows_every_stage_and_the_statistics(make_encoder: Make) -> None:
     encoder = make_encoder("resnet")
-    first = fingerprint(encoder)
+    first = take_features(encoder).fingerprint
     for name in ("conv1.weight", "layer2.0.bn2.running_var", "layer4.0.downsample.1.weight"):
         value = encoder.state_dict()[name]
         original = value.clone()
         value.mul_(1.5)
-        assert fingerprint(encoder) != first, name
+        assert take_features(encoder).fingerprint != first, name
         value.copy_(original)
-    assert fingerprint(encoder) == first
+    assert take_features(encoder).fingerprint == first
 
 
 def test_unknown_overrides_are_refused(tmp_path: Path, make_encoder: Make) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.encoders import encoder as exports
 from benchmark.encoders.encoder import export_encoder, load_encoder, read_encoder_card
-from benchmark.encoders.fingerprint import TOLERANCE, Features, fingerprint, take_features
+from benchmark.encoders.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError
 from benchmark.files import read_json
 from benchmark.nn.backbones.base import Encoder
@@ -74,10 +74,10 @@ def test_taking_features_does_not_change_the_encoder(tiny_vit: VisionTransformer
     tiny_vit.blocks[0].compile(backend=lambda *_: 1 / 0)
     tiny_vit.norm.register_forward_hook(lambda module, *_: seen.append(module))
     with torch.autocast("cpu", torch.bfloat16):
-        found = fingerprint(tiny_vit)
+        found = take_features(tiny_vit).fingerprint
     torch.set_float32_matmul_precision("medium")
     try:
-        assert fingerprint(tiny_vit) == found
+        assert take_features(tiny_vit).fingerprint == found
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -178,7 +178,7 @@ def test_a_finished_training_does_not_fail_because_of_its_features(
     ]
     encoder, card = load_encoder(folder)
     assert finished["exports"] == {"encoder": card.weights_sha256}
-    assert fingerprint(encoder) == card.fingerprint
+    assert take_features(encoder).fingerprint == card.fingerprint
 
 
 def test_non_finite_features_are_reported_instead_of_raised_on_request(

@@ -143,7 +143,7 @@ def test_scores_are_those_of_these_weights(source, tmp_path: Path) -> None:
     broken.write_text("{")
     scores, problems = scores_of(card, results)
     assert len(problems) == 1
-    assert [(s.runs[0].dataset, s.values) for s in scores] == [
+    assert [(s.run.dataset, s.values) for s in scores] == [
         ("arcade_v", tuple(values)),
         ("xcav", (50.0,)),
     ]
