@@ -34,10 +34,7 @@ def wants_cpu() -> bool:
 
 
 def hide_gpus() -> None:
-    """Hide GPUs from all libraries if the CPU is requested.
-
-    To be called before torch is used. Raises as `wants_cpu`.
-    """
+    """Hide GPUs from all libraries if the CPU is requested; to be called before torch is used."""
     if wants_cpu():
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -60,14 +57,14 @@ def uses_gpu() -> bool:
 
 
 def device() -> torch.device:
-    """The device of models and batches, the current one of several GPUs. Raises as `uses_gpu`."""
+    """The device of models and batches, the current one of several GPUs."""
     import torch
 
     return torch.device("cuda" if uses_gpu() else "cpu")
 
 
 def device_name() -> str:
-    """The product name of the GPU in use, or ``cpu``. Raises as `uses_gpu`."""
+    """The product name of the GPU in use, or ``cpu``."""
     import torch
 
     return torch.cuda.get_device_name() if uses_gpu() else "cpu"

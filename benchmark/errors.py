@@ -31,11 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> str:
-    """`value` if it is one of `known`.
-
-    Raises:
-        InputError: it is not; the message names the closest known value, or all of them.
-    """
+    """`value` if it is one of `known`, else an `InputError` with the closest one, or all."""
     known = list(known)
     if value in known:
         return value
@@ -43,22 +39,14 @@ def one_of(what: str, value: str, known: Iterable[str]) -> str:
 
 
 def check_unit_interval(where: str, **values: float) -> None:
-    """Check that values lie in [0, 1].
-
-    Raises:
-        InputError: one does not; the message names it.
-    """
+    """Raise an `InputError` that names the first value outside [0, 1]."""
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise InputError(f"{where}: {name}={value} must lie in [0, 1]")
 
 
 def check_positive(where: str, **values: float) -> None:
-    """Check that values are above 0.
-
-    Raises:
-        InputError: one is not; the message names it.
-    """
+    """Raise an `InputError` that names the first value that is not above 0."""
     for name, value in values.items():
         if value <= 0:
             raise InputError(f"{where}: {name}={value} must be positive")
@@ -84,17 +72,13 @@ _REMEDIES = {
     errno.ENOMEM: "out of memory; use smaller batches or fewer workers",
     errno.EIO: "the drive reports an input/output error; check the disk or its mount",
 }
-# Windows knows neither quotas nor network file handles that expire.
-for _name, _remedy in (
-    (
-        "EDQUOT",
-        "your disk quota is used up; free some space or choose another folder, then run the "
-        "same command again",
-    ),
-    ("ESTALE", "the network drive has lost it; check the mount, then run the same command again"),
-):
-    if hasattr(errno, _name):
-        _REMEDIES[getattr(errno, _name)] = _remedy
+if os.name != "nt":  # which knows neither quotas nor network file handles that expire
+    _REMEDIES |= {
+        errno.EDQUOT: "your disk quota is used up; free some space or choose another folder, then "
+        "run the same command again",
+        errno.ESTALE: "the network drive has lost it; check the mount, then run the same command "
+        "again",
+    }
 
 
 def explain_os_error(error: OSError) -> str:

@@ -23,6 +23,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 # Either makes a folder of `configs/` a method; the card of the second overrides that of the first.
 _RECIPES = ("pretrain.py", "encoder.py")
 _PARAMETERS = "parameters.csv"
+# Keys of a card.
+_PRINTED = ("title", "family", "paper", "pretraining")
 
 
 class ParameterCounts(NamedTuple):
@@ -36,9 +38,6 @@ class ParameterCounts(NamedTuple):
 
     network: int | None = None
     trained: int | None = None
-
-
-_COUNTS = ParameterCounts._fields
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,11 @@ def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
     values: dict[str, Any] = {}
     for path in sources:
         values.update(_card_of(path))
-    missing = {"title", "family", "paper", "pretraining"} - values.keys()
-    if missing:
+    if missing := set(_PRINTED) - values.keys():
         raise InputError(f"{sources[0]}: its card has no {', '.join(sorted(missing))}")
     return MethodCard(
         method=method,
-        **{key: values[key] for key in ("title", "family", "paper", "pretraining")},
+        **{key: values[key] for key in _PRINTED},
         pretrain=(folder / "pretrain.py").is_file(),
         summary=first_line(sources[0]),
     )
@@ -102,12 +100,11 @@ def card_of_encoder(folder: Path) -> MethodCard:
     origin = description.get("provenance", {}) if isinstance(description, dict) else {}
     place = folder.resolve()
     name = f"{place.parent.name}-{place.name}" if "config_hash" in origin else place.name
+    otherwise = (name, "released weights", "—", "not known")
+    printed = {key: origin.get(key, default) for key, default in zip(_PRINTED, otherwise)}
     return MethodCard(
         method=re.sub(r"[^A-Za-z0-9_.-]", "_", name),
-        title=visible(str(origin.get("title", name))),
-        family=visible(str(origin.get("family", "released weights"))),
-        paper=visible(str(origin.get("paper", "—"))),
-        pretraining=visible(str(origin.get("pretraining", "not known"))),
+        **{key: visible(str(value)) for key, value in printed.items()},
         pretrain=False,
         summary=f"The encoder of {folder}.",
     )
@@ -141,7 +138,7 @@ def read_parameter_counts(configs: Path = CONFIGS) -> dict[str, ParameterCounts]
         try:
             return {
                 row["method"]: ParameterCounts(
-                    *(int(row[key]) if row[key] else None for key in _COUNTS)
+                    *(int(row[key]) if row[key] else None for key in ParameterCounts._fields)
                 )
                 for row in csv.DictReader(stream)
             }
@@ -154,7 +151,7 @@ def write_parameter_counts(counts: Mapping[str, ParameterCounts], configs: Path 
     path = configs / _PARAMETERS
     with atomic_write(path, "w") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("method", *_COUNTS))
+        writer.writerow(("method", *ParameterCounts._fields))
         for method in sorted(counts):
             writer.writerow((method, *counts[method]))
     return path
@@ -166,11 +163,7 @@ def first_line(path: Path) -> str:
 
 
 def parse_config(path: Path) -> ast.Module:
-    """The syntax tree of a config file.
-
-    Raises:
-        InputError: it is no Python.
-    """
+    """The syntax tree of a config file, or an `InputError` if it is no Python."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:

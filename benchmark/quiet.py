@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 
@@ -33,36 +32,22 @@ class LibraryState(contextlib.AbstractContextManager):
         self._entered += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._entered -= 1
         if not self._entered:
             self._swap()
 
     def _swap(self) -> None:
-        """Swap the instance lists of the managers with the saved ones."""
-        for manager in _managers():
+        """Swap the instance lists of all managers, of which imports may have added some."""
+        from mmengine.utils import ManagerMixin
+
+        managers: list[type] = [ManagerMixin]
+        for manager in managers:
+            managers += manager.__subclasses__()
+        for manager in dict.fromkeys(managers):
             current = manager._instance_dict
             manager._instance_dict = self._kept.pop(manager, OrderedDict())
             self._kept[manager] = current
-
-
-def _managers() -> set[type]:
-    """All manager classes of mmengine; imports may have added some since the last call."""
-    from mmengine.utils import ManagerMixin
-
-    found: set[type] = set()
-    waiting: list[type] = [ManagerMixin]
-    while waiting:
-        manager = waiting.pop()
-        if manager not in found:
-            found.add(manager)
-            waiting += manager.__subclasses__()
-    return found
 
 
 @contextlib.contextmanager

@@ -30,60 +30,48 @@ def _modules(package: str) -> list[str]:
     return [f"{package}.{module.name}" for module in pkgutil.iter_modules(paths)]
 
 
-VIEWS = Registry("view", scope=SCOPE, locations=_modules("benchmark.data.views"))
-BACKBONES = Registry(
-    "backbone", scope=SCOPE, locations=["benchmark.nn.vit", *_modules("benchmark.nn.backbones")]
-)
-DECODERS = Registry("decoder", scope=SCOPE, locations=_modules("benchmark.nn.decoders"))
-MASKINGS = Registry("masking", scope=SCOPE, locations=_modules("benchmark.nn.masking"))
-OBJECTIVES = Registry("objective", scope=SCOPE, locations=_modules("benchmark.nn.objectives"))
-CORRUPTIONS = Registry("corruption", scope=SCOPE, locations=_modules("benchmark.nn.corruptions"))
-SCHEDULES = Registry(
+def _registry(name: str, *locations: str, parent: Registry | None = None) -> Registry:
+    return Registry(name, scope=SCOPE, parent=parent, locations=list(locations))
+
+
+VIEWS = _registry("view", *_modules("benchmark.data.views"))
+BACKBONES = _registry("backbone", "benchmark.nn.vit", *_modules("benchmark.nn.backbones"))
+DECODERS = _registry("decoder", *_modules("benchmark.nn.decoders"))
+MASKINGS = _registry("masking", *_modules("benchmark.nn.masking"))
+OBJECTIVES = _registry("objective", *_modules("benchmark.nn.objectives"))
+CORRUPTIONS = _registry("corruption", *_modules("benchmark.nn.corruptions"))
+SCHEDULES = _registry(
     "schedule",
-    scope=SCOPE,
-    locations=[
-        "benchmark.training.schedules",
-        "benchmark.nn.ema",
-        "benchmark.downstream.detection.schedule",
-    ],
+    "benchmark.training.schedules",
+    "benchmark.nn.ema",
+    "benchmark.downstream.detection.schedule",
 )
-METHODS = Registry(
-    "method", scope=SCOPE, locations=["benchmark.anatomy.segmentor", *_modules("methods")]
+METHODS = _registry("method", "benchmark.anatomy.segmentor", *_modules("methods"))
+HOOKS = _registry(
+    "hook", "benchmark.training.hooks", "mmengine.hooks", parent=mmengine_registry.HOOKS
 )
-HOOKS = Registry(
-    "hook",
-    scope=SCOPE,
-    parent=mmengine_registry.HOOKS,
-    locations=["benchmark.training.hooks", "mmengine.hooks"],
-)
-OPTIMIZERS = Registry(
+OPTIMIZERS = _registry(
     "optimizer",
-    scope=SCOPE,
+    "benchmark.training.clipping",
+    "mmengine.optim",
     parent=mmengine_registry.OPTIMIZERS,
-    locations=["benchmark.training.clipping", "mmengine.optim"],
 )
-MODELS = Registry(
+MODELS = _registry(
     "model",
-    scope=SCOPE,
+    "benchmark.anatomy.unext",
+    "benchmark.encoders.frozen_encoder",
+    "benchmark.nn.projection",
+    *_modules("benchmark.downstream.segmentation"),
+    *_modules("benchmark.downstream.segmentation.scratch"),
+    *_modules("benchmark.downstream.detection"),
+    *_modules("benchmark.downstream.denoising"),
     parent=mmengine_registry.MODELS,
-    locations=[
-        "benchmark.anatomy.unext",
-        "benchmark.encoders.frozen_encoder",
-        "benchmark.nn.projection",
-        *_modules("benchmark.downstream.segmentation"),
-        *_modules("benchmark.downstream.segmentation.scratch"),
-        *_modules("benchmark.downstream.detection"),
-        *_modules("benchmark.downstream.denoising"),
-    ],
 )
-TRANSFORMS = Registry(
+TRANSFORMS = _registry(
     "transform",
-    scope=SCOPE,
+    "benchmark.downstream.segmentation.dataset",
+    "benchmark.downstream.denoising.dataset",
     parent=mmengine_registry.TRANSFORMS,
-    locations=[
-        "benchmark.downstream.segmentation.dataset",
-        "benchmark.downstream.denoising.dataset",
-    ],
 )
 # Those whose modules take long to load come last.
 REGISTRIES = (

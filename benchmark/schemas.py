@@ -86,12 +86,7 @@ def validate(
 def read_validated(
     path: str | os.PathLike[str], model: type[SchemaT], limit: int = MAX_JSON_BYTES
 ) -> SchemaT:
-    """Read a JSON file that holds every key of `model`.
-
-    Args:
-        path: the file.
-        model: its schema.
-        limit: the most bytes it may have.
+    """Read a JSON file of at most `limit` bytes that holds every key of `model`.
 
     Raises:
         InputError: as `read_json` and `validate`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections.abc
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
@@ -50,9 +50,8 @@ Positive = Annotated[float, Range(above=0)]
 Share = Annotated[float, Range(above=0, most=1)]
 Rate = Annotated[float, Range(least=0, most=1)]
 
-_SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
-_SEQUENCES += (collections.abc.Collection,)
-_MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, Collection)
+_MAPPINGS = (dict, Mapping, collections.abc.MutableMapping)
 _PLAIN = (str, Real, list, tuple, NoneType)
 
 
@@ -76,15 +75,11 @@ def fits(value: Any, hint: Any) -> bool:
     if kind in _MAPPINGS:
         good = isinstance(value, Mapping)
         return good and all(all(map(fits, item, parts)) for item in value.items())
-    if kind in (None, NoneType):
-        return value is None
-    if kind is bool:
-        return isinstance(value, bool)
     if kind in (int, float):
         number = Integral if kind is int else Real
         return isinstance(value, number) and not isinstance(value, bool)
-    if kind is str:
-        return isinstance(value, str)
+    if kind in (None, bool, str, NoneType):
+        return isinstance(value, kind or NoneType)
     if isinstance(value, _PLAIN) and isinstance(kind, type) and kind not in (Any, object):
         return getattr(kind, "_is_protocol", False) or isinstance(value, kind)
     return True

@@ -25,14 +25,10 @@ from benchmark.files import read_json, sha256_file
 _PLAIN_OBJECTS: dict[str, Any] = {
     "argparse.Namespace": argparse.Namespace,
     **{
-        f"{module}.{name}": plain
+        f"{module}.{pure}{system}Path": getattr(pathlib, f"Pure{system}Path")
         for module in ("pathlib", "pathlib._local")
-        for name, plain in {
-            "WindowsPath": pathlib.PureWindowsPath,
-            "PureWindowsPath": pathlib.PureWindowsPath,
-            "PosixPath": pathlib.PurePosixPath,
-            "PurePosixPath": pathlib.PurePosixPath,
-        }.items()
+        for pure in ("", "Pure")
+        for system in ("Windows", "Posix")
     },
 }
 _GLOBAL = re.compile(r"(?:Unsupported global: GLOBAL|load unsupported GLOBAL) (\S+\.[^\s.]+)\s")
@@ -203,18 +199,14 @@ def verify_export(path: Path) -> None:
 def without_wrappers(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """The tensors without the prefixes that frameworks add to all names.
 
-    Args:
-        tensors: by name.
-        wanted: names of a network; as soon as one of them is there, nothing is taken off.
+    As soon as one of the `wanted` names of a network is there, nothing is taken off.
     """
     tensors = dict(tensors)
     while tensors and not any(name in tensors for name in wanted):
-        for wrapper in WRAPPERS:
-            if all(name.startswith(wrapper) for name in tensors):
-                tensors = {name[len(wrapper) :]: value for name, value in tensors.items()}
-                break
-        else:
+        common = [w for w in WRAPPERS if all(name.startswith(w) for name in tensors)]
+        if not common:
             break
+        tensors = {name.removeprefix(common[0]): value for name, value in tensors.items()}
     return tensors
 
 
@@ -236,15 +228,8 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], origin: str | 
         for name in own
         if name in tensors and tensors[name].shape != own[name].shape
     ]
-    problems = [
-        f"{len(names)} {word} (first: {names[0]})"
-        for word, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", reshaped),
-        )
-        if names
-    ]
+    found = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
+    problems = [f"{len(n)} {word} (first: {n[0]})" for word, n in found.items() if n]
     if problems:
         kind = type(module).__name__
         hint = _behind_prefix(missing, unexpected)

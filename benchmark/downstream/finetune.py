@@ -311,7 +311,7 @@ def _record(
         finished=utc(time.time()),
         processes=get_world_size(),
         precision=precision(cell.config.precision) if cell.config.epochs else None,
-        skipped_steps=log.skipped_steps if log else None,
+        skipped_steps=log.skipped.total if log else None,
         command=command_line(sys.argv),
         images_per_s=(log.images_per_s or None) if log else None,
         peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,

@@ -7,7 +7,6 @@ process with two parts, so losses and weights are equal to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -26,11 +25,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def count_parts(share: int, micro_batch: int | None) -> int:
-    """Parts a process cuts its share of the batch into.
-
-    Args:
-        share: samples of one step on one process.
-        micro_batch: samples of one forward pass; None, or more than the share: all at once.
+    """Parts a process cuts its share of the batch into, of `micro_batch` samples; None: one part.
 
     Raises:
         InputError: the share is not a multiple of `micro_batch`.
@@ -51,12 +46,8 @@ class AccumulatingOptimWrapper(OptimWrapper):
     the last part only, and then takes the step, unless a loss or the gradient is not finite. Then
     parameters and optimiser state stay as they are, without a synchronisation with the host.
 
-    Args:
-        optimizer: what takes the steps.
-        parts: backward passes of one step.
-        settings: the other arguments of mmengine's wrapper.
-
     Attributes:
+        parts: backward passes of one step.
         grad_norm: 2-norm of the complete gradient of the last step, before clipping.
         finite: whether that step was taken, bool, on the device.
     """
@@ -129,18 +120,11 @@ def training_step(
     parts = optimizer.parts
     progress = unwrap(model).progress
     sums: dict[str, Tensor] = {}
-    for number, part in enumerate(_cut(batch, parts)):
+    pieces = {name: torch.chunk(value, parts) for name, value in batch.items()} if parts > 1 else {}
+    for number in range(parts):
+        part = {name: piece[number] for name, piece in pieces.items()} or batch
         seed_torch(progress.seed, "step", progress.step, get_rank() * parts + number)
         for name, value in model.train_step(part, optim_wrapper=optimizer).items():
             value = value.detach() / parts
             sums[name] = sums[name] + value if name in sums else value
     return {**sums, "grad_norm": optimizer.grad_norm}
-
-
-def _cut(batch: Any, parts: int) -> Iterator[Any]:
-    if parts == 1:
-        yield batch
-        return
-    pieces = {name: torch.chunk(value, parts) for name, value in batch.items()}
-    for number in range(parts):
-        yield {name: piece[number] for name, piece in pieces.items()}

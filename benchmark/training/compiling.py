@@ -15,10 +15,6 @@ def compile_blocks(method: nn.Module, backend: str = "inductor") -> None:
     and objectives stay as they are, and so do modules and names of parameters. Random numbers of
     compiled code differ from those of the same step without: drop path takes other turns.
 
-    Args:
-        method: whose blocks they are.
-        backend: what torch makes of the traced code.
-
     Raises:
         InputError: there is no such block.
     """

@@ -64,12 +64,11 @@ def _layers(model: nn.Module) -> tuple[dict[str, int], int]:
 
     The encoder is the outermost part of the backbone that names its layers.
     """
-    backbone = getattr(model, "backbone", None)
-    for path, module in backbone.named_modules() if backbone is not None else ():
+    backbone = getattr(model, "backbone", nn.Identity())
+    for path, module in backbone.named_modules(prefix="backbone"):
         if hasattr(module, "layer_groups"):
-            prefix = f"backbone.{path}." if path else "backbone."
             groups = module.layer_groups()
-            layers = {prefix + name: i for i, names in enumerate(groups) for name in names}
+            layers = {f"{path}.{name}": i for i, names in enumerate(groups) for name in names}
             return layers, len(groups) - 1
     return {}, 0
 
@@ -118,13 +117,8 @@ def build_optimizer(
         decay_biases, undecayed: see `parameter_groups`.
     """
     arguments = dict(optimizer)
-    groups = parameter_groups(
-        model,
-        arguments.get("weight_decay", 0.0),
-        layer_decay,
-        decay_biases=decay_biases,
-        undecayed=undecayed,
-    )
+    weight_decay = arguments.get("weight_decay", 0.0)
+    groups = parameter_groups(model, weight_decay, layer_decay, decay_biases, undecayed)
     for group in groups:
         group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
         group["first_weight_decay"] = group["weight_decay"]

@@ -64,7 +64,7 @@ def train(
         title: what log lines start with.
         resume: resume after the newest checkpoint, if there is one.
         overwrite: remove what an earlier run wrote into the folder, once the new one can start.
-        stop: what notes the signals; None: one of its own.
+        stop: what notes the signals.
 
     Raises:
         InputError: as `assemble` and `Run.opened`.
@@ -140,11 +140,7 @@ def default_folder(config_path: str | Path, work: str | Path) -> Path:
 
 @dataclass
 class TrainingParts:
-    """What a config describes, built but not yet run.
-
-    Attributes:
-        identity: see `IDENTITY`.
-    """
+    """What a config describes, built but not yet run; the identity has the keys of `IDENTITY`."""
 
     config: Config
     packs: PackCollection | PackSubset
@@ -167,7 +163,7 @@ def assemble(
     Raises:
         InputError: packs, weights or settings are missing or do not fit together.
     """
-    packs: PackCollection | PackSubset = open_packs(config.packs)
+    packs = open_packs(config.packs)
     if config.get("frames") is not None:
         packs = PackSubset(packs, config.frames)
     anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
@@ -214,7 +210,6 @@ def assemble(
 
 
 def _identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, Any]:
-    """What makes a run this run: its config without paths, its packs, the weights it builds on."""
     content = to_plain(config)
     weights = {
         key: sha256_file(value) for key, value in weight_files(content) if Path(value).is_file()
@@ -232,11 +227,9 @@ def _identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, A
 def weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
     """The files of weights a config builds on, each after the path of its key."""
     if isinstance(node, list):
-        node = {str(number): value for number, value in enumerate(node)}
-    if not isinstance(node, dict):
-        return []
+        node = dict(enumerate(node))
     found = []
-    for key, value in node.items():
+    for key, value in node.items() if isinstance(node, dict) else ():
         place = f"{where}.{key}".lstrip(".")
         if key == "checkpoint" and isinstance(value, str):
             found.append((place, value))
@@ -266,7 +259,6 @@ def make_runner(parts: TrainingParts, run: Run) -> Runner:
 
 
 def _rank_differences(main: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """In what the descriptions of two processes differ that are to train one run together."""
     settings = [{key: one["config"].get(key) for key in _IN_STEP} for one in (main, other)]
     return differences(main, other, IDENTITY) or config_differences(*settings)
 
@@ -278,7 +270,6 @@ def corpus_title(packs: PackCollection | PackSubset) -> str:
 
 
 def _export(parts: TrainingParts, run: Run, runner: Runner) -> None:
-    """Export what the method leaves for others, and finish the run; on the main process."""
     config, identity = parts.config, parts.identity
     origin = {
         "run": run.folder.name,
@@ -302,7 +293,7 @@ def _export(parts: TrainingParts, run: Run, runner: Runner) -> None:
         {
             "seconds": seconds,
             "images_per_s": runner.log.images_per_s,
-            "skipped_steps": runner.log.skipped_steps,
+            "skipped_steps": runner.log.skipped.total,
             "peak_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if uses_gpu() else None,
             "device": device_name(),
             "processes": get_world_size(),

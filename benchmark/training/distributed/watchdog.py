@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
-from types import TracebackType
 
 import torch.distributed as dist
 
@@ -92,12 +91,7 @@ class Watchdog:
         _running = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         global _running
         _running = None
         self._leaving.set()

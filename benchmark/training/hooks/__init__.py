@@ -48,9 +48,7 @@ _OPTIONAL = ("collapse",)
 def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
     """The hooks of a run: `DEFAULT_HOOKS`, as `default_hooks` changes them, and `custom_hooks`.
 
-    Args:
-        config: of the run, see `Run`.
-        steps_per_epoch: optimiser steps in one epoch; None where nothing is trained.
+    Without `steps_per_epoch`, nothing is trained.
 
     Raises:
         InputError: a hook is disabled, or replaced by one of another kind, on which an exact resume
@@ -61,15 +59,15 @@ def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
     hooks = []
     for name in [*defaults, *(name for name in changes if name not in DEFAULT_HOOKS)]:
         kind, change = DEFAULT_HOOKS.get(name), changes.get(name, {})
-        if change is None and (kind is None or name in _OPTIONAL):
-            continue
+        required = kind is not None and name not in _OPTIONAL
         if change is None:
+            if not required:
+                continue
             raise InputError(
                 f"default_hooks.{name}=None: an exact resume depends on this hook; remove the key"
             )
         spec = {"type": kind, **change}
         chosen = find(spec["type"]) if isinstance(spec["type"], str) else spec["type"]
-        required = kind is not None and name not in _OPTIONAL
         if required and chosen is not None and not issubclass(chosen, kind):
             raise InputError(
                 f"default_hooks.{name}: {chosen.__name__} is no {kind.__name__}, on which an exact "

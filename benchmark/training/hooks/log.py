@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,6 @@ from benchmark.training.hooks.nonfinite import LIMIT, SkippedSteps
 # mmsegmentation's accuracy: 97 % of a frame is background, and overlapping classes have none.
 _NOT_LOGGED = {"acc_seg"}
 _ANY_SIZE = 1 << 62
-
-
-@dataclass
-class _Step:
-    """Of the log: number of a step from 1, its epoch from 0, and its terms, on the device."""
-
-    step: int
-    epoch: int
-    terms: dict[str, Tensor]
 
 
 @HOOKS.register_module()
@@ -65,15 +56,11 @@ class LogHook(Hook):
         self.interval = interval
         self.screen_seconds = screen_seconds
         self.images_per_s = 0.0
-        self._unread: list[_Step] = []
+        # Number of a step from 1, its epoch from 0, and its terms, on the device.
+        self._unread: list[tuple[int, int, dict[str, Tensor]]] = []
         self._read: list[dict[str, float]] = []
         self._timed = 0
         self._shown = 0.0
-
-    @property
-    def skipped_steps(self) -> int:
-        """Steps of the complete run that were skipped because they were not finite."""
-        return self.skipped.total
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs to write the lines of an uninterrupted one; JSON-able."""
@@ -117,7 +104,7 @@ class LogHook(Hook):
             if name.rpartition(".")[2] not in _NOT_LOGGED
         }
         step = runner.iter + 1
-        self._unread.append(_Step(step, runner.epoch, terms))
+        self._unread.append((step, runner.epoch, terms))
         self._timed += 1
         if step % self.interval == 0 or step == runner.max_iters:
             self.read(runner)
@@ -131,17 +118,17 @@ class LogHook(Hook):
         """
         if not self._unread:
             return
-        values = torch.stack([value for step in self._unread for value in step.terms.values()])
+        values = torch.stack([value for *_, terms in self._unread for value in terms.values()])
         if get_world_size() > 1:
             torch.distributed.all_reduce(values)
             values /= get_world_size()
         numbers = iter(values.tolist())
-        for step in self._unread:
-            terms = {name: next(numbers) for name in step.terms}
-            if self.skipped.count(math.isfinite(terms.get("grad_norm", 0.0)), step.step):
+        for step, epoch, tensors in self._unread:
+            terms = {name: next(numbers) for name in tensors}
+            if self.skipped.count(math.isfinite(terms.get("grad_norm", 0.0)), step):
                 self._read.append(terms)
             elif get_rank() == 0:
-                self.skipped.write(step.step, step.epoch, terms, runner.train_dataloader)
+                self.skipped.write(step, epoch, terms, runner.train_dataloader)
         self._unread = []
         if self.skipped.fatal is not None:
             line = (
@@ -176,37 +163,25 @@ class LogHook(Hook):
         if get_rank():
             return
         lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
-        line = {"step": step, "epoch": runner.epoch, "lr": lr, **terms}
-        line["skipped_steps"] = self.skipped.total
-        scalars = {**line, "images_per_s": self.images_per_s}
-        del scalars["step"]
+        scalars = {"epoch": runner.epoch, "lr": lr, **terms, "skipped_steps": self.skipped.total}
+        line = {"step": step, **scalars, "images_per_s": round(self.images_per_s, 1)}
+        scalars["images_per_s"] = self.images_per_s
         runner.visualizer.add_scalars(
             {name: value for name, value in scalars.items() if value is not None}, step=step
         )
         with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({**line, "images_per_s": round(self.images_per_s, 1)}) + "\n")
+            stream.write(json.dumps(line) + "\n")
         if now - self._shown >= self.screen_seconds or step == runner.max_iters:
             self._shown = now
             left = (now - self._start) / (step - self._first_step) * (runner.max_iters - step)
-            self._show(runner, step, terms, lr, left)
-
-    def _show(
-        self, runner: Any, step: int, terms: dict[str, float | None], lr: float, left: float
-    ) -> None:
-        # mmsegmentation puts the part of the model in front of a term, as in decode.loss_dice.
-        shown = {name.rpartition(".")[2].removeprefix("loss_"): terms[name] for name in terms}
-        named = "  ".join(f"{n} {'none' if v is None else f'{v:.4f}'}" for n, v in shown.items())
-        if self.skipped.total:
-            named += f"  skipped {self.skipped.total}"
-        print(
-            f"{runner.run.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
-            f"step {step}/{runner.max_iters}  {named}  lr {lr:.2e}  "
-            f"{self.images_per_s:.0f} img/s  ETA {_duration(left)}",
-            flush=True,
-        )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+            # mmsegmentation puts the part of the model in front of a term, as in decode.loss_dice.
+            shown = {name.rpartition(".")[2].removeprefix("loss_"): terms[name] for name in terms}
+            named = [f"{n} {'none' if v is None else f'{v:.4f}'}" for n, v in shown.items()]
+            if self.skipped.total:
+                named.append(f"skipped {self.skipped.total}")
+            print(
+                f"{runner.run.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
+                f"step {step}/{runner.max_iters}  {'  '.join(named)}  lr {lr:.2e}  "
+                f"{self.images_per_s:.0f} img/s  ETA {timedelta(seconds=round(left))}",
+                flush=True,
+            )

@@ -153,20 +153,12 @@ class SkippedSteps:
     def path(self, step: int) -> Path:
         return self.folder / f"step_{step}.json"
 
-    def write(self, step: int, epoch: int, terms: dict[str, float], loader: Any) -> Path:
-        """Record a skipped step.
-
-        Args:
-            step: its number from 1, as in the log.
-            epoch: from 0.
-            terms: of its loss, means over the processes.
-            loader: of the run, whose sampler knows the samples of any step.
-        """
+    def write(self, step: int, epoch: int, terms: dict[str, float], loader: Any) -> None:
+        """Record a step (from 1) of an epoch (from 0), its terms, and its samples by the loader."""
         sampler = getattr(loader, "batch_sampler", None)
         keyed = isinstance(sampler, EpochBatchSampler)
-        path = self.path(step)
         write_json(
-            path,
+            self.path(step),
             {
                 "step": step,
                 "epoch": epoch,
@@ -175,7 +167,6 @@ class SkippedSteps:
                 "terms": {n: v if math.isfinite(v) else repr(v) for n, v in terms.items()},
             },
         )
-        return path
 
 
 def _batch(sampler: EpochBatchSampler, epoch: int, step: int) -> list[int]:

@@ -103,4 +103,4 @@ def test_a_begun_line_is_completed_after_a_resume(tmp_path: Path) -> None:
     for line in (*one, *two):
         del line["images_per_s"]
     assert one == two
-    assert again.skipped_steps == 1
+    assert again.skipped.total == 1
