@@ -54,8 +54,6 @@ def main() -> None:
     if not args.print_config:
         require_inputs({**values, **({"packs": args.packs} if args.packs else {})}, work)
     from benchmark.training.config import fill_paths, load_config, print_config
-    from benchmark.training.distributed.setup import process_group
-    from benchmark.training.train import check, default_folder, dry_run, train
 
     config = load_config(path, args.scale, args.cfg_options, needed=PRETRAIN_NEEDS)
     if args.packs:
@@ -68,6 +66,9 @@ def main() -> None:
     if args.print_config:
         print_config(config)
         return
+    from benchmark.training.distributed.setup import process_group
+    from benchmark.training.train import check, default_folder, dry_run, train
+
     folder = Path(args.work_dir) if args.work_dir else default_folder(args.config, work)
     with process_group(config.get("timeout_minutes", 30)):
         if args.check:
