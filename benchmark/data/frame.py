@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,8 +63,8 @@ class SkipReport:
         return Counter(reason for reason, _ in self.items)
 
 
-class Source(Protocol):
-    """One dataset as its users download it.
+class Source:
+    """One dataset as its users download it; the base class of all readers.
 
     `frames` walks the raw folder in a fixed (natural) order and yields what is usable; `report`
     holds what it skips. `expected` are published counts, printed beside those found.
@@ -80,8 +80,6 @@ class Source(Protocol):
         forms: what `tools/prepare_data.py` can build from it, the default first: ``"pack"``,
             ``"segmentation"``, ``"detection"``, ``"denoising"``.
         pack_splits: splits of a pack by default; None: every frame.
-        task: name of the downstream task, e.g. ``"arcade_v"``; the source's name where there is
-            only one.
         classes: names of the annotated classes, without background; the channels of `read_masks`.
 
     Raises (from the constructor):
@@ -89,26 +87,41 @@ class Source(Protocol):
     """
 
     name: str
-    report: SkipReport
-    expected: dict[str, int]
-    options: dict[str, str | int | float]
-    split_note: str
-    official_split: bool
-    forms: tuple[str, ...]
-    pack_splits: tuple[str, ...] | None
-    task: str
-    classes: tuple[str, ...]
+    expected: dict[str, int] = {}
+    split_note = "the dataset has no split"
+    official_split = False
+    forms: tuple[str, ...] = ("pack",)
+    pack_splits: tuple[str, ...] | None = None
+    classes: tuple[str, ...] = ()
 
-    def frames(self) -> Iterator[Frame]: ...
+    def __init__(self) -> None:
+        self.options: dict[str, str | int | float] = {}
+        self.report = SkipReport()
+
+    @property
+    def task(self) -> str:
+        """Name of the downstream task, e.g. ``"arcade_v"``."""
+        return self.name
+
+    def frames(self) -> Iterator[Frame]:
+        self.report = SkipReport()
+        yield from self.walk()
+
+    def walk(self) -> Iterator[Frame]:
+        """The frames of `frames`; adds to `report` what it skips."""
+        raise NotImplementedError
 
     def read(self, frame: Frame) -> np.ndarray:
         """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
+        raise NotImplementedError
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """One mask per class, bool, C×H×W; they may overlap. Raises `UnreadableFrame`."""
+        raise UnreadableFrame("no mask")
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
         """Boxes in pixels, float64, N×5: x0, y0, x1, y1 (exclusive edges), index of the class.
 
         N is 0 where the frame is annotated and shows nothing. Raises `UnreadableFrame`.
         """
+        raise UnreadableFrame("no boxes")

@@ -32,8 +32,13 @@ def split_named(text: str) -> str | None:
     The name is compared word by word: ``seg_train`` and ``Training`` are train, ``test_labels`` is
     test, ``constraint`` none.
     """
+    return named_by_word(text, _ALIASES)
+
+
+def named_by_word(text: str, meanings: Mapping[str, str]) -> str | None:
+    """What the words of `text` mean; None unless exactly one meaning is among them."""
     words = re.split(r"[^a-z]+", text.casefold())
-    found = {_ALIASES[word] for word in words if word in _ALIASES}
+    found = {meanings[word] for word in words if word in meanings}
     return found.pop() if len(found) == 1 else None
 
 

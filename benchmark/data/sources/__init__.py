@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import os
 import typing
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from benchmark.data.frame import Source
 from benchmark.data.sources.arcade import Arcade
@@ -13,6 +12,7 @@ from benchmark.data.sources.cadica import Cadica
 from benchmark.data.sources.caxf import Caxf
 from benchmark.data.sources.coronary_dominance import CoronaryDominance
 from benchmark.data.sources.dca1 import Dca1
+from benchmark.data.sources.files import Raw
 from benchmark.data.sources.folder import Folder
 from benchmark.data.sources.paired import Paired
 from benchmark.data.sources.stenosis import DanilovStenosis
@@ -22,6 +22,7 @@ from benchmark.data.sources.xa170k import Xa170k
 from benchmark.data.sources.xcad import Xcad
 from benchmark.data.sources.xcav import Xcav
 from benchmark.errors import InputError, one_of
+from benchmark.type_hints import fits, meaning
 
 SOURCES: dict[str, type] = {
     "arcade": Arcade,
@@ -40,24 +41,21 @@ SOURCES: dict[str, type] = {
 }
 
 
-def source_options(name: str) -> dict[str, tuple[type, typing.Any]]:
-    """Options of a source: name → (type, default).
+def source_options(name: str) -> dict[str, tuple[Any, Any]]:
+    """Options of a source: name → (type hint, default).
 
     Raises:
         InputError: there is no source of this name.
     """
     constructor = SOURCES[one_of("source", name, SOURCES)].__init__
-    hints = typing.get_type_hints(constructor)
-    parameters = inspect.signature(constructor).parameters.values()
-    keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    return {p.name: (hints[p.name], p.default) for p in keywords}
+    hints = typing.get_type_hints(constructor, include_extras=True)
+    return {
+        key: (hints[key], default) for key, default in (constructor.__kwdefaults__ or {}).items()
+    }
 
 
 def open_source(
-    name: str,
-    /,
-    raw: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None = None,
-    **options: str | int | float,
+    name: str, /, raw: Raw | Mapping[str, Raw] = None, **options: str | int | float
 ) -> Source:
     """Open a dataset.
 
@@ -69,15 +67,19 @@ def open_source(
 
     Raises:
         InputError: unknown source or option (the message names the nearest), a value of the wrong
-            type, or a folder that is missing or is not this dataset.
+            type or out of range, or a folder that is missing or is not this dataset.
     """
     known = source_options(name)
-    values = {}
     for key, value in options.items():
         one_of(f"option of {name}", key, known or ["(this source has no options)"])
-        kind = known[key][0]
+        hint, default = known[key]
+        kind = type(default)
         try:
-            values[key] = kind(str(value))
+            options[key] = kind(str(value))
         except ValueError:
             raise InputError(f"option {key}={value}: not of type {kind.__name__}") from None
-    return SOURCES[name](raw, **values)
+        if typing.get_origin(hint) is Literal:
+            one_of(key, options[key], typing.get_args(hint))
+        elif not fits(options[key], hint):
+            raise InputError(f"option {key}={value}: must be {meaning(hint)}")
+    return SOURCES[name](raw, **options)

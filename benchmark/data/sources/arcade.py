@@ -19,25 +19,26 @@ all six folders.
 
 from __future__ import annotations
 
-import os
-import re
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from benchmark.data.formats.annotations import Polygon, polygon_note
 from benchmark.data.formats.coco import COCOImage, read_coco
 from benchmark.data.formats.list_files import name_key
-from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.frame import Frame, UnreadableFrame
 from benchmark.data.sources.files import (
     FolderSource,
-    find_entry,
+    Raw,
+    find_folder,
     find_root,
     is_file,
     list_entries,
+    list_folders,
     walk_images,
 )
-from benchmark.data.splits import SPLITS, split_named
+from benchmark.data.splits import SPLITS, named_by_word, split_named
 from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
@@ -66,27 +67,19 @@ _TOP_FOLDERS |= {"segmentation_dataset", "stenosis_dataset"}
 _MAX_MASK_BYTES = 1 << 28
 
 
-def is_arcade(folder: Path) -> bool:
-    """Whether this is the root of the download."""
-    tops = [e for e in list_entries(folder) if e.name.casefold() in _TOP_FOLDERS and e.is_dir()]
-    return any(next(_sample_folders(top), None) for top in tops)
+def _sample_folders(root: Path) -> Iterator[tuple[Path, Path, Path]]:
+    """Folders of the download with images and annotations: (folder, images, annotations)."""
+    level = [folder for folder in list_folders(root) if folder.name.casefold() in _TOP_FOLDERS]
+    return itertools.chain.from_iterable(map(_samples_below, level))
 
 
-def _sample_folders(folder: Path, depth: int = 3) -> Iterator[tuple[Path, Path, Path]]:
-    """Folders at or below `folder` with images and annotations: (folder, images, annotations)."""
-    images, annotations = find_entry(folder, "images"), find_entry(folder, "annotations")
-    if images and annotations and images.is_dir() and annotations.is_dir():
+def _samples_below(folder: Path, depth: int = 3) -> Iterator[tuple[Path, Path, Path]]:
+    images, annotations = find_folder(folder, "images"), find_folder(folder, "annotations")
+    if images and annotations:
         yield folder, images, annotations
     elif depth:
-        for entry in list_entries(folder):
-            if entry.is_dir():
-                yield from _sample_folders(entry, depth - 1)
-
-
-def _subset_named(name: str) -> str | None:
-    words = re.split(r"[^a-z]+", name.casefold())
-    found = {_SUBSET_WORDS[word] for word in words if word in _SUBSET_WORDS}
-    return found.pop() if len(found) == 1 else None
+        for entry in list_folders(folder):
+            yield from _samples_below(entry, depth - 1)
 
 
 def _annotation_file(folder: Path, split: str) -> Path:
@@ -130,6 +123,7 @@ class Arcade(FolderSource):
     """
 
     name = "arcade"
+    task = "arcade_v"
     expected = {"frames": 1500}
     official_split = True
     split_note = "train, val and test as published with ARCADE"
@@ -138,57 +132,52 @@ class Arcade(FolderSource):
 
     def __init__(
         self,
-        raw: str | os.PathLike[str] | None,
+        raw: Raw,
         *,
         task: str = "arcade_v",
-        train: str = "train",
+        train: Literal["train", "val"] = "train",
     ) -> None:
         super().__init__()
-        self.options["task"] = self._task = one_of("task", task, TASKS)
+        self.options["task"] = self.task = one_of("task", task, TASKS)
         self._subset, self.classes = TASKS[task]
         # Published split → the split its frames are used as.
         self._roles = {split: split for split in SPLITS}
-        if one_of("train", train, ("train", "val")) == "val":
+        if train == "val":
             self.options["train"] = train
             self._roles = {"val": "train", "test": "test"}
             self.official_split = False
             self.split_note = "trained on ARCADE's val images, tested on its test images (AAAI)"
-        if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in _TOP_FOLDERS:
-            raw = os.path.dirname(os.path.abspath(raw))
-        self.root = find_root(raw, is_arcade, "ARCADE (a folder with syntax and stenosis in it)")
+        self.root = find_root(
+            raw,
+            lambda folder: next(_sample_folders(folder), None) is not None,
+            "ARCADE (a folder with syntax and stenosis in it)",
+            inside=_TOP_FOLDERS,
+        )
         self._folders = self._find_folders()
         self._files: dict[str, tuple[dict[str, COCOImage], list[tuple[str, str]]]] = {}
-
-    @property
-    def task(self) -> str:
-        """Name of the downstream task: the option."""
-        return self._task
 
     def _find_folders(self) -> dict[str, tuple[Path, str]]:
         """Split → folder of its images, and its annotation file below the root."""
         found: dict[str, tuple[Path, str]] = {}
-        for top in list_entries(self.root):
-            if top.name.casefold() not in _TOP_FOLDERS or not top.is_dir():
+        for folder, images, listings in _sample_folders(self.root):
+            # The innermost folder that names one decides: seg_train in dataset_phase_1.
+            names = self.relative(folder).split("/")[::-1]
+            subsets = (named_by_word(name, _SUBSET_WORDS) for name in names)
+            subset = next(filter(None, subsets), None)
+            split = next(filter(None, map(split_named, names)), None)
+            if subset != self._subset or split is None:
                 continue
-            for folder, images, listings in _sample_folders(top):
-                # The innermost folder that names one decides: seg_train in dataset_phase_1.
-                names = self.relative(folder).split("/")[::-1]
-                subset = next(filter(None, map(_subset_named, names)), None)
-                split = next(filter(None, map(split_named, names)), None)
-                if subset != self._subset or split is None:
-                    continue
-                if split in found:
-                    raise InputError(
-                        f"{folder}: a second {split} folder of the {subset} subset, besides "
-                        f"{found[split][0].parent}; keep one"
-                    )
-                found[split] = images, self.relative(_annotation_file(listings, split))
+            if split in found:
+                raise InputError(
+                    f"{folder}: a second {split} folder of the {subset} subset, besides "
+                    f"{found[split][0].parent}; keep one"
+                )
+            found[split] = images, self.relative(_annotation_file(listings, split))
         if not found:
             raise InputError(f"{self.root}: no {self._subset} subset, which task {self.task} needs")
         return {split: found[split] for split in SPLITS if split in found}
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         for split in self._roles:
             if split in self._folders:
                 yield from self._split_frames(split, *self._folders[split])
@@ -251,7 +240,7 @@ class Arcade(FolderSource):
 
     def _class_index(self, category: str) -> int | None:
         """Channel of a category, by its name; None for one that belongs to another task."""
-        if self._task == "arcade_v":
+        if self.task == "arcade_v":
             return 0 if category in SEGMENTS else None
         return self.classes.index(category) if category in self.classes else None
 
@@ -263,8 +252,6 @@ class Arcade(FolderSource):
         from benchmark.data.formats.orientation import apply_orientation
         from benchmark.data.formats.polygons import draw_polygon, draw_runs
 
-        if frame.annotation is None:
-            raise UnreadableFrame("no mask")
         name = frame.path.rsplit("/", 1)[-1]
         by_name, _ = self._annotations(frame.annotation.removesuffix(f"#{name}"))
         image = by_name[name_key(name)]

@@ -12,23 +12,27 @@ The boxes in ``groundtruth/`` (in any spelling) are not read: CADICA is used for
 
 from __future__ import annotations
 
-import os
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from benchmark.data.formats.pointers import pointer_reason
-from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.frame import Frame
 from benchmark.data.sources.files import (
     FolderSource,
+    Raw,
     find_entry,
+    find_folder,
     find_root,
     list_entries,
+    list_folders,
     walk_images,
 )
-from benchmark.errors import InputError, one_of
+from benchmark.errors import InputError
 
-SELECTION_RULES = ("selected_frames", "selected_videos", "all")
+SelectionRule = Literal["selected_frames", "selected_videos", "all"]
 
 FRAME_NAME = re.compile(r"p(\d{1,9})_v(\d{1,9})_(\d{1,9})", re.IGNORECASE)
 """Name of a frame without its extension: patient, video, number."""
@@ -40,8 +44,7 @@ _MAX_LIST_BYTES = 1 << 20
 
 def is_cadica(folder: Path) -> bool:
     """Whether this is the root of the download."""
-    entry = find_entry(folder, "selectedVideos")
-    return entry is not None and entry.is_dir()
+    return find_folder(folder, "selectedVideos") is not None
 
 
 class Cadica(FolderSource):
@@ -62,37 +65,26 @@ class Cadica(FolderSource):
     name = "cadica"
     expected = {"frames": 6594}
 
-    def __init__(
-        self, raw: str | os.PathLike[str] | None, *, rule: str = "selected_frames"
-    ) -> None:
+    def __init__(self, raw: Raw, *, rule: SelectionRule = "selected_frames") -> None:
         super().__init__()
-        self.options["rule"] = self._rule = one_of("rule", rule, SELECTION_RULES)
-        if (
-            raw is not None
-            and os.path.basename(os.path.abspath(raw)).casefold() == "selectedvideos"
-        ):
-            raw = os.path.dirname(os.path.abspath(raw))
-        self.root = find_root(raw, is_cadica, "CADICA (a folder with selectedVideos in it)")
-        wanted = ["selectedVideos"] + (["nonselectedVideos"] if rule == "all" else [])
-        self._video_folders: list[Path] = []
-        for name in wanted:
-            top = find_entry(self.root, name)
-            if top is None or not top.is_dir():
-                raise InputError(f"{self.root}: rule=all needs {name}, which is not there")
-            self._video_folders.append(top)
+        self.options["rule"] = self._rule = rule
+        expected = "CADICA (a folder with selectedVideos in it)"
+        self.root = find_root(raw, is_cadica, expected, inside={"selectedvideos"})
+        names = ["selectedVideos"] + (["nonselectedVideos"] if rule == "all" else [])
+        self._video_folders = [find_folder(self.root, name) for name in names]
+        if None in self._video_folders:
+            raise InputError(f"{self.root}: rule=all needs nonselectedVideos, which is not there")
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
-        for top in self._video_folders:
-            for patient in (entry for entry in list_entries(top) if entry.is_dir()):
-                if _PATIENT.fullmatch(patient.name):
-                    yield from self._patient(patient)
-                else:
-                    self.report.add("folder is not a patient", self.relative(patient))
+    def walk(self) -> Iterator[Frame]:
+        for patient in itertools.chain.from_iterable(map(list_folders, self._video_folders)):
+            if _PATIENT.fullmatch(patient.name):
+                yield from self._patient(patient)
+            else:
+                self.report.add("folder is not a patient", self.relative(patient))
 
     def _patient(self, patient: Path) -> Iterator[Frame]:
         videos = {}
-        for entry in (entry for entry in list_entries(patient) if entry.is_dir()):
+        for entry in list_folders(patient):
             if _VIDEO.fullmatch(entry.name):
                 videos[entry.name.casefold()] = entry
             else:
@@ -118,8 +110,8 @@ class Cadica(FolderSource):
         return content.decode("utf-8-sig", errors="replace").split()
 
     def _video(self, patient: Path, video: Path) -> Iterator[Frame]:
-        folder = find_entry(video, "input")
-        if folder is None or not folder.is_dir():
+        folder = find_folder(video, "input")
+        if folder is None:
             self.report.add("video without an input folder", self.relative(video))
             return
         group = f"{self.name}/p{int(patient.name[1:])}"
@@ -135,33 +127,27 @@ class Cadica(FolderSource):
                 self.report.add("duplicate frame number in a video", self.relative(path))
                 continue
             frames[number] = Frame(self.name, self.relative(path), group, video_id, number)
-        if self._rule == "selected_frames":
-            numbers = self._selected(video, frames)
-        else:
-            numbers = sorted(frames)
-        yield from (frames[number] for number in numbers)
+        wanted = self._selected(video, frames) if self._rule == "selected_frames" else frames
+        yield from (frames[number] for number in sorted(wanted))
 
-    def _selected(self, video: Path, frames: dict[int, Frame]) -> list[int]:
+    def _selected(self, video: Path, frames: dict[int, Frame]) -> set[int]:
         """Numbers of the frames that the list of this video names and that exist."""
         suffix = "_selectedframes.txt"
         lists = [e for e in list_entries(video) if e.name.casefold().endswith(suffix)]
         if not lists:
             self.report.add("video without a selectedFrames list", self.relative(video))
-            return []
+            return set()
         words = [word for listing in lists for word in self._read_words(listing)]
         if not words:
             self.report.add("empty selectedFrames list", self.relative(video))
+        ids = int(video.parent.name[1:]), int(video.name[1:])
         numbers: set[int] = set()
         for word in words:
             match = FRAME_NAME.fullmatch(word.casefold().removesuffix(".png"))
-            if match is None or (int(match[1]), int(match[2])) != _ids(video):
+            if match is None or (int(match[1]), int(match[2])) != ids:
                 self.report.add("list entry does not fit its video", f"{lists[0].name}: {word}")
             elif int(match[3]) not in frames:
                 self.report.add("listed frame missing", f"{self.relative(video)}/input/{word}.png")
             else:
                 numbers.add(int(match[3]))
-        return sorted(numbers)
-
-
-def _ids(video: Path) -> tuple[int, int]:
-    return int(video.parent.name[1:]), int(video.name[1:])
+        return numbers

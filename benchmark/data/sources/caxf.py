@@ -7,8 +7,7 @@ folders, ``{train,test}/{images,masks}``; see `benchmark.data.sources.paired`.
 
 from __future__ import annotations
 
-import os
-
+from benchmark.data.sources.files import Raw
 from benchmark.data.sources.paired import PairedFolders
 
 
@@ -22,7 +21,7 @@ class Caxf(PairedFolders):
     name = "caxf"
     expected = {"frames": 538}
 
-    def __init__(self, raw: str | os.PathLike[str] | None) -> None:
+    def __init__(self, raw: Raw) -> None:
         super().__init__(raw)
         splits = {split for split, _, _ in self._folders}
         self.official_split = {"train", "test"} <= splits

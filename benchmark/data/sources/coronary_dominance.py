@@ -11,28 +11,30 @@ pickled, are never read. A study is treated as a patient; patients are not publi
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from benchmark.data.denoising import reserved_split
 from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
 from benchmark.data.sources.files import (
     FolderSource,
+    Raw,
     frame_path,
     missing_data_hint,
     require_folder,
     split_frame_path,
     walk_images,
 )
-from benchmark.errors import InputError, one_of
+from benchmark.errors import InputError
+from benchmark.type_hints import Natural
 
 if TYPE_CHECKING:
     import numpy as np
 
-DENOISING = ("exclude", "keep", "only")
+DenoisingStudies = Literal["exclude", "keep", "only"]
 
 _STUDY = re.compile(r"Study[\s_-]*(\d{1,9})(?:\D.*)?", re.IGNORECASE | re.DOTALL)
 _ARTERIES = ("LCA", "RCA")
@@ -47,26 +49,24 @@ class StudyFilter:
         report: counts each study excluded, once.
     """
 
-    def __init__(self, mode: str, report: SkipReport) -> None:
+    def __init__(self, mode: DenoisingStudies, report: SkipReport) -> None:
         self._mode = mode
         self._report = report
-        self._reserved: dict[str, str | None] = {}
+        self._excluded: set[str] = set()
 
     def admits(self, group: str) -> bool:
         """Whether frames of the study `group` are used."""
         if self._mode == "keep":
             return True
-        if group not in self._reserved:
-            from benchmark.data.denoising import reserved_split
-
-            self._reserved[group] = reserved_split(group)
-            if self._mode == "exclude" and self._reserved[group]:
-                self._report.set_aside["study reserved for the denoising set"] += 1
-        return (self._reserved[group] is None) == (self._mode == "exclude")
+        reserved = reserved_split(group) is not None
+        if self._mode == "exclude" and reserved and group not in self._excluded:
+            self._excluded.add(group)
+            self._report.set_aside["study reserved for the denoising set"] += 1
+        return reserved == (self._mode == "only")
 
     def split(self, group: str) -> str | None:
         """Split of the denoising set under ``only``; otherwise there are no splits."""
-        return self._reserved[group] if self._mode == "only" else None
+        return reserved_split(group) if self._mode == "only" else None
 
 
 def study_group(number: str) -> str:
@@ -93,7 +93,7 @@ class CoronaryDominance(FolderSource):
 
     Raises:
         InputError: the folder is missing or holds no study (perhaps the archives are still
-            packed), or an option is out of range.
+            packed).
     """
 
     name = "coronary_dominance"
@@ -103,15 +103,13 @@ class CoronaryDominance(FolderSource):
 
     def __init__(
         self,
-        raw: str | os.PathLike[str] | None,
+        raw: Raw,
         *,
-        denoising: str = "exclude",
-        frames_per_video: int = 0,
+        denoising: DenoisingStudies = "exclude",
+        frames_per_video: Natural = 0,
     ) -> None:
         super().__init__()
-        self._denoising = one_of("denoising", denoising, DENOISING)
-        if frames_per_video < 0:
-            raise InputError(f"option frames_per_video={frames_per_video}: must not be negative")
+        self._denoising = denoising
         self._frames_per_video = frames_per_video
         self.options = {"denoising": denoising, "frames_per_video": frames_per_video}
         if denoising == "only":
@@ -133,8 +131,7 @@ class CoronaryDominance(FolderSource):
         study, artery = _STUDY.fullmatch(folders[0]), folders[1].upper()
         return (study[1], artery, file.stem) if study and artery in _ARTERIES else None
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         studies = StudyFilter(self._denoising, self.report)
         seen: set[str] = set()
         for file in self._files():
@@ -165,11 +162,9 @@ class CoronaryDominance(FolderSource):
             self.report.add(str(error), path)
             return
         for position in evenly_spaced(count, self._frames_per_video):
-            where = frame_path(path, position)
-            yield Frame(self.name, where, group, video, position, split)
+            yield Frame(self.name, frame_path(path, position), group, video, position, split)
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
         from benchmark.data.formats.video import decode_array
 
         file, position = split_frame_path(frame.path)

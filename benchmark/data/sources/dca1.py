@@ -6,13 +6,12 @@ copies as PNG have the same names. Patients are unknown and no split is publishe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmark.data.formats.list_files import name_key
-from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.sources.files import FolderSource, find_root, walk_images
+from benchmark.data.frame import Frame
+from benchmark.data.sources.files import FolderSource, Raw, find_root, walk_images
 
 _MASK_SUFFIX = "_gt"
 
@@ -42,7 +41,7 @@ class Dca1(FolderSource):
     pack_splits = ("train",)
     classes = ("vessel",)
 
-    def __init__(self, raw: str | os.PathLike[str] | None) -> None:
+    def __init__(self, raw: Raw) -> None:
         super().__init__()
         self.root = find_root(raw, is_dca1, "DCA1 (a folder with pairs N.png, N_gt.png)")
 
@@ -51,8 +50,7 @@ class Dca1(FolderSource):
         name, files = super().file_set(path)
         return name, (file for file in files if not _is_mask(file))
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         paths = list(walk_images(self.root, nested=False))
         images = (path for path in paths if not _is_mask(path))
         masks = (path for path in paths if _is_mask(path))

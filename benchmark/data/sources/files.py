@@ -6,13 +6,13 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.formats.list_files import name_key
 from benchmark.data.formats.pointers import pointer_reason
-from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.frame import Frame, Source, UnreadableFrame
 from benchmark.errors import InputError
 from benchmark.file_contents import is_broken_link
 from benchmark.files import list_folder
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from benchmark.data.formats.masks import MaskColour
     from benchmark.data.formats.video import Video
     from benchmark.data.formats.white_levels import Apply, WhiteLevels
+
+Raw = str | os.PathLike[str] | None
+"""The folder of a download; None for a source that reads nothing."""
 
 IMAGE_EXTENSIONS = frozenset({".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -47,9 +50,24 @@ def list_entries(folder: Path) -> list[Path]:
     return sorted(entries, key=lambda entry: natural_key(entry.name))
 
 
+def list_folders(folder: Path) -> list[Path]:
+    """Sub-folders of `folder`, as `list_entries`."""
+    return [entry for entry in list_entries(folder) if entry.is_dir()]
+
+
 def find_entry(folder: Path, name: str) -> Path | None:
     """The entry of `folder` with this name in any spelling (see `name_key`), or None."""
     return next((e for e in list_entries(folder) if name_key(e.name) == name_key(name)), None)
+
+
+def find_folder(top: Path, path: str) -> Path | None:
+    """The folder at ``a/b`` below `top`, in any spelling, or None."""
+    for name in path.split("/"):
+        entry = find_entry(top, name)
+        if entry is None or not entry.is_dir():
+            return None
+        top = entry
+    return top
 
 
 def is_file(path: Path) -> bool:
@@ -93,15 +111,14 @@ def walk_files(
         seen.add(folder.resolve())
         entries = list_entries(folder)
         yield from (entry for entry in entries if wanted(entry) and is_file(entry))
-        if nested:
-            for entry in entries:
-                if entry.is_dir() and enter(entry):
-                    yield from walk(entry)
+        for entry in entries if nested else ():
+            if entry.is_dir() and enter(entry):
+                yield from walk(entry)
 
     yield from walk(root)
 
 
-def require_folder(raw: str | os.PathLike[str] | None, expected: str) -> Path:
+def require_folder(raw: Raw, expected: str) -> Path:
     """The folder given by the user.
 
     Args:
@@ -120,7 +137,7 @@ def require_folder(raw: str | os.PathLike[str] | None, expected: str) -> Path:
 
 
 def find_root(
-    raw: str | os.PathLike[str] | None, is_root: Callable[[Path], bool], expected: str
+    raw: Raw, is_root: Callable[[Path], bool], expected: str, inside: Collection[str] = ()
 ) -> Path:
     """The root of the dataset: `raw`, or a folder at most two levels below it.
 
@@ -131,10 +148,13 @@ def find_root(
         raw: folder given by the user.
         is_root: whether a folder is the root of the dataset.
         expected: for the message: ``"CADICA (a folder selectedVideos)"``.
+        inside: names, in lower case, of folders of the dataset that a user may give instead of it.
 
     Raises:
         InputError: `raw` is missing, is not a folder, or there is no such root.
     """
+    if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in inside:
+        raw = os.path.dirname(os.path.abspath(raw))
     top = require_folder(raw, expected)
     root = search_root(top, is_root)
     if root is None:
@@ -147,8 +167,7 @@ def missing_data_hint(top: Path) -> str:
 
     ``"; unpack X.zip first"``, or a folder kept by DVC, or a broken link; or nothing.
     """
-    folders = [top, *(entry for entry in list_entries(top) if entry.is_dir())]
-    for entry in (entry for folder in folders for entry in list_entries(folder)):
+    for entry in (entry for folder in [top, *list_folders(top)] for entry in list_entries(folder)):
         if entry.suffix.lower() in _ARCHIVES:
             return f"; unpack {entry.name} first"
         if entry.suffix.lower() == ".dvc":
@@ -165,7 +184,7 @@ def search_root(top: Path, is_root: Callable[[Path], bool]) -> Path | None:
         for folder in level:
             if is_root(folder):
                 return folder
-        level = [entry for folder in level for entry in list_entries(folder) if entry.is_dir()]
+        level = [entry for folder in level for entry in list_folders(folder)]
     return None
 
 
@@ -186,36 +205,21 @@ def split_frame_path(path: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (path, None)
 
 
-class FolderSource:
+class FolderSource(Source):
     """Base class of the sources that read image files below one root.
 
     A reader sets `name`, `root` and `options`, and yields frames whose `path` is relative to
     `root`. Where `annotation` is the path of a mask, it is read by the rule of
-    `benchmark.data.formats.masks`; a reader with other annotations defines `read_masks` or
-    `read_boxes`.
+    `benchmark.data.formats.masks`.
     How intensities were scaled is added to `notes`, as (reason, where), once.
     """
 
-    name: str
     root: Path
-    options: dict[str, str | int | float]
-    expected: dict[str, int] = {}
-    split_note = "the dataset has no split"
-    official_split = False
-    forms: tuple[str, ...] = ("pack",)
-    pack_splits: tuple[str, ...] | None = None
-    classes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self.options = {}
-        self.report = SkipReport()
+        super().__init__()
         self.notes: list[tuple[str, str]] = []
         self._noted: set[tuple[str, str]] = set()
-
-    @property
-    def task(self) -> str:
-        """Name of the downstream task."""
-        return self.name
 
     def relative(self, path: Path) -> str:
         """`path` below the root, with ``/`` on every system."""
@@ -247,10 +251,7 @@ class FolderSource:
         return found
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`.
-
-        Where the file does not state its bit depth, its file set decides.
-        """
+        # Where the file does not state its bit depth, its file set decides.
         # Imported here, so that command lines can list the sources without loading numpy.
         from benchmark.data.formats.bit_depth import (
             NARROW_RANGE,
@@ -354,7 +355,3 @@ class FolderSource:
                     colours += [colour] * bool(vessel.any())
         self.report = report
         return dominant_colour(colours)
-
-    def read_boxes(self, frame: Frame) -> np.ndarray:
-        """Boxes, float64, N×5. Raises `UnreadableFrame`: a reader with boxes defines this."""
-        raise UnreadableFrame("no boxes")

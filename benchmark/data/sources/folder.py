@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from benchmark.data.formats.list_files import nfc
-from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.frame import Frame, UnreadableFrame
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
+    Raw,
     frame_path,
     is_dicom,
     missing_data_hint,
@@ -20,12 +20,12 @@ from benchmark.data.sources.files import (
     split_frame_path,
     walk_files,
 )
-from benchmark.errors import InputError, one_of
+from benchmark.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
-GROUP_RULES = ("auto", "patient", "folder", "prefix", "none")
+GroupRule = Literal["auto", "patient", "folder", "prefix", "none"]
 
 _ARRAYS = frozenset({".npy", ".npz"})
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
@@ -78,17 +78,15 @@ class Folder(FolderSource):
         name: name of the source in the index: lower-case letters, digits, ``_`` and ``-``.
 
     Raises:
-        InputError: the folder is missing or holds no image, an unknown rule, or a bad name. From
-            `frames`: the folder holds masks beside the images.
+        InputError: the folder is missing or holds no image, or a bad name. From `frames`: the
+            folder holds masks beside the images.
     """
 
     name = "folder"
 
-    def __init__(
-        self, raw: str | os.PathLike[str] | None, *, group: str = "auto", name: str = "folder"
-    ) -> None:
+    def __init__(self, raw: Raw, *, group: GroupRule = "auto", name: str = "folder") -> None:
         super().__init__()
-        self._rule = one_of("group rule", group, GROUP_RULES)
+        self._rule = group
         if not _SLUG.fullmatch(name):
             raise InputError(
                 f"option name={name}: use lower-case letters, digits, _ and -, at most 64"
@@ -116,8 +114,7 @@ class Folder(FolderSource):
             if path.suffix.lower() in known or _may_be_dicom(path):
                 yield path
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         files: list[_File] = []
         for path in self._files():
             try:
@@ -187,7 +184,6 @@ class Folder(FolderSource):
         }[self._rule]
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
         file, position = split_frame_path(frame.path)
         if position is None:
             return super().read(frame)

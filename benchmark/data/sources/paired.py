@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.formats.list_files import base_name, name_key, nfc, read_table
-from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.frame import Frame, UnreadableFrame
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
+    Raw,
     find_entry,
+    find_folder,
     find_root,
-    list_entries,
+    list_folders,
     walk_images,
 )
 from benchmark.data.splits import SPLITS, split_named
@@ -31,14 +32,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 def _images_and_masks(folder: Path) -> tuple[Path, Path] | None:
-    images, masks = find_entry(folder, "images"), find_entry(folder, "masks")
-    return (images, masks) if images and masks and images.is_dir() and masks.is_dir() else None
+    images, masks = find_folder(folder, "images"), find_folder(folder, "masks")
+    return (images, masks) if images and masks else None
 
 
 def _split_folders(root: Path) -> list[tuple[str | None, Path, Path]]:
     """Split, images and masks of each split folder, or of the root itself."""
     found: list[tuple[str | None, Path, Path]] = []
-    for folder in (entry for entry in list_entries(root) if entry.is_dir()):
+    for folder in list_folders(root):
         split, pair = split_named(folder.name), _images_and_masks(folder)
         if split and pair:
             found.append((split, *pair))
@@ -71,7 +72,7 @@ class PairedFolders(FolderSource):
     forms = ("segmentation", "pack")
     classes = ("vessel",)
 
-    def __init__(self, raw: str | os.PathLike[str] | None) -> None:
+    def __init__(self, raw: Raw) -> None:
         super().__init__()
         expected = f"{self.name} (folders train/images, train/masks, test/images, test/masks)"
         self.root = find_root(raw, lambda folder: bool(_split_folders(folder)), expected)
@@ -79,8 +80,7 @@ class PairedFolders(FolderSource):
         if any(split == "train" for split, _, _ in self._folders):
             self.pack_splits = ("train",)
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         patients = self._patients()
         unused = set(patients)
         split_of: dict[str, str | None] = {}
@@ -159,7 +159,7 @@ class Paired(PairedFolders):
 
     name = "paired"
 
-    def __init__(self, raw: str | os.PathLike[str] | None, *, name: str = "paired") -> None:
+    def __init__(self, raw: Raw, *, name: str = "paired") -> None:
         if not _NAME.fullmatch(name):
             raise InputError(f"name {name!r}: use lower-case letters, digits, _ and - only")
         self.name = name

@@ -13,27 +13,33 @@ The two lists (7,492 and 833 frames) were split by frame: adjacent frames of one
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from benchmark.data.formats.annotations import BOX_EDGES, Box
 from benchmark.data.formats.list_files import base_name, read_table
 from benchmark.data.formats.voc import VOCAnnotation, parse_size, read_voc
-from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
-from benchmark.data.sources.files import FolderSource, find_root, list_entries, walk_images
+from benchmark.data.frame import Frame, UnreadableFrame
+from benchmark.data.sources.files import (
+    FolderSource,
+    Raw,
+    find_root,
+    list_entries,
+    list_folders,
+    walk_images,
+)
 from benchmark.data.splits import SPLITS, split_by_patient, split_named
-from benchmark.errors import one_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from benchmark.data.formats.headers import Header
 
-SPLIT_RULES = ("official", "patient")
 CLASS = "stenosis"
 TEST_SHARE = 833 / 8325
 """Published sizes: 7,492 training and 833 test frames."""
@@ -64,7 +70,7 @@ def is_stenosis(folder: Path) -> bool:
     entries = list_entries(folder)
     if any(_is_list(entry) or _is_frame(entry) for entry in entries):
         return True
-    return any(_is_frame(e) for f in entries if f.is_dir() for e in list_entries(f))
+    return any(_is_frame(e) for f in list_folders(folder) for e in list_entries(f))
 
 
 class DanilovStenosis(FolderSource):
@@ -95,20 +101,19 @@ class DanilovStenosis(FolderSource):
     classes = (CLASS,)
 
     def __init__(
-        self, raw: str | os.PathLike[str] | None, *, split: str = "official", seed: int = 0
+        self, raw: Raw, *, split: Literal["official", "patient"] = "official", seed: int = 0
     ) -> None:
         super().__init__()
-        self.options["split"] = self._rule = one_of("split", split, SPLIT_RULES)
+        self.options["split"] = self._rule = split
         self._seed = seed
-        if raw is not None and any(map(_is_list, _siblings(raw))):
-            raw = os.path.dirname(os.path.abspath(raw))
+        if raw is not None and _lists_are_above(folder := Path(os.path.abspath(raw))):
+            raw = folder.parent
         self.root = find_root(raw, is_stenosis, "the stenosis dataset (14_002_5_0016.bmp, …)")
         # A frame in two lists belongs to the first: train before test.
         self._csvs = sorted(
             walk_images(self.root, {".csv"}),
             key=lambda path: (*SPLITS, None).index(split_named(path.stem)),
         )
-        self._list_entries: dict[str, _ListEntry] | None = None
         listed_splits = {split_named(path.stem) for path in self._csvs}
         if split == "patient":
             self.options["seed"] = seed
@@ -123,16 +128,20 @@ class DanilovStenosis(FolderSource):
         else:
             self.split_note = "train_labels.csv or test_labels.csv is missing"
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
-        self._list_entries = self._read_lists()
+    def walk(self) -> Iterator[Frame]:
+        self._entries = self._read_lists()
         if self._rule == "patient":
             frames = list(self._labelled_frames())
             yield from split_by_patient(frames, TEST_SHARE, self._seed, self.report)
             return
-        if not self._list_entries:
+        if not self._entries:
             self.report.add("no split list", "train_labels.csv")
         yield from self._labelled_frames()
+
+    @functools.cached_property
+    def _entries(self) -> dict[str, _ListEntry]:
+        """What the lists say of each frame, by its name in lower case without the extension."""
+        return self._read_lists()
 
     def _labelled_frames(self) -> Iterator[Frame]:
         annotations = self._by_stem({".xml"})
@@ -140,16 +149,16 @@ class DanilovStenosis(FolderSource):
         for stem, path in annotations.items():
             if stem not in images:
                 self.report.add("annotation without an image", self.relative(path))
-        for stem, entry in self._lists().items():
+        for stem, entry in self._entries.items():
             if stem not in images:
                 self.report.add("listed image missing", f"{entry.file}: {stem}")
         for stem, path in images.items():
-            where, entry = self.relative(path), self._lists().get(stem)
+            where, entry = self.relative(path), self._entries.get(stem)
             annotation = self._annotation(where, annotations.get(stem), entry)
             if annotation is None:
                 self.report.add("image without an annotation", where)
                 continue
-            if entry is None and self._lists():
+            if entry is None and self._entries:
                 self.report.add("frame not in any split list", where)
             match = _NAME.fullmatch(path.stem)
             group = f"{self.name}/{int(match[1]):03d}"
@@ -208,12 +217,6 @@ class DanilovStenosis(FolderSource):
         for note in _usable(annotation, header)[1] if header else annotation.errors:
             self.report.add(note, image)
 
-    def _lists(self) -> dict[str, _ListEntry]:
-        """Entries of the lists by the name of the frame in lower case without the extension."""
-        if self._list_entries is None:
-            self._list_entries = self._read_lists()
-        return self._list_entries
-
     def _read_lists(self) -> dict[str, _ListEntry]:
         found: dict[str, _ListEntry] = {}
         for path in self._csvs:
@@ -246,12 +249,10 @@ class DanilovStenosis(FolderSource):
         from benchmark.data.formats.headers import Header, read_header
         from benchmark.data.formats.orientation import orient_boxes
 
-        if frame.annotation is None:
-            raise UnreadableFrame("no boxes")
         if frame.annotation.lower().endswith(".xml"):
             annotation = read_voc(self.root / frame.annotation)
         else:
-            annotation = self._lists()[Path(frame.path).stem.casefold()].annotation
+            annotation = self._entries[Path(frame.path).stem.casefold()].annotation
         # Without a usable header, reading fails with the reason.
         header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
         found, _ = _usable(annotation, header)
@@ -263,13 +264,12 @@ class DanilovStenosis(FolderSource):
         return boxes
 
 
-def _siblings(raw: str | os.PathLike[str]) -> list[Path]:
-    """The files beside a folder of frames without lists; none beside any other folder."""
-    folder = Path(os.path.abspath(raw))
+def _lists_are_above(folder: Path) -> bool:
+    """Whether this is a folder of frames whose lists are in the folder above."""
     inside = list_entries(folder) if folder.is_dir() else []
     if any(map(_is_list, inside)) or not any(map(_is_frame, inside)):
-        return []
-    return list_entries(folder.parent)
+        return False
+    return any(map(_is_list, list_entries(folder.parent)))
 
 
 def _usable(annotation: VOCAnnotation, header: Header) -> tuple[list[tuple[int, Box]], list[str]]:

@@ -7,9 +7,8 @@ The tables with the scores are not read.
 
 from __future__ import annotations
 
-import os
-
-from benchmark.data.sources.folder import Folder
+from benchmark.data.sources.files import Raw
+from benchmark.data.sources.folder import Folder, GroupRule
 
 
 class Syntax(Folder):
@@ -20,12 +19,12 @@ class Syntax(Folder):
         group: how the patient of a file is identified; see `Folder`.
 
     Raises:
-        InputError: the folder is missing or holds no image, or the rule is unknown.
+        InputError: the folder is missing or holds no image.
     """
 
     name = "syntax"
     expected = {"frames": 2943, "patients": 231}
 
-    def __init__(self, raw: str | os.PathLike[str] | None, *, group: str = "auto") -> None:
+    def __init__(self, raw: Raw, *, group: GroupRule = "auto") -> None:
         super().__init__(raw, group=group, name=self.name)
         del self.options["name"]

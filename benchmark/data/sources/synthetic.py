@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.frame import Frame, Source
 from benchmark.data.sources.arcade import SEGMENTS
+from benchmark.data.sources.files import Raw
 from benchmark.errors import InputError, one_of
-from benchmark.type_hints import Seed, fits, meaning
+from benchmark.type_hints import Count, Natural, Rate, Seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +22,6 @@ TASKS: dict[str, tuple[str, ...]] = {
     "synthetic_vs": SEGMENTS,
     "synthetic_s": ("stenosis",),
 }
-
-_NUMBERS = re.compile(r"patient(\d+)/video(\d+)/frame(\d+)")
 
 
 @functools.lru_cache(maxsize=2)
@@ -35,93 +33,81 @@ def _angiogram(seed: int, patient: int, video: int, frame: int, size: int, frame
     return angiogram(seed, patient, video, frame, size=size, frames=frames)
 
 
-class Synthetic:
+class Synthetic(Source):
     """Source of procedural angiograms.
 
     Args:
         raw: must be None.
-        patients, videos, frames: patients, videos of each, frames of each video; all from 1.
+        patients, videos, frames: patients, videos of each, frames of each video.
         first_frame: number of the first frame used; contrast has arrived by about 3.
         size: height and width in pixels.
         seed: a different seed gives different patients.
-        test_fraction: fraction of the patients, the last ones, whose frames are ``test`` (0–1).
+        test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses.
 
     Raises:
-        InputError: a folder is given, or an option is out of range.
+        InputError: a folder is given, or `first_frame` is beyond the last one.
     """
 
     name = "synthetic"
+    task = "synthetic_v"
     forms = ("pack", "segmentation", "detection", "denoising")
-    pack_splits = None
     split_note = "by patient: the last patients are test"
     official_split = True
 
     def __init__(
         self,
-        raw: str | os.PathLike[str] | None = None,
+        raw: Raw = None,
         *,
-        patients: int = 30,
-        videos: int = 2,
-        frames: int = 8,
-        first_frame: int = 0,
-        size: int = 512,
-        seed: int = 0,
-        test_fraction: float = 1 / 3,
+        patients: Count = 30,
+        videos: Count = 2,
+        frames: Count = 8,
+        first_frame: Natural = 0,
+        size: Count = 512,
+        seed: Seed = 0,
+        test_fraction: Rate = 1 / 3,
         task: str = "synthetic_v",
     ) -> None:
+        super().__init__()
         if raw is not None:
             raise InputError("the synthetic source reads no folder; leave --raw out")
-        counts = {"patients": patients, "videos": videos, "frames": frames, "size": size}
-        for key, value in counts.items():
-            if value < 1:
-                raise InputError(f"option {key}={value}: must be at least 1")
-        if not 0 <= first_frame < frames:
+        if first_frame >= frames:
             raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
-        if not fits(seed, Seed):
-            raise InputError(f"option seed={seed}: must be {meaning(Seed)}")
-        if not 0 <= test_fraction <= 1:
-            raise InputError(f"option test_fraction={test_fraction}: must be between 0 and 1")
         self.task = one_of("task", task, TASKS)
         self.classes = TASKS[task]
-        self.report = SkipReport()
-        self.expected: dict[str, int] = {}
-        self.options: dict[str, str | int | float] = {
-            **counts,
+        self.options = {
+            "patients": patients,
+            "videos": videos,
+            "frames": frames,
+            "size": size,
             "first_frame": first_frame,
             "seed": seed,
             "test_fraction": test_fraction,
             "task": task,
         }
-        self._patients, self._videos, self._frames, self._size = counts.values()
-        self._seed = seed
-        self._first_frame = first_frame
+        self._patients, self._videos, self._size, self._seed = patients, videos, size, seed
+        self._frames = range(first_frame, frames)
         self._first_test = patients - int(patients * test_fraction + 0.5)
 
-    def frames(self) -> Iterator[Frame]:
+    def walk(self) -> Iterator[Frame]:
         # Loaded once here rather than in each of the processes that may be forked to read.
         importlib.import_module("benchmark.data.synthetic")
-        self.report = SkipReport()
         for patient in range(self._patients):
             # A different seed gives different patients, so it is part of their identity.
             group = f"{self.name}/{self._seed}-{patient}"
             split = "train" if patient < self._first_test else "test"
             for video in range(self._videos):
-                for frame in range(self._first_frame, self._frames):
+                for frame in self._frames:
                     path = f"patient{patient:04d}/video{video}/frame{frame:02d}"
                     video_id = f"{group}/{video}"
                     yield Frame(self.name, path, group, video_id, frame, split, f"{path}/vessel")
 
     def _draw(self, frame: Frame) -> Any:
-        match = _NUMBERS.fullmatch(frame.path)
-        if match is None:
-            raise ValueError(f"not a frame of this source: {frame.path}")
-        patient, video, number = map(int, match.groups())
-        return _angiogram(self._seed, patient, video, number, self._size, self._frames)
+        patient, video, number = map(int, re.findall(r"\d+", frame.path))
+        return _angiogram(self._seed, patient, video, number, self._size, self._frames.stop)
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grayscale pixels, uint8, size×size."""
         return self._draw(frame).image
 
     def read_masks(self, frame: Frame) -> np.ndarray:

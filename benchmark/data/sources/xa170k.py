@@ -8,33 +8,34 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.sources.cadica import FRAME_NAME, SELECTION_RULES, Cadica, is_cadica
+from benchmark.data.frame import Frame
+from benchmark.data.sources.cadica import FRAME_NAME, Cadica, SelectionRule, is_cadica
 from benchmark.data.sources.coronary_dominance import (
-    DENOISING,
     CoronaryDominance,
+    DenoisingStudies,
     StudyFilter,
     study_group,
 )
 from benchmark.data.sources.files import (
     IMAGE_EXTENSIONS,
     FolderSource,
+    Raw,
     find_root,
     list_entries,
     search_root,
     walk_files,
     walk_images,
 )
-from benchmark.data.sources.folder import GROUP_RULES
+from benchmark.data.sources.folder import GroupRule
 from benchmark.data.sources.syntax import Syntax
 from benchmark.data.sources.xcad import Xcad, is_xcad
 from benchmark.errors import InputError, one_of
+from benchmark.type_hints import Natural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,9 +69,7 @@ def _holds_frames(folder: Path) -> bool:
 class _TrainingXcad(Xcad):
     """XCAD without its test set, which is not part of XA-170K."""
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
-        yield from self.train_frames()
+    walk = Xcad.train_frames
 
 
 class _CuratedSyntax(Syntax):
@@ -86,14 +85,13 @@ class _Curated(FolderSource):
     Groups come from the file names, and equal those of the readers of the originals.
     """
 
-    def __init__(self, folder: Path, name: str, denoising: str) -> None:
+    def __init__(self, folder: Path, name: str, denoising: DenoisingStudies) -> None:
         super().__init__()
         self.name = name
         self.root = folder
         self._denoising = denoising
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         studies = StudyFilter(self._denoising, self.report)
         seen: set[tuple[str, int]] = set()
 
@@ -163,17 +161,14 @@ class Xa170k(FolderSource):
 
     def __init__(
         self,
-        raw: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str]] | None,
+        raw: Raw | Mapping[str, Raw],
         *,
-        cadica_rule: str = "selected_frames",
-        syntax_group: str = "auto",
-        denoising: str = "exclude",
-        frames_per_video: int = 0,
+        cadica_rule: SelectionRule = "selected_frames",
+        syntax_group: GroupRule = "auto",
+        denoising: DenoisingStudies = "exclude",
+        frames_per_video: Natural = 0,
     ) -> None:
         super().__init__()
-        one_of("cadica_rule", cadica_rule, SELECTION_RULES)
-        one_of("syntax_group", syntax_group, GROUP_RULES)
-        one_of("denoising", denoising, DENOISING)
         self.options = {
             "cadica_rule": cadica_rule,
             "syntax_group": syntax_group,
@@ -199,13 +194,13 @@ class Xa170k(FolderSource):
             raise InputError(f"{raw}: denoising=only needs the part {CoronaryDominance.name}")
 
     def _open(self, name: str, folder: Path, original: bool) -> FolderSource:
-        denoising, each = str(self.options["denoising"]), int(self.options["frames_per_video"])
-        group, rule = str(self.options["syntax_group"]), str(self.options["cadica_rule"])
+        rule, group, denoising, each = self.options.values()
         if name == Syntax.name:
             return (Syntax if original else _CuratedSyntax)(folder, group=group)
         if not original:
-            selecting = {Cadica.name: rule != SELECTION_RULES[0], CoronaryDominance.name: each != 0}
-            if selecting.get(name):
+            if (name == Cadica.name and rule != "selected_frames") or (
+                name == CoronaryDominance.name and each
+            ):
                 raise InputError(f"{folder}: its frames are already selected; leave the option out")
             return _Curated(folder, name, denoising)
         if name == Cadica.name:
@@ -214,8 +209,7 @@ class Xa170k(FolderSource):
             return _TrainingXcad(folder)
         return CoronaryDominance(folder, denoising=denoising, frames_per_video=each)
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         for name in self._missing:
             self.report.add("part of XA-170K missing", name)
         for name, part in self._parts.items():
@@ -228,7 +222,6 @@ class Xa170k(FolderSource):
             self.report.set_aside.update(part.report.set_aside)
 
     def read(self, frame: Frame) -> np.ndarray:
-        """Grayscale pixels, uint8, H×W. Raises `UnreadableFrame`."""
         name, _, path = frame.path.partition("/")
         part = self._parts[name]
         try:
@@ -238,7 +231,6 @@ class Xa170k(FolderSource):
             part.notes.clear()
 
     def prepare(self, frames: Iterable[Frame], apply: Apply) -> None:
-        """See `FolderSource.prepare`."""
         for name, run in itertools.groupby(frames, lambda frame: frame.path.partition("/")[0]):
             bare = (dataclasses.replace(f, path=f.path.partition("/")[2]) for f in run)
             self._parts[name].prepare(bare, apply)

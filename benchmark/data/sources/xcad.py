@@ -12,37 +12,25 @@ Copies name the folders ``train/img``, ``test/img`` and ``test/gt``, or hold the
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.data.frame import Frame, SkipReport
-from benchmark.data.sources.files import FolderSource, find_entry, find_root, walk_images
+from benchmark.data.frame import Frame
+from benchmark.data.sources.files import FolderSource, Raw, find_folder, find_root, walk_images
 
 _NAME = re.compile(r"(\d{5})_(\d{1,9})")
 
 
 def _folder(root: Path, *choices: str) -> Path | None:
     """The first of these folders that exists, e.g. ``"test/images"``, in any spelling."""
-    for choice in choices:
-        folder: Path | None = root
-        for name in choice.split("/"):
-            folder = find_entry(folder, name) if folder is not None else None
-            if folder is not None and not folder.is_dir():
-                folder = None
-        if folder is not None:
-            return folder
-    return None
+    return next(filter(None, (find_folder(root, choice) for choice in choices)), None)
 
 
 def _train_folder(root: Path) -> Path | None:
-    folder = _folder(root, "train/trainB", "train/img")
-    if folder is not None:
-        return folder
     train = _folder(root, "train")
     holds_images = train is not None and any(walk_images(train, nested=False))
-    return train if holds_images else None
+    return _folder(root, "train/trainB", "train/img") or (train if holds_images else None)
 
 
 def is_xcad(folder: Path) -> bool:
@@ -70,12 +58,11 @@ class Xcad(FolderSource):
     images = ("test/images", "test/img")
     masks = ("test/masks", "test/gt")
 
-    def __init__(self, raw: str | os.PathLike[str] | None) -> None:
+    def __init__(self, raw: Raw) -> None:
         super().__init__()
         self.root = find_root(raw, is_xcad, "XCAD (folders train/trainB, test/images, test/masks)")
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
+    def walk(self) -> Iterator[Frame]:
         yield from self.train_frames()
         yield from self.test_frames()
 

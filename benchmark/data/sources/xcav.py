@@ -12,7 +12,6 @@ Only annotated frames are read. The masks in ``…CATH`` are of the catheter and
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.formats.list_files import name_key
-from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.frame import Frame
 from benchmark.data.sources.files import (
     FolderSource,
+    Raw,
     find_entry,
+    find_folder,
     find_root,
-    list_entries,
+    list_folders,
     walk_images,
 )
 from benchmark.data.splits import read_split_file, split_by_patient
@@ -45,7 +46,7 @@ _CATHETER = "cath"
 
 def is_xcav(folder: Path) -> bool:
     """Whether a folder holds a patient of the dataset."""
-    patients = (e for e in list_entries(folder) if _PATIENT.fullmatch(e.name) and e.is_dir())
+    patients = (entry for entry in list_folders(folder) if _PATIENT.fullmatch(entry.name))
     return any(find_entry(patient, "ground_truth") for patient in patients)
 
 
@@ -71,9 +72,7 @@ class Xcav(FolderSource):
     pack_splits = ("train",)
     classes = ("vessel",)
 
-    def __init__(
-        self, raw: str | os.PathLike[str] | None, *, seed: int = 0, split_file: str = ""
-    ) -> None:
+    def __init__(self, raw: Raw, *, seed: int = 0, split_file: str = "") -> None:
         super().__init__()
         self.root = find_root(raw, is_xcav, "XCAV (a folder with CVAI-…/ground_truth in it)")
         self._seed = seed
@@ -93,14 +92,8 @@ class Xcav(FolderSource):
                 "list is not published"
             )
 
-    def frames(self) -> Iterator[Frame]:
-        self.report = SkipReport()
-        frames = [
-            frame
-            for entry in list_entries(self.root)
-            if entry.is_dir()
-            for frame in self._patient(entry)
-        ]
+    def walk(self) -> Iterator[Frame]:
+        frames = [frame for entry in list_folders(self.root) for frame in self._patient(entry)]
         if self._split_list:
             yield from self._split_by_list(frames)
         else:
@@ -111,11 +104,11 @@ class Xcav(FolderSource):
         if match is None:
             self.report.add("folder is not a patient", self.relative(patient))
             return
-        truth, images = find_entry(patient, "ground_truth"), find_entry(patient, "images")
-        if truth is None or not truth.is_dir():
+        truth = find_folder(patient, "ground_truth")
+        if truth is None:
             self.report.add("patient without ground truth", self.relative(patient))
             return
-        videos = {entry.name.casefold(): entry for entry in list_entries(truth) if entry.is_dir()}
+        videos = {entry.name.casefold(): entry for entry in list_folders(truth)}
         for name, folder in videos.items():
             if name.endswith(_CATHETER):
                 if name.removesuffix(_CATHETER) not in videos:
@@ -125,29 +118,26 @@ class Xcav(FolderSource):
             if owner is None or owner[1] != match[1]:
                 self.report.add("video does not fit its patient", self.relative(folder))
             else:
-                video = find_entry(images, folder.name) if images and images.is_dir() else None
+                video = find_folder(patient, f"images/{folder.name}")
                 group = f"{self.name}/CVAI-{match[1]}"
                 yield from self._video(folder, video, group, f"{group}/{folder.name.upper()}")
 
     def _video(self, truth: Path, video: Path | None, group: str, video_id: str) -> Iterator[Frame]:
-        images_by_stem: dict[str, Path] = {}
-        if video is not None and video.is_dir():
-            for path in walk_images(video, nested=False):
-                if images_by_stem.setdefault(path.stem.casefold(), path) is not path:
-                    self.report.add("duplicate name", self.relative(path))
+        paths = walk_images(video, nested=False) if video else ()
+        images = self.by_key(paths, lambda path: path.stem.casefold())
         numbers: set[int] = set()
         for mask in walk_images(truth, nested=False):
             where = self.relative(mask)
             if not _NUMBER.fullmatch(mask.stem):
                 self.report.add("file name is not a frame number", where)
-            elif mask.stem.casefold() not in images_by_stem:
+            elif mask.stem.casefold() not in images:
                 self.report.add("mask without an image", where)
             elif int(mask.stem) in numbers:
                 self.report.add("duplicate frame number in a video", where)
             else:
                 number = int(mask.stem)
                 numbers.add(number)
-                image = images_by_stem[mask.stem.casefold()]
+                image = images[mask.stem.casefold()]
                 self._note_size(image, mask)
                 path = self.relative(image)
                 yield Frame(self.name, path, group, video_id, number, annotation=where)
