@@ -40,9 +40,8 @@ def class_name(value: Any) -> str | None:
 def parse_polygons(segmentation: Any) -> tuple[list[Polygon], list[str]]:
     """The polygons of one annotation, and the reasons for those that cannot be used.
 
-    Args:
-        segmentation: a list of polygons x0, y0, x1, y1, … as in COCO; also accepted are a single
-            polygon without the outer list, and points [x, y] instead of bare numbers.
+    Polygons are lists x0, y0, x1, y1, … as in COCO; also accepted are a single one without the
+    outer list, and points [x, y] instead of bare numbers.
     """
     if not isinstance(segmentation, list):
         return [], ["damaged annotation entry"]

@@ -28,11 +28,7 @@ _NETPBM_WHITE = re.compile(_GAP.join((rb"P[2356]", rb"\d+", rb"\d+", rb"(\d+)"))
 
 
 def white_level(low: int, high: int, depths: tuple[int, ...] = BIT_DEPTHS) -> int:
-    """White level for values from `low` to `high`: that of the first of `depths` holding them.
-
-    Raises:
-        UnreadableFrame: they do not fit into 16 bits.
-    """
+    """White level for values from `low` to `high`: that of the first of `depths` holding them."""
     if low < 0 or high > 65535:
         raise UnreadableFrame("values outside 16 bits")
     return next((1 << depth) - 1 for depth in (*depths, 16) if high < 1 << depth)
@@ -56,11 +52,7 @@ def white_note(white: int) -> str:
 def stated_depths(image: Image.Image, content: bytes) -> tuple[int, ...]:
     """Possible bit depths of an image according to its file, the smallest first.
 
-    A single depth where the file states it; `BIT_DEPTHS` where it is a 16-bit file that does not.
-
-    Args:
-        image: the image, opened by Pillow.
-        content: bytes of its file.
+    A single depth where the file (`content`) states it; `BIT_DEPTHS` where a 16-bit one does not.
     """
     if isinstance(image, PngImagePlugin.PngImageFile):
         if content[24] != 16:
@@ -86,7 +78,6 @@ def _significant_bits(content: bytes) -> int | None:
         if kind == b"sBIT":
             bits = content[at + 8 : at + 8 + length]
             has_alpha = content[25] in {4, 6}
-            bits = [value for value in bits[: len(bits) - has_alpha] if 0 < value <= 16]
-            return max(bits, default=None)
+            return max((n for n in bits[: len(bits) - has_alpha] if 0 < n <= 16), default=None)
         at += 12 + length
     return None

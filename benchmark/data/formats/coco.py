@@ -21,13 +21,12 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class COCOShape:
-    """One annotation: polygons, or run lengths with the size they are for.
+    """One annotation: polygons, or run lengths.
 
     Attributes:
-        category: name of the category.
-        polygons: flat lists x0, y0, x1, y1, … of at least three points, finite.
-        runs: run lengths, H·W together, or None.
-        size: height and width that the run lengths are for, or None.
+        category: its name.
+        polygons: x0, y0, x1, y1, … of at least three points, finite.
+        runs, size: run lengths, H·W together, and the H and W they are for; or None.
     """
 
     category: str
@@ -60,17 +59,16 @@ class COCOImage:
 def read_coco(
     path: Path, where: str, known_categories: Mapping[int, str], report: Report
 ) -> dict[str, COCOImage]:
-    """Read one annotation file.
+    """Read one annotation file: `name_key` of a file name → its entry.
+
+    A file name listed under two ids has the annotations of both; an id shared by two files is
+    ambiguous.
 
     Args:
         path: the JSON file.
         where: what to call the file in the report.
         known_categories: id → name, for a file without a usable list of categories.
         report: called with (reason, where) for everything that is skipped or worth a note.
-
-    Returns:
-        `name_key` of the file name → its entry. A file name listed under two ids has the
-        annotations of both; an id shared by two files is ambiguous.
 
     Raises:
         InputError: the file is missing, too large or damaged, or has no images or annotations.
@@ -166,18 +164,12 @@ def _read_categories(
 
 
 def _read_shape(category: str, segmentation: Any, here: str, report: Report) -> COCOShape | None:
-    if isinstance(segmentation, dict):
-        return _read_run_lengths(category, segmentation, here, report)
-    polygons, reasons = parse_polygons(segmentation or [])
-    for reason in reasons:
-        report(reason, here)
-    return COCOShape(category, tuple(polygons)) if polygons else None
-
-
-def _read_run_lengths(
-    category: str, content: dict[str, Any], here: str, report: Report
-) -> COCOShape | None:
-    size, counts = content.get("size"), content.get("counts")
+    if not isinstance(segmentation, dict):
+        polygons, reasons = parse_polygons(segmentation or [])
+        for reason in reasons:
+            report(reason, here)
+        return COCOShape(category, tuple(polygons)) if polygons else None
+    size, counts = segmentation.get("size"), segmentation.get("counts")
     if isinstance(counts, str):
         counts = decode_run_lengths(counts)
     if (

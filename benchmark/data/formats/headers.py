@@ -16,7 +16,7 @@ from benchmark.data.formats.orientation import orientation_of, oriented_size
 from benchmark.data.frame import UnreadableFrame
 
 # Chunks of a PNG that may hold an orientation; Pillow decodes the image to look for them.
-_PNG_MARKERS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+_PNG_CHUNKS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,14 @@ class Header:
     def annotated_size(self, claimed: object) -> tuple[int, int]:
         """Height and width of the image an annotation was drawn on: as stored, or as displayed.
 
-        Args:
-            claimed: height and width of the mask, or those the annotation states. If they fit the
-                stored image and not the displayed one, it was drawn on the former; otherwise, and
-                where both are equal, on what people see.
+        If those `claimed` by it fit the stored image and not the displayed one, it was drawn on the
+        former; otherwise, and where both are equal, on what people see.
         """
         return self.stored if claimed == self.stored else self.size
 
 
 def read_header(path: Path) -> Header | None:
-    """Size and orientation, or None where decoding will fail (`read_image` says why).
-
-    Raises:
-        OSError: the disk or the system failed; this is not a property of the file.
-    """
+    """Size and orientation, or None where decoding will fail (`read_image` says why)."""
     bomb = Image.DecompressionBombError
     damage = (SyntaxError, ValueError, EOFError, LookupError, struct.error, bomb)
     try:
@@ -64,8 +58,10 @@ def read_header(path: Path) -> Header | None:
             large = path.stat().st_size > MAX_IMAGE_BYTES
             if large or not 0 < stored[0] * stored[1] <= MAX_PIXELS:
                 return None
-            if image.format == "PNG" and not _contains(path, _PNG_MARKERS):
-                return Header(stored, 1)
+            if image.format == "PNG":
+                content = path.read_bytes()
+                if not any(chunk in content for chunk in _PNG_CHUNKS):
+                    return Header(stored, 1)
             return Header(stored, orientation_of(image))
     except UnreadableFrame:
         return None
@@ -75,8 +71,3 @@ def image_size(path: Path) -> tuple[int, int] | None:
     """Upright height and width, or None; see `read_header`."""
     header = read_header(path)
     return header.size if header else None
-
-
-def _contains(path: Path, markers: tuple[bytes, ...]) -> bool:
-    content = path.read_bytes()
-    return any(marker in content for marker in markers)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -23,13 +21,12 @@ from benchmark.data.frame import UnreadableFrame
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
+# It logs every oddity of a header; what matters becomes a reason.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+
 
 def read_png(content: bytes) -> np.ndarray:
-    """Channels of a PNG of 16 bits as stored, uint16, H×W×C as in `DecodedImage`.
-
-    Raises:
-        UnreadableFrame: OpenCV cannot decode it.
-    """
+    """Channels of a PNG of 16 bits as stored, uint16, H×W×C as in `DecodedImage`."""
     values = _decode(content)
     if content[25] == 4:  # grayscale with alpha; OpenCV repeats the gray channel
         return values[..., [0, 3]]
@@ -44,7 +41,7 @@ def read_tiff(content: bytes) -> DecodedImage:
             grayscale nor RGB.
         ValueError, LookupError, TypeError, struct.error, zlib.error: damage.
     """
-    with _quiet_tifffile(), tifffile.TiffFile(io.BytesIO(content)) as file:
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
         if len(file.pages) > 1:
             raise UnreadableFrame("more than one image in the file")
         page = file.pages.first
@@ -90,15 +87,3 @@ def _decode(content: bytes) -> np.ndarray:
     values = values.reshape(*values.shape[:2], -1)
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[values.shape[2]]
     return values[..., order]
-
-
-@contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    # It logs every oddity of a header; what matters becomes a reason.
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -77,9 +77,6 @@ class DecodedImage:
         Args:
             white: the value that becomes 255 in an image of more than 8 bits; None: decided by this
                 image alone. No value may exceed it.
-
-        Raises:
-            UnreadableFrame: values outside 16 bits, or floating-point.
         """
         colours = self.colours
         if self.depths == (8,):
@@ -102,11 +99,7 @@ def read_image(path: Path) -> DecodedImage:
         OSError: the disk or the system failed; this is not a property of the file.
     """
     with file_errors(path, "damaged image", _DAMAGE):
-        size = path.stat().st_size
-        if size == 0:
-            raise UnreadableFrame("empty file")
-        if size > MAX_IMAGE_BYTES:
-            raise UnreadableFrame("image too large")
+        check_file_size(path, MAX_IMAGE_BYTES, "image")
         # Read completely first: a file object would allocate what a damaged chunk claims before
         # checking how many bytes there are.
         content = path.read_bytes()
@@ -132,12 +125,18 @@ def read_image(path: Path) -> DecodedImage:
 
 
 def read_grayscale(path: Path) -> np.ndarray:
-    """One image file as grayscale, uint8 H×W; its own values alone decide the white level.
-
-    Raises:
-        UnreadableFrame, OSError: as `read_image`; also values outside 16 bits or floating-point.
-    """
+    """`read_image` as uint8, H×W; its own values alone decide the white level."""
     return read_image(path).to_grayscale()
+
+
+def check_file_size(path: Path, most: int, kind: str) -> int:
+    """The size of a file in bytes; `UnreadableFrame` where it is 0 or more than `most`."""
+    size = path.stat().st_size
+    if size == 0:
+        raise UnreadableFrame("empty file")
+    if size > most:
+        raise UnreadableFrame(f"{kind} too large")
+    return size
 
 
 @contextmanager
@@ -153,7 +152,7 @@ def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -
 
     Raises:
         UnreadableFrame: the file is missing, not readable, or damaged.
-        OSError: the disk or the system failed; this is not a property of the file.
+        OSError: the disk or the system failed.
     """
     try:
         yield

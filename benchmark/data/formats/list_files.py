@@ -21,12 +21,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
 
 def read_list_file(path: Path) -> str:
-    """Text of a list file, without a byte order mark.
-
-    Raises:
-        InputError: it is missing, a pointer, not a regular file, not readable, too large, or not
-            UTF-8.
-    """
+    """Text of a list file, without a byte order mark; `InputError` where it cannot be read."""
     if reason := pointer_reason(path):
         raise InputError(f"{path}: {reason}")
     try:
@@ -36,11 +31,7 @@ def read_list_file(path: Path) -> str:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
-
-    Raises:
-        InputError: see `read_list_file` and `parse_json`; or it is not an object.
-    """
+    """A JSON file that holds an object; `InputError` where it cannot be read or does not."""
     text = read_list_file(path)
     try:
         # A NaN coordinate makes one polygon unusable, not the file.
@@ -55,14 +46,10 @@ def read_json_object(path: Path) -> dict[str, Any]:
 def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | None] | None:
     """Rows of a csv file (comma, semicolon or tab separated) with a header line.
 
-    Args:
-        path: the file.
-        columns: names of the wanted columns, regardless of case.
-
     Returns:
-        For each row that is not blank the wanted cells, stripped, or None where the row is too
-        short or has more cells than the header: a comma inside a number or name shifts the others.
-        None instead of the list where the header does not name every wanted column.
+        For each row that is not blank the cells of `columns` (regardless of case), stripped, or
+        None where the row is too short or has more cells than the header: a comma inside a number
+        or name shifts the others. None instead of the list where a column is missing.
 
     Raises:
         InputError: see `read_list_file`, or the quoting is broken.
@@ -91,14 +78,8 @@ def base_name(path: str, where: str) -> str | None:
     """Last component of a listed path, ``images/7.png`` → ``7.png``; None for one that escapes.
 
     That is an absolute path, or one with ``..`` anywhere; ``\\`` separates like ``/``. Readers look
-    the name up among the files they walked, and never open a listed path.
-
-    Args:
-        path: as listed.
-        where: file and row, for the message.
-
-    Raises:
-        InputError: an absolute Windows path.
+    the name up among the files they walked, and never open a listed path. An absolute Windows path
+    is an `InputError` that begins with `where`.
     """
     refuse_windows_path(path, where)
     parts = path.strip().replace("\\", "/").split("/")

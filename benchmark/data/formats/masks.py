@@ -76,12 +76,7 @@ class VesselMask(NamedTuple):
 
 
 def read_mask(path: Path) -> VesselMask:
-    """Read the mask of one class.
-
-    Raises:
-        UnreadableFrame: the file cannot be read (see `read_image`), or is ambiguous.
-        OSError: the disk or the system failed; this is not a property of the file.
-    """
+    """Read the mask of one class; `UnreadableFrame` where it is ambiguous or cannot be read."""
     values = _values(read_image(path))
     return _from_grayscale(values) if values.ndim == 2 else _from_colour(values)
 
@@ -145,9 +140,7 @@ def _from_grayscale(levels: np.ndarray) -> VesselMask:
 def _bright(levels: np.ndarray, noise: int = 0) -> np.ndarray:
     """Pixels above half in a mask of many levels, if the others can be blur or JPEG noise.
 
-    Args:
-        levels: H×W, 0–255.
-        noise: levels above the background that count as background, wherever they are.
+    Up to `noise` levels above the background count as background, wherever they are.
     """
     vessel = levels > _HALF
     if not vessel.any():

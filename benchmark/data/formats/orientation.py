@@ -1,7 +1,4 @@
-"""EXIF orientation: turning stored pixels, points and boxes upright.
-
-An orientation is a number from 1 (upright as stored) to 8, as in EXIF and TIFF.
-"""
+"""EXIF orientation, 1 (upright as stored) to 8: turning pixels, points and boxes upright."""
 
 from __future__ import annotations
 
@@ -47,14 +44,9 @@ def apply_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def orient_points(points: np.ndarray, orientation: int, height: int, width: int) -> np.ndarray:
-    """Points on the stored image, N×2 of x and y, mapped to the upright one; float64.
+    """Points on the stored image of height×width, N×2 of x and y, on the upright one; float64.
 
-    Args:
-        points: continuous coordinates in pixels; the outer corners of the stored image are
-            (0, 0) and (width, height).
-        orientation: of the file.
-        height: of the image as stored.
-        width: of the image as stored.
+    Coordinates are continuous: the outer corners of the image are (0, 0) and (width, height).
     """
     x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
     height, width = oriented_size(height, width, orientation)

@@ -12,7 +12,7 @@ _HEAD = 32  # bytes; more than the longest beginning of a pointer
 def pointer_reason(path: Path) -> str | None:
     """What an unreadable file really is, and how to fetch it; None if it is not a pointer.
 
-    The reasons are few and fixed, so that they can be counted. To be asked after reading failed.
+    To be asked after reading failed.
     """
     try:
         if is_broken_link(path):

@@ -18,12 +18,7 @@ import numpy as np
 
 
 def draw_polygon(mask: np.ndarray, points: Sequence[float]) -> None:
-    """Set the pixels of one polygon in `mask`, bool H×W, clipped to the image.
-
-    Args:
-        mask: changed in place; pixels that are set stay set.
-        points: x0, y0, x1, y1, …; finite, at least three points; closed from the last to the first.
-    """
+    """Set the pixels of one polygon (x0, y0, x1, y1, …) in `mask`, bool H×W, in place."""
     height, width = mask.shape
     x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
     left = int(np.clip(np.floor(x.min()), 0, width))
@@ -48,12 +43,7 @@ def draw_polygon(mask: np.ndarray, points: Sequence[float]) -> None:
 
 
 def draw_runs(mask: np.ndarray, runs: Sequence[int]) -> None:
-    """Set the pixels of COCO run lengths in `mask`, bool H×W.
-
-    Args:
-        mask: changed in place; pixels that are set stay set.
-        runs: lengths of alternating runs of 0 and 1 down the columns; together H·W.
-    """
+    """Set the pixels of COCO's runs (of 0 and 1 in turn, down the columns) in `mask`, in place."""
     height, width = mask.shape
     values = np.arange(len(runs)) % 2 == 1
     mask |= np.repeat(values, runs).reshape(width, height).T

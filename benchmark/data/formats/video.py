@@ -14,7 +14,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -29,7 +28,7 @@ from benchmark.data.formats.bit_depth import (
     white_level,
     white_note,
 )
-from benchmark.data.formats.images import file_errors
+from benchmark.data.formats.images import check_file_size, file_errors
 from benchmark.data.frame import UnreadableFrame
 
 MAX_VIDEO_BYTES = 512 << 20
@@ -38,10 +37,7 @@ MAX_VIDEO_BYTES = 512 << 20
 MAX_FRAMES = 10_000
 """More frames in one file are refused; a video has about a hundred."""
 
-MEMBER = "pixel_array.npy"
-"""Member of an npz that holds the frames; a single array may have any name."""
-
-_CHUNK = 1 << 22
+_MEMBER = "pixel_array.npy"
 _HEADER_BYTES = 1024
 # What numpy, zipfile and the parser of the header's Python literal raise on damaged content.
 _DAMAGE = (
@@ -86,17 +82,9 @@ class Video(NamedTuple):
 
 
 def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Video:
-    """One frame of a multi-frame file.
+    """The frame at `position` (from 0) of a multi-frame file, uint8, H×W, and notes on the file.
 
     The last file stays decoded, because its frames are read in sequence.
-
-    Args:
-        path: the file.
-        position: of the frame, from 0.
-        decode: decodes all frames of a file; raises `UnreadableFrame`.
-
-    Returns:
-        Grayscale pixels, uint8, H×W, and the notes on the file.
 
     Raises:
         UnreadableFrame: the file cannot be used, or has no such frame.
@@ -121,20 +109,6 @@ def _decoded(decode: Callable[[Path], Video], path: Path, size: int, changed: in
         return str(error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Array:
-    """An array in a file: its validated header, and the bytes read beyond it."""
-
-    shape: tuple[int, int, int]
-    dtype: np.dtype
-    order: str
-    prefix: bytes
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
 def count_frames(path: Path) -> int:
     """Number of frames in an npz or npy file, from its header alone.
 
@@ -144,8 +118,8 @@ def count_frames(path: Path) -> int:
         UnreadableFrame: the file cannot be used; see `decode_array`.
         OSError: the disk or the system failed.
     """
-    with _open_array(path) as (array, _):
-        return array.shape[0]
+    with _open_array(path) as (shape, _):
+        return shape[0]
 
 
 def decode_array(path: Path) -> Video:
@@ -160,18 +134,9 @@ def decode_array(path: Path) -> Video:
             holds objects or is of another type or shape; a value is not finite or above 16 bits.
         OSError: the disk or the system failed.
     """
-    with _open_array(path) as (array, stream):
-        # Filled in place: joining chunks afterwards takes the memory twice.
-        content = np.empty(array.size, np.uint8)
-        filled = len(array.prefix)
-        content[:filled] = np.frombuffer(array.prefix, np.uint8)
-        while chunk := stream.read(min(_CHUNK, array.size - filled)):
-            content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
-            filled += len(chunk)
-        if filled != array.size:
-            raise UnreadableFrame("damaged array file")
-    values = content.view(array.dtype).reshape(array.shape, order=array.order)
-    return _to_grayscale(values)
+    with _open_array(path) as (shape, stream):
+        values = npy.read_array(stream, allow_pickle=False, max_header_size=_HEADER_BYTES)
+    return _to_grayscale(values.reshape(shape))
 
 
 def _to_grayscale(values: np.ndarray) -> Video:
@@ -187,40 +152,33 @@ def _to_grayscale(values: np.ndarray) -> Video:
         gray[:] = scale_to_8_bits(np.rint(np.maximum(frame, 0) * np.float64(factor)), white)
     if white == 255:
         return Video(video)
-    notes = [(WHITE_FROM_MAXIMUM, white_note(white))] + [(NARROW_RANGE, "")] * has_narrow_range(
-        video
-    )
-    return Video(video, tuple(notes))
+    narrow = ((NARROW_RANGE, ""),) if has_narrow_range(video) else ()
+    return Video(video, ((WHITE_FROM_MAXIMUM, white_note(white)), *narrow))
 
 
 @contextmanager
-def _open_array(path: Path) -> Iterator[tuple[_Array, IO[bytes]]]:
+def _open_array(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:
+    """Frames, height and width of the array in a file, and the stream to read it from."""
     with file_errors(path, "damaged array file", _DAMAGE):
-        size = path.stat().st_size
-        if size == 0:
-            raise UnreadableFrame("empty file")
-        if size > MAX_VIDEO_BYTES:
-            raise UnreadableFrame("video too large")
+        size = check_file_size(path, MAX_VIDEO_BYTES, "video")
         with open(path, "rb") as file:
             if path.suffix.lower() != ".npz":
-                yield _read_header(file, size), file
+                yield _read_shape(file, size), file
                 return
             if not zipfile.is_zipfile(file):
                 raise UnreadableFrame("not an npz file")
             with zipfile.ZipFile(file) as archive:
                 member = _find_member(archive)
                 with archive.open(member) as stream:
-                    yield _read_header(stream, member.file_size), stream
+                    yield _read_shape(stream, member.file_size), stream
 
 
 def _find_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-    named = [member for member in members if member.filename == MEMBER]
-    if not named and len(members) == 1:
-        named = members
-    if not named:
+    """The member that holds the frames; a single array may have any name."""
+    members = {one.filename: one for one in archive.infolist() if one.filename.endswith(".npy")}
+    if _MEMBER not in members and len(members) != 1:
         raise UnreadableFrame("npz without pixel_array")
-    member = named[-1]
+    member = members.get(_MEMBER) or next(iter(members.values()))
     # numpy writes these two; others may need any amount of memory, or a password.
     supported = member.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
     if not supported or member.flag_bits & 1:
@@ -228,25 +186,25 @@ def _find_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return member
 
 
-def _read_header(stream: IO[bytes], size: int) -> _Array:
-    """Header of an array of `size` bytes including it, from a stream positioned before it."""
+def _read_shape(stream: IO[bytes], size: int) -> tuple[int, ...]:
+    """Frames, height and width of an array whose header and values take `size` bytes together."""
     # Limited first: the header states its own length, up to 4 GiB.
     beginning = io.BytesIO(stream.read(_HEADER_BYTES))
+    stream.seek(0)
     version = npy.read_magic(beginning)
     if version not in {(1, 0), (2, 0)}:
         raise UnreadableFrame("unsupported array type")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(beginning, max_header_size=_HEADER_BYTES)
+    shape, _, dtype = read(beginning, max_header_size=_HEADER_BYTES)
     if dtype.hasobject:
         raise UnreadableFrame("object array")
     if dtype.kind not in "uif":
         raise UnreadableFrame("unsupported array type")
-    shape = (1, *map(int, shape)) if len(shape) == 2 else tuple(map(int, shape))
+    shape = (1, *shape) if len(shape) == 2 else shape
     if len(shape) != 3 or shape[2] in (3, 4):
         raise UnreadableFrame("array is not frames×height×width")
     height, width = shape[1:]
     check_video_size(shape[0], height * width * dtype.itemsize if min(height, width) > 0 else 0)
-    array = _Array(shape, dtype, "F" if fortran else "C", beginning.read())
-    if beginning.tell() - len(array.prefix) + array.size != size:
+    if beginning.tell() + math.prod(shape) * dtype.itemsize != size:
         raise UnreadableFrame("array size does not match the file")
-    return array
+    return shape

@@ -50,9 +50,7 @@ class VOCAnnotation:
     ) -> tuple[list[tuple[int, Box]], list[str]]:
         """Class index and clipped box of each object, and notes on everything unusual.
 
-        Args:
-            size: height and width of the image itself.
-            classes: names of the classes, in lower case.
+        `size` is the height and width of the image itself; `classes` are in lower case.
         """
         boxes, notes = [], list(self.errors)
         for name, box in self.boxes:
@@ -103,7 +101,6 @@ def read_voc(path: Path) -> VOCAnnotation:
 
 def parse_size(height: str, width: str) -> tuple[int, int] | None:
     """Height and width from their text; None where either is not an integer."""
-    sides = height.strip(), width.strip()
-    if not all(re.fullmatch(r"\d{1,9}", side, re.ASCII) for side in sides):
+    if not all(re.fullmatch(r"\s*\d{1,9}\s*", side, re.ASCII) for side in (height, width)):
         return None
-    return int(sides[0]), int(sides[1])
+    return int(height), int(width)

@@ -20,9 +20,6 @@ def maximum_value(path: Path) -> Maximum | None:
     """Possible bit depths and maximum value of an image whose file leaves its depth open.
 
     None for all other images, and for unreadable ones: they decide nothing.
-
-    Raises:
-        OSError: the disk or the system failed.
     """
     try:
         image = read_image(path) if _may_exceed_8_bits(path) else None
@@ -60,17 +57,9 @@ class WhiteLevels:
         self._maxima: dict[str, dict[Depths, int]] = {}
 
     def measure(self, path: Path, apply: Apply = map) -> str:
-        """Read all images of the set that `path` belongs to, unless done already.
+        """Read all images of the set that `path` belongs to, unless done already; its name.
 
-        Args:
-            path: an image.
-            apply: `map`, or one that uses several processes.
-
-        Returns:
-            The name of the set.
-
-        Raises:
-            OSError: the disk or the system failed.
+        `apply` is `map`, or like it in several processes.
         """
         if path.parent not in self._names:
             name, files = self._file_set(path)
@@ -86,23 +75,15 @@ class WhiteLevels:
         """Measure the sets of `paths`, looking only at the first image of each folder.
 
         Images that this misses in a mixed folder are measured when they are read.
-
-        Raises:
-            OSError: the disk or the system failed.
         """
-        seen: set[Path] = set()
+        first: dict[Path, Path] = {}
         for path in paths:
-            if path.parent not in seen:
-                seen.add(path.parent)
-                if maximum_value(path) is not None:
-                    self.measure(path, apply)
+            first.setdefault(path.parent, path)
+        for path in first.values():
+            if maximum_value(path) is not None:
+                self.measure(path, apply)
 
     def white(self, path: Path, image: DecodedImage) -> tuple[int, str]:
-        """White level of an image, and the name of its file set.
-
-        Raises:
-            UnreadableFrame: values outside 16 bits.
-            OSError: the disk or the system failed.
-        """
+        """White level of an image, and the name of its file set."""
         name = self.measure(path)
         return image.white_level(self._maxima[name].get(image.depths, 0)), name

@@ -63,11 +63,7 @@ def display(stored: np.ndarray, dataset: pydicom.Dataset) -> Video:
     intensity and are not for display, PS3.3 C.8.7.1.1.2); then the first window, else the first
     VOI LUT; else 8-bit values as they are, and values of more bits from the 0.5th to the 99.5th
     percentile of the complete file. A window far beyond the range of the stored bits is ignored.
-    MONOCHROME1 is inverted.
-
-    Raises:
-        UnreadableFrame: the values are not finite.
-        Exception: those of pydicom on damaged elements.
+    MONOCHROME1 is inverted. Damaged elements raise whatever pydicom raises.
     """
     dataset, notes = _flatten(dataset)
     low, high = int(stored.min()), int(stored.max())
@@ -139,18 +135,15 @@ def _rescale(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
 
 def _window(dataset: pydicom.Dataset) -> Window | None:
     """Centre, width and function of the first window; None where there is no valid one."""
-    first = []
-    for name in ("WindowCenter", "WindowWidth"):
-        value = dataset.get(name)
-        if isinstance(value, pydicom.multival.MultiValue):
-            value = value[0] if len(value) else None
-        if value is None or value == "":
-            return None
-        first.append(float(value))
-    if not np.isfinite(first).all():
+    values = [dataset.get(name) for name in ("WindowCenter", "WindowWidth")]
+    several = pydicom.multival.MultiValue
+    values = [(value or [None])[0] if isinstance(value, several) else value for value in values]
+    if None in values or "" in values:
+        return None
+    centre, width = map(float, values)
+    if not np.isfinite([centre, width]).all():
         raise UnreadableFrame("damaged DICOM")
     function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
-    centre, width = first
     return (centre, width, function) if width > (1 if function == "LINEAR" else 0) else None
 
 

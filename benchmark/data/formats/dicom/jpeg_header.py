@@ -16,17 +16,10 @@ _LARGEST_CATEGORY = 16
 
 
 def check_jpeg_header(content: bytes, rows: int, columns: int, samples: int, bits: int) -> None:
-    """Check a stream up to its coded values.
+    """Check a stream up to its coded values; `ValueError` where it is damaged or unexpected.
 
-    Args:
-        content: the stream.
-        rows: expected height.
-        columns: expected width.
-        samples: expected number of components.
-        bits: largest allowed precision.
-
-    Raises:
-        ValueError: the header is damaged or is not what was expected.
+    Expected are a height of `rows`, a width of `columns`, `samples` components, and a precision of
+    at most `bits`.
     """
     tables: set[int] = set()
     components: list[int] = []

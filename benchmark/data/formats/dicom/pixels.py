@@ -36,15 +36,7 @@ _PACKAGES = {
 
 
 def check_syntax(syntax: UID, bits: int) -> None:
-    """Refuse pixels that no installed decoder supports.
-
-    Args:
-        syntax: transfer syntax of the file.
-        bits: BitsStored.
-
-    Raises:
-        UnreadableFrame: the message names the transfer syntax and the remedy.
-    """
+    """Refuse pixels that no installed decoder supports, naming transfer syntax and remedy."""
     # Deflated files are inflated completely before anything is known about their size.
     if syntax != DeflatedExplicitVRLittleEndian and _can_decode(syntax, bits):
         return
@@ -70,11 +62,8 @@ def _can_decode(syntax: UID, bits: int) -> bool:
 def read_stored_values(dataset: pydicom.Dataset, frames: int) -> np.ndarray:
     """All frames of a file, F×H×W, or F×H×W×3 for colour, as the header defines its values.
 
-    Values stored in the upper bits of their words (HighBit) are shifted down.
-
-    Raises:
-        UnreadableFrame: the file has no pixels.
-        Exception: those of pydicom and its decoders on damaged content.
+    Values stored in the upper bits of their words (HighBit) are shifted down. Damaged content
+    raises whatever pydicom and its decoders raise.
     """
     if "PixelData" not in dataset:
         raise UnreadableFrame("DICOM without pixel data")

@@ -22,7 +22,7 @@ from pydicom.uid import (
 
 from benchmark.data.formats.dicom.display import TAGS, display
 from benchmark.data.formats.dicom.pixels import check_syntax, read_stored_values
-from benchmark.data.formats.images import file_errors, rgb_to_grayscale
+from benchmark.data.formats.images import check_file_size, file_errors, rgb_to_grayscale
 from benchmark.data.formats.video import MAX_VIDEO_BYTES, Video, check_video_size
 from benchmark.data.frame import UnreadableFrame
 from benchmark.data.sources.files import is_dicom
@@ -103,9 +103,7 @@ def decode_dicom(path: Path) -> Video:
     Grayscale values go through `display`; 8-bit colour becomes luma.
 
     Raises:
-        UnreadableFrame: see `read_dicom_header`; also pixels that are missing, damaged or of an
-            unsupported type.
-        OSError: the disk or the system failed.
+        UnreadableFrame, OSError: see `read_dicom_header`; also unusable pixels.
     """
     with _open(path, _PIXEL_TAGS, pixels=True) as dataset:
         frames = _check(dataset, path)
@@ -122,11 +120,7 @@ def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset
     # pydicom warns about every oddity of a header; what matters becomes a reason.
     with file_errors(path, "damaged DICOM", _DAMAGE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        size = path.stat().st_size
-        if size == 0:
-            raise UnreadableFrame("empty file")
-        if size > MAX_VIDEO_BYTES:
-            raise UnreadableFrame("video too large")
+        check_file_size(path, MAX_VIDEO_BYTES, "video")
         if not is_dicom(path):
             raise UnreadableFrame("not a DICOM file")
         meta = pydicom.filereader.read_file_meta_info(path)
