@@ -12,19 +12,14 @@ from benchmark.data.checks.findings import (
     FrameEntry,
     check_entries,
     check_files,
+    index_rows,
     is_constant,
     warn_if_all,
 )
 from benchmark.data.image_hashes import pixel_sha256
-from benchmark.data.packs import FramePack, unpack_bits
-from benchmark.data.packs.layout import (
-    ANATOMY,
-    FRAMES,
-    INDEX,
-    MANIFEST,
-    REPORT,
-    hash_frames,
-)
+from benchmark.data.packs import FramePack
+from benchmark.data.packs.layout import ANATOMY, FRAMES, INDEX, MANIFEST, REPORT, hash_frames
+from benchmark.data.packs.reading import unpack_bits
 from benchmark.data.progress import progress_bar
 from benchmark.files import sha256_file
 
@@ -42,11 +37,11 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     """
     pack = FramePack.open(path)
     findings = Findings(pack.path, "pack", pack.corpus_hash)
-    columns = pack.index[["split", "path", "group", "sha256"]].astype(object)
-    known = columns.where(columns.notna(), None).itertuples(index=False, name=None)
     entries = [
-        FrameEntry(split, f"{source}/{name}", group, sha256)
-        for source, (split, name, group, sha256) in zip(pack.index["source"], known)
+        FrameEntry(split, f"{source}/{path}", group, sha256)
+        for source, split, path, group, sha256 in index_rows(
+            pack.index, "source", "split", "path", "group", "sha256"
+        )
     ]
     check_entries(findings, entries, strict=False)
     _check_manifest(pack, entries, findings)

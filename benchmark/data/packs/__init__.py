@@ -7,7 +7,6 @@ was skipped), ``report.json`` (every skipped path, by reason) and, once added, `
 """
 
 from benchmark.data.packs.anatomy import add_anatomy
-from benchmark.data.packs.bits import pack_bits, unpack_bits
 from benchmark.data.packs.building import build_pack
 from benchmark.data.packs.reading import FramePack, PackCollection, open_packs
 from benchmark.data.packs.subset import PackSubset
@@ -19,6 +18,4 @@ __all__ = [
     "add_anatomy",
     "build_pack",
     "open_packs",
-    "pack_bits",
-    "unpack_bits",
 ]

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmark.data.packs.bits import pack_bits
 from benchmark.data.packs.layout import ANATOMY, MANIFEST
 from benchmark.data.packs.reading import FramePack
 from benchmark.data.progress import progress_bar
 from benchmark.errors import InputError
-from benchmark.files import (
-    fsync,
-    fsync_folder,
-    naming,
-    sha256_file,
-    sha256_json,
-    write_json,
-)
+from benchmark.files import fsync, fsync_folder, naming, sha256_file, sha256_json, write_json
 from benchmark.locking import hold, remove_left
 from benchmark.schemas import Count, Schema, read_validated
 
@@ -67,8 +59,6 @@ def add_anatomy(
     Raises:
         InputError: not a pack, a batch below 1, another process adds masks, or there are masks of
             other parameters and `overwrite` is False.
-        OSError: the folder cannot be written, or the disk is full.
-        ValueError: `compute` returned something else than bool B×S×S.
     """
     pack = FramePack.open(pack_path)
     if batch < 1:
@@ -118,6 +108,7 @@ def _write_masks(
     done: int,
     advance: Callable[[int], None],
 ) -> None:
+    rows = np.arange(pack.size)
     with open(pack.path / _PARTIAL, "ab") as stream:
 
         def record() -> None:
@@ -128,29 +119,21 @@ def _write_masks(
         record()
         recorded = done
         try:
-            for bits in _computed(pack, compute, batch, done):
-                stream.write(bits)
-                done += len(bits)
+            while done < len(pack):
+                frames, _, valid = pack.gather(np.arange(done, min(done + batch, len(pack))))
+                masks = compute(frames, valid)
+                if masks.dtype != np.bool_ or masks.shape != frames.shape:
+                    raise ValueError(f"masks {masks.dtype} {masks.shape}, not bool {frames.shape}")
+                inside = rows < valid[:, :, None]
+                masks = masks & inside[:, 0, :, None] & inside[:, 1, None, :]
+                stream.write(np.packbits(masks, axis=-1))
+                done += len(frames)
                 if done - recorded >= CHUNK:
                     record()
                     recorded = done
-                advance(len(bits))
+                advance(len(frames))
         finally:
             record()
-
-
-def _computed(pack: FramePack, compute: Compute, batch: int, start: int) -> Iterator[np.ndarray]:
-    rows = np.arange(pack.size)
-    for first in range(start, len(pack), batch):
-        indices = np.arange(first, min(first + batch, len(pack)))
-        frames, _, valid = pack.gather(indices)
-        masks = compute(frames, valid)
-        if not isinstance(masks, np.ndarray) or masks.dtype != np.bool_:
-            raise ValueError(f"compute returned {getattr(masks, 'dtype', type(masks))}, not bool")
-        if masks.shape != frames.shape:
-            raise ValueError(f"compute returned {masks.shape} for frames {frames.shape}")
-        inside = rows < valid[:, :, None]
-        yield pack_bits(masks & inside[:, 0, :, None] & inside[:, 1, None, :])
 
 
 def _publish(pack: FramePack, parameters: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -104,7 +105,6 @@ def build_pack(
         InputError: a bad argument; no usable frame; `out` is something else or a pack of other
             frames or parameters; an unfinished one is, is damaged, or is being written by another
             process; a worker was killed; something was skipped under `strict`.
-        OSError: the disk is full or write-protected.
     """
     if size < 8 or size % 8:
         raise InputError(f"size {size}: must be a positive multiple of 8")
@@ -169,11 +169,8 @@ class _NearDuplicates:
     """Tells which frames of a video look like the last kept frame of that video.
 
     A video is a run of frames with the same `Frame.video`; frames without a video are no
-    near-duplicates and do not end a run.
-
-    Args:
-        bits: hashes that differ in fewer bits are those of near-duplicates; 0: there are none.
-        records: chunks of an interrupted build to resume from.
+    near-duplicates and do not end a run. Hashes that differ in fewer `bits` are those of
+    near-duplicates; 0: there are none. `records` are those of an interrupted build to resume from.
     """
 
     def __init__(self, bits: int, records: Sequence[ChunkRecord]) -> None:
@@ -270,7 +267,8 @@ def _write_index(
     notes = list(dict.fromkeys(note for record in records for note in record.notes))
     write_report(partial / REPORT, [*skipped, *notes])
     sources, splits, groups, videos = (
-        _count_values(table[name]) for name in ("source", "split", "group", "video")
+        dict(Counter(table[name].drop_null().to_pylist()))
+        for name in ("source", "split", "group", "video")
     )
     manifest = {
         "schema": SCHEMA,
@@ -295,9 +293,3 @@ def _write_index(
         **intensity_entry(notes),
     }
     write_json(partial / MANIFEST, manifest)
-
-
-def _count_values(column: pa.ChunkedArray) -> dict[str, int]:
-    """How often each value occurs; missing values are not counted."""
-    counts = column.drop_null().value_counts().to_pylist()
-    return {entry["values"]: entry["counts"] for entry in counts}

@@ -49,15 +49,10 @@ class ChunkRecord:
 
 
 class ChunkLog:
-    """The chunk records of an unfinished pack, each in a file of its own, numbered without a gap.
+    """The chunk records of the unfinished pack in `partial`, those read by `resume` and new ones.
 
-    A file ends in a hash of what is before it, so that damage of any kind is noticed.
-
-    Args:
-        partial: folder of the unfinished pack.
-
-    Attributes:
-        records: those read by `resume` and appended since, in order.
+    Each has a file of its own, numbered without a gap, that ends in a hash of what is before it, so
+    that damage of any kind is noticed.
     """
 
     def __init__(self, partial: Path) -> None:
@@ -83,9 +78,6 @@ class ChunkLog:
         """Read the records; under `strict`, up to the first with a skipped frame.
 
         Such a frame may have been repaired since. Records that no longer count are removed.
-
-        Raises:
-            InputError: a record is damaged.
         """
         files = list_folder(self._folder, "*.chunk")
         for number, file in enumerate(files):

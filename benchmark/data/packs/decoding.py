@@ -53,14 +53,8 @@ def fit_square(pixels: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, in
     """Resize an image to fit size×size with its aspect ratio kept.
 
     The longest side becomes `size` (PIL bicubic, antialiased; untouched where it already is), the
-    image lies in the top left corner, the rest is 0.
-
-    Args:
-        pixels: uint8, H×W.
-        size: side of the square in pixels.
-
-    Returns:
-        uint8 size×size, and the (height, width) that the image covers.
+    image lies in the top left corner, the rest is 0. uint8 throughout; also returned are the height
+    and width that the image covers.
     """
     height, width = pixels.shape
     if height == width == size:
@@ -111,9 +105,6 @@ def decode(
         size: side of the squares in pixels.
         workers: processes; 0 decodes in this one, frame by frame.
         ahead: most frames that workers have decoded and nobody has taken, beside one batch.
-
-    Raises:
-        InputError: a worker was killed.
     """
     work = functools.partial(decode_frame, source, size)
     if workers == 0:

@@ -61,11 +61,6 @@ class PackManifest(Schema):
 
 
 def hash_frames(parameters: dict[str, Any], pixel_hashes: Sequence[str]) -> str:
-    """The ``corpus_hash`` of a pack: its pixels, in order, and how they were resized.
-
-    Args:
-        parameters: those of the pack; ``size`` and ``resize`` count.
-        pixel_hashes: SHA-256 of the native pixels of each frame (`pixel_sha256`).
-    """
+    """The ``corpus_hash`` of a pack: its native pixels (`pixel_sha256`), in order, and resizing."""
     resizing = {key: parameters[key] for key in ("size", "resize")}
     return sha256_json({"parameters": resizing, "pixels": list(pixel_hashes)})

@@ -15,15 +15,6 @@ from benchmark.errors import InputError
 from benchmark.randomness import permutation
 
 
-def check_anatomy(packs: PackCollection | PackSubset, anatomy: bool) -> None:
-    """Raise `InputError` if vessel masks (`anatomy`) are wanted from packs without any."""
-    if anatomy and not packs.has_anatomy:
-        raise InputError(
-            f"{packs.without_anatomy}: this pack has no anatomy yet; run "
-            f"tools/extract_anatomy.py {packs.without_anatomy}"
-        )
-
-
 class PackDataset(Dataset):
     """Frames of one or several packs, fetched a batch at a time.
 
@@ -44,7 +35,11 @@ class PackDataset(Dataset):
     in_memory: bool = False
 
     def __init__(self, packs: PackCollection | PackSubset, anatomy: bool) -> None:
-        check_anatomy(packs, anatomy)
+        if anatomy and not packs.has_anatomy:
+            raise InputError(
+                f"{packs.without_anatomy}: this pack has no anatomy yet; run "
+                f"tools/extract_anatomy.py {packs.without_anatomy}"
+            )
         self.packs = packs
         self.anatomy = anatomy
 
@@ -152,15 +147,11 @@ def copied_ahead(
 class PackLoader(DataLoader):
     """Batches of frames on the device of the model; made by `pack_loader`.
 
-    Args:
-        dataset: `PackDataset`, or one with the same batches. A method `move`, if it has one, is
-            called once between two epochs, after the first steps; the dataset that it returns,
-            unless None, replaces this one.
-        device: where the model is.
-        **settings: of torch's `DataLoader`.
+    A method `move` of the dataset, if it has one, is called once between two epochs, after the
+    first steps; the dataset that it returns, unless None, replaces it.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device, **settings: Any) -> None:
+    def __init__(self, dataset: PackDataset, device: torch.device, **settings: Any) -> None:
         on_host = dataset.device is None
         self._copied_to = device if on_host and device.type == "cuda" else None
         self._move = getattr(dataset, "move", None)
@@ -191,7 +182,7 @@ class PackLoader(DataLoader):
 
 
 def pack_loader(
-    dataset: PackDataset | Dataset,
+    dataset: PackDataset,
     batch_size: int,
     seed: int,
     rank: int = 0,
@@ -199,18 +190,9 @@ def pack_loader(
     num_workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> PackLoader:
-    """Data loader over packs.
+    """Data loader over packs, see `EpochBatchSampler`; its batches are on the `device`.
 
-    Args:
-        dataset: `PackDataset`, or a resident one (`benchmark.data.packs.resident`).
-        batch_size: global batch size.
-        seed: seed of the run.
-        rank, world_size: as of `torch.distributed`.
-        num_workers: worker processes; none are started for a dataset in memory.
-        device: where the model is, and the batches.
-
-    Raises:
-        InputError: see `EpochBatchSampler`.
+    No worker processes are started for a dataset in memory.
     """
     if dataset.in_memory:
         num_workers = 0

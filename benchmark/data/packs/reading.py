@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.data.packs.bits import unpack_bits
 from benchmark.data.packs.layout import (
     ANATOMY,
     FRAMES,
@@ -42,32 +41,25 @@ class Samples:
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
         """Copies of the frames at `indices` (B sample indices in 0…N-1, any order, repeats too).
 
-        Args:
-            indices: which samples.
-            anatomy: False does not read the vessel masks.
-
         Returns:
-            Frames (uint8, B×S×S), packed vessel masks (uint8, B×S×S/8; None where not every sample
-            has one) and valid height and width (int64, B×2).
-
-        Raises:
-            IndexError: an index is out of range.
+            Frames (uint8, B×S×S), packed vessel masks (uint8, B×S×S/8; None without `anatomy`, or
+            where not every sample has one) and valid height and width (int64, B×2).
         """
         raise NotImplementedError
 
     def read_anatomy(self, indices: Indices) -> np.ndarray:
-        """Vessel masks, bool, B×S×S.
-
-        Raises:
-            InputError: a pack has no vessel masks.
-            IndexError: an index is out of range.
-        """
+        """Vessel masks, bool, B×S×S; `InputError` where a pack has none."""
         bits = self.gather(indices)[1]
         if bits is None:
             raise InputError(
                 f"{self.without_anatomy}: no vessel masks; run tools/extract_anatomy.py on it"
             )
         return unpack_bits(bits)
+
+
+def unpack_bits(bits: np.ndarray) -> np.ndarray:
+    """Masks at one bit per pixel, uint8 …×K, the first pixel in the highest bit, as bool …×8K."""
+    return np.unpackbits(bits, axis=-1).view(np.bool_)
 
 
 def _map_file(file: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -233,9 +225,5 @@ class PackCollection(Samples):
 
 
 def open_packs(paths: Sequence[str | os.PathLike[str]]) -> PackCollection:
-    """Open the packs in these folders as one.
-
-    Raises:
-        InputError: no path, a pack that cannot be opened, or packs of different size.
-    """
+    """Open the packs in these folders, at least one and all of the same size, as one."""
     return PackCollection([FramePack.open(path) for path in paths])

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from benchmark.data.packs import PackCollection, PackSubset
-from benchmark.data.packs.loader import PackDataset, check_anatomy
+from benchmark.data.packs.loader import PackDataset
 from benchmark.data.progress import progress_bar
 from benchmark.errors import InputError
 
@@ -31,67 +30,44 @@ _STAGED_BYTES = 1 << 28
 Packs = PackCollection | PackSubset
 
 
-class ResidentDataset(Dataset):
-    """All frames as tensors on one device; the batches equal those of `PackDataset` bit for bit.
+class ResidentDataset(PackDataset):
+    """`PackDataset` whose frames are tensors on one device; the batches are equal bit for bit.
 
     They are loaded with the first batch, if not before.
-
-    Args:
-        packs: where the frames are.
-        anatomy: also hold the vessel masks.
-        device: where they are held.
-        progress: show the loading on stderr.
-
-    Attributes:
-        device: where the batches are.
-        in_memory: as of `PackDataset`.
-
-    Raises:
-        InputError: anatomy is asked for and a pack has none.
     """
 
-    metainfo: dict[str, str] = {}
     in_memory = True
 
-    def __init__(
-        self, packs: Packs, anatomy: bool, device: torch.device | str, progress: bool = True
-    ) -> None:
-        check_anatomy(packs, anatomy)
-        self.packs = packs
-        self.with_anatomy = anatomy
+    def __init__(self, packs: Packs, anatomy: bool, device: torch.device | str) -> None:
+        super().__init__(packs, anatomy)
         self.device = torch.device(device)
-        self.progress = progress
         self._rows: dict[str, Tensor] = {}
 
     def load(self) -> None:
         """Load all frames onto the device, once."""
-        self._rows = self._rows or self._load()
-
-    def _load(self) -> dict[str, Tensor]:
+        if self._rows:
+            return
         count, size = len(self.packs), self.packs.size
         # Rows of int64 instead of uint8: a gather moves eight pixels at a time. A side is a
         # multiple of 8, so that the bits of a mask fill words, too.
         widths = {"frame": size**2 // 8, "valid": 2}
-        if self.with_anatomy:
+        if self.anatomy:
             widths["anatomy"] = size**2 // 64
         rows = {
             name: torch.empty(count, width, dtype=torch.int64, device=self.device)
             for name, width in widths.items()
         }
         chunk = max(1, _STAGED_BYTES // size**2)
-        with progress_bar(f"frames to {self.device}", count, 0, self.progress) as advance:
+        with progress_bar(f"frames to {self.device}", count) as advance:
             for first in range(0, count, chunk):
                 part = range(first, min(first + chunk, count))
-                frames, bits, valid = self.packs.gather(part, anatomy=self.with_anatomy)
+                frames, bits, valid = self.packs.gather(part, anatomy=self.anatomy)
                 for name, values in (("frame", frames), ("valid", valid), ("anatomy", bits)):
                     if name in rows:
                         words = torch.from_numpy(values).flatten(1).view(torch.int64)
                         rows[name][part.start : part.stop].copy_(words)
                 advance(len(part))
-        return rows
-
-    def __len__(self) -> int:
-        return len(self.packs)
+        self._rows = rows
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         self.load()
@@ -115,10 +91,7 @@ class CachedDataset(PackDataset):
 
     in_memory = True
 
-    def __init__(self, packs: Packs, anatomy: bool, progress: bool = True) -> None:
-        super().__init__(packs, anatomy)
-        self.progress = progress
-        self._cached = False
+    _cached = False
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
         if not self._cached:
@@ -132,7 +105,7 @@ class CachedDataset(PackDataset):
         if self.anatomy:
             files += [pack.anatomy for pack in collection.packs]
         total = sum(file.size for file in files) >> 20
-        with progress_bar("megabytes into memory", total, 0, self.progress) as advance:
+        with progress_bar("megabytes into memory", total) as advance:
             for file in files:
                 flat = file.reshape(-1)
                 for first in range(0, flat.size, _STAGED_BYTES):
@@ -142,24 +115,11 @@ class CachedDataset(PackDataset):
 
 
 class MovingDataset(PackDataset):
-    """`PackDataset` whose frames move to the GPU if they fit beside the training.
+    """`PackDataset` whose frames move to the GPU `target` if they fit beside the training."""
 
-    Args:
-        packs: where the frames are.
-        anatomy: also give the vessel masks.
-        target: the GPU.
-        progress: show the loading on stderr.
-
-    Raises:
-        InputError: anatomy is asked for and a pack has none.
-    """
-
-    def __init__(
-        self, packs: Packs, anatomy: bool, target: torch.device, progress: bool = True
-    ) -> None:
+    def __init__(self, packs: Packs, anatomy: bool, target: torch.device) -> None:
         super().__init__(packs, anatomy)
         self.target = target
-        self.progress = progress
 
     def move(self) -> ResidentDataset | None:
         """The frames on the GPU; None if they do not fit. To be called after the first steps.
@@ -170,7 +130,7 @@ class MovingDataset(PackDataset):
         free, total = torch.cuda.mem_get_info(self.target)
         if memory_needed(self.packs, self.anatomy) > free - RESERVE * total:
             return None
-        dataset = ResidentDataset(self.packs, self.anatomy, self.target, self.progress)
+        dataset = ResidentDataset(self.packs, self.anatomy, self.target)
         try:
             dataset.load()
         except torch.OutOfMemoryError:  # another process took it
@@ -186,17 +146,13 @@ def memory_needed(packs: Packs, anatomy: bool) -> int:
 
 def open_dataset(
     packs: Packs, anatomy: bool, resident: bool | str, device: torch.device | str
-) -> PackDataset | ResidentDataset:
+) -> PackDataset:
     """The frames of packs, held as the config key `resident` says.
 
-    Args:
-        packs: where the frames are.
-        anatomy: also give the vessel masks.
-        resident: False reads each batch from the files. True holds the frames on the device from
-            the first batch on or, where that is a CPU or they take more than `GPU_SHARE` of its
-            free memory, in the page cache. ``"auto"`` reads the first epoch from the files, and
-            moves the frames to the GPU before the second if they fit (`RESERVE`).
-        device: where the model is trained.
+    False reads each batch from the files. True holds the frames on the device from the first batch
+    on or, where that is a CPU or they take more than `GPU_SHARE` of its free memory, in the page
+    cache. ``"auto"`` reads the first epoch from the files, and moves the frames to the GPU before
+    the second if they fit (`RESERVE`).
 
     Raises:
         InputError: `resident` is something else, or there is no anatomy where it is asked for.

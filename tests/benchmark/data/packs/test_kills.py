@@ -48,20 +48,24 @@ def _alive(process: int) -> bool:
     return state[0] not in "ZX"
 
 
+def _started(processes, source: VideoSource, out: Path, step: int | None = None, **options):
+    child = processes.Process(target=build_until, args=(step, source, out, options))
+    child.start()
+    return child
+
+
 def _killed_at_random(processes, out: Path, workers: int, kills: int, seed: int) -> None:
     options = {"workers": workers, "thin": 6, "chunk": 4}
     source = VideoSource(delay=0.001)
     begun = time.monotonic()
-    child = processes.Process(target=build_until, args=(None, source, out, options))
-    child.start()
+    child = _started(processes, source, out, **options)
     child.join(SECONDS)
     assert child.exitcode == 0
     usual = time.monotonic() - begun
     shutil.rmtree(out)
     choose = random.Random(seed)
     for _ in range(kills):
-        child = processes.Process(target=build_until, args=(None, source, out, options))
-        child.start()
+        child = _started(processes, source, out, **options)
         child.join(choose.uniform(0, usual / 2))
         child.kill()
         child.join(SECONDS)
@@ -85,34 +89,37 @@ def test_hundreds_of_kills_at_random_change_no_byte(tmp_path, processes, whole, 
         shutil.rmtree(tmp_path / "pack")
 
 
-def _crashed(processes, step: int, source: VideoSource, out: Path, **options) -> bool:
-    """Whether a build got as far as lasting change number `step` of the disk, where it ended."""
-    child = processes.Process(target=build_until, args=(step, source, out, options))
-    child.start()
-    child.join(SECONDS)
-    assert child.exitcode in (0, 9)
-    return child.exitcode == 9
-
-
-def test_a_crash_before_any_change_of_the_disk_leaves_no_trace(tmp_path, processes):
-    whole = folder_bytes(build(VideoSource(2), tmp_path / "whole", thin=6).path)
+def _crash_everywhere(
+    processes, folder: Path, source: VideoSource, expected, begun=None, **options
+):
+    """Crash builds before each lasting change of the disk, one after another, and finish them."""
     for step in range(200):
-        out = tmp_path / f"pack{step}"
-        crashed = _crashed(processes, step, VideoSource(2), out, thin=6, chunk=12)
-        build(VideoSource(2), out, thin=6)
-        assert folder_bytes(out) == whole, f"crashed before change {step}"
-        if not crashed:
+        out = folder / f"pack{step}"
+        if begun is not None:
+            shutil.copytree(begun, folder / f"pack{step}.partial")
+        child = _started(processes, source, out, step, **options, chunk=12)
+        child.join(SECONDS)
+        assert child.exitcode in (0, 9)
+        build(source, out, **options)
+        assert folder_bytes(out) == expected, f"crashed before change {step}"
+        if child.exitcode == 0:
             break
     assert 20 < step < 199
 
 
+def test_a_crash_before_any_change_of_the_disk_leaves_no_trace(tmp_path, processes):
+    expected = folder_bytes(build(VideoSource(2), tmp_path / "whole", thin=6).path)
+    _crash_everywhere(processes, tmp_path, VideoSource(2), expected, thin=6)
+
+
 def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, processes):
     """The records of later chunks vouch for pixels that are overwritten."""
-    clean = folder_bytes(build(VideoSource(2, defects=False), tmp_path / "clean", thin=6).path)
+    source = VideoSource(2, defects=False)
+    clean = folder_bytes(build(source, tmp_path / "clean", thin=6).path)
 
     class Stopping(VideoSource):
         def frames(self):
-            yield from VideoSource(2, defects=False).frames()
+            yield from source.frames()
 
         def read(self, frame):
             if frame.path == "v00001/11.png":
@@ -121,17 +128,9 @@ def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, proc
 
     with pytest.raises(Interruption):
         build(Stopping(2), tmp_path / "begun", thin=6, chunk=5)
-    assert len(list((tmp_path / "begun.partial" / "chunks").glob("*.chunk"))) == 4
-    for step in range(200):
-        out = tmp_path / f"pack{step}"
-        shutil.copytree(tmp_path / "begun.partial", tmp_path / f"pack{step}.partial")
-        options = {"thin": 6, "chunk": 12, "strict": True}
-        crashed = _crashed(processes, step, VideoSource(2, defects=False), out, **options)
-        build(VideoSource(2, defects=False), out, **options)
-        assert folder_bytes(out) == clean, f"crashed before change {step}"
-        if not crashed:
-            break
-    assert 20 < step < 199
+    begun = tmp_path / "begun.partial"
+    assert len(list((begun / "chunks").glob("*.chunk"))) == 4
+    _crash_everywhere(processes, tmp_path, source, clean, begun, thin=6, strict=True)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -143,8 +142,7 @@ def test_no_process_outlives_a_build_that_is_ended(tmp_path, processes, whole, w
     source = VideoSource(delay=0.01, seen_by=seen)
     options = {"workers": workers, "thin": 6, "chunk": 8}
     out = tmp_path / "pack"
-    child = processes.Process(target=build_until, args=(None, source, out, options))
-    child.start()
+    child = _started(processes, source, out, **options)
     until = time.monotonic() + SECONDS
     while len(list(seen.iterdir())) < max(1, workers):
         assert time.monotonic() < until

@@ -19,15 +19,18 @@ from raw_layouts import (
     build_small,
     folder_bytes,
     picture,
-    save,
-    write_dca1,
 )
 
 from benchmark.data import progress
 from benchmark.data.image_hashes import perceptual_hash, pixel_sha256
 from benchmark.data.packs import FramePack, build_pack, building, open_packs
-from benchmark.data.sources import open_source
 from benchmark.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """Built without interruption, for reading only."""
+    return build_small(tmp_path_factory.mktemp("whole") / "pack")
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +38,16 @@ def _small_chunks(monkeypatch):
     monkeypatch.setattr(building, "CHUNK", 4)
 
 
-# content
+def interrupted(out, stop_at=9, **options):
+    with pytest.raises(Interruption):
+        build_small(out, stop_at=stop_at, **options)
 
 
-def test_frames_equal_pil_and_keep_their_aspect(tmp_path):
-    pack = build_small(tmp_path / "pack")
+def test_frames_equal_pil_and_keep_their_aspect(pack):
     assert (len(pack), pack.size, pack.frames.shape) == (18, SIZE, (18, SIZE, SIZE))
     assert pack.anatomy is None
     for row, number in enumerate(KEPT):
-        width = (48 - number) * SIZE / 48
-        assert abs(pack.valid[row, 1] - width) <= 0.5
+        assert abs(pack.valid[row, 1] - (48 - number) * SIZE / 48) <= 0.5
         assert pack.valid[row, 0] == SIZE
         resized = Image.fromarray(PICTURES[number]).resize(
             (pack.valid[row, 1], SIZE), Image.Resampling.BICUBIC
@@ -61,15 +64,13 @@ def test_a_frame_of_the_right_size_is_not_resampled(tmp_path):
     assert pack.valid.tolist() == [[24, SIZE]]
 
 
-def test_index_and_manifest(tmp_path):
-    pack = build_small(tmp_path / "pack")
+def test_index_and_manifest(pack, tmp_path):
     row = pack.index.iloc[4]
     assert (row.source, row.path, row.group, row.split) == ("memory", "005.png", "memory/2", "test")
     assert (row.height, row.width, row.valid_height, row.valid_width) == (48, 43, 32, 29)
     assert row.sha256 == pixel_sha256(PICTURES[5])
     assert row.phash == perceptual_hash(PICTURES[5])
-    assert pack.index["frame"].isna().all()
-    assert pack.index["video"].isna().all()
+    assert pack.index[["frame", "video"]].isna().all(axis=None)
     counts = pack.manifest["counts"]
     assert (counts["found"], counts["chosen"], counts["kept"]) == (20, 20, 18)
     assert counts["splits"] == {"train": 13, "test": 5}
@@ -78,29 +79,8 @@ def test_index_and_manifest(tmp_path):
         "constant image": {"count": 1, "examples": ["011.png"]},
         "damaged image": {"count": 1, "examples": ["003.png"]},
     }
-
-
-def test_raw_defects_are_counted(tmp_path):
-    raw = write_dca1(tmp_path / "raw", pairs=6)
-    (raw / "1.png").write_bytes(b"")
-    (raw / "2.png").write_bytes((raw / "2.png").read_bytes()[:90])
-    save(raw / "3.png", np.zeros((48, 48), np.uint8))
-    (raw / "4_gt.png").unlink()
-    save(raw / "5.png", picture(5), "RGB")
-    pack = build_pack(open_source("dca1", raw), tmp_path / "pack", SIZE, progress=False)
-    assert {reason: entry["count"] for reason, entry in pack.manifest["skipped"].items()} == {
-        "empty file": 1,
-        "damaged image": 1,
-        "constant image": 1,
-        "image without a mask": 1,
-    }
-    assert pack.index["path"].tolist() == ["5.png", "6.png"]
-    assert pack.index["sha256"][0] == pixel_sha256(picture(5))
-
-
-def test_at_most_twenty_examples_are_listed(tmp_path):
-    pack = build_small(tmp_path / "pack", ["damaged image"] * 30 + [picture(1)])
-    entry = pack.manifest["skipped"]["damaged image"]
+    many = build_small(tmp_path / "pack", ["damaged image"] * 30 + [picture(1)])
+    entry = many.manifest["skipped"]["damaged image"]
     assert (entry["count"], len(entry["examples"])) == (30, 20)
 
 
@@ -114,60 +94,42 @@ def test_splits_and_limit(tmp_path):
         build_small(tmp_path / "val", splits=["val"])
 
 
-# identity
-
-
-def test_corpus_hash_follows_pixels_and_size_only(tmp_path):
-    first = build_small(tmp_path / "a").corpus_hash
-    assert build_small(tmp_path / "b").corpus_hash == first
+def test_corpus_hash_follows_pixels_and_size_only(pack, tmp_path):
+    assert build_small(tmp_path / "b").corpus_hash == pack.corpus_hash
     changed = list(PICTURES)
     changed[19] = changed[19].copy()
     changed[19][0, 0] ^= 1
-    assert build_small(tmp_path / "c", changed).corpus_hash != first
-    assert build_small(tmp_path / "d", size=40).corpus_hash != first
-    assert build_small(tmp_path / "e", PICTURES[::-1]).corpus_hash != first
-
-
-def test_workers_change_no_byte(tmp_path):
-    build_small(tmp_path / "none")
-    build_small(tmp_path / "two", workers=2)
-    assert folder_bytes(tmp_path / "none") == folder_bytes(tmp_path / "two")
+    assert build_small(tmp_path / "c", changed).corpus_hash != pack.corpus_hash
+    assert build_small(tmp_path / "d", size=40).corpus_hash != pack.corpus_hash
+    assert build_small(tmp_path / "e", PICTURES[::-1]).corpus_hash != pack.corpus_hash
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_interruptions_change_no_byte(tmp_path, workers):
-    build_small(tmp_path / "whole")
+def test_interruptions_change_no_byte(pack, tmp_path, workers):
     for stop_at in (0, 6, 13, 19):
-        with pytest.raises(Interruption):
-            build_small(tmp_path / "pack", stop_at=stop_at, workers=workers)
-        assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [
-            "pack.partial"
-        ]
+        interrupted(tmp_path / "pack", stop_at, workers=workers)
+        assert [path.name for path in tmp_path.iterdir()] == ["pack.partial"]
     source = MemorySource(PICTURES)
     build_pack(source, tmp_path / "pack", SIZE, progress=False)
     assert source.reads == 4, "only the last chunk was left to do"
-    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pack", "whole"]
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(pack.path)
+    assert [path.name for path in tmp_path.iterdir()] == ["pack"]
 
 
-def test_a_torn_write_is_cut_off(tmp_path):
-    build_small(tmp_path / "whole")
-    with pytest.raises(Interruption):
-        build_small(tmp_path / "pack", stop_at=9)
+def test_a_torn_write_is_cut_off(pack, tmp_path):
+    interrupted(tmp_path / "pack")
     with open(tmp_path / "pack.partial" / "frames.u8", "ab") as stream:
         stream.write(b"torn")
     build_small(tmp_path / "pack")
-    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
-    with pytest.raises(Interruption):
-        build_small(tmp_path / "short", stop_at=9)
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(pack.path)
+    interrupted(tmp_path / "short")
     (tmp_path / "short.partial" / "frames.u8").write_bytes(b"")
     with pytest.raises(InputError, match=r"frames\.u8: too short"):
         build_small(tmp_path / "short")
 
 
 @pytest.mark.parametrize("step", ["replace", "remove_written"])
-def test_an_interruption_while_publishing_changes_no_byte(tmp_path, monkeypatch, step):
-    build_small(tmp_path / "whole")
+def test_an_interruption_while_publishing_changes_no_byte(pack, tmp_path, monkeypatch, step):
     module = {"replace": building.os, "remove_written": building}[step]
     real = getattr(module, step)
 
@@ -178,44 +140,38 @@ def test_an_interruption_while_publishing_changes_no_byte(tmp_path, monkeypatch,
 
     with monkeypatch.context() as patch:
         patch.setattr(module, step, stop_at_the_folder)
-        with pytest.raises(Interruption):
-            build_small(tmp_path / "pack")
+        interrupted(tmp_path / "pack", None)
     assert not (tmp_path / "pack").exists()
     source = MemorySource(PICTURES)
     build_pack(source, tmp_path / "pack", SIZE, progress=False)
     assert source.reads == 0
-    assert folder_bytes(tmp_path / "pack") == folder_bytes(tmp_path / "whole")
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(pack.path)
 
 
 def test_a_finished_pack_is_returned_at_once_and_another_plan_is_refused(tmp_path):
     build_small(tmp_path / "pack")
+    (tmp_path / "pack" / "report.json").unlink()  # which nobody needs to open a pack
     source = MemorySource(PICTURES)
     assert len(build_pack(source, tmp_path / "pack", SIZE, progress=False)) == 18
     assert source.reads == 0
     for other in ({"size": 40}, {"limit": 5}, {"pictures": PICTURES[:9]}):
         with pytest.raises(InputError, match="other frames or parameters"):
             build_small(tmp_path / "pack", **other)
-    with pytest.raises(Interruption):
-        build_small(tmp_path / "begun", stop_at=9)
+    interrupted(tmp_path / "begun")
     with pytest.raises(InputError, match=r"begun\.partial: was begun with other frames"):
         build_small(tmp_path / "begun", size=40)
 
 
-# refusals
-
-
-def test_strict_leaves_no_final_folder_and_takes_repaired_frames(tmp_path):
+def test_strict_leaves_no_final_folder_and_takes_repaired_frames(pack, tmp_path):
     with pytest.raises(InputError, match=r"1 skipped \(damaged image: 1\), the first is 003"):
         build_small(tmp_path / "pack", strict=True)
     assert not (tmp_path / "pack").exists()
-    with pytest.raises(Interruption):
-        build_small(tmp_path / "pack", stop_at=9)
+    interrupted(tmp_path / "pack")
     repaired = list(PICTURES)
     repaired[3], repaired[11] = picture(3), picture(11)
     assert len(build_small(tmp_path / "pack", repaired, strict=True)) == 20
-    build_small(tmp_path / "loose")
     with pytest.raises(InputError, match="strict, but frames were skipped"):
-        build_small(tmp_path / "loose", strict=True)
+        build_small(pack.path, strict=True)
 
 
 def test_no_usable_frame_leaves_nothing(tmp_path):
@@ -226,21 +182,27 @@ def test_no_usable_frame_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_arguments(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="multiple of 8"):
-        build_small(tmp_path / "pack", size=30)
-    with pytest.raises(InputError, match="workers -1"):
-        build_small(tmp_path / "pack", workers=-1)
-    with pytest.raises(InputError, match="limit 0"):
-        build_small(tmp_path / "pack", limit=0)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "thesis.txt").touch()
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 30}, "multiple of 8"),
+        ({"workers": -1}, "workers -1"),
+        ({"limit": 0}, "limit 0"),
+        ({"thin": -1}, "thin -1: must be from 0 to 64"),
+        ({"thin": 65}, "thin 65: must be from 0 to 64"),
+        ({}, r"needs 0\.0 GB more"),
+    ],
+)
+def test_bad_arguments(tmp_path, monkeypatch, options, message):
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda path: namedtuple("_", "free")(100))
+    with pytest.raises(InputError, match=message):
+        build_small(tmp_path / "pack", **options)
+
+
+def test_a_folder_of_something_else_is_kept(tmp_path):
+    (tmp_path / "thesis.txt").touch()
     with pytest.raises(InputError, match="not a pack, and not empty; choose another"):
-        build_small(tmp_path / "other")
-    usage = namedtuple("usage", "free")
-    monkeypatch.setattr(building.shutil, "disk_usage", lambda path: usage(100))
-    with pytest.raises(InputError, match=r"needs 0\.0 GB more"):
-        build_small(tmp_path / "pack")
+        build_small(tmp_path)
 
 
 def test_a_second_process_is_kept_out(tmp_path):
@@ -256,35 +218,32 @@ def test_a_second_process_is_kept_out(tmp_path):
 
 
 def test_open_says_what_is_wrong(tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        FramePack.open(tmp_path / "pack")
-    with pytest.raises(Interruption):
-        build_small(tmp_path / "pack", stop_at=9)
-    with pytest.raises(InputError, match=r"unfinished; run tools/prepare_data\.py again"):
-        FramePack.open(tmp_path / "pack")
-    with pytest.raises(InputError, match=r"not a pack \(manifest\.json is missing\)"):
-        FramePack.open(tmp_path)
-    pack = build_small(tmp_path / "pack")
-    with open(pack.path / "frames.u8", "r+b") as stream:
+    path = tmp_path / "pack"
+
+    def refused(message, folder=path):
+        with pytest.raises(InputError, match=message):
+            FramePack.open(folder)
+
+    refused("no such folder")
+    interrupted(path)
+    refused(r"unfinished; run tools/prepare_data\.py again")
+    refused(r"not a pack \(manifest\.json is missing\)", tmp_path)
+    pack = build_small(path)
+    with open(path / "frames.u8", "r+b") as stream:
         stream.truncate(18 * SIZE * SIZE - 1)
-    with pytest.raises(InputError, match="18431 bytes, but 18 frames in the index need 18432"):
-        FramePack.open(pack.path)
-    pack.index.iloc[:0].to_parquet(pack.path / "index.parquet")
-    with pytest.raises(InputError, match="empty pack"):
-        FramePack.open(pack.path)
-    (pack.path / "index.parquet").write_bytes(b"no table")
-    with pytest.raises(InputError, match=r"index\.parquet: cannot be read"):
-        FramePack.open(pack.path)
-    (pack.path / "manifest.json").write_text('{"schema": "angiogram-pack/0"}')
-    with pytest.raises(InputError, match="key 'schema' must be 'angiogram-pack/1'"):
-        FramePack.open(pack.path)
+    refused("18431 bytes, but 18 frames in the index need 18432")
+    pack.index.iloc[:0].to_parquet(path / "index.parquet")
+    refused("empty pack")
+    pack.index.drop(columns="video").to_parquet(path / "index.parquet")
+    refused(r"index\.parquet: no column 'video'; make it again")
+    (path / "index.parquet").write_bytes(b"no table")
+    refused(r"index\.parquet: cannot be read")
+    (path / "manifest.json").write_text('{"schema": "angiogram-pack/0"}')
+    refused("key 'schema' must be 'angiogram-pack/1'")
 
 
-# reading
-
-
-def test_gather_over_packs_equals_direct_reading(tmp_path):
-    first, second = build_small(tmp_path / "a"), build_small(tmp_path / "b", PICTURES[4:9])
+def test_gather_over_packs_equals_direct_reading(pack, tmp_path):
+    first, second = pack, build_small(tmp_path / "b", PICTURES[4:9])
     both = open_packs([first.path, second.path])
     assert (len(both), both.size, both.has_anatomy) == (23, SIZE, False)
     order = np.random.default_rng(0).integers(0, 23, 50)
@@ -305,8 +264,7 @@ def test_gather_over_packs_equals_direct_reading(tmp_path):
             both.gather([index])
 
 
-def test_frames_are_read_only_and_a_pack_pickles_by_its_path(tmp_path):
-    pack = build_small(tmp_path / "pack")
+def test_frames_are_read_only_and_a_pack_pickles_by_its_path(pack):
     with pytest.raises(ValueError, match="read-only"):
         pack.frames[0, 0, 0] = 1
     sent = pickle.dumps(pack)
@@ -314,11 +272,10 @@ def test_frames_are_read_only_and_a_pack_pickles_by_its_path(tmp_path):
     np.testing.assert_array_equal(pickle.loads(sent).gather([5])[0], pack.gather([5])[0])
 
 
-def test_packs_of_different_size_do_not_join(tmp_path):
-    build_small(tmp_path / "a")
+def test_packs_of_different_size_do_not_join(pack, tmp_path):
     build_small(tmp_path / "b", size=40)
     with pytest.raises(InputError, match="different size"):
-        open_packs([tmp_path / "a", tmp_path / "b"])
+        open_packs([pack.path, tmp_path / "b"])
     with pytest.raises(InputError, match="no pack"):
         open_packs([])
 
