@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from benchmark.data.checks.leakage import FOLDER
 from benchmark.data.skips import summarise_skips
 from benchmark.files import walk
+
+LEAKAGE = "leakage"
+"""Folder of the leakage reports inside a task folder, one subfolder per pre-training dataset."""
+
+MAX_VESSEL_FRACTION = 0.5
+"""A mask covering a larger fraction of a frame may be inverted: vessels cover about 3–12 %."""
 
 
 @dataclass
@@ -68,22 +74,24 @@ class FrameEntry(NamedTuple):
     sha256: str
 
 
+def index_rows(index: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+    """The rows of some columns of an index; None where a value is missing."""
+    values = index[list(columns)].astype(object)
+    return list(values.where(values.notna(), None).itertuples(index=False, name=None))
+
+
 def check_entries(findings: Findings, entries: Collection[FrameEntry], strict: bool) -> None:
     """Duplicate entries, duplicate images, and overlaps between splits.
 
-    Args:
-        findings: where to add.
-        entries: all frames.
-        strict: whether an overlap of two splits is an error rather than a warning, which it is if
-            the split was published by the authors of the data.
+    An overlap of two splits is an error if `strict`, else a warning.
     """
     overlap = findings.error if strict else findings.warning
     findings.count("frames", len(entries))
     for split, number in sorted(Counter(entry.split for entry in entries if entry.split).items()):
         findings.count(f"  {split}", number)
-    groups = {entry.group for entry in entries if entry.group is not None}
-    findings.count("groups", len(groups))
-    findings.count("frames without a group", sum(entry.group is None for entry in entries))
+    groups = [entry.group for entry in entries if entry.group is not None]
+    findings.count("groups", len(set(groups)))
+    findings.count("frames without a group", len(entries) - len(groups))
     seen: dict[str, FrameEntry] = {}
     paths: set[str] = set()
     for entry in entries:
@@ -98,17 +106,13 @@ def check_entries(findings: Findings, entries: Collection[FrameEntry], strict: b
             findings.warning("duplicate image", where)
         else:
             overlap("same image in two splits", f"{where} ({first.split}, {entry.split})")
-    for group, splits in _splits_of(entries):
-        overlap("group in two splits", f"{group} ({', '.join(splits)})")
-
-
-def _splits_of(entries: Iterable[FrameEntry]) -> list[tuple[str, list[str]]]:
-    """Groups in more than one split, with these splits."""
     splits: dict[str, set[str]] = {}
     for entry in entries:
         if entry.group is not None and entry.split is not None:
             splits.setdefault(entry.group, set()).add(entry.split)
-    return [(group, sorted(names)) for group, names in sorted(splits.items()) if len(names) > 1]
+    for group, names in sorted(splits.items()):
+        if len(names) > 1:
+            overlap("group in two splits", f"{group} ({', '.join(sorted(names))})")
 
 
 def check_files(findings: Findings, listed: Collection[str]) -> None:
@@ -116,14 +120,10 @@ def check_files(findings: Findings, listed: Collection[str]) -> None:
     unlisted: list[str] = []
     for entry in walk(findings.path, unlisted, hidden=True):
         path = findings.below(entry)
-        if path not in listed and path.partition("/")[0] != FOLDER and not entry.is_dir():
+        if path not in listed and path.partition("/")[0] != LEAKAGE and not entry.is_dir():
             findings.warning("unlisted file", path)
     for line in unlisted:
         findings.error("folder that cannot be listed", line)
-
-
-MAX_VESSEL_FRACTION = 0.5
-"""A mask covering a larger fraction of a frame may be inverted: vessels cover about 3–12 %."""
 
 
 def warn_if_all(findings: Findings, count: str, warning: str) -> None:

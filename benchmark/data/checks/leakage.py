@@ -8,6 +8,7 @@ patients on both sides.
 from __future__ import annotations
 
 import os
+from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.data.checks.leakage_report import SCHEMA, LeakageReport
+from benchmark.data.checks.findings import LEAKAGE, FrameEntry, index_rows
 from benchmark.data.checks.near_duplicates import PARAMETERS, NearDuplicates
 from benchmark.data.checks.pair_sheet import NamedImage, draw_pair_sheet
 from benchmark.data.formats.images import read_grayscale
@@ -27,14 +28,11 @@ from benchmark.data.progress import progress_bar
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import MANIFEST
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_json, write_json
-from benchmark.schemas import validate
+from benchmark.files import read_json, read_object, sha256_json, write_json
 
+SCHEMA = "leakage-report/1"
 REPORT = "report.json"
 SHEET = "pairs.png"
-FOLDER = "leakage"
-"""Folder of the reports inside a task folder, with one subfolder per pre-training dataset."""
-
 HELD_OUT_SPLITS = ("test", "val")
 
 PAIRS_PER_FRAME = 100
@@ -43,16 +41,6 @@ PAIRS_PER_FRAME = 100
 SHEET_PAIRS = 40
 
 _BLOCK = 256
-_ALL = "all"
-
-
-class HeldOutFrame(NamedTuple):
-    """A frame that must not occur in pre-training."""
-
-    split: str
-    path: str
-    group: str | None
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ class HeldOut:
         name: name of the task, or of the pack's folder.
         kind: kind of the task, or ``"pack"``.
         split_hash: identity of the task; of a pack, its corpus hash.
-        frames: the frames.
+        frames: what must not occur in pre-training.
         read: grayscale pixels (uint8, H×W) of the frame at this index.
     """
 
@@ -72,7 +60,7 @@ class HeldOut:
     name: str
     kind: str
     split_hash: str
-    frames: list[HeldOutFrame]
+    frames: list[FrameEntry]
     read: Callable[[int], np.ndarray]
 
 
@@ -87,7 +75,7 @@ class _FramePair(NamedTuple):
 
 @dataclass
 class _Matches:
-    """The matches of one held-out frame."""
+    """The matches of one held-out frame, which may match every frame of the packs."""
 
     exact: int = 0
     similar: int = 0
@@ -96,13 +84,8 @@ class _Matches:
     def add(self, pair: _FramePair) -> None:
         self.similar += pair.similar
         self.exact += not pair.similar
-        self.worst.append(pair)
-        # A frame may match every frame of the pre-training dataset.
-        if len(self.worst) > 4 * PAIRS_PER_FRAME:
-            self.truncate()
-
-    def truncate(self) -> None:
-        self.worst = sorted(self.worst)[:PAIRS_PER_FRAME]
+        insort(self.worst, pair)
+        del self.worst[PAIRS_PER_FRAME:]
 
 
 def open_held_out(path: str | os.PathLike[str]) -> HeldOut:
@@ -120,8 +103,8 @@ def open_held_out(path: str | os.PathLike[str]) -> HeldOut:
 
 def _of_pack(path: Path) -> HeldOut:
     pack = FramePack.open(path)
-    columns = [_known(pack.index[name]) for name in ("split", "path", "group", "sha256")]
-    frames = [HeldOutFrame(split or _ALL, *rest) for split, *rest in zip(*columns)]
+    rows = index_rows(pack.index, "split", "path", "group", "sha256")
+    frames = [FrameEntry(split or "all", *rest) for split, *rest in rows]
     name = path.resolve().name
     return HeldOut(
         path, name, "pack", pack.corpus_hash, frames, lambda row: _frame_pixels(pack, row)
@@ -135,7 +118,7 @@ def _of_task(path: Path) -> HeldOut:
     frames, files = [], []
     for split in HELD_OUT_SPLITS:
         for item in folder.splits.get(split, []):
-            frames.append(HeldOutFrame(split, item["path"], item["group"], item["sha256_image"]))
+            frames.append(FrameEntry(split, item["path"], item["group"], item["sha256_image"]))
             files.append(file_of(split, item["stem"]))
 
     def read(number: int) -> np.ndarray:
@@ -147,11 +130,6 @@ def _of_task(path: Path) -> HeldOut:
     return HeldOut(path, folder.task, folder.kind, folder.split_hash, frames, read)
 
 
-def _known(column: Any) -> list[Any]:
-    """Values of an index column, None where missing."""
-    return [None if missing else value for value, missing in zip(column, column.isna())]
-
-
 def _frame_pixels(pack: FramePack | PackCollection, row: int) -> np.ndarray:
     frames, _, valid = pack.gather([row], anatomy=False)
     return frames[0, : valid[0, 0], : valid[0, 1]]
@@ -161,11 +139,6 @@ def check_leakage(
     packs: PackCollection, held_out: Sequence[HeldOut], progress: bool = True
 ) -> list[dict[str, Any]]:
     """Compare all held-out frames with all frames of the packs, in one pass over the packs.
-
-    Args:
-        packs: the pre-training data.
-        held_out: the evaluation data.
-        progress: whether to show progress on stderr.
 
     Returns:
         A deterministic, JSON-able report for each of `held_out`: ``corpus_hash``, ``split_hash``,
@@ -183,7 +156,7 @@ def check_leakage(
     hashes = [frame.sha256 for one in held_out for frame in one.frames]
     _find_identical(packs, hashes, found)
     _find_similar(packs, held_out, hashes, found, progress)
-    groups = Counter(group for group in _known(packs.index["group"]) if group is not None)
+    groups = Counter(packs.index["group"].dropna())
     return [
         _report(packs, one, found[start:end], groups)
         for one, start, end in zip(held_out, offsets, offsets[1:])
@@ -239,7 +212,6 @@ def _report(
     ]
     splits: dict[str, Counter[str]] = defaultdict(Counter)
     for frame, one in zip(held_out.frames, found):
-        one.truncate()
         splits[frame.split].update(
             frames=1, exact=one.exact > 0, similar=one.similar > 0 and not one.exact
         )
@@ -251,12 +223,8 @@ def _report(
         "parameters": {**PARAMETERS, "pairs_per_frame": PAIRS_PER_FRAME},
         "pretrain": {
             "packs": [
-                {
-                    "name": pack.path.resolve().name,
-                    "corpus_hash": pack.corpus_hash,
-                    "frames": len(pack),
-                }
-                for pack in packs.packs
+                {"name": p.path.resolve().name, "corpus_hash": p.corpus_hash, "frames": len(p)}
+                for p in packs.packs
             ],
             "frames": len(packs),
             "without_group": len(packs) - sum(groups.values()),
@@ -287,8 +255,7 @@ def _list_pairs(
 ) -> list[dict[str, Any]]:
     """The pairs, worst first."""
     ordered = sorted((pair, number) for number, one in enumerate(found) for pair in one.worst)
-    index = packs.index.iloc[[pair.row for pair, _ in ordered]]
-    sources, paths, owners = (_known(index[name]) for name in ("source", "path", "group"))
+    rows = packs.index.iloc[[pair.row for pair, _ in ordered]]
     return [
         {
             "kind": "similar" if pair.similar else "exact",
@@ -297,7 +264,9 @@ def _list_pairs(
             "pretrain": {"row": pair.row, "source": source, "path": path, "group": group},
             "test": {"number": number, **held_out.frames[number]._asdict()},
         }
-        for (pair, number), source, path, group in zip(ordered, sources, paths, owners)
+        for (pair, number), (source, path, group) in zip(
+            ordered, index_rows(rows, "source", "path", "group")
+        )
     ]
 
 
@@ -308,7 +277,7 @@ def has_leakage(report: dict[str, Any]) -> bool:
 
 def report_folder(folder: Path, corpus_hash: str) -> Path:
     """Where the report on a task folder and a pre-training dataset is stored."""
-    return folder / FOLDER / corpus_hash[:16]
+    return folder / LEAKAGE / corpus_hash[:16]
 
 
 def write_leakage_report(
@@ -318,9 +287,6 @@ def write_leakage_report(
 
     The sheet shows the worst pair of each held-out frame, at most 40, with the pre-training frame
     (flipped to match) on the left.
-
-    Raises:
-        OSError: the folder cannot be written.
     """
     worst = {}
     for pair in report["pairs"]:
@@ -363,14 +329,15 @@ def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None
     file = report_folder(folder, corpus_hash) / REPORT
     if not file.is_file():
         return None
-    report = read_json(file)
-    validate(LeakageReport, report, file)
-    content = {key: value for key, value in report.items() if key != "report_hash"}
-    if sha256_json(content) != report["report_hash"]:
-        raise InputError(f"{file}: was changed by hand; make it again")
-    if report["corpus_hash"] != corpus_hash:
-        return None
-    if report["split_hash"] != read_json(folder / MANIFEST)["split_hash"]:
+    report = read_object(file)
+    report_hash = report.pop("report_hash", None)
+    if report.get("schema") != SCHEMA or sha256_json(report) != report_hash:
+        raise InputError(
+            f"{file}: was changed by hand, or is of another version; make it again with "
+            "tools/check.py leakage"
+        )
+    compared = report["corpus_hash"], report["split_hash"]
+    if compared != (corpus_hash, read_json(folder / MANIFEST)["split_hash"]):
         return None
     counts = {key: report["counts"][key] for key in ("exact", "similar", "groups")}
-    return {"report_hash": report["report_hash"], **counts}
+    return {"report_hash": report_hash, **counts}

@@ -84,11 +84,8 @@ def image_signature(pixels: np.ndarray) -> np.ndarray:
 
     The image becomes a 64×64 thumbnail whose pixels are normalised by the local mean and standard
     deviation, so that changes of brightness, contrast or gamma, nearly linear inside a small
-    window, have little effect. A DCT without its constant follows.
-
-    Args:
-        pixels: uint8, H×W, at least 1×1. The aspect ratio is not kept, so that a scene scaled
-            differently along its axes is still found.
+    window, have little effect. A DCT without its constant follows. The aspect ratio is not kept, so
+    that a scene scaled differently along its axes is still found.
     """
     shrink = min(pixels.shape) >= THUMBNAIL_SIDE
     method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
@@ -147,12 +144,9 @@ class NearDuplicates:
         return len(self._signatures)
 
     def find(self, queries: Sequence[np.ndarray]) -> list[Match]:
-        """Near-duplicates of a block of images.
+        """Near-duplicates of a block of images, uint8, H×W each.
 
         Memory grows with the product of their number and the size of the set; 256 is a good block.
-
-        Args:
-            queries: uint8, H×W each.
 
         Returns:
             One `Match` per pair, `row` counting in this set and `query` in `queries`, in the order

@@ -29,8 +29,8 @@ FLIPPED = {
 
 @pytest.fixture(scope="module")
 def patients() -> list[np.ndarray]:
-    """One frame of each of 40 patients, uint8, 96×96."""
-    return [angiogram(11, patient, 0, 6, size=96).image for patient in range(40)]
+    """One frame of each of 20 patients, uint8, 96×96."""
+    return [angiogram(11, patient, 0, 6, size=96).image for patient in range(20)]
 
 
 def changed(pixels: np.ndarray, rng: np.random.Generator, flip: str) -> np.ndarray:
@@ -101,8 +101,8 @@ def test_changed_frames_are_found_with_their_flip_and_nothing_else(patients):
 
 def test_different_patients_do_not_match_in_any_flip(patients):
     found = NearDuplicates(patients).find(patients)
-    assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
-    known = [image_signature(pixels) for pixels in patients[:20]]
+    assert [(match.row, match.query) for match in found] == [(n, n) for n in range(20)]
+    known = [image_signature(pixels) for pixels in patients]
     scores = [correlation(a, b) for row, a in enumerate(known) for b in known[:row]]
     assert max(scores) < SIMILAR - 0.15
 
@@ -118,7 +118,7 @@ def test_different_patients_do_not_match_in_any_flip(patients):
 )
 def test_small_movements_are_found(patients, moved):
     found = NearDuplicates(patients).find([moved(pixels) for pixels in patients])
-    assert [(match.row, match.query) for match in found] == [(n, n) for n in range(40)]
+    assert [(match.row, match.query) for match in found] == [(n, n) for n in range(20)]
 
 
 def test_the_result_does_not_depend_on_the_block(patients):
