@@ -43,9 +43,6 @@ def vessel_mask(
 
     Returns:
         bool B×H×W on the device of `frames`. Empty for a frame of zero vesselness.
-
-    Raises:
-        InputError: unknown kind, wrong shape or type, or a parameter out of range.
     """
     if not 0 <= alpha <= 100:
         raise InputError(f"alpha {alpha}: expected a percentile from 0 to 100")
@@ -95,14 +92,7 @@ def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
     ``value >= percentile_threshold(value, alpha)`` keeps exactly the pixels that
     ``value >= np.percentile(value, alpha)`` keeps: the linearly interpolated percentile lies
     between two adjacent sorted values, above the lower one unless it coincides with it. So a single
-    order statistic suffices, and integer levels stay integers.
-
-    Args:
-        value: B×H×W, any real type.
-        alpha: percentile, 0..100.
-
-    Returns:
-        B, same type and device as `value`.
+    order statistic suffices, and integer levels stay integers. B×H×W to B of the same type.
     """
     flat = value.flatten(1)
     rank = math.ceil((flat.shape[1] - 1) * (alpha / 100))
@@ -118,14 +108,9 @@ def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
 
 
 def grow_region(keep: Tensor, seed: Tensor) -> Tensor:
-    """The 4-connected component of `keep` that contains the seed.
+    """The 4-connected component of `keep`, bool B×H×W, that contains the seed; empty without it.
 
-    Args:
-        keep: bool B×H×W.
-        seed: int64 B, flat position row·W + column in each frame.
-
-    Returns:
-        bool B×H×W; empty for a frame whose seed is not in `keep`.
+    `seed` is the flat position row·W + column in each frame, int64 B.
     """
     if keep.device.type == "cpu":
         return _grow_by_scanlines(keep, seed)

@@ -21,22 +21,14 @@ def extract(
     batch: int = 16,
     overwrite: bool = False,
 ) -> str:
-    """Extract the vessels of every frame of a pack and store them in it.
-
-    Args:
-        pack: folder of the pack.
-        kind: ``"sato"``, ``"frangi"`` or ``"hessian"``.
-        alpha: percentile of the threshold, 0 to 100.
-        border: pixels ignored along every side, at the size of the pack.
-        batch: frames per call.
-        overwrite: whether to replace masks extracted with other parameters.
+    """Extract the vessels of every frame of a pack (`vessel_mask`) and store them in it.
 
     Returns:
         One line about the masks, and whether they existed already.
 
     Raises:
         InputError: the folder is not a pack, a parameter is out of range, or the pack holds masks
-            extracted with other parameters.
+            extracted with other parameters and not `overwrite`.
     """
     if not 0 <= alpha <= 100:
         raise InputError(f"--alpha {alpha}: a percentile is between 0 and 100")
@@ -45,14 +37,8 @@ def extract(
     device = choose_device()
 
     def compute(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        masks = vessel_mask(
-            torch.from_numpy(frames).to(device),
-            kind=kind,
-            alpha=alpha,
-            border=border,
-            valid=torch.from_numpy(valid),
-        )
-        return masks.cpu().numpy()
+        on_device = torch.from_numpy(frames).to(device)
+        return vessel_mask(on_device, kind, alpha, border, torch.from_numpy(valid)).cpu().numpy()
 
     parameters = {"vesselness": kind, "alpha": alpha, "border": border}
     before = FramePack.open(pack).manifest.get("anatomy", {})
@@ -71,10 +57,5 @@ def extract(
 
 def _vessel_fraction(pack: FramePack) -> tuple[float, int]:
     """Mean fraction of vessel pixels in the valid area, and the number of frames without any."""
-    counts = np.concatenate(
-        [
-            np.bitwise_count(pack.anatomy[start : start + 256]).sum(axis=(1, 2), dtype=np.int64)
-            for start in range(0, len(pack), 256)
-        ]
-    )
+    counts = np.array([np.bitwise_count(bits).sum(dtype=np.int64) for bits in pack.anatomy])
     return float((counts / pack.valid.prod(axis=1)).mean()), int((counts == 0).sum())

@@ -9,15 +9,15 @@ a narrow band. The map, including mirrored borders, is computed once in float64;
 few dense matrix products per axis, one for every block of rows inside the band. This is what BLAS
 is fastest at, and the same code runs on CPU and GPU.
 
-Frames are B×H×W, uint8 or floating-point, intensities 0..255. Vessels are dark ridges, across which
-the Hessian has one large positive eigenvalue.
+Frames are B×H×W, uint8 or floating-point, intensities 0..255; any other shape or type is an
+`InputError`. Vessels are dark ridges, across which the Hessian has one large positive eigenvalue.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ from benchmark.errors import InputError
 
 VESSELNESS_KINDS = ("sato", "frangi", "hessian")
 SIGMAS = (1.0, 2.0, 3.0, 4.0)
+"""Scales in pixels."""
+_BETA = 0.5
 
 # The combined kernels of one axis have standard deviation σ. Beyond 6σ the sum of their weights is
 # below 1e-7, less than the resolution of fp32.
@@ -134,15 +136,13 @@ def _full_fp32(device: torch.device) -> Iterator[None]:
             torch.set_float32_matmul_precision(previous)
 
 
-def _check(frames: Tensor, sigmas: Sequence[float]) -> None:
+def _check(frames: Tensor) -> None:
     if frames.ndim != 3 or 0 in frames.shape[1:]:
         raise InputError(f"frames of shape {tuple(frames.shape)}: expected B×H×W")
     if frames.dtype != torch.uint8 and not frames.is_floating_point():
         raise InputError(
             f"frames of type {frames.dtype}: expected uint8 or floating-point intensities"
         )
-    if not sigmas or min(sigmas) <= 0:
-        raise InputError(f"sigmas {tuple(sigmas)}: expected at least one scale, all above 0")
 
 
 def _centred(frames: Tensor) -> Tensor:
@@ -201,77 +201,54 @@ def _eigenvalues(
         yield slice(part.start, part.stop), mean, radius
 
 
-def _largest_over_scales(
-    frames: Tensor, sigmas: Sequence[float], measure: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
+def _largest_over_scales(frames: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Maximum over the scales of a measure of σ²-normalised eigenvalues, fp32 B×H×W, ≥ 0.
 
     `measure` gets mean and radius of the eigenvalue pair (mean ± radius), which it may overwrite.
     """
-    _check(frames, sigmas)
+    _check(frames)
     result = torch.zeros(frames.shape, device=frames.device)
     with _full_fp32(frames.device):
         for centred, out, workspace in _portions(frames, result):
-            for sigma in map(float, sigmas):
+            for sigma in SIGMAS:
                 for rows, mean, radius in _eigenvalues(centred, sigma, sigma**2, workspace):
                     torch.maximum(out[:, rows], measure(mean, radius), out=out[:, rows])
     return result
 
 
-def sato(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
+def sato(frames: Tensor) -> Tensor:
     """Sato's tubeness for dark vessels: the largest eigenvalue if positive, times σ², else 0.
 
-    Equal to ``skimage.filters.sato(frame, sigmas, black_ridges=True, mode="reflect")`` within
+    Equal to ``skimage.filters.sato(frame, SIGMAS, black_ridges=True, mode="reflect")`` within
     4e-5 levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
-
-    Args:
-        frames: B×H×W, uint8 or floating-point, intensities 0..255.
-        sigmas: scales in pixels.
 
     Returns:
         fp32 B×H×W, ≥ 0, in intensity levels: maximum over the scales.
-
-    Raises:
-        InputError: wrong shape, type or scales.
     """
-    return _largest_over_scales(frames, sigmas, lambda mean, radius: mean.add_(radius))
+    return _largest_over_scales(frames, lambda mean, radius: mean.add_(radius))
 
 
-def frangi(
-    frames: Tensor,
-    sigmas: Sequence[float] = SIGMAS,
-    beta: float = 0.5,
-    gamma: float | None = None,
-) -> Tensor:
+def frangi(frames: Tensor) -> Tensor:
     """Frangi's vesselness for dark vessels (Frangi et al., MICCAI 1998, eq. 15).
 
-    With |λ1| ≤ |λ2|: exp(-(λ1/λ2)² / 2β²) · (1 - exp(-(λ1² + λ2²) / 2γ²)) where λ2 > 0, else 0.
-    Equal to ``skimage.filters.frangi(frame, sigmas, black_ridges=True)``: the Hessian is not
+    With |λ1| ≤ |λ2|: exp(-(λ1/λ2)² / 2β²) · (1 - exp(-(λ1² + λ2²) / 2γ²)) where λ2 > 0, else 0;
+    β is 0.5, and γ half of the largest Frobenius norm of the Hessian over the frame at the *first*
+    scale. Equal to ``skimage.filters.frangi(frame, SIGMAS, black_ridges=True)``: the Hessian is not
     multiplied by σ², and there is no α because in two dimensions its factor is 1.
-
-    Args:
-        frames: B×H×W, uint8 or floating-point, intensities 0..255.
-        sigmas: scales in pixels.
-        beta: sensitivity to deviation from a blob.
-        gamma: sensitivity to structure, in intensity levels per pixel². None: half of the largest
-            Frobenius norm of the Hessian over the frame at the *first* scale, as in scikit-image.
 
     Returns:
         fp32 B×H×W in [0, 1]: maximum over the scales.
-
-    Raises:
-        InputError: wrong shape, type or scales.
     """
-    _check(frames, sigmas)
+    _check(frames)
     result = torch.zeros(frames.shape, device=frames.device)
     with _full_fp32(frames.device):
         for centred, out, workspace in _portions(frames, result):
-            gamma_squared = _gamma_squared(centred, float(sigmas[0]), gamma, workspace)
-            for sigma in map(float, sigmas):
+            gamma_squared = _gamma_squared(centred, workspace)
+            for sigma in SIGMAS:
                 for rows, mean, radius in _eigenvalues(centred, sigma, 1.0, workspace):
                     norm = (mean.square() + radius.square()).mul_(2)
                     ratio = (mean - radius).div_((mean + radius).clamp_(min=1e-10))
-                    value = ratio.square_().div_(-2 * beta**2).exp_()
+                    value = ratio.square_().div_(-2 * _BETA**2).exp_()
                     value *= norm.div_(-2 * gamma_squared).expm1_().neg_()
                     # λ2 is the larger one in magnitude, hence positive exactly if the mean is.
                     value *= mean > 0
@@ -279,74 +256,55 @@ def frangi(
     return result
 
 
-def _gamma_squared(centred: Tensor, sigma: float, gamma: float | None, workspace: Tensor) -> Tensor:
+def _gamma_squared(centred: Tensor, workspace: Tensor) -> Tensor:
     """γ² per frame, fp32 B×1×1; 1 where the Hessian vanishes and γ does not matter."""
     largest = torch.zeros(len(centred), 1, 1, device=centred.device)
-    if gamma is not None:
-        return largest + gamma**2
-    for _, mean, radius in _eigenvalues(centred, sigma, 1.0, workspace):
+    for _, mean, radius in _eigenvalues(centred, SIGMAS[0], 1.0, workspace):
         norm = mean.square_().add_(radius.square_()).mul_(2)
         torch.maximum(largest, norm.amax((1, 2), keepdim=True), out=largest)
     largest /= 4
     return torch.where(largest > 0, largest, torch.ones_like(largest))
 
 
-def hessian(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
+def hessian(frames: Tensor) -> Tensor:
     """The measure of VasoMIM's AAAI paper, eq. 1: |λ1| where λ2 < 0, else 0, |λ1| ≤ |λ2|.
 
     λ1 and λ2 are those of the *inverted* frame, where vessels are bright. The equation does not
     say how scales are compared; here the eigenvalues are multiplied by σ² first (Lindeberg's
     normalisation, as in `sato`), since otherwise the finest scale would nearly always win.
 
-    Args:
-        frames: B×H×W, uint8 or floating-point, intensities 0..255.
-        sigmas: scales in pixels.
-
     Returns:
         fp32 B×H×W, ≥ 0, in intensity levels: maximum over the scales.
-
-    Raises:
-        InputError: wrong shape, type or scales.
     """
     # Inverting the frame changes the signs: λ2 < 0 there is mean > 0 here.
     return _largest_over_scales(
-        frames, sigmas, lambda mean, radius: radius.sub_(mean).abs_().mul_(mean > 0)
+        frames, lambda mean, radius: radius.sub_(mean).abs_().mul_(mean > 0)
     )
 
 
-def sato_levels(frames: Tensor, sigmas: Sequence[float] = SIGMAS) -> Tensor:
-    """`sato` truncated to integer levels, as the authors' code (XA-SSL) stores it.
+def sato_levels(frames: Tensor) -> Tensor:
+    """`sato` truncated to integer levels, uint8, as the authors' code (XA-SSL) stores it.
 
     Truncation turns a rounding error into a full level, which can move a threshold among many ties
     or split a vessel. Values within 1e-4 of an integer (a few dozen pixels per frame) are therefore
     recomputed in float64, so that the levels do not depend on the device, the batch or the order
     of summation.
-
-    Args:
-        frames: B×H×W, uint8 or floating-point, intensities 0..255.
-        sigmas: scales in pixels.
-
-    Returns:
-        uint8 B×H×W.
-
-    Raises:
-        InputError: wrong shape, type or scales.
     """
-    value = sato(frames, sigmas)
+    value = sato(frames)
     near_integer = value.round().sub_(value).abs_() < _TRUNCATION_MARGIN
     # Values near 0 truncate to 0 anyway: none is negative.
     near_integer &= value > 0.5
     with _full_fp32(frames.device):
         for where in near_integer.nonzero().split(1024):
-            value[where.unbind(1)] = _sato_at(frames, sigmas, where).floor_().float()
+            value[where.unbind(1)] = _sato_at(frames, where).floor_().float()
     return value.clamp_(max=255).to(torch.uint8)
 
 
-def _sato_at(frames: Tensor, sigmas: Sequence[float], where: Tensor) -> Tensor:
+def _sato_at(frames: Tensor, where: Tensor) -> Tensor:
     """`sato` at single pixels in float64; `where` is int64 M×3 (frame, row, column)."""
     frame, row, column = where.unbind(1)
     best = torch.zeros(len(where), dtype=torch.float64, device=frames.device)
-    for sigma in map(float, sigmas):
+    for sigma in SIGMAS:
         weights_r, top = _bands(frames.shape[1], sigma, 0, frames.device)
         weights_c, left = _bands(frames.shape[2], sigma, 1, frames.device)
         windows = frames.unfold(1, weights_r.shape[2], 1).unfold(2, weights_c.shape[2], 1)
@@ -360,17 +318,9 @@ def _sato_at(frames: Tensor, sigmas: Sequence[float], where: Tensor) -> Tensor:
 
 
 def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
-    """Vesselness V as thresholded for the pseudo-labels (`docs/protocol.md`), scales 1 to 4.
+    """Vesselness V as thresholded for the pseudo-labels (`docs/protocol.md`), larger for a vessel.
 
-    Args:
-        frames: B×H×W, uint8 or floating-point, intensities 0..255.
-        kind: ``"sato"`` (`sato_levels`), ``"frangi"`` or ``"hessian"``.
-
-    Returns:
-        B×H×W: uint8 levels for ``"sato"``, fp32 otherwise; larger is more vessel-like.
-
-    Raises:
-        InputError: unknown kind, or wrong shape or type.
+    B×H×W: uint8 levels for ``"sato"`` (`sato_levels`), fp32 for ``"frangi"`` and ``"hessian"``.
     """
     if kind not in VESSELNESS_KINDS:
         raise InputError(f"vesselness {kind!r}: expected one of {', '.join(VESSELNESS_KINDS)}")

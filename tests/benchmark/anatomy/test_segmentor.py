@@ -70,7 +70,7 @@ def test_training_learns_one_batch(tiny_views: dict[str, Tensor], network: UNeXt
     method = training(network).train()
     optimizer = torch.optim.Adam(method.parameters(), lr=3e-3)
     losses = []
-    for _ in range(80):
+    for _ in range(50):
         terms = method.loss(views, Progress())
         loss = terms["loss_bce"] + terms["loss_dice"]
         optimizer.zero_grad()

@@ -37,8 +37,8 @@ def batch(*images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(images))
 
 
-# 40 is smaller than the kernels, 300 is not a integer of blocks.
-@pytest.mark.parametrize(("height", "width"), [(40, 56), (300, 257), (512, 512)])
+# 40 is smaller than the kernels, 300 is no multiple of a block, 128 is one.
+@pytest.mark.parametrize(("height", "width"), [(40, 56), (300, 257), (128, 128)])
 def test_sato_equals_scikit_image(height: int, width: int) -> None:
     image = vessels(height, width, seed=height)
     expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
@@ -70,19 +70,17 @@ def test_sato_levels_recompute_what_fp32_cannot_decide(monkeypatch: pytest.Monke
         np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
 
 
-@pytest.mark.parametrize("gamma", [None, 4.0])
-def test_frangi_equals_scikit_image(gamma: float | None) -> None:
-    images = vessels(200, 300, seed=1), vessels(200, 300, seed=2) // 2
-    ours = frangi(batch(*images), gamma=gamma)
-    for image, value in zip(images, ours):
-        expected = filters.frangi(image, sigmas=range(1, 5), gamma=gamma, black_ridges=True)
+def test_frangi_equals_scikit_image() -> None:
+    images = vessels(200, 150, seed=1), vessels(200, 150, seed=2) // 2
+    for image, value in zip(images, frangi(batch(*images))):
+        expected = filters.frangi(image, sigmas=range(1, 5), black_ridges=True)
         assert expected.max() > 0.2
         np.testing.assert_allclose(value, expected, rtol=0, atol=2e-6)
 
 
 def test_hessian_equals_the_formula() -> None:
     """AAAI eq. 1, eigenvalues from LAPACK, on the inverted frame."""
-    image = vessels(150, 170, seed=5)
+    image = vessels(90, 110, seed=5)
     inverted = 255.0 - image
     expected = np.zeros(image.shape)
     unclear = np.zeros(image.shape, dtype=bool)
@@ -106,20 +104,13 @@ def test_hessian_equals_the_formula() -> None:
 
 
 @pytest.mark.parametrize("kind", VESSELNESS_KINDS)
-def test_frames_of_a_batch_are_independent(kind: str) -> None:
-    images = [vessels(96, 130, seed=seed) for seed in range(4)]
-    together = vesselness(batch(*images), kind)
-    for image, value in zip(images, together):
-        assert torch.equal(vesselness(batch(image), kind)[0], value)
-
-
-@pytest.mark.parametrize("kind", VESSELNESS_KINDS)
 def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way a GPU computes it, large blocks and all frames at once, tried on the CPU."""
     from benchmark.anatomy import vesselness as module
 
     frames = batch(*(vessels(130, 300, seed=seed) for seed in range(3)))
     expected = vesselness(frames, kind)
+    assert torch.equal(torch.cat([vesselness(f, kind) for f in frames.split(1)]), expected)
 
     def full_batch(frames: torch.Tensor, result: torch.Tensor):
         yield module._centred(frames), result, torch.empty(3, *frames.shape)
@@ -143,13 +134,10 @@ def test_transposed_frame_gives_transposed_vesselness(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", VESSELNESS_KINDS)
-@pytest.mark.parametrize("level", [0, 77, 255])
-def test_constant_frames_have_no_vesselness(kind: str, level: int) -> None:
-    frames = torch.full((2, 70, 90), level, dtype=torch.uint8)
-    frames[1] = torch.from_numpy(vessels(70, 90, seed=0))
-    value = vesselness(frames, kind)
-    assert not value[0].any()
-    assert value[1].any()
+def test_constant_frames_have_no_vesselness(kind: str) -> None:
+    flat = [np.full((70, 90), level, np.uint8) for level in (0, 77, 255)]
+    value = vesselness(batch(*flat, vessels(70, 90, seed=0)), kind)
+    assert value.flatten(1).any(dim=1).tolist() == [False] * 3 + [True]
 
 
 def test_bright_ridges_are_ignored() -> None:
@@ -190,8 +178,6 @@ def test_wrong_input_is_named() -> None:
         sato(torch.zeros(5, 5))
     with pytest.raises(InputError, match="int64"):
         sato(torch.zeros(1, 5, 5, dtype=torch.int64))
-    with pytest.raises(InputError, match="above 0"):
-        frangi(torch.zeros(1, 5, 5), sigmas=(0.0,))
     with pytest.raises(InputError, match="sato, frangi, hessian"):
         vesselness(torch.zeros(1, 5, 5), "gabor")
 
