@@ -64,14 +64,7 @@ def _title(folder: Path) -> str:
 
 
 def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> str:
-    """Draw a term of the logs of several runs over their epochs.
-
-    Returns:
-        One line about what was drawn.
-
-    Raises:
-        InputError: as `read_curve`.
-    """
+    """Draw a term of the logs of several runs over their epochs; one line about what was drawn."""
     curves = [(_title(Path(f)), *read_curve(Path(f), term)) for f in folders]
     # A dollar sign in a title or a term starts no formula.
     with plt.rc_context({"text.parse_math": False}), atomic_write(out) as stream:

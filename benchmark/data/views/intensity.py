@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, check_unit_interval
 
 DRAWS = 8
 """Number of uniform random numbers per frame."""
@@ -89,12 +89,8 @@ class Intensity:
         sigma: tuple[float, float] = (0.1, 2.0),
         solarize: float = 0.0,
     ) -> None:
-        for name, value in (("jitter", jitter), ("blur", blur), ("solarize", solarize)):
-            if not 0 <= value <= 1:
-                raise InputError(f"intensity: {name}={value} must lie in [0, 1]")
-        for name, value in (("brightness", brightness), ("contrast", contrast)):
-            if not 0 <= value <= 1:
-                raise InputError(f"intensity: {name}={value} must lie in [0, 1]")
+        check_unit_interval("intensity", jitter=jitter, blur=blur, solarize=solarize)
+        check_unit_interval("intensity", brightness=brightness, contrast=contrast)
         if gamma < 1 or not 0 < sigma[0] <= sigma[1]:
             raise InputError(f"intensity: gamma={gamma} must be at least 1, sigma={sigma} a range")
         self.brightness, self.contrast, self.gamma = brightness, contrast, gamma
