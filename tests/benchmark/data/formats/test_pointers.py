@@ -22,20 +22,23 @@ from benchmark.errors import InputError
 from benchmark.file_contents import is_broken_link
 
 OID = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
-LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize 12345\n"
-ANNEX = f"/annex/objects/SHA256E-s12345--{OID}.png\n"
+POINTERS = {
+    "lfs": f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize 12345\n",
+    "annex pointer": f"/annex/objects/SHA256E-s12345--{OID}.png\n",
+}
+LINKS = {
+    "annex": f"../.git/annex/objects/Gx/W4/SHA256E-s12345--{OID}.png/SHA256E",
+    "link": "../blobs/absent",
+}
 
 
 def _stand_in(kind: str, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "lfs":
-        path.write_text(LFS)
-    elif kind == "annex pointer":
-        path.write_text(ANNEX)
-    elif kind == "annex":
-        path.symlink_to(f"../.git/annex/objects/Gx/W4/SHA256E-s12345--{OID}.png/SHA256E")
+    path.unlink(missing_ok=True)
+    if kind in POINTERS:
+        path.write_text(POINTERS[kind])
     else:
-        path.symlink_to("../blobs/absent")
+        path.symlink_to(LINKS[kind])
     return path
 
 
@@ -89,7 +92,6 @@ def test_files_not_fetched_are_counted(tmp_path, kind):
         save(tmp_path / "images" / f"{number}.png", picture(number))
         save(tmp_path / "masks" / f"{number}.png", picture(number) > 90)
     for path in ("images/3.png", "masks/3.png", "masks/0.png"):
-        (tmp_path / path).unlink(missing_ok=True)
         _stand_in(kind, tmp_path / path)
     source = open_source("paired", tmp_path)
     reasons = []

@@ -26,11 +26,11 @@ def _centres_inside(polygon):
     return shapely.contains_xy(polygon, columns, rows)
 
 
-def _star(seed, centre=(28.0, 20.0), reach=30.0):
+def _star(seed, centre=(28.0, 20.0)):
     """A simple polygon: points in the order of their angle."""
     rng = np.random.default_rng(seed)
     angle = np.sort(rng.uniform(0, 2 * np.pi, 12))
-    radius = rng.uniform(2, reach, 12)
+    radius = rng.uniform(2, 30, 12)
     return np.stack([np.cos(angle) * radius, np.sin(angle) * radius], axis=1) + centre
 
 
@@ -69,14 +69,9 @@ def test_polygons_that_share_edges_share_no_pixel_and_leave_no_gap():
 
 
 def test_self_intersections_keep_both_lobes_and_leave_no_hole():
-    eight = [[2, 2], [22, 22], [22, 2], [2, 22]]
-    lobes = shapely.union_all(
-        [
-            shapely.Polygon([[2, 2], [12, 12], [2, 22]]),
-            shapely.Polygon([[22, 2], [12, 12], [22, 22]]),
-        ]
-    )
-    mask = _drawn(eight)
+    halves = ([[2, 2], [12, 12], [2, 22]], [[22, 2], [12, 12], [22, 22]])
+    lobes = shapely.union_all([shapely.Polygon(half) for half in halves])
+    mask = _drawn([[2, 2], [22, 22], [22, 2], [2, 22]])
     # Centres on the crossing lines themselves belong to one lobe only; shapely counts them out.
     assert (mask & _centres_inside(lobes)).sum() == _centres_inside(lobes).sum()
     assert abs(int(mask.sum()) - lobes.area) <= 20
@@ -100,9 +95,7 @@ def test_polygons_are_clipped_to_the_image():
         _drawn(_star(3, centre=(50, 35))),
         np.pad(_drawn(_star(3, centre=(150, 135)), 140, 156), 0)[100:, 100:],
     )
-
-
-def test_drawing_adds_to_a_mask():
+    # Drawing adds to a mask.
     mask = _drawn([[0, 0], [4, 0], [4, 4], [0, 4]])
     draw_polygon(mask, [2, 2, 6, 2, 6, 6, 2, 6])
     assert mask.sum() == 16 + 16 - 4
@@ -111,11 +104,8 @@ def test_drawing_adds_to_a_mask():
 @pytest.mark.parametrize("seed", range(6))
 def test_run_lengths_agree_with_pycocotools(seed):
     rng = np.random.default_rng(seed)
-    truth = cv2.blur(rng.random((33, 47)), (9, 3)) > 0.5
-    if seed == 0:
-        truth[:] = False
-    if seed == 1:
-        truth[:] = True
+    # The first two are empty and full.
+    truth = cv2.blur(rng.random((33, 47)), (9, 3)) > {0: 2, 1: -1}.get(seed, 0.5)
     packed = coco_mask.encode(np.asfortranarray(truth.astype(np.uint8)))
     runs = decode_run_lengths(packed["counts"].decode())
     mask = np.zeros_like(truth)

@@ -52,24 +52,21 @@ def test_two_dimensions_are_one_frame(tmp_path):
     np.testing.assert_array_equal(decode_array(path).frames, GRAY[1:2])
 
 
-def test_values_are_rounded_and_clipped_below(tmp_path):
-    values = np.array([[[-5.0, 0.49, 0.51, 199.6, 255.3]]])
-    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 0, 1, 200, 255]]]
-    values = np.array([[[-300, -1, 0, 7, 255]]], np.int16)
-    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 0, 0, 7, 255]]]
-
-
-def test_frames_of_a_high_bit_depth_video_share_one_scale(tmp_path):
-    # The first frame alone would pass for 8 bits; beside the second it is 12-bit data.
-    values = np.array([[[0, 200]], [[2048, 4095]]], np.uint16)
-    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 12]], [[128, 255]]]
-    values[1, 0, 1] = 4096
-    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 3]], [[32, 64]]]
-
-
-def test_floats_up_to_one_are_fractions_of_white(tmp_path):
-    values = np.array([[[0, 0.1, 0.5, 0.8, 1]]], np.float32)
-    assert decode_array(_npz(tmp_path, values)).frames.tolist() == [[[0, 26, 128, 204, 255]]]
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        # Rounded, and clipped below.
+        ([[[-5.0, 0.49, 0.51, 199.6, 255.3]]], "f8", [[[0, 0, 1, 200, 255]]]),
+        ([[[-300, -1, 0, 7, 255]]], "i2", [[[0, 0, 0, 7, 255]]]),
+        # The first frame alone would pass for 8 bits; beside the second it is 12-bit data.
+        ([[[0, 200]], [[2048, 4095]]], "u2", [[[0, 12]], [[128, 255]]]),
+        ([[[0, 200]], [[2048, 4096]]], "u2", [[[0, 3]], [[32, 64]]]),
+        # Fractions of white.
+        ([[[0, 0.1, 0.5, 0.8, 1]]], "f4", [[[0, 26, 128, 204, 255]]]),
+    ],
+)
+def test_values_become_intensities(tmp_path, values, kind, expected):
+    assert decode_array(_npz(tmp_path, np.array(values, kind))).frames.tolist() == expected
 
 
 def _patched(content: bytes, old: bytes, new: bytes) -> bytes:
@@ -146,13 +143,9 @@ def test_frames_are_counted_without_unpacking_them(tmp_path):
 
 
 def test_invalid_values_are_refused(tmp_path):
-    for value, reason in (
-        (np.nan, "values not finite"),
-        (np.inf, "values not finite"),
-        (65536.0, "values outside 16 bits"),
-    ):
-        values = GRAY.astype(np.float64)
-        values[1, 2, 3] = value
+    values = GRAY.astype(np.float64)
+    for invalid, reason in ((np.nan, "finite"), (np.inf, "finite"), (65536.0, "outside 16 bits")):
+        values[1, 2, 3] = invalid
         with pytest.raises(UnreadableFrame, match=reason):
             decode_array(_npz(tmp_path, values))
 

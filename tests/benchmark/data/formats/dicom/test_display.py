@@ -95,15 +95,15 @@ def test_functional_groups_override_the_top_level(tmp_path: Path):
 
 
 def test_rescale_and_its_exemption_in_groups(tmp_path: Path):
-    expected = _linear(2.0 * RAMP - 1000, 1500, 1000)
-    groups = _merged(_window(1500, 1000), _rescale(2, -1000))
-    np.testing.assert_array_equal(_enhanced(tmp_path, groups).frames, expected)
-    both = [_rescale(2, -1000)] * 2
-    video = _enhanced(tmp_path, _window(1500, 1000), both)
-    np.testing.assert_array_equal(video.frames, expected)
-    properties = _item(FramePixelDataPropertiesSequence=[_item(PixelIntensityRelationship="LOG")])
-    video = _enhanced(tmp_path, _merged(groups, properties))
-    np.testing.assert_array_equal(video.frames, _linear(RAMP.astype(float), 1500, 1000))
+    window, rescale = _window(1500, 1000), _rescale(2, -1000)
+    exempt = _item(FramePixelDataPropertiesSequence=[_item(PixelIntensityRelationship="LOG")])
+    for shared, frames, values in (
+        (_merged(window, rescale), [], 2.0 * RAMP - 1000),
+        (window, [rescale] * 2, 2.0 * RAMP - 1000),
+        (_merged(window, rescale, exempt), [], RAMP.astype(float)),
+    ):
+        video = _enhanced(tmp_path, shared, frames)
+        np.testing.assert_array_equal(video.frames, _linear(values, 1500, 1000))
 
 
 def test_one_window_is_used_for_all_frames(tmp_path: Path):
