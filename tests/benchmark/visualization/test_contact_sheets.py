@@ -311,7 +311,7 @@ def test_a_checkpoint_of_another_run_is_not_shown(
     for name in ("run.json", "epoch_1.pth"):
         (folder / name).write_bytes((run / name).read_bytes())
     own = read_checkpoint(folder / "epoch_1.pth")
-    other = own._replace(epoch=2, identity={**own.identity, "seed": 7})
+    other = own.model_copy(update={"epoch": 2, "identity": {**own.identity, "seed": 7}})
     save_checkpoint(folder, other, keep=2)
     method, _, epochs = contact_sheets.load_run(folder)
     assert epochs == 1
