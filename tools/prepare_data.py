@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     source, form = _open(arguments)
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
     from benchmark.data.counts import format_rows
-    from benchmark.data.tasks.groups import read_groups
+    from benchmark.data.tasks.folder import read_groups
 
     splits = arguments.split or (source.pack_splits if form == "pack" else None)
     common = {"splits": splits, "limit": arguments.limit, "strict": arguments.strict}

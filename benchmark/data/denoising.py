@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchmark.errors import InputError
 from benchmark.type_hints import Seed, fits, meaning
@@ -91,15 +91,11 @@ class Degradation:
     def __post_init__(self) -> None:
         if not self.photons or min(self.photons) <= 0:
             raise InputError(f"noise photons={self.photons}: need one or more values above 0")
-        for name in ("electronic", "blur"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"noise {name}={getattr(self, name)}: must not be negative")
+        for name, value in (("electronic", self.electronic), ("blur", self.blur)):
+            if not 0 <= value < float("inf"):
+                raise InputError(f"noise {name}={value}: must not be negative")
         if not fits(self.seed, Seed):
             raise InputError(f"noise seed={self.seed}: must be {meaning(Seed)}")
-
-    def parameters(self) -> dict[str, Any]:
-        """JSON-able values that define the noise."""
-        return {**asdict(self), "photons": list(self.photons)}
 
     def apply(self, clean: np.ndarray, level: int, key: str) -> np.ndarray:
         """The degraded frame, uint8 H×W: blur, then quantum noise, then electronic noise.

@@ -83,7 +83,8 @@ class Source:
         classes: names of the annotated classes, without background; the channels of `read_masks`.
 
     Raises (from the constructor):
-        InputError: the raw folder is missing or does not look like this dataset.
+        InputError: the raw folder is missing or does not look like this dataset, or an option
+            cannot be used.
     """
 
     name: str

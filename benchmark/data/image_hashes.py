@@ -8,16 +8,9 @@ import numpy as np
 from PIL import Image
 
 _SIDE = 32
-_LOW = slice(1, 9)
-
-
-def _dct_matrix(size: int) -> np.ndarray:
-    """Rows are the DCT-II basis functions of length `size` (unnormalised)."""
-    k, n = np.mgrid[:size, :size]
-    return np.cos(np.pi * k * (2 * n + 1) / (2 * size))
-
-
-_DCT = _dct_matrix(_SIDE)[_LOW]
+_FREQUENCY, _POSITION = np.mgrid[1:9, :_SIDE]
+_DCT = np.cos(np.pi * _FREQUENCY * (2 * _POSITION + 1) / (2 * _SIDE))
+"""Rows are the basis functions 1 to 8 of the unnormalised DCT-II."""
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:

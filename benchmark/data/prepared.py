@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
-from benchmark.data.skips import counts_line
 from benchmark.errors import InputError
 from benchmark.locking import lock_beside, remove_left
 
-
-class Prepared(Protocol):
-    """A `FramePack` or a `TaskFolder`."""
-
-    path: Path
-    manifest: dict[str, Any]
-
-
-P = TypeVar("P", bound=Prepared)
+P = TypeVar("P")
 
 
 def open_prepared(
@@ -28,7 +19,7 @@ def open_prepared(
 
     Args:
         out: the folder.
-        open_folder: opens it.
+        open_folder: opens it, as a `FramePack` or a `TaskFolder`.
         what: ``"pack"`` or ``"task folder"``, for messages.
         plan_hash: identity of what is asked for.
         strict: refuse what was prepared with skipped frames.
@@ -50,7 +41,7 @@ def open_prepared(
         )
     skipped = prepared.manifest["skipped"]
     if strict and skipped:
-        counts = counts_line({reason: entry["count"] for reason, entry in skipped.items()})
+        counts = ", ".join(f"{why}: {entry['count']}" for why, entry in sorted(skipped.items()))
         raise InputError(
             f"{out}: strict, but frames were skipped when it was prepared ({counts}); remove it, "
             "or drop strict"

@@ -26,35 +26,31 @@ def progress_bar(
     """
     if not enabled:
         yield lambda count: None
-    elif sys.stderr.isatty():
-        with _bar(label, total, done) as advance:
-            yield advance
-    else:
+    elif not sys.stderr.isatty():
         yield _lines(label, total, done)
+    else:
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-
-@contextmanager
-def _bar(label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total, completed=done)
-        yield lambda count: progress.advance(task, count)
+        defaults = Progress.get_default_columns()[:-1]
+        columns = (*defaults, MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task(label, total=total, completed=done)
+            yield lambda count: progress.advance(task, count)
 
 
 def _lines(label: str, total: int, done: int) -> Callable[[int], None]:
-    start = time.monotonic()
-    state = {"done": done, "last": start}
+    start = last = time.monotonic()
+    before = done
 
     def advance(count: int) -> None:
-        state["done"] += count
+        nonlocal done, last
+        done += count
         now = time.monotonic()
-        if now - state["last"] >= _SECONDS_BETWEEN_LINES:
-            state["last"] = now
-            rate = (state["done"] - done) / (now - start)
-            line = f"{label}: {state['done']} of {total}, {rate:.0f} frames/s"
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            rate = (done - before) / (now - start)
+            line = f"{label}: {done} of {total}, {rate:.0f} frames/s"
             print(line, file=sys.stderr, flush=True)
 
     return advance

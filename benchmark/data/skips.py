@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +39,14 @@ def _by_reason(items: Iterable[Skip]) -> dict[str, list[str]]:
     return reasons
 
 
-def counts_line(counts: Mapping[str, int]) -> str:
+def reasons_line(items: Iterable[Skip]) -> str:
     """``"damaged image: 2, empty file: 1"``."""
+    counts = Counter(reason for reason, _ in items)
     return ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))
 
 
-def reasons_line(items: Iterable[Skip]) -> str:
-    """`counts_line` of skipped (reason, path) pairs."""
-    return counts_line(Counter(reason for reason, _ in items))
-
-
 def refuse_skips(items: Sequence[Skip]) -> None:
-    """Strict mode: anything skipped is an error.
-
-    Raises:
-        InputError: `items` is not empty; the message counts by reason and names the first path.
-    """
+    """Strict mode: raise `InputError`, with counts and the first path, if anything was skipped."""
     if items:
         raise InputError(
             f"strict: {len(items)} skipped ({reasons_line(items)}), the first is {items[0][1]}"

@@ -90,7 +90,7 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
         (("dca1", "--raw", "absent"), "absent: no such folder"),
         (("cadica", "--raw", "."), "does not look like CADICA"),
         (("dca1", "--raw", ".", "--option", "rule"), "write it as key=value"),
-        (("synthetic", "--option", "patients=0"), "must be at least 1"),
+        (("synthetic", "--option", "patients=0"), "patients=0: must be an integer of 1 or more"),
         (("dca1", "--raw", ".", "--as", "pack", "--val-fraction", "0.1"), "applies to tasks only"),
         (("dca1", "--raw", ".", "--size", "8"), "--size applies to packs only"),
         (("dca1", "--raw", ".", "--noise", "seed=1"), "--noise applies to --as denoising only"),

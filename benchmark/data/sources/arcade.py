@@ -117,9 +117,8 @@ class Arcade(FolderSource):
             validation images, without the 1,000 training images; the same test images.
 
     Raises:
-        InputError: the folder is missing or is not ARCADE, lacks the subset of the task or one of
-            its annotation files, holds a split twice, or the task is unknown. From `frames`: an
-            annotation file is damaged.
+        InputError: the folder lacks the subset of the task or one of its annotation files, or
+            holds a split twice. From `frames`: an annotation file is damaged.
     """
 
     name = "arcade"

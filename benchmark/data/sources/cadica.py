@@ -58,8 +58,7 @@ class Cadica(FolderSource):
             ``all``: the other videos as well (31,500).
 
     Raises:
-        InputError: the folder is missing or has no selectedVideos, or the rule is unknown or needs
-            nonselectedVideos, which is missing. From `frames`: a list was not downloaded.
+        InputError: from `frames`: a list was not downloaded.
     """
 
     name = "cadica"

@@ -12,11 +12,7 @@ from benchmark.data.sources.paired import PairedFolders
 
 
 class Caxf(PairedFolders):
-    """Reader of CAXF; the split is the published one where both folders exist.
-
-    Raises:
-        InputError: the folder is missing or is not laid out like this.
-    """
+    """Reader of CAXF; the split is the published one where both folders exist."""
 
     name = "caxf"
     expected = {"frames": 538}

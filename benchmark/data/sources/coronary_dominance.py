@@ -90,10 +90,6 @@ class CoronaryDominance(FolderSource):
             them, or read ``only`` them (their frames then have the splits of that set).
         frames_per_video: number of frames of each video, evenly spaced; 0: all. The published
             pre-training set has 160,320 frames, by an unpublished rule.
-
-    Raises:
-        InputError: the folder is missing or holds no study (perhaps the archives are still
-            packed).
     """
 
     name = "coronary_dominance"

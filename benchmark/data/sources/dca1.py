@@ -29,9 +29,6 @@ class Dca1(FolderSource):
     """Reader of DCA1.
 
     The first 75 % of the pairs in natural order (rounded up) are ``train``, the rest ``test``.
-
-    Raises:
-        InputError: the folder is missing or holds no ``N_gt`` mask.
     """
 
     name = "dca1"

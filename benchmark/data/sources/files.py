@@ -76,14 +76,13 @@ def is_file(path: Path) -> bool:
 
 
 def walk_images(
-    root: Path, extensions: Iterable[str] = IMAGE_EXTENSIONS, nested: bool = True
+    root: Path,
+    extensions: Collection[str] = IMAGE_EXTENSIONS,
+    nested: bool = True,
+    enter: Callable[[Path], bool] = lambda folder: True,
 ) -> Iterator[Path]:
-    """Image files below `root` in natural order, files of a folder before its sub-folders.
-
-    Extensions are compared ignoring case.
-    """
-    wanted = frozenset(extensions)
-    return walk_files(root, lambda path: path.suffix.lower() in wanted, nested)
+    """Files below `root` with one of these extensions, in any case; see `walk_files`."""
+    return walk_files(root, lambda path: path.suffix.lower() in extensions, nested, enter)
 
 
 def walk_files(

@@ -78,8 +78,7 @@ class Folder(FolderSource):
         name: name of the source in the index: lower-case letters, digits, ``_`` and ``-``.
 
     Raises:
-        InputError: the folder is missing or holds no image, or a bad name. From `frames`: the
-            folder holds masks beside the images.
+        InputError: from `frames`: the folder holds masks beside the images.
     """
 
     name = "folder"

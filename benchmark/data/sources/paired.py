@@ -64,8 +64,7 @@ class PairedFolders(FolderSource):
         raw: the folder with the split folders in it, or one above.
 
     Raises:
-        InputError: the folder is missing or is not laid out like this. From `frames`: patients.csv
-            is not a table with the two columns.
+        InputError: from `frames`: patients.csv is not a table with the two columns.
     """
 
     split_note = "the folders the images lie in"
@@ -152,9 +151,6 @@ class Paired(PairedFolders):
     Args:
         raw: the folder with the split folders in it, or one above.
         name: what to call the dataset: lower-case letters, digits, ``_`` and ``-``.
-
-    Raises:
-        InputError: as `PairedFolders`, or the name is invalid.
     """
 
     name = "paired"

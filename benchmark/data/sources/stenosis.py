@@ -90,8 +90,7 @@ class DanilovStenosis(FolderSource):
         seed: of the split by patient.
 
     Raises:
-        InputError: the folder is missing or is not this dataset, or the rule is unknown. From
-            `frames`: a list is too large or is not text.
+        InputError: from `frames`: a list is too large or is not text.
     """
 
     name = "stenosis"

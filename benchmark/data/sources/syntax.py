@@ -17,9 +17,6 @@ class Syntax(Folder):
     Args:
         raw: the unpacked download.
         group: how the patient of a file is identified; see `Folder`.
-
-    Raises:
-        InputError: the folder is missing or holds no image.
     """
 
     name = "syntax"

@@ -45,9 +45,6 @@ class Synthetic(Source):
         test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses.
-
-    Raises:
-        InputError: a folder is given, or `first_frame` is beyond the last one.
     """
 
     name = "synthetic"

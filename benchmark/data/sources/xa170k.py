@@ -22,13 +22,11 @@ from benchmark.data.sources.coronary_dominance import (
     study_group,
 )
 from benchmark.data.sources.files import (
-    IMAGE_EXTENSIONS,
     FolderSource,
     Raw,
     find_root,
     list_entries,
     search_root,
-    walk_files,
     walk_images,
 )
 from benchmark.data.sources.folder import GroupRule
@@ -94,11 +92,7 @@ class _Curated(FolderSource):
     def walk(self) -> Iterator[Frame]:
         studies = StudyFilter(self._denoising, self.report)
         seen: set[tuple[str, int]] = set()
-
-        def wanted(path: Path) -> bool:
-            return path.suffix.lower() in IMAGE_EXTENSIONS
-
-        for file in walk_files(self.root, wanted, enter=_holds_frames):
+        for file in walk_images(self.root, enter=_holds_frames):
             path = self.relative(file)
             frame = self._named(path, file.stem)
             if frame is None:
@@ -146,8 +140,7 @@ class Xa170k(FolderSource):
     `Frame.source` is the part's name, `Frame.path` begins with it.
 
     Raises:
-        InputError: no part is found, a part is not the dataset it should be, an option is out of
-            range or would select frames of an already curated part.
+        InputError: an option would select frames of an already curated part.
     """
 
     name = "xa170k"

@@ -43,9 +43,6 @@ class Xcad(FolderSource):
 
     The frames of ``test/`` have masks; their group is the sequence, the five digits of the name
     (None where the name has none). By default, only ``train`` goes into a pack.
-
-    Raises:
-        InputError: the folder is missing or holds neither training nor test images.
     """
 
     name = "xcad"

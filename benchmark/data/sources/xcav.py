@@ -61,9 +61,6 @@ class Xcav(FolderSource):
         split_file: a list of your own instead (see `benchmark.data.splits.read_split_file`); its
             names are patients (``CVAI-1253``), videos (``CVAI-1253LAO0_CAU29``), or frames
             (``CVAI-1253LAO0_CAU29/00042``). Frames it does not name have no split.
-
-    Raises:
-        InputError: the folder is missing or is not XCAV, or the list cannot be used.
     """
 
     name = "xcav"

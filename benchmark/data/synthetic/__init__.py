@@ -1,5 +1,5 @@
 """Procedural coronary angiograms with exact ground truth; see `angiogram`."""
 
-from benchmark.data.synthetic.render import FILLED, Stenosis, SyntheticFrame, angiogram
+from benchmark.data.synthetic.render import SyntheticFrame, angiogram
 
-__all__ = ["FILLED", "Stenosis", "SyntheticFrame", "angiogram"]
+__all__ = ["SyntheticFrame", "angiogram"]

@@ -19,7 +19,6 @@ from benchmark.data.synthetic.tree import (
     CoronaryTree,
     Grower,
     Heart,
-    Lesion,
     Patient,
 )
 from benchmark.randomness import numpy_generator
@@ -129,7 +128,7 @@ def _with_twigs(grow: Grower, per_mm: float) -> list[Branch]:
 
 def _assemble(branches: list[Branch], rng: np.random.Generator) -> CoronaryTree:
     """Place the stenoses and concatenate the branches."""
-    lesions: list[Lesion] = []
+    lesions: list[float] = []
     marks = [np.full(len(branch.path), -1) for branch in branches]
     wide = [k for k, b in enumerate(branches) if b.length_mm > 30 and b.radius[0] > 0.8]
     weights = np.array([branches[k].length_mm * branches[k].radius[0] for k in wide])
@@ -145,18 +144,18 @@ def _assemble(branches: list[Branch], rng: np.random.Generator) -> CoronaryTree:
         narrowing = np.cos(np.pi / 2 * (branch.path[inside] - centre) / half) ** 2
         branch.radius[inside] *= 1 - degree * narrowing
         mark[inside] = len(lesions)
-        middle = int(np.abs(branch.path - centre).argmin())
-        lesions.append(Lesion(degree, int(branch.segment[middle])))
+        lesions.append(degree)
     starts = np.cumsum([0, *(len(branch.path) for branch in branches)])
     capsules = [
         start + np.flatnonzero(branch.path[:-1] - branch.path[0] >= branch.hidden_mm)
         for start, branch in zip(starts, branches)
     ]
+    joined = {
+        name: np.concatenate([getattr(branch, name) for branch in branches])
+        for name in ("points", "radius", "path", "segment")
+    }
     return CoronaryTree(
-        points=np.concatenate([branch.points for branch in branches]),
-        radius=np.concatenate([branch.radius for branch in branches]),
-        path=np.concatenate([branch.path for branch in branches]),
-        segment=np.concatenate([branch.segment for branch in branches]),
+        **joined,
         layer=np.concatenate([np.full(len(branch.path), branch.layer) for branch in branches]),
         lesion=np.concatenate(marks),
         capsules=np.concatenate(capsules),
@@ -185,4 +184,4 @@ def patient_anatomy(seed: int, patient: int) -> Patient:
         "left": _assemble(_left_tree(heart, dominance, rng), rng),
         "right": _assemble(_right_tree(heart, dominance, rng), rng),
     }
-    return Patient(heart, dominance, trees)
+    return Patient(heart, trees)

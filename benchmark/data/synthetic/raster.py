@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ _APERTURE = 0.35  # radius in pixels over which a detector element averages
 _LABEL_BITS = 5
 
 
-@dataclass(frozen=True)
-class Capsules:
+class Capsules(NamedTuple):
     """Straight pieces of vessel in the image plane. All lengths in pixels; arrays of length K."""
 
     start: np.ndarray  # K×2, (x, y); the centre of the first pixel is (0, 0)
@@ -23,8 +22,9 @@ class Capsules:
     layer: np.ndarray  # int; overlapping pieces add up across layers, not within one
     label: np.ndarray  # int 0..31; 0 attenuates but is not vessel
 
-    def __getitem__(self, chosen: np.ndarray) -> Capsules:
-        return Capsules(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+    def where(self, chosen: np.ndarray) -> Capsules:
+        """Those that a mask chooses."""
+        return Capsules(*(array[chosen] for array in self))
 
 
 def _footprints(

@@ -34,14 +34,10 @@ class Stenosis:
     Attributes:
         mask: bool S×S, the lumen of the narrowed stretch; part of the vessel mask.
         box: (x0, y0, x1, y1) in pixels, tight around the mask; x1 and y1 are exclusive edges.
-        degree: largest loss of diameter, 0..1.
-        segment: label of the segment, index + 1 into `SEGMENTS` of ARCADE.
     """
 
     mask: np.ndarray
     box: tuple[float, float, float, float]
-    degree: float
-    segment: int
 
 
 @dataclass(frozen=True)
@@ -55,16 +51,12 @@ class SyntheticFrame:
         segments: uint8 S×S; 0 background, otherwise index + 1 into `SEGMENTS`. Side branches
             without a SYNTAX number carry the label of their parent artery.
         stenoses: the stenoses visible in this frame.
-        patient, video, frame: the arguments.
     """
 
     image: np.ndarray
     vessel: np.ndarray
     segments: np.ndarray
     stenoses: tuple[Stenosis, ...]
-    patient: int
-    video: int
-    frame: int
 
 
 def vessel_capsules(view: View, frame: int, time: float, size: int) -> tuple[Capsules, np.ndarray]:
@@ -89,7 +81,7 @@ def vessel_capsules(view: View, frame: int, time: float, size: int) -> tuple[Cap
         label=np.where(concentration >= FILLED, tree.segment[first], 0),
     )
     present = concentration > 0.01
-    return capsules[present], tree.lesion[first][present]
+    return capsules.where(present), tree.lesion[first][present]
 
 
 def catheter_capsules(view: View, frame: int, size: int) -> Capsules:
@@ -124,28 +116,16 @@ def catheter_capsules(view: View, frame: int, size: int) -> Capsules:
     )
 
 
-def _concatenate(first: Capsules, second: Capsules) -> Capsules:
-    return Capsules(
-        *(
-            np.concatenate([getattr(first, name), getattr(second, name)])
-            for name in Capsules.__dataclass_fields__
-        )
-    )
-
-
 def _stenoses(
     view: View, capsules: Capsules, lesion: np.ndarray, size: int
 ) -> tuple[Stenosis, ...]:
     found = []
-    for index, stenosis in enumerate(view.tree.lesions):
-        mask = cover(capsules[(lesion == index) & (capsules.label > 0)], size)
-        if not mask.any():
-            continue
-        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-        found.append(
-            Stenosis(mask, tuple(float(edge) for edge in box), stenosis.degree, stenosis.segment)
-        )
+    for index in range(len(view.tree.lesions)):
+        mask = cover(capsules.where((lesion == index) & (capsules.label > 0)), size)
+        if mask.any():
+            rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+            box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+            found.append(Stenosis(mask, tuple(map(float, box))))
     return tuple(found)
 
 
@@ -193,15 +173,11 @@ def angiogram(
     view = video_view(seed, patient, video)
     time = frame / (frames - 1) if frames > 1 else 0.5
     vessels, lesion = vessel_capsules(view, frame, time, size)
-    attenuation, segments = draw(
-        _concatenate(vessels, catheter_capsules(view, frame, size)), size, LAYERS + 1
-    )
+    both = zip(vessels, catheter_capsules(view, frame, size))
+    attenuation, segments = draw(Capsules(*map(np.concatenate, both)), size, LAYERS + 1)
     return SyntheticFrame(
         image=_expose(attenuation, seed, patient, video, frame),
         vessel=segments > 0,
         segments=segments,
         stenoses=_stenoses(view, vessels, lesion, size),
-        patient=patient,
-        video=video,
-        frame=frame,
     )

@@ -65,14 +65,6 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Lesion:
-    """A stenosis. `degree` is the loss of diameter, 0..1; `segment` a label 1..25."""
-
-    degree: float
-    segment: int
-
-
-@dataclass(frozen=True)
 class CoronaryTree:
     """All branches of the left or right coronary artery, packed for drawing.
 
@@ -87,15 +79,14 @@ class CoronaryTree:
     layer: np.ndarray  # N, int
     lesion: np.ndarray  # N, int
     capsules: np.ndarray  # K, int
-    lesions: tuple[Lesion, ...]
+    lesions: tuple[float, ...]  # loss of diameter by each stenosis, 0..1
 
 
 @dataclass(frozen=True)
 class Patient:
-    """Anatomy common to all videos of a patient. `dominance` is "right" or "left"."""
+    """Anatomy common to all videos of a patient."""
 
     heart: Heart
-    dominance: str
     trees: dict[str, CoronaryTree]  # "left" and "right"
 
 

@@ -13,18 +13,15 @@ def box_annotations(boxes: np.ndarray) -> list[dict[str, Any]]:
     Args:
         boxes: N×5, x0, y0, x1, y1 in pixels with exclusive edges, and the index of the class.
     """
-    found = []
-    for x0, y0, x1, y1, label in boxes.tolist():
-        width, height = x1 - x0, y1 - y0
-        found.append(
-            {
-                "category_id": int(label) + 1,
-                "bbox": [x0, y0, width, height],
-                "area": width * height,
-                "iscrowd": 0,
-            }
-        )
-    return found
+    return [
+        {
+            "category_id": int(label) + 1,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": (x1 - x0) * (y1 - y0),
+            "iscrowd": 0,
+        }
+        for x0, y0, x1, y1, label in boxes.tolist()
+    ]
 
 
 def mask_annotations(masks: np.ndarray) -> list[dict[str, Any]]:

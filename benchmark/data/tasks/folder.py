@@ -13,9 +13,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.data.formats.list_files import nfc, read_list_file
 from benchmark.data.tasks.manifest import TaskManifest
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_json
@@ -171,3 +173,23 @@ class TaskFolder:
             if (annotations := self.coco(split)) is not None:
                 found.append(annotations)
         return found
+
+
+def read_groups(paths: Iterable[str | os.PathLike[str]]) -> set[str]:
+    """Patients and studies of task folders, and those listed in text files, one per line.
+
+    Raises:
+        InputError: a path that is neither, a file that is not text (see `read_list_file`), or one
+            without any group: excluding nothing would look as if it had worked.
+    """
+    found: set[str] = set()
+    for path in map(Path, paths):
+        if path.is_file():
+            groups = {nfc(line.strip()) for line in read_list_file(path).splitlines()} - {""}
+        else:
+            splits = TaskFolder.open(path).splits
+            groups = {item["group"] for items in splits.values() for item in items} - {None}
+        if not groups:
+            raise InputError(f"{path}: names no patient or study, so that it excludes nothing")
+        found |= groups
+    return found

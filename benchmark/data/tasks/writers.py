@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class DenoisingWriter(TaskWriter):
         self.classes = []
         self.degradation = degradation or Degradation()
         self.per_group = per_group
-        self.parameters = {**self.degradation.parameters(), "frames_per_group": per_group}
+        self.parameters = {**asdict(self.degradation), "frames_per_group": per_group}
         self._counts: dict[str, int] = {}
 
     def select(

@@ -13,7 +13,7 @@ from reading import read_all
 
 from benchmark.data.selection import select_frames
 from benchmark.data.sources import open_source
-from benchmark.data.tasks.groups import read_groups
+from benchmark.data.tasks.folder import read_groups
 from benchmark.errors import InputError
 
 NFC, NFD = (unicodedata.normalize(form, "Müller_1") for form in ("NFC", "NFD"))

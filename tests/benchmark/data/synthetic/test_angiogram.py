@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import itertools
 
 import cv2
 import numpy as np
@@ -21,15 +21,16 @@ from benchmark.data.synthetic.view import video_view
 
 SEED = 3
 FULL = 6  # a frame of the plateau in videos of 12 frames
+SIZE = 256
 
 
-@lru_cache
-def full_contrast(size: int = 512) -> tuple[SyntheticFrame, ...]:
+@pytest.fixture(scope="module")
+def filled() -> list[SyntheticFrame]:
     """Ten patients, both arteries, at full contrast."""
-    return tuple(angiogram(SEED, patient, patient % 3, FULL, size=size) for patient in range(10))
+    return [angiogram(SEED, patient, patient % 3, FULL, size=SIZE) for patient in range(10)]
 
 
-def ring(mask: np.ndarray, inner: int = 4, outer: int = 10) -> np.ndarray:
+def ring(mask: np.ndarray, inner: int = 2, outer: int = 5) -> np.ndarray:
     return ndimage.binary_dilation(mask, iterations=outer) & ~ndimage.binary_dilation(
         mask, iterations=inner
     )
@@ -63,66 +64,53 @@ def test_unknown_frame_is_refused() -> None:
         angiogram(SEED, 0, 0, 12)
 
 
-@pytest.mark.parametrize(("size", "least_dice"), [(96, 0.6), (256, 0.85), (1024, 0.9)])
-def test_other_sizes_show_the_same_scene(size: int, least_dice: float) -> None:
-    for patient in range(1 if size > 512 else 2):
-        reference = full_contrast()[patient]
-        frame = angiogram(SEED, patient, patient % 3, FULL, size=size)
-        assert frame.image.shape == frame.vessel.shape == frame.segments.shape == (size, size)
-        small = min(size, 512)
+@pytest.mark.parametrize(("size", "least_dice"), [(96, 0.6), (512, 0.85)])
+def test_other_sizes_show_the_same_scene(filled, size: int, least_dice: float) -> None:
+    for patient in range(2):
+        frames = filled[patient], angiogram(SEED, patient, patient % 3, FULL, size=size)
+        assert frames[1].image.shape == frames[1].segments.shape == (size, size)
+        side = min(size, SIZE)
         images, masks = (
-            [
-                cv2.resize(np.float32(array), (small, small), interpolation=cv2.INTER_AREA)
-                for array in pair
-            ]
-            for pair in (
-                (reference.image, frame.image),
-                (reference.vessel, frame.vessel),
-            )
+            [cv2.resize(np.float32(a), (side, side), interpolation=cv2.INTER_AREA) for a in arrays]
+            for arrays in ([f.image for f in frames], [f.vessel for f in frames])
         )
         assert dice(masks[0] >= 0.5, masks[1] >= 0.5) > least_dice
         assert np.corrcoef(images[0].ravel(), images[1].ravel())[0, 1] > 0.97
         assert abs(images[0].mean() - images[1].mean()) < 2
 
 
-def test_ground_truth_is_consistent() -> None:
-    for frame in full_contrast():
-        assert frame.image.dtype == np.uint8
-        assert frame.vessel.dtype == bool
-        assert frame.segments.dtype == np.uint8
+def test_ground_truth_is_consistent(filled) -> None:
+    for frame in filled:
+        assert (frame.image.dtype, frame.vessel.dtype, frame.segments.dtype) == ("u1", "?", "u1")
         assert np.array_equal(frame.vessel, frame.segments > 0)
         labels = np.unique(frame.segments[frame.vessel])
         assert labels.max() <= len(SEGMENTS) == 25
         assert len(labels) >= 3  # the right coronary artery of a left-dominant heart
         for stenosis in frame.stenoses:
-            assert stenosis.mask.any()
             assert not (stenosis.mask & ~frame.vessel).any()
             rows, columns = np.nonzero(stenosis.mask)
             tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
             assert stenosis.box == tight
-            assert 0 < stenosis.degree < 1
-            assert 1 <= stenosis.segment <= 25
+    assert any(frame.stenoses for frame in filled)
 
 
 def test_stenoses_occur_and_narrow_the_lumen() -> None:
     counts = []
     for patient in range(20):
-        trees = patient_anatomy(SEED, patient).trees
-        counts += [len(tree.lesions) for tree in trees.values()]
-        for tree in trees.values():
-            for index, lesion in enumerate(tree.lesions):
+        for tree in patient_anatomy(SEED, patient).trees.values():
+            counts.append(len(tree.lesions))
+            for index, degree in enumerate(tree.lesions):
                 inside = np.flatnonzero(tree.lesion == index)
                 narrow = tree.radius[inside].min() / tree.radius[inside[[0, -1]]].mean()
-                assert narrow < 1 - 0.6 * lesion.degree
-    assert min(counts) == 0
+                assert 0 < degree < 1
+                assert narrow < 1 - 0.6 * degree
+    assert (min(counts), max(counts)) in {(0, 2), (0, 3)}
     assert 0 < np.mean(counts) < 2
-    assert max(counts) <= 3
-    assert any(frame.stenoses for frame in full_contrast())
 
 
 def test_contrast_washes_in() -> None:
-    for patient in range(3):
-        video = [angiogram(SEED, patient, patient % 3, k, size=256) for k in range(FULL + 1)]
+    for patient in range(2):
+        video = [angiogram(SEED, patient, patient % 3, k, size=SIZE) for k in range(FULL + 1)]
         areas = [frame.vessel.sum() for frame in video]
         assert areas[0] < 0.3 * areas[FULL]
         assert areas[0] <= areas[2] <= areas[4] * 1.05
@@ -135,38 +123,29 @@ def test_contrast_washes_in() -> None:
 
 def test_the_heart_beats() -> None:
     """The filled tree moves a little: other pixels, about the same place."""
-    still, moved = (angiogram(SEED, 2, 0, frame, size=256).vessel for frame in (5, 8))
+    still, moved = (angiogram(SEED, 2, 0, frame, size=SIZE).vessel for frame in (5, 8))
     assert 0.1 < dice(still, moved) < 0.9
     centres = [np.array(ndimage.center_of_mass(mask)) for mask in (still, moved)]
     assert np.linalg.norm(centres[0] - centres[1]) < 15
 
 
-def test_vessels_are_darker_than_their_surroundings() -> None:
-    for frame in full_contrast():
+def test_frames_resemble_real_angiograms(filled) -> None:
+    """Bands around DCA1 and CADICA: medians of intensity of about 120, 10th-90th ranges of 40 to
+    165, ground truth on 5 % of the pixels (single frames 3 to 8 %)."""
+    for frame in filled:
         contrast = frame.image[ring(frame.vessel)].mean() - frame.image[frame.vessel].mean()
         assert 4 < contrast < 60
-
-
-def test_gray_levels_resemble_real_angiograms() -> None:
-    """Bands around DCA1 and CADICA (medians about 120, 10th-90th ranges of 40 to 165)."""
-    median = np.mean([np.median(frame.image) for frame in full_contrast()])
-    spread = np.mean([np.ptp(np.percentile(frame.image, [10, 90])) for frame in full_contrast()])
+    median = np.mean([np.median(frame.image) for frame in filled])
+    spread = np.mean([np.ptp(np.percentile(frame.image, [10, 90])) for frame in filled])
     assert 100 < median < 150
     assert 40 < spread < 130
-
-
-def test_vessels_have_realistic_extent() -> None:
-    """DCA1's ground truth covers 5 % of the pixels; single frames range from 3 to 8 %."""
-    fractions = [frame.vessel.mean() for frame in full_contrast()]
+    fractions = [frame.vessel.mean() for frame in filled]
     assert 0.03 < np.mean(fractions) < 0.08
     assert min(fractions) > 0.012
     assert max(fractions) < 0.12
-
-
-def test_patients_differ() -> None:
-    masks = [frame.vessel for frame in full_contrast()]
-    overlaps = [dice(masks[i], masks[j]) for i in range(10) for j in range(i)]
-    assert max(overlaps) < 0.6
+    # And no two patients are alike.
+    pairs = itertools.combinations([frame.vessel for frame in filled], 2)
+    assert max(itertools.starmap(dice, pairs)) < 0.6
 
 
 def test_dominance_belongs_to_the_patient() -> None:
@@ -174,29 +153,27 @@ def test_dominance_belongs_to_the_patient() -> None:
     posterior = {"right": SEGMENTS.index("4") + 1, "left": SEGMENTS.index("15") + 1}
     seen = set()
     for patient in range(12):
-        labels = np.unique([angiogram(SEED, patient, v, FULL, size=96).segments for v in range(3)])
-        sides = {side for side, label in posterior.items() if label in labels}
-        assert sides == {patient_anatomy(SEED, patient).dominance}
-        seen |= sides
+        trees = patient_anatomy(SEED, patient).trees
+        (side,) = (side for side, label in posterior.items() if label in trees[side].segment)
+        views = [video_view(SEED, patient, video) for video in range(3)]
+        assert {view.artery for view in views} == {"left", "right"}
+        assert all(np.array_equal(v.tree.points, trees[v.artery].points) for v in views)
+        seen.add(side)
     assert seen == {"right", "left"}
-
-
-def test_videos_show_both_arteries() -> None:
-    assert {video_view(SEED, 5, video).artery for video in range(3)} == {"left", "right"}
 
 
 def test_catheter_is_dark_but_not_vessel() -> None:
     contrasts = []
     for patient in range(6):
         view = video_view(SEED, patient, 0)
-        capsules = catheter_capsules(view, 0, 512)
-        assert not draw(capsules, 512, LAYERS + 1)[1].any()
-        frame = angiogram(SEED, patient, 0, 0)  # hardly any contrast yet
-        vessels, _ = vessel_capsules(view, 0, 0.0, 512)
-        assert np.array_equal(frame.segments, draw(vessels, 512, LAYERS)[1])
-        shaft = cover(capsules, 512) & ~ndimage.binary_dilation(frame.vessel, iterations=8)
-        shaft[:25] = shaft[:, :25] = False
-        if shaft.sum() > 300:
+        capsules = catheter_capsules(view, 0, SIZE)
+        assert not draw(capsules, SIZE, LAYERS + 1)[1].any()
+        frame = angiogram(SEED, patient, 0, 0, size=SIZE)  # hardly any contrast yet
+        vessels, _ = vessel_capsules(view, 0, 0.0, SIZE)
+        assert np.array_equal(frame.segments, draw(vessels, SIZE, LAYERS)[1])
+        shaft = cover(capsules, SIZE) & ~ndimage.binary_dilation(frame.vessel, iterations=4)
+        shaft[:12] = shaft[:, :12] = False
+        if shaft.sum() > 75:
             around = frame.image[ring(shaft) & ~frame.vessel].mean()
             contrasts.append(around - frame.image[shaft].mean())
     assert len(contrasts) >= 3
@@ -223,21 +200,16 @@ def test_drawn_tube_has_the_chord_of_a_cylinder() -> None:
     assert length[:, 10].sum() == pytest.approx(np.pi * 36, rel=0.02)
 
 
-def extracted_vessels(image: np.ndarray) -> np.ndarray:
+def test_classical_extraction_is_neither_trivial_nor_hopeless(filled) -> None:
     """Vesselness, border, percentile and region growing as in the VasoMIM papers."""
-    vesselness = sato(image.astype(float), sigmas=[1, 2, 3, 4], black_ridges=True, mode="reflect")
-    inner = np.zeros(image.shape, bool)
-    inner[20:-20, 20:-20] = True
-    vesselness[~inner] = 0
-    kept = (vesselness >= np.percentile(vesselness, 92)) & (vesselness > 0)
-    regions, _ = ndimage.label(kept)
-    return regions == regions.flat[vesselness.argmax()]
-
-
-def test_classical_extraction_is_neither_trivial_nor_hopeless() -> None:
     recalls, precisions = [], []
-    for frame in full_contrast():
-        found = extracted_vessels(frame.image)
+    for frame in filled:
+        vesselness = sato(frame.image.astype(float), [1, 2], black_ridges=True, mode="reflect")
+        inner = np.pad(np.ones((SIZE - 20, SIZE - 20), bool), 10)
+        vesselness[~inner] = 0
+        kept = (vesselness >= np.percentile(vesselness, 92)) & (vesselness > 0)
+        regions, _ = ndimage.label(kept)
+        found = regions == regions.flat[vesselness.argmax()]
         hits = (found & frame.vessel).sum()
         recalls.append(hits / frame.vessel.sum())
         precisions.append(hits / found.sum())
