@@ -35,9 +35,8 @@ class AMT(MAE):
     Args:
         views: `AttentionView`, which stores the attention maps.
         encoder: ViT with a CLS token.
-        decoder: predicts the masked patches from the visible ones.
+        decoder, objective: as in `MAE`.
         masking: `AttentionGuidedMasking`.
-        objective: reconstruction objective.
         refresh_batch: batch size when the attention maps are refreshed. Batches are distributed
             over the processes, so that the maps do not depend on their number.
     """
@@ -47,7 +46,7 @@ class AMT(MAE):
 
     def __init__(
         self,
-        views: AttentionView | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
         masking: Part,
@@ -61,21 +60,17 @@ class AMT(MAE):
         self.views.allocate(num_frames, self.encoder.grid_size)
 
     def reconstruct(self, images: Tensor, mask: TokenDroppingMask) -> Reconstruction:
-        if not isinstance(
-            mask, TokenDroppingMask
-        ):  # during the warm-up, or another masking strategy
+        if not isinstance(mask, TokenDroppingMask):  # during the warm-up, or another strategy
             return super().reconstruct(images, mask)
         latent = self.encoder(images, mask.ids_keep)
         prediction = self.decoder(latent, mask.ids_restore, mask.ids_decode)
         return Reconstruction(prediction, mask, self.encoder.patch_size, self.encoder.grid_size)
 
     def attention_maps(self, images: Tensor) -> Tensor:
-        """Attention from CLS to the patches in the last block, B×rows×columns in [0, 1].
+        """Attention from CLS to the patches of full frames, B×C×H×W, in the last block.
 
-        The map of each head is min-max normalised; then the heads are averaged.
-
-        Args:
-            images: B×C×H×W, full frames.
+        The map of each head is min-max normalised; then the heads are averaged: B×rows×columns in
+        [0, 1].
         """
         tokens = self.encoder.embed(images)
         *earlier, last = self.encoder.blocks

@@ -13,10 +13,9 @@ rounded between two augmentations.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.method import Progress
@@ -52,12 +51,12 @@ class CheXWorld(IJEPA):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         predictor: Part,
         masking: Part,
         momentum: Any,
-        distance: str = "squared",
+        distance: Literal["smooth_l1", "squared"] = "squared",
         intra_weight: float = 0.5,
         extra_weight: float = 0.5,
     ) -> None:
@@ -66,8 +65,7 @@ class CheXWorld(IJEPA):
         self.extra_weight = extra_weight
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
-        def both(name: str) -> Tensor:
-            """Both views as one batch, view by view."""
+        def both(name: str) -> Tensor:  # views as one batch, view by view
             return torch.cat([views[f"{name}_0"], views[f"{name}_1"]])
 
         masks = [self.masking(views, progress, view) for view in range(2)]

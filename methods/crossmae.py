@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.errors import InputError
@@ -38,7 +37,7 @@ class CrossMAE(MAE):
     """Cross-attention masked autoencoder.
 
     Args:
-        views: maker of one masked view per frame.
+        views: maker of one view per frame.
         encoder: ViT without a final norm; sees the visible patches only.
         decoder: `CrossAttentionDecoder`.
         masking: masking strategy. The patches masked last are predicted, under random masking a
@@ -55,7 +54,7 @@ class CrossMAE(MAE):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
         masking: Part,

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
 from benchmark.method import Progress
-from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.objectives.combined import named_terms
 from benchmark.registry import METHODS, VIEWS, build
 from benchmark.type_hints import Count, Rate
@@ -66,14 +65,12 @@ class BlurredView(SingleView):
 class DeblurringMIM(MAE):
     """Deblurring masked autoencoder.
 
-    Encoder, decoder and masking are MAE's. The paper blurs downstream images as well; in the
-    benchmark all encoders are fine-tuned on the same sharp images.
+    The paper blurs downstream images as well; in the benchmark all encoders are fine-tuned on the
+    same sharp images.
 
     Args:
         views: `BlurredView`.
-        encoder: ViT that accepts visible tokens only.
-        decoder: predicts every patch from the visible tokens.
-        masking: masking strategy.
+        encoder, decoder, masking: as in `MAE`.
         objective: reconstruction objective, here applied to all patches, masked or not.
     """
 
@@ -83,6 +80,4 @@ class DeblurringMIM(MAE):
         reconstruction = self.reconstruct(views["image"], all_patches)
         sharp = {**views, "image": views["sharp"]}
         terms = named_terms(self.objective, reconstruction, sharp, progress)
-        if "anatomy" in views:
-            terms["vessel_share"] = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
-        return terms
+        return terms | self.vessel_share(mask, views)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.method import Method, Progress
@@ -20,7 +19,7 @@ from benchmark.nn.projection import PrototypeHead
 from benchmark.nn.state_dict_names import Rules
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import METHODS, build
-from benchmark.type_hints import Natural, Positive
+from benchmark.type_hints import Natural, Positive, Rate
 from methods.mae import Part
 
 # From the names of the official checkpoint to ours: `student`, with the prefix `module.`, `teacher`
@@ -56,13 +55,13 @@ class DINO(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         head: Part,
         momentum: Any,
         teacher_temperature: Any,
         student_temperature: Positive = 0.1,
-        centre_momentum: float = 0.9,
+        centre_momentum: Rate = 0.9,
         freeze_last_layer: Natural = 1,
     ) -> None:
         super().__init__(views)

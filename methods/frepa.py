@@ -16,10 +16,9 @@ predicts intensities in [0, 1].
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
@@ -73,7 +72,7 @@ class Frepa(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
         high_frequency: Part,

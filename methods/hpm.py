@@ -11,14 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.decoders.loss_prediction import LossPredictingDecoder
 from benchmark.nn.ema import ExponentialMovingAverage
-from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.masking.loss import LossGuidedMasking
 from benchmark.nn.objectives.base import Reconstruction
 from benchmark.nn.objectives.combined import named_terms
@@ -29,10 +27,8 @@ from methods.mae import MAE, Part
 
 # From the names of the official checkpoint to ours: `state_dict`, the student, with the prefix
 # `module.`, and `ema_state_dict`, the teacher, without it.
-_ENCODER, _DECODER = (
-    r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)",
-    r"(mask_token|decoder_)",
-)
+_ENCODER = r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)"
+_DECODER = r"(mask_token|decoder_)"
 OFFICIAL_NAMES: Rules = (
     (rf"module\.{_ENCODER}", r"encoder.\1"),
     (rf"module\.{_DECODER}", r"decoder.\1"),
@@ -46,8 +42,7 @@ class HPM(MAE):
     """Masked autoencoder with hard patches mining; the student's encoder is exported.
 
     Args:
-        views: maker of one masked view per frame.
-        encoder: ViT that accepts visible tokens only.
+        views, encoder: as in `MAE`.
         decoder: `LossPredictingDecoder`: reconstructor and loss predictor.
         masking: `LossGuidedMasking`, or any other for an ablation.
         objective: L_rec; must also return the error of each patch, B×N, from
@@ -67,7 +62,7 @@ class HPM(MAE):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
         masking: Part,
@@ -115,9 +110,7 @@ class HPM(MAE):
         terms["loss_prediction"] = self.prediction(
             predicted.gather(1, masked), errors.gather(1, masked)
         )
-        if "anatomy" in views:
-            terms["vessel_share"] = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
-        return terms
+        return terms | self.vessel_share(mask, views)
 
     def after_step(self, progress: Progress) -> None:
         super().after_step(progress)

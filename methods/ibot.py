@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.method import Progress
@@ -19,7 +18,7 @@ from benchmark.nn.objectives.self_distillation import Centre, cross_entropy, tea
 from benchmark.nn.state_dict_names import Rules
 from benchmark.nn.tokens import gather_tokens
 from benchmark.registry import METHODS, build
-from benchmark.type_hints import Natural, Positive
+from benchmark.type_hints import Natural, Positive, Rate
 from methods.dino import DINO, Part
 from methods.dino import OFFICIAL_NAMES as DINO_NAMES
 
@@ -50,7 +49,7 @@ class IBOT(DINO):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         head: Part,
         masking: Part,
@@ -58,7 +57,7 @@ class IBOT(DINO):
         teacher_temperature: Any,
         patch_temperature: Any,
         student_temperature: Positive = 0.1,
-        centre_momentum: float = 0.9,
+        centre_momentum: Rate = 0.9,
         freeze_last_layer: Natural = 1,
         class_weight: float = 1.0,
         patch_weight: float = 1.0,
@@ -109,8 +108,7 @@ class IBOT(DINO):
         image as can be masked: the masked ones, and others of weight 0 to fill up.
 
         Args:
-            student: patch tokens, 2B×N×D.
-            teacher: patch tokens, 2B×N×D.
+            student, teacher: patch tokens, 2B×N×D.
             mask: 2B×N, 1 = masked.
         """
         ids = mask.argsort(dim=1, descending=True, stable=True)[:, : self.masking.most]

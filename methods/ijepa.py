@@ -13,11 +13,10 @@ channels, and so does the config.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
@@ -56,7 +55,7 @@ class IJEPA(Method):
             ``"smooth_l1"`` (β = 1) or ``"squared"``.
 
     Raises:
-        InputError: an encoder with a CLS token, or an unknown distance.
+        InputError: an encoder with a CLS token.
     """
 
     encoder: VisionTransformer
@@ -65,19 +64,17 @@ class IJEPA(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         predictor: Part,
         masking: Part,
         momentum: Any,
-        distance: str = "smooth_l1",
+        distance: Literal["smooth_l1", "squared"] = "smooth_l1",
     ) -> None:
         super().__init__(views)
-        name = type(self).__name__
-        if distance not in DISTANCES:
-            raise InputError(f"{name}: distance={distance!r} is not one of {', '.join(DISTANCES)}")
         self.encoder = build(encoder)
         if self.encoder.num_prefix_tokens:
+            name = type(self).__name__
             raise InputError(f"{name}: encoder.class_token must be False, there is no CLS token")
         initialise_like_jepa(self.encoder)
         self.predictor = build(

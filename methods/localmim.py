@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
@@ -55,7 +54,7 @@ class LocalMIM(Method):
     """Masked image modelling with local multi-scale reconstruction.
 
     Args:
-        views: maker of one masked view per frame.
+        views: maker of one view per frame.
         encoder: ViT that accepts visible tokens only; its final norm is applied to the last layer.
         decoder: `LocalDecoder`; one is built per layer.
         masking: masking strategy.
@@ -75,7 +74,7 @@ class LocalMIM(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: dict[str, Any],
         masking: Part,

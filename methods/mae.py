@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.method import Method, Progress
@@ -32,7 +31,7 @@ class MAE(Method):
     """Masked autoencoder.
 
     Args:
-        views: maker of one masked view per frame.
+        views: maker of one view per frame.
         encoder: ViT that accepts visible tokens only.
         decoder: predicts every patch from the visible tokens.
         masking: masking strategy.
@@ -47,7 +46,7 @@ class MAE(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
         masking: Part,
@@ -94,9 +93,14 @@ class MAE(Method):
         mask = self.masking(views, progress)
         reconstruction = self.reconstruct(views["image"], mask)
         terms = named_terms(self.objective, reconstruction, views, progress)
-        if "anatomy" in views:
-            terms["vessel_share"] = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
-        return terms
+        return terms | self.vessel_share(mask, views)
+
+    def vessel_share(self, mask: Mask, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """For the log, where the vessels are known."""
+        if "anatomy" not in views:
+            return {}
+        share = vessel_share(mask, views["anatomy"], self.encoder.patch_size)
+        return {"vessel_share": share}
 
     def after_step(self, progress: Progress) -> None:
         if isinstance(self.objective, Objective):
@@ -106,7 +110,7 @@ class MAE(Method):
 def output_dim(objective: nn.Module, encoder: VisionTransformer) -> dict[str, int]:
     """The decoder argument `out_dim`, unless the objective predicts exactly the pixels of a patch.
 
-    Decoders without that argument can then still be used for pixels.
+    So that decoders without that argument can be used for pixels.
     """
     channels = encoder.patch_embed.proj.in_channels
     width = predicted_width(objective, encoder.patch_size, channels)

@@ -16,7 +16,6 @@ import copy
 from typing import Any
 
 from mmengine.logging import MessageHub
-from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import DefaultScope
 from mmpretrain.engine.optimizers import LARS as MMPretrainLARS
 from mmpretrain.registry import MODELS
@@ -95,7 +94,7 @@ class MMPretrain(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         algorithm: dict[str, Any],
         encoder: dict[str, Any],
         names: str,

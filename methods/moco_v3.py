@@ -17,7 +17,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.method import Method, Progress
@@ -61,7 +60,7 @@ class MoCoV3(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         projector: Part,
         predictor: Part,

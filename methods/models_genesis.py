@@ -14,9 +14,6 @@ name rules for the released checkpoint, whose three-dimensional kernels do not f
 
 from __future__ import annotations
 
-from typing import Any
-
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.method import Method, Progress
@@ -43,7 +40,7 @@ class ModelsGenesis(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
     ) -> None:

@@ -34,11 +34,9 @@ class SimMIM(MAE):
     """Masked image model with a mask token in the encoder and a linear head.
 
     Args:
-        views: maker of one masked view per frame.
+        views, masking, objective: as in `MAE`.
         encoder: ViT; `layer_scale` 0.1 and `drop_path` 0.1 in the official recipe.
         decoder: predicts every patch from its own token.
-        masking: masking strategy.
-        objective: reconstruction objective; a list is a weighted sum.
     """
 
     decoder: LinearDecoder

@@ -6,10 +6,7 @@ classifier is exported.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from benchmark.anatomy.segmentor import supervision
@@ -17,6 +14,7 @@ from benchmark.method import Method, Progress
 from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.batch_norm import convert_sync_batchnorm
 from benchmark.registry import METHODS, build
+from methods.mae import Part
 
 
 @METHODS.register_module()
@@ -35,8 +33,8 @@ class SPT(Method):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
-        encoder: nn.Module | dict[str, Any],
+        views: Part,
+        encoder: Part,
     ) -> None:
         super().__init__(views)
         self.encoder = convert_sync_batchnorm(build(encoder))

@@ -8,14 +8,10 @@ the original frame. L = L_rec + L_cons.
 
 from __future__ import annotations
 
-from typing import Any
-
-from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
 from benchmark.method import Progress
-from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
 from benchmark.nn.objectives.combined import named_terms
 from benchmark.registry import METHODS, build
@@ -29,9 +25,8 @@ class VasoMIM(MAE):
     VasoMIM-v1 (AAAI) is ``masking.eta = 1``; the journal version combines both guides, η = 0.5.
 
     Args:
-        views: maker of one masked view per frame, with its anatomy.
-        encoder: ViT that accepts visible tokens only.
-        decoder: predicts every patch from the visible tokens.
+        views: maker of one view per frame, with its anatomy.
+        encoder, decoder: as in `MAE`.
         masking: `AnatomyGuidedMasking`, or any other for an ablation.
         objective: L_rec, or a list of objectives for a weighted sum.
         segmentor: S, trained beforehand on the extracted vessels and frozen, or a `JointSegmentor`
@@ -44,7 +39,7 @@ class VasoMIM(MAE):
 
     def __init__(
         self,
-        views: BaseDataPreprocessor | dict[str, Any],
+        views: Part,
         encoder: Part,
         decoder: Part,
         masking: Part,
@@ -74,5 +69,4 @@ class VasoMIM(MAE):
         if self.consistency is not None:
             reconstructed = self.objective.image(reconstruction, image)
             terms["loss_consistency"] = self.consistency(self.segmentor(reconstructed), probability)
-        terms["vessel_share"] = vessel_share(mask, anatomy, self.encoder.patch_size)
-        return terms
+        return terms | self.vessel_share(mask, views)

@@ -30,11 +30,8 @@ def pool_features(output: Any) -> Tensor | None:
 def feature_std(features: Tensor) -> Tensor:
     """Standard deviation of the ℓ2-normalised features (SimSiam, Chen & He, CVPR 2021, §4.1).
 
-    The standard deviation of x/‖x‖ over the samples, averaged over the channels, times √D: 0 if all
-    samples have the same features, about 1 if they are spread evenly over the sphere.
-
-    Args:
-        features: B×D, B at least 2.
+    The standard deviation of x/‖x‖ over at least two samples, B×D, averaged over the channels,
+    times √D: 0 if all have the same features, about 1 if they are spread evenly over the sphere.
     """
     unit = F.normalize(features.float(), dim=1)
     return unit.std(dim=0).mean() * features.shape[1] ** 0.5
@@ -55,13 +52,10 @@ def effective_rank(features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def feature_statistics(features: Tensor) -> dict[str, Tensor]:
-    """Both statistics of the first `SAMPLES` samples, as scalars; a single sample has std 0.
+    """Both statistics of the first `SAMPLES` of B×D features, as scalars; one sample has std 0.
 
     Computing singular values synchronises a GPU with the host: call this when the log is written,
     not at every step.
-
-    Args:
-        features: B×D, one row per sample.
     """
     features = features[:SAMPLES]
     with torch.autocast(features.device.type, enabled=False):

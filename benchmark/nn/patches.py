@@ -33,13 +33,8 @@ def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tenso
 def standardise(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Per-patch normalisation to zero mean and unit variance (MAE, He et al. 2022, §3).
 
-    The variance is the unbiased estimate plus 1e-6, as in the MAE code.
-
-    Args:
-        patches: B×N×V.
-
-    Returns:
-        Normalised patches B×N×V, means and standard deviations, each B×N×1.
+    The variance is the unbiased estimate plus 1e-6, as in the MAE code. From B×N×V: normalised
+    patches, means and standard deviations, the latter two B×N×1.
     """
     mean = patches.mean(dim=-1, keepdim=True)
     centred = patches - mean

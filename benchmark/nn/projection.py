@@ -46,13 +46,8 @@ class ProjectionMLP(nn.Sequential):
 class Prototypes(nn.Module):
     """Weight-normalised linear layer without bias; each row is a prototype.
 
-    Rows are g·v/‖v‖ (weight normalisation, Salimans & Kingma, NeurIPS 2016), with g initialised
-    to 1. State-dict names are those of the official checkpoints of DINO and iBOT.
-
-    Args:
-        in_dim: width of the input.
-        count: number of prototypes.
-        learned_lengths: train the lengths g; otherwise they stay at 1.
+    Rows are g·v/‖v‖ (weight normalisation, Salimans & Kingma, NeurIPS 2016), with lengths g that
+    stay at 1 unless they are learned. State-dict names are those of the official checkpoints.
     """
 
     def __init__(self, in_dim: int, count: int, learned_lengths: bool = False) -> None:

@@ -9,7 +9,6 @@ in O(log L) steps (Blelloch 1990). Only products of decays occur, never quotient
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Callable
 from functools import cache
@@ -21,6 +20,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from benchmark.errors import InputError
+from benchmark.nn.precision import to_float32
 
 CHUNK = 64
 """Time steps whose hidden states are held in memory at once."""
@@ -65,18 +65,11 @@ class _Recurrence(Function):
 
 
 def linear_recurrence(decay: Tensor, drive: Tensor, dim: int = 0) -> Tensor:
-    """h_t = decay_t · h_{t−1} + drive_t with h_{−1} = 0, for all t.
+    """h_t = decay_t · h_{t−1} + drive_t along `dim`, with h_{−1} = 0, for all t.
 
-    Args:
-        decay: any shape; values in [0, 1] keep the recurrence stable at any length.
-        drive: the same shape.
-        dim: time dimension.
-
-    Returns:
-        All h_t, of the same shape. Differentiable once; saves two tensors of that shape.
+    Decays in [0, 1] keep the recurrence stable at any length. All three have the same shape.
+    Differentiable once; saves two tensors of that shape.
     """
-    if decay.shape != drive.shape:
-        raise ValueError(f"decay is {tuple(decay.shape)}, drive is {tuple(drive.shape)}")
     return _Recurrence.apply(decay.movedim(dim, 0), drive.movedim(dim, 0)).movedim(0, dim)
 
 
@@ -155,8 +148,7 @@ def selective_scan(
         x: B×G×D×L input.
         delta: B×G×D×L step sizes, positive (after the softplus).
         A: G×D×N, negative.
-        B: B×G×N×L.
-        C: B×G×N×L.
+        B, C: B×G×N×L.
         D: G×D.
         chunk: time steps whose states are held at once, about 10·B·G·D·N·chunk values; affects
             memory and speed only.
@@ -167,20 +159,8 @@ def selective_scan(
     Raises:
         InputError: `mamba_ssm` is installed but broken.
     """
-    batch, groups, channels, length = x.shape
-    states = A.shape[-1]
-    expected = {
-        "delta": (delta, (batch, groups, channels, length)),
-        "A": (A, (groups, channels, states)),
-        "B": (B, (batch, groups, states, length)),
-        "C": (C, (batch, groups, states, length)),
-        "D": (D, (groups, channels)),
-    }
-    for name, (tensor, shape) in expected.items():
-        if tensor.shape != shape:
-            raise ValueError(f"{name} is {tuple(tensor.shape)}, not {shape}")
     with torch.autocast(x.device.type, enabled=False):
-        x, delta, A, B, C, D = (_at_least_fp32(tensor) for tensor in (x, delta, A, B, C, D))
+        x, delta, A, B, C, D = (to_float32(tensor) for tensor in (x, delta, A, B, C, D))
         kernel = mamba_kernel() if x.is_cuda and x.dtype == torch.float32 else None
         if kernel is not None:
             return through_kernel(kernel, x, delta, A, B, C, D)
@@ -193,10 +173,6 @@ def selective_scan(
             chunk,
         )
         return y[:, 0].permute(1, 2, 3, 0) + D[..., None] * x
-
-
-def _at_least_fp32(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 @cache

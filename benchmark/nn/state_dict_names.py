@@ -15,10 +15,7 @@ ENCODER_NAMES: Rules = ((r"(cls_token|pos_embed|patch_embed\.|blocks\.|norm\.)",
 
 
 def translate(name: str, rules: Rules) -> str | None:
-    """Our name of a tensor of an official checkpoint, by the first matching rule.
-
-    Returns:
-        None for a tensor to ignore (such as constants that the official code saves).
+    """Our name of a tensor of an official checkpoint by the first matching rule; None: ignore it.
 
     Raises:
         InputError: no rule matches.

@@ -15,16 +15,12 @@ def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
 def fill_with_mask_tokens(
     tokens: Tensor, mask_token: Tensor, ids_restore: Tensor, num_prefix_tokens: int
 ) -> Tensor:
-    """The full sequence in raster order, from its visible tokens.
+    """The full sequence in raster order, B×(prefix + N)×D, from its visible tokens.
 
     Args:
-        tokens: B×(prefix + K)×D, prefix tokens (CLS) and the K visible patches.
+        tokens: B×(prefix + K)×D, prefix tokens (CLS), which stay in front, and K visible patches.
         mask_token: 1×1×D, stands in for each masked patch.
         ids_restore: B×N, position of each patch in [visible | masked] order.
-        num_prefix_tokens: leading tokens that are not patches; they stay in front.
-
-    Returns:
-        B×(prefix + N)×D.
     """
     prefix, visible = tokens[:, :num_prefix_tokens], tokens[:, num_prefix_tokens:]
     masked = ids_restore.shape[1] - visible.shape[1]

@@ -21,12 +21,7 @@ from benchmark.type_hints import Count, Natural, Positive, Rate
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
-    """Fixed 2-D sine-cosine position embedding, N×dim, in the MAE code's order: [column | row].
-
-    Args:
-        dim: width of the tokens, a multiple of 4.
-        grid: rows and columns of patches.
-    """
+    """Fixed 2-D sine-cosine position embedding, N×dim, in the MAE code's order: [column | row]."""
     frequency = 10000.0 ** (-np.arange(dim // 4, dtype=np.float64) / (dim / 4))
     row, column = np.meshgrid(np.arange(grid[0]), np.arange(grid[1]), indexing="ij")
     halves = []
@@ -151,6 +146,10 @@ class VisionTransformer(nn.Module):
         if self.reg_token is not None:
             nn.init.normal_(self.reg_token, std=1e-6)  # as in DINOv2
 
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        """Rows and columns of patches of B×C×H×W."""
+        return (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+
     def _positions(self, grid: tuple[int, int]) -> Tensor:
         """Position embedding for a grid of patches, interpolated (bicubic) if it is not its own."""
         if grid == self.grid_size:
@@ -158,15 +157,6 @@ class VisionTransformer(nn.Module):
         return resample_abs_pos_embed(
             self.pos_embed, grid, self.grid_size, self.num_prefix_positions, verbose=False
         )
-
-    def _embed_patches(self, images: Tensor, ids_keep: Tensor | None) -> Tensor:
-        """Embedding of all patches, B×N×D, or of the visible ones only, B×K×D."""
-        patches = patchify(images, self.patch_size)
-        if ids_keep is not None:
-            patches = gather_tokens(patches, ids_keep)
-        # A convolution whose stride is its kernel size is linear; `patchify` puts channels last.
-        weight = self.patch_embed.proj.weight.permute(0, 2, 3, 1).flatten(1)
-        return F.linear(patches, weight, self.patch_embed.proj.bias)
 
     def embed(
         self,
@@ -182,12 +172,17 @@ class VisionTransformer(nn.Module):
             replace: a mask, B×N with 1 on masked patches, and the mask token, 1×1×D, that replaces
                 their embedding before positions are added. Requires that all patches are embedded.
         """
-        grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
+        grid = self._grid(images)
         positions = self._positions(grid)
         prefix_positions, patch_positions = positions.split(
             [self.num_prefix_positions, grid[0] * grid[1]], dim=1
         )
-        tokens = self._embed_patches(images, ids_keep)
+        patches = patchify(images, self.patch_size)
+        if ids_keep is not None:
+            patches = gather_tokens(patches, ids_keep)
+        # A convolution whose stride is its kernel size is linear; `patchify` puts channels last.
+        weight = self.patch_embed.proj.weight.permute(0, 2, 3, 1).flatten(1)
+        tokens = F.linear(patches, weight, self.patch_embed.proj.bias)
         if replace is not None:
             mask, token = replace
             tokens = torch.where(mask[..., None].bool(), token.to(tokens.dtype), tokens)
@@ -203,11 +198,7 @@ class VisionTransformer(nn.Module):
         return tokens
 
     def layers(self, tokens: Tensor) -> list[Tensor]:
-        """Tokens after each block, without the final norm: `depth` tensors B×(prefix + K)×D.
-
-        Args:
-            tokens: from `embed`.
-        """
+        """Tokens of `embed` after each block, without the final norm, each B×(prefix + K)×D."""
         outputs = []
         for block in self.blocks:
             tokens = block(tokens)
@@ -218,36 +209,15 @@ class VisionTransformer(nn.Module):
         """Tokens after the last block and the final norm, B×(prefix + K)×D."""
         return self.norm(self.layers(self.embed(images, ids_keep))[-1])
 
-    def feature_maps(
-        self, images: Tensor, indices: tuple[int, ...] | None = None, norm: bool = True
-    ) -> list[Tensor]:
-        """Patch tokens after the given blocks as feature maps, each B×D×(H/P)×(W/P).
-
-        Args:
-            images: B×C×H×W, H and W multiples of the patch size.
-            indices: blocks from 0; the last one if None.
-            norm: apply the final norm to each map.
-
-        Raises:
-            ValueError: there is no such block.
-        """
-        wanted = indices or (len(self.blocks) - 1,)
-        if not set(wanted) <= set(range(len(self.blocks))):
-            raise ValueError(f"blocks {sorted(wanted)}: there are 0 to {len(self.blocks) - 1}")
-        grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
-        layers = self.layers(self.embed(images))
-        maps = []
-        for number in sorted(set(wanted)):
-            tokens = self.norm(layers[number]) if norm else layers[number]
-            maps.append(patch_map(tokens, self.num_prefix_tokens, grid))
-        return maps
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """One map of patch tokens, B×D×(H/P)×(W/P)."""
+        return [patch_map(self(images), self.num_prefix_tokens, self._grid(images))]
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: embeddings and tokens, every block, the final norm."""
+        """Embeddings and tokens, every block, the final norm."""
         early = ("patch_embed.", "pos_embed", "cls_token", "reg_token")
         return block_groups(self, early, "norm.")
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`."""
         if not norm:
             self.norm, self.norm_name = nn.Identity(), None

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark.nn.precision import to_float32
 from benchmark.nn.selective_scan import linear_recurrence
 
 
@@ -31,8 +32,7 @@ def bidirectional_wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor) -> Tensor:
         B×T×C in fp32, or fp64 for fp64 inputs.
     """
     with torch.autocast(k.device.type, enabled=False):
-        if k.dtype != torch.float64:
-            w, u, k, v = w.float(), u.float(), k.float(), v.float()
+        w, u, k, v = (to_float32(tensor) for tensor in (w, u, k, v))
         length = k.shape[1]
         position = torch.arange(length, device=k.device, dtype=k.dtype)[:, None]
         decay = w / length
@@ -57,13 +57,7 @@ def q_shift(maps: Tensor) -> Tensor:
     """Q-shift (Vision-RWKV, eq. 3): each quarter of the channels is shifted by one position.
 
     In this order they come from the left, right, upper and lower neighbour; channels beyond four
-    equal quarters stay. Padded with zeros.
-
-    Args:
-        maps: B×C×H×W.
-
-    Returns:
-        B×C×H×W.
+    equal quarters stay. Padded with zeros. `maps` are B×C×H×W.
     """
     quarter = maps.shape[1] // 4
     left, right, above, below, rest = maps.split(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -66,11 +67,7 @@ class Encoder(Protocol):
 
 
 def group_parameters(module: nn.Module, stages: Sequence[tuple[str, ...]]) -> list[list[str]]:
-    """Names of the parameters of each stage, which is given by its name prefixes.
-
-    Raises:
-        ValueError: a parameter belongs to no stage, or to several.
-    """
+    """Names of the parameters of each stage, which is given by its name prefixes."""
     groups: list[list[str]] = [[] for _ in stages]
     for name, _ in module.named_parameters():
         matching = [group for group, prefix in zip(groups, stages) if name.startswith(prefix)]
@@ -81,13 +78,7 @@ def group_parameters(module: nn.Module, stages: Sequence[tuple[str, ...]]) -> li
 
 
 def block_groups(module: nn.Module, early: tuple[str, ...], late: str) -> list[list[str]]:
-    """Layers of a transformer as in BEiT: embeddings, each block, the layers after them.
-
-    Args:
-        module: network with `blocks`.
-        early: name prefixes of the layers before the blocks.
-        late: name prefix of the layers after the blocks.
-    """
+    """Layers of a transformer as in BEiT: what begins with `early`, each block, then `late`."""
     blocks = [(f"blocks.{number}.",) for number in range(len(module.blocks))]
     return group_parameters(module, [early, *blocks, (late,)])
 
@@ -102,7 +93,7 @@ def weight_arguments(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         cls: class with `overrides`.
-        values: values of the arguments, the `locals()` of its constructor.
+        values: the `locals()` of its constructor.
     """
     names = [name for name in inspect.signature(cls).parameters if name not in cls.overrides]
     return {
@@ -112,10 +103,32 @@ def weight_arguments(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class TimmTransformer:
-    """Mixin that makes a transformer of timm an `Encoder`."""
+    """Mixin that makes a transformer of timm an `Encoder`.
 
-    def describe(self, arguments: dict[str, Any]) -> None:
-        """Set the attributes of `Encoder` for one map of patch tokens after a final norm."""
+    Its subclasses share the arguments img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio,
+    in_channels and drop_path, which are those of `benchmark.nn.vit.VisionTransformer`.
+    """
+
+    def build_timm(
+        self, cls: type, values: Mapping[str, Any], norm_layer: type[nn.Module], **others: Any
+    ) -> None:
+        """Call the constructor of timm, then set the attributes of `Encoder`.
+
+        Args:
+            cls, values: see `weight_arguments`.
+            norm_layer: gets the subclass's `norm_eps`.
+            others: arguments of this architecture.
+        """
+        arguments = weight_arguments(cls, values)
+        same = ("img_size", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio")
+        super().__init__(
+            **{name: values[name] for name in same},
+            in_chans=values["in_channels"],
+            num_classes=0,
+            drop_path_rate=values["drop_path"],
+            norm_layer=partial(norm_layer, eps=values["norm_eps"]),
+            **others,
+        )
         self.arguments = arguments
         self.img_size: int = arguments["img_size"]
         self.patch_size: int = arguments["patch_size"]
@@ -133,11 +146,10 @@ class TimmTransformer:
         return (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: one map of patch tokens, B×D×(H/P)×(W/P)."""
+        """One map of patch tokens, B×D×(H/P)×(W/P)."""
         return [patch_map(self(images), self.num_prefix_tokens, self.grid(images))]  # type: ignore
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`."""
         if not norm:
             setattr(self, self.norm_name or "norm", nn.Identity())
             self.norm_name = None
@@ -146,17 +158,10 @@ class TimmTransformer:
 def check_sizes(
     name: str, img_size: int, patch_size: int, embed_dim: int, num_heads: int, multiple: int = 1
 ) -> None:
-    """Check that the sizes of a transformer are divisible.
-
-    Args:
-        name: name of the network for the message.
-        img_size, patch_size: in pixels.
-        embed_dim: width of the tokens.
-        num_heads: attention heads per block.
-        multiple: required divisor of the width of a head.
+    """Check that the sizes of a transformer are divisible, the width of a head by `multiple`.
 
     Raises:
-        InputError: they are not.
+        InputError: they are not; the message begins with `name`.
     """
     if img_size % patch_size:
         raise InputError(f"{name}: patch_size={patch_size} does not divide img_size={img_size}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 import torch
@@ -11,12 +10,7 @@ from timm.layers import LayerNorm, resample_abs_pos_embed
 from timm.models.beit import Attention, Beit, gen_relative_position_index
 from torch import Tensor
 
-from benchmark.nn.backbones.base import (
-    TimmTransformer,
-    block_groups,
-    check_sizes,
-    weight_arguments,
-)
+from benchmark.nn.backbones.base import TimmTransformer, block_groups, check_sizes
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Positive, Rate
 
@@ -25,17 +19,13 @@ _CLS_ENTRIES = 3
 
 
 def relative_bias(table: Tensor, own: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """Relative position bias of the attention logits on a grid of patches with a CLS token.
+    """Relative position bias of the attention logits with a CLS token, 1×heads×(1 + N)×(1 + N).
 
     For a grid other than the table's own, patch-to-patch entries are interpolated (bicubic).
 
     Args:
         table: ((2·rows − 1)·(2·columns − 1) + 3)×heads, offsets of query and key in raster order.
-        own: rows and columns of the grid the table was trained for.
-        grid: rows and columns of patches.
-
-    Returns:
-        1×heads×(1 + N)×(1 + N).
+        own, grid: rows and columns of patches of the table and of the image.
     """
     if grid != own:
         spatial = table[:-_CLS_ENTRIES].T.unflatten(1, (2 * own[0] - 1, 2 * own[1] - 1))
@@ -68,19 +58,13 @@ class BeitEncoder(TimmTransformer, Beit):
     0.1. Its fine-tuned models have a bias table per block (`rel_pos_bias`).
 
     Args:
-        img_size: height and width of the pre-training images in pixels.
-        patch_size: height and width of a patch in pixels; divides `img_size`.
-        embed_dim: width D of the tokens.
-        depth: number of blocks.
-        num_heads: attention heads per block; divides D.
-        mlp_ratio: hidden width of the MLP relative to D.
+        img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, in_channels, drop_path: see
+            `TimmTransformer`.
         abs_pos: absolute position embedding of CLS and patches.
         rel_pos_bias: relative position bias per block.
         shared_rel_pos_bias: relative position bias shared by all blocks.
         layer_scale: initial layer scale; None for no layer scale.
         norm_eps: epsilon of every LayerNorm.
-        in_channels: channels of the input.
-        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
 
     Raises:
         InputError: indivisible sizes.
@@ -105,26 +89,17 @@ class BeitEncoder(TimmTransformer, Beit):
         in_channels: Count = 3,
         drop_path: Rate = 0.0,
     ) -> None:
-        arguments = weight_arguments(BeitEncoder, locals())
         check_sizes("Beit", img_size, patch_size, embed_dim, num_heads)
-        super().__init__(
-            img_size=img_size,
-            patch_size=patch_size,
-            in_chans=in_channels,
-            num_classes=0,
+        self.build_timm(
+            BeitEncoder,
+            locals(),
+            LayerNorm,
             global_pool="token",
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            drop_path_rate=drop_path,
-            norm_layer=partial(LayerNorm, eps=norm_eps),
             init_values=layer_scale,
             use_abs_pos_emb=abs_pos,
             use_rel_pos_bias=rel_pos_bias,
             use_shared_rel_pos_bias=shared_rel_pos_bias,
         )
-        self.describe(arguments)
         self.grid_size = (img_size // patch_size, img_size // patch_size)
         self.patch_embed.strict_img_size = False
         if rel_pos_bias:
@@ -155,6 +130,6 @@ class BeitEncoder(TimmTransformer, Beit):
         return self.norm(tokens)
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: embeddings and shared positions, every block, the final norm."""
+        """Embeddings and shared positions, every block, the final norm."""
         early = ("patch_embed.", "pos_embed", "cls_token", "rel_pos_bias.")
         return block_groups(self, early, "norm.")

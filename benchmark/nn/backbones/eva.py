@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 from timm.layers import LayerNorm
 from timm.models.eva import Eva
 from torch import Tensor
 
-from benchmark.nn.backbones.base import (
-    TimmTransformer,
-    block_groups,
-    check_sizes,
-    weight_arguments,
-)
+from benchmark.nn.backbones.base import TimmTransformer, block_groups, check_sizes
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
@@ -28,19 +22,13 @@ class EvaEncoder(TimmTransformer, Eva):
     spans [−1, 1] at every image size.
 
     Args:
-        img_size: height and width of the pre-training images in pixels.
-        patch_size: height and width of a patch in pixels; divides `img_size`.
-        embed_dim: width D of the tokens.
-        depth: number of blocks.
-        num_heads: attention heads per block; D / `num_heads` is a multiple of 4.
-        mlp_ratio: hidden width of the MLP relative to D.
+        img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, in_channels, drop_path: see
+            `TimmTransformer`; the width of a head is a multiple of 4.
         qkv_bias: queries and values have a bias; keys have none in either case.
         reg_tokens: registers after the CLS token.
         layer_scale: initial layer scale; None for no layer scale.
         rope_temperature: longest period of the rotation relative to the shortest.
         norm_eps: epsilon of every LayerNorm.
-        in_channels: channels of the input.
-        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
 
     Raises:
         InputError: indivisible sizes.
@@ -67,21 +55,13 @@ class EvaEncoder(TimmTransformer, Eva):
         in_channels: Count = 3,
         drop_path: Rate = 0.0,
     ) -> None:
-        arguments = weight_arguments(EvaEncoder, locals())
         check_sizes("Eva", img_size, patch_size, embed_dim, num_heads, multiple=4)
-        super().__init__(
-            img_size=img_size,
-            patch_size=patch_size,
-            in_chans=in_channels,
-            num_classes=0,
+        self.build_timm(
+            EvaEncoder,
+            locals(),
+            LayerNorm,
             global_pool="token",
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
             qkv_bias=qkv_bias,
-            drop_path_rate=drop_path,
-            norm_layer=partial(LayerNorm, eps=norm_eps),
             init_values=layer_scale,
             num_reg_tokens=reg_tokens,
             use_abs_pos_emb=False,
@@ -92,12 +72,11 @@ class EvaEncoder(TimmTransformer, Eva):
             use_fc_norm=False,
             dynamic_img_size=True,
         )
-        self.describe(arguments)
 
     def forward(self, images: Tensor) -> Tensor:
         """Tokens after the last block and the final norm, B×(prefix + N)×D."""
         return self.forward_features(images)
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: embeddings and tokens, every block, the final norm."""
+        """Embeddings and tokens, every block, the final norm."""
         return block_groups(self, ("patch_embed.", "cls_token", "reg_token"), "norm.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor
@@ -30,7 +30,7 @@ class ResNetEncoder(ResNet):
         in_channels: channels of the input.
 
     Raises:
-        InputError: unknown block, or not four stages.
+        InputError: not four stages.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset()
@@ -38,15 +38,13 @@ class ResNetEncoder(ResNet):
 
     def __init__(
         self,
-        block: str = "bottleneck",
+        block: Literal["basic", "bottleneck"] = "bottleneck",
         layers: Sequence[Count] = (3, 4, 6, 3),
         channels: Sequence[Count] = (64, 128, 256, 512),
         img_size: Count = 224,
         in_channels: Count = 3,
     ) -> None:
         arguments = weight_arguments(ResNetEncoder, locals())
-        if block not in _BLOCKS:
-            raise InputError(f"ResNet: block={block!r} is not one of {', '.join(_BLOCKS)}")
         if not len(layers) == len(channels) == 4:
             raise InputError(f"ResNet: layers={layers} and channels={channels} must be four each")
         super().__init__(
@@ -70,11 +68,10 @@ class ResNetEncoder(ResNet):
             super().init_weights(zero_init_last=zero_init_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """See `feature_maps`."""
         return self.feature_maps(images)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: maps after the stem and after each stage."""
+        """Maps after the stem and after each stage."""
         maps = [self.act1(self.bn1(self.conv1(images)))]
         features = self.maxpool(maps[0])
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -83,11 +80,11 @@ class ResNetEncoder(ResNet):
         return maps[-len(self.strides) :]
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: the stem, every stage, and nothing after them."""
+        """The stem, every stage, and nothing after them."""
         stages = [(f"layer{number}.",) for number in range(1, 5)]
         return group_parameters(self, [("conv1.", "bn1."), *stages, ()])
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`. All stages are kept: the coarsest map depends on them."""
+        """All stages are kept: the coarsest map depends on them."""
         dropped = sum(stride < finest for stride in self.strides)
         self.strides, self.widths = self.strides[dropped:], self.widths[dropped:]

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar
 
 from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.backbones.base import (
-    TimmTransformer,
-    block_groups,
-    check_sizes,
-    weight_arguments,
-)
+from benchmark.nn.backbones.base import TimmTransformer, block_groups, check_sizes
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
 
@@ -33,20 +27,14 @@ class SAMEncoder(TimmTransformer, VisionTransformerSAM):
     final LayerNorm follows the last block, which is also named `neck`.
 
     Args:
-        img_size: height and width of the pre-training images in pixels.
-        patch_size: height and width of a patch in pixels; divides `img_size`.
-        embed_dim: width D of the tokens.
-        depth: number of blocks.
-        num_heads: attention heads per block; divides D.
-        mlp_ratio: hidden width of the MLP relative to D.
+        img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, in_channels, drop_path: see
+            `TimmTransformer`.
         window_size: side of the windows in patches; 0 for global attention everywhere.
         global_blocks: blocks, from 0, that attend globally.
         abs_pos: absolute position embedding.
         rel_pos: relative positions in every block.
         neck_channels: channels of the neck and the feature map; None for no neck.
         norm_eps: epsilon of the LayerNorms of the blocks.
-        in_channels: channels of the input.
-        drop_path: stochastic depth rate of the last block, increasing linearly from 0 in the first.
 
     Raises:
         InputError: indivisible sizes, or a global block that does not exist.
@@ -74,44 +62,34 @@ class SAMEncoder(TimmTransformer, VisionTransformerSAM):
         in_channels: Count = 3,
         drop_path: Rate = 0.0,
     ) -> None:
-        arguments = weight_arguments(SAMEncoder, locals())
         check_sizes("SAM", img_size, patch_size, embed_dim, num_heads)
         if not set(global_blocks) <= set(range(depth)):
             raise InputError(f"SAM: global_blocks={global_blocks}: there are 0 to {depth - 1}")
-        super().__init__(
-            img_size=img_size,
-            patch_size=patch_size,
-            in_chans=in_channels,
-            num_classes=0,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            drop_path_rate=drop_path,
-            norm_layer=partial(nn.LayerNorm, eps=norm_eps),
+        self.build_timm(
+            SAMEncoder,
+            locals(),
+            nn.LayerNorm,
             use_abs_pos=abs_pos,
             use_rel_pos=rel_pos,
             window_size=window_size,
             global_attn_indexes=tuple(global_blocks),
             neck_chans=neck_channels,
         )
-        self.describe(arguments)
         self.num_prefix_tokens = 0
         self.widths = (neck_channels or embed_dim,)
         self.norm_name = None if neck_channels else "neck"
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """See `feature_maps`."""
         return self.feature_maps(images)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: one map after the neck, B×width×(H/P)×(W/P)."""
+        """One map after the neck, B×width×(H/P)×(W/P)."""
         return [self.forward_features(images)]
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: embeddings, every block, the neck."""
+        """Embeddings, every block, the neck."""
         return block_groups(self, ("patch_embed.", "pos_embed"), "neck.")
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`. A convolutional neck is not a norm, and is kept."""
+        """A convolutional neck is not a norm, and is kept."""
         super().trim(finest, norm or self.norm_name is None)

@@ -15,7 +15,6 @@ from benchmark.type_hints import Count
 
 
 def _conv_bn_relu(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
-    """Convolution, batch norm, ReLU."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     parts = {"conv": conv, "bn": nn.BatchNorm2d(out_channels), "activate": nn.ReLU(inplace=True)}
@@ -103,11 +102,10 @@ class UNetEncoder(nn.Module):
         self._skipped = 0
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """See `feature_maps`."""
         return self.feature_maps(images)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """See `Encoder`: maps of the decoder stages and, coarsest, of the last encoder stage."""
+        """Maps of the decoder stages and, coarsest, of the last encoder stage."""
         maps, skips = images, []
         for stage in self.encoder:
             maps = stage(maps)
@@ -118,14 +116,13 @@ class UNetEncoder(nn.Module):
         return outputs[::-1]
 
     def layer_groups(self) -> list[list[str]]:
-        """See `Encoder`: the encoder stages, the decoder stages, and nothing after them."""
-        # The previous stage has half the width.
+        """The encoder stages, the decoder stages, and nothing after them."""
         down = [(f"encoder.{number}.",) for number in range(len(self.encoder))]
         up = [(f"decoder.{number}.",) for number in reversed(range(len(self.decoder)))]
         return group_parameters(self, [*down, *up, ()])
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:
-        """See `Encoder`: decoder stages of smaller strides are dropped."""
+        """Decoder stages of smaller strides are dropped."""
         dropped = sum(stride < finest for stride in self.strides[:-1])
         for number in range(self._skipped, self._skipped + dropped):
             self.decoder[number] = nn.Identity()

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import check_positive
 from benchmark.registry import CORRUPTIONS
+from benchmark.type_hints import Positive
 
 
 @CORRUPTIONS.register_module()
@@ -20,14 +20,10 @@ class GaussianBlur(nn.Module):
 
     Args:
         sigma: σ in pixels of the frame.
-
-    Raises:
-        InputError: σ is not positive.
     """
 
-    def __init__(self, sigma: float = 1.1) -> None:
+    def __init__(self, sigma: Positive = 1.1) -> None:
         super().__init__()
-        check_positive("blur", sigma=sigma)
         self.radius = (round(6 * sigma + 1) | 1) // 2
         offsets = range(-self.radius, self.radius + 1)
         weights = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in offsets]

@@ -1,7 +1,7 @@
 """Corruptions of Frepa (Chu et al., TMI 2025), batched: image-domain and frequency-domain masking.
 
-Images are B×S×S float with intensities in [0, 1]. `draws` is the number of uniform samples a
-corruption needs per image of S×S; it is called with the images and these samples.
+Images are B×S×S float with intensities in [0, 1]. A corruption is called with the images and
+`draws` uniform samples per image of S×S; `torch.special.ndtri` makes them standard normal.
 
 The official sizes are in pixels at 512². Here they are relative to the image, so that they mean the
 same for views of any size: grids have the same number of cells, frequencies are in cycles per
@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.special import ndtri
 
-from benchmark.errors import InputError, check_unit_interval
+from benchmark.errors import InputError
 from benchmark.nn.precision import to_float32
 from benchmark.registry import CORRUPTIONS, build
 from benchmark.type_hints import Count, Rate
@@ -54,11 +55,6 @@ def _enlarge(grid: Tensor, size: int) -> Tensor:
     return grid.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
-def _normal(noise: Tensor) -> Tensor:
-    """Uniform samples in (0, 1) to standard normal ones."""
-    return torch.special.ndtri(noise)
-
-
 class _CellMasking:
     """Random masking of the cells of a grid.
 
@@ -89,25 +85,23 @@ class CellNoise(_CellMasking):
     The "equal-histogram" noise of the paper: a cell loses its structure but keeps its brightness
     and contrast.
 
-    Args:
-        ratio: range of the probability that a cell is masked.
-        cells: cells along a side.
+    The arguments are those of `_CellMasking`.
     """
 
     def __init__(self, ratio: tuple[float, float] = (0.5, 0.75), cells: Count = 16) -> None:
         super().__init__(ratio, cells)
 
     def draws(self, size: int) -> int:
-        """Number of uniform samples per image: ratio, cells, intensities."""
+        """Ratio, cells, intensities."""
         return 1 + self.cells**2 + size**2
 
     def __call__(self, images: Tensor, noise: Tensor) -> Tensor:
-        """B×S×S and B×draws to B×S×S, not limited to [0, 1]."""
+        """The result is not limited to [0, 1]."""
         size = images.shape[-1]
         mean, spread = cell_statistics(images, self.cells)
         grid, values = noise.split([1 + self.cells**2, size**2], dim=1)
         masked = _enlarge(self.masked_cells(grid), size)
-        return torch.where(masked, mean + spread * _normal(values).view_as(images), images)
+        return torch.where(masked, mean + spread * ndtri(values).view_as(images), images)
 
 
 @CORRUPTIONS.register_module()
@@ -149,11 +143,11 @@ class SpectrumNoise(_CellMasking):
         self.sigma, self.width = tuple(sigma), tuple(width)
 
     def draws(self, size: int) -> int:
-        """Number of uniform samples per image: ratio, cells, σ, d, two per coefficient."""
+        """Ratio, cells, σ, d, two per coefficient."""
         return 1 + self.cells**2 + 2 + 2 * size**2
 
     def __call__(self, images: Tensor, noise: Tensor) -> Tensor:
-        """B×S×S and B×draws to B×S×S, not limited to [0, 1]."""
+        """The result is not limited to [0, 1]."""
         # Half precision lacks FFTs of these sizes, and the range for one.
         with torch.autocast(images.device.type, enabled=False):
             return self._corrupt(to_float32(images), noise)
@@ -161,9 +155,7 @@ class SpectrumNoise(_CellMasking):
     def _corrupt(self, images: Tensor, noise: Tensor) -> Tensor:
         size = images.shape[-1]
         grid, numbers, values = noise.split([1 + self.cells**2, 2, 2 * size**2], dim=1)
-        replacement, added = (
-            _normal(values).to(images.dtype).unflatten(1, (2, size, size)).unbind(1)
-        )
+        replacement, added = ndtri(values).to(images.dtype).unflatten(1, (2, size, size)).unbind(1)
 
         spectrum = torch.fft.fftshift(torch.fft.fft2(images), dim=(1, 2))
         mean, spread = cell_statistics(images, self.cells)
@@ -173,7 +165,7 @@ class SpectrumNoise(_CellMasking):
         replaced = (mean + spread * replacement).to(spectrum.dtype)
         spectrum = torch.where(_enlarge(masked, size), replaced, spectrum)
 
-        sigma = (self.sigma[0] + self.sigma[1] * _normal(numbers[:, 0])).abs()
+        sigma = (self.sigma[0] + self.sigma[1] * ndtri(numbers[:, 0])).abs()
         sigma = sigma * (OFFICIAL_SIZE / size) * spectrum.abs().amax(dim=(1, 2))
         width = self.width[0] + (self.width[1] - self.width[0]) * numbers[:, 1]
         square = torch.fft.fftshift(squared_frequency(size, images.device, images.dtype))
@@ -189,21 +181,16 @@ class EitherCorruption:
     Args:
         first, second: corruptions or their configs.
         probability: of the first one.
-
-    Raises:
-        InputError: the probability lies outside [0, 1].
     """
 
     def __init__(self, first: Any, second: Any, probability: Rate = 0.5) -> None:
-        check_unit_interval("corruption", probability=probability)
         self.first, self.second, self.probability = build(first), build(second), probability
 
     def draws(self, size: int) -> int:
-        """Number of uniform samples per image: the choice, and the samples of both."""
+        """The choice, and the samples of both."""
         return 1 + self.first.draws(size) + self.second.draws(size)
 
     def __call__(self, images: Tensor, noise: Tensor) -> Tensor:
-        """B×S×S and B×draws to B×S×S."""
         size = images.shape[-1]
         choice, first, second = noise.split(
             [1, self.first.draws(size), self.second.draws(size)], dim=1

@@ -6,12 +6,14 @@ needs per image; it is called with the images and these samples, B×draws.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from benchmark.errors import InputError, check_unit_interval
+from benchmark.errors import InputError
 from benchmark.registry import CORRUPTIONS
-from benchmark.type_hints import Count, Rate
+from benchmark.type_hints import Range, Rate
 
 
 def interpolate(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -45,21 +47,18 @@ class BezierCurve:
         inversion: probability that a transformed image is inverted.
         samples: points the curve is interpolated between. The official code takes 100 000; with
             1000, a random curve deviates by less than 1/100 of an 8-bit intensity level.
-
-    Raises:
-        InputError: a probability outside [0, 1], or fewer than two samples.
     """
 
     def __init__(
-        self, probability: Rate = 0.9, inversion: Rate = 0.5, samples: Count = 1000
+        self,
+        probability: Rate = 0.9,
+        inversion: Rate = 0.5,
+        samples: Annotated[int, Range(least=2)] = 1000,
     ) -> None:
-        check_unit_interval("Bézier curve", probability=probability, inversion=inversion)
-        if samples < 2:
-            raise InputError(f"Bézier curve: samples={samples} must be 2 or more")
         self.probability, self.inversion, self.samples = probability, inversion, samples
 
     def draws(self, size: int) -> int:
-        """Number of uniform samples per image of any `size`: two coin flips, two points."""
+        """Two coin flips, two points."""
         return 6
 
     def __call__(self, images: Tensor, noise: Tensor) -> Tensor:
@@ -88,21 +87,19 @@ class HistogramShift:
         points: fewest and most control points, the two ends included.
 
     Raises:
-        InputError: a probability outside [0, 1], or no range of at least two points.
+        InputError: no range of at least two points.
     """
 
     def __init__(self, probability: Rate = 0.8, points: tuple[int, int] = (8, 12)) -> None:
-        check_unit_interval("histogram shift", probability=probability)
         if not 2 <= points[0] <= points[1]:
             raise InputError(f"histogram shift: points={points} must be a range from 2 on")
         self.probability, self.fewest, self.most = probability, *points
 
     def draws(self, size: int) -> int:
-        """Number of uniform samples per image of any `size`: coin flip, point count, positions."""
+        """Coin flip, point count, positions."""
         return 2 + max(self.most - 2, 0)
 
     def __call__(self, images: Tensor, noise: Tensor) -> Tensor:
-        """B×H×W and B×draws to B×H×W."""
         dtype = images.dtype
         count = self.fewest + (noise[:, 1:2] * (self.most - self.fewest + 1)).floor().to(dtype)
         number = torch.arange(self.most, device=images.device, dtype=dtype)

@@ -12,7 +12,6 @@ from benchmark.type_hints import Count
 
 
 def _conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
-    """3×3 convolution, batch norm, ReLU."""
     return [
         nn.Conv2d(in_channels, out_channels, 3, padding=1),
         nn.BatchNorm2d(out_channels),

@@ -17,13 +17,7 @@ from benchmark.type_hints import Count, Natural
 
 
 class CrossAttention(nn.Module):
-    """Multi-head cross-attention between sequences of different widths.
-
-    Args:
-        query_dim: width of the queries and of the output; a multiple of `num_heads`.
-        context_dim: width of the context.
-        num_heads: attention heads.
-    """
+    """Multi-head cross-attention between sequences of different widths."""
 
     def __init__(self, query_dim: int, context_dim: int, num_heads: int) -> None:
         super().__init__()
@@ -44,13 +38,7 @@ class CrossAttention(nn.Module):
 
 
 class CrossAttentionBlock(nn.Module):
-    """x ← x + CrossAttn(LN x, y), then x ← x + MLP(LN x); no self-attention.
-
-    Args:
-        width: width of x.
-        context_dim: width of the context y.
-        num_heads: attention heads.
-    """
+    """x ← x + CrossAttn(LN x, y), then x ← x + MLP(LN x); no self-attention."""
 
     def __init__(self, width: int, context_dim: int, num_heads: int) -> None:
         super().__init__()
@@ -66,12 +54,7 @@ class CrossAttentionBlock(nn.Module):
 
 
 class WeightedFeatureMaps(nn.Module):
-    """Inter-block attention (CrossMAE, §3.4): a learned mixture of maps per decoder block.
-
-    Args:
-        num_maps: number of feature maps.
-        num_mixtures: number of mixtures.
-    """
+    """Inter-block attention (CrossMAE, §3.4): a learned mixture of maps per decoder block."""
 
     def __init__(self, num_maps: int, num_mixtures: int) -> None:
         super().__init__()
@@ -89,20 +72,12 @@ class CrossAttentionDecoder(nn.Module):
     The queries are mask tokens at the positions to predict. Each block attends to its own mixture
     of the encoder's feature maps, normalised by its own LayerNorm. Positions are predicted
     independently of each other, so that only a subset of the masked patches has to be decoded.
-
     Attribute names are those of the official checkpoint.
 
     Args:
-        encoder_dim: width of the feature maps.
-        grid_size: rows and columns of patches.
-        patch_size: side of a patch in pixels.
         num_maps: number of feature maps: the encoder's input and the output of each block.
-        width: token width of the decoder; a multiple of 4 and of `num_heads`.
-        depth: number of blocks.
-        num_heads: attention heads per block.
-        num_prefix_tokens: leading tokens that are not patches (CLS); they are attended to.
-        in_channels: channels of a predicted patch.
-        out_dim: values to predict per patch; None for its P·P·C pixels.
+        encoder_dim, grid_size, patch_size, width, depth, num_heads, num_prefix_tokens, in_channels,
+            out_dim: as in `MAEDecoder`; prefix tokens are attended to.
 
     Raises:
         InputError: indivisible `width`.
@@ -134,20 +109,15 @@ class CrossAttentionDecoder(nn.Module):
             CrossAttentionBlock(width, encoder_dim, num_heads) for _ in range(depth)
         )
         self.decoder_norm = NORM(width)
-        out_dim = patch_size**2 * in_channels if out_dim is None else out_dim
-        self.decoder_pred = nn.Linear(width, out_dim)
+        self.decoder_pred = nn.Linear(width, out_dim or patch_size**2 * in_channels)
         initialise_like_mae(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, maps: Sequence[Tensor], ids: Tensor) -> Tensor:
-        """Predict the given patches.
+        """Predict the patches `ids`, B×Q, in this order: B×Q×(P·P·C), or B×Q×out_dim.
 
         Args:
             maps: `num_maps` tensors B×(prefix + K)×D, visible tokens at each depth of the encoder.
-            ids: B×Q, the patches to predict.
-
-        Returns:
-            B×Q×(P·P·C), or B×Q×out_dim, in the order of `ids`.
         """
         positions = self.decoder_pos_embed[0, self.num_prefix_tokens :]
         queries = self.mask_token + positions[ids]

@@ -35,10 +35,8 @@ class JEPAPredictor(nn.Module):
     its output at the mask tokens is the prediction.
 
     Args:
-        encoder_dim: width of the encoder's tokens.
-        grid_size: rows and columns of patches.
+        encoder_dim, grid_size, width: as in `MAEDecoder`.
         num_heads: attention heads per block; those of the encoder in all official recipes.
-        width: token width of the predictor; a multiple of 4 and of `num_heads`.
         depth: number of blocks: 6 for ViT-B.
 
     Raises:
@@ -68,15 +66,12 @@ class JEPAPredictor(nn.Module):
         nn.init.trunc_normal_(self.mask_token, std=0.02)
 
     def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor) -> Tensor:
-        """Predict the target blocks, each independently.
+        """Predict the target blocks, each independently, B×M×T×D.
 
         Args:
             context: encoder output, B×K×D.
             context_ids: B×K, positions of the context.
             target_ids: B×M×T, positions of the target blocks.
-
-        Returns:
-            B×M×T×D.
         """
         count = target_ids.shape[1]
         table = self.predictor_pos_embed.expand(len(context), -1, -1)
@@ -146,9 +141,6 @@ class WorldPredictor(JEPAPredictor):
         encoder_dim, grid_size, num_heads, width, depth: as in `JEPAPredictor`.
         parameters: number of augmentation parameters.
         official_code: order the queries' embedding as in the released code.
-
-    Raises:
-        InputError: indivisible `width`.
     """
 
     def __init__(
@@ -181,7 +173,7 @@ class WorldPredictor(JEPAPredictor):
         parameters: Tensor,
         place: Tensor,
     ) -> Tensor:
-        """Predict patches of a view from a context in the same or in another view.
+        """Predict patches of a view from a context in the same or in another view, B×T×D.
 
         Args:
             context: encoder output, B×K×D.
@@ -189,9 +181,6 @@ class WorldPredictor(JEPAPredictor):
             target_ids: B×T, positions of the target patches in their view.
             parameters: B×parameters, augmentation parameters of the context view.
             place: B×4, see `relative_sincos_embedding`.
-
-        Returns:
-            B×T×D.
         """
         width = self.mask_token.shape[2]
         positions = relative_sincos_embedding(place, width, self.grid_size, self.rows_first)

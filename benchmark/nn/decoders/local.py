@@ -39,14 +39,9 @@ class LocalDecoder(nn.Module):
     names are those of the official checkpoint.
 
     Args:
-        encoder_dim: width of the incoming tokens.
-        grid_size: rows and columns of patches.
         out_channels: values to predict in each cell.
         scale: cells per patch and axis: 4, 2, 1 or 0.5.
-        width: token width of the decoder; a multiple of 4 and of `num_heads`.
-        depth: number of blocks.
-        num_heads: attention heads per block.
-        num_prefix_tokens: leading tokens that are not patches (CLS); they pass through.
+        encoder_dim, grid_size, width, depth, num_heads, num_prefix_tokens: as in `MAEDecoder`.
 
     Raises:
         InputError: an unknown scale, an indivisible `width`, or a grid with an odd side at scale
@@ -83,15 +78,7 @@ class LocalDecoder(nn.Module):
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
-        """Predict every cell.
-
-        Args:
-            latent: normalised tokens of an encoder layer, B×(prefix + K)×D.
-            ids_restore: B×N, position of each patch in [visible | masked] order.
-
-        Returns:
-            B×out_channels×(scale·rows)×(scale·columns).
-        """
+        """Predict every cell, B×out_channels×(scale·rows)×(scale·columns), as `MAEDecoder` does."""
         tokens = fill_with_mask_tokens(
             self.embed(latent), self.mask_token, ids_restore, self.num_prefix_tokens
         )

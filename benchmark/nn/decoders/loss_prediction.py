@@ -29,11 +29,7 @@ class LossPredictingDecoder(MAEDecoder):
             initialise_like_mae(part)
 
     def predict_loss(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
-        """Predicted reconstruction loss of each patch, on any scale; B×N float32, in raster order.
-
-        Args:
-            latent, ids_restore: see `embed`.
-        """
+        """Predicted loss of each patch, on any scale; B×N float32, in raster order."""
         tokens = self.embed(latent, ids_restore)
         for block in self.decoder_blocks_losspred:
             tokens = block(tokens)
@@ -63,12 +59,7 @@ class RelativeLossPrediction(nn.Module):
         self.official_code = official_code
 
     def forward(self, predicted: Tensor, loss: Tensor) -> Tensor:
-        """Mean over all pairs of the batch.
-
-        Args:
-            predicted: B×M, on any scale.
-            loss: B×M, the true losses; detached.
-        """
+        """Mean over all pairs of the batch, of predicted and true losses, both B×M."""
         loss, predicted = loss.detach(), predicted.float()
         order = torch.sign(loss[:, None, :] - loss[:, :, None])
         # Pairs (j, i) and (i, j) contribute equally: both signs flip.

@@ -23,7 +23,7 @@ class MAEDecoder(nn.Module):
         encoder_dim: width of the incoming tokens.
         grid_size: rows and columns of patches.
         patch_size: side of a patch in pixels.
-        width: token width of the decoder.
+        width: token width of the decoder, a multiple of 4 and of `num_heads`.
         depth: number of blocks; 0 for a linear decoder after the embedding.
         num_heads: attention heads per block.
         num_prefix_tokens: leading tokens that are not patches (CLS); they pass through.
@@ -50,8 +50,7 @@ class MAEDecoder(nn.Module):
         self.decoder_pos_embed = fixed_positions(width, grid_size, num_prefix_tokens)
         self.decoder_blocks = transformer_blocks(width, depth, num_heads)
         self.decoder_norm = NORM(width)
-        out_dim = patch_size**2 * in_channels if out_dim is None else out_dim
-        self.decoder_pred = nn.Linear(width, out_dim)
+        self.decoder_pred = nn.Linear(width, out_dim or patch_size**2 * in_channels)
         initialise_like_mae(self)
         nn.init.normal_(self.mask_token, std=0.02)
         self._add_branches(width, depth, num_heads)
@@ -60,12 +59,7 @@ class MAEDecoder(nn.Module):
         """Build what a subclass decodes from the same tokens."""
 
     def embed(self, latent: Tensor, ids_restore: Tensor) -> Tensor:
-        """Visible and mask tokens with positions, B×(prefix + N)×width, in raster order.
-
-        Args:
-            latent: encoder output, B×(prefix + K)×D; K = N for an unmasked image.
-            ids_restore: B×N, position of each patch in [visible | masked] order.
-        """
+        """Visible and mask tokens with positions, B×(prefix + N)×width; see `forward`."""
         tokens = self.decoder_embed(latent)
         tokens = fill_with_mask_tokens(tokens, self.mask_token, ids_restore, self.num_prefix_tokens)
         return tokens + self.decoder_pos_embed
@@ -76,7 +70,7 @@ class MAEDecoder(nn.Module):
         """Predict every patch.
 
         Args:
-            latent: encoder output, B×(prefix + K)×D.
+            latent: encoder output, B×(prefix + K)×D; K = N for an unmasked image.
             ids_restore: B×N, position of each patch in [visible | masked] order.
             ids_decode: B×M, the patches to decode; the others are dropped before the first block,
                 and their prediction is 0. None decodes all patches.
@@ -107,11 +101,7 @@ class LinearDecoder(nn.Module):
     Equivalent to the 1×1 convolution and pixel shuffle of the official head, with the rows of the
     weight in (row, column, channel) order, as in our patches, instead of (channel, row, column).
 
-    Args:
-        encoder_dim: width of the tokens.
-        patch_size: side of a patch in pixels.
-        in_channels: channels of a predicted patch.
-        out_dim: values to predict per patch; None for its P·P·C pixels.
+    The arguments are those of `MAEDecoder`.
     """
 
     def __init__(
@@ -122,9 +112,7 @@ class LinearDecoder(nn.Module):
         out_dim: Count | None = None,
     ) -> None:
         super().__init__()
-        self.pred = nn.Linear(
-            encoder_dim, patch_size**2 * in_channels if out_dim is None else out_dim
-        )
+        self.pred = nn.Linear(encoder_dim, out_dim or patch_size**2 * in_channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Patch tokens, B×N×D, to B×N×(P·P·C) or B×N×out_dim."""

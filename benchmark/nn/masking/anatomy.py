@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.errors import check_unit_interval
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, mask_highest, patch_noise, visible_patches
 from benchmark.registry import MASKINGS
@@ -14,13 +13,9 @@ from benchmark.type_hints import Count, Rate
 
 
 def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
-    """Fraction of the guidance in each patch: f(g_i) of VasoMIM, B×N.
+    """Fraction of the guidance, B×1×H×W, in each patch: f(g_i) of VasoMIM, B×N.
 
-    Args:
-        guidance: B×1×H×W, non-negative.
-
-    Returns:
-        Rows that sum to 1, or a row of zeros for a sample without guidance.
+    Rows sum to 1; the row of a sample without guidance is zero.
     """
     density = F.avg_pool2d(guidance, patch_size).flatten(1)
     total = density.sum(dim=1, keepdim=True)
@@ -30,10 +25,8 @@ def patch_weights(guidance: Tensor, patch_size: int) -> Tensor:
 def vascular_guidance(views: dict[str, Tensor], eta: float) -> Tensor:
     """G = η·B + (1 − η)·M of VasoMIM, B×1×H×W in [0, 1].
 
-    Args:
-        views: ``anatomy``, the extracted vessels B (not needed if η = 0), and ``probability``, the
-            segmentor's map M (not needed if η = 1).
-        eta: η in [0, 1].
+    B is ``views["anatomy"]``, not needed if η = 0; M is ``views["probability"]``, not needed if
+    η = 1.
     """
     if eta == 1:
         return views["anatomy"]
@@ -45,12 +38,8 @@ def vascular_guidance(views: dict[str, Tensor], eta: float) -> Tensor:
 def weighted_arrival(noise: Tensor, weights: Tensor) -> Tensor:
     """Weighted sampling without replacement, batched: sorting by the result, B×N, draws patches.
 
-    Keys −log(u)/w of Efraimidis & Spirakis (2006): the arrival times of an exponential race.
-    Patches of zero weight never arrive (infinity).
-
-    Args:
-        noise: B×N uniform samples in (0, 1).
-        weights: B×N, non-negative, on any scale.
+    Keys −log(u)/w of Efraimidis & Spirakis (2006), the arrival times of an exponential race, with u
+    in (0, 1) and w ≥ 0 on any scale. Patches of zero weight never arrive (infinity).
     """
     return torch.where(weights > 0, -noise.log() / weights, torch.inf)
 
@@ -66,17 +55,12 @@ class AnatomyGuidedMasking(nn.Module):
     masked at random.
 
     Args:
-        num_patches: N, patches per image.
-        patch_size: side of a patch in pixels.
-        ratio: γ, fraction of masked patches.
+        num_patches, patch_size, ratio: as in `RandomMasking`; the ratio is γ.
         eta: η, weight of the extracted vessels; 1 is VasoMIM-v1, 0 the probability map alone.
         beta_start: β_0, guided fraction of the masked patches at the start.
         beta_end: β_E, guided fraction of the masked patches at the end.
         uniform_among_vessels: sample guided patches uniformly from those with vessel pixels
             instead of from f (journal table VII, last row).
-
-    Raises:
-        InputError: a value outside [0, 1], or a ratio without masked or without visible patches.
     """
 
     def __init__(
@@ -90,7 +74,6 @@ class AnatomyGuidedMasking(nn.Module):
         uniform_among_vessels: bool = False,
     ) -> None:
         super().__init__()
-        check_unit_interval("masking", eta=eta, beta_start=beta_start, beta_end=beta_end)
         self.num_patches = num_patches
         self.patch_size = patch_size
         self.ratio = ratio
@@ -133,8 +116,7 @@ class AnatomyGuidedMasking(nn.Module):
 def vessel_share(mask: Mask, anatomy: Tensor, patch_size: int) -> Tensor:
     """Fraction of vessel patches among the masked ones (journal figure 5), a scalar in [0, 1].
 
-    Args:
-        anatomy: B×1×H×W, 1 on vessels; a patch with any vessel pixel is a vessel patch.
+    A vessel patch has at least one pixel of 1 in `anatomy`, B×1×H×W.
     """
     vessel = F.max_pool2d(anatomy, patch_size).flatten(1)
     return (mask.mask * vessel).sum() / mask.mask.sum()

@@ -46,16 +46,14 @@ class AttentionGuidedMasking(nn.Module):
     ``views["guide_noise"]``, B×N, and ``views["mask_noise"]`` for the warm-up.
 
     Args:
-        num_patches: N, patches per image.
-        patch_size: side of a patch in pixels.
-        ratio: fraction of masked patches.
+        num_patches, patch_size, ratio: as in `RandomMasking`.
         throw: fraction of thrown patches.
         warmup_ratio: fraction of masked patches during the warm-up.
         warmup_epochs: last epoch of the warm-up, counted from 0.
         interval: epochs between two refreshes of the attention maps.
 
     Raises:
-        InputError: no patch would be masked, or none visible, or an interval below 1.
+        InputError: no patch would be masked, or none visible.
     """
 
     def __init__(
@@ -80,8 +78,6 @@ class AttentionGuidedMasking(nn.Module):
                 f"{self.dropped - self.masked} of {num_patches} patches; some must be masked and "
                 "some stay visible"
             )
-        if interval < 1:
-            raise InputError(f"masking: interval={interval} must be at least 1")
         self.warmup = RandomMasking(num_patches, patch_size, warmup_ratio)
         self.warmup_epochs = warmup_epochs
         self.interval = interval

@@ -18,7 +18,7 @@ from benchmark.nn.masking.random import (
     visible_patches,
 )
 from benchmark.registry import MASKINGS
-from benchmark.type_hints import Count, Positive, Rate
+from benchmark.type_hints import Count, Rate, Share
 
 
 def grid_side(num_patches: int) -> int:
@@ -41,8 +41,7 @@ class UnitMasking(nn.Module):
     passed in as ``views["mask_noise"]``.
 
     Args:
-        num_patches: N, patches per image, a square grid.
-        patch_size: side of a patch in pixels.
+        num_patches, patch_size: as in `RandomMasking`; the grid is square.
         ratio: fraction of masked units.
         unit: side of a unit in pixels, a multiple of the patch size.
 
@@ -82,22 +81,20 @@ class BlockMasking(nn.Module):
 
     Rectangles of random area, aspect ratio and position are drawn one after the other. A rectangle
     is accepted if it fits into the grid, adds at least one patch, and no more than are still to be
-    masked. BEiT may mask fewer patches than asked for; here all images of a batch mask equally
-    many, so the remainder after `attempts` rectangles is sampled uniformly.
+    masked of ⌊ratio·N⌋. BEiT may mask fewer; here all images of a batch mask equally many, so the
+    remainder after `attempts` rectangles is sampled uniformly.
 
     Noise can be passed in as ``views["block_noise"]`` (B×4·attempts: area, aspect, row and column
     of each rectangle) and ``views["mask_noise"]`` (B×N, for the remainder).
 
     Args:
-        num_patches: N, patches per image, a square grid.
-        patch_size: side of a patch in pixels.
-        ratio: fraction of masked patches; ⌊ratio·N⌋ are masked.
+        num_patches, patch_size, ratio: as in `RandomMasking`; the grid is square.
         smallest: area of the smallest rectangle in patches (16 in BEiT's code, for 14×14 patches).
         aspect: smallest ratio of height to width; the largest is its inverse.
         attempts: number of rectangles drawn.
 
     Raises:
-        InputError: no patch would be masked, or none visible, or an argument out of range.
+        InputError: no patch would be masked, or none visible.
     """
 
     def __init__(
@@ -106,18 +103,13 @@ class BlockMasking(nn.Module):
         patch_size: Count,
         ratio: Rate = 0.4,
         smallest: Count = 16,
-        aspect: Positive = 0.3,
+        aspect: Share = 0.3,
         attempts: Count = 40,
     ) -> None:
         super().__init__()
         self.num_patches = num_patches
         self.side = grid_side(num_patches)
         self.keep = visible_patches(num_patches, ratio)
-        if not 0 < aspect <= 1:
-            raise InputError(f"masking: aspect={aspect} must lie in (0, 1]")
-        for name, value in (("smallest", smallest), ("attempts", attempts)):
-            if value < 1:
-                raise InputError(f"masking: {name}={value} must be at least 1")
         self.smallest = smallest
         self.log_aspect = math.log(aspect)
         self.attempts = attempts

@@ -13,7 +13,7 @@ from benchmark.method import Progress
 from benchmark.nn.masking.blocks import BlockMasking
 from benchmark.nn.masking.random import patch_noise
 from benchmark.registry import MASKINGS
-from benchmark.type_hints import Count, Positive
+from benchmark.type_hints import Count, Share
 
 
 @MASKINGS.register_module()
@@ -29,8 +29,7 @@ class BlockwiseRatioMasking(BlockMasking):
     within it) and ``block_noise_k`` (B×4·attempts).
 
     Args:
-        num_patches: N, patches per image, a square grid.
-        patch_size: side of a patch in pixels.
+        num_patches, patch_size: as in `RandomMasking`; the grid is square.
         ratios: centres of the ranges (`pred_ratio`).
         spread: half widths of the ranges (`pred_ratio_var`).
         smallest: area of the smallest rectangle in patches; None for the square of a third of the
@@ -53,7 +52,7 @@ class BlockwiseRatioMasking(BlockMasking):
         ratios: Sequence[float] = (0.0, 0.3),
         spread: Sequence[float] = (0.0, 0.2),
         smallest: Count | None = None,
-        aspect: Positive = 0.3,
+        aspect: Share = 0.3,
         attempts: Count = 60,
         patience: Count = 10,
     ) -> None:

@@ -68,8 +68,7 @@ class MultiblockMasking(nn.Module):
     row and column of each block) and ``cut_noise_k`` (B×N).
 
     Args:
-        num_patches: N, patches per image, a square grid.
-        patch_size: side of a patch in pixels.
+        num_patches, patch_size: as in `RandomMasking`; the grid is square.
         context_scale: area of the context block relative to the image; it is a square.
         target_scale: area of a target block relative to the image.
         target_aspect: ratio of height to width of a target block.
@@ -105,9 +104,6 @@ class MultiblockMasking(nn.Module):
         if not 0 < target_aspect[0] <= target_aspect[1]:
             aspect = tuple(target_aspect)
             raise InputError(f"masking: target_aspect={aspect} must be a range above 0")
-        for name, value in (("targets", targets), ("attempts", attempts)):
-            if value < 1:
-                raise InputError(f"masking: {name}={value} must be at least 1")
         self.num_patches = num_patches
         self.side = grid_side(num_patches)
         self.context_scale = context_scale
@@ -151,11 +147,7 @@ class MultiblockMasking(nn.Module):
         )
 
     def _layouts(self, noise: Tensor, sizes: BlockSizes) -> tuple[Tensor, Tensor]:
-        """Target blocks, …×M×N bool, and context block, …×N bool.
-
-        Args:
-            noise: …×(M + 1)×2 uniform samples: row and column of the targets, then of the context.
-        """
+        """Target blocks, …×M×N bool, and context block, …×N bool, from …×(M + 1)×2 samples."""
         positions = noise.split([self.targets, 1], dim=-2)
         targets, block = (self._cover(*pair) for pair in zip(positions, sizes))
         return targets, block.squeeze(-2)

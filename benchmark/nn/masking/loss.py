@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from benchmark.errors import check_unit_interval
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, RandomMasking, mask_highest, patch_noise
 from benchmark.registry import MASKINGS
@@ -22,14 +21,9 @@ class LossGuidedMasking(nn.Module):
     Needs ``views["predicted_loss"]``, B×N on any scale; noise as in `RandomMasking`.
 
     Args:
-        num_patches: N, patches per image.
-        patch_size: side of a patch in pixels.
-        ratio: fraction of masked patches.
-        hard_start: α_0, fraction of the masked patches that are the hardest, in [0, 1].
+        num_patches, patch_size, ratio: as in `RandomMasking`.
+        hard_start: α_0, fraction of the masked patches that are the hardest.
         hard_end: α_E.
-
-    Raises:
-        InputError: a fraction outside [0, 1], or no patch would be masked, or none visible.
     """
 
     def __init__(
@@ -41,7 +35,6 @@ class LossGuidedMasking(nn.Module):
         hard_end: Rate = 0.5,
     ) -> None:
         super().__init__()
-        check_unit_interval("masking", hard_start=hard_start, hard_end=hard_end)
         self.num_patches = num_patches
         self.keep = RandomMasking(num_patches, patch_size, ratio).keep
         self.hard_start = hard_start

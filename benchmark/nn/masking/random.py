@@ -35,12 +35,7 @@ class Mask(NamedTuple):
 
 
 def mask_highest(priority: Tensor, keep: int) -> Mask:
-    """Keep the `keep` patches of lowest priority, mask the others.
-
-    Args:
-        priority: B×N; ties are broken by raster order.
-        keep: number of visible patches.
-    """
+    """Keep the `keep` patches of lowest priority, B×N, mask the others; ties in raster order."""
     ids_shuffle = priority.argsort(dim=1, stable=True)
     ids_restore = ids_shuffle.argsort(dim=1)
     mask = (ids_restore >= keep).to(torch.float32)
@@ -48,11 +43,7 @@ def mask_highest(priority: Tensor, keep: int) -> Mask:
 
 
 def visible_patches(num_patches: int, ratio: float) -> int:
-    """Number of visible patches when ⌊ratio·N⌋ are masked.
-
-    Raises:
-        InputError: the ratio leaves no visible or no masked patch.
-    """
+    """Number of visible patches when ⌊ratio·N⌋ are masked."""
     # Products such as 0.29 * 100 fall just below the intended integer.
     masked = int(ratio * num_patches + 1e-6)
     check_masked(num_patches, masked, ratio)
@@ -60,11 +51,7 @@ def visible_patches(num_patches: int, ratio: float) -> int:
 
 
 def check_masked(count: int, masked: int, ratio: float, what: str = "patches") -> None:
-    """Check that some of `count` patches (or units) are masked and some stay visible.
-
-    Raises:
-        InputError: all or none are masked.
-    """
+    """Raise an `InputError` unless some of `count` patches are masked and some stay visible."""
     if not 0 < masked < count:
         raise InputError(
             f"masking: ratio={ratio} masks {masked} of {count} {what}; some must be masked and "
@@ -86,10 +73,7 @@ class RandomMasking(nn.Module):
     Args:
         num_patches: N, patches per image.
         patch_size: side of a patch in pixels.
-        ratio: fraction of masked patches.
-
-    Raises:
-        InputError: no patch would be masked, or none visible.
+        ratio: fraction of masked patches; some must be masked and some stay visible.
     """
 
     def __init__(self, num_patches: Count, patch_size: Count, ratio: Rate = 0.75) -> None:

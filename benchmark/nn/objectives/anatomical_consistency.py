@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
 from benchmark.nn.objectives.dice import dice_loss
 from benchmark.registry import OBJECTIVES
 
@@ -18,15 +19,10 @@ class AnatomicalConsistency(nn.Module):
     Args:
         metric: ``"ce"`` (binary cross-entropy, the default), ``"l1"`` or ``"dice"``
             (AAAI table S6).
-
-    Raises:
-        InputError: unknown metric.
     """
 
-    def __init__(self, metric: str = "ce") -> None:
+    def __init__(self, metric: Literal["ce", "l1", "dice"] = "ce") -> None:
         super().__init__()
-        if metric not in ("ce", "l1", "dice"):
-            raise InputError(f"anatomical consistency: metric={metric!r} is not ce, l1 or dice")
         self.metric = metric
 
     def forward(self, logits: Tensor, probability: Tensor) -> Tensor:

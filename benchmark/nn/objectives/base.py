@@ -84,10 +84,7 @@ def masked_mean(errors: Tensor, mask: Tensor) -> Tensor:
 
 
 class ImageObjective(Objective):
-    """An objective that compares the reconstructed image I′ with I, and needs no predicted values.
-
-    A subclass defines `compare`.
-    """
+    """An objective that compares the image I′ with I, and needs no predicted values of its own."""
 
     def width(self, patch_size: int, channels: int) -> int:
         return 0

@@ -15,12 +15,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
 
     Queries and keys are ℓ2-normalised. Keys are gathered from all processes; those of other samples
     are negatives. Keys get no gradient, so that averaging loss and gradients over the processes
-    gives those of the global batch.
-
-    Args:
-        queries: B×D.
-        keys: B×D; row i is the positive of query i.
-        temperature: T.
+    gives those of the global batch. Both are B×D; key i is the positive of query i.
     """
     # Cosine similarities differ in the third decimal, beyond the precision of bf16.
     with torch.autocast(queries.device.type, enabled=False):

@@ -18,8 +18,7 @@ def dice_loss(
     """1 − soft Dice of sigmoid outputs.
 
     Args:
-        logits: B×C×H×W.
-        target: B×C×H×W in [0, 1].
+        logits, target: B×C×H×W; the target in [0, 1].
         smooth: added to numerator and denominator.
         over_batch: a single score over the flattened batch (XA-SSL's segmentor) instead of the mean
             of the scores per sample and channel (MONAI's `DiceLoss`, used by CheXWorld).

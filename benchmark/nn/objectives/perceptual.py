@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from benchmark.errors import InputError, check_positive
+from benchmark.errors import InputError
 from benchmark.nn.objectives.base import ImageObjective
 from benchmark.registry import OBJECTIVES, build
 from benchmark.type_hints import Positive
@@ -25,13 +25,7 @@ _RELU = {
     for number, index in enumerate(indices, start=1)
 }
 # The last ReLU of each block, and its channels.
-LPIPS_LAYERS = {
-    "relu1_2": 64,
-    "relu2_2": 128,
-    "relu3_3": 256,
-    "relu4_3": 512,
-    "relu5_3": 512,
-}
+LPIPS_LAYERS = dict(relu1_2=64, relu2_2=128, relu3_3=256, relu4_3=512, relu5_3=512)
 
 
 @OBJECTIVES.register_module()
@@ -64,11 +58,10 @@ class VGG16(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
-        """Outputs of the given ReLUs, from the first to the last.
+        """Outputs of the given ReLUs (``"relu4_2"``, …), from the first to the last.
 
         Args:
             images: B×3×H×W, ImageNet-normalised; H and W at least 16 for the last block.
-            layers: names such as ``"relu4_2"``.
         """
         wanted = {_RELU[name] for name in layers}
         outputs = []
@@ -77,20 +70,6 @@ class VGG16(nn.Module):
             if index in wanted:
                 outputs.append(images)
         return outputs
-
-
-def check_layers(layers: Sequence[str]) -> tuple[str, ...]:
-    """The layer names as a tuple.
-
-    Raises:
-        InputError: one is not a ReLU of VGG-16, or there is none.
-    """
-    for name in layers:
-        if name not in _RELU:
-            raise InputError(f"VGG16: layer {name!r} is not one of {', '.join(_RELU)}")
-    if not layers:
-        raise InputError("VGG16: layers=() names no layer")
-    return tuple(layers)
 
 
 @OBJECTIVES.register_module()
@@ -165,7 +144,7 @@ class ContextualLoss(ImageObjective):
         weight: weight of the term in the total loss.
 
     Raises:
-        InputError: unknown layer, or a bandwidth that is not positive.
+        InputError: unknown layer.
     """
 
     name = "contextual"
@@ -178,9 +157,13 @@ class ContextualLoss(ImageObjective):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
-        check_positive("contextual loss", bandwidth=bandwidth)
         self.features = build(features)
-        self.layers = check_layers(layers)
+        for layer in layers:
+            if layer not in _RELU:
+                raise InputError(f"VGG16: layer {layer!r} is not one of {', '.join(_RELU)}")
+        if not layers:
+            raise InputError("VGG16: layers=() names no layer")
+        self.layers = tuple(layers)
         self.bandwidth = bandwidth
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
@@ -195,13 +178,7 @@ class ContextualLoss(ImageObjective):
 
 
 def contextual_distance(points: Tensor, target: Tensor, bandwidth: float) -> Tensor:
-    """−log CX(X, Y), mean over the batch.
-
-    Args:
-        points: X, B×C×n features of the reconstructed image.
-        target: Y, B×C×m features of the original image.
-        bandwidth: h.
-    """
+    """−log CX(X, Y) of `points` X, B×C×n, and `target` Y, B×C×m; mean over the batch."""
     with torch.autocast(points.device.type, enabled=False):
         points, target = points.float(), target.float()
         centre = target.mean(dim=2, keepdim=True)

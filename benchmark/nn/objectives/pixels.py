@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.anatomy import patch_weights, vascular_guidance
 from benchmark.nn.objectives.base import Objective, Reconstruction, masked_mean
@@ -22,15 +23,12 @@ class PixelReconstruction(Objective):
         normalise: normalise targets per patch (`norm_pix_loss` of the MAE code).
         distance: ``"l2"``, the squared error (MAE), or ``"l1"``, the absolute one (SimMIM).
         weight: weight of the term in the total loss.
-
-    Raises:
-        InputError: unknown distance.
     """
 
-    def __init__(self, normalise: bool = True, distance: str = "l2", weight: float = 1.0) -> None:
+    def __init__(
+        self, normalise: bool = True, distance: Literal["l1", "l2"] = "l2", weight: float = 1.0
+    ) -> None:
         super().__init__(weight)
-        if distance not in ("l1", "l2"):
-            raise InputError(f"pixel reconstruction: distance={distance!r} is not l1 or l2")
         self.normalise = normalise
         self.distance = distance
 
@@ -77,7 +75,7 @@ class AnatomyWeightedReconstruction(PixelReconstruction):
         self,
         eta: Rate = 0.5,
         normalise: bool = True,
-        distance: str = "l2",
+        distance: Literal["l1", "l2"] = "l2",
         weight: float = 1.0,
     ) -> None:
         super().__init__(normalise, distance, weight)

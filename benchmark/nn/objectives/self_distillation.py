@@ -8,18 +8,15 @@ prevents one prototype from dominating, sharpening prevents collapse to the unif
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import check_positive, check_unit_interval
+from benchmark.method import Progress
 from benchmark.nn.collectives import all_reduce_sum, rank_and_world_size
 from benchmark.nn.precision import to_float32
 from benchmark.registry import SCHEDULES
-
-if TYPE_CHECKING:
-    from benchmark.method import Progress
+from benchmark.type_hints import Natural, Positive, Rate
 
 
 @SCHEDULES.register_module()
@@ -30,13 +27,9 @@ class TeacherTemperature:
         start: temperature in the first epoch.
         end: temperature from epoch `epochs` on, counted from 1.
         epochs: length of the warm-up; 0 for none.
-
-    Raises:
-        InputError: a temperature is not positive.
     """
 
-    def __init__(self, start: float = 0.04, end: float = 0.07, epochs: int = 50) -> None:
-        check_positive("temperature", start=start, end=end)
+    def __init__(self, start: Positive = 0.04, end: Positive = 0.07, epochs: Natural = 50) -> None:
         self.start = start
         self.end = end
         self.epochs = epochs
@@ -55,20 +48,16 @@ class Centre(nn.Module):
 
     Args:
         shape: shape of the centre, K last.
-        momentum: m in [0, 1].
+        momentum: m.
 
     Attributes:
         value: C.
-
-    Raises:
-        InputError: the momentum lies outside [0, 1].
     """
 
     value: Tensor
 
-    def __init__(self, shape: Sequence[int], momentum: float = 0.9) -> None:
+    def __init__(self, shape: Sequence[int], momentum: Rate = 0.9) -> None:
         super().__init__()
-        check_unit_interval("centre", momentum=momentum)
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(*shape))
         self._sum: Tensor | None = None
@@ -82,13 +71,7 @@ class Centre(nn.Module):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move towards the mean of the logits observed since the last update.
-
-        Raises:
-            ValueError: there are none.
-        """
-        if self._sum is None:
-            raise ValueError("centre: update() without observe()")
+        """Move towards the mean of the logits observed since the last update."""
         mean = all_reduce_sum(self._sum) / (self._count * rank_and_world_size()[1])
         self.value.lerp_(mean.expand_as(self.value), 1 - self.momentum)
         self._sum, self._count = None, 0

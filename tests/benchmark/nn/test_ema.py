@@ -13,7 +13,6 @@ from timm.utils import ModelEmaV2
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.ema import (
     CosineMomentum,
@@ -62,6 +61,7 @@ def test_linear_schedule_matches_ijepa() -> None:
     longer = [0.996 + i * 0.004 / (EPOCHS * STEPS * 1.25) for i in range(EPOCHS * STEPS)]
     stretched = LinearMomentum(0.996, 1.0, stretch=1.25)
     assert [stretched(p) for p in every_step()] == pytest.approx(longer, abs=1e-12)
+    assert LinearMomentum(0.996, 1.0, stretch=0.5)(every_step()[-1]) == 1.0
 
 
 def test_cosine_schedule_matches_dino_and_moco() -> None:
@@ -77,31 +77,12 @@ def test_cosine_schedule_matches_dino_and_moco() -> None:
     assert [CosineMomentum(0.99)(p) for p in every_step()] == pytest.approx(moco, abs=1e-12)
 
 
-def test_stretched_cosine_ends_like_chexworld() -> None:
-    """0.996 → 1 over 1.25 runs: 0.99962 is left at the end of the run."""
-    end = Progress(epoch=300, epochs=300, step=300)
-    assert CosineMomentum(0.996, 1.0, stretch=1.25)(end) == pytest.approx(0.99962, abs=1e-5)
-    assert CosineMomentum(0.996, 1.0, stretch=0.5)(end) == 1.0
-
-
 def test_epoch_schedule_matches_hpm() -> None:
     """By epoch, over the first 100 epochs, whatever the length of the run."""
     momentum = EpochLinearMomentum(0.999, 0.9999, epochs=100)
     for epochs in (200, 800):
         found = [momentum(Progress(epoch=e, epochs=epochs, step=9)) for e in (0, 1, 50, 100, 199)]
         assert found == pytest.approx([0.999, 0.999009, 0.99945, 0.9999, 0.9999], abs=1e-12)
-
-
-@pytest.mark.parametrize("schedule", [LinearMomentum, CosineMomentum, EpochLinearMomentum])
-def test_momentum_outside_the_unit_interval_is_refused(schedule: type) -> None:
-    """Outside [0, 1] the average would run away; a schedule without length has no end."""
-    with pytest.raises(InputError, match=r"start=-0.1 must lie in \[0, 1\]"):
-        schedule(start=-0.1)
-    with pytest.raises(InputError, match=r"end=1.1 must lie in \[0, 1\]"):
-        schedule(end=1.1)
-    length = {"epochs": 0} if schedule is EpochLinearMomentum else {"stretch": 0}
-    with pytest.raises(InputError, match="must be positive"):
-        schedule(**length)
 
 
 def test_update_matches_the_formula() -> None:
@@ -212,12 +193,3 @@ def test_resume_is_exact() -> None:
 
     whole, resumed = run(False), run(True)
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
-
-
-def test_invalid_use_is_refused() -> None:
-    """An unknown rule is the config's mistake, another student the code's."""
-    with pytest.raises(InputError, match="buffers='mean' is not copy, average or keep"):
-        ExponentialMovingAverage(student(), constant(0.9), buffers="mean")
-    ema = ExponentialMovingAverage(nn.Linear(3, 4), constant(0.9))
-    with pytest.raises(ValueError, match="not the module that was copied"):
-        ema.update(nn.Linear(4, 3), Progress())

@@ -314,7 +314,6 @@ def test_published_sizes_match_timm(
         (lambda: SAMEncoder(depth=4, global_blocks=(3, 4)), r"\(3, 4\): there are 0 to 3"),
         (lambda: BeitEncoder(patch_size=13), "patch_size=13 does not divide img_size=224"),
         (lambda: BeitEncoder(num_heads=7), "num_heads=7 does not divide embed_dim=768"),
-        (lambda: ResNetEncoder("wide"), "block='wide' is not one of basic, bottleneck"),
         (lambda: ResNetEncoder(layers=(1, 1)), r"layers=\(1, 1\) and .* must be four each"),
         (lambda: UNetEncoder(stages=1), "stages=1 must be 2 or more"),
         (lambda: UNetEncoder(img_size=100), "img_size=100 a multiple of"),

@@ -166,5 +166,3 @@ def test_invalid_settings_are_refused() -> None:
         SpectrumNoise(cells=7)
     with pytest.raises(InputError, match=r"width=\(0, 0.2\) must be a range above 0"):
         SpectrumNoise(width=(0, 0.2))
-    with pytest.raises(InputError, match="probability=3 must lie in"):
-        EitherCorruption(CellNoise(), SpectrumNoise(), probability=3)

@@ -183,14 +183,6 @@ def test_frequencies_match_the_probabilities() -> None:
     assert same.float().mean().item() == pytest.approx(expected, abs=0.025)
 
 
-def test_invalid_settings_are_refused() -> None:
-    with pytest.raises(InputError, match="flips: probability=2"):
-        RandomFlips(probability=2)
-    with pytest.raises(InputError, match="windows=0 must be 1 or more"):
-        LocalShuffling(windows=0)
-    with pytest.raises(InputError, match=r"local shuffling: largest=1.2"):
-        LocalShuffling(largest=1.2)
-    with pytest.raises(InputError, match="boxes=0 must be 1 or more"):
-        Painting(boxes=0)
+def test_too_small_views_are_refused() -> None:
     with pytest.raises(InputError, match="a view of 12² is too small"):
         Painting()(torch.rand(1, 12, 12), numbers(1, Painting().draws(12)))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
-from benchmark.nn.masking.blocks import BlockMasking, UnitMasking, grid_side
+from benchmark.nn.masking.blocks import BlockMasking, UnitMasking
 
 FIRST = Progress(seed=3)
 
@@ -134,16 +134,6 @@ def test_rectangles_are_connected() -> None:
     assert torch.equal(one[0].unflatten(0, (14, 14)), mask[7])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (dict(ratio=1.0), "ratio=1.0 masks 196 of 196"),
-        (dict(aspect=0.0), r"aspect=0.0 must lie in \(0, 1\]"),
-        (dict(smallest=0), "smallest=0 must be at least 1"),
-        (dict(attempts=0), "attempts=0 must be at least 1"),
-    ],
-)
-def test_invalid_rectangles_are_refused(arguments: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        BlockMasking(196, 16, **arguments)
-    assert grid_side(196) == 14
+def test_invalid_rectangles_are_refused() -> None:
+    with pytest.raises(InputError, match=r"ratio=1\.0 masks 196 of 196"):
+        BlockMasking(196, 16, ratio=1.0)

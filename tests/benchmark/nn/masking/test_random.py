@@ -58,14 +58,6 @@ def test_invalid_ratios_are_refused(kind: type, ratio: float) -> None:
         kind(4, 4, ratio=ratio)
 
 
-@pytest.mark.parametrize("name", ["eta", "beta_start", "beta_end"])
-@pytest.mark.parametrize("value", [-0.1, 1.01])
-def test_fractions_outside_the_unit_interval_are_refused(name: str, value: float) -> None:
-    """η and β are shares; the error names the one that is none."""
-    with pytest.raises(InputError, match=rf"{name}={value} must lie in \[0, 1\]"):
-        AnatomyGuidedMasking(16, 4, **{name: value})
-
-
 def test_noise_is_sorted_as_in_the_mae_code(tiny_views: dict[str, Tensor]) -> None:
     """The patches of lowest noise stay visible, in order of their noise; ties in raster order."""
     mask = RandomMasking(16, 8)(tiny_views, FIRST)

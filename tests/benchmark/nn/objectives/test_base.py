@@ -11,7 +11,6 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.masking.random import Mask, mask_highest
 from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
@@ -174,12 +173,6 @@ def test_consistency_is_computed_in_single_precision() -> None:
     assert loss.dtype == torch.float32
     expected = cross_entropy(logits.double().numpy(), target.double().numpy())
     assert loss.item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_unknown_metric() -> None:
-    """The error lists the metrics there are."""
-    with pytest.raises(InputError, match="metric='mse' is not ce, l1 or dice"):
-        AnatomicalConsistency("mse")
 
 
 def test_standardised_patches_are_cached_per_image(

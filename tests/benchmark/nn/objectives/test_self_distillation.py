@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 
-from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.objectives.self_distillation import (
     Centre,
@@ -26,8 +25,6 @@ def test_temperature_warms_up_then_stays_constant() -> None:
     assert found == pytest.approx(expected)
     assert TeacherTemperature(0.04, 0.07, epochs=0)(Progress()) == 0.07
     assert TeacherTemperature(0.04, 0.07, epochs=1)(Progress()) == 0.04
-    with pytest.raises(InputError, match="end=0 must be positive"):
-        TeacherTemperature(0.04, 0)
 
 
 def test_centre_is_an_ema_of_batch_means() -> None:
@@ -43,10 +40,6 @@ def test_centre_is_an_ema_of_batch_means() -> None:
         expected = 0.9 * expected + 0.1 * np.concatenate(logits).mean(axis=0)
     np.testing.assert_allclose(centre.value[0, 0].numpy(), expected, atol=1e-6)
     assert list(centre.state_dict()) == ["value"]
-    with pytest.raises(ValueError, match=r"update\(\) without observe\(\)"):
-        centre.update()
-    with pytest.raises(InputError, match=r"momentum=1.1 must lie in \[0, 1\]"):
-        Centre((1, 3), momentum=1.1)
 
 
 def test_targets_and_errors_match_the_formulas() -> None:
