@@ -262,7 +262,7 @@ def _rank_intervals(
         return [None] * len(rows)
     means = np.array([[cells[column].summary.mean for column in columns] for cells in rows])
     higher = [column.higher_is_better for column in columns]
-    ends = rank_intervals(means, higher, datasets=[column.dataset for column in columns])
+    ends = rank_intervals(means, higher, [column.dataset for column in columns])
     return [None if math.isnan(low) else (low, high) for low, high in ends.tolist()]
 
 

@@ -13,7 +13,6 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from benchmark.errors import InputError
 from leaderboard.statistics import ALPHA, mid_ranks, tie_term
 
 
@@ -53,16 +52,8 @@ def oriented(means: np.ndarray, higher: Sequence[bool]) -> np.ndarray:
 
     Args:
         higher: per column whether higher is better.
-
-    Raises:
-        InputError: not a table, not one direction per column, or a value is not finite.
     """
-    table = np.asarray(means, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] != len(higher):
-        raise InputError(f"{len(higher)} columns need means (rows, columns), not {table.shape}")
-    if not np.isfinite(table).all():
-        raise InputError("ranks over columns need complete rows of finite means")
-    return np.where(np.asarray(higher, dtype=bool), table, -table)
+    return np.where(np.asarray(higher, dtype=bool), means, np.negative(means))
 
 
 # Not from scipy.stats, which takes longer to import than the complete board to build.
@@ -110,9 +101,6 @@ def friedman(means: np.ndarray, higher: Sequence[bool]) -> Friedman:
     Args:
         means: (rows, columns) means of the complete rows; ties are exactly equal values.
         higher: per column whether higher is better.
-
-    Raises:
-        InputError: not a table, a direction is missing, or a mean is not finite.
     """
     scores = oriented(means, higher)
     k, n = scores.shape

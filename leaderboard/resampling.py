@@ -15,7 +15,6 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
-from benchmark.errors import InputError
 from leaderboard.omnibus import oriented
 from leaderboard.statistics import (
     SMALLEST,
@@ -58,10 +57,6 @@ def _units(
 
     An empty name is an unknown patient: such an image is a unit of its own.
     """
-    if clusters is not None and len(clusters) != len(values):
-        raise InputError(
-            f"{len(clusters)} patients are given for {len(values)} images: give one per image"
-        )
     if clusters is None or not any(clusters):
         return values, np.ones(len(values)), False
     names = [(1, name) if name else (0, str(index)) for index, name in enumerate(clusters)]
@@ -70,17 +65,11 @@ def _units(
     return np.bincount(unit, weights=values), np.bincount(unit).astype(np.float64), True
 
 
-def _check_draws(draws: int) -> None:
-    if draws < 1:
-        raise InputError(f"draws = {draws}: at least 1 is needed")
-
-
 # Cached, because a board needs the same resamples for every method of a dataset.
 @lru_cache(maxsize=4)
-def _multiplicities(units: int, draws: int, seed: int) -> np.ndarray:
+def _multiplicities(units: int, draws: int) -> np.ndarray:
     """(draws, units): how often each unit is drawn in `units` draws with replacement."""
-    _check_draws(draws)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     counts = np.empty((draws, units), dtype=np.uint16)
     for start in range(0, draws, _BLOCK):
         block = counts[start : start + _BLOCK]
@@ -92,10 +81,9 @@ def _multiplicities(units: int, draws: int, seed: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _random_signs(units: int, draws: int, seed: int) -> np.ndarray:
+def _random_signs(units: int, draws: int) -> np.ndarray:
     """(draws, units): -1 or 1 with equal probability."""
-    _check_draws(draws)
-    signs = np.random.default_rng(seed).integers(2, size=(draws, units), dtype=np.int8)
+    signs = np.random.default_rng(0).integers(2, size=(draws, units), dtype=np.int8)
     signs *= 2
     signs -= 1
     signs.setflags(write=False)
@@ -121,9 +109,9 @@ def _weighted_sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.concatenate(blocks)
 
 
-def _resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _resampled_means(sums: np.ndarray, sizes: np.ndarray, draws: int) -> np.ndarray:
     """(units, rows) sums over units of (units,) sizes → (draws, rows) means of resampled units."""
-    counts = _multiplicities(len(sizes), draws, seed)
+    counts = _multiplicities(len(sizes), draws)
     return _weighted_sums(counts, sums) / _weighted_sums(counts, sizes[:, None])
 
 
@@ -142,10 +130,7 @@ def _interval(resampled: np.ndarray, units: int) -> np.ndarray:
 
 
 def paired_bootstrap(
-    differences: np.ndarray,
-    clusters: Sequence[str] | None = None,
-    draws: int = 10_000,
-    seed: int = 0,
+    differences: np.ndarray, clusters: Sequence[str] | None = None, draws: int = 10_000
 ) -> Bootstrap:
     """Bootstrap interval of the mean per-image difference of two methods.
 
@@ -159,11 +144,9 @@ def paired_bootstrap(
         clusters: patient of each image; None where unknown; ``""`` for an image of an unknown
             patient, which is then resampled by itself.
         draws: number of resamples.
-        seed: seed of the generator.
 
     Raises:
-        InputError: a difference is not finite, the numbers of images and patients differ, or
-            `draws` < 1.
+        InputError: a difference is not finite.
     """
     differences = finite_array(differences)
     sums, sizes, known = _units(differences, clusters)
@@ -179,16 +162,13 @@ def paired_bootstrap(
         return Bootstrap(n, n_clusters, mean, None, None, "identical")
     if np.ptp(sums / sizes) <= rounding_error(np.abs(differences).max()):
         return Bootstrap(n, n_clusters, mean, None, None, "constant difference")
-    resampled = _resampled_means(sums[:, None], sizes, draws, seed)
+    resampled = _resampled_means(sums[:, None], sizes, draws)
     low, high = _interval(resampled[:, 0], len(sizes))
     return Bootstrap(n, n_clusters, mean, float(low), float(high))
 
 
 def sign_flip(
-    differences: np.ndarray,
-    clusters: Sequence[str] | None = None,
-    draws: int = 10_000,
-    seed: int = 0,
+    differences: np.ndarray, clusters: Sequence[str] | None = None, draws: int = 10_000
 ) -> float | None:
     """Two-sided sign-flip permutation test of the mean per-image difference against 0.
 
@@ -199,21 +179,20 @@ def sign_flip(
     p that n patients allow is 2^(1 - n); without any difference p is 1.
 
     Args:
-        differences, clusters, draws, seed: as in `paired_bootstrap`.
+        differences, clusters, draws: as in `paired_bootstrap`.
 
     Returns:
         The p-value; None without images.
 
     Raises:
-        InputError: as in `paired_bootstrap`.
+        InputError: a difference is not finite.
     """
     sums, _, _ = _units(finite_array(differences), clusters)
     units = len(sums)
     if units == 0:
         return None
-    _check_draws(draws)
     exact = 2**units <= draws
-    signs = _all_signs(units) if exact else _random_signs(units, draws, seed)
+    signs = _all_signs(units) if exact else _random_signs(units, draws)
     flipped = np.abs(_weighted_sums(signs, sums[:, None])[:, 0])
     # Patterns that tie with the observed one must count, whatever the rounding of their sums.
     tolerance = units * np.finfo(np.float64).eps * np.abs(sums).sum()
@@ -222,44 +201,30 @@ def sign_flip(
 
 
 def rank_intervals(
-    means: np.ndarray,
-    higher: Sequence[bool],
-    draws: int = 2_000,
-    seed: int = 0,
-    datasets: Sequence[str] | None = None,
+    means: np.ndarray, higher: Sequence[bool], datasets: Sequence[str], draws: int = 2_000
 ) -> np.ndarray:
-    """Bootstrap intervals of the average rank of every row: how much it depends on the columns.
+    """Bootstrap intervals of the average rank of every row: how much it depends on the datasets.
 
-    Columns are drawn with replacement and the ranks averaged (ties share the better rank, as on the
-    board); the interval is the expanded percentile interval at 95 %. Metrics of one dataset are
-    correlated: given the datasets, these are drawn instead, each with all of its columns.
+    Datasets are drawn with replacement, each with all of its columns, whose metrics are correlated;
+    the ranks are averaged (ties share the better rank, as on the board); the interval is the
+    expanded percentile interval at 95 %.
 
     Args:
         means: (rows, columns) means of the complete rows.
         higher: per column whether higher is better.
+        datasets: dataset of each column.
         draws: number of resamples.
-        seed: seed of the generator.
-        datasets: dataset of each column; None to draw columns.
 
     Returns:
-        (rows, 2) lower and upper end; NaN where fewer than two columns (or datasets) leave nothing
-        to resample.
-
-    Raises:
-        InputError: a mean is not finite, the numbers of columns differ, or `draws` < 1.
+        (rows, 2) lower and upper end; NaN where fewer than two datasets leave nothing to resample.
     """
     scores = oriented(means, higher)
     columns = [competition_ranks(list(column), higher_is_better=True) for column in scores.T]
     ranks = np.array(columns, dtype=np.float64).reshape(scores.shape[1], scores.shape[0])
-    names = datasets if datasets is not None else [str(index) for index in range(len(ranks))]
-    if len(names) != len(ranks):
-        raise InputError(
-            f"{len(names)} datasets are given for {len(ranks)} columns: give one per column"
-        )
-    unit = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
+    unit = np.unique(np.asarray(datasets, dtype=str), return_inverse=True)[1]
     sizes = np.bincount(unit).astype(np.float64)
     if len(sizes) < 2:
         return np.full((len(scores), 2), np.nan)
     sums = np.zeros((len(sizes), len(scores)))
     np.add.at(sums, unit, ranks)
-    return _interval(_resampled_means(sums, sizes, draws, seed), len(sizes)).T
+    return _interval(_resampled_means(sums, sizes, draws), len(sizes)).T

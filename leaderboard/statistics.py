@@ -45,7 +45,6 @@ class PairedT:
         n: number of pairs.
         difference: mean of ``a - b``; None without pairs.
         ci_low, ci_high: 95 % confidence interval of the mean difference; None where undefined.
-        t: the statistic with n - 1 degrees of freedom; ±inf for a constant difference.
         p: two-sided p-value; None where undefined, and `note` then says why.
         note: ``""``, ``"no common seeds"``, ``"n < 2"``, ``"identical"`` or ``"constant
             difference"``.
@@ -55,7 +54,6 @@ class PairedT:
     difference: float | None
     ci_low: float | None = None
     ci_high: float | None = None
-    t: float | None = None
     p: float | None = None
     note: str = ""
 
@@ -166,8 +164,8 @@ def pairwise_t(values: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str
 
     Where every difference is the same the test is undefined: without spread there is no evidence
     on how the difference varies from seed to seed, so no p-value is given rather than p = 0. Equal
-    inputs are ``"identical"``; a constant difference other than 0 has t = ±inf and is called
-    ``"constant difference"`` (two deterministic methods, say). "The same" is up to rounding.
+    inputs are ``"identical"``, others (of two deterministic methods, say) a ``"constant
+    difference"``. "The same" is up to rounding.
 
     Args:
         values: row → seed → value, in the metric's units.
@@ -210,16 +208,13 @@ def _paired_t(a: np.ndarray, b: np.ndarray) -> Sequence[PairedT]:
     half = float(special.stdtrit(n - 1, 0.975)) * error
     p = 2 * special.stdtr(n - 1, -np.abs(t))
     tests = []
-    for numbers in zip(*(x.tolist() for x in (identical, constant, means, half, t, p))):
-        is_identical, is_constant, mean, half_width, statistic, p_value = numbers
-        if is_identical:
-            tests.append(PairedT(n, mean, note="identical"))
-        elif is_constant:
-            infinite = math.copysign(math.inf, mean)
-            tests.append(PairedT(n, mean, t=infinite, note="constant difference"))
+    for numbers in zip(*(x.tolist() for x in (identical, constant, means, half, p))):
+        is_identical, is_constant, mean, half_width, p_value = numbers
+        if is_identical or is_constant:
+            note = "identical" if is_identical else "constant difference"
+            tests.append(PairedT(n, mean, note=note))
         else:
-            interval = (mean - half_width, mean + half_width)
-            tests.append(PairedT(n, mean, *interval, statistic, p_value))
+            tests.append(PairedT(n, mean, mean - half_width, mean + half_width, p_value))
     return tests
 
 

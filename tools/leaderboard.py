@@ -15,7 +15,7 @@ from _cli import ROOT, run
 if TYPE_CHECKING:
     from benchmark.results import RunRecord
     from leaderboard.build import Leaderboard
-    from leaderboard.tables import Grid
+    from leaderboard.tables.grids import Grid
 
 # Before this folder, where the name `leaderboard` is this file and not the package.
 sys.path.insert(0, str(ROOT))
@@ -170,13 +170,9 @@ def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Name
     from benchmark.files import write_text
     from leaderboard.data import board_data
     from leaderboard.page import render
-    from leaderboard.tables import (
-        short_table,
-        to_csv,
-        to_latex,
-        to_markdown,
-        write_between_markers,
-    )
+    from leaderboard.tables.latex import to_latex
+    from leaderboard.tables.long_format import to_csv
+    from leaderboard.tables.markdown import short_table, to_markdown, write_between_markers
 
     data = board_data(leaderboard, pictures) if {"json", "html"} & set(options.format) else {}
     text = to_markdown(leaderboard)
@@ -204,7 +200,8 @@ def show(leaderboard: Leaderboard) -> None:
     from rich.text import Text
 
     from benchmark.text import visible
-    from leaderboard.tables import board_notes, general_notes, headline, sections
+    from leaderboard.tables.grids import headline, sections
+    from leaderboard.tables.notes import board_notes, general_notes
 
     console = Console()
     console.print(

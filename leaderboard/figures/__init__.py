@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import InputError
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -47,17 +45,6 @@ class Choice:
     width: float = 180.0
 
 
-def _needs(kind: str) -> tuple[Callable[[dict[str, Any]], bool], str]:
-    """Whether a board has what a figure of this kind shows, and what that is."""
-    return {
-        "ranks": (lambda b: any(row["average_rank"] for row in b["rows"]), "average ranks"),
-        "critical-difference": (lambda b: b["friedman"] is not None, "ranks of Friedman's test"),
-        "datasets": (lambda b: any(any(row["cells"]) for row in b["rows"]), "numbers"),
-        "significance": (lambda b: bool(b["comparisons"] or b["overall"]), "tests"),
-        "pairs": (lambda b: bool(b["overall"]), "tests over all columns"),
-    }[kind]
-
-
 def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
     """Draw a figure from the content of a ``leaderboard.json``.
 
@@ -66,33 +53,45 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
         data: from `leaderboard.figures.board_view.read_board_data`.
 
     Raises:
-        InputError: an unknown kind, or the file has no such board, row, column, reference or curve.
+        InputError: the file has no such board, row, column, reference or curve.
     """
-    from leaderboard.figures import (
-        critical_difference,
-        curves,
-        dot_plot,
-        ranks,
-        significance,
-        style,
-    )
+    from leaderboard.figures import curves, significance, style
     from leaderboard.figures.board_view import BoardView, choose_board
+    from leaderboard.figures.critical_difference import draw_critical_difference
+    from leaderboard.figures.dot_plot import draw_dot_plot
+    from leaderboard.figures.ranks import draw_ranks
 
-    functions = {
-        "ranks": ranks.draw_ranks,
-        "critical-difference": critical_difference.draw_critical_difference,
-        "datasets": dot_plot.draw_dot_plot,
-        "significance": significance.draw_significance,
-        "pairs": significance.draw_pairs,
+    # Kind → the function, whether a board has what it shows, and what that is.
+    figures: dict[str, tuple[Callable, Callable[[dict[str, Any]], Any], str]] = {
+        "ranks": (
+            draw_ranks,
+            lambda b: any(row["average_rank"] for row in b["rows"]),
+            "average ranks",
+        ),
+        "critical-difference": (
+            draw_critical_difference,
+            lambda b: b["friedman"],
+            "ranks of Friedman's test",
+        ),
+        "datasets": (
+            draw_dot_plot,
+            lambda b: any(any(row["cells"]) for row in b["rows"]),
+            "numbers",
+        ),
+        "significance": (
+            significance.draw_significance,
+            lambda b: b["comparisons"] or b["overall"],
+            "tests",
+        ),
+        "pairs": (significance.draw_pairs, lambda b: b["overall"], "tests over all columns"),
     }
-    if kind not in {*functions, "curves"}:
-        raise InputError(f"{kind}: no such figure; known: {', '.join(KINDS)}")
     with style.house_style():
         if kind == "curves":
             return curves.draw_curves(curves.choose_curves(data, choice.curves), choice.width)
-        spec = choose_board(data, choice.board, *_needs(kind))
+        draw_figure, has, what = figures[kind]
+        spec = choose_board(data, choice.board, has, what)
         board = BoardView(spec, data, choice.rows, choice.columns, choice.reference)
-        return functions[kind](board, choice.width)
+        return draw_figure(board, choice.width)
 
 
 def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:

@@ -1,8 +1,9 @@
 """Records and boards that the tests of the leaderboard share."""
 
 import pytest
+from record_values import make_record
 
-from benchmark.results import RunRecord, config_hash
+from benchmark.results import RunRecord
 from benchmark.results.store import scan_results
 from leaderboard.build import build_leaderboard
 
@@ -32,32 +33,16 @@ def run(method: str, dataset: str, seed: int, **given: object) -> RunRecord:
         }
         for name in names
     }
-    config = given.pop("config", {"seed": seed})
-    values = {
-        "protocol": "journal",
+    about = {
         "title": TITLES.get(method, method),
-        "family": "classical" if method == "frangi" else "masked image modelling",
-        "pretraining": "—" if method == "frangi" else "XA-170K",
-        "task": "segmentation",
         "split_hash": f"split of {dataset}",
-        "corpus_hash": None,
         "n_images": 300,
         "seeds": {"init": seed},
-        "versions": {"torch": "2.11.0"},
-        "device": "cpu",
-        "wall_time_s": 1.0,
-        "finished": "2025-01-02T03:04:05",
-        **given,
     }
-    return RunRecord(
-        method=method,
-        dataset=dataset,
-        seed=seed,
-        metrics=metrics,
-        config=config,
-        config_hash=config_hash(config),
-        **values,
-    )
+    if method == "frangi":
+        about |= {"family": "classical", "pretraining": "—"}
+    ids = {"method": method, "dataset": dataset, "seed": seed}
+    return make_record(metrics=metrics, **ids, **{**about, **given})
 
 
 def three_rows() -> list[RunRecord]:

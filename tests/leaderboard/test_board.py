@@ -56,14 +56,6 @@ def test_ranks_and_average_rank_equal_pandas(board, scores):
     assert printed == sorted(printed)
 
 
-def test_intervals_of_the_means_equal_scipy(board, scores):
-    for line in board.rows:
-        for column, cell in zip(board.columns, line.cells):
-            values = list(scores[line.id][column].values.values())
-            expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
-            assert cell.interval == pytest.approx(expected, rel=1e-10)
-
-
 def test_tiers_are_holm_corrected_tests_against_the_best(board, scores):
     for index, column in enumerate(board.columns):
         best = next(line for line in board.rows if line.cells[index].place == 1)

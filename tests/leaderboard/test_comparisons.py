@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from leaderboard.comparisons import by_reference, comparisons, overall
-from leaderboard.tables import to_markdown
+from leaderboard.tables.markdown import to_markdown
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from benchmark.text import visible
 from leaderboard.data import board_data
 from leaderboard.figures import Choice, draw, draw_training
 from leaderboard.page import render
-from leaderboard.tables import short_table, to_csv, to_latex, to_markdown
+from leaderboard.tables.latex import to_latex
+from leaderboard.tables.long_format import to_csv
+from leaderboard.tables.markdown import short_table, to_markdown
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "leaderboard.py"
 

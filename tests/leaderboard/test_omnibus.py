@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.errors import InputError
 from leaderboard.omnibus import friedman
 
 # Demšar (JMLR 7, 2006), table 6: AUC of C4.5, C4.5+m, C4.5+cf and C4.5+m+cf on 14 datasets.
@@ -125,12 +124,3 @@ def test_too_few_rows_or_columns_are_not_tested(shape, note):
     assert (result.statistic, result.p, result.critical_difference) == (None, None, None)
     assert result.groups == ()
     assert len(result.mean_ranks) == (shape[0] if shape[1] else 0)
-
-
-def test_friedman_refuses():
-    with pytest.raises(InputError, match="complete rows of finite means"):
-        friedman(np.where(DEMSAR == 0.798, np.nan, DEMSAR), [True] * 14)
-    with pytest.raises(InputError, match=r"3 columns need means \(rows, columns\), not \(4, 14\)"):
-        friedman(DEMSAR, [True] * 3)
-    with pytest.raises(InputError, match="not \\(4,\\)"):
-        friedman(np.zeros(4), [True] * 4)

@@ -8,7 +8,8 @@ from leaderboard.comparisons import comparisons
 from leaderboard.data import board_data
 from leaderboard.per_image import with_per_image_tests
 from leaderboard.resampling import paired_bootstrap, sign_flip
-from leaderboard.tables import to_csv, to_markdown
+from leaderboard.tables.long_format import to_csv
+from leaderboard.tables.markdown import to_markdown
 
 IMAGES = [f"i{k}" for k in range(12)]
 PATIENTS = [f"p{k // 3}" for k in range(12)]

@@ -81,14 +81,6 @@ def test_names_of_patients_and_unknown_patients():
     assert paired_bootstrap([1.0, 2.0, 3.0, 4.0], ["1", "", "1", ""]).n_clusters == 3
 
 
-def test_equal_seeds_give_equal_results_and_others_do_not():
-    differences, names = grouped(30)
-    for function in (paired_bootstrap, sign_flip):
-        first = function(differences, names, seed=5)
-        assert function(differences, names, seed=5) == first
-        assert function(differences, names, seed=6) != first
-
-
 @pytest.mark.parametrize(
     ("differences", "clusters", "expected"),
     [
@@ -106,13 +98,9 @@ def test_bootstrap_where_undefined(differences, clusters, expected):
 
 
 @pytest.mark.parametrize("function", [paired_bootstrap, sign_flip])
-def test_per_image_tests_refuse(function):
+def test_per_image_tests_refuse_what_is_not_finite(function):
     with pytest.raises(InputError, match="finite"):
         function([1.0, math.nan])
-    with pytest.raises(InputError, match="2 patients are given for 3 images"):
-        function([1.0, 2.0, 3.0], ["a", "b"])
-    with pytest.raises(InputError, match="draws = 0"):
-        function([1.0, 2.0, 3.0], draws=0)
 
 
 def sign_flip_by_enumeration(sums: np.ndarray) -> float:
@@ -150,9 +138,8 @@ def test_sign_flip_counts_ties_in_spite_of_rounding():
 def test_sign_flip_is_exact_as_long_as_it_is_cheap():
     differences = np.random.default_rng(7).normal(0.4, 1, 10)
     exact = sign_flip_by_enumeration(differences)
-    assert sign_flip(differences, draws=1024, seed=0) == exact
-    assert sign_flip(differences, draws=1024, seed=1) == exact
-    drawn = sign_flip(differences, draws=1023, seed=1)
+    assert sign_flip(differences, draws=1024) == exact
+    drawn = sign_flip(differences, draws=1023)
     # (k + 1) / (draws + 1): a whole number of 1024ths, near the exact value.
     assert drawn * 1024 == round(drawn * 1024)
     assert drawn == pytest.approx(exact, abs=5 * math.sqrt(exact / 1023))
@@ -188,7 +175,7 @@ def test_rank_intervals_by_enumeration():
     draws = list(itertools.product(range(4), repeat=4))
     means = np.array([RANKS[:, list(drawn)].mean(axis=1) for drawn in draws])
     expected = np.quantile(means, expanded_levels(4), axis=0, method="inverted_cdf").T
-    result = rank_intervals(MEANS, [True] * 4, draws=50_000)
+    result = rank_intervals(MEANS, [True] * 4, list("abcd"), draws=50_000)
     np.testing.assert_allclose(result, expected)
     assert result[2].tolist() == [3.0, 3.0]
 
@@ -196,7 +183,8 @@ def test_rank_intervals_by_enumeration():
 def test_rank_intervals_know_the_direction_of_each_column():
     higher = [True, False, True, False]
     turned = np.where(higher, MEANS, -MEANS)
-    np.testing.assert_array_equal(rank_intervals(turned, higher), rank_intervals(MEANS, [True] * 4))
+    expected = rank_intervals(MEANS, [True] * 4, list("abcd"))
+    np.testing.assert_array_equal(rank_intervals(turned, higher, list("abcd")), expected)
 
 
 def test_rank_intervals_draw_whole_datasets():
@@ -206,20 +194,11 @@ def test_rank_intervals_draw_whole_datasets():
         RANKS[:, np.concatenate([blocks[k] for k in drawn])].mean(axis=1)
         for drawn in itertools.product(range(2), repeat=2)
     ]
-    result = rank_intervals(MEANS, [True] * 4, datasets=datasets)
+    result = rank_intervals(MEANS, [True] * 4, datasets)
     # With two blocks the expanded levels are the ends: 1 and 4/3 for the first row.
     np.testing.assert_allclose(result, np.transpose([np.min(means, 0), np.max(means, 0)]))
 
 
-def test_rank_intervals_where_undefined_and_refused():
-    assert np.isnan(rank_intervals(MEANS[:, :1], [True])).all()
-    assert np.isnan(rank_intervals(MEANS, [True] * 4, datasets=["a"] * 4)).all()
-    assert rank_intervals(np.zeros((0, 3)), [True] * 3).shape == (0, 2)
-    with pytest.raises(InputError, match="3 columns need means"):
-        rank_intervals(MEANS, [True] * 3)
-    with pytest.raises(InputError, match="2 datasets are given for 4 columns"):
-        rank_intervals(MEANS, [True] * 4, datasets=["a", "b"])
-    with pytest.raises(InputError, match="complete rows"):
-        rank_intervals(np.where(MEANS == 60, np.nan, MEANS), [True] * 4)
-    with pytest.raises(InputError, match="draws = 0"):
-        rank_intervals(MEANS, [True] * 4, draws=0)
+def test_rank_intervals_where_undefined():
+    assert np.isnan(rank_intervals(MEANS, [True] * 4, ["a"] * 4)).all()
+    assert rank_intervals(np.zeros((0, 3)), [True] * 3, list("abc")).shape == (0, 2)

@@ -70,8 +70,8 @@ def test_paired_t_equals_scipy(n, effect):
     a = b + generator.normal(effect, 0.3, n)
     ours, theirs = paired_t(a, b), stats.ttest_rel(a, b)
     interval = theirs.confidence_interval(0.95)
-    expected = [theirs.statistic, theirs.pvalue, interval.low, interval.high]
-    got = [ours.t, ours.p, ours.ci_low, ours.ci_high]
+    expected = [theirs.pvalue, interval.low, interval.high]
+    got = [ours.p, ours.ci_low, ours.ci_high]
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
     assert (ours.n, ours.note) == (n, "")
 
@@ -82,14 +82,13 @@ def test_paired_t_by_hand():
     result = paired_t([81.0, 82.0, 83.0], [80.0, 80.0, 80.0])
     t = 2 * math.sqrt(3)
     assert result.difference == 2.0
-    assert result.t == pytest.approx(t, rel=1e-14)
     assert result.p == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-12)
 
 
 def test_identical_values_have_no_p():
     values = [79.9, 80.1, 80.3]
     result = paired_t(values, values)
-    assert (result.n, result.difference, result.t, result.p) == (3, 0.0, None, None)
+    assert (result.n, result.difference, result.p) == (3, 0.0, None)
     assert result.note == "identical"
 
 
@@ -99,7 +98,6 @@ def test_a_constant_difference_has_no_p(shift):
     # b + shift is rounded, so the differences are equal only up to the last bits.
     result = paired_t(b + shift, b)
     assert result.note == "constant difference"
-    assert result.t == math.copysign(math.inf, shift)
     assert result.difference == pytest.approx(shift)
     assert (result.p, result.ci_low, result.ci_high) == (None, None, None)
 
@@ -109,7 +107,7 @@ def test_differences_whose_squares_float64_cannot_hold_are_none(size):
     a, b = [3 * size, size, 2 * size], [size, size, size]
     assert (a[0] - b[0]) ** 2 < 1e-300  # where a variance would have lost its digits or be 0
     for test in (paired_t(a, b), paired_t(b, a), paired_t(a, [0.0] * 3)):
-        assert (test.n, test.note, test.t, test.p) == (3, "identical", None, None)
+        assert (test.n, test.note, test.p) == (3, "identical", None)
     assert mean_interval(a) is None
 
 
@@ -117,15 +115,11 @@ def test_differences_whose_squares_float64_cannot_hold_are_none(size):
 def test_the_paired_test_does_not_depend_on_the_unit(size):
     a, b = np.array([3.0, 1.5, 2.0]), np.array([1.0, 1.0, 0.5])
     scaled, plain = paired_t(a * size, b * size), stats.ttest_rel(a, b)
-    assert (scaled.t, scaled.p) == pytest.approx((plain.statistic, plain.pvalue), rel=1e-12)
-
-
-def test_a_deterministic_method_against_a_varying_one_is_an_ordinary_test():
-    a, b = [41.3] * 5, [79.1, 79.4, 79.5, 79.2, 79.6]
-    assert paired_t(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-12)
+    assert scaled.p == pytest.approx(plain.pvalue, rel=1e-12)
 
 
 def test_too_few_pairs():
+    assert pairwise_t({"alone": {0: 1.0}}) == {}
     assert paired_t([], []).note == "no common seeds"
     assert paired_t([], []).difference is None
     single = paired_t([81.0], [80.0])
@@ -136,18 +130,6 @@ def test_too_few_pairs():
 def test_pairwise_t_refuses_what_is_not_finite(value):
     with pytest.raises(InputError, match="finite"):
         pairwise_t({"a": {0: 1.0, 1: value}, "b": {0: 1.0, 1: 2.0}})
-
-
-def test_every_pair_equals_scipy():
-    rng = np.random.default_rng(0)
-    values = {f"m{i}": dict(enumerate(rng.normal(80, 1, 5).tolist())) for i in range(6)}
-    tests = pairwise_t(values)
-    assert len(tests) == 30
-    for (a, b), test in tests.items():
-        expected = stats.ttest_rel(list(values[a].values()), list(values[b].values()))
-        interval = expected.confidence_interval(0.95)
-        assert (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-10)
-        assert (test.ci_low, test.ci_high) == pytest.approx(interval, rel=1e-10)
 
 
 def test_pairs_are_those_of_the_common_seeds_in_any_order():
@@ -172,8 +154,7 @@ def test_pairs_are_those_of_the_common_seeds_in_any_order():
             difference = np.subtract(first, second).mean()
             assert test.difference == pytest.approx(difference, rel=1e-12)
         if not test.note:
-            expected = stats.ttest_rel(first, second)
-            assert (test.t, test.p) == pytest.approx((expected.statistic, expected.pvalue))
+            assert test.p == pytest.approx(stats.ttest_rel(first, second).pvalue)
     notes = {pair: test.note for pair, test in tests.items()}
     assert notes["a", "same"] == notes["nothing", "hardly"] == "identical"
     assert notes["a", "shifted"] == "constant difference"
@@ -192,11 +173,6 @@ def test_the_test_is_antisymmetric_to_the_last_bit():
         assert tests[a, b].p == tests[b, a].p
 
 
-def test_nothing_to_compare():
-    assert pairwise_t({}) == {}
-    assert pairwise_t({"alone": {0: 1.0}}) == {}
-
-
 def test_holm_by_hand():
     # Sorted .01 .02 .03 .04 with m = 4: .01*4 = .04, .02*3 = .06, .03*2 = .06, .04*1 = .04 -> .06.
     assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
@@ -207,24 +183,6 @@ def test_holm_by_hand():
     assert holm([None]) == [None]
     with pytest.raises(InputError):
         holm([1.5])
-
-
-def holm_by_definition(p: list[float]) -> list[float]:
-    """p~_(i) = max over j <= i of min(1, (m - j + 1) p_(j))."""
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    m = len(p)
-    return [
-        max(min(1.0, (m - j) * p[order[j]]) for j in range(order.index(i) + 1)) for i in range(m)
-    ]
-
-
-def test_holm_equals_its_definition():
-    generator = np.random.default_rng(2)
-    for size in range(1, 12):
-        p = [round(float(value), 2) for value in generator.uniform(0, 0.3, size)]
-        adjusted = holm(p)
-        assert adjusted == pytest.approx(holm_by_definition(p))
-        assert all(a >= raw for a, raw in zip(adjusted, p))
 
 
 @pytest.mark.parametrize("size", [1, 2, 19, 200])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ def row_labels(axis: Axes) -> list[str]:
     return [tick.get_text() for tick in axis.get_yticklabels()]
 
 
-def test_ranks_and_their_intervals(data, ranks) -> None:
+def test_ranks_and_their_intervals(data, ranks):
     (axis,) = draw("ranks", data).axes
     for name, line in lines(axis, "rank").items():
         assert line.get_xdata()[0] == ranks[name][0]
@@ -58,7 +57,7 @@ def test_ranks_and_their_intervals(data, ranks) -> None:
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # the best is at the top
 
 
-def test_critical_difference_is_drawn_to_scale(data) -> None:
+def test_critical_difference_is_drawn_to_scale(data):
     """In units of the axis of ranks, on which the methods are; bars join the groups."""
     (axis,) = draw("critical-difference", data).axes
     (gap,) = [c for c in axis.collections if c.get_gid() == "critical-difference"]
@@ -74,7 +73,7 @@ def test_critical_difference_is_drawn_to_scale(data) -> None:
     assert "no difference found" not in words
 
 
-def test_a_diagram_without_a_difference_says_so(data) -> None:
+def test_a_diagram_without_a_difference_says_so(data):
     data["boards"][1]["friedman"] |= {"p": 0.4, "critical_difference": 7.0}
     (axis,) = draw("critical-difference", data).axes
     assert any("no difference found" in text.get_text() for text in axis.texts)
@@ -86,7 +85,7 @@ def test_a_diagram_without_a_difference_says_so(data) -> None:
 
 
 @pytest.mark.parametrize("width", [88.0, 180.0])
-def test_no_name_leaves_the_diagram(data, width: float) -> None:
+def test_no_name_leaves_the_diagram(data, width):
     for row in data["boards"][1]["rows"]:
         row["title"] = f"{row['id']} WITH A NAME THAT IS TOO WIDE FOR ANY COLUMN OF A JOURNAL"
     figure = draw("critical-difference", data, Choice(width=width))
@@ -97,7 +96,7 @@ def test_no_name_leaves_the_diagram(data, width: float) -> None:
         assert box.x1 <= figure.bbox.width + 1
 
 
-def test_dots_are_means_and_bars_are_intervals(data, means) -> None:
+def test_dots_are_means_and_bars_are_intervals(data, means):
     panels = [axis for axis in draw("datasets", data, OWN).axes if axis.axison]
     assert [axis.get_title() for axis in panels] == ["A DSC", "B DSC", "C LPIPS"]
     assert "lower is better" in panels[2].get_xlabel()
@@ -115,7 +114,7 @@ def test_dots_are_means_and_bars_are_intervals(data, means) -> None:
     assert row_labels(panels[0]) == ["$x_1$ & <b>", "Base", "Other", "Hole"]
 
 
-def test_marks_of_dots_are_verdicts(data) -> None:
+def test_marks_of_dots_are_verdicts(data):
     axis = draw("datasets", data, OWN).axes[0]
     expected = {"best": "better", "base": "reference", "other": "worse", "hole": "untested"}
     for key, line in lines(axis, "dot").items():
@@ -137,7 +136,7 @@ def cells(axis: Axes) -> dict[tuple[float, float], tuple[str, str]]:
     return found
 
 
-def test_heat_map_has_the_classes_of_p_and_the_differences(data) -> None:
+def test_heat_map_has_the_classes_of_p_and_the_differences(data):
     """Rows by rank without the reference; the test over all columns stands apart."""
     (axis,) = draw("significance", data).axes
     assert row_labels(axis) == ["$x_1$ & <b>", "Other", "Hole"]
@@ -152,25 +151,25 @@ def test_heat_map_has_the_classes_of_p_and_the_differences(data) -> None:
     }
 
 
-def test_p_of_the_heat_map_is_the_one_of_the_verdicts(data) -> None:
+def test_p_of_the_heat_map_is_the_one_of_the_verdicts(data):
     data["correction"] = "none"
     data["boards"][1]["comparisons"]["base"][0]["p"] = 0.02
     assert cells(draw("significance", data).axes[0])[0, 0][0] == SHADES["better"][2]
 
 
-def test_another_reference_has_its_own_tests(data) -> None:
+def test_another_reference_has_its_own_tests(data):
     (axis,) = draw("significance", data, Choice(reference="m_best")).axes
     assert row_labels(axis) == ["Base"]
     assert cells(axis)[0, 0][0] == SHADES["worse"][0]
 
 
-def test_wide_cells_show_interval_and_p(data) -> None:
+def test_wide_cells_show_interval_and_p(data):
     data["boards"][1]["comparisons"] = {}
     (axis,) = draw("significance", data).axes
     assert cells(axis)[0, 0][1] == "+1.50  [+0.50, +2.50]  p = 0.008"
 
 
-def test_pairs_are_row_against_column(data) -> None:
+def test_pairs_are_row_against_column(data):
     (axis,) = draw("pairs", data, Choice(width=100)).axes
     names = [tick.get_text() for tick in axis.get_xticklabels()]
     assert names == row_labels(axis) == ["$x_1$ & <b>", "Base", "Other"]
@@ -180,7 +179,7 @@ def test_pairs_are_row_against_column(data) -> None:
     assert found[0, 1][0] == SHADES["worse"][1]
 
 
-def test_curves_are_means_by_x_with_their_deviation(data) -> None:
+def test_curves_are_means_by_x_with_their_deviation(data):
     (axis,) = draw("curves", data).axes
     line = lines(axis, "line")["best"]
     assert list(line.get_xdata()) == [1, 10, 100]
@@ -195,7 +194,7 @@ def test_curves_are_means_by_x_with_their_deviation(data) -> None:
     assert axis.get_xlabel() == "Share of the labels (%)"
 
 
-def test_training_shows_the_mean_of_each_epoch(tmp_path: Path) -> None:
+def test_training_shows_the_mean_of_each_epoch(tmp_path):
     log = [{"epoch": e, "step": s, "loss": 4.0 - e - 0.5 * s} for e in range(3) for s in range(2)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, log)) + "\n")
     (tmp_path / "run.json").write_text(json.dumps({"config": {"card": {"title": "MAE"}}}))
@@ -208,7 +207,7 @@ def test_training_shows_the_mean_of_each_epoch(tmp_path: Path) -> None:
         draw_training([tmp_path], "entropy", 88)
 
 
-def test_rows_and_columns_can_be_chosen(data) -> None:
+def test_rows_and_columns_can_be_chosen(data):
     choice = Choice(board="segmentation", rows=["m_other", "best"], columns=["b/dsc"])
     (axis,) = [axis for axis in draw("datasets", data, choice).axes if axis.axison]
     assert axis.get_title() == "B DSC"
@@ -218,7 +217,6 @@ def test_rows_and_columns_can_be_chosen(data) -> None:
 @pytest.mark.parametrize(
     ("kind", "choice", "words"),
     [
-        ("pie", Choice(), "pie: no such figure; known: ranks"),
         ("ranks", Choice(board="x"), "--board x: there is no such board; known: detection"),
         (
             "critical-difference",
@@ -231,13 +229,13 @@ def test_rows_and_columns_can_be_chosen(data) -> None:
         ("curves", Choice(curves=["x"]), "--curves x: there is no such curve; known: labels:a"),
     ],
 )
-def test_missing_items_are_an_error_of_one_line(data, kind, choice, words: str) -> None:
+def test_missing_items_are_an_error_of_one_line(data, kind, choice, words):
     with pytest.raises(InputError, match=re.escape(words)) as error:
         draw(kind, data, choice)
     assert "\n" not in str(error.value)
 
 
-def test_empty_sections_are_an_error(data) -> None:
+def test_empty_sections_are_an_error(data):
     data["curves"] = []
     with pytest.raises(InputError, match="no board has curves"):
         draw("curves", data)
@@ -246,7 +244,7 @@ def test_empty_sections_are_an_error(data) -> None:
         draw("pairs", data)
 
 
-def test_boards_of_the_papers_can_be_drawn() -> None:
+def test_boards_of_the_papers_can_be_drawn():
     """What `board_data` makes today is what the figures read."""
     data = json.loads(json.dumps(board_data(published_leaderboard(read_tables()))))
     board = data["boards"][0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import matplotlib
 import pytest
@@ -20,7 +19,7 @@ KINDS = ("ranks", "critical-difference", "datasets", "significance", "curves")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_data_gives_equal_bytes(data, tmp_path: Path, kind: str) -> None:
+def test_equal_data_gives_equal_bytes(data, tmp_path, kind):
     for suffix in ("png", "svg", "pdf"):
         files = [tmp_path / f"{number}.{suffix}" for number in range(2)]
         for file in files:
@@ -31,7 +30,7 @@ def test_equal_data_gives_equal_bytes(data, tmp_path: Path, kind: str) -> None:
         assert matplotlib.__version__.encode() not in first
 
 
-def test_width_is_the_one_asked_for(data, tmp_path: Path) -> None:
+def test_width_is_the_one_asked_for(data, tmp_path):
     """88 mm are 346 pixels at 100 per inch."""
     save(draw("ranks", data, Choice(width=88)), tmp_path / "a.png", dpi=100)
     with Image.open(tmp_path / "a.png") as image:
@@ -39,7 +38,7 @@ def test_width_is_the_one_asked_for(data, tmp_path: Path) -> None:
         assert image.info["dpi"] == pytest.approx((100, 100), abs=0.1)
 
 
-def test_text_stays_text_and_starts_no_formula(data, tmp_path: Path) -> None:
+def test_text_stays_text_and_starts_no_formula(data, tmp_path):
     """SVG holds the words of a hostile title, escaped; PDF embeds TrueType, no outlines."""
     save(draw("ranks", data), tmp_path / "a.svg")
     svg = (tmp_path / "a.svg").read_text()
@@ -52,7 +51,7 @@ def test_text_stays_text_and_starts_no_formula(data, tmp_path: Path) -> None:
     assert not re.search(rb"/CreationDate|/Producer", pdf)
 
 
-def test_a_matplotlibrc_does_not_matter(data, tmp_path: Path) -> None:
+def test_a_matplotlibrc_does_not_matter(data, tmp_path):
     save(draw("ranks", data), tmp_path / "a.png", dpi=60)
     with matplotlib.rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.grid": True}):
         save(draw("ranks", data), tmp_path / "b.png", dpi=60)
@@ -60,21 +59,15 @@ def test_a_matplotlibrc_does_not_matter(data, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_unknown_format_is_refused(data, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a.jpg: a figure must end in one of .png, .svg"):
-        save(draw("ranks", data), tmp_path / "a.jpg")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("content", ["[]", '{"boards": [], "schema": 99}', '{"schema": 1}'])
-def test_other_json_is_no_leaderboard(tmp_path: Path, content: str) -> None:
+def test_other_json_is_no_leaderboard(tmp_path, content):
     path = tmp_path / "x.json"
     path.write_text(content)
     with pytest.raises(InputError, match=r"x.json: not a leaderboard of schema 1"):
         read_board_data(path)
 
 
-def test_shades_follow_the_classes() -> None:
+def test_shades_follow_the_classes():
     """A p-value at the end of a class belongs to the next one, as in p < 0.05."""
     expected = {0.0: 0, 0.00099: 0, 0.001: 1, 0.0099: 1, 0.01: 2, 0.0499: 2}
     for verdict, shades in SHADES.items():
@@ -85,7 +78,7 @@ def test_shades_follow_the_classes() -> None:
     assert shade("one seed", None) == "#ffffff"
 
 
-def test_bars_that_overlap_are_on_different_levels() -> None:
+def test_bars_that_overlap_are_on_different_levels():
     assert levels([(1, 3), (2, 4), (3.5, 5), (6, 7)]) == [0, 1, 0, 0]
     assert levels([]) == []
 
@@ -101,17 +94,17 @@ def test_bars_that_overlap_are_on_different_levels() -> None:
         (0.05, "p = 0.050"),
     ],
 )
-def test_p_is_not_rounded_across_the_level(p, words: str) -> None:
+def test_p_is_not_rounded_across_the_level(p, words):
     assert p_text(p) == words
 
 
-def test_numbers_and_names_are_shorten() -> None:
+def test_numbers_and_names_are_shorten():
     assert [signed(v) for v in (1.234, -1.236, 0.001, -0.001)] == ["+1.23", "−1.24", "0.00", "0.00"]
     assert shorten("a  b\tc", 10) == r"a b\tc"
     assert shorten("abcdef", 4) == "abc…"
 
 
-def test_names_are_cut_to_the_width() -> None:
+def test_names_are_cut_to_the_width():
     room = text_width("WWWW", 6.5)
     cut = fit_text("WWWWWWWW", room, 6.5)
     assert cut.endswith("…")
@@ -124,5 +117,5 @@ def test_names_are_cut_to_the_width() -> None:
     ("count", "width", "least", "grid"),
     [(1, 100, 40, (1, 1)), (8, 146, 34, (2, 4)), (5, 146, 34, (2, 3)), (3, 20, 40, (3, 1))],
 )
-def test_panels_fill_their_rows(count, width, least, grid) -> None:
+def test_panels_fill_their_rows(count, width, least, grid):
     assert panel_grid(count, width, least) == grid

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -11,8 +10,6 @@ from example_board import picture
 from PIL import Image
 
 pytestmark = pytest.mark.page
-
-Visit = Callable[..., Any]
 Data = dict[str, Any]
 
 HIT, EXTRA, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
@@ -55,7 +52,7 @@ def four_pixels(example: Data) -> dict[str, Any]:
     return with_gallery(example, *({**entry, "image": f"frame {index}"} for index in range(3)))
 
 
-def test_difference_has_a_colour_for_every_case(visit: Visit, four_pixels: Data) -> None:
+def test_difference_has_a_colour_for_every_case(visit, four_pixels):
     page = visit().open(four_pixels)
     page.locator("[data-tile=difference-0]").wait_for()
     set_overlay(page, 100)
@@ -70,7 +67,7 @@ def test_difference_has_a_colour_for_every_case(visit: Visit, four_pixels: Data)
     assert caption.strip() == "VasoMIM DSC 50.00"
 
 
-def test_two_methods_stand_side_by_side(visit: Visit, four_pixels: Data) -> None:
+def test_two_methods_stand_side_by_side(visit, four_pixels):
     page = visit().open(four_pixels)
     page.locator("#segmentation-viewer [name=b]").select_option("mae:0")
     page.locator("[data-tile=difference-1]").wait_for()
@@ -79,7 +76,7 @@ def test_two_methods_stand_side_by_side(visit: Visit, four_pixels: Data) -> None
     assert pixels(page, "difference-1") == [[*MISSED], [*MISSED], [100, 100, 100], [*EXTRA]]
 
 
-def test_a_smaller_mask_covers_the_whole_frame(visit: Visit, four_pixels: Data) -> None:
+def test_a_smaller_mask_covers_the_whole_frame(visit, four_pixels):
     entry = four_pixels["gallery"][0]
     frame = picture(np.zeros((4, 4), np.uint8))
     page = visit().open(with_gallery(four_pixels, {**entry, "frame": frame}))
@@ -88,7 +85,7 @@ def test_a_smaller_mask_covers_the_whole_frame(visit: Visit, four_pixels: Data) 
     assert pixels(page, "truth") == [[*HIT]] * 8 + [[0, 0, 0]] * 8
 
 
-def test_viewer_follows_the_arrow_keys(visit: Visit, four_pixels: Data) -> None:
+def test_viewer_follows_the_arrow_keys(visit, four_pixels):
     page = visit().open(four_pixels)
     page.locator("[data-tile=frame]").wait_for()
     name = page.locator("#segmentation-viewer .image-name")
@@ -111,9 +108,7 @@ def test_viewer_follows_the_arrow_keys(visit: Visit, four_pixels: Data) -> None:
 
 
 @pytest.mark.parametrize("task", ["denoising", "detection"])
-def test_a_prediction_without_truth_is_shown_as_it_is(
-    visit: Visit, four_pixels: Data, task: str
-) -> None:
+def test_a_prediction_without_truth_is_shown_as_it_is(visit, four_pixels, task):
     dataset = {"denoising": "denoising", "detection": "stenosis"}[task]
     entry = {**four_pixels["gallery"][0], "dataset": dataset, "truth": None}
     page = visit().open(with_gallery(four_pixels, entry), f"board={task}")
@@ -126,16 +121,14 @@ def test_a_prediction_without_truth_is_shown_as_it_is(
     assert list(map(str.strip, legend)) == boxes
 
 
-def test_a_damaged_picture_is_reported(visit: Visit, four_pixels: Data) -> None:
+def test_a_damaged_picture_is_reported(visit, four_pixels):
     entry = {**four_pixels["gallery"][0], "frame": "data:image/png;base64,AAAA"}
     visitor = visit()
     page = visitor.open(with_gallery(four_pixels, entry))
     page.get_by_text("This picture cannot be read").wait_for()
 
 
-def test_ranks_lie_in_proportion_on_the_axis_and_groups_span_their_members(
-    visit: Visit, example: Data
-) -> None:
+def test_ranks_lie_in_proportion_on_the_axis_and_groups_span_their_members(visit, example):
     page = visit().open(example)
     page.locator("#segmentation-ranks svg").wait_for()
     friedman = example["boards"][0]["friedman"]
@@ -157,7 +150,7 @@ def test_ranks_lie_in_proportion_on_the_axis_and_groups_span_their_members(
         assert all(first[1] <= second[0] for first, second in pairwise(row))
 
 
-def test_intervals_are_drawn_where_the_numbers_are(visit: Visit, example: Data) -> None:
+def test_intervals_are_drawn_where_the_numbers_are(visit, example):
     page = visit().open(example, "plot=caxf")
     page.locator("#segmentation-dots svg").first.wait_for()
     rows = [row for row in example["boards"][0]["rows"] if row["cells"][2]]
@@ -181,7 +174,7 @@ def test_intervals_are_drawn_where_the_numbers_are(visit: Visit, example: Data) 
     assert card.locator(".dot-row").count() == len(kept)
 
 
-def test_curves_are_drawn_with_their_numbers(visit: Visit, example: Data) -> None:
+def test_curves_are_drawn_with_their_numbers(visit, example):
     page = visit().open(example)
     section = page.locator("#segmentation-curves")
     section.locator("svg").first.wait_for()
@@ -197,9 +190,7 @@ def test_curves_are_drawn_with_their_numbers(visit: Visit, example: Data) -> Non
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_page_fits_its_window_and_is_not_empty(
-    visit: Visit, large_example: Data, width: int, scheme: str
-) -> None:
+def test_page_fits_its_window_and_is_not_empty(visit, large_example, width, scheme):
     page = visit(width, color_scheme=scheme).open(large_example)
     for board in large_example["boards"]:
         if board["id"] != "segmentation":
@@ -218,7 +209,7 @@ def test_page_fits_its_window_and_is_not_empty(
         assert all(band.any() for band in bands)
 
 
-def test_the_first_column_stays_in_view_on_a_phone(visit: Visit, example: Data) -> None:
+def test_the_first_column_stays_in_view_on_a_phone(visit, example):
     page = visit(390).open(example)
     box = page.locator("#segmentation-table .table-box")
     head = page.locator("#segmentation-table tbody th").first
@@ -228,7 +219,7 @@ def test_the_first_column_stays_in_view_on_a_phone(visit: Visit, example: Data) 
     assert head.bounding_box()["x"] == before
 
 
-def test_the_choice_of_colours_is_remembered(visit: Visit, example: Data) -> None:
+def test_the_choice_of_colours_is_remembered(visit, example):
     page = visit(color_scheme="dark").open(example)
     brightness = "() => getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(brightness) == "rgb(20, 23, 26)"
@@ -239,7 +230,7 @@ def test_the_choice_of_colours_is_remembered(visit: Visit, example: Data) -> Non
     assert page.locator("#theme").inner_text() == "Dark colours"
 
 
-def test_sections_without_content_are_omitted(visit: Visit, example: Data) -> None:
+def test_sections_without_content_are_omitted(visit, example):
     board = example["boards"][1]
     bare = {**board, "comparisons": {}, "overall": {}, "friedman": None, "notes": []}
     empty = {"curves": [], "runs": {}, "gallery": [], "problems": [], "notes": []}
@@ -251,12 +242,12 @@ def test_sections_without_content_are_omitted(visit: Visit, example: Data) -> No
     assert set(page.locator("tbody .mark").all_text_contents()) == {""}
 
 
-def test_a_page_without_boards_says_so(visit: Visit, example: Data) -> None:
+def test_a_page_without_boards_says_so(visit, example):
     page = visit().open({**example, "boards": []})
     assert page.locator("main").inner_text() == "There are no results yet."
 
 
-def test_motion_respects_the_preference(visit: Visit, example: Data) -> None:
+def test_motion_respects_the_preference(visit, example):
     behaviour = "() => getComputedStyle(document.documentElement).scrollBehavior"
     assert visit(reduced_motion="reduce").open(example).evaluate(behaviour) == "auto"
     assert visit(reduced_motion="no-preference").open(example).evaluate(behaviour) == "smooth"

@@ -9,9 +9,6 @@ import pytest
 
 pytestmark = pytest.mark.page
 
-Visit = Callable[..., Any]
-Data = dict[str, Any]
-
 MARKS = {"better": "▲", "worse": "▼", "not separable": "≈"}
 
 
@@ -33,7 +30,7 @@ def by_id(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in board["rows"]}
 
 
-def test_the_page_asks_for_nothing_and_every_tab_works(visit: Visit, example: Data) -> None:
+def test_the_page_asks_for_nothing_and_every_tab_works(visit, example):
     visitor = visit()
     page = visitor.open(example)
     for board in example["boards"]:
@@ -47,14 +44,14 @@ def test_the_page_asks_for_nothing_and_every_tab_works(visit: Visit, example: Da
     assert outside[0].endswith("index.html")
 
 
-def test_an_injected_script_stays_text(visit: Visit, example: Data) -> None:
+def test_an_injected_script_stays_text(visit, example):
     page = visit().open(example)
     assert page.locator("h1").inner_text() == example["title"]
     assert "<script>alert(1)</script>" in names_of(page)
     assert page.evaluate("document.querySelectorAll('main script, header script').length") == 0
 
 
-def test_the_policy_blocks_an_injected_script(visit: Visit, example: Data) -> None:
+def test_the_policy_blocks_an_injected_script(visit, example):
     visitor = visit()
     page = visitor.open(example)
     page.evaluate(
@@ -66,9 +63,7 @@ def test_the_policy_blocks_an_injected_script(visit: Visit, example: Data) -> No
 
 
 @pytest.mark.parametrize("column", [0, 1])
-def test_columns_sort_by_number_and_undefined_stays_last(
-    visit: Visit, example: Data, column: int
-) -> None:
+def test_columns_sort_by_number_and_undefined_stays_last(visit, example, column):
     """Column 1 is undefined for two rows, which come last in both directions."""
     page = visit().open(example)
     rows = example["boards"][0]["rows"]
@@ -84,9 +79,7 @@ def test_columns_sort_by_number_and_undefined_stays_last(
         assert page.locator("#segmentation-table [aria-sort]").count() == 1
 
 
-def test_rank_and_words_sort_and_a_lower_is_better_column_starts_with_the_lowest(
-    visit: Visit, example: Data
-) -> None:
+def test_rank_and_words_sort_and_a_lower_is_better_column_starts_with_the_lowest(visit, example):
     page = visit().open(example)
     page.locator("#segmentation-table .sort", has_text="Family").click()
     families = page.locator("#segmentation-table tbody td:nth-child(2)").all_text_contents()
@@ -100,7 +93,7 @@ def test_rank_and_words_sort_and_a_lower_is_better_column_starts_with_the_lowest
     assert list(map(float, values)) == sorted(map(float, values))
 
 
-def test_filters_keep_the_matching_rows(visit: Visit, example: Data) -> None:
+def test_filters_keep_the_matching_rows(visit, example):
     page = visit().open(example)
     rows = example["boards"][0]["rows"]
     toolbar = page.locator("#segmentation-table .toolbar")
@@ -128,9 +121,7 @@ def test_filters_keep_the_matching_rows(visit: Visit, example: Data) -> None:
 
 
 @pytest.mark.parametrize("reference", ["vasomim", "mae", "one_seed"])
-def test_marks_are_the_computed_verdicts_of_the_chosen_reference(
-    visit: Visit, example: Data, reference: str
-) -> None:
+def test_marks_are_the_computed_verdicts_of_the_chosen_reference(visit, example, reference):
     page = visit().open(example)
     page.locator("#segmentation-table [name=ref]").select_option(reference)
     board = example["boards"][0]
@@ -159,7 +150,7 @@ def test_marks_are_the_computed_verdicts_of_the_chosen_reference(
     assert lines[0].split("\t")[:3] == [title, "6", sign + fixed(best["difference"])]
 
 
-def test_popover_shows_what_is_behind_a_number(visit: Visit, example: Data) -> None:
+def test_popover_shows_what_is_behind_a_number(visit, example):
     page = visit().open(example)
     board = example["boards"][0]
     data = by_id(board)["mae"]["cells"][0]
@@ -190,9 +181,7 @@ def test_popover_shows_what_is_behind_a_number(visit: Visit, example: Data) -> N
     assert popover.is_hidden()
 
 
-def test_a_published_number_has_no_interval_and_names_its_source(
-    visit: Visit, example: Data
-) -> None:
+def test_a_published_number_has_no_interval_and_names_its_source(visit, example):
     page = visit().open(example, "origin=published")
     page.locator("#segmentation-table tbody tr:visible td.num").nth(1).hover()
     text = page.locator("#popover").inner_text()
@@ -201,7 +190,7 @@ def test_a_published_number_has_no_interval_and_names_its_source(
     assert page.locator("#popover button").count() == 0
 
 
-def test_keyboard_alone_reads_cells_and_runs(visit: Visit, example: Data) -> None:
+def test_keyboard_alone_reads_cells_and_runs(visit, example):
     page = visit().open(example)
     # The last sort button is followed by the one cell that takes part in the tab order.
     page.locator("#segmentation-table thead .sort").last.focus()
@@ -221,7 +210,7 @@ def test_keyboard_alone_reads_cells_and_runs(visit: Visit, example: Data) -> Non
     assert focused.locator(".mean").inner_text() == fixed(row["cells"][-2]["mean"])
 
 
-def test_dialog_shows_the_record_of_each_run(visit: Visit, example: Data) -> None:
+def test_dialog_shows_the_record_of_each_run(visit, example):
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.open(example)
     cell(page, "MAE", 0).hover()
@@ -241,7 +230,7 @@ def test_dialog_shows_the_record_of_each_run(visit: Visit, example: Data) -> Non
     assert dialog.locator("a").get_attribute("href") == "https://arxiv.org/abs/2111.06377"
 
 
-def test_only_web_urls_become_links(visit: Visit, example: Data) -> None:
+def test_only_web_urls_become_links(visit, example):
     board = example["boards"][2]
     rows = [{**row, "paper": "javascript:alert(1)"} for row in board["rows"]]
     page = visit().open({**example, "boards": [{**board, "rows": rows}]})
@@ -250,7 +239,7 @@ def test_only_web_urls_become_links(visit: Visit, example: Data) -> None:
     assert page.locator("#details a").count() == 0
 
 
-def test_tabs_follow_the_arrow_keys(visit: Visit, example: Data) -> None:
+def test_tabs_follow_the_arrow_keys(visit, example):
     page = visit().open(example)
     page.locator("[role=tab]").first.focus()
     steps = {"ArrowRight": "detection", "End": "denoising", "Home": "segmentation"}
@@ -261,7 +250,7 @@ def test_tabs_follow_the_arrow_keys(visit: Visit, example: Data) -> None:
         assert page.locator("[role=tabpanel]:visible").get_attribute("id") == f"panel-{tab}"
 
 
-def test_the_url_keeps_the_view(visit: Visit, example: Data) -> None:
+def test_the_url_keeps_the_view(visit, example):
     page = visit().open(example)
     page.locator("#segmentation-table [name=q]").fill("mim")
     page.locator("#segmentation-table [name=ref]").select_option("mae")
@@ -275,7 +264,7 @@ def test_the_url_keeps_the_view(visit: Visit, example: Data) -> None:
     assert page.locator("#panel-detection").is_visible()
 
 
-def test_unknown_values_in_the_url_fall_back(visit: Visit, example: Data) -> None:
+def test_unknown_values_in_the_url_fall_back(visit, example):
     view = "board=nothing&sort=no/column&dir=up&ref=nobody&plot=x&set=y&image=z&a=q&b=q"
     page = visit().open(example, view)
     assert names_of(page) == [row["title"] for row in example["boards"][0]["rows"]]
@@ -283,7 +272,7 @@ def test_unknown_values_in_the_url_fall_back(visit: Visit, example: Data) -> Non
     assert page.locator("#segmentation-viewer canvas").count() == 4
 
 
-def test_analyses_share_a_tab_and_keep_their_curves(visit: Visit, example: Data) -> None:
+def test_analyses_share_a_tab_and_keep_their_curves(visit, example):
     boards = [
         {**example["boards"][1], "id": f"analysis-{name}", "analysis": name, "title": name.title()}
         for name in ("labels", "guidance")
@@ -305,9 +294,7 @@ def test_analyses_share_a_tab_and_keep_their_curves(visit: Visit, example: Data)
     assert page.locator("#tab-analyses").get_attribute("aria-selected") == "true"
 
 
-def test_tests_over_several_tasks_have_a_reference_of_their_own(
-    visit: Visit, example: Data
-) -> None:
+def test_tests_over_several_tasks_have_a_reference_of_their_own(visit, example):
     overall = {
         reference: [{**test, "row": f"published:p:{test['row']}"} for test in tests]
         for reference, tests in example["boards"][1]["overall"].items()
@@ -332,7 +319,7 @@ def test_tests_over_several_tasks_have_a_reference_of_their_own(
     assert page.locator("#detection-combined").count() == 0
 
 
-def test_the_correction_is_named(visit: Visit, example: Data) -> None:
+def test_the_correction_is_named(visit, example):
     legend = "#segmentation-table .legend"
     assert "reference (Holm)" in visit().open(example).locator(legend).inner_text()
     page = visit().open({**example, "correction": "none"})

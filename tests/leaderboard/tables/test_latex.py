@@ -4,8 +4,7 @@ import pytest
 
 from leaderboard.build import published_leaderboard
 from leaderboard.published import read_tables
-from leaderboard.tables import to_latex
-from leaderboard.tables.latex import escape
+from leaderboard.tables.latex import escape, to_latex
 
 
 def tables(text):
