@@ -12,7 +12,7 @@ Exit code 0: no findings other than warnings, 1: findings, 2: bad input.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,8 +234,8 @@ _COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+def main() -> int:
+    arguments = _parser().parse_args()
     return _COMMANDS[arguments.command](arguments)
 
 

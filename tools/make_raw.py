@@ -11,7 +11,6 @@ For trying a reader without a download. The known defects of the dataset are pla
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 import _cli
 
@@ -42,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+def main() -> int:
+    arguments = _parser().parse_args()
     from benchmark.data.synthetic.raw import write_raw
 
     layout = write_raw(

@@ -157,8 +157,8 @@ def _degradation(words: Sequence[str]) -> dict[str, Any]:
         raise InputError(f"--noise {' '.join(words)}: {error}") from None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+def main() -> int:
+    arguments = _parser().parse_args()
     source, form = _open(arguments)
     # Imported late: the table libraries take seconds to load, and --help needs none of them.
     from benchmark.data.counts import format_rows

@@ -7,7 +7,7 @@ import platform
 import re
 import shlex
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -77,13 +77,7 @@ def collect_provenance() -> dict[str, Any]:
         current folder's; None where git does not track it. Dirty: a Python, TOML or requirements
         file differs from the commit; results written meanwhile do not count.
     """
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        # The maintained distributions of the mm* packages carry a prefix.
-        for distribution in (f"onedl-{name}", name):
-            with suppress(metadata.PackageNotFoundError):
-                versions[name] = metadata.version(distribution)
-                break
+    versions = {"python": platform.python_version(), **installed_versions(_PACKAGES)}
     # An untracked file is an installed copy inside somebody else's checkout.
     if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return {"versions": versions, "git": None}
@@ -92,6 +86,18 @@ def collect_provenance() -> dict[str, Any]:
     known = commit is not None and changes is not None
     git = {"commit": commit, "dirty": changes != ""} if known else None
     return {"versions": versions, "git": git}
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those that are installed, from their metadata."""
+    versions = {}
+    for name in packages:
+        # The maintained distributions of the mm* packages carry a prefix.
+        for distribution in (f"onedl-{name}", name):
+            with suppress(metadata.PackageNotFoundError):
+                versions[name] = metadata.version(distribution)
+                break
+    return versions
 
 
 def _git(*arguments: str) -> str | None:

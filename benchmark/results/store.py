@@ -238,11 +238,7 @@ def scan_results(folder: Path | str) -> ScannedRecords:
 
 
 def _record_at(path: Path) -> RunRecord | None:
-    """The record in a file of a results folder; None if the file is not meant to be a record.
-
-    Raises:
-        InputError: the file is not what its name says, or belongs to a missing record.
-    """
+    """The record in a file of a results folder; None if the file is not meant to be a record."""
     name = path.name.lower()
     for suffix, what in ((EXAMPLES, "examples"), (SCORES, "per-image scores")):
         if name.startswith("seed") and name.endswith(suffix):

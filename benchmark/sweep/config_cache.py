@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_object, sha256_bytes, sha256_json, walk, write_json
+from benchmark.results.provenance import installed_versions
 from benchmark.sweep.matrix import Matrix, cells_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,12 +111,4 @@ def _fingerprint(configs: Path) -> str:
     rooms = (configs, ROOT / "benchmark", ROOT / "methods")
     files = sorted(path for room in rooms for path in walk(room) if path.suffix == ".py")
     content = [[str(path), sha256_bytes(path.read_bytes())] for path in files]
-    versions = [sys.version]
-    for name in _LIBRARIES:
-        for distribution in (f"onedl-{name}", name):
-            try:
-                versions.append(f"{name} {metadata.version(distribution)}")
-            except metadata.PackageNotFoundError:
-                continue
-            break
-    return sha256_json([content, versions])
+    return sha256_json([content, sys.version, installed_versions(_LIBRARIES)])

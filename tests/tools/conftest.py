@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,36 @@ class Result(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
+
+
+_ANSWERS = """
+import contextlib, io, json, runpy, sys
+sys.path.insert(0, "tools")
+for tool, *arguments in json.load(sys.stdin):
+    sys.argv, out, err = [tool, *arguments], io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(f"tools/{tool}", run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+    heavy = {"torch", "mmengine", "mmseg", "timm", "pandas", "pyarrow", "scipy", "matplotlib"}
+    assert not heavy & sys.modules.keys(), (tool, arguments, heavy & sys.modules.keys())
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
+@pytest.fixture(scope="session")
+def light_answers() -> Callable[..., list[Result]]:
+    """What tools say to command lines, one after the other in a process that may load no torch."""
+
+    def answers(*commands: tuple[str, ...]) -> list[Result]:
+        start = [sys.executable, "-c", _ANSWERS]
+        text = json.dumps(commands)
+        done = subprocess.run(start, input=text, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [Result(*json.loads(line)) for line in done.stdout.splitlines()]
+
+    return answers
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -119,26 +116,7 @@ def test_bad_input_is_one_line_and_code_two(run, tmp_path, folders, arguments, m
     assert message in result.stderr
 
 
-def test_help_loads_no_heavy_library():
-    code = (
-        "import runpy, sys\n"
-        "sys.argv = ['check.py', 'leakage', '--help']\n"
-        "try:\n"
-        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    assert end.code == 0, end.code\n"
-        "heavy = {'torch', 'pandas', 'pyarrow', 'numpy', 'PIL', 'cv2'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(TOOL.parent)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert "--pretrain" in result.stdout
-
-
-def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch, tmp_path) -> None:
+def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch, tmp_path):
     """One line per finding under its part, the advice below it, the sums last."""
     from benchmark.checks import environment
     from benchmark.checks.environment import Finding
@@ -158,7 +136,7 @@ def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch,
     assert run("env").returncode == 1
 
 
-def test_environment_refuses_a_pack_that_is_none(run, tmp_path) -> None:
+def test_environment_refuses_a_pack_that_is_none(run, tmp_path):
     result = run("env", "--work", tmp_path, "--packs", tmp_path / "none")
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {tmp_path / 'none'}: no such folder")

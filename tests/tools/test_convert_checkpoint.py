@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,30 +17,11 @@ SMALL = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2)
 ARGUMENTS = ("--arguments", *(f"{key}={value}" for key, value in SMALL.items()))
 
 
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Done]:
-    """The tool with its arguments, in this process: torch takes seconds to load. In `tmp_path`."""
-    monkeypatch.syspath_prepend(TOOLS)
+def call(run_tool, monkeypatch, tmp_path):
+    """The tool with its arguments, in `tmp_path`."""
     monkeypatch.chdir(tmp_path)
-    tool, cli = importlib.import_module("convert_checkpoint"), importlib.import_module("_cli")
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr("sys.argv", [tool.__file__, *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.run(tool.main)
-        captured = capsys.readouterr()
-        return Done(end.value.code, captured.out, captured.err)
-
-    return run
+    return partial(run_tool, TOOLS / "convert_checkpoint.py")
 
 
 @pytest.fixture
@@ -52,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "mae.pth"
 
 
-def test_list_names_every_release_and_its_source(call) -> None:
+def test_list_names_every_release_and_its_source(call):
     done = call("--list")
     assert (done.returncode, done.stderr) == (0, "")
     header, *lines = done.stdout.splitlines()
@@ -62,9 +41,7 @@ def test_list_names_every_release_and_its_source(call) -> None:
         assert release.source in line
 
 
-def test_a_file_is_converted_where_fine_tuning_looks_for_it(
-    call, file: Path, tmp_path: Path
-) -> None:
+def test_a_file_is_converted_where_fine_tuning_looks_for_it(call, file, tmp_path):
     """Without --out below work_dirs; what is printed is what the description says."""
     done = call("mae_imagenet", file, *ARGUMENTS)
     assert (done.returncode, done.stderr) == (0, "")
@@ -89,7 +66,7 @@ def test_a_file_is_converted_where_fine_tuning_looks_for_it(
     assert all(torch.equal(saved[name], value) for name, value in encoder.state_dict().items())
 
 
-def test_trust_has_to_be_said(call, file: Path, tmp_path: Path) -> None:
+def test_trust_has_to_be_said(call, file, tmp_path):
     """An object of a foreign class: one line names it; with --trust it is loaded."""
     content = torch.load(file)
     torch.save({**content, "extra": torch.nn.Linear(2, 2)}, file)
@@ -138,9 +115,7 @@ def test_trust_has_to_be_said(call, file: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_bad_input_is_one_line_and_code_2(
-    arguments: tuple[str, ...], expected: str, call, file: Path, tmp_path: Path
-) -> None:
+def test_bad_input_is_one_line_and_code_2(arguments, expected, call, file, tmp_path):
     done = call(*(part.format(file=file) for part in arguments))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(expected.format(file=file))
@@ -148,13 +123,13 @@ def test_bad_input_is_one_line_and_code_2(
     assert not (tmp_path / "work_dirs").exists()
 
 
-def test_without_a_name_the_usage_is_printed(call) -> None:
+def test_without_a_name_the_usage_is_printed(call):
     done = call()
     assert done.returncode == 2
     assert "NAME and FILE, or --list" in done.stderr
 
 
-def test_a_trained_encoder_is_not_replaced(call, file: Path, tmp_path: Path) -> None:
+def test_a_trained_encoder_is_not_replaced(call, file, tmp_path):
     """That of a run, by a slip of --out; one that was converted before is."""
     run = tmp_path / "run"
     export_encoder(run, VisionTransformer(**SMALL), {"run": "pretrain"})

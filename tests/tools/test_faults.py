@@ -14,8 +14,6 @@ import pytest
 
 from benchmark import files
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def assert_one_line(done, where: Path) -> None:
     assert done.returncode == 2, done
@@ -31,7 +29,7 @@ def left(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("place", faults.PLACES)
 @pytest.mark.parametrize("name", faults.WRITERS)
-def test_a_place_that_cannot_be_written(call, tmp_path: Path, name: str, place: str) -> None:
+def test_a_place_that_cannot_be_written(call, tmp_path, name, place):
     out = faults.PLACES[place](tmp_path)
     before = left(tmp_path)
     with faults.no_privileges():
@@ -41,7 +39,7 @@ def test_a_place_that_cannot_be_written(call, tmp_path: Path, name: str, place: 
 
 
 @pytest.mark.parametrize("name", faults.WRITERS)
-def test_a_full_disk(call, tmp_path: Path, name: str) -> None:
+def test_a_full_disk(call, tmp_path, name):
     out = tmp_path / "out"
     with faults.full_disk():
         done = call(faults.WRITERS[name], out)
@@ -55,7 +53,7 @@ def test_a_full_disk(call, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("place", ["symlink loop", "long name", "unreadable", "file in the way"])
 @pytest.mark.parametrize("name", faults.READERS)
-def test_a_place_that_cannot_be_read(call, tmp_path: Path, name: str, place: str) -> None:
+def test_a_place_that_cannot_be_read(call, tmp_path, name, place):
     out = {**faults.PLACES, "unreadable": faults.unreadable}[place](tmp_path)
     with faults.no_privileges():
         done = call(faults.READERS[name], out)
@@ -64,7 +62,7 @@ def test_a_place_that_cannot_be_read(call, tmp_path: Path, name: str, place: str
 
 
 @pytest.mark.parametrize("name", [name for name in faults.WRITERS if name != "matrix"])
-def test_a_drive_without_fsync_locks_and_maps(call, tmp_path: Path, monkeypatch, name: str) -> None:
+def test_a_drive_without_fsync_locks_and_maps(call, tmp_path, monkeypatch, name):
     """One note for each that is missed, and the result is there."""
 
     def refuse(code: int):

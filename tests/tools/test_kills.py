@@ -67,9 +67,7 @@ def names(folder: Path) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_at_any_moment(
-    forked: Run, assets: dict[str, Path], tmp_path: Path, name: str
-) -> None:
+def test_killed_at_any_moment(forked, assets, tmp_path, name):
     """The same bytes as without a kill, and not one file more."""
     outs = [tmp_path / f"{number}" / "out" for number in range(KILLS + 2)]
     for out in outs:

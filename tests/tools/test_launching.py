@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("ModuleNotFoundError(name='benchmark.x')", 1, "Traceback"),
     ],
 )
-def test_exit_codes(raised: str, code: int, said: str) -> None:
+def test_exit_codes(raised, code, said):
     """Of what ends a run early; the run itself has said why, so the tool does not."""
     program = (
         "import _cli\nfrom benchmark.training.distributed import signals\n"
@@ -121,9 +121,7 @@ def requeued(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize(("program", "code"), [(SAVES, 75), (DIES, 9)])
-def test_a_job_before_its_limit_goes_back_in_line(
-    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, program: str, code: int
-) -> None:
+def test_a_job_before_its_limit_goes_back_in_line(job, tmp_path, program, code):
     """USR1 to the script reaches the run; one that could not save is requeued, too."""
     process = job(program)
     wait_for(process, (tmp_path / "started").exists)
@@ -135,17 +133,13 @@ def test_a_job_before_its_limit_goes_back_in_line(
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3])
-def test_other_ends_of_a_job_are_final(
-    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, code: int
-) -> None:
+def test_other_ends_of_a_job_are_final(job, tmp_path, code):
     """Done, a defect, bad input and steps that are not finite: the queue would change nothing."""
     assert job(f"exit {code}").wait(30) == code
     assert not requeued(tmp_path)
 
 
-def test_bad_input_does_not_start_a_job(
-    job: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_bad_input_does_not_start_a_job(job, tmp_path):
     assert job(SAVES, check=2).wait(30) == 2
     assert not (tmp_path / "started_with").exists()
 
@@ -159,12 +153,7 @@ def test_bad_input_does_not_start_a_job(
         (dict(SLURM_NTASKS=None, SLURM_NNODES="2", SLURM_NTASKS_PER_NODE="4"), ""),
     ],
 )
-def test_tasks_have_their_cores_and_number(
-    job: Callable[..., subprocess.Popen[str]],
-    tmp_path: Path,
-    variables: dict[str, str | None],
-    cores: str,
-) -> None:
+def test_tasks_have_their_cores_and_number(job, tmp_path, variables, cores):
     """srun does not take them from sbatch, and the number of tasks may have to be worked out."""
     assert job("exit 0", **variables).wait(30) == 0
     assert (tmp_path / "srun").read_text() == f"{cores} --ntasks=8 --kill-on-bad-exit=1\n"
@@ -172,9 +161,7 @@ def test_tasks_have_their_cores_and_number(
 
 
 @pytest.mark.parametrize("per_node", [None, "8(x2)"])
-def test_a_job_without_a_number_of_tasks_is_refused(
-    job: Callable[..., subprocess.Popen[str]], tmp_path: Path, per_node: str | None
-) -> None:
+def test_a_job_without_a_number_of_tasks_is_refused(job, tmp_path, per_node):
     process = job("exit 0", SLURM_NTASKS=None, SLURM_NNODES="2", SLURM_NTASKS_PER_NODE=per_node)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 2
@@ -221,7 +208,7 @@ def last_step(folder: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-def test_a_launched_run_stops_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_launched_run_stops_and_goes_on(tmp_path, number):
     """Two processes through torchrun: one line, code 75, a checkpoint where they stopped."""
     pack(tmp_path / "pack")
     for _ in range(2):
@@ -253,7 +240,7 @@ def workers_of(folder: Path) -> dict[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_stopped_process_ends_the_launch_by_itself(tmp_path: Path, rank: int) -> None:
+def test_a_stopped_process_ends_the_launch_by_itself(tmp_path, rank):
     """One line that names it, a code of its own, nothing left running; the run can be resumed."""
     pack(tmp_path / "pack")
     process = launch(tmp_path, "timeout_minutes=0.1")
@@ -271,7 +258,7 @@ def test_a_stopped_process_ends_the_launch_by_itself(tmp_path: Path, rank: int) 
 
 
 @pytest.mark.slow
-def test_a_stopped_process_cannot_outlive_sigterm(tmp_path: Path) -> None:
+def test_a_stopped_process_cannot_outlive_sigterm(tmp_path):
     """The others are given their time to save; then all are killed, and it says so."""
     pack(tmp_path / "pack")
     process = launch(tmp_path, GRACE_SECONDS="2")
@@ -285,9 +272,7 @@ def test_a_stopped_process_cannot_outlive_sigterm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("codes", "expected"), [((75, 75), 75), ((75, 9), 9), ((0, 75), 75)])
-def test_a_launcher_that_is_asked_to_stop_ends_as_its_processes(
-    codes: tuple[int, int], expected: int, tmp_path: Path
-) -> None:
+def test_a_launcher_that_is_asked_to_stop_ends_as_its_processes(codes, expected, tmp_path):
     """75 says that all have saved."""
     program = tmp_path / "program.py"
     program.write_text(
@@ -305,7 +290,7 @@ def test_a_launcher_that_is_asked_to_stop_ends_as_its_processes(
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_launch(tmp_path: Path) -> None:
+def test_a_killed_process_ends_the_launch(tmp_path):
     """Which says so in a line; nothing is left running."""
     pack(tmp_path / "pack")
     process = launch(tmp_path)

@@ -41,24 +41,7 @@ def config(folder: Path, **changes: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("arguments", [(), ("run",), ("status",)])
-def test_help_needs_no_heavy_import(arguments: tuple[str, ...]) -> None:
-    code = (
-        "import runpy, sys\n"
-        f"sys.path.insert(0, {str(ROOT / 'tools')!r})\n"
-        f"sys.argv = ['matrix.py', *{list(arguments)!r}, '--help']\n"
-        "try:\n"
-        f"    runpy.run_path({str(ROOT / 'tools' / 'matrix.py')!r}, run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    heavy = {'torch', 'pandas', 'scipy', 'rich', 'snakemake'} & sys.modules.keys()\n"
-        "    sys.exit(f'{heavy}' if heavy else end.code)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "matrix.py" in done.stdout
-
-
-def test_only_the_process_that_resolves_configs_imports_torch() -> None:
+def test_only_the_process_that_resolves_configs_imports_torch():
     code = (
         "import sys\n"
         "from benchmark.sweep import config_cache, execution, plan, report, worker\n"
@@ -81,9 +64,7 @@ def test_only_the_process_that_resolves_configs_imports_torch() -> None:
         (("CONFIG", "--work=-x"), "folder '-x': begins with a dash"),
     ],
 )
-def test_bad_input_is_one_line_and_code_two(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message):
     path = str(config(tmp_path))
     words = [path if word == "CONFIG" else word for word in arguments]
     for done in (tool("status", *words), tool(*words, "--dry-run", name="run_benchmark.sh")):
@@ -98,7 +79,7 @@ def test_bad_input_is_one_line_and_code_two(
 @pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None, reason="snakemake needs Python 3.11 or newer"
 )
-def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path: Path) -> None:
+def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path):
     """The hashes the plan expects are those that fine-tuning writes."""
     work = tmp_path / 'it\'s {a} $HOME: "#1" café'
     path = config(tmp_path, work=repr(str(work)))

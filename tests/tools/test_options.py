@@ -2,86 +2,59 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
 FINETUNE = ("finetune.py", "--method", "mae", "--dataset", "synthetic_v", "--scale", "tiny")
 TRAIN = ("train.py", "configs/mae/pretrain.py", "--scale", "tiny")
 
 
-def call(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A tool, in a process whose last line says so if it has loaded a heavy library."""
-    code = (
-        "import runpy, sys\n"
-        f"sys.path.insert(0, {str(ROOT / 'tools')!r})\n"
-        f"sys.argv = {[tool, *arguments]!r}\n"
-        "try:\n"
-        f"    runpy.run_path({str(ROOT / 'tools' / tool)!r}, run_name='__main__')\n"
-        "finally:\n"
-        "    heavy = {'torch', 'mmengine', 'mmseg', 'timm', 'pandas'} & set(sys.modules)\n"
-        "    if heavy: print('loaded', heavy, file=sys.stderr)\n"
-    )
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+NUMBERS = [
+    ((*FINETUNE, "--seed", "-1"), "--seed: '-1' is not an integer from 0 to 4294967295"),
+    ((*FINETUNE, "--seed", "0", "4294967296"), "--seed: '4294967296' is not an integer"),
+    ((*FINETUNE, "--seed", "one"), "--seed: 'one' is not an integer"),
+    ((*FINETUNE, "--label-fraction", "0"), "'0' is not a number above 0 and at most 1"),
+    ((*FINETUNE, "--label-fraction", "nan"), "'nan' is not a number above 0"),
+    ((*TRAIN, "--seed", "-1"), "--seed: '-1' is not an integer from 0"),
+    ((*TRAIN, "--seed", "0.5"), "--seed: '0.5' is not an integer from 0"),
+    ((*TRAIN, "--check", "0"), "--check: '0' is not an integer of 1 or more"),
+    (("matrix.py", "status", "x.py", "--seeds", "-1"), "--seeds: '-1' is not an integer"),
+    (("matrix.py", "run", "x.py", "--jobs", "0"), "--jobs: '0' is not an integer of 1 or"),
+    (("make_raw.py", "xcad", "--out", "x", "--seed", "-1"), "--seed: '-1' is not an integer"),
+    (("make_raw.py", "xcad", "--out", "x", "--size", "0"), "--size: '0' is not an integer"),
+]
+SETTINGS = [
+    ((*FINETUNE, "--cfg-options", "batch_size=abc"), "batch_size=abc: must be an integer of"),
+    (
+        (*FINETUNE, "--print-config", "--cfg-options", "batch_size=abc"),
+        "batch_size=abc: must be an integer of 1 or more",
+    ),
+    ((*FINETUNE, "--cfg-options", "compile=True"), "unknown key 'compile'"),
+    ((*FINETUNE, "--cfg-options", "seed=-1"), "seed=-1: must be an integer from 0 to"),
+    ((*TRAIN, "--cfg-options", "batch_size=abc"), "batch_size=abc: must be an integer of 1"),
+    (
+        (*TRAIN, "--print-config", "--cfg-options", "epochs=3", "seed=-1"),
+        "seed=-1: must be an integer from 0 to 4294967295",
+    ),
+    ((*TRAIN, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
+    (("bench.py", "step", "--cfg-options", "seed=-1"), "seed=-1: must be an integer"),
+    (("bench.py", "finetune", "--cfg-options", "examples=-1"), "examples=-1: must be an"),
+    (("bench.py", "pretrain", "--mae-options", "base_lr=0"), "base_lr=0: must be a number"),
+    (
+        ("check.py", "method", "configs/mae/pretrain.py", "--cfg-options", "epochs=0"),
+        "epochs=0: must be an integer of 1 or more",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ((*FINETUNE, "--seed", "-1"), "--seed: '-1' is not an integer from 0 to 4294967295"),
-        ((*FINETUNE, "--seed", "0", "4294967296"), "--seed: '4294967296' is not an integer"),
-        ((*FINETUNE, "--seed", "one"), "--seed: 'one' is not an integer"),
-        ((*FINETUNE, "--label-fraction", "0"), "'0' is not a number above 0 and at most 1"),
-        ((*FINETUNE, "--label-fraction", "nan"), "'nan' is not a number above 0"),
-        ((*TRAIN, "--seed", "-1"), "--seed: '-1' is not an integer from 0"),
-        ((*TRAIN, "--seed", "0.5"), "--seed: '0.5' is not an integer from 0"),
-        ((*TRAIN, "--check", "0"), "--check: '0' is not an integer of 1 or more"),
-        (("matrix.py", "status", "x.py", "--seeds", "-1"), "--seeds: '-1' is not an integer"),
-        (("matrix.py", "run", "x.py", "--jobs", "0"), "--jobs: '0' is not an integer of 1 or"),
-        (("make_raw.py", "xcad", "--out", "x", "--seed", "-1"), "--seed: '-1' is not an integer"),
-        (("make_raw.py", "xcad", "--out", "x", "--size", "0"), "--size: '0' is not an integer"),
-    ],
-    ids=lambda value: " ".join(value[-2:]) if isinstance(value, tuple) else "",
-)
-def test_numbers_out_of_range(command: tuple[str, ...], message: str) -> None:
-    done = call(*command)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr.splitlines()[-1]  # after those of the usage
+def test_numbers_out_of_range(light_answers):
+    answers = light_answers(*(command for command, _ in NUMBERS))
+    for (_, message), answer in zip(NUMBERS, answers, strict=True):
+        assert (answer.returncode, answer.stdout) == (2, "")
+        assert message in answer.stderr.splitlines()[-1]  # after those of the usage
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ((*FINETUNE, "--cfg-options", "batch_size=abc"), "batch_size=abc: must be an integer of"),
-        (
-            (*FINETUNE, "--print-config", "--cfg-options", "batch_size=abc"),
-            "batch_size=abc: must be an integer of 1 or more",
-        ),
-        ((*FINETUNE, "--cfg-options", "compile=True"), "unknown key 'compile'"),
-        ((*FINETUNE, "--cfg-options", "seed=-1"), "seed=-1: must be an integer from 0 to"),
-        ((*TRAIN, "--cfg-options", "batch_size=abc"), "batch_size=abc: must be an integer of 1"),
-        (
-            (*TRAIN, "--print-config", "--cfg-options", "epochs=3", "seed=-1"),
-            "seed=-1: must be an integer from 0 to 4294967295",
-        ),
-        ((*TRAIN, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
-        (("bench.py", "step", "--cfg-options", "seed=-1"), "seed=-1: must be an integer"),
-        (("bench.py", "finetune", "--cfg-options", "examples=-1"), "examples=-1: must be an"),
-        (("bench.py", "pretrain", "--mae-options", "base_lr=0"), "base_lr=0: must be a number"),
-        (
-            ("check.py", "method", "configs/mae/pretrain.py", "--cfg-options", "epochs=0"),
-            "epochs=0: must be an integer of 1 or more",
-        ),
-    ],
-    ids=lambda value: " ".join(value[-4:]) if isinstance(value, tuple) else "",
-)
-def test_settings_that_do_not_fit(command: tuple[str, ...], message: str) -> None:
-    done = call(*command)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: --cfg-options ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_settings_that_do_not_fit(light_answers):
+    answers = light_answers(*(command for command, _ in SETTINGS))
+    for (_, message), answer in zip(SETTINGS, answers, strict=True):
+        assert (answer.returncode, answer.stdout) == (2, "")
+        assert answer.stderr.startswith("error: --cfg-options ")
+        assert message in answer.stderr
+        assert answer.stderr.count("\n") == 1

@@ -29,7 +29,7 @@ def _run(run_tool):
     return partial(run_tool, TOOL)
 
 
-def test_figure_is_written_with_its_size(run, source: Path, tmp_path: Path) -> None:
+def test_figure_is_written_with_its_size(run, source, tmp_path):
     out = tmp_path / "deep" / "cd.svg"
     code, printed, _ = run("critical-difference", source, "--out", out, "--width", "120")
     assert code == 0
@@ -49,9 +49,7 @@ def test_figure_is_written_with_its_size(run, source: Path, tmp_path: Path) -> N
         (["training", "none", "--out", "a.png"], "no such log"),
     ],
 )
-def test_bad_input_is_one_line(
-    run, source: Path, tmp_path: Path, monkeypatch, arguments, words: str
-) -> None:
+def test_bad_input_is_one_line(run, source, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     filled = [str(source) if word == "SOURCE" else word for word in arguments]
     code, printed, errors = run(*filled)
@@ -61,22 +59,14 @@ def test_bad_input_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_neither_help_nor_drawing_needs_torch(source: Path, tmp_path: Path) -> None:
-    """Help needs no matplotlib either; as the tool runs them, from its own folder."""
-    start = f"import runpy, sys; sys.path.insert(0, {str(TOOL.parent)!r})\n"
-    code = start + (
-        "sys.argv = sys.argv[:1] + sys.argv[2:]\n"
+def test_drawing_needs_no_torch(source, tmp_path):
+    """As the tool runs, from its own folder."""
+    code = (
+        f"import runpy, sys; sys.path.insert(0, {str(TOOL.parent)!r})\n"
         "try:\n"
         f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
         "except SystemExit as end:\n"
-        "    loaded = sorted({'torch', 'matplotlib', 'pandas'} & sys.modules.keys())\n"
-        "    print(end.code, *loaded)\n"
+        "    sys.exit(end.code or {'torch', 'pandas'} & sys.modules.keys() and 'heavy')\n"
     )
-    out = tmp_path / "a.png"
-    for arguments, last in (
-        (["--help"], "0"),
-        (["ranks", str(source), "--out", str(out)], "0 matplotlib"),
-    ):
-        command = [sys.executable, "-c", code, "x", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout.splitlines()[-1] == last
+    command = [sys.executable, "-c", code, "ranks", str(source), "--out", str(tmp_path / "a.png")]
+    subprocess.run(command, check=True)

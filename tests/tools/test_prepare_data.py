@@ -1,11 +1,9 @@
-"""The command line of data preparation, run as its users run it."""
+"""The command line of data preparation."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "prepare_data.py"
 
 
-def _run(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, TOOL, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+@pytest.fixture
+def run(run_tool):
+    return partial(run_tool, TOOL)
 
 
 @pytest.fixture
@@ -42,10 +40,10 @@ def _table(output: str) -> dict[str, int]:
     return {row[1]: int(row[2]) for row in rows if row}
 
 
-def test_pack_with_its_report_and_again_at_once(tmp_path, raw):
+def test_pack_with_its_report_and_again_at_once(tmp_path, raw, run):
     command = ("dca1", "--raw", raw, "--out", tmp_path / "pack", "--as", "pack")
     command += ("--size", 32, "--workers", 2, "--split", "train", "test")
-    first = _run(*command)
+    first = run(*command)
     assert (first.returncode, first.stderr) == (0, "")
     assert _table(first.stdout) == {
         "frames found": 7,
@@ -60,21 +58,21 @@ def test_pack_with_its_report_and_again_at_once(tmp_path, raw):
     assert "not official" in first.stdout
     names = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").iterdir()}
     assert sorted(names) == ["frames.u8", "index.parquet", "manifest.json", "report.json"]
-    second = _run(*command)
+    second = run(*command)
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert names == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "pack").iterdir()}
 
 
-def test_segmentation_folder_of_one_split(tmp_path, raw):
+def test_segmentation_folder_of_one_split(tmp_path, raw, run):
     out = tmp_path / "seg"
-    result = _run("dca1", "--raw", raw, "--out", out, "--as", "segmentation", "--split", "test")
+    result = run("dca1", "--raw", raw, "--out", out, "--as", "segmentation", "--split", "test")
     assert (result.returncode, result.stderr) == (0, "")
     assert sorted(path.name for path in (out / "masks" / "test").iterdir()) == ["8.png"]
     assert not (out / "masks" / "train").exists()
 
 
-def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
-    result = _run("dca1", "--raw", raw, "--out", tmp_path / "pack", "--strict")
+def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw, run):
+    result = run("dca1", "--raw", raw, "--out", tmp_path / "pack", "--strict")
     assert result.returncode == 2
     assert result.stderr == (
         "error: strict: 1 skipped (image without a mask: 1), the first is 4.png\n"
@@ -101,7 +99,7 @@ def test_strict_leaves_nothing_under_the_final_name(tmp_path, raw):
         (("xa170k", "--raw", "cadica=absent"), "absent: no such folder"),
     ],
 )
-def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_code_two(tmp_path, run, arguments, message):
     words = [tmp_path if word == "." else word for word in arguments]
     Image.new("L", (8, 8)).save(tmp_path / "1_gt.png")
     if "--as" in arguments and arguments[0] == "cadica":
@@ -109,28 +107,9 @@ def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message):
         (video / "input").mkdir(parents=True)
         Image.new("L", (8, 8)).save(video / "input" / "p1_v1_00001.png")
         (video / "p1_v1_selectedFrames.txt").write_bytes(b"p1_v1_00001\r\n")
-    result = _run(*words, "--out", tmp_path / "out")
+    result = run(*words, "--out", tmp_path / "out")
     assert result.returncode == 2, result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_help_loads_no_heavy_library():
-    code = (
-        "import runpy, sys\n"
-        "sys.argv = ['prepare_data.py', '--help']\n"
-        "try:\n"
-        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    assert end.code == 0, end.code\n"
-        "heavy = {'torch', 'pandas', 'pyarrow', 'numpy', 'PIL'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(TOOL.parent)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert "arcade, cadica, caxf, coronary_dominance" in result.stdout

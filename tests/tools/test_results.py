@@ -6,16 +6,13 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
+from record_values import make_record, metric
 
 from benchmark.results import (
-    RunRecord,
-    config_hash,
     path_of,
     read_record,
     read_results,
@@ -31,54 +28,36 @@ PLACE = "journal/mae/arcade_v"
 
 def write(folder: Path, dsc: float = 80.0, **changes: object) -> Path:
     """A record of two images below `folder`, with the scores that give its metric."""
-    entry = {"higher_is_better": True}
     values = {
-        "protocol": "journal",
-        "method": "mae",
         "title": "MAE [a]",
-        "family": "masked image modelling",
-        "pretraining": "XA-170K",
-        "dataset": "arcade_v",
-        "task": "segmentation",
-        "seed": 0,
-        "split_hash": "5e1f",
-        "corpus_hash": "c0de",
         "metrics": {
-            "dsc": {**entry, "value": dsc, "definition": "dsc/per-image-mean/v1"},
-            "pooled": {**entry, "value": 12.5, "definition": "dsc/pooled/v1", "headline": False},
+            "dsc": metric(dsc, "dsc/per-image-mean/v1"),
+            "pooled": metric(12.5, "dsc/pooled/v1", headline=False),
         },
         "n_images": 2,
         "config": CONFIG,
-        "config_hash": config_hash(CONFIG),
-        "seeds": {"weights": 0},
         "versions": {"python": "3.11.7"},
-        "device": "cpu",
-        "wall_time_s": 1.0,
         "finished": "2025-01-02T03:04:05+00:00",
         "started": "2025-01-02T03:04:04+00:00",
         "command": "finetune.py --method mae",
         "git": {"commit": "abcdef0123456789", "dirty": True},
     }
     scores = pd.DataFrame({"image": ["a", "b"], "dsc": [dsc, dsc]})
-    return write_record(folder, RunRecord(**{**values, **changes}), scores)
+    return write_record(folder, make_record(**{**values, **changes}), scores)
 
 
-def results(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "80"}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, env=environment
-    )
+@pytest.fixture
+def results(run_tool, monkeypatch):
+    """The tool with these arguments, in a folder."""
+
+    def run(*arguments, cwd=ROOT):
+        monkeypatch.chdir(cwd)
+        return run_tool(TOOL, *arguments)
+
+    return run
 
 
-def test_complete_results_are_valid(tmp_path: Path) -> None:
-    write(tmp_path)
-    done = results("validate", tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "complete records: 1, problems: 0\n"
-
-
-def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
+def test_every_file_at_fault_is_named_once(tmp_path, results):
     seeds = [write(tmp_path, seed=seed) for seed in range(8)]
     seeds[0].write_text("{")
     seeds[1].write_bytes(seeds[1].read_bytes()[:200])
@@ -107,7 +86,7 @@ def test_every_file_at_fault_is_named_once(tmp_path: Path) -> None:
         assert line.startswith(start)
 
 
-def test_a_folder_is_shown_as_a_table(tmp_path: Path) -> None:
+def test_a_folder_is_shown_as_a_table(tmp_path, results):
     write(tmp_path, 81.25)
     write(tmp_path, method="vasomim", seed=12, git=None)
     write(tmp_path, seed=1).write_text("{")
@@ -122,7 +101,7 @@ def test_a_folder_is_shown_as_a_table(tmp_path: Path) -> None:
     assert "2 records\n1 files or folders skipped" in done.stdout
 
 
-def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path, results):
     path = write(tmp_path, 81.123456789012345)
     done = results("show", path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -145,7 +124,7 @@ def test_a_record_is_shown_with_all_that_is_known_of_it(tmp_path: Path) -> None:
     assert not any(line.startswith("peak_memory_mb") for line in shown), "was not measured"
 
 
-def test_results_of_two_machines_are_merged(tmp_path: Path) -> None:
+def test_results_of_two_machines_are_merged(tmp_path, results):
     one, two, into = (tmp_path / name for name in ("one", "two", "into"))
     for folder, device, seeds in ((one, "cpu", (0, 1)), (two, "NVIDIA H200", (1, 2))):
         for seed in seeds:
@@ -172,7 +151,7 @@ def test_results_of_two_machines_are_merged(tmp_path: Path) -> None:
     assert [path_of(r).stem for r in read_results(into)[0]] == ["seed0", "seed1", "seed2"]
 
 
-def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_merged_is_named(tmp_path, results):
     write(tmp_path / "one").write_text("{")
     done = results("merge", "one", "--into", "into", cwd=tmp_path)
     assert done.returncode == 1
@@ -183,11 +162,8 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "merge", "show"])
 def test_a_folder_that_cannot_be_listed_is_named_and_the_exit_code_says_so(
-    tmp_path: Path,
-    run_tool: Callable[..., Any],
-    refuse_listing: Callable[[Path, int], None],
-    command: str,
-) -> None:
+    tmp_path, run_tool, refuse_listing, command
+):
     source, into = tmp_path / "results", tmp_path / "into"
     write(source)
     write(source, method="vasomim")
@@ -204,7 +180,7 @@ def test_a_folder_that_cannot_be_listed_is_named_and_the_exit_code_says_so(
     }[command] in done.stdout
 
 
-def test_what_a_record_says_of_itself_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+def test_what_a_record_says_of_itself_is_shown_and_not_obeyed(tmp_path, results):
     evil, shown = "\x1b[2J\u202e=1\nb", r"\x1b[2J\u202e=1\nb"
     path = write(tmp_path, title=evil, device=evil, git={"commit": evil, "dirty": False})
     for target in (path, tmp_path):
@@ -225,9 +201,7 @@ def test_what_a_record_says_of_itself_is_shown_and_not_obeyed(tmp_path: Path) ->
         (("show", "notes.json"), "notes.json: not a JSON file"),
     ],
 )
-def test_bad_input_is_one_line_and_code_two(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message, results):
     (tmp_path / "notes.json").write_text("-")
     done = results(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -237,7 +211,7 @@ def test_bad_input_is_one_line_and_code_two(
     assert [path.name for path in tmp_path.iterdir()] == ["notes.json"]
 
 
-def test_no_library_of_numbers_is_loaded_for_records_without_examples(tmp_path: Path) -> None:
+def test_no_library_of_numbers_is_loaded_for_records_without_examples(tmp_path):
     write(tmp_path)
     code = (
         "import runpy, sys\n"

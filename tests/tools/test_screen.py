@@ -20,7 +20,7 @@ def shell(command: str, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_closed_descriptor_is_not_given_to_the_next_file(tmp_path: Path) -> None:
+def test_a_closed_descriptor_is_not_given_to_the_next_file(tmp_path):
     """Else what libraries print would end up in it."""
     file = tmp_path / "file"
     code = (
@@ -31,19 +31,19 @@ def test_a_closed_descriptor_is_not_given_to_the_next_file(tmp_path: Path) -> No
     assert file.read_text() == "own"
 
 
-def test_what_the_encoding_lacks_is_escaped() -> None:
+def test_what_the_encoding_lacks_is_escaped():
     done = shell('PYTHONIOENCODING=ascii "$@"', "print('80.1 ± 0.2 · VasoMIM')")
     assert done.stdout == "80.1 \\xb1 0.2 \\xb7 VasoMIM\n"
 
 
-def test_lines_arrive_in_order_and_whole() -> None:
+def test_lines_arrive_in_order_and_whole():
     code = "for n in range(3000): print(n, flush=n % 7 == 0)\nprint('end', file=sys.stderr)"
     done = shell('"$@" 2>&1', code)
     lines = done.stdout.split()
     assert [line for line in lines if line != "end"] == [str(n) for n in range(3000)]
 
 
-def test_children_share_the_lost_stream() -> None:
+def test_children_share_the_lost_stream():
     """A program in C would die of the signal."""
     code = (
         "import subprocess, time\ntime.sleep(0.5)\nprint('lost', flush=True)\n"

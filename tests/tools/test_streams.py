@@ -53,7 +53,7 @@ def ends(assets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_tool_ends_as_always(ends, name: str, case: str) -> None:
+def test_every_tool_ends_as_always(ends, name, case):
     code, errors = ends[case, name]
     assert "Traceback" not in errors
     lost = case == "ASCII on a full disk" and COMMANDS[name][0] in PRINTERS
@@ -64,7 +64,7 @@ def test_every_tool_ends_as_always(ends, name: str, case: str) -> None:
         assert errors == "warning: stdout is lost from here on (No space left on device)\n"
 
 
-def test_a_pipe_that_closes_early_does_not_end_the_training(assets, tmp_path: Path) -> None:
+def test_a_pipe_that_closes_early_does_not_end_the_training(assets, tmp_path):
     """As `tools/train.py … | head -1`, in a shell."""
     words = [word.format_map({**assets, "out": tmp_path / "run"}) for word in faults.TRAIN]
     command = [sys.executable, f"tools/{words[0]}.py", *words[1:], "epochs=4", "log_interval=1"]

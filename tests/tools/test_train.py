@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tools" / "train.py"), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture
+def call(run_tool, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return partial(run_tool, ROOT / "tools" / "train.py")
 
 
-def test_print_config_is_resolved() -> None:
+def test_print_config_is_resolved(call):
     """Scale, overrides and the work folder are in what is printed, as JSON."""
     done = call(
         *("configs/vasomim/pretrain.py", "--scale", "tiny", "--work", "/w", "--print-config"),
@@ -30,7 +32,7 @@ def test_print_config_is_resolved() -> None:
     assert config["method"]["segmentor"]["checkpoint"] == checkpoint
 
 
-def test_bad_input_is_one_line_and_code_2(tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_code_2(call, tmp_path):
     """The pack is missing: one line names it, and no folder appears."""
     pack = tmp_path / "pack"
     done = call(

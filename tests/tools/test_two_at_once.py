@@ -36,7 +36,7 @@ LOCKS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_the_second_one_writes_nothing(call, tmp_path: Path, name: str) -> None:
+def test_the_second_one_writes_nothing(call, tmp_path, name):
     out = tmp_path / "out"
     lock = LOCKS[name](out)
     command = [sys.executable, "-c", HOLD, str(lock)]
@@ -58,9 +58,7 @@ def test_the_second_one_writes_nothing(call, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "finetune", "pack", "task", "merge", "board", "export"])
-def test_of_two_started_together_the_result_is_that_of_one(
-    assets: dict[str, Path], tmp_path: Path, name: str
-) -> None:
+def test_of_two_started_together_the_result_is_that_of_one(assets, tmp_path, name):
     """Byte for byte, whichever wins, and whether or not the other one came too late to notice."""
     tool, *arguments = faults.WRITERS[name]
 

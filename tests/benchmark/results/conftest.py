@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from record_values import metric, record_values
 
-from benchmark.results import Example, RunRecord, config_hash
+from benchmark.results import Example, RunRecord, config_hash, write_record
 from benchmark.schemas import validate
 
 CONFIG = {"lr": 2e-4, "epochs": 100, "work_dir": "/somewhere", "seed": 0}
@@ -20,29 +21,16 @@ DSC = [79.123456789012345, 81.0]
 
 def make_record(**changes: Any) -> RunRecord:
     values = {
-        "protocol": "journal",
         "method": "vasomim",
         "title": "VasoMIM",
         "family": "Medical SSL",
-        "pretraining": "XA-170K",
-        "dataset": "arcade_v",
-        "task": "segmentation",
-        "seed": 0,
-        "split_hash": "5e1f",
         "corpus_hash": "c0de",
-        "metrics": {
-            "dsc": {
-                "value": sum(DSC) / 2,
-                "definition": "dsc/per-image-mean/empty=1/v1",
-                "higher_is_better": True,
-            }
-        },
+        "metrics": {"dsc": metric(sum(DSC) / 2, "dsc/per-image-mean/empty=1/v1")},
         "n_images": 2,
         "config": CONFIG,
         "config_hash": config_hash(CONFIG),
         "seeds": {"init": 0, "order": 0},
         "versions": {"python": "3.11.7"},
-        "device": "cpu",
         "wall_time_s": 12.5,
         "started": "2025-01-02T03:00:00+00:00",
         "finished": "2025-01-02T03:04:05+00:00",
@@ -53,7 +41,7 @@ def make_record(**changes: Any) -> RunRecord:
         "encoder": {"fingerprint": "f1", "weights_sha256": None, "provenance": {"run": "p1"}},
         "git": {"commit": "abc", "dirty": False},
     }
-    return validate(RunRecord, {**values, **changes}, "seed0.json")
+    return validate(RunRecord, record_values(**{**values, **changes}), "seed0.json")
 
 
 @pytest.fixture(name="make_record")
@@ -65,6 +53,22 @@ def _make_record() -> Callable[..., RunRecord]:
 def scores() -> pd.DataFrame:
     """What `make_record` was measured on."""
     return pd.DataFrame({"image": ["a", "b"], "patient": ["p1", "p1"], "dsc": DSC})
+
+
+@pytest.fixture
+def write(tmp_path: Path, scores: pd.DataFrame) -> Callable[..., Path]:
+    """Writes the record of `make_record` with these changes; its path."""
+
+    def written(
+        *,
+        folder: Path | str = "",
+        scores: pd.DataFrame = scores,
+        examples: Any = (),
+        **changes: Any,
+    ) -> Path:
+        return write_record(tmp_path / folder, make_record(**changes), scores, examples)
+
+    return written
 
 
 @pytest.fixture

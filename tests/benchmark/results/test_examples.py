@@ -5,27 +5,21 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchmark import files
 from benchmark.errors import InputError
 from benchmark.results import (
     Example,
-    RunRecord,
     read_examples,
     read_record,
     read_results,
     write_record,
 )
-
-MakeRecord = Callable[..., RunRecord]
-Edit = Callable[..., None]
 
 
 def same(one: Example, two: Example) -> bool:
@@ -34,9 +28,7 @@ def same(one: Example, two: Example) -> bool:
     return one.image == two.image and equal
 
 
-def test_images_and_boxes_round_trip(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
+def test_images_and_boxes_round_trip(tmp_path, make_record, scores, examples):
     boxes = np.array([[1.5, 2, 3, 4.25, 0], [0, 0, 1, 1, 0]], np.float32)
     none = np.zeros((0, 6), np.float32)
     found = [replace(examples[0], image="ä-1", truth=boxes, prediction=none)]
@@ -53,20 +45,16 @@ def test_images_and_boxes_round_trip(
         assert read_record(again) == record, "equal examples are equal bytes"
 
 
-def test_a_record_without_examples_has_none(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
+def test_a_record_without_examples_has_none(write, examples):
     """Also where an earlier record of the run had some."""
-    write_record(tmp_path, make_record(), scores, examples)
-    path = write_record(tmp_path, make_record(), scores)
+    write(examples=examples)
+    path = write()
     assert read_examples(path) == []
     assert {file.name for file in path.parent.iterdir()} == {"seed0.json", "seed0.csv"}
 
 
-def test_missing_or_changed_examples_are_named_and_the_scores_kept(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
-    path = write_record(tmp_path, make_record(), scores, examples)
+def test_missing_or_changed_examples_are_named_and_the_scores_kept(tmp_path, write, examples):
+    path = write(examples=examples)
     file = path.with_suffix(".examples.npz")
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"seed0\.json: key 'examples\.sha256'"):
@@ -152,19 +140,11 @@ def _huge() -> bytes:
         ("segmentation", _huge),
     ],
 )
-def test_images_and_boxes_must_fit_the_task(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    edit: Edit,
-    monkeypatch: pytest.MonkeyPatch,
-    task: str,
-    content: bytes | Callable[[], bytes],
-) -> None:
+def test_images_and_boxes_must_fit_the_task(write, edit, monkeypatch, task, content):
     """What passes here is drawn without another look."""
     monkeypatch.setattr("benchmark.results.examples._MAX_BYTES", 1 << 20)
     content = content() if callable(content) else content
-    path = write_record(tmp_path, make_record(task=task), scores)
+    path = write(task=task)
     file = path.with_suffix(".examples.npz")
     file.write_bytes(content)
     edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
@@ -185,14 +165,8 @@ def test_images_and_boxes_must_fit_the_task(
         _archive(PARTS)[:-30],
     ],
 )
-def test_a_file_with_the_right_hash_and_the_wrong_content_is_refused(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    edit: Edit,
-    content: bytes,
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
+def test_a_file_with_the_right_hash_and_the_wrong_content_is_refused(write, edit, content):
+    path = write()
     file = path.with_suffix(".examples.npz")
     file.write_bytes(content)
     edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
@@ -200,10 +174,8 @@ def test_a_file_with_the_right_hash_and_the_wrong_content_is_refused(
         read_examples(path)
 
 
-def test_no_pickle_is_opened(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, edit: Edit
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
+def test_no_pickle_is_opened(tmp_path, write, edit):
+    path = write()
     file, left = path.with_suffix(".examples.npz"), tmp_path / "left"
     trap = np.empty(1, object)
     trap[0] = Trap(left)

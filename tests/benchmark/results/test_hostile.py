@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from benchmark.results import RunRecord, read_record, read_results, scan_results, write_record
+from benchmark.results import read_record, read_results, scan_results
 
-MakeRecord = Callable[..., RunRecord]
 PLACE = "journal/vasomim/arcade_v"
 
 
@@ -33,15 +30,9 @@ PLACE = "journal/vasomim/arcade_v"
         (lambda t: "\ufeff" + t, "byte order mark"),
     ],
 )
-def test_malformed_records_are_named(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    text: Callable[[str], str],
-    words: str,
-) -> None:
-    bad = write_record(tmp_path, make_record(), scores)
-    good = write_record(tmp_path, make_record(seed=1), scores)
+def test_malformed_records_are_named(tmp_path, write, text, words):
+    bad = write()
+    good = write(seed=1)
     before = bad.read_text(encoding="utf-8")
     bad.write_text(text(before), encoding="utf-8")
     assert bad.read_text(encoding="utf-8") != before
@@ -84,26 +75,17 @@ def _shout(path: Path) -> None:
         (".json", _shout, "seed0.JSON: is skipped for its extension; rename it to seed0.json"),
     ],
 )
-def test_special_files_and_other_extensions_are_named(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    suffix: str,
-    change: Callable[[Path], None],
-    line: str,
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
-    good = write_record(tmp_path, make_record(seed=1), scores)
+def test_special_files_and_other_extensions_are_named(tmp_path, write, suffix, change, line):
+    path = write()
+    good = write(seed=1)
     change(path.with_suffix(suffix))
     found, problems = read_results(tmp_path)
     assert found == [read_record(good)]
     assert f"{PLACE}/{line}" in problems
 
 
-def test_scores_with_line_endings_converted_by_git_are_recognised(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
+def test_scores_with_line_endings_converted_by_git_are_recognised(tmp_path, write):
+    path = write()
     table = path.with_suffix(".csv")
     table.write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
     # The record itself means the same with other ends of lines.
@@ -116,10 +98,8 @@ def test_scores_with_line_endings_converted_by_git_are_recognised(
     assert problem.endswith("key 'per_image.sha256' is not the hash of seed0.csv")
 
 
-def test_hidden_system_files_are_ignored(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
+def test_hidden_system_files_are_ignored(tmp_path, write):
+    path = write()
     for name in ("._seed0.json", "._seed0.csv", ".DS_Store", "Thumbs.db", ".nfs0000.json"):
         path.with_name(name).write_bytes(b"\0\5\x16\7")
     copy = path.parent / ".ipynb_checkpoints" / "seed0.json"
@@ -128,10 +108,8 @@ def test_hidden_system_files_are_ignored(
     assert read_results(tmp_path) == ([read_record(path)], [])
 
 
-def test_names_that_are_not_utf8_are_named_in_ascii(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
+def test_names_that_are_not_utf8_are_named_in_ascii(tmp_path, write):
+    path = write()
     try:
         os.rename(path, path.with_name(os.fsdecode(b"seed0\xff\n\x1b[2J.json")))
     except OSError:
@@ -144,15 +122,9 @@ def test_names_that_are_not_utf8_are_named_in_ascii(
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE])
-def test_a_folder_that_cannot_be_listed_is_a_problem(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
-    code: int,
-) -> None:
-    write_record(tmp_path, make_record(), scores)
-    good = read_record(write_record(tmp_path, make_record(method="mae"), scores))
+def test_a_folder_that_cannot_be_listed_is_a_problem(tmp_path, write, monkeypatch, code):
+    write()
+    good = read_record(write(method="mae"))
     usual = os.scandir
 
     def scandir(path: object) -> object:
@@ -166,11 +138,9 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(
     assert scan_results(tmp_path).unlisted == 1
 
 
-def test_symbolic_links_are_followed(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
+def test_symbolic_links_are_followed(tmp_path, write):
     """A protocol or a method may live on another disk."""
-    path = write_record(tmp_path / "disk", make_record(), scores)
+    path = write(folder="disk")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "journal").symlink_to(tmp_path / "disk" / "journal")
     assert read_results(tmp_path / "results") == ([read_record(path)], [])

@@ -24,6 +24,7 @@ from benchmark.results import (
 )
 
 MakeRecord = Callable[..., RunRecord]
+Write = Callable[..., Path]
 
 
 def merge(*sources: Path, into: Path, policy: str = "only-missing") -> list[str]:
@@ -39,13 +40,11 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def test_runs_of_two_machines_are_merged_byte_for_byte(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
+def test_runs_of_two_machines_are_merged_byte_for_byte(tmp_path, write, examples):
     one, two, into = tmp_path / "one", tmp_path / "two", tmp_path / "into"
-    write_record(one, make_record(), scores, examples)
-    write_record(two / "nested", make_record(seed=1), scores)
-    write_record(two / "x", make_record(dataset="stenosis", task="detection", seed=3), scores)
+    write(examples=examples, folder=one)
+    write(seed=1, folder=two / "nested")
+    write(dataset="stenosis", task="detection", seed=3, folder=two / "x")
     done = merge(one, two, into=into)
     assert done == ["copied seed0", "copied seed1", "copied seed3"]
     assert content(into) == {
@@ -65,20 +64,22 @@ def test_runs_of_two_machines_are_merged_byte_for_byte(
 
 @pytest.fixture
 def two_of_one_run(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
+    tmp_path: Path,
+    write: Write,
+    make_record: MakeRecord,
+    scores: pd.DataFrame,
+    examples: list[Example],
 ) -> tuple[Path, Path]:
     """The same run on two machines: other scores, another device, examples on one side only."""
     here, there = tmp_path / "here", tmp_path / "there"
-    write_record(here, make_record(), scores, examples)
+    write(examples=examples, folder=here)
     other = make_record(device="NVIDIA H200")
     write_record(there, other, scores.assign(dsc=[80.0, 80.12345678901234]))
-    write_record(there, make_record(seed=1), scores)
+    write(seed=1, folder=there)
     return here, there
 
 
-def test_only_missing_keeps_existing_records_and_says_how_others_differ(
-    two_of_one_run: tuple[Path, Path],
-) -> None:
+def test_only_missing_keeps_existing_records_and_says_how_others_differ(two_of_one_run):
     here, there = two_of_one_run
     before = content(here)
     steps, problems = plan_merge([there], here)
@@ -95,15 +96,13 @@ def test_only_missing_keeps_existing_records_and_says_how_others_differ(
     assert len(after) == len(before) + 2
 
 
-def test_always_replaces_the_run_with_all_that_belongs_to_it(
-    two_of_one_run: tuple[Path, Path],
-) -> None:
+def test_always_replaces_the_run_with_all_that_belongs_to_it(two_of_one_run):
     here, there = two_of_one_run
     assert merge(there, into=here, policy="always") == ["replaced seed0", "copied seed1"]
     assert content(here) == content(there), "the examples of the other are gone"
 
 
-def test_never_refuses_before_anything_is_copied(two_of_one_run: tuple[Path, Path]) -> None:
+def test_never_refuses_before_anything_is_copied(two_of_one_run):
     here, there = two_of_one_run
     before = content(here)
     with pytest.raises(InputError, match=r"here/.*seed0\.json: there already, .*differ in device"):
@@ -113,8 +112,8 @@ def test_never_refuses_before_anything_is_copied(two_of_one_run: tuple[Path, Pat
 
 @pytest.mark.parametrize(("policy", "kept"), [("only-missing", "here"), ("always", "there")])
 def test_sources_that_contradict_each_other_follow_the_policy(
-    tmp_path: Path, two_of_one_run: tuple[Path, Path], policy: str, kept: str
-) -> None:
+    tmp_path, two_of_one_run, policy, kept
+):
     here, there = two_of_one_run
     into = tmp_path / "into"
     action = {"only-missing": "kept", "always": "replaced"}[policy]
@@ -130,11 +129,9 @@ def test_sources_that_contradict_each_other_follow_the_policy(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_replaced(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    whole = write_record(tmp_path / "a", make_record(), scores)
-    broken = write_record(tmp_path / "b", make_record(), scores)
+def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_replaced(tmp_path, write):
+    whole = write(folder="a")
+    broken = write(folder="b")
     broken.write_bytes(b"{")
     steps, _ = plan_merge([tmp_path / "a"], tmp_path / "b")
     assert steps[0].action == "kept"
@@ -143,11 +140,9 @@ def test_a_damaged_record_in_the_target_is_a_conflict_and_can_be_replaced(
     assert read_record(broken) == read_record(whole)
 
 
-def test_incomplete_results_are_named_and_not_copied(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
+def test_incomplete_results_are_named_and_not_copied(tmp_path, write, examples):
     source, into = tmp_path / "source", tmp_path / "into"
-    paths = [write_record(source, make_record(seed=k), scores, examples) for k in range(3)]
+    paths = [write(seed=k, examples=examples, folder=source) for k in range(3)]
     paths[0].write_bytes(paths[0].read_bytes()[:50])
     paths[1].with_suffix(".examples.npz").write_bytes(b"")
     steps, problems = plan_merge([source], into)
@@ -157,7 +152,7 @@ def test_incomplete_results_are_named_and_not_copied(
     assert "seed1.json: key 'examples.sha256'" in problems[1]
 
 
-def test_folders_that_cannot_be_merged_are_refused(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_merged_are_refused(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     with pytest.raises(InputError, match="merge into a folder of its own"):
@@ -173,14 +168,9 @@ def test_folders_that_cannot_be_merged_are_refused(tmp_path: Path) -> None:
         plan_merge([source], tmp_path / "into", "sometimes")
 
 
-def test_an_interrupted_copy_leaves_no_record(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    source = write_record(tmp_path / "a", make_record(), scores)
-    target = write_record(tmp_path / "b", make_record(device="other"), scores)
+def test_an_interrupted_copy_leaves_no_record(tmp_path, write, monkeypatch):
+    source = write(folder="a")
+    target = write(device="other", folder="b")
     step = MergeStep(source, target, "replaced")
 
     def killed(*_: object) -> None:
@@ -195,10 +185,8 @@ def test_an_interrupted_copy_leaves_no_record(
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
-def test_a_source_that_changes_after_planning_is_detected(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    source = write_record(tmp_path / "a", make_record(), scores)
+def test_a_source_that_changes_after_planning_is_detected(tmp_path, write):
+    source = write(folder="a")
     (step,), _ = plan_merge([tmp_path / "a"], tmp_path / "b")
     source.with_suffix(".csv").write_text("image,dsc\n")
     with pytest.raises(InputError, match=r"a/.*seed0\.json: has changed since the merge"):

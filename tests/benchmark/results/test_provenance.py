@@ -14,7 +14,6 @@ from benchmark.results import (
     command_line,
     config_hash,
     provenance,
-    write_record,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,14 +40,14 @@ def test_config_hash_counts_the_seed_unless_told_otherwise():
         config_hash({"lr": object()})
 
 
-def test_provenance_names_versions_and_fits_a_record(tmp_path, make_record, scores):
+def test_provenance_names_versions_and_fits_a_record(write):
     facts = collect_provenance()
     assert facts["versions"]["python"].count(".") == 2
     assert facts["versions"]["pandas"] == pd.__version__
     assert None not in facts["versions"].values()
     assert {"numpy", "scipy", "torch", "timm", "mmengine", "mmcv"} <= facts["versions"].keys()
     assert {"mmsegmentation", "scikit-image", "pycocotools"} <= facts["versions"].keys()
-    write_record(tmp_path, make_record(**facts), scores)
+    write(**facts)
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def test_a_command_contains_no_local_folders(arguments, text):
     assert command_line(arguments) == text
 
 
-def test_a_path_that_is_not_utf8_can_be_recorded() -> None:
+def test_a_path_that_is_not_utf8_can_be_recorded():
     line = command_line(["finetune.py", "--encoder", os.fsdecode(b"enc\xff")])
     assert line == r"finetune.py --encoder 'enc\udcff'"
     line.encode()

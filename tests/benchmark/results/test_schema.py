@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-import pandas as pd
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.results import RunRecord, write_record
+from benchmark.results import write_record
 
-MakeRecord = Callable[..., RunRecord]
 LEAKAGE = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
 
 
@@ -78,17 +73,13 @@ def metric(value: object) -> dict:
         ({"config_hash": "0"}, "config_hash"),
     ],
 )
-def test_writing_refuses_and_names_the_key(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, changes: dict, key: str
-) -> None:
+def test_writing_refuses_and_names_the_key(tmp_path, write, changes, key):
     with pytest.raises(InputError, match=f"seed.*json: key '{key}"):
-        write_record(tmp_path, make_record(**changes), scores)
+        write(**changes)
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_a_copy_is_validated_when_it_is_written(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
+def test_a_copy_is_validated_when_it_is_written(tmp_path, make_record, scores):
     """Copies with other values are made without validation."""
     record = make_record().model_copy(update={"seed": -1, "git": {"commit": "abc"}})
     with pytest.raises(InputError, match=r"seed-1\.json: key 'seed' .* \(and 1 more error\)"):
@@ -96,9 +87,7 @@ def test_a_copy_is_validated_when_it_is_written(
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_writing_refuses_a_configuration_that_json_cannot_hold(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
+def test_writing_refuses_a_configuration_that_json_cannot_hold(tmp_path, write):
     with pytest.raises(InputError, match="config: not JSON-able"):
-        write_record(tmp_path, make_record(config={"layers": {1, 2}}), scores)
+        write(config={"layers": {1, 2}})
     assert list(tmp_path.rglob("*")) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,6 @@ import pytest
 from benchmark import files
 from benchmark.errors import InputError
 from benchmark.results import (
-    RunRecord,
     path_of,
     read_record,
     read_results,
@@ -23,17 +21,12 @@ from benchmark.results import (
     write_record,
 )
 
-MakeRecord = Callable[..., RunRecord]
-Edit = Callable[..., None]
-
 
 def metric(value: object) -> dict:
     return {"dsc": {"value": value, "definition": "dsc/v1", "higher_is_better": True}}
 
 
-def test_round_trip_keeps_every_bit(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
+def test_round_trip_keeps_every_bit(tmp_path, make_record, scores):
     leakage = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
     record = make_record(leakage=leakage)
     path = write_record(tmp_path, record, scores)
@@ -46,21 +39,17 @@ def test_round_trip_keeps_every_bit(
     assert read_results(tmp_path) == ([back], [])
 
 
-def test_path_of_is_relative_without_a_root(make_record: MakeRecord) -> None:
+def test_path_of_is_relative_without_a_root(make_record):
     assert path_of(make_record(seed=3)).as_posix() == "journal/vasomim/arcade_v/seed3.json"
 
 
-def test_equal_records_are_equal_files(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    first = write_record(tmp_path / "a", make_record(), scores)
-    second = write_record(tmp_path / "b", make_record(), scores)
+def test_equal_records_are_equal_files(write):
+    first = write(folder="a")
+    second = write(folder="b")
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_scores_are_names_and_numbers(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
+def test_scores_are_names_and_numbers(write, scores):
     """Undefined scores are NaN, flags 1 and 0; names stay texts even if they look like numbers."""
     table = scores.assign(
         image=["007", "1e3"],
@@ -69,7 +58,7 @@ def test_scores_are_names_and_numbers(
         non_empty=[True, False],
         n_truth=[1, 0],
     )
-    path = write_record(tmp_path, make_record(), table)
+    path = write(scores=table)
     found = read_scores(path)
     assert found["image"] == ["007", "1e3"]
     assert found["patient"] == ["p1", None]
@@ -95,7 +84,7 @@ def test_scores_are_names_and_numbers(
         (b"image,dsc\na,-1e308\n", "column 'dsc', row 1: -1e\\+308 is not a score"),
     ],
 )
-def test_an_invalid_table_of_scores_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_invalid_table_of_scores_is_named(tmp_path, content, words):
     (tmp_path / "seed0.csv").write_bytes(content)
     with pytest.raises(InputError, match=rf"seed0\.csv: .*{words}"):
         read_scores(tmp_path / "seed0.json")
@@ -135,16 +124,9 @@ def drop(path: Path, key: str) -> None:
         (lambda path, edit: edit(path, seed=7), "another place, journal/vasomim/arcade_v/seed7"),
     ],
 )
-def test_a_damaged_record_is_named_and_skipped(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    edit: Edit,
-    damage: Callable[[Path, Edit], object],
-    words: str,
-) -> None:
-    bad = write_record(tmp_path, make_record(), scores)
-    good = write_record(tmp_path, make_record(seed=1), scores)
+def test_a_damaged_record_is_named_and_skipped(tmp_path, write, edit, damage, words):
+    bad = write()
+    good = write(seed=1)
     damage(bad, edit)
     found, problems = read_results(tmp_path)
     assert found == [read_record(good)]
@@ -156,11 +138,9 @@ def test_a_damaged_record_is_named_and_skipped(
     assert str(tmp_path) not in problems[0]
 
 
-def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
-    write_record(tmp_path / "backup", make_record(metrics=metric(99.0)), scores)
+def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(tmp_path, write):
+    path = write()
+    write(metrics=metric(99.0), folder="backup")
     found, problems = read_results(tmp_path)
     assert found == [read_record(path)]
     assert problems == [
@@ -169,15 +149,13 @@ def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(
     ]
 
 
-def test_temporary_files_are_ignored(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
+def test_temporary_files_are_ignored(tmp_path, write):
+    path = write()
     path.with_name("seed1.json.123.tmp").write_text("{")
     assert read_results(tmp_path) == ([read_record(path)], [])
 
 
-def test_reading_a_missing_folder(tmp_path: Path) -> None:
+def test_reading_a_missing_folder(tmp_path):
     with pytest.raises(InputError, match="absent"):
         read_results(tmp_path / "absent")
     assert read_results(tmp_path) == ([], [])
@@ -185,18 +163,14 @@ def test_reading_a_missing_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("already_there", [False, True])
 def test_a_kill_between_scores_and_record_leaves_no_record(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
-    already_there: bool,
-) -> None:
+    tmp_path, write, scores, monkeypatch, already_there
+):
     if already_there:
-        write_record(tmp_path, make_record(metrics=metric(50.0)), scores.assign(dsc=50.0))
+        write(metrics=metric(50.0), scores=scores.assign(dsc=50.0))
     child = os.fork()
     if child == 0:
         monkeypatch.setattr(files, "write_json", lambda *_: os._exit(9))
-        write_record(tmp_path, make_record(), scores)
+        write()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert read_results(tmp_path) == (
@@ -204,20 +178,15 @@ def test_a_kill_between_scores_and_record_leaves_no_record(
         ["journal/vasomim/arcade_v/seed0.csv: per-image scores without a record"],
     )
     # The same run again mends it.
-    path = write_record(tmp_path, make_record(), scores)
+    path = write()
     assert read_results(tmp_path) == ([read_record(path)], [])
 
 
-def test_a_failed_write_leaves_no_temporary_file(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_failed_write_leaves_no_temporary_file(tmp_path, write, monkeypatch):
     def full_disk(*_: object) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(files.os, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_record(tmp_path, make_record(), scores)
+        write()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

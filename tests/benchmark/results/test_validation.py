@@ -6,22 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from benchmark import files
-from benchmark.results import Example, RunRecord, find_problems, read_results, write_record
+from benchmark.results import find_problems, read_results, write_record
 
-MakeRecord = Callable[..., RunRecord]
 Edit = Callable[..., None]
 PLACE = "journal/vasomim/arcade_v"
 
 
-def test_complete_results_have_no_problems(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
+def test_complete_results_have_no_problems(tmp_path, write, examples):
     for seed in range(3):
-        write_record(tmp_path, make_record(seed=seed), scores, examples[:seed])
+        write(seed=seed, examples=examples[:seed])
     assert find_problems(tmp_path) == (3, [])
 
 
@@ -48,25 +44,16 @@ def _rewritten(path: Path, edit: Edit, table: str) -> None:
         ),
     ],
 )
-def test_scores_that_do_not_give_the_record_are_found(
-    tmp_path: Path,
-    make_record: MakeRecord,
-    scores: pd.DataFrame,
-    edit: Edit,
-    table: str,
-    line: str,
-) -> None:
-    path = write_record(tmp_path, make_record(), scores)
-    write_record(tmp_path, make_record(seed=1), scores)
+def test_scores_that_do_not_give_the_record_are_found(tmp_path, write, edit, table, line):
+    path = write()
+    write(seed=1)
     _rewritten(path, edit, table)
     # Reading trusts the hash; this is what one looks closer for.
     assert read_results(tmp_path)[1] == []
     assert find_problems(tmp_path) == (1, [f"{PLACE}/{line}"])
 
 
-def test_metrics_that_are_not_the_mean_of_a_column_are_not_compared(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame
-) -> None:
+def test_metrics_that_are_not_the_mean_of_a_column_are_not_compared(tmp_path, make_record, scores):
     """Average precision ranks all images together; its column holds that of each image alone."""
     metrics = {"map": {"value": 40.0, "definition": "coco-ap/v1", "higher_is_better": True}}
     record = make_record(metrics=metrics)
@@ -74,12 +61,10 @@ def test_metrics_that_are_not_the_mean_of_a_column_are_not_compared(
     assert find_problems(tmp_path) == (1, [])
 
 
-def test_examples_are_opened_and_belong_to_scored_images(
-    tmp_path: Path, make_record: MakeRecord, scores: pd.DataFrame, examples: list[Example]
-) -> None:
+def test_examples_are_opened_and_belong_to_scored_images(tmp_path, write, examples):
     other = [replace(examples[0], image="z")]
-    write_record(tmp_path, make_record(seed=0), scores, other)
-    broken = write_record(tmp_path, make_record(seed=1), scores, examples)
+    write(seed=0, examples=other)
+    broken = write(seed=1, examples=examples)
     broken.with_suffix(".examples.npz").write_bytes(b"")
     hash_line = "key 'examples.sha256' is not the hash of seed1.examples.npz"
     assert find_problems(tmp_path) == (
