@@ -10,7 +10,6 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
-from benchmark.files import list_folder
 from benchmark.method_cards import (
     MethodCard,
     card_of_encoder,
@@ -20,6 +19,7 @@ from benchmark.method_cards import (
 from benchmark.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
+from benchmark.training.preview import read_values
 
 # What a method's own recipe may set; data, epochs and scoring stay those of the dataset.
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
@@ -28,13 +28,15 @@ _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_d
 def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> None:
     """Refuse a folder that was prepared as another dataset: its scores would stand in this column.
 
-    A name that no dataset has says nothing: a user's own, or of frames that noise was added to.
+    A name that no dataset of its kind has says nothing: a user's own, or what its frames are called
+    in a task of another kind.
 
     Raises:
         InputError: the folder is of another dataset of `configs`.
     """
-    names = {path.stem for path in list_folder(configs / "downstream", "[!_]*.py")}
-    if folder.kind != "denoising" and folder.task != dataset and folder.task in names:
+    path = configs / "downstream" / f"{folder.task}.py"
+    known = path.is_file() and (read_values(path) or {}).get("task") == folder.kind
+    if known and folder.task != dataset:
         raise InputError(
             f"{folder.path}: prepared as {folder.task}; give --data the folder of {dataset}, or "
             f"use --dataset {folder.task}"

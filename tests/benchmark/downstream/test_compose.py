@@ -6,18 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose, refuse_other_dataset
-from benchmark.downstream.finetune import FineTuningRun, run_cell
-from benchmark.downstream.segmentation.task import build_model
+from benchmark.downstream.finetune import run_cell
 from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, card_of_encoder
@@ -25,10 +21,9 @@ from benchmark.nn.vit import VisionTransformer
 from benchmark.training.config import config_differences, to_plain
 
 SMALL = ["epochs=1", "batch_size=2", "num_workers=0"]
-SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
 
 
-def test_the_card_is_what_the_run_wrote(tmp_path: Path) -> None:
+def test_the_card_is_what_the_run_wrote(tmp_path):
     """Title, family and corpus from the provenance; the id from the folders of the run."""
     origin = dict(config_hash="ab", title="VasoMIM, ViT-L", family="f", pretraining="XA, 9 frames")
     export_encoder(tmp_path / "analysis" / "vit_l", VisionTransformer(32, 8, 32, 1, 2), origin)
@@ -47,24 +42,20 @@ def test_the_card_is_what_the_run_wrote(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_the_same_as_a_config_that_names_it(
-    tmp_path: Path, export_vit: Callable[..., Path], vessels: TaskFolder
-) -> None:
+    tmp_path, export_vit, vessels, compose_cell, sizes
+):
     """Composed, trained and recorded as if a config spoke of it."""
     folder = export_vit(tmp_path / "mae" / "pretrain")
-    options = [*SMALL, *SIZES, f"data.folder={vessels.path}"]
-    named, _ = compose(CONFIGS, "mae", "synthetic_v", "tiny", options, tmp_path)
-    config, card = compose(CONFIGS, folder, "synthetic_v", "tiny", options, tmp_path)
-    assert config_differences(to_plain(named), to_plain(config)) == []
-    states = [build_model(one, 0).state_dict() for one in (named, config)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    options = [*SMALL, *sizes, f"data.folder={vessels.path}"]
+    named, cell = (compose_cell(tmp_path, m, "synthetic_v", options) for m in ("mae", folder))
+    assert config_differences(to_plain(named.config), to_plain(cell.config)) == []
     record = run_cell(cell)
     written = json.loads(cell.record.read_text())
     assert written["method"] == record.method == "pretrain"
     assert record.encoder.provenance["run"] == "pretrain"
 
 
-def test_an_encoder_config_beside_the_pretraining_takes_precedence(tmp_path: Path) -> None:
+def test_an_encoder_config_beside_the_pretraining_takes_precedence(tmp_path):
     configs = tmp_path / "configs"
     shutil.copytree(CONFIGS, configs, ignore=shutil.ignore_patterns("__pycache__"))
     usual, _ = compose(configs, "mae", "synthetic_v", "tiny", [], tmp_path)
@@ -78,13 +69,14 @@ def test_an_encoder_config_beside_the_pretraining_takes_precedence(tmp_path: Pat
     assert changed.model.backbone.drop_path == 0.2
 
 
-def test_the_folder_of_another_data_set_is_refused() -> None:
+def test_the_folder_of_another_data_set_is_refused():
     """Its scores would stand in the column of this one."""
     for kind, task, refused in (
         ("segmentation", "synthetic_v", True),
         ("segmentation", "dca1", False),
         ("segmentation", "mine", False),
         ("denoising", "synthetic_v", False),
+        ("detection", "synthetic_v", False),
     ):
         folder = SimpleNamespace(kind=kind, task=task, path=Path("there"))
         words = "there: prepared as synthetic_v; give --data the folder of dca1"
@@ -92,7 +84,7 @@ def test_the_folder_of_another_data_set_is_refused() -> None:
             refuse_other_dataset(CONFIGS, "dca1", folder)
 
 
-def test_segmentation_loads_neither_mmdet_nor_mmpretrain() -> None:
+def test_segmentation_loads_neither_mmdet_nor_mmpretrain():
     """Their models take longer to import than all the rest."""
     program = (
         "import sys\nfrom pathlib import Path\n"
