@@ -8,10 +8,8 @@ r"""Stenosis segmentation on synthetic angiograms, the twin of `arcade_s`.
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.segmentation import *
+    from .synthetic_v import *
 
 data = dict(folder="{work}/downstream/synthetic_s")
 base_lr = 8e-5
-epochs = 100
 metrics = ("dsc",)
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

@@ -8,10 +8,7 @@ r"""Segmentation of 25 vessel segments on synthetic angiograms, the twin of `arc
 from mmengine.config import read_base
 
 with read_base():
-    from .._base_.segmentation import *
+    from .synthetic_s import *
 
 data = dict(folder="{work}/downstream/synthetic_vs")
 base_lr = 1e-4
-epochs = 100
-metrics = ("dsc",)
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))
