@@ -82,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.locking import made_folder
     from benchmark.sweep.cleanup import clean_up_if_idle
     from benchmark.sweep.config_cache import cached
-    from benchmark.sweep.execution import PROFILES, Site, draw_boards, require_snakemake, run_plan
+    from benchmark.sweep.execution import PROFILES, draw_boards, require_snakemake, run_plan
     from benchmark.sweep.gpus import visible_gpus
     from benchmark.sweep.matrix import read_matrix, restrict
     from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
@@ -122,7 +122,7 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     profile = Path(args.profile) if args.profile else PROFILES / args.executor
     if plan.todo:
-        code = run_plan(plan, Site(profile.absolute(), args.jobs, gpus))
+        code = run_plan(plan, profile.absolute(), args.jobs, gpus)
     else:
         clean_up_if_idle(plan)
         code = 0

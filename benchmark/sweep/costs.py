@@ -18,7 +18,7 @@ from statistics import median
 
 from benchmark.errors import InputError
 from benchmark.results import read_record
-from benchmark.sweep.jobs import FineTuningJob, Job, PretrainingJob
+from benchmark.sweep.jobs import FineTuningJob, Job
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {
     "paper": {"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
@@ -39,18 +39,14 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
     """
     times = _recorded(job for job in jobs if isinstance(job, FineTuningJob))
     for job in jobs:
-        if isinstance(job, PretrainingJob):
-            hours = job.recorded_hours()
-            if hours is None:
-                hours, source = _simple(job, "training", scale), "estimate"
-            else:
-                source = "recorded"
-        elif isinstance(job, FineTuningJob):
+        if isinstance(job, FineTuningJob):
             same, others = times[job.method, job.dataset], times["", job.dataset]
-            if found := same or others:
-                hours, source = median(found) / 3600, "recorded" if same else "other methods"
-            else:
-                hours, source = _simple(job, job.task, scale), "estimate"
+            hours = median(same or others) / 3600 if same or others else None
+            kind, source = job.task, "recorded" if same else "other methods"
+        else:
+            kind, hours, source = "training", job.recorded_hours(), "recorded"
+        if hours is None:
+            hours, source = _simple(job, kind, scale), "estimate"
         job.hours, job.source = hours, source
 
 

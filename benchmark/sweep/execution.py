@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +32,6 @@ PROFILES = ROOT / "configs" / "leaderboard" / "profiles"
 _PATIENCE = 5.0
 
 
-@dataclass(frozen=True)
-class Site:
-    """Where the jobs run.
-
-    Attributes:
-        profile: folder of a Snakemake profile.
-        jobs: how many at once; None: one per GPU, one on a machine without GPUs, or as many as the
-            profile of a cluster says.
-        gpus: GPUs of this machine to lend; None where a cluster assigns them.
-    """
-
-    profile: Path
-    jobs: int | None
-    gpus: list[str] | None
-
-
 def require_snakemake() -> None:
     """Raise an InputError if Snakemake is not installed."""
     if importlib.util.find_spec("snakemake") is None:
@@ -59,8 +42,15 @@ def require_snakemake() -> None:
         )
 
 
-def run_plan(plan: Plan, site: Site) -> int:
+def run_plan(plan: Plan, profile: Path, jobs: int | None, gpus: list[str] | None) -> int:
     """Run the jobs a plan has chosen; a failure does not stop the others.
+
+    Args:
+        plan: what to run.
+        profile: folder of a Snakemake profile.
+        jobs: how many at once; None: one per GPU, one on a machine without GPUs, or as many as the
+            profile of a cluster says.
+        gpus: GPUs of this machine to lend; None where a cluster assigns them.
 
     Returns:
         Snakemake's exit code: 0 if every job ended with its result.
@@ -70,12 +60,12 @@ def run_plan(plan: Plan, site: Site) -> int:
             folder for the locks of GPUs is not private, or a cluster cannot use the folder's name.
     """
     require_snakemake()
-    if not site.profile.is_dir():
-        raise InputError(f"{site.profile}: no such folder of a Snakemake profile")
-    if site.gpus:
+    if not profile.is_dir():
+        raise InputError(f"{profile}: no such folder of a Snakemake profile")
+    if gpus:
         lock_folder()
     folder = plan.folder.absolute()
-    if site.gpus is None and not re.fullmatch(r"[\w@+=,./-]+", str(folder)):
+    if gpus is None and not re.fullmatch(r"[\w@+=,./-]+", str(folder)):
         raise InputError(
             f"{folder}: a cluster's jobs are submitted through several shells; the path of their "
             "folder may have letters, digits and _@+=,.- only"
@@ -86,8 +76,8 @@ def run_plan(plan: Plan, site: Site) -> int:
     with acquire(folder / LOCK, _refuse_after(_PATIENCE, plan)) as lock:
         clean_up(plan)
         try:
-            _describe(plan, site, folder)
-            command = _snakemake(site, folder)
+            _describe(plan, jobs, gpus, folder)
+            command = _snakemake(profile, jobs, gpus, folder)
             with (folder / "snakemake.log").open("ab") as log:
                 # Snakemake inherits the lock: if this process is killed, it ends a moment later.
                 child = subprocess.Popen(
@@ -115,11 +105,11 @@ def _refuse_after(seconds: float, plan: Plan) -> OnWait:
     return on_wait
 
 
-def _describe(plan: Plan, site: Site, folder: Path) -> None:
+def _describe(plan: Plan, jobs: int | None, gpus: list[str] | None, folder: Path) -> None:
     """Write the files that Snakemake and the jobs read."""
-    width = site.jobs or len(site.gpus or ()) or 1
+    width = jobs or len(gpus or ()) or 1
     environment = {}
-    if site.gpus is not None and "OMP_NUM_THREADS" not in os.environ:
+    if gpus is not None and "OMP_NUM_THREADS" not in os.environ:
         # Jobs side by side share the cores.
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // width))
     work = plan.matrix.folder
@@ -129,7 +119,7 @@ def _describe(plan: Plan, site: Site, folder: Path) -> None:
         if job.id not in plan.todo:
             continue
         description = Path("jobs", f"{job.id}.json")
-        write_json(folder / description, job_description(job, folder, site.gpus, environment))
+        write_json(folder / description, job_description(job, folder, gpus, environment))
         inputs = [outputs[need] for need in job.needs if need in plan.todo]
         entries.append(
             {
@@ -143,9 +133,9 @@ def _describe(plan: Plan, site: Site, folder: Path) -> None:
     write_json(folder / PLAN, {"command": start, "jobs": entries})
 
 
-def _snakemake(site: Site, folder: Path) -> list[str]:
+def _snakemake(profile: Path, jobs: int | None, gpus: list[str] | None, folder: Path) -> list[str]:
     command = [sys.executable, "-m", "benchmark.sweep.snakemake_child", str(os.getpid())]
-    command += ["--snakefile", str(SNAKEFILE), "--profile", str(site.profile)]
+    command += ["--snakefile", str(SNAKEFILE), "--profile", str(profile)]
     command += ["--directory", str(folder), "--scheduler", "greedy", "--keep-going"]
     command += ["--runtime-source-cache-path", str(folder / SNAKEMAKE / "sources")]
     # The plan holds exactly what has to be run, whatever the times of the files.
@@ -153,13 +143,12 @@ def _snakemake(site: Site, folder: Path) -> list[str]:
     # Results are complete or absent and every job has its own lock, so after a killed sweep
     # Snakemake has nothing to unlock or to clean up.
     command += ["--nolock", "--ignore-incomplete", "--keep-incomplete", "--drop-metadata"]
-    if site.gpus is not None:
-        width = site.jobs or len(site.gpus) or 1
-        command += ["--cores", str(width)]
-        if site.gpus:
-            command += ["--resources", f"gpu={len(site.gpus)}"]
-    elif site.jobs:
-        command += ["--jobs", str(site.jobs)]
+    if gpus is not None:
+        command += ["--cores", str(jobs or len(gpus) or 1)]
+        if gpus:
+            command += ["--resources", f"gpu={len(gpus)}"]
+    elif jobs:
+        command += ["--jobs", str(jobs)]
     return command
 
 

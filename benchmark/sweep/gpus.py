@@ -92,18 +92,15 @@ def _make_private(folder: Path) -> str:
 def lend(
     names: Sequence[str], count: int, on_wait: OnWait | None = None
 ) -> Iterator[tuple[list[str], list[int]]]:
-    """Hold `count` of these GPUs for the block, as soon as that many are free.
+    """Hold `count` of these GPUs (at most all) for the block, as soon as that many are free.
 
     Yields:
         Their names, and the descriptors of their locks for ``pass_fds``: the GPU stays taken while
         the process that computes on it lives.
 
     Raises:
-        ValueError: there are fewer than `count`.
         InputError: as `lock_folder`.
     """
-    if count > len(names):
-        raise ValueError(f"{count} GPUs wanted, {len(names)} there")
     folder = lock_folder() if count else Path()
     while True:
         with ExitStack() as stack:

@@ -22,7 +22,7 @@ from benchmark.data.tasks.manifest import SCHEMA
 from benchmark.files import sha256_file, write_json
 from benchmark.results import config_hash
 from benchmark.sweep.config_cache import ROOT
-from benchmark.sweep.execution import PROFILES, Site, run_plan
+from benchmark.sweep.execution import PROFILES, run_plan
 from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job
 from benchmark.sweep.matrix import Matrix
@@ -182,7 +182,7 @@ class Sweep:
         return {_short(job): job.state for job in self.plan().jobs}
 
     def run(self, jobs: int = 2, **settings: bool) -> int:
-        return run_plan(self.plan(**settings), Site(PROFILES / "local", jobs, []))
+        return run_plan(self.plan(**settings), PROFILES / "local", jobs, [])
 
     def calls(self) -> list[str]:
         """The stand-ins that were called, in order."""

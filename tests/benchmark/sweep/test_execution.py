@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +17,11 @@ from benchmark.files import read_json, write_json
 from benchmark.locking import acquire, is_locked
 from benchmark.sweep import execution
 from benchmark.sweep.cleanup import clean_up_if_idle
-from benchmark.sweep.execution import PROFILES, Site, run_plan
+from benchmark.sweep.execution import PROFILES, run_plan
 from benchmark.temporary_files import temporary_beside
 
 if TYPE_CHECKING:
-    from conftest import Sweep
+    pass
 
 needs_snakemake = pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None, reason="snakemake needs Python 3.11 or newer"
@@ -32,7 +31,7 @@ BROKEN = ["unet-synthetic_v-1", "mae-synthetic_v-2"]
 
 
 @needs_snakemake
-def test_two_failures_stay_in_their_cells_and_are_completed_on_request(sweep: Sweep) -> None:
+def test_two_failures_stay_in_their_cells_and_are_completed_on_request(sweep):
     sweep = sweep.only(**TWELVE)
     sweep.change(broken=BROKEN)
     assert sweep.run() != 0
@@ -61,7 +60,7 @@ def test_two_failures_stay_in_their_cells_and_are_completed_on_request(sweep: Sw
 
 @pytest.mark.slow
 @needs_snakemake
-def test_stale_cells_are_replaced_and_no_other(sweep: Sweep) -> None:
+def test_stale_cells_are_replaced_and_no_other(sweep):
     sweep = sweep.only(methods=("frangi", "mae"), datasets=("synthetic_v",), seeds=(0, 1))
     sweep.fill()
     before, first = sweep.records(), len(sweep.calls())
@@ -77,7 +76,7 @@ def test_stale_cells_are_replaced_and_no_other(sweep: Sweep) -> None:
 
 @pytest.mark.slow
 @needs_snakemake
-def test_the_old_record_stands_where_its_replacement_fails(sweep: Sweep) -> None:
+def test_the_old_record_stands_where_its_replacement_fails(sweep):
     sweep = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,))
     sweep.fill()
     before = sweep.records()
@@ -92,22 +91,22 @@ def test_the_old_record_stands_where_its_replacement_fails(sweep: Sweep) -> None
     assert sweep.states() == {"unet-synthetic_v-0": "done"}
 
 
-def test_without_snakemake_one_line_says_so(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_snakemake_one_line_says_so(sweep, monkeypatch):
     monkeypatch.setattr(execution.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs Python 3\.11 or newer"):
         sweep.run()
     assert not (sweep.work / "sweep").exists()
 
 
-def test_more_gpus_than_there_are_is_bad_input(sweep: Sweep) -> None:
+def test_more_gpus_than_there_are_is_bad_input(sweep):
     plan = sweep.plan()
     plan.jobs[0].gpus = 2
     with pytest.raises(InputError, match="2 GPUs wanted"):
-        run_plan(plan, Site(PROFILES / "local", 1, ["0"]))
+        run_plan(plan, PROFILES / "local", 1, ["0"])
     assert not is_locked(sweep.work / "sweep" / "sweep.lock")
 
 
-def test_two_sweeps_in_one_folder(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_sweeps_in_one_folder(sweep, monkeypatch):
     """The second one is told by whom the first is run."""
     monkeypatch.setattr(execution, "_PATIENCE", 0.1)
     with acquire(sweep.work / "sweep" / "sweep.lock"), pytest.raises(InputError) as error:
@@ -116,25 +115,23 @@ def test_two_sweeps_in_one_folder(sweep: Sweep, monkeypatch: pytest.MonkeyPatch)
     assert re.search(f"another sweep is running here, {holder}; wait for it", str(error.value))
 
 
-def test_what_stands_in_the_way_is_said_before_anything_starts(
-    sweep: Sweep, tmp_path: Path
-) -> None:
+def test_what_stands_in_the_way_is_said_before_anything_starts(sweep, tmp_path):
     with pytest.raises(InputError, match=r"absent: no such folder of a Snakemake profile"):
-        run_plan(sweep.plan(), Site(tmp_path / "absent", 1, []))
+        run_plan(sweep.plan(), tmp_path / "absent", 1, [])
     squat = tmp_path / "state" / "angio-ssl-bench"
     squat.parent.mkdir()
     squat.symlink_to(tmp_path)
     with pytest.raises(InputError, match="not a folder of yours"):
-        run_plan(sweep.plan(), Site(PROFILES / "local", 1, ["0"]))
+        run_plan(sweep.plan(), PROFILES / "local", 1, ["0"])
     assert not (sweep.work / "sweep").exists()
     (tmp_path / "elsewhere").mkdir()
     (sweep.work / "sweep").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match=r"sweep: must not be a link; link .* instead"):
-        run_plan(sweep.plan(), Site(PROFILES / "local", 1, []))
+        run_plan(sweep.plan(), PROFILES / "local", 1, [])
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_what_killed_sweeps_have_left_is_removed(sweep: Sweep) -> None:
+def test_what_killed_sweeps_have_left_is_removed(sweep):
     """Also where there is nothing to run; nothing of a job that still runs, and nothing else."""
     sweep.fill()
     folder = sweep.work / "sweep"
@@ -175,7 +172,7 @@ def test_what_killed_sweeps_have_left_is_removed(sweep: Sweep) -> None:
     assert sweep.records() == records
 
 
-def test_checkpoints_of_a_cell_that_is_done_are_removed(sweep: Sweep) -> None:
+def test_checkpoints_of_a_cell_that_is_done_are_removed(sweep):
     """As many as its config says; those of a cell that is not done, or of others, stay."""
     sweep.fill()
     paths = {}

@@ -23,12 +23,10 @@ from benchmark.errors import InputError
 from benchmark.files import read_json, write_json
 from benchmark.locking import acquire
 from benchmark.sweep.config_cache import ROOT
-from benchmark.sweep.execution import PROFILES, Site
+from benchmark.sweep.execution import PROFILES
 from benchmark.sweep.worker import job_description, run_job
 
 if TYPE_CHECKING:
-    from conftest import Sweep
-
     from benchmark.sweep.plan import Plan
 
 needs_snakemake = pytest.mark.skipif(
@@ -45,7 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def begin(plan: Plan, jobs: int) -> subprocess.Popen[bytes]:
         file = tmp_path / "plan.pickle"
-        file.write_bytes(pickle.dumps((plan, Site(PROFILES / "local", jobs, []))))
+        file.write_bytes(pickle.dumps((plan, PROFILES / "local", jobs, [])))
         code = "import pickle, sys; from benchmark.sweep.execution import run_plan\n"
         code += f"sys.exit(run_plan(*pickle.load(open({str(file)!r}, 'rb'))))"
         process = subprocess.Popen(
@@ -73,7 +71,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 @pytest.mark.slow
 @needs_snakemake
-def test_a_killed_sweep_is_resumed(sweep: Sweep, start: Start) -> None:
+def test_a_killed_sweep_is_resumed(sweep, start):
     """SIGKILL for all of its processes, in the middle of two cells."""
     sweep = sweep.only(methods=("frangi", "unet"), datasets=("synthetic_v",))
     hanging = ["frangi-synthetic_v-2", "unet-synthetic_v-2"]
@@ -98,9 +96,7 @@ def test_a_killed_sweep_is_resumed(sweep: Sweep, start: Start) -> None:
 @pytest.mark.slow
 @needs_snakemake
 @pytest.mark.parametrize("both", [False, True])
-def test_a_cell_that_outlives_its_sweep_is_waited_for(
-    sweep: Sweep, start: Start, both: bool
-) -> None:
+def test_a_cell_that_outlives_its_sweep_is_waited_for(sweep, start, both):
     """Snakemake ends with its killed parent; the cell finishes, and runs only once."""
     psutil = pytest.importorskip("psutil")
     sweep = sweep.only(methods=("unet",), datasets=("synthetic_v",))
@@ -126,7 +122,7 @@ def test_a_cell_that_outlives_its_sweep_is_waited_for(
 @pytest.mark.slow
 @needs_snakemake
 @pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_random_moments(sweep: Sweep, start: Start, tmp_path: Path, seed: int) -> None:
+def test_killed_at_random_moments(sweep, start, tmp_path, seed):
     """The parent, or Snakemake as well, or all of them; the results are those without a kill."""
     psutil = pytest.importorskip("psutil")
     moments = random.Random(seed)
@@ -162,7 +158,7 @@ def test_killed_at_random_moments(sweep: Sweep, start: Start, tmp_path: Path, se
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_snakemake_ends_with_its_parent(tmp_path: Path, adopted: bool) -> None:
+def test_snakemake_ends_with_its_parent(tmp_path, adopted):
     """Also if the parent was gone before the first look."""
     (tmp_path / "snakemake").mkdir()
     (tmp_path / "snakemake" / "__init__.py").touch()
@@ -186,7 +182,7 @@ def test_snakemake_ends_with_its_parent(tmp_path: Path, adopted: bool) -> None:
         assert parent.stdout.read() == ""  # until its end: the child has ended
 
 
-def test_an_orphan_begins_nothing(sweep: Sweep) -> None:
+def test_an_orphan_begins_nothing(sweep):
     """Nor does it keep waiting; a job of a cluster runs, as it has its place in the queue."""
     (job,) = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,)).plan().jobs
     folder = sweep.work / "sweep"
@@ -204,7 +200,7 @@ def test_an_orphan_begins_nothing(sweep: Sweep) -> None:
 
 @pytest.mark.slow
 @needs_snakemake
-def test_a_sweep_that_is_told_to_stop_leaves_nothing_failed(sweep: Sweep, start: Start) -> None:
+def test_a_sweep_that_is_told_to_stop_leaves_nothing_failed(sweep, start):
     sweep = sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,))
     sweep.change(slow={"unet-synthetic_v-0": 600})
     process = start(sweep.plan(), 1)

@@ -60,9 +60,7 @@ def write(folder: Path, **changes: str) -> Path:
         ({"title": "other"}, "not a config (NameError: name 'other' is not defined)"),
     ],
 )
-def test_what_is_wrong_with_a_config_is_named(
-    tmp_path: Path, changes: dict[str, str], message: str
-) -> None:
+def test_what_is_wrong_with_a_config_is_named(tmp_path, changes, message):
     path = write(tmp_path, **changes)
     with pytest.raises(InputError) as caught:
         read_matrix(path)
@@ -71,7 +69,7 @@ def test_what_is_wrong_with_a_config_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_a_method_has_cells_for_its_kind_of_task_only(tmp_path: Path) -> None:
+def test_a_method_has_cells_for_its_kind_of_task_only(tmp_path):
     matrix = read_matrix(write(tmp_path, methods="('mae', 'frangi', 'unet', 'detr', 'nlm')"))
     assert cells_of(matrix, CONFIGS) == [
         ("mae", "arcade_v"),
@@ -84,14 +82,14 @@ def test_a_method_has_cells_for_its_kind_of_task_only(tmp_path: Path) -> None:
     assert ("mae", "arcade_v") not in cells_of(without, CONFIGS)
 
 
-def test_a_value_is_read_through_the_base_without_an_import() -> None:
+def test_a_value_is_read_through_the_base_without_an_import():
     assert literal(CONFIGS / "downstream" / "arcade_v.py", "task") == "segmentation"
     assert literal(CONFIGS / "downstream" / "aaai" / "xcav.py", "protocol") == "aaai"
     assert literal(CONFIGS / "unet" / "encoder.py", "task") == "segmentation"
     assert literal(CONFIGS / "dinov3" / "encoder.py", "task") is None
 
 
-def test_part_of_a_matrix_is_a_matrix(tmp_path: Path) -> None:
+def test_part_of_a_matrix_is_a_matrix(tmp_path):
     matrix = read_matrix(write(tmp_path))
     part = restrict(matrix, methods=["detr", "mae"], datasets=None, seeds=[1])
     assert (part.methods, part.datasets, part.seeds) == (("mae", "detr"), matrix.datasets, (1,))
@@ -99,7 +97,7 @@ def test_part_of_a_matrix_is_a_matrix(tmp_path: Path) -> None:
         restrict(matrix, seeds=[7])
 
 
-def test_the_boards_of_the_papers_have_all_of_their_cells() -> None:
+def test_the_boards_of_the_papers_have_all_of_their_cells():
     """Counted in the tables: rows × datasets × seeds."""
     journal = read_matrix(CONFIGS / "leaderboard" / "journal.py")
     cells = cells_of(journal, CONFIGS)
@@ -117,14 +115,14 @@ def test_the_boards_of_the_papers_have_all_of_their_cells() -> None:
     assert aaai.folder != journal.folder
 
 
-def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not() -> None:
+def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not():
     rows = set(read_matrix(CONFIGS / "leaderboard" / "journal.py").methods)
     others = {card.method for card in read_method_cards()} - rows
     # Other thresholds of the same filter, and models for denoising.
     assert others == {"frangi_50", "frangi_80", "nlm", "dncnn"}
 
 
-def test_an_answer_is_remembered_until_something_changes(tmp_path: Path) -> None:
+def test_an_answer_is_remembered_until_something_changes(tmp_path):
     configs = tmp_path / "configs"
     for name in ("mae", "frangi", "detr", "downstream", "_base_"):
         shutil.copytree(CONFIGS / name, configs / name)
@@ -152,7 +150,7 @@ def test_an_answer_is_remembered_until_something_changes(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path: Path) -> None:
+def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path):
     """Its own rule, asked of every method on one dataset of each kind."""
     from benchmark.downstream.compose import compose
 

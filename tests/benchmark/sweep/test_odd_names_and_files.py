@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +17,7 @@ from benchmark.sweep.matrix import Matrix, check_folders
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
 
 if TYPE_CHECKING:
-    from conftest import Sweep
+    pass
 
 
 @pytest.mark.parametrize(
@@ -31,9 +30,7 @@ if TYPE_CHECKING:
         ("-x", "begins with a dash"),
     ],
 )
-def test_a_folder_that_cannot_be_named_is_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str, reason: str
-) -> None:
+def test_a_folder_that_cannot_be_named_is_refused_at_once(tmp_path, monkeypatch, work, reason):
     """In one line, before the configs are asked: as the folder of the runs, of data, or below."""
 
     def resolver(request: dict[str, Any]) -> dict[str, Any]:
@@ -55,13 +52,13 @@ def test_a_folder_that_cannot_be_named_is_refused_at_once(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_letters_of_all_languages_may_be_in_a_name(sweep: Sweep) -> None:
+def test_letters_of_all_languages_may_be_in_a_name(sweep):
     """Among them the wide space of Chinese and Japanese, which Python takes for unprintable."""
     for name in ("冠動脈\u3000造影", "café", "cafe\u0301", "a'b", "-x"):
         check_folders(sweep.matrix.model_copy(update={"work": str(sweep.work / name)}))
 
 
-def test_a_printed_command_can_be_run_as_it_is(sweep: Sweep) -> None:
+def test_a_printed_command_can_be_run_as_it_is(sweep):
     """A shell reads the folder back, whatever is in its name: declared commands and others."""
     shutil.rmtree(sweep.work / "downstream")
     shutil.rmtree(sweep.work / "packs")
@@ -75,7 +72,7 @@ def test_a_printed_command_can_be_run_as_it_is(sweep: Sweep) -> None:
     }
 
 
-def test_files_of_the_sweep_that_hold_something_else_stop_nothing(sweep: Sweep) -> None:
+def test_files_of_the_sweep_that_hold_something_else_stop_nothing(sweep):
     """Failures, descriptions of runs and of encoders: another shape, or no JSON at all."""
     sweep.fill()
     folder = sweep_folder(sweep.matrix)
@@ -97,7 +94,7 @@ def test_files_of_the_sweep_that_hold_something_else_stop_nothing(sweep: Sweep) 
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_a_lock_that_is_no_file_is_the_problem_of_its_job(sweep: Sweep, kind: str) -> None:
+def test_a_lock_that_is_no_file_is_the_problem_of_its_job(sweep, kind):
     path = lock_path("train-mae-pretrain", sweep_folder(sweep.matrix))
     path.parent.mkdir(parents=True)
     theirs = sweep.work / "thesis.tex"

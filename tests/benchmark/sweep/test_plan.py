@@ -46,7 +46,7 @@ def mae(sweep: Sweep) -> Job:
     return next(job for job in sweep.plan().jobs if job.id == "train-mae-pretrain")
 
 
-def test_of_an_empty_folder_everything_is_run_in_order(sweep: Sweep) -> None:
+def test_of_an_empty_folder_everything_is_run_in_order(sweep):
     plan = sweep.plan()
     assert Counter(job.stage for job in plan.jobs) == {
         "segmentor": 1,
@@ -62,51 +62,53 @@ def test_of_an_empty_folder_everything_is_run_in_order(sweep: Sweep) -> None:
     assert needs["unet · arcade_v · seed 2"] == []
 
 
-def test_what_is_done_is_done_whatever_the_times_of_its_files(full: Sweep) -> None:
+def test_what_is_done_is_done_whatever_the_times_of_its_files(full):
     for number, path in enumerate(sorted(full.work.rglob("*"))):
         os.utime(path, (10**9 - number, 10**9 - number))
     assert set(full.states().values()) == {"done"}
     assert full.plan(rerun_stale=True, retry_failed=True).todo == frozenset()
 
 
-def test_a_changed_data_set_makes_its_cells_stale(full: Sweep) -> None:
-    full.change(arcade_v=5)
-    assert stale(full) == {
-        f"{method}-arcade_v-{seed}" for method in full.matrix.methods for seed in "012"
-    }
-
-
-def test_a_changed_pretraining_makes_itself_and_its_cells_stale(full: Sweep) -> None:
-    full.change(mae=5)
-    assert stale(full) == {"mae", *MAE}
-
-
-def test_a_changed_segmentor_makes_stale_what_was_trained_with_it(full: Sweep) -> None:
-    full.change(segmentor=5)
-    assert stale(full) == {"segmentor", "vasomim", *VASOMIM}
-
-
-def test_a_reverted_change_leaves_nothing_stale(full: Sweep) -> None:
-    full.change(segmentor=5, mae=6, arcade_v=7)
-    full.change(segmentor=4, mae=4, arcade_v=4)
-    assert stale(full) == set()
-
-
-def test_another_split_or_corpus_makes_stale_what_has_seen_it(full: Sweep) -> None:
+def test_a_change_makes_stale_what_depends_on_it_until_it_is_reverted(full):
+    """Settings of a dataset, a pre-training and the segmentor; split, corpus and encoder."""
+    every = full.states()
+    arcade = {name for name in every if "arcade_v" in name}
+    for name, expected in (
+        ("arcade_v", arcade),
+        ("mae", {"mae", *MAE}),
+        ("segmentor", {"segmentor", "vasomim", *VASOMIM}),
+    ):
+        full.change(**{name: 5})
+        assert stale(full) == expected
+        full.change(**{name: 4})
+        assert stale(full) == set()
     full.write_task("arcade_v", stem="b")
-    assert stale(full) == {name for name in full.states() if "arcade_v" in name}
-    full.write_task("arcade_v", stem="a")
+    assert stale(full) == arcade
+    full.write_task("arcade_v")
     full.write_pack("another")
     assert stale(full) == {"segmentor", "mae", "vasomim", *MAE, *VASOMIM}
-
-
-def test_another_encoder_in_the_folder_makes_its_cells_stale(full: Sweep) -> None:
+    full.write_pack()
     path = full.work / "mae" / "pretrain" / "encoder.json"
     write_json(path, {**read_json(path), "weights_sha256": "other"})
     assert stale(full) == MAE
 
 
-def test_records_without_their_runs_are_done(full: Sweep) -> None:
+def test_stale_results_are_replaced_only_when_asked(full):
+    """A missing cell of a stale encoder waits: it would be stale as soon as it was done."""
+    full.change(mae=5)
+    assert full.plan().todo == frozenset()
+    plan = full.plan(rerun_stale=True)
+    chosen = [job for job in plan.jobs if job.id in plan.todo]
+    assert len(chosen) == 7
+    assert all(job.full_command[-1] == "--overwrite" for job in chosen)
+    (full.work / "results" / "demo" / "mae" / "arcade_v" / "seed1.json").unlink()
+    plan = full.plan()
+    assert plan.todo == frozenset()
+    (cell,) = (job for job in plan.jobs if job.state == "missing")
+    assert cell.reason == "waits for MAE, which is stale"
+
+
+def test_records_without_their_runs_are_done(full):
     """Records from another machine: nothing has to be pre-trained to keep them."""
     shutil.rmtree(full.work / "mae")
     states = full.states()
@@ -117,9 +119,7 @@ def test_records_without_their_runs_are_done(full: Sweep) -> None:
 
 
 @pytest.mark.parametrize("killed", ["mae", "segmentor"])
-def test_a_retraining_that_was_interrupted_still_makes_its_dependants_stale(
-    full: Sweep, killed: str
-) -> None:
+def test_a_retraining_that_was_interrupted_still_makes_its_dependants_stale(full, killed):
     """The folder was cleared for the new run, which then was killed."""
     full.change(**{killed: 5})
     run = "unext_s" if killed == "segmentor" else "pretrain"
@@ -136,26 +136,7 @@ def test_a_retraining_that_was_interrupted_still_makes_its_dependants_stale(
     assert len(todo) == 1 + len(wanted)
 
 
-def test_stale_results_are_replaced_only_when_asked(full: Sweep) -> None:
-    full.change(mae=5)
-    assert full.plan().todo == frozenset()
-    plan = full.plan(rerun_stale=True)
-    chosen = [job for job in plan.jobs if job.id in plan.todo]
-    assert len(chosen) == 7
-    assert all(job.full_command[-1] == "--overwrite" for job in chosen)
-
-
-def test_a_missing_cell_of_a_stale_encoder_waits(full: Sweep) -> None:
-    """It would be stale as soon as it was done."""
-    full.change(mae=5)
-    (full.work / "results" / "demo" / "mae" / "arcade_v" / "seed1.json").unlink()
-    plan = full.plan()
-    assert plan.todo == frozenset()
-    (cell,) = (job for job in plan.jobs if job.state == "missing")
-    assert cell.reason == "waits for MAE, which is stale"
-
-
-def test_an_interrupted_training_is_resumed(sweep: Sweep) -> None:
+def test_an_interrupted_training_is_resumed(sweep):
     job = mae(sweep)
     folder = sweep.work / "mae" / "pretrain"
     write_json(folder / "run.json", {"config_hash": job.config_hash, "corpus_hash": "corpus"})
@@ -167,7 +148,7 @@ def test_an_interrupted_training_is_resumed(sweep: Sweep) -> None:
     assert (job.state, job.reason) == ("stale", "other settings")
 
 
-def test_an_interrupted_training_is_not_resumed_with_other_weights(full: Sweep) -> None:
+def test_an_interrupted_training_is_not_resumed_with_other_weights(full):
     """It began with the segmentor that is about to be replaced."""
     folder = full.work / "vasomim" / "pretrain"
     run = read_json(folder / "run.json")
@@ -179,7 +160,7 @@ def test_an_interrupted_training_is_not_resumed_with_other_weights(full: Sweep) 
     assert full.states()["vasomim"] == "stale"
 
 
-def test_a_damaged_record_is_stale_and_says_why(full: Sweep) -> None:
+def test_a_damaged_record_is_stale_and_says_why(full):
     scores = full.work / "results" / "demo" / "unet" / "arcade_v" / "seed0.csv"
     scores.write_text("image,dsc\na,99.0\n", encoding="utf-8")
     assert stale(full) == {"unet-arcade_v-0"}
@@ -187,7 +168,7 @@ def test_a_damaged_record_is_stale_and_says_why(full: Sweep) -> None:
     assert "per_image.sha256" in job.reason
 
 
-def test_a_failed_job_is_retried_only_on_request_or_after_a_change(sweep: Sweep) -> None:
+def test_a_failed_job_is_retried_only_on_request_or_after_a_change(sweep):
     job = mae(sweep)
     failure = {"error": "error: planted", "log": "x.log", "config_hash": job.config_hash}
     write_json(failure_path(job.id, sweep_folder(sweep.matrix)), failure)
@@ -200,7 +181,7 @@ def test_a_failed_job_is_retried_only_on_request_or_after_a_change(sweep: Sweep)
     assert mae(sweep).state == "missing"
 
 
-def test_a_job_runs_while_its_lock_is_held_or_its_heart_beats(sweep: Sweep) -> None:
+def test_a_job_runs_while_its_lock_is_held_or_its_heart_beats(sweep):
     path = lock_path("train-mae-pretrain", sweep_folder(sweep.matrix))
     with acquire(path):
         assert mae(sweep).state == "running"
@@ -219,7 +200,7 @@ def test_a_job_runs_while_its_lock_is_held_or_its_heart_beats(sweep: Sweep) -> N
     assert mae(sweep).state == "missing"
 
 
-def test_missing_inputs_are_named_with_the_command_that_makes_them(sweep: Sweep) -> None:
+def test_missing_inputs_are_named_with_the_command_that_makes_them(sweep):
     """The rest of the matrix is run without them."""
     folder = sweep.work / "downstream" / "arcade_v"
     shutil.rmtree(folder)
@@ -240,7 +221,7 @@ def test_missing_inputs_are_named_with_the_command_that_makes_them(sweep: Sweep)
     }
 
 
-def test_released_encoders_are_inputs(sweep: Sweep) -> None:
+def test_released_encoders_are_inputs(sweep):
     folder = sweep.work / "released" / "dinov3"
     one = sweep.only(methods=("dinov3",), datasets=("synthetic_v",))
     answer = one.resolve({"cells": [["dinov3", "synthetic_v"]], "seeds": [0, 1, 2], "packs": []})
@@ -256,7 +237,7 @@ def test_released_encoders_are_inputs(sweep: Sweep) -> None:
     assert len(one.plan().todo) == 3
 
 
-def test_hours_are_recorded_ones_or_an_estimate(sweep: Sweep) -> None:
+def test_hours_are_recorded_ones_or_an_estimate(sweep):
     def hours(plan_jobs: list[Job]) -> dict[str, tuple[float | None, str]]:
         return {job.title: (job.hours, job.source) for job in plan_jobs}
 
@@ -277,7 +258,7 @@ def test_hours_are_recorded_ones_or_an_estimate(sweep: Sweep) -> None:
     assert after["VASOMIM"][1] == "estimate"
 
 
-def test_without_data_the_published_frames_are_counted(sweep: Sweep) -> None:
+def test_without_data_the_published_frames_are_counted(sweep):
     shutil.rmtree(sweep.work / "downstream" / "arcade_v")
     known = sweep.only(frames={"arcade_v": 1000})
     for matrix, hours in ((sweep, None), (known, (1000 * 4 / 40 + 20) / 3600)):
@@ -290,7 +271,7 @@ def test_without_data_the_published_frames_are_counted(sweep: Sweep) -> None:
     assert row.split()[-3:] == ["12", f"{12 * 21 / 3600:.2f}", f"{12 * 120 / 3600:.2f}"]
 
 
-def test_several_gpus_are_for_pre_training_only(sweep: Sweep) -> None:
+def test_several_gpus_are_for_pre_training_only(sweep):
     settings = SweepSettings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=4)
     jobs = {job.id: job for job in make_plan(sweep.matrix, sweep.resolve, settings).jobs}
     mae = jobs["train-mae-pretrain"]
@@ -299,7 +280,7 @@ def test_several_gpus_are_for_pre_training_only(sweep: Sweep) -> None:
     assert {job.gpus for job in jobs.values() if job.stage != "pretrain"} == {1}
 
 
-def test_plan_and_status_are_told_and_write_nothing(sweep: Sweep) -> None:
+def test_plan_and_status_are_told_and_write_nothing(sweep):
     sweep.only(methods=("unet",), datasets=("arcade_v",), seeds=(0, 1)).fill()
     before = sweep.digest()
     console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
@@ -314,15 +295,13 @@ def test_plan_and_status_are_told_and_write_nothing(sweep: Sweep) -> None:
     assert sweep.digest() == before
 
 
-def test_a_method_or_data_set_that_is_not_there_is_named(sweep: Sweep) -> None:
+def test_a_method_or_data_set_that_is_not_there_is_named(sweep):
     with pytest.raises(InputError, match="vasomin: no such method"):
         sweep.only(methods=("vasomin",)).plan()
     with pytest.raises(InputError, match="arcade_x: no such dataset"):
         sweep.only(datasets=("arcade_x",)).plan()
 
 
-def test_paths_of_the_work_folder_may_be_relative(
-    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_of_the_work_folder_may_be_relative(sweep, monkeypatch):
     monkeypatch.chdir(sweep.work.parent)
     assert len(sweep.only(work=sweep.work.name).plan().todo) == 27

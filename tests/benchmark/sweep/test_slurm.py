@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.sweep.execution import PROFILES, Site, run_plan
+from benchmark.sweep.execution import PROFILES, run_plan
 from benchmark.sweep.plan import SweepSettings, make_plan
 
 if TYPE_CHECKING:
-    from conftest import Sweep
+    pass
 
 _SBATCH = """\
     #!{python}
@@ -73,7 +73,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     importlib.util.find_spec("snakemake_executor_plugin_slurm") is None,
     reason="needs snakemake-executor-plugin-slurm",
 )
-def test_every_job_becomes_a_job_of_the_cluster(sweep: Sweep, slurm: Path, tmp_path: Path) -> None:
+def test_every_job_becomes_a_job_of_the_cluster(sweep, slurm, tmp_path):
     """With the resources of the profile, and the GPU that the cluster gave it."""
     profile = tmp_path / "profile"
     shutil.copytree(PROFILES / "slurm", profile)
@@ -83,13 +83,13 @@ def test_every_job_becomes_a_job_of_the_cluster(sweep: Sweep, slurm: Path, tmp_p
         )
     sweep = sweep.only(methods=("mae",), datasets=("synthetic_v",), seeds=(0, 1))
     with pytest.raises(InputError, match="letters, digits and _@"):
-        run_plan(sweep.plan(), Site(profile, None, None))
+        run_plan(sweep.plan(), profile, None, None)
     assert not (sweep.work / "sweep").exists()
     sweep = sweep.only(work=str(sweep.work.rename(tmp_path / "work")))
     sweep.change(broken=["mae-synthetic_v-1"])
     settings = SweepSettings(tools=sweep.tools, cell_gpus=1, pretrain_gpus=1)
     plan = make_plan(sweep.matrix, sweep.resolve, settings)
-    assert run_plan(plan, Site(profile, None, None)) != 0
+    assert run_plan(plan, profile, None, None) != 0
     snakemake = (sweep.work / "sweep" / "snakemake.log").read_text(encoding="utf-8")
     assert sweep.states() == {
         "mae": "done",

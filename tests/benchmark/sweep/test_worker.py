@@ -56,9 +56,7 @@ def failure(sweep: Sweep) -> dict[str, Any]:
     return read_json(failure_path(ID, sweep_folder(sweep.matrix)))
 
 
-def test_a_job_that_succeeds_leaves_its_result_and_its_log(
-    one: Sweep, describe: Callable[..., Path]
-) -> None:
+def test_a_job_that_succeeds_leaves_its_result_and_its_log(one, describe):
     description = describe()
     assert run_job(description) == 0
     assert one.states() == {NAME: "done"}
@@ -79,9 +77,7 @@ def test_a_job_that_succeeds_leaves_its_result_and_its_log(
         ("pass", "ended without a valid result: missing"),
     ],
 )
-def test_a_job_that_fails_leaves_its_last_error(
-    one: Sweep, describe: Callable[..., Path], code: str, error: str
-) -> None:
+def test_a_job_that_fails_leaves_its_last_error(one, describe, code, error):
     """The last line that says so, or the last of all; never one of an earlier attempt."""
     run_job(describe(python("import sys; sys.exit('error: earlier')")))
     assert failure(one)["error"] == "error: earlier"
@@ -93,9 +89,7 @@ def test_a_job_that_fails_leaves_its_last_error(
     assert not failure_path(ID, sweep_folder(one.matrix)).exists()
 
 
-def test_a_command_that_was_stopped_and_saved_is_no_failure(
-    one: Sweep, describe: Callable[..., Path]
-) -> None:
+def test_a_command_that_was_stopped_and_saved_is_no_failure(one, describe):
     assert run_job(describe(python("import sys; sys.exit(75)"))) == 75
     assert one.states() == {NAME: "missing"}
     assert not failure_path(ID, sweep_folder(one.matrix)).exists()
@@ -120,9 +114,7 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_job_that_is_interrupted_counts_as_missing(
-    one: Sweep, describe: Callable[..., Path], number: int
-) -> None:
+def test_a_job_that_is_interrupted_counts_as_missing(one, describe, number):
     one.change(slow={NAME: 600})
     process = _job(describe())
     _wait(lambda: one.calls() == [NAME])
@@ -132,9 +124,7 @@ def test_a_job_that_is_interrupted_counts_as_missing(
     assert one.states() == {NAME: "missing"}
 
 
-def test_a_killed_job_holds_its_lock_while_its_command_lives(
-    one: Sweep, describe: Callable[..., Path]
-) -> None:
+def test_a_killed_job_holds_its_lock_while_its_command_lives(one, describe):
     """The command continues alone; a second job waits for it and finds its result."""
     one.change(slow={NAME: 3})
     description = describe()
@@ -147,9 +137,7 @@ def test_a_killed_job_holds_its_lock_while_its_command_lives(
     assert one.calls() == [NAME]
 
 
-def test_a_job_sees_its_own_gpus_only(
-    one: Sweep, describe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_sees_its_own_gpus_only(one, describe, monkeypatch):
     show = python("import os; print('sees', os.environ.get('CUDA_VISIBLE_DEVICES'))")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     log = log_path(ID, sweep_folder(one.matrix))
