@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from benchmark.files import atomic_write
+
 SIDE = 256
 """Longest side of a kept picture, in pixels."""
 
@@ -33,6 +35,12 @@ def read_example_image(path: Path) -> np.ndarray:
     """An 8-bit or 1-bit picture this project wrote, as uint8 H×W; a 1-bit one holds 0 and 1."""
     with Image.open(path) as picture:
         return np.array(picture).astype(np.uint8)
+
+
+def save_picture(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 (or bool, at 1 bit) H×W as a PNG, atomically."""
+    with atomic_write(path) as stream:
+        Image.fromarray(picture).save(stream, format="PNG")
 
 
 def shown_size(height: int, width: int) -> tuple[int, int]:

@@ -27,7 +27,6 @@ from benchmark.downstream.task import Task, TaskMetric, load_task
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.encoders.encoder import read_encoder_card as read_encoder
 from benchmark.errors import InputError, one_of
-from benchmark.files import OVERWRITE_POLICIES
 from benchmark.method_cards import MethodCard
 from benchmark.results import (
     RunRecord,
@@ -84,9 +83,9 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
 
     Args:
         cell: what to run.
-        overwrite: one of `OVERWRITE_POLICIES`. ``"only-missing"``: a finished cell is read back, an
-            interrupted one is resumed. ``"always"``: it starts over, and its record is replaced at
-            the end. ``"never"``: an existing record is an error; an interrupted cell is resumed.
+        overwrite: ``"only-missing"``: a finished cell is read back, an interrupted one is resumed.
+            ``"always"``: it starts over, and its record is replaced at the end. ``"never"``: an
+            existing record is an error; an interrupted cell is resumed.
 
     Raises:
         InputError: data, encoder or settings do not fit; the existing record was made with other
@@ -94,7 +93,6 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
         Stopped: a signal asked for it; the same call resumes.
         NotFinite: several steps in a row had no finite loss or gradient.
     """
-    one_of("overwrite", overwrite, OVERWRITE_POLICIES)
     config, begun = cell.config, time.time()
     config.seed = cell.seed
     if overwrite == "never":
@@ -212,11 +210,7 @@ def make_runner(parts: FineTuningParts, run: Run) -> Runner:
 
 
 def _read_back(cell: FineTuningRun, folder: TaskFolder) -> RunRecord:
-    """The record of a finished cell.
-
-    Raises:
-        InputError: it was made with other settings, another split or another encoder.
-    """
+    """The record of a finished cell, of the same settings, split and encoder."""
     content, record = to_plain(cell.config), read_record(cell.record)
     if record.config_hash != config_hash(content):
         changed = "; ".join(config_differences(record.config, content))

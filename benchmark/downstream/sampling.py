@@ -79,10 +79,8 @@ class FineTuningSampler(EpochBatchSampler):
     Downstream datasets are small: dropping the rest would lose a good part of them.
     """
 
-    def __init__(
-        self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:
-        super().__init__(max(length, batch_size), batch_size, seed, rank, world_size)
+    def __init__(self, length: int, batch_size: int, seed: int) -> None:
+        super().__init__(max(length, batch_size), batch_size, seed)
         self.samples = length
 
     def __len__(self) -> int:

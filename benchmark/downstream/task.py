@@ -26,13 +26,20 @@ _KINDS = ("segmentation", "detection", "denoising")
 
 
 class TaskMetric(BaseMetric):
-    """A metric that keeps the scores of every image.
+    """A metric of the test split that keeps the scores of every image.
 
     Attributes:
+        predictions: folder that the predictions are written into.
         scores: after the evaluation, one row for each image; its column ``image`` names it.
     """
 
-    scores: pd.DataFrame
+    # No prefix: the names of the record are those of `definitions`.
+    default_prefix = ""
+
+    def __init__(self, predictions: Path) -> None:
+        super().__init__(collect_device="cpu")
+        self.predictions = predictions
+        self.scores = pd.DataFrame()
 
     @abstractmethod
     def definitions(self) -> dict[str, str]:

@@ -64,11 +64,12 @@ class NonLocalMeans(BaseModel):
         self.fast = fast
 
     def forward(
-        self, inputs: list[Tensor], data_samples: list[Any], clean: Any = None, mode: str = "tensor"
+        self, inputs: list[Tensor], data_samples: list[Any], clean: Any = None, mode: str = ""
     ) -> list[Any]:
-        """Frames 1×H×W uint8; each sample gets `denoised`, of the same shape and type."""
-        if mode != "predict":
-            raise ValueError(f"a classical denoiser only predicts; mode {mode!r}")
+        """Frames 1×H×W uint8; each sample gets `denoised`, of the same shape and type.
+
+        `clean` is not used, and `mode` is always ``"predict"``.
+        """
         for frame, sample in zip(inputs, data_samples):
             grey = frame[0].cpu().numpy() / 255
             sigma = noise_level(grey)

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.dataset import read_pair
+from benchmark.downstream.examples import save_picture
 from benchmark.downstream.task import TaskMetric
 from benchmark.errors import InputError
-from benchmark.files import atomic_write
 
 MAX_PSNR = 100.0
 """dB an identical picture is given. One grey level in one pixel of 512² are 102 dB."""
@@ -73,24 +72,15 @@ class DenoisingMetric(TaskMetric):
 
     Args:
         folder: the task; clean and degraded frames are read from it.
-        split: split that is scored.
-        predictions: folder for the denoised frames (8-bit PNG), or None.
+        predictions: folder for the denoised frames (8-bit PNG).
     """
 
-    # No prefix: the names of the record are those of `definitions`.
-    default_prefix = ""
-
-    def __init__(
-        self, folder: TaskFolder, split: str = "test", predictions: Path | None = None
-    ) -> None:
-        super().__init__(collect_device="cpu")
+    def __init__(self, folder: TaskFolder, predictions: Path) -> None:
+        super().__init__(predictions)
         self.folder = folder
-        self.split = split
-        self.predictions = predictions
         self.level_of = {
-            item["stem"]: item["level"] for item in folder.splits[split] if "level" in item
+            item["stem"]: item["level"] for item in folder.splits["test"] if "level" in item
         }
-        self.scores = pd.DataFrame()
 
     def definitions(self) -> dict[str, str]:
         return definitions(sorted(set(self.level_of.values())))
@@ -99,14 +89,14 @@ class DenoisingMetric(TaskMetric):
         for sample in data_samples:
             stem = sample["stem"]
             denoised = sample["denoised"][0].cpu().numpy()
-            pair = read_pair(self.folder, self.split, stem)
+            pair = read_pair(self.folder, "test", stem)
             degraded, clean = pair[..., 0], pair[..., 1]
             if denoised.shape != clean.shape:
                 raise InputError(
                     f"{stem}: denoised at {denoised.shape}, but its clean frame has {clean.shape}; "
                     "test_pipeline must keep the native size"
                 )
-            self._save(stem, denoised)
+            save_picture(self.predictions / f"{stem}.png", denoised)
             row = {
                 "image": stem,
                 "psnr": psnr(denoised, clean),
@@ -118,18 +108,11 @@ class DenoisingMetric(TaskMetric):
                 row["level"] = self.level_of[stem]
             self.results.append(row)
 
-    def _save(self, stem: str, denoised: np.ndarray) -> None:
-        if self.predictions is None:
-            return
-        with atomic_write(self.predictions / f"{stem}.png") as stream:
-            Image.fromarray(denoised).save(stream, format="PNG")
-
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         self.scores = pd.DataFrame(results)
         names = [*_KINDS, *(f"{name}_{_INPUT}" for name in _KINDS)]
         found = {name: float(self.scores[name].mean()) for name in names}
         if self.level_of:
             for level, rows in self.scores.groupby("level"):
-                for name in _KINDS:
-                    found[f"{name}_level{level}"] = float(rows[name].mean())
+                found |= {f"{name}_level{level}": float(rows[name].mean()) for name in _KINDS}
         return found

@@ -64,13 +64,13 @@ class FramePreprocessor(BaseDataPreprocessor):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        frames = {name: data[name] for name in ("inputs", "clean")}
-        if training:
-            frames = {name: torch.stack(list(listed)) for name, listed in frames.items()}
-            frames = {name: stacked.to(self.device).float() for name, stacked in frames.items()}
-        else:
-            frames = {n: [f.to(self.device).float() for f in fs] for n, fs in frames.items()}
-        return {**frames, "data_samples": data["data_samples"]}
+        found = {"data_samples": data["data_samples"]}
+        for name in ("inputs", "clean"):
+            if training:
+                found[name] = torch.stack(list(data[name])).to(self.device).float()
+            else:
+                found[name] = [frame.to(self.device).float() for frame in data[name]]
+        return found
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Grey levels B×1×H×W to what the network is shown, B×C×H×W."""

@@ -11,10 +11,11 @@ from torch import nn
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
+from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.denoising.dataset import DenoisingDataset, read_pair
 from benchmark.downstream.denoising.metrics import DenoisingMetric
 from benchmark.downstream.examples import middle, read_example_image
-from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches, fit_to_encoder
+from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
 from benchmark.downstream.task import Task, reset_parameters
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
@@ -53,7 +54,7 @@ class DenoisingTask(Task):
     def build_metric(
         self, config: Config, folder: TaskFolder, predictions: Path
     ) -> DenoisingMetric:
-        return DenoisingMetric(folder, "test", predictions)
+        return DenoisingMetric(folder, predictions)
 
     def build_examples(
         self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path

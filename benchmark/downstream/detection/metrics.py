@@ -82,26 +82,21 @@ class DetectionMetric(TaskMetric):
 
     Args:
         annotations: COCO annotation file of the split.
-        predictions: folder for the detections (`detections.json`, COCO's results), or None.
+        predictions: folder for the detections (`detections.json`, COCO's results).
 
     Raises:
         InputError: the annotation file is missing or has not a single box.
     """
 
-    # No prefix: the names of the record are those of `DEFINITIONS`.
-    default_prefix = ""
-
-    def __init__(self, annotations: Path | str, predictions: Path | None = None) -> None:
-        super().__init__(collect_device="cpu")
+    def __init__(self, annotations: Path, predictions: Path) -> None:
+        super().__init__(predictions)
         self.truth = COCO()
-        self.truth.dataset = read_json(Path(annotations))
+        self.truth.dataset = read_json(annotations)
         _quietly(self.truth.createIndex)
         if not self.truth.anns:
             raise InputError(f"{annotations}: has no box; average precision needs one at least")
         self.image_ids = {item["file_name"]: item["id"] for item in self.truth.dataset["images"]}
         self.categories = sorted(self.truth.cats)
-        self.predictions = predictions
-        self.scores = pd.DataFrame()
 
     def definitions(self) -> dict[str, str]:
         return dict(DEFINITIONS)
@@ -129,8 +124,7 @@ class DetectionMetric(TaskMetric):
         if missing:
             raise ValueError(f"{len(missing)} of {len(self.truth.imgs)} images were not predicted")
         detections = [one for result in results for one in result["detections"]]
-        if self.predictions is not None:
-            write_json(self.predictions / "detections.json", detections)
+        write_json(self.predictions / "detections.json", detections)
         evaluation = evaluate_boxes(self.truth, detections)
         self.scores = self._rows(evaluation)
         means = dict(zip(("map", "map50", "map75"), evaluation.stats[:3]))

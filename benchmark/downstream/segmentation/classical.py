@@ -31,8 +31,7 @@ class VesselnessSegmentor(BaseModel):
         self.border = border
 
     def forward(self, inputs: list[Tensor], data_samples: list[Any], mode: str) -> list[Any]:
-        if mode != "predict":
-            raise ValueError(f"a classical segmentor only predicts; mode {mode!r}")
+        """Frames 3×H×W uint8; each sample gets `pred_sem_seg`. `mode` is always ``"predict"``."""
         for image, sample in zip(inputs, data_samples):
             grey = image[:1]
             mask = vessel_mask(grey, kind=self.kind, alpha=self.alpha, border=self.border)

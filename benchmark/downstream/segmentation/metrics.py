@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from skimage.morphology import skeletonize
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.examples import save_picture
 from benchmark.downstream.task import TaskMetric
-from benchmark.files import atomic_write
 
 BINARY = {
     "dsc": "dsc/per-image-mean/empty=1",
@@ -48,23 +47,10 @@ def definitions(classes: Sequence[str], at: str = "native") -> dict[str, str]:
     return {name: f"{definition}/{at}-size/v1" for name, definition in found.items()}
 
 
-def _binary(mask: np.ndarray) -> np.ndarray:
-    # Not astype(bool): what numpy makes of a 1-bit PNG is bool already, but with 255 as its True,
-    # and scikit-image's thinning reads beyond its table then.
-    return mask != 0
-
-
 def dice_of_counts(overlap: np.ndarray | int, total: np.ndarray | int) -> Any:
     """2·|P∩T| / (|P| + |T|) from `overlap` = |P∩T| and `total` = |P| + |T|; 1 where total is 0."""
     overlap, total = np.asarray(overlap, float), np.asarray(total, float)
     return np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
-
-
-def dice_score(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Dice similarity coefficient of two binary masks, in [0, 1]; 1 if both are empty."""
-    prediction, truth = _binary(prediction), _binary(truth)
-    total = int(prediction.sum()) + int(truth.sum())
-    return float(dice_of_counts(int((prediction & truth).sum()), total))
 
 
 def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -73,7 +59,9 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     The harmonic mean of the share of the predicted skeleton inside the truth and of the true
     skeleton inside the prediction. 1 if both masks are empty, 0 if exactly one is.
     """
-    prediction, truth = _binary(prediction), _binary(truth)
+    # Not astype(bool): what numpy makes of a 1-bit PNG is bool already, but with 255 as its True,
+    # and scikit-image's thinning reads beyond its table then.
+    prediction, truth = prediction != 0, truth != 0
     if not prediction.any() or not truth.any():
         return float(not prediction.any() and not truth.any())
     predicted_line, true_line = skeletonize(prediction), skeletonize(truth)
@@ -87,38 +75,22 @@ class SegmentationMetric(TaskMetric):
     """Scores of every image and of the complete split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count: a class is predicted
-    where the sigmoid of its logit is above `threshold`. A model with one more channel, for the
-    background, predicts one label per pixel instead.
+    where the sigmoid of its logit is above 1/2. A model with one more channel, for the background,
+    predicts one label per pixel instead.
 
     Args:
         folder: the task; its truth is read at native size.
-        split: split that is scored.
         predictions: folder for the predicted masks (1-bit PNG; 8-bit labels with several classes,
-            the last one where they overlap), or None.
-        threshold: of a class's probability, with several classes.
+            the last one where they overlap).
         at: ``"native"``, or ``"network"`` where the truth is brought to the size of the prediction
             by nearest neighbour instead.
     """
 
-    # No prefix: the names of the record are those of `definitions`.
-    default_prefix = ""
-
-    def __init__(
-        self,
-        folder: TaskFolder,
-        split: str = "test",
-        predictions: Path | None = None,
-        threshold: float = 0.5,
-        at: str = "native",
-    ) -> None:
-        super().__init__(collect_device="cpu")
+    def __init__(self, folder: TaskFolder, predictions: Path, at: str = "native") -> None:
+        super().__init__(predictions)
         self.folder = folder
-        self.split = split
-        self.predictions = predictions
-        self.threshold = threshold
         self.at = at
         self.classes = folder.classes[1:]
-        self.scores = pd.DataFrame()
 
     def definitions(self) -> dict[str, str]:
         return definitions(self.classes, self.at)
@@ -127,7 +99,7 @@ class SegmentationMetric(TaskMetric):
         for sample in data_samples:
             stem = Path(sample["img_path"]).stem
             prediction = self._prediction(sample)
-            truth = self.folder.channels(self.split, stem)
+            truth = self.folder.channels("test", stem)
             if self.at == "network":
                 truth = _nearest(truth, prediction.shape[1:])
             self._save(stem, prediction)
@@ -140,19 +112,15 @@ class SegmentationMetric(TaskMetric):
         if len(logits) == len(self.classes) + 1:
             labels = sample["pred_sem_seg"]["data"].cpu().numpy()
             return labels == np.arange(1, len(logits))[:, None, None]
-        probability = logits.float().sigmoid()
-        return (probability > self.threshold).cpu().numpy()
+        return (logits.float().sigmoid() > 0.5).cpu().numpy()
 
     def _save(self, stem: str, prediction: np.ndarray) -> None:
-        if self.predictions is None:
-            return
         picture = prediction[0]
         if len(self.classes) > 1:
             picture = np.zeros(prediction.shape[1:], np.uint8)
             for label, mask in enumerate(prediction, start=1):
                 picture[mask] = label
-        with atomic_write(self.predictions / f"{stem}.png") as stream:
-            Image.fromarray(picture).save(stream, format="PNG")
+        save_picture(self.predictions / f"{stem}.png", picture)
 
     def _row(self, stem: str, prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         """Scores of one image, and the pixel counts that scores of the split are made of."""
@@ -181,15 +149,14 @@ class SegmentationMetric(TaskMetric):
         shown = pd.DataFrame(results)
         shown["non_empty"] = present.any(axis=1)
         self.scores = shown
-        means = {
-            name: float(shown[name].mean()) for name in ("cldice", "dsc_present") if name in shown
-        }
         found = {
             "dsc": float(shown["dsc"].mean()),
             "dsc_nonempty": float(shown.loc[shown["non_empty"], "dsc"].mean()),
             "dsc_dataset": 100 * float(dice_of_counts(overlap.sum(), total.sum())),
-            **means,
         }
+        for name in ("cldice", "dsc_present"):
+            if name in shown:
+                found[name] = float(shown[name].mean())
         if len(self.classes) > 1:
             per_class = 100 * dice_of_counts(overlap.sum(axis=0), total.sum(axis=0))
             known = present.any(axis=0)

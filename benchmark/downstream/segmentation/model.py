@@ -19,7 +19,6 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from benchmark.downstream.backbone import EncoderMaps
-from benchmark.downstream.backbone import check_patches as check_patches
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.errors import InputError
 from benchmark.nn.objectives.dice import dice_loss

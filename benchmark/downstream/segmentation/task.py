@@ -14,11 +14,12 @@ from torch import nn
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.folder import TaskItem
+from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import head_for_labels
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
-from benchmark.downstream.segmentation.model import EncoderBackbone, check_patches, fit_to_encoder
+from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
 from benchmark.downstream.task import Task, reset_parameters
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
@@ -86,7 +87,7 @@ class SegmentationTask(Task):
     def build_metric(
         self, config: Config, folder: TaskFolder, predictions: Path
     ) -> SegmentationMetric:
-        return SegmentationMetric(folder, "test", predictions, at=config.score_at)
+        return SegmentationMetric(folder, predictions, at=config.score_at)
 
     def build_examples(
         self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import FineTuningRun
+from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.encoders.encoder import export_encoder
+from benchmark.method_cards import CONFIGS
 from benchmark.nn.vit import VisionTransformer
+from benchmark.training.hooks import StepHook
 
 torch.set_num_threads(1)
 
 SIDE = 64
 """Image size of the encoders."""
+
+SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
+"""Options of a segmentation config for images of that size."""
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +56,83 @@ def export_vit(
 @pytest.fixture(scope="session", name="export_vit")
 def _export_vit() -> Callable[..., Path]:
     return export_vit
+
+
+@pytest.fixture(scope="session")
+def sizes() -> tuple[str, ...]:
+    return SIZES
+
+
+def compose_cell(
+    work: Path,
+    method: str | Path,
+    dataset: str,
+    options: Sequence[str],
+    seed: int = 0,
+    protocol: str | None = None,
+) -> FineTuningRun:
+    """A cell at scale tiny in a work folder."""
+    config, card = compose(CONFIGS, method, dataset, "tiny", list(options), work, protocol)
+    folder = work / card.method / "finetune" / dataset / f"seed{seed}"
+    return FineTuningRun(config, card, dataset, seed, folder, work / "results")
+
+
+@pytest.fixture(scope="session", name="compose_cell")
+def _compose_cell() -> Callable[..., FineTuningRun]:
+    return compose_cell
+
+
+@contextmanager
+def before_step(step: int, call: Callable[[], None]) -> Iterator[None]:
+    """Within the block, `call` is made just before the training step of this number."""
+    usual = StepHook.before_train_iter
+
+    def before(hook: StepHook, runner: Any, *rest: Any, **named: Any) -> None:
+        usual(hook, runner, *rest, **named)
+        if runner.iter + 1 == step:
+            call()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StepHook, "before_train_iter", before)
+        yield
+
+
+@pytest.fixture(scope="session", name="before_step")
+def _before_step() -> Callable[..., Any]:
+    return before_step
+
+
+def assert_keyed(
+    build: Callable[[int], Any], count: int, same: Callable[[Any, Any], bool], alike: int = 0
+) -> None:
+    """Items depend on seed, epoch and index only: not on order, on workers, on what ran before.
+
+    Args:
+        build: the dataset of a seed.
+        count: its items.
+        same: whether two items are equal.
+        alike: how many may be equal by chance.
+    """
+    dataset, other = build(3), build(4)
+    keys = [(epoch, index) for epoch in (0, 1) for index in range(count)]
+    forward = {key: dataset[key] for key in keys}
+    np.random.seed(12345)  # noqa: NPY002  what ran before must not matter
+    for key in reversed(keys):
+        assert same(dataset[key], forward[key]), key
+    assert sum(same(forward[0, index], forward[1, index]) for index in range(count)) <= alike
+    assert sum(same(other[key], forward[key]) for key in keys) <= alike
+
+    def batches(workers: int) -> list[dict[str, Any]]:
+        sampler = FineTuningSampler(count, 4, seed=3)
+        sampler.set_epoch(1)
+        options = dict(batch_sampler=sampler, collate_fn=pseudo_collate, num_workers=workers)
+        return list(DataLoader(dataset, **options))
+
+    for one, two in zip(batches(0), batches(2), strict=True):
+        for place in range(4):
+            assert same(*({name: batch[name][place] for name in batch} for batch in (one, two)))
+
+
+@pytest.fixture(scope="session", name="assert_keyed")
+def _assert_keyed() -> Callable[..., None]:
+    return assert_keyed

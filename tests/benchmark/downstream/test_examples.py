@@ -39,13 +39,11 @@ HEIGHT, WIDTH = 384, 512  # shown at 192 × 256: every second pixel
         (0, 4, []),
     ],
 )
-def test_images_are_spread_evenly_over_the_test_list(
-    total: int, count: int, places: list[int]
-) -> None:
+def test_images_are_spread_evenly_over_the_test_list(total, count, places):
     assert evenly_spread(range(total), count) == places
 
 
-def test_pictures_are_shrunk_to_the_longest_side_and_never_grown() -> None:
+def test_pictures_are_shrunk_to_the_longest_side_and_never_grown():
     assert shown_size(512, 512) == (SIDE, SIDE)
     assert shown_size(HEIGHT, WIDTH) == (192, 256)
     assert shown_size(100, 80) == (100, 80)
@@ -57,13 +55,13 @@ def test_pictures_are_shrunk_to_the_longest_side_and_never_grown() -> None:
     np.testing.assert_array_equal(resized(labels, (4, 4), labels=True), labels[::2, ::2])
 
 
-def test_the_middle_of_a_picture_keeps_its_resolution() -> None:
+def test_the_middle_of_a_picture_keeps_its_resolution():
     picture = np.random.default_rng(0).integers(0, 256, (300, 257), np.uint8)
     np.testing.assert_array_equal(middle(picture), picture[22:278, 0:256])
     np.testing.assert_array_equal(middle(picture[:40, :50]), picture[:40, :50])
 
 
-def test_a_picture_of_one_bit_is_read_as_zeros_and_ones(tmp_path: Path) -> None:
+def test_a_picture_of_one_bit_is_read_as_zeros_and_ones(tmp_path):
     mask = np.random.default_rng(0).random((9, 13)) < 0.5
     Image.fromarray(mask).save(tmp_path / "mask.png")
     found = read_example_image(tmp_path / "mask.png")
@@ -110,7 +108,7 @@ def _save(folder: Path, stem: str, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(folder / f"{stem}.png")
 
 
-def test_masks_are_kept_at_the_size_of_the_shown_frame(tmp_path: Path) -> None:
+def test_masks_are_kept_at_the_size_of_the_shown_frame(tmp_path):
     """Also where they were predicted at another size, as they are for scores at network size."""
     folder = write_task_folder(Annotated(), tmp_path / "task", "segmentation", progress=False)
     predictions = tmp_path / "predictions"
@@ -137,7 +135,7 @@ def test_masks_are_kept_at_the_size_of_the_shown_frame(tmp_path: Path) -> None:
     np.testing.assert_array_equal(example.prediction, grown)
 
 
-def test_boxes_are_kept_in_pixels_of_the_shown_frame(tmp_path: Path) -> None:
+def test_boxes_are_kept_in_pixels_of_the_shown_frame(tmp_path):
     folder = write_task_folder(Annotated(), tmp_path / "task", "detection", progress=False)
     (stem, *_) = _items(folder)
     (image,) = (1 + place for place, name in enumerate(_items(folder)) if name == stem)
@@ -160,7 +158,7 @@ def test_boxes_are_kept_in_pixels_of_the_shown_frame(tmp_path: Path) -> None:
     assert _examples(folder, tmp_path / "predictions")[0].prediction.shape == (0, 6)
 
 
-def test_denoised_frames_are_kept_at_their_own_resolution(tmp_path: Path) -> None:
+def test_denoised_frames_are_kept_at_their_own_resolution(tmp_path):
     folder = write_task_folder(Annotated(), tmp_path / "task", "denoising", progress=False)
     predictions = tmp_path / "predictions"
     denoised = np.random.default_rng(2).integers(0, 256, (HEIGHT, WIDTH), np.uint8)

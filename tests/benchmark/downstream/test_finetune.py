@@ -16,6 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from sklearn.metrics import f1_score
 
 from benchmark.anatomy.extraction import vessel_mask
 from benchmark.data.checks.leakage import (
@@ -28,30 +29,26 @@ from benchmark.data.packs import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
-from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import FineTuningRun, run_cell
-from benchmark.downstream.segmentation.metrics import centreline_dice, definitions, dice_score
+from benchmark.downstream.segmentation.metrics import centreline_dice, definitions
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.downstream.task import load_task
 from benchmark.encoders.encoder import read_encoder_card
 from benchmark.errors import InputError
-from benchmark.files import write_json
-from benchmark.method_cards import CONFIGS
+from benchmark.files import read_json, write_json
 from benchmark.results import config_hash, read_record
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 from benchmark.training.config import to_plain
-from benchmark.training.hooks import StepHook
 
 # So large a rate makes four steps enough for a prediction that is neither empty nor full.
 SMALL = ("epochs=2", "batch_size=2", "base_lr=0.03", "checkpoint_interval=1", "log_interval=1")
 SMALL += ("keep_checkpoints=1",)
-SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
 
 MakeCell = Callable[..., FineTuningRun]
 
 
 @pytest.fixture(scope="module")
-def make_cell(vessels: TaskFolder) -> MakeCell:
+def make_cell(vessels: TaskFolder, compose_cell: MakeCell, sizes: tuple[str, ...]) -> MakeCell:
     """A cell at 64² and two epochs; `options` come on top."""
 
     def make(
@@ -61,11 +58,9 @@ def make_cell(vessels: TaskFolder) -> MakeCell:
         options: tuple[str, ...] = (),
         protocol: str | None = None,
     ) -> FineTuningRun:
-        sizes = () if method == "frangi" else SIZES
-        settings = [*SMALL, *sizes, f"data.folder={vessels.path}", *options]
-        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work, protocol)
-        folder = work / method / "finetune" / "synthetic_v" / f"seed{seed}"
-        return FineTuningRun(config, card, "synthetic_v", seed, folder, work / "results")
+        shown = () if method == "frangi" else sizes
+        settings = [*SMALL, *shown, f"data.folder={vessels.path}", *options]
+        return compose_cell(work, method, "synthetic_v", settings, seed, protocol)
 
     return make
 
@@ -111,9 +106,7 @@ def assert_same_run(one: FineTuningRun, two: FineTuningRun) -> None:
     assert read_record(one.record).metrics == read_record(two.record).metrics
 
 
-def test_the_record_says_what_was_run(
-    finished: FineTuningRun, encoder: Path, vessels: TaskFolder
-) -> None:
+def test_the_record_says_what_was_run(finished, encoder, vessels):
     record = read_record(finished.record)
     assert finished.record == encoder / "results" / "demo" / "mae" / "synthetic_v" / "seed0.json"
     assert (record.protocol, record.method, record.title) == ("demo", "mae", "MAE")
@@ -139,9 +132,7 @@ def test_the_record_says_what_was_run(
         assert record.metrics[name].value == pytest.approx(rows[name].mean(), rel=1e-12)
 
 
-def test_scores_are_those_of_the_trained_weights_at_native_size(
-    finished: FineTuningRun, vessels: TaskFolder
-) -> None:
+def test_scores_are_those_of_the_trained_weights_at_native_size(finished, vessels):
     """The whole prediction again by hand: resize, normalise, network, resize back, threshold."""
     model = build_model(finished.config, seed=0)
     model.load_state_dict(weights(finished))
@@ -161,11 +152,11 @@ def test_scores_are_those_of_the_trained_weights_at_native_size(
         # Rounding may tip a pixel whose logit is all but zero, and no other.
         assert np.abs(logits.numpy()[predicted != expected]).max(initial=0) < 1e-3
         truth = np.asarray(Image.open(vessels.mask("test", row.image)))
-        assert row.dsc == pytest.approx(100 * dice_score(predicted, truth), rel=1e-12)
+        assert row.dsc == pytest.approx(100 * f1_score(truth.ravel(), predicted.ravel()), rel=1e-12)
         assert row.cldice == pytest.approx(100 * centreline_dice(predicted, truth), rel=1e-12)
 
 
-def test_every_parameter_is_trained_at_its_rate(finished: FineTuningRun) -> None:
+def test_every_parameter_is_trained_at_its_rate(finished):
     """Cosine per epoch on the base rate; layer decay 0.75 over two blocks; no parameter missing."""
     rates = [line["lr"] for line in steps(finished)]
     assert rates == pytest.approx([0.03, 0.03, 0.015, 0.015])
@@ -179,9 +170,7 @@ def test_every_parameter_is_trained_at_its_rate(finished: FineTuningRun) -> None
     assert sum(len(group["names"]) for group in groups) == len(list(start.parameters()))
 
 
-def test_a_finished_cell_is_read_back(
-    finished: FineTuningRun, encoder: Path, make_cell: MakeCell, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_cell_is_read_back(finished, encoder, make_cell, capsys):
     before = finished.record.read_bytes()
     record = run_cell(make_cell(encoder, options=("num_workers=1", "log_interval=9")))
     assert record == read_record(finished.record)
@@ -190,12 +179,8 @@ def test_a_finished_cell_is_read_back(
 
 
 def test_a_record_of_other_settings_is_not_taken_for_this_one(
-    finished: FineTuningRun,
-    encoder: Path,
-    make_cell: MakeCell,
-    tmp_path: Path,
-    export_vit: Callable[..., Path],
-) -> None:
+    finished, encoder, make_cell, tmp_path, export_vit
+):
     before = finished.record.read_bytes()
     with pytest.raises(InputError, match=r"other settings \(base_lr: 0.03 → 0.5\); --overwrite"):
         run_cell(make_cell(encoder, options=("base_lr=0.5",)))
@@ -215,8 +200,8 @@ def test_a_record_of_other_settings_is_not_taken_for_this_one(
 
 
 def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
-    finished: FineTuningRun, make_cell: MakeCell, tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
+    finished, make_cell, tmp_path, export_vit
+):
     export_vit(tmp_path / "mae" / "pretrain", seed=1)
     changed = make_cell(tmp_path, options=("base_lr=0.1",))
     run_cell(changed)
@@ -228,29 +213,26 @@ def test_one_seed_gives_one_result_and_overwrite_makes_it_anew(
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
-    finished: FineTuningRun,
-    make_cell: MakeCell,
-    tmp_path: Path,
-    export_vit: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def killed(hook: StepHook, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        if runner.iter == 3:  # in the middle of the second epoch
-            raise KeyboardInterrupt
-        original(hook, runner, batch_idx, data_batch)
+    finished, make_cell, tmp_path, export_vit, before_step, capsys
+):
+    """Also years later: the time in between does not count."""
 
-    original = StepHook.before_train_iter
+    def kill() -> None:
+        raise KeyboardInterrupt
+
     export_vit(tmp_path / "mae" / "pretrain", seed=1)
     cell = make_cell(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(StepHook, "before_train_iter", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run_cell(cell)
+    # In the middle of the second epoch.
+    with before_step(4, kill), pytest.raises(KeyboardInterrupt):
+        run_cell(cell)
     assert not cell.record.exists()
     assert [path.name for path in cell.folder.glob("*.pth")] == ["epoch_1.pth"]
     assert len(steps(cell)) == 3
-    run_cell(make_cell(tmp_path))
+    description = {**read_json(cell.folder / "run.json"), "started": "2020-01-01T00:00:00+00:00"}
+    write_json(cell.folder / "run.json", description)
+    record = run_cell(make_cell(tmp_path))
+    assert record.started == "2020-01-01T00:00:00+00:00"
+    assert record.wall_time_s < 600
     assert "resuming after epoch 1" in capsys.readouterr().out
     assert_same_run(cell, finished)
 
@@ -263,12 +245,8 @@ def _batches(cell: FineTuningRun, vessels: TaskFolder) -> list[dict[str, Any]]:
 
 
 def test_encoders_meet_the_same_frames_and_the_same_head(
-    encoder: Path,
-    make_cell: MakeCell,
-    vessels: TaskFolder,
-    tmp_path: Path,
-    export_vit: Callable[..., Path],
-) -> None:
+    encoder, make_cell, vessels, tmp_path, export_vit
+):
     """The seed decides order, augmentation and new weights; the encoder has no say in them."""
     # Another patch size draws other numbers while it is built, which must not reach the head.
     export_vit(tmp_path / "vasomim" / "pretrain", seed=8, patch_size=8)
@@ -294,12 +272,8 @@ def test_encoders_meet_the_same_frames_and_the_same_head(
 
 
 def test_the_record_takes_up_what_the_leakage_check_found(
-    make_cell: MakeCell,
-    tmp_path: Path,
-    export_vit: Callable[..., Path],
-    vessels: TaskFolder,
-    finished: FineTuningRun,
-) -> None:
+    make_cell, tmp_path, export_vit, vessels, finished
+):
     """The test frames themselves as the corpus: all are found, and the hash of the run stays."""
     source = open_source("synthetic", patients=3, videos=1, frames=5, first_frame=3, size=80)
     pack = build_pack(source, tmp_path / "pack", size=64, splits=["test"], progress=False)
@@ -324,11 +298,14 @@ def test_the_record_takes_up_what_the_leakage_check_found(
     assert read_record(finished.record).leakage is None, "a corpus nobody has compared"
 
 
-def test_frangi_needs_no_training(make_cell: MakeCell, tmp_path: Path, vessels: TaskFolder) -> None:
+def test_frangi_needs_no_training(make_cell, tmp_path, vessels):
     cell = make_cell(tmp_path, "frangi")
     record = run_cell(cell)
     assert (record.encoder, record.corpus_hash, record.pretraining) == (None, None, "—")
-    assert record.images_per_s is None
+    assert (record.images_per_s, record.precision, record.skipped_steps) == (None, None, None)
+    assert read_json(cell.folder / "run.json")["started"] == record.started
+    patients = {item["stem"]: item["group"] for item in vessels.splits["test"]}
+    assert dict(scores(cell)[["image", "patient"]].to_numpy()) == patients
     assert not (cell.folder / "metrics.jsonl").exists()
     assert list(cell.folder.glob("*.pth")) == []
     for row in scores(cell).itertuples():
@@ -336,11 +313,11 @@ def test_frangi_needs_no_training(make_cell: MakeCell, tmp_path: Path, vessels: 
         mask = vessel_mask(frame[None], kind="sato", alpha=92.0, border=20)[0].numpy()
         truth = np.asarray(Image.open(vessels.mask("test", row.image)))
         assert mask.any()
-        assert row.dsc == pytest.approx(100 * dice_score(mask, truth), rel=1e-12)
+        assert row.dsc == pytest.approx(100 * f1_score(truth.ravel(), mask.ravel()), rel=1e-12)
         assert row.cldice == pytest.approx(100 * centreline_dice(mask, truth), rel=1e-12)
 
 
-def test_a_network_from_scratch_is_a_row_too(make_cell: MakeCell, tmp_path: Path) -> None:
+def test_a_network_from_scratch_is_a_row_too(make_cell, tmp_path):
     cell = make_cell(tmp_path, "unet", options=("epochs=1",))
     record = run_cell(cell)
     assert (record.encoder, record.family, record.pretraining) == (None, "from scratch", "—")
@@ -355,9 +332,7 @@ def test_a_network_from_scratch_is_a_row_too(make_cell: MakeCell, tmp_path: Path
 
 
 @pytest.mark.parametrize("protocol", [None, "aaai"])
-def test_two_frames_are_learnt_by_heart(
-    protocol: str | None, encoder: Path, make_cell: MakeCell, vessels: TaskFolder
-) -> None:
+def test_two_frames_are_learnt_by_heart(protocol, encoder, make_cell, vessels):
     """The loss on one batch goes to nearly nothing through either head."""
     options = ("model.backbone.drop_path=0.0",)
     cell = make_cell(encoder, options=options, protocol=protocol)
@@ -376,7 +351,7 @@ def test_two_frames_are_learnt_by_heart(
     assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
 
 
-def test_a_cell_gives_back_the_threads_it_takes(make_cell: MakeCell, tmp_path: Path) -> None:
+def test_a_cell_gives_back_the_threads_it_takes(make_cell, tmp_path):
     before = torch.get_num_threads()
     run_cell(make_cell(tmp_path, "frangi", options=(f"num_threads={before + 1}",)))
     assert torch.get_num_threads() == before

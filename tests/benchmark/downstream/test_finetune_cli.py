@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, read_method_cards
 from benchmark.results import read_record
@@ -38,53 +36,9 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Tool:
     return run
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--method", "vaso", "--dataset", "dca1"), "vaso: no such method"),
-        (("--method", "mae", "--dataset", "dca"), "dca: no such dataset"),
-        (METHOD, "downstream/synthetic_v: no such folder"),
-        ((*METHOD, "--data", "absent"), "absent: no such folder"),
-        ((*METHOD, "--data", "TASK"), "mae/pretrain: no encoder of MAE"),
-        ((*METHOD, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
-    ],
-)
-def test_bad_input_is_one_line_and_code_two(
-    tool: Tool,
-    tmp_path: Path,
-    vessels: TaskFolder,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    message: str,
-) -> None:
-    arguments = tuple(str(vessels.path) if word == "TASK" else word for word in arguments)
-    assert tool(*arguments, "--work", tmp_path) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("error: ")
-    assert output.err.count("\n") == 1
-    assert message in output.err
-    assert list(tmp_path.iterdir()) == []
-
-
-def _process(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, TOOL, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_a_misspelt_method_is_answered_in_a_process_of_its_own() -> None:
-    done = _process("--method", "vaso", "--dataset", "dca1")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: vaso: no such method")
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_label_fraction_is_a_data_set_of_its_own(
-    tool: Tool, tmp_path: Path, vessels: TaskFolder, export_vit: Callable[..., Path]
-) -> None:
+def test_a_label_fraction_is_a_data_set_of_its_own(tool, tmp_path, vessels, export_vit, sizes):
     """One of two patients: half of the frames, under a name of its own on the board."""
     export_vit(tmp_path / "mae" / "pretrain")
-    sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
     options = (*METHOD, "--data", vessels.path, "--work", tmp_path, "--label-fraction", "0.5")
     settings = ("--cfg-options", "epochs=1", "batch_size=2", *sizes)
     assert tool(*options, *settings) == 0
@@ -94,7 +48,7 @@ def test_a_label_fraction_is_a_data_set_of_its_own(
     assert tool(*options[:-1], "1.5", *settings) == 2
 
 
-def test_the_known_names_are_named(tmp_path: Path) -> None:
+def test_the_known_names_are_named(tmp_path):
     with pytest.raises(InputError) as caught:
         compose(CONFIGS, "vaso", "dca1", "tiny", [], tmp_path)
     assert all(card.method in str(caught.value) for card in read_method_cards())
@@ -102,19 +56,7 @@ def test_the_known_names_are_named(tmp_path: Path) -> None:
         compose(CONFIGS, "mae", "dca", "tiny", [], tmp_path)
 
 
-def test_an_image_size_the_encoder_cannot_cut_is_refused(
-    tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
-    export_vit(tmp_path / "mae" / "pretrain")
-    sizes = ["test_pipeline.1.scale=(72,72)"]
-    config, _ = compose(CONFIGS, "mae", "synthetic_v", "tiny", sizes, tmp_path)
-    with pytest.raises(InputError, match="image size 72 is no multiple"):
-        build_model(config, seed=0)
-
-
-def test_seeds_are_run_one_after_the_other(
-    tool: Tool, tmp_path: Path, vessels: TaskFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_seeds_are_run_one_after_the_other(tool, tmp_path, vessels, capsys):
     arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--seed")
     places = ("--work", tmp_path, "--data", vessels.path, "--results", tmp_path / "board")
     assert tool(*arguments, 3, 1, *places) == 0
@@ -133,8 +75,8 @@ def test_seeds_are_run_one_after_the_other(
 
 
 def test_records_that_are_there_are_kept_replaced_or_refused_before_anything_is_run(
-    tool: Tool, tmp_path: Path, vessels: TaskFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tool, tmp_path, vessels, capsys
+):
     arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--work")
     places = (tmp_path, "--data", vessels.path)
     assert tool(*arguments, *places, "--seed", 1) == 0
@@ -153,14 +95,14 @@ def test_records_that_are_there_are_kept_replaced_or_refused_before_anything_is_
 
 
 def test_seeds_of_one_process_are_those_of_a_process_each(
-    tool: Tool, tmp_path: Path, vessels: TaskFolder, export_vit: Callable[..., Path]
-) -> None:
+    tool, tmp_path, vessels, export_vit, sizes
+):
     """Frames decoded for the first seed are used by the second, which gives the same numbers."""
     export_vit(tmp_path / "mae" / "pretrain")
     arguments = [
         *("--scale", "tiny", "--method", "mae", "--dataset", "synthetic_v", "--work", tmp_path),
         *("--data", vessels.path, "--cfg-options", "epochs=16", "batch_size=2", "base_lr=0.01"),
-        *("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"),
+        *sizes,
     ]
     assert tool(*arguments, "--results", tmp_path / "together", "--seed", 0, 1) == 0
     (tmp_path / "mae" / "finetune").rename(tmp_path / "first")
@@ -182,9 +124,7 @@ def test_seeds_of_one_process_are_those_of_a_process_each(
     assert scores[0] == scores[1]
 
 
-def test_the_resolved_config_can_be_printed(
-    tool: Tool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_resolved_config_can_be_printed(tool, tmp_path, capsys):
     assert tool(*METHOD, "--work", tmp_path, "--cfg-options", "epochs=7", "--print-config") == 0
     output = capsys.readouterr().out
     assert '"epochs": 7' in output
@@ -192,12 +132,9 @@ def test_the_resolved_config_can_be_printed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_cpu_can_be_asked_for(
-    gpu: None, tool: Tool, tmp_path: Path, vessels: TaskFolder, export_vit: Callable[..., Path]
-) -> None:
+def test_the_cpu_can_be_asked_for(gpu, tool, tmp_path, vessels, export_vit, sizes):
     """With a GPU that torch only believes in, anything else would fail."""
     export_vit(tmp_path / "mae" / "pretrain")
-    sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
     options = (*METHOD, "--data", vessels.path, "--work", tmp_path, "--device", "cpu")
     assert tool(*options, "--cfg-options", "epochs=1", "batch_size=2", *sizes) == 0
     (path,) = (tmp_path / "results").rglob("seed0.json")

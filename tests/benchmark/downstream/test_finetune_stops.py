@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,28 @@ import pytest
 import torch
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import FineTuningRun, run_cell
-from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record
 from benchmark.training import accumulation
 from benchmark.training.accumulation import AccumulatingOptimWrapper
 from benchmark.training.checkpoints.checkpoint import (
     checkpoint_paths,
     read_checkpoint,
-    save_checkpoint,
 )
 from benchmark.training.distributed.signals import Stopped
-from benchmark.training.hooks import StepHook, StopTestHook
+from benchmark.training.hooks import StopTestHook
 
 SETTINGS = ("epochs=2", "batch_size=1", "checkpoint_interval=1", "log_interval=3", "num_workers=0")
 SETTINGS += ("keep_checkpoints=1",)
-SIZES = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
 
 
 @pytest.fixture
 def cell(
-    vessels: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
+    vessels: TaskFolder,
+    tmp_path: Path,
+    export_vit: Callable[..., Path],
+    compose_cell: Callable[..., FineTuningRun],
+    sizes: tuple[str, ...],
 ) -> Callable[..., FineTuningRun]:
     """A cell in a work folder of its own: four steps in each of two epochs."""
 
@@ -46,22 +44,10 @@ def cell(
             export_vit(work / "mae" / "pretrain", seed=1)
         settings = [f"data.folder={vessels.path}"]
         if method == "mae":
-            settings += [*SETTINGS, *SIZES]
-        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
-        return FineTuningRun(config, card, "synthetic_v", 0, work / "run", work / "results")
+            settings += [*SETTINGS, *sizes]
+        return compose_cell(work, method, "synthetic_v", settings)
 
     return make
-
-
-def signal_before_step(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    usual = StepHook.before_train_iter
-
-    def signalled(hook: StepHook, runner: Any, *rest: Any, **named: Any) -> None:
-        usual(hook, runner, *rest, **named)
-        if runner.iter + 1 == step:
-            os.kill(os.getpid(), signal.SIGUSR1)
-
-    monkeypatch.setattr(StepHook, "before_train_iter", signalled)
 
 
 def signal_in_test(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,18 +65,12 @@ def log(cell: FineTuningRun) -> list[dict[str, Any]]:
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 
 
-def test_a_stopped_cell_ends_as_one_that_was_not(
-    cell: Callable[..., FineTuningRun],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_stopped_cell_ends_as_one_that_was_not(cell, before_step, monkeypatch, capsys):
     """Within the second epoch; then, when all is trained, in the test."""
     whole, cut = cell("whole"), cell("cut")
     run_cell(whole)
-    with monkeypatch.context() as patch:
-        signal_before_step(patch, 5)
-        with pytest.raises(Stopped):
-            run_cell(cut)
+    with before_step(5, lambda: os.kill(os.getpid(), signal.SIGUSR1)), pytest.raises(Stopped):
+        run_cell(cut)
     assert checkpoint_paths(cut.folder)[0].name == "epoch_1_step_5.pth"
     assert "SIGUSR1: saved after step 5 of 8" in capsys.readouterr().out
     with monkeypatch.context() as patch:
@@ -107,47 +87,7 @@ def test_a_stopped_cell_ends_as_one_that_was_not(
     assert record.skipped_steps == 0
 
 
-def test_a_checkpoint_that_cannot_be_used_is_not(
-    cell: Callable[..., FineTuningRun],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """One with a flipped byte, then one of another seed: the one before is, if there is one."""
-    whole, cut = cell("whole"), cell("cut")
-    for one in (whole, cut):
-        one.config.keep_checkpoints = 2
-    run_cell(whole)
-    with monkeypatch.context() as patch:
-        signal_before_step(patch, 7)
-        with pytest.raises(Stopped):
-            run_cell(cut)
-    newest, _ = checkpoint_paths(cut.folder)
-    content = newest.read_bytes()
-    newest.write_bytes(content[:-500] + bytes([content[-500] ^ 4]) + content[-499:])
-    with monkeypatch.context() as patch:
-        signal_before_step(patch, 6)
-        with pytest.raises(Stopped):
-            run_cell(cut)
-    assert f"warning: {newest}: damaged (sha256 differs)" in capsys.readouterr().out
-    own = read_checkpoint(checkpoint_paths(cut.folder)[0])
-    other = replace(own, epoch=1, step=7, identity={**own.identity, "seed": 1})
-    save_checkpoint(cut.folder, other, keep=3)
-    run_cell(cut)
-    assert "of another run (seed 1 instead of 0)" in capsys.readouterr().out
-    assert log(cut) == log(whole)
-    one, two = (read_checkpoint(c.folder / "epoch_2.pth").model for c in (whole, cut))
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    cut.record.unlink()
-    for path in checkpoint_paths(cut.folder):
-        path.write_bytes(content[:-1])
-    with pytest.raises(InputError, match="there is no older one that can be used"):
-        run_cell(cut)
-    assert len(checkpoint_paths(cut.folder)) == 2, "nothing is renamed where nothing is used"
-
-
-def test_a_classical_model_stops_in_its_test(
-    cell: Callable[..., FineTuningRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_classical_model_stops_in_its_test(cell, monkeypatch):
     """There is nothing to save; the same command repeats it."""
     with monkeypatch.context() as patch:
         signal_in_test(patch)
@@ -156,9 +96,7 @@ def test_a_classical_model_stops_in_its_test(
     assert run_cell(cell("classical", "frangi")).skipped_steps is None
 
 
-def test_skipped_steps_are_in_the_record(
-    cell: Callable[..., FineTuningRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_skipped_steps_are_in_the_record(cell, monkeypatch):
     """A loss that is infinite at the second and fifth step."""
     usual = AccumulatingOptimWrapper.backward
     calls = 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmark.downstream.parameters import count_parameters
@@ -20,7 +18,7 @@ _LARGE = {"detr", "faster_rcnn", "rwkv_unet", "transunet", "vm_unet", "unet"}
 CARDS = {card.method: card for card in read_method_cards()}
 
 
-def test_every_system_has_its_line() -> None:
+def test_every_system_has_its_line():
     assert list(read_parameter_counts()) == sorted(CARDS)
 
 
@@ -28,11 +26,11 @@ def test_every_system_has_its_line() -> None:
     "method",
     [pytest.param(m, marks=pytest.mark.slow) if m in _LARGE else m for m in sorted(CARDS)],
 )
-def test_the_table_is_what_the_configs_build(method: str) -> None:
+def test_the_table_is_what_the_configs_build(method):
     assert count_parameters(method) == read_parameter_counts()[method]
 
 
-def test_published_counts() -> None:
+def test_published_counts():
     """MAE ViT-B/16 with its decoder and without it, counted by hand, and DETR."""
     counts = read_parameter_counts()
     assert round(counts["mae"].trained / 1e6, 2) == 111.66
@@ -46,7 +44,7 @@ def test_published_counts() -> None:
     assert trained_here == {card.method for card in CARDS.values() if card.pretrain}
 
 
-def test_a_table_is_read_back(tmp_path: Path) -> None:
+def test_a_table_is_read_back(tmp_path):
     counts = {
         "b": ParameterCounts(7, None),
         "a": ParameterCounts(None, None),
@@ -57,11 +55,11 @@ def test_a_table_is_read_back(tmp_path: Path) -> None:
     assert (tmp_path / "parameters.csv").read_text() == "method,network,trained\na,,\nb,7,\nc,7,9\n"
 
 
-def test_configs_without_a_table_have_no_counts(tmp_path: Path) -> None:
+def test_configs_without_a_table_have_no_counts(tmp_path):
     assert read_parameter_counts(tmp_path) == {}
 
 
-def test_another_table_is_refused(tmp_path: Path) -> None:
+def test_another_table_is_refused(tmp_path):
     (tmp_path / "parameters.csv").write_text("method,network\nmae,many\n")
     with pytest.raises(InputError, match=r"parameters\.csv: not a table of parameters"):
         read_parameter_counts(tmp_path)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.segmentation.plain import PatchMap, PlainUNetDecoder
 from benchmark.downstream.segmentation.task import build_model
@@ -20,15 +16,14 @@ from benchmark.training.config import config_differences, to_plain
 
 AAAI = sorted(path.stem for path in (CONFIGS / "downstream" / "aaai").glob("*.py"))
 SMALL = ["epochs=1", "batch_size=2", "base_lr=0.01", "num_workers=0", "keep_checkpoints=1"]
-SIZES = ["train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)"]
 
 
-def test_data_sets_of_the_aaai_paper_have_a_config() -> None:
+def test_data_sets_of_the_aaai_paper_have_a_config():
     assert {"arcade_v", "caxf", "xcav"} <= set(AAAI)
 
 
 @pytest.mark.parametrize("dataset", AAAI)
-def test_aaai_is_the_papers_recipe(dataset: str, tmp_path: Path) -> None:
+def test_aaai_is_the_papers_recipe(dataset, tmp_path):
     """lr 1e-4, weight decay 0.05, 500 epochs, no SimpleFPN; what is not stated is the journal's."""
     ours, _ = compose(CONFIGS, "mae", dataset, "paper", [], tmp_path, "aaai")
     assert (ours.protocol, ours.epochs, ours.base_lr) == ("aaai", 500, 1e-4)
@@ -41,7 +36,7 @@ def test_aaai_is_the_papers_recipe(dataset: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", ["tiny", "small"])
-def test_protocols_do_not_mix_at_any_scale(scale: str, tmp_path: Path) -> None:
+def test_protocols_do_not_mix_at_any_scale(scale, tmp_path):
     ids = {
         compose(CONFIGS, "mae", "synthetic_v", scale, [], tmp_path, protocol)[0].protocol
         for protocol in (None, "aaai")
@@ -50,40 +45,39 @@ def test_protocols_do_not_mix_at_any_scale(scale: str, tmp_path: Path) -> None:
 
 
 def test_an_aaai_cell_is_recorded_under_its_protocol(
-    vessels: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
+    vessels, tmp_path, export_vit, compose_cell, sizes
+):
     """Trained, scored, recorded; the head depends on the seed and not on the encoder."""
     states = []
     for method, patch in (("mae", 16), ("vasomim", 8)):
         export_vit(tmp_path / method / "pretrain", seed=patch, patch_size=patch)
-        options = [*SMALL, *SIZES, f"data.folder={vessels.path}"]
-        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", options, tmp_path, "aaai")
-        states.append(build_model(config, seed=3).state_dict())
+        options = [*SMALL, *sizes, f"data.folder={vessels.path}"]
+        cell = compose_cell(tmp_path, method, "synthetic_v", options, protocol="aaai")
+        states.append(build_model(cell.config, seed=3).state_dict())
     for name, value in states[0].items():
         if not name.startswith("backbone."):
             assert torch.equal(value, states[1][name]), name
-    cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
     record = run_cell(cell)
     assert cell.record == tmp_path / "results/aaai-demo/vasomim/synthetic_v/seed0.json"
     assert record.metrics["dsc"].value >= 0
-    state = torch.load(tmp_path / "run" / "epoch_1.pth", weights_only=True)["model"]
+    state = torch.load(cell.folder / "epoch_1.pth", weights_only=True)["model"]
     assert not torch.equal(state["neck.project.0.weight"], states[1]["neck.project.0.weight"])
 
 
-def test_unknown_names_are_answered_with_the_known_ones() -> None:
+def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(InputError, match=r"--protocol aai: no folder .*; known: .*aaai"):
         find_dataset(CONFIGS, "xcav", "aai")
     with pytest.raises(InputError, match=r"arcade_vs: no such dataset in .*aaai; known: arcade_v"):
         find_dataset(CONFIGS, "arcade_vs", "aaai")
 
 
-def test_a_data_set_of_one_protocol_is_found_under_its_name() -> None:
+def test_a_data_set_of_one_protocol_is_found_under_its_name():
     usual = CONFIGS / "downstream" / "denoising.py"
     assert find_dataset(CONFIGS, "denoising", "aaai") == usual
     assert find_dataset(CONFIGS, "denoising") == usual
 
 
-def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path: Path) -> None:
+def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path):
     """DETR clips, decays and steps as in its paper; Faster R-CNN keeps the dataset's recipe."""
     detr, _ = compose(CONFIGS, "detr", "stenosis", "paper", [], tmp_path)
     rcnn, _ = compose(CONFIGS, "faster_rcnn", "stenosis", "paper", [], tmp_path)
@@ -103,7 +97,7 @@ def test_a_method_brings_its_own_recipe_but_not_its_own_test(tmp_path: Path) -> 
         compose(folder, "mine", "stenosis", "paper", [], tmp_path)
 
 
-def test_classical_rows_of_table_x_differ_in_alpha_only(tmp_path: Path) -> None:
+def test_classical_rows_of_table_x_differ_in_alpha_only(tmp_path):
     rows = {
         alpha: to_plain(compose(CONFIGS, name, "arcade_v", "paper", [], tmp_path)[0])
         for alpha, name in ((92.0, "frangi"), (80.0, "frangi_80"), (50.0, "frangi_50"))

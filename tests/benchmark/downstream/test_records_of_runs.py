@@ -1,4 +1,4 @@
-"""What a run leaves on record beside its metrics, and what happens to a record that is there."""
+"""What a run leaves on record beside its metrics."""
 
 from __future__ import annotations
 
@@ -18,14 +18,10 @@ from mmengine.hooks import Hook
 from PIL import Image
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import FineTuningRun, run_cell, with_patients
 from benchmark.errors import InputError
-from benchmark.files import read_json, write_json
 from benchmark.locking import LOCK
-from benchmark.method_cards import CONFIGS
-from benchmark.results import find_problems, read_examples, read_record, read_scores
-from benchmark.training.hooks import StepHook
+from benchmark.results import find_problems, read_examples, read_record
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -33,22 +29,18 @@ MakeCell = Callable[..., FineTuningRun]
 
 
 @pytest.fixture(scope="module")
-def make_cell(vessels: TaskFolder) -> MakeCell:
+def make_cell(vessels: TaskFolder, compose_cell: MakeCell, sizes: tuple[str, ...]) -> MakeCell:
     """A cell of a filter or of a network from scratch: two epochs of two steps at 64²."""
 
-    def make(work: Path, method: str = "frangi", *options: str, seed: int = 0) -> FineTuningRun:
-        sizes = ("train_pipeline.2.scale=(64,64)", "test_pipeline.1.scale=(64,64)")
+    def make(work: Path, method: str = "frangi", *options: str) -> FineTuningRun:
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", *sizes)
         settings = [f"data.folder={vessels.path}", *options, *(small if method == "unet" else ())]
-        config, card = compose(CONFIGS, method, "synthetic_v", "tiny", settings, work)
-        return FineTuningRun(config, card, "synthetic_v", seed, work / method, work / "results")
+        return compose_cell(work, method, "synthetic_v", settings)
 
     return make
 
 
-def test_a_finished_run_keeps_no_checkpoints(
-    make_cell: MakeCell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_run_keeps_no_checkpoints(make_cell, tmp_path, capsys):
     """But as many as are asked for; what a kill after the record has left goes with the next call.
 
     Unless that is another process's.
@@ -85,9 +77,7 @@ def test_a_finished_run_keeps_no_checkpoints(
     assert [path.name for path in one.folder.glob("*.pth")] == ["epoch_2.pth"]
 
 
-def test_a_trained_run_says_when_where_and_how_it_was_made(
-    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trained_run_says_when_where_and_how_it_was_made(make_cell, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/tools/finetune.py", "--work", str(tmp_path)])
     cell = make_cell(tmp_path, "unet")
     record = run_cell(cell)
@@ -115,7 +105,7 @@ class Counting(Hook):
         counted.append("test")
 
 
-def test_hooks_and_visualizer_of_a_config_are_honoured(make_cell: MakeCell, tmp_path: Path) -> None:
+def test_hooks_and_visualizer_of_a_config_are_honoured(make_cell, tmp_path):
     """As in pre-training."""
     cell = make_cell(tmp_path, "unet", "log_interval=1")
     cell.config.custom_hooks = [dict(type=Counting)]
@@ -129,48 +119,7 @@ def test_hooks_and_visualizer_of_a_config_are_honoured(make_cell: MakeCell, tmp_
     ]
 
 
-def test_a_resumed_run_was_started_when_its_first_part_was(
-    make_cell: MakeCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(hook: StepHook, runner: Any, **rest: Any) -> None:
-        if runner.iter == 3:
-            raise KeyboardInterrupt
-        original(hook, runner, **rest)
-
-    original = StepHook.before_train_iter
-    cell = make_cell(tmp_path, "unet")
-    with monkeypatch.context() as patch:
-        patch.setattr(StepHook, "before_train_iter", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run_cell(cell)
-    # As if the interruption had lasted for years.
-    description = {**read_json(cell.folder / "run.json"), "started": "2020-01-01T00:00:00+00:00"}
-    write_json(cell.folder / "run.json", description)
-    record = run_cell(make_cell(tmp_path, "unet"))
-    assert record.started == "2020-01-01T00:00:00+00:00"
-    assert record.wall_time_s < 600
-    again = run_cell(make_cell(tmp_path, "unet"), "always")
-    assert again.started > "2025"
-
-
-def test_a_filter_was_not_trained(make_cell: MakeCell, tmp_path: Path) -> None:
-    record = run_cell(make_cell(tmp_path))
-    assert (record.precision, record.skipped_steps) == (None, None)
-    assert read_json(tmp_path / "frangi" / "run.json")["started"] == record.started
-
-
-def test_every_score_says_whose_image_it_is_of(
-    make_cell: MakeCell, tmp_path: Path, vessels: TaskFolder
-) -> None:
-    cell = make_cell(tmp_path)
-    run_cell(cell)
-    scores = read_scores(cell.record)
-    items = {item["stem"]: item["group"] for item in vessels.splits["test"]}
-    assert dict(zip(scores["image"], scores["patient"], strict=True)) == items
-    assert len(set(scores["patient"])) == 1, "two frames of one patient"
-
-
-def test_patients_that_are_not_known_are_left_open() -> None:
+def test_patients_that_are_not_known_are_left_open():
     def folder(*groups: str | None) -> Any:
         items = [{"stem": f"{i}", "group": group} for i, group in enumerate(groups)]
         return SimpleNamespace(splits={"test": items})
@@ -184,9 +133,7 @@ def test_patients_that_are_not_known_are_left_open() -> None:
     assert list(scores) == ["image", "dsc"]
 
 
-def test_the_same_images_are_kept_of_every_method(
-    make_cell: MakeCell, tmp_path: Path, vessels: TaskFolder
-) -> None:
+def test_the_same_images_are_kept_of_every_method(make_cell, tmp_path, vessels):
     cells = [make_cell(tmp_path, method) for method in ("frangi", "unet")]
     kept = []
     for cell in cells:
@@ -207,9 +154,7 @@ def test_the_same_images_are_kept_of_every_method(
     assert not np.array_equal(one[0].prediction, two[0].prediction)
 
 
-def test_how_many_are_kept_is_a_setting_that_moves_no_hash(
-    make_cell: MakeCell, tmp_path: Path
-) -> None:
+def test_how_many_are_kept_is_a_setting_that_moves_no_hash(make_cell, tmp_path):
     hashes = set()
     for count in (0, 1):
         cell = make_cell(tmp_path / str(count), "frangi", f"examples={count}")
@@ -221,20 +166,3 @@ def test_how_many_are_kept_is_a_setting_that_moves_no_hash(
     for wrong in ("-1", "all"):
         with pytest.raises(InputError, match=f"examples='?{wrong}.*0 or more"):
             run_cell(make_cell(tmp_path / "x", "frangi", f"examples={wrong}"))
-
-
-def test_a_record_that_is_there_is_kept_replaced_or_an_error(
-    make_cell: MakeCell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cell = make_cell(tmp_path)
-    run_cell(cell, "never")
-    before = cell.record.read_bytes()
-    with pytest.raises(InputError, match=r"seed0\.json: there already; --overwrite only-missing"):
-        run_cell(make_cell(tmp_path), "never")
-    run_cell(make_cell(tmp_path), "only-missing")
-    assert cell.record.read_bytes() == before
-    assert capsys.readouterr().out.endswith("done already\n")
-    run_cell(make_cell(tmp_path, "frangi", "model.alpha=80.0"), "always")
-    assert cell.record.read_bytes() != before
-    with pytest.raises(InputError, match="unknown overwrite 'alway'; did you mean 'always'"):
-        run_cell(make_cell(tmp_path), "alway")

@@ -12,13 +12,11 @@ from PIL import Image
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
 from benchmark.results import read_record
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SMALL = ["epochs=1", "batch_size=2", "num_workers=0", "base_lr=0.01"]
 
 
@@ -31,14 +29,27 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> TaskFolder:
     )
 
 
-def _cell(work: Path, segments: TaskFolder, method: str, *options: str) -> FineTuningRun:
-    sizes = [f"{p}_pipeline.{i}.scale=(64,64)" for p, i in (("train", 2), ("test", 1))]
-    settings = [*SMALL, *sizes, f"data.folder={segments.path}", *options]
-    config, card = compose(CONFIGS, method, "synthetic_vs", "tiny", settings, work)
-    return FineTuningRun(config, card, "synthetic_vs", 0, work / method / "run", work / "results")
+@pytest.fixture
+def make_cell(
+    tmp_path: Path,
+    segments: TaskFolder,
+    export_vit: Callable[..., Path],
+    compose_cell: Callable[..., FineTuningRun],
+    sizes: tuple[str, ...],
+) -> Callable[..., FineTuningRun]:
+    """A cell of one epoch; MAE has an encoder."""
+
+    def make(method: str, *options: str) -> FineTuningRun:
+        if method == "mae":
+            export_vit(tmp_path / "mae" / "pretrain")
+        small = (*SMALL, *sizes) if method != "frangi" else ()
+        settings = [*small, f"data.folder={segments.path}", *options]
+        return compose_cell(tmp_path, method, "synthetic_vs", settings)
+
+    return make
 
 
-def test_segments_of_the_source_are_the_classes(segments: TaskFolder) -> None:
+def test_segments_of_the_source_are_the_classes(segments):
     """The channels read back are the labels that were drawn."""
     source = open_source("synthetic", patients=3, videos=1, frames=5, size=80, task="synthetic_vs")
     frames = {frame.path: frame for frame in source.frames()}
@@ -51,11 +62,8 @@ def test_segments_of_the_source_are_the_classes(segments: TaskFolder) -> None:
 
 
 @pytest.mark.parametrize("method", ["mae", "unet"])
-def test_every_head_gets_a_channel_for_each_class(
-    method: str, segments: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
-    export_vit(tmp_path / "mae" / "pretrain")
-    cell = _cell(tmp_path, segments, method)
+def test_every_head_gets_a_channel_for_each_class(method, segments, make_cell):
+    cell = make_cell(method)
     record = run_cell(cell)
     assert build_model(cell.config, 0, 25).decode_head.out_channels == 25
     assert {n for n, m in record.metrics.items() if m.headline} == {"dsc"}
@@ -68,12 +76,9 @@ def test_every_head_gets_a_channel_for_each_class(
     assert read_record(cell.record).metrics == record.metrics
 
 
-def test_a_label_map_is_another_head_with_the_same_scores(
-    segments: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
+def test_a_label_map_is_another_head_with_the_same_scores(segments, make_cell):
     """26 channels and a soft-max; no two classes are predicted for one pixel."""
-    export_vit(tmp_path / "mae" / "pretrain")
-    cell = _cell(tmp_path, segments, "mae", "label_map=True", "base_lr=0.03")
+    cell = make_cell("mae", "label_map=True", "base_lr=0.03")
     record = run_cell(cell)
     assert build_model(cell.config, 0, 25).decode_head.out_channels == 26
     assert record.metrics["dsc"].definition.startswith("dsc/per-image-mean/classes-pooled")
@@ -89,26 +94,16 @@ def test_a_label_map_is_another_head_with_the_same_scores(
     assert record.metrics["dsc_dataset"].value == pytest.approx(200 * overlap / total)
 
 
-def test_a_filter_cannot_tell_classes_apart(segments: TaskFolder, tmp_path: Path) -> None:
-    config, card = compose(
-        CONFIGS, "frangi", "synthetic_vs", "tiny", [f"data.folder={segments.path}"], tmp_path
-    )
-    cell = FineTuningRun(config, card, "synthetic_vs", 0, tmp_path / "run", tmp_path / "results")
+def test_what_classes_do_not_allow_is_named(make_cell):
     with pytest.raises(InputError, match="marks vessels and cannot tell 25 classes apart"):
-        run_cell(cell)
-
-
-def test_a_metric_the_task_does_not_have_is_named(
-    segments: TaskFolder, tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
-    export_vit(tmp_path / "mae" / "pretrain")
+        run_cell(make_cell("frangi"))
     with pytest.raises(InputError, match="unknown metric 'cldice'"):
-        run_cell(_cell(tmp_path, segments, "mae", "metrics=('cldice',)"))
+        run_cell(make_cell("mae", "metrics=('cldice',)"))
 
 
-def test_one_batch_of_segments_is_learnt(segments: TaskFolder, tmp_path: Path) -> None:
+def test_one_batch_of_segments_is_learnt(segments, make_cell):
     """The head and its losses drive 25 channels of one picture to their masks."""
-    cell = _cell(tmp_path, segments, "unet")
+    cell = make_cell("unet")
     torch.manual_seed(0)
     model = build_model(cell.config, 0, 25).train()
     stems = [item["stem"] for item in segments.splits["train"][:2]]

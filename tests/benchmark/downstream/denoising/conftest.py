@@ -37,18 +37,16 @@ def denoising_config() -> Callable[..., Config]:
 
 
 @pytest.fixture(scope="session")
-def denoising_cell(noisy: TaskFolder) -> Callable[..., FineTuningRun]:
+def denoising_cell(
+    noisy: TaskFolder, compose_cell: Callable[..., FineTuningRun]
+) -> Callable[..., FineTuningRun]:
     """A cell of two epochs on `noisy`; `options` come on top."""
 
-    def make(
-        work: Path, method: str = "mae", seed: int = 0, options: tuple[str, ...] = ()
-    ) -> FineTuningRun:
+    def make(work: Path, method: str = "mae", options: tuple[str, ...] = ()) -> FineTuningRun:
         sizes = {"mae": SIZES, "dncnn": SIZES[1:]}.get(method, ())
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", "log_interval=1")
         small += ("keep_checkpoints=1",)
         settings = [*small, *sizes, f"data.folder={noisy.path}", *options]
-        config, card = compose(CONFIGS, method, "synthetic_n", "tiny", settings, work)
-        folder = work / method / "finetune" / "synthetic_n" / f"seed{seed}"
-        return FineTuningRun(config, card, "synthetic_n", seed, folder, work / "results")
+        return compose_cell(work, method, "synthetic_n", settings)
 
     return make

@@ -24,7 +24,7 @@ def predict(model: NonLocalMeans, *frames: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
-def test_the_noise_of_a_frame_is_estimated_from_it(sigma: float) -> None:
+def test_the_noise_of_a_frame_is_estimated_from_it(sigma):
     """On a ramp, which the wavelet does not see, and on an angiogram, whose edges are few."""
     noise = np.random.default_rng(0).normal(0, sigma, (256, 256))
     rows, columns = np.indices(noise.shape) / 255
@@ -37,7 +37,7 @@ def test_the_noise_of_a_frame_is_estimated_from_it(sigma: float) -> None:
     assert noise_level(clean + noise) == pytest.approx(math.hypot(own, sigma), rel=0.05)
 
 
-def test_the_estimate_is_the_median_of_the_details_written_out() -> None:
+def test_the_estimate_is_the_median_of_the_details_written_out():
     frame = np.random.default_rng(1).random((10, 12))
     root = math.sqrt(3)
     low = [(1 + root), (3 + root), (3 - root), (1 - root)]
@@ -52,7 +52,7 @@ def test_the_estimate_is_the_median_of_the_details_written_out() -> None:
     assert noise_level(frame) == pytest.approx(np.median(details) / 0.6744897501960817, rel=1e-9)
 
 
-def test_it_is_scikit_images_with_the_settings_of_the_config() -> None:
+def test_it_is_scikit_images_with_the_settings_of_the_config():
     frames = [
         Degradation().apply(angiogram(0, p, 0, 4, size=size, frames=8).image, 1, str(p))
         for p, size in ((0, 64), (1, 48))
@@ -66,7 +66,7 @@ def test_it_is_scikit_images_with_the_settings_of_the_config() -> None:
             np.testing.assert_array_equal(found, np.rint(255 * expected).clip(0, 255))
 
 
-def test_it_removes_noise_and_keeps_a_frame_without() -> None:
+def test_it_removes_noise_and_keeps_a_frame_without():
     clean = angiogram(0, 2, 0, 4, size=128, frames=8).image
     for level in range(3):
         noisy = Degradation().apply(clean, level, "x")
@@ -74,11 +74,3 @@ def test_it_removes_noise_and_keeps_a_frame_without() -> None:
         assert psnr(denoised, clean) > psnr(noisy, clean) + 4
     flat = np.full((16, 16), 77, np.uint8)
     np.testing.assert_array_equal(predict(NonLocalMeans(), flat)[0], flat)
-
-
-def test_it_has_nothing_to_train_and_only_predicts() -> None:
-    model = NonLocalMeans()
-    assert list(model.parameters()) == []
-    for mode in ("loss", "tensor"):
-        with pytest.raises(ValueError, match=mode):
-            model([], [], mode=mode)

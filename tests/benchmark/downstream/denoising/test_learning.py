@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -15,7 +12,7 @@ from raw_layouts import MemorySource
 
 from benchmark.data.denoising import Degradation
 from benchmark.data.frame import Frame
-from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.data.tasks import write_task_folder
 from benchmark.downstream.compose import compose
 from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
@@ -26,8 +23,6 @@ from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 
-MakeCell = Callable[..., FineTuningRun]
-
 
 def _scores(cell: FineTuningRun) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
@@ -35,12 +30,8 @@ def _scores(cell: FineTuningRun) -> pd.DataFrame:
 
 @pytest.mark.parametrize("method", ["mae", "dncnn", "nlm"])
 def test_the_record_is_what_the_trained_weights_score(
-    method: str,
-    denoising_cell: MakeCell,
-    noisy: TaskFolder,
-    tmp_path: Path,
-    export_vit: Callable[..., Path],
-) -> None:
+    method, denoising_cell, noisy, tmp_path, export_vit
+):
     """Trained twice from one seed: the same bytes; and every score again from the prediction."""
     cells = []
     for folder in (tmp_path / "a", tmp_path / "b"):
@@ -84,7 +75,7 @@ def test_the_record_is_what_the_trained_weights_score(
     assert record.metrics["psnr"].value == pytest.approx(rows["psnr"].mean(), rel=1e-12)
 
 
-def test_nlm_is_run_with_the_settings_of_its_config(tmp_path: Path) -> None:
+def test_nlm_is_run_with_the_settings_of_its_config(tmp_path):
     config, card = compose(CONFIGS, "nlm", "synthetic_n", "paper", [], tmp_path)
     model = TASK.build_model(config, seed=0)
     assert isinstance(model, NonLocalMeans)
@@ -92,7 +83,7 @@ def test_nlm_is_run_with_the_settings_of_its_config(tmp_path: Path) -> None:
     assert (card.title, config.epochs, config.protocol) == ("NLM", 0, "aaai")
 
 
-def test_the_paper_scale_is_the_protocol(tmp_path: Path) -> None:
+def test_the_paper_scale_is_the_protocol(tmp_path):
     config, _ = compose(CONFIGS, "dncnn", "denoising", "paper", [], tmp_path)
     assert (config.protocol, config.epochs, config.base_lr, config.lr_batch) == (
         "aaai",
@@ -109,15 +100,13 @@ def test_the_paper_scale_is_the_protocol(tmp_path: Path) -> None:
     ("method", "dataset", "message"),
     [
         ("frangi", "synthetic_n", "frangi: a model for segmentation, but synthetic_n is denoising"),
-        ("unet", "denoising", "unet: a model for segmentation, but denoising is denoising"),
-        ("detr", "synthetic_n", "detr: a model for detection, but synthetic_n is denoising"),
+        ("detr", "dca1", "detr: a model for detection, but dca1 is segmentation"),
+        ("unet", "synthetic_d", "unet: a model for segmentation, but synthetic_d is detection"),
         ("nlm", "synthetic_v", "nlm: a model for denoising, but synthetic_v is segmentation"),
         ("dncnn", "synthetic_d", "dncnn: a model for denoising, but synthetic_d is detection"),
     ],
 )
-def test_models_of_other_tasks_are_refused(
-    tmp_path: Path, method: str, dataset: str, message: str
-) -> None:
+def test_models_of_other_tasks_are_refused(tmp_path, method, dataset, message):
     with pytest.raises(InputError) as caught:
         compose(CONFIGS, method, dataset, "tiny", [], tmp_path)
     assert str(caught.value) == message
@@ -146,12 +135,8 @@ class Discs(MemorySource):
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "gain"), [("mae", 10.0), ("dncnn", 6.0)])
 def test_unseen_frames_come_out_cleaner_than_they_went_in(
-    method: str,
-    gain: float,
-    tmp_path: Path,
-    denoising_cell: MakeCell,
-    export_vit: Callable[..., Path],
-) -> None:
+    method, gain, tmp_path, denoising_cell, export_vit
+):
     """18 easy frames and an encoder of random weights: many dB above the input after seconds."""
     noise = Degradation(photons=(120.0,), electronic=0.02, blur=0.0)
     folder = write_task_folder(

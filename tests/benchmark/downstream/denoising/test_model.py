@@ -16,15 +16,10 @@ from torch import Tensor, nn
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.denoising.dataset import DenoisingDataset
-from benchmark.downstream.denoising.dncnn import DnCNN
-from benchmark.downstream.denoising.model import Denoiser, NoiseDecoder
+from benchmark.downstream.denoising.model import Denoiser
 from benchmark.downstream.denoising.task import TASK
 from benchmark.downstream.denoising.windows import in_windows
-from benchmark.downstream.segmentation.model import BinaryCrossEntropy, UNetDecoder
 from benchmark.errors import InputError
-
-Configure = Callable[..., Config]
-Randomise = Callable[[nn.Module, int], nn.Module]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +42,7 @@ class Constant(nn.Module):
         return torch.full_like(frames[:, :1], 0.1)
 
 
-def test_noise_is_taken_off_rounded_and_kept_in_range() -> None:
+def test_noise_is_taken_off_rounded_and_kept_in_range():
     model = Denoiser(Constant(), nn.MSELoss())
     frame = torch.tensor([[[0, 20, 26, 255]]], dtype=torch.uint8)
     clean = torch.tensor([[[0, 0, 1, 200]]], dtype=torch.uint8)
@@ -65,9 +60,7 @@ def test_noise_is_taken_off_rounded_and_kept_in_range() -> None:
         model(data["inputs"], mode="draw")
 
 
-def test_the_encoder_sees_frames_as_in_pre_training(
-    work: Path, denoising_config: Configure, randomise: Randomise
-) -> None:
+def test_the_encoder_sees_frames_as_in_pre_training(work, denoising_config, randomise):
     """The prediction written out: three normalised channels, encoder, pyramid, decoder."""
     model = TASK.build_model(denoising_config(work), seed=0)
     randomise(model.decode_head, 3)
@@ -85,9 +78,7 @@ def test_the_encoder_sees_frames_as_in_pre_training(
     torch.testing.assert_close(noise, 255 * maps, rtol=1e-4, atol=1e-2)
 
 
-def test_every_network_starts_from_the_frame_as_it_is(
-    work: Path, denoising_config: Configure
-) -> None:
+def test_every_network_starts_from_the_frame_as_it_is(work, denoising_config):
     frame = torch.randint(0, 256, (1, 70, 90), dtype=torch.uint8)
     for method in ("mae", "dncnn"):
         model = TASK.build_model(denoising_config(work, method), seed=0).eval()
@@ -97,9 +88,7 @@ def test_every_network_starts_from_the_frame_as_it_is(
         assert torch.equal(sample.denoised, frame), method
 
 
-def test_native_frames_go_through_in_windows_of_the_encoder(
-    work: Path, denoising_config: Configure, randomise: Randomise
-) -> None:
+def test_native_frames_go_through_in_windows_of_the_encoder(work, denoising_config, randomise):
     """A frame larger than the encoder, and one smaller, together in one batch."""
     model = TASK.build_model(denoising_config(work), seed=0)
     randomise(model.decode_head, 4)
@@ -118,23 +107,7 @@ def test_native_frames_go_through_in_windows_of_the_encoder(
             assert not torch.equal(sample.denoised, frame)
 
 
-def test_dncnn_takes_frames_whole(
-    work: Path, denoising_config: Configure, randomise: Randomise
-) -> None:
-    model = randomise(TASK.build_model(denoising_config(work, "dncnn"), seed=0), 5).eval()
-    assert isinstance(model.backbone, DnCNN)
-    frame = torch.randint(0, 256, (1, 75, 90), dtype=torch.uint8)
-    data = {"inputs": [frame], "clean": [frame], "data_samples": [BaseDataElement()]}
-    with torch.no_grad():
-        (sample,) = model.test_step(data)
-        noise = 255 * model.backbone(frame[None].float() / 255)[0]
-    expected = (frame - noise).round().clamp(0, 255).to(torch.uint8)
-    assert torch.equal(sample.denoised, expected)
-
-
-def test_equal_seeds_give_every_encoder_the_same_head(
-    work: Path, tmp_path: Path, export_vit: Callable[..., Path], denoising_config: Configure
-) -> None:
+def test_equal_seeds_give_every_encoder_the_same_head(work, tmp_path, export_vit, denoising_config):
     # Another patch size draws other numbers while it is built, which must not reach the head.
     export_vit(tmp_path / "mae" / "pretrain", seed=8, patch_size=8)
     configs = [denoising_config(work), denoising_config(tmp_path), denoising_config(work)]
@@ -156,9 +129,7 @@ def test_equal_seeds_give_every_encoder_the_same_head(
     assert not torch.equal(scratch[0][convolution], scratch[2][convolution])
 
 
-def test_gradient_reaches_the_whole_network(
-    work: Path, noisy: TaskFolder, denoising_config: Configure
-) -> None:
+def test_gradient_reaches_the_whole_network(work, noisy, denoising_config):
     for method in ("mae", "dncnn"):
         config = denoising_config(work, method)
         model = TASK.build_model(config, seed=0).train()
@@ -179,15 +150,7 @@ def test_gradient_reaches_the_whole_network(
 @pytest.mark.parametrize(
     ("method", "count", "side", "steps"), [("mae", 2, 32, 100), ("dncnn", 1, 12, 250)]
 )
-def test_a_batch_can_be_learnt_by_heart(
-    method: str,
-    count: int,
-    side: int,
-    steps: int,
-    work: Path,
-    noisy: TaskFolder,
-    denoising_config: Configure,
-) -> None:
+def test_a_batch_can_be_learnt_by_heart(method, count, side, steps, work, noisy, denoising_config):
     """Almost all of the error goes, which no denoiser of unseen frames could do."""
     options = ("model.backbone.drop_path=0.0",) if method == "mae" else ()
     config = denoising_config(work, method, *options)
@@ -208,19 +171,6 @@ def test_a_batch_can_be_learnt_by_heart(
     assert losses[-1] < 0.06 * losses[0], (losses[0], losses[-1])
 
 
-def test_the_head_is_that_of_segmentation_with_one_output() -> None:
-    one_output = dict(num_classes=2, out_channels=1, threshold=0.5)
-    head, other = (
-        NoiseDecoder((4, 8), 6),
-        UNetDecoder((4, 8), 6, loss_decode=dict(type=BinaryCrossEntropy), **one_output),
-    )
-    shapes = [{n: p.shape for n, p in part.named_parameters()} for part in (head, other)]
-    assert shapes[0] == shapes[1]
-    images = torch.randn(1, 3, 16, 16)
-    levels = [torch.randn(1, 4, 8, 8), torch.randn(1, 8, 4, 4)]
-    assert not head((images, *levels)).any()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -230,15 +180,6 @@ def test_the_head_is_that_of_segmentation_with_one_output() -> None:
         (("model.overlap=1.0",), "model.overlap=1.0: must be at least 0 and below 1"),
     ],
 )
-def test_windows_that_do_not_fit_are_one_line(
-    work: Path, denoising_config: Configure, options: tuple[str, ...], message: str
-) -> None:
+def test_windows_that_do_not_fit_are_one_line(work, denoising_config, options, message):
     with pytest.raises(InputError, match=message):
         TASK.build_model(denoising_config(work, "mae", *options), seed=0)
-
-
-def test_an_encoder_that_is_not_there_is_one_line(
-    tmp_path: Path, denoising_config: Configure
-) -> None:
-    with pytest.raises(InputError, match=r"encoder\.json: no such file"):
-        TASK.build_model(denoising_config(tmp_path), seed=0)

@@ -24,14 +24,12 @@ from benchmark.downstream.denoising.windows import in_windows, mirrored, window_
         (4, 1, 0.9, [0, 1, 2, 3]),
     ],
 )
-def test_windows_begin_where_worked_out_by_hand(
-    length: int, window: int, overlap: float, starts: list[int]
-) -> None:
+def test_windows_begin_where_worked_out_by_hand(length, window, overlap, starts):
     assert window_starts(length, window, overlap) == starts
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.8])
-def test_neighbours_share_what_is_asked_for(overlap: float) -> None:
+def test_neighbours_share_what_is_asked_for(overlap):
     for length in range(24, 160, 7):
         starts = window_starts(length, 24, overlap)
         assert (starts[0], starts[-1]) == (0, length - 24)
@@ -39,7 +37,7 @@ def test_neighbours_share_what_is_asked_for(overlap: float) -> None:
         assert all(24 * overlap <= pixels < 24 for pixels in shared)
 
 
-def test_short_axes_are_mirrored_and_long_ones_left() -> None:
+def test_short_axes_are_mirrored_and_long_ones_left():
     assert mirrored(3, 8).tolist() == [0, 1, 2, 2, 1, 0, 0, 1]
     assert mirrored(3, 2).tolist() == [0, 1, 2]
     assert mirrored(1, 3).tolist() == [0, 0, 0]
@@ -47,13 +45,13 @@ def test_short_axes_are_mirrored_and_long_ones_left() -> None:
 
 @pytest.mark.parametrize("size", [(64, 64), (512, 512), (100, 201), (65, 64), (40, 90), (7, 5)])
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
-def test_blending_gives_the_identity_back_exactly(size: tuple[int, int], overlap: float) -> None:
+def test_blending_gives_the_identity_back_exactly(size, overlap):
     """Not one of the grey values changes, whatever the frame's size."""
     frame = torch.randint(0, 256, (1, *size), generator=torch.Generator().manual_seed(0)).float()
     assert torch.equal(in_windows(lambda part: part, frame, 64, overlap), frame)
 
 
-def test_the_result_is_the_weighted_mean_over_the_windows() -> None:
+def test_the_result_is_the_weighted_mean_over_the_windows():
     """Windows that disagree, against the sum written out pixel by pixel in double precision."""
     generator = torch.Generator().manual_seed(1)
     frame = torch.randn(1, 19, 13, generator=generator)
@@ -83,7 +81,7 @@ def test_the_result_is_the_weighted_mean_over_the_windows() -> None:
             assert float(blended[0, row, column]) == pytest.approx(total / weights, abs=1e-6)
 
 
-def test_the_network_meets_windows_of_its_size_only() -> None:
+def test_the_network_meets_windows_of_its_size_only():
     shapes = []
 
     def network(part: Tensor) -> Tensor:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from mmdet.models.necks import FPN
-from mmengine.config import Config
 from torch import Tensor, nn
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.backbone import EncoderMaps
 from benchmark.downstream.detection.model import build_detector, exempt_from_decay
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
@@ -22,8 +19,6 @@ from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder
 from benchmark.training.optim import build_optimizer
 
-Make = Callable[..., Encoder]
-Configure = Callable[..., Config]
 # Channels from stride 4 on.
 CONVOLUTIONAL = {"resnet": [16, 16, 32, 32], "resnet+basic": [8, 8, 12, 16], "unet": [16, 32]}
 PLAIN = {"vit", "vit+registers", "vit+without norm"}
@@ -42,13 +37,8 @@ def loss_of(model: nn.Module, data: dict[str, Any]) -> Tensor:
 
 
 def test_every_kind_is_trained_as_a_whole(
-    tmp_path: Path,
-    kind: str,
-    make_encoder: Make,
-    lesions: TaskFolder,
-    detection_config: Configure,
-    first_frames: Callable[..., dict[str, Any]],
-) -> None:
+    tmp_path, kind, make_encoder, lesions, detection_config, first_frames
+):
     """Backbone and neck follow the encoder; every parameter gets a gradient; boxes come out."""
     config = detection_config("vit", export(tmp_path, make_encoder(kind)))
     model = build_detector(config, seed=0).train()
@@ -73,9 +63,7 @@ def test_every_kind_is_trained_as_a_whole(
 
 
 @pytest.mark.parametrize("kind", ["eva", "samvit", "beit+tables", "resnet", "unet"])
-def test_maps_are_those_of_the_exported_encoder(
-    tmp_path: Path, kind: str, make_encoder: Make, detection_config: Configure
-) -> None:
+def test_maps_are_those_of_the_exported_encoder(tmp_path, kind, make_encoder, detection_config):
     """But for ViTs, which are changed on purpose; convolutions run with channels innermost."""
     folder = export(tmp_path, make_encoder(kind))
     model = build_detector(detection_config("vit", folder), seed=0).eval()
@@ -90,8 +78,8 @@ def test_maps_are_those_of_the_exported_encoder(
 
 
 def test_layers_have_their_rates_and_positions_do_not_decay(
-    tmp_path: Path, kind: str, make_encoder: Make, detection_config: Configure
-) -> None:
+    tmp_path, kind, make_encoder, detection_config
+):
     encoder = make_encoder(kind)
     config = detection_config("vit", export(tmp_path, encoder))
     model = build_detector(config, seed=0)
@@ -117,9 +105,7 @@ def test_layers_have_their_rates_and_positions_do_not_decay(
     assert layer.keys() == {name for name in found if name.startswith("backbone.")}
 
 
-def test_equal_seeds_give_equal_necks_and_heads(
-    tmp_path: Path, make_encoder: Make, detection_config: Configure
-) -> None:
+def test_equal_seeds_give_equal_necks_and_heads(tmp_path, make_encoder, detection_config):
     """Of one width, whatever the kind; of FPN, whatever the weights."""
     models = {}
     for kind, seed in (("vit", 0), ("eva", 0), ("samvit+norm", 0), ("unet", 0), ("unet", 1)):
@@ -138,9 +124,7 @@ def test_equal_seeds_give_equal_necks_and_heads(
         assert all(torch.equal(own[name], other[name]) for name in own)
 
 
-def test_levels_beyond_the_maps_are_made_by_the_fpn(
-    tmp_path: Path, make_encoder: Make, detection_config: Configure
-) -> None:
+def test_levels_beyond_the_maps_are_made_by_the_fpn(tmp_path, make_encoder, detection_config):
     """Five anchor sizes, as at the paper's scale, on maps of strides 4 to 32."""
     config = detection_config("vit", export(tmp_path, make_encoder("resnet")))
     config.model.rpn_head.anchor_generator.base_sizes = [8, 16, 32, 64, 128]
@@ -151,8 +135,8 @@ def test_levels_beyond_the_maps_are_made_by_the_fpn(
 
 
 def test_drop_path_of_the_config_reaches_transformers_only(
-    tmp_path: Path, make_encoder: Make, detection_config: Configure
-) -> None:
+    tmp_path, make_encoder, detection_config
+):
     for kind in ("vit", "eva", "samvit", "beit", "resnet"):
         config = detection_config("vit", export(tmp_path / kind, make_encoder(kind)))
         config.model.backbone.drop_path = 0.3
@@ -161,9 +145,7 @@ def test_drop_path_of_the_config_reaches_transformers_only(
         assert rates == ([] if kind == "resnet" else pytest.approx([0.3, 0.3]))
 
 
-def test_what_does_not_fit_is_refused_in_one_line(
-    tmp_path: Path, make_encoder: Make, detection_config: Configure
-) -> None:
+def test_what_does_not_fit_is_refused_in_one_line(tmp_path, make_encoder, detection_config):
     config = detection_config("vit", export(tmp_path / "resnet", make_encoder("resnet")))
     config.test_pipeline[1].scale = (80, 80)
     with pytest.raises(InputError, match=r"80 is no multiple of the coarsest stride 32 .* 64$"):

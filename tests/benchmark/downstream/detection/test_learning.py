@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from mmdet.structures.bbox import bbox_overlaps
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import nn
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.detection.dataset import DetectionDataset
 from benchmark.downstream.detection.metrics import DetectionMetric
 from benchmark.downstream.detection.model import build_detector, check_classes
 from benchmark.randomness import seed_torch
 from benchmark.training.optim import build_optimizer
 
-Configure = Callable[..., Config]
-FirstFrames = Callable[..., dict[str, Any]]
-
 
 @pytest.mark.parametrize("method", ["vit", "faster_rcnn", "detr"])
-def test_a_batch_can_be_learnt_by_heart(
-    method: str,
-    encoder: Path,
-    lesions: TaskFolder,
-    detection_config: Configure,
-    first_frames: FirstFrames,
-) -> None:
+def test_a_batch_can_be_learnt_by_heart(method, encoder, lesions, detection_config, first_frames):
     """The loss falls, gradients reach everything, and Faster R-CNN's boxes meet the true ones.
 
     One of the four frames has no box.
@@ -72,12 +58,7 @@ def test_a_batch_can_be_learnt_by_heart(
         assert overlaps.max() > 0.5
 
 
-def test_a_batch_without_any_box_gives_a_loss(
-    encoder: Path,
-    lesions: TaskFolder,
-    detection_config: Configure,
-    first_frames: FirstFrames,
-) -> None:
+def test_a_batch_without_any_box_gives_a_loss(encoder, lesions, detection_config, first_frames):
     """All four windows have lost their boxes: only background is learnt, and nothing is NaN."""
     config = detection_config("vit", encoder)
     model = build_detector(config, seed=0).train()
@@ -95,11 +76,8 @@ def test_a_batch_without_any_box_gives_a_loss(
 
 @pytest.mark.slow
 def test_it_finds_lesions_in_frames_it_has_not_seen(
-    encoder: Path,
-    tmp_path: Path,
-    draw_lesions: Callable[[Path, int], TaskFolder],
-    detection_config: Configure,
-) -> None:
+    encoder, tmp_path, draw_lesions, detection_config
+):
     """96 easy frames, the tiny scale, nothing pre-trained: mAP50 above one half."""
     folder = draw_lesions(tmp_path / "task", 96)
     config = detection_config("vit", encoder)
@@ -113,7 +91,7 @@ def test_it_finds_lesions_in_frames_it_has_not_seen(
         chosen = torch.randint(len(train), (8,)).tolist()
         data = pseudo_collate([train[step, index] for index in chosen])
         model.train_step(data, wrapper)
-    metric = DetectionMetric(folder.coco("test"))
+    metric = DetectionMetric(folder.coco("test"), tmp_path)
     test = DetectionDataset(folder, "test", config.test_pipeline)
     model.eval()
     with torch.no_grad():

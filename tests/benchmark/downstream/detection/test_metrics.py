@@ -102,7 +102,7 @@ def as_results(images: dict[str, tuple[Boxes, Boxes]]) -> list[dict[str, Any]]:
     ]
 
 
-def test_numbers_are_those_of_pycocotools(tmp_path: Path) -> None:
+def test_numbers_are_those_of_pycocotools(tmp_path):
     _, found = evaluate(tmp_path)
     expected = reference(tmp_path / "truth.json", as_results(IMAGES))
     assert [found[name] for name in ("map", "map50", "map75")] == [100 * v for v in expected]
@@ -112,7 +112,7 @@ def test_numbers_are_those_of_pycocotools(tmp_path: Path) -> None:
     assert reference(tmp_path / "truth.json", written) == expected
 
 
-def test_the_order_of_batches_does_not_matter(tmp_path: Path) -> None:
+def test_the_order_of_batches_does_not_matter(tmp_path):
     """Scores that differ, so that only the images are out of order."""
     rng = np.random.default_rng(0)
     images: dict[str, tuple[Boxes, Boxes]] = {}
@@ -121,14 +121,14 @@ def test_the_order_of_batches_does_not_matter(tmp_path: Path) -> None:
         moved = [[*(np.array(box[:4]) + rng.normal(0, 2, 4)), rng.random(), 0] for box in truth]
         images[f"frame{number}"] = (truth, [*moved, [1, 1, 30, 30, rng.random(), 0]])
     _, one = evaluate(tmp_path, images, batch=5)
-    reverse = DetectionMetric(tmp_path / "truth.json")
+    reverse = DetectionMetric(tmp_path / "truth.json", tmp_path)
     reverse.process(None, [sample(name, images[name][1]) for name in reversed(images)])
     assert reverse.evaluate(12) == one
     expected = reference(tmp_path / "truth.json", as_results(images))
     assert one["map"] == 100 * expected[0] > 0
 
 
-def test_a_row_is_the_metric_of_its_image_alone(tmp_path: Path) -> None:
+def test_a_row_is_the_metric_of_its_image_alone(tmp_path):
     metric, _ = evaluate(tmp_path)
     rows = metric.scores.set_index("image")
     assert list(rows.index) == list(IMAGES)
@@ -149,7 +149,7 @@ def test_a_row_is_the_metric_of_its_image_alone(tmp_path: Path) -> None:
     assert rows["found50"].tolist() == [1, 1, 0, 0, 0, 1, 0]
 
 
-def test_average_precision_by_hand() -> None:
+def test_average_precision_by_hand():
     """Of four truths, detections 1 and 3 hit: precision 1 up to recall 1/4, 2/3 up to 1/2."""
     found = average_precision(np.array([[True, False, True, False]]), 4)
     # Recalls 0, 0.01 … 1: 26 of them up to 0.25, 25 more up to 0.50.
@@ -159,7 +159,7 @@ def test_average_precision_by_hand() -> None:
     assert average_precision(np.zeros((10, 0), bool), 3).tolist() == [0] * 10
 
 
-def test_without_a_prediction_all_is_zero(tmp_path: Path) -> None:
+def test_without_a_prediction_all_is_zero(tmp_path):
     images = {name: (truth, []) for name, (truth, _) in IMAGES.items()}
     metric, found = evaluate(tmp_path, images)
     assert set(found.values()) == {0}
@@ -167,13 +167,13 @@ def test_without_a_prediction_all_is_zero(tmp_path: Path) -> None:
     assert metric.scores["found50"].sum() == 0
 
 
-def test_what_cannot_be_scored_is_an_error(tmp_path: Path) -> None:
+def test_what_cannot_be_scored_is_an_error(tmp_path):
     nothing = {"a": ([], [[1, 1, 2, 2, 0.5, 0]])}
     with pytest.raises(InputError, match=r"truth\.json: has no box"):
-        DetectionMetric(annotate(tmp_path / "truth.json", nothing))
+        DetectionMetric(annotate(tmp_path / "truth.json", nothing), tmp_path)
     with pytest.raises(InputError, match=r"absent\.json"):
-        DetectionMetric(tmp_path / "absent.json")
-    metric = DetectionMetric(annotate(tmp_path / "truth.json", IMAGES))
+        DetectionMetric(tmp_path / "absent.json", tmp_path)
+    metric = DetectionMetric(annotate(tmp_path / "truth.json", IMAGES), tmp_path)
     metric.process(None, [sample("hit", IMAGES["hit"][1])])
     with pytest.raises(ValueError, match="6 of 7 images were not predicted"):
         metric.evaluate(1)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.detection.model import build_detector, check_classes, exempt_from_decay
 from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.nn.vit import VisionTransformer
 from benchmark.training.optim import build_optimizer
-
-Configure = Callable[..., Config]
 
 
 def heads(model: nn.Module) -> dict[str, Tensor]:
@@ -28,11 +21,8 @@ def heads(model: nn.Module) -> dict[str, Tensor]:
 
 
 def test_equal_seeds_give_equal_heads_to_different_encoders(
-    encoder: Path,
-    tmp_path: Path,
-    export_tiny: Callable[..., Path],
-    detection_config: Configure,
-) -> None:
+    encoder, tmp_path, export_tiny, detection_config
+):
     """Of other weights: neck and heads. Of another width too: the heads."""
     one = build_detector(detection_config("vit", encoder), seed=3)
     torch.manual_seed(999)  # what ran before must not matter
@@ -55,7 +45,7 @@ def test_equal_seeds_give_equal_heads_to_different_encoders(
     assert weights <= set(differs)
 
 
-def test_heads_start_as_the_library_starts_them(encoder: Path, detection_config: Configure) -> None:
+def test_heads_start_as_the_library_starts_them(encoder, detection_config):
     """RPN N(0, 0.01²), box head: convolutions He (fan out), Xavier, N(0, 0.01²), N(0, 0.001²)."""
     model = build_detector(detection_config("vit", encoder), seed=0).requires_grad_(False)
     rpn, box = model.rpn_head, model.roi_head.bbox_head
@@ -74,9 +64,7 @@ def test_heads_start_as_the_library_starts_them(encoder: Path, detection_config:
     assert float(box.fc_reg.weight.std()) == pytest.approx(0.001, rel=0.3)
 
 
-def test_the_paper_scale_has_the_numbers_of_vitdet(
-    tmp_path: Path, detection_config: Configure
-) -> None:
+def test_the_paper_scale_has_the_numbers_of_vitdet(tmp_path, detection_config):
     """On a narrow ViT of 12 blocks of patch 16, pre-trained at 224²."""
     torch.manual_seed(0)
     export_encoder(tmp_path, VisionTransformer(224, 16, 12, depth=12, num_heads=1), {})
@@ -115,7 +103,7 @@ def test_the_paper_scale_has_the_numbers_of_vitdet(
     assert config.batch_size == config.lr_batch == 64
 
 
-def test_learning_rates_and_weight_decay(encoder: Path, detection_config: Configure) -> None:
+def test_learning_rates_and_weight_decay(encoder, detection_config):
     """0.7^(5 − i) over four blocks, 1 for neck and heads; no decay of norms and positions."""
     config = detection_config("vit", encoder)
     model = build_detector(config, seed=0)
@@ -145,12 +133,7 @@ def test_learning_rates_and_weight_decay(encoder: Path, detection_config: Config
     assert found["neck.levels.0.2.weight"] == found["roi_head.bbox_head.fc_cls.bias"] == (1, 0)
 
 
-def test_boxes_return_to_the_native_size(
-    encoder: Path,
-    lesions: TaskFolder,
-    detection_config: Configure,
-    first_frames: Callable[..., dict[str, Any]],
-) -> None:
+def test_boxes_return_to_the_native_size(encoder, lesions, detection_config, first_frames):
     """A frame of 80×100 is seen as 77×96."""
     config = detection_config("vit", encoder)
     config.model.test_cfg.rcnn.score_thr = 0.0
@@ -169,12 +152,8 @@ def test_boxes_return_to_the_native_size(
 
 
 def test_what_does_not_fit_is_an_error_of_one_line(
-    encoder: Path,
-    tmp_path: Path,
-    lesions: TaskFolder,
-    export_tiny: Callable[..., Path],
-    detection_config: Configure,
-) -> None:
+    encoder, tmp_path, lesions, export_tiny, detection_config
+):
     config = detection_config("vit", encoder)
     config.model.neck.factors = (4.0, 2.0, 1.0, 0.5)
     with pytest.raises(InputError, match=r"base_sizes=\[8, 16, 32, 64\]: the pyramid has 5 levels"):

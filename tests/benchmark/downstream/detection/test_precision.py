@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.detection.model import build_detector
 
 Configure = Callable[..., Config]
@@ -48,7 +46,7 @@ def listen(modules: nn.ModuleList) -> list[Tensor]:
     return seen
 
 
-def test_regions_of_interest_keep_their_coordinates(detector: nn.Module) -> None:
+def test_regions_of_interest_keep_their_coordinates(detector):
     extractor = detector.roi_head.bbox_roi_extractor
     seen = listen(extractor.roi_layers)
     rois = torch.cat([torch.zeros(2, 1), BOXES], dim=1)
@@ -60,7 +58,7 @@ def test_regions_of_interest_keep_their_coordinates(detector: nn.Module) -> None
     assert box_iou(found[:, 1:].double(), BOXES.double()).diag().tolist() == [1, 1]
 
 
-def test_proposals_are_the_anchors_themselves(detector: nn.Module) -> None:
+def test_proposals_are_the_anchors_themselves(detector):
     """With a network that moves no anchor, they come out as they are, cut at the edge."""
     rpn = detector.rpn_head
     nn.init.zeros_(rpn.rpn_reg.weight)
@@ -73,7 +71,7 @@ def test_proposals_are_the_anchors_themselves(detector: nn.Module) -> None:
     assert apart.max() < 1e-4
 
 
-def test_a_training_step_samples_the_true_boxes_exactly(detector: nn.Module) -> None:
+def test_a_training_step_samples_the_true_boxes_exactly(detector):
     """They are among the regions of interest, and IoUs with themselves are 1."""
     seen = listen(detector.roi_head.bbox_roi_extractor.roi_layers)
     with torch.autocast("cpu", torch.bfloat16):
@@ -89,7 +87,7 @@ def flat(losses: dict[str, Any]) -> list[Tensor]:
     return [one for part in parts for one in part]
 
 
-def test_detr_places_boxes_in_single_precision(detection_config: Configure) -> None:
+def test_detr_places_boxes_in_single_precision(detection_config):
     head = build_detector(detection_config("detr"), seed=0).eval().bbox_head
     hidden = torch.randn(2, 1, 20, 32, generator=torch.Generator().manual_seed(2))
     logits: list[Tensor] = []
@@ -103,12 +101,8 @@ def test_detr_places_boxes_in_single_precision(detection_config: Configure) -> N
 
 @pytest.mark.parametrize("method", ["faster_rcnn", "vit", "detr"])
 def test_nothing_changes_in_single_precision(
-    method: str,
-    encoder: Path,
-    lesions: TaskFolder,
-    detection_config: Configure,
-    first_frames: Callable[..., dict[str, Any]],
-) -> None:
+    method, encoder, lesions, detection_config, first_frames
+):
     config = detection_config(method, encoder if method == "vit" else None)
     config.num_threads = 1
     model = build_detector(config, seed=0).eval()

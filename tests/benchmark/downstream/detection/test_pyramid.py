@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.errors import InputError
 
-Randomise = Callable[[nn.Module, int], nn.Module]
 State = dict[str, Tensor]
 
 
@@ -39,7 +36,7 @@ def head(maps: Tensor, state: State, level: int, first: int) -> Tensor:
     return norm(maps, state, f"{name}.{first + 3}")
 
 
-def test_levels_are_those_of_the_paper(randomise: Randomise) -> None:
+def test_levels_are_those_of_the_paper(randomise):
     neck = randomise(SimpleFeaturePyramid(16, 12), 0).double()
     state = {name: value.detach() for name, value in neck.named_parameters()}
     features = torch.randn(2, 16, 6, 4, dtype=torch.float64)
@@ -61,7 +58,7 @@ def test_levels_are_those_of_the_paper(randomise: Randomise) -> None:
     assert not any(name.endswith(("0.4.bias", "2.0.bias", "2.2.bias")) for name in state)
 
 
-def test_strides_and_widths_of_vit_b() -> None:
+def test_strides_and_widths_of_vit_b():
     with torch.device("meta"):
         neck = SimpleFeaturePyramid(768)
         levels = neck((torch.empty(1, 768, 32, 32),))
@@ -76,7 +73,7 @@ def test_strides_and_widths_of_vit_b() -> None:
     assert sum(p.numel() for p in neck.parameters()) == finest + second + heads
 
 
-def test_other_factors_for_other_patches() -> None:
+def test_other_factors_for_other_patches():
     neck = SimpleFeaturePyramid(8, 4, factors=(2.0, 1.0, 0.5))
     assert neck.strides(8) == [4, 8, 16, 32]
     assert [level.shape[-1] for level in neck((torch.randn(1, 8, 8, 8),))] == [16, 8, 4, 2]

@@ -17,22 +17,24 @@ from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.task import load_task
 from benchmark.encoders.encoder import read_encoder_card
 from benchmark.errors import InputError
+from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record
 
-CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+Cell = Callable[..., FineTuningRun]
 
 
-def _cell(work: Path, folder: Path, method: str = "mae", *options: str) -> FineTuningRun:
-    settings = ["epochs=1", "batch_size=4", "num_workers=0", f"data.folder={folder}", *options]
-    config, card = compose(CONFIGS, method, "synthetic_d", "tiny", settings, work)
-    return FineTuningRun(config, card, "synthetic_d", 0, work / method / "run", work / "results")
+@pytest.fixture
+def make_cell(tmp_path: Path, lesions: TaskFolder, compose_cell: Cell) -> Cell:
+    def make(method: str = "mae", *options: str, seed: int = 0) -> FineTuningRun:
+        settings = ["epochs=1", "batch_size=4", "num_workers=0", f"data.folder={lesions.path}"]
+        return compose_cell(tmp_path, method, "synthetic_d", [*settings, *options], seed)
+
+    return make
 
 
-def test_a_cell_of_detection_is_recorded(
-    lesions: TaskFolder, tmp_path: Path, export_tiny: Callable[..., Path]
-) -> None:
+def test_a_cell_of_detection_is_recorded(lesions, tmp_path, export_tiny, make_cell):
     folder = export_tiny(tmp_path / "mae" / "pretrain", seed=0)
-    cell = _cell(tmp_path, lesions.path)
+    cell = make_cell()
     assert cell.config.model.backbone.type is ViTDet
     record = run_cell(cell)
     assert (record.task, record.n_images) == ("detection", len(lesions.splits["test"]))
@@ -44,32 +46,19 @@ def test_a_cell_of_detection_is_recorded(
     assert run_cell(cell) == read_record(cell.record)
 
 
-def test_models_and_tasks_that_do_not_fit_are_named(lesions: TaskFolder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unet: a model for segmentation, but synthetic_d is"):
-        _cell(tmp_path, lesions.path, "unet")
-    with pytest.raises(InputError, match="detr: a model for detection, but dca1 is segmentation"):
-        compose(CONFIGS, "detr", "dca1", "tiny", [], tmp_path)
+def test_classes_that_do_not_fit_are_named(make_cell):
     with pytest.raises(InputError, match=r"num_classes=3, but .* has 1 \(stenosis\)"):
-        run_cell(
-            _cell(tmp_path, lesions.path, "faster_rcnn", "model.roi_head.bbox_head.num_classes=3")
-        )
+        run_cell(make_cell("faster_rcnn", "model.roi_head.bbox_head.num_classes=3"))
 
 
-def test_encoders_meet_the_same_frames_in_the_same_way(
-    lesions: TaskFolder, tmp_path: Path, export_tiny: Callable[..., Path]
-) -> None:
+def test_encoders_meet_the_same_frames_in_the_same_way(lesions, tmp_path, export_tiny, make_cell):
     """Order, jitter, flips and crops are the seed's; the encoder has no say in them."""
     batches = []
     for method, seed, patch in (("mae", 4, 8), ("vasomim", 4, 16), ("mae", 5, 8)):
         export_tiny(tmp_path / method / "pretrain", seed=patch, patch_size=patch)
-        options = [f"data.folder={lesions.path}", "batch_size=4", "epochs=2"]
-        config, card = compose(CONFIGS, method, "synthetic_d", "tiny", options, tmp_path)
-        cell = FineTuningRun(
-            config, card, "synthetic_d", seed, tmp_path / method, tmp_path / "results"
-        )
-        config.seed = seed
-        task = load_task("detection")
-        loader = finetune.assemble(cell, task, lesions).loader
+        cell = make_cell(method, seed=seed)
+        cell.config.seed = seed
+        loader = finetune.assemble(cell, load_task("detection"), lesions).loader
         loader.batch_sampler.set_epoch(1)
         batches.append(list(loader))
     assert len(batches[0]) == 2
@@ -84,7 +73,7 @@ def test_encoders_meet_the_same_frames_in_the_same_way(
     assert first.shape != other.shape or not torch.equal(first, other)
 
 
-def test_a_share_of_the_labels_is_a_nested_subset(lesions: TaskFolder, tmp_path: Path) -> None:
+def test_a_share_of_the_labels_is_a_nested_subset(lesions, tmp_path):
     """`label_fraction` takes whole patients, and trains on fewer frames."""
     config, _ = compose(CONFIGS, "faster_rcnn", "synthetic_d", "tiny", [], tmp_path)
     stems = []

@@ -60,7 +60,7 @@ def relative(size: int, randomise: Randomise, dim: int = 8, heads: int = 2) -> R
     return randomise(attention, 3).double()
 
 
-def test_attention_is_the_formula_and_so_are_its_gradients(randomise: Randomise) -> None:
+def test_attention_is_the_formula_and_so_are_its_gradients(randomise):
     attention = relative(4, randomise)
     maps = torch.randn(2, 4, 4, 8, dtype=torch.float64)
     direction = torch.randn_like(maps)
@@ -75,7 +75,7 @@ def test_attention_is_the_formula_and_so_are_its_gradients(randomise: Randomise)
     assert attention.rel_pos_h.grad.abs().min() > 0  # every offset occurs
 
 
-def test_rows_and_columns_are_not_mixed_up(randomise: Randomise) -> None:
+def test_rows_and_columns_are_not_mixed_up(randomise):
     """A map that is not square, within what the tables of a 5×5 square hold."""
     attention = relative(5, randomise)
     maps = torch.randn(1, 5, 5, 8, dtype=torch.float64)
@@ -91,7 +91,7 @@ def test_rows_and_columns_are_not_mixed_up(randomise: Randomise) -> None:
     assert not torch.allclose(found, only_rows)
 
 
-def test_offsets_are_query_minus_key() -> None:
+def test_offsets_are_query_minus_key():
     table = torch.arange(7.0)[:, None]  # the entry of offset o is o + 3
     found = relative_positions(table, 4)[..., 0]
     for query in range(4):
@@ -99,7 +99,7 @@ def test_offsets_are_query_minus_key() -> None:
             assert found[query, key] == query - key + 3
 
 
-def test_tables_of_another_size_are_resampled_linearly() -> None:
+def test_tables_of_another_size_are_resampled_linearly():
     """Half-pixel centres, as everywhere in torch: 3 entries over 5 places."""
     table = torch.tensor([[0.0], [3.0], [9.0]])
     found = relative_positions(table, 3)[..., 0]
@@ -111,9 +111,7 @@ def test_tables_of_another_size_are_resampled_linearly() -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "window"), [(6, 6, 3), (5, 7, 3), (2, 9, 4)])
-def test_windows_are_cut_in_raster_order_and_filled_with_zeros(
-    height: int, width: int, window: int
-) -> None:
+def test_windows_are_cut_in_raster_order_and_filled_with_zeros(height, width, window):
     maps = torch.randn(2, height, width, 5)
     windows, padded = window_partition(maps, window)
     rows, columns = math.ceil(height / window), math.ceil(width / window)
@@ -132,7 +130,7 @@ def test_windows_are_cut_in_raster_order_and_filled_with_zeros(
     assert torch.equal(window_merge(windows, padded, (height, width)), maps)
 
 
-def test_a_window_block_attends_within_its_windows(randomise: Randomise) -> None:
+def test_a_window_block_attends_within_its_windows(randomise):
     """Each window on its own, the filling included; norms, residuals and MLP outside."""
     block = ViTDetBlock(Block(8, 2, qkv_bias=True), window=3, grid=5)
     randomise(block, 1).double().eval()
@@ -164,7 +162,7 @@ def export(folder: Path, class_token: bool, depth: int = 4) -> Path:
     return folder
 
 
-def test_it_starts_as_the_plain_encoder(tmp_path: Path) -> None:
+def test_it_starts_as_the_plain_encoder(tmp_path):
     """All blocks global, no class token to leave out, the size of the pre-training."""
     folder = export(tmp_path, class_token=False)
     backbone = ViTDet(str(folder), img_size=32, global_blocks=4).eval()
@@ -176,7 +174,7 @@ def test_it_starts_as_the_plain_encoder(tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_with_windows_it_starts_as_the_encoder_on_windows(tmp_path: Path) -> None:
+def test_with_windows_it_starts_as_the_encoder_on_windows(tmp_path):
     """48² pixels on an encoder of 32²: 6×6 patches in windows of 4, blocks 1 and 3 global.
 
     The class token is dropped, positions are resampled, and timm's own blocks attend to the tokens
@@ -210,7 +208,7 @@ def test_with_windows_it_starts_as_the_encoder_on_windows(tmp_path: Path) -> Non
     torch.testing.assert_close(found, maps.permute(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
 
 
-def test_the_blocks_of_vit_b_are_those_of_the_authors(tmp_path: Path) -> None:
+def test_the_blocks_of_vit_b_are_those_of_the_authors(tmp_path):
     """2, 5, 8 and 11 of 12 attend globally; tables of 27 and, for 512² pixels, of 63 entries."""
     export_encoder(tmp_path, VisionTransformer(224, 16, 24, depth=12, num_heads=2), {})
     backbone = ViTDet(str(tmp_path))
@@ -221,7 +219,7 @@ def test_the_blocks_of_vit_b_are_those_of_the_authors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("no_embed_class", [False, True])
-def test_registers_and_their_positions_are_dropped(tmp_path: Path, no_embed_class: bool) -> None:
+def test_registers_and_their_positions_are_dropped(tmp_path, no_embed_class):
     """With layer scale, and with places of the registers in the position table or without."""
     torch.manual_seed(1)
     vit = VisionTransformer(
@@ -245,7 +243,7 @@ def test_registers_and_their_positions_are_dropped(tmp_path: Path, no_embed_clas
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_every_parameter_is_trained_and_drop_path_rises(tmp_path: Path) -> None:
+def test_every_parameter_is_trained_and_drop_path_rises(tmp_path):
     backbone = ViTDet(str(export(tmp_path, True)), 48, 4, global_blocks=2, drop_path=0.3)
     rates = [getattr(block.drop_path2, "drop_prob", 0.0) for block in backbone.blocks]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
@@ -261,7 +259,7 @@ def test_every_parameter_is_trained_and_drop_path_rises(tmp_path: Path) -> None:
     assert backbone.pos_embed.shape == (1, 16, 16)
 
 
-def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_in_one_line(tmp_path):
     folder = str(export(tmp_path, True))
     with pytest.raises(InputError, match=r"size 50 is no multiple of the patch size 8 .* 48$"):
         ViTDet(folder, img_size=50)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,6 @@ from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
 from benchmark.training.optim import parameter_groups
 
-Make = Callable[..., Encoder]
 WIDTHS = (8, 16, 32, 64)  # of the tiny scale, with a stem of 8
 PYRAMIDS = {
     "resnet": ((2, 4, 8, 16, 32), (8, *WIDTHS)),
@@ -65,7 +63,7 @@ def loss_of(model: nn.Module) -> Tensor:
     return loss
 
 
-def test_every_kind_is_trained_as_a_whole(tmp_path: Path, kind: str, make_encoder: Make) -> None:
+def test_every_kind_is_trained_as_a_whole(tmp_path, kind, make_encoder):
     """One config for all: the pyramid follows the encoder, and a step lowers the loss."""
     encoder = make_encoder(kind)
     model = segmentor(export(tmp_path, encoder)).train()
@@ -94,8 +92,8 @@ def test_every_kind_is_trained_as_a_whole(tmp_path: Path, kind: str, make_encode
 
 
 def test_the_encoder_is_the_exported_one_and_its_layers_have_their_rates(
-    tmp_path: Path, kind: str, make_encoder: Make
-) -> None:
+    tmp_path, kind, make_encoder
+):
     folder = export(tmp_path, make_encoder(kind)) / "mae" / "pretrain"
     model = segmentor(tmp_path)
     loaded, card = load_encoder(folder)
@@ -114,9 +112,7 @@ def test_the_encoder_is_the_exported_one_and_its_layers_have_their_rates(
     assert expected == {}
 
 
-def test_equal_seeds_give_equal_heads_to_encoders_of_one_width(
-    tmp_path: Path, make_encoder: Make
-) -> None:
+def test_equal_seeds_give_equal_heads_to_encoders_of_one_width(tmp_path, make_encoder):
     heads = []
     for number, kind in enumerate(("vit", "eva", "beit", "samvit+norm", "vit+registers")):
         model = segmentor(export(tmp_path / str(number), make_encoder(kind, seed=number)), seed=3)
@@ -134,7 +130,7 @@ def test_equal_seeds_give_equal_heads_to_encoders_of_one_width(
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_frames_are_shown_as_in_pre_training(tmp_path: Path, make_encoder: Make) -> None:
+def test_frames_are_shown_as_in_pre_training(tmp_path, make_encoder):
     folder = tmp_path / "mae" / "pretrain"
     export_encoder(folder, make_encoder("unet"), {}, mean=(0.5,) * 3, std=(0.25,) * 3)
     model = segmentor(tmp_path)
@@ -143,9 +139,7 @@ def test_frames_are_shown_as_in_pre_training(tmp_path: Path, make_encoder: Make)
     torch.testing.assert_close(data["inputs"][0], (frame / 255 - 0.5) / 0.25)
 
 
-def test_drop_path_is_that_of_the_config_where_there_is_one(
-    tmp_path: Path, make_encoder: Make
-) -> None:
+def test_drop_path_is_that_of_the_config_where_there_is_one(tmp_path, make_encoder):
     def rate(work: Path, *options: str) -> float:
         return segmentor(work, 0, *options).backbone.encoder.blocks[-1].drop_path1.drop_prob
 
@@ -158,7 +152,7 @@ def test_drop_path_is_that_of_the_config_where_there_is_one(
         segmentor(work, 0, "model.backbone.drop_path=0.3")
 
 
-def test_patches_of_14_give_a_pyramid_around_them(tmp_path: Path) -> None:
+def test_patches_of_14_give_a_pyramid_around_them(tmp_path):
     """At 112² there are 8×8 patches; the levels are 8, 4, 2 and 1 times as large."""
     torch.manual_seed(0)
     export(tmp_path, VisionTransformer(56, 14, 16, depth=1, num_heads=2, layer_scale=0.1))
@@ -172,9 +166,7 @@ def test_patches_of_14_give_a_pyramid_around_them(tmp_path: Path) -> None:
         segmentor(tmp_path)
 
 
-def test_the_pyramid_for_patches_of_8_is_a_choice_of_the_config(
-    tmp_path: Path, make_encoder: Make
-) -> None:
+def test_the_pyramid_for_patches_of_8_is_a_choice_of_the_config(tmp_path, make_encoder):
     export(tmp_path, make_encoder("vit"))
     model = segmentor(tmp_path, 0, "model.neck.variant=patch8").eval()
     with torch.no_grad():
@@ -183,7 +175,7 @@ def test_the_pyramid_for_patches_of_8_is_a_choice_of_the_config(
     assert [64 // level.shape[2] for level in levels] == [2, 4, 8, 16]
 
 
-def test_a_neck_for_one_map_gets_the_coarsest(tmp_path: Path, make_encoder: Make) -> None:
+def test_a_neck_for_one_map_gets_the_coarsest(tmp_path, make_encoder):
     """And the encoder does not compute the others."""
     folder = export(tmp_path, make_encoder("unet")) / "mae" / "pretrain"
     spec = {
@@ -201,9 +193,7 @@ def test_a_neck_for_one_map_gets_the_coarsest(tmp_path: Path, make_encoder: Make
     assert spec["backbone"] == {"type": EncoderBackbone, "folder": str(folder)}
 
 
-def test_an_encoder_of_fewer_maps_than_the_decoder_has_levels(
-    tmp_path: Path, make_encoder: Make
-) -> None:
+def test_an_encoder_of_fewer_maps_than_the_decoder_has_levels(tmp_path, make_encoder):
     card = export_encoder(tmp_path, type(make_encoder("unet"))(4, stages=3, img_size=32), {})
     spec = {
         "data_preprocessor": {},
@@ -219,7 +209,7 @@ def test_an_encoder_of_fewer_maps_than_the_decoder_has_levels(
     assert fitted["decode_head"] == {"stem": 9, "widths": (2, 3, 4)}
 
 
-def test_images_of_another_number_of_channels_are_refused(tmp_path: Path) -> None:
+def test_images_of_another_number_of_channels_are_refused(tmp_path):
     export_encoder(tmp_path, VisionTransformer(16, 8, 8, 1, 2, in_channels=1), {})
     with pytest.raises(InputError, match=r"in_channels=1; fine-tuning shows images of 3"):
         EncoderBackbone(str(tmp_path))

@@ -14,7 +14,7 @@ from benchmark.downstream.segmentation.label_map import (
 )
 
 
-def test_the_last_class_of_a_pixel_is_its_label() -> None:
+def test_the_last_class_of_a_pixel_is_its_label():
     bits = torch.tensor([[[0, 1, 2], [3, 1 << 24, (1 << 24) | 1]]], dtype=torch.int32)
     expected = torch.tensor([[[0, 1, 2], [2, 25, 25]]])
     assert torch.equal(labels_of_bits(bits, 25), expected)
@@ -28,7 +28,7 @@ def case() -> tuple[torch.Tensor, torch.Tensor]:
     return logits, bits
 
 
-def test_losses_are_the_formulas(case) -> None:
+def test_losses_are_the_formulas(case):
     """Pixel by pixel, with the soft-max written out; the background has no Dice of its own."""
     logits, bits = (value.numpy() for value in case)
     exponential = np.exp(logits)
@@ -49,7 +49,7 @@ def test_losses_are_the_formulas(case) -> None:
     assert LabelMapDice()(*case).item() == pytest.approx(np.mean(dice), rel=1e-5)
 
 
-def test_right_logits_cost_nothing(case) -> None:
+def test_right_logits_cost_nothing(case):
     _, bits = case
     labels = labels_of_bits(bits, 3)
     logits = 50.0 * torch.nn.functional.one_hot(labels, 4).movedim(-1, 1)
@@ -57,6 +57,6 @@ def test_right_logits_cost_nothing(case) -> None:
     assert LabelMapDice()(logits, bits).item() < 1e-5
 
 
-def test_the_head_gets_a_channel_for_the_background() -> None:
+def test_the_head_gets_a_channel_for_the_background():
     head = head_for_labels({"channels": 8, "out_channels": 1}, 25)
     assert (head["channels"], head["num_classes"], head["out_channels"]) == (8, 26, 26)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -12,9 +9,7 @@ from raw_layouts import MemorySource
 
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import write_task_folder
-from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import FineTuningRun, run_cell
-from benchmark.method_cards import CONFIGS
+from benchmark.downstream.finetune import run_cell
 
 
 class Tubes(MemorySource):
@@ -51,13 +46,10 @@ class Tubes(MemorySource):
         ("vm_unet", None),
     ],
 )
-def test_vessels_are_found_in_unseen_frames(
-    method: str, protocol: str | None, tmp_path: Path, export_vit: Callable[..., Path]
-) -> None:
+def test_vessels_are_found_in_unseen_frames(method, protocol, tmp_path, export_vit, compose_cell):
     """40 easy frames, nothing pre-trained, the tiny scale: DSC above 80 % on 20 others."""
     folder = write_task_folder(Tubes(60), tmp_path / "task", "segmentation", progress=False)
     export_vit(tmp_path / "mae" / "pretrain", seed=1, patch_size=8)
     options = [f"data.folder={folder.path}", "epochs=40", "checkpoint_interval=40"]
-    config, card = compose(CONFIGS, method, "synthetic_v", "tiny", options, tmp_path, protocol)
-    cell = FineTuningRun(config, card, "synthetic_v", 0, tmp_path / "run", tmp_path / "results")
+    cell = compose_cell(tmp_path, method, "synthetic_v", options, protocol=protocol)
     assert run_cell(cell).metrics["dsc"].value > 80

@@ -24,7 +24,7 @@ from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.segmentation.metrics import (
     SegmentationMetric,
     centreline_dice,
-    dice_score,
+    dice_of_counts,
 )
 
 EMPTY = np.zeros((12, 12), bool)
@@ -35,6 +35,10 @@ def row(start: int, stop: int, at: int = 5) -> np.ndarray:
     mask = EMPTY.copy()
     mask[at, start:stop] = True
     return mask
+
+
+def dice_score(prediction: np.ndarray, truth: np.ndarray) -> float:
+    return float(dice_of_counts((prediction & truth).sum(), prediction.sum() + truth.sum()))
 
 
 def blobs(seed: int) -> np.ndarray:
@@ -57,14 +61,12 @@ def blobs(seed: int) -> np.ndarray:
         (row(0, 8), row(4, 10), 8 / 14, 4 / 7),
     ],
 )
-def test_scores_by_hand(
-    prediction: np.ndarray, truth: np.ndarray, dice: float, cldice: float
-) -> None:
+def test_scores_by_hand(prediction, truth, dice, cldice):
     assert dice_score(prediction, truth) == pytest.approx(dice, abs=1e-12)
     assert centreline_dice(prediction, truth) == pytest.approx(cldice, abs=1e-12)
 
 
-def test_cldice_looks_at_lines_where_dice_looks_at_areas() -> None:
+def test_cldice_looks_at_lines_where_dice_looks_at_areas():
     """A line along a band three thick: Dice is 1/2, but nearly all of its skeleton is hit."""
     band = row(1, 11, 4) | row(1, 11, 5) | row(1, 11, 6)
     line = row(1, 11, 5)
@@ -75,7 +77,7 @@ def test_cldice_looks_at_lines_where_dice_looks_at_areas() -> None:
     assert centreline_dice(line, band) == pytest.approx(2 * share / (1 + share))
 
 
-def test_cldice_is_the_published_formula() -> None:
+def test_cldice_is_the_published_formula():
     for seed in range(6):
         prediction, truth = blobs(seed), blobs(seed + 100) | blobs(seed)
         precision = np.sum(skeletonize(prediction) * truth) / np.sum(skeletonize(prediction))
@@ -85,33 +87,16 @@ def test_cldice_is_the_published_formula() -> None:
         assert centreline_dice(prediction, truth) == pytest.approx(expected, rel=1e-12)
 
 
-def test_identity_symmetry_and_the_relation_to_iou() -> None:
-    for seed in range(6):
-        one, two = blobs(seed), blobs(seed + 50)
-        for score in (dice_score, centreline_dice):
-            assert score(one, one) == 1
-            assert score(one, two) == pytest.approx(score(two, one), abs=1e-12)
-            assert 0 < score(one, two) < 1
-        iou = (one & two).sum() / (one | two).sum()
-        assert dice_score(one, two) == pytest.approx(2 * iou / (1 + iou), rel=1e-12)
-
-
-def test_masks_of_any_number_type_are_masks() -> None:
-    one, two = row(0, 8), row(4, 10)
-    for kind in (np.uint8, np.int64, np.float32):
-        assert dice_score(one.astype(kind), 255 * two.astype(kind)) == 8 / 14
-        assert centreline_dice(one.astype(kind), 255 * two.astype(kind)) == pytest.approx(4 / 7)
-
-
-def test_masks_read_from_one_bit_files_are_scored(tmp_path: Path) -> None:
+def test_masks_of_any_type_and_of_one_bit_files_are_scored(tmp_path):
     """numpy reads them as bool with bytes of 255, which crash scikit-image's thinning."""
     one, two = blobs(1), blobs(51)
     for name, mask in (("one", one), ("two", two)):
         Image.fromarray(mask).save(tmp_path / f"{name}.png")
     read = [np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("one", "two")]
     assert read[0].dtype == bool
-    assert dice_score(*read) == dice_score(one, two)
     assert centreline_dice(*read) == centreline_dice(one, two)
+    masks = one.astype(np.uint8), 255 * two.astype(np.float32)
+    assert centreline_dice(*masks) == centreline_dice(one, two)
 
 
 def _task(path: Path, truths: dict[str, np.ndarray], classes: list[str]) -> TaskFolder:
@@ -157,7 +142,7 @@ def _score(
     return evaluator.evaluate(len(predictions))
 
 
-def test_the_metric_keeps_every_image_and_averages_in_percent(tmp_path: Path) -> None:
+def test_the_metric_keeps_every_image_and_averages_in_percent(tmp_path):
     masks = {
         "a": (row(2, 6), row(2, 10)),
         "b": (row(0, 8), row(4, 10)),
@@ -185,13 +170,7 @@ def test_the_metric_keeps_every_image_and_averages_in_percent(tmp_path: Path) ->
             np.testing.assert_array_equal(np.asarray(image), prediction)
 
 
-def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
-    task = _task(tmp_path / "t", {"a": row(0, 3)[None]}, ["vessel"])
-    _score(SegmentationMetric(task), {"a": row(0, 3)[None]})
-    assert [path.name for path in tmp_path.iterdir()] == ["t"]
-
-
-def test_several_classes_are_scored_by_channel(tmp_path: Path) -> None:
+def test_several_classes_are_scored_by_channel(tmp_path):
     """Three classes that overlap, by hand; the third is in no truth."""
     truths = {
         "a": np.stack([row(0, 10), row(5, 10), EMPTY]),
@@ -224,14 +203,14 @@ def test_several_classes_are_scored_by_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shown, np.where(row(5, 10), 2, row(0, 5)))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_dsc_equals_scikit_learn_and_scipy(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(2))
+def test_dsc_equals_scikit_learn_and_scipy(tmp_path, seed):
     """Pooled Dice is the F1 score of all pixels; per image it is 1 − scipy's Dice distance."""
     rng = np.random.default_rng(seed)
     truths = {name: rng.random((4, 20, 24)) < 0.3 for name in "xyz"}
     predictions = {name: rng.random((4, 20, 24)) < 0.4 for name in "xyz"}
     task = _task(tmp_path / "t", truths, list("abcd"))
-    metric = SegmentationMetric(task)
+    metric = SegmentationMetric(task, tmp_path)
     means = _score(metric, predictions, logits=True)
     both = [np.stack([side[n] for n in "xyz"]) for side in (truths, predictions)]
     assert means["dsc_dataset"] == pytest.approx(100 * f1_score(*map(np.ravel, both)), abs=1e-6)
@@ -242,14 +221,14 @@ def test_dsc_equals_scikit_learn_and_scipy(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 4])
-def test_dsc_equals_torchmetrics(tmp_path: Path, classes: int) -> None:
+def test_dsc_equals_torchmetrics(tmp_path, classes):
     """Per image over all of its channels, and per class over the images: Dice of torchmetrics."""
     rng = np.random.default_rng(7)
     shape = (classes, 20, 24)
     truths = {name: rng.random(shape) < 0.3 for name in "xyz"}
     predictions = {name: rng.random(shape) < 0.4 for name in "xyz"}
     names = list("abcd")[:classes]
-    metric = SegmentationMetric(_task(tmp_path / "t", truths, names))
+    metric = SegmentationMetric(_task(tmp_path / "t", truths, names), tmp_path)
     means = _score(metric, predictions, logits=classes > 1)
 
     def theirs(images: str, average: str) -> torch.Tensor:
@@ -273,12 +252,12 @@ def test_dsc_equals_torchmetrics(tmp_path: Path, classes: int) -> None:
         assert found == pytest.approx([100 * value for value in each], abs=1e-4)
 
 
-def test_at_network_size_the_truth_is_brought_down(tmp_path: Path) -> None:
+def test_at_network_size_the_truth_is_brought_down(tmp_path):
     """Each new pixel takes the one under its centre: of 12×12, the odd ones of both axes."""
     truth = np.zeros((12, 12), bool)
     truth[:, 6:] = True
     task = _task(tmp_path / "t", {"a": truth[None]}, ["vessel"])
-    metric = SegmentationMetric(task, at="network")
+    metric = SegmentationMetric(task, tmp_path, at="network")
     half = np.zeros((6, 6), bool)
     half[:, 3:] = True
     assert _score(metric, {"a": half[None]})["dsc"] == 100

@@ -21,7 +21,7 @@ def decoder(widths: tuple[int, ...] = (8, 12, 16, 20), stem: int = 4) -> PlainUN
     )
 
 
-def test_blocks_halve_the_width_and_the_last_meets_the_image() -> None:
+def test_blocks_halve_the_width_and_the_last_meets_the_image():
     with torch.device("meta"):
         head = decoder((64, 128, 256, 512), 32)
     ends = [(block.body[0].in_channels, block.body[3].out_channels) for block in head.blocks]
@@ -44,7 +44,7 @@ def test_blocks_halve_the_width_and_the_last_meets_the_image() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("grid", [4, 8, 5])
-def test_decoder_climbs_in_steps_of_two(grid: int, randomise) -> None:
+def test_decoder_climbs_in_steps_of_two(grid, randomise):
     """Maps of patches of 16, of 8 and of neither go through the same sizes."""
     head = randomise(decoder(), 3).eval()
     image, maps = torch.randn(2, 3, 64, 64), torch.randn(2, 20, grid, grid)
@@ -58,7 +58,7 @@ def test_decoder_climbs_in_steps_of_two(grid: int, randomise) -> None:
 
 
 @torch.no_grad()
-def test_the_map_is_projected_pixel_by_pixel(randomise) -> None:
+def test_the_map_is_projected_pixel_by_pixel(randomise):
     neck = randomise(PatchMap(6, 4), 1).eval()
     image, maps = torch.randn(2, 3, 8, 8), torch.randn(2, 6, 3, 3)
     passed, projected = neck((image, maps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,9 +47,7 @@ def tiny() -> dict[str, nn.Module]:
         ("rwkv_unet", 17_125_513, 17.13e6),
     ],
 )
-def test_parameters_of_the_configs_are_the_published_ones(
-    method: str, parameters: int, published: float
-) -> None:
+def test_parameters_of_the_configs_are_the_published_ones(method, parameters, published):
     """With the output layer for one class; `published` as it is printed, in millions."""
     config, _ = compose(CONFIGS, method, "synthetic_v", "paper", [], Path("unused"))
     with torch.device("meta"):
@@ -63,7 +60,7 @@ def test_parameters_of_the_configs_are_the_published_ones(
     assert shapes == {name: parameter.shape for name, parameter in default.named_parameters()}
 
 
-def test_other_published_variants() -> None:
+def test_other_published_variants():
     """RWKV-UNet-S and -T, and VM-UNet at the depths of VMamba-T with nine classes."""
     deep = dict(depths=(2, 2, 9, 2), decoder_depths=(2, 9, 2, 2))
     s = dict(dims=(32, 64, 128, 192), expansions=(2, 2.5, 3, 4))
@@ -76,7 +73,7 @@ def test_other_published_variants() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", ["tiny", "small"])
-def test_logits_at_image_size(method: str, scale: str) -> None:
+def test_logits_at_image_size(method, scale):
     model = network(method, scale).eval()
     sizes = [(96, 96)] if scale == "small" else [(32, 64), (224, 224)]
     for height, width in sizes:
@@ -88,7 +85,7 @@ def test_logits_at_image_size(method: str, scale: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_two_masks_are_learnt_by_heart(method: str) -> None:
+def test_two_masks_are_learnt_by_heart(method):
     """Every parameter gets a gradient at the first step, and Dice falls below 0.1 soon after."""
     model = network(method)
     row, column = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
@@ -117,7 +114,7 @@ def test_two_masks_are_learnt_by_heart(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_training_in_bf16_gives_the_gradients_of_fp32(method: str) -> None:
+def test_training_in_bf16_gives_the_gradients_of_fp32(method):
     """Layers of both precisions meet under autocast; the scans themselves stay in fp32."""
     model = network(method).eval()
     images = torch.randn(2, 3, 64, 64)
@@ -135,7 +132,7 @@ def test_training_in_bf16_gives_the_gradients_of_fp32(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_equal_seeds_give_equal_weights(method: str, tiny: dict[str, nn.Module]) -> None:
+def test_equal_seeds_give_equal_weights(method, tiny):
     torch.manual_seed(123)  # what was drawn before has no say
     same, other = network(method).state_dict(), network(method, seed=1).state_dict()
     first = tiny[method].state_dict()
@@ -145,7 +142,7 @@ def test_equal_seeds_give_equal_weights(method: str, tiny: dict[str, nn.Module])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_initialisation_leaves_nothing_as_it_was(method: str, tiny: dict[str, nn.Module]) -> None:
+def test_initialisation_leaves_nothing_as_it_was(method, tiny):
     """Even from memory full of NaN, weights and statistics become those of a fresh network."""
     backbone = network(method).backbone
     torch.manual_seed(5)
@@ -161,7 +158,7 @@ def test_initialisation_leaves_nothing_as_it_was(method: str, tiny: dict[str, nn
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_all_layers_learn_at_the_same_rate(method: str, tiny: dict[str, nn.Module]) -> None:
+def test_all_layers_learn_at_the_same_rate(method, tiny):
     """No parameter is taken for a layer of a pre-trained ViT, whose rate would be lowered."""
     groups = parameter_groups(tiny[method], weight_decay=0.05, layer_decay=0.75)
     assert {group["lr_scale"] for group in groups} == {1.0}
@@ -178,6 +175,6 @@ def test_all_layers_learn_at_the_same_rate(method: str, tiny: dict[str, nn.Modul
         (lambda: RWKVUNet(depths=(2, 2, 2)), "must be four each"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(build: Callable[[], nn.Module], message: str) -> None:
+def test_sizes_that_do_not_fit_are_refused(build, message):
     with torch.device("meta"), pytest.raises(InputError, match=message):
         build()

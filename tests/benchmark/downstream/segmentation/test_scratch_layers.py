@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,13 +27,10 @@ from benchmark.downstream.segmentation.scratch.vm_unet import (
     unfold_paths,
 )
 
-Randomise = Callable[[nn.Module, int], nn.Module]
-
-
 # TransUNet
 
 
-def test_filters_are_standardised_one_by_one() -> None:
+def test_filters_are_standardised_one_by_one():
     conv = StandardConv2d(4, 3, 3)
     with torch.no_grad():
         conv.weight.mul_(7).add_(2)
@@ -47,7 +42,7 @@ def test_filters_are_standardised_one_by_one() -> None:
     torch.testing.assert_close(conv(maps), F.conv2d(maps, torch.stack(filters), padding=1))
 
 
-def test_resnet_halves_four_times_and_widens() -> None:
+def test_resnet_halves_four_times_and_widens():
     """224² to 112, 56, 28 and 14, 64 to 1024 channels; the far row and column are pooled too."""
     with torch.device("meta"):
         maps = ResNetStem(64, (3, 4, 9), 32)(torch.empty(1, 3, 224, 224))
@@ -57,7 +52,7 @@ def test_resnet_halves_four_times_and_widens() -> None:
     assert pooled.tolist() == [[[[10, 11], [14, 15]]]]
 
 
-def test_transformer_layer_written_out(randomise: Randomise) -> None:
+def test_transformer_layer_written_out(randomise):
     layer = randomise(TransformerLayer(8, 2, 16, 0.1), 0).eval()
     tokens = torch.randn(2, 5, 8)
     normed = layer.attention_norm(tokens)
@@ -70,7 +65,7 @@ def test_transformer_layer_written_out(randomise: Randomise) -> None:
     torch.testing.assert_close(layer(tokens), expected)
 
 
-def test_positions_of_another_grid_are_interpolated() -> None:
+def test_positions_of_another_grid_are_interpolated():
     positions = Positions(2, 4)
     ramp = torch.arange(4.0).repeat_interleave(4)
     with torch.no_grad():
@@ -87,7 +82,7 @@ def test_positions_of_another_grid_are_interpolated() -> None:
 # VM-UNet
 
 
-def test_the_four_paths_by_hand() -> None:
+def test_the_four_paths_by_hand():
     maps = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[None, None]
     paths = unfold_paths(maps)
     assert paths[0, :, 0].tolist() == [
@@ -99,7 +94,7 @@ def test_the_four_paths_by_hand() -> None:
     assert torch.equal(fold_paths(paths, (2, 3)), 4 * maps)
 
 
-def test_ss2d_is_four_scans_pixel_by_pixel(randomise: Randomise) -> None:
+def test_ss2d_is_four_scans_pixel_by_pixel(randomise):
     """The whole layer in fp64: gate, depth-wise convolution, one recurrence per path, norm."""
     layer = randomise(SelectiveScan2D(4, state=3), 0).double()
     maps = torch.randn(1, 2, 3, 4, dtype=torch.float64)
@@ -122,7 +117,7 @@ def test_ss2d_is_four_scans_pixel_by_pixel(randomise: Randomise) -> None:
     torch.testing.assert_close(layer(maps)[0], layer.output(gated), rtol=1e-5, atol=1e-6)
 
 
-def test_mamba_starts_with_its_own_decays_and_step_sizes() -> None:
+def test_mamba_starts_with_its_own_decays_and_step_sizes():
     layer = SelectiveScan2D(64, state=16)
     decay = torch.arange(1.0, 17.0).expand(4, 128, 16)
     torch.testing.assert_close(layer.log_decay.detach().exp(), decay)
@@ -133,7 +128,7 @@ def test_mamba_starts_with_its_own_decays_and_step_sizes() -> None:
     assert 0.008 < float(step.log().mean().exp()) < 0.0125  # the geometric middle
 
 
-def test_patches_are_merged_and_expanded_in_place() -> None:
+def test_patches_are_merged_and_expanded_in_place():
     """Merging gathers 2×2 neighbours; expanding is a pixel shuffle with the channels last."""
     maps = torch.arange(16.0).view(1, 4, 4, 1)
     merging = PatchMerging(1)
@@ -186,7 +181,7 @@ def mix_by_hand(mix: SpatialMix, maps: Tensor, bonus_share: float) -> Tensor:
     return mix.output(torch.sigmoid(gate) * mix.norm(mean))
 
 
-def test_glsp_block_written_out(randomise: Randomise) -> None:
+def test_glsp_block_written_out(randomise):
     block = randomise(GLSP(4, 4, nn.BatchNorm2d(4), 2.0, kernel=5, mix=True), 0).eval()
     maps = torch.randn(2, 4, 3, 5)
     inner = block.widen(block.norm(maps))
@@ -199,7 +194,7 @@ def test_glsp_block_written_out(randomise: Randomise) -> None:
     torch.testing.assert_close(block(maps), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_official_code_divides_the_bonus_too(randomise: Randomise) -> None:
+def test_the_official_code_divides_the_bonus_too(randomise):
     maps = torch.randn(1, 8, 4, 4)
     for official, bonus_share in ((False, 1.0), (True, 1 / 16)):
         mix = randomise(SpatialMix(8, official_code=official), 3)
@@ -209,7 +204,7 @@ def test_the_official_code_divides_the_bonus_too(randomise: Randomise) -> None:
         torch.testing.assert_close(mix(maps), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_halving_block_has_no_shortcut() -> None:
+def test_a_halving_block_has_no_shortcut():
     block = GLSP(4, 6, nn.BatchNorm2d(4), 4.0, kernel=5, stride=2, residual=False).eval()
     assert block.mix is None
     maps = torch.randn(2, 4, 8, 8)
@@ -218,7 +213,7 @@ def test_a_halving_block_has_no_shortcut() -> None:
     torch.testing.assert_close(block(maps), expected)
 
 
-def test_cross_channel_mix_written_out(randomise: Randomise) -> None:
+def test_cross_channel_mix_written_out(randomise):
     module = randomise(CrossChannelMix((8, 6, 4)), 0).eval()
     skips = [torch.randn(2, 8, 2, 2), torch.randn(2, 6, 4, 4), torch.randn(2, 4, 8, 8)]
     resize = nn.functional.interpolate
@@ -238,7 +233,7 @@ def test_cross_channel_mix_written_out(randomise: Randomise) -> None:
         torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_only_coarse_blocks_mix_globally() -> None:
+def test_only_coarse_blocks_mix_globally():
     with torch.device("meta"):
         stages = RWKVUNet().encoder
     assert [[block.mix is not None for block in stage] for stage in stages] == [
