@@ -146,7 +146,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_config(work: Path) -> Callable[..., Config]:
     """Make a config of a method that trains in seconds; further options override."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,31 +118,29 @@ def test_a_sweep_lends_no_gpus(gpu: None, monkeypatch: pytest.MonkeyPatch) -> No
         assert visible_gpus() == []
 
 
-_PROBE = """
-import pytest
-from benchmark.device import uses_gpu
-
-@pytest.mark.gpu
-def test_there():
-    assert uses_gpu()
-
-def test_here():
-    assert not uses_gpu()
-"""
-
-
 @pytest.mark.parametrize(
-    ("options", "outcome"),
-    [([], "1 passed, 1 skipped"), (["-m", "gpu"], "1 passed, 1 deselected")],
+    ("asked", "device"), [("", "cpu"), ("gpu", "auto"), ("gpu and slow", "auto")]
 )
 def test_tests_use_the_gpu_only_when_asked(
-    options: list[str], outcome: str, gpu_environment: dict[str, str], tmp_path: Path
+    asked: str, device: str, gpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "probe"
-    folder.mkdir()
-    shutil.copy(ROOT / "tests" / "conftest.py", folder)
-    (folder / "test_probe.py").write_text(_PROBE)
-    apart = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder)]
-    command = [sys.executable, "-m", "pytest", *apart, *options, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=gpu_environment, capture_output=True, text=True)
-    assert outcome in done.stdout, done.stdout + done.stderr
+    """And those that need it are skipped otherwise."""
+    spec = importlib.util.spec_from_file_location("tests_conftest", ROOT / "tests" / "conftest.py")
+    conftest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    monkeypatch.setenv(VARIABLE, "none")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    config = SimpleNamespace(option=SimpleNamespace(markexpr=asked, randomly_reset_seed=True))
+    conftest.pytest_configure(config)
+    assert os.environ[VARIABLE] == device
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ("" if device == "cpu" else "0")
+    marked: list[str] = []
+
+    def item(name: str, mark: str | None) -> SimpleNamespace:
+        return SimpleNamespace(
+            get_closest_marker=lambda wanted: mark == wanted,
+            add_marker=lambda _: marked.append(name),
+        )
+
+    conftest.pytest_collection_modifyitems(config, [item("there", "gpu"), item("here", None)])
+    assert marked == (["there"] if device == "cpu" else [])

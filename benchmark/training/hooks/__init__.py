@@ -13,8 +13,7 @@ from benchmark.training.hooks.checkpoint import CheckpointHook, StopTestHook
 from benchmark.training.hooks.collapse import CollapseHook
 from benchmark.training.hooks.log import LogHook
 from benchmark.training.hooks.nonfinite import NonFiniteHook
-from benchmark.training.hooks.step import StepHook
-from benchmark.training.hooks.weight_decay import WeightDecayHook
+from benchmark.training.hooks.step import StepHook, WeightDecayHook
 from benchmark.training.schedules import build_schedule
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Around each step: where training stands, its learning rate, and what a method does after it."""
+"""Around each step: where training stands, its rates, and what a method does after it."""
 
 from __future__ import annotations
 
@@ -58,3 +58,22 @@ class StepHook(Hook):
         model = unwrap(runner.model)
         if hasattr(model, "after_step"):
             model.after_step(model.progress)
+
+
+@HOOKS.register_module()
+class WeightDecayHook(Hook):
+    """Before a step: the weight decay of every parameter group. Groups without any stay so.
+
+    Args:
+        schedule: factor of the weight decay as a function of the fractional epoch.
+    """
+
+    priority = "HIGH"
+
+    def __init__(self, schedule: Callable[[float], float]) -> None:
+        self.schedule = schedule
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        factor = self.schedule(runner.iter / len(runner.train_dataloader))
+        for group in runner.optim_wrapper.optimizer.param_groups:
+            group["weight_decay"] = group["first_weight_decay"] * factor

@@ -22,23 +22,7 @@ from benchmark.device import VARIABLE
 from benchmark.training.train import check, dry_run, train
 
 
-def test_the_training_tool_takes_the_option(
-    work: Path, root: Path, small_options: list[str], gpu_environment: dict[str, str]
-) -> None:
-    options = ["--scale", "tiny", "--work", str(work), "--dry-run", "--device", "cpu"]
-    command = ["tools/train.py", "configs/vasomim/pretrain.py", *options]
-    done = subprocess.run(
-        [sys.executable, *command, "--cfg-options", *small_options],
-        cwd=root,
-        env=gpu_environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "step 2: loss" in done.stdout
-
-
-def test_so_does_the_one_for_vessels(
+def test_a_tool_takes_the_option(
     work: Path, root: Path, tmp_path: Path, gpu_environment: dict[str, str]
 ) -> None:
     pack = tmp_path / "pack"

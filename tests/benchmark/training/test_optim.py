@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from benchmark.errors import InputError
 from benchmark.nn.backbones.base import Encoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.training.accumulation import AccumulatingOptimWrapper
@@ -118,6 +120,24 @@ def test_biases_and_vectors_do_not_decay() -> None:
         assert found[name][0] == (WEIGHT_DECAY if decays else 0), name
     assert found["neck.1.weight"][0] == found["backbone.vit.norm.weight"][0] == 0
     assert found["backbone.vit.cls_token"][0] == WEIGHT_DECAY
+
+
+@pytest.mark.parametrize(
+    ("options", "decayed"),
+    [
+        (dict(decay_biases=True), ["0.weight", "0.bias", "1.weight", "1.bias"]),
+        (dict(undecayed=("0.weight",)), ["1.weight"]),
+        ({}, ["0.weight", "1.weight"]),
+    ],
+)
+def test_a_config_says_what_decays(options: dict[str, Any], decayed: list[str]) -> None:
+    """All in one group, as MoCo v3 trains; or all but positions and CLS token, as SimMIM."""
+    layers = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    groups = parameter_groups(layers, 0.1, **options)
+    assert len(groups) == 1 + (len(decayed) < 4)
+    assert next(g["names"] for g in groups if g["weight_decay"] == 0.1) == decayed
+    with pytest.raises(InputError, match=r"undecayed: 2\.weight is not a trained parameter"):
+        parameter_groups(layers, 0.1, undecayed=("1.weight", "2.weight"))
 
 
 def test_every_trainable_parameter_is_in_one_group_and_groups_are_few() -> None:

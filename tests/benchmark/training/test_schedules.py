@@ -5,12 +5,14 @@ from __future__ import annotations
 import bisect
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, PolynomialLR
 
 from benchmark.training.schedules import (
     CosinePerEpoch,
+    CosineRamp,
     PolynomialPerEpoch,
     StretchedWarmupCosine,
     WarmupCosine,
@@ -127,3 +129,13 @@ def test_rates_of_chexworld_end_before_the_cosine_does() -> None:
 def test_stretched_schedule_without_its_additions_is_the_common_one() -> None:
     plain, other = WarmupCosine(90, 7, 0.1), StretchedWarmupCosine(90, 7, 0.1)
     assert [plain(epoch) for epoch in range(91)] == [other(epoch) for epoch in range(91)]
+
+
+def test_ramp_is_that_of_dino() -> None:
+    """end + ½(start − end)(1 + cos πi/n) at step i of n."""
+    steps, per_epoch = 60, 12
+    i = np.arange(steps)
+    expected = 0.4 + 0.5 * (0.04 - 0.4) * (1 + np.cos(np.pi * i / steps))
+    ramp = CosineRamp(epochs=5, end=10)
+    assert [0.04 * ramp(step / per_epoch) for step in i] == pytest.approx(expected.tolist())
+    assert ramp(5) == pytest.approx(10)

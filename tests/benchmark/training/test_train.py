@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from child_runs import read_log
 from mmengine.config import Config
 
 from benchmark.anatomy.unext import UNeXt
@@ -36,11 +37,6 @@ def run(config: Config, folder: Path, resume: bool = False) -> list[dict[str, An
     return read_log(folder)
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "images_per_s"} for line in lines]
-
-
 def final_state(folder: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(checkpoint_paths(folder)[0]).model
 
@@ -52,27 +48,23 @@ def assert_same_state(first: Path, second: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def reference(
-    work: Path, root: Path, small_options: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """One uninterrupted VasoMIM run of three epochs, through the command line."""
-    folder = tmp_path_factory.mktemp("reference") / "run"
-    command = [sys.executable, "tools/train.py", *arguments(work, folder, small_options)]
-    subprocess.run(command, cwd=root, env=environment(), check=True, capture_output=True)
+def reference(small_config: Configs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One uninterrupted VasoMIM run of three epochs."""
+    folder = tmp_path_factory.mktemp("vasomim") / "run"
+    run(small_config("vasomim"), folder)
     return folder
 
 
-def environment() -> dict[str, str]:
-    """Sums depend on how many threads share them; a repeat has to use as many."""
+def launch(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Sums depend on how many threads share them; a repeat has to use as many.
     threads = str(torch.get_num_threads())
-    return {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads}
-
-
-def arguments(work: Path, folder: Path, options: list[str]) -> list[str]:
-    return [
-        *("configs/vasomim/pretrain.py", "--scale", "tiny", "--work", str(work)),
-        *("--work-dir", str(folder), "--cfg-options", *options),
-    ]
+    return subprocess.run(
+        ["bash", "tools/dist_train.sh", *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads},
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_same_seed_is_bit_identical_and_workers_do_not_matter(
@@ -116,11 +108,9 @@ def test_two_processes_equal_one(
 ) -> None:
     """Two CPU processes with one part of the batch each: the same to the last bit."""
     folder = tmp_path / "run"
-    config, *rest = arguments(work, folder, small_options)
-    command = ["bash", "tools/dist_train.sh", config, "2", *rest]
-    done = subprocess.run(
-        command, cwd=root, env=environment(), capture_output=True, text=True, check=False
-    )
+    where = ("--scale", "tiny", "--work", str(work), "--work-dir", str(folder))
+    options = ("--cfg-options", *small_options)
+    done = launch(root, "configs/vasomim/pretrain.py", "2", *where, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert read_log(folder) == read_log(reference)
     assert_same_state(folder, reference)
@@ -218,12 +208,18 @@ def test_a_run_is_not_mixed_with_another(
 def test_bad_input_is_one_line(
     small_config: Configs, tmp_path: Path, method: str, options: list[str], message: str
 ) -> None:
-    """Every mistake is named with what is wrong, and does not stand in the way of the next try."""
-    folder = tmp_path / "run"
+    """Every mistake is named with what is wrong."""
     with pytest.raises(InputError, match=message) as error:
-        run(small_config(method, *options), folder)
+        run(small_config(method, *options), tmp_path / "run")
     assert "\n" not in str(error.value)
-    assert not (folder / "encoder.json").exists()
+    assert not (tmp_path / "run" / "encoder.json").exists()
+
+
+def test_a_mistake_replaces_nothing(small_config: Configs, tmp_path: Path) -> None:
+    """Nor does one that only the first step finds stand in the way of the next try."""
+    folder = tmp_path / "run"
+    with pytest.raises(InputError, match="32"):
+        run(small_config("vasomim", "method.views.size=80", "method.encoder.img_size=80"), folder)
     run(small_config("mae", "epochs=1"), folder)
     kept = (folder / "encoder.safetensors").read_bytes()
     with pytest.raises(InputError, match="no such folder"):
@@ -233,11 +229,8 @@ def test_bad_input_is_one_line(
 
 def test_launcher_checks_before_it_starts(work: Path, root: Path, tmp_path: Path) -> None:
     """Bad input through the launcher is the same one line with code 2, not torchrun's page."""
-    command = ["bash", "tools/dist_train.sh", "configs/mae/pretrain.py", "3", "--scale", "tiny"]
-    command += ["--work", str(work), "--cfg-options", "batch_size=4"]
-    done = subprocess.run(
-        command, cwd=root, env=environment(), check=False, capture_output=True, text=True
-    )
+    options = ("--scale", "tiny", "--work", str(work), "--cfg-options", "batch_size=4")
+    done = launch(root, "configs/mae/pretrain.py", "3", *options)
     assert done.returncode == 2
     assert done.stderr == "error: batch_size=4 does not divide among 3 processes\n"
 

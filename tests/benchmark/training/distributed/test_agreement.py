@@ -20,28 +20,6 @@ from benchmark.training.checkpoints.checkpoint import (
 )
 from benchmark.training.distributed.signals import EXIT_STOPPED
 from benchmark.training.run import continue_history
-from benchmark.training.train import train
-
-OPTIONS = ("num_threads=1", "log_interval=2")
-
-
-@pytest.fixture
-def config(small_config: Callable[..., Config]) -> Callable[..., Config]:
-    return lambda *options: small_config("mae", *OPTIONS, *options)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("whole") / "run"
-
-
-@pytest.fixture
-def reference(whole: Path, config: Callable[..., Config]) -> Path:
-    """An uninterrupted run of nine steps of one process, made when it is first asked for."""
-    if not whole.exists():
-        train(config("epochs=1"), whole.with_name("warm"), "warm", resume=False, overwrite=False)
-        assert finish(config(), whole) == 0
-    return whole
 
 
 def stopped(config: Config, folder: Path, step: int = 5) -> Path:

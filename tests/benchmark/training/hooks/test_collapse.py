@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from benchmark.nn.feature_statistics import feature_statistics
-from benchmark.training.hooks import CollapseHook, LogHook
+from benchmark.training.hooks import CollapseHook
 
 
 def features(spread: float) -> Tensor:
@@ -60,31 +59,3 @@ def test_an_interval_below_the_threshold_is_told_once(capsys: pytest.CaptureFixt
     for step, shown in enumerate((fine, low, low), start=7):
         run(hook, step, shown)
     assert "step 9:" in capsys.readouterr().out
-
-
-def test_a_term_of_some_steps_is_averaged_over_these(tmp_path: Any) -> None:
-    """The log divides by the steps that had the term, not by the interval."""
-    log = LogHook(interval=4, screen_seconds=1e9)
-    group = SimpleNamespace(param_groups=[{"lr": 1.0}])
-    config = SimpleNamespace(batch_size=2)
-    run = SimpleNamespace(folder=tmp_path, title="Method", config=config, checkpoint=None)
-    runner = SimpleNamespace(
-        run=run,
-        iter=0,
-        epoch=0,
-        max_iters=99,
-        max_epochs=1,
-        visualizer=SimpleNamespace(add_scalars=lambda values, step: None),
-        optim_wrapper=SimpleNamespace(optimizer=group),
-    )
-    log.before_train(runner)
-    for step in range(4):
-        runner.iter = step
-        terms = {"loss": torch.tensor(float(step))}
-        if step in (1, 3):
-            terms["effective_rank"] = torch.tensor(10.0 * step)
-        log.after_train_iter(runner, 0, None, terms)
-    line = log.path.read_text()
-    assert '"loss": 1.5' in line
-    assert '"effective_rank": 20.0' in line
-    assert log.state()["steps"] == []

@@ -32,14 +32,19 @@ def runner(folder: Path, iteration: int = 0, checkpoint: Any = None) -> Any:
 
 
 def take(
-    log: LogHook, folder: Path, steps: range, losses: list[float], norms: dict[int, float]
+    log: LogHook,
+    folder: Path,
+    steps: range,
+    losses: list[float],
+    norms: dict[int, float],
+    ranks: dict[int, float] | None = None,
 ) -> None:
     """Steps, counted from 0, with these losses; the norm of a gradient is 1 but for some."""
     for step in steps:
-        terms = {
-            "loss": torch.tensor(losses[step]),
-            "grad_norm": torch.tensor(norms.get(step, 1.0)),
-        }
+        values = {"loss": losses[step], "grad_norm": norms.get(step, 1.0)}
+        if ranks and step in ranks:
+            values["effective_rank"] = ranks[step]
+        terms = {name: torch.tensor(value) for name, value in values.items()}
         log.after_train_iter(runner(folder, step), 0, None, terms)
 
 
@@ -49,11 +54,13 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
-    """By hand: 1, 2, (skipped), 6 is 3 in the mean."""
+    """By hand: 1, 2, (skipped), 6 is 3 in the mean; a term of two steps is divided by two."""
     log = LogHook(interval=4)
     log.before_train(runner(tmp_path))
-    take(log, tmp_path, range(8), [1, 2, torch.inf, 6, 1, 1, torch.nan, 1], {2: torch.nan})
+    losses = [1, 2, torch.inf, 6, 1, 1, torch.nan, 1]
+    take(log, tmp_path, range(8), losses, {2: torch.nan}, ranks={1: 10.0, 3: 30.0})
     first, second = lines(tmp_path)
+    assert first["effective_rank"] == 20
     assert (first["step"], first["epoch"], first["lr"]) == (4, 0, 0.5)
     assert (first["loss"], first["grad_norm"], first["skipped_steps"]) == (3.0, 1.0, 1)
     # A term that is none at a step that was taken is none in the mean, and that is not hidden.

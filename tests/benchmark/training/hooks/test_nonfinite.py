@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from child_runs import finish, signal_at_step, start
+from child_runs import finish, read_log, signal_at_step, start
 from mmengine.config import Config
 from mmengine.model import BaseModel, ExponentialMovingAverage
 from no_host_sync import NoHostSync
@@ -211,11 +211,6 @@ def config(small_config: Configs, monkeypatch: pytest.MonkeyPatch) -> Configs:
     """Nine steps of MAE, a line of the log every four."""
     monkeypatch.setattr(MAE, "loss", MAE.loss)  # put back what a test spoils
     return lambda *options: small_config("mae", "num_threads=1", "log_interval=4", *options)
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "images_per_s"} for line in lines]
 
 
 def state(folder: Path) -> dict[str, Tensor]:

@@ -6,12 +6,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from benchmark.data.packs.loader import EpochBatchSampler
 from benchmark.method import Progress
-from benchmark.training.hooks import StepHook
+from benchmark.training.hooks import StepHook, WeightDecayHook
+from benchmark.training.optim import build_optimizer
+from benchmark.training.schedules import CosineRamp
 from benchmark.training.train import weight_files
 
 RUN = SimpleNamespace(config=SimpleNamespace(seed=5, epochs=9))
@@ -76,3 +79,22 @@ def test_weight_files_are_found_in_lists(tmp_path: Path) -> None:
     """A checkpoint is part of a run's identity wherever in the config it is named."""
     config = {"method": {"objective": [{"weight": 1}, {"features": {"checkpoint": "a.pth"}}]}}
     assert weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]
+
+
+def test_hook_sets_the_decay_of_the_groups_that_have_one() -> None:
+    """At every step from the first value, not from the last; also after a reload."""
+    layer = nn.Linear(3, 2)
+    wrapper = build_optimizer(layer, dict(type=torch.optim.AdamW, weight_decay=0.04), lr=0.1)
+    hook = WeightDecayHook(CosineRamp(epochs=2, end=10))
+    runner = SimpleNamespace(iter=0, train_dataloader=range(4), optim_wrapper=wrapper)
+
+    def decays(step: int) -> list[float]:
+        runner.iter = step
+        hook.before_train_iter(runner, 0)
+        return sorted(group["weight_decay"] for group in wrapper.optimizer.param_groups)
+
+    assert decays(0) == pytest.approx([0, 0.04])
+    assert decays(4) == pytest.approx([0, 0.22])
+    assert decays(8) == pytest.approx([0, 0.4])
+    wrapper.optimizer.load_state_dict(wrapper.optimizer.state_dict())
+    assert decays(4) == pytest.approx([0, 0.22])
