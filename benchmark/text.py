@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 # Control characters, directional marks, other zero-width characters, and lone surrogates (bytes
 # of a file name that are not UTF-8).
@@ -45,3 +47,18 @@ def csv_text(text: str) -> str:
     """
     shown = visible(text)
     return f"'{shown}" if _FORMULA.match(shown) else shown
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equal length as a table for a screen."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
+    )
+
+
+def markdown_table(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows of equal length, the first of which is the head, as Markdown."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    cells = ([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)

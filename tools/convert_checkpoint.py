@@ -17,7 +17,7 @@ from typing import Any
 import _cli
 
 from benchmark.errors import InputError
-from benchmark.text import visible
+from benchmark.text import columns, visible
 
 
 def arguments() -> argparse.Namespace:
@@ -77,9 +77,7 @@ def print_list() -> None:
     for release in RELEASES.values():
         row = (release.name, release.title, release.pretraining, release.architecture)
         rows.append([*row, release.source, release.notes])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print(columns(rows))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from benchmark.errors import InputError
 from benchmark.files import read_object
 from benchmark.method_cards import MethodCard, card_of_encoder
 from benchmark.results import NOT_HASHED, RunRecord, config_hash, path_of, read_results
+from benchmark.text import markdown_table
 
 #: Names of the tasks on model hubs.
 _TASKS = {
@@ -122,12 +123,6 @@ def _require_equal_but_seed(runs: Sequence[RunRecord]) -> None:
             )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines)
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
-
-
 def _format(value: Any) -> str:
     """A human-readable setting: ``RandomMasking(ratio=0.75)`` for a dictionary."""
     if isinstance(value, dict):
@@ -144,7 +139,7 @@ def _recipe(config: dict[str, Any]) -> str:
     method = config.get("method", {})
     rows = [[key, f"`{_format(config[key])}`"] for key in _TRAINING if config.get(key) is not None]
     rows += [[f"method.{key}", f"`{_format(value)}`"] for key, value in method.items()]
-    return _table(("setting", "value"), rows)
+    return markdown_table([("setting", "value"), *rows])
 
 
 def _provenance(card: EncoderCard, run: dict[str, Any]) -> str:
@@ -162,7 +157,7 @@ def _provenance(card: EncoderCard, run: dict[str, Any]) -> str:
         where = f"{finished['processes']} × {finished['device']}"
         rows.append(["trained on", f"{where}, {finished['seconds'] / 3600:.2f} h"])
         rows.append(["steps skipped", finished.get("skipped_steps", "not known")])
-    return _table(("what", "value"), rows)
+    return markdown_table([("what", "value"), *rows])
 
 
 def _leakage(run: RunRecord) -> str:
@@ -186,7 +181,7 @@ def _scores(scores: Sequence[CardScore]) -> str:
         "Percent; PSNR in decibels. ± is the sample standard deviation over seeds of the "
         "fine-tuning. Leakage counts what the training images share with the test images."
     )
-    return f"{_table(head, rows)}\n\n{note}"
+    return f"{markdown_table([head, *rows])}\n\n{note}"
 
 
 def _header(card: MethodCard, scores: Sequence[CardScore], licence: str | None) -> str:
