@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,11 +21,6 @@ from benchmark.files import sha256_file
 from benchmark.nn.vit import VisionTransformer
 
 Edit = Callable[[dict], object]
-
-
-@pytest.fixture
-def images() -> Tensor:
-    return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
 
 
 @pytest.fixture
@@ -45,29 +39,6 @@ def _rehash(folder: Path) -> None:
     """Make the description fit a tampered weights file, as a careful forger would."""
     digest = sha256_file(folder / "encoder.safetensors")
     _edit_card(folder, lambda card: card.update(weights_sha256=digest))
-
-
-def test_an_export_loads_strictly_and_gives_the_same_features(
-    exported: Path, tiny_vit: VisionTransformer, images: Tensor
-) -> None:
-    encoder, _ = load_encoder(exported)
-    own, loaded = tiny_vit.state_dict(), encoder.state_dict()
-    assert own.keys() == loaded.keys()
-    assert all(torch.equal(own[name], loaded[name]) for name in own)
-    with torch.no_grad():
-        assert torch.equal(encoder.eval()(images), tiny_vit.eval()(images))
-
-
-def test_timm_loads_the_file_strictly_and_gives_the_same_features(
-    exported: Path, tiny_vit: VisionTransformer, images: Tensor
-) -> None:
-    model = timm.models.VisionTransformer(
-        img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=0
-    )
-    model.load_state_dict(load_file(exported / "encoder.safetensors"), strict=True)
-    with torch.no_grad():
-        expected = model.eval().forward_features(images)
-        torch.testing.assert_close(tiny_vit.eval()(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_content_of_encoder_json(exported: Path, tiny_vit: VisionTransformer) -> None:
@@ -116,22 +87,6 @@ def test_equal_encoders_are_equal_files(
         assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
 
 
-def test_the_fingerprint_is_stable_and_follows_the_weights(tiny_vit: VisionTransformer) -> None:
-    tiny_vit.train()
-    first = take_features(tiny_vit).fingerprint
-    torch.manual_seed(99)
-    assert take_features(tiny_vit).fingerprint == first
-    assert tiny_vit.training, "the mode is put back"
-    for name in ("pos_embed", "patch_embed.proj.weight", "blocks.1.mlp.fc2.weight", "norm.weight"):
-        parameter = tiny_vit.get_parameter(name)
-        original = parameter.detach().clone()
-        with torch.no_grad():
-            parameter.mul_(1.2)
-            assert take_features(tiny_vit).fingerprint != first, name
-            parameter.copy_(original)
-    assert take_features(tiny_vit).fingerprint == first
-
-
 def test_the_fingerprint_covers_all_tokens(tiny_vit: VisionTransformer) -> None:
     """Written out: mean and deviation of each channel over CLS and patches, in thousandths."""
     ramp = np.linspace(-1, 1, 32)
@@ -148,20 +103,21 @@ def test_the_fingerprint_covers_all_tokens(tiny_vit: VisionTransformer) -> None:
     assert take_features(tiny_vit).fingerprint == expected
 
 
-def test_non_finite_weights_are_not_exported(tmp_path: Path, tiny_vit: VisionTransformer) -> None:
+def test_non_finite_features_are_raised_or_reported(
+    tmp_path: Path, tiny_vit: VisionTransformer
+) -> None:
+    """A finished training does not fail because of them: its weights are written."""
     with torch.no_grad():
         tiny_vit.norm.bias[3] = float("nan")
     with pytest.raises(InputError, match="the encoder: features of an image are not finite"):
         export_encoder(tmp_path, tiny_vit, {})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_normalisation_of_another_pre_training_is_kept(
-    tmp_path: Path, tiny_vit: VisionTransformer
-) -> None:
-    export_encoder(tmp_path, tiny_vit, {}, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    card = read_encoder_card(tmp_path)
-    assert (card.mean, card.std) == ([0.5] * 3, [0.25] * 3)
+    problems: list[str] = []
+    export_encoder(tmp_path, tiny_vit, {}, problems=problems)
+    assert problems == ["the encoder: features of an image are not finite"]
+    assert read_encoder_card(tmp_path).features is None
+    with pytest.raises(InputError, match=r"safetensors: features of an image are not finite"):
+        load_encoder(tmp_path)
 
 
 def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported: Path) -> None:
@@ -289,11 +245,6 @@ def test_damaged_or_foreign_exports_are_refused_in_one_line(
         load_encoder(exported)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_reading_the_card_needs_no_weights(exported: Path) -> None:
-    (exported / "encoder.safetensors").unlink()
-    assert read_encoder_card(exported).provenance == {"run": "mae", "corpus_hash": "c0de"}
 
 
 def test_weights_are_written_contiguous_and_on_the_cpu(tmp_path: Path) -> None:

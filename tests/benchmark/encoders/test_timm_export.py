@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from benchmark.encoders.encoder import export_encoder, load_encoder
-from benchmark.encoders.timm_export import LAYOUTS, compare, open_export, timm_name, write_timm
+from benchmark.encoders.timm_export import compare, open_export, timm_name, write_timm
 from benchmark.errors import InputError
 from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.vit import VisionTransformer
@@ -67,16 +67,6 @@ def test_timm_computes_the_features_of_the_encoder(make_encoder, tmp_path: Path,
     assert_equal(other.forward_features(image()), wanted)
 
 
-def test_a_vit_is_built_from_name_and_arguments(make_encoder, tmp_path: Path) -> None:
-    encoder = make_encoder("vit").eval()
-    out = written(tmp_path, encoder)
-    config = json.loads((out / "config.json").read_text())
-    model = timm.create_model(config["architecture"], num_classes=0, **config["model_args"]).eval()
-    model.load_state_dict(load_file(out / "model.safetensors"), strict=True)
-    with torch.no_grad():
-        assert_equal(model.forward_features(image()), encoder(image()))
-
-
 @pytest.mark.parametrize("class_token", [True, False])
 @pytest.mark.parametrize("final_norm", [True, False])
 @pytest.mark.parametrize("norm_eps", [1e-6, 1e-5])
@@ -126,26 +116,19 @@ def test_weights_are_the_exported_file(make_encoder, tmp_path: Path) -> None:
     assert (out / "model.safetensors").read_bytes() == exported.read_bytes()
 
 
-def test_every_layout_names_registered_models() -> None:
-    for layout in LAYOUTS.values():
-        for name in layout.names.values():
-            assert timm.is_model(name)
-
-
 @pytest.mark.parametrize(
-    ("dim", "heads", "name"),
+    ("dim", "name"),
     [
-        (192, 3, "vit_tiny_patch16_224"),
-        (384, 6, "vit_small_patch16_224"),
-        (768, 12, "vit_base_patch16_224"),
-        (1024, 16, "vit_large_patch16_224"),
-        (96, 3, "vit_base_patch16_224"),
+        (192, "vit_tiny_patch16_224"),
+        (384, "vit_small_patch16_224"),
+        (768, "vit_base_patch16_224"),
+        (1024, "vit_large_patch16_224"),
+        (96, "vit_base_patch16_224"),
     ],
 )
-def test_names_of_standard_sizes(tmp_path: Path, dim: int, heads: int, name: str) -> None:
-    encoder = VisionTransformer(SIDE, 16, dim, 1, heads)
-    card = export_encoder(tmp_path, encoder, {})
-    assert timm_name(card, encoder.arguments) == name
+def test_names_of_standard_sizes(dim: int, name: str) -> None:
+    card = SimpleNamespace(architecture="vit")
+    assert timm_name(card, {"embed_dim": dim, "norm_eps": 1e-6}) == name
     assert timm.is_model(name)
 
 
@@ -175,13 +158,6 @@ def test_differing_features_are_detected(make_encoder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot load this encoder") as error:
         compare(out, encoder)
     assert "\n" not in str(error.value)
-
-
-def test_damaged_weights_are_refused(make_encoder, tmp_path: Path) -> None:
-    export_encoder(tmp_path, make_encoder("vit"), {})
-    (tmp_path / "encoder.safetensors").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=re.escape(str(tmp_path / "encoder.safetensors"))):
-        open_export(tmp_path)
 
 
 def test_arguments_a_card_omits_have_their_defaults(make_encoder, tmp_path: Path) -> None:
