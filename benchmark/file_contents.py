@@ -71,9 +71,7 @@ def other_content(path: Path) -> str | None:
     """
     if not path.is_file():
         return None
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
+    size, head = _inspect(path)
     kinds = [(kind, remedy) for magic, kind, remedy in _MAGIC if head.startswith(magic)]
     if head[257:262] == b"ustar":
         kinds = [("a tar archive", "unpack it first")]
@@ -81,13 +79,17 @@ def other_content(path: Path) -> str | None:
     return f"{kind}, no weights; {remedy}" if kind else None
 
 
+def _inspect(path: Path) -> tuple[int, bytes]:
+    """Size and first bytes of a file."""
+    with path.open("rb") as stream:
+        return path.stat().st_size, stream.read(_HEAD)
+
+
 def mistaken_download(path: Path) -> str | None:
     """As `other_content`, for a downloaded file, which may also be incomplete."""
     if not path.is_file():
         return None
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
+    size, head = _inspect(path)
     if not head:
         return f"an empty file; {_AGAIN}"
     if not head.strip(b"\x00"):

@@ -29,7 +29,8 @@ def _config(root: Path, name: str, text: str) -> Path:
 
 
 def test_every_config_folder_with_a_recipe_has_a_card() -> None:
-    recipes = {path.parent.name for name in ("pretrain", "encoder") for path in _all(name)}
+    files = [*CONFIGS.glob("*/pretrain.py"), *CONFIGS.glob("*/encoder.py")]
+    recipes = {path.parent.name for path in files}
     cards = read_method_cards()
     assert [card.method for card in cards] == sorted(recipes)
     assert {"frangi", "mae", "unet", "vasomim", "vasomim_v1"} <= recipes
@@ -39,10 +40,6 @@ def test_every_config_folder_with_a_recipe_has_a_card() -> None:
         for value in (card.title, card.family, card.paper, card.pretraining, card.summary):
             assert isinstance(value, str)
             assert value.strip()
-
-
-def _all(name: str) -> list[Path]:
-    return list(CONFIGS.glob(f"*/{name}.py"))
 
 
 def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:

@@ -122,8 +122,8 @@ def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch,
     from benchmark.checks.environment import Finding
 
     found = [
-        Finding("software", "torch", "ok", "2.11.0"),
-        Finding("storage", "disk", "slow", "1 MB/s", "move it"),
+        ("software", Finding("torch", "2.11.0")),
+        ("storage", Finding("disk", "1 MB/s", "slow", "move it")),
     ]
     monkeypatch.setattr(environment, "examine", lambda work, packs: iter(found))
     result = run("env", "--work", tmp_path)
@@ -132,7 +132,7 @@ def test_environment_is_a_table_and_missing_parts_are_code_one(run, monkeypatch,
     assert lines[:3] == [["software"], ["torch", "ok", "2.11.0"], ["storage"]]
     assert lines[3:5] == [["disk", "slow", "1", "MB/s"], ["move", "it"]]
     assert result.stdout.endswith("1 ok, 0 note, 1 slow, 0 missing\n")
-    found.append(Finding("storage", "room", "missing", "0 B", "free some"))
+    found.append(("storage", Finding("room", "0 B", "missing", "free some")))
     assert run("env").returncode == 1
 
 

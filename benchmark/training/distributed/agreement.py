@@ -37,9 +37,7 @@ def first_reason(make: Callable[[], T]) -> T:
         result = make()
     except (InputError, OSError) as error:
         problem = error
-    found: list[Any] = [None] * get_world_size()
-    dist.all_gather_object(found, (problem and _line(problem), this_process()))
-    for rank, (line, where) in enumerate(found):
+    for rank, (line, where) in enumerate(_gather(problem and _line(problem))):
         if line is not None:
             raise InputError(line if rank == 0 else f"{line} (rank {rank}, {where})")
     return result  # type: ignore[return-value]
@@ -61,6 +59,13 @@ def broadcast_from_main(make: Callable[[], T]) -> T:
     return answer[0]
 
 
+def _gather(value: T) -> list[tuple[T, str]]:
+    """The values of all processes, each with the process it is of."""
+    found: list[Any] = [None] * get_world_size()
+    dist.all_gather_object(found, (value, this_process()))
+    return found
+
+
 def _line(error: InputError | OSError) -> str:
     return explain_os_error(error) if isinstance(error, OSError) else str(error)
 
@@ -70,7 +75,7 @@ def require_same(value: T, compare: Callable[[T, T], list[str]], what: str) -> N
 
     Args:
         value: of this process, picklable.
-        compare: in what another value differs from the main process's; empty where it does not.
+        compare: in what another value differs from the main process's.
         what: what that means, as ``"would train another run"``.
 
     Raises:
@@ -78,8 +83,7 @@ def require_same(value: T, compare: Callable[[T, T], list[str]], what: str) -> N
     """
     if get_world_size() == 1:
         return
-    found: list[Any] = [None] * get_world_size()
-    dist.all_gather_object(found, (value, this_process()))
+    found = _gather(value)
     main, where_main = found[0]
     for rank, (other, where) in enumerate(found):
         if changed := compare(main, other):
@@ -92,11 +96,7 @@ def share_checkpoint(path: Path, own: Checkpoint | None) -> Checkpoint:
     """The checkpoint of the main process, on all: they get the bytes of its file.
 
     So they need neither see its folder nor read it from a shared disk at the same time, and each
-    verifies what it has got.
-
-    Args:
-        path: the file; others than the main process name it in errors only.
-        own: what the main process has read from it.
+    verifies what it has got. The main process gives its `own`, which it has read already.
 
     Raises:
         InputError: the file has changed meanwhile.
