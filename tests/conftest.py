@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import runpy
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +28,8 @@ install_mmcv_ops()
 torch.set_num_threads(1)
 
 IMAGE, PATCH, DIM = 32, 8, 32
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / "tools"
 
 
 def randomise(module: nn.Module, seed: int) -> nn.Module:
@@ -84,6 +92,65 @@ def _seed() -> None:
 @pytest.fixture(name="randomise")
 def _randomise() -> Callable[[nn.Module, int], nn.Module]:
     return randomise
+
+
+class Result(NamedTuple):
+    """What a command line that has ended leaves."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+_ANSWERS = """
+import contextlib, io, json, runpy, sys
+sys.path.insert(0, "tools")
+for tool, *arguments in json.load(sys.stdin):
+    sys.argv, out, err = [tool, *arguments], io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(f"tools/{tool}", run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+    heavy = {"torch", "mmengine", "mmseg", "timm", "pandas", "pyarrow", "scipy", "matplotlib"}
+    assert not heavy & sys.modules.keys(), (tool, arguments, heavy & sys.modules.keys())
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
+@pytest.fixture(scope="session")
+def light_answers() -> Callable[..., list[Result]]:
+    """What tools say to command lines, one after the other in a process that may load no torch."""
+
+    def answers(*commands: tuple[str, ...]) -> list[Result]:
+        start = [sys.executable, "-c", _ANSWERS]
+        text = json.dumps(commands)
+        done = subprocess.run(start, input=text, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [Result(*json.loads(line)) for line in done.stdout.splitlines()]
+
+    return answers
+
+
+@pytest.fixture
+def run_tool(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Run a tool, named by its path or as in ``tools/``, in this process, to its end.
+
+    Its libraries, loaded already, would take seconds in another one.
+    """
+
+    def run(tool: str | Path, *arguments: str | Path | float) -> Result:
+        path = TOOLS / f"{tool}.py" if isinstance(tool, str) else tool
+        monkeypatch.syspath_prepend(path.parent)
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(path), run_name="__main__")
+        return Result(end.value.code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

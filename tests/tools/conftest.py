@@ -1,15 +1,10 @@
-"""Running a command line in the process of the tests: its libraries take seconds to load."""
+"""What the tools read, and folders that cannot be listed."""
 
 from __future__ import annotations
 
-import json
 import os
-import runpy
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import faults
 import pytest
@@ -24,44 +19,6 @@ from benchmark.nn.vit import VisionTransformer
 from leaderboard.bench import make_results
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Result(NamedTuple):
-    """What a command line that has ended leaves."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-_ANSWERS = """
-import contextlib, io, json, runpy, sys
-sys.path.insert(0, "tools")
-for tool, *arguments in json.load(sys.stdin):
-    sys.argv, out, err = [tool, *arguments], io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            runpy.run_path(f"tools/{tool}", run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-    heavy = {"torch", "mmengine", "mmseg", "timm", "pandas", "pyarrow", "scipy", "matplotlib"}
-    assert not heavy & sys.modules.keys(), (tool, arguments, heavy & sys.modules.keys())
-    print(json.dumps([code, out.getvalue(), err.getvalue()]))
-"""
-
-
-@pytest.fixture(scope="session")
-def light_answers() -> Callable[..., list[Result]]:
-    """What tools say to command lines, one after the other in a process that may load no torch."""
-
-    def answers(*commands: tuple[str, ...]) -> list[Result]:
-        start = [sys.executable, "-c", _ANSWERS]
-        text = json.dumps(commands)
-        done = subprocess.run(start, input=text, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return [Result(*json.loads(line)) for line in done.stdout.splitlines()]
-
-    return answers
 
 
 @pytest.fixture
@@ -80,23 +37,6 @@ def refuse_listing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], Non
             monkeypatch.setattr(os, name, call)
 
     return refuse
-
-
-@pytest.fixture
-def run_tool(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Result]:
-    """A tool of this path with these arguments, to its end."""
-
-    def run(tool: Path, *arguments: str | Path) -> Result:
-        monkeypatch.syspath_prepend(tool.parent)
-        monkeypatch.setattr(sys, "argv", [str(tool), *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(tool), run_name="__main__")
-        return Result(end.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="session")
