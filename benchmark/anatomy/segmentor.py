@@ -73,9 +73,6 @@ class FrozenSegmentor(nn.Module):
         network: the architecture it was trained with.
         checkpoint: ``segmentor.safetensors`` of a segmentor run, or the authors' ``unext.pth``;
             None keeps the initial weights, for tests.
-
-    Raises:
-        InputError: the checkpoint is missing or does not match strictly.
     """
 
     def __init__(self, network: nn.Module | dict[str, Any], checkpoint: str | None) -> None:

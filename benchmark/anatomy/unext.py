@@ -28,14 +28,11 @@ def shift_kernel(channels: int, dim: int) -> Tensor:
 
     As a convolution, the shift is one pass over the maps in each direction, and a multiplication by
     1 is exact. Equal to padding with two zeros, `torch.roll` of every group, and cropping: no pixel
-    travels further than the padding, so a roll never wraps around into the crop.
-
-    Args:
-        channels: C. Groups are those of ``torch.chunk(5)``: all but the last of ⌈C/5⌉ channels.
-        dim: 2 (over the rows, vertically) or 3 (over the columns, horizontally).
+    travels further than the padding, so a roll never wraps around into the crop. Groups are those
+    of ``torch.chunk(5)``: all but the last of ⌈C/5⌉ channels.
 
     Returns:
-        C×1×5×1 for rows, C×1×1×5 for columns.
+        C×1×5×1 for `dim` 2 (rows, vertically), C×1×1×5 for 3 (columns, horizontally).
     """
     group = torch.arange(channels) // math.ceil(channels / _GROUPS)
     # A channel that moves by +k takes the value of the pixel k before.
@@ -121,9 +118,6 @@ class UNeXt(nn.Module):
         in_channels: channels of the input (3: gray repeated).
         channels: widths of the three convolutional and the two token stages.
         out_channels: logit maps.
-
-    Raises:
-        InputError: not exactly five widths.
     """
 
     def __init__(
@@ -168,17 +162,7 @@ class UNeXt(nn.Module):
         self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Vessel logits.
-
-        Args:
-            images: B×C×H×W, normalised as in training; H and W multiples of 32.
-
-        Returns:
-            B×1×H×W logits (before the sigmoid).
-
-        Raises:
-            InputError: H or W is not a multiple of 32.
-        """
+        """B×C×H×W images, normalised as in training, H and W multiples of 32, to B×1×H×W logits."""
         height, width = images.shape[-2:]
         if height % _DIVISOR or width % _DIVISOR:
             raise InputError(f"images of {height}×{width}: UNeXt needs multiples of {_DIVISOR}")

@@ -111,9 +111,8 @@ def _blocks(
 def _bands(length: int, sigma: float, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The maps of an axis in float64, one row at a time, for the pixels that need it.
 
-    Returns:
-        weights, starts: 3×length×size with, for every row of the maps, the `size` entries inside
-        the band, and the column where they start, int64 of `length`.
+    Weights 3×length×size, for every row of the maps the entries inside the band, and the column
+    where they start, int64 of `length`.
     """
     size = min(2 * math.ceil(_BAND_FP64 * sigma) + 1, length)
     starts = (torch.arange(length) - size // 2).clamp(0, length - size)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.fft import dct
 
 THUMBNAIL_SIDE = 64
 """Side of the thumbnails in pixels."""
@@ -57,14 +58,6 @@ class Match(NamedTuple):
     flip: str
 
 
-def _dct_basis() -> np.ndarray:
-    """Rows are the first orthonormal DCT-II basis functions of length `THUMBNAIL_SIDE`."""
-    k, n = np.mgrid[:FREQUENCIES, :THUMBNAIL_SIDE]
-    basis = np.cos(np.pi * k * (2 * n + 1) / (2 * THUMBNAIL_SIDE)) * np.sqrt(2 / THUMBNAIL_SIDE)
-    basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
-
-
 def _flip_signs() -> np.ndarray:
     """Signs that flip an image in the DCT domain, float32, 4×F×F, in the order of `FLIPS`.
 
@@ -75,7 +68,8 @@ def _flip_signs() -> np.ndarray:
     return np.stack([np.outer(v, h) for v, h in ((one, one), (one, odd), (odd, one), (odd, odd))])
 
 
-_BASIS = _dct_basis()
+# Rows are the first orthonormal DCT-II basis functions.
+_BASIS = dct(np.eye(THUMBNAIL_SIDE), axis=0, norm="ortho")[:FREQUENCIES].astype(np.float32)
 _SIGNS = _flip_signs()
 
 

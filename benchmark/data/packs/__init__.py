@@ -8,8 +8,7 @@ was skipped), ``report.json`` (every skipped path, by reason) and, once added, `
 
 from benchmark.data.packs.anatomy import add_anatomy
 from benchmark.data.packs.building import build_pack
-from benchmark.data.packs.reading import FramePack, PackCollection, open_packs
-from benchmark.data.packs.subset import PackSubset
+from benchmark.data.packs.reading import FramePack, PackCollection, PackSubset, open_packs
 
 __all__ = [
     "FramePack",

@@ -16,18 +16,11 @@ from benchmark.randomness import permutation
 
 
 class PackDataset(Dataset):
-    """Frames of one or several packs, fetched a batch at a time.
-
-    Args:
-        packs: where the frames are.
-        anatomy: also fetch the vessel masks.
+    """Frames of one or several packs, and with `anatomy` their vessel masks, a batch at a time.
 
     Attributes:
         device: where the batches are; None: in host memory.
         in_memory: nothing is read from a disk; worker processes would gain nothing.
-
-    Raises:
-        InputError: anatomy is asked for and a pack has none.
     """
 
     metainfo: dict[str, str] = {}
@@ -63,16 +56,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     Global batch t of an epoch is the t-th slice of the epoch's permutation, and rank r takes the
     r-th part of it: the samples of a step do not depend on the number of ranks or workers. The
-    last, incomplete batch is dropped.
-
-    Args:
-        length: samples in the dataset.
-        batch_size: global batch size.
-        seed: seed of the run.
-        rank, world_size: as of `torch.distributed`.
-
-    Raises:
-        InputError: the batch does not divide by the world size, or is larger than the dataset.
+    last, incomplete batch is dropped. `batch_size` is the global one.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""Reading packs: one, or several as one."""
+"""Reading packs: one, several as one, or part of them."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from benchmark.data.packs.layout import (
     TEXT_COLUMNS,
     PackManifest,
 )
+from benchmark.data.splits import nested_subset
 from benchmark.errors import InputError
 from benchmark.files import UNSUPPORTED, note_once, read_json, sha256_json
 from benchmark.locking import partial_folder
@@ -107,12 +109,7 @@ class FramePack(Samples):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> FramePack:
-        """Open the pack in folder `path`.
-
-        Raises:
-            InputError: no such folder, an unfinished pack, not a pack, an empty pack, a manifest
-                or index that is not as it should be, or a file whose size does not fit the index.
-        """
+        """Open the pack in folder `path`; `InputError` where it is unfinished, damaged or none."""
         path = Path(path)
         if not path.is_dir():
             if partial_folder(path).is_dir():
@@ -222,6 +219,38 @@ class PackCollection(Samples):
             if bits is not None:
                 bits[rows] = pack.anatomy[local]
         return frames, bits, valid
+
+
+class PackSubset(Samples):
+    """All frames of randomly drawn patients, as many patients as are needed for `frames` frames.
+
+    Subsets are nested: the patients of a smaller one are in every larger one. A frame of unknown
+    patient counts as a patient of its own. The last patient may exceed `frames`.
+
+    Attributes:
+        index, size, without_anatomy: as of `PackCollection`, for the frames of the subset.
+        corpus_hash: of the packs and the selected samples.
+    """
+
+    def __init__(self, packs: PackCollection, frames: int) -> None:
+        if not 1 <= frames <= len(packs):
+            raise InputError(f"frames={frames}: the packs hold 1 to {len(packs)}")
+        index = packs.index
+        alone = index["source"] + "/" + index["path"]
+        groups = index["group"].where(index["group"].notna(), alone)
+        chosen = nested_subset(Counter(groups), frames / len(packs), seed=0)
+        self.rows = np.flatnonzero(groups.isin(chosen))
+        self.packs = packs
+        self.size = packs.size
+        self.index = index.iloc[self.rows].reset_index(drop=True)
+        self.without_anatomy = packs.without_anatomy
+        self.corpus_hash = sha256_json([packs.corpus_hash, self.rows.tolist()])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
+        return self.packs.gather(self.rows[check_indices(indices, len(self))], anatomy)
 
 
 def open_packs(paths: Sequence[str | os.PathLike[str]]) -> PackCollection:

@@ -18,11 +18,9 @@ class Change(Protocol):
 
     def draws(self, size: int) -> int:
         """Number of uniform random numbers for one frame of S×S."""
-        ...
 
     def __call__(self, gray: Tensor, noise: Tensor) -> Tensor:
         """Changed frames of the same shape; `noise` is B×draws in (0, 1)."""
-        ...
 
 
 @VIEWS.register_module()

@@ -74,9 +74,6 @@ class Intensity:
         blur: probability of a Gaussian blur.
         sigma: its width in pixels, from and to.
         solarize: probability of solarisation above 128.
-
-    Raises:
-        InputError: a probability outside [0, 1] or an invalid range.
     """
 
     def __init__(
@@ -98,10 +95,7 @@ class Intensity:
         self.sigma = (float(sigma[0]), float(sigma[1]))
 
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw the parameters of each frame.
-
-        Args:
-            noise: B×`DRAWS` uniform numbers in (0, 1).
+        """Draw the parameters of each frame from B×`DRAWS` uniform numbers in (0, 1).
 
         Returns:
             B×4 of brightness, contrast, gamma and σ (1, 1, 1, 0: unchanged); B bool, contrast
@@ -120,15 +114,7 @@ class Intensity:
         return torch.stack([*factors, sigma], dim=1), order < 0.5, solarized < self.solarize
 
     def __call__(self, gray: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Change the frames.
-
-        Args:
-            gray: B×H×W in [0, 255].
-            noise: see `draw`.
-
-        Returns:
-            The changed frames, and the B×4 parameters of `draw`.
-        """
+        """The frames, B×H×W in [0, 255], changed, and the B×4 parameters of `draw`."""
         parameters, contrast_first, solarized = self.draw(noise)
         brightness, contrast, gamma, sigma = parameters.unbind(dim=1)
         neutral = torch.ones_like(brightness)

@@ -62,12 +62,8 @@ class TwoViews(MultiViewMaker):
     three channels), ``box_0`` and ``box_1`` (see `crop_parameters`), and ``index``.
 
     Args:
-        size: side of the views in pixels.
-        scale: area of a crop relative to the frame.
-        ratio: aspect ratio of a crop, width over height.
-        flip: probability of a horizontal flip.
+        size, scale, ratio, flip, mean, std: as in `SingleView`.
         intensity: arguments of `Intensity` for the first and for the second view.
-        mean, std: per-channel normalisation of intensities in [0, 1].
     """
 
     def __init__(

@@ -34,9 +34,6 @@ class ViewMaker(BaseDataPreprocessor):
 
     A subclass defines `make`. It runs in single precision even if the model is trained in bf16,
     whose 8 significant bits are not enough for intensities and what is computed from them.
-
-    Args:
-        mean, std: per-channel normalisation of intensities in [0, 1].
     """
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:

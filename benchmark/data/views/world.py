@@ -36,10 +36,6 @@ def relative_position(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
     Rows and columns are those of the frame each view is cropped from: a mirrored view comes from a
     mirrored frame, whose left edge its column is counted from.
 
-    Args:
-        first, second: boxes in pixels of the frames.
-        frame_width: B, in pixels.
-
     Returns:
         (row₂ − row₁)/h, (column₂ − column₁)/w, whether exactly one is mirrored (0/1), and
         (W − column₁ − column₂)/w: the left edge of `second`, mirrored, relative to `first`.
@@ -61,16 +57,13 @@ def relative_position(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
 
 
 def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first: Tensor) -> Tensor:
-    """Change brightness and contrast of full frames like PIL's enhancers.
+    """Change brightness and contrast of full frames, B×S×S uint8, like PIL's enhancers.
 
     Args:
-        frames: B×S×S uint8; padding is excluded from the mean that contrast refers to.
+        frames: padding is excluded from the mean that contrast refers to.
         valid: B×2 height and width of the frames.
         factors: B×2 of brightness and contrast.
         contrast_first: B bool.
-
-    Returns:
-        B×S×S uint8.
     """
     cell = torch.arange(frames.shape[1], device=frames.device)
     rows, columns = (cell < side[:, None] for side in valid.unbind(dim=1))
@@ -104,17 +97,10 @@ class WorldViews(MultiViewMaker):
     ``place_10``, vice versa; and ``index``.
 
     Args:
-        size: side of the views in pixels.
-        scale: area of a crop relative to the frame.
-        ratio: aspect ratio of a crop, width over height.
-        flip: probability of a horizontal flip.
+        size, scale, ratio, flip, mean, std: as in `SingleView`.
         jitter: arguments of `Intensity` for the full frame, of which brightness, contrast and their
             probability are used.
         change: arguments of `Intensity` for the copies, without solarisation.
-        mean, std: per-channel normalisation of intensities in [0, 1].
-
-    Raises:
-        InputError: an augmentation that the parameters do not describe.
     """
 
     def __init__(

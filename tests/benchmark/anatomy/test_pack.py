@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmark.anatomy.pack import extract
@@ -13,16 +11,14 @@ from benchmark.errors import InputError
 
 
 @pytest.fixture
-def pack(tmp_path: Path) -> str:
+def pack(tmp_path):
     """Two frames of 64², from patients of their own."""
     source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=3, size=64)
     build_pack(source, tmp_path / "pack", size=64, progress=False)
     return str(tmp_path / "pack")
 
 
-def test_a_second_extraction_says_that_nothing_is_left_to_do(
-    pack: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_extraction_says_that_nothing_is_left_to_do(pack, monkeypatch):
     first = extract(pack, border=4)
     assert first.startswith(f"{pack}: vessels of 2 frames (sato, α = 92, border 4 px) in ")
     masks = open_packs([pack]).packs[0].anatomy.copy()
@@ -39,7 +35,7 @@ def test_a_second_extraction_says_that_nothing_is_left_to_do(
     assert (open_packs([pack]).packs[0].anatomy == masks).all()
 
 
-def test_other_parameters_need_overwrite(pack: str) -> None:
+def test_other_parameters_need_overwrite(pack):
     extract(pack, border=4)
     with pytest.raises(InputError, match="vessel masks of other parameters"):
         extract(pack, border=5)
@@ -47,6 +43,6 @@ def test_other_parameters_need_overwrite(pack: str) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("alpha", 101), ("border", -1)])
-def test_parameters_out_of_range_are_named(pack: str, option: str, value: int) -> None:
+def test_parameters_out_of_range_are_named(pack, option, value):
     with pytest.raises(InputError, match=f"--{option} {value}: "):
         extract(pack, **{option: value})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,7 @@ from benchmark.method import Progress
 
 
 @pytest.fixture
-def network(randomise) -> UNeXt:
+def network(randomise):
     """UNeXt-S with running statistics that are not those of any batch."""
     torch.manual_seed(0)
     network = randomise(UNeXt(), 4)
@@ -46,7 +44,7 @@ class Fixed(nn.Module):
         return self.logits
 
 
-def test_training_loss(tiny_views: dict[str, Tensor]) -> None:
+def test_training_loss(tiny_views):
     """0.5 · BCE + 0.5 · (1 − Dice over the flattened batch, smooth 1e-5), and the hard score."""
     logits = np.random.default_rng(0).normal(0, 2, (4, 1, 32, 32))
     terms = training(Fixed(torch.from_numpy(logits).float())).loss(tiny_views, Progress())
@@ -63,7 +61,7 @@ def test_training_loss(tiny_views: dict[str, Tensor]) -> None:
     assert not terms["dice_score"].requires_grad
 
 
-def test_training_learns_one_batch(tiny_views: dict[str, Tensor], network: UNeXt) -> None:
+def test_training_learns_one_batch(tiny_views, network):
     """On images that show the vessels, a few steps of Adam halve the loss."""
     image = tiny_views["anatomy"].expand(-1, 3, -1, -1) * -2 + 0.1 * tiny_views["image"]
     views = {"image": image, "anatomy": tiny_views["anatomy"]}
@@ -83,9 +81,7 @@ def test_training_learns_one_batch(tiny_views: dict[str, Tensor], network: UNeXt
 
 
 @torch.no_grad()
-def test_frozen_segmentor_is_the_trained_function(
-    tiny_views: dict[str, Tensor], network: UNeXt
-) -> None:
+def test_frozen_segmentor_is_the_trained_function(tiny_views, network):
     """Logits are those of the network in eval mode, also after train(); M is their sigmoid.
 
     The frozen network runs with the channels innermost, which changes the order of its sums.
@@ -106,7 +102,7 @@ def test_frozen_segmentor_is_the_trained_function(
     assert all(torch.equal(segmentor.state_dict()[name], before[name]) for name in before)
 
 
-def test_gradient_reaches_the_input_only(tiny_views: dict[str, Tensor], network: UNeXt) -> None:
+def test_gradient_reaches_the_input_only(tiny_views, network):
     """The gradient of the logits by one pixel is the finite difference; weights get none."""
     segmentor = FrozenSegmentor(network, None).double()
     images = tiny_views["image"][:1].double().requires_grad_()
@@ -125,7 +121,7 @@ def test_gradient_reaches_the_input_only(tiny_views: dict[str, Tensor], network:
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth", "wrapped"])
-def test_checkpoint_is_loaded_strictly(tmp_path: Path, network: UNeXt, kind: str) -> None:
+def test_checkpoint_is_loaded_strictly(tmp_path, network, kind):
     """A run's safetensors and a released .pth give the weights bit by bit."""
     path = tmp_path / f"s.{kind}"
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -138,7 +134,7 @@ def test_checkpoint_is_loaded_strictly(tmp_path: Path, network: UNeXt, kind: str
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
 
 
-def test_mismatched_checkpoints_are_named(tmp_path: Path, network: UNeXt) -> None:
+def test_mismatched_checkpoints_are_named(tmp_path, network):
     """A missing file and a partial state dict are errors that name the file."""
     with pytest.raises(InputError, match=r"none\.safetensors: no such file"):
         FrozenSegmentor(dict(type=UNeXt), str(tmp_path / "none.safetensors"))

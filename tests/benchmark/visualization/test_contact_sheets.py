@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.data.packs import FramePack, add_anatomy, build_pack
+from benchmark.data.packs import add_anatomy, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.errors import InputError
@@ -42,14 +42,14 @@ def dark(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> FramePack:
+def pack(tmp_path_factory):
     path = tmp_path_factory.mktemp("sheets") / "pack"
     build_pack(_source(), path, size=64, progress=False)
     return add_anatomy(path, dark, {"rule": "dark"}, progress=False)
 
 
 @pytest.fixture(scope="module")
-def run(pack: FramePack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(pack, tmp_path_factory):
     """One epoch of MAE at 64² on four frames."""
     options = ["epochs=1", "batch_size=4", "method.views.size=64", "method.encoder.img_size=64"]
     options += [
@@ -72,7 +72,7 @@ def _run_with(data: TaskFolder, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TaskFolder]:
+def scored(tmp_path_factory):
     """A fine-tuned run whose predictions are the truth moved by three pixels."""
     root = tmp_path_factory.mktemp("scored")
     data = write_task_folder(_source(), root / "task", "segmentation", "vessels", progress=False)
@@ -85,7 +85,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TaskFolder]:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[contact_sheets.SheetRow]:
+def drawn(monkeypatch):
     """The rows that go into the picture, which is drawn as ever."""
     rows: list[contact_sheets.SheetRow] = []
     save = contact_sheets._save
@@ -102,7 +102,7 @@ def tinted(grey: int, colour: tuple[int, int, int]) -> list[int]:
     return [int(0.45 * grey + 0.55 * channel) for channel in colour]
 
 
-def test_overlay_tints_the_mask_and_nothing_else() -> None:
+def test_overlay_tints_the_mask_and_nothing_else():
     frame = np.array([[0, 100], [200, 255]], np.uint8)
     mask = np.array([[True, False], [False, True]])
     image = overlay(frame, mask)
@@ -113,9 +113,7 @@ def test_overlay_tints_the_mask_and_nothing_else() -> None:
     assert image[1, 1].tolist() == tinted(255, RED) == [241, 153, 153]
 
 
-def test_a_pack_is_shown_with_its_vessels(
-    pack: FramePack, drawn: list[contact_sheets.SheetRow], tmp_path: Path
-) -> None:
+def test_a_pack_is_shown_with_its_vessels(pack, drawn, tmp_path):
     """Every panel is found again in the file, by nearest-neighbour enlargement."""
     line = draw_sheet(pack.path, tmp_path / "sheet.png", count=3)
     assert line == f"{tmp_path / 'sheet.png'}: 3 frames of the pack {pack.path}"
@@ -139,9 +137,7 @@ def test_a_pack_is_shown_with_its_vessels(
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
 
 
-def test_hits_misses_and_false_alarms_have_their_colours(
-    scored: tuple[Path, TaskFolder], tmp_path: Path
-) -> None:
+def test_hits_misses_and_false_alarms_have_their_colours(scored, tmp_path):
     folder, data = scored
     assert "frames of the fine-tuned run" in draw_sheet(folder, tmp_path / "sheet.png", count=9)
     rows = prediction_rows(folder, count=9)
@@ -160,7 +156,7 @@ def test_hits_misses_and_false_alarms_have_their_colours(
         assert np.abs(row["hit / missed / false"] - expected).max() <= 1
 
 
-def test_denoised_frames_are_shown_with_their_error(tmp_path: Path) -> None:
+def test_denoised_frames_are_shown_with_their_error(tmp_path):
     source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=2, size=64)
     data = write_task_folder(source, tmp_path / "task", "denoising", progress=False)
     run = _run_with(data, tmp_path / "run")
@@ -178,7 +174,7 @@ def test_denoised_frames_are_shown_with_their_error(tmp_path: Path) -> None:
     assert f"{len(rows)} frames" in draw_sheet(run, tmp_path / "sheet.png", count=9)
 
 
-def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path: Path) -> None:
+def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path):
     source = open_source("synthetic", patients=4, videos=1, frames=4, first_frame=3, size=128)
     data = write_task_folder(source, tmp_path / "task", "detection", progress=False)
     run = _run_with(data, tmp_path / "run")
@@ -207,9 +203,7 @@ def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path: Path) -> None:
     assert outlined > 0
 
 
-def test_a_pretraining_run_shows_what_the_method_saw(
-    run: Path, drawn: list[contact_sheets.SheetRow], tmp_path: Path
-) -> None:
+def test_a_pretraining_run_shows_what_the_method_saw(run, drawn, tmp_path):
     """Hidden patches are grey 128, visible ones the view; 3 of 4 patches are hidden."""
     draw_sheet(run, tmp_path / "sheet.png", count=2)
     assert list(drawn[0]) == ["view", "vessels B", "masked patches", "reconstruction"]
@@ -240,9 +234,7 @@ def test_a_pretraining_run_shows_what_the_method_saw(
     )
 
 
-def test_the_reconstruction_is_in_grey_values_of_the_view(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reconstruction_is_in_grey_values_of_the_view(run, monkeypatch):
     """A prediction of nothing is the mean of each patch: targets are normalised per patch."""
     method, config, epochs = contact_sheets.load_run(run)
     torch.nn.init.zeros_(method.decoder.decoder_pred.weight)
@@ -281,7 +273,7 @@ def _lost(path: Path) -> None:
         (_lost, "no such prediction; score the run again"),
     ],
 )
-def test_a_wrong_folder_is_one_line(make: Break, message: str, tmp_path: Path) -> None:
+def test_a_wrong_folder_is_one_line(make, message, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     make(folder)
@@ -291,9 +283,7 @@ def test_a_wrong_folder_is_one_line(make: Break, message: str, tmp_path: Path) -
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_a_run_without_checkpoint_and_a_count_of_nothing(
-    run: Path, pack: FramePack, tmp_path: Path
-) -> None:
+def test_a_run_without_checkpoint_and_a_count_of_nothing(run, pack, tmp_path):
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run.json").write_bytes((run / "run.json").read_bytes())
     with pytest.raises(InputError, match="holds no checkpoint yet"):
@@ -302,9 +292,7 @@ def test_a_run_without_checkpoint_and_a_count_of_nothing(
         draw_sheet(pack.path, tmp_path / "sheet.png", count=0)
 
 
-def test_a_checkpoint_of_another_run_is_not_shown(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_of_another_run_is_not_shown(run, tmp_path, capsys):
     """With its name, and what is there of this run instead."""
     folder = tmp_path / "mixed"
     folder.mkdir()

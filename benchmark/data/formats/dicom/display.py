@@ -174,9 +174,5 @@ def _percentiles(values: np.ndarray, stored: np.ndarray, low: int) -> tuple[floa
     counts = np.zeros(len(values), np.int64)
     for frame in stored:
         counts += np.bincount(frame.ravel().astype(np.int32) - low, minlength=len(values))
-    order = np.argsort(values, kind="stable")
-    covered = np.cumsum(counts[order]) / stored.size * 100
-    black, white = (
-        float(values[order[min(np.searchsorted(covered, p), len(order) - 1)]]) for p in _PERCENTILES
-    )
-    return black, white
+    black, white = np.percentile(values, _PERCENTILES, method="inverted_cdf", weights=counts)
+    return float(black), float(white)

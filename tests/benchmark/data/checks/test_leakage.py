@@ -63,7 +63,7 @@ class Rows:
 
 
 @pytest.fixture(scope="module")
-def scenes() -> list[np.ndarray]:
+def scenes():
     """Frames of ten patients, uint8, 96×96."""
     return [angiogram(3, patient, 0, 6, size=96).image for patient in range(10)]
 
@@ -77,7 +77,7 @@ def disguised(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray]) -> TaskFolder:
+def task(tmp_path_factory, scenes):
     """Test: scenes 0–3 of patients a, a, b, c; val: scene 4 of d; train: scene 5 of e."""
     names = (("0", "a", "test"), ("1", "a", "test"), ("2", "b", "test"), ("3", "c", "test"))
     names = (*names, ("4", "d", "val"), ("5", "e", "train"))
@@ -87,7 +87,7 @@ def task(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray]) -> 
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory, scenes: list[np.ndarray]) -> PackCollection:
+def corpus(tmp_path_factory, scenes):
     """Two packs at 64²: scene 0 itself, scene 2 in disguise, the train frame, a patient, others."""
     first = [
         ("same.png", None, None, scenes[0]),
@@ -112,7 +112,7 @@ def compare(packs: PackCollection, *folders: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def report(corpus: PackCollection, task: TaskFolder) -> dict:
+def report(corpus, task):
     return compare(corpus, task.path)[0]
 
 

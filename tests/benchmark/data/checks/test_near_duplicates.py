@@ -28,7 +28,7 @@ FLIPPED = {
 
 
 @pytest.fixture(scope="module")
-def patients() -> list[np.ndarray]:
+def patients():
     """One frame of each of 20 patients, uint8, 96×96."""
     return [angiogram(11, patient, 0, 6, size=96).image for patient in range(20)]
 

@@ -26,7 +26,7 @@ def make_pack(path: Path, masks: Callable[[np.ndarray], np.ndarray] | None = Non
 
 
 @pytest.fixture
-def pack(tmp_path: Path) -> Path:
+def pack(tmp_path):
     """The first frame shows no vessel."""
     some = np.arange(6)[:, None, None] > 0
     return make_pack(tmp_path / "pack", lambda frames: (frames < 110) & some)

@@ -40,26 +40,22 @@ def test_nesting_of_brackets_does_not_matter(listed, polygons):
     assert parse_polygons(listed) == ([tuple(polygon) for polygon in polygons], [])
 
 
-@pytest.mark.parametrize(
-    ("listed", "reason"),
-    [
-        ([], "annotation without a polygon"),
-        ("2 2 9 2 9 8", "damaged annotation entry"),
-        (7, "damaged annotation entry"),
-        ([[]], "polygon with fewer than 3 points"),
-        ([[2, 2], [9, 2]], "polygon with fewer than 3 points"),
-        ([[2, 2, 9, 2]], "polygon with fewer than 3 points"),
-        (list(map(str, TRIANGLE)), "polygon with numbers as text"),
-        ([list(map(str, TRIANGLE))], "polygon with numbers as text"),
-        (_points(list(map(str, TRIANGLE))), "polygon with numbers as text"),
-        (["2,5", "2,5", "9,5", "2,5", "9,5", "8,5"], "polygon with numbers as text"),
-        ([{"x": 2, "y": 2}, {"x": 9, "y": 2}], "polygon is not a list of numbers"),
-        ([None], "polygon is not a list of numbers"),
-        ([[[TRIANGLE]]], "polygon is not a list of numbers"),
+INVALID = {
+    "annotation without a polygon": [[]],
+    "damaged annotation entry": ["2 2 9 2 9 8", 7],
+    "polygon with fewer than 3 points": [[[]], [[2, 2], [9, 2]], [[2, 2, 9, 2]]],
+    "polygon with numbers as text": [
+        *(list(map(str, TRIANGLE)), [list(map(str, TRIANGLE))], _points(list(map(str, TRIANGLE)))),
+        ["2,5", "2,5", "9,5", "2,5", "9,5", "8,5"],
     ],
-)
-def test_invalid_polygons_are_refused_with_reasons(listed, reason):
-    assert parse_polygons(listed) == ([], [reason])
+    "polygon is not a list of numbers": [[{"x": 2, "y": 2}, {"x": 9}], [None], [[[TRIANGLE]]]],
+}
+
+
+@pytest.mark.parametrize("reason", INVALID)
+def test_invalid_polygons_are_refused_with_reasons(reason):
+    for listed in INVALID[reason]:
+        assert parse_polygons(listed) == ([], [reason])
 
 
 def test_polygons_beside_unusable_ones_are_used():
@@ -68,33 +64,28 @@ def test_polygons_beside_unusable_ones_are_used():
     assert reasons == ["polygon with numbers as text"]
 
 
-@pytest.mark.parametrize(
-    ("polygon", "reason"),
-    [
-        ([0, 0, 2, 0, 2, 1], None),
-        ([0, 0, 1, 0, 1, 1.11], None),
-        ([0, 0, 1, 0, 1, -0.11], None),
-        ([0, 0, 1, 0, 1.0], "polygon with an odd number of coordinates"),
-        ([0, 0, 1, 0], "polygon with fewer than 3 points"),
-        ([], "polygon with fewer than 3 points"),
-        ([0, 0, 1, 0, 1, float("inf")], "polygon with out-of-range coordinates"),
-        ([0, 0, 1, 0, 1, float("nan")], "polygon with out-of-range coordinates"),
-        ([0, 0, 1, 0, 1, 10**400], "polygon with out-of-range coordinates"),
-        ([0, 0, 1, 0, 1, None], "polygon is not a list of numbers"),
-        ([0, 0, 1, 0, 1, True], "polygon is not a list of numbers"),
-        ({}, "polygon is not a list of numbers"),
-        ([0.0] * 2 * (MAX_POINTS + 1), "polygon with too many points"),
-        ([5, 5] * 4, "polygon of zero area"),
-        ([1, 3, 8, 3, 4, 3, 2, 3], "polygon of zero area"),
-        ([1, 1, 3, 2, 9, 5, 5, 3], "polygon of zero area"),
-        ([1, 1, 3, 2, 9, 5, 5, 3.1], None),
-        ([2, 2, 22, 22, 22, 2, 2, 22], None),
-        ([0, 0, 1, 0, 1, 1], "polygon in normalised coordinates, not pixels"),
-        ([0.31, 0.19, 0.32, 0.2, 0.3, -0.004], "polygon in normalised coordinates, not pixels"),
+POLYGONS = {
+    None: [
+        *([0, 0, 2, 0, 2, 1], [0, 0, 1, 0, 1, 1.11], [0, 0, 1, 0, 1, -0.11]),
+        *([1, 1, 3, 2, 9, 5, 5, 3.1], [2, 2, 22, 22, 22, 2, 2, 22]),
     ],
-)
-def test_unusable_polygons_have_a_reason(polygon, reason):
-    assert polygon_error(polygon) == reason
+    "polygon with an odd number of coordinates": [[0, 0, 1, 0, 1.0]],
+    "polygon with fewer than 3 points": [[0, 0, 1, 0], []],
+    "polygon with out-of-range coordinates": [
+        [0, 0, 1, 0, 1, value] for value in (float("inf"), float("nan"), 10**400)
+    ],
+    "polygon is not a list of numbers": [[0, 0, 1, 0, 1, None], [0, 0, 1, 0, 1, True], {}],
+    "polygon with too many points": [[0.0] * 2 * (MAX_POINTS + 1)],
+    "polygon of zero area": [[5, 5] * 4, [1, 3, 8, 3, 4, 3, 2, 3], [1, 1, 3, 2, 9, 5, 5, 3]],
+    "polygon in normalised coordinates, not pixels": [
+        *([0, 0, 1, 0, 1, 1], [0.31, 0.19, 0.32, 0.2, 0.3, -0.004]),
+    ],
+}
+
+
+@pytest.mark.parametrize("reason", POLYGONS)
+def test_unusable_polygons_have_a_reason(reason):
+    assert {polygon_error(polygon) for polygon in POLYGONS[reason]} == {reason}
 
 
 @pytest.mark.parametrize(
@@ -122,30 +113,21 @@ def test_a_rectangle_without_a_pixel_centre_is_noted():
         assert (polygon_note(points, 16, 16) == "polygon smaller than a pixel") == (not mask.any())
 
 
-@pytest.mark.parametrize(
-    ("edges", "box"),
-    [
-        (("1", " 2", "3.5", "4e0"), (1.0, 2.0, 3.5, 4.0)),
-        (("-4", "2", "3", "4"), (-4.0, 2.0, 3.0, 4.0)),
-        (("0", "0", "1.2", "1"), (0.0, 0.0, 1.2, 1.0)),
-        (("3", "2", "3", "4"), "box of zero area"),
-        (("1", "2", "3", "2"), "box of zero area"),
-        (("3", "2", "1", "4"), "box with swapped corners"),
-        (("1", "4", "3", "2"), "box with swapped corners"),
-        (("20,5", "20", "50,5", "50"), "box with decimal commas"),
-        (("1,024", "20", "1,100", "50"), "box with decimal commas"),
-        (("0.2", "0.3", "0.4", "1"), "box in normalised coordinates, not pixels"),
-        (("0", "0", "1", "1"), "box in normalised coordinates, not pixels"),
-        (("nan", "2", "3", "4"), "damaged box"),
-        (("1", "2", "inf", "4"), "damaged box"),
-        (("1", "2", "3", "1e9"), "damaged box"),
-        (("", "2", "3", "4"), "damaged box"),
-        (("1", "2", "3", "x"), "damaged box"),
-        (("1", "2", "3"), "damaged box"),
-    ],
-)
-def test_boxes_from_text(edges, box):
-    assert parse_box(edges) == box
+BOXES = {
+    (1.0, 2.0, 3.5, 4.0): ["1| 2|3.5|4e0"],
+    (-4.0, 2.0, 3.0, 4.0): ["-4|2|3|4"],
+    (0.0, 0.0, 1.2, 1.0): ["0|0|1.2|1"],
+    "box of zero area": ["3|2|3|4", "1|2|3|2"],
+    "box with swapped corners": ["3|2|1|4", "1|4|3|2"],
+    "box with decimal commas": ["20,5|20|50,5|50", "1,024|20|1,100|50"],
+    "box in normalised coordinates, not pixels": ["0.2|0.3|0.4|1", "0|0|1|1"],
+    "damaged box": ["nan|2|3|4", "1|2|inf|4", "1|2|3|1e9", "|2|3|4", "1|2|3|x", "1|2|3"],
+}
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_boxes_from_text(box):
+    assert {parse_box(text.split("|")) for text in BOXES[box]} == {box}
 
 
 @pytest.mark.parametrize(

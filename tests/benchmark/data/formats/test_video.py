@@ -93,41 +93,48 @@ def _encrypted() -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("a.npz", b"", "empty file"),
-        ("a.npz", b"no zip", "not an npz file"),
-        ("a.npz", npz_bytes(pixel_array=GRAY)[:900], "not an npz file"),
-        ("a.npz", npz_bytes(a=GRAY, b=GRAY), "npz without pixel_array"),
-        ("a.npz", _bzip2(), "unsupported npz compression or encryption"),
-        ("a.npz", _encrypted(), "unsupported npz compression or encryption"),
-        ("a.npz", npz_bytes(pixel_array=np.array([{}], object)), "object array"),
-        ("a.npz", npz_bytes(pixel_array=GRAY > 3), "unsupported array type"),
-        ("a.npy", npy_bytes(np.zeros(3, "u1,u1")), "unsupported array type"),
-        ("a.npy", npy_bytes(np.zeros((2, 2), "U3")), "unsupported array type"),
-        ("a.npy", npy_bytes(GRAY[0, 0]), "array is not frames×height×width"),
-        ("a.npy", npy_bytes(GRAY[None]), "array is not frames×height×width"),
-        ("a.npy", npy_bytes(GRAY[:, :, :3]), "array is not frames×height×width"),
-        ("a.npy", npy_bytes(GRAY[:0]), "video without frames"),
-        ("a.npy", npy_bytes(GRAY[:, :0]), "video without frames"),
-        ("a.npy", npy_bytes(GRAY)[:-1], "array size does not match the file"),
-        ("a.npy", npy_bytes(GRAY) + b"\0", "array size does not match the file"),
-        ("a.npy", _patched(npy_bytes(GRAY), b"(3, 20, 30)", b"(3,-20,-30)"), "video without"),
-        ("a.npy", _patched(npy_bytes(GRAY), b"(3, 20, 30)", b"(3, 20, 3_)"), "damaged array"),
-        ("a.npy", _patched(npy_bytes(GRAY), b"NUMPY\1", b"NUMPY\3"), "unsupported array type"),
-        ("a.npy", _patched(npy_bytes(GRAY), b"NUMPY", b"NUMPI"), "damaged array file"),
-        ("a.npy", _long_header(), "damaged array file"),
-        ("a.npz", forged_npz((3, 512, 512), b"\7" * 99), "array size does not match the file"),
-        ("a.npz", forged_npz((3, 60_000, 60_000), b"\7" * 99), "video too large"),
-        ("a.npz", forged_npz((10_001, 1, 1), b"\7" * 10_001), "too many frames in one file"),
+SHAPE = b"(3, 20, 30)"
+NPZ = {
+    "empty file": [b""],
+    "not an npz file": [b"no zip", npz_bytes(pixel_array=GRAY)[:900]],
+    "npz without pixel_array": [npz_bytes(a=GRAY, b=GRAY)],
+    "unsupported npz compression or encryption": [_bzip2(), _encrypted()],
+    "object array": [npz_bytes(pixel_array=np.array([{}], object))],
+    "unsupported array type": [npz_bytes(pixel_array=GRAY > 3)],
+    "array size does not match the file": [forged_npz((3, 512, 512), b"\7" * 99)],
+    "video too large": [forged_npz((3, 60_000, 60_000), b"\7" * 99)],
+    "too many frames in one file": [forged_npz((10_001, 1, 1), b"\7" * 10_001)],
+}
+NPY = {
+    "unsupported array type": [
+        npy_bytes(np.zeros(3, "u1,u1")),
+        npy_bytes(np.zeros((2, 2), "U3")),
+        _patched(npy_bytes(GRAY), b"NUMPY\1", b"NUMPY\3"),
     ],
-)
-def test_the_header_is_never_trusted(tmp_path, name, content, reason):
-    path = _write(tmp_path / name, content)
-    for read in (count_frames, decode_array):
-        with pytest.raises(UnreadableFrame, match=reason):
-            read(path)
+    "array is not frames×height×width": [
+        npy_bytes(part) for part in (GRAY[0, 0], GRAY[None], GRAY[:, :, :3])
+    ],
+    "video without frames": [
+        *(npy_bytes(GRAY[:0]), npy_bytes(GRAY[:, :0])),
+        _patched(npy_bytes(GRAY), SHAPE, b"(3,-20,-30)"),
+    ],
+    "array size does not match the file": [npy_bytes(GRAY)[:-1], npy_bytes(GRAY) + b"\0"],
+    "damaged array file": [
+        _patched(npy_bytes(GRAY), SHAPE, b"(3, 20, 3_)"),
+        _patched(npy_bytes(GRAY), b"NUMPY", b"NUMPI"),
+        _long_header(),
+    ],
+}
+FORGED = [("a.npz", *case) for case in NPZ.items()] + [("a.npy", *case) for case in NPY.items()]
+
+
+@pytest.mark.parametrize(("name", "reason", "contents"), FORGED)
+def test_the_header_is_never_trusted(tmp_path, name, reason, contents):
+    for content in contents:
+        path = _write(tmp_path / name, content)
+        for read in (count_frames, decode_array):
+            with pytest.raises(UnreadableFrame, match=reason):
+                read(path)
     with pytest.raises(UnreadableFrame, match="file missing"):
         count_frames(tmp_path / "absent.npz")
 

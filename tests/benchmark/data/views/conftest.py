@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 
 @pytest.fixture
-def batch() -> dict[str, Tensor]:
+def batch():
     """Three smooth frames of 64², the second and third padded."""
     coarse = np.random.default_rng(1).integers(40, 216, (3, 8, 8), dtype=np.uint8)
     frames = [np.array(Image.fromarray(grid).resize((64, 64))) for grid in coarse]

@@ -31,7 +31,7 @@ class Halve:
         return gray / 2
 
 
-def test_without_corruptions_the_image_equals_the_plain_view(batch: dict[str, Tensor]) -> None:
+def test_without_corruptions_the_image_equals_the_plain_view(batch):
     """The same crop, the same intensities, before and after normalisation."""
     batch["anatomy"] = torch.zeros(3, 64, 8, dtype=torch.uint8)
     ours, plain = CorruptedView([], size=32), SingleView(32)
@@ -44,7 +44,7 @@ def test_without_corruptions_the_image_equals_the_plain_view(batch: dict[str, Te
     assert torch.equal(views["index"], batch["index"])
 
 
-def test_changes_come_first_and_apply_to_both(batch: dict[str, Tensor]) -> None:
+def test_changes_come_first_and_apply_to_both(batch):
     """(gray + a)/2 is clean, (gray + a)/2 + b the image; all channels are corrupted alike."""
     first, second = Add(), Add()
     maker = CorruptedView([second], changes=[first, Halve()], size=32)
@@ -59,7 +59,7 @@ def test_changes_come_first_and_apply_to_both(batch: dict[str, Tensor]) -> None:
     torch.testing.assert_close(restored, expected)
 
 
-def test_random_numbers_belong_to_frame_epoch_and_step(batch: dict[str, Tensor]) -> None:
+def test_random_numbers_belong_to_frame_epoch_and_step(batch):
     """They are keyed by what they are for, so they do not depend on the batch a frame is in."""
     steps = [Add(), Add(), Add()]
     maker = CorruptedView(steps[1:], changes=steps[:1], size=32)

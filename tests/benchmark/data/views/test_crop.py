@@ -35,11 +35,9 @@ def crops(count: int, valid: tuple[int, int], **changes: object) -> Crop:
 
 @pytest.mark.parametrize(
     ("height", "width", "scale"),
-    [(512, 512, SCALE), (384, 512, SCALE), (512, 300, (0.6, 1.0)), (40, 30, (0.05, 0.4))],
+    [(384, 512, SCALE), (512, 300, (0.6, 1.0)), (40, 30, (0.05, 0.4))],
 )
-def test_boxes_are_distributed_as_in_torchvision(
-    height: int, width: int, scale: tuple[float, float]
-) -> None:
+def test_boxes_are_distributed_as_in_torchvision(height, width, scale):
     """Two-sample Kolmogorov-Smirnov on area, aspect and position of 3000 boxes each."""
     crop = crops(3000, (height, width), scale=scale)
     ours = torch.stack(crop[:4], dim=1).double().numpy()
@@ -70,9 +68,7 @@ def test_boxes_are_distributed_as_in_torchvision(
         ((64, 64), (1.5, 2.0)),
     ],
 )
-def test_fallback_agrees_with_torchvision(
-    valid: tuple[int, int], ratio: tuple[float, float]
-) -> None:
+def test_fallback_agrees_with_torchvision(valid, ratio):
     """Where no drawn box fits the frame, both take the same largest central box."""
     scale = [0.99, 1.0]
     expected = RandomResizedCrop.get_params(torch.empty(1, *valid), scale, list(ratio))
@@ -81,7 +77,7 @@ def test_fallback_agrees_with_torchvision(
 
 
 @pytest.mark.parametrize("extreme", [2.0**-24, 0.5, 1 - 2.0**-24])
-def test_boxes_stay_inside(extreme: float) -> None:
+def test_boxes_stay_inside(extreme):
     """Boxes of frames of any shape lie in the valid part, also at the ends of the noise."""
     rng = np.random.default_rng(0)
     valid = torch.from_numpy(rng.integers(1, 513, (4000, 2)))
@@ -89,16 +85,12 @@ def test_boxes_stay_inside(extreme: float) -> None:
     noise[2000:, 20:] = extreme
     noise[3000:] = extreme
     crop = draw_crops(noise, valid, SCALE, RATIO, 0.5)
-    assert (crop.top >= 0).all()
-    assert (crop.left >= 0).all()
-    assert (crop.height > 0).all()
-    assert (crop.width > 0).all()
-    assert (crop.top + crop.height <= valid[:, 0]).all()
-    assert (crop.left + crop.width <= valid[:, 1]).all()
+    for start, length, side in zip(crop[:2], crop[2:4], valid.T):
+        assert ((start >= 0) & (length > 0) & (start + length <= side)).all()
 
 
 @pytest.mark.parametrize("flip", [0.0, 0.3, 1.0])
-def test_fraction_of_mirrored_views(flip: float) -> None:
+def test_fraction_of_mirrored_views(flip):
     """Mirrored with the given probability, and independently of the box."""
     crop = crops(4000, (512, 512), flip=flip)
     mirrored = crop.flip.sum().item()
@@ -123,7 +115,7 @@ def pil_view(pixels: np.ndarray, crop: Crop, sample: int, size: int, method: int
 
 
 @pytest.fixture(scope="module")
-def frames() -> Tensor:
+def frames():
     """24 frames of 128²: noise with hard edges and full contrast, where overshoot is largest."""
     rng = np.random.default_rng(1)
     frames = rng.integers(0, 256, (24, 128, 128))
@@ -134,9 +126,7 @@ def frames() -> Tensor:
 
 @pytest.mark.parametrize("size", [32, 96, 224])
 @pytest.mark.parametrize(("path", "most"), [(crop_matrix, 1), (crop_bicubic, 2)])
-def test_bicubic_agrees_with_pil(
-    frames: Tensor, size: int, path: Callable[[Tensor, Crop, int], Tensor], most: int
-) -> None:
+def test_bicubic_agrees_with_pil(frames, size, path, most):
     """From 7-fold shrinking to 5-fold enlarging within one gray level of PIL.
 
     torch's uint8 kernel on the CPU has weights of 16 bits and misses by 2 in a few pixels of 10⁵.
@@ -153,7 +143,7 @@ def test_bicubic_agrees_with_pil(
     assert np.mean(np.array(differences) > 0) < 0.02
 
 
-def test_full_frame_at_native_size_is_unchanged(frames: Tensor) -> None:
+def test_full_frame_at_native_size_is_unchanged(frames):
     """The identity crop is exact, and its mirror image too."""
     zeros, full = torch.zeros(24, dtype=torch.long), torch.full((24,), 128)
     flip = torch.arange(24) % 2 == 1
@@ -163,7 +153,7 @@ def test_full_frame_at_native_size_is_unchanged(frames: Tensor) -> None:
     assert torch.equal(crop_matrix(frames, crop, 128), expected)
 
 
-def test_pixels_outside_the_box_have_no_weight(frames: Tensor) -> None:
+def test_pixels_outside_the_box_have_no_weight(frames):
     """Cutting comes before resizing: what lies around the box cannot bleed in."""
     crop = crops(24, (128, 128), scale=(0.1, 0.3))
     changed = frames.clone()
@@ -196,7 +186,7 @@ both_paths = pytest.mark.parametrize("path", [crop_nearest, crop_lookup])
 
 @both_paths
 @pytest.mark.parametrize("size", [32, 50, 97, 224])
-def test_nearest_agrees_with_pil(size: int, path: Nearest) -> None:
+def test_nearest_agrees_with_pil(size, path):
     """Vessel masks are cut, resized and mirrored as by PIL with NEAREST, pixel for pixel."""
     masks = np.random.default_rng(2).random((200, 64, 128)) < 0.5
     crop = crops(200, (64, 128), scale=(0.02, 1.0))
@@ -207,7 +197,7 @@ def test_nearest_agrees_with_pil(size: int, path: Nearest) -> None:
 
 @both_paths
 @pytest.mark.parametrize(("length", "size"), [(448, 224), (896, 224), (960, 96), (64, 32)])
-def test_nearest_rounds_centres_between_pixels_up(length: int, size: int, path: Nearest) -> None:
+def test_nearest_rounds_centres_between_pixels_up(length, size, path):
     """A centre on the edge of two pixels takes the second, as in exact arithmetic."""
     columns = np.arange(length) % 7 < 3
     packed = torch.from_numpy(np.packbits(np.broadcast_to(columns, (1, length, length)), axis=-1))
@@ -218,14 +208,14 @@ def test_nearest_rounds_centres_between_pixels_up(length: int, size: int, path: 
 
 
 @pytest.fixture
-def batch(frames: Tensor) -> dict[str, Tensor]:
+def batch(frames):
     """What the loader yields; the vessel mask of a frame is where it is dark."""
     valid = torch.tensor([[128, 128], [90, 128], [128, 60], [100, 110]]).repeat(6, 1)
     anatomy = torch.from_numpy(np.packbits(frames.numpy() < 80, axis=-1))
     return {"frame": frames, "valid": valid, "anatomy": anatomy, "index": torch.arange(24) * 7}
 
 
-def test_single_view_end_to_end(batch: dict[str, Tensor]) -> None:
+def test_single_view_end_to_end(batch):
     """Frame and anatomy share box and mirror; gray levels are normalised per channel."""
     maker = SingleView(size=50)
     maker.progress = Progress(seed=3, epoch=2)
@@ -246,7 +236,7 @@ def test_single_view_end_to_end(batch: dict[str, Tensor]) -> None:
         assert_nearest(views["anatomy"][sample, 0], frame < 80, crop, sample)
 
 
-def test_view_depends_on_its_sample_only(batch: dict[str, Tensor]) -> None:
+def test_view_depends_on_its_sample_only(batch):
     """Alone or in any batch a sample has the same view; another epoch or seed changes it."""
     maker = SingleView(size=32)
     maker.progress = Progress(seed=1, epoch=5)
@@ -261,24 +251,10 @@ def test_view_depends_on_its_sample_only(batch: dict[str, Tensor]) -> None:
         assert (image != whole["image"]).flatten(1).any(dim=1).all()
 
 
-def test_padding_is_never_seen(batch: dict[str, Tensor]) -> None:
-    """Changing the padded part of the frames changes nothing."""
-    changed = batch["frame"].clone()
-    for sample, (height, width) in enumerate(batch["valid"].tolist()):
-        changed[sample, height:] = 255
-        changed[sample, :, width:] = 255
-    maker = SingleView(size=32)
-    first, second = (maker({**batch, "frame": f})["views"] for f in (batch["frame"], changed))
-    assert torch.equal(first["image"], second["image"])
-
-
-def test_anatomy_is_optional(batch: dict[str, Tensor]) -> None:
-    """Packs without vessel masks give the same images and no anatomy; constants can be changed."""
+def test_anatomy_is_optional(batch):
+    """Packs without vessel masks give the same images and no anatomy."""
     with_anatomy = SingleView(size=32)(batch)["views"]
     del batch["anatomy"]
     views = SingleView(size=32)(batch)["views"]
     assert sorted(views) == ["image", "index"]
     assert torch.equal(views["image"], with_anatomy["image"])
-    plain = SingleView(size=32, mean=(0, 0, 0), std=(1, 1, 1))(batch)["views"]["image"]
-    mean, std = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_STD))
-    torch.testing.assert_close(views["image"] * std + mean, plain, rtol=0, atol=1e-6)

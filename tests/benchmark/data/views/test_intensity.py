@@ -23,14 +23,14 @@ from benchmark.randomness import uniform
 
 
 @pytest.fixture
-def frames() -> np.ndarray:
+def frames():
     rng = np.random.default_rng(4)
     ramp = np.linspace(0, 255, 40)[None, :, None] * np.ones((3, 1, 48))
     return (ramp + rng.normal(0, 20, ramp.shape)).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("factor", [0.6, 1.0, 1.4])
-def test_brightness_and_contrast_agree_with_pil(frames: np.ndarray, factor: float) -> None:
+def test_brightness_and_contrast_agree_with_pil(frames, factor):
     """PIL cuts off fractions, and takes the mean as an integer: up to 1 + 0.5·|1 − factor|."""
     given, factors = torch.from_numpy(frames).float(), torch.full((3,), factor)
     pairs = ((scale_brightness, ImageEnhance.Brightness), (scale_contrast, ImageEnhance.Contrast))
@@ -41,7 +41,7 @@ def test_brightness_and_contrast_agree_with_pil(frames: np.ndarray, factor: floa
             assert np.abs(result - expected).max() <= 1.001 + 0.5 * abs(1 - factor)
 
 
-def test_solarisation_agrees_with_pil_where_chosen(frames: np.ndarray) -> None:
+def test_solarisation_agrees_with_pil_where_chosen(frames):
     given = torch.from_numpy(frames).float()
     found = solarize(given, torch.tensor([True, False, True])).numpy()
     for number in (0, 2):
@@ -50,14 +50,14 @@ def test_solarisation_agrees_with_pil_where_chosen(frames: np.ndarray) -> None:
     np.testing.assert_array_equal(found[1], frames[1])
 
 
-def test_gamma_follows_the_formula(frames: np.ndarray) -> None:
+def test_gamma_follows_the_formula(frames):
     gamma = torch.tensor([0.5, 1.0, 2.0])
     found = apply_gamma(torch.from_numpy(frames).float(), gamma).numpy()
     expected = 255 * (frames / 255.0) ** gamma.numpy()[:, None, None]
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_blur_agrees_with_scipy_at_a_width_per_frame(frames: np.ndarray) -> None:
+def test_blur_agrees_with_scipy_at_a_width_per_frame(frames):
     sigma = torch.tensor([0.0, 0.7, 2.0])
     found = gaussian_blur(torch.from_numpy(frames).float(), sigma, largest=2.0).numpy()
     np.testing.assert_allclose(found[0], frames[0], atol=1e-4)
@@ -67,7 +67,7 @@ def test_blur_agrees_with_scipy_at_a_width_per_frame(frames: np.ndarray) -> None
         np.testing.assert_allclose(found[number], expected, atol=2e-3)
 
 
-def test_draws_are_distributed_as_specified() -> None:
+def test_draws_are_distributed_as_specified():
     """Uniform factors, log-uniform gamma, uniform σ, each as often as asked for."""
     intensity = Intensity(0.4, 0.2, 2.0, jitter=0.8, blur=0.3, sigma=(0.1, 2.0), solarize=0.2)
     noise = uniform(0, 0, "test", torch.arange(40000), DRAWS)
@@ -91,7 +91,7 @@ def test_draws_are_distributed_as_specified() -> None:
     assert torch.equal(changed, gamma != 1)
 
 
-def test_order_of_brightness_and_contrast_is_random() -> None:
+def test_order_of_brightness_and_contrast_is_random():
     """With factors 1.4 and 0.6 the two orders differ where values are clipped."""
     gray = torch.linspace(0, 255, 64).view(1, 8, 8).expand(2, -1, -1)
     noise = torch.full((2, DRAWS), 0.5)
@@ -106,7 +106,7 @@ def test_order_of_brightness_and_contrast_is_random() -> None:
     assert (bright_first - bright_last).abs().max() > 5
 
 
-def test_zero_probabilities_change_nothing(frames: np.ndarray) -> None:
+def test_zero_probabilities_change_nothing(frames):
     given = torch.from_numpy(frames).float()
     intensity = Intensity(jitter=0.0)
     found, parameters = intensity(given, uniform(0, 0, "x", torch.arange(3), DRAWS))
@@ -123,6 +123,6 @@ def test_zero_probabilities_change_nothing(frames: np.ndarray) -> None:
         ({"sigma": (2.0, 1.0)}, "sigma"),
     ],
 )
-def test_invalid_settings_are_named(arguments: dict, message: str) -> None:
+def test_invalid_settings_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         Intensity(**arguments)

@@ -10,7 +10,7 @@ from benchmark.data.views.multi import MultiCrop, TwoViews
 from benchmark.method import Progress
 
 
-def test_each_view_is_its_box_resized_by_pil(batch: dict[str, torch.Tensor]) -> None:
+def test_each_view_is_its_box_resized_by_pil(batch):
     views = TwoViews(size=32, intensity=(STILL, STILL))(batch)["views"]
     for number in range(2):
         found = gray_levels(views[f"image_{number}"])
@@ -23,7 +23,7 @@ def test_each_view_is_its_box_resized_by_pil(batch: dict[str, torch.Tensor]) -> 
     assert not torch.equal(views["box_0"], views["box_1"])
 
 
-def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, torch.Tensor]) -> None:
+def test_views_depend_on_the_frame_and_the_epoch_only(batch):
     maker = MultiCrop(
         local_count=2,
         local_size=16,
@@ -42,7 +42,7 @@ def test_views_depend_on_the_frame_and_the_epoch_only(batch: dict[str, torch.Ten
     assert not torch.equal(maker(batch)["views"]["image_0"], whole["image_0"])
 
 
-def test_local_crops_cover_small_areas(batch: dict[str, torch.Tensor]) -> None:
+def test_local_crops_cover_small_areas(batch):
     batch = {name: value[:1].repeat_interleave(200, 0) for name, value in batch.items()}
     batch["index"] = torch.arange(200)
     maker = MultiCrop(
@@ -57,7 +57,4 @@ def test_local_crops_cover_small_areas(batch: dict[str, torch.Tensor]) -> None:
     small = (crop.height * crop.width) / 64**2
     assert 0.04 < small.min() < small.max() < 0.33
     assert views["local"].shape == (200, 3, 8, 8)
-
-
-def test_no_local_crops_by_request(batch: dict[str, torch.Tensor]) -> None:
     assert "local" not in MultiCrop(local_count=0, size=16)(batch)["views"]

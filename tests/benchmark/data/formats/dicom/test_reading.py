@@ -132,31 +132,33 @@ def _changed(without: str | None = None, syntax: str = ExplicitVRLittleEndian) -
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "empty file"),
-        (b"\0" * 128 + b"DIC", "not a DICOM file"),
-        (b"\0" * 128 + b"DICM", "damaged DICOM"),
-        (dicom_bytes(GRAY)[:250], "damaged DICOM"),
-        (dicom_bytes(GRAY, Modality="CT", SOPClassUID="1.2"), "DICOM modality is not XA"),
-        (_changed(without="Rows"), "DICOM without pixel data"),
-        (dicom_bytes(GRAY, Columns=0), "DICOM without pixel data"),
-        (dicom_bytes(GRAY, NumberOfFrames=10_001), "too many frames in one file"),
-        (dicom_bytes(GRAY, NumberOfFrames=-1), "video without frames"),
-        (dicom_bytes(GRAY, NumberOfFrames=9000, Rows=60_000), "video too large"),
-        (dicom_bytes(GRAY, NumberOfFrames=500), "damaged DICOM"),
-        (dicom_bytes(GRAY, PhotometricInterpretation="PALETTE COLOR"), "unsupported DICOM pixels"),
-        (dicom_bytes(GRAY, syntax="1.2.840.10008.1.2.4.102"), "cannot be decoded"),
-        (dicom_bytes(GRAY, syntax="1.2.3.4"), "cannot be decoded"),
-        (_changed(syntax=DeflatedExplicitVRLittleEndian), "cannot be decoded"),
+REFUSED = {
+    "empty file": [b""],
+    "not a DICOM file": [b"\0" * 128 + b"DIC"],
+    "damaged DICOM": [
+        *(b"\0" * 128 + b"DICM", dicom_bytes(GRAY)[:250], dicom_bytes(GRAY, NumberOfFrames=500)),
     ],
-)
-def test_unusable_files_are_refused_by_their_header(tmp_path, content, reason):
-    (tmp_path / "a.dcm").write_bytes(content)
-    for read in (read_dicom_header, decode_dicom):
-        with pytest.raises(UnreadableFrame, match=reason):
-            read(tmp_path / "a.dcm")
+    "DICOM modality is not XA": [dicom_bytes(GRAY, Modality="CT", SOPClassUID="1.2")],
+    "DICOM without pixel data": [_changed(without="Rows"), dicom_bytes(GRAY, Columns=0)],
+    "too many frames in one file": [dicom_bytes(GRAY, NumberOfFrames=10_001)],
+    "video without frames": [dicom_bytes(GRAY, NumberOfFrames=-1)],
+    "video too large": [dicom_bytes(GRAY, NumberOfFrames=9000, Rows=60_000)],
+    "unsupported DICOM pixels": [dicom_bytes(GRAY, PhotometricInterpretation="PALETTE COLOR")],
+    "cannot be decoded": [
+        dicom_bytes(GRAY, syntax="1.2.840.10008.1.2.4.102"),
+        dicom_bytes(GRAY, syntax="1.2.3.4"),
+        _changed(syntax=DeflatedExplicitVRLittleEndian),
+    ],
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_unusable_files_are_refused_by_their_header(tmp_path, reason):
+    for content in REFUSED[reason]:
+        (tmp_path / "a.dcm").write_bytes(content)
+        for read in (read_dicom_header, decode_dicom):
+            with pytest.raises(UnreadableFrame, match=reason):
+                read(tmp_path / "a.dcm")
     with pytest.raises(UnreadableFrame, match="file missing"):
         read_dicom_header(tmp_path / "absent.dcm")
 
