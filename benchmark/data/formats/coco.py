@@ -69,9 +69,6 @@ def read_coco(
         where: what to call the file in the report.
         known_categories: id → name, for a file without a usable list of categories.
         report: called with (reason, where) for everything that is skipped or worth a note.
-
-    Raises:
-        InputError: the file is missing, too large or damaged, or has no images or annotations.
     """
     content = read_json_object(path)
     for key in ("images", "annotations"):

@@ -34,13 +34,7 @@ def read_png(content: bytes) -> np.ndarray:
 
 
 def read_tiff(content: bytes) -> DecodedImage:
-    """A TIFF of more than eight bits.
-
-    Raises:
-        UnreadableFrame: the file is damaged, too large, holds several images, or is neither
-            grayscale nor RGB.
-        ValueError, LookupError, TypeError, struct.error, zlib.error: damage.
-    """
+    """A TIFF of more than eight bits."""
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         if len(file.pages) > 1:
             raise UnreadableFrame("more than one image in the file")

@@ -61,11 +61,7 @@ class DecodedImage:
         return self.values[..., : 1 if self.values.shape[2] < 3 else 3]
 
     def white_level(self, maximum: int = 0) -> int:
-        """White level decided by `maximum`, or by that of the image if it is larger.
-
-        Raises:
-            UnreadableFrame: values outside 16 bits, or floating-point.
-        """
+        """White level decided by `maximum`, or by that of the image if it is larger."""
         if not self.depths:
             raise UnreadableFrame("unsupported pixel type F")
         low, high = int(self.colours.min(initial=0)), int(self.colours.max(initial=0))
@@ -91,13 +87,7 @@ class DecodedImage:
 
 
 def read_image(path: Path) -> DecodedImage:
-    """Decode one image file.
-
-    Raises:
-        UnreadableFrame: the file is missing, empty, damaged, far too large, not an image, or holds
-            several images. Never a partly decoded image.
-        OSError: the disk or the system failed; this is not a property of the file.
-    """
+    """Decode one image file, completely or not at all."""
     with file_errors(path, "damaged image", _DAMAGE):
         check_file_size(path, MAX_IMAGE_BYTES, "image")
         # Read completely first: a file object would allocate what a damaged chunk claims before
@@ -149,10 +139,6 @@ def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -
         path: the file.
         damaged: the reason given for damaged content.
         damage: what the decoder raises on it, besides OSError without an errno.
-
-    Raises:
-        UnreadableFrame: the file is missing, not readable, or damaged.
-        OSError: the disk or the system failed.
     """
     try:
         yield

@@ -50,9 +50,6 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
         For each row that is not blank the cells of `columns` (regardless of case), stripped, or
         None where the row is too short or has more cells than the header: a comma inside a number
         or name shifts the others. None instead of the list where a column is missing.
-
-    Raises:
-        InputError: see `read_list_file`, or the quoting is broken.
     """
     lines = [line for line in read_list_file(path).splitlines() if line.strip()]
     if not lines:

@@ -43,12 +43,14 @@ def apply_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
-def orient_points(points: np.ndarray, orientation: int, height: int, width: int) -> np.ndarray:
-    """Points on the stored image of height×width, N×2 of x and y, on the upright one; float64.
+def orient_boxes(boxes: np.ndarray, orientation: int, height: int, width: int) -> np.ndarray:
+    """Boxes on the stored image of height×width, on the upright one; float64.
 
-    Coordinates are continuous: the outer corners of the image are (0, 0) and (width, height).
+    N×(4 + anything): x0, y0, x1, y1, …, in continuous coordinates, so that the outer corners of the
+    image are (0, 0) and (width, height).
     """
-    x, y = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
+    boxes = np.array(boxes, dtype=np.float64, ndmin=2)
+    x, y = boxes[:, 0:4:2], boxes[:, 1:4:2]
     height, width = oriented_size(height, width, orientation)
     if orientation in _TRANSPOSED:
         x, y = y, x
@@ -56,13 +58,5 @@ def orient_points(points: np.ndarray, orientation: int, height: int, width: int)
         x = width - x
     if orientation in _UPSIDE_DOWN:
         y = height - y
-    return np.stack([x, y], axis=1)
-
-
-def orient_boxes(boxes: np.ndarray, orientation: int, height: int, width: int) -> np.ndarray:
-    """Boxes on the stored image, N×(4 + anything): x0, y0, x1, y1, …; as `orient_points`."""
-    boxes = np.array(boxes, dtype=np.float64, ndmin=2)
-    corners = orient_points(boxes[:, :4].reshape(-1, 2), orientation, height, width)
-    corners = corners.reshape(-1, 2, 2)
-    boxes[:, :2], boxes[:, 2:4] = corners.min(axis=1), corners.max(axis=1)
+    boxes[:, :4] = np.stack([x.min(1), y.min(1), x.max(1), y.max(1)], axis=1)
     return boxes

@@ -56,11 +56,7 @@ _DAMAGE = (
 
 
 def check_video_size(frames: int, frame_bytes: int) -> None:
-    """Refuse impossible sizes before anything is done with them.
-
-    Raises:
-        UnreadableFrame: no pixels, too many frames, or too many bytes.
-    """
+    """Refuse impossible sizes before anything is done with them."""
     if frames < 1 or frame_bytes < 1:
         raise UnreadableFrame("video without frames")
     if frames > MAX_FRAMES:
@@ -85,10 +81,6 @@ def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Vi
     """The frame at `position` (from 0) of a multi-frame file, uint8, H×W, and notes on the file.
 
     The last file stays decoded, because its frames are read in sequence.
-
-    Raises:
-        UnreadableFrame: the file cannot be used, or has no such frame.
-        OSError: the disk or the system failed.
     """
     with file_errors(path, "damaged video", ()):
         status = path.stat()
@@ -113,10 +105,6 @@ def count_frames(path: Path) -> int:
     """Number of frames in an npz or npy file, from its header alone.
 
     The array is called ``pixel_array`` or is the only one; F×H×W, or H×W for a single frame.
-
-    Raises:
-        UnreadableFrame: the file cannot be used; see `decode_array`.
-        OSError: the disk or the system failed.
     """
     with _open_array(path) as (shape, _):
         return shape[0]
@@ -128,11 +116,6 @@ def decode_array(path: Path) -> Video:
     uint8 is kept. Other integers and floating-point values are rounded and clipped below at 0; if
     the maximum of the complete video exceeds 255, it decides the white level (`white_level`) of all
     frames. Floating-point videos between 0 and 1 are fractions of white.
-
-    Raises:
-        UnreadableFrame: the file is missing, empty, damaged or too large; there is no array, it
-            holds objects or is of another type or shape; a value is not finite or above 16 bits.
-        OSError: the disk or the system failed.
     """
     with _open_array(path) as (shape, stream):
         values = npy.read_array(stream, allow_pickle=False, max_header_size=_HEADER_BYTES)

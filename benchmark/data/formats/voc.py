@@ -68,11 +68,7 @@ class VOCAnnotation:
 
 
 def read_voc(path: Path) -> VOCAnnotation:
-    """Read the annotation of one image; the file name and path it states are ignored.
-
-    Raises:
-        UnreadableFrame: the file is missing, too large, not XML, or defines entities.
-    """
+    """Read the annotation of one image; the file name and path it states are ignored."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_XML_BYTES + 1)

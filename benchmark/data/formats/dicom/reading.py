@@ -83,13 +83,7 @@ class DicomHeader:
 
 
 def read_dicom_header(path: Path) -> DicomHeader:
-    """Header of an XA DICOM file; pixels are not read.
-
-    Raises:
-        UnreadableFrame: the file is not DICOM, damaged, of another modality, without pixel data,
-            far too large, or compressed in a way no installed decoder supports.
-        OSError: the disk or the system failed.
-    """
+    """Header of an XA DICOM file; pixels are not read."""
     with _open(path, _SIZE_TAGS, pixels=False) as dataset:
         frames = _check(dataset, path)
         patient = str(dataset.get("PatientID") or "").strip()
@@ -101,9 +95,6 @@ def decode_dicom(path: Path) -> Video:
     """All frames of an XA DICOM file, as displayed.
 
     Grayscale values go through `display`; 8-bit colour becomes luma.
-
-    Raises:
-        UnreadableFrame, OSError: see `read_dicom_header`; also unusable pixels.
     """
     with _open(path, _PIXEL_TAGS, pixels=True) as dataset:
         frames = _check(dataset, path)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmark.data.formats.headers import Header, image_size, read_header
 from benchmark.data.formats.images import read_grayscale, read_image
-from benchmark.data.formats.orientation import orient_boxes, orient_points
+from benchmark.data.formats.orientation import orient_boxes
 
 HEIGHT, WIDTH = 20, 30
 STORED = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)
@@ -98,7 +98,7 @@ def test_orientation_is_applied_once_to_what_only_opencv_decodes(tmp_path: Path,
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_points_and_boxes_move_with_the_pixels(orientation: int):
+def test_boxes_move_with_the_pixels(orientation: int):
     row, column = 3, 22
     stored = np.zeros((HEIGHT, WIDTH), np.uint8)
     stored[row, column : column + 4] = 1
@@ -108,10 +108,10 @@ def test_points_and_boxes_move_with_the_pixels(orientation: int):
     given = np.array([[column, row, column + 4, row + 1, 7]])
     turned = orient_boxes(given, orientation, HEIGHT, WIDTH)
     assert turned.tolist() == [[*box, 7]]
-    corner = orient_points(np.array([[0.0, 0.0]]), orientation, HEIGHT, WIDTH)[0]
+    x, y = orient_boxes(np.zeros((1, 4)), orientation, HEIGHT, WIDTH)[0, :2]
     place = {1: (0, 0), 2: (WIDTH, 0), 3: (WIDTH, HEIGHT), 4: (0, HEIGHT), 5: (0, 0)}
     place |= {6: (HEIGHT, 0), 7: (HEIGHT, WIDTH), 8: (0, WIDTH)}
-    assert tuple(corner) == place[orientation]
+    assert (x, y) == place[orientation]
 
 
 def test_damaged_or_invalid_orientations_are_ignored(tmp_path: Path):

@@ -128,26 +128,6 @@ def test_a_torn_write_is_cut_off(pack, tmp_path):
         build_small(tmp_path / "short")
 
 
-@pytest.mark.parametrize("step", ["replace", "remove_written"])
-def test_an_interruption_while_publishing_changes_no_byte(pack, tmp_path, monkeypatch, step):
-    module = {"replace": building.os, "remove_written": building}[step]
-    real = getattr(module, step)
-
-    def stop_at_the_folder(first, *rest):
-        if str(first).endswith((".partial", "chunks")):
-            raise Interruption
-        return real(first, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, step, stop_at_the_folder)
-        interrupted(tmp_path / "pack", None)
-    assert not (tmp_path / "pack").exists()
-    source = MemorySource(PICTURES)
-    build_pack(source, tmp_path / "pack", SIZE, progress=False)
-    assert source.reads == 0
-    assert folder_bytes(tmp_path / "pack") == folder_bytes(pack.path)
-
-
 def test_a_finished_pack_is_returned_at_once_and_another_plan_is_refused(tmp_path):
     build_small(tmp_path / "pack")
     (tmp_path / "pack" / "report.json").unlink()  # which nobody needs to open a pack

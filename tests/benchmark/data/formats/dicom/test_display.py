@@ -1,4 +1,7 @@
-"""One window for a whole file, from wherever it is, and only where it fits the bits."""
+"""The grayscale pipeline against the standard's formulas, hand-worked values and pydicom.
+
+One window for a whole file, from wherever it is, and only where it fits the bits.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.pixels import apply_windowing
 from pydicom.uid import EnhancedXAImageStorage
 
 from benchmark.data.formats.bit_depth import NARROW_RANGE
@@ -18,18 +22,29 @@ from benchmark.data.formats.video import Video
 from benchmark.data.synthetic.raw.containers import dicom_bytes
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(2, 32, 64)
-DEPTH = {"BitsStored": 12, "HighBit": 11}
+SIGNED = (RAMP.astype(np.int32) - 2048).astype(np.int16)
+GRAY = np.random.default_rng(0).integers(0, 256, (2, 12, 10)).astype(np.uint8)
+
+
+def _decode(folder: Path, pixels: np.ndarray = RAMP, **elements: Any) -> Video:
+    bits = 8 if pixels.dtype == np.uint8 else 12
+    elements = {"BitsStored": bits, "HighBit": bits - 1, **elements}
+    (folder / "a.dcm").write_bytes(dicom_bytes(pixels, **elements))
+    return decode_dicom(folder / "a.dcm")
+
+
+def _at(centre: float, width: float, **more: Any) -> dict[str, Any]:
+    return {"WindowCenter": centre, "WindowWidth": width, **more}
 
 
 def _item(**elements: Any) -> Dataset:
     dataset = Dataset()
-    for keyword, value in elements.items():
-        setattr(dataset, keyword, value)
+    dataset.update(elements)
     return dataset
 
 
-def _window(centre: float, width: float, **more: Any) -> Dataset:
-    return _item(FrameVOILUTSequence=[_item(WindowCenter=centre, WindowWidth=width, **more)])
+def _window(centre: float = 1500, width: float = 1000, **more: Any) -> Dataset:
+    return _item(FrameVOILUTSequence=[_item(**_at(centre, width, **more))])
 
 
 def _rescale(slope: float, intercept: float) -> Dataset:
@@ -37,143 +52,166 @@ def _rescale(slope: float, intercept: float) -> Dataset:
     return _item(PixelValueTransformationSequence=[item])
 
 
-def _merged(*groups: Dataset) -> Dataset:
+def _enhanced(shared: Sequence[Dataset], frames: Sequence[Dataset] = ()) -> dict[str, Any]:
+    """Functional groups; the shared ones are one item."""
     merged = Dataset()
-    for group in groups:
+    for group in shared:
         merged.update(group)
-    return merged
+    return {
+        "SOPClassUID": EnhancedXAImageStorage,
+        "SharedFunctionalGroupsSequence": [merged],
+        "PerFrameFunctionalGroupsSequence": list(frames),
+    }
 
 
-def _decode(folder: Path, pixels: np.ndarray = RAMP, **elements: Any) -> Video:
-    path = folder / "a.dcm"
-    path.write_bytes(dicom_bytes(pixels, **{**DEPTH, **elements}))
-    return decode_dicom(path)
-
-
-def _enhanced(
-    folder: Path, shared: Dataset | None, frames: Sequence[Dataset] = (), **elements: Any
-) -> Video:
-    return _decode(
-        folder,
-        SOPClassUID=EnhancedXAImageStorage,
-        SharedFunctionalGroupsSequence=[] if shared is None else [shared],
-        PerFrameFunctionalGroupsSequence=list(frames),
-        **elements,
-    )
-
-
-def _linear(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """PS3.3 C.11.2.1.2.1, on 0–255."""
-    share = (values - (centre - 0.5)) / (width - 1) + 0.5
-    return np.rint(np.clip(share, 0, 1) * 255)
-
-
-def test_a_window_in_functional_groups_acts_like_that_of_a_classic_file(tmp_path: Path):
-    classic = _decode(tmp_path, WindowCenter=1500, WindowWidth=1000)
-    np.testing.assert_array_equal(classic.frames, _linear(RAMP.astype(float), 1500, 1000))
-    note = (WINDOW, "centre 1500, width 1000")
-    for shared, frames in (
-        (_window(1500, 1000), []),
-        (None, [_window(1500, 1000)] * 2),
-        (Dataset(), [_window(1500, 1000)] * 2),
-        (_window(1500, 1000), [Dataset(), Dataset()]),
-    ):
-        video = _enhanced(tmp_path, shared, frames)
-        np.testing.assert_array_equal(video.frames, classic.frames)
-        assert video.notes == classic.notes == (note,)
-
-
-def test_functional_groups_override_the_top_level(tmp_path: Path):
-    video = _enhanced(
-        tmp_path,
-        _window(1500, 1000, VOILUTFunction="LINEAR_EXACT"),
-        WindowCenter=10,
-        WindowWidth=20,
-    )
-    share = np.clip((RAMP - 1500.0) / 1000 + 0.5, 0, 1)
-    np.testing.assert_array_equal(video.frames, np.rint(share * 255))
-
-
-def test_rescale_and_its_exemption_in_groups(tmp_path: Path):
-    window, rescale = _window(1500, 1000), _rescale(2, -1000)
-    exempt = _item(FramePixelDataPropertiesSequence=[_item(PixelIntensityRelationship="LOG")])
-    for shared, frames, values in (
-        (_merged(window, rescale), [], 2.0 * RAMP - 1000),
-        (window, [rescale] * 2, 2.0 * RAMP - 1000),
-        (_merged(window, rescale, exempt), [], RAMP.astype(float)),
-    ):
-        video = _enhanced(tmp_path, shared, frames)
-        np.testing.assert_array_equal(video.frames, _linear(values, 1500, 1000))
-
-
-def test_one_window_is_used_for_all_frames(tmp_path: Path):
-    frames = [_window(1500, 1000), _window(3000, 500)]
-    video = _enhanced(tmp_path, None, frames)
-    np.testing.assert_array_equal(video.frames, _linear(RAMP.astype(float), 1500, 1000))
-    assert video.notes == (
-        ("window differs between frames, the first is used", ""),
-        (WINDOW, "centre 1500, width 1000"),
-    )
-    frames = [_rescale(1, 0), _rescale(3, 5)]
-    video = _enhanced(tmp_path, _window(1500, 1000), frames)
-    np.testing.assert_array_equal(video.frames, _linear(RAMP.astype(float), 1500, 1000))
-    assert video.notes[0] == ("rescale differs between frames, the first is used", "")
-
-
-def test_a_voi_lut_in_groups(tmp_path: Path):
+def _lut(values: Sequence[int], bits: int) -> Dataset:
     table = Dataset()
-    table.LUTDescriptor = [4096, 0, 16]
-    table.LUTData = [65535 - 16 * value for value in range(4096)]
+    table.LUTDescriptor = [len(values), 0, bits]
+    table.LUTData = list(values)
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
-    group = _item(FrameVOILUTSequence=[_item(VOILUTSequence=[table])])
-    video = _enhanced(tmp_path, group)
-    np.testing.assert_array_equal(video.frames, np.rint((65535 - 16.0 * RAMP) / 65535 * 255))
-    assert video.notes == ((TABLE, ""),)
+    return table
 
 
-GRAY = np.random.default_rng(0).integers(0, 256, (2, 12, 10)).astype(np.uint8)
+def _linear(values: np.ndarray, centre: float = 1500, width: float = 1000) -> np.ndarray:
+    """PS3.3 C.11.2.1.2.1, on 0–255."""
+    return ((values - (centre - 0.5)) / (width - 1) + 0.5) * 255
 
 
-@pytest.mark.parametrize(
-    ("centre", "width"), [(2048, 4096), (32768, 65536), (2000, 1000), (-500, 100)]
-)
-def test_a_window_for_more_bits_is_ignored_at_eight_bits(tmp_path: Path, centre: int, width: int):
-    elements = {"BitsStored": 8, "HighBit": 7, "WindowCenter": centre, "WindowWidth": width}
-    video = _decode(tmp_path, GRAY, **elements)
-    np.testing.assert_array_equal(video.frames, GRAY)
-    assert video.notes == ((UNFIT, f"centre {centre}, width {width}, 8 bits"),)
-    inverted = _decode(tmp_path, GRAY, **elements, PhotometricInterpretation="MONOCHROME1")
-    np.testing.assert_array_equal(inverted.frames, 255 - GRAY)
+NOTE = (WINDOW, "centre 1500, width 1000")
+GAIN = {"RescaleSlope": 2, "RescaleIntercept": -1000}
+LOG = _item(FramePixelDataPropertiesSequence=[_item(PixelIntensityRelationship="LOG")])
+DISPLAYED = {
+    "window": (RAMP, _at(1500, 1000), _linear(RAMP), [NOTE]),
+    "exact": (
+        RAMP,
+        _at(1500, 1000, VOILUTFunction="LINEAR_EXACT"),
+        ((RAMP - 1500.0) / 1000 + 0.5) * 255,
+        [NOTE],
+    ),
+    "sigmoid": (
+        RAMP,
+        _at(1500, 1000, VOILUTFunction="SIGMOID"),
+        255 / (1 + np.exp(-4 * (RAMP - 1500.0) / 1000)),
+        [NOTE],
+    ),
+    "first of several": (RAMP, _at([1500, 10], [1000, 10]), _linear(RAMP), [NOTE]),
+    "rescaled": (RAMP, _at(1500, 1000, **GAIN), _linear(2.0 * RAMP - 1000), [NOTE]),
+    "falling": (
+        RAMP,
+        _at(1500, 1000, RescaleSlope=-1, RescaleIntercept=4000),
+        _linear(4000.0 - RAMP),
+        [NOTE],
+    ),
+    **{
+        relationship: (
+            RAMP,
+            _at(1500, 1000, **GAIN, PixelIntensityRelationship=relationship),
+            _linear(2.0 * RAMP - 1000 if relationship == "LIN" else RAMP),
+            [NOTE],
+        )
+        for relationship in ("LIN", "LOG", "DISP")
+    },
+    "signed": (SIGNED, _at(-1024, 500, PixelRepresentation=1), _linear(SIGNED, -1024, 500), None),
+    "shared group": (RAMP, _enhanced([_window()]), _linear(RAMP), [NOTE]),
+    "frame groups": (RAMP, _enhanced([], [_window()] * 2), _linear(RAMP), [NOTE]),
+    "empty frame groups": (RAMP, _enhanced([_window()], [Dataset()] * 2), _linear(RAMP), [NOTE]),
+    "group over top level": (RAMP, _enhanced([_window()]) | _at(10, 20), _linear(RAMP), [NOTE]),
+    "rescaled in groups": (
+        RAMP,
+        _enhanced([_window(), _rescale(2, -1000)]),
+        _linear(2.0 * RAMP - 1000),
+        [NOTE],
+    ),
+    "rescaled by frame": (
+        RAMP,
+        _enhanced([_window()], [_rescale(2, -1000)] * 2),
+        _linear(2.0 * RAMP - 1000),
+        [NOTE],
+    ),
+    "LOG in groups": (
+        RAMP,
+        _enhanced([_window(), _rescale(2, -1000), LOG]),
+        _linear(RAMP),
+        [NOTE],
+    ),
+    "two windows": (
+        RAMP,
+        _enhanced([], [_window(), _window(3000, 500)]),
+        _linear(RAMP),
+        [("window differs between frames, the first is used", ""), NOTE],
+    ),
+    "two rescales": (
+        RAMP,
+        _enhanced([_window()], [_rescale(1, 0), _rescale(3, 5)]),
+        _linear(RAMP),
+        [("rescale differs between frames, the first is used", ""), NOTE],
+    ),
+    "VOI LUT": (GRAY, {"VOILUTSequence": [_lut(range(255, -1, -1), 8)]}, 255 - GRAY, []),
+    "VOI LUT in groups": (
+        RAMP,
+        _enhanced([_item(FrameVOILUTSequence=[_item(VOILUTSequence=[_lut(range(4096), 12)])])]),
+        RAMP / 4095 * 255,
+        [(TABLE, "")],
+    ),
+    "eight bits": (GRAY, {}, GRAY, []),
+    "one frame": (GRAY[0], {}, GRAY[:1], []),
+    "inverted": (GRAY, {"PhotometricInterpretation": "MONOCHROME1"}, 255 - GRAY, []),
+    **{f"width {w!r}": (GRAY, _at(100, w), GRAY, []) for w in (0, 1, -5, "")},
+    **{
+        f"eight bits, {c}": (GRAY, _at(c, w), _linear(GRAY, c, w), [])
+        for c, w in ((128, 256), (128, 512), (60, 40))
+    },
+    **{
+        f"misfit, {c}": (GRAY, _at(c, w), GRAY, [(UNFIT, f"centre {c}, width {w}, 8 bits")])
+        for c, w in ((2048, 4096), (32768, 65536), (2000, 1000), (-500, 100))
+    },
+    "wide, but rescaled": (
+        RAMP,
+        _at(32768, 65536, RescaleSlope=16, RescaleIntercept=0),
+        _linear(16.0 * RAMP, 32768, 65536),
+        None,
+    ),
+    "left dark": (
+        RAMP // 16,
+        _at(2048, 4096),
+        _linear(RAMP // 16, 2048, 4096),
+        [(WINDOW, "centre 2048, width 4096"), (NARROW_RANGE, "")],
+    ),
+}
 
 
-def test_an_eight_bit_window_is_used_without_a_note(tmp_path: Path):
-    for centre, width in ((128, 256), (128, 512), (60, 40)):
-        elements = {"BitsStored": 8, "HighBit": 7, "WindowCenter": centre, "WindowWidth": width}
-        video = _decode(tmp_path, GRAY, **elements)
-        np.testing.assert_array_equal(video.frames, _linear(GRAY.astype(float), centre, width))
-        assert video.notes == ()
+@pytest.mark.parametrize("name", DISPLAYED)
+def test_values_are_displayed(tmp_path, name):
+    pixels, elements, expected, notes = DISPLAYED[name]
+    video = _decode(tmp_path, pixels, **elements)
+    np.testing.assert_array_equal(video.frames, np.rint(np.clip(expected, 0, 255)))
+    assert notes is None or video.notes == tuple(notes)
 
 
-def test_percentiles_replace_a_window_for_more_bits_at_twelve_bits(tmp_path: Path):
-    plain = _decode(tmp_path)
-    video = _decode(tmp_path, WindowCenter=32768, WindowWidth=65536)
-    np.testing.assert_array_equal(video.frames, plain.frames)
-    black, white = np.percentile(RAMP, (0.5, 99.5), method="inverted_cdf")
+def test_a_linear_window_follows_the_standard(tmp_path):
+    shown = _decode(tmp_path, **_at(2000, 1000)).frames.ravel()
+    # Black up to 1500, white from 2499, 255/999 gray levels a step.
+    assert shown[[0, 1500, 1502, 2000, 2498, 2499, 3999]].tolist() == [0, 0, 1, 128, 255, 255, 255]
+    # The middle lies half a value below the centre.
+    assert [int(shown[value]) for value in (1999, 2001)] == [127, 128]
+    dataset = _item(**_at(2000, 1000), BitsStored=12, PixelRepresentation=0)
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    independent = apply_windowing(RAMP, dataset) / 4095 * 255
+    assert np.abs(shown - independent.ravel()).max() <= 0.5 + 1e-9
+
+
+def test_more_than_eight_bits_are_stretched_over_the_file(tmp_path):
+    """Also where the window is meant for more bits."""
+    skewed = (RAMP.astype(np.int64) ** 2 // 4096).astype(np.uint16)
+    black, white = np.percentile(skewed, (0.5, 99.5), method="inverted_cdf")
     stretched = (STRETCHED, f"black {black:g}, white {white:g}")
-    assert plain.notes == (stretched,)
-    assert video.notes == ((UNFIT, "centre 32768, width 65536, 12 bits"), stretched)
-
-
-def test_windows_are_compared_with_rescaled_and_signed_values(tmp_path: Path):
-    window = {"WindowCenter": 32768, "WindowWidth": 65536}
-    video = _decode(tmp_path, **window, RescaleSlope=16, RescaleIntercept=0)
-    np.testing.assert_array_equal(video.frames, _linear(16.0 * RAMP, 32768, 65536))
-    signed = (RAMP.astype(np.int32) - 2048).astype(np.int16)
-    video = _decode(tmp_path, signed, PixelRepresentation=1, WindowCenter=-1024, WindowWidth=500)
-    np.testing.assert_array_equal(video.frames, _linear(signed.astype(float), -1024, 500))
-
-
-def test_a_video_left_dark_by_its_window_is_noted(tmp_path: Path):
-    dim = (RAMP // 16).astype(np.uint16)
-    video = _decode(tmp_path, dim, WindowCenter=2048, WindowWidth=4096)
-    assert video.notes == ((WINDOW, "centre 2048, width 4096"), (NARROW_RANGE, ""))
+    for elements, notes in (
+        ({}, (stretched,)),
+        (_at(32768, 65536), ((UNFIT, "centre 32768, width 65536, 12 bits"), stretched)),
+    ):
+        video = _decode(tmp_path, skewed, **elements)
+        expected = np.clip((skewed - black) / (white - black), 0, 1) * 255
+        assert np.abs(video.frames - expected).max() <= 0.5 + 1e-9
+        assert video.notes == notes
+    flat = _decode(tmp_path, np.full((1, 8, 8), 3000, np.uint16)).frames
+    assert flat.min() == flat.max()
