@@ -67,10 +67,10 @@ class Synthetic(Source):
         task: str = "synthetic_v",
     ) -> None:
         super().__init__()
-        if raw is not None:
-            raise InputError("the synthetic source reads no folder; leave --raw out")
         if first_frame >= frames:
             raise InputError(f"option first_frame={first_frame}: must be from 0 to {frames - 1}")
+        if raw is not None:
+            raise InputError("the synthetic source reads no folder; leave --raw out")
         self.task = one_of("task", task, TASKS)
         self.classes = TASKS[task]
         self.options = {

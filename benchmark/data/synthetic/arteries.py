@@ -167,18 +167,7 @@ def _assemble(branches: list[Branch], rng: np.random.Generator) -> CoronaryTree:
 def patient_anatomy(seed: int, patient: int) -> Patient:
     """The heart and both coronary trees of a patient, the same in all videos."""
     rng = numpy_generator(seed, "synthetic patient", patient)
-    axis = np.array([0.65, -0.5, -0.57]) + rng.normal(0, 0.06, size=3)
-    axis /= np.linalg.norm(axis)
-    anterior = np.array([0.0, -0.45, 0.9]) + rng.normal(0, 0.06, size=3)
-    anterior -= anterior @ axis * axis
-    anterior /= np.linalg.norm(anterior)
-    heart = Heart(
-        axis=axis,
-        anterior=anterior,
-        left=np.cross(anterior, axis),
-        length_mm=float(rng.normal(88, 5)),
-        radius_mm=float(rng.normal(44, 3)),
-    )
+    heart = Heart(rng)
     dominance = "left" if rng.uniform() < 0.15 else "right"
     trees = {
         "left": _assemble(_left_tree(heart, dominance, rng), rng),

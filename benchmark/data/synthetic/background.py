@@ -7,7 +7,6 @@ set by eye and by intensity percentiles of public angiograms (DCA1, CADICA).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -16,19 +15,6 @@ import numpy as np
 from benchmark.data.synthetic.raster import Capsules, draw
 from benchmark.data.synthetic.view import View, video_view
 from benchmark.randomness import numpy_generator
-
-
-@dataclass(frozen=True)
-class Background:
-    """Static parts of one video at one size; images are float32 size×size."""
-
-    attenuation: np.ndarray  # of tissue and devices, natural-log units
-    scatter: np.ndarray  # scattered intensity, added to the primary beam
-    shutter: np.ndarray  # fraction of the beam that passes collimator and field edge, 0..1
-    primary_share: float  # primary intensity at zero attenuation, 1 - scatter fraction
-    exposure: float  # beam intensity that is displayed as `middle`
-    middle: float  # displayed intensity, 0..255
-    gamma: float  # of the display
 
 
 class _Painter:
@@ -227,38 +213,48 @@ def _shutter(paint: _Painter) -> np.ndarray:
     return open_share.astype(np.float32)
 
 
+class Background:
+    """Static parts of one video at one size; images are float32 size×size.
+
+    Attributes:
+        attenuation: of tissue and devices, natural-log units.
+        scatter: scattered intensity, added to the primary beam.
+        shutter: fraction of the beam that passes collimator and field edge, 0..1.
+        primary_share: primary intensity at zero attenuation, 1 - scatter fraction.
+        exposure: beam intensity that is displayed as `middle`.
+        middle: displayed intensity, 0..255.
+        gamma: of the display.
+    """
+
+    def __init__(self, seed: int, patient: int, video: int, size: int) -> None:
+        view = video_view(seed, patient, video)
+        # What is drawn from the stream must not depend on the size, or the scene would.
+        paint = _Painter(size, numpy_generator(seed, "synthetic tissue", patient, video))
+        rng = paint.rng
+        tilt = rng.normal(0, 0.25, size=2)
+        attenuation = tilt[0] * (paint.x - 0.5) + tilt[1] * (paint.y - 0.5)
+        attenuation = attenuation + 0.18 * paint.field(2, 2) + _lung(paint)
+        attenuation += rng.uniform(0.2, 0.5) * _heart_shadow(paint, view)
+        attenuation += rng.uniform(0.12, 0.32) * _spine(paint, view)
+        attenuation += rng.uniform(0.04, 0.11) * _ribs(paint)
+        attenuation += _borders(paint)
+        if rng.uniform() < 0.75:
+            attenuation += rng.uniform(0.15, 0.45) * _diaphragm(paint)
+        attenuation += _devices(paint)
+        self.attenuation = attenuation.astype(np.float32)
+        self.shutter = _shutter(paint)
+        scatter_share = rng.uniform(0.15, 0.35)
+        self.primary_share = 1 - scatter_share
+        primary = np.exp(-self.attenuation)
+        scatter = scatter_share * paint.blur(primary, 0.12)
+        self.scatter = scatter.astype(np.float32)
+        # Statistics on a fixed coarse grid, so that all sizes get the same exposure.
+        beam = self.primary_share * primary + scatter
+        self.exposure = float(np.median(cv2.resize(beam, (64, 64), interpolation=cv2.INTER_AREA)))
+        self.middle = rng.uniform(108, 158)
+        self.gamma = rng.uniform(0.85, 1.2)
+
+
 @lru_cache(maxsize=8)
 def video_background(seed: int, patient: int, video: int, size: int) -> Background:
-    """The background of one video at one size."""
-    view = video_view(seed, patient, video)
-    # What is drawn from the stream must not depend on the size, or the scene would.
-    paint = _Painter(size, numpy_generator(seed, "synthetic tissue", patient, video))
-    rng = paint.rng
-    tilt = rng.normal(0, 0.25, size=2)
-    attenuation = tilt[0] * (paint.x - 0.5) + tilt[1] * (paint.y - 0.5)
-    attenuation = attenuation + 0.18 * paint.field(2, 2) + _lung(paint)
-    attenuation += rng.uniform(0.2, 0.5) * _heart_shadow(paint, view)
-    attenuation += rng.uniform(0.12, 0.32) * _spine(paint, view)
-    attenuation += rng.uniform(0.04, 0.11) * _ribs(paint)
-    attenuation += _borders(paint)
-    if rng.uniform() < 0.75:
-        attenuation += rng.uniform(0.15, 0.45) * _diaphragm(paint)
-    attenuation += _devices(paint)
-    attenuation = attenuation.astype(np.float32)
-    shutter = _shutter(paint)
-    scatter_share = float(rng.uniform(0.15, 0.35))
-    primary = np.exp(-attenuation)
-    scatter = scatter_share * paint.blur(primary, 0.12)
-    # Statistics on a fixed coarse grid, so that all sizes get the same exposure.
-    coarse = cv2.resize(
-        (1 - scatter_share) * primary + scatter, (64, 64), interpolation=cv2.INTER_AREA
-    )
-    return Background(
-        attenuation=attenuation,
-        scatter=scatter.astype(np.float32),
-        shutter=shutter,
-        primary_share=1 - scatter_share,
-        exposure=float(np.median(coarse)),
-        middle=float(rng.uniform(108, 158)),
-        gamma=float(rng.uniform(0.85, 1.2)),
-    )
+    return Background(seed, patient, video, size)

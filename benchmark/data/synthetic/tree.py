@@ -28,15 +28,17 @@ DEGREES = np.array([180 / np.pi, 180 / np.pi, 1.0])  # surface coordinates in ra
 LAYERS = 7  # branches in one layer do not add up where they cross; see `raster.Capsules`
 
 
-@dataclass(frozen=True)
 class Heart:
-    """Size and orientation of the ellipsoid that carries the arteries."""
+    """Size and orientation of the ellipsoid that carries the arteries, at random."""
 
-    axis: np.ndarray  # unit vector from base to apex
-    anterior: np.ndarray  # unit vector towards the anterior interventricular groove
-    left: np.ndarray  # unit vector towards the obtuse margin
-    length_mm: float
-    radius_mm: float
+    def __init__(self, rng: np.random.Generator) -> None:
+        # Unit vectors: from base to apex, to the anterior interventricular groove, to the left.
+        self.axis = _unit(np.array([0.65, -0.5, -0.57]) + rng.normal(0, 0.06, size=3))
+        anterior = np.array([0.0, -0.45, 0.9]) + rng.normal(0, 0.06, size=3)
+        self.anterior = _unit(anterior - anterior @ self.axis * self.axis)
+        self.left = np.cross(self.anterior, self.axis)
+        self.length_mm = float(rng.normal(88, 5))
+        self.radius_mm = float(rng.normal(44, 3))
 
     def position(self, surface: np.ndarray) -> np.ndarray:
         """Patient coordinates in mm, N×3, of surface coordinates (rad, rad, mm), N×3."""
@@ -45,6 +47,10 @@ class Heart:
         along = (self.length_mm * (np.sin(latitude) - 0.35) + lift * np.sin(latitude))[:, None]
         around = np.cos(longitude)[:, None] * self.anterior + np.sin(longitude)[:, None] * self.left
         return along * self.axis + across * around
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
 
 
 @dataclass

@@ -7,14 +7,12 @@ the patient's right is on the left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
 from benchmark.data.synthetic.arteries import patient_anatomy
-from benchmark.data.synthetic.tree import CoronaryTree, Patient
 from benchmark.randomness import numpy_generator
 
 _SOURCE_MM = 750.0  # X-ray source to isocentre, typical of a C-arm
@@ -26,29 +24,42 @@ _VIEWS = {
 _BEAT_FRAMES = 13.0  # 15 frames/s at 70 beats per minute
 
 
-@dataclass(frozen=True)
 class View:
-    """Everything about a video that is independent of frame and size."""
+    """Everything about a video that is independent of frame and size.
 
-    patient: Patient
-    tree: CoronaryTree
-    artery: str  # "left" or "right"
-    right: np.ndarray  # unit vectors: image x, image y upwards, towards the detector
-    up: np.ndarray
-    toward: np.ndarray
-    centre_mm: np.ndarray  # of the frame, in the isocentre plane
-    field_mm: float  # side of the frame in the isocentre plane
-    iodine_per_mm: float  # attenuation of undiluted contrast medium, 1/mm
-    catheter: np.ndarray  # M×2, from the edge of the frame to the ostium at rest
-    catheter_radius_mm: float
-    catheter_density: float  # attenuation relative to undiluted contrast
-    reflux_mm: float  # length of the puff of contrast refluxing into the aorta; 0 for none
-    beat_phase: float
-    streaks: np.ndarray  # 3×2: wavelength in mm and phase of the unevenness of the contrast
-    fill_start: float  # depth of the contrast front (fraction of the longest path) in frame 0
-    fill_end: float  # time (fraction of the video) at which the tree is full
-    clear_start: float  # time at which wash-out begins
-    clear_depth: float  # loss of concentration by wash-out
+    The videos of a patient alternate between both arteries.
+    """
+
+    def __init__(self, seed: int, patient: int, video: int) -> None:
+        self.patient = patient_anatomy(seed, patient)
+        turn = int(numpy_generator(seed, "synthetic videos", patient).integers(3))
+        self.artery = "right" if (turn + video) % 3 == 0 else "left"
+        self.tree = self.patient.trees[self.artery]
+        rng = numpy_generator(seed, "synthetic view", patient, video)
+        angles = np.array(_VIEWS[self.artery][rng.integers(len(_VIEWS[self.artery]))], float)
+        # Unit vectors: image x, image y upwards, towards the detector.
+        self.right, self.up, self.toward = _orientation(*(angles + rng.normal(0, 4, size=2)))
+        shadow = np.stack([self.tree.points @ self.right, self.tree.points @ self.up], axis=1)
+        low, high = np.percentile(shadow, [1, 99], axis=0)
+        # Side and centre of the frame in the isocentre plane.
+        self.field_mm = float(np.clip((high - low).max() / rng.uniform(0.7, 0.97), 100, 175))
+        self.centre_mm = (low + high) / 2 + rng.normal(0, 0.035, size=2) * self.field_mm
+        tip, ahead = (0.5 + (shadow[k] - self.centre_mm) * [1, -1] / self.field_mm for k in (0, 12))
+        self.iodine_per_mm = rng.uniform(0.14, 0.27)  # attenuation of undiluted contrast medium
+        self.catheter = _catheter(tip, ahead - tip, rng)  # M×2, from the edge to the ostium at rest
+        self.catheter_radius_mm = rng.uniform(0.8, 1.1)
+        self.catheter_density = rng.uniform(0.55, 1.1)  # attenuation relative to undiluted contrast
+        # Length of the puff of contrast refluxing into the aorta; 0 for none.
+        self.reflux_mm = rng.uniform(3, 10) if rng.uniform() < 0.6 else 0.0
+        self.beat_phase = rng.uniform()
+        # 3×2: wavelength in mm and phase of the unevenness of the contrast.
+        wavelengths = rng.uniform([15, 30, 50], [25, 45, 90])
+        self.streaks = np.stack([wavelengths, rng.uniform(0, 6.28, 3)], axis=1)
+        # Depth of the contrast front in frame 0, as a fraction of the longest path.
+        self.fill_start = rng.uniform(-0.02, 0.1)
+        # Times as fractions of the video: the tree is full, wash-out begins.
+        self.fill_end, self.clear_start = rng.uniform(0.3, 0.42), rng.uniform(0.62, 0.8)
+        self.clear_depth = rng.uniform(0.2, 0.7)  # loss of concentration by wash-out
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Cone-beam projection of N×3 points in mm: image coordinates N×2, magnification N."""
@@ -126,40 +137,4 @@ def _catheter(tip: np.ndarray, ahead: np.ndarray, rng: np.random.Generator) -> n
 
 @lru_cache(maxsize=32)
 def video_view(seed: int, patient: int, video: int) -> View:
-    """The view of one video. The videos of a patient alternate between both arteries."""
-    anatomy = patient_anatomy(seed, patient)
-    turn = int(numpy_generator(seed, "synthetic videos", patient).integers(3))
-    artery = "right" if (turn + video) % 3 == 0 else "left"
-    rng = numpy_generator(seed, "synthetic view", patient, video)
-    angles = np.array(_VIEWS[artery][rng.integers(len(_VIEWS[artery]))], float)
-    lao, cranial = angles + rng.normal(0, 4, size=2)
-    right, up, toward = _orientation(lao, cranial)
-    tree = anatomy.trees[artery]
-    shadow = np.stack([tree.points @ right, tree.points @ up], axis=1)
-    low, high = np.percentile(shadow, [1, 99], axis=0)
-    field = float(np.clip((high - low).max() / rng.uniform(0.7, 0.97), 100, 175))
-    centre = (low + high) / 2 + rng.normal(0, 0.035, size=2) * field
-    tip, ahead = (0.5 + (shadow[k] - centre) * [1, -1] / field for k in (0, 12))
-    return View(
-        patient=anatomy,
-        tree=tree,
-        artery=artery,
-        right=right,
-        up=up,
-        toward=toward,
-        centre_mm=centre,
-        field_mm=field,
-        iodine_per_mm=float(rng.uniform(0.14, 0.27)),
-        catheter=_catheter(tip, ahead - tip, rng),
-        catheter_radius_mm=float(rng.uniform(0.8, 1.1)),
-        catheter_density=float(rng.uniform(0.55, 1.1)),
-        reflux_mm=float(rng.uniform(3, 10) if rng.uniform() < 0.6 else 0.0),
-        beat_phase=float(rng.uniform()),
-        streaks=np.stack(
-            [rng.uniform([15, 30, 50], [25, 45, 90]), rng.uniform(0, 6.28, 3)], axis=1
-        ),
-        fill_start=float(rng.uniform(-0.02, 0.1)),
-        fill_end=float(rng.uniform(0.3, 0.42)),
-        clear_start=float(rng.uniform(0.62, 0.8)),
-        clear_depth=float(rng.uniform(0.2, 0.7)),
-    )
+    return View(seed, patient, video)

@@ -40,13 +40,9 @@ def test_rules_and_numeric_order(tmp_path, root):
 def test_input_errors(tmp_path, root):
     with pytest.raises(InputError, match="does not look like CADICA"):
         open_source("cadica", root / TOP / "p2")
-    with pytest.raises(InputError, match="--raw"):
-        open_source("cadica")
     shutil.rmtree(root / "nonselectedVideos")
     with pytest.raises(InputError, match="needs nonselectedVideos"):
         open_source("cadica", tmp_path, rule="all")
-    with pytest.raises(InputError, match="did you mean 'selected_frames'"):
-        open_source("cadica", tmp_path, rule="selected_frame")
 
 
 def test_lists_and_numbers_have_limits(tmp_path, root):

@@ -78,20 +78,6 @@ def test_some_frames_of_each_video(raw):
     source = open_source("coronary_dominance", root, frames_per_video="2")
     assert source.options["frames_per_video"] == 2
     assert Counter(frame.frame for frame in source.frames()) == {1: 4, 3: 4}
-
-
-def test_input_errors(raw, tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
-        open_source("coronary_dominance", tmp_path / "absent")
-    (tmp_path / "hub").mkdir()
-    (tmp_path / "hub" / "main_normal.7z").touch()
-    with pytest.raises(InputError, match=r"CoronaryDominance.*unpack main_normal\.7z first"):
-        open_source("coronary_dominance", tmp_path)
-    root = raw("coronary_dominance", False).root
-    with pytest.raises(InputError, match="did you mean 'exclude'"):
-        open_source("coronary_dominance", root, denoising="excluded")
-    with pytest.raises(InputError, match="frames_per_video=-1: must"):
-        open_source("coronary_dominance", root, frames_per_video=-1)
     # A level further down there are studies still, but inside one study there are none.
     assert list(open_source("coronary_dominance", root / "main_normal").frames())
     with pytest.raises(InputError, match="does not look like CoronaryDominance"):

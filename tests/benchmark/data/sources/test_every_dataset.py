@@ -13,9 +13,10 @@ from benchmark.data.checks import check_data
 from benchmark.data.counts import count_rows, format_rows
 from benchmark.data.frame import Source
 from benchmark.data.packs import build_pack
-from benchmark.data.sources import open_source
+from benchmark.data.sources import SOURCES, open_source
 from benchmark.data.synthetic.raw import LAYOUTS, RawDataset
 from benchmark.data.tasks import write_task_folder
+from benchmark.errors import InputError
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -141,3 +142,54 @@ def test_published_counts_are_printed_beside_those_found(raw, tmp_path: Path) ->
         ("coronary_dominance", "160,320"),
     ):
         assert rows[part] == (str(sources[part]), f"published: {published}")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("syntetic", {}, "did you mean 'synthetic'"),
+        ("synthetic", {"patient": 3}, "did you mean 'patients'"),
+        ("synthetic", {"patients": "many"}, "patients=many: not of type int"),
+        ("synthetic", {"patients": 0}, "patients=0: must be an integer of 1 or more"),
+        ("synthetic", {"test_fraction": 1.5}, "test_fraction=1.5: must be"),
+        ("synthetic", {"first_frame": 8}, "first_frame=8: must be from 0 to 7"),
+        ("synthetic", {}, "reads no folder"),
+        ("dca1", {"rule": "all"}, "unknown option of dca1"),
+        ("syntax", {"name": "other"}, "unknown option of syntax"),
+        ("arcade", {"task": "arcade-vs"}, "did you mean 'arcade_vs'"),
+        ("arcade", {"train": "test"}, "unknown train 'test'"),
+        ("cadica", {"rule": "selected_frame"}, "did you mean 'selected_frames'"),
+        ("stenosis", {"split": "patients"}, "did you mean 'patient'"),
+        ("folder", {"group": "folders"}, "did you mean 'folder'"),
+        ("coronary_dominance", {"denoising": "excluded"}, "did you mean 'exclude'"),
+        ("coronary_dominance", {"frames_per_video": -1}, "frames_per_video=-1: must be"),
+        ("xa170k", {"cadica_rule": "some"}, "unknown cadica_rule"),
+        ("xa170k", {"syntax_group": "x"}, "unknown syntax_group"),
+        ("paired", {"name": "A/B"}, "name 'A/B': use lower-case letters"),
+        *[("folder", {"name": n}, "use lower-case letters") for n in ("", "Clinic", "../x", "a b")],
+        ("arcade", {}, "does not look like ARCADE"),
+        ("cadica", {}, "does not look like CADICA"),
+        ("caxf", {}, "does not look like caxf"),
+        ("coronary_dominance", {}, "does not look like CoronaryDominance.*; unpack main.7z first"),
+        ("dca1", {}, "does not look like DCA1"),
+        ("folder", {}, "not a folder of images.*; unpack main.7z first"),
+        ("stenosis", {}, "does not look like the stenosis dataset"),
+        ("xa170k", {}, "does not look like XA-170K"),
+        ("xcav", {}, "does not look like XCAV"),
+    ],
+)
+def test_bad_options_and_other_folders_are_refused(tmp_path, source, options, message) -> None:
+    (tmp_path / "train" / "images").mkdir(parents=True)
+    (tmp_path / "CVAI-1" / "images").mkdir(parents=True)
+    (tmp_path / "readme.txt").touch()
+    (tmp_path / "train" / "main.7z").touch()
+    with pytest.raises(InputError, match=message):
+        open_source(source, tmp_path, **options)
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES.keys() - {"synthetic"}))
+def test_a_folder_has_to_be_given(tmp_path, name) -> None:
+    with pytest.raises(InputError, match="give it with --raw"):
+        open_source(name)
+    with pytest.raises(InputError, match="no such folder"):
+        open_source(name, tmp_path / "absent")

@@ -81,8 +81,6 @@ def test_syntax_is_such_a_folder(raw, read, tmp_path):
     assert _groups(tmp_path, "syntax") == ({None: 3}, {"patient unknown": 3})
     prefixes = {f"syntax/{name}": 1 for name in "abc"}
     assert _groups(tmp_path, "syntax", group="prefix") == (prefixes, {})
-    with pytest.raises(InputError, match="unknown option of syntax"):
-        open_source("syntax", tmp_path, name="other")
 
 
 def test_files_of_other_types_are_ignored(tmp_path):
@@ -92,21 +90,6 @@ def test_files_of_other_types_are_ignored(tmp_path):
     (tmp_path / "LICENSE").write_text("text")
     (tmp_path / "readme.txt").write_text("text")
     assert _groups(tmp_path) == ({"folder/1": 1, "folder/2": 1}, {})
-
-
-def test_input_errors(tmp_path):
-    (tmp_path / "readme.txt").touch()
-    (tmp_path / "images.rar").touch()
-    with pytest.raises(InputError, match=r"not a folder of images.*; unpack images\.rar first"):
-        open_source("folder", tmp_path)
-    save(tmp_path / "a.png", picture(1))
-    for name in ("", "Clinic", "../x", "a b"):
-        with pytest.raises(InputError, match="use lower-case letters"):
-            open_source("folder", tmp_path, name=name)
-    with pytest.raises(InputError, match="did you mean 'folder'"):
-        open_source("folder", tmp_path, group="folders")
-    with pytest.raises(InputError, match="give it with --raw"):
-        open_source("folder")
 
 
 @pytest.mark.parametrize("root", ["", "train/", "p1/study2/"])
