@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -134,23 +133,12 @@ def _run(*command: str | Path) -> None:
 
 def _agreement(ours: Path, theirs: Path) -> np.ndarray:
     """Share of means, standard deviations and p-values that agree to 1e-9, per cell."""
-    with open(ours, newline="", encoding="utf-8") as stream:
-        table = {
-            (line["method"], line["dataset"], line["metric"]): line
-            for line in csv.DictReader(stream)
-            if line["dataset"]
-        }
-    shares = []
-    with open(theirs, newline="", encoding="utf-8") as stream:
-        for line in csv.DictReader(stream):
-            cell = table[line["method"], line["dataset"], line["metric"]]
-            pairs = [(cell[name], line[name]) for name in ("mean", "std", "p")]
-            equal = [
-                a == b if "" in (a, b) else np.isclose(float(a), float(b), rtol=1e-9, atol=0)
-                for a, b in pairs
-            ]
-            shares.append(np.mean(equal))
-    return np.array(shares)
+    import pandas as pd
+
+    keys, numbers = ["method", "dataset", "metric"], ["mean", "std", "p"]
+    found, expected = (pd.read_csv(file).set_index(keys)[numbers] for file in (ours, theirs))
+    equal = np.isclose(found.loc[expected.index], expected, rtol=1e-9, atol=0, equal_nan=True)
+    return equal.mean(axis=1)
 
 
 def bench_leaderboard(

@@ -19,7 +19,6 @@ from leaderboard.omnibus import oriented
 from leaderboard.statistics import (
     SMALLEST,
     competition_ranks,
-    finite_array,
     rounding_error,
     summarize,
 )
@@ -144,11 +143,8 @@ def paired_bootstrap(
         clusters: patient of each image; None where unknown; ``""`` for an image of an unknown
             patient, which is then resampled by itself.
         draws: number of resamples.
-
-    Raises:
-        InputError: a difference is not finite.
     """
-    differences = finite_array(differences)
+    differences = np.asarray(differences, dtype=np.float64)
     sums, sizes, known = _units(differences, clusters)
     n = len(differences)
     n_clusters = len(sizes) if known else None
@@ -183,11 +179,8 @@ def sign_flip(
 
     Returns:
         The p-value; None without images.
-
-    Raises:
-        InputError: a difference is not finite.
     """
-    sums, _, _ = _units(finite_array(differences), clusters)
+    sums, _, _ = _units(np.asarray(differences, dtype=np.float64), clusters)
     units = len(sums)
     if units == 0:
         return None

@@ -1,8 +1,8 @@
 """The statistics of the board: summaries, ranks, paired t-tests, corrections and tiers.
 
-Every function works on plain numbers and knows nothing of records or tables. Differences are
-always ``a - b``, in the units of the inputs (percent on the board). Undefined results are None
-and come with a note; a value that is not finite is an error.
+Every function works on plain, finite numbers (the schema of records refuses others) and knows
+nothing of records or tables. Differences are always ``a - b``, in the units of the inputs (percent
+on the board). Undefined results are None and come with a note.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
-
-from benchmark.errors import InputError
 
 #: Values that differ by less than this fraction of their size differ by rounding only: a sum and a
 #: difference of two floats are each off by at most half a unit in the last place.
@@ -62,18 +60,6 @@ class PairedT:
 Pairs = Mapping[tuple[str, str], PairedT]
 
 
-def finite_array(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The values as a one-dimensional float64 array.
-
-    Raises:
-        InputError: not one-dimensional, or a value is not finite.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not np.isfinite(array).all():
-        raise InputError("statistics need a plain list of finite values")
-    return array
-
-
 def rounding_error(largest: float | np.ndarray) -> float | np.ndarray:
     """Size below which a difference of values up to `largest` is rounding."""
     return np.maximum(ROUNDING * largest, SMALLEST)
@@ -84,16 +70,10 @@ def summarize(values: Sequence[float]) -> Summary:
 
     The mean is exactly rounded (`math.fsum`), so equal sets of values give equal means, and ties
     stay ties, whatever their order.
-
-    Raises:
-        InputError: no values, or a value is not finite.
     """
-    array = finite_array(values)
-    n = len(array)
-    if n == 0:
-        raise InputError("no values to summarize")
-    mean = math.fsum(array) / n
-    std = math.sqrt(math.fsum((array - mean) ** 2) / (n - 1)) if n > 1 else None
+    n = len(values)
+    mean = math.fsum(values) / n
+    std = math.sqrt(math.fsum((np.asarray(values) - mean) ** 2) / (n - 1)) if n > 1 else None
     return Summary(mean, std, n)
 
 
@@ -102,9 +82,6 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
     None for one value, and for values that are equal up to rounding: without spread nothing is
     known of the interval's width, which is not the same as a width of 0.
-
-    Raises:
-        InputError: no values, or a value is not finite.
     """
     moments = summarize(values)
     if moments.std is None or np.ptp(values) <= rounding_error(np.abs(values).max()):
@@ -115,9 +92,9 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def competition_ranks(values: Sequence[float | None], higher_is_better: bool) -> list[int | None]:
-    """Rank 1 for the best; ties share the better rank (1, 2, 2, 4); None or NaN has no rank."""
+    """Rank 1 for the best; ties share the better rank (1, 2, 2, 4); None has no rank."""
     sign = 1.0 if higher_is_better else -1.0
-    scores = [None if v is None or math.isnan(v) else sign * v for v in values]
+    scores = [None if value is None else sign * value for value in values]
     present = [score for score in scores if score is not None]
     return [
         None if score is None else 1 + sum(other > score for other in present) for score in scores
@@ -172,13 +149,9 @@ def pairwise_t(values: Mapping[str, Mapping[int, float]]) -> dict[tuple[str, str
 
     Returns:
         (row, other) → test of their differences; exactly antisymmetric.
-
-    Raises:
-        InputError: a value is not finite.
     """
     groups: dict[tuple[int, ...], list[str]] = {}
     for row, runs in values.items():
-        finite_array(list(runs.values()))
         groups.setdefault(tuple(sorted(runs)), []).append(row)
     tests: dict[tuple[str, str], PairedT] = {}
     for seeds_a, rows_a in groups.items():
@@ -230,8 +203,6 @@ def rounds_to_zero(difference: float) -> bool:
 def _ascending(p_values: Sequence[float | None]) -> list[int]:
     """Positions of the defined p-values, the smallest p first."""
     defined = [index for index, p in enumerate(p_values) if p is not None]
-    if any(not 0 <= p_values[index] <= 1 for index in defined):
-        raise InputError("a p-value lies between 0 and 1")
     return sorted(defined, key=lambda index: p_values[index])
 
 
@@ -240,9 +211,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     The i-th smallest of m p-values is multiplied by m - i + 1, made monotone and capped at 1, which
     controls the family-wise error rate. None passes through and does not count towards m.
-
-    Raises:
-        InputError: a p-value outside 0 … 1.
     """
     order = _ascending(p_values)
     adjusted: list[float | None] = [None] * len(p_values)
@@ -259,9 +227,6 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     The i-th smallest of m p-values is multiplied by m / i and made monotone, which controls the
     false discovery rate of tests that are independent or positively dependent: a weaker guarantee
     than Holm's. None passes through and does not count towards m.
-
-    Raises:
-        InputError: a p-value outside 0 … 1.
     """
     order = _ascending(p_values)
     adjusted: list[float | None] = [None] * len(p_values)
