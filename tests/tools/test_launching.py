@@ -295,16 +295,10 @@ def test_a_killed_process_ends_the_launch(tmp_path):
     pack(tmp_path / "pack")
     process = launch(tmp_path)
     wait_for(process, lambda: last_step(tmp_path) > 0)
-    listed = ["ps", "-A", "-ww", "-o", "pid=", "-o", "args="]
-    found = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
-    ours = [line for line in found.splitlines() if str(tmp_path / "run") in line]
-    workers = [
-        int(line.split()[0]) for line in ours if "_launch.py" not in line and "bash" not in line
-    ]
+    workers = workers_of(tmp_path)
     assert len(workers) == 2
     os.kill(workers[1], signal.SIGKILL)
     _, err = process.communicate(timeout=100)
     assert process.returncode not in (0, EXIT_STOPPED)
     assert "was ended by SIGKILL" in err or "Traceback" in err
-    left = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
-    assert str(tmp_path / "run") not in left
+    assert workers_of(tmp_path) == {}

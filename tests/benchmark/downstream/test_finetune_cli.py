@@ -56,7 +56,9 @@ def test_the_known_names_are_named(tmp_path):
         compose(CONFIGS, "mae", "dca", "tiny", [], tmp_path)
 
 
-def test_seeds_are_run_one_after_the_other(tool, tmp_path, vessels, capsys):
+def test_seeds_are_run_one_after_the_other_and_kept_replaced_or_refused(
+    tool, tmp_path, vessels, capsys
+):
     arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--seed")
     places = ("--work", tmp_path, "--data", vessels.path, "--results", tmp_path / "board")
     assert tool(*arguments, 3, 1, *places) == 0
@@ -72,24 +74,16 @@ def test_seeds_are_run_one_after_the_other(tool, tmp_path, vessels, capsys):
     assert records[0].metrics == records[1].metrics
     assert tool(*arguments, 1, *places) == 0
     assert capsys.readouterr().out.endswith("seed 1: done already\n")
-
-
-def test_records_that_are_there_are_kept_replaced_or_refused_before_anything_is_run(
-    tool, tmp_path, vessels, capsys
-):
-    arguments = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", "--work")
-    places = (tmp_path, "--data", vessels.path)
-    assert tool(*arguments, *places, "--seed", 1) == 0
-    (path,) = (tmp_path / "results").rglob("seed1.json")
+    # Existing records are refused before anything is run, kept, or replaced.
+    path = folder / "seed1.json"
     before = path.read_bytes()
-    capsys.readouterr()
-    assert tool(*arguments, *places, "--seed", 0, 1, "--overwrite", "never") == 2
+    assert tool(*arguments, 0, 1, *places, "--overwrite", "never") == 2
     assert "seed1.json: there already" in capsys.readouterr().err
-    assert not path.with_name("seed0.json").exists(), "seed 0 comes first and was not run"
-    assert tool(*arguments, *places, "--seed", 1, "--overwrite", "only-missing") == 0
+    assert not (folder / "seed0.json").exists(), "seed 0 comes first and was not run"
+    assert tool(*arguments, 1, *places, "--overwrite", "only-missing") == 0
     assert path.read_bytes() == before
     for word in ((), ("always",)):
-        assert tool(*arguments, *places, "--seed", 1, "--overwrite", *word) == 0
+        assert tool(*arguments, 1, *places, "--overwrite", *word) == 0
         assert "done already" not in capsys.readouterr().out.splitlines()[-1]
         assert read_record(path).command.endswith(" ".join(("--overwrite", *word)))
 

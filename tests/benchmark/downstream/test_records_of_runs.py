@@ -77,21 +77,6 @@ def test_a_finished_run_keeps_no_checkpoints(make_cell, tmp_path, capsys):
     assert [path.name for path in one.folder.glob("*.pth")] == ["epoch_2.pth"]
 
 
-def test_a_trained_run_says_when_where_and_how_it_was_made(make_cell, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/somewhere/tools/finetune.py", "--work", str(tmp_path)])
-    cell = make_cell(tmp_path, "unet")
-    record = run_cell(cell)
-    begin, end = map(datetime.fromisoformat, (record.started, record.finished))
-    # Both times are cut to whole seconds.
-    assert (end - begin).total_seconds() + 1 >= 0
-    assert record.wall_time_s < (end - begin).total_seconds() + 1
-    assert (record.processes, record.skipped_steps) == (1, 0)
-    assert record.precision == ("fp32" if record.device == "cpu" else "bf16")
-    assert record.command == f"finetune.py --work …/{tmp_path.name}"
-    assert {"numpy", "scipy", "pandas", "torch", "timm", "mmengine"} <= record.versions.keys()
-    assert find_problems(tmp_path / "results") == (1, [])
-
-
 counted: list[str] = []
 
 
@@ -105,18 +90,28 @@ class Counting(Hook):
         counted.append("test")
 
 
-def test_hooks_and_visualizer_of_a_config_are_honoured(make_cell, tmp_path):
-    """As in pre-training."""
+def test_a_trained_run_says_when_where_and_how_it_was_made(make_cell, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/tools/finetune.py", "--work", str(tmp_path)])
     cell = make_cell(tmp_path, "unet", "log_interval=1")
     cell.config.custom_hooks = [dict(type=Counting)]
-    run_cell(cell)
+    record = run_cell(cell)
+    begin, end = map(datetime.fromisoformat, (record.started, record.finished))
+    # Both times are cut to whole seconds.
+    assert (end - begin).total_seconds() + 1 >= 0
+    assert record.wall_time_s < (end - begin).total_seconds() + 1
+    assert (record.processes, record.skipped_steps) == (1, 0)
+    assert record.precision == ("fp32" if record.device == "cpu" else "bf16")
+    assert record.command == f"finetune.py --work …/{tmp_path.name}"
+    assert {"numpy", "scipy", "pandas", "torch", "timm", "mmengine"} <= record.versions.keys()
+    assert find_problems(tmp_path / "results") == (1, [])
+    # Hooks and visualizer of the config are honoured, as in pre-training.
     (file,) = (cell.folder / "mmengine").glob("*/vis_data/scalars.json")
-    sent = [json.loads(line) for line in file.read_text().splitlines()]
-    logged = [json.loads(line) for line in (cell.folder / "metrics.jsonl").read_text().splitlines()]
+    sent, logged = (
+        [(line["step"], line["loss"]) for line in map(json.loads, path.read_text().splitlines())]
+        for path in (file, cell.folder / "metrics.jsonl")
+    )
     assert counted == ["train"] * len(logged) + ["test"]
-    assert [(one["step"], one["loss"]) for one in sent] == [
-        (one["step"], one["loss"]) for one in logged
-    ]
+    assert sent == logged
 
 
 def test_patients_that_are_not_known_are_left_open():
