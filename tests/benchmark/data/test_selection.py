@@ -123,14 +123,16 @@ def test_the_report_lists_every_path_and_the_summary_twenty(tmp_path):
         assert summary[reason] == {"count": len(paths), "examples": paths[:20]}
 
 
-def test_strict_mode_refuses_what_was_skipped():
+def test_messages_count_what_was_skipped():
     refuse_skips([])
-    with pytest.raises(
-        InputError, match=r"4 skipped \(damaged image: 3, empty file: 1\), .* b\.png"
-    ):
+    counts = r"\(damaged image: 3, empty file: 1\)"
+    with pytest.raises(InputError, match=rf"4 skipped {counts}, .* b\.png"):
         refuse_skips(ITEMS)
-    assert str(no_usable_frame("x", ITEMS)).endswith("(damaged image: 3, empty file: 1)")
+    with pytest.raises(InputError, match=f"x: no usable frame {counts}$"):
+        raise no_usable_frame("x", ITEMS)
     assert str(no_usable_frame("x", [])) == "x: no usable frame"
+    report = SkipReport(ITEMS)
+    assert report.counts == {"damaged image": 3, "empty file": 1}
 
 
 def test_a_name_that_is_not_unicode_can_be_reported(tmp_path):
@@ -138,10 +140,3 @@ def test_a_name_that_is_not_unicode_can_be_reported(tmp_path):
     assert folder.manifest["skipped"]["name is not Unicode"]["examples"][0] == "bad\\udcff.png"
     report = json.loads((folder.path / "report.json").read_text(encoding="utf-8"))
     assert report["name is not Unicode"]["paths"] == ["bad\\udcff.png", "good.png"]
-
-
-def test_the_counts_of_a_report_are_those_of_its_items():
-    report = SkipReport()
-    for reason, path in ITEMS:
-        report.add(reason, path)
-    assert report.counts == {"damaged image": 3, "empty file": 1}

@@ -44,11 +44,6 @@ def _save(path: Path, upright: np.ndarray, orientation: int) -> tuple[int, ...]:
     return stored.shape
 
 
-def _save_mask(path: Path, mask: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(mask)).save(path)
-
-
 PLACES = {
     "paired": ("train/images/1.png", "train/masks/1.png"),
     "dca1": ("1.png", "1_gt.png"),
@@ -60,36 +55,22 @@ PLACES = {
 }
 
 
-def _check_masks(root: Path, name: str, upright: np.ndarray) -> None:
-    source = open_source(name, root)
-    (frame,) = source.frames()
-    assert "mask size differs, resized" not in source.report.counts
-    mask = source.read_masks(frame)
-    np.testing.assert_array_equal(mask[0], upright)
-    gray = source.read(frame)
-    assert (gray[mask[0]] == 40).all()
-    assert (gray[~mask[0]] == 160).all()
-
-
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("size", [(30, 40), (32, 32)])
-def test_masks_drawn_on_the_displayed_image(tmp_path, name, orientation, size):
+def test_masks(tmp_path, name, orientation, size):
+    """Drawn on the image as shown, unless their size is that of the stored one alone."""
     image, mask = (tmp_path / place for place in PLACES[name])
     upright = _vessel(*size)
-    _save(image, upright, orientation)
-    _save_mask(mask, upright)
-    _check_masks(tmp_path, name, upright)
-
-
-@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-@pytest.mark.parametrize("name", PLACES)
-def test_masks_that_fit_only_the_stored_image(tmp_path, name, orientation):
-    image, mask = (tmp_path / place for place in PLACES[name])
-    upright = _vessel(30, 40)
-    _save(image, upright, orientation)
-    _save_mask(mask, STORE[orientation](upright))
-    _check_masks(tmp_path, name, upright)
+    stored = _save(image, upright, orientation)
+    for drawn in [upright, *([STORE[orientation](upright)] if stored != size else [])]:
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(drawn)).save(mask)
+        source = open_source(name, tmp_path)
+        (frame,) = source.frames()
+        assert "mask size differs, resized" not in source.report.counts
+        np.testing.assert_array_equal(source.read_masks(frame)[0], upright)
+        np.testing.assert_array_equal(source.read(frame), np.where(upright, 40, 160))
 
 
 def _corners(vessel: np.ndarray) -> list[float]:
@@ -115,29 +96,26 @@ def _write_arcade(root: Path, drawn: np.ndarray, size: tuple[int, ...] | None, r
     path.write_text(json.dumps(content))
 
 
+def _claims(upright: np.ndarray, stored: tuple[int, ...], orientation: int):
+    """What is drawn, and the listed size: of the image as shown or, where it differs, as stored."""
+    yield upright, upright.shape
+    if stored != upright.shape:
+        yield STORE[orientation](upright), stored
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("runs", [False, True], ids=["polygon", "runs"])
-@pytest.mark.parametrize("as_shown", [True, False])
-def test_outlines(tmp_path, orientation, runs, as_shown):
-    """Drawn on the image as shown, unless the listed size is that of the stored one alone."""
+def test_outlines(tmp_path, orientation, runs):
     upright = _vessel(30, 40)
     stored = _save(tmp_path / "syntax/train/images/1.png", upright, orientation)
-    if as_shown:
-        sizes = [upright.shape, None]
-    elif stored != upright.shape:
-        sizes = [stored]
-    else:
-        pytest.skip("the listed size says nothing")
-    for size in sizes:
-        drawn = upright if as_shown else STORE[orientation](upright)
+    for drawn, size in [(upright, None), *_claims(upright, stored, orientation)]:
         _write_arcade(tmp_path, drawn, size, runs)
         for task, channel in (("arcade_v", 0), ("arcade_vs", 4)):
             source = open_source("arcade", tmp_path, task=task)
             (frame,) = source.frames()
             assert source.report.counts == {"split missing": 2}
-            mask = source.read_masks(frame)[channel]
-            np.testing.assert_array_equal(mask, upright)
-            np.testing.assert_array_equal(source.read(frame) == 40, mask)
+            np.testing.assert_array_equal(source.read_masks(frame)[channel], upright)
+            np.testing.assert_array_equal(source.read(frame) == 40, upright)
 
 
 VOC = (
@@ -147,18 +125,13 @@ VOC = (
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-@pytest.mark.parametrize("as_shown", [True, False])
-def test_boxes(tmp_path, orientation, as_shown):
+def test_boxes(tmp_path, orientation):
     upright = _vessel(30, 40)
     stored = _save(tmp_path / "14_001_1_0001.bmp", upright, orientation)
-    if not as_shown and stored == upright.shape:
-        pytest.skip("the listed size says nothing")
-    drawn, size = (upright, upright.shape) if as_shown else (STORE[orientation](upright), stored)
-    (tmp_path / "14_001_1_0001.xml").write_text(VOC.format(*size, *_corners(drawn)))
-    source = open_source("stenosis", tmp_path)
-    (frame,) = source.frames()
-    assert source.report.counts == {"no split list": 1}
-    assert source.read_boxes(frame).tolist() == [[*BOX, 0]]
-    x0, y0, x1, y1 = BOX
-    assert (source.read(frame)[y0:y1, x0:x1] == 40).all()
-    assert (source.read(frame) == 40).sum() == (y1 - y0) * (x1 - x0)
+    for drawn, size in _claims(upright, stored, orientation):
+        (tmp_path / "14_001_1_0001.xml").write_text(VOC.format(*size, *_corners(drawn)))
+        source = open_source("stenosis", tmp_path)
+        (frame,) = source.frames()
+        assert source.report.counts == {"no split list": 1}
+        assert source.read_boxes(frame).tolist() == [[*BOX, 0]]
+        np.testing.assert_array_equal(source.read(frame) == 40, upright)

@@ -18,11 +18,6 @@ from benchmark.data.sources import open_source
 from benchmark.data.sources.files import find_root, list_entries, walk_images
 from benchmark.errors import InputError
 
-
-def _frames(source):
-    return list(source.frames()), dict(source.report.counts)
-
-
 # walking
 
 
@@ -49,8 +44,6 @@ def test_root_is_found_two_levels_down_and_archives_are_named(tmp_path):
     (tmp_path / "inner.zip").touch()
     with pytest.raises(InputError, match=r"does not look like X; unpack inner\.zip first"):
         find_root(tmp_path, lambda f: False, "X")
-    with pytest.raises(InputError, match="no such folder"):
-        find_root(tmp_path / "absent", lambda f: True, "X")
 
 
 # decoding
@@ -68,34 +61,20 @@ GRAY = picture(1, 20, 30)
 @pytest.mark.parametrize(
     ("name", "image"),
     [
-        ("l.png", Image.fromarray(GRAY)),
-        ("upper.PNG", Image.fromarray(GRAY)),
-        ("rgb.png", Image.fromarray(GRAY).convert("RGB")),
         ("rgb.bmp", Image.fromarray(GRAY).convert("RGB")),
         ("rgba.png", Image.fromarray(np.dstack([GRAY, GRAY, GRAY, 255 - GRAY]))),
         ("la.png", Image.fromarray(np.dstack([GRAY, 255 - GRAY]))),
         ("palette.png", _palette(GRAY)),
         ("gray.pgm", Image.fromarray(GRAY)),
-        ("deep16.png", Image.fromarray(GRAY.astype(np.uint16) * 257)),
         ("deep8.png", Image.fromarray(GRAY.astype(np.uint16))),
-        ("deep16.tif", Image.fromarray(GRAY.astype(np.uint16) * 257)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_encoding_of_one_gray_image_reads_the_same(tmp_path, name, image):
-    if name.startswith("deep16"):
-        # The range is told by the largest value, so one pixel has to reach beyond 12 bits.
-        assert np.asarray(image).max() > 4095
     image.save(tmp_path / name)
     read = read_grayscale(tmp_path / name)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, GRAY)
-
-
-def test_twelve_bit_values_use_the_full_range(tmp_path):
-    values = np.array([[0, 256, 2048, 4095]], dtype=np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    assert read_grayscale(tmp_path / "a.png").tolist() == [[0, 16, 128, 255]]
 
 
 def test_colour_becomes_luma(tmp_path):
@@ -114,22 +93,20 @@ def _png_of_claimed_size(path: Path, side: int) -> Path:
     return path
 
 
-def _write_unreadable(folder: Path) -> dict[str, str]:
-    """One file per kind of damage; name → reason."""
-    (folder / "zero.png").touch()
-    (folder / "text.png").write_text("this is not an image")
-    truncate(save(folder / "cut.png", picture(1, 200, 200)))
-    truncate(save(folder / "cut.jpg", picture(1, 200, 200)), 0.7)
-    truncate(save(folder / "cut.bmp", picture(1)), 0.5)
-    flipped = bytearray(save(folder / "flipped.png", picture(1, 200, 200)).read_bytes())
+def test_every_type_of_damage_has_its_reason(tmp_path):
+    (tmp_path / "zero.png").touch()
+    (tmp_path / "text.png").write_text("this is not an image")
+    truncate(save(tmp_path / "cut.png", picture(1, 200, 200)))
+    truncate(save(tmp_path / "cut.jpg", picture(1, 200, 200)), 0.7)
+    truncate(save(tmp_path / "cut.bmp", picture(1)), 0.5)
+    flipped = bytearray(save(tmp_path / "flipped.png", picture(1, 200, 200)).read_bytes())
     flipped[len(flipped) // 2] ^= 0xFF
-    (folder / "flipped.png").write_bytes(flipped)
-    _png_of_claimed_size(folder / "large.png", 9000)
-    _png_of_claimed_size(folder / "bomb.png", 60000)
+    (tmp_path / "flipped.png").write_bytes(flipped)
+    _png_of_claimed_size(tmp_path / "large.png", 9000)
+    _png_of_claimed_size(tmp_path / "bomb.png", 60000)
     pages = [Image.fromarray(picture(seed)) for seed in (1, 2)]
-    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
-    Image.fromarray(picture(1).astype(np.float32)).save(folder / "float.tif")
-    return {
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    for name, reason in {
         "zero.png": "empty file",
         "text.png": "not an image",
         "cut.png": "damaged image",
@@ -139,13 +116,8 @@ def _write_unreadable(folder: Path) -> dict[str, str]:
         "large.png": "image too large",
         "bomb.png": "image too large",
         "pages.tif": "more than one image in the file",
-        "float.tif": "unsupported pixel type F",
         "absent.png": "file missing",
-    }
-
-
-def test_every_type_of_damage_has_its_reason(tmp_path):
-    for name, reason in _write_unreadable(tmp_path).items():
+    }.items():
         with pytest.raises(UnreadableFrame) as caught:
             read_grayscale(tmp_path / name)
         assert (name, str(caught.value)) == (name, reason)
@@ -157,8 +129,8 @@ def test_every_type_of_damage_has_its_reason(tmp_path):
 def test_synthetic_source_is_reproducible_and_split_by_patient():
     options = {"patients": 3, "videos": 1, "frames": 2, "size": 64, "seed": 5}
     source = open_source("synthetic", **options)
-    frames, skipped = _frames(source)
-    assert skipped == {}
+    frames = list(source.frames())
+    assert source.report.counts == {}
     assert [frame.path for frame in frames[:3]] == [
         "patient0000/video0/frame00",
         "patient0000/video0/frame01",

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from high_bit_depth_files import png_bytes
 from PIL import Image
+from raw_layouts import save
 
 from benchmark.data.counts import format_rows
 from benchmark.data.formats.bit_depth import NARROW_RANGE, WHITE_FROM_MAXIMUM
 from benchmark.data.packs import FramePack, build_pack
-from benchmark.data.selection import read_usable
 from benchmark.data.skips import take_notes
 from benchmark.data.sources import open_source
 from benchmark.data.synthetic.raw.containers import npz_bytes
@@ -40,12 +40,6 @@ def _gray(highest: int, white: int) -> np.ndarray:
     return np.floor(_values(highest) / white * 255 + 0.5).astype(np.uint8)
 
 
-def _reading(source) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Brightest gray of each frame by its path, and the notes."""
-    found = {frame.path: int(read_usable(source, frame).max()) for frame in source.frames()}
-    return found, take_notes(source)
-
-
 def test_images_of_a_folder_share_one_white_level(tmp_path):
     for number, highest in enumerate((4000, 4090, 4300, 16000)):
         _save(tmp_path / "p1" / f"{number}.png", highest)
@@ -67,35 +61,36 @@ def test_single_images_in_their_folders_form_one_set(tmp_path):
     """Else white would be decided image by image."""
     for patient, highest in enumerate((900, 2000, 4000)):
         _save(tmp_path / f"p{patient}" / "study" / "a.png", highest)
-    found, notes = _reading(open_source("folder", tmp_path))
-    assert list(found.values()) == [round(h / 4095 * 255) for h in (900, 2000, 4000)]
-    assert notes[0] == (WHITE_FROM_MAXIMUM, "all images: 4095 (12 bits)")
+
+    def brightest() -> dict[str, int]:
+        source = open_source("folder", tmp_path)
+        return {frame.path: int(source.read(frame).max()) for frame in source.frames()}
+
+    assert list(brightest().values()) == [round(h / 4095 * 255) for h in (900, 2000, 4000)]
     # One level down lies what is nearest.
     _save(tmp_path / "p0" / "other" / "b.png", 1000)
-    found, _ = _reading(open_source("folder", tmp_path))
+    found = brightest()
     assert [found[f"p0/{name}.png"] for name in ("other/b", "study/a")] == [249, 224]
 
 
 def test_training_and_test_images_share_one_white_level(tmp_path):
+    mask = np.where(RAMP[::-1] > 700, 255, 0).astype(np.uint8)
     for split, highest in (("train", 1000), ("test", 4000)):
         for number in range(2):
             _save(tmp_path / split / "images" / f"{split}{number}.png", highest - number)
-            mask = (RAMP[::-1] > 700).astype(np.uint8) * 255
-            (tmp_path / split / "masks").mkdir(exist_ok=True)
-            Image.fromarray(mask).save(tmp_path / split / "masks" / f"{split}{number}.png")
-            # A mask of 16 bits is none of the set.
-        deep = png_bytes(np.where(mask, 65535, 0).astype(np.uint16))
+            save(tmp_path / split / "masks" / f"{split}{number}.png", mask)
+        # A mask of 16 bits is none of the set.
+        deep = png_bytes(mask.astype(np.uint16) * 257)
         (tmp_path / split / "masks" / f"{split}0.png").write_bytes(deep)
     source = open_source("paired", tmp_path)
     folder = write_task_folder(source, tmp_path / "task", progress=False)
     with Image.open(folder.image("train", "train__images__train0")) as image:
         np.testing.assert_array_equal(np.asarray(image), _gray(1000, 4095))
-    assert folder.manifest["intensity"][WHITE_FROM_MAXIMUM] == {
-        "count": 1,
-        "examples": ["all images: 4095 (12 bits)"],
-    }
+    examples = ["all images: 4095 (12 bits)"]
+    intensity = folder.manifest["intensity"]
+    assert intensity[WHITE_FROM_MAXIMUM] == {"count": 1, "examples": examples}
     report = json.loads((folder.path / "report.json").read_text())
-    assert report[WHITE_FROM_MAXIMUM]["paths"] == ["all images: 4095 (12 bits)"]
+    assert report[WHITE_FROM_MAXIMUM]["paths"] == examples
     assert report[NARROW_RANGE]["count"] == 2
     assert "intensity, white level from the maximum value" in "\n".join(
         format_rows(folder.manifest)
@@ -109,8 +104,7 @@ def test_stated_and_unstated_depths_are_not_mixed(tmp_path):
     Image.fromarray(_values(255).astype(np.uint8)).save(tmp_path / "d.png")
     (tmp_path / "damaged.png").write_bytes(png_bytes(_values(60000))[:-40])
     source = open_source("folder", tmp_path)
-    frames = list(source.frames())[:4]
-    brightest = [int(source.read(frame).max()) for frame in frames]
+    brightest = [int(source.read(frame).max()) for frame in list(source.frames())[:4]]
     shares = (600 / 4095, 700 / 1023, 60000 / 65535, 1)
     assert brightest == [round(share * 255) for share in shares]
     assert {where for reason, where in source.notes if reason == WHITE_FROM_MAXIMUM} == {
@@ -119,28 +113,24 @@ def test_stated_and_unstated_depths_are_not_mixed(tmp_path):
     }
 
 
-def _write_mixed(root: Path) -> None:
-    for patient, top in ((1, 900), (2, 3000), (3, 9000)):
-        for number in range(20):
-            _save(root / f"p{patient}" / f"{number}.png", top + 37 * number)
-    deep = np.stack([_values(h) for h in (100, 3000)])
-    (root / "p1" / "run.npz").write_bytes(npz_bytes(pixel_array=deep))
-
-
 def _files(pack: FramePack) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(pack.path.iterdir()) if path.is_file()}
 
 
-def test_a_pack_does_not_depend_on_workers(tmp_path, monkeypatch):
-    _write_mixed(tmp_path / "raw")
+def test_a_pack_depends_on_neither_workers_nor_interruptions(tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    for patient, top in ((1, 900), (2, 3000), (3, 9000)):
+        for number in range(8):
+            _save(raw / f"p{patient}" / f"{number}.png", top + 37 * number)
+    deep = np.stack([_values(h) for h in (100, 3000)])
+    (raw / "p1" / "run.npz").write_bytes(npz_bytes(pixel_array=deep))
+    monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 5)
 
-    def build(name: str, **options) -> FramePack:
-        source = open_source("folder", tmp_path / "raw")
+    def build(name: str, source=None, **options) -> FramePack:
+        source = source or open_source("folder", raw)
         return build_pack(source, tmp_path / name, SIDE, progress=False, **options)
 
-    monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 7)
-    plain, parallel = build("plain"), build("parallel", workers=2)
-    assert _files(plain) == _files(parallel)
+    plain = build("plain")
     assert plain.manifest["intensity"][WHITE_FROM_MAXIMUM] == {
         "count": 4,
         "examples": [
@@ -154,18 +144,10 @@ def test_a_pack_does_not_depend_on_workers(tmp_path, monkeypatch):
     # White is that of the set, whatever part of it is wanted.
     few = build("few", limit=3)
     np.testing.assert_array_equal(few.gather([0, 1, 2])[0], plain.gather([0, 1, 2])[0])
-
-
-def test_an_interrupted_pack_reports_the_same(tmp_path, monkeypatch):
-    _write_mixed(tmp_path / "raw")
-    monkeypatch.setattr("benchmark.data.packs.building.CHUNK", 7)
-    whole = build_pack(
-        open_source("folder", tmp_path / "raw"), tmp_path / "whole", SIDE, progress=False
-    )
     for workers in (0, 2):
-        out = tmp_path / f"stopped{workers}"
-        for last in ("p1/9.png", "p2/11.png", "p3/3.png"):
-            source = open_source("folder", tmp_path / "raw")
+        assert _files(build(f"parallel{workers}", workers=workers)) == _files(plain)
+        for last in ("p1/6.png", "p2/4.png", "p3/3.png"):
+            source = open_source("folder", raw)
 
             def stopping(frame, read=source.read, last=last):
                 if frame.path == last:
@@ -174,10 +156,8 @@ def test_an_interrupted_pack_reports_the_same(tmp_path, monkeypatch):
 
             monkeypatch.setattr(source, "read", stopping)
             with pytest.raises(InputError, match="stopped"):
-                build_pack(source, out, SIDE, progress=False, workers=workers)
-        source = open_source("folder", tmp_path / "raw")
-        resumed = build_pack(source, out, SIDE, progress=False, workers=workers)
-        assert _files(resumed) == _files(whole)
+                build(f"stopped{workers}", source, workers=workers)
+        assert _files(build(f"stopped{workers}", workers=workers)) == _files(plain)
 
 
 def test_eight_bits_need_no_note(tmp_path):

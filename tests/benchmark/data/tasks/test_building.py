@@ -24,24 +24,32 @@ def _write(source, out, **options):
     return write_task_folder(source, out, "segmentation", "vessels", progress=False, **options)
 
 
-def test_files_hold_native_pixels_and_masks_of_zero_and_one(tmp_path):
-    folder = _write(MemorySource(PICTURES), tmp_path / "seg")
-    assert {split: len(items) for split, items in folder.splits.items()} == {"train": 8, "test": 4}
-    assert folder.classes == ["background", "vessel"]
-    item = folder.splits["test"][0]
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> TaskFolder:
+    """Not to be changed."""
+    return _write(MemorySource(PICTURES), tmp_path_factory.mktemp("task") / "seg")
+
+
+def _sizes(folder: TaskFolder) -> dict[str, int]:
+    return {split: len(items) for split, items in folder.splits.items()}
+
+
+def test_files_hold_native_pixels_and_masks_of_zero_and_one(written):
+    assert _sizes(written) == {"train": 8, "test": 4}
+    assert written.classes == ["background", "vessel"]
+    item = written.splits["test"][0]
     assert (item["stem"], item["group"]) == ("002", "memory/2")
     assert (item["height"], item["width"]) == (24, 32)
-    with (
-        Image.open(folder.image("test", "002")) as image,
-        Image.open(folder.mask("test", "002")) as mask,
+    for path, pixels, key in (
+        (written.image("test", "002"), PICTURES[2], "sha256_image"),
+        (written.mask("test", "002"), (PICTURES[2] < 90).astype(np.uint8), "sha256_mask"),
     ):
-        assert (image.mode, mask.mode) == ("L", "L")
-        np.testing.assert_array_equal(np.asarray(image), PICTURES[2])
-        np.testing.assert_array_equal(np.asarray(mask), (PICTURES[2] < 90).astype(np.uint8))
-        assert item["sha256_image"] == pixel_sha256(np.asarray(image))
-        assert item["sha256_mask"] == pixel_sha256(np.asarray(mask))
-    assert folder.manifest["split"] == {"origin": "patient 2 is test", "official": False}
-    assert folder.manifest["counts"]["expected"] == {"frames": 1000}
+        with Image.open(path) as image:
+            assert image.mode == "L"
+            np.testing.assert_array_equal(np.asarray(image), pixels)
+        assert item[key] == pixel_sha256(pixels)
+    assert written.manifest["split"] == {"origin": "patient 2 is test", "official": False}
+    assert written.manifest["counts"]["expected"] == {"frames": 1000}
 
 
 def test_defects_are_counted_and_strict_leaves_nothing(tmp_path):
@@ -58,36 +66,31 @@ def test_defects_are_counted_and_strict_leaves_nothing(tmp_path):
         "constant image": 1,
     }
     assert folder.manifest["skipped"]["constant image"]["examples"] == ["5.png"]
-    assert {split: len(items) for split, items in folder.splits.items()} == {"train": 3, "test": 1}
-    with pytest.raises(InputError, match="strict"):
-        _write(open_source("dca1", raw), tmp_path / "seg", strict=True)
-    with pytest.raises(InputError, match="strict: 1 skipped"):
-        _write(open_source("dca1", raw), tmp_path / "other", strict=True)
+    assert _sizes(folder) == {"train": 3, "test": 1}
+    for out, message in (("seg", "strict, but frames were"), ("other", "strict: 1 skipped")):
+        with pytest.raises(InputError, match=message):
+            _write(open_source("dca1", raw), tmp_path / out, strict=True)
     (raw / "3.png").unlink()
     with pytest.raises(InputError, match="strict: 3 skipped"):
         _write(open_source("dca1", raw), tmp_path / "other", strict=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "seg"]
 
 
-def test_a_finished_folder_is_returned_and_another_task_is_refused(tmp_path):
-    _write(MemorySource(PICTURES), tmp_path / "seg")
+def test_a_finished_folder_is_returned_and_another_task_is_refused(written):
     source = MemorySource(PICTURES)
-    _write(source, tmp_path / "seg")
+    assert _write(source, written.path).split_hash == written.split_hash
     assert source.reads == 0
     with pytest.raises(InputError, match="already holds"):
-        _write(MemorySource(PICTURES[:6]), tmp_path / "seg")
+        _write(MemorySource(PICTURES[:6]), written.path)
 
 
-def test_an_interrupted_folder_is_rebuilt_and_foreign_files_are_kept(tmp_path):
+def test_an_interrupted_folder_is_rebuilt_and_foreign_files_are_kept(written, tmp_path):
     with pytest.raises(Interruption):
         _write(MemorySource(PICTURES, stop_at=7), tmp_path / "seg")
     assert list(tmp_path.iterdir()) == []
-    killed = tmp_path / "seg.partial" / "images" / "train"
-    killed.mkdir(parents=True)
-    (killed / "half.png").write_bytes(b"half")
+    save(tmp_path / "seg.partial" / "images" / "train" / "half.png", PICTURES[0])
     _write(MemorySource(PICTURES), tmp_path / "seg")
-    _write(MemorySource(PICTURES), tmp_path / "whole")
-    assert folder_bytes(tmp_path / "seg") == folder_bytes(tmp_path / "whole")
+    assert folder_bytes(tmp_path / "seg") == folder_bytes(written.path)
     (tmp_path / "third.partial").mkdir()
     (tmp_path / "third.partial" / "thesis.txt").touch()
     with pytest.raises(InputError, match="not ours to remove"):
@@ -95,7 +98,7 @@ def test_an_interrupted_folder_is_rebuilt_and_foreign_files_are_kept(tmp_path):
     assert (tmp_path / "third.partial" / "thesis.txt").exists()
 
 
-def test_val_consists_of_complete_groups(tmp_path):
+def test_val_consists_of_complete_groups_and_has_the_requested_size(tmp_path):
     folder = _write(MemorySource(PICTURES), tmp_path / "seg", val_fraction=0.5)
     groups = {split: {i["group"] for i in items} for split, items in folder.splits.items()}
     assert groups["test"] == {"memory/2"}
@@ -105,13 +108,10 @@ def test_val_consists_of_complete_groups(tmp_path):
     for fraction, message in ((1.0, "below 1"), (-0.1, "at least 0")):
         with pytest.raises(InputError, match=message):
             _write(MemorySource(PICTURES), tmp_path / "other", val_fraction=fraction)
-
-
-def test_val_without_groups_has_the_requested_size(tmp_path):
+    # Without groups by frame.
     raw = write_dca1(tmp_path / "raw", pairs=40)
-    folder = _write(open_source("dca1", raw), tmp_path / "seg", val_fraction=0.2)
-    counts = {split: len(items) for split, items in folder.splits.items()}
-    assert counts == {"train": 24, "val": 6, "test": 10}
+    folder = _write(open_source("dca1", raw), tmp_path / "dca1", val_fraction=0.2)
+    assert _sizes(folder) == {"train": 24, "val": 6, "test": 10}
 
 
 def test_stems_are_safe_and_unique():
@@ -123,24 +123,15 @@ def test_stems_are_safe_and_unique():
     assert len({stem.casefold() for stem in stems}) == len(paths)
 
 
-def test_nested_paths_are_flattened(tmp_path):
-    source = open_source("synthetic", patients=2, videos=1, frames=1, size=64, test_fraction=0.5)
-    folder = _write(source, tmp_path / "seg")
-    assert folder.splits["train"][0]["stem"] == "patient0000__video0__frame00"
-    assert folder.manifest["split"]["official"]
-
-
 def test_open_names_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         TaskFolder.open(tmp_path / "seg")
     with pytest.raises(InputError, match="not a task folder"):
         TaskFolder.open(tmp_path)
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").touch()
+    save(tmp_path / "thesis" / "chapter.png", PICTURES[0])
     with pytest.raises(InputError, match="not a task folder, and not empty; choose another"):
         _write(MemorySource(PICTURES), tmp_path / "thesis")
     folder = _write(MemorySource(PICTURES), tmp_path / "seg")
-    assert TaskFolder.open(tmp_path / "seg").split_hash == folder.split_hash
     folder.mask("train", "004").rename(tmp_path / "004.png")
     with pytest.raises(InputError, match=r"masks/train/004\.png: missing"):
         TaskFolder.open(tmp_path / "seg")
@@ -152,12 +143,10 @@ def test_open_names_what_is_wrong(tmp_path):
         TaskFolder.open(tmp_path / "seg")
 
 
-def test_split_hash_follows_pixels(tmp_path):
+def test_split_hash_follows_pixels(written, tmp_path):
     changed = [picture.copy() for picture in PICTURES]
     changed[5][0, 0] ^= 1
-    first = _write(MemorySource(PICTURES), tmp_path / "a")
-    second = _write(MemorySource(changed), tmp_path / "b")
-    assert first.split_hash != second.split_hash
+    assert _write(MemorySource(changed), tmp_path / "b").split_hash != written.split_hash
 
 
 def test_frames_without_masks_are_refused(tmp_path):
