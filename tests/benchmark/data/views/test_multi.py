@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import torch
 from view_tools import STILL, crop_by_pil, gray_levels
@@ -58,3 +60,12 @@ def test_local_crops_cover_small_areas(batch):
     assert 0.04 < small.min() < small.max() < 0.33
     assert views["local"].shape == (200, 3, 8, 8)
     assert "local" not in MultiCrop(local_count=0, size=16)(batch)["views"]
+
+
+def test_views_are_augmented_independently(batch: dict[str, torch.Tensor]) -> None:
+    """Of the same box, no two views are equal."""
+    maker = MultiCrop(2, 32, (1, 1), size=32, scale=(1, 1), ratio=(1, 1), flip=0)
+    views = maker(batch)["views"]
+    assert torch.equal(views["box_0"], views["box_1"])
+    images = (views["image_0"], views["image_1"], *views["local"].chunk(2))
+    assert not any(torch.equal(one, other) for one, other in combinations(images, 2))

@@ -80,21 +80,6 @@ def test_steepest_bezier_curve_loses_little() -> None:
     np.testing.assert_allclose(curve(grey, noise)[0].numpy(), expected, atol=0.5 / 255)
 
 
-def test_curves_are_monotonic_and_keep_their_ends() -> None:
-    """Rising from 0 to 1, or, inverted, falling from 1 to 0."""
-    curve = BezierCurve(probability=1.0)
-    noise = numbers(40, 6, seed=3)
-    ramp = torch.linspace(0, 1, SIZE * SIZE).view(1, SIZE, SIZE).expand(40, -1, -1).contiguous()
-    lines = curve(ramp, noise).flatten(1)
-    inverted = noise[:, 1] < 0.5
-    assert 10 < inverted.sum() < 30
-    sign = torch.where(inverted, -1.0, 1.0)[:, None]
-    assert (sign * lines.diff(dim=1) >= -1e-6).all()
-    ends = torch.stack([lines[:, 0], lines[:, -1]], dim=1)
-    expected = torch.stack([inverted.float(), 1 - inverted.float()], dim=1)
-    torch.testing.assert_close(ends, expected, rtol=0, atol=1e-6)
-
-
 @pytest.mark.parametrize("points", [(8, 12), (2, 2), (3, 5)])
 def test_histogram_shift_matches_the_description(points: tuple[int, int]) -> None:
     shift = HistogramShift(0.8, points)

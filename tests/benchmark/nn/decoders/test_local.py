@@ -13,16 +13,6 @@ def decoder(scale: float, grid: tuple[int, int] = (4, 6)) -> LocalDecoder:
     return LocalDecoder(24, grid, 27, scale, width=16, depth=1, num_heads=2)
 
 
-@pytest.mark.parametrize(("scale", "layers"), [(4, 5), (2, 2), (1, 1), (0.5, 2)])
-def test_output_has_the_target_scale(scale: float, layers: int) -> None:
-    """Cells per patch and axis, on grids that are not square; layers as published."""
-    model = decoder(scale)
-    restore = torch.stack([torch.randperm(24) for _ in range(2)])
-    prediction = model(torch.randn(2, 1 + 6, 24), restore)
-    assert prediction.shape == (2, 27, int(4 * scale), int(6 * scale))
-    assert len(model.pred) == layers
-
-
 @torch.no_grad()
 def test_cells_are_aligned_with_their_patch() -> None:
     """Without a block a cell depends on the token of its own patch only."""

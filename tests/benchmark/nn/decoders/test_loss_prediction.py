@@ -12,7 +12,6 @@ from benchmark.nn.decoders.loss_prediction import (
     LossPredictingDecoder,
     RelativeLossPrediction,
 )
-from benchmark.nn.decoders.mae import MAEDecoder
 
 
 def pair_loss(predicted: np.ndarray, loss: np.ndarray, floor: float) -> float:
@@ -91,21 +90,8 @@ def test_ties_have_no_loss() -> None:
 
 
 @torch.no_grad()
-def test_loss_predictor_is_a_decoder_on_the_same_tokens(randomise) -> None:
-    """With its weights in a plain MAE decoder: the mean of what that predicts."""
-    ours = randomise(LossPredictingDecoder(24, (2, 3), 4, width=16, depth=2, num_heads=2), 0)
-    own = {name.split(".")[0] for name, _ in ours.named_parameters() if "losspred" in name}
-    state = {
-        name.replace("_losspred", ""): tensor
-        for name, tensor in ours.state_dict().items()
-        if f"{name.split('.')[0]}_losspred" not in own
-    }
-    plain = MAEDecoder(24, (2, 3), 4, width=16, depth=2, num_heads=2)
-    plain.load_state_dict(state)
-    latent, restore = torch.randn(2, 1 + 4, 24), torch.stack([torch.randperm(6) for _ in range(2)])
-    predicted = ours.predict_loss(latent, restore)
-    assert predicted.shape == (2, 6)
-    torch.testing.assert_close(predicted, plain(latent, restore).mean(dim=-1))
-    assert (predicted - ours(latent, restore).mean(dim=-1)).abs().max() > 1e-2
+def test_predicted_losses_are_not_rounded_under_autocast() -> None:
+    decoder = LossPredictingDecoder(24, (2, 3), 4, width=16, depth=1, num_heads=2)
     with torch.autocast("cpu", torch.bfloat16):
-        assert ours.predict_loss(latent, restore).dtype == torch.float32
+        predicted = decoder.predict_loss(torch.randn(2, 1 + 6, 24), torch.arange(6).expand(2, -1))
+    assert predicted.dtype == torch.float32

@@ -91,19 +91,6 @@ def test_maps_are_refreshed_after_epochs_40_80_120() -> None:
     assert [epoch for epoch in range(12) if often.refresh_due(epoch)] == [5, 7, 9, 11]
 
 
-def test_a_mask_belongs_to_its_sample(attention: Tensor) -> None:
-    """Alone or in another order: the same mask; another epoch: another."""
-    masking = AttentionGuidedMasking(196, 1)
-    views = {"attention": attention, "index": torch.tensor([5, 9, 2])}
-    whole = masking(views, LATER)
-    order = [2, 0, 1]
-    moved = masking({key: value[order] for key, value in views.items()}, LATER)
-    for field, expected in zip(moved, whole):
-        assert torch.equal(field, expected[order])
-    other = masking(views, Progress(seed=2, epoch=51, epochs=100))
-    assert not torch.equal(other.mask, whole.mask)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -123,17 +123,6 @@ def test_rectangles_match_beit(side: int, ratio: float, smallest: int, attempts:
     assert (mask.sum(axis=1) == masked).all()
 
 
-def test_rectangles_are_connected() -> None:
-    """Masked patches have masked neighbours far more often than at random; corners are rare."""
-    mask = BlockMasking(196, 16, 0.4)(views(300), FIRST).mask.unflatten(1, (14, 14))
-    side_by_side = (mask[:, :, 1:] * mask[:, :, :-1]).mean().item()
-    assert side_by_side > 1.5 * 0.4**2
-    assert mask.mean(dim=0).min() > 0.02
-    assert mask.mean(dim=0)[6:8, 6:8].min() > 0.4
-    one = BlockMasking(196, 16, 0.4)({"index": torch.tensor([7])}, FIRST).mask
-    assert torch.equal(one[0].unflatten(0, (14, 14)), mask[7])
-
-
 def test_invalid_rectangles_are_refused() -> None:
     with pytest.raises(InputError, match=r"ratio=1\.0 masks 196 of 196"):
         BlockMasking(196, 16, ratio=1.0)

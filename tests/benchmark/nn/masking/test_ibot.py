@@ -8,7 +8,6 @@ import random
 import numpy as np
 import pytest
 import torch
-from no_host_sync import NoHostSync
 
 from benchmark.errors import InputError
 from benchmark.method import Progress
@@ -87,24 +86,6 @@ def test_ratios_are_distributed_as_specified() -> None:
     assert masked.mean().item() == pytest.approx(np.mean(expected), rel=0.05)
     shares = masking.draw_ratio(torch.tensor([[0.49, 0.9], [0.51, 0.0], [0.99, 1.0]]))
     assert shares[:, 0].tolist() == pytest.approx([0, 0.1, 0.5])
-
-
-def test_masks_belong_to_sample_view_and_epoch() -> None:
-    """Whatever batch a sample is in; another mask in another view and epoch."""
-    masking = BlockwiseRatioMasking(144, 8)
-    views = {"index": torch.arange(40)}
-    whole = masking(views, Progress())
-    assert torch.equal(masking({"index": torch.arange(20, 40)}, Progress()), whole[20:])
-    assert not torch.equal(masking(views, Progress(), view=1), whole)
-    assert not torch.equal(masking(views, Progress(epoch=1)), whole)
-    assert whole.dtype == torch.float32
-    assert not masking.state_dict()
-
-
-def test_nothing_is_read_back() -> None:
-    masking = BlockwiseRatioMasking(144, 8)
-    with NoHostSync():
-        masking({"index": torch.arange(8)}, Progress())
 
 
 @pytest.mark.parametrize(

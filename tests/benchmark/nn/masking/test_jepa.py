@@ -196,27 +196,6 @@ def test_length_is_the_smallest_of_the_reference_batch() -> None:
         assert min(shortest) - 6 <= masking.lengths(sizes)[0] <= max(shortest) + 6
 
 
-def test_only_the_released_code_truncates_at_the_bottom() -> None:
-    """Dropped free patches lie below all that are kept, or anywhere."""
-    for official_code in (True, False):
-        masking = merged(official_code=official_code)
-        above = []
-        for progress in steps(12):
-            views = views_of(*range(12))
-            blocks = masking(views, progress)
-            targets, _, _ = masking.draw(views, progress, 0)
-            union = targets.any(dim=1)
-            for sample in range(12):
-                predicted = blocks.targets[sample, 0].tolist()
-                cut = set(union[sample].nonzero()[:, 0].tolist()) - set(predicted)
-                above += [patch < max(predicted) for patch in cut]
-        assert len(above) > 300
-        if official_code:
-            assert not any(above)
-        else:
-            assert np.mean(above) > 0.85
-
-
 def test_context_is_completed_from_targets_if_no_layout_fits() -> None:
     """Then the context is filled up from its own block, and the shape stays."""
     masking = paper(attempts=1)

@@ -76,29 +76,6 @@ def test_other_masked_patches_are_uniform() -> None:
     assert share[order[6:]].tolist() == pytest.approx([0.6] * 10, abs=error)
 
 
-def test_only_the_ranking_of_predictions_matters() -> None:
-    """Any increasing function of them, however small their differences: the same mask."""
-    masking, progress = LossGuidedMasking(64, 4, hard_end=1.0), Progress(epoch=4, epochs=9)
-    batch = views(5, 64)
-    expected = masking(batch, progress).mask
-    for scaled in (torch.exp(batch["predicted_loss"]), 1e-6 * batch["predicted_loss"]):
-        assert torch.equal(masking({**batch, "predicted_loss": scaled}, progress).mask, expected)
-
-
-def test_a_mask_belongs_to_its_sample() -> None:
-    """Alone or in a batch the same; in another epoch another; given noise is taken as it is."""
-    masking, progress = LossGuidedMasking(64, 4), Progress(seed=2, epoch=8, epochs=9)
-    batch = views(5, 64)
-    whole = masking(batch, progress).mask
-    alone = masking({name: value[[3]] for name, value in batch.items()}, progress).mask
-    assert torch.equal(alone[0], whole[3])
-    assert not torch.equal(masking(batch, Progress(seed=2, epoch=7, epochs=9)).mask, whole)
-    noise = torch.linspace(0.1, 0.9, 64).expand(5, -1)
-    given = masking({**batch, "mask_noise": noise}, Progress(epoch=0, epochs=1000)).mask
-    assert given[:, 16:].all()
-    assert not given[:, :16].any()
-
-
 def test_ratio_that_leaves_nothing_to_see_is_refused() -> None:
     with pytest.raises(InputError, match=r"ratio=1\.0 masks 16 of 16 patches"):
         LossGuidedMasking(16, 4, ratio=1.0)

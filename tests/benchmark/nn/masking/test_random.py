@@ -70,25 +70,6 @@ def test_noise_is_sorted_as_in_the_mae_code(tiny_views: dict[str, Tensor]) -> No
     assert tied.mask.tolist() == [[0, 0, 1, 0, 0]]
 
 
-@pytest.mark.parametrize("kind", [RandomMasking, AnatomyGuidedMasking])
-def test_a_mask_belongs_to_its_sample(kind: type, tiny_views: dict[str, Tensor]) -> None:
-    """Alone, in a batch, or in another order: the same mask; another epoch or seed: another."""
-    masking = kind(16, 8, ratio=0.5, **({"beta_start": 0.5} if kind is not RandomMasking else {}))
-    views = {key: tiny_views[key] for key in ("index", "anatomy")}
-    views["probability"] = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    progress = Progress(seed=1, epoch=4, epochs=10)
-    whole = masking(views, progress)
-    for sample in range(4):
-        alone = masking({key: value[[sample]] for key, value in views.items()}, progress)
-        for field, expected in zip(alone, whole):
-            assert torch.equal(field[0], expected[sample])
-    order = [2, 0, 3, 1]
-    moved = masking({key: value[order] for key, value in views.items()}, progress)
-    assert torch.equal(moved.mask, whole.mask[order])
-    for other in (Progress(seed=1, epoch=5, epochs=10), Progress(seed=2, epoch=4, epochs=10)):
-        assert not torch.equal(masking(views, other).mask, whole.mask)
-
-
 SCHEDULES = [("0", "0.5"), ("0.5", "0"), ("0", "1"), ("1", "1"), ("0", "0")]
 
 
@@ -116,34 +97,6 @@ def test_schedule(start: str, end: str, side: int, epochs: int) -> None:
         mask = masking(views, progress).mask
         assert mask[:, :vessels].sum(dim=1).tolist() == [expected, expected]
         assert mask.sum(dim=1).tolist() == [patches // 2] * 2
-
-
-def test_paper_schedule_ends() -> None:
-    """196 patches, γ = 0.5, 800 epochs: no guided patch in the first epoch, 49 in the last."""
-    masking = AnatomyGuidedMasking(196, 1, eta=1)
-    anatomy = torch.zeros(1, 1, 1, 196)
-    anatomy[..., :90] = 1
-    noise = torch.linspace(0.01, 0.99, 196)[None]
-    views = {"index": torch.tensor([0]), "anatomy": anatomy, "mask_noise": noise}
-    counts = {
-        epoch: masking(views, Progress(epoch=epoch, epochs=800)).mask[0, :90].sum().item()
-        for epoch in (0, 15, 16, 798, 799)
-    }
-    assert counts == {0: 0, 15: 0, 16: 1, 798: 48, 799: 49}
-
-
-def test_full_guidance_masks_vessels_only(tiny_views: dict[str, Tensor]) -> None:
-    """With β = 1 and enough vessel patches, every masked patch is one of them."""
-    masking = AnatomyGuidedMasking(16, 8, ratio=0.25, eta=1, beta_start=1, beta_end=1)
-    views = {
-        "index": torch.arange(300),
-        "anatomy": tiny_views["anatomy"][:1].expand(300, -1, -1, -1),
-    }
-    mask = masking(views, FIRST)
-    assert_partition(mask, 4)
-    # The vessel of the first sample runs down the second column of patches.
-    assert mask.mask.sum(dim=0).tolist() == [0, 300, 0, 0] * 4
-    assert vessel_share(mask, views["anatomy"], 8).item() == 1
 
 
 def loop_weights(guidance: np.ndarray, size: int) -> np.ndarray:
