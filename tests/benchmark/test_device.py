@@ -47,9 +47,7 @@ _LOOK_AT_HARDWARE = {
         ("cuda", True, True),
     ],
 )
-def test_what_is_asked_for_is_used(
-    value: str | None, there: bool, used: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_asked_for_is_used(value, there, used, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setenv(VARIABLE, value) if value is not None else monkeypatch.delenv(VARIABLE)
     assert uses_gpu() is used
@@ -57,7 +55,7 @@ def test_what_is_asked_for_is_used(
     assert precision("bf16") == ("bf16" if used else "fp32")
 
 
-def test_what_cannot_be_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_is_refused_in_a_line(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for value, message in (
         ("cuda", "ANGIO_DEVICE=cuda .--device cuda.: torch finds no GPU"),
@@ -69,9 +67,7 @@ def test_what_cannot_be_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("before", [None, "cuda"])
-def test_on_cpu_holds_for_the_block(
-    gpu: None, before: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_cpu_holds_for_the_block(gpu, before, monkeypatch):
     if before is not None:
         monkeypatch.setenv(VARIABLE, before)
     with contextlib.suppress(ZeroDivisionError), on_cpu():
@@ -83,7 +79,7 @@ def test_on_cpu_holds_for_the_block(
     assert uses_gpu()
 
 
-def test_nothing_else_looks_for_a_gpu() -> None:
+def test_nothing_else_looks_for_a_gpu():
     """A second place that chooses would not know of what is asked for."""
     looking = {
         str(path.relative_to(ROOT))
@@ -94,7 +90,7 @@ def test_nothing_else_looks_for_a_gpu() -> None:
     assert looking == _LOOK_AT_HARDWARE
 
 
-def test_models_and_processes_stay_on_the_cpu(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_and_processes_stay_on_the_cpu(gpu, monkeypatch):
     started: list[str] = []
     monkeypatch.setattr(
         torch.distributed, "init_process_group", lambda kind, **_: started.append(kind)
@@ -111,7 +107,7 @@ def test_models_and_processes_stay_on_the_cpu(gpu: None, monkeypatch: pytest.Mon
     assert model.weight.device.type == "cpu"
 
 
-def test_a_sweep_lends_no_gpus(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_lends_no_gpus(gpu, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     assert len(visible_gpus()) == 2
     with on_cpu():
@@ -121,9 +117,7 @@ def test_a_sweep_lends_no_gpus(gpu: None, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("asked", "device"), [("", "cpu"), ("gpu", "auto"), ("gpu and slow", "auto")]
 )
-def test_tests_use_the_gpu_only_when_asked(
-    asked: str, device: str, gpu: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tests_use_the_gpu_only_when_asked(asked, device, gpu, monkeypatch):
     """And those that need it are skipped otherwise."""
     spec = importlib.util.spec_from_file_location("tests_conftest", ROOT / "tests" / "conftest.py")
     conftest = importlib.util.module_from_spec(spec)

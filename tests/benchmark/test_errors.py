@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
 import pytest
 
@@ -26,14 +25,14 @@ from benchmark.errors import explain_os_error
         (errno.ESTALE, "check the mount"),
     ],
 )
-def test_every_refusal_has_its_remedy(code: int, remedy: str) -> None:
+def test_every_refusal_has_its_remedy(code, remedy):
     line = explain_os_error(OSError(code, os.strerror(code), "/data/run"))
     assert line.startswith("/data/run: ")
     assert remedy in line
     assert "\n" not in line
 
 
-def test_real_refusals(tmp_path: Path) -> None:
+def test_real_refusals(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
     for path, words in (
@@ -50,7 +49,7 @@ def test_real_refusals(tmp_path: Path) -> None:
         assert "\n" not in line
 
 
-def test_the_target_of_a_rename_is_the_one_at_fault(tmp_path: Path) -> None:
+def test_the_target_of_a_rename_is_the_one_at_fault(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "c").touch()
@@ -59,6 +58,6 @@ def test_the_target_of_a_rename_is_the_one_at_fault(tmp_path: Path) -> None:
     assert explain_os_error(caught.value).startswith(f"{tmp_path / 'b'}: not empty")
 
 
-def test_without_a_path_the_reason_stands_alone() -> None:
+def test_without_a_path_the_reason_stands_alone():
     assert explain_os_error(OSError("no route")) == "no route"
     assert explain_os_error(OSError(errno.EPIPE, "Broken pipe")) == "Broken pipe"

@@ -28,7 +28,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_new_content_appears_at_the_end_only(tmp_path: Path) -> None:
+def test_new_content_appears_at_the_end_only(tmp_path):
     """Until the block ends the target has its old content; afterwards no other file is left."""
     target = tmp_path / "new" / "folder" / "a.bin"
     for content in (b"first", b"second"):
@@ -48,7 +48,7 @@ def _write_half(target: Path, error: type[BaseException]) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_failure_leaves_the_old_content(tmp_path: Path, error: type[BaseException]) -> None:
+def test_failure_leaves_the_old_content(tmp_path, error):
     """Any exception in the block keeps the old file and removes the temporary one."""
     target = tmp_path / "a.bin"
     for expected in ([], ["a.bin"]):
@@ -60,9 +60,7 @@ def test_failure_leaves_the_old_content(tmp_path: Path, error: type[BaseExceptio
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_failing_disk_leaves_the_old_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
+def test_failing_disk_leaves_the_old_content(tmp_path, monkeypatch, call):
     """So does an error of the file system itself."""
     target = tmp_path / "a.txt"
     write_text(target, "old")
@@ -77,9 +75,7 @@ def test_failing_disk_leaves_the_old_content(
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_content_is_on_disk_before_the_rename(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_content_is_on_disk_before_the_rename(tmp_path, monkeypatch):
     """fsync of the file, then the rename, then fsync of the folder."""
     calls: list[str] = []
     fsync, replace = os.fsync, os.replace
@@ -105,7 +101,7 @@ def test_content_is_on_disk_before_the_rename(
         assert calls == ["file", "rename", "folder"]
 
 
-def test_json_is_strict_and_canonical(tmp_path: Path) -> None:
+def test_json_is_strict_and_canonical(tmp_path):
     """Equal values give equal bytes; NaN is refused and leaves the old file."""
     value = {"b": [1, 2.5, None], "a": {"ö": "Å", "x": True}}
     write_json(tmp_path / "one.json", value)
@@ -122,7 +118,7 @@ def test_json_is_strict_and_canonical(tmp_path: Path) -> None:
     assert names(tmp_path) == ["one.json", "two.json"]
 
 
-def test_a_name_that_is_not_utf8_is_refused_and_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_refused_and_leaves_the_old_file(tmp_path):
     write_json(tmp_path / "one.json", {"raw": "x"})
     with pytest.raises(InputError, match=r"one\.json: cannot hold a name.*/data/\\xff/x"):
         write_json(tmp_path / "one.json", {"raw": os.fsdecode(b"/data/\xff/x")})
@@ -130,7 +126,7 @@ def test_a_name_that_is_not_utf8_is_refused_and_leaves_the_old_file(tmp_path: Pa
     assert names(tmp_path) == ["one.json"]
 
 
-def test_hashes(tmp_path: Path) -> None:
+def test_hashes(tmp_path):
     """Known digests, files larger than one read, and JSON without regard to the order of keys."""
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_bytes(b"abc") == sha256_bytes(memoryview(b"abc")) == abc
@@ -143,7 +139,7 @@ def test_hashes(tmp_path: Path) -> None:
     assert sha256_json({"a": [2.5, 1], "b": None}) != expected
 
 
-def test_a_full_disk_is_named_whatever_the_writer_makes_of_it(tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_is_named_whatever_the_writer_makes_of_it(tmp_path, monkeypatch):
     """torch reports `unexpected pos`, a `RuntimeError` without a path."""
 
     def write(raw: files._RawFile, data: bytes) -> int:
@@ -163,9 +159,7 @@ def test_a_full_disk_is_named_whatever_the_writer_makes_of_it(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
-def test_a_drive_without_fsync_gets_the_file_and_a_note(
-    tmp_path: Path, monkeypatch, capsys, code: int
-) -> None:
+def test_a_drive_without_fsync_gets_the_file_and_a_note(tmp_path, monkeypatch, capsys, code):
     def fsync(handle: int) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -178,7 +172,7 @@ def test_a_drive_without_fsync_gets_the_file_and_a_note(
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_only_what_matches_is_removed(tmp_path: Path) -> None:
+def test_only_what_matches_is_removed(tmp_path):
     keep = tmp_path / "keep"
     for name in ("epoch_1.pth", "epoch.txt", "predictions/a.png", "predictions/b.txt", "x/c.png"):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)

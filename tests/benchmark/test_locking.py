@@ -72,7 +72,7 @@ def holder(lock: Path, code: str = HOLD) -> subprocess.Popen:
     return process
 
 
-def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_the_second_process_is_told_who_holds_it(tmp_path):
     lock = tmp_path / ".lock"
     with holder(lock) as other:
         line = (
@@ -87,7 +87,7 @@ def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_killed_holder_is_no_holder(tmp_path: Path) -> None:
+def test_a_killed_holder_is_no_holder(tmp_path):
     with holder(tmp_path / ".lock") as other:
         other.kill()
         other.communicate()
@@ -97,7 +97,7 @@ def test_a_killed_holder_is_no_holder(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_what_a_kill_at_the_very_end_has_left_is_removed(tmp_path: Path) -> None:
+def test_what_a_kill_at_the_very_end_has_left_is_removed(tmp_path):
     """Unless another process is at it: its lock, and what it needed until then."""
     lock, left, other = (tmp_path / name for name in (".lock", "progress.json", "result"))
     for path in (left, other):
@@ -117,7 +117,7 @@ def test_what_a_kill_at_the_very_end_has_left_is_removed(tmp_path: Path) -> None
     assert names(tmp_path) == [".lock", "result"]
 
 
-def test_a_notebook_does_not_train_twice_at_once(tmp_path: Path) -> None:
+def test_a_notebook_does_not_train_twice_at_once(tmp_path):
     """Record locks never refuse their own process; and a link to a run is that run."""
     (tmp_path / "run").mkdir()
     (tmp_path / "link").symlink_to("run")
@@ -129,7 +129,7 @@ def test_a_notebook_does_not_train_twice_at_once(tmp_path: Path) -> None:
         pytest.fail("entered")
 
 
-def test_a_lock_removed_in_between_is_taken_again(tmp_path: Path, monkeypatch) -> None:
+def test_a_lock_removed_in_between_is_taken_again(tmp_path, monkeypatch):
     """The last holder unlinks the file after it was opened here and before it is locked."""
     lock, real, opened = tmp_path / ".lock", fcntl.lockf, []
 
@@ -150,7 +150,7 @@ def test_a_lock_removed_in_between_is_taken_again(tmp_path: Path, monkeypatch) -
     assert lock.exists()
 
 
-def test_what_is_no_lock_is_left_alone(tmp_path: Path) -> None:
+def test_what_is_no_lock_is_left_alone(tmp_path):
     """A file of the user, a pipe (which would hang), a link (which would truncate its target)."""
     lock, thesis = tmp_path / ".lock", tmp_path / "thesis.txt"
     thesis.write_text("months of work")
@@ -170,7 +170,7 @@ def test_what_is_no_lock_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
-def test_without_locks_there_is_one_note(tmp_path: Path, monkeypatch, capsys, code: int) -> None:
+def test_without_locks_there_is_one_note(tmp_path, monkeypatch, capsys, code):
     def lockf(stream, how) -> None:
         raise OSError(code, os.strerror(code))
 
@@ -185,7 +185,7 @@ def test_without_locks_there_is_one_note(tmp_path: Path, monkeypatch, capsys, co
     assert names(tmp_path) == []
 
 
-def test_a_held_folder_is_gone_where_nothing_was_written(tmp_path: Path) -> None:
+def test_a_held_folder_is_gone_where_nothing_was_written(tmp_path):
     with hold_folder(tmp_path / "deep" / "run", "being trained"):
         assert names(tmp_path / "deep" / "run") == [".lock"]
     assert names(tmp_path) == []
@@ -198,7 +198,7 @@ def test_a_held_folder_is_gone_where_nothing_was_written(tmp_path: Path) -> None
     assert names(tmp_path / "deep" / "run") == ["a"]
 
 
-def test_a_new_folder_is_absent_or_complete(tmp_path: Path) -> None:
+def test_a_new_folder_is_absent_or_complete(tmp_path):
     out = tmp_path / "deep" / "out"
 
     def fail() -> None:
@@ -219,7 +219,7 @@ def test_a_new_folder_is_absent_or_complete(tmp_path: Path) -> None:
     assert names(out.parent) == ["out"]
 
 
-def test_a_new_folder_removes_only_what_it_writes(tmp_path: Path) -> None:
+def test_a_new_folder_removes_only_what_it_writes(tmp_path):
     out, partial = tmp_path / "out", tmp_path / "out.partial"
     (partial / "images").mkdir(parents=True)
     (partial / "images" / "1.png").touch()
@@ -250,7 +250,7 @@ def test_a_new_folder_removes_only_what_it_writes(tmp_path: Path) -> None:
     assert names(tmp_path / "other.partial") == ["notes.txt"]
 
 
-def test_two_do_not_make_the_same_folder(tmp_path: Path) -> None:
+def test_two_do_not_make_the_same_folder(tmp_path):
     out = tmp_path / "out"
     with holder(lock_beside(out)) as other:
         with (
@@ -274,9 +274,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("locks", [True, False])
 @pytest.mark.parametrize("content", ODD.values(), ids=ODD)
-def test_a_lock_that_says_something_else_is_free(
-    tmp_path: Path, content: bytes, locks: bool, request: pytest.FixtureRequest
-) -> None:
+def test_a_lock_that_says_something_else_is_free(tmp_path, content, locks, request):
     if not locks:
         request.getfixturevalue("no_locks")
     path = tmp_path / "a.lock"
@@ -289,7 +287,7 @@ def test_a_lock_that_says_something_else_is_free(
     assert path.read_bytes() == b""
 
 
-def test_held_is_what_the_kernel_says_whatever_is_written(tmp_path: Path) -> None:
+def test_held_is_what_the_kernel_says_whatever_is_written(tmp_path):
     path = tmp_path / "a.lock"
     with acquire(path):
         for content in ODD.values():
@@ -299,7 +297,7 @@ def test_held_is_what_the_kernel_says_whatever_is_written(tmp_path: Path) -> Non
             assert holder_of(path) == "another process"
 
 
-def test_another_machine_holds_it_by_its_heartbeat(tmp_path: Path) -> None:
+def test_another_machine_holds_it_by_its_heartbeat(tmp_path):
     path = tmp_path / "a.lock"
     path.write_text(json.dumps(HOLDER))
     assert try_acquire(path) is None
@@ -311,7 +309,7 @@ def test_another_machine_holds_it_by_its_heartbeat(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_neither_a_link_nor_a_pipe_is_opened(tmp_path: Path, kind: str) -> None:
+def test_neither_a_link_nor_a_pipe_is_opened(tmp_path, kind):
     """What the link leads to would be emptied, and a pipe waited for."""
     path, theirs = tmp_path / "a.lock", tmp_path / "thesis.tex"
     theirs.write_text("years of work")
@@ -325,7 +323,7 @@ def test_neither_a_link_nor_a_pipe_is_opened(tmp_path: Path, kind: str) -> None:
     assert theirs.read_text() == "years of work"
 
 
-def test_a_free_lock_is_removed_and_a_held_one_is_not(tmp_path: Path) -> None:
+def test_a_free_lock_is_removed_and_a_held_one_is_not(tmp_path):
     path = tmp_path / "a.lock"
     with acquire(path) as descriptor:
         child = subprocess.Popen(["sleep", "600"], pass_fds=[descriptor])
@@ -340,7 +338,7 @@ def test_a_free_lock_is_removed_and_a_held_one_is_not(tmp_path: Path) -> None:
     remove_unlocked(path)
 
 
-def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
+def test_a_lock_ends_with_its_holder(tmp_path):
     path = tmp_path / "jobs" / "job.lock"
     with holder(path, ACQUIRE) as process:
         assert is_locked(path)
@@ -354,7 +352,7 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
     assert not is_locked(path)
 
 
-def test_the_heart_of_a_holder_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heart_of_a_holder_beats(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmark.locking.HEARTBEAT", 0.02)
     path = tmp_path / "jobs" / "job.lock"
     with acquire(path):
@@ -366,7 +364,7 @@ def test_the_heart_of_a_holder_beats(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_without_locks_the_heartbeat_decides(tmp_path: Path) -> None:
+def test_without_locks_the_heartbeat_decides(tmp_path):
     path = tmp_path / "jobs" / "job.lock"
     with acquire(path):
         assert is_locked(path)

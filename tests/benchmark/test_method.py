@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,9 +79,7 @@ def config(pack: str, method: type[Method], **changes: Any) -> Config:
     return Config({**values, **changes})
 
 
-def test_gradients_are_complete_before_a_step_and_can_be_taken_away(
-    pack: str, tmp_path: Path
-) -> None:
+def test_gradients_are_complete_before_a_step_and_can_be_taken_away(pack, tmp_path):
     """Both parts of the batch first; what has no gradient then is left alone, decay included."""
     parts = assemble(config(pack, Small))
     bias = parts.method.encoder.bias.detach().clone()
@@ -99,7 +96,7 @@ def test_gradients_are_complete_before_a_step_and_can_be_taken_away(
     assert log.count('"feature_std"') == log.count('"effective_rank"') == 2
 
 
-def test_features_are_shown_for_one_step(pack: str) -> None:
+def test_features_are_shown_for_one_step(pack):
     """Without gradients, and forgotten when the next step begins."""
     method = assemble(config(pack, Small)).method
     images = torch.randn(3, 3, 4, 4)
@@ -111,7 +108,7 @@ def test_features_are_shown_for_one_step(pack: str) -> None:
     assert method.observed == []
 
 
-def test_a_loss_that_compares_samples_is_not_cut(pack: str) -> None:
+def test_a_loss_that_compares_samples_is_not_cut(pack):
     """`micro_batch` below the share of a process is refused, with what to set instead."""
     with pytest.raises(InputError, match="micro_batch=2: Comparing compares the samples") as error:
         assemble(config(pack, Comparing))

@@ -28,7 +28,7 @@ def _config(root: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_every_config_folder_with_a_recipe_has_a_card() -> None:
+def test_every_config_folder_with_a_recipe_has_a_card():
     files = [*CONFIGS.glob("*/pretrain.py"), *CONFIGS.glob("*/encoder.py")]
     recipes = {path.parent.name for path in files}
     cards = read_method_cards()
@@ -42,7 +42,7 @@ def test_every_config_folder_with_a_recipe_has_a_card() -> None:
             assert value.strip()
 
 
-def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:
+def test_the_cards_of_the_configs_hold_what_their_files_say():
     assert read_method_card("mae") == MethodCard(
         method="mae",
         title="MAE",
@@ -56,7 +56,7 @@ def test_the_cards_of_the_configs_hold_what_their_files_say() -> None:
     assert (frangi.pretraining, frangi.pretrain) == ("—", False)
 
 
-def test_a_card_is_inherited_through_read_base() -> None:
+def test_a_card_is_inherited_through_read_base():
     """VasoMIM-v1 changes title and paper of VasoMIM and keeps the rest."""
     base, card = read_method_card("vasomim"), read_method_card("vasomim_v1")
     assert (card.title, card.paper) == ("VasoMIM-v1", "Huang et al., AAAI 2026")
@@ -64,7 +64,7 @@ def test_a_card_is_inherited_through_read_base() -> None:
     assert (base.title, base.paper) != (card.title, card.paper)
 
 
-def test_later_files_and_statements_win(tmp_path: Path) -> None:
+def test_later_files_and_statements_win(tmp_path):
     _config(tmp_path, "_base_/common.py", f"card = dict({FIELDS})\n")
     inherited = "with read_base():\n    from .._base_.common import *\n"
     _config(
@@ -75,7 +75,7 @@ def test_later_files_and_statements_win(tmp_path: Path) -> None:
     assert (card.title, card.family, card.paper, card.summary) == ("1", "F", "2", "First.")
 
 
-def test_the_cards_are_read_without_importing_a_library() -> None:
+def test_the_cards_are_read_without_importing_a_library():
     code = (
         "import sys\n"
         "from benchmark.method_cards import read_method_cards\n"
@@ -89,7 +89,7 @@ def test_the_cards_are_read_without_importing_a_library() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_unknown_method_names_the_known_ones() -> None:
+def test_an_unknown_method_names_the_known_ones():
     with pytest.raises(InputError, match="vaso: no such method") as caught:
         read_method_card("vaso")
     for card in read_method_cards():
@@ -109,7 +109,7 @@ def test_an_unknown_method_names_the_known_ones() -> None:
         ("card = dict(", "not a config"),
     ],
 )
-def test_a_bad_card_names_its_file(tmp_path: Path, text: str, message: str) -> None:
+def test_a_bad_card_names_its_file(tmp_path, text, message):
     path = _config(tmp_path, "bad/encoder.py", text)
     with pytest.raises(InputError) as caught:
         read_method_card("bad", tmp_path)
@@ -118,6 +118,6 @@ def test_a_bad_card_names_its_file(tmp_path: Path, text: str, message: str) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_first_line_of_a_config(tmp_path: Path) -> None:
+def test_first_line_of_a_config(tmp_path):
     assert first_line(_config(tmp_path, "a.py", '"""One.\n\nTwo."""\n')) == "One."
     assert first_line(_config(tmp_path, "b.py", "epochs = 1\n")) == ""

@@ -35,7 +35,7 @@ def greedy(boxes: list[list[float]], scores: list[float], threshold: float, offs
 
 @pytest.mark.parametrize("offset", [0, 1])
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.7])
-def test_nms_is_the_greedy_algorithm(threshold: float, offset: int) -> None:
+def test_nms_is_the_greedy_algorithm(threshold, offset):
     generator = torch.Generator().manual_seed(7)
     corners = torch.rand(60, 2, generator=generator) * 30
     boxes = torch.cat([corners, corners + 2 + torch.rand(60, 2, generator=generator) * 20], dim=1)
@@ -45,7 +45,7 @@ def test_nms_is_the_greedy_algorithm(threshold: float, offset: int) -> None:
     assert 1 < len(expected) < 60
 
 
-def test_inclusive_edges_overlap_more() -> None:
+def test_inclusive_edges_overlap_more():
     """Two boxes of 4×2 pixels share a row of 4 if their edges are inclusive, else nothing."""
     boxes = torch.tensor([[0.0, 0, 3, 1], [0, 1, 3, 2]])
     scores = torch.tensor([0.9, 0.8])
@@ -53,14 +53,14 @@ def test_inclusive_edges_overlap_more() -> None:
     assert nms(boxes, scores, 0.3, offset=1).tolist() == [0]  # 4 of 12 pixels
 
 
-def test_an_overlap_equal_to_the_threshold_stays() -> None:
+def test_an_overlap_equal_to_the_threshold_stays():
     boxes = torch.tensor([[0.0, 0, 4, 1], [0, 0, 2, 1]])  # an IoU of exactly 1/2
     scores = torch.tensor([0.4, 0.6])
     assert nms(boxes, scores, 0.5).tolist() == [1, 0]
     assert nms(boxes, scores, 0.5 - 1e-6).tolist() == [1]
 
 
-def test_no_box_is_no_box() -> None:
+def test_no_box_is_no_box():
     assert nms(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
 
 
@@ -72,7 +72,7 @@ def script(text: str) -> str:
     return done.stdout.strip()
 
 
-def test_mmcv_runs_on_the_stand_in() -> None:
+def test_mmcv_runs_on_the_stand_in():
     """Through mmcv's own functions, in a fresh process; installing imports nothing and repeats."""
     out = script(
         "import sys\n"
@@ -107,7 +107,7 @@ def test_mmcv_runs_on_the_stand_in() -> None:
     assert "MMCV_WITH_OPS=1" in out
 
 
-def test_another_extension_keeps_precedence() -> None:
+def test_another_extension_keeps_precedence():
     """Whatever finds a compiled extension, now or later, is asked before the stand-in."""
     out = script(
         "import sys\n"
@@ -130,7 +130,7 @@ def test_another_extension_keeps_precedence() -> None:
     assert compiled == "compiled"
 
 
-def test_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_late_is_an_error(monkeypatch):
     """mmdetection that was imported without operations keeps functions that fail."""
     ours = [f for f in sys.meta_path if type(f).__module__ != "benchmark.mmcv_ops"]
     monkeypatch.setattr(sys, "meta_path", ours)
@@ -141,7 +141,7 @@ def test_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.meta_path == ours
 
 
-def test_a_missing_operation_names_itself_and_the_way_out() -> None:
+def test_a_missing_operation_names_itself_and_the_way_out():
     from benchmark.mmcv_ops import _Extension
 
     extension = _Extension("mmcv._ext")

@@ -107,7 +107,7 @@ def make_line_run(folder: Path, scope: str) -> tuple[Runner, Seen]:
     return Runner(run, model, loader, optimizer, evaluation, scope=scope), seen
 
 
-def test_a_run_leaves_the_process_as_it_was(notebook: Names, tmp_path: Path) -> None:
+def test_a_run_leaves_the_process_as_it_was(notebook, tmp_path):
     runner, seen = make_line_run(tmp_path / "run", "mmseg")
     assert instances() == notebook
     runner.train()
@@ -119,7 +119,7 @@ def test_a_run_leaves_the_process_as_it_was(notebook: Names, tmp_path: Path) -> 
     assert set(seen.found) == {("mmseg", None)}, "nor does the run see what was there before it"
 
 
-def test_runs_that_take_turns_keep_apart(tmp_path: Path) -> None:
+def test_runs_that_take_turns_keep_apart(tmp_path):
     """Made before either is trained, in folders of one name: each has its own scope."""
     runs = [make_line_run(tmp_path / s / "seed0", s) for s in ("mmseg", "mmdet", "mmpretrain")]
     hubs = {id(runner.message_hub) for runner, _ in runs}
@@ -129,7 +129,7 @@ def test_runs_that_take_turns_keep_apart(tmp_path: Path) -> None:
         assert {found for found, _ in seen.found} == {scope}
 
 
-def test_a_run_that_fails_leaves_the_process_as_it_was(notebook: Names, tmp_path: Path) -> None:
+def test_a_run_that_fails_leaves_the_process_as_it_was(notebook, tmp_path):
     runner, seen = make_line_run(tmp_path / "run", "mmseg")
     seen.before_train_iter = lambda *_, **__: 1 / 0
     with pytest.raises(ZeroDivisionError):
@@ -137,9 +137,7 @@ def test_a_run_that_fails_leaves_the_process_as_it_was(notebook: Names, tmp_path
     assert instances() == notebook
 
 
-def test_quiet_libraries_are_loud_again_afterwards(
-    notebook: Names, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_quiet_libraries_are_loud_again_afterwards(notebook, capsys):
     logger = MMLogger.get_instance("on screen", log_level="WARNING")
     before = instances()
     level, filters, screen = logger.level, list(warnings.filters), sys.stdout
@@ -159,7 +157,7 @@ def test_quiet_libraries_are_loud_again_afterwards(
     assert "heard" in out
 
 
-def test_a_state_can_be_entered_again_and_within_itself() -> None:
+def test_a_state_can_be_entered_again_and_within_itself():
     state = LibraryState()
     with state:
         DefaultScope.get_instance("inside", scope_name="mmseg")
@@ -172,7 +170,7 @@ def test_a_state_can_be_entered_again_and_within_itself() -> None:
         assert DefaultScope.get_current_instance().scope_name == "mmseg"
 
 
-def test_managers_defined_while_it_is_entered_are_covered() -> None:
+def test_managers_defined_while_it_is_entered_are_covered():
     with LibraryState():
 
         class Late(Visualizer):

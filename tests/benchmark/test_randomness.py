@@ -32,7 +32,7 @@ def splitmix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def test_keys_are_blake2b_of_typed_parts() -> None:
+def test_keys_are_blake2b_of_typed_parts():
     """The key is the documented digest, and nothing but equal parts shares one."""
     digest = hashlib.blake2b(b"int:7\x1fint:3\x1fstr:order", digest_size=8).digest()
     assert stream_key(7, 3, "order") == int.from_bytes(digest, "little") == 11036916505756507959
@@ -41,7 +41,7 @@ def test_keys_are_blake2b_of_typed_parts() -> None:
 
 
 @pytest.mark.parametrize("key", [0, 1, 1 << 63, MASK, stream_key(0, 0, "crop")])
-def test_hash_is_splitmix64(key: int) -> None:
+def test_hash_is_splitmix64(key):
     """Every 64-bit value equals the integer arithmetic, overflow and sign included."""
     golden = 0x9E3779B97F4A7C15
     index = [0, 1, 2, 170_000, 2**40, 2**63 - 1, -1]
@@ -53,7 +53,7 @@ def test_hash_is_splitmix64(key: int) -> None:
         assert [int(value) & MASK for value in bits[row]] == expected
 
 
-def test_values_never_change() -> None:
+def test_values_never_change():
     """Pinned numbers: a change here would change every published run."""
     drawn = uniform(0, 0, "crop", torch.tensor([0, 1, 170_000]), 3)
     assert (drawn.double() * 2**24).long().tolist() == [
@@ -66,7 +66,7 @@ def test_values_never_change() -> None:
     assert permutation(1, 0, 10).tolist() == [3, 8, 6, 2, 9, 7, 1, 5, 0, 4]
 
 
-def test_numbers_depend_on_the_sample_only() -> None:
+def test_numbers_depend_on_the_sample_only():
     """The same sample gets the same numbers in any batch, any order and any count."""
     index = torch.tensor([5, 99, 0, 170_000, 7])
     whole = uniform(3, 2, "mask_noise", index, 50)
@@ -78,7 +78,7 @@ def test_numbers_depend_on_the_sample_only() -> None:
     assert torch.equal(uniform(3, 2, "mask_noise", index, 50), whole)
 
 
-def test_interval_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interval_is_open(monkeypatch):
     """The extreme bit patterns stay inside (0, 1): both logarithms are finite."""
     extremes = torch.tensor([[0, -1, 2**63 - 1, -(2**63)]])
     monkeypatch.setattr(randomness, "hash_bits", lambda key, index, count: extremes)
@@ -91,7 +91,7 @@ def test_interval_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("samples", "count"), [(100_000, 1), (1, 100_000), (500, 200)])
-def test_numbers_are_uniform(samples: int, count: int) -> None:
+def test_numbers_are_uniform(samples, count):
     """Kolmogorov-Smirnov, along the samples, along the positions, and over both."""
     drawn = uniform(0, 5, "crop", torch.arange(samples), count).flatten()
     assert stats.kstest(drawn.numpy(), "uniform").pvalue > 0.01
@@ -103,7 +103,7 @@ def _independence(first: torch.Tensor, second: torch.Tensor) -> float:
     return stats.chisquare(table.flatten()).pvalue
 
 
-def test_streams_are_independent() -> None:
+def test_streams_are_independent():
     """Neighbouring seeds, epochs, streams, samples and positions are uncorrelated pairs."""
     index = torch.arange(20_000)
     base = uniform(0, 0, "crop", index, 2)
@@ -118,13 +118,13 @@ def test_streams_are_independent() -> None:
     assert min(chances.values()) > 0.005, chances
 
 
-def test_epochs_of_one_sample_are_uniform() -> None:
+def test_epochs_of_one_sample_are_uniform():
     """The sequence one sample sees over many epochs is uniform too."""
     drawn = [uniform(0, epoch, "crop", torch.tensor([3]), 1).item() for epoch in range(1000)]
     assert stats.kstest(drawn, "uniform").pvalue > 0.01
 
 
-def test_permutations() -> None:
+def test_permutations():
     """Each is a permutation; epochs and seeds differ; all orders are equally likely."""
     assert sorted(permutation(0, 0, 1000)) == list(range(1000))
     assert permutation(0, 0, 7).dtype == np.int64
@@ -136,7 +136,7 @@ def test_permutations() -> None:
     assert stats.chisquare(counts).pvalue > 0.01
 
 
-def test_generators_are_keyed() -> None:
+def test_generators_are_keyed():
     """numpy and torch generators start from the key, whatever was drawn before."""
     expected = np.random.Generator(np.random.PCG64(stream_key(4, "tree"))).random(5)
     np.testing.assert_array_equal(numpy_generator(4, "tree").random(5), expected)

@@ -47,13 +47,7 @@ def _loop(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("read", [read_regular, read_json])
-def test_what_is_no_file_is_named_and_not_waited_for(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make: Callable[[Path], object],
-    words: str,
-    read: Callable[[Path], object],
-) -> None:
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, monkeypatch, make, words, read):
     monkeypatch.chdir(tmp_path)  # the name of a socket has a hundred bytes at most
     path = Path("seed0.json")
     make(path)
@@ -62,9 +56,7 @@ def test_what_is_no_file_is_named_and_not_waited_for(
     assert str(caught.value).startswith("seed0.json: ")
 
 
-def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
     file, pipe = tmp_path / "file", tmp_path / "pipe"
     file.write_text("{}")
     os.mkfifo(pipe)
@@ -74,7 +66,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
         read_regular(pipe)
 
 
-def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+def test_a_file_is_read_up_to_its_limit(tmp_path):
     (tmp_path / "a").write_bytes(b"12345678")
     (tmp_path / "link").symlink_to("a")
     assert read_regular(tmp_path / "link", 8) == b"12345678"
@@ -86,7 +78,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
         read_json(tmp_path / "large.json")
 
 
-def test_a_name_no_file_can_have(tmp_path: Path) -> None:
+def test_a_name_no_file_can_have(tmp_path):
     with pytest.raises(InputError, match=r"a\\x00b: cannot be read"):
         read_regular(f"{tmp_path}/a\0b")
 
@@ -116,7 +108,7 @@ def below(tree: Path, **options: object) -> list[str]:
     return [path.relative_to(tree).as_posix() for path in walk(tree, **options)]
 
 
-def test_everything_is_walked_in_order_without_what_is_hidden(tree: Path) -> None:
+def test_everything_is_walked_in_order_without_what_is_hidden(tree):
     seen = ["a", "a/x", "a/x/y", "a/x/y/3.json", "b", "b/1.json", "b/2.json", "c.json"]
     assert below(tree) == seen
     more = {".d.json", "a/.hidden", "a/.hidden/4.json"}
@@ -128,9 +120,7 @@ def test_everything_is_walked_in_order_without_what_is_hidden(tree: Path) -> Non
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE, errno.EIO])
-def test_a_folder_that_cannot_be_listed_is_named(
-    tree: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
+def test_a_folder_that_cannot_be_listed_is_named(tree, monkeypatch, code):
     refuse(monkeypatch, tree / "a" / "x", code)
     problems: list[str] = []
     assert below(tree, problems=problems) == ["a", "a/x", "b", "b/1.json", "b/2.json", "c.json"]
@@ -163,9 +153,7 @@ def _unlisted_files(folder: Path) -> None:
         _unlisted_files,
     ],
 )
-def test_nobody_takes_it_for_an_empty_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Path], object]
-) -> None:
+def test_nobody_takes_it_for_an_empty_one(tmp_path, monkeypatch, call):
     folder = tmp_path / "downstream"
     folder.mkdir()
     refuse(monkeypatch, folder, errno.EACCES)
@@ -174,7 +162,7 @@ def test_nobody_takes_it_for_an_empty_one(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have other rights")
-def test_a_folder_without_the_right_to_read_is_named(tree: Path) -> None:
+def test_a_folder_without_the_right_to_read_is_named(tree):
     """The same with the system's own refusal, for which root becomes somebody else."""
     for path in (tree, *tree.parents):
         if os.getuid() == 0 and path.stat().st_uid == 0 and path != Path("/"):
@@ -192,9 +180,7 @@ def test_a_folder_without_the_right_to_read_is_named(tree: Path) -> None:
     (tree / "b").chmod(0o700)
 
 
-def test_links_are_followed_without_end_or_repetition(
-    tree: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_links_are_followed_without_end_or_repetition(tree, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "5.json").touch()
     (outside / "back").symlink_to(tree)
@@ -214,12 +200,12 @@ def test_links_are_followed_without_end_or_repetition(
     assert sum(name.endswith("1.json") for name in found) == 1
 
 
-def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path):
     for missing in (lambda: list_folder(tmp_path / "none"), lambda: below(tmp_path / "none")):
         with pytest.raises(InputError, match="none: no such folder"):
             missing()
 
 
-def test_a_folder_is_listed_by_name(tree: Path) -> None:
+def test_a_folder_is_listed_by_name(tree):
     assert [path.name for path in list_folder(tree / "b", "*.json")] == ["1.json", "2.json"]
     assert [path.name for path in list_folder(tree)] == [".d.json", "a", "b", "c.json"]

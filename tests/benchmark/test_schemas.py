@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field
@@ -43,7 +43,7 @@ class File(Schema):
 GOOD = {"schema": 1, "title": "a", "parts": {"x": {"value": 3}}, "count": 1}
 
 
-def test_valid_content() -> None:
+def test_valid_content():
     found = validate(File, {**GOOD, "sides": [1, 2], "amount": 10**99}, "f.json")
     assert found.parts["x"].value == 3
     assert found.sides == (1, 2)
@@ -75,32 +75,32 @@ def test_valid_content() -> None:
         ({"count": "1", "a\nb": 0}, "unknown key 'a\\nb' (and 1 more error)"),
     ],
 )
-def test_error_names_file_key_and_expectation(changes: dict[str, Any], expected: str) -> None:
+def test_error_names_file_key_and_expectation(changes, expected):
     with pytest.raises(InputError) as caught:
         validate(File, {**GOOD, **changes}, "f.json")
     assert str(caught.value) == f"f.json: {expected}; make it again"
 
 
 @pytest.mark.parametrize("length", [1001, 10**6])
-def test_long_texts_and_keys_are_refused_in_a_short_line(length: int) -> None:
+def test_long_texts_and_keys_are_refused_in_a_short_line(length):
     for changes in ({"title": "x" * length}, {"x" * length: 1}):
         with pytest.raises(InputError) as caught:
             validate(File, {**GOOD, **changes}, "f.json")
         assert len(str(caught.value)) < 300
 
 
-def test_half_a_surrogate_pair_is_refused() -> None:
+def test_half_a_surrogate_pair_is_refused():
     with pytest.raises(InputError, match="key 'title' must be a valid string"):
         validate(File, {**GOOD, "title": "a\ud800"}, "f.json")
 
 
 @pytest.mark.parametrize("content", [None, 3, [], "a"])
-def test_content_that_is_no_object(content: Any) -> None:
+def test_content_that_is_no_object(content):
     with pytest.raises(InputError, match=r"^f\.json: must hold a JSON object; make it again$"):
         validate(File, content, "f.json")
 
 
-def test_a_file_holds_every_key(tmp_path: Path) -> None:
+def test_a_file_holds_every_key(tmp_path):
     """A writer writes all keys, so that one with a default is not missing by design."""
     path = tmp_path / "f.json"
     path.write_text(json.dumps(GOOD), encoding="utf-8")
@@ -111,7 +111,7 @@ def test_a_file_holds_every_key(tmp_path: Path) -> None:
     assert read_validated(path, File).sides == (4,)
 
 
-def test_command_lines_start_without_pydantic() -> None:
+def test_command_lines_start_without_pydantic():
     tools = Path(__file__).resolve().parents[2] / "tools"
     code = (
         "import contextlib, io, runpy, sys\n"

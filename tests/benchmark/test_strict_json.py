@@ -32,7 +32,7 @@ def nested(depth: int) -> str:
         "[" + "[], " * 500 + "[]]",
     ],
 )
-def test_what_is_good_is_what_the_standard_library_reads(text: str) -> None:
+def test_what_is_good_is_what_the_standard_library_reads(text):
     assert parse_json(text, "f") == parse_json(text.encode(), "f") == json.loads(text)
 
 
@@ -64,7 +64,7 @@ def test_what_is_good_is_what_the_standard_library_reads(text: str) -> None:
         (b'"\0"', "Invalid control character"),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused(text: str | bytes, reason: str) -> None:
+def test_what_can_be_read_in_two_ways_is_refused(text, reason):
     with pytest.raises(InputError) as caught:
         parse_json(text, "results/seed0.json")
     line = str(caught.value)
@@ -74,7 +74,7 @@ def test_what_can_be_read_in_two_ways_is_refused(text: str | bytes, reason: str)
     assert len(line) < 250
 
 
-def test_numbers_that_are_not_finite_are_read_where_they_are_asked_for() -> None:
+def test_numbers_that_are_not_finite_are_read_where_they_are_asked_for():
     found = parse_json("[NaN, -Infinity, 1e999, 2]", "f", finite=False)
     assert math.isnan(found[0])
     assert found[1:] == [-math.inf, math.inf, 2]
@@ -82,7 +82,7 @@ def test_numbers_that_are_not_finite_are_read_where_they_are_asked_for() -> None
         parse_json('{"a": NaN, "a": 1}', "f", finite=False)
 
 
-def test_long_numbers_are_refused_whatever_python_allows() -> None:
+def test_long_numbers_are_refused_whatever_python_allows():
     """Python's own limit can be switched off, and does not exist in its first releases of 3.10."""
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)

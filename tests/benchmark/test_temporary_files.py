@@ -53,7 +53,7 @@ def _first_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("next_name", ["board.md", "another.csv"])
-def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path, next_name: str) -> None:
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, next_name):
     """Whichever file of the folder it writes; a living process keeps its own."""
     killed, living = writer(tmp_path / "board.md"), writer(tmp_path / "board.csv")
     try:
@@ -70,9 +70,7 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path, next_nam
     assert names(tmp_path) == [next_name]
 
 
-def test_a_file_of_another_machine_is_left_for_a_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_another_machine_is_left_for_a_day(tmp_path, monkeypatch):
     """Its process ids mean nothing here: that of a dead process may live there."""
     with monkeypatch.context() as there:
         there.setattr(temporary_files, "_machine", lambda: "0123abcd")
@@ -87,7 +85,7 @@ def test_a_file_of_another_machine_is_left_for_a_day(
     assert not other.exists()
 
 
-def test_a_number_that_went_to_another_process_keeps_nothing_for_good(tmp_path: Path) -> None:
+def test_a_number_that_went_to_another_process_keeps_nothing_for_good(tmp_path):
     mine = temporary_beside(tmp_path / "a.json")
     mine.touch()
     remove_leftovers(tmp_path)
@@ -98,13 +96,13 @@ def test_a_number_that_went_to_another_process_keeps_nothing_for_good(tmp_path: 
     assert not mine.exists()
 
 
-def test_who_is_alone_in_a_folder_removes_all_of_them(tmp_path: Path) -> None:
+def test_who_is_alone_in_a_folder_removes_all_of_them(tmp_path):
     temporary_beside(tmp_path / "a.json").touch()
     remove_leftovers(tmp_path, exclusive=True)
     assert names(tmp_path) == []
 
 
-def test_nothing_else_is_ever_removed(tmp_path: Path) -> None:
+def test_nothing_else_is_ever_removed(tmp_path):
     """Neither a user's files, nor folders or links of such a name; nor what lies below."""
     theirs = ["notes.tmp", "run.json.9.tmp", "a.0123456-7-0.tmp", "b.0123abcd-7-0.tmp.txt"]
     for name in theirs:
@@ -122,7 +120,7 @@ def test_nothing_else_is_ever_removed(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "absent")
 
 
-def test_a_name_that_fills_its_255_bytes_can_be_written(tmp_path: Path) -> None:
+def test_a_name_that_fills_its_255_bytes_can_be_written(tmp_path):
     """Of one byte or of two to a letter."""
     for name in ("a" * 255, "ä" * 127):
         write_json(tmp_path / name, 1)
@@ -131,7 +129,7 @@ def test_a_name_that_fills_its_255_bytes_can_be_written(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted(["a" * 255, "ä" * 127])
 
 
-def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path: Path) -> None:
+def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path):
     """Two threads, or a block within a block: the last to end wins, whole."""
     with atomic_write(tmp_path / "a") as outer:
         outer.write(b"outer, ")

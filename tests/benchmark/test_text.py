@@ -28,13 +28,13 @@ from benchmark.text import csv_text, visible
         ("\ud800", r"\ud800"),
     ],
 )
-def test_what_a_screen_obeys_or_hides_is_escaped(text: str, shown: str) -> None:
+def test_what_a_screen_obeys_or_hides_is_escaped(text, shown):
     assert visible(text) == shown
     assert visible(shown) == shown
     shown.encode()
 
 
-def test_no_control_character_and_no_mark_of_direction_is_left() -> None:
+def test_no_control_character_and_no_mark_of_direction_is_left():
     every = "".join(map(chr, range(0x110000)))
     left = visible(every)
     assert not {unicodedata.category(c) for c in left} & {"Cc", "Cs", "Zl", "Zp"}
@@ -62,10 +62,10 @@ def test_no_control_character_and_no_mark_of_direction_is_left() -> None:
         ("", ""),
     ],
 )
-def test_no_cell_is_a_formula(text: str, cell: str) -> None:
+def test_no_cell_is_a_formula(text, cell):
     assert csv_text(text) == cell
 
 
-def test_messages_of_errors_are_one_visible_line() -> None:
+def test_messages_of_errors_are_one_visible_line():
     assert str(InputError("a\nb\x1b[2J: no such file")) == r"a\nb\x1b[2J: no such file"
     assert f"{InputError('x')}" == "x"

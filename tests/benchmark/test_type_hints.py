@@ -51,7 +51,7 @@ Momentum = Protocol
         (Annotated[float, "metres"], [1.5], ["1.5"]),
     ],
 )
-def test_what_fits(hint: Any, good: list[Any], bad: list[Any]) -> None:
+def test_what_fits(hint, good, bad):
     assert [value for value in good if not fits(value, hint)] == []
     assert [value for value in bad if fits(value, hint)] == []
 
@@ -74,11 +74,11 @@ def test_what_fits(hint: Any, good: list[Any], bad: list[Any]) -> None:
         (Annotated[float, Range(most=3)], "a number of at most 3"),
     ],
 )
-def test_what_is_wanted_in_words(hint: Any, text: str) -> None:
+def test_what_is_wanted_in_words(hint, text):
     assert meaning(hint) == text
 
 
-def test_hints_of_a_class_and_of_a_function() -> None:
+def test_hints_of_a_class_and_of_a_function():
     """Those of strings, as this module has them; of names that are not there, none."""
 
     class Hidden:

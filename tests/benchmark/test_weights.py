@@ -50,7 +50,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("writer", ["zip", "legacy", "pickle"])
-def test_hostile_pickle_is_refused_unexecuted(tmp_path: Path, writer: str) -> None:
+def test_hostile_pickle_is_refused_unexecuted(tmp_path, writer):
     """A file whose unpickling would run a function is refused, and the function does not run."""
     path, marker = tmp_path / "evil.pth", tmp_path / "marker"
     content = {"model": {"weight": Hostile(marker)}}
@@ -72,9 +72,7 @@ def test_hostile_pickle_is_refused_unexecuted(tmp_path: Path, writer: str) -> No
 
 @pytest.mark.parametrize("wrap", [None, "model", "state_dict"])
 @pytest.mark.parametrize("legacy", [False, True])
-def test_state_dicts_are_unwrapped(
-    tmp_path: Path, tensors: dict[str, Tensor], wrap: str | None, legacy: bool
-) -> None:
+def test_state_dicts_are_unwrapped(tmp_path, tensors, wrap, legacy):
     """Plain and wrapped state dicts, in both formats of torch, give the same tensors."""
     content = {wrap: tensors, "epoch": 3} if wrap else tensors
     torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=not legacy)
@@ -82,7 +80,7 @@ def test_state_dicts_are_unwrapped(
     assert same(read_tensors(str(tmp_path / "a.pth")), tensors)
 
 
-def test_safetensors(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+def test_safetensors(tmp_path, tensors):
     """A safetensors file is read; every truncation of it is reported as damage."""
     path = tmp_path / "a.safetensors"
     save_file(tensors, path)
@@ -98,9 +96,7 @@ def test_safetensors(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
         assert re.search(kind, str(caught.value))
 
 
-def test_no_damaged_byte_of_exported_weights_is_missed(
-    tmp_path: Path, tensors: dict[str, Tensor]
-) -> None:
+def test_no_damaged_byte_of_exported_weights_is_missed(tmp_path, tensors):
     """Of any network a run exports: safetensors itself reads a flipped bit as another number."""
     path = tmp_path / "segmentor.safetensors"
     save_file(tensors, path)
@@ -125,9 +121,7 @@ def test_no_damaged_byte_of_exported_weights_is_missed(
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_truncated_and_overwritten_files(
-    tmp_path: Path, tensors: dict[str, Tensor], legacy: bool
-) -> None:
+def test_truncated_and_overwritten_files(tmp_path, tensors, legacy):
     """Wherever a file is cut off, the answer is the one-line message with its path."""
     stream = io.BytesIO()
     torch.save(tensors, stream, _use_new_zipfile_serialization=not legacy)
@@ -147,7 +141,7 @@ def test_truncated_and_overwritten_files(
 
 
 @pytest.mark.parametrize("content", [{"epoch": 3}, [torch.zeros(2)], {"model": {"a": 1}}, 5])
-def test_other_content_is_no_state_dict(tmp_path: Path, content: object) -> None:
+def test_other_content_is_no_state_dict(tmp_path, content):
     """Plain values are readable as such, but are no weights."""
     torch.save(content, tmp_path / "a.pth")
     assert str(load_plain(tmp_path / "a.pth")) == str(content)
@@ -156,7 +150,7 @@ def test_other_content_is_no_state_dict(tmp_path: Path, content: object) -> None
 
 
 @pytest.mark.parametrize("name", ["none.pth", "none.safetensors"])
-def test_missing_file(tmp_path: Path, name: str) -> None:
+def test_missing_file(tmp_path, name):
     """A path without a file, and a folder, are both reported as missing."""
     with pytest.raises(InputError, match=rf"{name}: no such file"):
         read_tensors(tmp_path / name)
@@ -165,7 +159,7 @@ def test_missing_file(tmp_path: Path, name: str) -> None:
         read_tensors(tmp_path / name)
 
 
-def test_strict_load_fills_everything(tensors: dict[str, Tensor]) -> None:
+def test_strict_load_fills_everything(tensors):
     """Values arrive bit by bit, whatever the order of the names."""
     module = nn.Linear(2, 3)
     load_strict(module, dict(reversed(tensors.items())), "a.pth")
@@ -192,7 +186,7 @@ def _change(tensors: dict[str, Tensor], change: str) -> dict[str, Tensor]:
         ("missing unexpected shape", r"1 missing .*; 2 unexpected .*; 1 of another shape .*"),
     ],
 )
-def test_misfit_loads_nothing(tensors: dict[str, Tensor], change: str, message: str) -> None:
+def test_misfit_loads_nothing(tensors, change, message):
     """The message counts and names every kind of misfit, and the module keeps its weights."""
     module = nn.Linear(2, 3)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
@@ -262,7 +256,7 @@ MISTAKEN = {
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".bin"])
 @pytest.mark.parametrize("case", MISTAKEN)
-def test_what_is_no_weights_is_named(tmp_path: Path, case: str, suffix: str) -> None:
+def test_what_is_no_weights_is_named(tmp_path, case, suffix):
     """Whatever it is called and whether it is trusted; and nobody is told to run it."""
     content, message = MISTAKEN[case]
     path = tmp_path / f"file{suffix}"
@@ -276,7 +270,7 @@ def test_what_is_no_weights_is_named(tmp_path: Path, case: str, suffix: str) -> 
         assert not ADVICE.search(text)
 
 
-def test_no_message_tells_to_run_a_file(tmp_path: Path) -> None:
+def test_no_message_tells_to_run_a_file(tmp_path):
     """Of all that torch's readers say of damaged files: bytes of small ones are changed."""
     path, said = tmp_path / "file.pth", set()
     for legacy in (False, True):
@@ -293,7 +287,7 @@ def test_no_message_tells_to_run_a_file(tmp_path: Path) -> None:
     assert not [text for text in said if ADVICE.search(text) or "\n" in text]
 
 
-def test_the_content_decides_not_the_name(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+def test_the_content_decides_not_the_name(tmp_path, tensors):
     save_file(tensors, tmp_path / "a.pth")
     torch.save(tensors, tmp_path / "b.safetensors")
     for name in ("a.pth", "b.safetensors"):
@@ -308,7 +302,7 @@ class WindowsPath:
         return pathlib.WindowsPath, ("C:\\", "runs")
 
 
-def test_paths_in_settings_are_no_code(tmp_path: Path) -> None:
+def test_paths_in_settings_are_no_code(tmp_path):
     """They are read as plain paths, on every system; trust changes nothing."""
     path = tmp_path / "a.pth"
     for legacy in (False, True):
@@ -322,7 +316,7 @@ def test_paths_in_settings_are_no_code(tmp_path: Path) -> None:
             assert load_plain(path, trust=trust)["args"] == expected
 
 
-def test_a_broken_link_is_named(tmp_path: Path) -> None:
+def test_a_broken_link_is_named(tmp_path):
     link = tmp_path / "a.pth"
     link.symlink_to(".git/annex/objects/a/b/SHA256E-s9--0.pth/SHA256E-s9--0.pth")
     with pytest.raises(
@@ -335,13 +329,13 @@ def test_a_broken_link_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.model."])
-def test_prefixes_of_frameworks_come_off(tensors: dict[str, Tensor], prefix: str) -> None:
+def test_prefixes_of_frameworks_come_off(tensors, prefix):
     module = nn.Linear(2, 3)
     load_strict(module, {prefix + name: value for name, value in tensors.items()}, "a.pth")
     assert same(dict(module.state_dict()), tensors)
 
 
-def test_names_that_begin_like_a_framework_stay(tensors: dict[str, Tensor]) -> None:
+def test_names_that_begin_like_a_framework_stay(tensors):
     """A network may have a part of that name; some names without it are another network."""
     module = nn.ModuleDict({"model": nn.Linear(2, 3)})
     load_strict(module, {f"model.{name}": value for name, value in tensors.items()}, "a.pth")
@@ -351,7 +345,7 @@ def test_names_that_begin_like_a_framework_stay(tensors: dict[str, Tensor]) -> N
         load_strict(nn.Linear(2, 3), mixed, "a.pth")
 
 
-def test_another_prefix_is_named(tensors: dict[str, Tensor]) -> None:
+def test_another_prefix_is_named(tensors):
     there = {f"net.head.{name}": value for name, value in tensors.items()}
     with pytest.raises(
         InputError,

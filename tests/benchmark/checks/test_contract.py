@@ -10,7 +10,7 @@ import torch
 from benchmark.checks.contract import _largest_difference
 
 
-def test_the_largest_difference_is_relative_to_the_largest_gradient() -> None:
+def test_the_largest_difference_is_relative_to_the_largest_gradient():
     expected = {"a": torch.tensor([1.0, -8.0]), "b": torch.tensor([0.5])}
     found = {"a": torch.tensor([1.0, -8.5]), "b": torch.tensor([1.5])}
     assert _largest_difference(expected, found) == (1 / 8, "b")
@@ -18,7 +18,7 @@ def test_the_largest_difference_is_relative_to_the_largest_gradient() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("side", [0, 1])
-def test_no_number_is_the_largest_difference(value: float, side: int) -> None:
+def test_no_number_is_the_largest_difference(value, side):
     """Wherever it is, and on whichever side."""
     sides = [{"a": torch.ones(2), "b": torch.ones(2), "c": torch.ones(2)} for _ in range(2)]
     sides[side]["b"][1] = value
@@ -28,6 +28,6 @@ def test_no_number_is_the_largest_difference(value: float, side: int) -> None:
         assert where == "b"
 
 
-def test_without_any_gradient() -> None:
+def test_without_any_gradient():
     zeros = {"a": torch.zeros(2)}
     assert _largest_difference(zeros, zeros) == (0.0, "a")

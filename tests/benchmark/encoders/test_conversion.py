@@ -50,12 +50,12 @@ def refusal(name: str, path: Path, **options: Any) -> str:
     return str(error.value)
 
 
-def test_there_is_a_file_for_every_release() -> None:
+def test_there_is_a_file_for_every_release():
     assert {case.partition("/")[0] for case in FILES} == set(RELEASES)
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_released_files_are_converted_and_load(case: str, tmp_path: Path) -> None:
+def test_released_files_are_converted_and_load(case, tmp_path):
     """Features are finite, those of these weights and no others, and survive the round trip."""
     release, small = release_of(case), FILES[case].small
     path = write(tmp_path / "file.pth", case)
@@ -91,7 +91,7 @@ def test_released_files_are_converted_and_load(case: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_names_and_shapes_fit_at_full_size(case: str) -> None:
+def test_names_and_shapes_fit_at_full_size(case):
     """The ViT-B of every release, without values: none missing, superfluous or of another shape."""
     release, file = release_of(case), FILES[case]
     content = file.wrap(fill(file.shapes(file.full), device="meta"))
@@ -122,7 +122,7 @@ def test_names_and_shapes_fit_at_full_size(case: str) -> None:
         ),
     ],
 )
-def test_misfits_are_counted_and_named(edit, expected: str, tmp_path: Path) -> None:
+def test_misfits_are_counted_and_named(edit, expected, tmp_path):
     tensors = fill(vit(FILES["mae_imagenet"].small_size))
     edit(tensors)
     path = tmp_path / "file.pth"
@@ -132,7 +132,7 @@ def test_misfits_are_counted_and_named(edit, expected: str, tmp_path: Path) -> N
     assert expected in said
 
 
-def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_release_is_refused(tmp_path):
     path = write(tmp_path / "file.pth", "mae_imagenet/decoder")
     assert refusal("med_dinov3", path) == (
         f"{path}: as a file of med_dinov3: no name in it ends with 'storage_tokens'; it holds "
@@ -152,7 +152,7 @@ def test_a_file_of_another_release_is_refused(tmp_path: Path) -> None:
         assert refusal("mae_imagenet", path).endswith(said)
 
 
-def test_foreign_objects_are_named_and_not_unpickled(tmp_path: Path) -> None:
+def test_foreign_objects_are_named_and_not_unpickled(tmp_path):
     """Refused, with the name of their class, in the new and in the old format; until trusted.
 
     `argparse.Namespace` is no more than a dictionary, and many scripts save one.
@@ -172,7 +172,7 @@ def test_foreign_objects_are_named_and_not_unpickled(tmp_path: Path) -> None:
         load_encoder(out)
 
 
-def test_other_sizes_are_arguments(tmp_path: Path) -> None:
+def test_other_sizes_are_arguments(tmp_path):
     """A larger network of the same kind; a wrong argument is refused by name."""
     release = replace(RELEASES["dino"], arguments={**FILES["dino"].small, "norm_eps": 1e-6})
     path = write(tmp_path / "file.pth", "dino")
@@ -185,7 +185,7 @@ def test_other_sizes_are_arguments(tmp_path: Path) -> None:
             convert(release, path, tmp_path / "b", arguments=given)
 
 
-def test_every_release_states_what_tensors_do_not_tell() -> None:
+def test_every_release_states_what_tensors_do_not_tell():
     """Nothing is left to the defaults of a class; normalisations have a value per channel."""
     for release in RELEASES.values():
         unproven = ARCHITECTURES[release.architecture].unproven
@@ -202,7 +202,7 @@ def small_vit(folder: Path, shapes: Shapes | None = None) -> Path:
     return path
 
 
-def test_num_heads_of_another_width_must_be_given(tmp_path: Path) -> None:
+def test_num_heads_of_another_width_must_be_given(tmp_path):
     """DINO's ViT-S has 6, that of MoCo v3 12: the width does not tell, nor does any tensor."""
     path = small_vit(tmp_path)
     assert refusal("dino", path) == (
@@ -225,7 +225,7 @@ def test_num_heads_of_another_width_must_be_given(tmp_path: Path) -> None:
     assert len(prints) == 2  # so that it matters
 
 
-def test_another_depth_keeps_num_heads_of_the_release(tmp_path: Path) -> None:
+def test_another_depth_keeps_num_heads_of_the_release(tmp_path):
     """Heads go with the width; global blocks go with the depth."""
     release = replace(
         RELEASES["dino"], arguments={**RELEASES["dino"].arguments, **FILES["dino"].small}
@@ -248,7 +248,7 @@ def test_another_depth_keeps_num_heads_of_the_release(tmp_path: Path) -> None:
     assert done.on_trust.keys() == {"norm_eps", "window_size", "global_blocks", "img_size"}
 
 
-def test_num_heads_of_dinov3_follow_from_its_rope_periods(tmp_path: Path) -> None:
+def test_num_heads_of_dinov3_follow_from_its_rope_periods(tmp_path):
     path = small_vit(tmp_path, dinov3(Size()))
     small = {**FILES["dinov3"].small, "layer_scale": 1.0}
     said = refusal("dinov3", path, arguments={**small, "num_heads": 4})
@@ -275,9 +275,7 @@ def test_num_heads_of_dinov3_follow_from_its_rope_periods(tmp_path: Path) -> Non
         ("patch_embed.proj.weight", (48, 192), "of another shape"),
     ],
 )
-def test_encoders_of_non_square_images_are_refused(
-    name: str, shape: tuple[int, ...], expected: str, tmp_path: Path
-) -> None:
+def test_encoders_of_non_square_images_are_refused(name, shape, expected, tmp_path):
     path = small_vit(tmp_path, {**vit(VIT_S), name: shape})
     arguments = {**FILES["dino"].small, "embed_dim": 48, "num_heads": 3}
     said = refusal("dino", path, arguments=arguments)
@@ -298,13 +296,13 @@ def test_encoders_of_non_square_images_are_refused(
         ({"num_heads": 5}, "ViT: embed_dim=48 must be a multiple of 4 and num_heads"),
     ],
 )
-def test_invalid_arguments(given: dict[str, Any], expected: str, tmp_path: Path) -> None:
+def test_invalid_arguments(given, expected, tmp_path):
     path = small_vit(tmp_path)
     arguments = {**FILES["dino"].small, "embed_dim": 48, "num_heads": 3, **given}
     assert refusal("dino", path, arguments=arguments).endswith(expected)
 
 
-def test_the_student_is_converted_only_on_request(tmp_path: Path) -> None:
+def test_the_student_is_converted_only_on_request(tmp_path):
     """And the description says so."""
     path = write(tmp_path / "file.pth", "dino/full")
     small = FILES["dino/full"].small

@@ -41,7 +41,7 @@ def _rehash(folder: Path) -> None:
     _edit_card(folder, lambda card: card.update(weights_sha256=digest))
 
 
-def test_content_of_encoder_json(exported: Path, tiny_vit: VisionTransformer) -> None:
+def test_content_of_encoder_json(exported, tiny_vit):
     content = json.loads((exported / "encoder.json").read_text())
     assert content == {
         "schema": 1,
@@ -79,15 +79,13 @@ def test_content_of_encoder_json(exported: Path, tiny_vit: VisionTransformer) ->
     ]
 
 
-def test_equal_encoders_are_equal_files(
-    tmp_path: Path, exported: Path, tiny_vit: VisionTransformer
-) -> None:
+def test_equal_encoders_are_equal_files(tmp_path, exported, tiny_vit):
     export_encoder(tmp_path / "again", tiny_vit, {"run": "mae", "corpus_hash": "c0de"})
     for name in ("encoder.json", "encoder.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
 
 
-def test_the_fingerprint_covers_all_tokens(tiny_vit: VisionTransformer) -> None:
+def test_the_fingerprint_covers_all_tokens(tiny_vit):
     """Written out: mean and deviation of each channel over CLS and patches, in thousandths."""
     ramp = np.linspace(-1, 1, 32)
     picture = np.sin(5 * ramp[:, None] ** 2 + 9 * ramp[None]) + ramp[None]
@@ -103,9 +101,7 @@ def test_the_fingerprint_covers_all_tokens(tiny_vit: VisionTransformer) -> None:
     assert take_features(tiny_vit).fingerprint == expected
 
 
-def test_non_finite_features_are_raised_or_reported(
-    tmp_path: Path, tiny_vit: VisionTransformer
-) -> None:
+def test_non_finite_features_are_raised_or_reported(tmp_path, tiny_vit):
     """A finished training does not fail because of them: its weights are written."""
     with torch.no_grad():
         tiny_vit.norm.bias[3] = float("nan")
@@ -120,7 +116,7 @@ def test_non_finite_features_are_raised_or_reported(
         load_encoder(tmp_path)
 
 
-def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported: Path) -> None:
+def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported):
     encoder, card = load_encoder(exported, drop_path=0.9, learned_pos_embed=True)
     assert encoder.pos_embed.requires_grad
     assert take_features(encoder.train()).fingerprint == card.fingerprint
@@ -140,7 +136,7 @@ def _touch(path: str) -> None:
     Path(path).touch()
 
 
-def test_a_malicious_pickle_in_place_of_the_weights_is_not_loaded(exported: Path) -> None:
+def test_a_malicious_pickle_in_place_of_the_weights_is_not_loaded(exported):
     weights = exported / "encoder.safetensors"
     weights.write_bytes(pickle.dumps(Hostile(exported / "owned")))
     _rehash(exported)
@@ -170,9 +166,7 @@ def _scale_one(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         (_scale_one, "features differ from when it was exported"),
     ],
 )
-def test_tampered_weights_are_refused_by_hash_and_then_by_content(
-    exported: Path, tamper: Callable[[dict[str, Tensor]], dict[str, Tensor]], message: str
-) -> None:
+def test_tampered_weights_are_refused_by_hash_and_then_by_content(exported, tamper, message):
     weights = exported / "encoder.safetensors"
     save_file({k: v.contiguous() for k, v in tamper(load_file(weights)).items()}, weights)
     with pytest.raises(InputError, match="sha256 differs"):
@@ -237,9 +231,7 @@ def _cut(folder: Path) -> None:
         (_with(features=["AACAPw=="]), "instead of "),
     ],
 )
-def test_damaged_or_foreign_exports_are_refused_in_one_line(
-    exported: Path, damage: Callable[[Path], object], message: str
-) -> None:
+def test_damaged_or_foreign_exports_are_refused_in_one_line(exported, damage, message):
     damage(exported)
     with pytest.raises(InputError) as caught:
         load_encoder(exported)
@@ -247,7 +239,7 @@ def test_damaged_or_foreign_exports_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_weights_are_written_contiguous_and_on_the_cpu(tmp_path: Path) -> None:
+def test_weights_are_written_contiguous_and_on_the_cpu(tmp_path):
     """A transposed view would make safetensors refuse, or store another layout."""
     vit = VisionTransformer(img_size=16, patch_size=8, embed_dim=8, depth=1, num_heads=2)
     transposed = vit.blocks[0].attn.proj.weight.detach().t()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +22,7 @@ from benchmark.nn.backbones.base import Encoder
 Make = Callable[..., Encoder]
 
 
-def test_every_architecture_round_trips(tmp_path: Path, kind: str, make_encoder: Make) -> None:
+def test_every_architecture_round_trips(tmp_path, kind, make_encoder):
     encoder = make_encoder(kind)
     card = export_encoder(tmp_path, encoder, {"run": kind})
     loaded, again = load_encoder(tmp_path)
@@ -46,9 +45,7 @@ def test_every_architecture_round_trips(tmp_path: Path, kind: str, make_encoder:
     )
 
 
-def test_weights_of_another_architecture_are_refused(
-    tmp_path: Path, kind: str, make_encoder: Make
-) -> None:
+def test_weights_of_another_architecture_are_refused(tmp_path, kind, make_encoder):
     """The weights of each kind under the description of a ViT or, for a ViT, of an Eva."""
     export_encoder(tmp_path, make_encoder(kind), {})
     foreign = make_encoder("eva" if kind.startswith("vit") else "vit")
@@ -61,11 +58,11 @@ def test_weights_of_another_architecture_are_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_other_modules_have_no_architecture() -> None:
+def test_other_modules_have_no_architecture():
     assert architecture_of(nn.Linear(2, 2)) is None
 
 
-def test_unknown_overrides_are_refused(tmp_path: Path, make_encoder: Make) -> None:
+def test_unknown_overrides_are_refused(tmp_path, make_encoder):
     for kind, override, value in (
         ("resnet", "drop_path", 0.1),
         ("unet", "drop_path", 0.1),

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
 from benchmark.encoders import encoder as exports
@@ -19,7 +18,6 @@ from benchmark.encoders.fingerprint import TOLERANCE, Features, take_features
 from benchmark.errors import InputError
 from benchmark.files import read_json
 from benchmark.nn.backbones.base import Encoder
-from benchmark.nn.vit import VisionTransformer
 from benchmark.training.train import train
 
 Make = Callable[..., Encoder]
@@ -51,7 +49,7 @@ def convolutions_on_a_gpu(module: nn.Module) -> Iterator[None]:
         yield
 
 
-def test_an_export_from_a_gpu_loads_on_a_cpu(tmp_path: Path, kind: str, make_encoder: Make) -> None:
+def test_an_export_from_a_gpu_loads_on_a_cpu(tmp_path, kind, make_encoder):
     encoder = make_encoder(kind)
     expected = take_features(encoder)
     image = torch.linspace(-1, 1, 3 * 64 * 64).sin().view(1, 3, 64, 64)
@@ -67,7 +65,7 @@ def test_an_export_from_a_gpu_loads_on_a_cpu(tmp_path: Path, kind: str, make_enc
     assert take_features(loaded).texts() == card.features
 
 
-def test_taking_features_does_not_change_the_encoder(tiny_vit: VisionTransformer) -> None:
+def test_taking_features_does_not_change_the_encoder(tiny_vit):
     """Mode, precision, what is compiled and who listens; a compiler may not be there."""
     seen: list[nn.Module] = []
     tiny_vit.double().train()
@@ -86,9 +84,7 @@ def test_taking_features_does_not_change_the_encoder(tiny_vit: VisionTransformer
     assert tiny_vit.norm not in seen
 
 
-def test_the_copy_takes_no_device_memory(
-    make_encoder: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_copy_takes_no_device_memory(make_encoder, monkeypatch):
     """No tensor is copied but to the CPU: the GPU may be full."""
     encoder = make_encoder("resnet")
     state = {id(value): name for name, value in encoder.state_dict(keep_vars=True).items()}
@@ -106,7 +102,7 @@ def test_the_copy_takes_no_device_memory(
     assert copied == []
 
 
-def test_distance_is_relative_to_the_largest_value_of_the_map() -> None:
+def test_distance_is_relative_to_the_largest_value_of_the_map():
     stored = features([1, -4, 0], [100, 50])
     assert stored.distance(stored) == 0
     assert stored.distance(features([1, -4, 0.5], [100, 50])) == 0.5 / 4
@@ -117,7 +113,7 @@ def test_distance_is_relative_to_the_largest_value_of_the_map() -> None:
     assert features([0, 0]).distance(features([0, 0])) == 0
 
 
-def test_texts_round_trip_exactly() -> None:
+def test_texts_round_trip_exactly():
     stored = features([1 / 3, -1e-30], [7])
     texts = stored.texts()
     assert texts[1] == "AADgQA=="  # 7 is 0x40e00000
@@ -131,9 +127,7 @@ def _rewrite(folder: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(("share", "loads"), [(0.5, True), (1.5, False)])
-def test_rounding_of_another_machine_is_tolerated(
-    tiny_vit: VisionTransformer, tmp_path: Path, share: float, loads: bool
-) -> None:
+def test_rounding_of_another_machine_is_tolerated(tiny_vit, tmp_path, share, loads):
     """One value is moved by a share of the tolerance."""
     export_encoder(tmp_path, tiny_vit, {})
     (values,) = take_features(tiny_vit).maps
@@ -159,9 +153,7 @@ def test_rounding_of_another_machine_is_tolerated(
         ("resnet", ("conv1.weight", "layer2.0.bn2.running_var", "layer4.0.downsample.1.weight")),
     ],
 )
-def test_a_change_of_any_value_exceeds_the_tolerance(
-    kind: str, names: tuple[str, ...], make_encoder: Make
-) -> None:
+def test_a_change_of_any_value_exceeds_the_tolerance(kind, names, make_encoder):
     """In every stage, and of the statistics; undone, the features are those from before."""
     encoder = make_encoder(kind)
     first = take_features(encoder)
@@ -178,8 +170,8 @@ def test_a_change_of_any_value_exceeds_the_tolerance(
 
 
 def test_a_finished_training_does_not_fail_because_of_its_features(
-    small_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    small_config, tmp_path, monkeypatch
+):
     """Its weights are written, and what is wrong with them is on record."""
     folder = tmp_path / "run"
 

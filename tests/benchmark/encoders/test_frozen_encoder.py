@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,12 +9,9 @@ from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.encoder import export_encoder
 from benchmark.encoders.frozen_encoder import FrozenEncoder
 from benchmark.errors import InputError
-from benchmark.nn.vit import VisionTransformer
 
 
-def test_inputs_are_renormalised_to_its_pre_training(
-    tiny_vit: VisionTransformer, tmp_path: Path
-) -> None:
+def test_inputs_are_renormalised_to_its_pre_training(tiny_vit, tmp_path):
     """The normalisation of the views is replaced by that of the pre-training."""
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.5, 1.0)
     export_encoder(tmp_path, tiny_vit, {}, mean, std)
@@ -36,7 +31,7 @@ def test_inputs_are_renormalised_to_its_pre_training(
     assert not any(p.requires_grad for p in frozen.parameters())
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path):
     """Another file name, or nothing there: one line."""
     with pytest.raises(InputError, match=r"name the encoder\.safetensors"):
         FrozenEncoder(str(tmp_path / "dino.pth"))

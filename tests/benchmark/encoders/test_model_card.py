@@ -87,7 +87,7 @@ def head(text: str) -> dict[str, Any]:
     return yaml.safe_load(block)
 
 
-def test_the_header_is_yaml_as_hubs_expect(source) -> None:
+def test_the_header_is_yaml_as_hubs_expect(source):
     folder, card = source
     found = head(model_card(folder, card, "out"))
     assert found["library_name"] == "timm"
@@ -96,7 +96,7 @@ def test_the_header_is_yaml_as_hubs_expect(source) -> None:
     assert head(model_card(folder, card, "out", licence="cc-by-4.0"))["license"] == "cc-by-4.0"
 
 
-def test_provenance_and_recipe_are_complete_and_without_paths(source) -> None:
+def test_provenance_and_recipe_are_complete_and_without_paths(source):
     folder, card = source
     text = model_card(folder, card, "out")
     for value in (*map(str, ORIGIN.values()), card.weights_sha256, card.fingerprint, "abcdef"):
@@ -108,7 +108,7 @@ def test_provenance_and_recipe_are_complete_and_without_paths(source) -> None:
     assert "/secret" not in text
 
 
-def test_the_loading_example_runs(source, tmp_path: Path, monkeypatch) -> None:
+def test_the_loading_example_runs(source, tmp_path, monkeypatch):
     """The code in the card, word by word, and the shape it promises."""
     import torch
 
@@ -128,7 +128,7 @@ def test_the_loading_example_runs(source, tmp_path: Path, monkeypatch) -> None:
     assert names["features"].shape == (2, 1 + 64, 32)
 
 
-def test_scores_are_those_of_these_weights(source, tmp_path: Path) -> None:
+def test_scores_are_those_of_these_weights(source, tmp_path):
     """Mean and sample deviation over seeds; other encoders and damaged files stay out."""
     folder, card = source
     results = tmp_path / "results"
@@ -157,7 +157,7 @@ def test_scores_are_those_of_these_weights(source, tmp_path: Path) -> None:
     assert first["metrics"][0]["value"] == pytest.approx(73.0)
 
 
-def test_results_of_other_encoders_are_an_error(source, tmp_path: Path) -> None:
+def test_results_of_other_encoders_are_an_error(source, tmp_path):
     _, card = source
     write(tmp_path / "results", None, 0, 10.0)
     with pytest.raises(InputError, match="none of 1 results is of this encoder"):
@@ -172,7 +172,7 @@ def test_results_of_other_encoders_are_an_error(source, tmp_path: Path) -> None:
         {"metrics": {"dsc": {"value": 1.0, "definition": "dsc/v2", "higher_is_better": True}}},
     ],
 )
-def test_runs_that_differ_in_more_than_seed_are_refused(source, tmp_path: Path, change) -> None:
+def test_runs_that_differ_in_more_than_seed_are_refused(source, tmp_path, change):
     _, card = source
     write(tmp_path / "results", card, 0, 70.0)
     write(tmp_path / "results", card, 1, 71.0, **change)
@@ -180,7 +180,7 @@ def test_runs_that_differ_in_more_than_seed_are_refused(source, tmp_path: Path, 
         scores_of(card, tmp_path / "results")
 
 
-def test_converted_weights_point_to_their_authors(make_encoder, tmp_path: Path) -> None:
+def test_converted_weights_point_to_their_authors(make_encoder, tmp_path):
     origin = {"release": "x", "title": "X", "source": "https://example.org/x", "file": "x.pth"}
     card = export_encoder(tmp_path, make_encoder("resnet"), origin)
     text = model_card(tmp_path, card, "out")

@@ -67,7 +67,7 @@ def dinov3_names_of_the_model_page(tensors: Tensors, prefix: str = "") -> Tensor
 
 
 @pytest.mark.parametrize("bias", ["random", "zero"])
-def test_dinov3_computes_the_features_of_timm(bias: str, images: Tensor, tmp_path: Path) -> None:
+def test_dinov3_computes_the_features_of_timm(bias, images, tmp_path):
     """timm's ViT-B/16, small, with timm's own conversion; with zero biases its variant without."""
     tensors = fill(dinov3(SIZE))
     variant = "vit_base_patch16_dinov3_qkvb"
@@ -84,7 +84,7 @@ def test_dinov3_computes_the_features_of_timm(bias: str, images: Tensor, tmp_pat
         torch.testing.assert_close(ours(larger), theirs.forward_features(larger))
 
 
-def test_three_files_of_dinov3_are_one_network(images: Tensor, tmp_path: Path) -> None:
+def test_three_files_of_dinov3_are_one_network(images, tmp_path):
     """The repository's names, the model page's with and without prefix, and timm's."""
     tensors = fill(dinov3(SIZE))
     first = converted("dinov3", tensors, tmp_path / "a", layer_scale=1.0)
@@ -94,7 +94,7 @@ def test_three_files_of_dinov3_are_one_network(images: Tensor, tmp_path: Path) -
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters()))
 
 
-def test_biases_of_keys_are_masked(images: Tensor, tmp_path: Path) -> None:
+def test_biases_of_keys_are_masked(images, tmp_path):
     """Whatever the file says there, even not a number, as before a checkpoint is loaded."""
     tensors = fill(dinov3(SIZE))
     first = converted("dinov3", tensors, tmp_path / "a", layer_scale=1.0)
@@ -106,7 +106,7 @@ def test_biases_of_keys_are_masked(images: Tensor, tmp_path: Path) -> None:
         assert torch.equal(first(images), second(images))
 
 
-def test_what_would_change_the_features_of_dinov3_is_refused(tmp_path: Path) -> None:
+def test_what_would_change_the_features_of_dinov3_is_refused(tmp_path):
     tensors = fill(dinov3(SIZE))
     other = {**tensors, "rope_embed.periods": 2 * tensors["rope_embed.periods"]}
     with pytest.raises(InputError, match=r"file.pth: rope_embed.periods: not those of base 100"):
@@ -118,7 +118,7 @@ def test_what_would_change_the_features_of_dinov3_is_refused(tmp_path: Path) -> 
         converted("dinov3", other, tmp_path)
 
 
-def test_med_dinov3_has_no_biases_and_another_epsilon(images: Tensor, tmp_path: Path) -> None:
+def test_med_dinov3_has_no_biases_and_another_epsilon(images, tmp_path):
     """timm's network without biases, with ε = 1e-6, under the teacher's names."""
     file = FILES["med_dinov3"]
     tensors = fill(file.shapes(SIZE))
@@ -136,7 +136,7 @@ def test_med_dinov3_has_no_biases_and_another_epsilon(images: Tensor, tmp_path: 
         torch.testing.assert_close(ours(images), theirs.forward_features(images))
 
 
-def test_both_files_of_rad_dino_are_the_vit_of_timm(tmp_path: Path) -> None:
+def test_both_files_of_rad_dino_are_the_vit_of_timm(tmp_path):
     """Names of the DINOv2 repository and of `transformers`; patches of 7² in place of 14²."""
     size = dict(img_size=35, patch_size=7)
     s = Size(patch=7, image=35)
@@ -192,9 +192,7 @@ def test_both_files_of_rad_dino_are_the_vit_of_timm(tmp_path: Path) -> None:
         ("med_dinov3", "reg_token", "backbone.storage_tokens"),
     ],
 )
-def test_the_right_one_of_several_networks_is_selected(
-    case: str, ours: str, source: str, tmp_path: Path
-) -> None:
+def test_the_right_one_of_several_networks_is_selected(case, ours, source, tmp_path):
     """Target, base encoder, student or teacher, and of four norms the last."""
     file = FILES[case]
     tensors = fill(file.shapes(file.small_size))
@@ -203,7 +201,7 @@ def test_the_right_one_of_several_networks_is_selected(
     assert torch.equal(encoder.state_dict()[ours], tensors[source])
 
 
-def test_features_are_those_of_the_plain_network(images: Tensor, tmp_path: Path) -> None:
+def test_features_are_those_of_the_plain_network(images, tmp_path):
     """MAE's file against timm's ViT with the same weights."""
     file = FILES["mae_imagenet/decoder"]
     tensors = fill(file.shapes(SIZE))
@@ -216,7 +214,7 @@ def test_features_are_those_of_the_plain_network(images: Tensor, tmp_path: Path)
         torch.testing.assert_close(ours(images), theirs.forward_features(images))
 
 
-def test_rows_of_the_board_name_their_release() -> None:
+def test_rows_of_the_board_name_their_release():
     """Configs without a pre-training of their own take the folder the converter writes."""
     rows = {
         path.parent.name
@@ -232,6 +230,6 @@ def test_rows_of_the_board_name_their_release() -> None:
         assert (card.title, card.pretraining) == (release.title, release.pretraining)
 
 
-def test_an_unknown_release_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_release_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="dinov4: no released encoder; known: dinov3, rad_dino"):
         find_release("dinov4")

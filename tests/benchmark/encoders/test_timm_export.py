@@ -50,7 +50,7 @@ def assert_equal(found: torch.Tensor, wanted: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_timm_computes_the_features_of_the_encoder(make_encoder, tmp_path: Path, kind: str) -> None:
+def test_timm_computes_the_features_of_the_encoder(make_encoder, tmp_path, kind):
     """From the folder by `local-dir`, and by hand: registered name, arguments, strict load."""
     encoder = make_encoder(kind).eval()
     out = written(tmp_path, encoder)
@@ -72,8 +72,8 @@ def test_timm_computes_the_features_of_the_encoder(make_encoder, tmp_path: Path,
 @pytest.mark.parametrize("norm_eps", [1e-6, 1e-5])
 @torch.no_grad()
 def test_pooled_features_are_cls_or_the_mean_of_the_patches(
-    randomise, tmp_path: Path, class_token: bool, final_norm: bool, norm_eps: float
-) -> None:
+    randomise, tmp_path, class_token, final_norm, norm_eps
+):
     """What ``model(images)`` gives is pooled after the final norm, where there is one."""
     encoder = VisionTransformer(
         *(SIDE, 8, 32, 2, 4), class_token=class_token, final_norm=final_norm, norm_eps=norm_eps
@@ -89,7 +89,7 @@ def test_pooled_features_are_cls_or_the_mean_of_the_patches(
 
 
 @torch.no_grad()
-def test_images_of_other_sizes_resample_positions_alike(make_encoder, tmp_path: Path) -> None:
+def test_images_of_other_sizes_resample_positions_alike(make_encoder, tmp_path):
     for kind in ("vit", "vit+registers", "eva"):
         encoder = make_encoder(kind).eval()
         (tmp_path / kind).mkdir()
@@ -99,7 +99,7 @@ def test_images_of_other_sizes_resample_positions_alike(make_encoder, tmp_path: 
         assert_equal(found, encoder(image(96)))
 
 
-def test_new_head_and_transform_come_from_the_folder(make_encoder, tmp_path: Path) -> None:
+def test_new_head_and_transform_come_from_the_folder(make_encoder, tmp_path):
     """A head can be added, and timm's transform normalises as the encoder was trained."""
     out = written(tmp_path, make_encoder("vit"))
     model = timm.create_model(f"local-dir:{out}", pretrained=True, num_classes=3).eval()
@@ -109,7 +109,7 @@ def test_new_head_and_transform_come_from_the_folder(make_encoder, tmp_path: Pat
     assert (list(data["mean"]), list(data["std"])) == ([0.5] * 3, [0.25] * 3)
 
 
-def test_weights_are_the_exported_file(make_encoder, tmp_path: Path) -> None:
+def test_weights_are_the_exported_file(make_encoder, tmp_path):
     """Byte for byte, so that the hash in its provenance stays true."""
     out = written(tmp_path, make_encoder("vit"))
     exported = tmp_path / "run" / "encoder.safetensors"
@@ -126,13 +126,13 @@ def test_weights_are_the_exported_file(make_encoder, tmp_path: Path) -> None:
         (96, "vit_base_patch16_224"),
     ],
 )
-def test_names_of_standard_sizes(dim: int, name: str) -> None:
+def test_names_of_standard_sizes(dim, name):
     card = SimpleNamespace(architecture="vit")
     assert timm_name(card, {"embed_dim": dim, "norm_eps": 1e-6}) == name
     assert timm.is_model(name)
 
 
-def test_architectures_timm_lacks_are_refused_in_one_line(make_encoder, tmp_path: Path) -> None:
+def test_architectures_timm_lacks_are_refused_in_one_line(make_encoder, tmp_path):
     export_encoder(tmp_path / "unet", make_encoder("unet"), {})
     words = "unet: architecture 'unet' is not one of timm's; architectures vit, eva"
     with pytest.raises(InputError, match=words):
@@ -143,7 +143,7 @@ def test_architectures_timm_lacks_are_refused_in_one_line(make_encoder, tmp_path
         open_export(tmp_path / "sam")
 
 
-def test_differing_features_are_detected(make_encoder, tmp_path: Path) -> None:
+def test_differing_features_are_detected(make_encoder, tmp_path):
     """A folder whose arguments are not those of the weights loads, and is refused."""
     encoder = make_encoder("vit")
     out = written(tmp_path, encoder)
@@ -160,7 +160,7 @@ def test_differing_features_are_detected(make_encoder, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_arguments_a_card_omits_have_their_defaults(make_encoder, tmp_path: Path) -> None:
+def test_arguments_a_card_omits_have_their_defaults(make_encoder, tmp_path):
     export_encoder(tmp_path / "run", make_encoder("vit"), {})
     path = tmp_path / "run" / "encoder.json"
     content = json.loads(path.read_text())

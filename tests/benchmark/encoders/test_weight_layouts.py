@@ -31,7 +31,7 @@ def names(*prefixes: str) -> list[str]:
     ]
 
 
-def test_keys_and_names_form_one_path() -> None:
+def test_keys_and_names_form_one_path():
     content = {
         "model": {"module._orig_mod.a": 1, "b": {"c": 2, 3: 4}},
         "blocks.0._checkpoint_wrapped_module.norm": 5,
@@ -46,7 +46,7 @@ def test_keys_and_names_form_one_path() -> None:
     }
 
 
-def test_a_self_referencing_file_does_not_hang() -> None:
+def test_a_self_referencing_file_does_not_hang():
     """Once, or many times over: 50¹⁰ names, of which it has 51."""
     content: dict[str, Any] = {"a": 1}
     content["model"] = content
@@ -69,20 +69,20 @@ def test_a_self_referencing_file_does_not_hang() -> None:
         *("state_dict.student.module.backbone.", "model.encoder.", "ema.", "network.net."),
     ],
 )
-def test_unambiguous_prefixes_are_recognised(prefix: str) -> None:
+def test_unambiguous_prefixes_are_recognised(prefix):
     """The only one of a file; what torch puts in is gone by then."""
     assert locate(ANY, [*names(prefix), "epoch", "optimizer.lr"]) == (ANY[0], prefix)
 
 
 @pytest.mark.parametrize("prefix", ["trunk.", "model.visual.", "module.image_encoder."])
-def test_other_prefixes_must_be_given(prefix: str) -> None:
+def test_other_prefixes_must_be_given(prefix):
     with pytest.raises(InputError, match=rf"is meant; pass --prefix {prefix}$"):
         locate(ANY, names(prefix))
     assert locate(ANY, names(prefix), prefix) == (ANY[0], prefix)
     assert locate(ANY, names(prefix), prefix.rstrip(".")) == (ANY[0], prefix)
 
 
-def test_the_release_selects_among_several_networks() -> None:
+def test_the_release_selects_among_several_networks():
     both = names("student.module.backbone.", "teacher.backbone.")
     assert locate(TEACHER, both) == (TEACHER[1], "teacher.backbone.")
     # DDP wraps a teacher, too, where it has batch norms.
@@ -101,7 +101,7 @@ def test_the_release_selects_among_several_networks() -> None:
         locate(ANY, names("model.", "state_dict."))
 
 
-def test_another_role_than_that_of_the_release_is_refused() -> None:
+def test_another_role_than_that_of_the_release_is_refused():
     """A student is no teacher, and the encoder that is trained not its average."""
     with pytest.raises(InputError, match=r"is meant; pass --prefix student\.backbone\.$"):
         locate(TEACHER, names("student.backbone."))
@@ -111,7 +111,7 @@ def test_another_role_than_that_of_the_release_is_refused() -> None:
     assert locate(layouts, names("model."))[1] == "model."  # somebody has cut it out
 
 
-def test_a_missing_prefix_is_answered_with_the_existing_ones() -> None:
+def test_a_missing_prefix_is_answered_with_the_existing_ones():
     with pytest.raises(
         InputError, match=r"^--prefix ema\.: not there; pass --prefix '' or --prefix m"
     ):
@@ -125,13 +125,13 @@ def test_a_missing_prefix_is_answered_with_the_existing_ones() -> None:
         locate(ANY, [])
 
 
-def test_values_outside_the_network_are_counted() -> None:
+def test_values_outside_the_network_are_counted():
     found = [*names("teacher.backbone."), "teacher.head.a", "teacher.head.b", "student.x", "epoch"]
     assert files_beside(found, "teacher.backbone.") == {"teacher.head": 2, "student": 1, "epoch": 1}
     assert files_beside(found, "") == {}
 
 
-def test_other_networks_and_non_weights_are_skipped(tensors: dict[str, Tensor]) -> None:
+def test_other_networks_and_non_weights_are_skipped(tensors):
     part = {**tensors, "mask_token": torch.ones(1), "decoder_embed.weight": torch.ones(1)}
     found = select(RELEASES["mae_imagenet"], {"model": part, "epoch": 3}, Path("file"))
     assert found.skipped == {"epoch": 1, "model.mask_token": 1, "model.decoder_embed": 1}
@@ -150,7 +150,7 @@ def test_other_networks_and_non_weights_are_skipped(tensors: dict[str, Tensor]) 
     ],
     ids=["DDP", "compiled", "Lightning", "both", "compiled blocks", "teacher"],
 )
-def test_wrapped_files_are_the_same_encoder(wrap: Any, tensors: dict[str, Tensor]) -> None:
+def test_wrapped_files_are_the_same_encoder(wrap, tensors):
     release = RELEASES["mae_imagenet"]
     plain, wrapped = (
         select(release, content, Path("file")).tensors for content in (tensors, wrap(tensors))

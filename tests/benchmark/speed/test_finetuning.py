@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from benchmark.speed.finetuning import bench_finetune, prepare
@@ -12,9 +9,7 @@ from benchmark.speed.steps import StepTiming
 
 
 @pytest.mark.slow
-def test_same_model_and_frames(
-    trial: Callable, written: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_model_and_frames(trial, written, monkeypatch):
     """Both models have the same parameters, and both loaders draw from the same frames."""
     sides = []
     compare = StepTiming.compare
@@ -34,7 +29,7 @@ def test_same_model_and_frames(
     assert written("finetune-mae-tiny-train-pipeline-2-scale-64-64-cpu-1core") == rows
 
 
-def test_frames_to_train_on(trial: Callable, tmp_path: Path) -> None:
+def test_frames_to_train_on(trial, tmp_path):
     folder = prepare(tmp_path, "mae", trial())
     assert (tmp_path / "mae" / "pretrain" / "encoder.safetensors").is_file()
     assert folder.path == tmp_path / "downstream" / "synthetic_v"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from benchmark.errors import InputError
 from benchmark.speed.pretraining import bench_pretrain, peak_allocation
 
 
-def test_a_row_for_each_method_beside_mae(trial: Callable, written: Callable) -> None:
+def test_a_row_for_each_method_beside_mae(trial, written):
     steps = trial(repeats=2)
     rows = bench_pretrain(["vasomim"], steps, ["method.encoder.depth=2"])
     assert written("pretrain-tiny-cpu-1core") == rows
@@ -31,7 +30,7 @@ def test_a_row_for_each_method_beside_mae(trial: Callable, written: Callable) ->
         bench_pretrain(["vasomin"], steps)
 
 
-def test_peak_is_what_is_held_at_once() -> None:
+def test_peak_is_what_is_held_at_once():
     """Three tensors of 4 MB, two at a time, beside one that existed before."""
     before = torch.zeros(1_000_000)
 
@@ -46,7 +45,7 @@ def test_peak_is_what_is_held_at_once() -> None:
         assert 8_000_000 <= peak_allocation(work, torch.device("cpu")) < 8_001_000
 
 
-def test_errors_pass_and_stderr_is_restored(capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_pass_and_stderr_is_restored(capfd):
     def work() -> None:
         raise ArithmeticError("in the step")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from benchmark.data.packs import FramePack
@@ -15,9 +12,7 @@ from benchmark.speed import resume
 from benchmark.speed.packs import CORPUS
 
 
-def test_one_batch_is_read_wherever_a_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_batch_is_read_wherever_a_run_goes_on(tmp_path, monkeypatch):
     """At epoch 400 of 800 of the full index, which has 2,679 batches of 64 in an epoch."""
     pack = resume.write_noise_pack(tmp_path / "pack", CORPUS)
     config = resume.long_config(pack, 800, "tiny")
@@ -36,9 +31,7 @@ def test_one_batch_is_read_wherever_a_run_goes_on(
     assert reads == [permutation(0, epoch, CORPUS)[:64].tolist() for epoch in (0, 400)]
 
 
-def test_both_sides_are_timed(
-    tmp_path: Path, written: Callable, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_both_sides_are_timed(tmp_path, written, capsys):
     rows = resume.bench_resume(1, tmp_path, frames=200, epochs=4, at=2)
     assert written("resume-cpu-1core") == rows
     assert "epoch 2 of 4, 200 frames" in rows[0]["what"]

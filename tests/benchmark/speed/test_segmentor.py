@@ -10,7 +10,7 @@ from benchmark.errors import InputError
 from benchmark.speed.segmentor import bench_segmentor, layer_by_layer
 
 
-def test_layer_by_layer_is_the_network() -> None:
+def test_layer_by_layer_is_the_network():
     torch.manual_seed(0)
     network = UNeXt()
     for module in network.modules():
@@ -22,7 +22,7 @@ def test_layer_by_layer_is_the_network() -> None:
     torch.testing.assert_close(layer_by_layer(network, images), network(images), rtol=0, atol=1e-12)
 
 
-def test_rows() -> None:
+def test_rows():
     there, back = bench_segmentor(batch=2, view=64, repeats=1)
     assert there["what"].startswith("segmentor S(I), 2 frames 64x64, 1 thread(s), processor time")
     assert float(there["agreement_min"]) > 0.999

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import mmengine
@@ -19,7 +17,7 @@ from benchmark.speed.steps import bench_step, equal_weights
 from benchmark.training.train import assemble
 
 
-def test_harness_and_bare_loop_take_the_same_steps(trial: Callable, written: Callable) -> None:
+def test_harness_and_bare_loop_take_the_same_steps(trial, written):
     """After six steps every weight of both is equal to the last bit."""
     rows = bench_step("mae", trial(steps=2, repeats=2))
     assert written("step-mae-tiny-cpu-1core-torch") == rows
@@ -29,7 +27,7 @@ def test_harness_and_bare_loop_take_the_same_steps(trial: Callable, written: Cal
         bench_step("mae", trial(options=["resident=yes"]))
 
 
-def test_agreement_counts_equal_weights() -> None:
+def test_agreement_counts_equal_weights():
     one, two = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     two.load_state_dict(one.state_dict())
     with torch.no_grad():
@@ -37,9 +35,7 @@ def test_agreement_counts_equal_weights() -> None:
     assert equal_weights(one, two).tolist() == [0.75, 1]
 
 
-def test_against_mmpretrain(
-    trial: Callable, written: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_against_mmpretrain(trial, written, tmp_path, monkeypatch):
     """Equal numbers of trained parameters, batch, crop and optimiser; its own recipe otherwise.
 
     It is measured right after another run of the same name, which mmengine tells apart by the

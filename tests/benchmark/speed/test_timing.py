@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from benchmark.speed.timing import COLUMNS, compare, cpu_threads, csv_file, show_rows, time_in_turn
 
 
-def test_sides_alternate_and_medians_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_alternate_and_medians_count(monkeypatch):
     """Ours takes 1, 9 and 2 seconds, the reference 4, 4 and 7: medians 2 and 4."""
     clock = iter([0, 1, 5, 5, 14, 18, 18, 20, 27])
     monkeypatch.setattr("benchmark.speed.timing.time.perf_counter", lambda: next(clock))
@@ -25,19 +22,14 @@ def test_sides_alternate_and_medians_count(monkeypatch: pytest.MonkeyPatch) -> N
     assert (ours, theirs, results) == (2, 4, [5, 6])
 
 
-def test_processor_time_does_not_count_waiting() -> None:
+def test_processor_time_does_not_count_waiting():
     """A side that sleeps costs wall time and no processor time."""
     busy = (lambda: sum(range(100_000)), lambda: time.sleep(0.05))
     assert time_in_turn(*busy, 1)[1] >= 0.05
     assert time_in_turn(*busy, 1, processor_time=True)[1] < 0.05
 
 
-def test_row_is_printed_and_written(
-    tmp_path: Path,
-    written: Callable,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_row_is_printed_and_written(tmp_path, written, monkeypatch, capsys):
     """20 items, which ours goes through twice, in 4 s and 5 s; each side is called once before."""
     calls = iter(range(4))
     sides = (lambda: next(calls), lambda: next(calls))
@@ -59,7 +51,7 @@ def test_row_is_printed_and_written(
     assert written(f"views-cpu-2core-torch{row['torch']}-fp32.csv") == [row, row]
 
 
-def test_name_of_a_file_in_a_folder(tmp_path: Path) -> None:
+def test_name_of_a_file_in_a_folder(tmp_path):
     """It says what was measured, where, with which torch and precision; a file keeps its name."""
     row = compare("work", "library", (time.time, time.time), 1, 1, precision="bf16", device="GPU")
     row["torch"] = "2.11.0"
@@ -69,7 +61,7 @@ def test_name_of_a_file_in_a_folder(tmp_path: Path) -> None:
     assert csv_file(tmp_path / "mine.csv", "views", row, 2, "a CPU") == tmp_path / "mine.csv"
 
 
-def test_threads_are_restored() -> None:
+def test_threads_are_restored():
     before = torch.get_num_threads()
     with cpu_threads(before + 1):
         assert torch.get_num_threads() == before + 1

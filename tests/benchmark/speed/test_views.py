@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -19,9 +16,7 @@ from benchmark.speed import frames, views
 @pytest.mark.parametrize(
     ("part", "names"), [("views", ["views"]), ("loader", ["loader", "loader + views"])]
 )
-def test_both_sides_make_the_same_views(
-    part: str, names: list[str], tmp_path: Path, written: Callable
-) -> None:
+def test_both_sides_make_the_same_views(part, names, tmp_path, written):
     """Given our boxes, PIL's views are ours up to one grey level, and the masks are equal."""
     rows = views.bench_views(part, count=5, size=64, view=48, batch=2, repeats=1, out=tmp_path)
     assert written(f"{part}-cpu-1core-torch") == rows
@@ -32,7 +27,7 @@ def test_both_sides_make_the_same_views(
         assert float(row["agreement_mean"]) > 0.99
 
 
-def test_pack_and_files_hold_the_same_pixels(tmp_path: Path) -> None:
+def test_pack_and_files_hold_the_same_pixels(tmp_path):
     frames.write_png_pairs(tmp_path, 3, 64)
     packs = frames.pack_of_pairs(tmp_path, 64)
     images, _, valid = packs.gather(range(3))
@@ -44,7 +39,7 @@ def test_pack_and_files_hold_the_same_pixels(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found, pixels)
 
 
-def test_reference_is_torchvisions_recipe(tmp_path: Path) -> None:
+def test_reference_is_torchvisions_recipe(tmp_path):
     """The image is what torchvision's own composed transforms give from the same random state."""
     frames.write_png_pairs(tmp_path, 1, 64)
     pairs = views.PngPairs(tmp_path, 32)
@@ -61,6 +56,6 @@ def test_reference_is_torchvisions_recipe(tmp_path: Path) -> None:
     assert set(mask.unique().tolist()) <= {0.0, 1.0}
 
 
-def test_bad_input_is_named() -> None:
+def test_bad_input_is_named():
     with pytest.raises(InputError, match="batch_size=9 is more than the 2 frames"):
         views.bench_views("views", count=2, size=32, view=32, batch=9, repeats=1)

@@ -30,7 +30,7 @@ BATCH = {"x": torch.tensor([1.0, 2.0, 3.0, 4.0]), "y": torch.tensor([1.0, 1.0, 0
 
 
 @pytest.mark.parametrize("parts", [1, 2, 4])
-def test_parts_take_the_step_of_the_whole_batch(parts: int) -> None:
+def test_parts_take_the_step_of_the_whole_batch(parts):
     """Residuals 1, 3, 6, 6: loss 82/4, gradient 2·(1·1 + 2·3 + 3·6 + 4·6)/4 = 24.5."""
     model = Regression()
     optimizer = AccumulatingOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), parts=parts)
@@ -45,7 +45,7 @@ def test_parts_take_the_step_of_the_whole_batch(parts: int) -> None:
         assert model.weight.grad is None
 
 
-def test_every_part_has_randomness_of_its_own() -> None:
+def test_every_part_has_randomness_of_its_own():
     """The same numbers at a repeated step, others for another part or step."""
     model = Regression()
     optimizer = AccumulatingOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), parts=2)
@@ -58,7 +58,7 @@ def test_every_part_has_randomness_of_its_own() -> None:
     assert len({first, second, *later}) == 4
 
 
-def test_parts_of_a_share() -> None:
+def test_parts_of_a_share():
     """One part where the share fits; a remainder would give a part too much weight."""
     assert count_parts(32, None) == count_parts(32, 32) == count_parts(32, 256) == 1
     assert count_parts(2048, 256) == 8

@@ -24,7 +24,7 @@ def give_gradients(layers: nn.Module) -> None:
         parameter.grad = None if scale is None else scale * torch.ones_like(parameter)
 
 
-def test_each_tensor_is_scaled_to_its_own_norm() -> None:
+def test_each_tensor_is_scaled_to_its_own_norm():
     """g · min(1, c/(‖g‖ + 10⁻⁶)), which leaves small ones alone; nothing is read back."""
     layers = model()
     give_gradients(layers)
@@ -49,7 +49,7 @@ def test_each_tensor_is_scaled_to_its_own_norm() -> None:
     assert layers[0].bias.grad.norm().item() == pytest.approx(0.02)
 
 
-def test_a_step_is_taken_with_clipped_gradients() -> None:
+def test_a_step_is_taken_with_clipped_gradients():
     """The class in `clip_grad` takes the place of mmengine's clipping of the total norm."""
     layers = model()
     wrapper = build_optimizer(
@@ -66,7 +66,7 @@ def test_a_step_is_taken_with_clipped_gradients() -> None:
     assert moved == pytest.approx([0.3, 0.02, 0.3, 0, 0], rel=1e-4)
 
 
-def test_nothing_to_clip_and_no_limit() -> None:
+def test_nothing_to_clip_and_no_limit():
     layers = model()
     ClipEachTensor(1.0)(torch.optim.SGD(layers.parameters(), lr=0.1))
     assert all(parameter.grad is None for parameter in layers.parameters())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch import nn
 
 from benchmark.errors import InputError
@@ -16,7 +14,7 @@ from benchmark.training.compiling import compile_blocks
 from benchmark.training.train import assemble
 
 
-def test_names_stay(tiny_vit: nn.Module, tiny_decoder: nn.Module) -> None:
+def test_names_stay(tiny_vit, tiny_decoder):
     """Compiling in place changes neither the state dict nor the modules."""
     model = nn.ModuleDict({"encoder": tiny_vit, "decoder": tiny_decoder})
     before = [(name, type(part)) for name, part in model.named_modules()], list(model.state_dict())
@@ -28,13 +26,13 @@ def test_names_stay(tiny_vit: nn.Module, tiny_decoder: nn.Module) -> None:
     assert tiny_vit._compiled_call_impl is None
 
 
-def test_nothing_to_compile_is_an_error() -> None:
+def test_nothing_to_compile_is_an_error():
     with pytest.raises(InputError, match="compile=True: Linear has no transformer blocks"):
         compile_blocks(nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_traced_blocks_compute_the_same(tiny_vit: nn.Module, masked: bool) -> None:
+def test_traced_blocks_compute_the_same(tiny_vit, masked):
     """Tokens and gradients, with some patches and with all: two shapes of one trace."""
     traced = copy.deepcopy(tiny_vit)
     compile_blocks(traced, backend="aot_eager")
@@ -49,7 +47,7 @@ def test_traced_blocks_compute_the_same(tiny_vit: nn.Module, masked: bool) -> No
 
 
 @pytest.mark.gpu
-def test_compiled_step_is_the_same_on_the_gpu(small_config: Callable[..., Config]) -> None:
+def test_compiled_step_is_the_same_on_the_gpu(small_config):
     """Loss and gradients of a step of MAE, compiled or not, up to the rounding of fp32."""
     options = ("method.encoder.drop_path=0.0", "micro_batch=None", "precision=fp32")
     results = []

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from benchmark.errors import InputError
 from benchmark.results import config_hash
@@ -18,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 VASOMIM = ROOT / "configs" / "vasomim" / "pretrain.py"
 
 
-def test_paper_scale_is_the_published_recipe() -> None:
+def test_paper_scale_is_the_published_recipe():
     """The numbers of the papers' scripts, read off the resolved config."""
     config = load_config(VASOMIM)
     assert (config.epochs, config.batch_size, config.base_lr) == (800, 2048, 1.5e-4)
@@ -37,7 +35,7 @@ def test_paper_scale_is_the_published_recipe() -> None:
     assert changed == ["method.masking.eta: 0.5 → 1.0"]
 
 
-def test_scale_swaps_sizes_and_nothing_else() -> None:
+def test_scale_swaps_sizes_and_nothing_else():
     """Masking, objective, optimiser and weights of the tiny config are those of the paper."""
     paper, tiny = to_plain(load_config(VASOMIM)), to_plain(load_config(VASOMIM, "tiny"))
     changed = {line.partition(":")[0] for line in config_differences(paper, tiny)}
@@ -48,7 +46,7 @@ def test_scale_swaps_sizes_and_nothing_else() -> None:
     assert tiny["method"]["views"]["size"] == tiny["method"]["encoder"]["img_size"] == 96
 
 
-def test_options_reach_nested_and_unwritten_arguments() -> None:
+def test_options_reach_nested_and_unwritten_arguments():
     """A key may be in the config, or be an argument of the class that is configured."""
     config = load_config(VASOMIM, "tiny", ["epochs=7", "method.encoder.drop_path=0.1"])
     assert config.epochs == 7
@@ -66,7 +64,7 @@ def test_options_reach_nested_and_unwritten_arguments() -> None:
         ("packs.3=x", "packs has items 0 to 0"),
     ],
 )
-def test_unknown_keys_name_the_nearest(option: str, message: str) -> None:
+def test_unknown_keys_name_the_nearest(option, message):
     """A typo is an error that helps, never a silent new key."""
     with pytest.raises(InputError, match=message):
         load_config(VASOMIM, "tiny", [option])
@@ -84,7 +82,7 @@ def test_unknown_keys_name_the_nearest(option: str, message: str) -> None:
         ("from benchmark.nowhere import X\nmethod = dict(type=X)", "benchmark.nowhere"),
     ],
 )
-def test_broken_config_files(tmp_path: Path, content: str, message: str) -> None:
+def test_broken_config_files(tmp_path, content, message):
     """A file that cannot be used is one line with its name."""
     path = tmp_path / "pretrain.py"
     path.write_text(content)
@@ -94,7 +92,7 @@ def test_broken_config_files(tmp_path: Path, content: str, message: str) -> None
     assert "\n" not in str(error.value)
 
 
-def test_missing_config_and_unknown_scale() -> None:
+def test_missing_config_and_unknown_scale():
     """The other two ways to name something that is not there."""
     with pytest.raises(InputError, match=r"nowhere\.py: no such config"):
         load_config("nowhere.py")
@@ -102,7 +100,7 @@ def test_missing_config_and_unknown_scale() -> None:
         load_config(VASOMIM, "huge")
 
 
-def test_plain_and_back(small_config: Callable[..., Config]) -> None:
+def test_plain_and_back(small_config):
     """A config survives the way through JSON values: same classes, same arguments."""
     config = small_config("vasomim")
     back = from_plain(to_plain(config))
@@ -110,7 +108,7 @@ def test_plain_and_back(small_config: Callable[..., Config]) -> None:
     assert to_plain(back) == to_plain(config)
 
 
-def test_own_sizes_of_a_config(tmp_path: Path) -> None:
+def test_own_sizes_of_a_config(tmp_path):
     """`scales` brings sizes for parts the table does not know."""
     path = tmp_path / "pretrain.py"
     path.write_text(
@@ -125,7 +123,7 @@ def test_own_sizes_of_a_config(tmp_path: Path) -> None:
     assert load_config(path).method.mlp_ratio == 4.0
 
 
-def test_own_sizes_by_class(tmp_path: Path) -> None:
+def test_own_sizes_by_class(tmp_path):
     """Every part of that class changes, in lists as well, whatever the table says."""
     path = tmp_path / "pretrain.py"
     text = (
@@ -152,7 +150,7 @@ def test_own_sizes_by_class(tmp_path: Path) -> None:
         assert str(error.value).startswith(f"{path}: scales['tiny'][{key!r}]: {message}")
 
 
-def test_names_that_a_library_looks_up_stay_names() -> None:
+def test_names_that_a_library_looks_up_stay_names():
     content = {"type": "torch.nn.Linear", "norm_cfg": {"type": "BN1d"}}
     assert from_plain(content) == {"type": torch.nn.Linear, "norm_cfg": {"type": "BN1d"}}
 
@@ -195,7 +193,7 @@ method = dict(
 
 @pytest.mark.parametrize("base", ["pure-Python", "classic"])
 @pytest.mark.parametrize("scale", ["paper", "tiny"])
-def test_a_classic_config_is_the_same_config(base: str, scale: str, tmp_path: Path) -> None:
+def test_a_classic_config_is_the_same_config(base, scale, tmp_path):
     """Names for classes, `_base_` for `read_base`: the same values at every scale, and one hash."""
     pure = load_config(VASOMIM, scale)
     bases = ROOT / "configs" / "_base_"
@@ -213,7 +211,7 @@ def test_a_classic_config_is_the_same_config(base: str, scale: str, tmp_path: Pa
     assert config_hash(to_plain(pure)) == config_hash(to_plain(classic))
 
 
-def test_a_classic_config_is_checked_like_any_other(tmp_path: Path) -> None:
+def test_a_classic_config_is_checked_like_any_other(tmp_path):
     path = tmp_path / "classic.py"
     path.write_text("_base_ = 'gone.py'\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"gone\.py: no such config"):

@@ -78,7 +78,7 @@ keep_checkpoints = 1
 """
 
 
-def test_what_each_key_takes() -> None:
+def test_what_each_key_takes():
     known = {**METHOD_KEYS, **FINETUNE_KEYS, **PRETRAIN_KEYS}
     for key, (good, bad) in VALUES.items():
         assert [value for value in good if not fits(value, known[key].hint)] == [], key
@@ -101,7 +101,7 @@ def test_what_each_key_takes() -> None:
         ("method.masking.ratio=5", 5),  # what lies deeper only the config knows
     ],
 )
-def test_options_are_read(option: str, expected: Any) -> None:
+def test_options_are_read(option, expected):
     key, value, text = read_option(option, PRETRAIN_KEYS)
     assert (key, text) == (option.partition("=")[0], option.partition("=")[2])
     assert value == expected
@@ -126,7 +126,7 @@ def test_options_are_read(option: str, expected: Any) -> None:
         ("epochs=" + "(" * 500, "must be an integer of 1 or more"),
     ],
 )
-def test_options_that_do_not_fit(option: str, message: str) -> None:
+def test_options_that_do_not_fit(option, message):
     """Where they are read, and so in every tool; a config says the same."""
     for read in (
         lambda: read_option(option, PRETRAIN_KEYS),
@@ -163,7 +163,7 @@ def test_options_that_do_not_fit(option: str, message: str) -> None:
         ("method.encoder.layer_scale=None", None),
     ],
 )
-def test_arguments_of_parts(option: str, message: str | None) -> None:
+def test_arguments_of_parts(option, message):
     """By the hints of their classes; where there are none, by the value that is there."""
     if message is None:
         load_config(MAE, "tiny", [option])
@@ -174,7 +174,7 @@ def test_arguments_of_parts(option: str, message: str | None) -> None:
     assert str(error.value) == f"--cfg-options {what}: {message}"
 
 
-def test_a_text_where_a_text_is_wanted() -> None:
+def test_a_text_where_a_text_is_wanted():
     assert load_config(MAE, "tiny", ["card.title=2024"]).card.title == "2024"
 
 
@@ -192,7 +192,7 @@ def test_a_text_where_a_text_is_wanted() -> None:
         ("decay_biases=True", None),  # known, though the config leaves it at its default
     ],
 )
-def test_options_of_fine_tuning(option: str, message: str | None, tmp_path: Path) -> None:
+def test_options_of_fine_tuning(option, message, tmp_path):
     def read() -> None:
         compose(CONFIGS, "mae", "synthetic_v", "tiny", [option], tmp_path)
 
@@ -232,7 +232,7 @@ def test_options_of_fine_tuning(option: str, message: str | None, tmp_path: Path
         ),
     ],
 )
-def test_values_in_the_file(content: str, message: str, tmp_path: Path) -> None:
+def test_values_in_the_file(content, message, tmp_path):
     """The file is named, whatever class takes the value in the end."""
     path = tmp_path / "pretrain.py"
     imports = "from torch.optim import AdamW\nfrom benchmark.nn.vit import VisionTransformer\n"
@@ -243,7 +243,7 @@ def test_values_in_the_file(content: str, message: str, tmp_path: Path) -> None:
     assert str(error.value).endswith(message)
 
 
-def test_a_recipe_of_a_method_is_checked(tmp_path: Path) -> None:
+def test_a_recipe_of_a_method_is_checked(tmp_path):
     """What a method sets in place of a dataset's own settings."""
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -258,7 +258,7 @@ def test_a_recipe_of_a_method_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", PRETRAIN_NEEDS)
-def test_a_key_that_is_missing_is_named(key: str, tmp_path: Path) -> None:
+def test_a_key_that_is_missing_is_named(key, tmp_path):
     """Not in a traceback of whoever looks for it first."""
     path = tmp_path / "pretrain.py"
     content = "\n".join(
@@ -276,7 +276,7 @@ def test_a_key_that_is_missing_is_named(key: str, tmp_path: Path) -> None:
             load_config(path, needed=PRETRAIN_NEEDS)
 
 
-def test_whatever_fails_in_a_config_is_one_line(tmp_path: Path) -> None:
+def test_whatever_fails_in_a_config_is_one_line(tmp_path):
     path = tmp_path / "pretrain.py"
     for code, reason in (
         ("epochs = 1 / 0", "ZeroDivisionError: division by zero"),

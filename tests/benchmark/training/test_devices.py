@@ -6,13 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from benchmark.checks.contract import CHECKS, ContractTrial, _verdict
@@ -22,9 +19,7 @@ from benchmark.device import VARIABLE
 from benchmark.training.train import check, dry_run, train
 
 
-def test_a_tool_takes_the_option(
-    work: Path, root: Path, tmp_path: Path, gpu_environment: dict[str, str]
-) -> None:
+def test_a_tool_takes_the_option(work, root, tmp_path, gpu_environment):
     pack = tmp_path / "pack"
     shutil.copytree(work / "packs" / "xa170k", pack)
     command = ["tools/extract_anatomy.py", str(pack), "--border", "3", "--overwrite"]
@@ -40,9 +35,7 @@ def test_a_tool_takes_the_option(
 
 
 @pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("cuda:1", False), ("cpu", True)])
-def test_batches_are_waited_for_unless_they_go_to_a_gpu(
-    device: str, waits: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_are_waited_for_unless_they_go_to_a_gpu(device, waits, monkeypatch):
     """The host would read a batch that is still being copied to it."""
     asked: list[tuple[torch.device, bool]] = []
 
@@ -58,15 +51,13 @@ def test_batches_are_waited_for_unless_they_go_to_a_gpu(
 
 
 @pytest.mark.parametrize("check", ["finite loss", "exact resume"])
-def test_the_contract_is_tried_on_the_cpu(
-    check: str, gpu: None, small_config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_the_contract_is_tried_on_the_cpu(check, gpu, small_config, tmp_path):
     """Method and batches: with a GPU that is not there, anything on it would fail."""
     verdict = _verdict(check, CHECKS[check], ContractTrial(small_config("mae"), tmp_path))
     assert verdict.passed, verdict.detail
 
 
-def test_so_are_its_two_processes(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_are_its_two_processes(gpu, monkeypatch):
     inherited: list[str | None] = []
     monkeypatch.setattr(SpawnProcess, "start", lambda _: inherited.append(os.environ.get(VARIABLE)))
     ProcessPair()._start()
@@ -74,9 +65,7 @@ def test_so_are_its_two_processes(gpu: None, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("what", ["check", "dry run", "training"])
-def test_a_run_gives_back_the_threads_it_takes(
-    what: str, small_config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_run_gives_back_the_threads_it_takes(what, small_config, tmp_path):
     before, folder = torch.get_num_threads(), tmp_path / "run"
     config = small_config("mae", f"num_threads={before + 1}", "epochs=1")
     if what == "check":

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from child_runs import assert_same_end, finish, read_log, seal, signal_at_step, start
-from mmengine.config import Config
 
 from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.distributed.signals import EXIT_STOPPED
@@ -20,9 +19,7 @@ from benchmark.training.distributed.signals import EXIT_STOPPED
 KILLS = 20
 
 
-def test_killed_at_random_moments(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_killed_at_random_moments(reference, config, tmp_path):
     """SIGKILL, twenty times, at moments that a generator draws from the length of a run."""
     begin = time.perf_counter()
     assert finish(config(), tmp_path / "timed") == 0
@@ -62,9 +59,7 @@ def _killed_before_replacing(number: int) -> Callable[[], None]:
     return prepare
 
 
-def test_killed_with_a_file_half_way(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_killed_with_a_file_half_way(reference, config, tmp_path):
     """Each file of a run in turn is complete beside its name, but has not got it."""
     for number in range(1, 20):
         folder = tmp_path / f"run{number}"
@@ -77,9 +72,7 @@ def test_killed_with_a_file_half_way(
     assert number == 8
 
 
-def test_stopped_after_every_step(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_stopped_after_every_step(reference, config, tmp_path):
     """The step that runs is finished, its state saved; the last step finishes the run instead."""
     folder, out = tmp_path / "run", tmp_path / "out"
     numbers = (signal.SIGTERM, signal.SIGUSR1)
@@ -97,9 +90,7 @@ def test_stopped_after_every_step(
     assert "resuming after epoch 1, of 3 epochs" in out.read_text()
 
 
-def test_methods_with_tables_and_averages_stop_within_an_epoch(
-    small_config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_methods_with_tables_and_averages_stop_within_an_epoch(small_config, tmp_path):
     """VasoMIM: frozen networks, anatomy, drop path, the AdamW of its recipe."""
     config = small_config("vasomim", "num_threads=1", "log_interval=2", "epochs=2")
     assert finish(config, tmp_path / "whole") == 0
@@ -111,9 +102,7 @@ def test_methods_with_tables_and_averages_stop_within_an_epoch(
     assert_same_end(tmp_path / "cut", tmp_path / "whole")
 
 
-def test_a_signal_to_the_whole_group_spares_the_loader(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_signal_to_the_whole_group_spares_the_loader(reference, config, tmp_path):
     """Without its loader processes a run could not finish the step it is in."""
     folder = tmp_path / "run"
     options = config("num_workers=2")
@@ -123,9 +112,7 @@ def test_a_signal_to_the_whole_group_spares_the_loader(
     assert_same_end(folder, reference)
 
 
-def test_two_processes_stop_together_and_one_goes_on(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_two_processes_stop_together_and_one_goes_on(reference, config, tmp_path):
     """Only the second hears of it; both end after the same step, and a single one continues."""
     folder, out = tmp_path / "run", tmp_path / "out"
     heard = signal_at_step(4, signal.SIGUSR1)
@@ -144,9 +131,7 @@ def test_two_processes_stop_together_and_one_goes_on(
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "hostile", "another seed"])
-def test_a_damaged_newest_checkpoint_falls_back(
-    damage: str, reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_damaged_newest_checkpoint_falls_back(damage, reference, config, tmp_path):
     """With a warning that names it, to the one before; nothing in it is run."""
     folder, out = tmp_path / "run", tmp_path / "out"
     assert finish(config(), folder, before=signal_at_step(5, signal.SIGTERM)) == EXIT_STOPPED
@@ -179,9 +164,7 @@ def test_a_damaged_newest_checkpoint_falls_back(
         ("run.json", 0, "resuming after epoch 1, step 5, of 3 epochs"),
     ],
 )
-def test_a_named_pipe_among_its_files_is_not_waited_for(
-    name: str, code: int, said: str, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_a_named_pipe_among_its_files_is_not_waited_for(name, code, said, config, tmp_path):
     """Opening one waits for somebody who writes to it."""
     folder, out = tmp_path / "run", tmp_path / "out"
     assert finish(config(), folder, before=signal_at_step(5, signal.SIGTERM)) == EXIT_STOPPED
@@ -199,7 +182,7 @@ class _Hostile:
         return (os.system, (f"touch {self.target}",))
 
 
-def test_two_processes_accumulate_gradients(config: Callable[..., Config], tmp_path: Path) -> None:
+def test_two_processes_accumulate_gradients(config, tmp_path):
     """Where each cuts its share into parts, the ends of such runs are the same to a few bits.
 
     One process adds up four parts in turn, two exchange the sums of two.

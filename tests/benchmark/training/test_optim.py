@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from torch import nn
@@ -45,7 +42,7 @@ def settings(model: nn.Module, layer_decay: float) -> dict[str, tuple[float, flo
     }
 
 
-def test_learning_rate_falls_from_the_head_to_the_patches() -> None:
+def test_learning_rate_falls_from_the_head_to_the_patches():
     """BEiT's rule at depth L: embeddings at decay^(L + 1), block k at decay^(L − k), rest at 1."""
     found = settings(Segmentor(), LAYER_DECAY)
     for name in ("patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed", "cls_token"):
@@ -98,9 +95,7 @@ class Around(nn.Module):
         ),
     ],
 )
-def test_every_kind_of_encoder_has_its_own_layers(
-    kind: str, powers: dict[str, int], make_encoder: Callable[..., Encoder]
-) -> None:
+def test_every_kind_of_encoder_has_its_own_layers(kind, powers, make_encoder):
     """The factor is 0.5 to the number of layers above; what is around the encoder is at 1."""
     model = Around(make_encoder(kind))
     for parameter in model.parameters():
@@ -112,7 +107,7 @@ def test_every_kind_of_encoder_has_its_own_layers(
     assert found.keys() == {name for name, _ in model.named_parameters()}
 
 
-def test_biases_and_vectors_do_not_decay() -> None:
+def test_biases_and_vectors_do_not_decay():
     model = Segmentor()
     found = settings(model, LAYER_DECAY)
     for name, parameter in model.named_parameters():
@@ -130,7 +125,7 @@ def test_biases_and_vectors_do_not_decay() -> None:
         ({}, ["0.weight", "1.weight"]),
     ],
 )
-def test_a_config_says_what_decays(options: dict[str, Any], decayed: list[str]) -> None:
+def test_a_config_says_what_decays(options, decayed):
     """All in one group, as MoCo v3 trains; or all but positions and CLS token, as SimMIM."""
     layers = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     groups = parameter_groups(layers, 0.1, **options)
@@ -140,7 +135,7 @@ def test_a_config_says_what_decays(options: dict[str, Any], decayed: list[str]) 
         parameter_groups(layers, 0.1, undecayed=("1.weight", "2.weight"))
 
 
-def test_every_trainable_parameter_is_in_one_group_and_groups_are_few() -> None:
+def test_every_trainable_parameter_is_in_one_group_and_groups_are_few():
     model = Segmentor()
     groups = parameter_groups(model, WEIGHT_DECAY, LAYER_DECAY)
     assert len(groups) == 2 * (DEPTH + 2)
@@ -154,7 +149,7 @@ def test_every_trainable_parameter_is_in_one_group_and_groups_are_few() -> None:
     assert {scale for _, scale in settings(model, 1.0).values()} == {1.0}
 
 
-def test_frozen_parameters_are_absent() -> None:
+def test_frozen_parameters_are_absent():
     model = Segmentor()
     model.backbone.vit.pos_embed.requires_grad_(False)
     model.neck.requires_grad_(False)
@@ -166,12 +161,12 @@ def test_frozen_parameters_are_absent() -> None:
     assert found.keys() == {name for name, _ in model.named_parameters()} - frozen
 
 
-def test_a_model_without_vit_trains_at_one_rate() -> None:
+def test_a_model_without_vit_trains_at_one_rate():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
     assert {scale for _, scale in settings(model, LAYER_DECAY).values()} == {1.0}
 
 
-def test_the_optimizer_starts_every_group_at_its_own_peak() -> None:
+def test_the_optimizer_starts_every_group_at_its_own_peak():
     wrapper = build_optimizer(
         Segmentor(),
         dict(type=torch.optim.AdamW, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95)),
@@ -187,7 +182,7 @@ def test_the_optimizer_starts_every_group_at_its_own_peak() -> None:
     assert max(rates) == 2e-4
 
 
-def test_one_step_moves_each_layer_by_its_rate_and_decays_only_matrices() -> None:
+def test_one_step_moves_each_layer_by_its_rate_and_decays_only_matrices():
     """With SGD a step is −lr·factor·(gradient + decay·weight), computed here by hand."""
     torch.manual_seed(0)
     model = Segmentor()
@@ -212,7 +207,7 @@ def test_one_step_moves_each_layer_by_its_rate_and_decays_only_matrices() -> Non
         torch.testing.assert_close(after[name], moved, msg=name)
 
 
-def test_gradients_are_clipped_as_the_config_says() -> None:
+def test_gradients_are_clipped_as_the_config_says():
     model = nn.Linear(4, 1, bias=False)
     wrapper = build_optimizer(
         model, dict(type=torch.optim.SGD), lr=1.0, clip_grad=dict(max_norm=0.5)
@@ -222,7 +217,7 @@ def test_gradients_are_clipped_as_the_config_says() -> None:
     assert float((model.weight.detach() - before).norm()) == pytest.approx(0.5, rel=1e-5)
 
 
-def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32() -> None:
+def test_bf16_computes_in_bf16_and_keeps_weights_in_fp32():
     model = nn.Linear(4, 4)
     wrapper = build_optimizer(model, dict(type=torch.optim.SGD), lr=0.1, precision="bf16")
     assert type(wrapper) is Bf16OptimWrapper

@@ -41,14 +41,14 @@ def same(seen: Any, loaded: Any) -> bool:
 
 
 @pytest.mark.parametrize(("name", "keys"), CONFIGS)
-def test_every_config_is_read_as_the_loader_reads_it(name: str, keys: ConfigKeys) -> None:
+def test_every_config_is_read_as_the_loader_reads_it(name, keys):
     seen = preview(ROOT / name, keys)
     assert seen, "cannot be followed"
     seen.pop("scales", None)  # which the loader applies
     assert same(seen, load_config(ROOT / name, known=keys)._cfg_dict)
 
 
-def test_what_cannot_be_followed_is_left_to_the_loader(tmp_path: Path) -> None:
+def test_what_cannot_be_followed_is_left_to_the_loader(tmp_path):
     config = tmp_path / "a.py"
     for content in ("_base_ = ['b.py']\nepochs = 'many'", "epochs = 1 / 0\nepoch = 3"):
         config.write_text(content)
@@ -66,7 +66,7 @@ def test_what_cannot_be_followed_is_left_to_the_loader(tmp_path: Path) -> None:
         ("epochs = 3 3", "not a config"),
     ],
 )
-def test_mistakes_in_a_config(content: str, said: str, tmp_path: Path) -> None:
+def test_mistakes_in_a_config(content, said, tmp_path):
     config = tmp_path / "a.py"
     config.write_text(content)
     with pytest.raises(InputError, match=re.escape(said)) as error:
@@ -84,7 +84,7 @@ def test_mistakes_in_a_config(content: str, said: str, tmp_path: Path) -> None:
         ("configs/vasomin/pretrain.py", "configs/vasomim/pretrain.py"),
     ],
 )
-def test_a_config_that_is_not_there(name: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_that_is_not_there(name, meant, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(InputError, match=re.escape(f"{name}: no such config")) as error:
         find_config(name)
@@ -92,7 +92,7 @@ def test_a_config_that_is_not_there(name: str, meant: str, monkeypatch: pytest.M
     assert find_config(meant) == Path(meant)
 
 
-def test_inputs_that_are_not_there(tmp_path: Path) -> None:
+def test_inputs_that_are_not_there(tmp_path):
     """First the pack, then the segmentor, each with the command that makes it."""
     values = preview(ROOT / "configs/vasomim/pretrain.py", PRETRAIN_KEYS)
     pack = tmp_path / "packs" / "xa170k"
@@ -112,7 +112,7 @@ def test_inputs_that_are_not_there(tmp_path: Path) -> None:
     require_inputs(values, tmp_path)
 
 
-def test_options_take_the_place_of_what_is_missing(tmp_path: Path) -> None:
+def test_options_take_the_place_of_what_is_missing(tmp_path):
     own = tmp_path / "own.safetensors"
     own.touch()
     options = [f"method.segmentor.checkpoint={own}", f"packs=['{tmp_path}']"]
@@ -128,7 +128,7 @@ def test_options_take_the_place_of_what_is_missing(tmp_path: Path) -> None:
         ["configs/vasomim/pretrain.py", "--work", "nowhere"],
     ],
 )
-def test_the_tool_answers_before_it_loads_torch(arguments: list[str]) -> None:
+def test_the_tool_answers_before_it_loads_torch(arguments):
     program = (
         "import runpy, sys\nsys.modules['torch'] = None\nsys.path.insert(0, 'tools')\n"
         f"sys.argv = ['tools/train.py', *{arguments!r}]\n"

@@ -12,9 +12,7 @@ from benchmark.training import runner
 
 
 @pytest.mark.parametrize(("parts", "static"), [(1, True), (2, False)])
-def test_the_graph_is_static_without_accumulation(
-    parts: int, static: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_graph_is_static_without_accumulation(parts, static, monkeypatch):
     """Every step uses the same parameters, which saves torch a search for unused ones."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(runner, "MMDistributedDataParallel", lambda model, **options: options)

@@ -67,9 +67,7 @@ def launch(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_same_seed_is_bit_identical_and_workers_do_not_matter(
-    reference: Path, small_config: Configs, tmp_path: Path
-) -> None:
+def test_same_seed_is_bit_identical_and_workers_do_not_matter(reference, small_config, tmp_path):
     """A second run, here with two loader processes, gives the same log and the same weights."""
     log = run(small_config("vasomim", "num_workers=2"), tmp_path / "again")
     assert log == read_log(reference)
@@ -79,9 +77,7 @@ def test_same_seed_is_bit_identical_and_workers_do_not_matter(
     assert other[0]["loss"] != log[0]["loss"]
 
 
-def test_resume_is_bit_identical(
-    reference: Path, small_config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_is_bit_identical(reference, small_config, tmp_path, monkeypatch):
     """Killed in the second epoch after steps that the checkpoint does not hold, then resumed."""
     folder = tmp_path / "run"
     steps_before = CheckpointHook.after_train_iter
@@ -103,9 +99,7 @@ def test_resume_is_bit_identical(
     assert (folder / "encoder.safetensors").read_bytes() == expected
 
 
-def test_two_processes_equal_one(
-    reference: Path, work: Path, root: Path, small_options: list[str], tmp_path: Path
-) -> None:
+def test_two_processes_equal_one(reference, work, root, small_options, tmp_path):
     """Two CPU processes with one part of the batch each: the same to the last bit."""
     folder = tmp_path / "run"
     where = ("--scale", "tiny", "--work", str(work), "--work-dir", str(folder))
@@ -131,9 +125,7 @@ def drop_group(checkpoint: Checkpoint) -> None:
         (drop_group, r"epoch_1\.pth: does not fit the optimiser: .*number of parameter groups"),
     ],
 )
-def test_a_checkpoint_of_another_model_is_one_line(
-    change: Callable[[Checkpoint], None], said: str, small_config: Configs, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_model_is_one_line(change, said, small_config, tmp_path):
     """As a run that was cut before a layer was renamed."""
     folder = tmp_path / "run"
     run(small_config("mae", "epochs=1"), folder)
@@ -147,7 +139,7 @@ def test_a_checkpoint_of_another_model_is_one_line(
         run(small_config("mae", "epochs=1"), folder, resume=True)
 
 
-def test_log_tells_what_happens(reference: Path) -> None:
+def test_log_tells_what_happens(reference):
     """The total is the sum of its terms; the learning rate follows warm-up and cosine."""
     log = read_log(reference)
     assert [line["step"] for line in log] == list(range(1, 10))
@@ -162,7 +154,7 @@ def test_log_tells_what_happens(reference: Path) -> None:
     assert log[7]["lr"] == pytest.approx(peak * 0.75)
 
 
-def test_export_is_the_trained_encoder(reference: Path) -> None:
+def test_export_is_the_trained_encoder(reference):
     """The exported file holds the encoder of the last checkpoint, and loads strictly."""
     encoder, card = load_encoder(reference)
     state = final_state(reference)
@@ -175,9 +167,7 @@ def test_export_is_the_trained_encoder(reference: Path) -> None:
     assert description["finished"]["exports"] == {"encoder": card.weights_sha256}
 
 
-def test_a_run_is_not_mixed_with_another(
-    reference: Path, small_config: Configs, work: Path, tmp_path: Path
-) -> None:
+def test_a_run_is_not_mixed_with_another(reference, small_config, work, tmp_path):
     """Without --resume nothing is touched; with it, a run of another config is refused."""
     before = {path.name: path.stat().st_mtime_ns for path in reference.iterdir()}
     with pytest.raises(InputError, match="holds a run; add --resume"):
@@ -205,9 +195,7 @@ def test_a_run_is_not_mixed_with_another(
         ("vasomim", ["method.views.size=80", "method.encoder.img_size=80"], "32"),
     ],
 )
-def test_bad_input_is_one_line(
-    small_config: Configs, tmp_path: Path, method: str, options: list[str], message: str
-) -> None:
+def test_bad_input_is_one_line(small_config, tmp_path, method, options, message):
     """Every mistake is named with what is wrong."""
     with pytest.raises(InputError, match=message) as error:
         run(small_config(method, *options), tmp_path / "run")
@@ -215,7 +203,7 @@ def test_bad_input_is_one_line(
     assert not (tmp_path / "run" / "encoder.json").exists()
 
 
-def test_a_mistake_replaces_nothing(small_config: Configs, tmp_path: Path) -> None:
+def test_a_mistake_replaces_nothing(small_config, tmp_path):
     """Nor does one that only the first step finds stand in the way of the next try."""
     folder = tmp_path / "run"
     with pytest.raises(InputError, match="32"):
@@ -227,7 +215,7 @@ def test_a_mistake_replaces_nothing(small_config: Configs, tmp_path: Path) -> No
     assert (folder / "encoder.safetensors").read_bytes() == kept
 
 
-def test_launcher_checks_before_it_starts(work: Path, root: Path, tmp_path: Path) -> None:
+def test_launcher_checks_before_it_starts(work, root, tmp_path):
     """Bad input through the launcher is the same one line with code 2, not torchrun's page."""
     options = ("--scale", "tiny", "--work", str(work), "--cfg-options", "batch_size=4")
     done = launch(root, "configs/mae/pretrain.py", "3", *options)
@@ -235,7 +223,7 @@ def test_launcher_checks_before_it_starts(work: Path, root: Path, tmp_path: Path
     assert done.stderr == "error: batch_size=4 does not divide among 3 processes\n"
 
 
-def test_dry_run_writes_nothing(work: Path, small_config: Configs, capsys: Any) -> None:
+def test_dry_run_writes_nothing(work, small_config, capsys):
     """Two steps, an estimate, and no folder anywhere."""
     before = sorted(work.rglob("*"))
     dry_run(small_config("vasomim"), "VasoMIM")
@@ -245,7 +233,7 @@ def test_dry_run_writes_nothing(work: Path, small_config: Configs, capsys: Any) 
     assert sorted(work.rglob("*")) == before
 
 
-def test_pack_without_anatomy(small_config: Configs, work: Path, tmp_path: Path) -> None:
+def test_pack_without_anatomy(small_config, work, tmp_path):
     """MAE trains on it; VasoMIM says which command is missing."""
     from benchmark.data.packs import build_pack
     from benchmark.data.sources import open_source

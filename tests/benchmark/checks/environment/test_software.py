@@ -28,7 +28,7 @@ def by_name(findings) -> dict[str, Finding]:
     return {found.name: found for found in findings}
 
 
-def test_lock_is_read_as_the_installer_reads_it(lock) -> None:
+def test_lock_is_read_as_the_installer_reads_it(lock):
     """Other systems and Python versions are skipped; names are canonical, comments ignored."""
     found = lock(
         "# made by uv\nnumpy==1.0 ; python_version < '3'\nnumpy==2.0 ; python_version >= '3'\n"
@@ -38,12 +38,12 @@ def test_lock_is_read_as_the_installer_reads_it(lock) -> None:
 
 
 @pytest.mark.parametrize("line", ["numpy", "numpy==1,<3", "not a requirement!"])
-def test_line_that_pins_nothing_is_named(lock, line: str) -> None:
+def test_line_that_pins_nothing_is_named(lock, line):
     with pytest.raises(InputError, match=r"requirements.txt, line 2: not name==version"):
         lock(f"timm==1.0\n{line}\n")
 
 
-def test_versions_of_the_lock_are_ok_and_others_are_notes() -> None:
+def test_versions_of_the_lock_are_ok_and_others_are_notes():
     installed = {name: metadata.version(name) for name in software.PACKAGES}
     assert {f.state for f in software.examine_packages(installed)} == {"ok"}
     found = by_name(software.examine_packages({**installed, "timm": "0.1"}))
@@ -52,13 +52,13 @@ def test_versions_of_the_lock_are_ok_and_others_are_notes() -> None:
     assert found["numpy"].state == "ok"
 
 
-def test_build_of_a_wheel_is_not_another_version(monkeypatch) -> None:
+def test_build_of_a_wheel_is_not_another_version(monkeypatch):
     monkeypatch.setattr(software.metadata, "version", lambda name: "2.11.0+cu130")
     assert by_name(software.examine_packages({"torch": "2.11.0"}))["torch"].state == "ok"
     assert by_name(software.examine_packages({"torch": "2.11.1"}))["torch"].state == "note"
 
 
-def test_lacking_package_is_missing_and_lacking_extras_are_not(monkeypatch) -> None:
+def test_lacking_package_is_missing_and_lacking_extras_are_not(monkeypatch):
     """The lock holds what only developers need; `PACKAGES` is what everybody needs."""
     true = metadata.version
 
@@ -74,13 +74,13 @@ def test_lacking_package_is_missing_and_lacking_extras_are_not(monkeypatch) -> N
     assert found["other packages"].value.startswith("1 of 1")
 
 
-def test_other_packages_of_another_version_are_named() -> None:
+def test_other_packages_of_another_version_are_named():
     found = by_name(software.examine_packages({"pip": "0.1"}))["other packages"]
     assert found.state == "note"
     assert f"pip {metadata.version('pip')}" in found.advice
 
 
-def test_compiler_is_looked_for_where_torch_looks(monkeypatch) -> None:
+def test_compiler_is_looked_for_where_torch_looks(monkeypatch):
     monkeypatch.setenv("CXX", sys.executable)
     assert software.examine_compiler(on_gpu=False).value == Path(sys.executable).name
     monkeypatch.setenv("CXX", "no-such-compiler")
@@ -92,13 +92,13 @@ def test_compiler_is_looked_for_where_torch_looks(monkeypatch) -> None:
     assert "g++ or clang++ was not found" in software.examine_compiler(on_gpu=False).advice
 
 
-def test_compiling_for_a_gpu_needs_triton(monkeypatch) -> None:
+def test_compiling_for_a_gpu_needs_triton(monkeypatch):
     monkeypatch.setenv("CC", sys.executable)
     monkeypatch.setattr(software, "find_spec", lambda name: None)
     assert "triton is not installed" in software.examine_compiler(on_gpu=True).advice
 
 
-def test_mmcv_is_found_without_importing_it() -> None:
+def test_mmcv_is_found_without_importing_it():
     """Importing it takes seconds, and its operations are supplied at import."""
     code = (
         "from benchmark.checks.environment import software\n"
@@ -113,7 +113,7 @@ def test_mmcv_is_found_without_importing_it() -> None:
     assert ("torchvision" in done.stdout) == (not compiled)
 
 
-def test_compiled_operations_are_told_from_ours(monkeypatch, tmp_path: Path) -> None:
+def test_compiled_operations_are_told_from_ours(monkeypatch, tmp_path):
     class Spec:
         submodule_search_locations = [str(tmp_path)]
 
@@ -131,7 +131,7 @@ def test_compiled_operations_are_told_from_ours(monkeypatch, tmp_path: Path) -> 
         ({"commit": "0123456789abcdef", "dirty": False}, "ok"),
     ],
 )
-def test_changed_code_is_noted(monkeypatch, git, state: str) -> None:
+def test_changed_code_is_noted(monkeypatch, git, state):
     monkeypatch.setattr(software, "collect_provenance", lambda: {"git": git})
     found = software.examine_git()
     assert found.state == state
@@ -139,5 +139,5 @@ def test_changed_code_is_noted(monkeypatch, git, state: str) -> None:
     assert (git or {}).get("dirty", False) == ("changed" in found.value)
 
 
-def test_missing_lock_is_said(tmp_path: Path) -> None:
+def test_missing_lock_is_said(tmp_path):
     assert by_name(software.examine_software(tmp_path / "none.txt"))["lock"].state == "note"

@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
 
-def test_rate_is_calls_over_seconds(monkeypatch) -> None:
+def test_rate_is_calls_over_seconds(monkeypatch):
     """The clock is read once before and once per call: 3 calls before the fourth second."""
     monkeypatch.setattr(storage, "time", Clock())
     calls = []
@@ -44,12 +44,12 @@ def test_rate_is_calls_over_seconds(monkeypatch) -> None:
     assert len(calls) == 3
 
 
-def test_slow_work_is_called_once_at_least(monkeypatch) -> None:
+def test_slow_work_is_called_once_at_least(monkeypatch):
     monkeypatch.setattr(storage, "time", Clock())
     assert storage._rate(lambda: None, 0) == pytest.approx(1 / 2)
 
 
-def test_reading_reads_all_that_was_written(monkeypatch, tmp_path: Path) -> None:
+def test_reading_reads_all_that_was_written(monkeypatch, tmp_path):
     """What is read is what was written, past the memory of the system, and nothing stays."""
     dropped = []
     monkeypatch.setattr(os, "posix_fadvise", lambda *which: dropped.append(which[1:]))
@@ -61,7 +61,7 @@ def test_reading_reads_all_that_was_written(monkeypatch, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path: Path) -> None:
+def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path):
     seen, names = [], []
     true = storage.read_grayscale
 
@@ -77,7 +77,7 @@ def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_gathering_draws_from_all_frames(monkeypatch, pack: Path) -> None:
+def test_gathering_draws_from_all_frames(monkeypatch, pack):
     packs = open_packs([pack])
     drawn = []
     monkeypatch.setattr(packs, "gather", drawn.append)
@@ -87,7 +87,7 @@ def test_gathering_draws_from_all_frames(monkeypatch, pack: Path) -> None:
     assert set(np.concatenate(drawn)) == set(range(len(packs)))
 
 
-def test_slow_decoding_says_what_it_costs(monkeypatch, tmp_path: Path) -> None:
+def test_slow_decoding_says_what_it_costs(monkeypatch, tmp_path):
     """10 per second on each of 2 cores: 171,478 frames take 142.9 minutes."""
     monkeypatch.setattr(storage, "decode_rate", lambda folder: 10.0)
     found = storage.examine_decoding(tmp_path, 2)
@@ -97,7 +97,7 @@ def test_slow_decoding_says_what_it_costs(monkeypatch, tmp_path: Path) -> None:
     assert storage.examine_decoding(tmp_path, 2).state == "ok"
 
 
-def test_disk_is_measured_in_frames_and_once(monkeypatch, tmp_path: Path) -> None:
+def test_disk_is_measured_in_frames_and_once(monkeypatch, tmp_path):
     """100 MB/s are 400 frames of 250 kB."""
     monkeypatch.setattr(storage, "read_rate", lambda folder: 100e6)
     (tmp_path / "a").mkdir()
@@ -108,7 +108,7 @@ def test_disk_is_measured_in_frames_and_once(monkeypatch, tmp_path: Path) -> Non
     assert found.state == "ok"
 
 
-def test_read_only_disk_is_not_measured(monkeypatch, tmp_path: Path) -> None:
+def test_read_only_disk_is_not_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(storage.os, "access", lambda path, mode: False)
     (found,) = storage.examine_disks([tmp_path], 1000, 1)
     assert found.state == "note"
@@ -117,9 +117,7 @@ def test_read_only_disk_is_not_measured(monkeypatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("free", "state"), [(20 << 30, "ok"), (5 << 30, "note"), (5 << 20, "missing")]
 )
-def test_room_is_that_of_the_disk_the_runs_will_be_on(
-    monkeypatch, tmp_path: Path, free: int, state: str
-) -> None:
+def test_room_is_that_of_the_disk_the_runs_will_be_on(monkeypatch, tmp_path, free, state):
     usage = namedtuple("usage", "total used free")
     asked = []
     monkeypatch.setattr(
@@ -129,7 +127,7 @@ def test_room_is_that_of_the_disk_the_runs_will_be_on(
     assert asked == [tmp_path]
 
 
-def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path: Path) -> None:
+def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file: not a folder"):
         storage.existing(tmp_path / "file" / "below")
@@ -138,7 +136,7 @@ def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path: Path) -
         storage.existing(tmp_path)
 
 
-def test_report_has_every_part_and_leaves_nothing(monkeypatch, pack: Path, tmp_path: Path) -> None:
+def test_report_has_every_part_and_leaves_nothing(monkeypatch, pack, tmp_path):
     """All parts in their order; the pack's lack of vessel masks is noted."""
     for name in ("read_rate", "decode_rate", "gather_rate"):
         monkeypatch.setattr(storage, name, lambda *which: 1e9)
@@ -151,7 +149,7 @@ def test_report_has_every_part_and_leaves_nothing(monkeypatch, pack: Path, tmp_p
     assert not (tmp_path / "work").exists()
 
 
-def test_pack_that_is_none_is_bad_input_at_once(monkeypatch, tmp_path: Path) -> None:
+def test_pack_that_is_none_is_bad_input_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(software, "examine_software", lambda: pytest.fail("too late"))
     with pytest.raises(InputError, match="no such folder"):
         next(examine(tmp_path, [tmp_path / "none"]))

@@ -6,8 +6,6 @@ import os
 import pickle
 import random
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -39,7 +37,7 @@ def checkpoint(epoch: int) -> Checkpoint:
     )
 
 
-def test_round_trip_and_pruning(tmp_path: Path) -> None:
+def test_round_trip_and_pruning(tmp_path):
     """What is read is what was written; only the newest two are kept, in numeric order."""
     for epoch in (8, 9, 10, 11):
         save_checkpoint(tmp_path, checkpoint(epoch), keep=2)
@@ -51,7 +49,7 @@ def test_round_trip_and_pruning(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path: Path) -> None:
+def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path):
     """And older than the next; its name says how far it is."""
     within = checkpoint(2).model_copy(update={"step": 27, "within": True})
     for one in (checkpoint(3), within, checkpoint(2)):
@@ -63,7 +61,7 @@ def test_one_within_an_epoch_is_newer_than_the_epoch(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "epoch_2_step_27.pth").place == "epoch 2, step 27"
 
 
-def test_an_unknown_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_format_is_refused(tmp_path, monkeypatch):
     """Neither a file without a digest nor one with another format number is read."""
     path = tmp_path / "epoch_1.pth"
     torch.save({"format": 1, **vars(checkpoint(1))}, path)
@@ -77,7 +75,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         read_checkpoint(path)
 
 
-def test_no_damaged_byte_is_missed(tmp_path: Path) -> None:
+def test_no_damaged_byte_is_missed(tmp_path):
     """Anywhere: in tensors, in names, in the padding between them, in the archive's directory."""
     path = save_checkpoint(tmp_path, checkpoint(1), keep=1)
     content = path.read_bytes()
@@ -121,7 +119,7 @@ def test_no_damaged_byte_is_missed(tmp_path: Path) -> None:
         ("within", 1),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_named(name: str, value: Any, tmp_path: Path) -> None:
+def test_a_value_of_the_wrong_kind_is_named(name, value, tmp_path):
     """Also where the digest fits: a version that is at fault writes a good one."""
     with pytest.raises(InputError, match=rf"\.pth: key '{name}"):
         save_checkpoint(tmp_path, checkpoint(1).model_copy(update={name: value}), keep=1)
@@ -136,9 +134,7 @@ def test_a_value_of_the_wrong_kind_is_named(name: str, value: Any, tmp_path: Pat
         ({"weights": {"load_from": "xyz"}}, "its weights differs"),
     ],
 )
-def test_a_checkpoint_of_another_run_falls_back(
-    change: dict[str, Any], said: str, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_run_falls_back(change, said, tmp_path):
     """As one that was copied into the wrong folder; alone in it, it is an error."""
     save_checkpoint(tmp_path, checkpoint(1), keep=2)
     foreign = checkpoint(2).model_copy(update={"identity": {**IDENTITY, **change}})
@@ -152,7 +148,7 @@ def test_a_checkpoint_of_another_run_falls_back(
         newest_checkpoint(tmp_path, IDENTITY)
 
 
-def test_a_renamed_checkpoint_falls_back(tmp_path: Path) -> None:
+def test_a_renamed_checkpoint_falls_back(tmp_path):
     """Its name would say that more steps are done than are."""
     save_checkpoint(tmp_path, checkpoint(1), keep=2)
     shutil.copy(tmp_path / "epoch_1.pth", tmp_path / "epoch_7.pth")
@@ -161,7 +157,7 @@ def test_a_renamed_checkpoint_falls_back(tmp_path: Path) -> None:
     assert "epoch_7.pth: holds the checkpoint epoch_1.pth" in problems[tmp_path / "epoch_7.pth"]
 
 
-def test_what_cannot_be_used_is_kept_under_another_name(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_kept_under_another_name(tmp_path):
     """It neither counts as one of the newest that are kept, nor is it deleted."""
     for content in (b"one", b"two"):
         path = tmp_path / "epoch_9.pth"
@@ -174,7 +170,7 @@ def test_what_cannot_be_used_is_kept_under_another_name(tmp_path: Path) -> None:
     assert [path.name for path in checkpoint_paths(tmp_path)] == ["epoch_1.pth"]
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_file_is_not_waited_for(tmp_path):
     """A named pipe would be read for ever."""
     os.mkfifo(tmp_path / "epoch_2.pth")
     save_checkpoint(tmp_path, checkpoint(1), keep=2)
@@ -183,7 +179,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     assert "epoch_2.pth: not a file" in problems[tmp_path / "epoch_2.pth"]
 
 
-def test_truncated_newest_falls_back(tmp_path: Path) -> None:
+def test_truncated_newest_falls_back(tmp_path):
     """A torn file is named, and the one before is used."""
     save_checkpoint(tmp_path, checkpoint(1), keep=2)
     newest = save_checkpoint(tmp_path, checkpoint(2), keep=2)
@@ -194,7 +190,7 @@ def test_truncated_newest_falls_back(tmp_path: Path) -> None:
     assert "epoch_2.pth: damaged" in problems[newest]
 
 
-def test_no_readable_checkpoint_is_an_error(tmp_path: Path) -> None:
+def test_no_readable_checkpoint_is_an_error(tmp_path):
     """Starting over silently would lose the run."""
     (tmp_path / "epoch_3.pth").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"epoch_3\.pth.*no older one"):
@@ -202,7 +198,7 @@ def test_no_readable_checkpoint_is_an_error(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path / "empty") == (None, {})
 
 
-def test_failed_write_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_one(tmp_path, monkeypatch):
     """A kill between writing and renaming leaves the older checkpoint and no debris."""
     save_checkpoint(tmp_path, checkpoint(1), keep=1)
 
@@ -220,7 +216,7 @@ class Hostile:
         return (os.system, ("touch executed",))
 
 
-def test_hostile_pickle_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_pickle_is_refused(tmp_path, monkeypatch):
     """A checkpoint never runs code, however it is dressed."""
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 1, "model": Hostile()}, tmp_path / "epoch_1.pth")
@@ -232,7 +228,7 @@ def test_hostile_pickle_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "executed").exists()
 
 
-def test_foreign_checkpoint(tmp_path: Path) -> None:
+def test_foreign_checkpoint(tmp_path):
     """Someone else's file is not mistaken for ours."""
     torch.save({"model": {}, "epoch": 3}, tmp_path / "epoch_1.pth")
     seal(tmp_path / "epoch_2.pth", {"model": {}, "epoch": 3})

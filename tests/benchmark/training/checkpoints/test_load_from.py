@@ -47,7 +47,7 @@ def run(mae: Path, small_config: Configs) -> Path:
     return mae
 
 
-def test_a_checkpoint_is_loaded_whole(run: Path, small_config: Configs) -> None:
+def test_a_checkpoint_is_loaded_whole(run, small_config):
     """Into another seed of the same method; and without it the weights are others."""
     file = checkpoint_paths(run)[0]
     method = assemble(start_from(small_config("mae"), file)).method
@@ -58,7 +58,7 @@ def test_a_checkpoint_is_loaded_whole(run: Path, small_config: Configs) -> None:
     assert not torch.equal(fresh["encoder.norm.weight"], state["encoder.norm.weight"])
 
 
-def test_an_exported_encoder_is_loaded_into_the_encoder(run: Path, small_config: Configs) -> None:
+def test_an_exported_encoder_is_loaded_into_the_encoder(run, small_config):
     """From the folder or the file; the decoder keeps its initial values."""
     fresh = assemble(small_config("mae")).method.state_dict()
     exported = load_encoder(run)[0].state_dict()
@@ -69,7 +69,7 @@ def test_an_exported_encoder_is_loaded_into_the_encoder(run: Path, small_config:
             assert torch.equal(value, fresh[name] if name.startswith("decoder.") else origin), name
 
 
-def test_averaged_copies_start_equal(tmp_path: Path) -> None:
+def test_averaged_copies_start_equal(tmp_path):
     """DINO's teacher is a copy of the student; it would pull it back to random weights."""
     config = load_config(CONFIGS / "dino" / "pretrain.py", "tiny")
     fill_paths(config, tmp_path)
@@ -83,7 +83,7 @@ def test_averaged_copies_start_equal(tmp_path: Path) -> None:
         assert all(torch.equal(state[name], value) for name, value in exported.items())
 
 
-def test_the_segmentor_starts_from_its_export(work: Path, tmp_path: Path) -> None:
+def test_the_segmentor_starts_from_its_export(work, tmp_path):
     """A network that is no encoder, by the name it is exported under."""
     config = load_config(CONFIGS / "segmentor" / "unext_s.py", "tiny")
     fill_paths(config, work)
@@ -96,9 +96,7 @@ def test_the_segmentor_starts_from_its_export(work: Path, tmp_path: Path) -> Non
         assert all(torch.equal(state[name], value) for name, value in expected.items())
 
 
-def test_what_a_run_started_from_is_part_of_it(
-    run: Path, small_config: Configs, tmp_path: Path
-) -> None:
+def test_what_a_run_started_from_is_part_of_it(run, small_config, tmp_path):
     """By hash, in the description and in the export; another start is another run."""
     folder = tmp_path / "second"
     config = small_config("mae", "epochs=1")
@@ -145,9 +143,7 @@ def test_what_a_run_started_from_is_part_of_it(
         ),
     ],
 )
-def test_what_does_not_fit_is_one_line(
-    run: Path, small_config: Configs, tmp_path: Path, method: str, path: str, message: str
-) -> None:
+def test_what_does_not_fit_is_one_line(run, small_config, tmp_path, method, path, message):
     """And leaves no folder."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "run").symlink_to(run)
@@ -169,7 +165,7 @@ def test_what_does_not_fit_is_one_line(
     assert not (tmp_path / "new").exists()
 
 
-def test_other_grey_values_are_refused(run: Path, small_config: Configs) -> None:
+def test_other_grey_values_are_refused(run, small_config):
     """An encoder does not know a frame that is normalised otherwise."""
     config = start_from(small_config("mae", "method.views.mean=(0.5,0.5,0.5)"), run)
     with pytest.raises(InputError, match=r"with mean=\[0\.485.*; set method\.views\.mean to it"):
@@ -185,7 +181,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("name", ["epoch_1.pth", "epoch_1_step_3.pth", "weights.pth"])
-def test_a_hostile_file_is_refused(small_config: Configs, tmp_path: Path, name: str) -> None:
+def test_a_hostile_file_is_refused(small_config, tmp_path, name):
     """And nothing in it is run."""
     seal(tmp_path / name, {"format": 3, "model": Hostile(tmp_path / "executed")})
     with pytest.raises(InputError, match=rf"{name}: refused"):
@@ -193,7 +189,7 @@ def test_a_hostile_file_is_refused(small_config: Configs, tmp_path: Path, name: 
     assert not (tmp_path / "executed").exists()
 
 
-def test_the_newest_checkpoint_of_a_folder(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_of_a_folder(tmp_path):
     """Where nothing is exported yet; a step within an epoch is after its begin."""
     for name in ("epoch_9.pth", "epoch_10.pth", "epoch_10_step_55.pth", "notes.txt"):
         (tmp_path / name).touch()

@@ -37,7 +37,7 @@ def left(folder: Path) -> list[str]:
         *("metrics.jsonl", "run.json", "nonfinite/step_5.json"),
     ],
 )
-def test_a_folder_of_others_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_folder_of_others_is_refused(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
     first = name.partition("/")[0]
@@ -46,21 +46,21 @@ def test_a_folder_of_others_is_refused(tmp_path: Path, name: str) -> None:
     assert left(tmp_path) == [name]
 
 
-def test_checkpoints_of_another_trainer_are_no_run(tmp_path: Path) -> None:
+def test_checkpoints_of_another_trainer_are_no_run(tmp_path):
     """mmengine names its own in the same way."""
     torch.save({"state_dict": {}, "meta": {}}, tmp_path / "epoch_1.pth")
     with pytest.raises(InputError, match=r"first: epoch_1\.pth"):
         holds_run(tmp_path, EXPORTS)
 
 
-def test_another_run_json_is_no_run(tmp_path: Path) -> None:
+def test_another_run_json_is_no_run(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"name": "somebody's"}))
     checkpoint(tmp_path)
     with pytest.raises(InputError, match=r"run\.json: not written by a run of this project"):
         holds_run(tmp_path, EXPORTS)
 
 
-def test_what_a_run_is(tmp_path: Path) -> None:
+def test_what_a_run_is(tmp_path):
     assert not holds_run(tmp_path / "absent", EXPORTS)
     for name in ("mmengine/20260101_000000/a.log", "run.json.0123abcd-12-0.tmp", LOCK):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def test_what_a_run_is(tmp_path: Path) -> None:
     assert holds_run(tmp_path, EXPORTS)
 
 
-def test_only_what_a_run_writes_is_removed(tmp_path: Path) -> None:
+def test_only_what_a_run_writes_is_removed(tmp_path):
     ours = (
         *("run.json", "metrics.jsonl", "epoch_3.pth", "epoch_3_step_17.pth", "encoder.json"),
         "epoch_2.pth.unusable-1",
@@ -105,9 +105,7 @@ def test_only_what_a_run_writes_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("killed", range(6))
-def test_what_a_killed_clearing_leaves_is_a_run_or_free(
-    tmp_path: Path, killed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_killed_clearing_leaves_is_a_run_or_free(tmp_path, killed, monkeypatch):
     for name in ("run.json", "metrics.jsonl", "encoder.json", "nonfinite/step_5.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(json.dumps({"config_hash": "hash"}))

@@ -7,7 +7,6 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from child_runs import assert_same_end, finish, signal_at_step, start
@@ -57,9 +56,7 @@ def elsewhere(name: str, config: Callable[..., Config], run: Path, folder: Path)
 
 
 @pytest.mark.parametrize("seen", ["nothing", "a stale listing", "another run", "a finished run"])
-def test_the_main_process_chooses_the_checkpoint(
-    seen: str, reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_the_main_process_chooses_the_checkpoint(seen, reference, config, tmp_path):
     """Whatever the other one sees; it gets the state from the main process."""
     run = stopped(config(), tmp_path / "run")
     other = elsewhere(seen, config, run, tmp_path / "other")
@@ -73,9 +70,7 @@ def test_the_main_process_chooses_the_checkpoint(
     assert left == [name for name in before if name != "mmengine"]
 
 
-def test_the_main_process_says_that_a_run_is_finished(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_the_main_process_says_that_a_run_is_finished(reference, config, tmp_path):
     """Both end; before, the other would have waited for ever."""
     shutil.copytree(reference, tmp_path / "run")
     folders = (tmp_path / "run", tmp_path / "absent")
@@ -84,9 +79,7 @@ def test_the_main_process_says_that_a_run_is_finished(
     assert "finished already" in said[0]
 
 
-def test_an_error_of_the_main_process_ends_both(
-    config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_an_error_of_the_main_process_ends_both(config, tmp_path):
     """Its only checkpoint is of another run."""
     run = stopped(config(), tmp_path / "run")
     newest, *others = checkpoint_paths(run)
@@ -110,9 +103,7 @@ def test_an_error_of_the_main_process_ends_both(
         ("packs=['gone']", "gone: no such folder"),
     ],
 )
-def test_what_one_process_reads_otherwise_ends_both(
-    option: str, differs: str, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_what_one_process_reads_otherwise_ends_both(option, differs, config, tmp_path):
     """A config, a pack or weights of its own node; with one line that names rank and host."""
     folders = (tmp_path / "run", tmp_path / "run")
     codes, said = run_pair(tmp_path, (config(), config(option)), folders)
@@ -130,9 +121,7 @@ def execution(folder: Path) -> list[dict[str, int]]:
     return json.loads((folder / "run.json").read_text())["execution"]
 
 
-def test_another_number_of_processes_is_said_and_recorded(
-    reference: Path, config: Callable[..., Config], tmp_path: Path
-) -> None:
+def test_another_number_of_processes_is_said_and_recorded(reference, config, tmp_path):
     """Parts of the same size change the order of sums, others what a forward pass sees."""
     assert execution(reference) == [{"from_step": 0, "processes": 1, "parts": 2}]
     run = stopped(config(), tmp_path / "run", 4)
@@ -166,7 +155,7 @@ def test_another_number_of_processes_is_said_and_recorded(
         ([(0, 4, 2)], 0, [(0, 1, 2)]),
     ],
 )
-def test_the_history_of_an_execution(before: Any, step: int, after: list[tuple[int, ...]]) -> None:
+def test_the_history_of_an_execution(before, step, after):
     def entries(rows: list[tuple[int, ...]]) -> list[dict[str, int]]:
         return [dict(zip(("from_step", "processes", "parts"), row, strict=True)) for row in rows]
 

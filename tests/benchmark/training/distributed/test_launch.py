@@ -22,7 +22,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_whole_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_set(monkeypatch):
     for name, value in WHOLE.items():
         monkeypatch.setenv(name, value)
     assert launch() == Launch(3, 1, 4)
@@ -32,7 +32,7 @@ def test_a_whole_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("missing", WHOLE)
-def test_a_part_is_left_over(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_a_part_is_left_over(monkeypatch, missing):
     for name, value in WHOLE.items():
         monkeypatch.setenv(name, "" if name == missing else value)
     assert launch() is None
@@ -42,7 +42,7 @@ def test_a_part_is_left_over(monkeypatch: pytest.MonkeyPatch, missing: str) -> N
 @pytest.mark.parametrize(
     ("name", "value"), [("RANK", "one"), ("RANK", "4"), ("LOCAL_RANK", "-1"), ("WORLD_SIZE", "²")]
 )
-def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_nonsense_is_refused(monkeypatch, name, value):
     for key, whole in WHOLE.items():
         monkeypatch.setenv(key, value if key == name else whole)
     with pytest.raises(InputError, match=f"{name}={value}.*start with torchrun"):

@@ -33,7 +33,7 @@ def started_as(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda *numbers: monkeypatch.setattr(setup, "launch", lambda: Launch(*numbers))
 
 
-def test_each_process_names_its_gpu(joined: list[tuple[Any, ...]], started_as: Any) -> None:
+def test_each_process_names_its_gpu(joined, started_as):
     """Of the second machine of two; torch then needs no guess, nor waits for a first exchange."""
     started_as(7, 3, 8)
     with process_group():
@@ -42,13 +42,7 @@ def test_each_process_names_its_gpu(joined: list[tuple[Any, ...]], started_as: A
 
 
 @pytest.mark.parametrize(("local_rank", "speaks"), [(4, True), (5, False)])
-def test_more_processes_than_gpus_are_one_line(
-    local_rank: int,
-    speaks: bool,
-    joined: list[tuple[Any, ...]],
-    started_as: Any,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_more_processes_than_gpus_are_one_line(local_rank, speaks, joined, started_as, capsys):
     """Of the first process without, whichever machine it is on; none joins."""
     started_as(6 + local_rank, local_rank, 12)
     with pytest.raises(RunEnded) as end, process_group():

@@ -19,7 +19,7 @@ from benchmark.training.distributed.signals import (
 )
 
 
-def test_the_first_signal_is_noted() -> None:
+def test_the_first_signal_is_noted():
     """A second one changes nothing: the run is saving already."""
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
@@ -36,7 +36,7 @@ def test_the_first_signal_is_noted() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_closed_terminal_is_heard_unless_it_is_ignored() -> None:
+def test_a_closed_terminal_is_heard_unless_it_is_ignored():
     before = signal.getsignal(signal.SIGHUP)
     try:
         for handler, received in ((signal.SIG_DFL, "SIGHUP"), (signal.SIG_IGN, None)):
@@ -49,14 +49,14 @@ def test_a_closed_terminal_is_heard_unless_it_is_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_an_error_gives_the_signals_back() -> None:
+def test_an_error_gives_the_signals_back():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyError), StopSignals():
         raise KeyError
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_another_thread_hears_none() -> None:
+def test_another_thread_hears_none():
     """Python allows handlers in the main thread only; a run elsewhere goes without."""
     before = signal.getsignal(signal.SIGTERM)
     found: list[object] = []
@@ -71,7 +71,7 @@ def test_another_thread_hears_none() -> None:
     assert found == [(None, before)]
 
 
-def test_one_process_speaks_for_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_process_speaks_for_all(capsys):
     """A stop is news, steps that are not finite are an error; others leave without a word."""
     for end, speaks in (
         (Stopped("saved"), True),
@@ -85,7 +85,7 @@ def test_one_process_speaks_for_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert (Stopped.exit_code, NotFinite.exit_code) == (EXIT_STOPPED, EXIT_NOT_FINITE) == (75, 3)
 
 
-def test_a_single_process_acts_at_once() -> None:
+def test_a_single_process_acts_at_once():
     """Over several the answer is that of the call before (`test_killing`)."""
     flag = CommonFlag()
     assert [flag.seen(raised) for raised in (False, True, False)] == [False, True, False]

@@ -88,9 +88,7 @@ def reached(folder: Path, step: int) -> None:
 
 
 @pytest.mark.parametrize("stopped", [0, 1])
-def test_a_stopped_process_is_named(
-    stopped: int, launch: Callable[..., list[Any]], tmp_path: Path
-) -> None:
+def test_a_stopped_process_is_named(stopped, launch, tmp_path):
     """Also the one whose process holds the store in which all of them meet."""
     processes = launch(nothing, nothing)
     reached(tmp_path, 5)
@@ -106,9 +104,7 @@ def test_a_stopped_process_is_named(
     assert ("has not answered for 0.05 min" in out) == (stopped == 0)
 
 
-def test_a_process_that_is_stuck_is_named_with_its_place(
-    launch: Callable[..., list[Any]], tmp_path: Path
-) -> None:
+def test_a_process_that_is_stuck_is_named_with_its_place(launch, tmp_path):
     """Its threads live, so it gives signs of life; one of the two that wait for it speaks."""
     processes = launch(nothing, nothing, sleep_at(3))
     for process in processes[:2]:
@@ -120,7 +116,7 @@ def test_a_process_that_is_stuck_is_named_with_its_place(
     assert "kept the others waiting for 0.05 min: loading the batch of step 4; " in said
 
 
-def test_a_short_stop_is_no_end(launch: Callable[..., list[Any]], tmp_path: Path) -> None:
+def test_a_short_stop_is_no_end(launch, tmp_path):
     """Neither for those who wait, nor for the one that was stopped."""
     processes = launch(nothing, nothing)
     reached(tmp_path, 5)
@@ -133,9 +129,7 @@ def test_a_short_stop_is_no_end(launch: Callable[..., list[Any]], tmp_path: Path
     assert (tmp_path / "out0").read_text() + (tmp_path / "out1").read_text() == ""
 
 
-def test_processes_that_do_not_come_are_waited_for_so_long(
-    launch: Callable[..., list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_that_do_not_come_are_waited_for_so_long(launch, tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "_LATER", timedelta(0))
     (process,) = launch(nothing, world_size=2)
     process.join(60)

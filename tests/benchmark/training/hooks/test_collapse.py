@@ -27,7 +27,7 @@ def run(hook: CollapseHook, step: int, *observed: Tensor) -> dict[str, Tensor]:
     return terms
 
 
-def test_statistics_are_logged_with_the_lines_of_the_log() -> None:
+def test_statistics_are_logged_with_the_lines_of_the_log():
     """Every fifth step and the last; means over the parts of the batch."""
     hook = CollapseHook(interval=5)
     wide, narrow = features(1.0), features(0.1)
@@ -41,12 +41,12 @@ def test_statistics_are_logged_with_the_lines_of_the_log() -> None:
     assert not any("loss" in name for name in terms)
 
 
-def test_models_that_show_nothing_are_left_alone() -> None:
+def test_models_that_show_nothing_are_left_alone():
     runner = SimpleNamespace(model=torch.nn.Linear(2, 2), iter=4, max_iters=12)
     CollapseHook(interval=5).after_train_iter(runner, 0, None, {})
 
 
-def test_an_interval_below_the_threshold_is_told_once(capsys: pytest.CaptureFixture) -> None:
+def test_an_interval_below_the_threshold_is_told_once(capsys):
     """One line at the second low value on end, another only after a recovery."""
     hook = CollapseHook(interval=1, threshold=0.01)
     low, fine = features(1e-4), features(1.0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +38,7 @@ def config(**changes: Any) -> Config:
     return Config({**load_config(CONFIGS / "mae" / "pretrain.py", "tiny")._cfg_dict, **changes})
 
 
-def test_the_base_names_the_hooks_of_every_run() -> None:
+def test_the_base_names_the_hooks_of_every_run():
     base = load_config(CONFIGS / "mae" / "pretrain.py").default_hooks
     assert {name: spec["type"] for name, spec in base.items()} == DEFAULT_HOOKS
     without = Config({k: v for k, v in config().items() if k != "default_hooks"})
@@ -49,7 +47,7 @@ def test_the_base_names_the_hooks_of_every_run() -> None:
     assert [type(hook).__name__ for hook in build_hooks(config(), None)] == ["StopTestHook"]
 
 
-def test_hooks_are_changed_replaced_disabled_and_added() -> None:
+def test_hooks_are_changed_replaced_disabled_and_added():
     """Settings of the config hold for the hooks that say nothing else."""
     changes = dict(
         logger=dict(type=QuietLog, screen_seconds=9.0),
@@ -79,15 +77,13 @@ def test_hooks_are_changed_replaced_disabled_and_added() -> None:
         ({"stop": dict(type="StpHook")}, "unknown type 'StpHook'; did you mean 'StepHook'"),
     ],
 )
-def test_what_an_exact_resume_depends_on_stays(changes: dict[str, Any], message: str) -> None:
+def test_what_an_exact_resume_depends_on_stays(changes, message):
     with pytest.raises(InputError, match=message) as error:
         build_hooks(config(default_hooks=changes), 7)
     assert "\n" not in str(error.value)
 
 
-def test_a_run_honours_them(
-    small_config: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_honours_them(small_config, tmp_path, capsys):
     """A user's hook sees every step; the backends get what the log says, and none is missing."""
     ran.clear()
     changed = small_config("mae", "epochs=1")

@@ -53,7 +53,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line, parse_constant=pytest.fail) for line in text]
 
 
-def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
+def test_means_are_of_the_steps_that_were_taken(tmp_path):
     """By hand: 1, 2, (skipped), 6 is 3 in the mean; a term of two steps is divided by two."""
     log = LogHook(interval=4)
     log.before_train(runner(tmp_path))
@@ -74,7 +74,7 @@ def test_means_are_of_the_steps_that_were_taken(tmp_path: Path) -> None:
         assert round(values["images_per_s"], 1) == written["images_per_s"]
 
 
-def test_a_line_of_skipped_steps_only(tmp_path: Path) -> None:
+def test_a_line_of_skipped_steps_only(tmp_path):
     """Has their number, and no mean."""
     log = LogHook(interval=2)
     log.before_train(runner(tmp_path))
@@ -84,7 +84,7 @@ def test_a_line_of_skipped_steps_only(tmp_path: Path) -> None:
     assert line["skipped_steps"] == 2
 
 
-def test_a_begun_line_is_completed_after_a_resume(tmp_path: Path) -> None:
+def test_a_begun_line_is_completed_after_a_resume(tmp_path):
     """From the state of a checkpoint after the sixth step; what came after it is repeated."""
     losses = [0.1, 0.7, 0.3, 0.4, 0.2, 0.9, 0.6, 0.5]
     whole = LogHook(interval=4)

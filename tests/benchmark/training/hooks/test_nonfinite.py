@@ -53,7 +53,7 @@ def batches() -> list[Tensor]:
 
 @pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_step_left_out_has_not_been(kind: type, parts: int) -> None:
+def test_a_step_left_out_has_not_been(kind, parts):
     """Weights, moments, step counters and running statistics, against steps without it."""
     ends = []
     for chosen in (batches(), batches()[::2]):
@@ -73,7 +73,7 @@ def test_a_step_left_out_has_not_been(kind: type, parts: int) -> None:
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
-def test_the_first_step_may_be_one() -> None:
+def test_the_first_step_may_be_one():
     """The optimiser then has no state, or that of a beginning."""
     for kind in (torch.optim.AdamW, torch.optim.SGD):
         model = Line()
@@ -85,7 +85,7 @@ def test_the_first_step_may_be_one() -> None:
         assert all(not value.any() for value in state.values() if isinstance(value, Tensor))
 
 
-def test_an_infinite_loss_counts_though_its_gradient_is_finite() -> None:
+def test_an_infinite_loss_counts_though_its_gradient_is_finite():
     """ln 0 of something that does not depend on the weights."""
     model = Line()
     usual = model.forward
@@ -98,7 +98,7 @@ def test_an_infinite_loss_counts_though_its_gradient_is_finite() -> None:
     assert torch.equal(model.weight.detach(), torch.tensor([2.0, -1.0]))
 
 
-def test_nothing_is_read_back() -> None:
+def test_nothing_is_read_back():
     """Neither for the decision, nor for the norm that is clipped, nor to put things back."""
     model = Line()
     optimizer = build_optimizer(
@@ -120,7 +120,7 @@ def test_nothing_is_read_back() -> None:
         (dict(type="value", clip_value=0.3), lambda p: nn.utils.clip_grad_value_(p, 0.3)),
     ],
 )
-def test_clipping_is_that_of_torch(clip: dict[str, Any], by_torch: Callable[..., Any]) -> None:
+def test_clipping_is_that_of_torch(clip, by_torch):
     """SGD at rate 1 moves by the clipped gradient."""
     layers = [nn.Linear(3, 2), nn.Linear(3, 2)]
     layers[1].load_state_dict(layers[0].state_dict())
@@ -159,7 +159,7 @@ class Averaged(nn.Module):
         self.table = self.table + 1
 
 
-def test_what_no_optimiser_changes_goes_back() -> None:
+def test_what_no_optimiser_changes_goes_back():
     """Also where torch's counters do not see it; the student is the optimiser's affair."""
     model = Averaged()
     guard = NonFiniteGuard(model)
@@ -175,7 +175,7 @@ def test_what_no_optimiser_changes_goes_back() -> None:
     assert model.table.tolist() == [2.0, 2.0, 2.0]
 
 
-def test_tables_written_between_epochs_stay() -> None:
+def test_tables_written_between_epochs_stay():
     """They are accepted before the steps; a skipped step then does not undo them."""
     model = Averaged()
     guard = NonFiniteGuard(model)
@@ -186,7 +186,7 @@ def test_tables_written_between_epochs_stay() -> None:
     assert model.table.tolist() == [7.0, 7.0, 7.0]
 
 
-def test_features_that_are_not_finite_have_no_statistics() -> None:
+def test_features_that_are_not_finite_have_no_statistics():
     """And are no error: the watch over collapse sees the features of a step before its loss."""
     features = torch.randn(8, 4)
     features[2, 1] = torch.nan
@@ -217,9 +217,7 @@ def state(folder: Path) -> dict[str, Tensor]:
     return read_checkpoint(checkpoint_paths(folder)[0]).model
 
 
-def test_a_run_ends_as_one_that_left_the_step_out(
-    config: Configs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_ends_as_one_that_left_the_step_out(config, tmp_path, monkeypatch):
     """The other run takes no such step at all, which is not how the engine does it."""
     spoil({2, 6, 7})()
     train(config(), tmp_path / "spoilt", "test", resume=False, overwrite=False)
@@ -241,7 +239,7 @@ def test_a_run_ends_as_one_that_left_the_step_out(
     assert description["finished"]["skipped_steps"] == 3
 
 
-def test_what_would_repeat_a_step_is_written_down(config: Configs, tmp_path: Path) -> None:
+def test_what_would_repeat_a_step_is_written_down(config, tmp_path):
     """Its number, epoch and samples; and what its terms were, in strict JSON."""
     spoil({2, 6}, torch.inf)()
     train(config(), tmp_path / "run", "test", resume=False, overwrite=False)
@@ -256,9 +254,7 @@ def test_what_would_repeat_a_step_is_written_down(config: Configs, tmp_path: Pat
     assert found["indices"] == permutation(0, 1, 14)[8:12].tolist()
 
 
-def test_three_on_end_stop_the_run(
-    config: Configs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_three_on_end_stop_the_run(config, tmp_path, capsys):
     """In one line that names the file; the checkpoint from before them stays, and no other."""
     spoil({5, 6, 7})()
     folder = tmp_path / "run"
@@ -280,7 +276,7 @@ def test_three_on_end_stop_the_run(
         train(config(), folder, "Method", resume=True, overwrite=False)
 
 
-def test_the_count_survives_a_stop(config: Configs, tmp_path: Path) -> None:
+def test_the_count_survives_a_stop(config, tmp_path):
     """Stopped between a skipped step and its log line."""
 
     def before() -> None:
@@ -296,7 +292,7 @@ def test_the_count_survives_a_stop(config: Configs, tmp_path: Path) -> None:
     assert read_log(tmp_path / "whole") == read_log(folder)
 
 
-def test_all_processes_leave_out_what_one_of_them_must(config: Configs, tmp_path: Path) -> None:
+def test_all_processes_leave_out_what_one_of_them_must(config, tmp_path):
     """An infinity on the second; the end is that of one process which meets it."""
     pair = [
         start(config(), tmp_path / "pair", spoil(steps, torch.inf), pair=tmp_path / "at", rank=rank)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +38,7 @@ class Loader:
         return 7
 
 
-def test_methods_hear_of_an_epoch_with_the_frames() -> None:
+def test_methods_hear_of_an_epoch_with_the_frames():
     """Epoch, step and length are those of the step that follows; other models are left alone."""
     hook = StepHook(schedule=lambda epoch: 1.0)
     model = Listener()
@@ -56,7 +55,7 @@ def test_methods_hear_of_an_epoch_with_the_frames() -> None:
     hook.before_train_epoch(runner)
 
 
-def test_a_resumed_epoch_has_begun_already() -> None:
+def test_a_resumed_epoch_has_begun_already():
     """The sampler gives what is left of it, and the method does not hear of its begin again."""
     hook = StepHook(schedule=lambda epoch: 1.0)
     loader = Loader()
@@ -75,13 +74,13 @@ def test_a_resumed_epoch_has_begun_already() -> None:
     assert len(list(loader.batch_sampler)) == 7
 
 
-def test_weight_files_are_found_in_lists(tmp_path: Path) -> None:
+def test_weight_files_are_found_in_lists(tmp_path):
     """A checkpoint is part of a run's identity wherever in the config it is named."""
     config = {"method": {"objective": [{"weight": 1}, {"features": {"checkpoint": "a.pth"}}]}}
     assert weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]
 
 
-def test_hook_sets_the_decay_of_the_groups_that_have_one() -> None:
+def test_hook_sets_the_decay_of_the_groups_that_have_one():
     """At every step from the first value, not from the last; also after a reload."""
     layer = nn.Linear(3, 2)
     wrapper = build_optimizer(layer, dict(type=torch.optim.AdamW, weight_decay=0.04), lr=0.1)
