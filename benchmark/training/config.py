@@ -141,7 +141,7 @@ def check_values(values: Mapping[str, Any], known: ConfigKeys, origin: str) -> N
         InputError: a value is not, or a class does not take an argument.
     """
     for key, value in values.items():
-        require_fitting(f"{origin}: {key}", value, known[key].hint)
+        require_fitting(f"{origin}: {key}", value, known[key])
     for where, part in _parts(values):
         if not _is_ours(part["type"]):
             continue
@@ -255,7 +255,7 @@ def _assign(
         raise InputError(f"{origin}: set the whole of {'.'.join(done)}, a tuple")
     if text is not None:
         hint = hints_of(kind).get(last, Any) if _is_ours(kind) else Any
-        value = _fitting(value, text, top[last].hint if last in top else hint, old, origin)
+        value = _fitting(value, text, top.get(last, hint), old, origin)
     node[int(last) if isinstance(node, list) else last] = value
 
 

@@ -7,115 +7,67 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from benchmark.errors import InputError, did_you_mean
 from benchmark.type_hints import Count, Natural, Positive, Seed, Share, fits, meaning
 
+ConfigKeys = Mapping[str, Any]
+"""Which values each key of a config takes, for `benchmark.type_hints.fits`."""
 
-@dataclass(frozen=True)
-class ConfigKey:
-    """A key of a config.
-
-    Attributes:
-        use: what it is for.
-        hint: which values it takes, for `benchmark.type_hints.fits`.
-    """
-
-    use: str
-    hint: Any
-
-
-ConfigKeys = Mapping[str, ConfigKey]
-
-_CARD = ConfigKey("who the method is: title, family, paper", dict)
-_SCALES = ConfigKey("sizes of this config's own parts at each scale", dict)
-
-_RUN = {
-    "card": _CARD,
-    "seed": ConfigKey("key of all randomness of the run", Seed),
-    "epochs": ConfigKey("length of the run", Count),
-    "batch_size": ConfigKey("samples per step over all processes", Count),
-    "base_lr": ConfigKey("peak learning rate per `lr_batch` samples", Positive),
-    "lr_batch": ConfigKey(
-        "batch the base learning rate is quoted for; None: base_lr is absolute", Count | None
-    ),
-    "optimizer": ConfigKey("torch optimiser without parameters and learning rate", dict),
-    "undecayed": ConfigKey(
-        "names of parameters without weight decay beside biases and 1-D ones", Sequence[str]
-    ),
-    "decay_biases": ConfigKey("whether weight decay is for biases and 1-D parameters, too", bool),
-    "decay_schedule": ConfigKey("weight-decay factor as a function of the epoch", dict | None),
-    "schedule": ConfigKey("learning-rate factor as a function of the epoch", dict),
-    "clip_grad": ConfigKey("arguments of gradient clipping, or None", dict | None),
-    "load_from": ConfigKey(
-        "checkpoint, exported network or folder of either to start from; None: random",
-        str | None,
-    ),
-    "anatomy": ConfigKey(
-        "whether the loader yields vessel masks: True, False or 'if present'",
-        bool | Literal["if present"],
-    ),
-    "num_workers": ConfigKey("loader processes", Natural),
-    "num_threads": ConfigKey("CPU threads of a process; 0: as many as torch chooses", Natural),
-    "precision": ConfigKey("bf16 or fp32; a CPU always runs fp32", Literal["bf16", "fp32"]),
-    "log_interval": ConfigKey("steps between two lines of the log", Count),
-    "checkpoint_interval": ConfigKey("epochs between two checkpoints", Count),
-    "keep_checkpoints": ConfigKey(
-        "checkpoints that are kept; 0: none once the run is done", Natural
-    ),
-    "default_hooks": ConfigKey("changes to the hooks of every run, by their names", dict),
-    "custom_hooks": ConfigKey("further hooks of mmengine", Sequence[dict]),
-    "visualizer": ConfigKey("where mmengine sends the logged scalars", dict),
-    "scales": _SCALES,
+_RUN: dict[str, Any] = {
+    "card": dict,  # who the method is: title, family, paper
+    "seed": Seed,  # key of all randomness of the run
+    "epochs": Count,
+    "batch_size": Count,  # samples per step over all processes
+    "base_lr": Positive,  # peak learning rate per `lr_batch` samples
+    "lr_batch": Count | None,  # None: base_lr is absolute
+    "optimizer": dict,  # of torch, without parameters and learning rate
+    # Names of parameters without weight decay beside biases and 1-D ones; and whether those decay.
+    "undecayed": Sequence[str],
+    "decay_biases": bool,
+    # Factors of weight decay and learning rate as functions of the epoch.
+    "decay_schedule": dict | None,
+    "schedule": dict,
+    "clip_grad": dict | None,  # arguments of gradient clipping
+    "load_from": str | None,  # checkpoint, exported network or folder of either; None: random
+    "anatomy": bool | Literal["if present"],  # whether the loader yields vessel masks
+    "num_workers": Natural,  # loader processes
+    "num_threads": Natural,  # CPU threads of a process; 0: as many as torch chooses
+    "precision": Literal["bf16", "fp32"],  # a CPU always runs fp32
+    "log_interval": Count,  # steps
+    "checkpoint_interval": Count,  # epochs
+    "keep_checkpoints": Natural,  # 0: none once the run is done
+    "default_hooks": dict,  # changes to the hooks of every run, by their names
+    "custom_hooks": Sequence[dict],  # of mmengine
+    "visualizer": dict,  # where mmengine sends the logged scalars
+    "scales": dict,  # sizes of this config's own parts at each scale
 }
-PRETRAIN_KEYS: dict[str, ConfigKey] = {
+PRETRAIN_KEYS: dict[str, Any] = {
     **_RUN,
-    "method": ConfigKey("the method and its parts", dict),
-    "micro_batch": ConfigKey(
-        "samples of one forward pass of one process; None: its complete share of the batch",
-        Count | None,
-    ),
-    "packs": ConfigKey("folders of the frame packs", Sequence[str]),
-    "frames": ConfigKey(
-        "how many of their frames are used, complete patients; None: all", Count | None
-    ),
-    "resident": ConfigKey(
-        "frames in the memory of the GPU: True, False or 'auto' (where they fit)",
-        bool | Literal["auto"],
-    ),
-    "compile": ConfigKey("whether the transformer blocks are compiled by torch", bool),
-    "timeout_minutes": ConfigKey(
-        "how long one of several processes may keep the others waiting before the run ends",
-        Positive,
-    ),
+    "method": dict,
+    "micro_batch": Count | None,  # samples of one forward pass of a process; None: its whole share
+    "packs": Sequence[str],  # folders
+    "frames": Count | None,  # how many of their frames are used, complete patients; None: all
+    "resident": bool | Literal["auto"],  # frames in the memory of the GPU; auto: where they fit
+    "compile": bool,  # the transformer blocks, by torch
+    # How long one of several processes may keep the others waiting before the run ends.
+    "timeout_minutes": Positive,
 }
-FINETUNE_KEYS: dict[str, ConfigKey] = {
+FINETUNE_KEYS: dict[str, Any] = {
     **_RUN,
-    "task": ConfigKey("what is predicted", str),
-    "protocol": ConfigKey("id under which results are compared", str),
-    "data": ConfigKey("folder of the prepared task", dict),
-    "model": ConfigKey("model of the library, without its backbone", dict),
-    "layer_decay": ConfigKey("factor of the learning rate from one layer to the one below", Share),
-    "label_fraction": ConfigKey(
-        "share of the training frames that is used; smaller sets lie inside larger", Share
-    ),
-    "metrics": ConfigKey(
-        "metrics that make a column of the board; the others are kept in the record",
-        Sequence[str],
-    ),
-    "label_map": ConfigKey(
-        "several classes: soft-max over one label per pixel instead of a sigmoid for each", bool
-    ),
-    "examples": ConfigKey(
-        "predictions of the test split kept beside the record, to be looked at", Natural
-    ),
-    "score_at": ConfigKey(
-        "size at which masks are compared: native or network", Literal["native", "network"]
-    ),
-    "train_pipeline": ConfigKey("transforms in training", Sequence[dict]),
-    "test_pipeline": ConfigKey("transforms in testing", Sequence[dict]),
+    "task": str,
+    "protocol": str,  # id under which results are compared
+    "data": dict,  # folder of the prepared task
+    "model": dict,  # of the library, without its backbone
+    "layer_decay": Share,  # factor of the learning rate from one layer to the one below
+    "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
+    "metrics": Sequence[str],  # columns of the board; the others are kept in the record
+    "label_map": bool,  # soft-max over one label per pixel instead of a sigmoid per class
+    "examples": Natural,  # predictions of the test split kept beside the record
+    "score_at": Literal["native", "network"],  # size at which masks are compared
+    "train_pipeline": Sequence[dict],
+    "test_pipeline": Sequence[dict],
 }
 # Keys without which no run can start.
 _NEEDED = (
@@ -128,17 +80,15 @@ FINETUNE_NEEDS = (
     *(*_NEEDED, "task", "protocol", "data.folder", "model", "layer_decay", "label_fraction"),
     *("metrics", "examples", "train_pipeline", "test_pipeline"),
 )
-METHOD_KEYS: dict[str, ConfigKey] = {
-    "card": _CARD,
-    "scales": _SCALES,
-    "task": ConfigKey("the one task the method is a model for", str),
-    "encoder": ConfigKey("backbone built from an exported encoder", dict),
-    "model": ConfigKey("parts that replace those of the dataset's model", dict),
-    "training": ConfigKey(
-        "settings of a recipe of its own: any of the dataset's, but for what is compared", dict
-    ),
-    "classical": ConfigKey("a model without training", dict),
-    "test_pipeline": ConfigKey("transforms in testing, where they differ", Sequence[dict]),
+METHOD_KEYS: dict[str, Any] = {
+    "card": dict,
+    "scales": dict,
+    "task": str,  # the one the method is a model for
+    "encoder": dict,  # backbone built from an exported encoder
+    "model": dict,  # parts that replace those of the dataset's model
+    "training": dict,  # settings in place of the dataset's, but for what is compared
+    "classical": dict,  # a model without training
+    "test_pipeline": Sequence[dict],
 }
 
 
@@ -164,16 +114,12 @@ def read_option(option: str, known: ConfigKeys) -> tuple[str, Any, str]:
             f"--cfg-options {key}: unknown key {first!r}{did_you_mean(first, sorted(known))}"
         )
     if not deeper:
-        value = fitting(value, text, known[key].hint, f"--cfg-options {key}")
+        value = fitting(value, text, known[key], f"--cfg-options {key}")
     return key, value, text
 
 
 def fitting(value: Any, text: str, hint: Any, origin: str) -> Any:
-    """A value, or else the text it was read from, whichever a hint takes.
-
-    Raises:
-        InputError: it takes neither.
-    """
+    """A value, or else the text it was read from, whichever a hint takes; or an `InputError`."""
     for candidate in (value, text):
         if fits(candidate, hint):
             return candidate
@@ -181,11 +127,7 @@ def fitting(value: Any, text: str, hint: Any, origin: str) -> Any:
 
 
 def require_fitting(name: str, value: Any, hint: Any) -> None:
-    """Refuse a value that is not what a hint asks for.
-
-    Raises:
-        InputError: it is not; the message starts with `name`.
-    """
+    """Raise an `InputError` that starts with `name` if a value is not what a hint asks for."""
     if not fits(value, hint):
         text = repr(value)
         text = text if len(text) <= 60 else f"{text[:59]}…"

@@ -146,7 +146,7 @@ def preview(
     for key, value in values.items():
         if key not in known:
             raise InputError(f"{path}: unknown key {key!r}{did_you_mean(key, sorted(known))}")
-        require_fitting(f"{path}: {key}", value, known[key].hint)
+        require_fitting(f"{path}: {key}", value, known[key])
     for key in needed:
         if key.partition(".")[0] not in values:
             raise InputError(f"{path}: without {key!r}, which every run needs")

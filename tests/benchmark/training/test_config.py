@@ -53,45 +53,6 @@ def test_options_reach_nested_and_unwritten_arguments():
     assert config.method.encoder.drop_path == 0.1
 
 
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("epoch=3", "did you mean 'epochs'"),
-        ("method.maskin.ratio=0.5", "did you mean 'masking'"),
-        ("method.masking.ration=0.5", "did you mean 'ratio'"),
-        ("epochs", "write it as key=value"),
-        ("epochs.x=1", "epochs is a value"),
-        ("packs.3=x", "packs has items 0 to 0"),
-    ],
-)
-def test_unknown_keys_name_the_nearest(option, message):
-    """A typo is an error that helps, never a silent new key."""
-    with pytest.raises(InputError, match=message):
-        load_config(VASOMIM, "tiny", [option])
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("epochs = = 3", "not a config"),
-        ("epoch = 3", "unknown key 'epoch'; did you mean 'epochs'"),
-        (
-            "from benchmark.nn.vit import NoSuchClass\nmethod = dict(type=NoSuchClass)",
-            "NoSuchClass",
-        ),
-        ("from benchmark.nowhere import X\nmethod = dict(type=X)", "benchmark.nowhere"),
-    ],
-)
-def test_broken_config_files(tmp_path, content, message):
-    """A file that cannot be used is one line with its name."""
-    path = tmp_path / "pretrain.py"
-    path.write_text(content)
-    with pytest.raises(InputError, match=message) as error:
-        load_config(path)
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
 def test_missing_config_and_unknown_scale():
     """The other two ways to name something that is not there."""
     with pytest.raises(InputError, match=r"nowhere\.py: no such config"):

@@ -81,8 +81,8 @@ keep_checkpoints = 1
 def test_what_each_key_takes():
     known = {**METHOD_KEYS, **FINETUNE_KEYS, **PRETRAIN_KEYS}
     for key, (good, bad) in VALUES.items():
-        assert [value for value in good if not fits(value, known[key].hint)] == [], key
-        assert [value for value in bad if fits(value, known[key].hint)] == [], key
+        assert [value for value in good if not fits(value, known[key])] == [], key
+        assert [value for value in bad if fits(value, known[key])] == [], key
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,6 @@ def test_options_that_do_not_fit(option, message):
             read()
         assert str(error.value).startswith("--cfg-options ")
         assert message in str(error.value)
-        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +148,10 @@ def test_options_that_do_not_fit(option, message):
         ("method.encoder.img_size=(96,64)", "must be an integer of 1 or more"),
         ("method.encoder=VisionTransformer", "must be a Module or a dictionary of values"),
         ("method.encoder.typ=3", "unknown key 'typ'; did you mean 'type'?"),
+        ("method.maskin.ratio=0.5", "unknown key 'maskin'; did you mean 'masking'?"),
+        ("method.masking.ration=0.5", "unknown key 'ration'; did you mean 'ratio'?"),
+        ("epochs.x=1", "epochs is a value, not a group of keys"),
+        ("packs.3=x", "packs has items 0 to 0"),
         ("method.encoder.type=VisionTransformer", "only a config file can name another class"),
         ("method.views.scale=0.5", "must be 2 numbers"),
         ("method.views.size=-1", "must be an integer of 1 or more"),
@@ -202,7 +205,6 @@ def test_options_of_fine_tuning(option, message, tmp_path):
     with pytest.raises(InputError, match="--cfg-options ") as error:
         read()
     assert message in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +232,17 @@ def test_options_of_fine_tuning(option, message, tmp_path):
             "scales = dict(tiny={'method.maskin': 1})\nmethod = dict(masking=1)",
             "unknown key 'maskin'; did you mean 'masking'?",
         ),
+        ("epochs = = 3", "not a config (invalid syntax (pretrain.py, line 3))"),
+        ("epoch = 3", "unknown key 'epoch'; did you mean 'epochs'?"),
+        (
+            "from benchmark.nn.vit import NoSuchClass\nmethod = dict(type=NoSuchClass)",
+            "NoSuchClass",
+        ),
+        ("from benchmark.nowhere import X\nmethod = dict(type=X)", "benchmark.nowhere"),
+        # Whatever fails.
+        ("epochs = 1 / 0", "not a config (ZeroDivisionError: division by zero)"),
+        ("epochs = [][3]", "not a config (IndexError: list index out of range)"),
+        ("raise SystemError", "not a config (SystemError: SystemError)"),
     ],
 )
 def test_values_in_the_file(content, message, tmp_path):
@@ -240,7 +253,7 @@ def test_values_in_the_file(content, message, tmp_path):
     with pytest.raises(InputError) as error:
         load_config(path, "tiny" if "scales" in content else "paper")
     assert str(error.value).startswith(f"{path}: ")
-    assert str(error.value).endswith(message)
+    assert message in str(error.value)
 
 
 def test_a_recipe_of_a_method_is_checked(tmp_path):
@@ -274,16 +287,3 @@ def test_a_key_that_is_missing_is_named(key, tmp_path):
     if key == "card.title":
         with pytest.raises(InputError, match=r"without 'card\.title'"):
             load_config(path, needed=PRETRAIN_NEEDS)
-
-
-def test_whatever_fails_in_a_config_is_one_line(tmp_path):
-    path = tmp_path / "pretrain.py"
-    for code, reason in (
-        ("epochs = 1 / 0", "ZeroDivisionError: division by zero"),
-        ("epochs = [][3]", "IndexError: list index out of range"),
-        ("raise SystemError", "SystemError: SystemError"),
-    ):
-        path.write_text(code)
-        with pytest.raises(InputError) as error:
-            load_config(path)
-        assert str(error.value) == f"{path}: not a config ({reason})"
