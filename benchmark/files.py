@@ -152,9 +152,6 @@ def remove_written(folder: Path, patterns: Iterable[str]) -> None:
     """Remove what matches `patterns` below `folder`, and folders in it that are then empty.
 
     Nothing else is removed. Of a symbolic link only the link is removed.
-
-    Args:
-        patterns: relative to `folder`, as ``"epoch_*.pth"`` or ``"predictions/*.png"``.
     """
     emptied = set()
     for path in [path for pattern in patterns for path in folder.glob(pattern)]:
@@ -187,14 +184,10 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_regular(path: str | os.PathLike[str], limit: int = MAX_JSON_BYTES) -> bytes:
-    """The content of a regular file. Never blocks: a FIFO or a device is not opened.
-
-    Args:
-        path: the file, or a link to one.
-        limit: maximum size in bytes.
+    """The content of a regular file, or of a link to one. Never blocks: no FIFO is opened.
 
     Raises:
-        InputError: it is missing, not a regular file, too large, or cannot be read.
+        InputError: it is missing, not a regular file, larger than `limit` bytes, or unreadable.
     """
     try:
         _require_regular(path, os.stat(path))
@@ -255,10 +248,7 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 def list_folder(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
     """The entries of a folder whose names match, sorted by name.
 
-    `Path.glob` would treat a folder that cannot be listed as empty.
-
-    Raises:
-        InputError: it does not exist or cannot be listed.
+    `Path.glob` would treat a folder that cannot be listed as empty; here it is an `InputError`.
     """
     try:
         names = sorted(os.listdir(folder))

@@ -154,8 +154,7 @@ def is_locked(path: Path) -> bool:
     """Whether a process has acquired `path`: by its lock here, elsewhere by its heartbeat.
 
     Raises:
-        InputError: `path` is no regular file.
-        OSError: it is a link, or cannot be read.
+        InputError, OSError: as `try_acquire`.
     """
     try:
         stream = _open_lock(path, write=False)
@@ -199,12 +198,7 @@ def _beat(descriptor: int, stop: threading.Event) -> None:
 
 
 def _open_lock(lock: Path, write: bool = True) -> IO[str]:
-    """Open the file of a lock, which is made where it is missing and `write` is set.
-
-    Raises:
-        InputError: it is no regular file.
-        OSError: it is a link, cannot be opened, or is missing and `write` is not set.
-    """
+    """Open the file of a lock, which is made where it is missing and `write` is set."""
     # O_NOFOLLOW and O_NONBLOCK: neither a link nor a pipe of that name is opened in its place.
     flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -220,11 +214,8 @@ def _lock(
 ) -> bool | None:
     """Whether the open file `lock` was free and is locked now; None where there are no locks.
 
-    Args:
-        stream: the open file.
-        lock: its path.
-        kept_by_children: by those that inherit the descriptor; else it belongs to this process.
-        shared: only look whether somebody holds it.
+    The lock is kept by children that inherit the descriptor, or belongs to this process alone;
+    `shared` only looks whether somebody holds it.
     """
     if fcntl is None:
         return None
@@ -273,10 +264,7 @@ def _read_holder(stream: IO[str]) -> dict[str, str] | None:
 
 
 def _describe(holder: dict[str, str] | None) -> str:
-    """The holder of a lock, for a message."""
-    if holder is None:
-        return "another process"
-    return "process {pid} on {host} since {since}".format(**holder)
+    return "process {pid} on {host} since {since}".format(**holder) if holder else "another process"
 
 
 def lock_beside(out: Path) -> Path:
@@ -312,13 +300,9 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 def remove_left(lock: Path, *left: Path) -> None:
-    """Remove what a process that was killed at its very end has left beside finished work.
+    """Remove the lock of a process that was killed at its very end, and the files it needed so far.
 
     Nothing is done where another process holds the lock, or nothing may be removed.
-
-    Args:
-        lock: of what it did; removed as well.
-        left: files it needed until then.
     """
     if any(os.path.lexists(path) for path in (lock, *left)):
         with suppress(InputError, OSError), hold(lock, lock.parent, "being written"):
@@ -362,12 +346,7 @@ def partial_folder(out: Path) -> Path:
 
 
 def make_partial(partial: Path, written: Collection[str], clear: bool = True) -> None:
-    """Make the folder in which another is put together.
-
-    Args:
-        partial: of `partial_folder`.
-        written: see `new_folder`.
-        clear: remove what an interrupted call left there.
+    """Make the folder in which another is put together; `clear` removes what a call left there.
 
     Raises:
         InputError: something in the way was not written by us.

@@ -13,21 +13,13 @@ from benchmark.registry import build
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of training at one optimiser step.
+    """The progress of training at one optimiser step."""
 
-    Attributes:
-        seed: seed of the run; the key of all stateless randomness.
-        epoch: epoch the step belongs to, from 0.
-        epochs: length of the complete run.
-        step: optimiser steps done before this one, over the complete run.
-        steps_per_epoch: optimiser steps in one epoch.
-    """
-
-    seed: int = 0
-    epoch: int = 0
-    epochs: int = 1
-    step: int = 0
-    steps_per_epoch: int = 1
+    seed: int = 0  # seed of the run; the key of all stateless randomness
+    epoch: int = 0  # epoch the step belongs to, from 0
+    epochs: int = 1  # length of the complete run
+    step: int = 0  # optimiser steps done before this one, over the complete run
+    steps_per_epoch: int = 1  # optimiser steps in one epoch
 
     @property
     def fraction(self) -> float:

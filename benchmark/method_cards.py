@@ -28,39 +28,25 @@ _PRINTED = ("title", "family", "paper", "pretraining")
 
 
 class ParameterCounts(NamedTuple):
-    """Numbers of parameters of one system, at paper scale.
+    """Numbers of parameters of one system, at paper scale."""
 
-    Attributes:
-        network: of the exported encoder, or of the complete network if all of it is trained from
-            scratch; None for a filter.
-        trained: trained by the pre-training; None without pre-training here.
-    """
-
+    # Of the exported encoder, or of the complete network if all of it is trained from scratch; None
+    # for a filter.
     network: int | None = None
-    trained: int | None = None
+    trained: int | None = None  # trained by the pre-training; None without pre-training here
 
 
 @dataclass(frozen=True)
 class MethodCard:
-    """One system of the benchmark.
+    """One system of the benchmark."""
 
-    Attributes:
-        method: id, the name of its config folder.
-        title: name as printed.
-        family: section of the board.
-        paper: where it was published.
-        pretraining: dataset its encoder was pre-trained on; ``"—"`` without pre-training.
-        pretrain: whether it is pre-trained here (has a `pretrain.py`).
-        summary: first line of its recipe's docstring.
-    """
-
-    method: str
-    title: str
-    family: str
-    paper: str
-    pretraining: str
-    pretrain: bool
-    summary: str
+    method: str  # id, the name of its config folder
+    title: str  # name as printed
+    family: str  # section of the board
+    paper: str  # where it was published
+    pretraining: str  # dataset its encoder was pre-trained on; ``"—"`` without pre-training
+    pretrain: bool  # whether it is pre-trained here (has a `pretrain.py`)
+    summary: str  # first line of its recipe's docstring
 
 
 def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:

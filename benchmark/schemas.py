@@ -57,9 +57,7 @@ def validate(
     """The content of a parsed JSON file as an instance of `model`.
 
     Args:
-        model: the schema.
         content: what `benchmark.files.read_json` returned, or a config file's names and values.
-        where: the file, for messages.
         complete: also refuse a top-level key that is missing although it has a default, for files
             whose writer always writes every key.
 

@@ -26,8 +26,6 @@ def parse_json(content: bytes | str, where: str, finite: bool = True) -> Any:
     and a byte order mark.
 
     Args:
-        content: the text, or its bytes.
-        where: the file, for error messages.
         finite: False accepts ``NaN``, ``Infinity`` and numbers beyond float64 as floats, for
             third-party files whose numbers are checked later.
 

@@ -19,16 +19,12 @@ from typing import Annotated, Any, Literal, Union
 
 @dataclass(frozen=True)
 class Range:
-    """The finite numbers of a hint, ``Annotated[int, Range(least=1)]``.
+    """The finite numbers of a hint, ``Annotated[int, Range(least=1)]``."""
 
-    Attributes:
-        least, most: the ends, which are included.
-        above: an end that is not.
-    """
-
+    # The ends, which are included.
     least: float = -math.inf
     most: float = math.inf
-    above: float = -math.inf
+    above: float = -math.inf  # an end that is not
 
     def __contains__(self, value: float) -> bool:
         inside = self.least <= value <= self.most and -math.inf < value < math.inf

@@ -53,16 +53,11 @@ class BrokenContract(Exception):
 
 @dataclass
 class ContractTrial:
-    """A config made small enough to be tested in seconds.
+    """A config made small enough to be tested in seconds."""
 
-    Attributes:
-        config: two short epochs on a few frames.
-        folder: empty folder for the output of the checks.
-        pair: two processes that take a step together, started on first use.
-    """
-
-    config: Config
-    folder: Path
+    config: Config  # two short epochs on a few frames
+    folder: Path  # empty folder for the output of the checks
+    # Two processes that take a step together, started on first use.
     pair: ProcessPair = field(default_factory=ProcessPair)
 
     def parts(self) -> TrainingParts:

@@ -38,31 +38,20 @@ VIT_B: dict[str, Any] = dict(
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A released encoder, a ViT-B/16 unless it says otherwise.
+    """A released encoder, a ViT-B/16 unless it says otherwise."""
 
-    Attributes:
-        name: id; the name of its folder in `configs/` if it has one.
-        title: printed name.
-        pretraining: its pre-training dataset.
-        source: repository or model page, and file.
-        architecture: key of `benchmark.encoders.encoder.ARCHITECTURES`.
-        arguments: constructor arguments, including all that cannot be inferred from tensors
-            (`unproven`).
-        layouts: layouts of its files, tried in this order.
-        mean, std: normalisation of intensities in [0, 1] it was trained with, per channel.
-        notes: remarks for users.
-    """
-
-    name: str
+    name: str  # id; the name of its folder in `configs/` if it has one
     title: str
     pretraining: str
-    source: str
-    layouts: tuple[WeightLayout, ...]
-    architecture: str = "vit"
+    source: str  # repository or model page, and file
+    layouts: tuple[WeightLayout, ...]  # of its files, tried in this order
+    architecture: str = "vit"  # key of `benchmark.encoders.encoder.ARCHITECTURES`
+    # Constructor arguments, including all that cannot be inferred from tensors (`unproven`).
     arguments: dict[str, Any] = field(default_factory=lambda: VIT_B)
+    # Normalisation of intensities in [0, 1] it was trained with, per channel.
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    notes: str = ""
+    notes: str = ""  # for users
 
 
 def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
@@ -84,20 +73,15 @@ def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class TensorSelection:
-    """The network in a file.
+    """The network in a file."""
 
-    Attributes:
-        prefix: prefix of the network's tensor names.
-        tensors: tensors of the network under our names. Those without a rule are kept under a
-            marked name, so that they are reported as not fitting.
-        arguments: arguments of the network that the file tells beyond the shapes of its tensors.
-        skipped: name prefix → number of values that are not weights of the network.
-    """
-
-    prefix: str
+    prefix: str  # prefix of the network's tensor names
+    # Tensors of the network under our names. Those without a rule are kept under a marked name, so
+    # that they are reported as not fitting.
     tensors: Tensors
+    # Arguments of the network that the file tells beyond the shapes of its tensors.
     arguments: dict[str, Any]
-    skipped: dict[str, int]
+    skipped: dict[str, int]  # name prefix → number of values that are not weights of the network
 
 
 def select(
@@ -181,11 +165,6 @@ def network_arguments(
 ) -> dict[str, Any]:
     """The arguments of the network in a file, none of which is guessed.
 
-    Args:
-        release: the release.
-        selection: of the file.
-        given: arguments given by the user.
-
     Raises:
         InputError: a given argument contradicts the file; the size of the network is not that of
             the release; or an argument that cannot be inferred from tensors is neither given nor
@@ -231,19 +210,12 @@ def _check_given(kind: type, given: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Conversion:
-    """The result of a conversion.
-
-    Attributes:
-        card: card of the exported encoder.
-        selection: the converted part of the file.
-        proven: arguments inferred from the tensors.
-        on_trust: arguments taken from the release or the user.
-    """
+    """The result of a conversion."""
 
     card: EncoderCard
-    selection: TensorSelection
-    proven: dict[str, Any]
-    on_trust: dict[str, Any]
+    selection: TensorSelection  # the converted part of the file
+    proven: dict[str, Any]  # arguments inferred from the tensors
+    on_trust: dict[str, Any]  # arguments taken from the release or the user
 
 
 def convert(
@@ -257,9 +229,6 @@ def convert(
     """Write `encoder.safetensors` and `encoder.json` from a released file.
 
     Args:
-        release: the release of the file.
-        path: the file.
-        folder: target folder.
         trust: unpickle arbitrary objects in the file.
         arguments: arguments of a network of another size than the release.
         prefix: prefix of the network, if the file holds several.

@@ -39,39 +39,27 @@ ARCHITECTURES: dict[str, type[Encoder]] = {
 
 
 class EncoderCard(Schema):
-    """Content of `encoder.json`.
-
-    Attributes:
-        architecture: key of `ARCHITECTURES`.
-        arguments: constructor arguments of the architecture.
-        num_prefix_tokens: leading tokens that are not patches.
-        final_norm: name of the norm after the last block; None if there is none.
-        patch_size: side of a patch in pixels; None for a convolutional network.
-        strides: pixels of the image per pixel of each feature map, finest first.
-        widths: channels of each feature map.
-        mean, std: normalisation of intensities in [0, 1], per channel.
-        fingerprint: short hash of the features, see `Features.fingerprint`.
-        features: those of a fixed image, see `Features.texts`; None where they were not finite.
-        weights_sha256: hash of the safetensors file.
-        provenance: method, run and pre-training dataset the weights come from.
-        schema_version: version of this layout; the key ``schema`` of the file.
-    """
+    """Content of `encoder.json`."""
 
     remedy: ClassVar[str] = "export or convert the encoder again"
 
+    # Version of this layout; the key ``schema`` of the file.
     schema_version: version_type(1) = Field(1, alias="schema")
-    architecture: Literal[tuple(ARCHITECTURES)]
-    arguments: dict[str, Any]
-    num_prefix_tokens: int
-    final_norm: str | None
-    patch_size: int | None
-    strides: NonEmpty[int]
-    widths: NonEmpty[int]
+    architecture: Literal[tuple(ARCHITECTURES)]  # key of `ARCHITECTURES`
+    arguments: dict[str, Any]  # constructor arguments of the architecture
+    num_prefix_tokens: int  # leading tokens that are not patches
+    final_norm: str | None  # name of the norm after the last block; None if there is none
+    patch_size: int | None  # side of a patch in pixels; None for a convolutional network
+    strides: NonEmpty[int]  # pixels of the image per pixel of each feature map, finest first
+    widths: NonEmpty[int]  # channels of each feature map
+    # Normalisation of intensities in [0, 1], per channel.
     mean: NonEmpty[float]
     std: NonEmpty[float]
-    fingerprint: str
+    fingerprint: str  # short hash of the features, see `Features.fingerprint`
+    # Those of a fixed image, see `Features.texts`; None where they were not finite.
     features: NonEmpty[str] | None
-    weights_sha256: str
+    weights_sha256: str  # hash of the safetensors file
+    # Method, run and pre-training dataset the weights come from.
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -105,7 +93,6 @@ def export_encoder(
     """Write `encoder.safetensors` and `encoder.json`, and check that they load strictly.
 
     Args:
-        folder: target folder.
         encoder: of one of `ARCHITECTURES`.
         provenance: where the weights come from.
         mean, std: normalisation of intensities in [0, 1] the encoder was trained with, per channel.

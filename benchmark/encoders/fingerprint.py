@@ -25,12 +25,9 @@ Other processors and libraries differ by 1e-5 at most, also for deep networks in
 
 @dataclass(frozen=True)
 class Features:
-    """Statistics of the features of the fixed image.
+    """Statistics of the features of the fixed image."""
 
-    Attributes:
-        maps: per feature map (or for all tokens), the channel means, then the deviations; float32.
-    """
-
+    # Per feature map (or for all tokens), the channel means, then the deviations; float32.
     maps: tuple[np.ndarray, ...]
 
     @property

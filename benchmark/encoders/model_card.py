@@ -58,17 +58,11 @@ features = model.forward_features(images)  # images {images} → {features}
 
 @dataclass(frozen=True)
 class CardScore:
-    """Mean over seeds of one metric of one dataset.
+    """Mean over seeds of one metric of one dataset."""
 
-    Attributes:
-        run: the record of the first seed, from which the others differ in their seed only.
-        metric: id of the metric.
-        values: one per seed.
-    """
-
-    run: RunRecord
+    run: RunRecord  # the record of the first seed, from which the others differ in their seed only
     metric: str
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # one per seed
 
     @property
     def text(self) -> str:
@@ -228,9 +222,7 @@ def model_card(
 
     Args:
         source: folder of the exported encoder; the settings are read from its `run.json`, if any.
-        card: card of the encoder.
         folder: name of the folder in the loading example.
-        scores: from `scores_of`.
         licence: SPDX id of the licence of the weights; None: not decided.
 
     Raises:

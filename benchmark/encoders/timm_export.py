@@ -30,21 +30,15 @@ Arguments = dict[str, Any]
 
 
 class TimmLayout(NamedTuple):
-    """How timm names an architecture.
+    """How timm names an architecture."""
 
-    Attributes:
-        names: epsilon of the LayerNorms (None without any), which no argument sets → registered
-            name.
-        arguments: maps our arguments to those of timm's constructor.
-        first_conv, classifier: names of these layers for timm's configuration.
-        fixed_size: whether images of other sizes need ``img_size`` at construction.
-    """
-
+    # Epsilon of the LayerNorms (None without any), which no argument sets → registered name.
     names: dict[float | None, str]
-    arguments: Callable[[Arguments], Arguments]
+    arguments: Callable[[Arguments], Arguments]  # maps our arguments to those of timm's constructor
+    # Names of these layers for timm's configuration.
     first_conv: str = "patch_embed.proj"
     classifier: str = "head"
-    fixed_size: bool = False
+    fixed_size: bool = False  # whether images of other sizes need ``img_size`` at construction
 
 
 def _common(ours: Arguments) -> Arguments:

@@ -31,20 +31,14 @@ _DEPTH = 20  # maximum nesting of keys
 
 @dataclass(frozen=True)
 class WeightLayout:
-    """One layout of the tensors of a release.
+    """One layout of the tensors of a release."""
 
-    Attributes:
-        marker: regular expression that matches the start of some name in this layout.
-        rules: names in the file → names in our network; None: not a weight of the encoder.
-        prefix: prefix of the network if the file holds several, such as ``teacher.backbone.``;
-            words of `_NEUTRAL` are ignored.
-        finish: see `Finish`.
-    """
-
-    marker: str
-    rules: Rules
+    marker: str  # regular expression that matches the start of some name in this layout
+    rules: Rules  # names in the file → names in our network; None: not a weight of the encoder
+    # Prefix of the network if the file holds several, such as ``teacher.backbone.``; words of
+    # `_NEUTRAL` are ignored.
     prefix: str = ""
-    finish: Finish = lambda tensors: {}
+    finish: Finish = lambda tensors: {}  # see `Finish`
 
     @property
     def example(self) -> str:

@@ -51,8 +51,6 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
 
     Args:
         config: of our fine-tuning; model, data, transforms, batch and optimiser are taken from it.
-        task: segmentation.
-        folder: the frames.
         work: folder for its log.
     """
     library = Path(mmseg.__file__).parent / ".mim" / "configs"
@@ -91,9 +89,7 @@ def of_mmseg(config: Config, task: Task, folder: TaskFolder, work: Path) -> Runn
 def bench_finetune(method: str, trial: StepTiming) -> list[TimingRow]:
     """Time both from reading a frame to the step of the optimiser, print and return the row.
 
-    Args:
-        method: a folder of the configs, whose encoder is fine-tuned, untrained.
-        trial: sizes and numbers; its option ``num_workers`` counts for both.
+    The encoder of the method is untrained; the option ``num_workers`` counts for both.
 
     Raises:
         InputError: a method without encoder, or options that do not fit.

@@ -25,11 +25,6 @@ def reference_config(ours: Config, images: Path, work: Path) -> Config:
 
     Everything else stays as published: its transforms with PIL, its optimiser wrapper, hooks,
     schedule and log. Loading takes as many processes as ours.
-
-    Args:
-        ours: config of our MAE.
-        images: folder with the PNG files.
-        work: folder for its log.
     """
     folder = Path(mmpretrain.__file__).parent / ".mim" / "configs"
     config = Config.fromfile(folder / RECIPE)

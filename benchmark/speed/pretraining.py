@@ -158,7 +158,6 @@ def bench_pretrain(
     the pairs, which drift less than the times do.
 
     Args:
-        methods: folders of the configs with a `pretrain.py`; none for all.
         trial: sizes and numbers; its frames are one batch.
         mae_options: settings of the MAE that is compared with, ``method.masking.ratio=0.5`` for
             one that sees as many patches as VasoMIM.

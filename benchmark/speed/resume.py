@@ -112,11 +112,8 @@ def bench_resume(
     is the same for both.
 
     Args:
-        repeats, out: as the options of ``tools/bench.py``.
-        frames: frames in the index.
         epochs: length of the run.
         at: epochs that are done when it is resumed.
-        scale: see `configs/_base_/scales.py`.
 
     Raises:
         InputError: fewer frames than a batch, or `at` is not before the end.

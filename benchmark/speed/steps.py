@@ -29,31 +29,19 @@ def hardware() -> str:
 
 @dataclass(frozen=True)
 class StepTiming:
-    """How steps are measured.
+    """How steps are measured."""
 
-    Args:
-        configs: folder of all configs.
-        scale: see `configs/_base_/scales.py`.
-        batch: frames per step.
-        repeats: timings per side, of which the medians are reported.
-        frames: frames to load from.
-        size: height and width of the frames in pixels.
-        steps: steps of one timing.
-        threads: CPU threads; 0 leaves torch's choice.
-        out: CSV file or folder, see `benchmark.speed.timing.csv_file`; None: none is written.
-        options: ``key.path=value`` of the config, such as ``resident=False``.
-    """
-
-    configs: Path
-    scale: str
-    batch: int
-    repeats: int
-    frames: int = 64
-    size: int = 256
-    steps: int = 1
-    threads: int = 0
+    configs: Path  # folder of all configs
+    scale: str  # see `configs/_base_/scales.py`
+    batch: int  # frames per step
+    repeats: int  # timings per side, of which the medians are reported
+    frames: int = 64  # frames to load from
+    size: int = 256  # height and width of the frames in pixels
+    steps: int = 1  # steps of one timing
+    threads: int = 0  # CPU threads; 0 leaves torch's choice
+    # CSV file or folder, see `benchmark.speed.timing.csv_file`; None: none is written.
     out: str | os.PathLike[str] | None = None
-    options: Sequence[str] = ()
+    options: Sequence[str] = ()  # ``key.path=value`` of the config, such as ``resident=False``
 
     def __post_init__(self) -> None:
         if self.threads:
@@ -67,14 +55,7 @@ class StepTiming:
         return folder
 
     def config(self, method: str, work: Path, pack: Path, options: Sequence[str] = ()) -> Config:
-        """The recipe of a method, with its whole batch in one part, on the frames of a pack.
-
-        Args:
-            method: a folder of `configs` with a `pretrain.py`.
-            work: folder for what the method needs beside the frames.
-            pack: where the frames are.
-            options: further ones, applied last.
-        """
+        """The recipe of a method, with its whole batch in one part, on the frames of a pack."""
         config = load_config(self.configs / method / "pretrain.py", self.scale)
         fill_paths(config, work)
         interval = config.log_interval
@@ -110,10 +91,6 @@ class StepTiming:
         """Time two sides in turn, in processor time if one process does everything.
 
         Args:
-            what: the work.
-            reference: what it is compared with.
-            config: of the run.
-            sides: ours and theirs.
             agreement: looks in the end at how far both agree, see `timing.compare`.
         """
         ours, theirs = sides
@@ -153,10 +130,6 @@ def bench_step(method: str, trial: StepTiming) -> list[TimingRow]:
     The first row compares the harness with a bare loop, both on one batch at hand; both start from
     the same weights and take the same steps, and the row says how many of the values agree in the
     end. The second compares the harness that loads its batches with the harness that does not.
-
-    Args:
-        method: a folder of the configs.
-        trial: sizes and numbers.
 
     Raises:
         InputError: no such method, or options that do not fit.

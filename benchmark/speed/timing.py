@@ -42,8 +42,6 @@ def time_in_turn(
     both.
 
     Args:
-        ours, reference: do the work once and return something.
-        repeats: how often each is called.
         processor_time: count what this process has of the CPU, which others do not change; only
             for work of a single thread that waits for nothing.
     """
@@ -76,14 +74,11 @@ def compare(
     Args:
         what: the work, with its size and the cores it had.
         reference: what it is compared with, with versions.
-        sides: ours and theirs, see `time_in_turn`.
         count: items a call goes through.
-        repeats: timings per side, of which the medians are reported.
         agreement: of their last results, the share of equal values of each item, in [0, 1]; None
             where the two draw other random numbers.
         precision: number format of the work.
         device: where it was done; None for the CPU of this machine.
-        processor_time: see `time_in_turn`.
         copies: times that ours goes through the items in a call.
     """
     for side in sides:
@@ -147,10 +142,7 @@ def show_rows(
     """Print the rows, one below the other, and write them as CSV to `out` if it is given.
 
     Args:
-        rows: of `COLUMNS`.
         out: a file; or a folder, see `csv_file`.
-        part: what was measured.
-        threads: threads of the CPU that did it.
     """
     width = max(map(len, COLUMNS))
     for row in rows:

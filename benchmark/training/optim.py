@@ -105,7 +105,6 @@ def build_optimizer(
     """An mmengine optimiser wrapper around the optimiser of the config.
 
     Args:
-        model: what is trained.
         optimizer: config of a torch optimiser, without parameters and learning rate.
         lr: peak learning rate; each group keeps its own as `peak_lr`.
         layer_decay: see `parameter_groups`.

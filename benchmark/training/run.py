@@ -56,18 +56,6 @@ History = list[dict[str, int]]
 class Run:
     """One run of a config in its folder.
 
-    Args:
-        folder: holds checkpoints, log, ``run.json`` and the exports.
-        title: what lines on screen start with.
-        config: resolved.
-        identity: what makes the run this run: ``seed``, ``config_hash`` and the hashes of its data
-            and of the weights it builds on; JSON-able. Part of ``run.json`` and every checkpoint.
-        description: what else ``run.json`` says; ``config``, the resolved one, at least.
-        exports: names of the networks it exports.
-        parts: of a batch, on each process.
-        stop: signals that ask for a stop.
-        begun: when this execution began, in seconds since the epoch.
-
     Attributes:
         finished: nothing is left to do.
         checkpoint: what is resumed; None: the run starts over.
@@ -75,14 +63,18 @@ class Run:
         started: when its first execution began, ISO 8601.
     """
 
-    folder: Path
-    title: str
-    config: Config
+    folder: Path  # holds checkpoints, log, ``run.json`` and the exports
+    title: str  # what lines on screen start with
+    config: Config  # resolved
+    # What makes the run this run: ``seed``, ``config_hash`` and the hashes of its data and of the
+    # weights it builds on; JSON-able. Part of ``run.json`` and every checkpoint.
     identity: dict[str, Any]
+    # What else ``run.json`` says; ``config``, the resolved one, at least.
     description: dict[str, Any] = field(default_factory=dict)
-    exports: Collection[str] = ()
-    parts: int = 1
-    stop: StopSignals = field(default_factory=StopSignals)
+    exports: Collection[str] = ()  # names of the networks it exports
+    parts: int = 1  # of a batch, on each process
+    stop: StopSignals = field(default_factory=StopSignals)  # signals that ask for a stop
+    # When this execution began, in seconds since the epoch.
     begun: float = field(default_factory=time.time)
     finished: bool = field(default=False, init=False)
     checkpoint: Checkpoint | None = field(default=None, init=False)

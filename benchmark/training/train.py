@@ -59,12 +59,10 @@ def train(
     SIGTERM, SIGUSR1 and SIGHUP end the run after the step it is in, with a checkpoint.
 
     Args:
-        config: from `load_config`.
         folder: run folder; holds checkpoints, log, `run.json` and the exports.
         title: what log lines start with.
         resume: resume after the newest checkpoint, if there is one.
         overwrite: remove what an earlier run wrote into the folder, once the new one can start.
-        stop: what notes the signals.
 
     Raises:
         InputError: as `assemble` and `Run.opened`.

@@ -11,7 +11,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.checks.environment.findings import Finding, amount, judged
+from benchmark.checks.environment import Finding, amount, judged
 from benchmark.device import VARIABLE, wants_cpu
 
 if TYPE_CHECKING:
@@ -226,7 +226,6 @@ def examine_processors(gpus: int, frame_bytes: int, pack_bytes: int) -> Iterator
     """All of the above.
 
     Args:
-        gpus: their number.
         frame_bytes: of one frame and its vessel mask.
         pack_bytes: of all frames that are to be trained on.
     """

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from benchmark.checks.environment.findings import Finding, judged
+from benchmark.checks.environment import Finding, judged
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.results import collect_provenance

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmark.checks.environment.findings import Finding, amount, judged
+from benchmark.checks.environment import Finding, amount, judged
 from benchmark.checks.environment.processors import usable_cores
 from benchmark.data.formats.images import read_grayscale
 from benchmark.data.packs import PackCollection
@@ -177,15 +177,7 @@ def examine_packs(packs: PackCollection, wanted: int) -> Iterator[Finding]:
 def examine_storage(
     work: Path, place: Path, packs: PackCollection | None, on_gpu: bool, frame_bytes: int
 ) -> Iterator[Finding]:
-    """Room, disks and decoding, and the packs, if any.
-
-    Args:
-        work: the folder runs live in.
-        place: of `existing`.
-        packs: to be trained on.
-        on_gpu: whether they are trained on a GPU.
-        frame_bytes: of one frame and its vessel mask.
-    """
+    """Room, disks and decoding, and the packs, if any."""
     wanted = WANTED_ON_GPU if on_gpu else WANTED_ON_CPU
     yield examine_room(work)
     folders = [place, *(pack.path for pack in packs.packs)] if packs else [place]

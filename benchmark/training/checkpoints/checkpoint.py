@@ -65,21 +65,16 @@ class Checkpoint(Schema):
     """The state of a run after `step` steps, which took `seconds`.
 
     Randomness is stateless, so neither generators nor the position in the data are part of it.
-
-    Attributes:
-        epoch: complete epochs done.
-        step: steps done over the complete run; within an epoch, more than those of `epoch`.
-        within: whether it was written within an epoch.
     """
 
-    epoch: Count
-    step: Count
+    epoch: Count  # complete epochs done
+    step: Count  # steps done over the complete run; within an epoch, more than those of `epoch`
     identity: Identity
     seconds: Amount
     model: dict[str, InstanceOf[torch.Tensor]]
     optimizer: OptimizerState
     log: LogState = {"steps": [], "skipped": 0, "in_a_row": 0}
-    within: bool = False
+    within: bool = False  # whether it was written within an epoch
 
     @property
     def name(self) -> str:
@@ -176,7 +171,6 @@ def newest_checkpoint(
     """The newest usable checkpoint of a run, and what is wrong with newer ones.
 
     Args:
-        folder: of the run.
         identity: of the run; a file of another one counts as unusable. None accepts any run.
 
     Raises:

@@ -22,7 +22,6 @@ def cell_folder(work: Path, protocol: str | None, method: str, dataset: str, see
     Args:
         work: the folder all runs of a scale live in.
         protocol: a folder of ``configs/downstream/``; None for the usual configs.
-        method, dataset, seed: which cell.
     """
     return work / method / "finetune" / (protocol or "") / dataset / f"seed{seed}"
 

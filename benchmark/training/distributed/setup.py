@@ -38,11 +38,8 @@ def _own_gpu(here: Launch) -> torch.device:
 def process_group(minutes: float = 30.0) -> Iterator[None]:
     """Join the processes torchrun started, if it did; leave them at the end.
 
-    Args:
-        minutes: how long a process may keep the others waiting, above 0.
-
     Raises:
-        Silent: the others did not come, or an exchange took longer.
+        RankSilent: the others did not come in so many minutes, or an exchange took longer.
         NoGPU: this machine has fewer of them than processes.
     """
     global _limit
@@ -93,11 +90,7 @@ class CommonFlag:
         self._work: dist.Work | None = None
 
     def seen(self, raised: bool) -> bool:
-        """Whether to act on the flag now; called by all processes equally often.
-
-        Args:
-            raised: whether this process has seen a reason.
-        """
+        """Whether to act on the flag, which this process may raise; called by all equally often."""
         if self._group is None:
             return raised
         earlier = self.settle()

@@ -26,21 +26,13 @@ _MOST_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign of life of a process.
+    """A sign of life of a process."""
 
-    Attributes:
-        beat: counts up with each sign.
-        position: how far it is; comparable between processes.
-        doing: the same in words.
-        process: its id and host.
-        left: it has finished, and sends no more signs.
-    """
-
-    beat: int
-    position: int
+    beat: int  # counts up with each sign
+    position: int  # how far it is; comparable between processes
     doing: str
-    process: str
-    left: bool = False
+    process: str  # its id and host
+    left: bool = False  # it has finished, and sends no more signs
 
 
 class Watchdog:
