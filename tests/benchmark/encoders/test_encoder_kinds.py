@@ -53,9 +53,8 @@ def test_weights_of_another_architecture_are_refused(tmp_path, kind, make_encode
     described |= dict(strides=[8], widths=[32], patch_size=8)
     path = tmp_path / "encoder.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **described}))
-    with pytest.raises(InputError, match="these weights do not fit") as caught:
+    with pytest.raises(InputError, match="these weights do not fit"):
         load_encoder(tmp_path)
-    assert "\n" not in str(caught.value)
 
 
 def test_other_modules_have_no_architecture():

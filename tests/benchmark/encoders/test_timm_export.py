@@ -155,9 +155,8 @@ def test_differing_features_are_detected(make_encoder, tmp_path):
         compare(out, encoder)
     config["model_args"]["depth"] = 3
     (out / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="cannot load this encoder") as error:
+    with pytest.raises(InputError, match="cannot load this encoder"):
         compare(out, encoder)
-    assert "\n" not in str(error.value)
 
 
 def test_arguments_a_card_omits_have_their_defaults(make_encoder, tmp_path):

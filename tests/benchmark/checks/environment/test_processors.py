@@ -11,8 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmark.checks.environment import processors
-from benchmark.checks.environment.findings import Finding, amount
+from benchmark.checks.environment import Finding, amount, processors
 from benchmark.device import VARIABLE
 from benchmark.training.config import load_config
 

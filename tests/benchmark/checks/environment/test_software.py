@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.checks.environment import software
-from benchmark.checks.environment.findings import Finding
+from benchmark.checks.environment import Finding, software
 from benchmark.errors import InputError
 
 

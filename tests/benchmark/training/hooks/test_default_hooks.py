@@ -78,9 +78,8 @@ def test_hooks_are_changed_replaced_disabled_and_added():
     ],
 )
 def test_what_an_exact_resume_depends_on_stays(changes, message):
-    with pytest.raises(InputError, match=message) as error:
+    with pytest.raises(InputError, match=message):
         build_hooks(config(default_hooks=changes), 7)
-    assert "\n" not in str(error.value)
 
 
 def test_a_run_honours_them(small_config, tmp_path, capsys):
