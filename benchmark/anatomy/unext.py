@@ -55,7 +55,7 @@ def _to_maps(tokens: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class _DepthwiseConv(nn.Module):
-    """A 3×3 depth-wise convolution; a module of its own for the sake of the state-dict names."""
+    """A 3×3 depth-wise convolution under the names of the released weights."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

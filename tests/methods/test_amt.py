@@ -108,7 +108,6 @@ def test_loss_and_gradient_match_the_paper(amt: AMT, views: dict[str, Tensor]) -
 
 
 def test_thrown_patches_have_no_effect(amt: AMT, views: dict[str, Tensor]) -> None:
-    """Their pixels change neither prediction nor loss, and nothing is predicted for them."""
     thrown = torch.zeros(4, 16)
     for sample in range(4):
         thrown[sample, draw(views, sample)[1]] = 1
@@ -138,7 +137,6 @@ def test_warm_up_is_mae(amt: AMT, mae: MAE, tiny_views: dict[str, Tensor]) -> No
 
 @torch.no_grad()
 def test_attention_maps_match_the_last_block(amt: AMT, tiny_views: dict[str, Tensor]) -> None:
-    """CLS row of the last softmax, each head brought to the range 0 to 1, mean over the heads."""
     maps = amt.attention_maps(tiny_views["image"])
     weights = double_weights(amt.encoder)
     for sample in range(4):
@@ -222,7 +220,6 @@ def config_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
 
 
 def test_the_number_of_frames_comes_from_the_packs(config_in: Callable[[], Any]) -> None:
-    """`assemble` makes room for all; a method built alone takes the size from a checkpoint."""
     method = assemble(config_in()).method
     assert method.views.attention.shape == (14, 12, 12)
     alone = AMT(**{key: value for key, value in config_in().method.items() if key != "type"})
@@ -232,7 +229,6 @@ def test_the_number_of_frames_comes_from_the_packs(config_in: Callable[[], Any])
 
 
 def test_guided_step_trains_everything_without_a_sync(amt: AMT, views: dict[str, Tensor]) -> None:
-    """No value is read back to the host; all parameters but the fixed positions get a gradient."""
     with NoHostSync():
         amt.loss(views, LATER)["loss_reconstruction"].backward()
     without = {name for name, p in amt.named_parameters() if p.grad is None or not p.grad.any()}

@@ -126,7 +126,6 @@ def plain(method: CheXWorld, views: dict[str, Tensor], progress: Progress) -> tu
 def test_losses_and_gradients_match_the_paper(
     chexworld: CheXWorld, views: dict[str, Tensor], official: bool
 ) -> None:
-    """Four predictions: within and between views, from changed contexts to clean targets."""
     predictor = make(official).predictor.double()
     predictor.load_state_dict(chexworld.predictor.state_dict())
     chexworld.predictor = predictor
@@ -152,7 +151,6 @@ def test_losses_and_gradients_match_the_paper(
 def test_second_step_predicts_the_ema_targets(
     chexworld: CheXWorld, views: dict[str, Tensor]
 ) -> None:
-    """The momentum follows a cosine over 1.25 times the run."""
     now = Progress(epoch=1, epochs=2, step=3, steps_per_epoch=2)
     before = double_weights(chexworld.target_encoder.module, copy=True)
     gradient_step(chexworld, sum(chexworld.loss(views, now).values()), 0.5)

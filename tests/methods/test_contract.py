@@ -83,7 +83,6 @@ def test_methods_satisfy_the_contract(method: str, trial: Callable[..., Contract
 def test_a_violation_is_caught(
     broken: type, check: str, message: str, trial: Callable[..., ContractTrial]
 ) -> None:
-    """Each of these classes fails one check, which says why."""
     with pytest.raises(BrokenContract, match=message):
         CHECKS[check](trial("mae", broken))
 
@@ -91,7 +90,6 @@ def test_a_violation_is_caught(
 def test_a_failed_check_does_not_stop_the_others(
     trial: Callable[..., ContractTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An exception of the code under test becomes a verdict, and the next check runs."""
 
     def fails(trial: ContractTrial) -> str:
         raise KeyError("colour")

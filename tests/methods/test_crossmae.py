@@ -89,7 +89,6 @@ def paper_loss(vit: Weights, decoder: Weights, views: dict[str, Tensor], count: 
 def test_loss_and_gradients_match_the_paper(
     crossmae: Factory, tiny_views: dict[str, Tensor], predicted: float
 ) -> None:
-    """Encoder, mixtures and decoder, sample by sample in numpy; slopes along some weights."""
     method = crossmae(predicted)
     vit, decoder = double_weights(method.encoder), double_weights(method.decoder)
 
@@ -143,7 +142,6 @@ def test_official_checkpoint_fits(crossmae: Factory) -> None:
 
 
 def test_invalid_arguments_are_refused(crossmae: Factory, tiny_views: dict[str, Tensor]) -> None:
-    """An encoder with a norm that nothing trains, and shares that are none."""
     with pytest.raises(InputError, match=r"encoder\.final_norm must be False"):
         crossmae(final_norm=True)
     with pytest.raises(InputError, match=r"predicted=0 must lie in \(0, 1\)"):

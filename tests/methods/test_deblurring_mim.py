@@ -52,7 +52,6 @@ def batch() -> dict[str, Tensor]:
 def test_loss_and_gradients_match_the_paper(
     deblurring: DeblurringMIM, paper_mae: type, pair_of_views: dict[str, Tensor]
 ) -> None:
-    """MAE's prediction from the blurred image; squared error to all patches of the sharp one."""
     paper = paper_mae(deblurring)
     images = pair_of_views["image"].double().numpy()
     sharp = pair_of_views["sharp"].double().numpy()
@@ -80,7 +79,6 @@ def test_loss_and_gradients_match_the_paper(
 def test_vessel_share_counts_masked_patches_only(
     deblurring: DeblurringMIM, mae, pair_of_views: dict[str, Tensor]
 ) -> None:
-    """The loss counts all patches, the report only those that were hidden."""
     found = deblurring.loss(pair_of_views, Progress())["vessel_share"]
     assert torch.equal(found, mae.loss(pair_of_views, Progress())["vessel_share"])
 

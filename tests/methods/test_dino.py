@@ -65,7 +65,6 @@ def paper_loss(weights: dict[str, np.ndarray], views: dict[str, Tensor]) -> floa
 
 @pytest.mark.parametrize("local", [0, 2])
 def test_loss_and_gradients_match_the_paper(dino: DINO, local: int) -> None:
-    """Both networks and all pairs in numpy, local crops at resampled positions, and slopes."""
     weights, views = double_weights(dino, copy=True), several_views(local)
     terms = dino.loss(views, PROGRESS)
     assert list(terms) == ["loss_class"]
@@ -103,7 +102,6 @@ def test_second_step_uses_the_updated_teacher_and_centre(dino: DINO) -> None:
 
 
 def test_last_layer_is_frozen_in_the_first_epochs(dino: DINO) -> None:
-    """Neither gradient nor weight decay moves it; everything else moves."""
     dino.freeze_last_layer, views = 2, several_views()
     optimizer = torch.optim.AdamW(
         [p for p in dino.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.5

@@ -111,7 +111,6 @@ def paper_masks(
 def test_losses_and_gradients_match_the_paper(
     hpm: HPM, paper_mae: type, tiny_views: dict[str, Tensor], official: bool
 ) -> None:
-    """Mask from the teacher, both losses from the student, and slopes along some weights."""
     hpm.prediction = RelativeLossPrediction(official)
     student = PaperHPM(paper_mae, hpm.encoder, hpm.decoder)
     teacher = PaperHPM(paper_mae, hpm.teacher_encoder.module, hpm.teacher_decoder.module)

@@ -108,7 +108,6 @@ def paper_losses(
 
 
 def test_losses_and_gradients_match_the_paper(ibot: IBOT, views: dict[str, Tensor]) -> None:
-    """Every patch through head and teacher in numpy; slopes, the mask token's among them."""
     weights, masks = double_weights(ibot, copy=True), masks_of(ibot, views)
     counts = np.concatenate(masks).sum(axis=1)
     assert (counts == 0).any()
@@ -158,7 +157,6 @@ def test_second_step_uses_the_updated_teacher_and_centres(
 
 
 def test_a_batch_without_masks_keeps_all_gradients(ibot: IBOT, views: dict[str, Tensor]) -> None:
-    """L_MIM is 0 and L_CLS is DINO's; every trained parameter still has a gradient."""
     none = torch.full((4, 2), 0.1)
     terms = ibot.loss({**views, "ratio_noise_0": none, "ratio_noise_1": none}, PROGRESS)
     assert terms["loss_patch"].item() == 0

@@ -112,7 +112,6 @@ def masks_of(method: IJEPA, views: dict[str, Tensor], progress: Progress) -> tup
 
 
 def test_loss_and_gradients_match_the_paper(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
-    """Context encoder, predictor and normalised targets; the target encoder gets no gradient."""
     paper, progress = PaperIJEPA(ijepa), Progress(step=2)
     seen, hidden = masks_of(ijepa, views, progress)
     images = views["image"].numpy()
@@ -134,7 +133,6 @@ def test_loss_and_gradients_match_the_paper(ijepa: IJEPA, views: dict[str, Tenso
 
 
 def test_second_step_predicts_the_ema_targets(ijepa: IJEPA, views: dict[str, Tensor]) -> None:
-    """θ' ← m·θ' + (1 − m)·θ after the step, with m of the linear schedule at that step."""
     images = views["image"].numpy()
     now = Progress(epoch=1, epochs=2, step=3, steps_per_epoch=2)
     before = double_weights(ijepa.target_encoder.module, copy=True)

@@ -113,7 +113,6 @@ def paper_losses(
 def test_losses_and_gradients_match_the_paper(
     localmim: Factory, tiny_views: dict[str, Tensor]
 ) -> None:
-    """Four layers, decoders and scales in numpy; HOG itself is compared with loops elsewhere."""
     method = localmim()
     weights = {f"decoder.{n}": double_weights(part) for n, part in enumerate(method.decoder)}
     weights |= {"encoder": double_weights(method.encoder), "norms": double_weights(method.norms)}
@@ -142,7 +141,6 @@ def test_losses_and_gradients_match_the_paper(
 
 
 def test_mask_at_every_scale_by_hand() -> None:
-    """Two patches of four masked: cells within them, and half of the one cell above them."""
     mask = torch.tensor([[1.0, 0.0, 0.0, 1.0]])
     assert mask_at_scale(mask, (2, 2), 1)[0, 0].tolist() == [[1, 0], [0, 1]]
     fine = mask_at_scale(mask, (2, 2), 2)[0, 0].tolist()
@@ -196,6 +194,5 @@ def test_official_checkpoint_fits(localmim: Factory) -> None:
     ],
 )
 def test_invalid_arguments_are_refused(localmim: Factory, arguments: dict, message: str) -> None:
-    """Layers rise to the last block, one scale each, cells tile a patch."""
     with pytest.raises(InputError, match=message):
         localmim(**arguments)

@@ -19,7 +19,6 @@ from methods.mae import MAE, OFFICIAL_NAMES
 
 @torch.no_grad()
 def test_loss_matches_the_paper(mae: MAE, paper_mae: type, tiny_views: dict[str, Tensor]) -> None:
-    """With given noise: encoder, decoder and loss, sample by sample, in numpy."""
     paper = paper_mae(mae)
     losses, vessels = [], 0
     for sample in range(4):
@@ -38,7 +37,6 @@ def test_loss_matches_the_paper(mae: MAE, paper_mae: type, tiny_views: dict[str,
 
 
 def test_anatomy_is_only_reported(mae: MAE, tiny_views: dict[str, Tensor]) -> None:
-    """Without vessel masks the loss is the same and the share is not logged."""
     with_anatomy = mae.loss(tiny_views, Progress())
     del tiny_views["anatomy"]
     terms = mae.loss(tiny_views, Progress())
@@ -47,7 +45,6 @@ def test_anatomy_is_only_reported(mae: MAE, tiny_views: dict[str, Tensor]) -> No
 
 
 def test_parts_infer_their_sizes_from_the_encoder() -> None:
-    """A config names sizes once: width, grid, patches and prefix tokens follow the encoder."""
     mae = MAE(
         views=dict(type=SingleView, size=24),
         encoder=VisionTransformer(24, 4, 16, depth=1, num_heads=2, class_token=False),
@@ -63,7 +60,6 @@ def test_parts_infer_their_sizes_from_the_encoder() -> None:
 
 
 def test_step_from_frames_to_loss(mae: MAE) -> None:
-    """Frames go through views and loss as in training; only the epoch and the seed matter."""
     rng = np.random.default_rng(0)
     batch = {
         "frame": torch.from_numpy(rng.integers(0, 256, (4, 64, 64), dtype=np.uint8)),

@@ -71,7 +71,6 @@ def test_exported_encoder_matches_the_backbone(name: str, work: Path) -> None:
 
 
 def test_masks_reach_the_library_unchanged(work: Path) -> None:
-    """The loss is that of the library's own call with the same masks."""
     parts = assemble(trial("maskfeat", work).config)
     method: MMPretrain = parts.method.eval()
     progress = Progress(steps_per_epoch=3)
@@ -127,7 +126,6 @@ DECODER_NAMES: Rules = (
 
 
 def test_mae_matches_mmpretrain(monkeypatch: pytest.MonkeyPatch, randomise) -> None:
-    """Equal weights, images and noise: equal loss, and equal gradient in every encoder weight."""
     arch = dict(embed_dims=32, num_layers=2, num_heads=4, feedforward_channels=128)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         theirs = TheirMAE(

@@ -83,7 +83,6 @@ def paper_loss(weights: dict[str, np.ndarray], views: dict[str, Tensor]) -> floa
 
 
 def test_loss_and_gradients_match_the_paper(moco: MoCoV3, views: dict[str, Tensor]) -> None:
-    """Encoders, projectors and predictor in numpy; slopes in every trained part."""
     weights = double_weights(moco, copy=True)
     terms = moco.loss(views, PROGRESS)
     assert list(terms) == ["loss_contrast"]

@@ -49,7 +49,6 @@ def views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_loss_and_gradients_match_the_paper(
     genesis: ModelsGenesis, views: dict[str, Tensor]
 ) -> None:
-    """The mean of (sigmoid − grey)² over all pixels, each patch from its own token, in numpy."""
     encoder, decoder = double_weights(genesis.encoder), double_weights(genesis.decoder)
     images, clean = views["image"].double().numpy(), views["clean"].double().numpy()
 

@@ -75,7 +75,6 @@ def test_a_step_trains_everything_without_a_sync(method: str, make_parts: MakePa
 
 @on_cpu
 def test_nothing_is_read_or_copied_in_a_step(method: str, make_parts: MakeParts) -> None:
-    """Views, loss and update on a simulated GPU."""
     parts = make_parts(method)
     model, batch = parts.method.train(), next(iter(parts.loader))
     model.progress = at(7)
@@ -105,7 +104,6 @@ def test_the_simulated_gpu_catches_syncs() -> None:
 
 @on_cpu
 def test_views_are_the_same_under_autocast(method: str, make_parts: MakeParts) -> None:
-    """Training in bf16 does not round intensities, crop boxes or masks."""
     parts = make_parts(method)
     views, batch = parts.method.views, next(iter(parts.loader))
     plain = views(batch)["views"]
@@ -123,7 +121,6 @@ def test_views_are_the_same_under_autocast(method: str, make_parts: MakeParts) -
 def test_no_step_waits_for_the_host(
     method: str, resident: bool, make_parts: MakeParts, tmp_path: Path
 ) -> None:
-    """The runner's step with all hooks: gather or copy, views, backward, clipping, EMA, log."""
     parts = make_parts(
         method,
         resident=resident,

@@ -61,7 +61,6 @@ def paper_loss(features: np.ndarray, weight: np.ndarray, bias: np.ndarray, anato
 
 
 def test_loss_matches_a_supervised_unet(spt: SPT, tiny_views: dict[str, Tensor]) -> None:
-    """With batch statistics; the slope along the classifier by central differences."""
     terms = spt.train().loss(tiny_views, Progress())
     with torch.no_grad():
         features = reference(spt)(tiny_views["image"].double())[-1].numpy()

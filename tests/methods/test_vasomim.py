@@ -79,7 +79,6 @@ def test_without_its_additions_it_is_mae(
 def test_consistency_trains_encoder_and_decoder_only(
     vasomim: Factory, tiny_views: dict[str, Tensor], metric: str
 ) -> None:
-    """L_cons alone reaches both through the frozen S; S gets no gradient."""
     method = vasomim(consistency=metric).train()
     method.loss(tiny_views, HALFWAY)["loss_consistency"].backward()
     reached = {name for name, p in method.named_parameters() if p.grad is not None}

@@ -87,7 +87,6 @@ def test_joint_segmentor_learns_from_its_own_loss_only(
 def test_joint_segmentor_is_frozen_for_the_model(
     make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
-    """Guidance and consistency are those of the frozen S with the same weights and statistics."""
     joint = make(segmentor="joint").train()
     terms = joint.loss(tiny_views, HALFWAY)
     frozen = make().train()
@@ -146,7 +145,6 @@ def test_a_list_of_objectives_shares_one_decoder(
 def test_weighted_reconstruction_uses_the_guidance_of_the_method(
     make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
-    """With η < 1 the objective sees the probability map that guided the mask."""
     method = make(consistency=None, objective=dict(type=AnatomyWeightedReconstruction, eta=0.0))
     terms = method.loss(tiny_views, HALFWAY)
     views = {**tiny_views, "probability": method.segmentor.probability(tiny_views["image"])}

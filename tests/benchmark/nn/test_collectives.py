@@ -71,7 +71,6 @@ def test_single_process_needs_no_communication(alone: dict[str, Tensor]) -> None
 def test_every_process_gathers_all_samples(
     both: list[dict[str, Tensor]], alone: dict[str, Tensor]
 ) -> None:
-    """In rank order."""
     for rank, found in enumerate(both):
         assert found["rank"].tolist() == [rank, 2]
         assert torch.equal(found["gathered"], alone["gathered"])
@@ -81,7 +80,6 @@ def test_every_process_gathers_all_samples(
 def test_keys_are_gathered_from_all_processes(
     both: list[dict[str, Tensor]], alone: dict[str, Tensor]
 ) -> None:
-    """Positives are offset by rank; the mean is the loss of the global batch."""
     torch.testing.assert_close((both[0]["loss"] + both[1]["loss"]) / 2, alone["loss"])
     assert not torch.allclose(both[0]["loss"], both[1]["loss"])
     mean = (both[0]["gradient"] + both[1]["gradient"]) / 2
@@ -92,7 +90,6 @@ def test_keys_are_gathered_from_all_processes(
 def test_centre_averages_all_samples(
     both: list[dict[str, Tensor]], alone: dict[str, Tensor]
 ) -> None:
-    """The same on both ranks, and equal to that of one process with the global batch."""
     assert torch.equal(both[0]["centre"], both[1]["centre"])
     torch.testing.assert_close(both[0]["centre"], alone["centre"])
     torch.testing.assert_close(alone["centre"], 0.1 * samples()[1].detach().mean(0, keepdim=True))

@@ -86,7 +86,6 @@ def test_epoch_schedule_matches_hpm() -> None:
 
 
 def test_update_matches_the_formula() -> None:
-    """Over several steps with a momentum that changes, in double precision, frozen ones too."""
     followed = student()
     ema = ExponentialMovingAverage(followed, dict(type=CosineMomentum, start=0.5))
     expected = {name: p.detach().double().numpy() for name, p in followed.named_parameters()}
@@ -103,7 +102,6 @@ def test_update_matches_the_formula() -> None:
 
 
 def test_average_rule_agrees_with_timm_and_torch() -> None:
-    """timm's ModelEmaV2 averages the whole state dict, torch's AveragedModel too if asked to."""
     followed = student()
     ema = ExponentialMovingAverage(followed, constant(0.9), buffers="average")
     timms = ModelEmaV2(followed, decay=0.9)
@@ -124,7 +122,6 @@ def test_average_rule_agrees_with_timm_and_torch() -> None:
 
 @pytest.mark.parametrize("rule", ["copy", "keep", "average"])
 def test_buffers(rule: str) -> None:
-    """Statistics are the student's, the copy's own, or averaged; parameters always are."""
     followed = student()
     ema = ExponentialMovingAverage(followed, constant(0.75), buffers=rule)
     before = copy.deepcopy(ema.module)
@@ -139,7 +136,6 @@ def test_buffers(rule: str) -> None:
 
 
 def test_evaluation_mode_is_kept() -> None:
-    """Without drop path whatever the method does; with `evaluate=False` it follows the method."""
     followed = nn.Sequential(nn.Linear(4, 4), DropPath(0.9)).train()
     images = torch.randn(64, 4)
     ema = ExponentialMovingAverage(followed, constant(0.9)).train()

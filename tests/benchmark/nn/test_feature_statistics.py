@@ -31,7 +31,6 @@ def test_statistics_match_the_formulas(shape: tuple[int, int]) -> None:
 
 
 def test_extreme_values() -> None:
-    """k equal directions have rank k; features all over the sphere have a deviation of 1."""
     directions = torch.eye(8)[:3].repeat(4, 1)
     assert effective_rank(directions).item() == pytest.approx(3, rel=1e-5)
     spread = torch.randn(2000, 64, generator=torch.Generator().manual_seed(0))
@@ -40,7 +39,6 @@ def test_extreme_values() -> None:
 
 
 def test_collapse_is_detected() -> None:
-    """All samples at one point: rank 1 and no deviation, with and without rounding noise."""
     generator = torch.Generator().manual_seed(0)
     point = torch.randn(1, 32, generator=generator).expand(50, -1)
     exact = feature_statistics(point)

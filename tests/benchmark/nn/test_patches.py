@@ -28,7 +28,6 @@ def loop_patches(images: np.ndarray, size: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("shape", "size"), SHAPES)
 def test_order_and_inverse(shape: tuple[int, int, int, int], size: int) -> None:
-    """Every pixel lands where the loops put it, and comes back."""
     images = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     patches = patchify(torch.from_numpy(images), size)
     np.testing.assert_array_equal(patches.numpy(), loop_patches(images, size))

@@ -11,7 +11,6 @@ from benchmark.nn.projection import PrototypeHead, Prototypes
 
 
 def test_prototypes_are_a_weight_normalised_layer() -> None:
-    """Output and gradients of torch's own, with lengths that are trained and not at 1."""
     torch.manual_seed(0)
     own = Prototypes(5, 7, learned_lengths=True)
     nn.init.uniform_(own.weight_g, 0.5, 2)

@@ -9,7 +9,6 @@ from benchmark.nn.state_dict_names import ENCODER_NAMES, translate
 
 
 def test_first_matching_prefix_rule_applies() -> None:
-    """What follows the matched part stays."""
     rules = ((r"norm\.2\.", "last."), *ENCODER_NAMES, (r"fixed\.", None))
     assert translate("norm.2.weight", rules) == "last.weight"
     assert translate("norm.1.weight", rules) == "encoder.norm.1.weight"
@@ -19,6 +18,5 @@ def test_first_matching_prefix_rule_applies() -> None:
 
 
 def test_unknown_names_are_errors() -> None:
-    """A weight that nobody expects is not dropped silently."""
     with pytest.raises(InputError, match=r"no rule for the name 'head\.weight'"):
         translate("head.weight", ENCODER_NAMES)

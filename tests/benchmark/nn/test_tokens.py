@@ -19,7 +19,6 @@ def test_gathers_tokens_along_any_shape() -> None:
 
 @pytest.mark.parametrize("prefix", [0, 1, 3])
 def test_visible_tokens_keep_their_positions(prefix: int) -> None:
-    """Token by token; prefix tokens stay in front, masked positions get the mask token."""
     torch.manual_seed(0)
     shuffle = torch.stack([torch.randperm(9) for _ in range(4)])
     tokens, mask_token = torch.randn(4, prefix + 3, 5), torch.randn(1, 1, 5)

@@ -89,7 +89,6 @@ def test_mask_token_replaces_patches_but_not_positions(
 def test_dropped_tokens_leave_the_others_in_place(
     tiny_vit: VisionTransformer, images: torch.Tensor
 ) -> None:
-    """Nothing of a dropped patch remains."""
     ids_keep = torch.tensor([[3, 0, 9], [15, 14, 2], [7, 1, 8]])
     changed = images.clone()
     changed[0, :, 8:16, 8:16] += 10  # patch 5, dropped in sample 0
@@ -122,7 +121,6 @@ def test_position_table(dim: int, grid: tuple[int, int]) -> None:
 
 @torch.no_grad()
 def test_positions_are_resampled(tiny_vit: VisionTransformer) -> None:
-    """At another input size the table is resized (bicubic, antialiased); CLS keeps its own."""
     images = torch.randn(2, 3, 24, 48, generator=torch.Generator().manual_seed(6))
     own = tiny_vit.pos_embed[:, 1:].reshape(1, 4, 4, 32).permute(0, 3, 1, 2)
     resized = F.interpolate(own, (3, 6), mode="bicubic", antialias=True)
@@ -156,7 +154,6 @@ def test_initial_values() -> None:
 
 
 def test_drop_path_rises_linearly() -> None:
-    """Stochastic depth is 0 in the first and `drop_path` in the last block, and off in eval."""
     vit = VisionTransformer(32, 8, 32, depth=3, num_heads=4, drop_path=0.4)
     rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in vit.blocks]
     assert rates == pytest.approx([0.0, 0.2, 0.4])
@@ -171,7 +168,6 @@ def test_drop_path_rises_linearly() -> None:
     ],
 )
 def test_indivisible_sizes_are_refused(arguments: dict[str, int], message: str) -> None:
-    """Patches tile the image, heads and the four parts of the table share the width."""
     with pytest.raises(InputError, match=message):
         VisionTransformer(**arguments)
 
@@ -198,7 +194,6 @@ def test_paper_parameter_count() -> None:
 def test_patch_projection_matches_a_convolution(
     tiny_vit: VisionTransformer, images: torch.Tensor
 ) -> None:
-    """Also where only some are: the others then do not take part, in either direction."""
     projection = tiny_vit.patch_embed.proj
     convolved = projection(images).flatten(2).transpose(1, 2) + tiny_vit.pos_embed[:, 1:]
     torch.testing.assert_close(tiny_vit.embed(images)[:, 1:], convolved, rtol=0, atol=1e-5)

@@ -53,10 +53,8 @@ class _Blend(nn.Module):
 class SpatialMix(nn.Module):
     """Spatial mix of Vision-RWKV: Bi-WKV of Q-shifted keys and values, gated by a receptance.
 
-    Args:
-        width: channels C.
-        official_code: divide the bonus u of a token by their number, like the decay. The
-            equation of the paper divides the decay only.
+    In the official code the bonus u of a token is divided by their number, like the decay; the
+    equation of the paper divides the decay only.
     """
 
     def __init__(self, width: int, official_code: bool = False) -> None:
@@ -87,16 +85,11 @@ class SpatialMix(nn.Module):
 
 
 class ChannelMix(nn.Module):
-    """Channel mix of Vision-RWKV: a gated MLP with squared ReLU on Q-shifted maps.
+    """Channel mix of Vision-RWKV: a gated MLP with squared ReLU on Q-shifted maps."""
 
-    Args:
-        width: channels C.
-        hidden_ratio: hidden width relative to C.
-    """
-
-    def __init__(self, width: int, hidden_ratio: int = 2) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        hidden = hidden_ratio * width
+        hidden = 2 * width
         self.blend_key, self.blend_receptance = _Blend(width), _Blend(width)
         self.key = nn.Linear(width, hidden, bias=False)
         self.norm = nn.LayerNorm(hidden)
@@ -130,8 +123,6 @@ class GLSP(nn.Module):
     """Global-Local Spatial Perception block: norm, widen, mix globally, mix locally, narrow.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
         norm: norm of the input.
         expansion: width inside relative to `in_channels`.
         kernel: side of the depth-wise convolution.
@@ -139,8 +130,6 @@ class GLSP(nn.Module):
         mix: use the spatial mix, or the convolution only.
         residual: add the input, and the input of the depth-wise convolution to its output.
         attend: weigh the channels by squeeze and excitation after the depth-wise convolution.
-        drop_path: stochastic depth.
-        official_code: see `SpatialMix`.
     """
 
     def __init__(
@@ -183,12 +172,7 @@ class GLSP(nn.Module):
 
 
 class CrossChannelMix(nn.Module):
-    """CCM: bring all skips to the finest size and one width, mix their channels, and return.
-
-    Args:
-        widths: channels of the skips, coarsest first; all are projected to the last, the finest.
-        drop_path: stochastic depth.
-    """
+    """CCM: bring all skips, coarsest first, to size and width of the finest, mix, and return."""
 
     def __init__(self, widths: Sequence[int], drop_path: float = 0.05) -> None:
         super().__init__()
@@ -306,15 +290,10 @@ class RWKVUNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Initialise everything from torch's generator."""
         initialise(self, partial(nn.init.trunc_normal_, std=0.02))
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """B×3×H×W to one map B×stem×H×W.
-
-        Raises:
-            InputError: H or W is no multiple of 16.
-        """
+        """B×3×H×W, H and W multiples of 16, to one map B×stem×H×W."""
         check_size(images, STRIDE, "RWKV-UNet")
         maps = self.stem(images)
         skips = []

@@ -40,11 +40,7 @@ class StandardConv2d(nn.Conv2d):
 class Bottleneck(nn.Module):
     """1×1, 3×3 (strided) and 1×1 convolution, each with group norm, around a shortcut.
 
-    Args:
-        in_channels: of the input.
-        middle: channels of the 3×3 convolution; the output has four times as many.
-        stride: 1 or 2.
-        groups: of the group norms; divides `middle`.
+    The output has four times the `middle` channels of the 3×3 convolution.
     """
 
     def __init__(self, in_channels: int, middle: int, stride: int, groups: int) -> None:
@@ -74,13 +70,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNetStem(nn.Module):
-    """ResNet without its last stage: image to maps at strides 2, 4, 8 and 16.
-
-    Args:
-        width: channels at stride 2; the stages end with 4, 8 and 16 times as many.
-        units: bottlenecks of the three stages.
-        groups: of the group norms; divides `width`.
-    """
+    """ResNet without its last stage: `width` channels at stride 2, then 4, 8 and 16 times."""
 
     def __init__(self, width: int, units: Sequence[int], groups: int) -> None:
         super().__init__()
@@ -128,12 +118,7 @@ class TransformerLayer(nn.Module):
 
 
 class Positions(nn.Module):
-    """Learned position table of a grid of tokens, resampled (bicubic) for another grid.
-
-    Args:
-        width: of the tokens.
-        side: rows and columns of the grid.
-    """
+    """Learned position table of a square grid of tokens, resampled (bicubic) for another grid."""
 
     def __init__(self, width: int, side: int) -> None:
         super().__init__()
@@ -249,15 +234,10 @@ class TransUNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Initialise everything from torch's generator."""
         initialise(self, nn.init.xavier_uniform_)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """B×3×H×W to one map B×C×H×W, C the last width of the decoder.
-
-        Raises:
-            InputError: H or W is no multiple of 16.
-        """
+        """B×3×H×W, H and W multiples of 16, to one map B×C×H×W, C the last of `decoder`."""
         check_size(images, STRIDE, "TransUNet")
         *skips, maps = self.resnet(images)
         maps = self.embedding(maps)

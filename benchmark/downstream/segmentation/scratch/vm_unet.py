@@ -31,28 +31,13 @@ STEP_RANGE = (1e-3, 1e-1)
 
 
 def unfold_paths(maps: Tensor) -> Tensor:
-    """The four sequences of SS2D: by rows, by columns, rows backwards, columns backwards.
-
-    Args:
-        maps: B×C×H×W.
-
-    Returns:
-        B×4×C×HW.
-    """
+    """By rows, by columns, rows backwards, columns backwards: B×C×H×W to B×4×C×HW."""
     forwards = torch.stack([maps.flatten(2), maps.transpose(2, 3).flatten(2)], dim=1)
     return torch.cat([forwards, forwards.flip(-1)], dim=1)
 
 
 def fold_paths(sequences: Tensor, size: tuple[int, int]) -> Tensor:
-    """Put every element of the four sequences back where it came from, and add the four.
-
-    Args:
-        sequences: B×4×C×HW.
-        size: H and W.
-
-    Returns:
-        B×C×H×W.
-    """
+    """Put the elements of B×4×C×HW sequences back where they came from, added up: B×C×H×W."""
     height, width = size
     rows, columns = (sequences[:, :2] + sequences[:, 2:].flip(-1)).unbind(dim=1)
     by_columns = columns.unflatten(2, (width, height)).transpose(2, 3)
@@ -62,15 +47,12 @@ def fold_paths(sequences: Tensor, size: tuple[int, int]) -> Tensor:
 class SelectiveScan2D(nn.Module):
     """SS2D of VMamba: selective scans of a map along four paths, each with its own parameters.
 
-    Args:
-        width: channels of the map.
-        state: numbers of hidden state per channel.
-        expand: inner channels relative to `width`.
+    A channel has a hidden state of `state` numbers.
     """
 
-    def __init__(self, width: int, state: int = 16, expand: int = 2) -> None:
+    def __init__(self, width: int, state: int = 16) -> None:
         super().__init__()
-        inner = expand * width
+        inner = 2 * width
         self.state = state
         self.rank = math.ceil(width / 16)
         self.input = nn.Linear(width, 2 * inner, bias=False)
@@ -144,13 +126,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchExpanding(nn.Module):
-    """One position to scale×scale positions (Swin-Unet, Cao et al. 2022).
-
-    Args:
-        width: channels of the input.
-        out_width: channels of the output.
-        scale: enlargement of both sides.
-    """
+    """One position to scale×scale positions (Swin-Unet, Cao et al. 2022)."""
 
     def __init__(self, width: int, out_width: int, scale: int) -> None:
         super().__init__()
@@ -217,15 +193,10 @@ class VMUNet(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Initialise everything from torch's generator."""
         initialise(self, partial(nn.init.trunc_normal_, std=0.02))
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """B×3×H×W to one map B×(dims[0]/4)×H×W.
-
-        Raises:
-            InputError: H or W is no multiple of the deepest stride, 32 with four stages.
-        """
+        """B×3×H×W, H and W multiples of the deepest stride (32), to one map B×(dims[0]/4)×H×W."""
         check_size(images, self.stride, "VM-UNet")
         maps = self.embedding_norm(self.embedding(images).permute(0, 2, 3, 1))
         skips = []

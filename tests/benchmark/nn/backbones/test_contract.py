@@ -113,7 +113,6 @@ def test_every_architecture_is_covered(kind: str, make_encoder: Make) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("kind", sorted(TWINS))
 def test_timm_has_the_same_names_and_the_same_features(kind: str, make_encoder: Make) -> None:
-    """Of UNet there is none in timm; it is compared with mmsegmentation's elsewhere."""
     encoder, twin = make_encoder(kind).eval(), TWINS[kind]().eval()
     twin.load_state_dict(encoder.state_dict(), strict=True)
     expected = twin.forward_features(images())
@@ -285,7 +284,6 @@ def test_drop_path_reaches_the_blocks(kind: str, make_encoder: Make) -> None:
 def test_published_sizes_match_timm(
     name: str, build: Callable[[], nn.Module], parameters: int
 ) -> None:
-    """Names, shapes and number of parameters of timm's model of that name."""
     extra = dict(use_fc_norm=False) if name.startswith("beit") else {}
     with torch.device("meta"):
         encoder, expected = build(), timm.create_model(name, num_classes=0, **extra)

@@ -29,7 +29,6 @@ def test_positions_match_the_official_code(side: int, randomise) -> None:
 
 
 def test_at_its_own_size_it_is_a_plain_vit(tmp_path, randomise) -> None:
-    """Same weights, same tokens at its own size, and exported as a ViT."""
     vit = randomise(MultiCropViT(**SMALL), 0).eval()
     plain = VisionTransformer(**SMALL).eval()
     plain.load_state_dict(vit.state_dict(), strict=True)

@@ -58,7 +58,6 @@ def rotated(vector: Tensor, row: int, column: int, grid: tuple[int, int]) -> Ten
 @torch.no_grad()
 @pytest.mark.parametrize("grid", [(2, 2), (3, 2)])
 def test_eva_rotates_only_patch_tokens(grid: tuple[int, int]) -> None:
-    """At the grid of the pre-training, 2×2, and at another one."""
     encoder = EvaEncoder(16, 8, 16, depth=1, num_heads=2, reg_tokens=2, layer_scale=1.0)
     jumble(encoder)
     images = torch.randn(1, 3, 8 * grid[0], 8 * grid[1], dtype=torch.float64)

@@ -34,7 +34,6 @@ def frames() -> torch.Tensor:
 
 
 def test_equals_loops_inside_the_valid_part(frames: torch.Tensor) -> None:
-    """Frames of different sizes in one batch, each reflected at its own border."""
     valid = torch.tensor([[24, 24], [17, 24], [9, 12]])
     blurred = GaussianBlur(1.1)(frames, valid)
     assert blurred.dtype == torch.uint8
@@ -65,7 +64,6 @@ def test_equals_opencv(sigma: float, taps: int) -> None:
 
 
 def test_flat_frames_are_unchanged() -> None:
-    """Every grey level is kept: the weights sum to 1."""
     levels = torch.arange(256, dtype=torch.uint8)[:, None, None].expand(-1, 12, 12)
     valid = torch.full((256, 2), 12)
     assert torch.equal(GaussianBlur(1.1)(levels, valid), levels)

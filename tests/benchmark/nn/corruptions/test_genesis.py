@@ -122,7 +122,6 @@ def test_windows_cover_a_view_as_often_as_in_the_released_code() -> None:
 
 @pytest.mark.parametrize("largest", [1, 2, 3, 7, 8])
 def test_last_box_matches_painting_in_order(largest: int) -> None:
-    """Boxes laid over each other one by one; sides that are powers of two and that are not."""
     boxes = draw_boxes(numbers(3, 4 * 30).unflatten(1, (30, 4)), 25, (1, largest))
     found = last_box(boxes, 25, largest)
     for sample in range(3):
@@ -134,7 +133,6 @@ def test_last_box_matches_painting_in_order(largest: int) -> None:
 
 
 def test_boxes_cover_all_sides_and_positions() -> None:
-    """The extremes of both are met, and none beyond."""
     tiny, huge = 2.0**-24, 1 - 2.0**-24
     noise = torch.tensor([[[tiny, huge, tiny, huge], [huge, tiny, huge, tiny]]])
     boxes = draw_boxes(noise, 224, (96, 128), margin=3)

@@ -14,7 +14,6 @@ from benchmark.nn.decoders.cross_attention import (
 
 
 def test_attention_matches_torch(randomise) -> None:
-    """nn.MultiheadAttention with another width of keys and values: outputs and gradients."""
     ours = randomise(CrossAttention(16, 24, 4), 0)
     theirs = nn.MultiheadAttention(16, 4, kdim=24, vdim=24, batch_first=True)
     with torch.no_grad():
@@ -37,6 +36,5 @@ def test_attention_matches_torch(randomise) -> None:
 
 
 def test_indivisible_width_is_refused() -> None:
-    """Heads share the width, and the position table has four parts."""
     with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads"):
         CrossAttentionDecoder(24, (2, 2), 2, 3, width=18, depth=1, num_heads=2)

@@ -58,7 +58,6 @@ def test_positions_match_the_pixel_geometry(flip_1: int, flip_2: int, rows_first
 
 
 def test_initial_weights_match_the_released_code() -> None:
-    """Normal with std 0.02 within ±2, no rescaling by depth; biases 0, norms 1 and 0."""
     predictor = WorldPredictor(64, GRID, 2, width=64, depth=2)
     encoder = VisionTransformer(32, 8, 64, depth=2, num_heads=4, class_token=False)
     initialise_like_jepa(encoder)

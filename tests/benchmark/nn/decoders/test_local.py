@@ -15,7 +15,6 @@ def decoder(scale: float, grid: tuple[int, int] = (4, 6)) -> LocalDecoder:
 
 @torch.no_grad()
 def test_cells_are_aligned_with_their_patch() -> None:
-    """Without a block a cell depends on the token of its own patch only."""
     for scale in (4, 2, 1, 0.5):
         model = LocalDecoder(24, (4, 6), 3, scale, width=16, depth=0, num_heads=2)
         latent, order = torch.randn(1, 1 + 24, 24), torch.arange(24)[None]
@@ -29,7 +28,6 @@ def test_cells_are_aligned_with_their_patch() -> None:
 
 
 def test_invalid_arguments_are_refused() -> None:
-    """Unknown scales, odd grids that are to be halved, widths that do not divide."""
     with pytest.raises(InputError, match=r"scale=3 is not 4, 2, 1 or 0\.5"):
         decoder(3)
     with pytest.raises(InputError, match=r"grid of \(5, 6\) patches cannot be halved"):

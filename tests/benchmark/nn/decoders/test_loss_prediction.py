@@ -40,7 +40,6 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("official", [False, True])
 def test_relative_form(pair: tuple[np.ndarray, np.ndarray], official: bool) -> None:
-    """Value and gradient; the true loss gets none."""
     floor = 1e-6 if official else 0.0
     predicted, loss = (torch.from_numpy(a).requires_grad_() for a in pair)
     value = RelativeLossPrediction(official_code=official)(predicted.float(), loss)
@@ -67,7 +66,6 @@ def test_relative_form_by_hand() -> None:
 
 
 def test_where_the_released_code_saturates() -> None:
-    """A pair ordered wrongly beyond doubt: it stops at −log 1e-6 and lets no gradient through."""
     loss = torch.tensor([[0.0, 1.0]])
     values, slopes = [], []
     for official in (False, True):
@@ -81,7 +79,6 @@ def test_where_the_released_code_saturates() -> None:
 
 
 def test_ties_have_no_loss() -> None:
-    """Equal losses everywhere: zero, and a gradient of zeros."""
     predicted = torch.randn(2, 5, requires_grad=True)
     value = RelativeLossPrediction()(predicted, torch.ones(2, 5))
     value.backward()

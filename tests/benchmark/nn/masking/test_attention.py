@@ -39,7 +39,6 @@ def test_counts_of_the_paper(attention: Tensor) -> None:
 
 
 def test_order_matches_an_exponential_race(attention: Tensor) -> None:
-    """From given noise: earliest arrivals masked, then thrown, the last visible."""
     noise = torch.rand(3, 196, generator=torch.Generator().manual_seed(1)).clamp_min(1e-3)
     mask = AttentionGuidedMasking(196, 1)({"attention": attention, "guide_noise": noise}, LATER)
     for sample in range(3):

@@ -26,7 +26,6 @@ def views(samples: int) -> dict[str, Tensor]:
     [(224, 16, 32, 0.6, 30), (192, 4, 32, 0.6, 22), (96, 8, 32, 0.6, 6), (64, 8, 8, 0.5, 32)],
 )
 def test_units_match_simmim(size: int, patch: int, unit: int, ratio: float, masked: int) -> None:
-    """⌈ratio · units⌉ squares of the grid are masked whole: 30 of 49 at the paper's size."""
     side, repeat = size // patch, unit // patch
     mask = UnitMasking(side**2, patch, ratio, unit)(views(50), FIRST)
     grid = mask.mask.unflatten(1, (side // repeat, repeat, side // repeat, repeat))
@@ -40,7 +39,6 @@ def test_units_match_simmim(size: int, patch: int, unit: int, ratio: float, mask
 
 
 def test_unit_counts_match_mmpretrain() -> None:
-    """Number and shape of the masks of its `SimMIMMaskGenerator`, at several ratios."""
     from mmpretrain.datasets.transforms import SimMIMMaskGenerator
 
     for ratio in (0.1, 0.44, 0.5, 0.6, 0.75):
@@ -107,7 +105,6 @@ def beit_mask(
     [(14, 0.4, 16, 40), (14, 0.75, 4, 40), (12, 0.5, 16, 3), (6, 0.3, 16, 10)],
 )
 def test_rectangles_match_beit(side: int, ratio: float, smallest: int, attempts: int) -> None:
-    """Mask by mask from the same random numbers, with many and with too few rectangles."""
     rng, patches = np.random.default_rng(1), side * side
     shape, fill = rng.uniform(size=(60, 4 * attempts)), rng.uniform(size=(60, patches))
     given = {

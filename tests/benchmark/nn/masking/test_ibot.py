@@ -47,7 +47,6 @@ def loop(side: int, share: float, numbers: np.ndarray, patience: int = 10) -> np
 
 @pytest.mark.parametrize("side", [6, 12, 14])
 def test_masks_match_the_official_loop(side: int) -> None:
-    """Given the same numbers, patch for patch, for shares from none to a half."""
     masking = BlockwiseRatioMasking(side * side, 16)
     generator = torch.Generator().manual_seed(side)
     coin = torch.rand(40, 2, generator=generator)
@@ -61,7 +60,6 @@ def test_masks_match_the_official_loop(side: int) -> None:
 
 
 def test_attempts_are_enough() -> None:
-    """The loop without a limit hardly ever draws more rectangles than there are here."""
     rng = np.random.default_rng(0)
     attempts = BlockwiseRatioMasking(196, 16).attempts
     longer = 0

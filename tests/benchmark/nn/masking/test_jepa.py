@@ -149,7 +149,6 @@ def test_sizes_of_chexworld() -> None:
 
 @pytest.mark.parametrize("make", [official, paper, merged])
 def test_all_images_of_a_step_have_masks_of_equal_size(make) -> None:
-    """Lengths are functions of the step alone: no image, batch or process changes them."""
     masking = make()
     shapes = set()
     for progress in steps(20):
@@ -171,7 +170,6 @@ def test_all_images_of_a_step_have_masks_of_equal_size(make) -> None:
 
 
 def test_length_is_the_smallest_of_the_reference_batch() -> None:
-    """As cutting a batch of 128 to its smallest context does, and about as long."""
     masking = merged()
     rng = np.random.default_rng(0)
     for progress in steps(4):
@@ -197,7 +195,6 @@ def test_length_is_the_smallest_of_the_reference_batch() -> None:
 
 
 def test_context_is_completed_from_targets_if_no_layout_fits() -> None:
-    """Then the context is filled up from its own block, and the shape stays."""
     masking = paper(attempts=1)
     progress = Progress()
     sizes = masking.sizes(progress)
@@ -218,7 +215,6 @@ def test_context_is_completed_from_targets_if_no_layout_fits() -> None:
 
 
 def test_contexts_have_more_than_min_keep() -> None:
-    """Also where targets are so large that many layouts leave less."""
     masking = paper(target_scale=(0.3, 0.35), min_keep=45)
     for progress in steps(12):
         sizes = masking.sizes(progress)

@@ -55,7 +55,6 @@ def full_guidance(patches: int, masked: int, **arguments: bool) -> AnatomyGuided
 
 
 def test_random_masking_is_uniform() -> None:
-    """Every patch, and every pair of patches, is masked equally often."""
     mask = RandomMasking(16, 4, ratio=0.75)({"index": torch.arange(20_000)}, FIRST).mask.numpy()
     assert equal_shares(mask.sum(axis=0), 20_000, 12) > 0.01
     together = (mask.T @ mask)[np.triu_indices(16, 1)] / 20_000
@@ -112,7 +111,6 @@ def test_fewer_vessel_patches_than_requested() -> None:
 
 @pytest.mark.parametrize("uniform_among_vessels", [False, True])
 def test_no_guidance_is_random_masking(uniform_among_vessels: bool) -> None:
-    """A frame without vessels is masked exactly as by random masking with the same noise."""
     masking = full_guidance(10, 5, uniform_among_vessels=uniform_among_vessels)
     masks = draw(masking, strip(np.zeros(10, dtype=int)), 20_000)
     random = RandomMasking(10, 10, ratio=0.5)({"index": torch.arange(20_000)}, FIRST)
@@ -129,7 +127,6 @@ def test_uniform_among_vessels() -> None:
 
 
 def test_guided_and_random_draws_are_independent() -> None:
-    """Which vessel patch is drawn says nothing about which other patch is masked."""
     masking = AnatomyGuidedMasking(10, 10, ratio=0.2, eta=1, beta_start=0.5, beta_end=0.5)
     masks = draw(masking, strip(np.array([50, 50, 0, 0, 0, 0, 0, 0, 0, 0])), 20_000)
     guided_only_first = masks[:, 0] & ~masks[:, 1]

@@ -48,7 +48,6 @@ def test_paper_schedule() -> None:
 
 
 def test_without_hard_patches_it_is_random_masking() -> None:
-    """α = 0: the mask MAE would draw for these samples."""
     masking = LossGuidedMasking(64, 4, ratio=0.7, hard_end=0.0)
     progress = Progress(seed=5, epoch=3, epochs=9)
     mask = masking(views(5, 64), progress)

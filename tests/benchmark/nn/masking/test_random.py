@@ -53,13 +53,11 @@ def test_counts(patches: int, ratio: str) -> None:
     + [(RandomMasking, 0.95), (AnatomyGuidedMasking, 0.1)],
 )
 def test_invalid_ratios_are_refused(kind: type, ratio: float) -> None:
-    """Some patch must be masked and some visible."""
     with pytest.raises(InputError, match=f"ratio={ratio} masks .* of 4 patches"):
         kind(4, 4, ratio=ratio)
 
 
 def test_noise_is_sorted_as_in_the_mae_code(tiny_views: dict[str, Tensor]) -> None:
-    """The patches of lowest noise stay visible, in order of their noise; ties in raster order."""
     mask = RandomMasking(16, 8)(tiny_views, FIRST)
     shuffle = np.argsort(tiny_views["mask_noise"].numpy(), axis=1)
     np.testing.assert_array_equal(mask.ids_keep.numpy(), shuffle[:, :4])
@@ -128,14 +126,12 @@ def test_guidance_mix(tiny_views: dict[str, Tensor], eta: float) -> None:
 def test_pure_guidance_needs_a_single_map(
     tiny_views: dict[str, Tensor], eta: float, needed: str
 ) -> None:
-    """η = 1 works without a probability map, η = 0 without extracted vessels."""
     views = {needed: tiny_views["anatomy"]}
     guidance = AnatomyGuidedMasking(16, 8, eta=eta).guidance(views)
     assert torch.equal(guidance, tiny_views["anatomy"])
 
 
 def test_tiny_guidance_is_still_a_distribution() -> None:
-    """A probability map far below 1 keeps its proportions."""
     guidance = torch.zeros(1, 1, 4, 8)
     guidance[..., :4], guidance[..., 4:] = 1e-30, 3e-30
     assert patch_weights(guidance, 4)[0].tolist() == pytest.approx([0.25, 0.75], rel=1e-5)

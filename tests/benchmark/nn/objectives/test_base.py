@@ -72,7 +72,6 @@ def test_reconstruction_loss(
 def test_perfect_prediction_gives_the_image(
     tiny_views: dict[str, Tensor], mask: Mask, normalise: bool
 ) -> None:
-    """I′ of the (normalised) targets is the input, and the loss of this prediction is 0."""
     images = tiny_views["image"] * 0.3 + 0.7
     targets = torch.from_numpy(loop_targets(images.double().numpy(), normalise))
     perfect = Reconstruction(targets, mask, 8, (4, 4))
@@ -110,7 +109,6 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 def test_consistency_formula(
     pair: tuple[np.ndarray, np.ndarray], metric: str, formula: Callable
 ) -> None:
-    """Cross-entropy, L1 and Dice against soft targets, and cross-entropy is the default."""
     logits, target = (torch.from_numpy(array).float().requires_grad_() for array in pair)
     loss = AnatomicalConsistency(metric)(logits, target)
     assert loss.item() == pytest.approx(formula(*pair), rel=1e-6)
@@ -122,7 +120,6 @@ def test_consistency_formula(
 
 
 def test_consistency_is_computed_in_single_precision() -> None:
-    """Logits from autocast are widened first: no 8-bit rounding of the loss."""
     logits = torch.tensor([[[[0.5, -3.0, 20.0]]]], dtype=torch.bfloat16)
     target = torch.tensor([[[[0.3, 0.1, 0.9]]]])
     loss = AnatomicalConsistency()(logits, target)
@@ -134,7 +131,6 @@ def test_consistency_is_computed_in_single_precision() -> None:
 def test_standardised_patches_are_cached_per_image(
     tiny_views: dict[str, torch.Tensor], reconstruction: Reconstruction
 ) -> None:
-    """The error and the image share them; other images get their own."""
     images = tiny_views["image"]
     first = reconstruction.standardised(images)
     assert reconstruction.standardised(images)[0] is first[0]

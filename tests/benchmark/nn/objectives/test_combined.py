@@ -61,7 +61,6 @@ def test_reconstruction_weighted_by_anatomy(tiny_views: dict[str, Tensor], eta: 
 
 
 def test_without_any_guidance_the_weighted_loss_is_zero(tiny_views: dict[str, Tensor]) -> None:
-    """A batch of frames without vessels: 0, and finite gradients."""
     views = {**tiny_views, "anatomy": torch.zeros(4, 1, 32, 32)}
     reconstruction = predict(views, 192)
     loss = AnatomyWeightedReconstruction(1.0)(reconstruction, views, ZERO)
@@ -153,7 +152,6 @@ def test_each_objective_uses_its_own_values(
 
 
 def test_terms_of_the_same_name_are_numbered(tiny_views: dict[str, Tensor]) -> None:
-    """Two objectives of one name are numbered in the log, and the second one has its own values."""
     both = Objectives([PixelReconstruction(), PixelReconstruction(normalise=False, weight=0.1)])
     terms = both.terms(predict(tiny_views, 384), tiny_views, ZERO)
     assert list(terms) == ["loss_reconstruction", "loss_reconstruction_2"]
@@ -177,7 +175,6 @@ def test_a_single_objective_is_the_reconstruction(tiny_views: dict[str, Tensor])
 
 
 def test_image_objectives_need_pixels(three: Objectives, tiny_views: dict[str, Tensor]) -> None:
-    """Image objectives stand beside one that predicts pixels; who has none has no image."""
     for parts in ([Brightness()], [Brightness(), HOGReconstruction()], []):
         with pytest.raises(InputError, match="add a PixelReconstruction to the list"):
             Objectives(parts)

@@ -11,7 +11,6 @@ from benchmark.nn.objectives.contrastive import info_nce
 
 
 def test_equal_features_give_the_loss_of_chance() -> None:
-    """−log(1/N) where all keys are the same, next to 0 where every query has its own."""
     same = torch.ones(8, 3)
     assert info_nce(same, same, 0.2).item() == pytest.approx(math.log(8), rel=1e-6)
     assert info_nce(torch.eye(8), torch.eye(8), 0.05).item() < 1e-7

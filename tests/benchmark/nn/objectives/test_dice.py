@@ -45,7 +45,6 @@ def test_dice_loss(logits: np.ndarray, target: np.ndarray, smooth: float) -> Non
 
 
 def test_soft_dice_limits() -> None:
-    """Equal masks score 1, disjoint ones 0, two empty ones 1."""
     ones, zeros = torch.ones(1, 10), torch.zeros(1, 10)
     assert soft_dice(ones, ones).item() == 1
     assert soft_dice(zeros, zeros).item() == 1

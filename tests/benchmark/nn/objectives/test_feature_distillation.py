@@ -44,7 +44,6 @@ def pair(tiny_views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 def test_teacher_compares_both_images(
     tiny_vit: VisionTransformer, pair: tuple[Tensor, Tensor]
 ) -> None:
-    """Features of I′ and I in the frozen encoder; gradients for I′, none for the encoder."""
     objective = FeatureDistillation(tiny_vit)
     objective.train()
     assert not objective.teacher.training

@@ -30,7 +30,6 @@ def highpass(image: np.ndarray, d0: float, official: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("official", [False, True])
 def test_high_frequency_loss_matches_the_formula(images, official: bool) -> None:
-    """Both images filtered, channel by channel, with d0 = 10 … 50 coefficients of 512."""
     prediction, target = images
     expected = 0.0
     for level in range(1, 6):
@@ -53,7 +52,6 @@ def test_constant_offsets_cost_nothing(images) -> None:
 
 
 def test_filters_are_independent_of_size() -> None:
-    """A wave of one frequency costs the same in a larger image."""
     losses = []
     for size in (64, 128):
         wave = torch.cos(2 * np.pi * torch.arange(size, dtype=torch.float64) / 8)

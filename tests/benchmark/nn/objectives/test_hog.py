@@ -42,7 +42,6 @@ def loop_hog(image: np.ndarray, cell: int, bins: int) -> np.ndarray:
 
 @pytest.mark.parametrize("bins", [9, 18])
 def test_equals_loops(bins: int) -> None:
-    """Four cell sizes at once, the coarse ones from the fine ones, channel after channel."""
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, 3, 16, 32))
     cells = (4, 2, 8, 16)
@@ -125,6 +124,5 @@ def test_targets_carry_no_gradient_and_no_weights() -> None:
 
 @pytest.mark.parametrize("cells", [(5,), (4, 6), (32,)])
 def test_cells_must_tile(cells: tuple[int, ...]) -> None:
-    """The image, and each other."""
     with pytest.raises(InputError, match="must be multiples of the smallest and divide the image"):
         HOG(9)(torch.zeros(1, 1, 24, 24), cells)
