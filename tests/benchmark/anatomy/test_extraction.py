@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from pathlib import Path
 
 import cv2
@@ -20,24 +19,18 @@ from benchmark.anatomy.extraction import (
     vessel_mask,
 )
 from benchmark.anatomy.vesselness import vesselness
+from benchmark.data.synthetic import angiogram
 from benchmark.errors import InputError
 
 
-def grown(keep: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
-    """Breadth-first region growing, pixel by pixel, 4-connected."""
-    region = np.zeros(keep.shape, dtype=bool)
-    if not keep[seed]:
-        return region
-    region[seed] = True
-    queue = deque([seed])
-    while queue:
-        row, column = queue.popleft()
-        for near in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-            inside = 0 <= near[0] < keep.shape[0] and 0 <= near[1] < keep.shape[1]
-            if inside and keep[near] and not region[near]:
-                region[near] = True
-                queue.append(near)
-    return region
+def labelled(keep: np.ndarray, seed: int) -> np.ndarray:
+    """The component of `keep` at a flat position, 4-connected."""
+    labels, _ = ndimage.label(keep)
+    return (labels == labels.flat[seed]) & keep & keep.flat[seed]
+
+
+def tree(size: int, seed: int) -> np.ndarray:
+    return angiogram(0, seed, frame=6, size=size).image
 
 
 def reference(value: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.ndarray:
@@ -45,33 +38,12 @@ def reference(value: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.nd
     height, width = value.shape
     value = np.pad(value[border : height - border, border : width - border], border)
     keep = (value >= np.percentile(value, alpha)) & (value > 0)
-    return grown(keep, np.unravel_index(value.argmax(), value.shape))
+    return labelled(keep, value.argmax())
 
 
 def sato_reference(image: np.ndarray, **options: float) -> np.ndarray:
     value = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
     return reference(value.astype(np.uint8), **options)
-
-
-def tree(size: int, seed: int) -> np.ndarray:
-    """A dark bifurcating tree on a noisy background, uint8 size×size."""
-    rng = np.random.default_rng(seed)
-    image = np.full((size, size), 160.0)
-    ends = [(size * 0.1, size * rng.uniform(0.3, 0.7), rng.uniform(0.9, 1.6), size / 60)]
-    while ends:
-        row, column, angle, radius = ends.pop()
-        canvas = np.zeros_like(image)
-        for _ in range(size // 12):
-            angle += rng.normal(0, 0.12)
-            new = row + 2 * np.sin(angle), column + 2 * np.cos(angle)
-            line = [(round(c), round(r)) for r, c in ((row, column), new)]
-            cv2.line(canvas, *line, 1.0, max(1, round(2 * radius)))
-            row, column = new
-        image -= 60 * cv2.GaussianBlur(canvas, (0, 0), 1.0)
-        if radius > size / 250:
-            ends += [(row, column, angle + turn, radius * 0.7) for turn in (-0.5, 0.45)]
-    image += 25 * np.sin(np.arange(size) / size * 7)[:, None] + rng.normal(0, 7, image.shape)
-    return image.clip(0, 255).astype(np.uint8)
 
 
 def real_frames() -> list[np.ndarray]:
@@ -133,11 +105,6 @@ def test_threshold_keeps_what_numpy_percentile_keeps(dtype, alpha):
             np.testing.assert_array_equal(value >= limit, value >= np.percentile(value, alpha))
 
 
-def labelled(keep: np.ndarray, seed: int) -> np.ndarray:
-    labels, _ = ndimage.label(keep)
-    return (labels == labels.flat[seed]) & keep & keep.flat[seed]
-
-
 @pytest.mark.parametrize("grow", [grow_region, grow_by_pointer_jumping])
 @pytest.mark.parametrize("density", [0.0, 0.3, 0.59, 0.65, 1.0])
 def test_growing_equals_scipy_label(grow, density):
@@ -174,7 +141,7 @@ def test_growing_follows_long_paths_and_no_diagonals(grow):
     seed = np.array([np.flatnonzero(one)[-1] for one in keep])
     ours = grow(torch.from_numpy(keep), torch.from_numpy(seed)).numpy()
     for mask, one, position in zip(ours, keep, seed):
-        np.testing.assert_array_equal(mask, grown(one, divmod(position, 41)))
+        np.testing.assert_array_equal(mask, labelled(one, position))
     assert ours[0].sum() == path.sum() > 700
     assert ours[1].sum() == 1
 
