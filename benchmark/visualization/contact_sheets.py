@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmark.data.packs import FramePack, open_packs
 from benchmark.data.packs.loader import PackDataset
+from benchmark.data.packs.reading import unpack_bits
 from benchmark.data.tasks import TaskFolder
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_object
@@ -88,7 +89,7 @@ def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
         height, width = pack.valid[index]
         row = {"frame": np.asarray(pack.frames[index])[:height, :width]}
         if pack.anatomy is not None:
-            vessel = pack.read_anatomy([index])[0][:height, :width]
+            vessel = unpack_bits(pack.anatomy[index])[:height, :width]
             row["vessels B"] = overlay(row["frame"], vessel)
         rows.append(row)
     return rows

@@ -49,15 +49,6 @@ class Samples:
         """
         raise NotImplementedError
 
-    def read_anatomy(self, indices: Indices) -> np.ndarray:
-        """Vessel masks, bool, B×S×S; `InputError` where a pack has none."""
-        bits = self.gather(indices)[1]
-        if bits is None:
-            raise InputError(
-                f"{self.without_anatomy}: no vessel masks; run tools/extract_anatomy.py on it"
-            )
-        return unpack_bits(bits)
-
 
 def unpack_bits(bits: np.ndarray) -> np.ndarray:
     """Masks at one bit per pixel, uint8 …×K, the first pixel in the highest bit, as bool …×8K."""

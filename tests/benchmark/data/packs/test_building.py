@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow.parquet as pq
-import pytest
 from raw_layouts import build_small
 from video_source import VideoSource, build
 
@@ -26,17 +24,6 @@ def test_hashes_are_those_of_frames_pixels_and_parameters(tmp_path):
     resizing = {key: parameters[key] for key in ("size", "resize")}
     pixels = pack.index["sha256"].tolist()
     assert pack.corpus_hash == sha256_json({"pixels": pixels, "parameters": resizing})
-
-
-@pytest.mark.parametrize("group", [1, 7, 1000])
-def test_the_index_is_the_same_in_any_number_of_pieces(tmp_path, monkeypatch, group):
-    whole = build(VideoSource(), tmp_path / "whole", chunk=72)
-    monkeypatch.setattr(building, "ROW_GROUP", group)
-    pieces = build(VideoSource(), tmp_path / "pieces", chunk=5)
-    assert pieces.index.equals(whole.index)
-    with pq.ParquetFile(pieces.path / "index.parquet") as file:
-        assert file.num_row_groups == -(-len(whole) // group)
-    assert pieces.manifest == whole.manifest
 
 
 def test_large_squares_make_small_chunks(tmp_path, monkeypatch):

@@ -106,14 +106,6 @@ def test_order_of_brightness_and_contrast_is_random():
     assert (bright_first - bright_last).abs().max() > 5
 
 
-def test_zero_probabilities_change_nothing(frames):
-    given = torch.from_numpy(frames).float()
-    intensity = Intensity(jitter=0.0)
-    found, parameters = intensity(given, uniform(0, 0, "x", torch.arange(3), DRAWS))
-    assert torch.equal(found, given)
-    assert torch.equal(parameters, torch.tensor([[1.0, 1.0, 1.0, 0.0]]).expand(3, -1))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

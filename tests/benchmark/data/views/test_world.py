@@ -10,9 +10,7 @@ from torch import Tensor
 from view_tools import STILL, crop_by_pil, gray_levels
 
 from benchmark.data.views.crop import Crop
-from benchmark.data.views.intensity import DRAWS, Intensity
 from benchmark.data.views.world import (
-    OrderedIntensity,
     WorldViews,
     jitter_frames,
     relative_position,
@@ -159,15 +157,6 @@ def test_augmentations_follow_their_parameters(batch):
     for column, (least, most) in enumerate([(0.6, 1.4), (0.6, 1.4), (0.5, 2.0), (0.1, 2.0)]):
         assert least < changes[:, column].min() < changes[:, column].max() < most
     assert changes[:, 2].log().mean().abs() < 0.25
-
-
-def test_order_of_augmentations_is_fixed():
-    """Three parameters tell everything: where values are clipped, the order matters."""
-    noise = torch.rand(50, DRAWS, generator=torch.Generator().manual_seed(0))
-    ordered, free = (kind(**CHANGE).draw(noise) for kind in (OrderedIntensity, Intensity))
-    assert torch.equal(ordered[0], free[0])
-    assert free[1].any()
-    assert not ordered[1].any()
 
 
 def test_unchanged_copies_have_neutral_parameters(batch):
