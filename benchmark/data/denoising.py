@@ -31,9 +31,6 @@ def reserved_split(group: str) -> str | None:
     A function of the study's name only, ``coronary_dominance/Study123``: whichever part of the
     collection is available, the same studies stay out of pre-training. The fractions are those of
     the paper (200 and 49 of 1,574 studies); the counts vary around them.
-
-    Returns:
-        ``"train"``, ``"test"`` or None.
     """
     digest = hashlib.sha256(f"denoising/{group}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64 * STUDIES
@@ -43,14 +40,11 @@ def reserved_split(group: str) -> str | None:
 
 
 def contrast(video: np.ndarray) -> np.ndarray:
-    """Amount of contrast medium in each frame, T values in intensity levels.
+    """Amount of contrast medium in each frame of a uint8 T×H×W video, in intensity levels.
 
     The maximum of each pixel over the sequence approximates the image without contrast (the mask
     image of digital subtraction); the mean difference to it is the amount of contrast, up to
     motion.
-
-    Args:
-        video: uint8, T×H×W.
     """
     import numpy as np
 

@@ -27,21 +27,13 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class FrameSelection:
-    """The selected frames of a source, in its order.
-
-    Attributes:
-        source: where they come from.
-        frames: the selected frames.
-        found: how many frames the source yielded, before any selection.
-        excluded: how many were dropped because of their group.
-        report: what the source skipped.
-    """
+    """The selected frames of a source, in its order."""
 
     source: Source
     frames: list[Frame]
-    found: int
-    excluded: int
-    report: SkipReport
+    found: int  # frames that the source yielded
+    excluded: int  # frames dropped because of their group
+    report: SkipReport  # what the source skipped
 
     def plan_hash(self, parameters: dict[str, Any]) -> str:
         """Identity of the work: the ordered frames and everything that decides the result."""
@@ -57,7 +49,7 @@ def select_frames(
     """Walk a source once and select frames; a frame whose names are not Unicode is skipped.
 
     Args:
-        source: where the frames come from.
+        source: will be walked.
         splits: original splits to keep; None keeps every frame.
         limit: keep at most this many frames, the first ones.
         exclude: groups whose frames are dropped; groups of other sources may be among them.

@@ -52,7 +52,7 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
 
     Args:
         counts: group → its number of frames, at least 1.
-        share: target share of the frames, above 0 and below 1.
+        share: above 0 and below 1.
         seed: another seed gives other groups.
 
     Returns:
@@ -60,14 +60,11 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
 
     Raises:
         InputError: fewer than two groups, or `share` out of range.
-        ValueError: a count below 1.
     """
     if not 0 < share < 1:
         raise InputError(f"share {share}: must be above 0 and below 1")
     if len(counts) < 2:
         raise InputError(f"a split by group needs at least 2 groups, and there are {len(counts)}")
-    if min(counts.values()) < 1:
-        raise ValueError("a group without frames")
     order = _in_hash_order(counts, seed)
     total = sum(counts.values())
     target = share * total
@@ -95,18 +92,10 @@ def split_by_group(counts: Mapping[str, int], share: float, seed: int) -> set[st
 
 
 def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str]:
-    """The first groups, sorted by a hash, that hold at least `share` of all frames.
+    """The first groups, sorted by a hash, that hold at least `share` (0 < share ≤ 1) of all frames.
 
     Subsets are nested: that of a smaller share is part of that of a larger one, so that label
-    efficiency is measured on growing sets.
-
-    Args:
-        counts: group → its number of frames.
-        share: of the frames, above 0 and at most 1.
-        seed: another seed gives other groups.
-
-    Raises:
-        InputError: `share` out of range.
+    efficiency is measured on growing sets. Arguments and errors as for `split_by_group`.
     """
     if not 0 < share <= 1:
         raise InputError(f"label fraction {share}: must be above 0 and at most 1")
@@ -152,8 +141,7 @@ def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:
     that begin with ``#`` and a first line ``name,split`` are skipped.
 
     Raises:
-        InputError: a file is missing, empty or not text, a line is not of this form, a split is
-            unknown, or a name is in two splits. The message names file and line.
+        InputError: a file or line cannot be used, or a name is in two splits.
     """
     path = Path(path)
     files = [path]

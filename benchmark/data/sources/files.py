@@ -91,16 +91,10 @@ def walk_files(
     nested: bool = True,
     enter: Callable[[Path], bool] = lambda folder: True,
 ) -> Iterator[Path]:
-    """Files below `root` in natural order, files of a folder before its sub-folders.
+    """The `wanted` files below `root` in natural order, files of a folder before its sub-folders.
 
-    Links to folders are followed; a folder reached twice (through a link to a parent) is walked
-    once.
-
-    Args:
-        root: where to start.
-        wanted: whether a file is yielded, by its name.
-        nested: whether to walk the sub-folders.
-        enter: whether a sub-folder is walked.
+    Sub-folders are walked if `nested`, those that `enter` accepts. Links to folders are followed; a
+    folder reached twice (through a link to a parent) is walked once.
     """
     seen: set[Path] = set()
 
@@ -118,15 +112,7 @@ def walk_files(
 
 
 def require_folder(raw: Raw, expected: str) -> Path:
-    """The folder given by the user.
-
-    Args:
-        raw: the folder.
-        expected: what it should hold, for the message.
-
-    Raises:
-        InputError: none is given, or there is no such folder.
-    """
+    """The folder given by the user, or `InputError`, which says what it should hold."""
     if raw is None:
         raise InputError(f"this source reads a downloaded folder; give it with --raw: {expected}")
     top = Path(raw)
@@ -145,12 +131,12 @@ def find_root(
 
     Args:
         raw: folder given by the user.
-        is_root: whether a folder is the root of the dataset.
+        is_root: whether a folder is the root.
         expected: for the message: ``"CADICA (a folder selectedVideos)"``.
         inside: names, in lower case, of folders of the dataset that a user may give instead of it.
 
     Raises:
-        InputError: `raw` is missing, is not a folder, or there is no such root.
+        InputError: `raw` is not a folder, or there is no such root.
     """
     if raw is not None and os.path.basename(os.path.abspath(raw)).casefold() in inside:
         raw = os.path.dirname(os.path.abspath(raw))
@@ -310,14 +296,9 @@ class FolderSource(Source):
         return "all images" if folder == self.root else self.relative(folder), files
 
     def prepare(self, frames: Iterable[Frame], apply: Apply) -> None:
-        """Decide what frames share before several processes read them.
+        """Decide what `frames` share before several processes read them.
 
-        Args:
-            frames: what will be read.
-            apply: like `map`, perhaps in several processes.
-
-        Raises:
-            OSError: the disk or the system failed.
+        `apply` is like `map`, perhaps in several processes.
         """
         files = (split_frame_path(frame.path) for frame in frames)
         self._white_levels.prepare((self.root / file for file, at in files if at is None), apply)

@@ -29,15 +29,10 @@ _LONGEST_CHORD = 2.4  # limit on foreshortening, relative to the chord across th
 
 @dataclass(frozen=True)
 class Stenosis:
-    """A narrowed, contrast-filled stretch of artery inside the frame.
+    """A narrowed, contrast-filled stretch of artery inside the frame."""
 
-    Attributes:
-        mask: bool S×S, the lumen of the narrowed stretch; part of the vessel mask.
-        box: (x0, y0, x1, y1) in pixels, tight around the mask; x1 and y1 are exclusive edges.
-    """
-
-    mask: np.ndarray
-    box: tuple[float, float, float, float]
+    mask: np.ndarray  # bool S×S, its lumen; part of the vessel mask
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels, tight, exclusive edges
 
 
 @dataclass(frozen=True)

@@ -72,20 +72,15 @@ def write_task_folder(
     The folder is built in ``<out>.partial`` and renamed when complete. A finished one with the same
     frames and parameters is returned immediately.
 
+    Arguments that are not named here are those of `benchmark.data.packs.build_pack`.
+
     Args:
-        source: where frames and annotations come from.
-        out: the folder.
         kind: ``"segmentation"``, ``"detection"`` or ``"denoising"``; None: the source's usual one.
         task: name of the task; None: the source's.
         val_fraction: fraction of the training frames (0 ≤ fraction < 1) that becomes ``val``; by
             group where groups are known, selected by a hash of their names.
-        splits: splits of the source to keep; None keeps all.
-        limit: at most this many frames of the source, the first ones.
-        exclude: groups whose frames are excluded.
         degradation: denoising: noise and blur; None: the default of `Degradation`.
         frames_per_group: denoising: frames of each study.
-        progress: whether to show progress on stderr.
-        strict: whether a skipped frame is an error.
 
     Raises:
         InputError: a bad argument; a kind the source is not annotated for; no usable frame; `out`

@@ -76,8 +76,7 @@ class TaskFolder:
             complete: every listed file has to be there.
 
         Raises:
-            InputError: no such folder, not a task folder, of another kind, a list that does not fit
-                its own hash or names a file elsewhere, or a missing file (the message names it).
+            InputError: it is not, or is of another kind.
         """
         path = Path(path)
         if not path.is_dir():
@@ -116,11 +115,7 @@ class TaskFolder:
         return None
 
     def channels(self, split: str, stem: str) -> np.ndarray:
-        """One mask for each class without the background, bool C×H×W; they may overlap.
-
-        Raises:
-            InputError: the annotation cannot be read.
-        """
+        """One mask for each class without the background, bool C×H×W; they may overlap."""
         import numpy as np
         from PIL import Image
 

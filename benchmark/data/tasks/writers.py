@@ -30,23 +30,14 @@ Files = dict[str, np.ndarray]
 
 
 class TaskWriter(ABC):
-    """Selects the frames of a task and prepares their files.
-
-    Args:
-        source: where the frames come from.
-
-    Attributes:
-        kind: of the task.
-        classes: names of the classes by label.
-        parameters: JSON-able values that define the task beyond its frames.
-    """
+    """Selects the frames of a task and prepares their files."""
 
     kind: str
-    classes: list[str]
+    classes: list[str]  # by label
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.parameters: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}  # JSON-able; define the task beyond its frames
         self._coco: dict[str, COCOFile] = {}
 
     def select(
@@ -113,13 +104,7 @@ class DetectionWriter(TaskWriter):
 
 
 class DenoisingWriter(TaskWriter):
-    """Contrast-filled frames of the reserved studies, degraded.
-
-    Args:
-        source: where the frames come from.
-        degradation: noise and blur.
-        per_group: frames of a study, spread over its videos.
-    """
+    """Contrast-filled frames of the reserved studies, `per_group` of each, degraded."""
 
     kind = "denoising"
 

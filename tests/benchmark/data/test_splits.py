@@ -63,8 +63,6 @@ def test_what_cannot_be_split_is_refused():
     for share in (0, 1, -0.1, float("nan")):
         with pytest.raises(InputError, match="share"):
             split_by_group({"a": 1, "b": 1}, share, 0)
-    with pytest.raises(ValueError, match="without frames"):
-        split_by_group({"a": 1, "b": 0}, 0.5, 0)
 
 
 def test_frames_of_a_patient_stay_together_and_keep_their_order():

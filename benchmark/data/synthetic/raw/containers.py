@@ -42,16 +42,14 @@ def dicom_bytes(pixels: np.ndarray, *, syntax: str | None = None, **elements: An
         elements: further data elements by keyword, or values replacing the defaults.
     """
     # Imported here: pydicom is slow to load, and most layouts have no DICOM in them.
-    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset, write_file_meta_info
     from pydicom.uid import ExplicitVRLittleEndian, XRayAngiographicImageStorage, generate_uid
 
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = XRayAngiographicImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[pixels.tobytes().hex()])
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset = Dataset()
+    dataset.SOPClassUID = XRayAngiographicImageStorage
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[pixels.tobytes().hex()])
     dataset.Modality = "XA"
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.SamplesPerPixel = 1
@@ -65,20 +63,14 @@ def dicom_bytes(pixels: np.ndarray, *, syntax: str | None = None, **elements: An
     dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
-    stream = io.BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
-    content = stream.getvalue()
-    if syntax is None:
-        return content
-    # Replaced in place: pydicom refuses to write what it cannot compress.
-    old = meta.TransferSyntaxUID.encode()
-    old += b"\0" * (len(old) % 2)
-    new = syntax.encode()
-    new += b"\0" * (len(new) % 2)
-    at = content.index(old)
-    grown = len(new) - len(old)
-    length = int.from_bytes(content[at - 2 : at], "little") + grown
-    # The group length of the file meta information, the first element after the preamble.
-    group = int.from_bytes(content[140:144], "little") + grown
-    head = content[:140] + group.to_bytes(4, "little") + content[144 : at - 2]
-    return head + length.to_bytes(2, "little") + new + content[at + len(old) :]
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = syntax or ExplicitVRLittleEndian
+    # Written piece by piece: `save_as` refuses what it would have to compress.
+    stream = DicomBytesIO(b"\0" * 128 + b"DICM")
+    stream.seek(0, io.SEEK_END)
+    stream.is_little_endian, stream.is_implicit_VR = True, False
+    write_file_meta_info(stream, meta)
+    write_dataset(stream, dataset)
+    return stream.getvalue()

@@ -49,7 +49,7 @@ class RawDataset:
         """Write an image file below the root, in the format of its extension.
 
         Args:
-            path: below the root, with ``/``.
+            path: below the root.
             pixels: uint8 H×W or H×W×C, or uint16 H×W.
             mode: Pillow mode to convert the image to, e.g. ``"RGB"``.
             skipped: the reason that a reader reports for the file; counted.
