@@ -18,11 +18,9 @@ from benchmark.weights import load_strict, read_tensors
 
 
 def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict[str, Tensor]:
-    """The loss on extracted vessels, 0.5·BCE + 0.5·(1 − Dice) (XA-SSL's code).
+    """The loss on extracted vessels, 0.5·BCE + 0.5·(1 − Dice) (XA-SSL's code), B×1×H×W each.
 
     Args:
-        logits: B×1×H×W.
-        target: B×1×H×W, 1 on vessels.
         over_batch: one Dice score over the flattened batch, as in that code, or one per sample.
 
     Returns:

@@ -60,16 +60,14 @@ class _Block(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _axis_maps(length: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Smoothing, first and second derivative along an axis, as scikit-image's Hessian applies them.
+    """Smoothing, first and second derivative along axis 0 and axis 1, as in scikit-image's Hessian.
 
-    scikit-image filters twice with σ/√2: for the mixed derivative it differentiates axis 0 in the
-    first pass and axis 1 in the second. Mirrored borders make the two orders differ close to the
-    border, hence the distinction by axis. The length of its kernels (100 standard deviations up to
-    σ = 1, 8 above) is kept too.
+    It filters twice with σ/√2: for the mixed derivative it differentiates axis 0 in the first pass
+    and axis 1 in the second. Mirrored borders make the two orders differ close to the border. The
+    length of its kernels (100 standard deviations up to σ = 1, 8 above) is kept too.
 
-    Returns:
-        The maps (smooth, first, second) of axis 0 and of axis 1, float64 3×length×length, to be
-        multiplied with a column of pixels. They are large; only pieces of them are cached for long.
+    float64 3×length×length, to be multiplied with a column of pixels. They are large; only pieces
+    of them are cached for long.
     """
     identity = np.eye(length)
     half_sigma = sigma / math.sqrt(2)
@@ -169,12 +167,10 @@ def _portions(frames: Tensor, result: Tensor) -> Iterator[tuple[Tensor, Tensor, 
 def _eigenvalues(
     frames: Tensor, sigma: float, scale: float, workspace: Tensor
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Eigenvalues of `scale` × the Hessian at one σ, block by block of rows.
+    """Eigenvalues of `scale` × the Hessian of centred frames at one σ, block by block of rows.
 
-    Args:
-        frames: centred frames, fp32 B×H×W.
-        workspace: fp32 3×B×H×W, overwritten. Touching newly allocated memory takes as long as the
-            products, so it is allocated once per call.
+    The workspace, fp32 3×B×H×W, is overwritten: touching newly allocated memory takes as long as
+    the products.
 
     Yields:
         rows, mean, radius: the eigenvalues of these rows are mean + radius and mean - radius

@@ -51,10 +51,6 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
 
     Returns:
         One line about what was drawn.
-
-    Raises:
-        InputError: the folder is neither a pack nor a run, what it refers to is gone, or `count`
-            is below 1.
     """
     if count < 1:
         raise InputError(f"--count {count}: must be at least 1")

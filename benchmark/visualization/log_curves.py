@@ -23,9 +23,6 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
     Args:
         folder: run folder with a `metrics.jsonl`.
         term: a name of its lines, ``loss`` or ``vessel_share`` for example.
-
-    Raises:
-        InputError: no log, a damaged one, or none that has the term.
     """
     path = folder / "metrics.jsonl"
     if not path.exists():

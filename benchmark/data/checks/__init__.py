@@ -14,10 +14,6 @@ __all__ = ["Findings", "check_data", "check_pack", "check_task"]
 
 
 def check_data(path: str | os.PathLike[str], progress: bool = True) -> Findings:
-    """Check a pack or a task folder.
-
-    Raises:
-        InputError: it is neither, or incomplete.
-    """
+    """Check a pack or a task folder; `InputError` where it is neither, or incomplete."""
     check = check_pack if (Path(path) / FRAMES).is_file() else check_task
     return check(path, progress)

@@ -89,11 +89,7 @@ class _Matches:
 
 
 def open_held_out(path: str | os.PathLike[str]) -> HeldOut:
-    """The frames of the splits ``test`` and ``val`` of a task folder, or all frames of a pack.
-
-    Raises:
-        InputError: neither a pack nor a task folder, or it holds no such frame.
-    """
+    """The frames of the splits ``test`` and ``val`` of a task folder, or all frames of a pack."""
     path = Path(path)
     held_out = _of_pack(path) if (path / FRAMES).is_file() else _of_task(path)
     if not held_out.frames:
@@ -147,9 +143,6 @@ def check_leakage(
         In ``counts``, ``exact`` is the number of held-out frames with an identical frame in
         pre-training, ``similar`` of those with a near-duplicate only, ``groups`` of shared
         patients.
-
-    Raises:
-        InputError: a held-out frame cannot be read.
     """
     offsets = np.cumsum([0, *(len(one.frames) for one in held_out)]).tolist()
     found = [_Matches() for _ in range(offsets[-1])]
@@ -322,9 +315,6 @@ def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None
     Returns:
         ``{"report_hash", "exact", "similar", "groups"}`` (counts as in `check_leakage`); None if
         the two were not compared, or the task has changed since.
-
-    Raises:
-        InputError: the report was edited or is damaged.
     """
     file = report_folder(folder, corpus_hash) / REPORT
     if not file.is_file():

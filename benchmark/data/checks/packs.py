@@ -31,9 +31,6 @@ def check_pack(path: str | os.PathLike[str], progress: bool = True) -> Findings:
 
     Hashes are of native pixels, so they are compared only for frames that were not resized, which
     are counted. Overlapping splits are only a warning, since packs are for pre-training.
-
-    Raises:
-        InputError: not a pack, or an incomplete one.
     """
     pack = FramePack.open(path)
     findings = Findings(pack.path, "pack", pack.corpus_hash)

@@ -35,9 +35,6 @@ def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
 
     An overlap of two splits (a patient or an image in both) is an error, or a warning if the split
     was published by the authors of the data.
-
-    Raises:
-        InputError: not a task folder.
     """
     folder = TaskFolder.open(path, complete=False)
     findings = Findings(folder.path, folder.kind, folder.split_hash)

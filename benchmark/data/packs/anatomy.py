@@ -48,12 +48,10 @@ def add_anatomy(
     the new ones are complete. Finished masks of the same parameters are returned at once.
 
     Args:
-        pack_path: folder of the pack.
         compute: ``compute(frames, valid)`` with frames uint8 B×S×S and valid (height, width) int64
             B×2 returns bool B×S×S, True on vessels. Outside the valid area it is set to False.
         parameters: JSON-able values that identify what `compute` does.
         batch: frames per call of `compute`.
-        progress: show it on stderr.
         overwrite: replace finished or unfinished masks of other parameters.
 
     Raises:

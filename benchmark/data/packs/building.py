@@ -88,13 +88,10 @@ def build_pack(
     number of workers. A finished pack of the same frames and parameters is returned at once.
 
     Args:
-        source: where the frames come from.
-        out: folder of the pack.
         size: side of the squares in pixels, a multiple of 8.
         splits: original splits to keep; None keeps all.
         limit: at most this many frames, the first ones, before thinning.
         workers: processes that decode; 0 decodes in this one.
-        progress: show it on stderr.
         strict: a skipped frame is an error.
         thin: bits, 0–64. A frame of a video is dropped if its perceptual hash (`perceptual_hash`)
             differs in fewer bits from that of the last kept frame of the video; 0 keeps all.

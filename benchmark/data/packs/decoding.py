@@ -99,10 +99,8 @@ def decode(
     """Decode frames in order.
 
     Args:
-        source: what reads the frames.
         frames: all frames to decode. What they have in common is decided before they are shared
             among workers, each of which would decide it again.
-        size: side of the squares in pixels.
         workers: processes; 0 decodes in this one, frame by frame.
         ahead: most frames that workers have decoded and nobody has taken, beside one batch.
     """

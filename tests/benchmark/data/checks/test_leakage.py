@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checked_source import Pictures
 from PIL import Image
 
 from benchmark.data.checks import leakage
@@ -22,7 +23,7 @@ from benchmark.data.checks.leakage import (
     report_folder,
     write_leakage_report,
 )
-from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.frame import Frame
 from benchmark.data.packs import FramePack, PackCollection, build_pack
 from benchmark.data.synthetic import angiogram
 from benchmark.data.tasks import TaskFolder, write_task_folder
@@ -32,20 +33,12 @@ from benchmark.files import sha256_json
 Row = tuple[str, str | None, str | None, np.ndarray]
 
 
-class Rows:
+class Rows(Pictures):
     """A source of (path, group, split, pixels) in memory; every frame is annotated."""
 
-    expected: dict[str, int] = {}
-    split_note = "as given"
-    official_split = False
-    forms = ("segmentation", "detection", "denoising")
-    pack_splits = None
-    classes = ("vessel",)
-
     def __init__(self, name: str, rows: list[Row]) -> None:
+        super().__init__()
         self.name = self.task = name
-        self.options: dict[str, str | int | float] = {}
-        self.report = SkipReport()
         self.rows = {path: row for path, *row in rows}
 
     def frames(self) -> Iterator[Frame]:
@@ -241,18 +234,18 @@ def test_a_report_is_found_by_task_and_pretraining_dataset(tmp_path, scenes):
             find_leakage_report(other.path, corpus_hash)
 
 
-def test_input_errors(tmp_path, scenes, corpus, task):
+def test_input_errors(tmp_path, scenes, corpus):
+    def write(split: str) -> TaskFolder:
+        rows = Rows("t", [("0.png", None, split, scenes[0])])
+        return write_task_folder(rows, tmp_path / split, progress=False)
+
     with pytest.raises(InputError, match="no such folder"):
         open_held_out(tmp_path / "absent")
-    train = write_task_folder(
-        Rows("t", [("0.png", None, "train", scenes[0])]), tmp_path / "train", progress=False
-    )
     with pytest.raises(InputError, match="no frame in the splits test or val"):
-        open_held_out(train.path)
-    rows = [("0.png", None, "test", scenes[0])]
-    broken = write_task_folder(Rows("t", rows), tmp_path / "broken", progress=False)
+        open_held_out(write("train").path)
+    broken = write("test")
     broken.image("test", "0").write_bytes(b"")
-    with pytest.raises(InputError, match=r"0\.png: empty file; make .*broken again"):
+    with pytest.raises(InputError, match=r"0\.png: empty file; make .*test again"):
         compare(corpus, broken.path)
 
 
