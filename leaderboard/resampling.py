@@ -16,12 +16,7 @@ import numpy as np
 from scipy import special
 
 from leaderboard.omnibus import oriented
-from leaderboard.statistics import (
-    SMALLEST,
-    competition_ranks,
-    rounding_error,
-    summarize,
-)
+from leaderboard.statistics import SMALLEST, competition_ranks, rounding_error, summarize
 
 #: Draws computed at a time, to bound the memory.
 _BLOCK = 1_000

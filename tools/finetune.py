@@ -81,13 +81,7 @@ def main() -> None:
     from benchmark.training.config import print_config
 
     config, card = compose(
-        Path(args.configs),
-        method,
-        args.dataset,
-        args.scale,
-        args.cfg_options,
-        work,
-        args.protocol,
+        Path(args.configs), method, args.dataset, args.scale, args.cfg_options, work, args.protocol
     )
     if args.data:
         config.data.folder = args.data

@@ -35,11 +35,7 @@ class EncoderMaps(nn.Module):
     card: EncoderCard
 
     def __init__(
-        self,
-        folder: str,
-        drop_path: Rate | None = None,
-        final_norm: bool = True,
-        finest: int = 1,
+        self, folder: str, drop_path: Rate | None = None, final_norm: bool = True, finest: int = 1
     ) -> None:
         super().__init__()
         known = ARCHITECTURES[read_encoder_card(Path(folder)).architecture].overrides

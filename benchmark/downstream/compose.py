@@ -10,12 +10,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
-from benchmark.method_cards import (
-    MethodCard,
-    card_of_encoder,
-    encoder_config,
-    read_method_card,
-)
+from benchmark.method_cards import MethodCard, card_of_encoder, encoder_config, read_method_card
 from benchmark.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS

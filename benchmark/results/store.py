@@ -44,10 +44,7 @@ def path_of(record: RunRecord, root: Path | str = "") -> Path:
 
 
 def write_record(
-    folder: Path | str,
-    record: RunRecord,
-    per_image: pd.DataFrame,
-    examples: Sequence[Example] = (),
+    folder: Path | str, record: RunRecord, per_image: pd.DataFrame, examples: Sequence[Example] = ()
 ) -> Path:
     """Write a record with its scores and examples below `folder`, replacing an existing one.
 

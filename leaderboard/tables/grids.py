@@ -213,17 +213,7 @@ def _provenance(records: Sequence[RunRecord]) -> Grid:
     runs_of: dict[str, list[RunRecord]] = {}
     for record in records:
         runs_of.setdefault(record.method, []).append(record)
-    header = (
-        "Method",
-        "Id",
-        "Code",
-        "PyTorch",
-        "Device",
-        "Encoder",
-        "Datasets",
-        "Runs",
-        "Last run",
-    )
+    words = ("Method", "Id", "Code", "PyTorch", "Device", "Encoder")
     rows = []
     for method, runs in runs_of.items():
         texts = (
@@ -238,7 +228,7 @@ def _provenance(records: Sequence[RunRecord]) -> Grid:
             max(run.finished for run in runs)[:10],
         )
         rows.append(tuple(map(Entry, texts)))
-    return Grid("", header, 6, tuple(rows))
+    return Grid("", (*words, "Datasets", "Runs", "Last run"), len(words), tuple(rows))
 
 
 def _commit(record: RunRecord) -> str:

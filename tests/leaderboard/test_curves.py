@@ -34,7 +34,7 @@ def test_an_analysis_with_an_axis_is_a_curve(build, make_run):
     (line,) = curve["lines"]
     assert (line["row"], line["title"]) == ("vasomim", "VasoMIM")
     assert [(p["x"], p["mean"], p["std"]) for p in line["points"]] == [
-        *((10_000, 85.0, None), (80_000, 88.0, None), (171_478, 89.0, None)),
+        *((10_000, 85.0, None), (80_000, 88.0, None), (171_478, 89.0, None))
     ]
 
 

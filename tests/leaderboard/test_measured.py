@@ -36,7 +36,7 @@ def test_a_board_per_task_ranks_its_rows_among_themselves(
     assert ranks["denoising"] == {"dncnn": [1, 1], "nlm": [2, 2]}
     # The papers' overall test joins segmentation and detection, over complete rows.
     assert [column.id for column in leaderboard.combined.columns] == [
-        *("arcade_v/dsc", "arcade_v/cldice", "xcav/dsc", "stenosis/map50", "stenosis/map"),
+        *("arcade_v/dsc", "arcade_v/cldice", "xcav/dsc", "stenosis/map50", "stenosis/map")
     ]
     pairs = leaderboard.combined.overall_pairs
     assert {name for pair in pairs for name in pair} == {"mae", "vasomim"}
@@ -62,13 +62,13 @@ def test_label_shares_and_analyses_stay_off_the_main_board(build, records, make_
     ]
     leaderboard = build(records)
     assert ids(leaderboard) == [
-        *("segmentation", "labels-arcade_v", "analysis-masking_ratio", "analysis-other"),
+        *("segmentation", "labels-arcade_v", "analysis-masking_ratio", "analysis-other")
     ]
     assert by_id(leaderboard, "segmentation").rows == main.rows
     labels = by_id(leaderboard, "labels-arcade_v")
     assert {row.id for row in labels.rows} == {"mae", "vasomim"}
     assert [column.dataset for column in labels.columns] == [
-        *("arcade_v-10pct", "arcade_v-25pct", "arcade_v", "arcade_v"),
+        *("arcade_v-10pct", "arcade_v-25pct", "arcade_v", "arcade_v")
     ]
     ratio = by_id(leaderboard, "analysis-masking_ratio")
     assert [row.title for row in ratio.rows] == ["γ = 0.25", "γ = 0.5", "γ = 0.75"]
@@ -77,7 +77,7 @@ def test_label_shares_and_analyses_stay_off_the_main_board(build, records, make_
     # Only what the runs of the analysis have: VasoMIM's other columns would be empty for them.
     assert [column.id for column in ratio.columns] == ["arcade_v/dsc"]
     assert [row.id for row in by_id(leaderboard, "analysis-other").rows] == [
-        *("vasomim", "analysis-my_idea"),
+        *("vasomim", "analysis-my_idea")
     ]
 
 

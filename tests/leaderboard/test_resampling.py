@@ -153,13 +153,7 @@ def test_random_sign_flips_are_never_zero_and_agree_with_scipy():
     assert sign_flip(differences, draws=20_000) == pytest.approx(theirs, abs=0.02)
 
 
-MEANS = np.array(
-    [
-        [90.0, 80.0, 70.0, 60.0],
-        [85.0, 82.0, 65.0, 60.0],
-        [80.0, 70.0, 60.0, 50.0],
-    ]
-)
+MEANS = np.array([[90.0, 80.0, 70.0, 60.0], [85.0, 82.0, 65.0, 60.0], [80.0, 70.0, 60.0, 50.0]])
 # Ranks per column: 1 2 1 1 · 2 1 2 1 (ties share the better rank) · 3 3 3 3.
 RANKS = np.array([[1, 2, 1, 1], [2, 1, 2, 1], [3, 3, 3, 3]])
 

@@ -59,7 +59,7 @@ def test_damage_gives_code_one_and_names_the_place(run, tmp_path, folders):
     result = run("data", folders[0], tmp_path / "pack")
     assert (result.returncode, result.stderr) == (1, "")
     assert _row(result.stdout, "error: pixels differ from their hash") == [
-        *("1", "e.g.", "synthetic/patient0001/video0/frame03"),
+        *("1", "e.g.", "synthetic/patient0001/video0/frame03")
     ]
     assert _row(result.stdout, "warning: unlisted file") == ["1", "e.g.", "notes.txt"]
     assert result.stdout.endswith("1 errors, 1 warnings\n")

@@ -12,12 +12,7 @@ import pandas as pd
 import pytest
 from record_values import make_record, metric
 
-from benchmark.results import (
-    path_of,
-    read_record,
-    read_results,
-    write_record,
-)
+from benchmark.results import path_of, read_record, read_results, write_record
 from benchmark.text import visible
 
 ROOT = Path(__file__).resolve().parents[2]

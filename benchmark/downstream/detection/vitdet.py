@@ -202,9 +202,7 @@ class ViTDet(nn.Module):
         every = depth // global_blocks
         self.blocks = nn.ModuleList(
             ViTDetBlock(
-                block,
-                None if number % every == 0 else window_size,
-                img_size // vit.patch_size,
+                block, None if number % every == 0 else window_size, img_size // vit.patch_size
             )
             for number, block in enumerate(vit.blocks, start=1)
         )

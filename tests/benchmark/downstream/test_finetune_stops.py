@@ -17,10 +17,7 @@ from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.results import read_record
 from benchmark.training import accumulation
 from benchmark.training.accumulation import AccumulatingOptimWrapper
-from benchmark.training.checkpoints.checkpoint import (
-    checkpoint_paths,
-    read_checkpoint,
-)
+from benchmark.training.checkpoints.checkpoint import checkpoint_paths, read_checkpoint
 from benchmark.training.distributed.signals import Stopped
 from benchmark.training.hooks import StopTestHook
 

@@ -23,8 +23,7 @@ def test_every_system_has_its_line():
 
 
 @pytest.mark.parametrize(
-    "method",
-    [pytest.param(m, marks=pytest.mark.slow) if m in _LARGE else m for m in sorted(CARDS)],
+    "method", [pytest.param(m, marks=pytest.mark.slow) if m in _LARGE else m for m in sorted(CARDS)]
 )
 def test_the_table_is_what_the_configs_build(method):
     assert count_parameters(method) == read_parameter_counts()[method]

@@ -13,13 +13,7 @@ import pytest
 
 from benchmark import files
 from benchmark.errors import InputError
-from benchmark.results import (
-    Example,
-    read_examples,
-    read_record,
-    read_results,
-    write_record,
-)
+from benchmark.results import Example, read_examples, read_record, read_results, write_record
 
 
 def same(one: Example, two: Example) -> bool:
@@ -91,6 +85,18 @@ def _npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+@pytest.fixture
+def plant(edit):
+    """Put a file of examples with the right hash beside a record."""
+
+    def planted(path: Path, content: bytes) -> None:
+        file = path.with_suffix(".examples.npz")
+        file.write_bytes(content)
+        edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
+
+    return planted
+
+
 GREY = np.zeros((2, 2), np.uint8)
 PARTS = {"images": np.array(["a"]), "frame_0": GREY, "truth_0": GREY, "prediction_0": GREY}
 
@@ -136,47 +142,30 @@ def _huge() -> bytes:
         ("detection", _archive({**PARTS, **BOXES, "truth_0": BOXES["truth_0"] + np.nan})),
         ("detection", _archive({**PARTS, **BOXES, "truth_0": BOXES["truth_0"] + 1e30})),
         ("detection", _archive({**PARTS, **BOXES, "truth_0": np.float32([[5, 0, 4, 1, 0]])})),
+        ("segmentation", b""),
+        ("segmentation", b"not an archive"),
+        ("segmentation", _npy(GREY)),
+        ("segmentation", _archive({"images": np.array(["a"])})),
+        ("segmentation", _archive({**PARTS, "frame_0": np.zeros((2, 2, 3), np.uint8)})),
+        ("segmentation", _archive({**PARTS, "frame_0": np.zeros((2, 2), np.float32)})),
+        ("segmentation", _archive({**PARTS, "truth_0": np.zeros(2, np.uint8)})),
+        ("segmentation", _archive(PARTS)[:-30]),
         ("segmentation", _bomb),
         ("segmentation", _huge),
     ],
 )
-def test_images_and_boxes_must_fit_the_task(write, edit, monkeypatch, task, content):
+def test_what_holds_no_examples_of_its_task_is_refused(write, plant, monkeypatch, task, content):
     """What passes here is drawn without another look."""
     monkeypatch.setattr("benchmark.results.examples._MAX_BYTES", 1 << 20)
-    content = content() if callable(content) else content
     path = write(task=task)
-    file = path.with_suffix(".examples.npz")
-    file.write_bytes(content)
-    edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
+    plant(path, content() if callable(content) else content)
     with pytest.raises(InputError, match=r"seed0\.examples\.npz: holds no examples"):
         read_examples(path)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"not an archive",
-        _npy(GREY),
-        _archive({"images": np.array(["a"])}),
-        _archive({**PARTS, "frame_0": np.zeros((2, 2, 3), np.uint8)}),
-        _archive({**PARTS, "frame_0": np.zeros((2, 2), np.float32)}),
-        _archive({**PARTS, "truth_0": np.zeros(2, np.uint8)}),
-        _archive(PARTS)[:-30],
-    ],
-)
-def test_a_file_with_the_right_hash_and_the_wrong_content_is_refused(write, edit, content):
+def test_no_pickle_is_opened(tmp_path, write, plant):
     path = write()
-    file = path.with_suffix(".examples.npz")
-    file.write_bytes(content)
-    edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
-    with pytest.raises(InputError, match=r"seed0\.examples\.npz: holds no examples"):
-        read_examples(path)
-
-
-def test_no_pickle_is_opened(tmp_path, write, edit):
-    path = write()
-    file, left = path.with_suffix(".examples.npz"), tmp_path / "left"
+    left = tmp_path / "left"
     trap = np.empty(1, object)
     trap[0] = Trap(left)
     contents = [_archive({**PARTS, "images": trap})]
@@ -185,8 +174,7 @@ def test_no_pickle_is_opened(tmp_path, write, edit):
         archive.writestr("images.npy", pickle.dumps(Trap(left)))
     contents += [stream.getvalue(), pickle.dumps(Trap(left))]
     for content in contents:
-        file.write_bytes(content)
-        edit(path, examples={"file": file.name, "sha256": files.sha256_bytes(content)})
+        plant(path, content)
         with pytest.raises(InputError, match="holds no examples"):
             read_examples(path)
     assert not left.exists()

@@ -47,11 +47,7 @@ def test_runs_of_two_machines_are_merged_byte_for_byte(tmp_path, write, examples
     write(dataset="stenosis", task="detection", seed=3, folder=two / "x")
     done = merge(one, two, into=into)
     assert done == ["copied seed0", "copied seed1", "copied seed3"]
-    assert content(into) == {
-        **content(one),
-        **content(two / "nested"),
-        **content(two / "x"),
-    }
+    assert content(into) == {**content(one), **content(two / "nested"), **content(two / "x")}
     assert find_problems(into) == (3, [])
     before = {path: path.stat().st_mtime_ns for path in into.rglob("*")}
     assert merge(one, two, into=into, policy="never") == [

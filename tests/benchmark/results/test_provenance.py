@@ -9,12 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.results import (
-    collect_provenance,
-    command_line,
-    config_hash,
-    provenance,
-)
+from benchmark.results import collect_provenance, command_line, config_hash, provenance
 
 ROOT = Path(__file__).resolve().parents[3]
 

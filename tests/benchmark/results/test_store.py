@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -98,6 +99,17 @@ def drop(path: Path, key: str) -> None:
     path.write_text(json.dumps(data))
 
 
+def swap(old: str, new: str) -> Callable[..., None]:
+    """A damage that replaces a part of the text of a record."""
+
+    def damage(path: Path, edit: object) -> None:
+        before = path.read_text(encoding="utf-8")
+        assert old in before
+        path.write_text(before.replace(old, new, 1), encoding="utf-8")
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -122,6 +134,18 @@ def drop(path: Path, key: str) -> None:
         (lambda path, edit: path.with_suffix(".csv").unlink(), "'per_image.file'"),
         (lambda path, edit: path.with_suffix(".csv").write_text("image\n"), "'per_image.sha256'"),
         (lambda path, edit: edit(path, seed=7), "another place, journal/vasomim/arcade_v/seed7"),
+        (lambda path, edit: path.write_text("[" * 100_000), "nested deeper"),
+        (swap('"lr": 0.0002', '"lr": ' + "[" * 5000 + "]" * 5000), "nested deeper"),
+        (swap('"seed": 0', '"seed": ' + "9" * 5000), "a number of 5000 digits"),
+        (swap('"lr": 0.0002', '"lr": NaN'), "NaN is not JSON"),
+        (swap('"run": "p1"', '"run": -Infinity'), "-Infinity is not JSON"),
+        (swap('"lr": 0.0002', '"lr": 1e400'), "1e400 is beyond float64"),
+        (swap('"VasoMIM"', '"\\ud800"'), "half a surrogate pair"),
+        (swap('"3.11.7"', "[3, 11]"), "'versions.python' must be a valid string"),
+        (swap('"dirty": false', '"dirty": false, "dirty": true'), "twice"),
+        (swap('"VasoMIM"', f'"{"V" * 20_000_000}"'), "larger than 4 MiB"),
+        (swap('"VasoMIM"', f'"{"V" * 1_000_000}"'), "at most 200 characters"),
+        (swap("{", "\ufeff{"), "byte order mark"),
     ],
 )
 def test_a_damaged_record_is_named_and_skipped(tmp_path, write, edit, damage, words):
@@ -134,6 +158,7 @@ def test_a_damaged_record_is_named_and_skipped(tmp_path, write, edit, damage, wo
     assert problems[0].startswith("journal/vasomim/arcade_v/seed0.json: ")
     assert words in problems[0]
     assert "\n" not in problems[0]
+    assert len(problems[0]) < 300
     # Where the results lie is not part of the message: boards are equal on every machine.
     assert str(tmp_path) not in problems[0]
 

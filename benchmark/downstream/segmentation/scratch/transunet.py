@@ -75,9 +75,7 @@ class ResNetStem(nn.Module):
     def __init__(self, width: int, units: Sequence[int], groups: int) -> None:
         super().__init__()
         self.root = nn.Sequential(
-            StandardConv2d(3, width, 7, stride=2),
-            nn.GroupNorm(groups, width, eps=1e-6),
-            nn.ReLU(),
+            StandardConv2d(3, width, 7, stride=2), nn.GroupNorm(groups, width, eps=1e-6), nn.ReLU()
         )
         # Padded at the far ends only ("same" of the hybrid ViT): 224² becomes 56², not 55².
         self.pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)

@@ -75,30 +75,6 @@ def test_attention_is_the_formula_and_so_are_its_gradients(randomise):
     assert attention.rel_pos_h.grad.abs().min() > 0  # every offset occurs
 
 
-def test_rows_and_columns_are_not_mixed_up(randomise):
-    """A map that is not square, within what the tables of a 5×5 square hold."""
-    attention = relative(5, randomise)
-    maps = torch.randn(1, 5, 5, 8, dtype=torch.float64)
-    state = dict(attention.named_parameters())
-    with torch.no_grad():
-        found = attention(maps)
-        torch.testing.assert_close(found, attention_by_loops(state, maps, 2), rtol=1e-9, atol=1e-9)
-        attention.rel_pos_w.zero_()
-        only_rows = attention(maps)
-        # Without the other axis, a permutation of the columns commutes with the layer.
-        shuffled = attention(maps[:, :, [3, 0, 4, 1, 2]])
-    torch.testing.assert_close(shuffled, only_rows[:, :, [3, 0, 4, 1, 2]], rtol=1e-9, atol=1e-9)
-    assert not torch.allclose(found, only_rows)
-
-
-def test_offsets_are_query_minus_key():
-    table = torch.arange(7.0)[:, None]  # the entry of offset o is o + 3
-    found = relative_positions(table, 4)[..., 0]
-    for query in range(4):
-        for key in range(4):
-            assert found[query, key] == query - key + 3
-
-
 def test_tables_of_another_size_are_resampled_linearly():
     """Half-pixel centres, as everywhere in torch: 3 entries over 5 places."""
     table = torch.tensor([[0.0], [3.0], [9.0]])

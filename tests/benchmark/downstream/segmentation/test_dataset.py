@@ -29,10 +29,7 @@ from benchmark.errors import InputError
 from benchmark.randomness import permutation
 
 COUNT = 7
-LOAD = [
-    dict(type=LoadImageFromFile, imdecode_backend="pillow"),
-    dict(type=LoadTruth),
-]
+LOAD = [dict(type=LoadImageFromFile, imdecode_backend="pillow"), dict(type=LoadTruth)]
 TRAIN = [
     *LOAD,
     dict(type=Resize, scale=(64, 64), keep_ratio=False),

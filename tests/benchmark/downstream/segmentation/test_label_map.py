@@ -9,7 +9,6 @@ import torch
 from benchmark.downstream.segmentation.label_map import (
     LabelMapCrossEntropy,
     LabelMapDice,
-    head_for_labels,
     labels_of_bits,
 )
 
@@ -47,16 +46,3 @@ def test_losses_are_the_formulas(case):
     found = LabelMapCrossEntropy()(*case).item()
     assert found == pytest.approx(np.mean(entropy), rel=1e-5)
     assert LabelMapDice()(*case).item() == pytest.approx(np.mean(dice), rel=1e-5)
-
-
-def test_right_logits_cost_nothing(case):
-    _, bits = case
-    labels = labels_of_bits(bits, 3)
-    logits = 50.0 * torch.nn.functional.one_hot(labels, 4).movedim(-1, 1)
-    assert LabelMapCrossEntropy()(logits, bits).item() < 1e-6
-    assert LabelMapDice()(logits, bits).item() < 1e-5
-
-
-def test_the_head_gets_a_channel_for_the_background():
-    head = head_for_labels({"channels": 8, "out_channels": 1}, 25)
-    assert (head["channels"], head["num_classes"], head["out_channels"]) == (8, 26, 26)
