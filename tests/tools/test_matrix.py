@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,11 @@ def test_only_the_process_that_resolves_configs_imports_torch():
         (("CONFIG", "--work=-x"), "folder '-x': begins with a dash"),
     ],
 )
-def test_bad_input_is_one_line_and_code_two(tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_code_two(run_tool, tmp_path, arguments, message):
     path = str(config(tmp_path))
     words = [path if word == "CONFIG" else word for word in arguments]
-    for done in (tool("status", *words), tool(*words, "--dry-run", name="run_benchmark.sh")):
+    matrix = partial(run_tool, ROOT / "tools" / "matrix.py")
+    for done in (matrix("status", *words), matrix("run", *words, "--dry-run")):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("error: ")
         assert message in done.stderr
