@@ -15,7 +15,7 @@ from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.masking.anatomy import vessel_share
 from benchmark.nn.masking.random import Mask
 from benchmark.nn.objectives.base import Objective, Reconstruction
-from benchmark.nn.objectives.combined import build_objective, named_terms, predicted_width
+from benchmark.nn.objectives.combined import build_objective, named_terms
 from benchmark.nn.state_dict_names import ENCODER_NAMES, Rules
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import METHODS, build
@@ -110,8 +110,11 @@ class MAE(Method):
 def output_dim(objective: nn.Module, encoder: VisionTransformer) -> dict[str, int]:
     """The decoder argument `out_dim`, unless the objective predicts exactly the pixels of a patch.
 
-    So that decoders without that argument can be used for pixels.
+    Decoders without that argument can then be used for pixels, as can modules that are no
+    `Objective`.
     """
     channels = encoder.patch_embed.proj.in_channels
-    width = predicted_width(objective, encoder.patch_size, channels)
-    return {} if width == encoder.patch_size**2 * channels else {"out_dim": width}
+    pixels = encoder.patch_size**2 * channels
+    has_width = isinstance(objective, Objective)
+    width = objective.width(encoder.patch_size, channels) if has_width else pixels
+    return {} if width == pixels else {"out_dim": width}

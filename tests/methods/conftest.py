@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from numpy_vit import block, double_weights, layer_norm, linear, patch_tokens, to_patches
+from numpy_vit import (
+    block,
+    double_weights,
+    layer_norm,
+    linear,
+    patch_tokens,
+    to_patches,
+    vit_layers,
+)
 from torch import Tensor
 
-from benchmark.anatomy.segmentor import FrozenSegmentor
+from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
 from benchmark.anatomy.unext import UNeXt
 from benchmark.data.views.single import SingleView
 from benchmark.method import Method, Progress
@@ -32,20 +41,24 @@ class PaperMAE:
         self.encoder_heads = method.encoder.blocks[0].attn.num_heads
         self.decoder_heads = method.decoder.decoder_blocks[0].attn.num_heads
 
-    def predict(self, image: np.ndarray, visible: list[int]) -> np.ndarray:
-        """Prediction of every patch of one image, N×(P·P·C), from its visible patches."""
+    def predict(
+        self, image: np.ndarray, visible: list[int], decoded: list[int] | None = None
+    ) -> np.ndarray:
+        """Prediction of patches of one image, N×(P·P·C), from its visible ones.
+
+        Args:
+            decoded: patches that are in the decoder's sequence; all if None.
+        """
         encoder, decoder = self.encoder, self.decoder
-        tokens = patch_tokens(image, encoder, self.size) + encoder["pos_embed"][0, 1:]
-        cls = encoder["cls_token"][0] + encoder["pos_embed"][0, :1]
-        x = np.concatenate([cls, tokens[visible]])
-        depth = 1 + max(int(name.split(".")[1]) for name in encoder if name.startswith("blocks."))
-        for number in range(depth):
-            x = block(x, encoder, f"blocks.{number}", self.encoder_heads)
+        tokens = patch_tokens(image, encoder, self.size)
+        x = vit_layers(tokens, encoder, self.encoder_heads, visible)[-1]
         latent = linear(layer_norm(x, encoder, "norm"), decoder, "decoder_embed")
 
         full = np.repeat(decoder["mask_token"][0], len(tokens), axis=0)
         full[visible] = latent[1:]
         x = np.concatenate([latent[:1], full]) + decoder["decoder_pos_embed"][0]
+        if decoded is not None:
+            x = x[[0, *(1 + patch for patch in decoded)]]
         blocks = {name.split(".")[1] for name in decoder if name.startswith("decoder_blocks.")}
         for number in range(len(blocks)):
             x = block(x, decoder, f"decoder_blocks.{number}", self.decoder_heads)
@@ -87,21 +100,25 @@ def mae(tiny_vit, tiny_decoder) -> MAE:
 
 @pytest.fixture
 def vasomim(tiny_vit, tiny_decoder, randomise) -> Callable[..., VasoMIM]:
-    """A factory; arguments go to the masking, but for `consistency`."""
+    """A factory, with the same weights every time: arguments of the masking, and other parts."""
 
-    def make(consistency: str | None = "ce", **masking: float) -> VasoMIM:
+    def make(
+        masking: dict[str, float] | None = None, joint: bool = False, **parts: object
+    ) -> VasoMIM:
         torch.manual_seed(0)
         network = randomise(UNeXt(), 9)
         network.ebn1.running_mean.fill_(0.2)
-        return VasoMIM(
+        frozen = dict(type=FrozenSegmentor, network=network, checkpoint=None)
+        defaults = dict(
             views=dict(type=SingleView, size=32),
-            encoder=tiny_vit,
-            decoder=tiny_decoder,
-            masking=dict(type=AnatomyGuidedMasking, **masking),
+            encoder=copy.deepcopy(tiny_vit),
+            decoder=copy.deepcopy(tiny_decoder),
+            masking=dict(type=AnatomyGuidedMasking, **(masking or {})),
             objective=dict(type=PixelReconstruction),
-            segmentor=dict(type=FrozenSegmentor, network=network, checkpoint=None),
-            consistency=consistency and dict(type=AnatomicalConsistency, metric=consistency),
+            segmentor=dict(type=JointSegmentor, network=network) if joint else frozen,
+            consistency=dict(type=AnatomicalConsistency),
         )
+        return VasoMIM(**{**defaults, **parts})
 
     return make
 

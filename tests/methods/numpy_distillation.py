@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy_vit import Weights, block, layer_norm, linear, patch_tokens
+from numpy_vit import Weights, layer_norm, linear, patch_tokens, vit_layers
 from official_shapes import Shapes, encoder
 from official_shapes import linear as linear_shapes
 from scipy.special import erf, log_softmax, softmax
@@ -91,12 +91,10 @@ def vit_tokens(
         patches[mask > 0] = masked_embed[0]
     positions = vit["pos_embed"][0]
     own, new = int(np.sqrt(len(positions) - 1)), int(np.sqrt(len(patches)))
-    table = positions[1:] if own == new else resampled_positions(positions[1:], own, new)
-    x = np.concatenate([vit["cls_token"][0] + positions[:1], patches + table])
-    depth = 1 + max(int(name.split(".")[1]) for name in vit if name.startswith("blocks."))
-    for number in range(depth):
-        x = block(x, vit, f"blocks.{number}", HEADS)
-    return layer_norm(x, vit, "norm")
+    if own != new:
+        table = resampled_positions(positions[1:], own, new)
+        vit = {**vit, "pos_embed": np.concatenate([positions[:1], table])[None]}
+    return layer_norm(vit_layers(patches, vit, HEADS)[-1], vit, "norm")
 
 
 def prototype_logits(head: Weights, token: np.ndarray) -> np.ndarray:

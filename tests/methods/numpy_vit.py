@@ -53,6 +53,27 @@ def patch_tokens(image: np.ndarray, weights: Weights, size: int = 8) -> np.ndarr
     return tokens + weights["patch_embed.proj.bias"]
 
 
+def vit_layers(
+    tokens: np.ndarray, weights: Weights, heads: int = 4, visible: list[int] | None = None
+) -> list[np.ndarray]:
+    """Tokens before the first and after each block of one image, each (prefix + K)×D.
+
+    Args:
+        tokens: embedded patches, N×D, without positions.
+        visible: the K patches that are kept; all if None.
+    """
+    positions = weights["pos_embed"][0]
+    prefix = len(positions) - len(tokens)
+    x = tokens + positions[prefix:]
+    x = x if visible is None else x[visible]
+    if prefix:
+        x = np.concatenate([weights["cls_token"][0] + positions[:1], x])
+    layers = [x]
+    for number in range(len({name.split(".")[1] for name in weights if name[:7] == "blocks."})):
+        layers.append(block(layers[-1], weights, f"blocks.{number}", heads))
+    return layers
+
+
 def to_patches(image: np.ndarray, size: int) -> np.ndarray:
     """C×H×W to N×(P·P·C) in the order (row, column, channel)."""
     return np.array(

@@ -11,7 +11,14 @@ import pytest
 import torch
 from finite_differences import assert_slopes
 from no_host_sync import NoHostSync
-from numpy_vit import block, double_weights, layer_norm, linear, patch_tokens, to_patches
+from numpy_vit import (
+    double_weights,
+    layer_norm,
+    linear,
+    patch_tokens,
+    to_patches,
+    vit_layers,
+)
 from scipy.special import softmax
 from torch import Tensor
 
@@ -62,49 +69,37 @@ def draw(views: dict[str, Tensor], sample: int) -> tuple[list[int], list[int], l
     return order[:7], order[7:13], order[13:]
 
 
-def paper_loss(
-    weights: dict[str, dict[str, np.ndarray]], views: dict[str, Tensor]
-) -> tuple[float, float]:
+def paper_loss(paper: Any, views: dict[str, Tensor]) -> tuple[float, float]:
     """Squared error of the masked patches, and the share of vessel patches among them."""
-    enc, dec = weights["encoder"], weights["decoder"]
     errors, vessels = [], 0
     for sample, image in enumerate(views["image"].double().numpy()):
         masked, _, visible = draw(views, sample)
-        patches = to_patches(image, 8)
-        tokens = patch_tokens(image, enc) + enc["pos_embed"][0, 1:]
-        x = np.concatenate([enc["cls_token"][0] + enc["pos_embed"][0, :1], tokens[visible]])
-        for number in range(2):
-            x = block(x, enc, f"blocks.{number}", 4)
-        x = linear(layer_norm(x, enc, "norm"), dec, "decoder_embed")
-        # The decoder's sequence: CLS, visible and masked patches; thrown ones are not in it.
-        kept = np.concatenate([x[1:], np.repeat(dec["mask_token"][0], len(masked), axis=0)])
-        kept = kept + dec["decoder_pos_embed"][0, 1:][visible + masked]
-        x = np.concatenate([x[:1] + dec["decoder_pos_embed"][0, :1], kept])
-        for number in range(2):
-            x = block(x, dec, f"decoder_blocks.{number}", 2)
-        x = linear(layer_norm(x, dec, "decoder_norm"), dec, "decoder_pred")[1 + len(visible) :]
-        errors.append(((x - patches[masked]) ** 2).mean())
+        # Thrown patches are in neither sequence.
+        found = paper.predict(image, visible, masked + visible)[: len(masked)]
+        errors.append(((found - to_patches(image, 8)[masked]) ** 2).mean())
         anatomy = views["anatomy"][sample, 0].numpy().reshape(4, 8, 4, 8).max(axis=(1, 3)).ravel()
         vessels += anatomy[masked].sum()
     return float(np.mean(errors)), vessels / 28
 
 
-def test_loss_and_gradient_match_the_paper(amt: AMT, views: dict[str, Tensor]) -> None:
+def test_loss_and_gradient_match_the_paper(
+    amt: AMT, paper_mae: type, views: dict[str, Tensor]
+) -> None:
     terms = amt.loss(views, LATER)
-    weights = {part: double_weights(getattr(amt, part)) for part in ("encoder", "decoder")}
-    loss, share = paper_loss(weights, views)
+    paper = paper_mae(amt)
+    loss, share = paper_loss(paper, views)
     assert terms["loss_reconstruction"].item() == pytest.approx(loss, rel=1e-5)
     assert terms["vessel_share"].item() == pytest.approx(share, rel=1e-6)
 
     terms["loss_reconstruction"].backward()
     places = [
-        (amt.encoder, weights["encoder"], "cls_token", (0, 0, 5)),
-        (amt.encoder, weights["encoder"], "blocks.0.attn.qkv.weight", (40, 3)),
-        (amt.decoder, weights["decoder"], "mask_token", (0, 0, 2)),
-        (amt.decoder, weights["decoder"], "decoder_blocks.1.mlp.fc1.weight", (9, 4)),
-        (amt.decoder, weights["decoder"], "decoder_pred.weight", (9, 4)),
+        (amt.encoder, paper.encoder, "cls_token", (0, 0, 5)),
+        (amt.encoder, paper.encoder, "blocks.0.attn.qkv.weight", (40, 3)),
+        (amt.decoder, paper.decoder, "mask_token", (0, 0, 2)),
+        (amt.decoder, paper.decoder, "decoder_blocks.1.mlp.fc1.weight", (9, 4)),
+        (amt.decoder, paper.decoder, "decoder_pred.weight", (9, 4)),
     ]
-    assert_slopes(lambda: paper_loss(weights, views)[0], places)
+    assert_slopes(lambda: paper_loss(paper, views)[0], places)
 
 
 def test_thrown_patches_have_no_effect(amt: AMT, views: dict[str, Tensor]) -> None:
@@ -141,8 +136,7 @@ def test_attention_maps_match_the_last_block(amt: AMT, tiny_views: dict[str, Ten
     weights = double_weights(amt.encoder)
     for sample in range(4):
         tokens = patch_tokens(tiny_views["image"][sample].double().numpy(), weights)
-        x = np.concatenate([weights["cls_token"][0], tokens]) + weights["pos_embed"][0]
-        x = layer_norm(block(x, weights, "blocks.0", 4), weights, "blocks.1.norm1")
+        x = layer_norm(vit_layers(tokens, weights)[1], weights, "blocks.1.norm1")
         query, key, _ = np.split(linear(x, weights, "blocks.1.attn.qkv"), 3, axis=1)
         heads = []
         for head in range(4):

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import assert_slopes
-from numpy_vit import Weights, block, double_weights, layer_norm, linear, patch_tokens, to_patches
+from numpy_vit import (
+    Weights,
+    double_weights,
+    layer_norm,
+    linear,
+    patch_tokens,
+    to_patches,
+    vit_layers,
+)
 from official_shapes import Shapes, encoder, load_official, norm
 from official_shapes import linear as linear_shapes
 from scipy.special import erf, softmax
@@ -65,11 +73,7 @@ def paper_loss(vit: Weights, decoder: Weights, views: dict[str, Tensor], count: 
     for image, noise in zip(views["image"].double().numpy(), views["mask_noise"].numpy()):
         order = np.argsort(noise)
         visible, predicted = order[:4], order[len(order) - count :]
-        tokens = patch_tokens(image, vit) + vit["pos_embed"][0, 1:]
-        cls = vit["cls_token"][0] + vit["pos_embed"][0, :1]
-        maps = [np.concatenate([cls, tokens[visible]])]
-        for number in range(2):
-            maps.append(block(maps[-1], vit, f"blocks.{number}", 4))
+        maps = vit_layers(patch_tokens(image, vit), vit, visible=visible)
 
         x = decoder["mask_token"][0] + decoder["decoder_pos_embed"][0, 1 + predicted]
         for number in range(3):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from finite_differences import assert_slopes
 from numpy_distillation import gradient_step
-from numpy_vit import block, double_weights, layer_norm, linear, patch_tokens
+from numpy_vit import block, double_weights, layer_norm, linear, patch_tokens, vit_layers
 from official_shapes import block as block_shapes
 from official_shapes import encoder as encoder_shapes
 from official_shapes import linear as linear_shapes
@@ -58,11 +58,8 @@ def views() -> dict[str, Tensor]:
 
 def encode(image: np.ndarray, weights: dict, visible: list[int] | None = None) -> np.ndarray:
     """Features of the visible patches of one image, or of all, K×D."""
-    x = patch_tokens(image, weights) + weights["pos_embed"][0]
-    x = x if visible is None else x[visible]
-    for number in range(2):
-        x = block(x, weights, f"blocks.{number}", 4)
-    return layer_norm(x, weights, "norm")
+    layers = vit_layers(patch_tokens(image, weights), weights, visible=visible)
+    return layer_norm(layers[-1], weights, "norm")
 
 
 def predict(

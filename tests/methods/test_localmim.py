@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import assert_slopes
-from numpy_vit import Weights, block, double_weights, layer_norm, linear, patch_tokens
+from numpy_vit import Weights, block, double_weights, layer_norm, linear, patch_tokens, vit_layers
 from official_shapes import Shapes, encoder, load_official, norm
 from official_shapes import block as block_shapes
 from official_shapes import linear as linear_shapes
@@ -84,11 +84,8 @@ def paper_losses(
         visible = order[:4]
         hidden = np.ones(16)
         hidden[visible] = 0
-        tokens = patch_tokens(image, vit) + vit["pos_embed"][0, 1:]
-        cls = vit["cls_token"][0] + vit["pos_embed"][0, :1]
-        x = np.concatenate([cls, tokens[visible]])
-        for number, scale in enumerate(SCALES):
-            x = block(x, vit, f"blocks.{number}", 4)
+        _, *layers = vit_layers(patch_tokens(image, vit), vit, visible=visible)
+        for number, (scale, x) in enumerate(zip(SCALES, layers)):
             decoder = weights[f"decoder.{number}"]
             norms = (weights["norms"], f"{number}") if number < 3 else (vit, "norm")
             latent = linear(layer_norm(x, *norms), decoder, "embed")

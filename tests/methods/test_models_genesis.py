@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from finite_differences import assert_slopes
-from numpy_vit import block, double_weights, layer_norm, patch_tokens
+from numpy_vit import double_weights, layer_norm, patch_tokens, vit_layers
 from scipy.special import expit
 from torch import Tensor
 
@@ -55,10 +55,7 @@ def test_loss_and_gradients_match_the_paper(
     def loss() -> float:
         errors = []
         for image, target in zip(images, clean):
-            tokens = patch_tokens(image, encoder)
-            x = np.concatenate([encoder["cls_token"][0], tokens]) + encoder["pos_embed"][0]
-            for number in range(2):
-                x = block(x, encoder, f"blocks.{number}", 4)
+            x = vit_layers(patch_tokens(image, encoder), encoder)[-1]
             x = layer_norm(x, encoder, "norm")[1:]
             restored = expit(x @ decoder["pred.weight"].T + decoder["pred.bias"])
             for number, patch in enumerate(restored):

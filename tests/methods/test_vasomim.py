@@ -11,6 +11,7 @@ from scipy.special import entr, expit
 from torch import Tensor
 
 from benchmark.method import Progress
+from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
 from methods.mae import MAE
 from methods.vasomim import VasoMIM
 
@@ -34,7 +35,7 @@ def test_losses_match_the_paper(
     vasomim: Factory, paper_mae: type, tiny_views: dict[str, Tensor], eta: float
 ) -> None:
     """Guided mask, L_rec and L_cons from given noise; S itself runs in double precision."""
-    method = vasomim(eta=eta).train()
+    method = vasomim(dict(eta=eta)).train()
     paper = paper_mae(method)
     segmentor = method.segmentor
     terms = method.loss(tiny_views, HALFWAY)
@@ -68,7 +69,7 @@ def test_without_its_additions_it_is_mae(
     vasomim: Factory, mae: MAE, tiny_views: dict[str, Tensor]
 ) -> None:
     """Without guidance (β = 0) and consistency: loss and gradients of MAE with the same mask."""
-    method = vasomim(consistency=None, eta=1.0, ratio=0.75, beta_start=0.0, beta_end=0.0)
+    method = vasomim(dict(eta=1.0, ratio=0.75, beta_start=0.0, beta_end=0.0), consistency=None)
     terms = method.loss(tiny_views, HALFWAY)
     expected = mae.loss(tiny_views, HALFWAY)
     assert sorted(terms) == sorted(expected) == ["loss_reconstruction", "vessel_share"]
@@ -79,7 +80,7 @@ def test_without_its_additions_it_is_mae(
 def test_consistency_trains_encoder_and_decoder_only(
     vasomim: Factory, tiny_views: dict[str, Tensor], metric: str
 ) -> None:
-    method = vasomim(consistency=metric).train()
+    method = vasomim(consistency=dict(type=AnatomicalConsistency, metric=metric)).train()
     method.loss(tiny_views, HALFWAY)["loss_consistency"].backward()
     reached = {name for name, p in method.named_parameters() if p.grad is not None}
     assert not {name for name in reached if name.startswith("segmentor.")}

@@ -12,14 +12,11 @@ from no_host_sync import NoHostSync
 from scipy.special import expit
 from torch import Tensor, nn
 
-from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
-from benchmark.anatomy.unext import UNeXt
 from benchmark.data.views.single import SingleView
 from benchmark.method import Progress
 from benchmark.nn.decoders.mae import LinearDecoder, MAEDecoder
 from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
 from benchmark.nn.masking.blocks import BlockMasking, UnitMasking
-from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
 from benchmark.nn.objectives.feature_distillation import SelfDistillation
 from benchmark.nn.objectives.hog import HOGReconstruction
 from benchmark.nn.objectives.pixels import AnatomyWeightedReconstruction, PixelReconstruction
@@ -30,35 +27,11 @@ from methods.vasomim import VasoMIM
 HALFWAY = Progress(epoch=4, epochs=10)
 
 
-@pytest.fixture
-def make(tiny_vit, tiny_decoder, randomise) -> Callable[..., VasoMIM]:
-    """VasoMIM with the same weights every time; arguments replace parts."""
-
-    def build(**parts: object) -> VasoMIM:
-        torch.manual_seed(0)
-        network = randomise(UNeXt(), 9)
-        network.ebn1.running_mean.fill_(0.2)
-        arguments = dict(
-            views=dict(type=SingleView, size=32),
-            encoder=copy.deepcopy(tiny_vit),
-            decoder=copy.deepcopy(tiny_decoder),
-            masking=dict(type=AnatomyGuidedMasking),
-            objective=dict(type=PixelReconstruction),
-            segmentor=dict(type=FrozenSegmentor, network=network, checkpoint=None),
-            consistency=dict(type=AnatomicalConsistency),
-        )
-        if parts.get("segmentor") == "joint":
-            parts["segmentor"] = dict(type=JointSegmentor, network=network)
-        return VasoMIM(**{**arguments, **parts})
-
-    return build
-
-
 def test_joint_segmentor_learns_from_its_own_loss_only(
-    make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
+    vasomim: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
     """S gets exactly the gradient of 0.5·BCE + 0.5·(1 − Dice), none from L_rec and L_cons."""
-    method = make(segmentor="joint").train()
+    method = vasomim(joint=True).train()
     alone = copy.deepcopy(method.segmentor.network)
     terms = method.loss(tiny_views, HALFWAY)
     assert list(terms)[:3] == ["loss_segmentor", "loss_reconstruction", "loss_consistency"]
@@ -85,11 +58,11 @@ def test_joint_segmentor_learns_from_its_own_loss_only(
 
 
 def test_joint_segmentor_is_frozen_for_the_model(
-    make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
+    vasomim: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
-    joint = make(segmentor="joint").train()
+    joint = vasomim(joint=True).train()
     terms = joint.loss(tiny_views, HALFWAY)
-    frozen = make().train()
+    frozen = vasomim().train()
     # The statistics are those after the supervised pass of this step.
     frozen.segmentor.network.load_state_dict(joint.segmentor.network.state_dict())
     expected = frozen.loss(tiny_views, HALFWAY)
@@ -105,7 +78,7 @@ def test_joint_segmentor_is_frozen_for_the_model(
 
 
 def test_a_list_of_objectives_shares_one_decoder(
-    make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor], randomise
+    vasomim: Callable[..., VasoMIM], tiny_views: dict[str, Tensor], randomise
 ) -> None:
     """Pixels, histograms and the moving average: named terms, each equal to the objective alone."""
     parts = [
@@ -113,7 +86,7 @@ def test_a_list_of_objectives_shares_one_decoder(
         dict(type=HOGReconstruction, cell=8, weight=0.5),
         dict(type=SelfDistillation, weight=0.1),
     ]
-    method = make(
+    method = vasomim(
         objective=parts, decoder=dict(type=MAEDecoder, width=16, depth=1, num_heads=2)
     ).train()
     assert method.decoder.decoder_pred.out_features == 192 + 27
@@ -122,7 +95,7 @@ def test_a_list_of_objectives_shares_one_decoder(
     assert list(terms)[:4] == names
 
     # The first 192 outputs alone are a decoder of pixels with the same loss.
-    single = make(decoder=dict(type=MAEDecoder, width=16, depth=1, num_heads=2))
+    single = vasomim(decoder=dict(type=MAEDecoder, width=16, depth=1, num_heads=2))
     state = method.decoder.state_dict()
     cut = {name: v[:192] if "decoder_pred" in name else v for name, v in state.items()}
     single.decoder.load_state_dict(cut)
@@ -143,9 +116,9 @@ def test_a_list_of_objectives_shares_one_decoder(
 
 
 def test_weighted_reconstruction_uses_the_guidance_of_the_method(
-    make: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
+    vasomim: Callable[..., VasoMIM], tiny_views: dict[str, Tensor]
 ) -> None:
-    method = make(consistency=None, objective=dict(type=AnatomyWeightedReconstruction, eta=0.0))
+    method = vasomim(consistency=None, objective=dict(type=AnatomyWeightedReconstruction, eta=0.0))
     terms = method.loss(tiny_views, HALFWAY)
     views = {**tiny_views, "probability": method.segmentor.probability(tiny_views["image"])}
     reconstruction = method.reconstruct(views["image"], method.masking(views, HALFWAY))

@@ -117,16 +117,28 @@ class BlockMasking(nn.Module):
     def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
         shape = patch_noise(views, progress, "block_noise", 4 * self.attempts)
         fill = patch_noise(views, progress, "mask_noise", self.num_patches)
-        masked = torch.zeros_like(fill, dtype=torch.bool)
-        left = torch.full_like(fill[:, :1], self.num_patches - self.keep)
-        for noise in shape.split(4, dim=1):
-            block = self._rectangle(noise, left)
-            added = (block & ~masked).sum(dim=1, keepdim=True)
-            accepted = (added > 0) & (added <= left)
-            masked = masked | (block & accepted)
-            left = left - added * accepted
+        masked = self._rectangles(shape, torch.full_like(fill[:, :1], self.num_patches - self.keep))
         # Noise lies in (0, 1): adding 1 ranks the patches of rectangles above all others.
         return mask_highest(fill + masked, self.keep)
+
+    def _rectangles(self, noise: Tensor, left: Tensor, patience: float = math.inf) -> Tensor:
+        """Patches of accepted rectangles, B×N bool.
+
+        Args:
+            noise: B×4·attempts.
+            left: B×1, number of patches to mask.
+            patience: number of rejected rectangles in a row after which there are no more.
+        """
+        masked = torch.zeros(len(left), self.num_patches, dtype=torch.bool, device=left.device)
+        failures = torch.zeros_like(left)
+        for numbers in noise.split(4, dim=1):
+            block = self._rectangle(numbers, left)
+            added = (block & ~masked).sum(dim=1, keepdim=True)
+            accepted = (added > 0) & (added <= left) & (failures < patience)
+            masked = masked | (block & accepted)
+            left = left - added * accepted
+            failures = torch.where(accepted, 0, failures + 1)
+        return masked
 
     def _rectangle(self, noise: Tensor, left: Tensor) -> Tensor:
         """Patches of one rectangle per sample, B×N bool; none if it does not fit."""

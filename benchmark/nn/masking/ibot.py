@@ -79,14 +79,5 @@ class BlockwiseRatioMasking(BlockMasking):
         """Mask of one view of each frame, B×N float, 1 = masked."""
         ratio = patch_noise(views, progress, f"ratio_noise_{view}", 2)
         shape = patch_noise(views, progress, f"block_noise_{view}", 4 * self.attempts)
-        left = self.draw_ratio(ratio) * self.num_patches
-        masked = torch.zeros(len(left), self.num_patches, dtype=torch.bool, device=left.device)
-        failures = torch.zeros_like(left)
-        for noise in shape.split(4, dim=1):
-            block = self._rectangle(noise, left)
-            added = (block & ~masked).sum(dim=1, keepdim=True)
-            accepted = (added > 0) & (added <= left) & (failures < self.patience)
-            masked = masked | (block & accepted)
-            left = left - added * accepted
-            failures = torch.where(accepted, 0, failures + 1)
-        return masked.to(torch.float32)
+        count = self.draw_ratio(ratio) * self.num_patches
+        return self._rectangles(shape, count, self.patience).to(torch.float32)

@@ -43,10 +43,7 @@ class Objectives(Objective):
             raise InputError(f"objective: {names} alone; add a PixelReconstruction to the list")
 
     def width(self, patch_size: int, channels: int) -> int:
-        return sum(self._widths(patch_size, channels))
-
-    def _widths(self, patch_size: int, channels: int) -> list[int]:
-        return [part.width(patch_size, channels) for part in self.parts]
+        return sum(part.width(patch_size, channels) for part in self.parts)
 
     def attach(self, encoder: nn.Module) -> None:
         for part in self.parts:
@@ -57,7 +54,7 @@ class Objectives(Objective):
             part.after_step(encoder, progress)
 
     def _pieces(self, reconstruction: Reconstruction, channels: int) -> list[Reconstruction]:
-        widths = self._widths(reconstruction.patch_size, channels)
+        widths = [part.width(reconstruction.patch_size, channels) for part in self.parts]
         pieces = reconstruction.prediction.split(widths, dim=-1)
         return [replace(reconstruction, prediction=piece) for piece in pieces]
 
@@ -95,13 +92,6 @@ class Objectives(Objective):
 def build_objective(spec: Any) -> nn.Module:
     """An objective from its config, or `Objectives` from a list of configs."""
     return Objectives(spec) if isinstance(spec, (list, tuple)) else build(spec)
-
-
-def predicted_width(objective: nn.Module, patch_size: int, channels: int) -> int:
-    """Values per patch for `objective`; pixels for a module that is not an `Objective`."""
-    if isinstance(objective, Objective):
-        return objective.width(patch_size, channels)
-    return patch_size**2 * channels
 
 
 def predicts_pixels(objective: nn.Module) -> bool:
