@@ -158,8 +158,7 @@ def resume_is_exact(trial: ContractTrial) -> str:
 
     Weights and log are compared bit for bit.
     """
-    reference, resumed = trial.folder / "uninterrupted", trial.folder / "interrupted"
-    train(trial.config, reference, "uninterrupted", resume=False, overwrite=True)
+    reference, resumed = _uninterrupted_run(trial), trial.folder / "interrupted"
     shutil.rmtree(resumed, ignore_errors=True)
     shutil.copytree(reference, resumed)
     # The state of a run that was killed after its first epoch.

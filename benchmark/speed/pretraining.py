@@ -199,6 +199,5 @@ def bench_pretrain(
     for row in rows:
         table.add_row(*(row[column] for column in shown))
     Console(width=110).print(table)
-    threads = torch.get_num_threads()
-    write_rows(rows, trial.out, f"pretrain-{trial.scale}", threads, hardware())
+    write_rows(rows, trial.out, f"pretrain-{trial.scale}", torch.get_num_threads())
     return rows

@@ -139,38 +139,28 @@ def show_rows(
     part: str = "bench",
     threads: int = 1,
 ) -> None:
-    """Print the rows, one below the other, and write them as CSV to `out` if it is given.
-
-    Args:
-        out: a file; or a folder, see `csv_file`.
-    """
+    """Print the rows, one below the other, and write them as `write_rows` does."""
     width = max(map(len, COLUMNS))
     for row in rows:
         for column in COLUMNS:
             print(f"{column:<{width}}  {row[column]}")
         print()
-    write_rows(rows, out, part, threads, rows[0]["machine"])
+    write_rows(rows, out, part, threads)
 
 
 def write_rows(
-    rows: Sequence[TimingRow],
-    out: str | os.PathLike[str] | None,
-    part: str,
-    threads: int,
-    device: str,
+    rows: Sequence[TimingRow], out: str | os.PathLike[str] | None, part: str, threads: int
 ) -> None:
     """Write rows as CSV; `out` and the others as in `csv_file`, None writes nothing."""
     if out is None:
         return
-    with atomic_write(csv_file(out, part, rows[0], threads, device), "w") as stream:
+    with atomic_write(csv_file(out, part, rows[0], threads), "w") as stream:
         writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def csv_file(
-    out: str | os.PathLike[str], part: str, row: TimingRow, threads: int, device: str
-) -> Path:
+def csv_file(out: str | os.PathLike[str], part: str, row: TimingRow, threads: int) -> Path:
     """Where rows go: `out`, or if that is a folder a file in it that is named after the rows.
 
     The name says what was measured, on which machine, with which torch and in which precision, as
@@ -178,6 +168,7 @@ def csv_file(
     """
     if not Path(out).is_dir():
         return Path(out)
+    device = row.get("machine") or row["device"]
     if device.endswith("CPU"):
         device = f"cpu-{threads}core"
     part, device = (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in (part, device))

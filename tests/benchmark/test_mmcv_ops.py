@@ -45,22 +45,16 @@ def test_nms_is_the_greedy_algorithm(threshold, offset):
     assert 1 < len(expected) < 60
 
 
-def test_inclusive_edges_overlap_more():
+def test_edges_and_thresholds():
     """Two boxes of 4×2 pixels share a row of 4 if their edges are inclusive, else nothing."""
     boxes = torch.tensor([[0.0, 0, 3, 1], [0, 1, 3, 2]])
     scores = torch.tensor([0.9, 0.8])
     assert nms(boxes, scores, 0.3, offset=0).tolist() == [0, 1]
     assert nms(boxes, scores, 0.3, offset=1).tolist() == [0]  # 4 of 12 pixels
-
-
-def test_an_overlap_equal_to_the_threshold_stays():
     boxes = torch.tensor([[0.0, 0, 4, 1], [0, 0, 2, 1]])  # an IoU of exactly 1/2
     scores = torch.tensor([0.4, 0.6])
     assert nms(boxes, scores, 0.5).tolist() == [1, 0]
     assert nms(boxes, scores, 0.5 - 1e-6).tolist() == [1]
-
-
-def test_no_box_is_no_box():
     assert nms(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
 
 

@@ -16,18 +16,6 @@ from benchmark.training.hooks.nonfinite import NonFiniteHook
 from benchmark.training.hooks.step import StepHook, WeightDecayHook
 from benchmark.training.schedules import build_schedule
 
-__all__ = [
-    "DEFAULT_HOOKS",
-    "CheckpointHook",
-    "CollapseHook",
-    "LogHook",
-    "NonFiniteHook",
-    "StepHook",
-    "StopTestHook",
-    "WeightDecayHook",
-    "build_hooks",
-]
-
 DEFAULT_HOOKS: dict[str, type[Hook]] = {
     "step": StepHook,
     "nonfinite": NonFiniteHook,

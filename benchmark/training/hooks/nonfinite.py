@@ -46,10 +46,10 @@ class NonFiniteGuard:
         self.model = model
         self._kept: dict[str, tuple[Tensor, int, Tensor]] = {}
         self._uncounted = {name for name, _ in model.named_buffers()} | {
-            f"{prefix}.{name}" if prefix else name
+            name
             for prefix, part in model.named_modules()
             if isinstance(part, BaseAveragedModel)
-            for name, _ in part.named_parameters()
+            for name, _ in part.named_parameters(prefix)
         }
         self.accept()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -123,22 +124,16 @@ def test_drop_path_does_not_change_the_fingerprint_or_the_weights(exported):
 
 
 class Hostile:
-    """Creates a file when it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[type[Path], tuple[str]]:
-        return _touch, (str(self.path),)
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("owned",)
 
 
-def _touch(path: str) -> None:
-    Path(path).touch()
-
-
-def test_a_malicious_pickle_in_place_of_the_weights_is_not_loaded(exported):
+def test_a_malicious_pickle_in_place_of_the_weights_is_not_loaded(exported, monkeypatch):
     weights = exported / "encoder.safetensors"
-    weights.write_bytes(pickle.dumps(Hostile(exported / "owned")))
+    monkeypatch.chdir(exported)
+    weights.write_bytes(pickle.dumps(Hostile()))
     _rehash(exported)
     with pytest.raises(InputError, match="damaged"):
         load_encoder(exported)

@@ -53,12 +53,13 @@ def test_row_is_printed_and_written(tmp_path, written, monkeypatch, capsys):
 
 def test_name_of_a_file_in_a_folder(tmp_path):
     """It says what was measured, where, with which torch and precision; a file keeps its name."""
-    row = compare("work", "library", (time.time, time.time), 1, 1, precision="bf16", device="GPU")
+    sides, device = (time.time, time.time), "NVIDIA H200"
+    row = compare("work", "library", sides, 1, 1, precision="bf16", device=device)
     row["torch"] = "2.11.0"
-    assert (row["machine"], row["agreement_mean"]) == ("GPU", "")
-    found = csv_file(tmp_path, "step-mae-resident=False", row, 4, "NVIDIA H200")
+    assert (row["machine"], row["agreement_mean"]) == (device, "")
+    found = csv_file(tmp_path, "step-mae-resident=False", row, 4)
     assert found == tmp_path / "step-mae-resident-false-nvidia-h200-torch2.11.0-bf16.csv"
-    assert csv_file(tmp_path / "mine.csv", "views", row, 2, "a CPU") == tmp_path / "mine.csv"
+    assert csv_file(tmp_path / "mine.csv", "views", row, 2) == tmp_path / "mine.csv"
 
 
 def test_threads_are_restored():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from child_runs import seal
 from mmengine.config import Config
 
 from benchmark.checks.contract import prepare
@@ -169,23 +167,6 @@ def test_other_grey_values_are_refused(run, small_config):
     config = start_from(small_config("mae", "method.views.mean=(0.5,0.5,0.5)"), run)
     with pytest.raises(InputError, match=r"with mean=\[0\.485.*; set method\.views\.mean to it"):
         assemble(config)
-
-
-class Hostile:
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple:
-        return (os.system, (f"touch {self.target}",))
-
-
-@pytest.mark.parametrize("name", ["epoch_1.pth", "epoch_1_step_3.pth", "weights.pth"])
-def test_a_hostile_file_is_refused(small_config, tmp_path, name):
-    """And nothing in it is run."""
-    seal(tmp_path / name, {"format": 3, "model": Hostile(tmp_path / "executed")})
-    with pytest.raises(InputError, match=rf"{name}: refused"):
-        assemble(start_from(small_config("mae"), tmp_path / name))
-    assert not (tmp_path / "executed").exists()
 
 
 def test_the_newest_checkpoint_of_a_folder(tmp_path):
