@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -43,9 +44,6 @@ class _File(NamedTuple):
     path: Path
     frames: int | None
     patient: str | None
-
-
-_Rule = Callable[[_File], "str | None"]
 
 
 def _has_digit(text: str) -> bool:
@@ -121,11 +119,9 @@ class Folder(FolderSource):
             except UnreadableFrame as error:
                 self.report.add(str(error), self.relative(path))
         self._refuse_masks([file.path for file in files])
-        rules = self._rules(files)
-        for file in files:
+        for file, patient in zip(files, self._patients(files)):
             path, count = self.relative(file.path), file.frames
-            patient = next(filter(None, (rule(file) for rule in rules)), None)
-            if patient is None and rules:
+            if patient is None and self._rule != "none":
                 self.report.add("patient unknown", path)
             group = None if patient is None else f"{self.name}/{nfc(patient)}"
             if count is None:
@@ -148,39 +144,25 @@ class Folder(FolderSource):
                     "paired, or give the folder images alone"
                 )
 
-    def _rules(self, files: list[_File]) -> tuple[_Rule, ...]:
-        """How the patient of a file is identified: by the first rule that applies."""
-        folders = [file.path.relative_to(self.root).parts[:-1] for file in files]
-        level = _patient_level(folders)
-
-        def by_patient(file: _File) -> str | None:
-            return file.patient
-
-        def by_folder(file: _File) -> str | None:
-            names = file.path.relative_to(self.root).parts[:-1]
-            known = level is not None and level < len(names) and _has_digit(names[level])
-            return names[level] if known else None
-
-        def by_prefix(file: _File) -> str | None:
-            return _PREFIX.split(file.path.stem, maxsplit=1)[0] or None
-
-        prefixes = set(map(by_prefix, files))
-
-        def by_distinct_prefix(file: _File) -> str | None:
-            prefix = by_prefix(file)
-            distinct = prefix != file.path.stem and len(prefixes) > 1
-            return prefix if prefix and distinct and _has_digit(prefix) else None
-
-        if self._rule == "auto" and files and all(file.patient for file in files):
-            return (by_patient,)
-        return {
+    def _patients(self, files: list[_File]) -> list[str | None]:
+        """The patient of each file, by the first rule that knows it."""
+        identities = [file.patient for file in files]
+        folders = _patient_folders([file.path.relative_to(self.root).parts[:-1] for file in files])
+        prefixes = [_PREFIX.split(file.path.stem, maxsplit=1)[0] or None for file in files]
+        several = len(set(prefixes)) > 1
+        distinct = [
+            prefix if several and prefix != file.path.stem and _has_digit(prefix or "") else None
+            for prefix, file in zip(prefixes, files)
+        ]
+        rules = {
             # Folders first: images beside DICOM files may well show the same patient.
-            "auto": (by_folder, by_patient, by_distinct_prefix),
-            "patient": (by_patient,),
-            "folder": (by_folder,),
-            "prefix": (by_prefix,),
-            "none": (),
+            "auto": [identities] if all(identities) else [folders, identities, distinct],
+            "patient": [identities],
+            "folder": [folders],
+            "prefix": [prefixes],
+            "none": [[None] * len(files)],
         }[self._rule]
+        return [next(filter(None, known), None) for known in zip(*rules)]
 
     def read(self, frame: Frame) -> np.ndarray:
         file, position = split_frame_path(frame.path)
@@ -215,11 +197,9 @@ def _read_header(path: Path) -> tuple[int | None, str | None]:
     return header.frames, header.patient
 
 
-def _patient_level(folders: list[tuple[str, ...]]) -> int | None:
-    """The first folder level with two different names that contain a digit."""
-    names: dict[int, set[str]] = {}
-    for parts in folders:
-        for level, name in enumerate(parts):
-            if _has_digit(name):
-                names.setdefault(level, set()).add(name)
-    return next((level for level in sorted(names) if len(names[level]) > 1), None)
+def _patient_folders(folders: list[tuple[str, ...]]) -> list[str | None]:
+    """Names at the first folder level with two different ones that contain a digit."""
+    for names in itertools.zip_longest(*folders, fillvalue=""):
+        if len(set(filter(_has_digit, names))) > 1:
+            return [name if _has_digit(name) else None for name in names]
+    return [None] * len(folders)

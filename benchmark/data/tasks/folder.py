@@ -15,13 +15,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
 
 from benchmark.data.formats.list_files import nfc, read_list_file
-from benchmark.data.tasks.manifest import TaskManifest
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_json
-from benchmark.schemas import validate
+from benchmark.schemas import Count, Schema, TaskKind, Text, validate, version_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,63 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 
 TaskItem = dict[str, Any]
+
+SCHEMA = "angiogram-task/1"
+
+
+def _check_file_name(name: str) -> str:
+    if name in {".", ".."} or Path(name).name != name:
+        raise ValueError("must be the name of a file")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_check_file_name)]
+Side = Annotated[int, Field(ge=1)]
+#: x0, y0, x1, y1 in pixels, and the index of the class.
+Box = Annotated[list[float], Field(min_length=5, max_length=5)]
+
+
+class ManifestItem(Schema):
+    """One image of a task; see `TaskFolder` for the keys."""
+
+    stem: FileName
+    path: str
+    group: str | None
+    height: Side
+    width: Side
+    sha256_image: Text
+    phash: Text
+    sha256_mask: Text | None = None
+    sha256_channels: Text | None = None
+    boxes: list[Box] | None = None
+    level: Count | None = None
+    sha256_degraded: Text | None = None
+
+
+class SplitOrigin(Schema):
+    """Where the split comes from, and whether it is the dataset's own."""
+
+    origin: str
+    official: bool
+
+
+class TaskManifest(Schema):
+    """``manifest.json`` of a task folder; see `TaskFolder` for the keys."""
+
+    remedy: ClassVar[str] = "make it again with tools/prepare_data.py"
+
+    schema_version: version_type(SCHEMA) = Field(SCHEMA, alias="schema")
+    kind: TaskKind
+    task: Text
+    classes: list[str]
+    plan_hash: Text
+    parameters: dict[str, Any]  # with the frames, what the plan hash is of
+    splits: dict[FileName, list[ManifestItem]]
+    split_hash: Text
+    split: SplitOrigin
+    counts: dict[str, Any]  # of frames, groups and annotations
+    skipped: dict[str, dict[str, Any]]  # reason → count and examples
+    intensity: dict[str, dict[str, Any]] = {}
 
 
 def split_hash(kind: str, classes: list[str], splits: dict[str, list[TaskItem]]) -> str:

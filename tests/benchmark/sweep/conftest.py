@@ -17,8 +17,7 @@ import pytest
 
 from benchmark.data.packs.layout import NUMBER_COLUMNS, TEXT_COLUMNS
 from benchmark.data.packs.layout import SCHEMA as PACK_SCHEMA
-from benchmark.data.tasks.folder import split_hash
-from benchmark.data.tasks.manifest import SCHEMA
+from benchmark.data.tasks.folder import SCHEMA, split_hash
 from benchmark.files import sha256_file, write_json
 from benchmark.results import config_hash
 from benchmark.sweep.config_cache import ROOT
