@@ -19,13 +19,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
 from benchmark.method import Method, Progress
 from benchmark.nn.backbones.sam import SAMEncoder
 from benchmark.nn.batch_norm import convert_sync_batchnorm
-from benchmark.nn.collectives import rank_and_world_size
 from benchmark.nn.decoders.convolutional import ConvDecoder
 from benchmark.nn.objectives.frequency import HighFrequencyLoss, gradient_difference
 from benchmark.nn.precision import to_float32
@@ -106,6 +106,6 @@ class Frepa(Method):
 def root_mean_square(error: Tensor) -> Tensor:
     """√(mean error²) over the global batch; all processes must hold equally many samples."""
     mean = error.square().mean()
-    if rank_and_world_size()[1] > 1:
-        mean = all_reduce(mean) / rank_and_world_size()[1]
+    if get_world_size() > 1:
+        mean = all_reduce(mean) / get_world_size()
     return torch.sqrt(mean + _EPS)

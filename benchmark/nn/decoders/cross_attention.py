@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from timm.layers import Mlp
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
-from benchmark.nn.decoders.layers import NORM, fixed_positions
+from benchmark.nn.decoders.layers import NORM, check_width, fixed_positions
 from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import DECODERS
 from benchmark.type_hints import Count, Natural
@@ -97,8 +96,7 @@ class CrossAttentionDecoder(nn.Module):
         out_dim: Count | None = None,
     ) -> None:
         super().__init__()
-        if width % num_heads or width % 4:
-            raise InputError(f"decoder: width={width} must be a multiple of 4 and of num_heads")
+        check_width(width, num_heads)
         self.num_prefix_tokens = num_prefix_tokens
         self.wfm = WeightedFeatureMaps(num_maps, depth)
         self.dec_norms = nn.ModuleList(NORM(encoder_dim) for _ in range(depth))

@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import InputError
-from benchmark.nn.decoders.layers import NORM, fixed_positions, transformer_blocks
+from benchmark.nn.decoders.layers import NORM, check_width, fixed_positions, transformer_blocks
 from benchmark.nn.tokens import gather_tokens
 from benchmark.registry import DECODERS
 from benchmark.type_hints import Count
@@ -52,10 +51,7 @@ class JEPAPredictor(nn.Module):
         depth: Count = 6,
     ) -> None:
         super().__init__()
-        if width % num_heads or width % 4:
-            raise InputError(
-                f"predictor: width={width} must be a multiple of 4 and of num_heads={num_heads}"
-            )
+        check_width(width, num_heads)
         self.predictor_embed = nn.Linear(encoder_dim, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.predictor_pos_embed = fixed_positions(width, grid_size)

@@ -8,10 +8,19 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import nn
 
+from benchmark.errors import InputError
 from benchmark.nn.vit import sincos_position_embedding
 
 NORM = partial(nn.LayerNorm, eps=1e-6)
 """LayerNorm with the epsilon of MAE and its descendants."""
+
+
+def check_width(width: int, num_heads: int) -> None:
+    """Raise an `InputError` unless heads and the four parts of the positions share the width."""
+    if width % num_heads or width % 4:
+        raise InputError(
+            f"decoder: width={width} must be a multiple of 4 and of num_heads={num_heads}"
+        )
 
 
 def transformer_blocks(width: int, depth: int, num_heads: int) -> nn.ModuleList:

@@ -7,7 +7,7 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from benchmark.errors import InputError
-from benchmark.nn.decoders.layers import NORM, fixed_positions, transformer_blocks
+from benchmark.nn.decoders.layers import NORM, check_width, fixed_positions, transformer_blocks
 from benchmark.nn.tokens import fill_with_mask_tokens
 from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import DECODERS
@@ -60,8 +60,7 @@ class LocalDecoder(nn.Module):
         num_prefix_tokens: Natural = 1,
     ) -> None:
         super().__init__()
-        if width % num_heads or width % 4:
-            raise InputError(f"local decoder: width={width} must be a multiple of 4 and num_heads")
+        check_width(width, num_heads)
         if scale < 1 and (grid_size[0] % 2 or grid_size[1] % 2):
             raise InputError(f"local decoder: a grid of {grid_size} patches cannot be halved")
         self.grid_size = grid_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmark.nn.decoders.layers import NORM, fixed_positions, transformer_blocks
+from benchmark.nn.decoders.layers import NORM, check_width, fixed_positions, transformer_blocks
 from benchmark.nn.tokens import fill_with_mask_tokens, gather_tokens
 from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import DECODERS
@@ -44,6 +44,7 @@ class MAEDecoder(nn.Module):
         out_dim: Count | None = None,
     ) -> None:
         super().__init__()
+        check_width(width, num_heads)
         self.num_prefix_tokens = num_prefix_tokens
         self.decoder_embed = nn.Linear(encoder_dim, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_gather, get_rank
 from torch import Tensor
 
-from benchmark.nn.collectives import gather_samples, rank_and_world_size
 from benchmark.nn.precision import to_float32
 
 
@@ -19,8 +19,9 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     # Cosine similarities differ in the third decimal, beyond the precision of bf16.
     with torch.autocast(queries.device.type, enabled=False):
-        all_keys = gather_samples(F.normalize(to_float32(keys), dim=1))
+        keys = F.normalize(to_float32(keys.detach()), dim=1)
+        all_keys = torch.cat(all_gather(keys))
         logits = F.normalize(to_float32(queries), dim=1) @ all_keys.T / temperature
-        first = len(queries) * rank_and_world_size()[0]
+        first = len(queries) * get_rank()
         positives = torch.arange(first, first + len(queries), device=queries.device)
         return F.cross_entropy(logits, positives)

@@ -15,9 +15,12 @@ from benchmark.nn.objectives.base import ImageObjective
 from benchmark.registry import OBJECTIVES, build
 
 
-def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
-    """1 − cosine similarity per position, averaged; B×D×h×w each, result in [0, 2]."""
-    return (1 - F.cosine_similarity(ours.float(), theirs.float(), dim=1)).mean()
+def feature_distance(teacher: nn.Module, reconstructed: Tensor, images: Tensor) -> Tensor:
+    """1 − cosine similarity of the last maps of I′ and I at each position, averaged; in [0, 2]."""
+    with torch.no_grad():
+        target = teacher.feature_maps(images)[-1]
+    found = teacher.feature_maps(reconstructed)[-1]
+    return (1 - F.cosine_similarity(found.float(), target.float(), dim=1)).mean()
 
 
 @OBJECTIVES.register_module()
@@ -45,9 +48,7 @@ class FeatureDistillation(ImageObjective):
         return self
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            target = self.teacher.feature_maps(images)[-1]
-        return feature_distance(self.teacher.feature_maps(reconstructed)[-1], target)
+        return feature_distance(self.teacher, reconstructed, images)
 
 
 @OBJECTIVES.register_module()
@@ -77,7 +78,4 @@ class SelfDistillation(ImageObjective):
 
     def compare(self, reconstructed: Tensor, images: Tensor) -> Tensor:
         # Not through the EMA's `forward`, which would pass no gradients to I′.
-        teacher = self.teacher.module
-        with torch.no_grad():
-            target = teacher.feature_maps(images)[-1]
-        return feature_distance(teacher.feature_maps(reconstructed)[-1], target)
+        return feature_distance(self.teacher.module, reconstructed, images)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
 from benchmark.method import Progress
-from benchmark.nn.collectives import all_reduce_sum, rank_and_world_size
 from benchmark.nn.precision import to_float32
 from benchmark.registry import SCHEDULES
 from benchmark.type_hints import Natural, Positive, Rate
@@ -72,7 +72,8 @@ class Centre(nn.Module):
     @torch.no_grad()
     def update(self) -> None:
         """Move towards the mean of the logits observed since the last update."""
-        mean = all_reduce_sum(self._sum) / (self._count * rank_and_world_size()[1])
+        all_reduce(self._sum)
+        mean = self._sum / (self._count * get_world_size())
         self.value.lerp_(mean.expand_as(self.value), 1 - self.momentum)
         self._sum, self._count = None, 0
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
-from benchmark.errors import InputError
 from benchmark.nn.decoders.cross_attention import (
     CrossAttention,
-    CrossAttentionDecoder,
 )
 
 
@@ -33,8 +30,3 @@ def test_attention_matches_torch(randomise) -> None:
     for mine, other in zip(*gradients):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours.q.weight.grad, theirs.q_proj_weight.grad, rtol=1e-4, atol=1e-5)
-
-
-def test_indivisible_width_is_refused() -> None:
-    with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads"):
-        CrossAttentionDecoder(24, (2, 2), 2, 3, width=18, depth=1, num_heads=2)

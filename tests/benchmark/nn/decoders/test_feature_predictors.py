@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.errors import InputError
 from benchmark.nn.decoders.feature_predictors import (
-    JEPAPredictor,
     WorldPredictor,
     initialise_like_jepa,
     relative_sincos_embedding,
@@ -73,8 +71,3 @@ def test_initial_weights_match_the_released_code() -> None:
                 error = 5 * 0.02 / (2 * parameter.numel()) ** 0.5
                 assert parameter.std().item() == pytest.approx(0.02, abs=error), name
     assert not predictor.predictor_pos_embed.requires_grad
-
-
-def test_indivisible_widths_are_refused() -> None:
-    with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads=3"):
-        JEPAPredictor(8, GRID, num_heads=3, width=18)

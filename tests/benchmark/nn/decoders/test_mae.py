@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
+import pytest
+import torch
+from torch import nn
+
+from benchmark.errors import InputError
+from benchmark.nn.decoders.cross_attention import CrossAttentionDecoder
+from benchmark.nn.decoders.feature_predictors import JEPAPredictor
+from benchmark.nn.decoders.local import LocalDecoder
 from benchmark.nn.decoders.mae import MAEDecoder
 from benchmark.nn.vit import sincos_position_embedding
 
@@ -24,3 +32,17 @@ def test_depth_zero_is_linear_per_token() -> None:
         token = (token - token.mean()) / (token.var(unbiased=False) + 1e-6).sqrt()
         expected = decoder.decoder_pred.weight @ token + decoder.decoder_pred.bias
         torch.testing.assert_close(prediction[0, patch], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MAEDecoder(24, (2, 2), 4, width=18, depth=1, num_heads=3),
+        lambda: LocalDecoder(24, (4, 4), 9, 1, width=18, num_heads=3),
+        lambda: CrossAttentionDecoder(24, (2, 2), 2, 3, width=18, depth=1, num_heads=3),
+        lambda: JEPAPredictor(8, (2, 2), num_heads=3, width=18),
+    ],
+)
+def test_indivisible_widths_are_refused(make: Callable[[], nn.Module]) -> None:
+    with pytest.raises(InputError, match="width=18 must be a multiple of 4 and of num_heads=3"):
+        make()

@@ -1,4 +1,4 @@
-"""Two processes: gather and all-reduce, and losses and centres equal to those of one process."""
+"""Losses and centres of two processes equal those of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.nn.collectives import all_reduce_sum, gather_samples, rank_and_world_size
 from benchmark.nn.objectives.contrastive import info_nce
 from benchmark.nn.objectives.self_distillation import Centre
 
@@ -34,9 +33,6 @@ def step(rows: slice) -> dict[str, Tensor]:
         "loss": loss.detach(),
         "gradient": queries.grad,
         "centre": centre.value,
-        "gathered": gather_samples(keys[rows]),
-        "sum": all_reduce_sum(keys[rows].sum(dim=0)),
-        "rank": torch.tensor(rank_and_world_size()),
         "keys have a gradient": torch.tensor(keys.grad is not None),
     }
 
@@ -59,22 +55,6 @@ def both(
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Tensor]:
     return step(slice(None))
-
-
-def test_single_process_needs_no_communication(alone: dict[str, Tensor]) -> None:
-    keys = samples()[1].detach()
-    assert torch.equal(alone["gathered"], keys)
-    assert torch.equal(alone["sum"], keys.sum(dim=0))
-    assert alone["rank"].tolist() == [0, 1]
-
-
-def test_every_process_gathers_all_samples(
-    both: list[dict[str, Tensor]], alone: dict[str, Tensor]
-) -> None:
-    for rank, found in enumerate(both):
-        assert found["rank"].tolist() == [rank, 2]
-        assert torch.equal(found["gathered"], alone["gathered"])
-        torch.testing.assert_close(found["sum"], alone["sum"])
 
 
 def test_keys_are_gathered_from_all_processes(
