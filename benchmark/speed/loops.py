@@ -17,7 +17,7 @@ from benchmark.device import device, precision, uses_gpu
 from benchmark.method import Progress
 from benchmark.quiet import LibraryState, quiet_libraries
 from benchmark.registry import build
-from benchmark.training.runner import Runner
+from benchmark.training.runner import Runner, count_epoch
 from benchmark.training.train import TrainingParts, assemble
 
 EPOCHS = 1000
@@ -70,7 +70,7 @@ class RunnerSteps:
             self.runner.call_hook("before_train_epoch")
             self.runner.model.train()
             yield from self.loop.dataloader
-            self.loop._epoch += 1
+            count_epoch(self.loop)
 
     def __call__(self, steps: int) -> None:
         """Take steps, and wait until they are done."""

@@ -42,6 +42,11 @@ class AccumulatingLoop(EpochBasedTrainLoop):
         self._iter += 1
 
 
+def count_epoch(loop: EpochBasedTrainLoop) -> None:
+    """Let a loop whose steps are taken one by one know that an epoch has ended."""
+    loop._epoch += 1
+
+
 class Runner(MMEngineRunner):
     """Epoch loop, hook dispatch, distributed wrapper and evaluation loops of mmengine.
 
