@@ -179,13 +179,12 @@ class _NearDuplicates:
         """Whether the frame with this index row is dropped; to be asked once for each, in order."""
         if not self._bits or row["video"] is None:
             return False
-        last, self._last = self._last, row
-        if last is None or last["video"] != row["video"]:
-            return False
-        if hamming_distance(last["phash"], row["phash"]) >= self._bits:
-            return False
-        self._last = last
-        return True
+        last = self._last
+        same_video = last is not None and last["video"] == row["video"]
+        if same_video and hamming_distance(last["phash"], row["phash"]) < self._bits:
+            return True
+        self._last = row
+        return False
 
 
 def _write_frames(

@@ -89,15 +89,13 @@ def test_hundreds_of_kills_at_random_change_no_byte(tmp_path, processes, whole, 
         shutil.rmtree(tmp_path / "pack")
 
 
-def _crash_everywhere(
-    processes, folder: Path, source: VideoSource, expected, begun=None, **options
-):
+def _crash_everywhere(processes, folder, source, expected, chunk, begun=None, **options):
     """Crash builds before each lasting change of the disk, one after another, and finish them."""
     for step in range(200):
         out = folder / f"pack{step}"
         if begun is not None:
             shutil.copytree(begun, folder / f"pack{step}.partial")
-        child = _started(processes, source, out, step, **options, chunk=12)
+        child = _started(processes, source, out, step, **options, chunk=chunk)
         child.join(SECONDS)
         assert child.exitcode in (0, 9)
         build(source, out, **options)
@@ -108,8 +106,8 @@ def _crash_everywhere(
 
 
 def test_a_crash_before_any_change_of_the_disk_leaves_no_trace(tmp_path, processes):
-    expected = folder_bytes(build(VideoSource(2), tmp_path / "whole", thin=6).path)
-    _crash_everywhere(processes, tmp_path, VideoSource(2), expected, thin=6)
+    expected = folder_bytes(build(VideoSource(1), tmp_path / "whole", thin=6).path)
+    _crash_everywhere(processes, tmp_path, VideoSource(1), expected, chunk=6, thin=6)
 
 
 def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, processes):
@@ -130,7 +128,7 @@ def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, proc
         build(Stopping(2), tmp_path / "begun", thin=6, chunk=5)
     begun = tmp_path / "begun.partial"
     assert len(list((begun / "chunks").glob("*.chunk"))) == 4
-    _crash_everywhere(processes, tmp_path, source, clean, begun, thin=6, strict=True)
+    _crash_everywhere(processes, tmp_path, source, clean, 12, begun, thin=6, strict=True)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
