@@ -6,8 +6,6 @@ several classes belongs to the last of them, as in the pictures of labels beside
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,17 +13,12 @@ from torch import Tensor, nn
 from benchmark.nn.objectives.dice import soft_dice
 
 
-def labels_of_bits(bits: Tensor, classes: int) -> Tensor:
-    """Pictures of bits (see `LoadTruth`) to labels: 0 background, c + 1 for the last class c.
+def labels_of_bits(bits: Tensor) -> Tensor:
+    """Pictures of bits B×H×W (see `LoadTruth`) to labels: 0 background, c + 1 for the last class c.
 
-    Args:
-        bits: B×H×W, bit c set on the pixels of class c.
-        classes: number of classes, without the background.
+    That is the length of the number in bits, which in float64 is its exponent.
     """
-    labels = torch.zeros_like(bits, dtype=torch.long)
-    for number in range(classes):  # classes, not samples: 25 at most
-        labels = torch.where((bits >> number) & 1 > 0, number + 1, labels)
-    return labels
+    return torch.frexp(bits.double()).exponent.long()
 
 
 class LabelMapCrossEntropy(nn.Module):
@@ -37,7 +30,7 @@ class LabelMapCrossEntropy(nn.Module):
         self, logits: Tensor, label: Tensor, weight: None = None, ignore_index: int = 255
     ) -> Tensor:
         """Logits B×(1 + classes)×H×W, `label` B×H×W pictures of bits."""
-        return F.cross_entropy(logits.float(), labels_of_bits(label, logits.shape[1] - 1))
+        return F.cross_entropy(logits.float(), labels_of_bits(label))
 
 
 class LabelMapDice(nn.Module):
@@ -49,17 +42,6 @@ class LabelMapDice(nn.Module):
         self, logits: Tensor, label: Tensor, weight: None = None, ignore_index: int = 255
     ) -> Tensor:
         """Logits B×(1 + classes)×H×W, `label` B×H×W pictures of bits."""
-        labels = labels_of_bits(label, logits.shape[1] - 1)
-        truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).float()
+        truth = F.one_hot(labels_of_bits(label), logits.shape[1]).movedim(-1, 1).float()
         probability = logits.float().softmax(dim=1)
         return 1 - soft_dice(probability[:, 1:].flatten(2), truth[:, 1:].flatten(2)).mean()
-
-
-def head_for_labels(head: dict[str, Any], classes: int) -> dict[str, Any]:
-    """The config of a decode head with a channel for the background and the losses above."""
-    return {
-        **head,
-        "num_classes": classes + 1,
-        "out_channels": classes + 1,
-        "loss_decode": [dict(type=LabelMapCrossEntropy), dict(type=LabelMapDice)],
-    }

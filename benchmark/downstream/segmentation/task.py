@@ -17,7 +17,7 @@ from benchmark.data.tasks.folder import TaskItem
 from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
-from benchmark.downstream.segmentation.label_map import head_for_labels
+from benchmark.downstream.segmentation.label_map import LabelMapCrossEntropy, LabelMapDice
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
 from benchmark.downstream.task import Task, reset_parameters
@@ -49,11 +49,13 @@ def build_model(config: Config, seed: int, classes: int = 1) -> nn.Module:
             )
         return build(spec)
     if config.label_map:
-        spec["decode_head"] = head_for_labels(spec["decode_head"], classes)
+        # One label per pixel, the background among them.
+        losses = [dict(type=LabelMapCrossEntropy), dict(type=LabelMapDice)]
+        outputs = {"num_classes": classes + 1, "out_channels": classes + 1, "loss_decode": losses}
     else:
         # One logit for one class, which mmsegmentation counts as two; otherwise one for each.
-        count = {"num_classes": max(classes, 2), "out_channels": classes}
-        spec["decode_head"] = {**spec["decode_head"], **count}
+        outputs = {"num_classes": max(classes, 2), "out_channels": classes}
+    spec["decode_head"] = {**spec["decode_head"], **outputs}
     if spec["backbone"]["type"] is EncoderBackbone:
         # Loading here, before the library builds it again, gives one clear error and the sizes.
         card = build(spec["backbone"]).card

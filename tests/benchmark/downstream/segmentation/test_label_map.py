@@ -16,7 +16,7 @@ from benchmark.downstream.segmentation.label_map import (
 def test_the_last_class_of_a_pixel_is_its_label():
     bits = torch.tensor([[[0, 1, 2], [3, 1 << 24, (1 << 24) | 1]]], dtype=torch.int32)
     expected = torch.tensor([[[0, 1, 2], [2, 25, 25]]])
-    assert torch.equal(labels_of_bits(bits, 25), expected)
+    assert torch.equal(labels_of_bits(bits), expected)
 
 
 @pytest.fixture
