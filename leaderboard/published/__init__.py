@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import InputError
 from benchmark.files import read_json
 from leaderboard.board import Board, Row, Score, make_board
 from leaderboard.columns import Column
@@ -66,32 +65,20 @@ class PublishedTable:
         )
 
 
-def read_tables(folder: Path = FOLDER) -> list[PublishedTable]:
-    """All published tables, in the order of ``tables.json``.
-
-    Raises:
-        InputError: a file is missing, or a value in it is not a number; names the file and line.
-    """
-    return [_read_table(folder, entry) for entry in read_json(folder / "tables.json")]
+def read_tables() -> list[PublishedTable]:
+    """All published tables, in the order of ``tables.json``."""
+    return [_read_table(entry) for entry in read_json(FOLDER / "tables.json")]
 
 
-def _read_table(folder: Path, entry: dict[str, Any]) -> PublishedTable:
-    path = folder / f"{entry['id']}.csv"
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            lines = list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, but tables.json names it") from None
+def _read_table(entry: dict[str, Any]) -> PublishedTable:
+    with open(FOLDER / f"{entry['id']}.csv", encoding="utf-8", newline="") as stream:
+        lines = list(csv.DictReader(stream))
     rows: dict[str, Row] = {}
     scores: dict[str, dict[Column, Score]] = {}
-    for number, line in enumerate(lines, start=2):
+    for line in lines:
         name = f"published:{entry['id']}:{line['title']}"
-        try:
-            mean = float(line["mean"])
-            std = float(line["std"]) if line["std"] else None
-            n = int(line["n"]) if line["n"] else 0
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"{path}: line {number}: mean, std and n must be numbers") from None
+        std = float(line["std"]) if line["std"] else None
+        summary = Summary(float(line["mean"]), std, int(line["n"] or 0))
         rows[name] = Row(
             id=name,
             method=line["method"],
@@ -103,9 +90,7 @@ def _read_table(folder: Path, entry: dict[str, Any]) -> PublishedTable:
         dataset, metric = line["dataset"], line["metric"]
         # The definition is the paper's, not one of this project.
         column = Column(dataset, metric, "as published", metric not in LOWER_IS_BETTER)
-        if column in scores.setdefault(name, {}):
-            raise InputError(f"{path}: line {number}: a second number for {name} in {column.id}")
-        scores[name][column] = Score(Summary(mean, std, n))
+        scores.setdefault(name, {})[column] = Score(summary)
     return PublishedTable(**entry, rows=tuple(rows.values()), scores=scores)
 
 
