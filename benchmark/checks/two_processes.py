@@ -75,14 +75,10 @@ def _serve(rank: int, rendezvous: str, pipe: Connection) -> None:
 
 
 class ProcessPair:
-    """Two processes joined by gloo, on the CPU, started at the first request.
-
-    A context manager ends them.
-    """
+    """Two processes joined by gloo, on the CPU: started at the first request, ended by `with`."""
 
     def __init__(self) -> None:
-        self._pipes: list[Connection] = []
-        self._processes: list[multiprocessing.process.BaseProcess] = []
+        self._workers: list[tuple[Connection, multiprocessing.process.BaseProcess]] = []
 
     def __enter__(self) -> ProcessPair:
         return self
@@ -100,25 +96,21 @@ class ProcessPair:
             process = context.Process(target=_serve, args=(rank, rendezvous, theirs), daemon=True)
             with on_cpu():
                 process.start()
-            self._pipes.append(ours)
-            self._processes.append(process)
+            self._workers.append((ours, process))
 
     def gradients(self, content: dict[str, Any]) -> list[StepResult]:
-        """`step_gradients` of each process.
-
-        Args:
-            content: a config as `plain` gives it.
+        """`step_gradients` of each process, for a config as `to_plain` gives it.
 
         Raises:
             RuntimeError: the step failed in a process, or took too long.
         """
-        if not self._pipes:
+        if not self._workers:
             self._start()
-        for pipe in self._pipes:
+        for pipe, _ in self._workers:
             pipe.send(content)
         answers = []
         until = time.monotonic() + _LIMIT
-        for pipe, process in zip(self._pipes, self._processes):
+        for pipe, process in self._workers:
             while not pipe.poll(1):
                 if not process.is_alive():
                     raise RuntimeError(f"a process ended with exit code {process.exitcode}")
@@ -138,13 +130,13 @@ class ProcessPair:
 
     def close(self) -> None:
         """End the processes; a later request starts others."""
-        for pipe, process in zip(self._pipes, self._processes):
+        for pipe, process in self._workers:
             if process.is_alive():
                 pipe.send(None)
             process.join(5)
             if process.is_alive():
                 process.kill()  # it may be stopped, and deaf to anything else
             pipe.close()
-        if self._pipes:
+        if self._workers:
             self._folder.cleanup()
-        self._pipes, self._processes = [], []
+        self._workers = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,19 +83,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     # Which optimisers ask wherever there is a GPU.
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.delenv(VARIABLE)
-
-
-@pytest.fixture
-def gpu_environment(tmp_path: Path) -> dict[str, str]:
-    """The environment of processes whose torch says there is a GPU, and none is forbidden."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    lines = ("is_available = lambda: True", "is_current_stream_capturing = lambda: False")
-    code = "".join(f"torch.cuda.{line}\n" for line in lines)
-    (folder / "sitecustomize.py").write_text(f"import torch\n{code}")
-    inherited = {key: value for key, value in os.environ.items() if key != VARIABLE}
-    root = Path(__file__).resolve().parents[2]
-    return {**inherited, "PYTHONPATH": os.pathsep.join([str(folder), str(root)])}
 
 
 ROOT = Path(__file__).resolve().parents[2]

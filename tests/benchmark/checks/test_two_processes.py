@@ -16,7 +16,7 @@ def test_a_process_that_does_not_answer_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(two_processes, "_LIMIT", 2.0)
     with ProcessPair() as processes:
         processes._start()
-        started = list(processes._processes)
+        started = [process for _, process in processes._workers]
         for process in started:
             os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(RuntimeError, match=rf"process {started[0].pid} did not answer in 2 s"):

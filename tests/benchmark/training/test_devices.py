@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
-import subprocess
 import sys
 from multiprocessing.context import SpawnProcess
 
@@ -19,19 +19,17 @@ from benchmark.device import VARIABLE
 from benchmark.training.train import check, dry_run, train
 
 
-def test_a_tool_takes_the_option(work, root, tmp_path, gpu_environment):
+def test_a_tool_takes_the_option(work, root, tmp_path, gpu, monkeypatch, capsys):
     pack = tmp_path / "pack"
     shutil.copytree(work / "packs" / "xa170k", pack)
-    command = ["tools/extract_anatomy.py", str(pack), "--border", "3", "--overwrite"]
-    done = subprocess.run(
-        [sys.executable, *command, "--device", "cpu"],
-        cwd=root,
-        env=gpu_environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "vessels of 14 frames (sato, α = 92, border 3 px)" in done.stdout
+    monkeypatch.setenv(VARIABLE, "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.syspath_prepend(root / "tools")
+    options = ["--border", "3", "--overwrite", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["extract_anatomy.py", str(pack), *options])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(root / "tools" / "extract_anatomy.py"), run_name="__main__")
+    assert "vessels of 14 frames (sato, α = 92, border 3 px)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("cuda:1", False), ("cpu", True)])
