@@ -24,20 +24,12 @@ from benchmark.data.sources.xcav import Xcav
 from benchmark.errors import InputError, one_of
 from benchmark.type_hints import fits, meaning
 
-SOURCES: dict[str, type] = {
-    "arcade": Arcade,
-    "cadica": Cadica,
-    "caxf": Caxf,
-    "coronary_dominance": CoronaryDominance,
-    "dca1": Dca1,
-    "folder": Folder,
-    "paired": Paired,
-    "stenosis": DanilovStenosis,
-    "syntax": Syntax,
-    "synthetic": Synthetic,
-    "xa170k": Xa170k,
-    "xcad": Xcad,
-    "xcav": Xcav,
+SOURCES: dict[str, type[Source]] = {
+    source.name: source
+    for source in (
+        *(Arcade, Cadica, Caxf, CoronaryDominance, Dca1, Folder, Paired, DanilovStenosis),
+        *(Syntax, Synthetic, Xa170k, Xcad, Xcav),
+    )
 }
 
 

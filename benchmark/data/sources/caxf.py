@@ -8,17 +8,18 @@ folders, ``{train,test}/{images,masks}``; see `benchmark.data.sources.paired`.
 from __future__ import annotations
 
 from benchmark.data.sources.files import Raw
-from benchmark.data.sources.paired import PairedFolders
+from benchmark.data.sources.paired import Paired
 
 
-class Caxf(PairedFolders):
+class Caxf(Paired):
     """Reader of CAXF; the split is the published one where both folders exist."""
 
     name = "caxf"
     expected = {"frames": 538}
 
     def __init__(self, raw: Raw) -> None:
-        super().__init__(raw)
+        super().__init__(raw, name=self.name)
+        del self.options["name"]
         splits = {split for split, _, _ in self._folders}
         self.official_split = {"train", "test"} <= splits
         if self.official_split:

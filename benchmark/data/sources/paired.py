@@ -49,8 +49,8 @@ def _split_folders(root: Path) -> list[tuple[str | None, Path, Path]]:
     return [(None, *pair)] if pair else []
 
 
-class PairedFolders(FolderSource):
-    """Reader of image and mask folders; a subclass sets the name.
+class Paired(FolderSource):
+    """Reader of image and mask folders.
 
     The layout is ``{train,val,test}/{images,masks}``, or ``{images,masks}`` alone for data without
     splits. An image and its mask have the same path below their folders, up to the extension.
@@ -62,18 +62,23 @@ class PairedFolders(FolderSource):
 
     Args:
         raw: the folder with the split folders in it, or one above.
+        name: what to call the dataset: lower-case letters, digits, ``_`` and ``-``.
 
     Raises:
         InputError: from `frames`: patients.csv is not a table with the two columns.
     """
 
+    name = "paired"
     split_note = "the folders the images lie in"
     forms = ("segmentation", "pack")
     classes = ("vessel",)
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, *, name: str = "paired") -> None:
         super().__init__()
-        expected = f"{self.name} (folders train/images, train/masks, test/images, test/masks)"
+        if not _NAME.fullmatch(name):
+            raise InputError(f"name {name!r}: use lower-case letters, digits, _ and - only")
+        self.name = self.options["name"] = name
+        expected = f"{name} (folders train/images, train/masks, test/images, test/masks)"
         self.root = find_root(raw, lambda folder: bool(_split_folders(folder)), expected)
         self._folders = _split_folders(self.root)
         if any(split == "train" for split, _, _ in self._folders):
@@ -143,21 +148,3 @@ class PairedFolders(FolderSource):
         if masks.shape[1:] != (image_size(self.root / frame.path) or masks.shape[1:]):
             raise UnreadableFrame("mask and image differ in size")
         return masks
-
-
-class Paired(PairedFolders):
-    """`PairedFolders` under a name chosen by the user.
-
-    Args:
-        raw: the folder with the split folders in it, or one above.
-        name: what to call the dataset: lower-case letters, digits, ``_`` and ``-``.
-    """
-
-    name = "paired"
-
-    def __init__(self, raw: Raw, *, name: str = "paired") -> None:
-        if not _NAME.fullmatch(name):
-            raise InputError(f"name {name!r}: use lower-case letters, digits, _ and - only")
-        self.name = name
-        super().__init__(raw)
-        self.options["name"] = name

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,18 @@ def write_task_folder(
     frames = [frame for frame in selected if frame.split is not None]
     if strict:
         refuse_skips(skipped)
-    assigned = _assign_splits(frames, val_fraction)
+    frames = _hold_out(frames, val_fraction)
     with new_folder(out, _WRITTEN) as partial:
-        items = _write_files(writer, frames, assigned, partial, skipped, progress)
+        items = _write_files(writer, frames, partial, skipped, progress)
         if strict:
             refuse_skips(skipped)
         if not items:
-            raise _no_usable_frame(source, selection.frames, writer.kind, skipped)
+            none = f"none of {len(selection.frames)} frames is annotated or reserved"
+            first = f"; the first is {skipped[0][1]}" if skipped else ""
+            raise InputError(
+                f"{source.name}: no usable frame for {writer.kind} "
+                f"({reasons_line(skipped) or none}){first}"
+            )
         notes = take_notes(source)
         write_report(partial / REPORT, [*skipped, *notes])
         note = f"; {val_fraction:g} of train held out as val by group, not the paper's"
@@ -170,29 +176,15 @@ def _create_writer(
     return SegmentationWriter(source) if kind == "segmentation" else DetectionWriter(source)
 
 
-def _no_usable_frame(
-    source: Source, frames: list[Frame], kind: str, skipped: list[Skip]
-) -> InputError:
-    reasons = reasons_line(skipped) or f"none of {len(frames)} frames is annotated or reserved"
-    first = f"; the first is {skipped[0][1]}" if skipped else ""
-    return InputError(f"{source.name}: no usable frame for {kind} ({reasons}){first}")
-
-
-def _assign_splits(frames: list[Frame], val_fraction: float) -> dict[str, str]:
-    """Frame path → split, with complete groups moved from train to val."""
-    assigned = {frame.path: str(frame.split) for frame in frames}
+def _hold_out(frames: list[Frame], val_fraction: float) -> list[Frame]:
+    """The frames, with complete groups moved from train to val."""
     if not val_fraction:
-        return assigned
-    if "val" in assigned.values():
+        return frames
+    if any(frame.split == "val" for frame in frames):
         raise InputError("val_fraction: the source has a val split of its own; leave it at 0")
-    units: dict[str, list[str]] = {}
-    for frame in frames:
-        if frame.split == "train":
-            units.setdefault(frame.group or frame.path, []).append(frame.path)
-    moved = split_by_group({n: len(paths) for n, paths in units.items()}, val_fraction, _VAL_SEED)
-    for unit in moved:
-        assigned.update(dict.fromkeys(units[unit], "val"))
-    return assigned
+    units = {frame: frame.group or frame.path for frame in frames if frame.split == "train"}
+    moved = split_by_group(Counter(units.values()), val_fraction, _VAL_SEED)
+    return [replace(f, split="val") if units.get(f) in moved else f for f in frames]
 
 
 def _safe_stem(path: str, taken: set[str]) -> str:
@@ -209,7 +201,6 @@ def _safe_stem(path: str, taken: set[str]) -> str:
 def _write_files(
     writer: TaskWriter,
     frames: list[Frame],
-    assigned: dict[str, str],
     partial: Path,
     skipped: list[Skip],
     progress: bool,
@@ -219,15 +210,14 @@ def _write_files(
     with progress_bar(f"write {writer.source.name}", len(frames), 0, progress) as advance:
         for frame in frames:
             advance(1)
-            split = assigned[frame.path]
             stem = _safe_stem(frame.path, taken)
             try:
                 image = read_usable(writer.source, frame)
-                files, extra = writer.read(frame, image, split, stem)
+                files, extra = writer.read(frame, image, stem)
             except UnreadableFrame as error:
                 skipped.append((str(error), frame.path))
                 continue
-            save_images(partial, split, stem, files)
+            save_images(partial, frame.split, stem, files)
             item = {
                 "stem": stem,
                 "path": frame.path,
@@ -238,7 +228,7 @@ def _write_files(
                 "phash": perceptual_hash(image),
                 **extra,
             }
-            items.setdefault(split, []).append(item)
+            items.setdefault(frame.split, []).append(item)
     writer.finish(partial)
     return items
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -48,9 +49,7 @@ class TaskWriter(ABC):
         return [frame for frame in frames if frame.annotation is not None]
 
     @abstractmethod
-    def read(
-        self, frame: Frame, image: np.ndarray, split: str, stem: str
-    ) -> tuple[Files, dict[str, Any]]:
+    def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
         """Images to save, and further entries of the item. Raises `UnreadableFrame`."""
 
     def finish(self, folder: Path) -> None:
@@ -68,9 +67,7 @@ class SegmentationWriter(TaskWriter):
         super().__init__(source)
         self.classes = ["background", *source.classes]
 
-    def read(
-        self, frame: Frame, image: np.ndarray, split: str, stem: str
-    ) -> tuple[Files, dict[str, Any]]:
+    def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
         masks = self.source.read_masks(frame)
         if masks.shape[1:] != image.shape:
             raise UnreadableFrame("mask and image differ in size")
@@ -80,7 +77,7 @@ class SegmentationWriter(TaskWriter):
         extra = {"sha256_mask": pixel_sha256(labels)}
         if len(masks) > 1:
             extra["sha256_channels"] = sha256_bytes(np.packbits(masks).tobytes())
-            coco = self._coco.setdefault(split, COCOFile(self.classes[1:]))
+            coco = self._coco.setdefault(frame.split, COCOFile(self.classes[1:]))
             coco.add(stem, *image.shape, mask_annotations(masks))
         return {"images": image, "masks": labels}, extra
 
@@ -94,11 +91,9 @@ class DetectionWriter(TaskWriter):
         super().__init__(source)
         self.classes = list(source.classes)
 
-    def read(
-        self, frame: Frame, image: np.ndarray, split: str, stem: str
-    ) -> tuple[Files, dict[str, Any]]:
+    def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
         boxes = self.source.read_boxes(frame)
-        coco = self._coco.setdefault(split, COCOFile(self.classes))
+        coco = self._coco.setdefault(frame.split, COCOFile(self.classes))
         coco.add(stem, *image.shape, box_annotations(boxes))
         return {"images": image}, {"boxes": boxes.tolist()}
 
@@ -121,7 +116,7 @@ class DenoisingWriter(TaskWriter):
         self.degradation = degradation or Degradation()
         self.per_group = per_group
         self.parameters = {**asdict(self.degradation), "frames_per_group": per_group}
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def select(
         self, frames: list[Frame], skipped: Skipped, advance: Callable[[int], None]
@@ -160,13 +155,10 @@ class DenoisingWriter(TaskWriter):
         scores = contrast(np.stack(images)).tolist() if images else []
         return [frames[position] for position in select_contrast_filled(scores, count)]
 
-    def read(
-        self, frame: Frame, image: np.ndarray, split: str, stem: str
-    ) -> tuple[Files, dict[str, Any]]:
+    def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
         # Dose levels alternate, so that every split has equally many frames of each.
-        position = self._counts.get(split, 0)
-        self._counts[split] = position + 1
-        level = position % len(self.degradation.photons)
+        level = self._counts[frame.split] % len(self.degradation.photons)
+        self._counts[frame.split] += 1
         degraded = self.degradation.apply(image, level, f"{frame.source}/{frame.path}")
         extra = {"level": level, "sha256_degraded": pixel_sha256(degraded)}
         return {"images": degraded, "clean": image}, extra
