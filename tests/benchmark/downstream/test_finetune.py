@@ -350,4 +350,6 @@ def test_two_frames_are_learnt_by_heart(protocol, encoder, make_cell, vessels):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.1 * losses[0], (losses[0], losses[-1])
+        if losses[-1] < 0.1 * losses[0]:
+            return
+    pytest.fail(f"loss {losses[0]} → {losses[-1]}")
