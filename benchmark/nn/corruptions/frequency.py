@@ -136,7 +136,7 @@ class SpectrumNoise(_CellMasking):
         width: tuple[float, float] = (0.15, 0.25),
     ) -> None:
         super().__init__(ratio, cells)
-        if cells < 2 or cells % 2:
+        if cells % 2:
             raise InputError(f"spectrum noise: cells={cells} must be even")
         if not 0 < width[0] <= width[1]:
             raise InputError(f"spectrum noise: width={width} must be a range above 0")
