@@ -159,17 +159,9 @@ class DanilovStenosis(FolderSource):
                 continue
             if entry is None and self._entries:
                 self.report.add("frame not in any split list", where)
-            match = _NAME.fullmatch(path.stem)
-            group = f"{self.name}/{int(match[1]):03d}"
-            yield Frame(
-                self.name,
-                where,
-                group,
-                f"{group}/{int(match[2])}",
-                int(match[3]),
-                entry.split if entry else None,
-                annotation,
-            )
+            patient, video, number = map(int, _NAME.fullmatch(path.stem).groups())
+            group, split = f"{self.name}/{patient:03d}", entry.split if entry else None
+            yield Frame(self.name, where, group, f"{group}/{video}", number, split, annotation)
 
     def _by_stem(self, extensions: set[str]) -> dict[str, Path]:
         """Files of these types by their name in lower case without the extension."""

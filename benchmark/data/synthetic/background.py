@@ -166,27 +166,24 @@ def _lung(paint: _Painter) -> np.ndarray:
 def _devices(paint: _Painter) -> np.ndarray:
     """Lines that are not vessels: a catheter in the descending aorta, an ECG lead, wire loops."""
     rng = paint.rng
-    curves, radius, weight = [], [], []
+    devices = []  # course, radius, strength
     if rng.uniform() < 0.3:
-        x = rng.uniform(0.65, 0.95)
-        curves.append(_arc(np.array([x, 1.05]), rng.normal(-1.5, 0.15), 1.3, rng.normal(0, 0.2)))
-        radius.append(0.0065)
-        weight.append(0.22)
+        start = np.array([rng.uniform(0.65, 0.95), 1.05])
+        course = _arc(start, rng.normal(-1.5, 0.15), 1.3, rng.normal(0, 0.2))
+        devices.append((course, 0.0065, 0.22))
     if rng.uniform() < 0.3:
         start = np.array([rng.choice([-0.03, 1.03]), rng.uniform(0.1, 0.9)])
         heading = rng.normal(0, 0.5) + (np.pi if start[0] > 1 else 0)
-        curves.append(_arc(start, heading, rng.uniform(1.2, 1.6), rng.normal(0, 0.8)))
-        radius.append(0.0035)
-        weight.append(0.2)
+        course = _arc(start, heading, rng.uniform(1.2, 1.6), rng.normal(0, 0.8))
+        devices.append((course, 0.0035, 0.2))
     if rng.uniform() < 0.06:
         x = rng.uniform(0.2, 0.8)
         for level in np.arange(rng.uniform(0.05, 0.2), 1, 0.22):
-            curves.append(_arc(np.array([x, level]), rng.uniform(0, 6), 0.12, 28))
-            radius.append(0.0028)
-            weight.append(0.5)
+            loop = _arc(np.array([x, level]), rng.uniform(0, 6), 0.12, 28)
+            devices.append((loop, 0.0028, 0.5))
     total = np.zeros_like(paint.x)
-    for curve, wide, strength in zip(curves, radius, weight):
-        total += strength * paint.tubes([curve], [wide])
+    for course, radius, strength in devices:
+        total += strength * paint.tubes([course], [radius])
     return total
 
 
