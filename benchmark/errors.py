@@ -45,13 +45,6 @@ def check_unit_interval(where: str, **values: float) -> None:
             raise InputError(f"{where}: {name}={value} must lie in [0, 1]")
 
 
-def check_positive(where: str, **values: float) -> None:
-    """Raise an `InputError` that names the first value that is not above 0."""
-    for name, value in values.items():
-        if value <= 0:
-            raise InputError(f"{where}: {name}={value} must be positive")
-
-
 _REMEDIES = {
     errno.EACCES: "permission denied; change its owner or mode, or choose another path",
     errno.EPERM: "operation not permitted; change its owner or mode, or choose another path",

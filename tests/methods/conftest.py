@@ -17,12 +17,10 @@ from numpy_vit import (
     to_patches,
     vit_layers,
 )
-from torch import Tensor
 
 from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
 from benchmark.anatomy.unext import UNeXt
 from benchmark.data.views.single import SingleView
-from benchmark.method import Method, Progress
 from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
 from benchmark.nn.masking.random import RandomMasking
 from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
@@ -121,35 +119,3 @@ def vasomim(tiny_vit, tiny_decoder, randomise) -> Callable[..., VasoMIM]:
         return VasoMIM(**{**defaults, **parts})
 
     return make
-
-
-@pytest.fixture
-def learnable_views(tiny_views: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`tiny_views` with waves for images: a narrow decoder can learn them by heart."""
-    row, column = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    waves = [
-        torch.sin(0.4 * (number + 1) * row + number) + torch.cos(0.5 * column - number * row / 9)
-        for number in range(4)
-    ]
-    image = torch.stack(waves)[:, None].expand(-1, 3, -1, -1).contiguous()
-    return {**tiny_views, "image": image}
-
-
-@pytest.fixture
-def overfit() -> Callable[[Method, dict[str, Tensor], int], list[float]]:
-    """Train on one batch with one mask; the total loss before every step."""
-
-    def run(method: Method, views: dict[str, Tensor], steps: int) -> list[float]:
-        trained = [p for p in method.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=3e-3)
-        losses = []
-        for _ in range(steps):
-            terms = method.loss(views, Progress())
-            loss = sum(value for name, value in terms.items() if "loss" in name)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        return losses
-
-    return run

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scipy.special import entr, expit
+from scipy.special import expit
 from torch import Tensor
 
 from benchmark.method import Progress
@@ -95,19 +95,15 @@ def test_consistency_trains_encoder_and_decoder_only(
 
 
 def test_training_leaves_the_segmentor_alone(
-    vasomim: Factory, learnable_views: dict[str, Tensor], overfit
+    vasomim: Factory, tiny_views: dict[str, Tensor]
 ) -> None:
-    """The loss on one batch falls below 30 %; S is bit-identical, its statistics included.
-
-    L_cons cannot fall below the entropy of its soft target, which is taken off here.
-    """
+    """S is bit-identical after steps on all parameters, its statistics included."""
     method = vasomim().train()
     before = {name: tensor.clone() for name, tensor in method.segmentor.state_dict().items()}
-    target = method.segmentor.probability(learnable_views["image"]).double().numpy()
-    losses = np.array(overfit(method, learnable_views, 150)) - np.mean(
-        entr(target) + entr(1 - target)
-    )
-    assert losses[-1] < 0.3 * losses[0]
+    optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3, weight_decay=0.0)
+    for _ in range(2):
+        sum(v for k, v in method.loss(tiny_views, HALFWAY).items() if "loss" in k).backward()
+        optimizer.step()
     after = method.segmentor.state_dict()
     assert any(name.endswith("running_mean") for name in after)
     assert list(after) == list(before)
