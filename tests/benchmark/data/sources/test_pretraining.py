@@ -55,13 +55,13 @@ def test_what_is_not_cadica_is_refused(tmp_path, cadica):
 def test_lists_and_numbers_of_cadica_have_limits(tmp_path, cadica):
     video = cadica / "selectedVideos" / "p2" / "v1"
     listing = video / "p2_v1_selectedFrames.txt"
+    shutil.copy(video / "input" / "p2_v1_00009.png", video / "input" / "p2_v1_00016.png")
     # More digits than a number may have, and a list without an end.
-    listing.write_text(
-        "p2_v1_" + "9" * 5000 + "\r\np2_v1_00009\r\n" + " " * (1 << 20) + "p2_v1_00010"
-    )
+    words = ["p2_v1_" + "9" * 5000, "p2_v1_00016", "p2_v1_00009", " " * (1 << 20), "p2_v1_00010"]
+    listing.write_text("\r\n".join(words))
     source = open_source("cadica", tmp_path)
     frames = [frame.frame for frame in source.frames() if frame.video == "cadica/p2/v1"]
-    assert frames == [9]
+    assert frames == [9, 16]
     assert source.report.counts == {
         "list entry does not fit its video": 1,
         "list too long, truncated": 1,
