@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,24 +43,18 @@ def test_single_process_is_plain_batch_norm(maps: Tensor) -> None:
     assert torch.equal(shared.eval()(maps), plain.eval()(maps))
 
 
-def work(rank: int, folder: str) -> None:
-    """One of two processes: a step on its half of the samples."""
-    torch.set_num_threads(1)
-    maps = torch.load(f"{folder}/maps.pt")
-    torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
-    model = convert_sync_batchnorm(network(SyncBatchNorm1d))
-    output = step(model, maps[2 * rank : 2 * rank + 2])
-    gradients = {name: p.grad for name, p in model.named_parameters()}
-    torch.save((output.detach(), gradients, model.state_dict()), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
 def test_two_processes_normalise_by_the_global_batch(
-    maps: Tensor, tmp_path: Path, run_pair: Callable[[str, Path], list]
+    maps: Tensor, tmp_path: Path, run_pair: Callable[..., list]
 ) -> None:
     """Outputs, averaged gradients and running statistics of torch's layer on all four samples."""
-    torch.save(maps, tmp_path / "maps.pt")
-    first, second = run_pair(__file__, tmp_path)
+
+    def work(rank: int) -> tuple:
+        model = convert_sync_batchnorm(network(SyncBatchNorm1d))
+        output = step(model, maps[2 * rank : 2 * rank + 2])
+        gradients = {name: p.grad for name, p in model.named_parameters()}
+        return output.detach(), gradients, model.state_dict()
+
+    first, second = run_pair(work, tmp_path)
     plain = network()
     expected = step(plain, maps)
     torch.testing.assert_close(torch.cat([first[0], second[0]]), expected)
@@ -69,7 +62,3 @@ def test_two_processes_normalise_by_the_global_batch(
         torch.testing.assert_close((first[1][name] + second[1][name]) / 2, parameter.grad)
     for _, _, state in (first, second):
         torch.testing.assert_close(state, dict(plain.state_dict()))
-
-
-if __name__ == "__main__":
-    work(int(sys.argv[1]), sys.argv[2])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -37,19 +35,14 @@ def step(rows: slice) -> dict[str, Tensor]:
     }
 
 
-def work(rank: int, folder: str) -> None:
-    """One of two processes: a step on its half."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
-    torch.save(step(slice(3 * rank, 3 * rank + 3)), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
 @pytest.fixture(scope="module")
 def both(
-    tmp_path_factory: pytest.TempPathFactory, run_pair: Callable[[str, Path], list]
+    tmp_path_factory: pytest.TempPathFactory, run_pair: Callable[..., list]
 ) -> list[dict[str, Tensor]]:
-    return run_pair(__file__, tmp_path_factory.mktemp("pair"))
+    """Each with its half of the samples."""
+    return run_pair(
+        lambda rank: step(slice(3 * rank, 3 * rank + 3)), tmp_path_factory.mktemp("pair")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +66,3 @@ def test_centre_averages_all_samples(
     assert torch.equal(both[0]["centre"], both[1]["centre"])
     torch.testing.assert_close(both[0]["centre"], alone["centre"])
     torch.testing.assert_close(alone["centre"], 0.1 * samples()[1].detach().mean(0, keepdim=True))
-
-
-if __name__ == "__main__":
-    work(int(sys.argv[1]), sys.argv[2])
