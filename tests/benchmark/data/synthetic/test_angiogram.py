@@ -114,6 +114,9 @@ def test_contrast_washes_in() -> None:
         areas = [frame.vessel.sum() for frame in video]
         assert areas[0] < 0.3 * areas[FULL]
         assert areas[0] <= areas[2] <= areas[4] * 1.05
+        # What holds little contrast attenuates, but is no vessel yet.
+        thin, _ = vessel_capsules(video_view(SEED, patient, patient % 3), 2, 0.15, SIZE)
+        assert (thin.label == 0).any()
         # Where the full tree will be, the image darkens relative to everything else.
         tree = video[FULL].vessel
         darkening = [f.image[tree].mean() - f.image[ring(tree)].mean() for f in video]
