@@ -27,19 +27,19 @@ def vessel_mask(
 ) -> Tensor:
     """Vessel masks of a batch of frames.
 
-    On the CPU, many single-threaded processes are fastest: frames are processed one by one, and a
-    single frame is too little work for several threads.
+    On the CPU, frames are processed one by one; use several single-threaded processes for
+    throughput, since one frame is too little work for several threads.
 
     Args:
         frames: B×H×W, uint8 or floating-point, intensities 0..255; vessels are dark.
-        kind: vesselness, ``"sato"`` (as in the authors' code), ``"frangi"`` or ``"hessian"``.
+        kind: vesselness filter: ``"sato"`` (authors' code), ``"frangi"`` or ``"hessian"``.
         alpha: percentile of the vesselness over the frame, including the border; pixels at or above
             it are kept.
-        border: pixels on every side that cannot be vessel, regardless of the size of `frames`; the
-            authors use 20 px for frames of about 512×512.
+        border: width in pixels of the margin that is set to background, whatever the frame size;
+            the authors use 20 px for frames of about 512×512.
         valid: int B×2, height and width of the top left region that holds the image, if frames
-            were padded to a common size. Padding is ignored: border and percentile are those of
-            the region. None: no padding.
+            were padded to a common size. Border and percentile refer to this region. None: no
+            padding.
 
     Returns:
         bool B×H×W on the device of `frames`. Empty for a frame of zero vesselness.
@@ -66,7 +66,7 @@ def vessel_mask(
 
 
 def _masks_of_full_frames(frames: Tensor, kind: str, alpha: float, border: int) -> Tensor:
-    # One frame at a time on the CPU, so that everything stays in the cache.
+    # On the CPU one frame at a time, which keeps intermediate results in the cache.
     if frames.device.type == "cpu" and len(frames) > 1:
         masks = [_masks_of_full_frames(frame, kind, alpha, border) for frame in frames.split(1)]
         return torch.cat(masks)
@@ -78,7 +78,7 @@ def _masks_of_full_frames(frames: Tensor, kind: str, alpha: float, border: int) 
 
 
 def clear_border(value: Tensor, border: int) -> Tensor:
-    """Set `border` pixels on every side of B×H×W to 0, in place; all pixels if it is too small."""
+    """Zero a margin of `border` pixels of B×H×W, in place."""
     for side in (value, value.transpose(1, 2)):
         length = side.shape[1]
         side[:, :border] = 0
@@ -91,8 +91,8 @@ def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
 
     ``value >= percentile_threshold(value, alpha)`` keeps exactly the pixels that
     ``value >= np.percentile(value, alpha)`` keeps: the linearly interpolated percentile lies
-    between two adjacent sorted values, above the lower one unless it coincides with it. So a single
-    order statistic suffices, and integer levels stay integers. B×H×W to B of the same type.
+    between two adjacent sorted values, above the lower one unless equal to it. A single order
+    statistic therefore suffices, and integer levels stay integers. B×H×W to B of the same type.
     """
     flat = value.flatten(1)
     rank = math.ceil((flat.shape[1] - 1) * (alpha / 100))
@@ -108,9 +108,10 @@ def percentile_threshold(value: Tensor, alpha: float) -> Tensor:
 
 
 def grow_region(keep: Tensor, seed: Tensor) -> Tensor:
-    """The 4-connected component of `keep`, bool B×H×W, that contains the seed; empty without it.
+    """The 4-connected component of `keep`, bool B×H×W, that contains the seed.
 
-    `seed` is the flat position row·W + column in each frame, int64 B.
+    `seed` is the flat index row·W + column in each frame, int64 B. A frame whose seed is not in
+    `keep` gives an empty mask.
     """
     if keep.device.type == "cpu":
         return _grow_by_scanlines(keep, seed)
@@ -118,7 +119,7 @@ def grow_region(keep: Tensor, seed: Tensor) -> Tensor:
 
 
 def _grow_by_scanlines(keep: Tensor, seed: Tensor) -> Tensor:
-    """OpenCV's flood fill, frame by frame; it visits only the component, not the full frame."""
+    """OpenCV's flood fill per frame, which visits only the component."""
     width = keep.shape[2]
     image = keep.to(torch.uint8).contiguous()
     for canvas, position in zip(image.numpy(), seed.tolist()):
@@ -129,13 +130,13 @@ def _grow_by_scanlines(keep: Tensor, seed: Tensor) -> Tensor:
 
 
 def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
-    """`grow_region` in tensor operations on the full batch, for devices where those are fast.
+    """`grow_region` as batched tensor operations, for GPUs.
 
-    Connected components by label propagation with pointer jumping (the FastSV scheme of Zhang,
-    Azad and Buluç, SIAM PP 2020): every pixel points to a pixel of its component with a smaller
-    or equal index; each round propagates the smallest root across neighbours to the roots, then
-    halves the paths. The number of rounds is logarithmic in the length of the component; the only
-    host sync is the test for convergence, once per round and batch.
+    Connected components by label propagation with pointer jumping (FastSV; Zhang, Azad and Buluç,
+    SIAM PP 2020): every pixel points to a pixel of its component with a smaller or equal index;
+    each round propagates the smallest root of neighbours to the roots, then halves the paths. The
+    number of rounds is logarithmic in the length of the component; the only host sync is the
+    convergence test, once per round.
     """
     batch, height, width = keep.shape
     parent = torch.arange(keep.numel(), device=keep.device)
@@ -159,6 +160,6 @@ def grow_by_pointer_jumping(keep: Tensor, seed: Tensor) -> Tensor:
 
 
 def _neighbours(maps: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Both elements of all pairs of neighbours along `dim`, as views."""
+    """First and second element of all neighbouring pairs along `dim`, as views."""
     pairs = maps.shape[dim] - 1
     return maps.narrow(dim, 0, pairs), maps.narrow(dim, 1, pairs)

@@ -1,4 +1,4 @@
-"""Adding extracted vessels to a pack: what `tools/extract_anatomy.py` does."""
+"""Extracting the vessel masks of a pack (`tools/extract_anatomy.py`)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def extract(
     batch: int = 16,
     overwrite: bool = False,
 ) -> str:
-    """Extract the vessels of every frame of a pack (`vessel_mask`) and store them in it.
+    """Extract the vessel masks of a pack (`vessel_mask`) and store them in it.
 
     Returns:
-        One line about the masks, and whether they existed already.
+        One line of summary, which also says if the masks existed already.
 
     Raises:
         InputError: the folder is not a pack, a parameter is out of range, or the pack holds masks
-            extracted with other parameters and not `overwrite`.
+            extracted with other parameters and `overwrite` is False.
     """
     if not 0 <= alpha <= 100:
         raise InputError(f"--alpha {alpha}: a percentile is between 0 and 100")

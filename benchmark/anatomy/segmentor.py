@@ -18,13 +18,13 @@ from benchmark.weights import load_strict, read_tensors
 
 
 def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict[str, Tensor]:
-    """The loss on extracted vessels, 0.5·BCE + 0.5·(1 − Dice) (XA-SSL's code), B×1×H×W each.
+    """Supervised loss 0.5·BCE + 0.5·(1 − Dice), as in XA-SSL's code; inputs are B×1×H×W.
 
     Args:
         over_batch: one Dice score over the flattened batch, as in that code, or one per sample.
 
     Returns:
-        ``loss_bce`` and ``loss_dice``; and ``dice_score`` of the mask logits > 0, for the log.
+        ``loss_bce``, ``loss_dice``, and for logging ``dice_score`` of the mask logits > 0.
     """
     logits = logits.float()
     with torch.no_grad():
@@ -43,7 +43,7 @@ class SegmentorTraining(Method):
     """Train a segmentor on the extracted vessels.
 
     Args:
-        views: maker of one masked view per frame, with its anatomy.
+        views: one view per frame, with its anatomy.
         network: B×3×H×W image to B×1×H×W logits.
     """
 
@@ -65,10 +65,10 @@ class SegmentorTraining(Method):
 
 @MODELS.register_module()
 class FrozenSegmentor(nn.Module):
-    """S with frozen weights: gradients pass through to its input, never into its weights.
+    """S with frozen weights; gradients flow to its input only.
 
     Args:
-        network: the architecture it was trained with.
+        network: the architecture S was trained with.
         checkpoint: ``segmentor.safetensors`` of a segmentor run, or the authors' ``unext.pth``;
             None keeps the initial weights, for tests.
     """
@@ -84,7 +84,7 @@ class FrozenSegmentor(nn.Module):
         self.network.eval()
 
     def train(self, mode: bool = True) -> FrozenSegmentor:
-        # Batch statistics would depend on the batch; S stays a fixed function.
+        # Always eval mode: batch statistics would make S depend on the batch.
         super().train(mode)
         self.network.eval()
         return self
@@ -100,7 +100,7 @@ class FrozenSegmentor(nn.Module):
 
 
 def frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
-    """The frozen segmentors in a config, as the dictionaries they are built from."""
+    """Configs of all frozen segmentors nested in a config."""
     if isinstance(node, dict):
         if node.get("type") is FrozenSegmentor:
             yield node
@@ -113,14 +113,14 @@ def frozen_segmentors(node: Any) -> Iterator[dict[str, Any]]:
 
 @MODELS.register_module()
 class JointSegmentor(nn.Module):
-    """S trained together with the masked image model instead of in advance (AAAI table S4).
+    """S trained jointly with the masked image model (AAAI table S4).
 
-    S is trained by `loss` only, in training mode. Guidance and consistency use it as a fixed
-    function, like `FrozenSegmentor`: with its running statistics, and with weights that get no
-    gradient. Otherwise a segmentor that predicts no vessel at all would satisfy the consistency.
+    Only `loss` trains S, in training mode. Guidance and consistency use it like `FrozenSegmentor`,
+    with running statistics and detached weights; otherwise S could satisfy the consistency loss by
+    predicting no vessels at all.
 
     Args:
-        network: the architecture, B×3×H×W image to B×1×H×W logits.
+        network: B×3×H×W image to B×1×H×W logits.
     """
 
     def __init__(self, network: nn.Module | dict[str, Any]) -> None:
@@ -128,21 +128,21 @@ class JointSegmentor(nn.Module):
         self.network = build(network).to(memory_format=torch.channels_last)
 
     def loss(self, images: Tensor, anatomy: Tensor) -> Tensor:
-        """The supervised loss of S, a scalar.
+        """Supervised loss of S, a scalar.
 
-        To be called first in a step, because it updates the running statistics.
+        Call it first in a step: it updates the running statistics.
         """
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
         terms = supervision(logits, anatomy)
         return terms["loss_bce"] + terms["loss_dice"]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the fixed S, B×1×H×W; differentiable in `images`."""
+        """Logits of S with detached weights, B×1×H×W; differentiable in `images`."""
         training = self.network.training
-        fixed = {name: weight.detach() for name, weight in self.network.named_parameters()}
+        detached = {name: weight.detach() for name, weight in self.network.named_parameters()}
         self.network.eval()
         images = images.contiguous(memory_format=torch.channels_last)
-        logits = functional_call(self.network, fixed, (images,))
+        logits = functional_call(self.network, detached, (images,))
         self.network.train(training)
         return logits
 

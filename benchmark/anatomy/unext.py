@@ -1,8 +1,8 @@
 """UNeXt-S, the vessel segmentor (Valanarasu and Patel, MICCAI 2022).
 
-Three convolutional stages, then two stages of tokens that are mixed by a shifted MLP: the channels
-are moved by -2..2 pixels in five groups before each linear layer, which lets a per-pixel MLP see
-its neighbourhood. State-dict names are those of the weights released with VasoMIM.
+A U-Net with three convolutional and two tokenized MLP stages. A shifted MLP moves five groups of
+channels by -2..2 pixels before each linear layer, so that a token-wise MLP sees its neighbourhood.
+State-dict names match the weights released with VasoMIM.
 """
 
 from __future__ import annotations
@@ -19,29 +19,28 @@ from benchmark.registry import MODELS
 from benchmark.type_hints import Count
 
 _GROUPS = 5
-# Three max-poolings and two patch embeddings, each halving the size.
-_DIVISOR = 32
+# Total stride of three max-poolings and two patch embeddings.
+_STRIDE = 32
 
 
 def shift_kernel(channels: int, dim: int) -> Tensor:
-    """A depth-wise kernel that moves five groups of channels by -2, -1, 0, 1, 2 pixels.
+    """Depth-wise kernel that shifts five channel groups by -2, -1, 0, 1 and 2 pixels.
 
-    As a convolution, the shift is one pass over the maps in each direction, and a multiplication by
-    1 is exact. Equal to padding with two zeros, `torch.roll` of every group, and cropping: no pixel
-    travels further than the padding, so a roll never wraps around into the crop. Groups are those
-    of ``torch.chunk(5)``: all but the last of ⌈C/5⌉ channels.
+    Equivalent to zero padding by 2, `torch.roll` per group and cropping, in one pass per direction;
+    exact, since the only non-zero weight is 1. Groups are those of ``torch.chunk(5)``: ⌈C/5⌉
+    channels each, except for the last.
 
     Returns:
-        C×1×5×1 for `dim` 2 (rows, vertically), C×1×1×5 for 3 (columns, horizontally).
+        C×1×5×1 for `dim` 2 (vertical shift), C×1×1×5 for `dim` 3 (horizontal shift).
     """
     group = torch.arange(channels) // math.ceil(channels / _GROUPS)
-    # A channel that moves by +k takes the value of the pixel k before.
+    # A shift by +k reads the pixel k positions back.
     taps = F.one_hot(_GROUPS - 1 - group, _GROUPS).to(torch.get_default_dtype())
     return taps[:, None, :, None] if dim == 2 else taps[:, None, None, :]
 
 
 def shift_channels(maps: Tensor, kernel: Tensor) -> Tensor:
-    """Move the channels of B×C×H×W maps as a `shift_kernel` says; zeros move in."""
+    """Shift the channels of B×C×H×W maps by a `shift_kernel`, with zero padding."""
     padding = (kernel.shape[2] // 2, kernel.shape[3] // 2)
     return F.conv2d(maps, kernel.to(maps.dtype), padding=padding, groups=len(kernel))
 
@@ -55,7 +54,7 @@ def _to_maps(tokens: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class _DepthwiseConv(nn.Module):
-    """A 3×3 depth-wise convolution under the names of the released weights."""
+    """3×3 depth-wise convolution; nested, to match the released state dict."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class _DepthwiseConv(nn.Module):
 
 
 class ShiftedMLP(nn.Module):
-    """Shift vertically, linear, depth-wise 3×3, GELU, shift horizontally, linear."""
+    """Vertical shift, linear, depth-wise 3×3, GELU, horizontal shift, linear."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class ShiftedMLP(nn.Module):
         self.register_buffer("columns", shift_kernel(channels, dim=3), persistent=False)
 
     def forward(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
-        """Tokens B×HW×C of a map of `size` (H, W) to tokens of the same shape."""
+        """B×HW×C tokens of an H×W grid (`size`) to B×HW×C."""
         maps = shift_channels(_to_maps(tokens, size), self.rows)
         maps = _to_maps(self.fc1(_to_tokens(maps)), size)
         maps = shift_channels(F.gelu(self.dwconv(maps)), self.columns)
@@ -85,7 +84,7 @@ class ShiftedMLP(nn.Module):
 
 
 class ShiftedMLPBlock(nn.Module):
-    """x + mlp(LayerNorm(x)). The norm is called `norm2` in the released weights."""
+    """Pre-norm residual block, x + mlp(LayerNorm(x)); `norm2` as in the released state dict."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -97,7 +96,7 @@ class ShiftedMLPBlock(nn.Module):
 
 
 class OverlapPatchEmbed(nn.Module):
-    """A 3×3 convolution with stride 2 and a LayerNorm: tokens at half the size."""
+    """Overlapping patch embedding: 3×3 convolution with stride 2, LayerNorm."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -105,19 +104,19 @@ class OverlapPatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, torch.Size]:
-        """Maps B×C×H×W to tokens B×HW/4×C' and their size (H/2, W/2)."""
+        """B×C×H×W maps to B×HW/4×C' tokens and their grid size (H/2, W/2)."""
         maps = self.proj(maps)
         return self.norm(_to_tokens(maps)), maps.shape[2:]
 
 
 @MODELS.register_module()
 class UNeXt(nn.Module):
-    """UNeXt; the default widths are UNeXt-S with 253,561 parameters.
+    """UNeXt; the default widths give UNeXt-S with 253,561 parameters.
 
     Args:
-        in_channels: channels of the input (3: gray repeated).
-        channels: widths of the three convolutional and the two token stages.
-        out_channels: logit maps.
+        in_channels: input channels (3: grayscale, repeated).
+        channels: widths of the three convolutional and two tokenized stages.
+        out_channels: output channels (logits).
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class UNeXt(nn.Module):
 
         self.patch_embed3 = OverlapPatchEmbed(c3, c4)
         self.patch_embed4 = OverlapPatchEmbed(c4, c5)
-        # Lists of one: the released names carry the index of the block in its stage.
+        # ModuleLists of one block, because released names carry a block index.
         self.block1 = nn.ModuleList([ShiftedMLPBlock(c4)])
         self.block2 = nn.ModuleList([ShiftedMLPBlock(c5)])
         self.norm3 = nn.LayerNorm(c4)
@@ -159,62 +158,62 @@ class UNeXt(nn.Module):
         self.dnorm3 = nn.LayerNorm(c4)
         self.dnorm4 = nn.LayerNorm(c3)
         self.final = nn.Conv2d(c1, out_channels, 1)
-        self.apply(_initialise)
+        self.apply(_init_weights)
 
     def forward(self, images: Tensor) -> Tensor:
-        """B×C×H×W images, normalised as in training, H and W multiples of 32, to B×1×H×W logits."""
+        """Logits B×1×H×W of normalised images B×C×H×W; H and W are multiples of 32."""
         height, width = images.shape[-2:]
-        if height % _DIVISOR or width % _DIVISOR:
-            raise InputError(f"images of {height}×{width}: UNeXt needs multiples of {_DIVISOR}")
-        t1 = _halve(_convolve(self.encoder1, self.ebn1, images))
-        t2 = _halve(_convolve(self.encoder2, self.ebn2, t1))
-        t3 = _halve(_convolve(self.encoder3, self.ebn3, t2))
-        tokens, size = self.patch_embed3(t3)
-        t4 = _token_stage(tokens, size, self.block1, self.norm3)
-        tokens, size = self.patch_embed4(t4)
+        if height % _STRIDE or width % _STRIDE:
+            raise InputError(f"images of {height}×{width}: UNeXt needs multiples of {_STRIDE}")
+        skip1 = _downsample(_conv_bn(self.encoder1, self.ebn1, images))
+        skip2 = _downsample(_conv_bn(self.encoder2, self.ebn2, skip1))
+        skip3 = _downsample(_conv_bn(self.encoder3, self.ebn3, skip2))
+        tokens, size = self.patch_embed3(skip3)
+        skip4 = _token_stage(tokens, size, self.block1, self.norm3)
+        tokens, size = self.patch_embed4(skip4)
         maps = _token_stage(tokens, size, self.block2, self.norm4)
 
-        maps = _double(_convolve(self.decoder1, self.dbn1, maps)) + t4
+        maps = _upsample(_conv_bn(self.decoder1, self.dbn1, maps)) + skip4
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock1, self.dnorm3)
-        maps = _double(_convolve(self.decoder2, self.dbn2, maps)) + t3
+        maps = _upsample(_conv_bn(self.decoder2, self.dbn2, maps)) + skip3
         maps = _token_stage(_to_tokens(maps), maps.shape[2:], self.dblock2, self.dnorm4)
-        maps = _double(_convolve(self.decoder3, self.dbn3, maps)) + t2
-        maps = _double(_convolve(self.decoder4, self.dbn4, maps)) + t1
-        return self.final(_double(self.decoder5(maps)))
+        maps = _upsample(_conv_bn(self.decoder3, self.dbn3, maps)) + skip2
+        maps = _upsample(_conv_bn(self.decoder4, self.dbn4, maps)) + skip1
+        return self.final(_upsample(self.decoder5(maps)))
 
 
-def _halve(maps: Tensor) -> Tensor:
+def _downsample(maps: Tensor) -> Tensor:
     return F.relu(F.max_pool2d(maps, 2), inplace=True)
 
 
-def _double(maps: Tensor) -> Tensor:
+def _upsample(maps: Tensor) -> Tensor:
     return F.relu(F.interpolate(maps, scale_factor=2, mode="bilinear"), inplace=True)
 
 
 def _token_stage(
     tokens: Tensor, size: Sequence[int], blocks: nn.ModuleList, norm: nn.LayerNorm
 ) -> Tensor:
-    """Shifted-MLP blocks and a LayerNorm; tokens B×HW×C to maps B×C×H×W."""
+    """Shifted-MLP blocks, then LayerNorm: B×HW×C tokens to B×C×H×W maps."""
     for block in blocks:
         tokens = block(tokens, size)
     return _to_maps(norm(tokens), size)
 
 
-def _convolve(convolution: nn.Conv2d, norm: nn.BatchNorm2d, maps: Tensor) -> Tensor:
-    """A convolution and its batch norm, folded into one where the statistics are fixed.
+def _conv_bn(conv: nn.Conv2d, norm: nn.BatchNorm2d, maps: Tensor) -> Tensor:
+    """Convolution and batch norm, fused in eval mode.
 
-    UNeXt spends its time on maps at full size, which the norm would read and write once more.
+    UNeXt is memory-bound at full resolution; fusing saves one pass over the feature maps.
     """
     if norm.training:
-        return norm(convolution(maps))
+        return norm(conv(maps))
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    weight = convolution.weight * scale[:, None, None, None]
-    bias = norm.bias + (convolution.bias - norm.running_mean) * scale
-    return F.conv2d(maps, weight, bias, padding=convolution.padding)
+    weight = conv.weight * scale[:, None, None, None]
+    bias = norm.bias + (conv.bias - norm.running_mean) * scale
+    return F.conv2d(maps, weight, bias, padding=conv.padding)
 
 
-def _initialise(module: nn.Module) -> None:
-    """Linear layers: truncated normal, std 0.02. Convolutions: normal, std √(2 / fan-out)."""
+def _init_weights(module: nn.Module) -> None:
+    """Truncated normal (std 0.02) for linear layers, Kaiming normal (fan-out) for convolutions."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

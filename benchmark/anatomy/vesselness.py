@@ -1,13 +1,12 @@
-"""Vesselness of grayscale frames: Sato, Frangi and the plain Hessian measure, batched and in fp32.
+"""Vesselness of grayscale frames: Sato, Frangi and the plain Hessian measure, batched, in fp32.
 
-All three use the Hessian of the frame smoothed at several scales σ. Its derivatives are computed
-like those of scikit-image (two successive first-order Gaussian derivatives of σ/√2, mirrored
-borders), so `sato` and `frangi` agree with `skimage.filters.sato` and `skimage.filters.frangi`.
+All three use the Hessian of the frame smoothed at several scales σ. Derivatives are those of
+scikit-image (two successive first-order Gaussian derivatives of σ/√2, mirrored borders), so that
+`sato` and `frangi` agree with `skimage.filters.sato` and `skimage.filters.frangi`.
 
-Implementation: along one axis every derivative is a linear map, an n×n matrix that is zero outside
-a narrow band. The map, including mirrored borders, is computed once in float64; applying it takes a
-few dense matrix products per axis, one for every block of rows inside the band. This is what BLAS
-is fastest at, and the same code runs on CPU and GPU.
+Along one axis, every derivative is a banded n×n matrix. It is computed once in float64, mirrored
+borders included, and applied by a few dense matrix products per axis, one per block of rows, which
+is fast on CPU and GPU alike.
 
 Frames are B×H×W, uint8 or floating-point, intensities 0..255; any other shape or type is an
 `InputError`. Vessels are dark ridges, across which the Hessian has one large positive eigenvalue.
@@ -33,12 +32,12 @@ SIGMAS = (1.0, 2.0, 3.0, 4.0)
 """Scales in pixels."""
 _BETA = 0.5
 
-# The combined kernels of one axis have standard deviation σ. Beyond 6σ the sum of their weights is
-# below 1e-7, less than the resolution of fp32.
+# The combined kernels of one axis have standard deviation σ. Beyond 6σ their weights sum to less
+# than 1e-7, below the resolution of fp32.
 _BAND_FP32 = 6
 # Beyond 8σ they are below the resolution of float64 as well.
 _BAND_FP64 = 8
-# Rows per matrix product: small blocks waste less on zeros outside the band and keep intermediate
+# Rows per matrix product: small blocks multiply fewer zeros outside the band and keep intermediate
 # results in the cache; a GPU prefers few large products.
 _BLOCK_CPU, _BLOCK_GPU = 64, 256
 # Sato values this close to an integer are recomputed in float64 before truncation. The error of
@@ -47,7 +46,7 @@ _TRUNCATION_MARGIN = 1e-4
 
 
 class _Block(NamedTuple):
-    """Rows `start:stop` of the maps of one axis, cut to the columns `low:high` of the band."""
+    """Rows `start:stop` of the derivative matrices of one axis, columns `low:high` of the band."""
 
     start: int
     stop: int
@@ -60,14 +59,15 @@ class _Block(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _axis_maps(length: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Smoothing, first and second derivative along axis 0 and axis 1, as in scikit-image's Hessian.
+    """Smoothing, first and second derivative along axes 0 and 1, as in scikit-image's Hessian.
 
-    It filters twice with σ/√2: for the mixed derivative it differentiates axis 0 in the first pass
-    and axis 1 in the second. Mirrored borders make the two orders differ close to the border. The
-    length of its kernels (100 standard deviations up to σ = 1, 8 above) is kept too.
+    scikit-image filters twice with σ/√2; for the mixed derivative it differentiates axis 0 in the
+    first pass and axis 1 in the second, which matters near mirrored borders. Its kernels are
+    truncated at 100 standard deviations up to σ = 1, and at 8 above.
 
-    float64 3×length×length, to be multiplied with a column of pixels. They are large; only pieces
-    of them are cached for long.
+    Returns:
+        For each axis float64 3×length×length, to be multiplied with a column of pixels. The
+        matrices are large, so that only their blocks are cached for long.
     """
     identity = np.eye(length)
     half_sigma = sigma / math.sqrt(2)
@@ -89,7 +89,7 @@ def _axis_maps(length: int, sigma: float) -> tuple[Tensor, Tensor]:
 def _blocks(
     length: int, sigma: float, axis: int, scale: float, block: int, device: torch.device
 ) -> tuple[_Block, ...]:
-    """The maps of an axis in fp32, times `scale`, cut into blocks of rows."""
+    """The matrices of an axis in fp32, times `scale`, split into blocks of rows."""
     radius = math.ceil(_BAND_FP32 * sigma)
     maps = _axis_maps(length, sigma)[axis]
     blocks = []
@@ -97,7 +97,7 @@ def _blocks(
         stop = min(start + block, length)
         low, high = max(0, start - radius), min(length, stop + radius)
         cut = scale * maps[:, start:stop, low:high]
-        # The far tails would be denormals in fp32, which make the products 40 times slower.
+        # Denormals in the far tails would make the products 40 times slower.
         cut[cut.abs() < 1e-12] = 0
         if axis == 1:  # multiplied from the right
             cut = cut.transpose(1, 2)
@@ -107,10 +107,10 @@ def _blocks(
 
 @lru_cache(maxsize=1024)
 def _bands(length: int, sigma: float, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The maps of an axis in float64, one row at a time, for the pixels that need it.
+    """The matrices of an axis in float64, row by row, for pixels that are recomputed.
 
-    Weights 3×length×size, for every row of the maps the entries inside the band, and the column
-    where they start, int64 of `length`.
+    Returns:
+        Weights inside the band, 3×length×size, and the first column of each row, int64 `length`.
     """
     size = min(2 * math.ceil(_BAND_FP64 * sigma) + 1, length)
     starts = (torch.arange(length) - size // 2).clamp(0, length - size)
@@ -121,7 +121,7 @@ def _bands(length: int, sigma: float, axis: int, device: torch.device) -> tuple[
 
 @contextlib.contextmanager
 def _full_fp32(device: torch.device) -> Iterator[None]:
-    """Disable TF32, bf16 products and autocast: intensities need the full precision of fp32."""
+    """Disable TF32, bf16 products and autocast: intensities need full fp32 precision."""
     previous = torch.get_float32_matmul_precision()
     try:
         if previous != "highest":
@@ -143,18 +143,18 @@ def _check(frames: Tensor) -> None:
 
 
 def _centred(frames: Tensor) -> Tensor:
-    """Frames in fp32 centred at 0: derivatives ignore a constant, rounding errors grow with it.
+    """Frames in fp32, centred at 0, which reduces rounding errors.
 
-    The middle of the range is exact for a constant frame, whose vesselness is thus exactly 0.
+    Subtracting mid-range makes the vesselness of a constant frame exactly 0.
     """
     frames = frames.float().contiguous()
     return frames - (frames.amin((1, 2), keepdim=True) + frames.amax((1, 2), keepdim=True)) / 2
 
 
 def _portions(frames: Tensor, result: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Centred frames, their part of the result, and a workspace for `_eigenvalues`.
+    """Centred frames, the matching slice of the result, and a workspace for `_eigenvalues`.
 
-    One frame at a time on the CPU, where the cache is the limit; the whole batch elsewhere.
+    One frame at a time on the CPU, where the cache is the limit; the complete batch elsewhere.
     """
     if not len(frames):
         return
@@ -169,12 +169,12 @@ def _eigenvalues(
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Eigenvalues of `scale` × the Hessian of centred frames at one σ, block by block of rows.
 
-    The workspace, fp32 3×B×H×W, is overwritten: touching newly allocated memory takes as long as
-    the products.
+    The workspace, fp32 3×B×H×W, is reused: touching newly allocated memory takes as long as the
+    products.
 
     Yields:
-        rows, mean, radius: the eigenvalues of these rows are mean + radius and mean - radius
-        (radius ≥ 0), fp32 B×rows×W, free for the caller to overwrite.
+        rows, mean, radius: the eigenvalues of these rows are mean ± radius (radius ≥ 0),
+        fp32 B×rows×W, which the caller may overwrite.
     """
     batch, height, width = frames.shape
     block = _BLOCK_CPU if frames.device.type == "cpu" else _BLOCK_GPU
@@ -197,9 +197,9 @@ def _eigenvalues(
 
 
 def _largest_over_scales(frames: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Maximum over the scales of a measure of σ²-normalised eigenvalues, fp32 B×H×W, ≥ 0.
+    """Maximum over scales of a measure of σ²-normalised eigenvalues, fp32 B×H×W, ≥ 0.
 
-    `measure` gets mean and radius of the eigenvalue pair (mean ± radius), which it may overwrite.
+    `measure` takes mean and radius of the eigenvalue pair (mean ± radius) and may overwrite them.
     """
     _check(frames)
     result = torch.zeros(frames.shape, device=frames.device)
@@ -214,8 +214,8 @@ def _largest_over_scales(frames: Tensor, measure: Callable[[Tensor, Tensor], Ten
 def sato(frames: Tensor) -> Tensor:
     """Sato's tubeness for dark vessels: the largest eigenvalue if positive, times σ², else 0.
 
-    Equal to ``skimage.filters.sato(frame, SIGMAS, black_ridges=True, mode="reflect")`` within
-    4e-5 levels for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
+    Within 4e-5 levels of ``skimage.filters.sato(frame, SIGMAS, black_ridges=True, mode="reflect")``
+    for uint8 frames (Sato et al., Medical Image Analysis 1998, eqs. 9 and 22).
 
     Returns:
         fp32 B×H×W, ≥ 0, in intensity levels: maximum over the scales.
@@ -227,9 +227,9 @@ def frangi(frames: Tensor) -> Tensor:
     """Frangi's vesselness for dark vessels (Frangi et al., MICCAI 1998, eq. 15).
 
     With |λ1| ≤ |λ2|: exp(-(λ1/λ2)² / 2β²) · (1 - exp(-(λ1² + λ2²) / 2γ²)) where λ2 > 0, else 0;
-    β is 0.5, and γ half of the largest Frobenius norm of the Hessian over the frame at the *first*
+    β = 0.5, and γ is half the largest Frobenius norm of the Hessian over the frame at the *first*
     scale. Equal to ``skimage.filters.frangi(frame, SIGMAS, black_ridges=True)``: the Hessian is not
-    multiplied by σ², and there is no α because in two dimensions its factor is 1.
+    multiplied by σ², and α is absent because its factor is 1 in two dimensions.
 
     Returns:
         fp32 B×H×W in [0, 1]: maximum over the scales.
@@ -245,7 +245,7 @@ def frangi(frames: Tensor) -> Tensor:
                     ratio = (mean - radius).div_((mean + radius).clamp_(min=1e-10))
                     value = ratio.square_().div_(-2 * _BETA**2).exp_()
                     value *= norm.div_(-2 * gamma_squared).expm1_().neg_()
-                    # λ2 is the larger one in magnitude, hence positive exactly if the mean is.
+                    # λ2, the larger in magnitude, is positive exactly where the mean is.
                     value *= mean > 0
                     torch.maximum(out[:, rows], value, out=out[:, rows])
     return result
@@ -262,16 +262,16 @@ def _gamma_squared(centred: Tensor, workspace: Tensor) -> Tensor:
 
 
 def hessian(frames: Tensor) -> Tensor:
-    """The measure of VasoMIM's AAAI paper, eq. 1: |λ1| where λ2 < 0, else 0, |λ1| ≤ |λ2|.
+    """Vesselness of VasoMIM's AAAI paper, eq. 1: |λ1| where λ2 < 0, else 0, with |λ1| ≤ |λ2|.
 
-    λ1 and λ2 are those of the *inverted* frame, where vessels are bright. The equation does not
-    say how scales are compared; here the eigenvalues are multiplied by σ² first (Lindeberg's
-    normalisation, as in `sato`), since otherwise the finest scale would nearly always win.
+    λ1 and λ2 belong to the *inverted* frame, where vessels are bright. The paper does not say how
+    scales are compared; here the eigenvalues are σ²-normalised (Lindeberg, as in `sato`), since
+    otherwise the finest scale would nearly always win.
 
     Returns:
         fp32 B×H×W, ≥ 0, in intensity levels: maximum over the scales.
     """
-    # Inverting the frame changes the signs: λ2 < 0 there is mean > 0 here.
+    # Inverting the frame flips the signs: λ2 < 0 there is mean > 0 here.
     return _largest_over_scales(
         frames, lambda mean, radius: radius.sub_(mean).abs_().mul_(mean > 0)
     )
@@ -280,14 +280,13 @@ def hessian(frames: Tensor) -> Tensor:
 def sato_levels(frames: Tensor) -> Tensor:
     """`sato` truncated to integer levels, uint8, as the authors' code (XA-SSL) stores it.
 
-    Truncation turns a rounding error into a full level, which can move a threshold among many ties
-    or split a vessel. Values within 1e-4 of an integer (a few dozen pixels per frame) are therefore
-    recomputed in float64, so that the levels do not depend on the device, the batch or the order
-    of summation.
+    Truncation turns a rounding error into a full level, which can shift the threshold or split a
+    vessel. Values within 1e-4 of an integer (a few dozen pixels per frame) are therefore recomputed
+    in float64, which makes the levels independent of device, batch and order of summation.
     """
     value = sato(frames)
     near_integer = value.round().sub_(value).abs_() < _TRUNCATION_MARGIN
-    # Values near 0 truncate to 0 anyway: none is negative.
+    # Values near 0 are never negative, so that they truncate to 0 anyway.
     near_integer &= value > 0.5
     with _full_fp32(frames.device):
         for where in near_integer.nonzero().split(1024):
@@ -313,9 +312,9 @@ def _sato_at(frames: Tensor, where: Tensor) -> Tensor:
 
 
 def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
-    """Vesselness V as thresholded for the pseudo-labels (`docs/protocol.md`), larger for a vessel.
+    """Vesselness V, B×H×W, which is thresholded for the pseudo-labels (`docs/protocol.md`).
 
-    B×H×W: uint8 levels for ``"sato"`` (`sato_levels`), fp32 for ``"frangi"`` and ``"hessian"``.
+    uint8 levels for ``"sato"`` (`sato_levels`), fp32 for ``"frangi"`` and ``"hessian"``.
     """
     if kind not in VESSELNESS_KINDS:
         raise InputError(f"vesselness {kind!r}: expected one of {', '.join(VESSELNESS_KINDS)}")
