@@ -1,4 +1,4 @@
-"""Parameter groups: weight decay by kind of parameter, learning rate by layer."""
+"""Optimiser and parameter groups: weight decay by kind of parameter, learning rate by layer."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def parameter_groups(
     decay_biases: bool = False,
     undecayed: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Trainable parameters in as few groups as there are distinct settings.
+    """Group the trainable parameters by weight decay and learning-rate factor.
 
-    Biases and all other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE
-    recipe), unless `decay_biases`; CLS and mask tokens are 3-D and do, unless named in `undecayed`.
+    Biases and other 1-D parameters get no weight decay (timm's `add_weight_decay`, the MAE recipe)
+    unless `decay_biases`; CLS and mask tokens are 3-D and do, unless named in `undecayed`.
 
-    With `layer_decay` < 1, a parameter in layer i of 0 … n of `model.backbone` gets the
-    learning-rate factor layer_decay^(n − i), and everything else the factor 1 (BEiT, Bao et al.
-    2022). The encoder names its layers: of a ViT of depth L, 0 is patch embedding, positions and
-    tokens, k + 1 is block k, L + 1 the final norm; of a convolutional network, 0 is the stem, then
-    come the stages. A backbone that names no layers is trained at one rate.
+    With `layer_decay` < 1, layer i of 0 … n of `model.backbone` gets the learning-rate factor
+    layer_decay^(n − i), everything else the factor 1 (BEiT, Bao et al. 2022). Layers are defined by
+    the encoder's `layer_groups`: in a ViT of depth L, 0 is patch embedding, position embedding and
+    tokens, k + 1 is block k, L + 1 the final norm; in a CNN, 0 is the stem, followed by the stages.
+    A backbone without `layer_groups` is trained at a single rate.
 
     Returns:
         Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
 
     Raises:
-        InputError: `undecayed` names something that is not a trained parameter.
+        InputError: `undecayed` names no trained parameter.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if unknown := [name for name in undecayed if name not in trained]:
@@ -46,9 +46,9 @@ def parameter_groups(
     layers, last = _layers(model)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in trained.items():
-        spared = (parameter.ndim <= 1 or name.endswith(".bias")) and not decay_biases
-        spared = spared or name in undecayed
-        decay = 0.0 if spared else weight_decay
+        no_decay = (parameter.ndim <= 1 or name.endswith(".bias")) and not decay_biases
+        no_decay = no_decay or name in undecayed
+        decay = 0.0 if no_decay else weight_decay
         scale = layer_decay ** (last - layers.get(name, last))
         group = groups.setdefault(
             (decay, scale),
@@ -60,9 +60,9 @@ def parameter_groups(
 
 
 def _layers(model: nn.Module) -> tuple[dict[str, int], int]:
-    """Layer of every parameter of the encoder, and the number of the last layer.
+    """Layer of every encoder parameter, and the index of the last layer.
 
-    The encoder is the outermost part of the backbone that names its layers.
+    The encoder is the outermost module of the backbone that defines `layer_groups`.
     """
     backbone = getattr(model, "backbone", nn.Identity())
     for path, module in backbone.named_modules(prefix="backbone"):
@@ -74,14 +74,14 @@ def _layers(model: nn.Module) -> tuple[dict[str, int], int]:
 
 
 def peak_learning_rate(config: Config) -> float:
-    """The base learning rate of a config for its batch: ``base_lr · batch_size / lr_batch``."""
+    """Learning rate scaled linearly to the batch size: ``base_lr · batch_size / lr_batch``."""
     return config.base_lr * (1 if config.lr_batch is None else config.batch_size / config.lr_batch)
 
 
 class Bf16OptimWrapper(AccumulatingOptimWrapper):
     """bf16 autocast without loss scaling: bf16 has the exponent range of fp32.
 
-    mmengine's AMP wrapper always scales, and its scaler waits for the device at every step.
+    mmengine's AMP wrapper always scales the loss, and its scaler syncs with the device every step.
     """
 
     @contextmanager
@@ -102,17 +102,17 @@ def build_optimizer(
     decay_biases: bool = False,
     undecayed: Sequence[str] = (),
 ) -> AccumulatingOptimWrapper:
-    """An mmengine optimiser wrapper around the optimiser of the config.
+    """Build the optimiser of a config and its mmengine wrapper.
 
     Args:
         optimizer: config of a torch optimiser, without parameters and learning rate.
-        lr: peak learning rate; each group keeps its own as `peak_lr`.
+        lr: peak learning rate; each group stores its scaled one as `peak_lr`.
         layer_decay: see `parameter_groups`.
         precision: ``"bf16"`` for autocast, or ``"fp32"``.
         clip_grad: arguments of mmengine's gradient clipping (``max_norm``, or ``type="value"`` and
-            ``clip_value``), or the config of another: a class that is called before each step as a
-            hook of the optimiser.
-        parts: backward passes of one step.
+            ``clip_value``), or the config of a class whose instance becomes a step pre-hook of the
+            optimiser.
+        parts: backward passes per step (gradient accumulation).
         decay_biases, undecayed: see `parameter_groups`.
     """
     arguments = dict(optimizer)
@@ -121,7 +121,7 @@ def build_optimizer(
     for group in groups:
         group["peak_lr"] = group["lr"] = lr * group["lr_scale"]
         group["first_weight_decay"] = group["weight_decay"]
-    # Optimisers of other libraries have no fused kernel; torch's can skip a step themselves.
+    # Only torch's optimisers have fused kernels, which can skip a step on the device.
     if "fused" in inspect.signature(arguments["type"]).parameters:
         arguments.setdefault("fused", True)
     inner = build(arguments, params=groups, lr=lr)
