@@ -1,8 +1,8 @@
 """Polygons, boxes and class names from annotation files: parsed, or refused with the reason.
 
-All readers share these functions. How a polygon is nested in brackets does not matter; what would
-require guessing is refused: numbers as text, normalised coordinates instead of pixels, swapped
-corners, decimal commas, and names that merely resemble those of a class.
+Shared by all readers. Any nesting of a polygon's brackets is accepted; whatever would require
+guessing is refused: numbers as text, normalised coordinates, swapped corners, decimal commas, and
+names that merely resemble a class.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ Box = tuple[float, float, float, float]
 
 MAX_POINTS = 1 << 14
 MAX_COORDINATE = 1e5
-"""Larger coordinates are out of range: no readable image has that many pixels along a side."""
+"""Larger coordinates are out of range: no readable image is that large."""
 BOX_EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*", re.ASCII)
-# Normalised coordinates may leave the image a little, as pixels may.
+# Normalised coordinates may slightly exceed the image, as pixel coordinates may.
 _NORMALISED = (-0.1, 1.1)
 
 
 def is_integer(value: Any) -> bool:
-    """Whether a JSON value is an integer; Python counts true and false among them."""
+    """Whether a JSON value is an integer; bool is a subclass of int in Python."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def class_name(value: Any) -> str | None:
-    """The name of a class in lower case, a number as its digits; None for anything else."""
+    """A class name in lower case, an integer as its digits; None for anything else."""
     if is_integer(value):
         return str(value)
     return value.strip().casefold() if isinstance(value, str) else None
 
 
 def parse_polygons(segmentation: Any) -> tuple[list[Polygon], list[str]]:
-    """The polygons of one annotation, and the reasons for those that cannot be used.
+    """The polygons of one annotation, and the reasons for unusable ones.
 
-    Polygons are lists x0, y0, x1, y1, … as in COCO; also accepted are a single one without the
-    outer list, and points [x, y] instead of bare numbers.
+    Polygons are lists x0, y0, x1, y1, … as in COCO; a single polygon without the outer list, and
+    points [x, y] instead of bare numbers, are accepted too.
     """
     if not isinstance(segmentation, list):
         return [], ["damaged annotation entry"]
@@ -81,7 +81,7 @@ def polygon_error(polygon: Any) -> str | None:
         return "polygon with fewer than 3 points"
     if len(polygon) > 2 * MAX_POINTS:
         return "polygon with too many points"
-    # Compared before any conversion: an int of hundreds of digits does not become a float.
+    # Before any conversion: an int of hundreds of digits overflows a float.
     if not all(-MAX_COORDINATE <= value <= MAX_COORDINATE for value in polygon):
         return "polygon with out-of-range coordinates"
     if _is_collinear(polygon[::2], polygon[1::2]):
@@ -103,13 +103,13 @@ def _is_normalised(values: Sequence[float]) -> bool:
 
 
 def polygon_note(polygon: Sequence[float], height: int, width: int) -> str | None:
-    """How the image border or the pixel grid affects a polygon, by its bounding box; or None."""
+    """Note on a polygon outside the image, clipped or below a pixel (by bounding box), or None."""
     (left, right), (upper, lower) = (
         (min(values), max(values)) for values in (polygon[::2], polygon[1::2])
     )
     if right <= 0 or lower <= 0 or left >= width or upper >= height:
         return "polygon outside the image"
-    # A pixel is set if its centre lies inside.
+    # A pixel belongs to the polygon if its centre lies inside.
     if math.ceil(left - 0.5) >= right - 0.5 or math.ceil(upper - 0.5) >= lower - 0.5:
         return "polygon smaller than a pixel"
     if left < 0 or upper < 0 or right > width or lower > height:
@@ -118,7 +118,7 @@ def polygon_note(polygon: Sequence[float], height: int, width: int) -> str | Non
 
 
 def parse_box(edges: Sequence[str]) -> Box | str:
-    """x0, y0, x1, y1 from their text, or the reason why they are not a box."""
+    """Parse x0, y0, x1, y1, or give the reason why they are not a box."""
     if any(map(_DECIMAL_COMMA.fullmatch, edges)):
         return "box with decimal commas"
     try:
@@ -135,7 +135,7 @@ def parse_box(edges: Sequence[str]) -> Box | str:
 
 
 def clip_box(box: Box, height: int, width: int) -> tuple[Box | None, str | None]:
-    """The part of a box inside the image, or None; and a note on what was clipped, or None."""
+    """The part of a box inside the image, or None, and a note on any clipping."""
     x0, x1 = (min(max(edge, 0.0), float(width)) for edge in box[::2])
     y0, y1 = (min(max(edge, 0.0), float(height)) for edge in box[1::2])
     if x0 >= x1 or y0 >= y1:

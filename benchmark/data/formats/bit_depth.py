@@ -1,8 +1,7 @@
 """Bit depth and white level of images and videos.
 
-A 16-bit container rarely says how many of its bits are used; detectors deliver 10, 12 or 14. Where
-the file does not state it, the maximum value decides: of a complete video or file set, never of one
-frame.
+A 16-bit file rarely states how many of its bits are used; detectors deliver 10, 12 or 14. Where it
+does not, the maximum value of the complete video or file set decides, never that of one frame.
 """
 
 from __future__ import annotations
@@ -15,27 +14,27 @@ from PIL import Image, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
 from benchmark.data.frame import UnreadableFrame
 
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-"""Possible bit depths of the values in a 16-bit container that does not state one."""
+"""Candidate bit depths of a 16-bit file that does not state one."""
 
 WHITE_FROM_MAXIMUM = "white level from the maximum value"
-"""Note on a video or file set whose white level is that of the first depth holding its values."""
+"""Note on a video or file set whose white level is that of the smallest sufficient bit depth."""
 
 NARROW_RANGE = "uses less than a quarter of its range"
-"""Note on an image or a video of more than 8 bits."""
+"""Note on an image or video of more than 8 bits."""
 
 _GAP = rb"(?:\s+|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(_GAP.join((rb"P[2356]", rb"\d+", rb"\d+", rb"(\d+)")))
 
 
 def white_level(low: int, high: int, depths: tuple[int, ...] = BIT_DEPTHS) -> int:
-    """White level for values from `low` to `high`: that of the first of `depths` holding them."""
+    """White level of the first of `depths` that holds values from `low` to `high`."""
     if low < 0 or high > 65535:
         raise UnreadableFrame("values outside 16 bits")
     return next((1 << depth) - 1 for depth in (*depths, 16) if high < 1 << depth)
 
 
 def scale_to_8_bits(values: np.ndarray, white: int) -> np.ndarray:
-    """Integers 0…`white` to 0–255 with rounding; uint8."""
+    """Scale integers from 0…`white` to 0…255, rounded; uint8."""
     return ((values.astype(np.int64) * 255 + white // 2) // white).astype(np.uint8)
 
 
@@ -45,20 +44,20 @@ def has_narrow_range(pixels: np.ndarray) -> bool:
 
 
 def white_note(white: int) -> str:
-    """``"4095 (12 bits)"``."""
+    """White level and bit depth, as in ``"4095 (12 bits)"``."""
     return f"{white} ({white.bit_length()} bits)"
 
 
 def stated_depths(image: Image.Image, content: bytes) -> tuple[int, ...]:
-    """Possible bit depths of an image according to its file, the smallest first.
+    """Candidate bit depths of an image, in ascending order.
 
-    A single depth where the file (`content`) states it; `BIT_DEPTHS` where a 16-bit one does not.
+    A single depth if the file (`content`) states it, `BIT_DEPTHS` for a 16-bit file that does not.
     """
     if isinstance(image, PngImagePlugin.PngImageFile):
         if content[24] != 16:
             return (8,)
         bits = _significant_bits(content)
-        # The standard scales such values to 16 bits; some writers store them unscaled.
+        # The standard scales such values to 16 bits; some writers do not.
         return BIT_DEPTHS if bits is None else (bits, 16) if bits < 16 else (16,)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         bits = max(image.tag_v2.get(258, (1,)))
@@ -71,7 +70,7 @@ def stated_depths(image: Image.Image, content: bytes) -> tuple[int, ...]:
 
 
 def _significant_bits(content: bytes) -> int | None:
-    """The maximum in the sBIT chunk of a PNG, without alpha; None if there is no such chunk."""
+    """Largest sBIT entry of a PNG, alpha excluded; None without an sBIT chunk."""
     at = 8
     while (kind := content[at + 4 : at + 8]) not in {b"IDAT", b""}:
         length = int.from_bytes(content[at : at + 4], "big")

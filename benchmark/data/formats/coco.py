@@ -1,7 +1,7 @@
 """Segmentations in COCO's JSON format (Lin et al., ECCV 2014), read as untrusted input.
 
-Annotations are grouped by `image_id`. Their own ids are only counted, never used: ARCADE's are not
-unique, so that a look-up by annotation id returns polygons of another image.
+Annotations are grouped by `image_id`. Annotation ids are checked for duplicates, but never used as
+keys: ARCADE's are not unique, and a lookup by id returns polygons of another image.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class COCOShape:
-    """One annotation: polygons, or run lengths.
+    """One annotation: polygons or run lengths.
 
     Attributes:
-        category: its name.
+        category: category name.
         polygons: x0, y0, x1, y1, … of at least three points, finite.
-        runs, size: run lengths, H·W together, and the H and W they are for; or None.
+        runs, size: run lengths that sum to H·W, and (H, W); or None.
     """
 
     category: str
@@ -43,10 +43,10 @@ class COCOImage:
         name: file name without folders.
         size: claimed height and width.
         shapes: its annotations.
-        empty: whether the image is known to show nothing: it has no annotation, and no damaged one
-            might belong to it.
-        unambiguous: False where the image shares its id with another file, so that nothing is
-            known about it.
+        empty: whether the image is known to contain no object: it has no annotation, and the file
+            has no damaged one that might belong to it.
+        unambiguous: False if the image shares its id with another file, which makes its
+            annotations unusable.
     """
 
     name: str
@@ -66,9 +66,9 @@ def read_coco(
 
     Args:
         path: the JSON file.
-        where: what to call the file in the report.
-        known_categories: id → name, for a file without a usable list of categories.
-        report: called with (reason, where) for everything that is skipped or worth a note.
+        where: name of the file in the report.
+        known_categories: id → name, for files without a usable list of categories.
+        report: called with (reason, where) for everything skipped or worth noting.
     """
     content = read_json_object(path)
     for key in ("images", "annotations"):
@@ -94,7 +94,7 @@ def read_coco(
             continue
         image = by_id[entry["image_id"]]
         if image is None:
-            continue  # an ambiguous id, counted already
+            continue  # ambiguous id, already reported
         image.empty = False
         category = entry.get("category_id")
         if isinstance(category, str):
@@ -183,11 +183,11 @@ def _read_shape(category: str, segmentation: Any, here: str, report: Report) -> 
 
 
 def decode_run_lengths(text: str) -> list[int] | None:
-    """Run lengths from COCO's compressed string, or None where it is damaged.
+    """Decode COCO's compressed run lengths; None if they are damaged.
 
-    Each character holds five bits of a number, low ones first, and a sixth that tells whether more
-    follow; from the fourth number on, the difference to the last but one is stored
-    (``rleFrString`` of https://github.com/cocodataset/cocoapi).
+    Each character holds five bits, least significant first, and a continuation bit; from the fourth
+    number on, the difference to the number two places before is stored (``rleFrString`` of
+    https://github.com/cocodataset/cocoapi).
     """
     runs: list[int] = []
     value = shift = 0

@@ -1,6 +1,6 @@
 """Size and orientation of an image from its header, without decoding it.
 
-Imported where it is used, not at the top of a reader: listing the sources must not load Pillow.
+Readers import it lazily: listing the sources must not load Pillow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Header:
 
     Attributes:
         stored: height and width as stored.
-        orientation: EXIF orientation, 1–8; `formats.orientation` maps points and boxes by it.
+        orientation: EXIF orientation, 1–8 (`formats.orientation`).
     """
 
     stored: tuple[int, int]
@@ -33,27 +33,26 @@ class Header:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the upright image, as displayed and as `read_image` returns it."""
+        """Height and width of the upright image, as `read_image` returns it."""
         return oriented_size(*self.stored, self.orientation)
 
     def annotated_size(self, claimed: object) -> tuple[int, int]:
-        """Height and width of the image an annotation was drawn on: as stored, or as displayed.
+        """Height and width of the image an annotation was drawn on.
 
-        If those `claimed` by it fit the stored image and not the displayed one, it was drawn on the
-        former; otherwise, and where both are equal, on what people see.
+        The stored size if the annotation `claimed` it, otherwise the displayed (upright) one.
         """
         return self.stored if claimed == self.stored else self.size
 
 
 def read_header(path: Path) -> Header | None:
-    """Size and orientation, or None where decoding will fail (`read_image` says why)."""
+    """Size and orientation, or None if decoding will fail (`read_image` says why)."""
     bomb = Image.DecompressionBombError
     damage = (SyntaxError, ValueError, EOFError, LookupError, struct.error, bomb)
     try:
         with file_errors(path, "damaged image", damage), Image.open(path) as image:
             stored = image.height, image.width
             if isinstance(image, TiffImagePlugin.TiffImageFile):
-                # Some versions of Pillow give the upright size here, others the stored one.
+                # Whether image.size is the upright or the stored size depends on Pillow's version.
                 stored = image.tag_v2[257], image.tag_v2[256]
             large = path.stat().st_size > MAX_IMAGE_BYTES
             if large or not 0 < stored[0] * stored[1] <= MAX_PIXELS:

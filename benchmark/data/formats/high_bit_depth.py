@@ -1,6 +1,6 @@
-"""Channels of more than eight bits, which Pillow does not preserve: by OpenCV and tifffile.
+"""Images of more than 8 bits per channel, which Pillow truncates, by OpenCV and tifffile.
 
-Imported where it is needed: most images have eight bits, and these libraries take time to load.
+Imported lazily: most images have 8 bits, and these libraries take time to load.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from benchmark.data.frame import UnreadableFrame
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 
-# It logs every oddity of a header; what matters becomes a reason.
+# tifffile logs every header anomaly; those that matter become reasons.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 
 def read_png(content: bytes) -> np.ndarray:
-    """Channels of a PNG of 16 bits as stored, uint16, H×W×C as in `DecodedImage`."""
+    """A 16-bit PNG as stored: uint16, H×W×C as in `DecodedImage`."""
     values = _decode(content)
     if content[25] == 4:  # grayscale with alpha; OpenCV repeats the gray channel
         return values[..., [0, 3]]
@@ -57,8 +57,8 @@ def read_tiff(content: bytes) -> DecodedImage:
                 values = np.moveaxis(values, 0, 2)
             values = apply_orientation(values, tag.value if tag else 1)
         except (NotImplementedError, ValueError):
-            # tifffile alone decodes neither LZW nor packed bits; OpenCV's libtiff does, applies the
-            # orientation itself and shifts packed values to the upper end of 16 bits.
+            # tifffile alone decodes neither LZW nor packed bits. OpenCV's libtiff does; it applies
+            # the orientation itself and left-aligns packed values in 16 bits.
             if planar or samples == 2:
                 raise
             values = _decode(content) >> (-bits % 16)
@@ -67,7 +67,7 @@ def read_tiff(content: bytes) -> DecodedImage:
 
 
 def _decode(content: bytes) -> np.ndarray:
-    """OpenCV's decoding with the channels in our order; uint16, H×W×C."""
+    """Decode with OpenCV, in RGB order; uint16, H×W×C."""
     level = cv2_log.getLogLevel()
     cv2_log.setLogLevel(cv2_log.LOG_LEVEL_SILENT)
     try:

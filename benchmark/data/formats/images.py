@@ -1,4 +1,4 @@
-"""Decoding one image file, or giving a short reason why it cannot be used."""
+"""Decoding one image file, or refusing it with a short reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_PIXELS = 1 << 26
 """Larger images are refused before they are decoded; an angiogram has about 2**20 pixels."""
 
 MAX_IMAGE_BYTES = 1 << 28
-"""Larger image files are refused unread: 64 M pixels of 16 bits and their headers fit in."""
+"""Larger image files are refused unread; 64 M pixels of 16 bits fit, with their headers."""
 
 # What decoders raise on damaged content, besides OSError without an errno.
 _DAMAGE = (
@@ -44,11 +44,11 @@ class DecodedImage:
 
     Attributes:
         values: H×W×C with C = 1 (grayscale), 2 (grayscale and alpha), 3 (RGB) or 4 (RGBA);
-            palettes are resolved. uint8 with 0 black and 255 white; the stored numbers where the
-            file has more than 8 bits.
-        depths: possible bit depths of the values, the smallest first; a single one where the file
-            states it. (8,) for uint8, () for floating-point values.
-        white_is_zero: values of more than 8 bits that count from white (a TIFF's WhiteIsZero).
+            palettes are resolved. uint8 with 0 black and 255 white; stored values if the file has
+            more than 8 bits.
+        depths: candidate bit depths, in ascending order; a single one if the file states it, (8,)
+            for uint8, () for floating-point values.
+        white_is_zero: inverted intensities of more than 8 bits (a TIFF's WhiteIsZero).
     """
 
     values: np.ndarray
@@ -61,18 +61,18 @@ class DecodedImage:
         return self.values[..., : 1 if self.values.shape[2] < 3 else 3]
 
     def white_level(self, maximum: int = 0) -> int:
-        """White level decided by `maximum`, or by that of the image if it is larger."""
+        """White level for the larger of `maximum` and the image's own maximum."""
         if not self.depths:
             raise UnreadableFrame("unsupported pixel type F")
         low, high = int(self.colours.min(initial=0)), int(self.colours.max(initial=0))
         return white_level(low, max(high, maximum), self.depths)
 
     def to_grayscale(self, white: int | None = None) -> np.ndarray:
-        """uint8, H×W. Colour becomes luma (ITU-R 601); equal channels are kept as they are.
+        """uint8, H×W. Colour is converted to luma (ITU-R 601); equal channels are kept unchanged.
 
         Args:
-            white: the value that becomes 255 in an image of more than 8 bits; None: decided by this
-                image alone. No value may exceed it.
+            white: white level of an image of more than 8 bits, at least its maximum; None: decided
+                by this image alone.
         """
         colours = self.colours
         if self.depths == (8,):
@@ -80,7 +80,7 @@ class DecodedImage:
         white = white or self.white_level()
         if _is_gray(colours):
             levels = colours[..., 0].astype(np.int64)
-        else:  # Pillow's weights, those of ITU-R 601 in 16 bits
+        else:  # Pillow's weights: ITU-R 601 in 16 bits
             levels = colours.astype(np.int64) @ np.array([19595, 38470, 7471])
             levels = (levels + (1 << 15)) >> 16
         return scale_to_8_bits(white - levels if self.white_is_zero else levels, white)
@@ -90,8 +90,8 @@ def read_image(path: Path) -> DecodedImage:
     """Decode one image file, completely or not at all."""
     with file_errors(path, "damaged image", _DAMAGE):
         check_file_size(path, MAX_IMAGE_BYTES, "image")
-        # Read completely first: a file object would allocate what a damaged chunk claims before
-        # checking how many bytes there are.
+        # Read into memory first: from a file object, Pillow allocates what a damaged chunk claims
+        # before it checks how many bytes there are.
         content = path.read_bytes()
         try:
             with Image.open(io.BytesIO(content)) as image:
@@ -115,12 +115,12 @@ def read_image(path: Path) -> DecodedImage:
 
 
 def read_grayscale(path: Path) -> np.ndarray:
-    """`read_image` as uint8, H×W; its own values alone decide the white level."""
+    """Decode one image to uint8, H×W; its own values alone decide the white level."""
     return read_image(path).to_grayscale()
 
 
 def check_file_size(path: Path, most: int, kind: str) -> int:
-    """The size of a file in bytes; `UnreadableFrame` where it is 0 or more than `most`."""
+    """Size of a file in bytes; `UnreadableFrame` if it is 0 or more than `most`."""
     size = path.stat().st_size
     if size == 0:
         raise UnreadableFrame("empty file")
@@ -131,13 +131,13 @@ def check_file_size(path: Path, most: int, kind: str) -> int:
 
 @contextmanager
 def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn what is wrong with one file into `UnreadableFrame`.
+    """Turn errors caused by one file into `UnreadableFrame`.
 
     A pointer in place of the file (git-annex, Git LFS) is reported as such, whatever fails.
 
     Args:
         path: the file.
-        damaged: the reason given for damaged content.
+        damaged: reason given for damaged content.
         damage: what the decoder raises on it, besides OSError without an errno.
     """
     try:
@@ -151,7 +151,7 @@ def file_errors(path: Path, damaged: str, damage: tuple[type[Exception], ...]) -
     except damage:
         reason = damaged
     except OSError as error:
-        # EINVAL: a damaged offset may point before the beginning of the file.
+        # EINVAL: a damaged offset may point before the start of the file.
         if error.errno not in {None, errno.EINVAL}:
             raise
         reason = damaged
@@ -173,7 +173,7 @@ def _decode(image: Image.Image, content: bytes) -> DecodedImage:
         from benchmark.data.formats.high_bit_depth import read_tiff
 
         return read_tiff(content)
-    elif image.format == "PNG":  # whose channels Pillow would cut to eight bits
+    elif image.format == "PNG":  # Pillow truncates its channels to 8 bits
         from benchmark.data.formats.high_bit_depth import read_png
 
         values = read_png(content)
@@ -199,7 +199,7 @@ def _is_gray(colours: np.ndarray) -> bool:
 
 
 def rgb_to_grayscale(colours: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R 601) of uint8 H×W×3; equal channels, or one, are kept as is. uint8, H×W."""
+    """Luma (ITU-R 601) of uint8 H×W×C; one or equal channels are kept unchanged. uint8, H×W."""
     if _is_gray(colours):
         return np.ascontiguousarray(colours[..., 0])
     return np.array(Image.fromarray(np.ascontiguousarray(colours)).convert("L"), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""List files (csv, txt, json) that come with downloads; nothing in them is trusted."""
+"""List files (csv, txt, json) that come with datasets, read as untrusted input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:|[\\/]{2}")
 
 
 def read_list_file(path: Path) -> str:
-    """Text of a list file, without a byte order mark; `InputError` where it cannot be read."""
+    """Text of a list file, without a byte order mark; `InputError` if it cannot be read."""
     if reason := pointer_reason(path):
         raise InputError(f"{path}: {reason}")
     try:
@@ -31,7 +31,7 @@ def read_list_file(path: Path) -> str:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object; `InputError` where it cannot be read or does not."""
+    """Read a JSON object; `InputError` if the file is unreadable or holds something else."""
     text = read_list_file(path)
     try:
         # A NaN coordinate makes one polygon unusable, not the file.
@@ -47,9 +47,9 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
     """Rows of a csv file (comma, semicolon or tab separated) with a header line.
 
     Returns:
-        For each row that is not blank the cells of `columns` (regardless of case), stripped, or
-        None where the row is too short or has more cells than the header: a comma inside a number
-        or name shifts the others. None instead of the list where a column is missing.
+        For each non-blank row, the stripped cells of `columns` (case-insensitive), or None if the
+        row is too short or longer than the header, as when a comma in a number or name shifts the
+        other cells. None instead of the list if a column is missing.
     """
     lines = [line for line in read_list_file(path).splitlines() if line.strip()]
     if not lines:
@@ -72,11 +72,11 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...] | Non
 
 
 def base_name(path: str, where: str) -> str | None:
-    """Last component of a listed path, ``images/7.png`` → ``7.png``; None for one that escapes.
+    """Last component of a listed path, ``images/7.png`` → ``7.png``; None if the path escapes.
 
-    That is an absolute path, or one with ``..`` anywhere; ``\\`` separates like ``/``. Readers look
-    the name up among the files they walked, and never open a listed path. An absolute Windows path
-    is an `InputError` that begins with `where`.
+    Absolute paths and those with ``..`` escape; ``\\`` separates like ``/``. Readers look the name
+    up among the files they found, and never open a listed path. An absolute Windows path is an
+    `InputError` that begins with `where`.
     """
     refuse_windows_path(path, where)
     parts = path.strip().replace("\\", "/").split("/")
@@ -88,8 +88,8 @@ def base_name(path: str, where: str) -> str | None:
 def refuse_windows_path(path: str, where: str) -> None:
     """Raise `InputError` for ``C:\\data\\7.png`` and ``\\\\server\\7.png``.
 
-    Not counted row by row: such a list belongs to another computer, and none of its rows would be
-    found.
+    An error, not a skip per row: such a list was written on another computer, and none of its files
+    would be found.
     """
     path = path.strip()
     if _WINDOWS.match(path):
@@ -101,13 +101,12 @@ def refuse_windows_path(path: str, where: str) -> None:
 
 
 def name_key(name: str) -> str:
-    """Key to compare file names by: regardless of case, and of how accents are stored, as part of
-    a letter (NFC) on some systems and after it (NFD) on others."""
+    """Key for comparing file names, whatever their case and Unicode normal form (NFC or NFD)."""
     if name.isascii():
         return name.casefold()
     return nfc(unicodedata.normalize("NFD", name).casefold())
 
 
 def nfc(text: str) -> str:
-    """Text with accents as part of their letters, whichever system it comes from."""
+    """Text in Unicode normal form C."""
     return unicodedata.normalize("NFC", text)

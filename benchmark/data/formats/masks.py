@@ -1,19 +1,19 @@
-"""One rule for reading the mask of one class: which pixels are vessel, or why it is ambiguous.
+"""One rule for reading binary masks: which pixels are vessel, or why the mask is ambiguous.
 
 A mask shows a dark background and the vessel in one other colour, with mixtures of both along the
 edges. Vessel is
 
-- in a mask of two colours (0 and 1, black and red, two palette entries) the brighter one;
-- in a grayscale mask of more levels whatever is above 127: anti-aliased edges and JPEG noise lie
-  next to a bright vessel, which distinguishes them from a second class;
-- in a mask of one hue likewise whatever is above half the luma of that hue;
-- where the colour is constant and the transparency is not, whatever is opaque.
+- in a mask of two colours (0 and 1, black and red, two palette entries): the brighter one;
+- in a grayscale mask of more levels: values above 127; anti-aliased edges and JPEG noise lie next
+  to a bright vessel, which distinguishes them from a second class;
+- in a mask of one hue: luma above half of that hue's;
+- where colour is constant and transparency is not: opaque pixels.
 
 Label maps, two classes in two colours, and masks without a dark background are refused: any
-threshold would be a guess. So is a mask whose vessel has another colour than the masks of its
-dataset (white if any is white, else the most frequent one): it may show another class.
+threshold would be a guess. So is a mask whose vessel colour differs from that of its dataset (white
+if any mask has it, else the most frequent one): it may show another class.
 
-Imported where it is used, not at the top of a reader: listing the sources must not load numpy.
+Readers import it lazily: listing the sources must not load numpy.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ _NO_BACKGROUND = "no dark background"
 
 _HALF = 127
 _DARK = 64
-"""A background is darker than this, of 255."""
+"""The background is darker than this, of 255."""
 
 _GRAY_TOLERANCE = 8
-"""Channels that differ by no more are gray: JPEG rounds them differently."""
+"""Channels that differ by at most this are gray; JPEG rounds each on its own."""
 
 _HUE_TOLERANCE = 0.5
-"""Largest difference of two colours of one hue, as fractions of their brightest channel."""
+"""Largest difference between two colours of one hue, relative to their brightest channels."""
 
 _SAME_COLOUR = 96
-"""Largest difference, of 255, of one colour in two files: JPEG blurs that of thin vessels."""
+"""Largest difference, of 255, of one colour between files; JPEG blurs that of thin vessels."""
 
 _BLUR_REACH = 8
-"""Blur and JPEG noise lie within so many pixels of a vessel: JPEG works on 8×8 blocks."""
+"""Blur and JPEG noise lie within this many pixels of a vessel: JPEG works on 8×8 blocks."""
 
 _FEW_LEVELS, _EDGE_REACH = 4, 2
-"""A mask of at most so many levels has no such noise, only soft edges within this many pixels."""
+"""A mask of so few levels has no such noise, only soft edges within this many pixels."""
 
 _CHROMA_NOISE = 24
-"""The chroma of a JPEG, at half the resolution, is noisy over 16×16 blocks; as luma of the vessel's
-colour the noise stays below this."""
+"""Subsampled JPEG chroma is noisy over 16×16 blocks; in luma scaled to the vessel colour, the noise
+stays below this."""
 
 _STRAY = 0.02
-"""More unexplained pixels than this fraction of the vessel are another class. Measured on the masks
-of DCA1 and synthetic ones: 0.9 % at JPEG quality 10, 0 from 30 on; two classes, in whatever
-proportion, 3 % and more."""
+"""More unexplained pixels than this fraction of the vessel mean another class. Measured on masks of
+DCA1 and synthetic ones: 0.9 % at JPEG quality 10 and 0 from quality 30; with two classes, in any
+proportion, at least 3 %."""
 
 
 class VesselMask(NamedTuple):
@@ -68,7 +68,7 @@ class VesselMask(NamedTuple):
 
     Attributes:
         vessel: bool, H×W.
-        colour: of the vessel: None for white, a bright gray or 1; another gray level; or RGB.
+        colour: vessel colour; None for white, bright gray or 1, else a gray level or RGB.
     """
 
     vessel: np.ndarray
@@ -76,7 +76,7 @@ class VesselMask(NamedTuple):
 
 
 def read_mask(path: Path) -> VesselMask:
-    """Read the mask of one class; `UnreadableFrame` where it is ambiguous or cannot be read."""
+    """Read a binary mask; `UnreadableFrame` if it is ambiguous or unreadable."""
     values = _values(read_image(path))
     return _from_grayscale(values) if values.ndim == 2 else _from_colour(values)
 
@@ -92,7 +92,7 @@ def dominant_colour(colours: Iterable[MaskColour]) -> MaskColour:
 
 
 def same_colour(first: MaskColour, second: MaskColour) -> bool:
-    """Whether two masks of one dataset may show the same class according to their colours."""
+    """Whether the vessel colours of two masks may denote the same class."""
     if isinstance(first, tuple) and isinstance(second, tuple):
         return max(abs(a - b) for a, b in zip(first, second)) <= _SAME_COLOUR
     return first == second
@@ -119,7 +119,7 @@ def _values(image: DecodedImage) -> np.ndarray:
 
 
 def _to_8_bit_range(values: np.ndarray) -> np.ndarray:
-    """Levels of more than 8 bits, scaled to 0–255 by their maximum where it exceeds 255."""
+    """Scale levels to 0–255 if their maximum exceeds 255."""
     if not np.isfinite(values).all() or values.min() < 0:
         raise UnreadableFrame("values below 0 or not finite")
     return values * (255 / values.max()) if values.max() > 255 else values
@@ -128,7 +128,7 @@ def _to_8_bit_range(values: np.ndarray) -> np.ndarray:
 def _from_grayscale(levels: np.ndarray) -> VesselMask:
     known = np.unique(levels)
     if known.size <= 2:
-        # A constant mask is all background where it is 0, and all vessel where it is 1 or bright.
+        # A constant mask is all background if it is 0, and all vessel if it is 1 or bright.
         low, high = (known[0], known[1]) if known.size == 2 else (0, known[0])
         if low >= _DARK or (known.size == 1 and 1 < high <= _HALF):
             raise UnreadableFrame(_NO_BACKGROUND)
@@ -138,9 +138,9 @@ def _from_grayscale(levels: np.ndarray) -> VesselMask:
 
 
 def _bright(levels: np.ndarray, noise: int = 0) -> np.ndarray:
-    """Pixels above half in a mask of many levels, if the others can be blur or JPEG noise.
+    """Pixels above 127 in a mask of many levels, if blur or JPEG noise explains the others.
 
-    Up to `noise` levels above the background count as background, wherever they are.
+    Levels up to `noise` above the background count as background everywhere.
     """
     vessel = levels > _HALF
     if not vessel.any():
@@ -151,7 +151,7 @@ def _bright(levels: np.ndarray, noise: int = 0) -> np.ndarray:
     background = known[np.where(known > _HALF, 0, count).argmax()]
     reach = _EDGE_REACH if known.size <= _FEW_LEVELS else _BLUR_REACH
     stray = (levels > background + noise) & ~vessel & ~_near(vessel, reach)
-    # Thin vessels that were downscaled are gray all over, but not uniformly so.
+    # Downscaled thin vessels are gray throughout, but not uniformly so.
     middle = vessel & (levels <= 207) & ~_near(levels > 207, reach)
     if stray.sum() > _STRAY * vessel.sum() or (
         middle.sum() > _STRAY * vessel.sum()

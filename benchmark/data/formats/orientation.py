@@ -1,4 +1,4 @@
-"""EXIF orientation, 1 (upright as stored) to 8: turning pixels, points and boxes upright."""
+"""EXIF orientation, 1 (upright as stored) to 8, applied to pixels and boxes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 ORIENTATION_TAG = 274
-"""Number of the tag, in EXIF and in TIFF."""
+"""Tag number, in EXIF and in TIFF."""
 
 _TRANSPOSED = {5, 6, 7, 8}
 _MIRRORED = {2, 3, 6, 7}
@@ -16,9 +16,9 @@ _UPSIDE_DOWN = {3, 4, 7, 8}
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Orientation that remains to be applied to an opened image; 1 where none is stated.
+    """Orientation still to be applied to an opened image; 1 if none is stated.
 
-    Pillow applies that of a TIFF itself when it loads the image; it is 1 afterwards.
+    Pillow applies that of a TIFF itself on loading, after which it is 1.
     """
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
@@ -44,10 +44,10 @@ def apply_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def orient_boxes(boxes: np.ndarray, orientation: int, height: int, width: int) -> np.ndarray:
-    """Boxes on the stored image of height×width, on the upright one; float64.
+    """Map boxes from the stored image of height×width to the upright one; float64.
 
-    N×(4 + anything): x0, y0, x1, y1, …, in continuous coordinates, so that the outer corners of the
-    image are (0, 0) and (width, height).
+    N×(4 + K): x0, y0, x1, y1 in continuous coordinates, in which the image spans (0, 0) to (width,
+    height), and K further columns that are kept.
     """
     boxes = np.array(boxes, dtype=np.float64, ndmin=2)
     x, y = boxes[:, 0:4:2], boxes[:, 1:4:2]

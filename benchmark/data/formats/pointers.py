@@ -1,4 +1,4 @@
-"""What stands in for a file that was not downloaded: links and pointers of git-annex, LFS, DVC."""
+"""Placeholders of files that were not downloaded: links and pointers of git-annex, LFS and DVC."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from benchmark.file_contents import is_annex_link, is_broken_link, pointer_system
 
-_HEAD = 32  # bytes; more than the longest beginning of a pointer
+_HEAD = 32  # bytes; longer than the prefix of any pointer
 
 
 def pointer_reason(path: Path) -> str | None:
-    """What an unreadable file really is, and how to fetch it; None if it is not a pointer.
+    """Which placeholder an unreadable file is, and how to fetch the file; None if it is none.
 
-    To be asked after reading failed.
+    Call it after reading has failed.
     """
     try:
         if is_broken_link(path):

@@ -1,6 +1,6 @@
 """Multi-frame files: arrays in npz and npy files, and a cache of the last file read.
 
-Nothing is ever unpickled, and no memory is allocated on the word of a header.
+Nothing is unpickled, and headers are checked before memory is allocated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_FRAMES = 10_000
 
 _MEMBER = "pixel_array.npy"
 _HEADER_BYTES = 1024
-# What numpy, zipfile and the parser of the header's Python literal raise on damaged content.
+# What numpy, zipfile and the parser of the header literal raise on damaged content.
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -56,7 +56,7 @@ _DAMAGE = (
 
 
 def check_video_size(frames: int, frame_bytes: int) -> None:
-    """Refuse impossible sizes before anything is done with them."""
+    """Refuse impossible sizes before anything is allocated."""
     if frames < 1 or frame_bytes < 1:
         raise UnreadableFrame("video without frames")
     if frames > MAX_FRAMES:
@@ -94,7 +94,7 @@ def read_frame(path: Path, position: int, decode: Callable[[Path], Video]) -> Vi
 
 @functools.lru_cache(maxsize=1)
 def _decoded(decode: Callable[[Path], Video], path: Path, size: int, changed: int) -> Video | str:
-    """The frames, or the reason why there are none, so that damaged files are not decoded again."""
+    """The frames, or the reason for their absence: damaged files are not decoded again either."""
     try:
         return decode(path)
     except UnreadableFrame as error:
@@ -104,7 +104,7 @@ def _decoded(decode: Callable[[Path], Video], path: Path, size: int, changed: in
 def count_frames(path: Path) -> int:
     """Number of frames in an npz or npy file, from its header alone.
 
-    The array is called ``pixel_array`` or is the only one; F×H×W, or H×W for a single frame.
+    The array is named ``pixel_array`` or is the only one; F×H×W, or H×W for a single frame.
     """
     with _open_array(path) as (shape, _):
         return shape[0]
@@ -113,9 +113,9 @@ def count_frames(path: Path) -> int:
 def decode_array(path: Path) -> Video:
     """All frames of an npz or npy file.
 
-    uint8 is kept. Other integers and floating-point values are rounded and clipped below at 0; if
-    the maximum of the complete video exceeds 255, it decides the white level (`white_level`) of all
-    frames. Floating-point videos between 0 and 1 are fractions of white.
+    uint8 is kept. Other types are rounded, with negative values clipped to 0; if the maximum of the
+    complete video exceeds 255, it decides the white level (`white_level`) of all frames.
+    Floating-point videos in [0, 1] are scaled by 255.
     """
     with _open_array(path) as (shape, stream):
         values = npy.read_array(stream, allow_pickle=False, max_header_size=_HEADER_BYTES)
@@ -157,12 +157,12 @@ def _open_array(path: Path) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:
 
 
 def _find_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """The member that holds the frames; a single array may have any name."""
+    """The archive member that holds the frames; a single array may have any name."""
     members = {one.filename: one for one in archive.infolist() if one.filename.endswith(".npy")}
     if _MEMBER not in members and len(members) != 1:
         raise UnreadableFrame("npz without pixel_array")
     member = members.get(_MEMBER) or next(iter(members.values()))
-    # numpy writes these two; others may need any amount of memory, or a password.
+    # numpy writes these two; others may need unbounded memory, or a password.
     supported = member.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
     if not supported or member.flag_bits & 1:
         raise UnreadableFrame("unsupported npz compression or encryption")
@@ -171,14 +171,14 @@ def _find_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 def _read_shape(stream: IO[bytes], size: int) -> tuple[int, ...]:
     """Frames, height and width of an array whose header and values take `size` bytes together."""
-    # Limited first: the header states its own length, up to 4 GiB.
-    beginning = io.BytesIO(stream.read(_HEADER_BYTES))
+    # Bounded: the header states its own length, up to 4 GiB.
+    header = io.BytesIO(stream.read(_HEADER_BYTES))
     stream.seek(0)
-    version = npy.read_magic(beginning)
+    version = npy.read_magic(header)
     if version not in {(1, 0), (2, 0)}:
         raise UnreadableFrame("unsupported array type")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(beginning, max_header_size=_HEADER_BYTES)
+    shape, _, dtype = read(header, max_header_size=_HEADER_BYTES)
     if dtype.hasobject:
         raise UnreadableFrame("object array")
     if dtype.kind not in "uif":
@@ -188,6 +188,6 @@ def _read_shape(stream: IO[bytes], size: int) -> tuple[int, ...]:
         raise UnreadableFrame("array is not frames×height×width")
     height, width = shape[1:]
     check_video_size(shape[0], height * width * dtype.itemsize if min(height, width) > 0 else 0)
-    if beginning.tell() + math.prod(shape) * dtype.itemsize != size:
+    if header.tell() + math.prod(shape) * dtype.itemsize != size:
         raise UnreadableFrame("array size does not match the file")
     return shape

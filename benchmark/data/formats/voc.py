@@ -14,7 +14,7 @@ from benchmark.data.frame import UnreadableFrame
 
 MAX_XML_BYTES = 1 << 20
 
-# A document type may define entities that expand without end or fetch files.
+# A DTD may define entities that expand without bound or fetch files.
 _DECLARATION = re.compile(r"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ class VOCAnnotation:
     Attributes:
         size: claimed (height, width), or None.
         boxes: class name and box of each usable object.
-        errors: reasons for the objects that cannot be used.
+        errors: reasons for unusable objects.
     """
 
     size: tuple[int, int] | None = None
@@ -34,7 +34,7 @@ class VOCAnnotation:
 
     @property
     def empty(self) -> bool:
-        """Whether the image is annotated as showing nothing."""
+        """Whether the image is annotated as containing no object."""
         return not self.boxes and not self.errors
 
     def add(self, name: str, edges: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ class VOCAnnotation:
                 continue
             inside, note = clip_box(box, *size)
             if inside != box and self.size not in (None, size):
-                # Clipped, it would no longer be where it was annotated.
+                # Clipping would not bring it to where it was annotated.
                 inside, note = None, "box for a different image size"
             if inside is not None:
                 boxes.append((classes.index(name), inside))
@@ -68,7 +68,7 @@ class VOCAnnotation:
 
 
 def read_voc(path: Path) -> VOCAnnotation:
-    """Read the annotation of one image; the file name and path it states are ignored."""
+    """Read the annotation of one image; the file name and path in it are ignored."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_XML_BYTES + 1)
@@ -78,7 +78,7 @@ def read_voc(path: Path) -> VOCAnnotation:
         raise UnreadableFrame("annotation cannot be opened") from None
     if len(content) > MAX_XML_BYTES:
         raise UnreadableFrame("annotation too large")
-    # Tags and numbers are ASCII; paths, in whatever encoding, do not matter.
+    # Tags and numbers are ASCII; the encoding of paths does not matter.
     text = content.decode("utf-8-sig", errors="replace")
     if _DECLARATION.search(text):
         raise UnreadableFrame("annotation with a DOCTYPE")
@@ -96,7 +96,7 @@ def read_voc(path: Path) -> VOCAnnotation:
 
 
 def parse_size(height: str, width: str) -> tuple[int, int] | None:
-    """Height and width from their text; None where either is not an integer."""
+    """Parse height and width; None if either is not an integer."""
     if not all(re.fullmatch(r"\s*\d{1,9}\s*", side, re.ASCII) for side in (height, width)):
         return None
     return int(height), int(width)

@@ -1,4 +1,4 @@
-"""White levels of images whose files do not state their bit depth: one per file set."""
+"""White levels of images that do not state their bit depth: one per file set."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HIGH_BIT_DEPTH_FORMATS = (b"\x89PNG\r\n\x1a\n", b"II", b"MM", b"P2", b"P5")
 
 
 def maximum_value(path: Path) -> Maximum | None:
-    """Possible bit depths and maximum value of an image whose file leaves its depth open.
+    """Candidate bit depths and maximum value of an image that does not state its bit depth.
 
-    None for all other images, and for unreadable ones: they decide nothing.
+    None for all other images and for unreadable ones, which decide nothing.
     """
     try:
         image = read_image(path) if _may_exceed_8_bits(path) else None
@@ -32,7 +32,7 @@ def maximum_value(path: Path) -> Maximum | None:
 
 
 def _may_exceed_8_bits(path: Path) -> bool:
-    """Whether the first bytes are those of an image of more than eight bits; most are not."""
+    """Whether the header allows for more than 8 bits, which spares decoding most images."""
     try:
         with path.open("rb") as stream:
             head = stream.read(26)
@@ -47,7 +47,7 @@ class WhiteLevels:
     """White levels of file sets, each measured once, when its first image is read.
 
     Args:
-        file_set: name and files of the set that an image belongs to.
+        file_set: maps an image to the name and files of its set.
     """
 
     def __init__(self, file_set: Callable[[Path], FileSet]) -> None:
@@ -57,9 +57,9 @@ class WhiteLevels:
         self._maxima: dict[str, dict[Depths, int]] = {}
 
     def measure(self, path: Path, apply: Apply = map) -> str:
-        """Read all images of the set that `path` belongs to, unless done already; its name.
+        """Measure the set that `path` belongs to, unless done already, and return its name.
 
-        `apply` is `map`, or like it in several processes.
+        `apply` is `map` or a parallel equivalent.
         """
         if path.parent not in self._names:
             name, files = self._file_set(path)
@@ -72,9 +72,9 @@ class WhiteLevels:
         return self._names[path.parent]
 
     def prepare(self, paths: Iterable[Path], apply: Apply) -> None:
-        """Measure the sets of `paths`, looking only at the first image of each folder.
+        """Measure the sets of `paths` ahead, judging each folder by its first image.
 
-        Images that this misses in a mixed folder are measured when they are read.
+        Sets missed in a mixed folder are measured when they are read.
         """
         first: dict[Path, Path] = {}
         for path in paths:
