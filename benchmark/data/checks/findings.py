@@ -1,4 +1,4 @@
-"""The findings of a check of prepared data, and the checks shared by packs and task folders."""
+"""Findings of a check of prepared data, and checks shared by packs and task folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAKAGE = "leakage"
 """Folder of the leakage reports inside a task folder, one subfolder per pre-training dataset."""
 
 MAX_VESSEL_FRACTION = 0.5
-"""A mask covering a larger fraction of a frame may be inverted: vessels cover about 3–12 %."""
+"""Masks that cover a larger fraction of a frame may be inverted: vessels cover about 3–12 %."""
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Findings:
 
     Attributes:
         path: the folder.
-        kind: ``"pack"`` or the kind of the task.
-        identity: its corpus hash or split hash.
-        counts: what was counted, in the order of printing.
+        kind: ``"pack"`` or the kind of task.
+        identity: corpus hash or split hash.
+        counts: counts in printing order.
         errors, warnings: (reason, where); reasons are few and fixed, so that they can be counted.
     """
 
@@ -75,15 +75,15 @@ class FrameEntry(NamedTuple):
 
 
 def index_rows(index: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
-    """The rows of some columns of an index; None where a value is missing."""
+    """Rows of some columns of an index, with None for missing values."""
     values = index[list(columns)].astype(object)
     return list(values.where(values.notna(), None).itertuples(index=False, name=None))
 
 
 def check_entries(findings: Findings, entries: Collection[FrameEntry], strict: bool) -> None:
-    """Duplicate entries, duplicate images, and overlaps between splits.
+    """Find duplicate entries, duplicate images, and overlaps between splits.
 
-    An overlap of two splits is an error if `strict`, else a warning.
+    An overlap between splits is an error if `strict`, else a warning.
     """
     overlap = findings.error if strict else findings.warning
     findings.count("frames", len(entries))
@@ -116,7 +116,7 @@ def check_entries(findings: Findings, entries: Collection[FrameEntry], strict: b
 
 
 def check_files(findings: Findings, listed: Collection[str]) -> None:
-    """Warn of files not in `listed` (paths below the folder), except leakage reports."""
+    """Warn about files not in `listed` (paths below the folder), except leakage reports."""
     unlisted: list[str] = []
     for entry in walk(findings.path, unlisted, hidden=True):
         path = findings.below(entry)

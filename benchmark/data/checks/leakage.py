@@ -36,7 +36,7 @@ SHEET = "pairs.png"
 HELD_OUT_SPLITS = ("test", "val")
 
 PAIRS_PER_FRAME = 100
-"""Pairs listed per held-out frame, the worst ones; all are counted."""
+"""Maximum number of listed pairs per held-out frame, worst first; all are counted."""
 
 SHEET_PAIRS = 40
 
@@ -50,10 +50,10 @@ class HeldOut:
     Attributes:
         path: the folder.
         name: name of the task, or of the pack's folder.
-        kind: kind of the task, or ``"pack"``.
-        split_hash: identity of the task; of a pack, its corpus hash.
-        frames: what must not occur in pre-training.
-        read: grayscale pixels (uint8, H×W) of the frame at this index.
+        kind: kind of task, or ``"pack"``.
+        split_hash: split hash of a task, corpus hash of a pack.
+        frames: frames that must not occur in pre-training.
+        read: returns the frame at an index (grayscale, uint8, H×W).
     """
 
     path: Path
@@ -75,7 +75,7 @@ class _FramePair(NamedTuple):
 
 @dataclass
 class _Matches:
-    """The matches of one held-out frame, which may match every frame of the packs."""
+    """Matches of one held-out frame; there may be as many as frames in the packs."""
 
     exact: int = 0
     similar: int = 0
@@ -109,7 +109,7 @@ def _of_pack(path: Path) -> HeldOut:
 
 def _of_task(path: Path) -> HeldOut:
     folder = TaskFolder.open(path)
-    # In denoising, the clean frame must not have been seen; the listed hash is its hash.
+    # In denoising, the clean frame must not have been seen; its hash is the listed one.
     file_of = folder.clean if folder.kind == "denoising" else folder.image
     frames, files = [], []
     for split in HELD_OUT_SPLITS:
@@ -141,8 +141,8 @@ def check_leakage(
         ``parameters``, ``pretrain`` and ``test`` (what was compared), ``counts``, ``groups``
         (patients on both sides), ``pairs`` and ``report_hash``, computed over the rest.
         In ``counts``, ``exact`` is the number of held-out frames with an identical frame in
-        pre-training, ``similar`` of those with a near-duplicate only, ``groups`` of shared
-        patients.
+        pre-training, ``similar`` that of held-out frames with a near-duplicate only, ``groups``
+        that of shared patients.
     """
     offsets = np.cumsum([0, *(len(one.frames) for one in held_out)]).tolist()
     found = [_Matches() for _ in range(offsets[-1])]
@@ -246,7 +246,7 @@ def _report(
 def _list_pairs(
     packs: PackCollection, held_out: HeldOut, found: list[_Matches]
 ) -> list[dict[str, Any]]:
-    """The pairs, worst first."""
+    """Report entries of the pairs, worst first."""
     ordered = sorted((pair, number) for number, one in enumerate(found) for pair in one.worst)
     rows = packs.index.iloc[[pair.row for pair, _ in ordered]]
     return [
@@ -269,14 +269,14 @@ def has_leakage(report: dict[str, Any]) -> bool:
 
 
 def report_folder(folder: Path, corpus_hash: str) -> Path:
-    """Where the report on a task folder and a pre-training dataset is stored."""
+    """Folder of the report on a task folder and a pre-training dataset."""
     return folder / LEAKAGE / corpus_hash[:16]
 
 
 def write_leakage_report(
     out: Path, report: dict[str, Any], packs: PackCollection, held_out: HeldOut
 ) -> None:
-    """Write ``report.json`` and, where pairs were found, the contact sheet ``pairs.png``.
+    """Write ``report.json`` and, if pairs were found, the contact sheet ``pairs.png``.
 
     The sheet shows the worst pair of each held-out frame, at most 40, with the pre-training frame
     (flipped to match) on the left.

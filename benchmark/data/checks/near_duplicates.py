@@ -1,8 +1,8 @@
 """Detecting the same angiogram after flips, contrast changes, resizing or compression.
 
-Angiograms of different patients share much of what a perceptual hash measures: the vignette, the
-collimator edge, the position of heart and diaphragm. An image is therefore normalised locally
-first, which leaves vessels and background texture, and then described by its low frequencies.
+Angiograms of different patients share much of what a perceptual hash measures: vignetting, the
+collimator edge, the position of heart and diaphragm. Images are therefore normalised locally first,
+which leaves vessels and background texture, and then described by their low frequencies.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ THUMBNAIL_SIDE = 64
 """Side of the thumbnails in pixels."""
 
 FREQUENCIES = 24
-"""Frequencies kept per direction; higher ones are lost to JPEG and in small originals."""
+"""Frequencies kept per axis; higher ones are lost to JPEG compression and in small originals."""
 
 COARSE = 12
-"""Frequencies per direction that decide which pairs are compared at every shift."""
+"""Frequencies per axis of the coarse descriptors, which select the pairs to compare."""
 
 CANDIDATE = 0.55
 """Minimum cosine of the coarse descriptors for a pair to be compared."""
 
 SIMILAR = 0.7
-"""Minimum correlation for two images to count as the same scene, see `NearDuplicates`."""
+"""Minimum correlation of two images of the same scene, see `NearDuplicates`."""
 
 SHIFT = 3
 """Largest shift in pixels of the thumbnail, 4.7 % of the image's side."""
@@ -40,13 +40,13 @@ PARAMETERS: dict[str, int | float] = {
     "similar": SIMILAR,
     "shift": SHIFT,
 }
-"""Everything that determines which pairs are found."""
+"""All parameters that determine which pairs are found."""
 
 FLIPS = ("none", "horizontal", "vertical", "both")
 
 _WINDOW = 4.0  # standard deviation of the local window, in pixels of the thumbnail
-_FLOOR = 0.1  # minimum local contrast relative to the image's, so that flat noise stays small
-_CLIP = 3.0  # local standard deviations, so that the collimator edge does not outweigh vessels
+_FLOOR = 0.1  # minimum local contrast, relative to the image's; keeps noise in flat areas small
+_CLIP = 3.0  # in local standard deviations; keeps the collimator edge from outweighing vessels
 
 
 class Match(NamedTuple):
@@ -76,14 +76,14 @@ _SIGNS = _flip_signs()
 def image_signature(pixels: np.ndarray) -> np.ndarray:
     """Low frequencies of the locally normalised image, float32, 24×24.
 
-    The image becomes a 64×64 thumbnail whose pixels are normalised by the local mean and standard
-    deviation, so that changes of brightness, contrast or gamma, nearly linear inside a small
-    window, have little effect. A DCT without its constant follows. The aspect ratio is not kept, so
-    that a scene scaled differently along its axes is still found.
+    The image is resized to a 64×64 thumbnail and normalised by local mean and standard deviation;
+    changes of brightness, contrast or gamma are nearly linear inside a small window and have little
+    effect. A DCT without its DC term follows. The aspect ratio is not kept, so that a scene scaled
+    differently along its axes is still found.
     """
     shrink = min(pixels.shape) >= THUMBNAIL_SIDE
     method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    # In floating point, since rounding would remove the texture of low-contrast images.
+    # In floating point: rounding would remove the texture of low-contrast images.
     small = cv2.resize(
         pixels.astype(np.float32), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=method
     )
@@ -100,7 +100,7 @@ def _local_mean(values: np.ndarray) -> np.ndarray:
 
 
 def _coarse(signatures: np.ndarray) -> np.ndarray:
-    """Descriptors of unit length, N×F×F to N×144; zeros for an image without structure."""
+    """Unit-norm descriptors, N×F×F to N×144; zeros for an image without structure."""
     low = signatures[:, :COARSE, :COARSE].reshape(-1, COARSE * COARSE)
     length = np.linalg.norm(low, axis=1, keepdims=True)
     return np.divide(low, length, out=np.zeros_like(low), where=length > 1e-6)
@@ -120,14 +120,14 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 class NearDuplicates:
     """A set of images that is searched for near-duplicates of others.
 
-    Two images are near-duplicates if, in one of the four flips, their coarse descriptors have a
-    cosine of at least `CANDIDATE` and their thumbnails a `correlation` of at least `SIMILAR`.
-    Detected are gamma, contrast, brightness, flips, resizing and JPEG in any combination, and a
-    shift or crop of 2 % of the side or a rotation of 2°. Adjacent frames of one sequence are mostly
-    found too; larger crops and rotations may be missed.
+    Two images are near-duplicates if, in one of the four flips, the cosine of their coarse
+    descriptors is at least `CANDIDATE` and the `correlation` of their thumbnails at least
+    `SIMILAR`. This is robust to gamma, contrast, brightness, flips, resizing and JPEG in any
+    combination, and to a shift or crop of 2 % of the side or a rotation of 2°. Adjacent frames of a
+    sequence are mostly found too; larger crops and rotations may be missed.
 
     Args:
-        images: uint8, H×W each, of any size; about 3 kB of each are kept.
+        images: uint8, H×W each, of any size; about 3 kB are kept per image.
     """
 
     def __init__(self, images: Iterable[np.ndarray]) -> None:
@@ -140,11 +140,11 @@ class NearDuplicates:
     def find(self, queries: Sequence[np.ndarray]) -> list[Match]:
         """Near-duplicates of a block of images, uint8, H×W each.
 
-        Memory grows with the product of their number and the size of the set; 256 is a good block.
+        Memory grows with their number times the size of the set; use blocks of about 256.
 
         Returns:
-            One `Match` per pair, `row` counting in this set and `query` in `queries`, in the order
-            of (query, row); the best one of several flips. Scores have three decimals.
+            One `Match` per pair, for the best flip, ordered by (query, row); `row` indexes this set
+            and `query` the `queries`. Scores are rounded to three decimals.
         """
         found: dict[tuple[int, int], Match] = {}
         signatures = _stack(queries)

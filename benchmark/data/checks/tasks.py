@@ -33,8 +33,8 @@ from benchmark.files import sha256_bytes
 def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
     """Check every listed frame of a task and its annotations.
 
-    An overlap of two splits (a patient or an image in both) is an error, or a warning if the split
-    was published by the authors of the data.
+    An overlap of two splits (a patient or an image in both) is an error, or a warning if the
+    authors of the dataset published the split.
     """
     folder = TaskFolder.open(path, complete=False)
     findings = Findings(folder.path, folder.kind, folder.split_hash)
@@ -60,7 +60,7 @@ def check_task(path: str | os.PathLike[str], progress: bool = True) -> Findings:
 
 
 class _TaskCheck:
-    """The checks of one frame, named by the kind of task, and those of the annotation files."""
+    """Checks of one frame, in methods named by kind of task, and of the annotation files."""
 
     def __init__(self, folder: TaskFolder, findings: Findings) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class _TaskCheck:
     def image(
         self, file: Path, what: str, item: TaskItem, key: str, constant: bool = False
     ) -> np.ndarray | None:
-        """An image of the listed size and hash (`key`); None, and an error, if there is none."""
+        """Read an image and compare its size and hash (`key`) with the manifest; None on error."""
         where = self.findings.below(file)
         try:
             pixels = read_grayscale(file)
@@ -78,7 +78,7 @@ class _TaskCheck:
             self.findings.error(f"{what}: {error}", where)
             return None
         if pixels.shape != (item["height"], item["width"]):
-            self.findings.error(f"{what}: not of the listed size", where)
+            self.findings.error(f"{what}: size differs from the manifest", where)
             return None
         if is_constant(pixels) and not constant:
             self.findings.error(f"{what}: constant", where)
@@ -98,14 +98,14 @@ class _TaskCheck:
         if np.count_nonzero(labels) > MAX_VESSEL_FRACTION * labels.size:
             findings.warning("mask: more than half of the frame", findings.below(file))
         if labels.max(initial=0) >= len(self.folder.classes):
-            findings.error("mask: value is no label of a class", findings.below(file))
+            findings.error("mask: value is not a class label", findings.below(file))
         elif self.masks is not None:
             self._compare_channels(f"{split}/{stem}", item, labels, self.masks)
 
     def _compare_channels(
         self, where: str, item: TaskItem, labels: np.ndarray, listed: dict[str, COCOImage]
     ) -> None:
-        """Compare the masks of the COCO file with their hash and the label map."""
+        """Compare the masks in the COCO file with their hash and the label map."""
         image = listed.get(f"{item['stem']}.png".casefold())
         names = [name.strip().casefold() for name in self.folder.classes[1:]]
         masks = np.zeros((len(names), *labels.shape), dtype=bool)
@@ -139,11 +139,11 @@ class _TaskCheck:
         """What is wrong with a box x0, y0, x1, y1, class (pixels, exclusive edges), or None."""
         x0, y0, x1, y1, label = box
         if label not in range(len(self.folder.classes)):
-            return "box: no label of a class"
+            return "box: not a class label"
         if x0 >= x1 or y0 >= y1:
-            return "box: without an area"
+            return "box: zero area"
         if x0 < 0 or y0 < 0 or x1 > item["width"] or y1 > item["height"]:
-            return "box: reaches beyond the image"
+            return "box: exceeds the image"
         return None
 
     def denoising(self, split: str, item: TaskItem) -> None:
@@ -155,7 +155,7 @@ class _TaskCheck:
             self.findings.error("image: not degraded", self.findings.below(file))
 
     def annotations(self, split: str) -> None:
-        """Check the COCO file of a split, if it has one; keep the masks in it."""
+        """Check the COCO file of a split, if any, and keep its masks."""
         file = self.folder.coco(split)
         self.masks = {} if self.folder.has_overlaps else None
         if file is None:
@@ -182,7 +182,7 @@ class _TaskCheck:
         return found
 
     def _compare_boxes(self, split: str, content: dict[str, object]) -> None:
-        """Compare an annotation file with the one that the boxes of the manifest give."""
+        """Compare an annotation file with the boxes of the manifest."""
         expected = COCOFile(self.folder.classes)
         for item in self.folder.splits[split]:
             if any(self._box_error(box, item) for box in item["boxes"]):

@@ -143,10 +143,10 @@ OTHER_IMAGE, OTHER_MASK = (f"{what}: pixels differ from their hash" for what in 
         ),
         (
             lambda f: _save(f.mask("test", "4"), np.ones((40, 47))),
-            {"mask: not of the listed size": 1},
+            {"mask: size differs from the manifest": 1},
         ),
         (lambda f: _save(f.mask("test", "4"), np.ones((40, 48))), {OTHER_MASK: 1}),
-        (lambda f: _relabel(f, 2), {"mask: value is no label of a class": 1}),
+        (lambda f: _relabel(f, 2), {"mask: value is not a class label": 1}),
         (lambda f: _relabel(f, 1), {}),
         (lambda f: _relist(f, path="1.png"), {"duplicate entry": 1}),
     ],
@@ -240,12 +240,12 @@ def test_bad_boxes_are_named_once(tmp_path):
     folder = make_task(tmp_path, "detection", classes=("stenosis", "occlusion"))
     good = [[0, 0, 48, 40, 1], [0.5, 0, 2, 40.0, 0]]
     bad = [
-        ([0, 0, 48.01, 40, 0], "reaches beyond the image"),
-        ([-1, 0, 4, 4, 0], "reaches beyond the image"),
-        ([4, 0, 4, 4, 0], "without an area"),
-        ([4, 9, 8, 4, 0], "without an area"),
-        ([0, 0, 4, 4, 2], "no label of a class"),
-        ([0, 0, 4, 4, 0.5], "no label of a class"),
+        ([0, 0, 48.01, 40, 0], "exceeds the image"),
+        ([-1, 0, 4, 4, 0], "exceeds the image"),
+        ([4, 0, 4, 4, 0], "zero area"),
+        ([4, 9, 8, 4, 0], "zero area"),
+        ([0, 0, 4, 4, 2], "not a class label"),
+        ([0, 0, 4, 4, 0.5], "not a class label"),
     ]
     _relist(folder, boxes=[*good, *(box for box, _ in bad)])
     assert check(folder.path).errors == [
