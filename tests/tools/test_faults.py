@@ -78,7 +78,7 @@ def test_a_drive_without_fsync_locks_and_maps(call, tmp_path, monkeypatch, name)
     done = call(faults.WRITERS[name], tmp_path / "out")
     assert done.returncode == 0, done.stderr
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
-    kinds = {word for word in ("no fsync", "no locks", "maps no files") if word in done.stderr}
+    kinds = {word for word in ("no fsync", "no locks", "no memory mapping") if word in done.stderr}
     assert len(notes) == len(kinds)
     assert "no fsync" in kinds or name == "raw"
     assert (tmp_path / "out").exists()

@@ -17,7 +17,7 @@ from benchmark.locking import hold, remove_left
 from benchmark.schemas import Count, Schema, read_validated
 
 CHUNK = 1024
-"""Frames between two records of progress: what a kill can cost."""
+"""Frames between two progress records; a kill loses at most these."""
 
 _PARTIAL = f"{ANATOMY}.partial"
 _PROGRESS = f"{ANATOMY}.progress.json"
@@ -26,7 +26,7 @@ Compute = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class _Progress(Schema):
-    """How many masks are on the disk, and the hash of the parameters they were computed with."""
+    """Number of masks on the disk, and the hash of their parameters."""
 
     remedy = f"remove it and {_PARTIAL}, then run the same command again"
 
@@ -48,8 +48,8 @@ def add_anatomy(
     the new ones are complete. Finished masks of the same parameters are returned at once.
 
     Args:
-        compute: ``compute(frames, valid)`` with frames uint8 B×S×S and valid (height, width) int64
-            B×2 returns bool B×S×S, True on vessels. Outside the valid area it is set to False.
+        compute: ``compute(frames, valid)`` takes frames, uint8 B×S×S, and valid (height, width),
+            int64 B×2, and returns bool B×S×S, True on vessels. Padding is set to False afterwards.
         parameters: JSON-able values that identify what `compute` does.
         batch: frames per call of `compute`.
         overwrite: replace finished or unfinished masks of other parameters.
@@ -73,8 +73,8 @@ def add_anatomy(
         other = earlier is not None and earlier.parameters != wanted
         if (existing is not None or other) and not overwrite:
             raise InputError(
-                f"{pack.path}: holds vessel masks of other parameters; allow to overwrite them, or "
-                "use the same parameters"
+                f"{pack.path}: holds vessel masks of other parameters; overwrite them with "
+                "--overwrite, or use the same parameters"
             )
         done = _resume(pack, 0 if earlier is None or other else earlier.done)
         if done < len(pack):
@@ -85,14 +85,14 @@ def add_anatomy(
 
 
 def _resume(pack: FramePack, done: int) -> int:
-    """How many of the `done` masks are on the disk; the unfinished file is truncated to them."""
+    """Truncate the unfinished file to the `done` masks; returns how many are on the disk."""
     file = pack.path / _PARTIAL
     renamed = not file.exists() and (pack.path / ANATOMY).exists()
     if done == len(pack) and renamed and "anatomy" not in pack.manifest:
-        return done  # Only the entry in the manifest is missing.
+        return done  # only the manifest entry is missing
     row = pack.size * pack.size // 8
     if not file.exists() or file.stat().st_size < done * row:
-        done = 0  # The record of progress outlived its file.
+        done = 0  # the progress record outlived its file
     with open(file, "ab") as stream:
         stream.truncate(done * row)
     return done
@@ -135,7 +135,7 @@ def _write_masks(
 
 
 def _publish(pack: FramePack, parameters: dict[str, Any]) -> None:
-    """Rename the masks and enter them into the manifest, which never names masks of others."""
+    """Rename the masks and enter them in the manifest, which never describes other masks."""
     manifest_file = pack.path / MANIFEST
     manifest = dict(pack.manifest)
     partial, target = pack.path / _PARTIAL, pack.path / ANATOMY

@@ -49,22 +49,22 @@ from benchmark.locking import clear_partial, hold, lock_beside, make_partial, pa
 from benchmark.temporary_files import TEMPORARY
 
 CHUNK = 256
-"""Most frames of a chunk: what an interruption can cost."""
+"""Maximum frames per chunk; an interruption loses at most these."""
 
 CHUNK_BYTES = 1 << 26
-"""Most bytes of a chunk."""
+"""Maximum bytes per chunk."""
 
 CHUNKS_AHEAD = 4
-"""Chunks that workers decode before they are written: 256 MiB of pixels at most."""
+"""Chunks decoded ahead of writing: at most 256 MiB of pixels."""
 
 ROW_GROUP = 1 << 15
-"""Rows of a row group of the index."""
+"""Rows per row group of the index."""
 
 _WRITTEN = (FRAMES, INDEX, MANIFEST, REPORT, *WRITTEN, TEMPORARY)
 
 _TABLE = pa.schema(
     [(name, pa.string()) for name in TEXT_COLUMNS]
-    # The number of a frame may be a time stamp.
+    # Frame numbers may be time stamps.
     + [(name, pa.int64() if name == "frame" else pa.int32()) for name in NUMBER_COLUMNS]
 )
 
@@ -90,18 +90,18 @@ def build_pack(
     Args:
         size: side of the squares in pixels, a multiple of 8.
         splits: original splits to keep; None keeps all.
-        limit: at most this many frames, the first ones, before thinning.
-        workers: processes that decode; 0 decodes in this one.
+        limit: maximum number of frames, taken from the start, before thinning.
+        workers: decoding processes; 0 decodes in this one.
         strict: a skipped frame is an error.
         thin: bits, 0–64. A frame of a video is dropped if its perceptual hash (`perceptual_hash`)
             differs in fewer bits from that of the last kept frame of the video; 0 keeps all.
-        exclude: groups whose frames are dropped, such as the patients of a test set; groups that
-            the source does not have may be among them.
+        exclude: groups whose frames are dropped, such as the patients of a test set; groups unknown
+            to the source are ignored.
 
     Raises:
-        InputError: a bad argument; no usable frame; `out` is something else or a pack of other
-            frames or parameters; an unfinished one is, is damaged, or is being written by another
-            process; a worker was killed; something was skipped under `strict`.
+        InputError: a bad argument; no usable frame; `out` is not a pack, or one of other frames or
+            parameters; an unfinished pack is of others, damaged, or being written by another
+            process; a worker was killed; a frame was skipped under `strict`.
     """
     if size < 8 or size % 8:
         raise InputError(f"size {size}: must be a positive multiple of 8")
@@ -120,7 +120,7 @@ def build_pack(
         "resize": RESIZE,
         "splits": sorted(splits) if splits is not None else None,
         "limit": limit,
-        # Only where they are used, so that the identity of all other packs is without them.
+        # Only if used, so that the hashes of other packs do not depend on them.
         **({"thin": thin} if thin else {}),
         **({"exclude": sorted(set(exclude))} if exclude else {}),
     }
@@ -134,7 +134,7 @@ def build_pack(
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_folder(out)
     with naming(out), hold(lock_beside(out), out, "being written"):
-        if (pack := finished()) is not None:  # by the last holder of the lock
+        if (pack := finished()) is not None:  # by the previous holder of the lock
             return pack
         make_partial(partial, _WRITTEN, clear=False)
         log = ChunkLog(partial)
@@ -143,7 +143,7 @@ def build_pack(
             _write_frames(selection, log, size, workers, progress, strict, thin)
             _write_index(selection, log, plan, parameters)
         _check_plan(partial, log.read_object(partial / MANIFEST), plan)
-        # With what a kill in the middle of `atomic_write` leaves.
+        # Including what a kill during `atomic_write` left behind.
         remove_written(partial, (*WRITTEN, TEMPORARY))
         os.replace(partial, out)
         fsync_folder(out.parent)
@@ -163,11 +163,11 @@ def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> N
 
 
 class _NearDuplicates:
-    """Tells which frames of a video look like the last kept frame of that video.
+    """Detects frames that look like the last kept frame of their video.
 
-    A video is a run of frames with the same `Frame.video`; frames without a video are no
-    near-duplicates and do not end a run. Hashes that differ in fewer `bits` are those of
-    near-duplicates; 0: there are none. `records` are those of an interrupted build to resume from.
+    A video is a run of frames with the same `Frame.video`; frames without a video are always kept
+    and do not end a run. Near-duplicates have hashes that differ in fewer than `bits` bits; with 0
+    there are none. `records` are those of the interrupted build that is resumed.
     """
 
     def __init__(self, bits: int, records: Sequence[ChunkRecord]) -> None:
@@ -176,7 +176,7 @@ class _NearDuplicates:
         self._last = next((row for row in kept if row["video"] is not None), None)
 
     def drops(self, row: dict[str, Any]) -> bool:
-        """Whether the frame with this index row is dropped; to be asked once for each, in order."""
+        """Whether to drop the frame with this index row; call it once per frame, in order."""
         if not self._bits or row["video"] is None:
             return False
         last = self._last
@@ -196,13 +196,13 @@ def _write_frames(
     strict: bool,
     thin: int,
 ) -> None:
-    """Decode the frames that are not in `log` yet, and write their squares and chunk records."""
+    """Decode the frames not yet in `log`, and write their squares and chunk records."""
     source, partial = selection.source, log.partial
     log.resume(strict)
     done = sum(record.frames for record in log.records)
     kept = sum(len(record.rows) for record in log.records)
     frames = selection.frames[done:]
-    if not thin:  # How many near-duplicates there are is not known before.
+    if not thin:  # otherwise the number of kept frames is unknown
         _check_space(partial, len(frames) * size**2)
     chunk = max(1, min(CHUNK, CHUNK_BYTES // size**2))
     near_duplicates = _NearDuplicates(thin, log.records)
@@ -227,7 +227,7 @@ def _write_frames(
                     stream.write(result.square)
             if strict:
                 refuse_skips(record.skipped)
-            # The record vouches for the pixels, so they have to be on the disk before it.
+            # The record vouches for the pixels, which must reach the disk first.
             stream.flush()
             fsync(stream.fileno(), partial / FRAMES)
             log.append(record)
@@ -253,13 +253,13 @@ def _write_index(
     plan: dict[str, Any],
     parameters: dict[str, Any],
 ) -> None:
-    """Write index, report and, last of all, the manifest."""
+    """Write index, report and, last, the manifest."""
     source, partial, records = selection.source, log.partial, log.records
     table = pa.Table.from_pylist([row for record in records for row in record.rows], schema=_TABLE)
     with atomic_write(partial / INDEX) as stream:
         pq.write_table(table, stream, row_group_size=ROW_GROUP)
     skipped = [*selection.report.items, *(skip for record in records for skip in record.skipped)]
-    # Each worker notes what it meets first.
+    # Several workers may note the same thing.
     notes = list(dict.fromkeys(note for record in records for note in record.notes))
     write_report(partial / REPORT, [*skipped, *notes])
     sources, splits, groups, videos = (

@@ -1,4 +1,4 @@
-"""What became of the frames of an unfinished pack, chunk by chunk, for resuming it."""
+"""Chunk records of an unfinished pack, from which its build is resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.temporary_files import TEMPORARY
 _FOLDER = "chunks"
 
 WRITTEN = (f"{_FOLDER}/*.chunk", f"{_FOLDER}/plan.json", f"{_FOLDER}/{TEMPORARY}")
-"""What is written below the folder of an unfinished pack, as `remove_written` takes it."""
+"""Patterns of the files written below an unfinished pack, for `remove_written`."""
 
 
 @dataclass
@@ -31,10 +31,10 @@ class ChunkRecord:
     """What became of the frames of one chunk.
 
     Attributes:
-        rows: index rows of the frames that were kept.
-        skipped: (reason, path) of those that could not be used.
-        thinned: how many were dropped as near-duplicates.
-        notes: (reason, where) of what was noted about intensities; chunks may repeat each other.
+        rows: index rows of kept frames.
+        skipped: (reason, path) of skipped frames.
+        thinned: number of frames dropped as near-duplicates.
+        notes: (reason, where) of notes about intensities; chunks may repeat each other's.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -44,15 +44,15 @@ class ChunkRecord:
 
     @property
     def frames(self) -> int:
-        """How many frames of the source the chunk covers."""
+        """Number of source frames the chunk covers."""
         return len(self.rows) + len(self.skipped) + self.thinned
 
 
 class ChunkLog:
-    """The chunk records of the unfinished pack in `partial`, those read by `resume` and new ones.
+    """The chunk records of the unfinished pack in `partial`: those read by `resume`, and new ones.
 
-    Each has a file of its own, numbered without a gap, that ends in a hash of what is before it, so
-    that damage of any kind is noticed.
+    Each is a file of its own, numbered consecutively, that ends in a hash of its content, so that
+    any damage is detected.
     """
 
     def __init__(self, partial: Path) -> None:
@@ -61,14 +61,14 @@ class ChunkLog:
         self.records: list[ChunkRecord] = []
 
     def begin(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """The recorded plan of the pack: `plan` itself where none was recorded."""
+        """The recorded plan of the pack; records `plan` if there is none."""
         file = self._folder / "plan.json"
         if not file.exists():
             write_json(file, plan)
         return self.read_object(file)
 
     def read_object(self, file: Path) -> dict[str, Any]:
-        """A JSON object that was written here; raises `InputError` where it is damaged."""
+        """Read a JSON object of an unfinished pack; `InputError` if it is damaged."""
         try:
             return read_object(file)
         except InputError:
@@ -77,7 +77,7 @@ class ChunkLog:
     def resume(self, strict: bool) -> None:
         """Read the records; under `strict`, up to the first with a skipped frame.
 
-        Such a frame may have been repaired since. Records that no longer count are removed.
+        Such a frame may have been repaired since. The remaining records are removed.
         """
         files = list_folder(self._folder, "*.chunk")
         for number, file in enumerate(files):
@@ -85,7 +85,7 @@ class ChunkLog:
             if record is None or (strict and record.skipped):
                 break
             self.records.append(record)
-        # From the end, so that a kill leaves no gap, and before the pixels they vouch for.
+        # Last one first, so that a kill leaves no gap, and before the pixels they vouch for.
         for file in reversed(files[len(self.records) :]):
             file.unlink()
         fsync_folder(self._folder)

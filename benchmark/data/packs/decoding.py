@@ -27,20 +27,20 @@ from benchmark.data.sources.files import FolderSource, split_frame_path
 from benchmark.errors import InputError
 
 RESIZE = "longest side to size, PIL bicubic, top left, rest 0"
-"""What `fit_square` does; part of the identity of a pack."""
+"""Description of `fit_square`; part of the identity of a pack."""
 
 _BATCH = 8
 _LONGEST_BATCH = 64
 
 
 class DecodedFrame(NamedTuple):
-    """What became of one frame.
+    """Result of decoding one frame.
 
     Attributes:
-        row: its row in the index; empty where it cannot be used.
-        square: its pixels, uint8 S×S; None where it cannot be used.
-        unusable: the reason why it cannot be used; None otherwise.
-        notes: (reason, where) of what was noted about intensities.
+        row: index row; empty if the frame is unusable.
+        square: pixels, uint8 S×S; None if the frame is unusable.
+        unusable: the reason why it is unusable, or None.
+        notes: (reason, where) of notes about intensities.
     """
 
     row: dict[str, Any]
@@ -50,11 +50,11 @@ class DecodedFrame(NamedTuple):
 
 
 def fit_square(pixels: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Resize an image to fit size×size with its aspect ratio kept.
+    """Resize an image to fit size×size, keeping its aspect ratio.
 
-    The longest side becomes `size` (PIL bicubic, antialiased; untouched where it already is), the
-    image lies in the top left corner, the rest is 0. uint8 throughout; also returned are the height
-    and width that the image covers.
+    The longest side becomes `size` (PIL bicubic, antialiased; unchanged if it already is), the
+    image lies in the top left corner, the rest is 0. uint8 throughout; also returns the height and
+    width that the image covers.
     """
     height, width = pixels.shape
     if height == width == size:
@@ -99,10 +99,10 @@ def decode(
     """Decode frames in order.
 
     Args:
-        frames: all frames to decode. What they have in common is decided before they are shared
-            among workers, each of which would decide it again.
+        frames: all frames to decode. White levels of file sets are measured before the frames are
+            distributed, since every worker would measure them again.
         workers: processes; 0 decodes in this one, frame by frame.
-        ahead: most frames that workers have decoded and nobody has taken, beside one batch.
+        ahead: maximum number of frames in flight, beside one batch.
     """
     work = functools.partial(decode_frame, source, size)
     if workers == 0:
@@ -126,7 +126,7 @@ def decode(
 
 
 def _batches(frames: Iterable[Frame], most: int) -> Iterator[list[Frame]]:
-    """What a worker is given at a time: part of a video, or several images; at most `most`.
+    """Batches of work: part of a video, or several images; at most `most` frames.
 
     Reading one frame of a video file decodes all of them, so the frames of a file stay together.
     """
@@ -152,10 +152,10 @@ def _decode_batch(batch: list[Frame]) -> list[DecodedFrame]:
 
 
 def _start_worker(work: Callable[[Frame], DecodedFrame] | None = None) -> None:
-    # An interruption is handled by the parent; a traceback from every worker helps nobody.
+    # The parent handles interruptions; a traceback from every worker helps nobody.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # One thread for each worker: more would compete for the same cores.
+    # One thread per worker: more would compete for the same cores.
     threadpool_limits(1)
     if work is not None:
         global _work
@@ -163,7 +163,7 @@ def _start_worker(work: Callable[[Frame], DecodedFrame] | None = None) -> None:
 
 
 def _end_with_parent() -> None:
-    # The workers of a parent that was killed, by a scheduler for example, wait for work for ever.
+    # Workers of a killed parent would otherwise wait for work forever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -172,7 +172,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _worker_pool(name: str, workers: int, *initargs: Any) -> Iterator[ProcessPoolExecutor]:
-    # Forked, so that the source reaches the workers as it is, whatever it holds.
+    # Forked, so that the source need not be picklable.
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=initargs)
     try:

@@ -22,14 +22,14 @@ NUMBER_COLUMNS = ("frame", "height", "width", "valid_height", "valid_width")
 
 
 class SkipSummary(Schema):
-    """How often a reason was given, and the first paths."""
+    """Number of skips for one reason, and the first paths."""
 
     count: Count
     examples: list[str]
 
 
 class PackParameters(Schema):
-    """What decides the content of a pack, beside its frames: options of the source and of packs."""
+    """Options of the source and of the pack, which determine its content."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,6 +61,6 @@ class PackManifest(Schema):
 
 
 def hash_frames(parameters: dict[str, Any], pixel_hashes: Sequence[str]) -> str:
-    """The ``corpus_hash`` of a pack: its native pixels (`pixel_sha256`), in order, and resizing."""
+    """The ``corpus_hash`` of a pack: native pixels (`pixel_sha256`) in order, and resizing."""
     resizing = {key: parameters[key] for key in ("size", "resize")}
     return sha256_json({"parameters": resizing, "pixels": list(pixel_hashes)})

@@ -1,4 +1,4 @@
-"""From packs to batches: an order that depends on (seed, epoch) only, and one gather per batch."""
+"""From packs to batches: an order that depends only on (seed, epoch), and one gather per batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from benchmark.randomness import permutation
 
 
 class PackDataset(Dataset):
-    """Frames of one or several packs, and with `anatomy` their vessel masks, a batch at a time.
+    """Frames of one or several packs, and with `anatomy` their vessel masks, read batch by batch.
 
     Attributes:
-        device: where the batches are; None: in host memory.
-        in_memory: nothing is read from a disk; worker processes would gain nothing.
+        device: device of the batches; None: host memory.
+        in_memory: whether frames are held in memory, so that worker processes gain nothing.
     """
 
     metainfo: dict[str, str] = {}
@@ -81,7 +81,7 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.first_step = 0
 
     def set_epoch(self, epoch: int, first_step: int = 0) -> None:
-        """Set the epoch and the step of it to start from; earlier batches are not computed."""
+        """Set the epoch and its first step; batches of earlier steps are not computed."""
         self.epoch = epoch
         self.first_step = first_step
 
@@ -107,7 +107,7 @@ def _as_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 def copied_ahead(
     batches: Iterator[dict[str, Tensor]], device: torch.device
 ) -> Iterator[dict[str, Tensor]]:
-    """Pinned batches on a GPU; each is copied on a side stream during the previous step."""
+    """Copy pinned batches to a GPU on a side stream, each during the previous step."""
     copies, steps = torch.cuda.Stream(device), torch.cuda.current_stream(device)
 
     def copy_next() -> dict[str, Tensor] | None:
@@ -121,7 +121,7 @@ def copied_ahead(
     while batch is not None:
         steps.wait_stream(copies)
         for value in batch.values():
-            # Its memory must not be reused before the step that reads it is over.
+            # Keeps the memory until the step that reads it is over.
             value.record_stream(steps)
         following = copy_next()
         yield batch
@@ -129,10 +129,10 @@ def copied_ahead(
 
 
 class PackLoader(DataLoader):
-    """Batches of frames on the device of the model; made by `pack_loader`.
+    """Batches of frames on the device of the model; built by `pack_loader`.
 
-    A method `move` of the dataset, if it has one, is called once between two epochs, after the
-    first steps; the dataset that it returns, unless None, replaces it.
+    If the dataset has a method `move`, it is called once, between two epochs, after the first
+    steps; a dataset that it returns replaces the original.
     """
 
     def __init__(self, dataset: PackDataset, device: torch.device, **settings: Any) -> None:
@@ -174,9 +174,9 @@ def pack_loader(
     num_workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> PackLoader:
-    """Data loader over packs, see `EpochBatchSampler`; its batches are on the `device`.
+    """Data loader over packs (see `EpochBatchSampler`) with batches on `device`.
 
-    No worker processes are started for a dataset in memory.
+    A dataset in memory needs no worker processes.
     """
     if dataset.in_memory:
         num_workers = 0

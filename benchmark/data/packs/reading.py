@@ -1,4 +1,4 @@
-"""Reading packs: one, several as one, or part of them."""
+"""Reading one pack, several as one, or a subset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray]
 
 
 class Samples:
-    """Frames that are read by their sample index: of one pack, several packs or part of them."""
+    """Frames read by sample index, from one pack, several packs or a subset."""
 
     without_anatomy: Path | None
 
@@ -41,7 +41,7 @@ class Samples:
         return self.without_anatomy is None
 
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
-        """Copies of the frames at `indices` (B sample indices in 0…N-1, any order, repeats too).
+        """Copies of the frames at `indices` (B in 0…N-1, in any order, repeats allowed).
 
         Returns:
             Frames (uint8, B×S×S), packed vessel masks (uint8, B×S×S/8; None without `anatomy`, or
@@ -51,13 +51,13 @@ class Samples:
 
 
 def unpack_bits(bits: np.ndarray) -> np.ndarray:
-    """Masks at one bit per pixel, uint8 …×K, the first pixel in the highest bit, as bool …×8K."""
+    """Bit-packed masks, uint8 …×K with the first pixel in the highest bit, to bool …×8K."""
     return np.unpackbits(bits, axis=-1).view(np.bool_)
 
 
 def _map_file(file: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The bytes of a file as a read-only array, memory-mapped where the file system supports it."""
-    for mode in ("r", "c"):  # FUSE often has private mappings only
+    for mode in ("r", "c"):  # FUSE often supports private mappings only
         try:
             mapped = np.memmap(file, dtype=np.uint8, mode=mode, shape=shape)
         except OSError as error:
@@ -66,25 +66,25 @@ def _map_file(file: Path, shape: tuple[int, ...]) -> np.ndarray:
         else:
             mapped.flags.writeable = False
             return mapped
-    note_once("mmap", f"{file}: this file system maps no files into memory, so all of it is read")
+    note_once("mmap", f"{file}: no memory mapping on this file system; the complete file is read")
     content = np.fromfile(file, dtype=np.uint8).reshape(shape)
     content.flags.writeable = False
     return content
 
 
 class FramePack(Samples):
-    """One pack, opened for reading. It is pickled by its path, and opened again when unpickled.
+    """One pack, opened for reading. It is pickled by path and reopened when unpickled.
 
     Attributes:
         path: its folder.
         size: side S of the squares in pixels.
-        frames: read-only memory map, uint8, N×S×S; outside the valid area 0.
+        frames: read-only memory map, uint8, N×S×S; 0 outside the valid area.
         anatomy: read-only memory map, uint8, N×S×(S/8), bit-packed vessel masks; None if absent.
         index: N rows: source, path, group, video, frame (Int64), split, sha256 and phash of the
-            native pixels, native height/width, valid_height/valid_width inside the square. Missing
-            values where a source does not know.
+            native pixels, native height/width, valid_height/valid_width inside the square. NA where
+            a source does not know.
         manifest: content of manifest.json.
-        corpus_hash: identity of the pixels, in order, and of how they were resized.
+        corpus_hash: identity of the pixels, in order, and of their resizing.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], index: pd.DataFrame) -> None:
@@ -95,12 +95,12 @@ class FramePack(Samples):
         self.corpus_hash: str = manifest["corpus_hash"]
         self.valid = index[["valid_height", "valid_width"]].to_numpy(np.int64)
         self.frames = self._map(FRAMES, self.size)
-        # A file that the manifest does not name was not completed.
+        # A file that is not in the manifest is incomplete.
         self.anatomy = self._map(ANATOMY, self.size // 8) if "anatomy" in manifest else None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> FramePack:
-        """Open the pack in folder `path`; `InputError` where it is unfinished, damaged or none."""
+        """Open the pack in folder `path`; `InputError` if it is missing, unfinished or damaged."""
         path = Path(path)
         if not path.is_dir():
             if partial_folder(path).is_dir():
@@ -132,7 +132,7 @@ class FramePack(Samples):
         if found != expected:
             raise InputError(
                 f"{file}: {found} bytes, but {shape[0]} frames in the index need {expected}; "
-                "the file is incomplete, copy or make it again"
+                "the file is incomplete; copy or make it again"
             )
         return _map_file(file, shape)
 
@@ -156,7 +156,7 @@ class FramePack(Samples):
 
 
 def check_indices(indices: Indices, length: int) -> np.ndarray:
-    """`indices` as int64; a negative one is an error here, not a count from the end."""
+    """`indices` as int64; unlike in numpy, a negative one is an error."""
     indices = np.asarray(indices, dtype=np.int64)
     if indices.size and (indices.min() < 0 or indices.max() >= length):
         raise IndexError(f"sample index outside 0…{length - 1}")
@@ -213,14 +213,14 @@ class PackCollection(Samples):
 
 
 class PackSubset(Samples):
-    """All frames of randomly drawn patients, as many patients as are needed for `frames` frames.
+    """All frames of randomly sampled patients, as many as are needed for `frames` frames.
 
     Subsets are nested: the patients of a smaller one are in every larger one. A frame of unknown
     patient counts as a patient of its own. The last patient may exceed `frames`.
 
     Attributes:
-        index, size, without_anatomy: as of `PackCollection`, for the frames of the subset.
-        corpus_hash: of the packs and the selected samples.
+        index, size, without_anatomy: as in `PackCollection`, for the frames of the subset.
+        corpus_hash: hash over the packs and the selected samples.
     """
 
     def __init__(self, packs: PackCollection, frames: int) -> None:
@@ -245,5 +245,5 @@ class PackSubset(Samples):
 
 
 def open_packs(paths: Sequence[str | os.PathLike[str]]) -> PackCollection:
-    """Open the packs in these folders, at least one and all of the same size, as one."""
+    """Open one or more packs of the same size as one."""
     return PackCollection([FramePack.open(path) for path in paths])

@@ -1,10 +1,10 @@
 """Frames held in memory: a batch is an index gather on the device of the model.
 
-171,478 grayscale frames of 512² and their vessel masks are 51 GB, of 256² 13 GB. Whether they fit
-on a GPU depends on the memory of a training step; MoCo v3 at its published 512 samples per GPU
-fills 80 GB alone. ``"auto"`` therefore reads the files in the first epoch, and moves the frames
-once the peak memory of the steps is known. Frames that do not fit can be held by the page cache,
-one copy for all processes of a machine.
+171,478 grayscale frames of 512² with vessel masks take 51 GB, of 256² 13 GB. Whether they fit on a
+GPU depends on the memory of a training step; MoCo v3 at its published 512 samples per GPU fills
+80 GB alone. ``"auto"`` therefore reads the files in the first epoch, and moves the frames to the
+GPU once the peak memory of the steps is known. Frames that do not fit can be held by the page
+cache, one copy for all processes of a machine.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from benchmark.data.progress import progress_bar
 from benchmark.errors import InputError
 
 GPU_SHARE = 0.4
-"""Largest share of the free memory of a GPU that `resident=True` takes before the first step."""
+"""Largest fraction of free GPU memory that `resident=True` takes before the first step."""
 
 RESERVE = 0.1
-"""Share of the memory of a GPU that stays free beside the frames and the training steps."""
+"""Fraction of GPU memory that stays free beside frames and training steps."""
 
 _STAGED_BYTES = 1 << 28
 Packs = PackCollection | PackSubset
 
 
 class ResidentDataset(PackDataset):
-    """`PackDataset` whose frames are tensors on one device; the batches are equal bit for bit.
+    """`PackDataset` whose frames are tensors on one device; batches are bit-identical.
 
-    They are loaded with the first batch, if not before.
+    Frames are loaded with the first batch, if not before.
     """
 
     in_memory = True
@@ -48,8 +48,8 @@ class ResidentDataset(PackDataset):
         if self._rows:
             return
         count, size = len(self.packs), self.packs.size
-        # Rows of int64 instead of uint8: a gather moves eight pixels at a time. A side is a
-        # multiple of 8, so that the bits of a mask fill words, too.
+        # Rows of int64 instead of uint8, so that a gather moves eight pixels at a time. The side
+        # is a multiple of 8, so that bit-packed masks fill words too.
         widths = {"frame": size**2 // 8, "valid": 2}
         if self.anatomy:
             widths["anatomy"] = size**2 // 64
@@ -73,7 +73,7 @@ class ResidentDataset(PackDataset):
         self.load()
         index = torch.as_tensor(indices, dtype=torch.int64)
         if self.device.type == "cuda":
-            # From pinned memory the copy is asynchronous.
+            # Only copies from pinned memory are asynchronous.
             index = index.pin_memory().to(self.device, non_blocking=True)
         batch = {name: rows.index_select(0, index) for name, rows in self._rows.items()}
         batch["index"] = index
@@ -85,8 +85,7 @@ class ResidentDataset(PackDataset):
 class CachedDataset(PackDataset):
     """`PackDataset` whose files are read sequentially before the first batch.
 
-    The system keeps them in its page cache, one copy for all processes; pages that it evicts when
-    memory runs short are read again.
+    They stay in the page cache, one copy for all processes; evicted pages are read again.
     """
 
     in_memory = True
@@ -115,17 +114,17 @@ class CachedDataset(PackDataset):
 
 
 class MovingDataset(PackDataset):
-    """`PackDataset` whose frames move to the GPU `target` if they fit beside the training."""
+    """`PackDataset` whose frames move to the GPU `target` if they fit beside training."""
 
     def __init__(self, packs: Packs, anatomy: bool, target: torch.device) -> None:
         super().__init__(packs, anatomy)
         self.target = target
 
     def move(self) -> ResidentDataset | None:
-        """The frames on the GPU; None if they do not fit. To be called after the first steps.
+        """The frames on the GPU, or None if they do not fit. Call it after the first steps.
 
-        Torch's caching allocator keeps the peak memory of the steps, so what the driver reports as
-        free is what no step needed.
+        torch's caching allocator keeps the peak memory of the steps, so that the free memory
+        reported by the driver was needed by no step.
         """
         free, total = torch.cuda.mem_get_info(self.target)
         if memory_needed(self.packs, self.anatomy) > free - RESERVE * total:
@@ -133,7 +132,7 @@ class MovingDataset(PackDataset):
         dataset = ResidentDataset(self.packs, self.anatomy, self.target)
         try:
             dataset.load()
-        except torch.OutOfMemoryError:  # another process took it
+        except torch.OutOfMemoryError:  # another process was faster
             return None
         return dataset
 
@@ -147,15 +146,15 @@ def memory_needed(packs: Packs, anatomy: bool) -> int:
 def open_dataset(
     packs: Packs, anatomy: bool, resident: bool | str, device: torch.device | str
 ) -> PackDataset:
-    """The frames of packs, held as the config key `resident` says.
+    """Dataset over packs, held as the config key `resident` says.
 
     False reads each batch from the files. True holds the frames on the device from the first batch
-    on or, where that is a CPU or they take more than `GPU_SHARE` of its free memory, in the page
-    cache. ``"auto"`` reads the first epoch from the files, and moves the frames to the GPU before
-    the second if they fit (`RESERVE`).
+    or, if that is a CPU or they take more than `GPU_SHARE` of its free memory, in the page cache.
+    ``"auto"`` reads the first epoch from the files, and moves the frames to the GPU before the
+    second if they fit (`RESERVE`).
 
     Raises:
-        InputError: `resident` is something else, or there is no anatomy where it is asked for.
+        InputError: `resident` is invalid, or a pack lacks the requested anatomy.
     """
     if resident not in (True, False, "auto"):
         raise InputError(f"resident={resident!r}: expected True, False or 'auto'")
