@@ -1,4 +1,4 @@
-"""Views with an attention map per frame, kept by the method: one value per patch (AMT)."""
+"""Views with one attention map per frame, which the method updates: one value per patch (AMT)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def crop_maps(
     """Crop, mirror and resize (bicubic) maps of full frames like the frames themselves.
 
     Args:
-        maps: B×R×C in [0, 1], spread over the valid part of each frame.
+        maps: B×R×C in [0, 1], covering the valid part of each frame.
         crop: boxes in pixels of the frames.
         valid: B×2 height and width of the frames.
         size: side of the result in pixels.
-        official_code: crop as the released code of AMT does. It divides the box by the size of the
-            frame without multiplying by that of the map, so that the crop is always the first two
-            rows and columns of the map, or three where it reaches the far edge.
+        official_code: crop as the released code of AMT does: it divides the box by the frame size
+            without multiplying by the map size, so that the crop is always the first two rows and
+            columns of the map, or three if the box reaches the far edge.
 
     Returns:
         B×size×size in [0, 1].
@@ -50,8 +50,8 @@ def crop_maps(
 class AttentionView(SingleView):
     """`SingleView` with the attention maps of its frames (AMT, Liu et al., AAAI 2023).
 
-    Also yields ``attention``, B×1×size×size float32 in [0, 1], cropped by the same box. The table
-    of all maps is a buffer, so that checkpoints contain it.
+    Also yields ``attention``, B×1×size×size float32 in [0, 1], from the same crop. The table of all
+    maps is a buffer, so that checkpoints contain it.
 
     Args:
         size, scale, ratio, flip, mean, std: as in `SingleView`.
@@ -75,13 +75,13 @@ class AttentionView(SingleView):
         self.register_buffer("attention", torch.empty(0, 1, 1))
 
     def allocate(self, num_frames: int, grid_size: tuple[int, int]) -> None:
-        """A table of ones, num_frames×rows×columns: initially no patch is preferred."""
+        """Initialise the table, num_frames×rows×columns, with ones: no patch is preferred."""
         self.attention = torch.ones(num_frames, *grid_size, device=self.attention.device)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         table = state_dict.get(f"{prefix}attention")
         if table is not None and not len(self.attention):
-            # A method built without data does not know the number of frames.
+            # Without data, the number of frames is known only from the checkpoint.
             self.attention = torch.empty_like(table, device=self.attention.device)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -94,7 +94,7 @@ class AttentionView(SingleView):
         return views
 
     def full_frames(self, data: dict[str, Tensor]) -> Tensor:
-        """The full frames, resized without keeping their aspect ratio: B×3×size×size."""
+        """Full frames, resized to B×3×size×size without keeping their aspect ratio."""
         data = self.cast_data(data)
         height, width = data["valid"].unbind(dim=1)
         zero, unflipped = torch.zeros_like(height), torch.zeros_like(height, dtype=torch.bool)

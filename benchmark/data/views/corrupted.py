@@ -1,4 +1,4 @@
-"""Views for restoration methods: a corrupted image and the clean one."""
+"""Views for restoration methods: a corrupted and a clean image."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class CorruptedView(SingleView):
     """One random resized crop per frame, corrupted, and the clean crop.
 
     Yields ``image`` (B×3×size×size float32, the corrupted view, normalised), ``clean``
-    (B×1×size×size float32, gray in [0, 1]) and ``index``. Intensities are changed before they are
-    normalised and become three channels, so that all channels are changed alike.
+    (B×1×size×size float32, grayscale in [0, 1]) and ``index``. Intensities are changed before
+    normalisation and repetition, so that the three channels are changed alike.
 
     Args:
-        corruptions: changes applied to ``image`` only, in this order, or their configs.
-        changes: changes applied to both beforehand.
+        corruptions: changes (or configs) applied to ``image`` only, in this order.
+        changes: changes applied to both images beforehand.
         size, scale, ratio, flip, mean, std: see `SingleView`.
     """
 

@@ -1,4 +1,4 @@
-"""The random resized crop of a batch: boxes, resampling, and masks in the same box."""
+"""Batched random resized crops: boxes, resampling, and masks cropped alike."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# torchvision's RandomResizedCrop draws a box up to ten times before it falls back to the centre.
+# torchvision's RandomResizedCrop samples up to ten boxes before it falls back to a centre crop.
 _ATTEMPTS = 10
 CROP_DRAWS = 4 * _ATTEMPTS + 1
 """Number of uniform random numbers per crop."""
-# A smaller fraction of a pixel is a rounding error of the box.
+# Smaller fractions of a pixel are rounding errors.
 _SLIVER = 1e-4
 
 
@@ -35,13 +35,13 @@ def draw_crops(
     ratio: tuple[float, float],
     flip: float,
 ) -> Crop:
-    """Boxes distributed as in torchvision's RandomResizedCrop, for a batch at once.
+    """Sample boxes distributed as in torchvision's RandomResizedCrop, for a complete batch.
 
     Args:
         noise: B×`CROP_DRAWS` uniform numbers in (0, 1).
         valid: B×2 height and width of each frame.
-        scale: area of the box relative to the frame, from and to.
-        ratio: width over height, from and to.
+        scale: range of the box area relative to the frame.
+        ratio: range of the aspect ratio, width over height.
         flip: probability of mirroring.
     """
     frame_h, frame_w = valid[:, :1].double(), valid[:, 1:].double()
@@ -52,7 +52,7 @@ def draw_crops(
     width, height = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
     fits = (width > 0) & (width <= frame_w) & (height > 0) & (height <= frame_h)
 
-    # The fallback is the largest central box whose aspect lies within the range.
+    # Fallback: the largest centred box within the aspect range.
     inside = (frame_w / frame_h).clamp(*ratio)
     back_w = torch.minimum(frame_w, (frame_h * inside).round())
     back_h = torch.minimum(frame_h, (frame_w / inside).round())
@@ -80,20 +80,20 @@ def _bicubic(distance: Tensor) -> Tensor:
 def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out: int) -> Tensor:
     """Antialiased bicubic resampling of one axis as matrices, B×out×source, float32.
 
-    Row i of a matrix holds the weight of every source pixel in output pixel i. Pixels outside the
-    box have no weight, as if the box were cropped first.
+    Row i holds the weights of all source pixels in output pixel i. Pixels outside the box have zero
+    weight, as if the box were cropped first.
 
     Args:
-        start, length: B, the box along this axis in pixels; where it ends within a pixel, that
-            pixel counts as inside.
+        start, length: B, the box along this axis in pixels; a partly covered pixel counts as
+            inside.
         flip: B bool, mirrored boxes.
-        source: pixels of the frame along this axis.
-        out: pixels of the view along this axis.
+        source: frame size along this axis.
+        out: view size along this axis.
     """
     device = start.device
     start, length = start.float()[:, None, None], length.float()[:, None, None]
     scale = length / out
-    # Down-sampling widens the kernel so that it averages over the pixels it skips.
+    # Antialiasing: downsampling widens the kernel.
     stretch = scale.clamp_min(1.0)
     position = torch.arange(out, device=device, dtype=torch.float32)
     position = torch.where(flip[:, None], out - 1 - position, position)[..., None]
@@ -108,8 +108,8 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
 def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
     """Crop, mirror and resize: B×S×S uint8 to B×size×size float32 in [0, 255].
 
-    On a GPU, two batched matrix products; on a CPU, torch's uint8 kernel sample by sample is
-    several times faster, since it reads only the box.
+    Two batched matrix products on a GPU; on a CPU, torch's uint8 kernel, sample by sample, is
+    several times faster because it reads only the box.
     """
     if frames.device.type == "cpu":
         boxes = torch.stack(crop[:4], dim=1).tolist()
@@ -135,7 +135,7 @@ def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
     columns = resize_weights(crop.left, crop.width, crop.flip, side, size)
     # Autocast would round intensities to 8 bits of mantissa.
     with torch.autocast(frames.device.type, enabled=False):
-        # Like torch, and PIL before 13: horizontally first, overshoot clipped after each pass.
+        # As in torch, and PIL before 13: horizontal pass first, overshoot clipped after each.
         views = (frames.float() @ columns.transpose(1, 2)).clamp_(0, 255).round_()
         return (rows @ views).clamp_(0, 255).round_()
 
@@ -143,7 +143,7 @@ def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
 def crop_nearest(packed: Tensor, crop: Crop, size: int) -> Tensor:
     """Crop, mirror and resize bit-packed masks: B×S×(S/8) uint8 to B×size×size float 0/1.
 
-    On a GPU every pixel looks up its bit; on a CPU it is faster to unpack complete rows.
+    On a GPU, every pixel looks up its bit; on a CPU, unpacking complete rows is faster.
     """
     if packed.device.type == "cpu":
         masks = torch.empty(len(packed), size, size)
@@ -166,8 +166,8 @@ def crop_lookup(packed: Tensor, crop: Crop, size: int) -> Tensor:
 
 
 def _nearest(crop: Crop, size: int) -> tuple[Tensor, Tensor]:
-    """Row and column of the frame that each row and column of a view shows, both B×size int64."""
-    # ⌊(i + ½) · length / size⌋ in integers: a centre on the edge of two pixels rounds up.
+    """Source row and column of each row and column of a view, both B×size int64."""
+    # ⌊(i + ½) · length / size⌋ in integers: a centre between two pixels rounds up.
     step = 2 * torch.arange(size, device=crop.top.device) + 1
     rows = crop.top[:, None] + step * crop.height[:, None] // (2 * size)
     columns = crop.left[:, None] + step * crop.width[:, None] // (2 * size)

@@ -1,9 +1,9 @@
 """Random intensity augmentations of a batch, on its device.
 
-The colour augmentations of natural images (SimCLR, Chen et al., ICML 2020, and its successors) that
-apply to grayscale angiograms: brightness, contrast, blur and solarisation. Saturation, hue and
-grayscale conversion have no effect on them. Solarisation inverts bright pixels, so that vessels may
-become brighter than their surroundings; it is kept because the recipes have it.
+Those colour augmentations of natural images (SimCLR, Chen et al., ICML 2020, and its successors)
+that apply to grayscale angiograms: brightness, contrast, blur and solarisation, but not saturation,
+hue and grayscale conversion. Solarisation inverts bright pixels, which may make vessels brighter
+than their surroundings; it is kept because published recipes use it.
 
 Intensities are float32 in [0, 255] throughout. PIL rounds them to integers after each step; here
 they are only clipped.
@@ -29,7 +29,7 @@ def scale_brightness(gray: Tensor, factor: Tensor) -> Tensor:
 
 
 def scale_contrast(gray: Tensor, factor: Tensor) -> Tensor:
-    """Scale the difference to the frame's mean by `factor` (B), as PIL and torchvision do."""
+    """Scale deviations from the frame's mean by `factor` (B), as in PIL and torchvision."""
     mean = gray.mean(dim=(1, 2), keepdim=True)
     return (mean + (gray - mean) * factor[:, None, None]).clamp(0, 255)
 
@@ -46,12 +46,12 @@ def solarize(gray: Tensor, chosen: Tensor, threshold: float = 128.0) -> Tensor:
 
 
 def gaussian_blur(gray: Tensor, sigma: Tensor, largest: float) -> Tensor:
-    """Blur each frame with a Gaussian of its own width; border pixels are replicated.
+    """Blur each frame with a Gaussian of its own σ; borders are replicated.
 
     Args:
         gray: B×H×W.
         sigma: B, in pixels; 0 leaves a frame unchanged.
-        largest: upper bound of `sigma`; the kernels have a radius of 4 times it.
+        largest: upper bound of `sigma`; kernels are truncated at 4 times this value.
     """
     reach = min(math.ceil(4 * largest), min(gray.shape[1:]) - 1)
     offset = torch.arange(-reach, reach + 1, device=gray.device, dtype=torch.float32)
@@ -65,15 +65,15 @@ def gaussian_blur(gray: Tensor, sigma: Tensor, largest: float) -> Tensor:
 
 
 class Intensity:
-    """Brightness and contrast in random order, gamma, blur, solarisation; each at random.
+    """Random brightness and contrast (in random order), gamma, blur and solarisation.
 
     Args:
-        brightness, contrast: factors lie in [1 − value, 1 + value].
-        gamma: exponents lie between 1/value and value, log-uniform; 1 for none.
-        jitter: probability of the three above, together.
-        blur: probability of a Gaussian blur.
-        sigma: its width in pixels, from and to.
-        solarize: probability of solarisation above 128.
+        brightness, contrast: factors are uniform in [1 − value, 1 + value].
+        gamma: exponents are log-uniform in [1/value, value]; 1 for none.
+        jitter: probability of applying the three above, jointly.
+        blur: probability of Gaussian blur.
+        sigma: range of its σ in pixels.
+        solarize: probability of solarisation at a threshold of 128.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Intensity:
         self.sigma = (float(sigma[0]), float(sigma[1]))
 
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw the parameters of each frame from B×`DRAWS` uniform numbers in (0, 1).
+        """Sample the parameters of each frame from B×`DRAWS` uniform numbers in (0, 1).
 
         Returns:
-            B×4 of brightness, contrast, gamma and σ (1, 1, 1, 0: unchanged); B bool, contrast
-            before brightness; B bool, solarised.
+            B×4: brightness, contrast, gamma and σ (1, 1, 1, 0: unchanged); B bool: contrast before
+            brightness; B bool: solarised.
         """
         chance, bright, contrast, gamma, order, blurred, width, solarized = noise.unbind(dim=1)
         jitter = chance < self.jitter
@@ -114,12 +114,12 @@ class Intensity:
         return torch.stack([*factors, sigma], dim=1), order < 0.5, solarized < self.solarize
 
     def __call__(self, gray: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The frames, B×H×W in [0, 255], changed, and the B×4 parameters of `draw`."""
+        """Augmented frames, B×H×W in [0, 255], and their B×4 parameters (see `draw`)."""
         parameters, contrast_first, solarized = self.draw(noise)
         brightness, contrast, gamma, sigma = parameters.unbind(dim=1)
         neutral = torch.ones_like(brightness)
         if self.jitter:
-            # Applying contrast twice, once with a factor of 1, costs less than sorting frames.
+            # Applying contrast twice, once with factor 1, is cheaper than grouping by order.
             gray = scale_contrast(gray, torch.where(contrast_first, contrast, neutral))
             gray = scale_brightness(gray, brightness)
             gray = scale_contrast(gray, torch.where(contrast_first, neutral, contrast))

@@ -1,7 +1,7 @@
-"""Several views of each frame: two global views, and optionally local crops (multi-crop).
+"""Several views per frame: two global views, and optionally local crops (multi-crop).
 
-View makers as in `benchmark.data.views.single`, with the same randomness: crops and intensities of
-a frame are functions of (seed, epoch, index, view).
+View makers as in `benchmark.data.views.single`: crops and augmentations of a frame are functions of
+(seed, epoch, index, view).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Recipe = dict[str, Any]
 
 
 class MultiViewMaker(ViewMaker):
-    """Base class of makers of several views: one crop and its augmentation at a time."""
+    """Base class for several views per frame."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class MultiViewMaker(ViewMaker):
 
 
 def crop_parameters(crop: Crop) -> Tensor:
-    """A crop as B×5 numbers: top, left, height, width in pixels of the frame, mirrored 0/1."""
+    """A crop as B×5 floats: top, left, height, width in pixels of the frame, mirrored 0/1."""
     return torch.stack([part.float() for part in crop], dim=1)
 
 
@@ -93,17 +93,17 @@ class TwoViews(MultiViewMaker):
 
 @VIEWS.register_module()
 class MultiCrop(TwoViews):
-    """`TwoViews` and local crops (SwAV, Caron et al., NeurIPS 2020; DINO).
+    """`TwoViews` plus local crops (SwAV, Caron et al., NeurIPS 2020; DINO).
 
-    Adds ``local``, (count·B)×3×local_size×local_size: the first local crop of every frame, then the
-    second of every frame, and so on.
+    Adds ``local``, (count·B)×3×local_size×local_size: the first local crops of all frames, then the
+    second, and so on.
 
     Args:
-        size, scale, ratio, flip, intensity, mean, std: as `TwoViews`.
+        size, scale, ratio, flip, intensity, mean, std: as in `TwoViews`.
         local_count: local crops per frame; 0 for none.
-        local_size: side of their views in pixels.
-        local_scale: their area relative to the frame.
-        local_intensity: arguments of `Intensity` for them.
+        local_size: side of a local view in pixels.
+        local_scale: area of a local crop relative to the frame.
+        local_intensity: arguments of `Intensity` for local crops.
     """
 
     def __init__(

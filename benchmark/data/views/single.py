@@ -1,10 +1,10 @@
-"""Views of a batch of grayscale frames: what all view makers share, and one random crop.
+"""Views of a batch of grayscale frames: the base class of view makers, and single random crops.
 
-A view maker is the data preprocessor of a method: it takes what the loader yields
+A view maker is the data preprocessor of a method. It takes the batches of the loader
 
     frame    B×S×S uint8, grayscale, padded at the bottom and right
-    valid    B×2 int64, height and width of the part that is not padding
-    index    B int64, identity of each sample, the key of its random numbers
+    valid    B×2 int64, height and width without padding
+    index    B int64, sample indices, which key the random numbers
     anatomy  B×S×(S/8) uint8, bit-packed vessel mask (optional)
 
 and returns ``{"views": {...}}`` on the device of the model. Random numbers are stateless
@@ -32,8 +32,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class ViewMaker(BaseDataPreprocessor):
     """Base class of all view makers: device placement, random numbers, normalisation.
 
-    A subclass defines `make`. It runs in single precision even if the model is trained in bf16,
-    whose 8 significant bits are not enough for intensities and what is computed from them.
+    A subclass defines `make`. It runs in fp32 even if the model is trained in bf16, whose 8
+    significant bits are too few for intensities.
     """
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
@@ -45,8 +45,8 @@ class ViewMaker(BaseDataPreprocessor):
 
     def cast_data(self, data: Any) -> Any:
         """The batch on the device of the model."""
-        # Pinned batches are copied while the GPU keeps computing. Copies to the host must block:
-        # nothing waits for them, and stale memory would be read.
+        # Copies of pinned batches overlap with computation on the GPU. Copies to the host must
+        # block: nothing waits for them, and stale memory would be read.
         self._non_blocking = self.device.type == "cuda"
         return super().cast_data(data)
 
@@ -58,16 +58,16 @@ class ViewMaker(BaseDataPreprocessor):
             return {"views": self.make(data)}
 
     def make(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The views of a batch (see the module's docstring) on the device."""
+        """The views of a batch (see the module docstring), on its device."""
         raise NotImplementedError(f"{type(self).__name__} does not define make()")
 
     def uniform(self, stream: str, index: Tensor, count: int) -> Tensor:
-        """Random numbers in (0, 1), B×count, for this epoch and this use (`stream`)."""
+        """Random numbers in (0, 1), B×count, for this epoch and purpose (`stream`)."""
         return uniform(self.progress.seed, self.progress.epoch, stream, index, count)
 
     def normalise(self, gray: Tensor) -> Tensor:
-        """Intensities in [0, 255], B×H×W, normalised in three channels: B×3×H×W."""
-        # In place: on a CPU, allocating another batch of images costs more than the division.
+        """Normalise intensities in [0, 255], B×H×W, per channel to B×3×H×W."""
+        # In place: on a CPU, allocating a batch of images costs more than the division.
         return (gray[:, None] - self.mean).div_(self.std)
 
 
@@ -110,7 +110,7 @@ class SingleView(ViewMaker):
         return draw_crops(noise, data["valid"], self.scale, self.ratio, self.flip)
 
     def crop_views(self, data: dict[str, Tensor], crop: Crop) -> dict[str, Tensor]:
-        """The view of each frame inside its box, and of its anatomy."""
+        """Crop and normalise each frame, and crop its anatomy alike."""
         gray = crop_bicubic(data["frame"], crop, self.size)
         views = {"image": self.normalise(gray), "index": data["index"]}
         if "anatomy" in data:

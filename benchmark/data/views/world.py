@@ -1,8 +1,7 @@
-"""Two views of equal size of each frame, and the transformations between them (CheXWorld).
+"""Two views of equal size per frame, and the transformations between them (CheXWorld).
 
-A view maker as in `benchmark.data.views.single`, with the same randomness. It also yields what a
-world model is conditioned on: the position of one view relative to the other, and the intensity
-augmentation of each.
+A view maker as in `benchmark.data.views.single` that also yields what a world model is conditioned
+on: the position of one view relative to the other, and the intensity augmentation of each.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
 
 POSITION_DRAWS = 3
-"""Number of uniform random numbers of the second view: row, column and mirroring."""
+"""Number of uniform random numbers for the second view: row, column and mirroring."""
 
 
 class OrderedIntensity(Intensity):
-    """`Intensity` with brightness always before contrast, fully described by its parameters."""
+    """`Intensity` with brightness always before contrast, so that its parameters determine it."""
 
     def draw(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parameters, contrast_first, solarized = super().draw(noise)
@@ -33,8 +32,8 @@ class OrderedIntensity(Intensity):
 def relative_position(first: Crop, second: Crop, frame_width: Tensor) -> Tensor:
     """Position of `second` relative to `first`, a view of equal size, B×4.
 
-    Rows and columns are those of the frame each view is cropped from: a mirrored view comes from a
-    mirrored frame, whose left edge its column is counted from.
+    A mirrored view is a crop of the mirrored frame, and its column counts from the left edge of
+    that frame.
 
     Returns:
         (row₂ − row₁)/h, (column₂ − column₁)/w, whether exactly one is mirrored (0/1), and
@@ -60,7 +59,7 @@ def jitter_frames(frames: Tensor, valid: Tensor, factors: Tensor, contrast_first
     """Change brightness and contrast of full frames, B×S×S uint8, like PIL's enhancers.
 
     Args:
-        frames: padding is excluded from the mean that contrast refers to.
+        frames: frames whose padding is excluded from the mean used for contrast.
         valid: B×2 height and width of the frames.
         factors: B×2 of brightness and contrast.
         contrast_first: B bool.
@@ -86,20 +85,19 @@ class WorldViews(MultiViewMaker):
     """Two views of equal size, each clean and augmented (CheXWorld, Yue et al., CVPR 2025, code).
 
     The full frame is jittered first, and both views are cropped from the result: the first as a
-    random resized crop, the second as a box of the same height and width anywhere in the frame.
-    Each is mirrored independently. A copy of each is then augmented.
+    random resized crop, the second as a box of the same size anywhere in the frame. Each is
+    mirrored independently. A copy of each is then augmented.
 
-    Yields for k = 0 and 1 ``image_k`` (clean) and ``changed_k``, both B×3×size×size float32,
-    ImageNet-normalised grayscale in three channels; ``change_k``, B×5, the brightness, contrast,
-    gamma, width of the blur in pixels of the view, and strength of noise (always 0: the published
-    recipe adds none) of ``changed_k``, which are 1, 1, 1, 0, 0 if unchanged; ``box_k``;
-    ``place_01``, B×4, the position of view 1 relative to view 0 (see `relative_position`);
-    ``place_10``, vice versa; and ``index``.
+    Yields for k = 0 and 1 ``image_k`` (clean) and ``changed_k`` (augmented), both B×3×size×size
+    float32, ImageNet-normalised grayscale in three channels; ``change_k``, B×5: brightness,
+    contrast, gamma, blur σ in pixels of the view and noise level (always 0: the published recipe
+    adds none) of ``changed_k``, 1, 1, 1, 0, 0 if unchanged; ``box_k``; ``place_01``, B×4: the
+    position of view 1 relative to view 0 (see `relative_position`); ``place_10``, vice versa; and
+    ``index``.
 
     Args:
         size, scale, ratio, flip, mean, std: as in `SingleView`.
-        jitter: arguments of `Intensity` for the full frame, of which brightness, contrast and their
-            probability are used.
+        jitter: arguments of `Intensity` for the full frame; brightness, contrast and `jitter` only.
         change: arguments of `Intensity` for the copies, without solarisation.
     """
 
@@ -125,7 +123,7 @@ class WorldViews(MultiViewMaker):
             raise InputError("views: change.solarize must be 0, the model is not conditioned on it")
 
     def _second(self, first: Crop, data: dict[str, Tensor]) -> Crop:
-        """A box of the size of `first` anywhere in the frame."""
+        """Sample a box of the size of `first` anywhere in the frame."""
         noise = self.uniform("crop 1", data["index"], POSITION_DRAWS).double()
         room = data["valid"] - torch.stack([first.height, first.width], dim=1) + 1
         top, left = (noise[:, :2] * room).floor().long().unbind(dim=1)
