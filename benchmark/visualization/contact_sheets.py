@@ -1,4 +1,4 @@
-"""Contact sheets: what a pack holds, what a method sees, what a fine-tuned model predicts."""
+"""Contact sheets of packs, of pre-training views and of predictions."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from benchmark.weights import load_strict
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-# One row of a sheet: title of the column to an image, H×W grey in [0, 255] or H×W×3.
+# One row of a sheet: column title → image, grayscale H×W in [0, 255] or RGB H×W×3.
 SheetRow = dict[str, np.ndarray]
 
 _VESSEL = np.array([230, 70, 70], dtype=np.float32)
 _MISSED = np.array([70, 130, 230], dtype=np.float32)
 _FALSE = np.array([240, 190, 60], dtype=np.float32)
-_SURE = 0.5
+_MIN_SCORE = 0.5
 
 
 def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | None = None) -> str:
@@ -46,11 +46,11 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
     Args:
         path: folder of a pack or of a run.
         out: PNG file to write.
-        count: frames.
+        count: number of frames.
         epoch: epoch whose masks are shown (pre-training; default: the last one).
 
     Returns:
-        One line about what was drawn.
+        One line of summary.
     """
     if count < 1:
         raise InputError(f"--count {count}: must be at least 1")
@@ -68,12 +68,12 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
 
 
 def _spread(total: int, count: int) -> list[int]:
-    """`count` indices spread evenly over `total`."""
+    """`count` evenly spaced indices below `total`."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
 
 
 def overlay(frame: np.ndarray, mask: np.ndarray, colour: np.ndarray = _VESSEL) -> np.ndarray:
-    """Tint the pixels of a mask: H×W grey and H×W bool to H×W×3 uint8."""
+    """Tint the pixels of a mask: grayscale H×W and bool H×W to RGB H×W×3 uint8."""
     image = np.repeat(frame[..., None].astype(np.float32), 3, axis=2)
     image[mask] = 0.45 * image[mask] + 0.55 * colour
     return image.astype(np.uint8)
@@ -92,7 +92,7 @@ def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
 
 
 def prediction_rows(folder: Path, count: int) -> list[SheetRow]:
-    """Frames of the test split with what a fine-tuned run made of them."""
+    """Test frames with the predictions of a fine-tuned run."""
     description = read_object(folder / "run.json") if (folder / "run.json").is_file() else {}
     if "data" not in description:
         raise InputError(f"{folder / 'run.json'}: does not say which data it was scored on")
@@ -109,13 +109,13 @@ def _read_prediction(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
-def _read_grey(path: Path) -> np.ndarray:
+def _read_grayscale(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("L"))
 
 
 def _masks(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
     prediction = _read_prediction(predictions / f"{stem}.png") > 0
-    frame = _read_grey(data.image("test", stem))
+    frame = _read_grayscale(data.image("test", stem))
     truth = np.asarray(Image.open(data.mask("test", stem))) > 0
     difference = overlay(frame, truth & prediction, np.array([90, 190, 110], np.float32))
     difference[truth & ~prediction] = _MISSED
@@ -130,10 +130,10 @@ def _masks(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
 
 def _denoised(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
     result = _read_prediction(predictions / f"{stem}.png")
-    clean = _read_grey(data.clean("test", stem))
+    clean = _read_grayscale(data.clean("test", stem))
     error = 4 * np.abs(result.astype(np.float32) - clean)
     return {
-        "degraded": _read_grey(data.image("test", stem)),
+        "degraded": _read_grayscale(data.image("test", stem)),
         "denoised": result,
         "clean": clean,
         "error × 4": error.clip(0, 255).astype(np.uint8),
@@ -141,27 +141,27 @@ def _denoised(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
 
 
 def _boxes(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
-    """True boxes, and the predicted ones with a score of one half or more."""
+    """Ground-truth boxes, and detections with a score of at least `_MIN_SCORE`."""
     path = predictions / "detections.json"
     if not path.is_file():
         raise InputError(f"{path}: no such prediction; score the run again")
     listed = read_json(data.coco("test"))
     (image,) = (entry for entry in listed["images"] if Path(entry["file_name"]).stem == stem)
-    frame = _read_grey(data.image("test", stem))
-    mine = {
+    frame = _read_grayscale(data.image("test", stem))
+    shown = {
         "truth": [b for b in listed["annotations"] if b["image_id"] == image["id"]],
         "detections": [
-            b for b in read_json(path) if b["image_id"] == image["id"] and b["score"] >= _SURE
+            b for b in read_json(path) if b["image_id"] == image["id"] and b["score"] >= _MIN_SCORE
         ],
     }
     return {
         "frame": frame,
-        **{name: overlay(frame, _frames(boxes, frame.shape)) for name, boxes in mine.items()},
+        **{name: overlay(frame, _outlines(boxes, frame.shape)) for name, boxes in shown.items()},
     }
 
 
-def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarray:
-    """The outlines of COCO's boxes (x, y, width, height), as thick as can be seen; bool H×W."""
+def _outlines(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarray:
+    """Outlines of COCO boxes (x, y, width, height), of visible thickness; bool H×W."""
     drawn = np.zeros(shape, dtype=bool)
     thick = max(1, shape[0] // 96)
     for box in boxes:
@@ -174,7 +174,7 @@ def _frames(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarr
 
 
 def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
-    """A trained method from its run folder: the method, its config and the epochs it has seen."""
+    """Load the method of a run from its newest checkpoint; with its config and finished epochs."""
     description = read_object(folder / "run.json")
     config = from_plain(description.get("config"))
     if not isinstance(config, dict) or "method" not in config:
@@ -199,7 +199,7 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[SheetR
     method.progress = Progress(seed=config["seed"], epoch=epoch, epochs=config["epochs"])
     batch = PackDataset(packs, packs.has_anatomy).__getitems__(indices)
     views = method.views(batch)["views"]
-    columns: dict[str, torch.Tensor] = {"view": _grey(method, views["image"])}
+    columns: dict[str, torch.Tensor] = {"view": _denormalise(method, views["image"])}
     if "anatomy" in views:
         columns["vessels B"] = 255 * views["anatomy"][:, 0]
     if hasattr(method, "network"):
@@ -220,17 +220,17 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[SheetR
         columns["masked patches"] = columns["view"] * (1 - hidden) + 128 * hidden
         if predicts_pixels(method.objective):
             image = method.objective.image(reconstruction, views["image"])
-            columns["reconstruction"] = _grey(method, image)
+            columns["reconstruction"] = _denormalise(method, image)
     return _rows(columns)
 
 
-def _grey(method: Method, images: torch.Tensor) -> torch.Tensor:
-    """Undo the normalisation of the views: B×3×H×W to B×H×W in [0, 255]."""
+def _denormalise(method: Method, images: torch.Tensor) -> torch.Tensor:
+    """Intensities of normalised views: B×3×H×W to B×H×W in [0, 255]."""
     return (images * method.views.std + method.views.mean).mean(dim=1).clamp(0, 255)
 
 
 def _per_patch(method: Method, guidance: torch.Tensor) -> torch.Tensor:
-    """Share of the guidance in each patch, brightest patch of a frame at 255."""
+    """Guidance per patch, scaled to a maximum of 255 per frame."""
     side = method.encoder.patch_size
     weights = patch_weights(guidance, side).unflatten(1, method.encoder.grid_size)[:, None]
     weights = weights / weights.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
@@ -262,6 +262,6 @@ def _save(rows: Sequence[SheetRow], out: Path) -> None:
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
     with atomic_write(out) as stream:
-        # Without the version of matplotlib in it, equal pictures give equal files.
+        # Without matplotlib's version in the metadata, equal images give equal files.
         figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""What the logs of runs say, drawn over the epochs: one curve per run."""
+"""Training curves: a logged term over the epochs, one curve per run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from matplotlib import pyplot as plt
 
 
 def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
-    """Mean of a term over each epoch of a run, and the share of the run that was done after it.
+    """Epochs (from 1) and the mean of a logged term over each.
 
     Args:
         folder: run folder with a `metrics.jsonl`.
-        term: a name of its lines, ``loss`` or ``vessel_share`` for example.
+        term: key of the log, such as ``loss`` or ``vessel_share``.
     """
     path = folder / "metrics.jsonl"
     if not path.exists():
@@ -38,13 +38,14 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
             entry = parse_json(line, str(path))
             epoch = int(entry["epoch"])
             value = entry.get(term)
-            if value is not None:  # a mean that is not finite is null
+            if value is not None:  # non-finite means are logged as null
                 values[epoch].append(float(value))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise InputError(f"{path}, line {number}: not a line of a log") from None
+            raise InputError(f"{path}, line {number}: not a log entry") from None
         names |= entry.keys()
     if not values:
-        raise InputError(f"{path}: has no {term}, only {', '.join(sorted(names)) or 'no line'}")
+        has = f"only {', '.join(sorted(names))}" if names else "it is empty"
+        raise InputError(f"{path}: has no {term}, {has}")
     epochs = sorted(values)
     return [epoch + 1.0 for epoch in epochs], [
         sum(values[epoch]) / len(values[epoch]) for epoch in epochs
@@ -52,7 +53,7 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
 
 
 def _title(folder: Path) -> str:
-    """The method's title, from the config in `run.json`; the folder's name without one."""
+    """Title of the method, from the config in `run.json`, or the name of the folder."""
     description = folder / "run.json"
     try:
         return visible(str(read_json(description)["config"]["card"]["title"]))
@@ -61,9 +62,9 @@ def _title(folder: Path) -> str:
 
 
 def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> str:
-    """Draw a term of the logs of several runs over their epochs; one line about what was drawn."""
+    """Plot a logged term of several runs over their epochs; returns one line of summary."""
     curves = [(_title(Path(f)), *read_curve(Path(f), term)) for f in folders]
-    # A dollar sign in a title or a term starts no formula.
+    # A dollar sign in a title or term must not start a formula.
     with plt.rc_context({"text.parse_math": False}), atomic_write(out) as stream:
         figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
         for title, epochs, values in curves:
@@ -72,7 +73,7 @@ def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> st
         axis.set_ylabel(term.replace("_", " "))
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8)
-        # Without the version of matplotlib in it, equal pictures give equal files.
+        # Without matplotlib's version in the metadata, equal images give equal files.
         figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
         plt.close(figure)
     return f"{out}: {term} of {len(curves)} runs"

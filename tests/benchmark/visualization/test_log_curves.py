@@ -66,5 +66,5 @@ def test_what_is_missing_is_one_line(tmp_path):
         read_curve(folder, "colour")
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 4, "ep')
-    with pytest.raises(InputError, match="line 4: not a line of a log"):
+    with pytest.raises(InputError, match="line 4: not a log entry"):
         read_curve(folder, "loss")
