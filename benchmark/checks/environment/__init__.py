@@ -1,4 +1,4 @@
-"""What a machine offers, what will be slow on it and why."""
+"""Check of a machine: software, processors and storage; what will be slow, and why."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: From good to bad: as it should be; works, but not as recorded results were made; works, but
+#: From best to worst: fine; works, but not in the environment of recorded results; works, but
 #: slowly; something will fail.
 STATES = ("ok", "note", "slow", "missing")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at and what it means."""
+    """One finding of the check."""
 
-    name: str  # what was looked at
+    name: str  # what was checked
     value: str  # what was found, in a few words
     state: str = "ok"  # one of `STATES`
-    advice: str = ""  # why this is a problem and what mends it; empty where the state is ``"ok"``
+    advice: str = ""  # why this is a problem and how to fix it; empty if ``"ok"``
 
 
 def judged(name: str, value: str, good: bool, advice: str, otherwise: str = "slow") -> Finding:
-    """A finding that is ok if `good`, else of the state `otherwise` with its advice."""
+    """A finding that is ok if `good`, else in state `otherwise` with its advice."""
     return Finding(name, value) if good else Finding(name, value, otherwise, advice)
 
 
 def amount(size: float) -> str:
-    """Bytes in words: ``1.5 GiB``."""
+    """Human-readable number of bytes, as ``1.5 GiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -36,16 +36,16 @@ def amount(size: float) -> str:
 
 
 def examine(work: Path, packs: Sequence[Path] = ()) -> Iterator[tuple[str, Finding]]:
-    """Look at software, processors and storage, in some ten seconds; each finding as it is made.
+    """Check software, processors and storage in about ten seconds, one finding at a time.
 
-    Nothing is left on the disk, and a GPU is used for a moment only.
+    Leaves nothing on the disk, and uses a GPU only briefly.
 
     Args:
-        work: the folder runs live in; it need not exist.
-        packs: the packs to be trained on.
+        work: folder of the runs; it need not exist.
+        packs: packs for pre-training.
 
     Yields:
-        The section of the report, and the finding.
+        Section of the report, and finding.
 
     Raises:
         InputError: `work` cannot be written to, a pack cannot be opened, or the lock is damaged.
@@ -53,7 +53,7 @@ def examine(work: Path, packs: Sequence[Path] = ()) -> Iterator[tuple[str, Findi
     from benchmark.checks.environment import processors, software, storage
     from benchmark.data.packs import open_packs
 
-    # Bad input first: it should not take ten seconds to be told of it.
+    # Bad input fails before anything is measured.
     place = storage.existing(work)
     opened = open_packs(packs) if packs else None
     frame_bytes = storage.bytes_per_frame(opened)

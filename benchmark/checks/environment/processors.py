@@ -1,4 +1,4 @@
-"""GPUs, CPU cores, memory and limits of a machine, and what the published recipe needs of them."""
+"""GPUs, CPU cores, memory and limits, compared with the needs of the published recipe."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import torch
 
 
-#: Of the published recipe (configs/_base_/mim.py): what loader processes hold at a time.
+#: Of the published recipe (configs/_base_/mim.py).
 BATCH_SIZE, NUM_WORKERS = 2048, 4
 PREFETCH = 2  # torch's default: batches ahead per loader process
-_TENSORS = 4  # frame, valid, index, anatomy: each holds a file open while it is under way
+_TENSORS = 4  # frame, valid, index, anatomy: each holds a file descriptor while in transit
 _COPY_BYTES = 1 << 28
-_SLOW_COPY = 4e9  # bytes per second; PCIe 3 with all its 16 lanes gives 12e9
+_SLOW_COPY = 4e9  # bytes per second; PCIe 3.0 ×16 reaches 12e9
 
 
 def _nvidia_smi(field: str) -> list[str]:
-    """One field of every GPU the driver knows; empty without a driver."""
+    """One field of every GPU known to the driver; empty without a driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -40,7 +40,7 @@ def _nvidia_smi(field: str) -> list[str]:
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the second call."""
+    """Seconds per call, after one warm-up call."""
     import torch
 
     for _ in range(2):
@@ -52,7 +52,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def _copy_rate(device: torch.device) -> float:
-    """Bytes per second from pinned memory of the host to the device."""
+    """Bytes per second from pinned host memory to the device."""
     import torch
 
     host = torch.empty(_COPY_BYTES, dtype=torch.uint8, pin_memory=True)
@@ -61,7 +61,7 @@ def _copy_rate(device: torch.device) -> float:
 
 
 def _product_rate(device: torch.device, side: int = 8192, times: int = 10) -> float:
-    """Operations per second of a product of bf16 matrices of this side."""
+    """FLOP/s of products of bf16 matrices, side×side."""
     import torch
 
     matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
@@ -77,7 +77,7 @@ def _examine_gpu(number: int) -> Iterator[Finding]:
     free, total = torch.cuda.mem_get_info(device)
     capability = f"{facts.major}.{facts.minor}"
     value = f"{facts.name}, {amount(total)}, {amount(free)} free, capability {capability}"
-    advice = "others use this GPU: steps will be slow and may run out of memory; see nvidia-smi"
+    advice = "shared with other processes: steps will be slow and may run out of memory; nvidia-smi"
     yield judged(f"gpu {number}", value, free > 0.8 * total, advice)
     if facts.major >= 8:
         rate = f"{_product_rate(device) / 1e12:.0f} TFLOP/s in matrix products"
@@ -86,13 +86,13 @@ def _examine_gpu(number: int) -> Iterator[Finding]:
         advice = "bf16 needs capability 8.0; train with --cfg-options precision=fp32"
         yield Finding(f"gpu {number}, bf16", "emulated", "slow", advice)
     copied = _copy_rate(device)
-    advice = "batches will arrive late: fewer PCIe lanes than there should be, or a busy host"
+    advice = "batches will arrive late: too few PCIe lanes, or a busy host"
     value = f"{copied / 1e9:.1f} GB/s from pinned memory"
     yield judged(f"gpu {number}, copies", value, copied > _SLOW_COPY, advice)
 
 
 def examine_gpus() -> Iterator[Finding]:
-    """Builds of CUDA, cuDNN and NCCL, every GPU, and whether they reach each other."""
+    """Versions of CUDA, cuDNN and NCCL, every GPU, and peer access between GPUs."""
     import torch
 
     if wants_cpu():
@@ -117,7 +117,7 @@ def examine_gpus() -> Iterator[Finding]:
         return
     cudnn = torch.backends.cudnn.version()
     nccl = ".".join(map(str, torch.cuda.nccl.version()))
-    yield Finding("cuda", f"{cuda}, driver {known[0] if known else 'not known'}")
+    yield Finding("cuda", f"{cuda}, driver {known[0] if known else 'unknown'}")
     value = f"cuDNN {cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}, NCCL {nccl}"
     yield Finding("libraries", value)
     count = torch.cuda.device_count()
@@ -127,13 +127,13 @@ def examine_gpus() -> Iterator[Finding]:
         reached = [
             torch.cuda.can_device_access_peer(*pair) for pair in permutations(range(count), 2)
         ]
-        advice = "gradients go through the memory of the host; train with fewer GPUs per run"
+        advice = "gradients pass through host memory; train with fewer GPUs per run"
         value = f"{sum(reached)} of {len(reached)} ordered pairs"
         yield judged("peer access", value, all(reached), advice)
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
-    """Cores this process may use: those it is bound to, or the share its container has of them."""
+    """CPU cores available to this process: its affinity, limited by the quota of its container."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if not cgroup.is_file():
         return float(bound or 1)
@@ -145,7 +145,7 @@ def examine_cpu(processes: int = 1) -> Iterator[Finding]:
     """Cores, threads and load.
 
     Args:
-        processes: training processes of this machine, one per GPU.
+        processes: training processes on this machine, one per GPU.
     """
     import torch
 
@@ -158,16 +158,16 @@ def examine_cpu(processes: int = 1) -> Iterator[Finding]:
     value = f"{cores:g} usable of {all_cores}"
     yield judged("cpu cores", value, processes == 0 or cores >= wanted, advice)
     threads = torch.get_num_threads()
-    advice = f"threads wait for each other; export OMP_NUM_THREADS={max(1, int(cores))} or less"
+    advice = f"more threads than cores; export OMP_NUM_THREADS={max(1, int(cores))} or less"
     yield judged("torch threads", f"{threads}", threads <= max(1, cores), advice)
     load = os.getloadavg()[0]
-    advice = "other work takes the cores: every rate below is too low, and so will training be"
+    advice = "other processes use the cores: training will be slow, and the rates below are too low"
     yield judged("load", f"{load:.1f} in the last minute", load <= 0.5 * cores, advice)
 
 
 def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """Memory in bytes this process may use at most, and what of it is free."""
-    if not Path("/proc/meminfo").is_file():  # not Linux, which alone tells what is free
+    """Total and free memory available to this process, in bytes."""
+    if not Path("/proc/meminfo").is_file():  # not Linux: free memory is unknown
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return total, total
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -181,27 +181,27 @@ def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
 
 
 def examine_memory(pack_bytes: int) -> Finding:
-    """Memory of the host, against the bytes of the packs that are to be read from it."""
+    """Host memory, compared with the size of the packs."""
     total, free = usable_memory()
     advice = (
-        f"the packs ({amount(pack_bytes)}) do not fit: every epoch reads from the disk; make them "
-        "smaller with tools/prepare_data.py --size 256, or use a machine with more memory"
+        f"the packs ({amount(pack_bytes)}) do not fit: every epoch reads from the disk; build "
+        "smaller ones with tools/prepare_data.py --size 256, or use a machine with more memory"
     )
     value = f"{amount(total)}, {amount(free)} free"
     return judged("memory", value, pack_bytes < 0.9 * free, advice)
 
 
 def shared_memory_needed(processes: int, frame_bytes: int) -> int:
-    """Bytes of /dev/shm that the batches of the published recipe take on their way."""
+    """Bytes of /dev/shm taken by batches of the published recipe in transit."""
     return processes * NUM_WORKERS * PREFETCH * (BATCH_SIZE // processes) * frame_bytes
 
 
 def examine_limits(processes: int, frame_bytes: int) -> Iterator[Finding]:
-    """Shared memory and open files, which loader processes run out of.
+    """Shared memory and open files, which loader processes exhaust.
 
     Args:
-        processes: training processes of this machine, which share a batch.
-        frame_bytes: of one frame and its vessel mask.
+        processes: training processes on this machine, which share a batch.
+        frame_bytes: bytes of one frame and its vessel mask.
     """
     import resource
 
@@ -209,9 +209,9 @@ def examine_limits(processes: int, frame_bytes: int) -> Iterator[Finding]:
     if shared.is_dir():
         free, needed = shutil.disk_usage(shared).free, shared_memory_needed(processes, frame_bytes)
         advice = (
-            f"the published recipe holds {amount(needed)} of batches there, and its loader "
-            f"processes die of a bus error; start the container with --shm-size="
-            f"{needed // 2**30 + 1}g, or train with --cfg-options num_workers=0"
+            f"the published recipe holds {amount(needed)} of batches there; loader processes will "
+            f"crash with a bus error; start the container with --shm-size={needed // 2**30 + 1}g, "
+            "or train with --cfg-options num_workers=0"
         )
         value = f"{amount(free)} free"
         yield judged("shared memory", value, free >= needed, advice, "missing")
@@ -223,11 +223,12 @@ def examine_limits(processes: int, frame_bytes: int) -> Iterator[Finding]:
 
 
 def examine_processors(gpus: int, frame_bytes: int, pack_bytes: int) -> Iterator[Finding]:
-    """All of the above.
+    """GPUs, CPU, memory and limits.
 
     Args:
-        frame_bytes: of one frame and its vessel mask.
-        pack_bytes: of all frames that are to be trained on.
+        gpus: number of GPUs.
+        frame_bytes: bytes of one frame and its vessel mask.
+        pack_bytes: bytes of all packs.
     """
     yield from examine_gpus()
     yield from examine_cpu(gpus)

@@ -1,4 +1,4 @@
-"""Which packages, compilers and sources a machine has, compared with the lock."""
+"""Installed packages, compilers and the code version, compared with the lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.results import collect_provenance
 
 ROOT = Path(__file__).resolve().parents[3]
 
-#: What the results depend on; the other packages of the lock are counted.
+#: Packages that results depend on; the others of the lock are only counted.
 PACKAGES = (
     *("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "pyarrow", "pillow"),
     *("scikit-image", "opencv-python-headless", "safetensors", "matplotlib"),
@@ -33,13 +33,13 @@ _INSTALL = "make setup installs the lock"
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """The versions a lock names for this Python and system: canonical name → version.
+    """Versions locked for this Python and system: canonical name → version.
 
     Args:
         path: lines of ``name==version``, with or without a marker.
 
     Raises:
-        InputError: a line is not of that form.
+        InputError: a line has another form.
     """
     found = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -49,7 +49,7 @@ def read_lock(path: Path) -> dict[str, str]:
         try:
             requirement = Requirement(line)
             (pin,) = requirement.specifier
-        except ValueError:  # what packaging raises is one, and so is what is not one pin
+        except ValueError:  # also raised for anything but a single pin
             raise InputError(f"{path}, line {number}: not name==version: {line}") from None
         if requirement.marker is None or requirement.marker.evaluate():
             found[canonicalize_name(requirement.name)] = pin.version
@@ -64,16 +64,16 @@ def _installed(name: str) -> str | None:
 
 
 def _same(installed: str, locked: str) -> bool:
-    # The local part says which build it is (2.11.0+cu130), not which version.
+    # The local part (2.11.0+cu130) denotes the build, not the version.
     return Version(installed).public == Version(locked).public
 
 
 def examine_packages(lock: dict[str, str]) -> Iterator[Finding]:
-    """One finding per package of `PACKAGES`, and one for all others of the lock together."""
+    """One finding per package of `PACKAGES`, and one for all others of the lock."""
     for name in PACKAGES:
         installed, locked = _installed(name), lock.get(name)
         if installed is None:
-            yield Finding(name, "not installed", "missing", f"it is needed; {_INSTALL}")
+            yield Finding(name, "not installed", "missing", f"required; {_INSTALL}")
         else:
             same = locked is None or _same(installed, locked)
             advice = f"the lock says {locked}: results may differ in the last digits; {_INSTALL}"
@@ -83,13 +83,13 @@ def examine_packages(lock: dict[str, str]) -> Iterator[Finding]:
     wrong = [
         f"{name} {there[name]}" for name in sorted(there) if not _same(there[name], lock[name])
     ]
-    advice = f"not of the version in the lock: {', '.join(wrong[:5])}; {_INSTALL}"
-    value = f"{len(there) - len(wrong)} of {len(there)} installed ones are those of the lock"
+    advice = f"other versions than in the lock: {', '.join(wrong[:5])}; {_INSTALL}"
+    value = f"{len(there) - len(wrong)} of {len(there)} installed ones match the lock"
     yield judged("other packages", value, not wrong, advice, "note")
 
 
 def examine_python() -> Finding:
-    """Python itself: the lock covers 3.10 to 3.12."""
+    """The Python version, of which the lock covers 3.10 to 3.12."""
     advice = "the lock is made for Python 3.10 to 3.12; make setup PYTHON=python3.12"
     state = "missing" if sys.version_info < (3, 10) else "note"
     good = (3, 10) <= sys.version_info[:2] <= (3, 12)
@@ -97,10 +97,10 @@ def examine_python() -> Finding:
 
 
 def examine_mmcv() -> Finding:
-    """Where mmcv's operations come from; found without importing mmcv, which takes seconds."""
+    """Origin of mmcv's operations, without importing mmcv, which takes seconds."""
     spec = find_spec("mmcv")
     if spec is None or not spec.submodule_search_locations:
-        return Finding("mmcv operations", "no mmcv", "missing", _INSTALL)
+        return Finding("mmcv operations", "mmcv not installed", "missing", _INSTALL)
     folder = Path(next(iter(spec.submodule_search_locations)))
     compiled = bool(list_folder(folder, "_ext.*"))
     origin = "compiled with mmcv" if compiled else "torchvision's, by benchmark.mmcv_ops"
@@ -108,7 +108,7 @@ def examine_mmcv() -> Finding:
 
 
 def examine_compiler(on_gpu: bool) -> Finding:
-    """What torch.compile needs: a C++ compiler, on a GPU a C compiler and triton."""
+    """Requirements of torch.compile: a C++ compiler; on a GPU, a C compiler and triton."""
     wanted = ("CC", "gcc", "clang") if on_gpu else ("CXX", "g++", "clang++")
     named = os.environ.get(wanted[0])
     candidates = [named] if named else wanted[1:]
@@ -124,12 +124,12 @@ def examine_compiler(on_gpu: bool) -> Finding:
 
 
 def examine_git() -> Finding:
-    """The commit results will name."""
+    """The commit that results will record."""
     git = collect_provenance()["git"]
     if git is None:
-        advice = "results will not name the code they come from; work in a git clone"
+        advice = "results will not record a commit; work in a git clone"
         return Finding("git", "not a checkout", "note", advice)
-    advice = "results will be marked as made by changed code; commit first"
+    advice = "results will be marked as made with uncommitted changes; commit first"
     value = git["commit"][:12] + (", changed" if git["dirty"] else "")
     return judged("git", value, not git["dirty"], advice, "note")
 
@@ -138,7 +138,7 @@ def examine_software(lock: Path | None = None) -> Iterator[Finding]:
     """Python, packages, mmcv's operations and the commit.
 
     Args:
-        lock: the file to compare with; by default the one of this checkout, if it has one.
+        lock: lock file; by default that of this checkout, if any.
     """
     lock = lock or ROOT / "requirements.txt"
     yield examine_python()

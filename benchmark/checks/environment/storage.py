@@ -1,4 +1,4 @@
-"""How fast a machine decodes, reads and gathers frames, and how much room its disks have."""
+"""Decoding, read and gather rates, and free disk space."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from benchmark.temporary_files import remove_leftovers_once, temporary_beside
 
 CORPUS = 171_478  # frames of XA-170K
 
-#: One core that decodes fewer needs more than an hour for XA-170K.
+#: Frames per second; a slower core needs more than an hour for XA-170K.
 SLOW_DECODING = CORPUS / 3600
-#: Frames per second a training process should be able to get: a GPU that trains a ViT-B/16 by
-#: masked image modelling takes about that many, a CPU a tenth of it at the smaller scales.
+#: Frames per second that one training process consumes: about 1,000 for masked image modelling with
+#: a ViT-B/16 on a GPU, a tenth of that at the smaller scales on a CPU.
 WANTED_ON_GPU, WANTED_ON_CPU = 1000, 100
-#: Room that the checkpoints of one run at scale paper take (ViT-B, AdamW, two kept, one in the
-#: making), with as much again for logs, exports and results.
+#: Disk space for the checkpoints of one run at scale paper (ViT-B, AdamW; two kept, one being
+#: written), and as much again for logs, exports and results.
 ROOM = 10 * 2**30
 _NO_ROOM = 2**30
 
@@ -40,7 +40,7 @@ _SECONDS = 1.0
 
 
 def example_frame(side: int = _SIDE) -> np.ndarray:
-    """A smooth picture with the grain of an X-ray detector, as hard to compress; uint8 side²."""
+    """A smooth image with detector noise, as hard to compress as an angiogram; uint8 side²."""
     generator = np.random.default_rng(0)
     ramp = np.linspace(0, 3, side)
     smooth = 128 + 60 * np.sin(ramp[:, None]) * np.cos(2 * ramp)
@@ -48,7 +48,7 @@ def example_frame(side: int = _SIDE) -> np.ndarray:
 
 
 def decode_rate(folder: Path, seconds: float = _SECONDS) -> float:
-    """PNG files of 512² per second that one core decodes, as `prepare_data` does."""
+    """PNG files of 512² that one core decodes per second, as `prepare_data` does."""
     stream = io.BytesIO()
     Image.fromarray(example_frame()).save(stream, "PNG")
     remove_leftovers_once(folder)
@@ -71,16 +71,16 @@ def _rate(work: Callable[[], object], seconds: float) -> float:
 
 
 def read_rate(folder: Path, size: int = _FILE_BYTES, seconds: float = 2.0) -> float:
-    """Bytes per second of a file in this folder that is read from its beginning to its end.
+    """Sequential read rate of this folder, in bytes per second.
 
-    The file is new, nameless, and dropped from the memory of the system before it is read, which
-    needs no rights; a cache below the system (of a RAID, of a network) is not reached by that.
+    A new, unnamed file is evicted from the page cache before it is read, which needs no privileges;
+    caches of a RAID controller or network drive remain in use.
 
     Args:
-        size: bytes to write at most.
-        seconds: writing ends after this time.
+        size: maximum number of bytes to write.
+        seconds: maximum time of writing.
     """
-    block = np.random.default_rng(0).bytes(_BLOCK)  # not compressible
+    block = np.random.default_rng(0).bytes(_BLOCK)  # incompressible
     with tempfile.TemporaryFile(dir=folder) as file:
         start = time.perf_counter()
         written = 0
@@ -98,9 +98,9 @@ def read_rate(folder: Path, size: int = _FILE_BYTES, seconds: float = 2.0) -> fl
 
 
 def gather_rate(packs: PackCollection, seconds: float = _SECONDS, batch: int = 64) -> float:
-    """Frames per second, drawn at random from packs in batches, once they are in memory.
+    """Frames per second, gathered in random batches from packs in memory.
 
-    The same batch is drawn again and again, so that what is timed is not the disk.
+    The same batch is gathered repeatedly, so that the disk is not timed.
     """
     chosen = np.random.default_rng(0).integers(0, len(packs), batch)
     packs.gather(chosen)
@@ -116,23 +116,23 @@ def examine_decoding(folder: Path, cores: float) -> Finding:
 
 
 def examine_room(folder: Path) -> Finding:
-    """Room on the disk that the runs live on; the folder need not exist.
+    """Free disk space for runs; the folder need not exist.
 
     Raises:
-        InputError: the folder is a file, or nothing can be written there.
+        InputError: the folder is a file or not writable.
     """
     place = existing(folder)
     free = shutil.disk_usage(place).free
-    advice = "a run at scale paper may find no room for its checkpoints; free some, or say --work"
+    advice = "checkpoints of a run at scale paper may not fit; free some space, or use --work"
     state = "note" if free >= _NO_ROOM else "missing"
     return judged("room for runs", f"{amount(free)} free in {folder}", free >= ROOM, advice, state)
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the one it would be made in.
+    """The folder, or its nearest existing parent.
 
     Raises:
-        InputError: there is a file in its place, or nothing can be written there.
+        InputError: it is a file or not writable.
     """
     place = folder.absolute()
     while not place.exists():
@@ -140,44 +140,44 @@ def existing(folder: Path) -> Path:
     if not place.is_dir():
         raise InputError(f"{place}: not a folder; choose another --work")
     if not os.access(place, os.W_OK):
-        raise InputError(f"{place}: nothing can be written there; choose another --work")
+        raise InputError(f"{place}: not writable; choose another --work")
     return place
 
 
 def examine_disks(folders: Sequence[Path], wanted: int, frame_bytes: int) -> Iterator[Finding]:
-    """How fast disks give frames, `wanted` per second; those of the same disk are measured once."""
+    """Read rates, compared with `wanted` frames per second; each disk is measured once."""
     disks: dict[int, Path] = {}
     for folder in folders:
         disks.setdefault(folder.stat().st_dev, folder)
     for folder in disks.values():
         if not os.access(folder, os.W_OK):
-            advice = "its speed was not measured, which takes a file there"
+            advice = "its speed was not measured, since that needs a file there"
             yield Finding("disk", f"{folder}: read-only", "note", advice)
             continue
         rate = read_rate(folder)
         advice = (
-            f"{rate / frame_bytes:.0f} frames per second, {wanted} are wanted: each epoch of packs "
-            "that do not fit into memory waits for the disk, else the first; use a local SSD"
+            f"{rate / frame_bytes:.0f} frames per second, {wanted} are needed: the first epoch "
+            "waits for the disk, and every epoch if the packs exceed memory; use a local SSD"
         )
-        value = f"{rate / 1e6:.0f} MB/s in sequence, {folder}"
+        value = f"{rate / 1e6:.0f} MB/s sequential read, {folder}"
         yield judged("disk", value, rate >= wanted * frame_bytes, advice)
 
 
 def examine_packs(packs: PackCollection, wanted: int) -> Iterator[Finding]:
-    """Gathering of the packs that are to be trained on, and whether they have vessel masks."""
+    """Gather rate of the packs for pre-training, and whether they have vessel masks."""
     rate = gather_rate(packs)
-    advice = f"{wanted} are wanted: the memory of this machine is slow, or other work takes it"
+    advice = f"{wanted} are needed: memory is slow, or other processes use it"
     value = f"{rate:.0f} frames of {packs.size}² per second and process, at random, in memory"
     yield judged("gathering", value, rate >= wanted, advice)
     if not packs.has_anatomy:
-        advice = f"methods that need it will refuse; run extract_anatomy.py {packs.without_anatomy}"
+        advice = f"methods that need it will fail; run extract_anatomy.py {packs.without_anatomy}"
         yield Finding("anatomy", f"none in {packs.without_anatomy}", "note", advice)
 
 
 def examine_storage(
     work: Path, place: Path, packs: PackCollection | None, on_gpu: bool, frame_bytes: int
 ) -> Iterator[Finding]:
-    """Room, disks and decoding, and the packs, if any."""
+    """Free space, disks and decoding, and packs, if any."""
     wanted = WANTED_ON_GPU if on_gpu else WANTED_ON_CPU
     yield examine_room(work)
     folders = [place, *(pack.path for pack in packs.packs)] if packs else [place]
@@ -188,7 +188,7 @@ def examine_storage(
 
 
 def bytes_per_frame(packs: PackCollection | None) -> int:
-    """Of a frame and its vessel mask; of the published size where there are no packs."""
+    """Bytes of a frame and its vessel mask; of the published size without packs."""
     size = _SIDE if packs is None else packs.size
     mask = size * size // 8 if packs is None or packs.has_anatomy else 0
     return size * size + mask

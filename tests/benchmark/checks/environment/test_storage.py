@@ -103,7 +103,7 @@ def test_disk_is_measured_in_frames_and_once(monkeypatch, tmp_path):
     (tmp_path / "a").mkdir()
     (found,) = storage.examine_disks([tmp_path, tmp_path / "a"], 1000, 250_000)
     assert found.state == "slow"
-    assert found.advice.startswith("400 frames per second, 1000 are wanted")
+    assert found.advice.startswith("400 frames per second, 1000 are needed")
     (found,) = storage.examine_disks([tmp_path], 400, 250_000)
     assert found.state == "ok"
 
@@ -132,7 +132,7 @@ def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path):
     with pytest.raises(InputError, match="file: not a folder"):
         storage.existing(tmp_path / "file" / "below")
     monkeypatch.setattr(storage.os, "access", lambda path, mode: False)
-    with pytest.raises(InputError, match="nothing can be written there"):
+    with pytest.raises(InputError, match="not writable"):
         storage.existing(tmp_path)
 
 
