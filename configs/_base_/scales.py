@@ -45,9 +45,9 @@ scales = {
     },
     "tiny": {
         "pretrain": {
-            "epochs": 20,
-            "batch_size": 32,
-            "micro_batch": 16,
+            "epochs": 10,
+            "batch_size": 16,
+            "micro_batch": 8,
             "lr_batch": 8,
             "log_interval": 5,
             "num_workers": 0,
@@ -57,7 +57,7 @@ scales = {
         "finetune": {
             "protocol": "demo",
             "epochs": 20,
-            "batch_size": 8,
+            "batch_size": 4,
             "log_interval": 10,
             "num_workers": 0,
             "num_threads": 1,

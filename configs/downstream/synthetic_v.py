@@ -13,4 +13,4 @@ data = dict(folder="{work}/downstream/synthetic_v")
 base_lr = 2e-4
 epochs = 100
 # Small networks on few small frames need larger steps.
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))
+scales = dict(tiny=dict(base_lr=2e-3, epochs=15), small=dict(base_lr=5e-4))
