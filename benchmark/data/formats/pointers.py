@@ -10,7 +10,7 @@ _HEAD = 32  # bytes; longer than the prefix of any pointer
 
 
 def pointer_reason(path: Path) -> str | None:
-    """Which placeholder an unreadable file is, and how to fetch the file; None if it is none.
+    """Which placeholder an unreadable file is, and how to fetch its content, or None.
 
     Call it after reading has failed.
     """

@@ -1,7 +1,7 @@
 """Stored values to display values, by the grayscale pipeline of DICOM PS3.3 C.11, per file.
 
-Rescale or modality LUT, then window or VOI LUT, then polarity. An enhanced file has them in
-functional groups, perhaps for every frame; those of the first frame are used for the whole video.
+Rescale or modality LUT, then window or VOI LUT, then polarity. Enhanced files have them in
+functional groups, possibly per frame; those of the first frame are used for the complete video.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
-"""Keywords that `display` reads."""
+"""Keywords read by `display`."""
 
 _MACROS = {
     "FramePixelDataPropertiesSequence": ("PixelIntensityRelationship",),
@@ -50,24 +50,24 @@ _VARIES = {
 }
 _PERCENTILES = (0.5, 99.5)
 _MIN_COVERAGE = 0.25
-"""A window of which the stored bits cover a smaller fraction is meant for another bit depth."""
+"""If the stored range covers a smaller fraction of a window, it is for another bit depth."""
 
 Window = tuple[float, float, str]
 Notes = list[tuple[str, str]]
 
 
 def display(stored: np.ndarray, dataset: pydicom.Dataset) -> Video:
-    """Stored values, 8 or 16 bits, F×H×W, as displayed.
+    """Map stored values, 8 or 16 bits, F×H×W, to display values.
 
-    Modality LUT or rescale, unless the pixels are LOG or DISP (for XA these lead back to the X-ray
+    Modality LUT or rescale, unless the pixels are LOG or DISP (in XA these map back to X-ray
     intensity and are not for display, PS3.3 C.8.7.1.1.2); then the first window, else the first
-    VOI LUT; else 8-bit values as they are, and values of more bits from the 0.5th to the 99.5th
-    percentile of the complete file. A window far beyond the range of the stored bits is ignored.
-    MONOCHROME1 is inverted. Damaged elements raise whatever pydicom raises.
+    VOI LUT; else 8-bit values are kept, and values of more bits are stretched from the 0.5th to the
+    99.5th percentile of the complete file. A window far beyond the range of the stored bits is
+    ignored. MONOCHROME1 is inverted. Damaged elements raise whatever pydicom raises.
     """
     dataset, notes = _flatten(dataset)
     low, high = int(stored.min()), int(stored.max())
-    # Every stored value that can occur, so that the pipeline runs once per value, not per pixel.
+    # A lookup table over all stored values: the pipeline runs once per value, not per pixel.
     values = _rescale(np.arange(low, high + 1, dtype=np.int32), dataset)
     bits = int(dataset.get("BitsStored") or 16)
     high_bit_depth = bits > 8
@@ -102,7 +102,7 @@ def display(stored: np.ndarray, dataset: pydicom.Dataset) -> Video:
 
 
 def _flatten(dataset: pydicom.Dataset) -> tuple[pydicom.Dataset, Notes]:
-    """Elements valid for all frames, with functional groups overriding the top level."""
+    """Elements that apply to all frames; functional groups override the top level."""
     flat = pydicom.Dataset()
     for keyword in TAGS:
         if keyword in dataset and not keyword.endswith("GroupsSequence"):
@@ -134,7 +134,7 @@ def _rescale(values: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
 
 
 def _window(dataset: pydicom.Dataset) -> Window | None:
-    """Centre, width and function of the first window; None where there is no valid one."""
+    """Centre, width and function of the first window; None if there is no valid one."""
     values = [dataset.get(name) for name in ("WindowCenter", "WindowWidth")]
     several = pydicom.multival.MultiValue
     values = [(value or [None])[0] if isinstance(value, several) else value for value in values]
@@ -170,7 +170,7 @@ def _apply_window(values: np.ndarray, centre: float, width: float, function: str
 
 
 def _percentiles(values: np.ndarray, stored: np.ndarray, low: int) -> tuple[float, float]:
-    """Black and white: two percentiles of all pixels; `values` is indexed by stored - `low`."""
+    """Black and white level from percentiles over all pixels; `values` maps stored - `low`."""
     counts = np.zeros(len(values), np.int64)
     for frame in stored:
         counts += np.bincount(frame.ravel().astype(np.int32) - low, minlength=len(values))

@@ -1,6 +1,6 @@
 """Validating the header of a lossless JPEG or JPEG-LS stream before it is decoded.
 
-GDCM's libjpeg trusts it: impossible tables, sizes or precisions make it access invalid memory.
+GDCM's libjpeg trusts it: invalid tables, sizes or precisions lead to invalid memory accesses.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ _TABLES, _RESTART = 0xC4, 0xDD
 _LOSSLESS, _JPEG_LS = 0xC3, 0xF7
 _HARMLESS = {0xDB, 0xDD, 0xF8, 0xFE, *range(0xE0, 0xF0)}
 _LARGEST_CATEGORY = 16
-"""For a difference of two 16-bit values."""
+"""Of the difference of two 16-bit values."""
 
 
 def check_jpeg_header(content: bytes, rows: int, columns: int, samples: int, bits: int) -> None:
-    """Check a stream up to its coded values; `ValueError` where it is damaged or unexpected.
+    """Check a stream up to its entropy-coded data; `ValueError` if it is damaged or unexpected.
 
-    Expected are a height of `rows`, a width of `columns`, `samples` components, and a precision of
-    at most `bits`.
+    It must have `rows`×`columns` pixels of `samples` components and a precision of at most `bits`.
     """
     tables: set[int] = set()
     components: list[int] = []
@@ -32,7 +31,7 @@ def check_jpeg_header(content: bytes, rows: int, columns: int, samples: int, bit
             _require(data[1:5] == rows.to_bytes(2, "big") + columns.to_bytes(2, "big"))
             components = list(data[6::3])
             _require(len(set(components)) == samples)
-            # The sampling factors of a single component have no meaning.
+            # Sampling factors are meaningless for a single component.
             _require(all(factor == 0x11 or samples == 1 for factor in data[7::3]))
             precision = data[0]
         elif marker == _TABLES:

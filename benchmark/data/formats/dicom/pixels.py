@@ -1,4 +1,4 @@
-"""Stored values of a DICOM file, and which compressions can be decoded."""
+"""Stored values of a DICOM file, and supported compressions."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _PACKAGES = {
     **dict.fromkeys((HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL), "pylibjpeg pylibjpeg-openjpeg"),
     JPEGExtended12Bit: "pylibjpeg pylibjpeg-libjpeg",
 }
-"""The packages to install for decoding a transfer syntax."""
+"""Packages that decode a transfer syntax."""
 
 
 def check_syntax(syntax: UID, bits: int) -> None:
-    """Refuse pixels that no installed decoder supports, naming transfer syntax and remedy."""
-    # Deflated files are inflated completely before anything is known about their size.
+    """Refuse pixels that no installed decoder supports, naming the transfer syntax and a remedy."""
+    # pydicom inflates deflated files completely before their size can be checked.
     if syntax != DeflatedExplicitVRLittleEndian and _can_decode(syntax, bits):
         return
     named = syntax if re.fullmatch(r"[0-9.]{1,64}", syntax) else "unknown"
@@ -60,10 +60,10 @@ def _can_decode(syntax: UID, bits: int) -> bool:
 
 
 def read_stored_values(dataset: pydicom.Dataset, frames: int) -> np.ndarray:
-    """All frames of a file, F×H×W, or F×H×W×3 for colour, as the header defines its values.
+    """Stored values of all frames, F×H×W, or F×H×W×3 for colour.
 
-    Values stored in the upper bits of their words (HighBit) are shifted down. Damaged content
-    raises whatever pydicom and its decoders raise.
+    Values in the upper bits of their words (HighBit) are shifted down. Damaged content raises
+    whatever pydicom and its decoders raise.
     """
     if "PixelData" not in dataset:
         raise UnreadableFrame("DICOM without pixel data")
@@ -72,14 +72,14 @@ def read_stored_values(dataset: pydicom.Dataset, frames: int) -> np.ndarray:
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = dataset.get("HighBit")
     unused = 0 if high is None or samples > 1 else int(high) + 1 - bits
-    if not 0 < unused <= allocated - bits:  # absent, or nonsensical and ignored
+    if not 0 < unused <= allocated - bits:  # absent, or invalid and ignored
         return _decode(dataset, syntax, frames, samples)
     signed = dataset.PixelRepresentation
-    # pydicom reads the lower bits, so let it decode full words.
+    # pydicom keeps only the lower bits; let it decode full words.
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = allocated, allocated - 1, 0
     words = _decode(dataset, syntax, frames, samples)
     dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits - 1, signed
-    # A JPEG has its own precision and may hold the values already shifted down.
+    # A JPEG has its own precision, and its values may be shifted down already.
     shifted = syntax.is_encapsulated and syntax != RLELossless and words.max() < 1 << bits
     values = (words if shifted else words >> unused) & ((1 << bits) - 1)
     if not signed:
@@ -90,7 +90,7 @@ def read_stored_values(dataset: pydicom.Dataset, frames: int) -> np.ndarray:
 
 def _decode(dataset: pydicom.Dataset, syntax: UID, frames: int, samples: int) -> np.ndarray:
     decoder = get_decoder(syntax)
-    # Pillow first, so that results do not depend on the other plugins installed.
+    # Pillow first, so that results do not depend on which other plugins are installed.
     plugin = "pillow" if "pillow" in decoder.available_plugins else ""
     if syntax in _LOSSLESS_JPEG:
         _silence_gdcm()
@@ -111,7 +111,7 @@ def _check_jpeg_frames(dataset: pydicom.Dataset, frames: int, samples: int) -> N
 
 @functools.cache
 def _silence_gdcm() -> None:
-    """GDCM prints its opinion of a file; what matters becomes a reason."""
+    """Silence GDCM's messages; those that matter become reasons."""
     try:
         import gdcm
     except ImportError:

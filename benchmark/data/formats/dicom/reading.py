@@ -69,13 +69,13 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """Frames and patient of an XA file, without decoding it.
+    """Number of frames and patient of an XA file.
 
     Attributes:
         frames: number of frames.
-        patient: first 12 hex digits of the SHA-256 of PatientID; None where it is empty. It keeps
-            the identifier itself out of the index, but a short identifier can be found by brute
-            force: this is pseudonymisation, not anonymisation.
+        patient: first 12 hex digits of the SHA-256 of PatientID; None if it is empty. This keeps
+            the identifier itself out of the index, but short ones can be recovered by brute force:
+            it is pseudonymisation, not anonymisation.
     """
 
     frames: int
@@ -83,7 +83,7 @@ class DicomHeader:
 
 
 def read_dicom_header(path: Path) -> DicomHeader:
-    """Header of an XA DICOM file; pixels are not read."""
+    """Read the header of an XA DICOM file, without pixels."""
     with _open(path, _SIZE_TAGS, pixels=False) as dataset:
         frames = _check(dataset, path)
         patient = str(dataset.get("PatientID") or "").strip()
@@ -92,10 +92,7 @@ def read_dicom_header(path: Path) -> DicomHeader:
 
 
 def decode_dicom(path: Path) -> Video:
-    """All frames of an XA DICOM file, as displayed.
-
-    Grayscale values go through `display`; 8-bit colour becomes luma.
-    """
+    """Decode all frames of an XA DICOM file: grayscale by `display`, 8-bit colour to luma."""
     with _open(path, _PIXEL_TAGS, pixels=True) as dataset:
         frames = _check(dataset, path)
         stored = read_stored_values(dataset, frames)
@@ -108,14 +105,14 @@ def decode_dicom(path: Path) -> Video:
 
 @contextmanager
 def _open(path: Path, tags: list[str], pixels: bool) -> Iterator[pydicom.Dataset]:
-    # pydicom warns about every oddity of a header; what matters becomes a reason.
+    # pydicom warns about every header anomaly; those that matter become reasons.
     with file_errors(path, "damaged DICOM", _DAMAGE), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_file_size(path, MAX_VIDEO_BYTES, "video")
         if not is_dicom(path):
             raise UnreadableFrame("not a DICOM file")
         meta = pydicom.filereader.read_file_meta_info(path)
-        # Deflated files are inflated completely before anything is known about their size.
+        # pydicom inflates deflated files completely before their size can be checked.
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             check_syntax(meta.TransferSyntaxUID, 8)
         yield pydicom.dcmread(path, stop_before_pixels=not pixels, specific_tags=tags)
@@ -125,7 +122,7 @@ def _check(dataset: pydicom.Dataset, path: Path) -> int:
     """Number of frames of a file, after validating its header."""
     modality, kind = dataset.get("Modality"), dataset.get("SOPClassUID")
     if not (modality or kind):
-        # Every DICOM object has both, near the beginning.
+        # Every DICOM object has both, near the start.
         raise UnreadableFrame("damaged DICOM")
     if modality != "XA" and kind not in _XA_CLASSES:
         raise UnreadableFrame("DICOM modality is not XA")

@@ -1,4 +1,4 @@
-"""Outlines, boxes and names: what is taken, and the reason for everything else."""
+"""Polygons, boxes and class names: what is accepted, and why everything else is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _points(numbers):
         ([_points(TRIANGLE), OTHER], [TRIANGLE, OTHER]),
     ],
 )
-def test_nesting_of_brackets_does_not_matter(listed, polygons):
+def test_polygon_nesting(listed, polygons):
     assert parse_polygons(listed) == ([tuple(polygon) for polygon in polygons], [])
 
 
@@ -53,12 +53,12 @@ INVALID = {
 
 
 @pytest.mark.parametrize("reason", INVALID)
-def test_invalid_polygons_are_refused_with_reasons(reason):
+def test_invalid_polygons_are_refused(reason):
     for listed in INVALID[reason]:
         assert parse_polygons(listed) == ([], [reason])
 
 
-def test_polygons_beside_unusable_ones_are_used():
+def test_usable_polygons_are_kept():
     usable, reasons = parse_polygons([TRIANGLE, ["1"], OTHER])
     assert usable == [tuple(TRIANGLE), tuple(OTHER)]
     assert reasons == ["polygon with numbers as text"]
@@ -84,7 +84,7 @@ POLYGONS = {
 
 
 @pytest.mark.parametrize("reason", POLYGONS)
-def test_unusable_polygons_have_a_reason(reason):
+def test_unusable_polygons(reason):
     assert {polygon_error(polygon) for polygon in POLYGONS[reason]} == {reason}
 
 
@@ -97,12 +97,12 @@ def test_unusable_polygons_have_a_reason(reason):
         ((0, 10), "polygon outside the image"),
     ],
 )
-def test_polygons_beyond_the_image_are_noted(shift, note):
+def test_polygons_beyond_the_image(shift, note):
     square = np.array([0.0, 0, 10, 0, 10, 10, 0, 10]) + shift * 4
     assert polygon_note(square.tolist(), 10, 10) == note
 
 
-def test_a_rectangle_without_a_pixel_centre_is_noted():
+def test_polygon_without_a_pixel_centre():
     rng = np.random.default_rng(0)
     for _ in range(200):
         left, upper = rng.integers(4, 20, 2) / 2
@@ -126,7 +126,7 @@ BOXES = {
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_boxes_from_text(box):
+def test_parse_box(box):
     assert {parse_box(text.split("|")) for text in BOXES[box]} == {box}
 
 
@@ -144,7 +144,7 @@ def test_boxes_from_text(box):
         ((19, 2, 40, 4), (19, 2, 20, 4), "box clipped to the image"),
     ],
 )
-def test_boxes_are_clipped_to_an_image_of_10_by_20(box, inside, note):
+def test_clip_box(box, inside, note):
     assert clip_box(box, 10, 20) == (inside, note)
 
 

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits against their eight-bit twins and formulas; damage to them."""
+"""High bit depth images against 8-bit references and formulas; damaged images."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ HIGH_BIT_DEPTH = {
 
 
 @pytest.mark.parametrize("name", HIGH_BIT_DEPTH)
-def test_every_high_bit_depth_format_keeps_the_values(tmp_path, name):
+def test_high_bit_depth_formats_keep_values(tmp_path, name):
     (tmp_path / name).write_bytes(HIGH_BIT_DEPTH[name])
     image = read_image(tmp_path / name)
     for channel in np.moveaxis(image.colours, 2, 0):
@@ -82,7 +82,7 @@ def test_every_high_bit_depth_format_keeps_the_values(tmp_path, name):
     ],
     ids=["png", "tiff", "lzw"],
 )
-def test_high_bit_depth_colour_becomes_luma_of_all_bits(tmp_path, content):
+def test_high_bit_depth_luma(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     np.testing.assert_array_equal(read_image(tmp_path / "a").values, COLOUR)
     luma = COLOUR @ np.array([0.299, 0.587, 0.114]) / 4095 * 255
@@ -91,8 +91,8 @@ def test_high_bit_depth_colour_becomes_luma_of_all_bits(tmp_path, content):
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("photometric", [0, 1])
-def test_packed_bits_of_a_tiff_give_the_white_level(tmp_path, bits, photometric):
-    # The largest value alone would pass for two bits less.
+def test_packed_tiff_states_its_white_level(tmp_path, bits, photometric):
+    # The maximum value alone would suggest two bits less.
     values = VALUES >> (14 - bits)
     (tmp_path / "a.tif").write_bytes(packed_tiff_bytes(values, bits, photometric))
     white = (1 << bits) - 1
@@ -113,16 +113,16 @@ def test_polarity_comes_from_the_file(tmp_path, white):
     np.testing.assert_array_equal(light, dark)
 
 
-def test_significant_bits_of_a_png_are_used_scaled_and_unscaled(tmp_path):
+def test_png_significant_bits(tmp_path):
     dim = VALUES // 16
-    dim[0, 0] = 255  # Without the chunk it would pass for eight bits.
+    dim[0, 0] = 255  # without the chunk: 8-bit values
     path = tmp_path / "a.png"
     for pixels in (dim, _repeated(dim), np.dstack([dim, ALPHA])):
         path.write_bytes(png_bytes(pixels, 12))
         image = read_image(path)
         assert image.depths == (12, 16)
         np.testing.assert_array_equal(image.to_grayscale(), _gray(dim, 4095))
-        # Of a file set whose other images reach beyond 12 bits.
+        # In a file set whose other images exceed 12 bits.
         assert image.white_level(5000) == 65535
     for values, bits in ((VALUES << 4, 12), (VALUES, 16)):
         path.write_bytes(png_bytes(values, bits))
@@ -130,20 +130,20 @@ def test_significant_bits_of_a_png_are_used_scaled_and_unscaled(tmp_path):
 
 
 @pytest.mark.parametrize("white", [1000, 1023, 4095, 65535])
-def test_the_stated_maximum_of_a_pgm_is_white(tmp_path, white):
+def test_pgm_maximum_is_white(tmp_path, white):
     values = (VALUES.astype(np.int64) * (white // 2) // 4095).astype(np.uint16)
     head = b"P5 # a comment\n36 24\n%d\n" % white
     (tmp_path / "a.pgm").write_bytes(head + values.astype(">u2").tobytes())
     error = np.abs(read_grayscale(tmp_path / "a.pgm").astype(int) - _gray(values, white)).max()
     assert error <= (white < 65535)
-    # 65535 is what writers put there whatever the values are: no statement.
+    # Writers put 65535 there whatever the values, so that it states nothing.
     assert len(read_image(tmp_path / "a.pgm").depths) == (5 if white == 65535 else 1)
 
 
 @pytest.mark.parametrize(
     ("highest", "white"), [(255, 255), (256, 1023), (1024, 4095), (4096, 16383)]
 )
-def test_white_levels_of_unknown_depth_are_those_of_detectors(tmp_path, highest, white):
+def test_white_level_of_unstated_depth(tmp_path, highest, white):
     values = (VALUES.astype(np.int64) * highest // 4095).astype(np.uint16)
     (tmp_path / "a.png").write_bytes(png_bytes(values))
     np.testing.assert_array_equal(read_grayscale(tmp_path / "a.png"), _gray(values, white))
@@ -166,23 +166,23 @@ def test_white_levels_of_unknown_depth_are_those_of_detectors(tmp_path, highest,
         ("a.jpg", jpeg_lossless(VALUES, 12), "damaged JPEG, or not 8-bit"),
     ],
 )
-def test_unusable_images_have_a_reason(tmp_path, name, content, reason):
+def test_unusable_images(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableFrame, match=reason):
         read_grayscale(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", HIGH_BIT_DEPTH)
-def test_a_damaged_high_bit_depth_image_is_never_partly_decoded(tmp_path, name):
-    path, whole = tmp_path / name, HIGH_BIT_DEPTH[name]
+def test_high_bit_depth_images_are_never_partly_decoded(tmp_path, name):
+    path, intact = tmp_path / name, HIGH_BIT_DEPTH[name]
     random = np.random.default_rng(1)
-    for cut in random.integers(1, len(whole) - 64, 12):
-        path.write_bytes(whole[:cut])
+    for cut in random.integers(1, len(intact) - 64, 12):
+        path.write_bytes(intact[:cut])
         with pytest.raises(UnreadableFrame):
             read_grayscale(path)
     for _ in range(20):
-        content = bytearray(whole)
-        for place in random.integers(0, len(whole), 3):
+        content = bytearray(intact)
+        for place in random.integers(0, len(intact), 3):
             content[place] = random.integers(256)
         path.write_bytes(content)
         try:
@@ -192,12 +192,12 @@ def test_a_damaged_high_bit_depth_image_is_never_partly_decoded(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.jpg", "a.tif", "a.pgm"])
-def test_the_size_in_a_header_is_that_of_the_decoded_image(tmp_path, name):
+def test_header_size_equals_decoded_size(tmp_path, name):
     path = save(tmp_path / name, picture(1, 20, 30))
     assert image_size(path) == read_grayscale(path).shape == (20, 30)
 
 
-def test_an_unusable_header_gives_no_size(tmp_path, monkeypatch):
+def test_unusable_headers(tmp_path, monkeypatch):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("this is not an image")
     truncate(save(tmp_path / "cut.png", picture(1)), 0.01)

@@ -1,4 +1,4 @@
-"""List files: names that climb out, tables in every spelling, files that are no text."""
+"""List files: path traversal, table variants, unreadable files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ COMPOSED = "Gef\u00e4\u00df_\u0130_\u1e9b\u0323.PNG"
 """A umlaut, sharp s, a dotted capital I, and a letter with two accents."""
 
 
-def test_names_compare_equal_in_every_normal_form_and_case():
+def test_name_key_ignores_case_and_normal_form():
     forms = {unicodedata.normalize(form, COMPOSED) for form in ("NFC", "NFD")}
     assert len(forms) == 2
     cases = {change(name) for name in forms for change in (str, str.lower, str.casefold)}
@@ -61,12 +61,12 @@ def test_names_compare_equal_in_every_normal_form_and_case():
     assert name_key("Gefa\u00df") != name_key(COMPOSED)
     assert name_key("IMG_1.PNG") == "img_1.png"
     assert {nfc(name) for name in forms} == {unicodedata.normalize("NFC", COMPOSED)}
-    # A name that is no text at all is a name, too.
+    # File names need not be valid UTF-8.
     assert name_key("\udcff\u00c4") == "\udcff\u00e4"
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_table_reads_the_named_columns_in_any_order_and_case(tmp_path, separator):
+def test_table_columns_in_any_order_and_case(tmp_path, separator):
     rows = [["Extra", " B ", "A"], ["x", "1", " 2 "], ["short"], [], ["", "3", '"4"']]
     path = tmp_path / "t.csv"
     rows += [["x", "5", "6", ""], ["x", "1", "2", "3"]]
@@ -75,7 +75,7 @@ def test_table_reads_the_named_columns_in_any_order_and_case(tmp_path, separator
     assert read_table(path, ("a", "c")) is None
 
 
-def test_table_without_content(tmp_path):
+def test_empty_tables(tmp_path):
     (tmp_path / "t.csv").write_text("\n \n")
     assert read_table(tmp_path / "t.csv", ("a",)) is None
 

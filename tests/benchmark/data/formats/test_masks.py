@@ -1,4 +1,4 @@
-"""One rule for masks: whatever the encoding, the same pixels are vessel, or the mask is refused."""
+"""One rule for masks: every encoding gives the same vessel pixels, or the mask is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _colours(vessel: tuple[int, ...], ground: tuple[int, ...] = (0, 0, 0)) -> np
 
 
 def _palette(*colours: tuple[int, int, int]) -> Image.Image:
-    """A palette: its first colour is the ground, the others are vessel from left to right."""
+    """Palette image: background in the first colour, vessel in the others, left to right."""
     right = min(2, len(colours) - 1)
     image = Image.fromarray(np.where(TRUTH, np.where(HALF, 1, right), 0).astype(np.uint8), mode="P")
     image.putpalette([value for colour in colours for value in colour])
@@ -79,7 +79,7 @@ def test_the_brighter_of_two_colours_is_vessel(tmp_path, name):
 def test_masks_in_the_alpha_channel(tmp_path, vessel, ground):
     save(tmp_path / "a.png", _colours(vessel, ground))
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png").vessel, TRUTH)
-    # With a soft edge: half of the paint is enough.
+    # With a soft edge, half opacity suffices.
     soft = Image.fromarray(_colours(vessel, ground)).resize((384, 384), Image.Resampling.BILINEAR)
     opacity = np.asarray(soft.getchannel("A"))
     painted = Image.new("RGBA", soft.size, vessel)
@@ -95,12 +95,12 @@ def test_jpeg_noise_is_not_vessel(tmp_path, quality):
     mask = read_mask(tmp_path / "a.jpg").vessel
     np.testing.assert_array_equal(mask, stored > 127)
     assert (stored > 0).sum() > 1.5 * TRUTH.sum()
-    # What is beside the truth is of edges that the JPEG itself has moved.
+    # Errors are only at edges that JPEG compression itself has moved.
     assert (mask != TRUTH).sum() <= (0.02 if quality < 50 else 0.001) * TRUTH.sum()
 
 
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (255, 255, 0), (255, 140, 0)])
-def test_colours_of_a_jpeg(tmp_path, colour):
+def test_coloured_jpegs(tmp_path, colour):
     Image.fromarray(_colours(colour)).save(tmp_path / "a.jpg", quality=90)
     mask = read_mask(tmp_path / "a.jpg")
     assert (mask.vessel != TRUTH).sum() <= 0.03 * TRUTH.sum()
@@ -109,7 +109,7 @@ def test_colours_of_a_jpeg(tmp_path, colour):
 
 @pytest.mark.parametrize("size", [200, 384, 512])
 @pytest.mark.parametrize("filter", ["BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
-def test_soft_edges_are_thresholded_in_the_middle(tmp_path, size, filter):
+def test_soft_edges_are_thresholded_at_half(tmp_path, size, filter):
     soft = Image.fromarray(TRUTH).convert("L").resize((size, size), Image.Resampling[filter])
     soft.save(tmp_path / "a.png")
     expected = np.asarray(soft) > 127
@@ -170,7 +170,7 @@ def test_a_second_class_in_a_jpeg_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("value", "share"), [(0, 0), (1, 1), (255, 1)])
-def test_a_constant_mask(tmp_path, value, share):
+def test_constant_masks(tmp_path, value, share):
     save(tmp_path / "a.png", np.full((9, 9), value, np.uint8))
     assert read_mask(tmp_path / "a.png").vessel.mean() == share
 
@@ -179,7 +179,7 @@ def test_a_constant_mask(tmp_path, value, share):
 
 
 def _write(name: str, root: Path, number: int) -> Path:
-    """An angiogram in the layout of a dataset; where its mask belongs."""
+    """Write an angiogram in the layout of a dataset; returns the path for its mask."""
     image, mask = {
         "dca1": (f"{number}.png", f"{number}_gt.png"),
         "paired": (f"train/images/{number}.png", f"train/masks/{number}.png"),
@@ -196,7 +196,7 @@ def _write(name: str, root: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize("name", ["dca1", "paired", "caxf", "xcad", "xcav"])
-def test_every_reader_has_the_same_rule(tmp_path, name):
+def test_readers_share_the_rule(tmp_path, name):
     masks = [_write(name, tmp_path, number) for number in range(1, 8)]
     white = _gray(255)
     white.save(masks[0])
@@ -218,12 +218,12 @@ def test_every_reader_has_the_same_rule(tmp_path, name):
         np.testing.assert_array_equal(mask[0], TRUTH)
     assert abs(int(read[2].sum()) - int(TRUTH.sum())) <= 0.001 * TRUTH.sum()
     assert not read[4].any()
-    # Whether 38 or 100 is what 255 is in the others, no mask says.
+    # Whether 38 or 100 corresponds to 255 in the others is unknown.
     assert refused == ["mask: vessel colour differs from the other masks"] * 2
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_the_vessel_colour_comes_from_the_other_masks(tmp_path, order):
+def test_vessel_colour_of_the_dataset(tmp_path, order):
     for number, colour in zip(order, [(0, 255, 0), (255, 0, 0), (250, 8, 2)]):
         save(_write("paired", tmp_path, number), _colours(colour))
 
@@ -241,6 +241,6 @@ def test_the_vessel_colour_comes_from_the_other_masks(tmp_path, order):
 
     reason = "mask: vessel colour differs from the other masks"
     assert refused() == [f"{order[0]} {reason}"]
-    # Beside a white one, nobody knows what the red ones are.
+    # Beside a white mask, red ones are ambiguous.
     _gray(255).save(_write("paired", tmp_path, 9))
     assert refused() == [f"{number} {reason}" for number in range(3)]

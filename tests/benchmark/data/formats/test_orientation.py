@@ -1,4 +1,4 @@
-"""EXIF orientation: pixels, sizes, points and boxes are turned alike, as Pillow and by hand."""
+"""EXIF orientation: pixels, sizes and boxes agree with Pillow and with the EXIF definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.data.formats.orientation import orient_boxes
 HEIGHT, WIDTH = 20, 30
 STORED = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)
 
-# By the definition of EXIF: where the first row and the first column of the stored image are.
+# EXIF's definition: where the first row and the first column of the stored image are.
 TURNS = {
     1: lambda stored: stored,
     2: np.fliplr,
@@ -47,7 +47,7 @@ def _with_exif(form: str, orientation: int) -> bytes:
 
 
 def _deep_png(orientation: int) -> bytes:
-    """16-bit RGB with an eXIf chunk, taken from a file of Pillow's."""
+    """16-bit RGB PNG with an eXIf chunk written by Pillow."""
     deep = np.repeat(STORED[..., None].astype(np.uint16) * 257, 3, axis=2)
     content = cv2.imencode(".png", deep)[1].tobytes()
     donor = _with_exif("png", orientation)
@@ -90,7 +90,7 @@ def test_pixels_and_size_are_upright(tmp_path: Path, name: str, orientation: int
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_orientation_is_applied_once_to_what_only_opencv_decodes(tmp_path: Path, orientation: int):
+def test_opencv_orientation_is_applied_once(tmp_path: Path, orientation: int):
     content = packed_tiff_bytes(STORED, 10, orientation=orientation)
     (tmp_path / "a.tif").write_bytes(content)
     values = read_image(tmp_path / "a.tif").values[..., 0]

@@ -1,4 +1,4 @@
-"""What lies in place of a file that was not fetched is named, in every format."""
+"""Placeholders of files that were not fetched are named, in every format."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_other_files_are_not_pointers(tmp_path):
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_files_not_fetched_are_counted(tmp_path, kind):
+def test_unfetched_files_are_counted(tmp_path, kind):
     for number in range(3):
         save(tmp_path / "images" / f"{number}.png", picture(number))
         save(tmp_path / "masks" / f"{number}.png", picture(number) > 90)
@@ -111,7 +111,7 @@ def test_files_not_fetched_are_counted(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_list_not_fetched_is_an_error(tmp_path, kind):
+def test_unfetched_lists_are_errors(tmp_path, kind):
     cadica = tmp_path / "cadica" / "selectedVideos" / "p1" / "v1"
     save(cadica / "input" / "p1_v1_00001.png", picture(1))
     _stand_in(kind, cadica / "p1_v1_selectedFrames.txt")
@@ -124,7 +124,7 @@ def test_a_list_not_fetched_is_an_error(tmp_path, kind):
         assert str(caught.value).endswith(f"{file}: {REASONS[kind]}")
 
 
-def test_a_folder_not_fetched_is_named(tmp_path):
+def test_unfetched_folders_are_named(tmp_path):
     (tmp_path / "arcade").symlink_to("../.git/annex/objects/arcade")
     with pytest.raises(InputError, match=r"; arcade: broken link \(git annex"):
         open_source("arcade", tmp_path)

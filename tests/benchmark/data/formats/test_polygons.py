@@ -1,4 +1,4 @@
-"""Filling polygons and run lengths, against shapely and pycocotools."""
+"""Rasterised polygons and run lengths, against shapely and pycocotools."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _centres_inside(polygon):
 
 
 def _star(seed, centre=(28.0, 20.0)):
-    """A simple polygon: points in the order of their angle."""
+    """A simple polygon: vertices sorted by angle."""
     rng = np.random.default_rng(seed)
     angle = np.sort(rng.uniform(0, 2 * np.pi, 12))
     radius = rng.uniform(2, 30, 12)
     return np.stack([np.cos(angle) * radius, np.sin(angle) * radius], axis=1) + centre
 
 
-def test_rectangle_covers_the_pixels_whose_centres_it_contains():
+def test_rectangles_cover_pixel_centres():
     mask = _drawn([[2, 3], [5, 3], [5, 7], [2, 7]])
     expected = np.zeros_like(mask)
     expected[3:7, 2:5] = True
@@ -45,7 +45,7 @@ def test_rectangle_covers_the_pixels_whose_centres_it_contains():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_simple_polygons_agree_with_shapely_at_every_pixel_centre(seed):
+def test_simple_polygons_agree_with_shapely(seed):
     points = _star(seed)
     polygon = shapely.Polygon(points)
     if not polygon.is_valid:
@@ -54,25 +54,25 @@ def test_simple_polygons_agree_with_shapely_at_every_pixel_centre(seed):
     np.testing.assert_array_equal(mask, _centres_inside(polygon))
     np.testing.assert_array_equal(mask, _drawn(points[::-1]))
     visible = polygon.intersection(shapely.box(0, 0, WIDTH, HEIGHT))
-    # A pixel is wrong by less than its area, and only pixels on the outline are.
+    # Only pixels on the outline differ, each by less than its area.
     assert abs(mask.sum() - visible.area) <= 1 + visible.length
 
 
-def test_polygons_that_share_edges_share_no_pixel_and_leave_no_gap():
-    # Corners on pixel centres: every rule on ties would show.
+def test_adjacent_polygons_tile():
+    # Vertices on pixel centres exercise the tie rule.
     left = _drawn([[0.5, 0.5], [10.5, 0.5], [14.5, 20.5], [0.5, 20.5]])
     right = _drawn([[10.5, 0.5], [30.5, 0.5], [30.5, 20.5], [14.5, 20.5]])
-    whole = _drawn([[0.5, 0.5], [30.5, 0.5], [30.5, 20.5], [0.5, 20.5]])
+    union = _drawn([[0.5, 0.5], [30.5, 0.5], [30.5, 20.5], [0.5, 20.5]])
     assert not (left & right).any()
-    np.testing.assert_array_equal(left | right, whole)
-    assert whole.sum() == 30 * 20
+    np.testing.assert_array_equal(left | right, union)
+    assert union.sum() == 30 * 20
 
 
-def test_self_intersections_keep_both_lobes_and_leave_no_hole():
+def test_self_intersections():
     halves = ([[2, 2], [12, 12], [2, 22]], [[22, 2], [12, 12], [22, 22]])
     lobes = shapely.union_all([shapely.Polygon(half) for half in halves])
     mask = _drawn([[2, 2], [22, 22], [22, 2], [2, 22]])
-    # Centres on the crossing lines themselves belong to one lobe only; shapely counts them out.
+    # Centres on the crossing lines belong to one lobe only; shapely excludes them.
     assert (mask & _centres_inside(lobes)).sum() == _centres_inside(lobes).sum()
     assert abs(int(mask.sum()) - lobes.area) <= 20
     twice = [[2, 2], [22, 2], [22, 22], [2, 22]] * 2
@@ -120,7 +120,7 @@ def test_damaged_compressed_run_lengths_are_refused(text):
     assert decode_run_lengths(text) is None
 
 
-def test_resizing_takes_the_nearest_pixel():
+def test_resize_nearest():
     mask = np.random.default_rng(0).random((1, 17, 23)) > 0.5
     for height, width in ((17, 23), (34, 46), (51, 7), (8, 100)):
         expected = cv2.resize(
@@ -129,7 +129,7 @@ def test_resizing_takes_the_nearest_pixel():
         np.testing.assert_array_equal(resize_nearest(mask, (height, width))[0], expected)
 
 
-def test_polygons_of_the_raw_writer_reproduce_their_mask():
+def test_raw_writer_polygons_reproduce_their_mask():
     mask = cv2.blur(np.random.default_rng(2).random((HEIGHT, WIDTH)), (5, 5)) > 0.54
     filled = np.zeros_like(mask)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -1,4 +1,4 @@
-"""Arrays that hold several frames: intensities, limits, damage, and the cache."""
+"""Multi-frame arrays: intensities, limits, damage, and the cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _npz(folder: Path, array: np.ndarray) -> Path:
 @pytest.mark.parametrize("kind", ["packed.npz", "plain.npz", "other_name.npz", "a.npy"])
 @pytest.mark.parametrize("dtype", ["u1", "<i2", ">u2", "<i8", "<f4", ">f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order):
+def test_encodings_read_the_same(tmp_path, kind, dtype, order):
     array = np.asarray(GRAY.astype(dtype), order=order)
     content = {
         "packed.npz": lambda: npz_bytes(pixel_array=array, seriesid=np.array([{}], object)),
@@ -46,7 +46,7 @@ def test_one_video_in_every_encoding_reads_the_same(tmp_path, kind, dtype, order
     np.testing.assert_array_equal(decoded, GRAY)
 
 
-def test_two_dimensions_are_one_frame(tmp_path):
+def test_2d_array_is_one_frame(tmp_path):
     path = _npz(tmp_path, GRAY[1])
     assert count_frames(path) == 1
     np.testing.assert_array_equal(decode_array(path).frames, GRAY[1:2])
@@ -58,14 +58,14 @@ def test_two_dimensions_are_one_frame(tmp_path):
         # Rounded, and clipped below.
         ([[[-5.0, 0.49, 0.51, 199.6, 255.3]]], "f8", [[[0, 0, 1, 200, 255]]]),
         ([[[-300, -1, 0, 7, 255]]], "i2", [[[0, 0, 0, 7, 255]]]),
-        # The first frame alone would pass for 8 bits; beside the second it is 12-bit data.
+        # The first frame alone looks like 8 bits; with the second, it is 12-bit data.
         ([[[0, 200]], [[2048, 4095]]], "u2", [[[0, 12]], [[128, 255]]]),
         ([[[0, 200]], [[2048, 4096]]], "u2", [[[0, 3]], [[32, 64]]]),
         # Fractions of white.
         ([[[0, 0.1, 0.5, 0.8, 1]]], "f4", [[[0, 26, 128, 204, 255]]]),
     ],
 )
-def test_values_become_intensities(tmp_path, values, kind, expected):
+def test_intensity_scaling(tmp_path, values, kind, expected):
     assert decode_array(_npz(tmp_path, np.array(values, kind))).frames.tolist() == expected
 
 
@@ -76,7 +76,7 @@ def _patched(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def _long_header() -> bytes:
-    """An npy of version 2 whose header claims 4 GiB for itself."""
+    """An npy file of version 2 that claims a header of 4 GiB."""
     return b"\x93NUMPY\2\0" + struct.pack("<I", 2**32 - 1) + b"{" * 2000
 
 
@@ -129,7 +129,7 @@ FORGED = [("a.npz", *case) for case in NPZ.items()] + [("a.npy", *case) for case
 
 
 @pytest.mark.parametrize(("name", "reason", "contents"), FORGED)
-def test_the_header_is_never_trusted(tmp_path, name, reason, contents):
+def test_untrusted_headers(tmp_path, name, reason, contents):
     for content in contents:
         path = _write(tmp_path / name, content)
         for read in (count_frames, decode_array):
@@ -139,7 +139,7 @@ def test_the_header_is_never_trusted(tmp_path, name, reason, contents):
         count_frames(tmp_path / "absent.npz")
 
 
-def test_frames_are_counted_without_unpacking_them(tmp_path):
+def test_count_frames_reads_the_header_only(tmp_path):
     large = np.repeat(GRAY, 50, axis=1)
     content = bytearray(npz_bytes(compressed=False, pixel_array=large))
     content[len(content) // 2] ^= 1
@@ -169,8 +169,8 @@ class _Trap:
 
 def test_nothing_is_unpickled(tmp_path):
     trap = np.array([_Trap(tmp_path / "trace")], dtype=object)
-    beside = _write(tmp_path / "a.npz", npz_bytes(pixel_array=GRAY, studyid=trap))
-    np.testing.assert_array_equal(decode_array(beside).frames, GRAY)
+    path = _write(tmp_path / "a.npz", npz_bytes(pixel_array=GRAY, studyid=trap))
+    np.testing.assert_array_equal(decode_array(path).frames, GRAY)
     inside = _write(tmp_path / "b.npz", npz_bytes(pixel_array=trap))
     with pytest.raises(UnreadableFrame, match="object array"):
         decode_array(inside)
@@ -186,7 +186,7 @@ def test_large_files_are_refused(tmp_path, monkeypatch):
         count_frames(path)
 
 
-def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path):
+def test_decoded_file_is_cached_until_it_changes(tmp_path):
     calls = []
 
     def decode(path: Path) -> video.Video:
@@ -210,14 +210,14 @@ def test_a_file_is_decoded_once_and_again_when_it_changes(tmp_path):
     assert calls == ["a.npz"] * 3, "damage is found once, not once a frame"
 
 
-def test_random_damage_never_escapes(tmp_path):
+def test_random_damage(tmp_path):
     random = np.random.default_rng(1)
     path = tmp_path / "a.npz"
-    whole = npz_bytes(compressed=False, pixel_array=GRAY)
+    intact = npz_bytes(compressed=False, pixel_array=GRAY)
     reasons = set()
     for trial in range(300):
-        content = bytearray(whole)
-        # The headers at either end are what matters.
+        content = bytearray(intact)
+        # The headers are at both ends.
         places = random.integers(-400, 400, 3)
         content[places[0]] = content[places[1]] = random.integers(256)
         path.write_bytes(content[: random.integers(len(content))] if trial % 9 == 0 else content)

@@ -1,6 +1,6 @@
 """The grayscale pipeline against the standard's formulas, hand-worked values and pydicom.
 
-One window for a whole file, from wherever it is, and only where it fits the bits.
+One window per file, wherever it is stored, and only if it fits the bit depth.
 """
 
 from __future__ import annotations
@@ -181,18 +181,18 @@ DISPLAYED = {
 
 
 @pytest.mark.parametrize("name", DISPLAYED)
-def test_values_are_displayed(tmp_path, name):
+def test_display(tmp_path, name):
     pixels, elements, expected, notes = DISPLAYED[name]
     video = _decode(tmp_path, pixels, **elements)
     np.testing.assert_array_equal(video.frames, np.rint(np.clip(expected, 0, 255)))
     assert notes is None or video.notes == tuple(notes)
 
 
-def test_a_linear_window_follows_the_standard(tmp_path):
+def test_linear_window_follows_the_standard(tmp_path):
     shown = _decode(tmp_path, **_at(2000, 1000)).frames.ravel()
     # Black up to 1500, white from 2499, 255/999 gray levels a step.
     assert shown[[0, 1500, 1502, 2000, 2498, 2499, 3999]].tolist() == [0, 0, 1, 128, 255, 255, 255]
-    # The middle lies half a value below the centre.
+    # Mid-gray is half a value below the centre.
     assert [int(shown[value]) for value in (1999, 2001)] == [127, 128]
     dataset = _item(**_at(2000, 1000), BitsStored=12, PixelRepresentation=0)
     dataset.PhotometricInterpretation = "MONOCHROME2"
@@ -201,7 +201,7 @@ def test_a_linear_window_follows_the_standard(tmp_path):
 
 
 def test_more_than_eight_bits_are_stretched_over_the_file(tmp_path):
-    """Also where the window is meant for more bits."""
+    """Also if the window is for more bits."""
     skewed = (RAMP.astype(np.int64) ** 2 // 4096).astype(np.uint16)
     black, white = np.percentile(skewed, (0.5, 99.5), method="inverted_cdf")
     stretched = (STRETCHED, f"black {black:g}, white {white:g}")

@@ -1,6 +1,6 @@
-"""Compressed and oddly stored pixels, exact to the value, and what is said of the others.
+"""Compressed and unusually stored pixels, exact to the value, and errors for unsupported ones.
 
-The streams come from encoders that are not those of the decoder: JPEG Lossless and RLE from
+Streams come from encoders independent of the decoders: JPEG Lossless and RLE from
 `dicom_codecs`, JPEG-LS from CharLS, JPEG 2000 from Pillow's openjpeg and, for its own precision,
 from GDCM (which Pillow decodes).
 """
@@ -109,7 +109,7 @@ def test_compressed_signed_values_are_exact(bits: int):
     "syntax", ["JPEG2000Lossless", "JPEGLSLossless", "JPEGLosslessProcess14_1"]
 )
 @pytest.mark.parametrize("bits", [8, 12])
-def test_files_of_gdcm_are_exact(tmp_path: Path, syntax: str, bits: int):
+def test_gdcm_files_are_exact(tmp_path: Path, syntax: str, bits: int):
     pixels = _pixels(bits)
     (tmp_path / "plain").write_bytes(dicom_bytes(pixels, BitsStored=bits, HighBit=bits - 1))
     reader = gdcm.ImageReader()
@@ -132,7 +132,7 @@ def test_files_of_gdcm_are_exact(tmp_path: Path, syntax: str, bits: int):
 def test_values_in_the_upper_bits_are_shifted_down(bits: int, high: int, signed: int):
     values = RANDOM.integers(0, 1 << bits, (2, 12, 10)).astype(np.uint16)
     shift = high + 1 - bits
-    # What lies outside the stored bits says nothing: overlays, or anything.
+    # Bits outside the stored ones are ignored; they may hold overlays.
     junk = RANDOM.integers(0, 1 << 16, values.shape) & ~(((1 << bits) - 1) << shift)
     words = ((values << shift) | junk).astype(np.uint16)
     elements = {"BitsStored": bits, "HighBit": high, "PixelRepresentation": signed}
@@ -153,7 +153,7 @@ def test_upper_bits_in_a_jpeg_of_either_precision():
 
 
 @pytest.mark.parametrize("high", [0, 7, 16, 40])
-def test_a_nonsensical_high_bit_is_ignored(high: int):
+def test_invalid_high_bit_is_ignored(high: int):
     values = RANDOM.integers(0, 1 << 12, (2, 12, 10)).astype(np.uint16)
     content = dicom_bytes(values, BitsStored=12, HighBit=high)
     np.testing.assert_array_equal(_stored(content, 2), values)
@@ -168,7 +168,7 @@ def test_a_nonsensical_high_bit_is_ignored(high: int):
         ("1.2.3.4", "", 8, ""),
     ],
 )
-def test_the_transfer_syntax_and_the_remedy_are_named(tmp_path, syntax, name, bits, packages):
+def test_unsupported_transfer_syntax(tmp_path, syntax, name, bits, packages):
     remedy = f"pip install pylibjpeg {packages}, or " if packages else ""
     content = dicom_bytes(_pixels(bits), syntax=syntax, BitsStored=bits, HighBit=bits - 1)
     (tmp_path / "a.dcm").write_bytes(content)
@@ -181,7 +181,7 @@ def test_the_transfer_syntax_and_the_remedy_are_named(tmp_path, syntax, name, bi
         )
 
 
-def test_a_missing_gdcm_is_named(tmp_path: Path, monkeypatch):
+def test_missing_gdcm(tmp_path: Path, monkeypatch):
     pixels = _pixels(8, 1)
     content = encapsulated(pixels, [jpeg_lossless(pixels[0], 8)], JPEGLosslessSV1)
     (tmp_path / "a.dcm").write_bytes(content)
@@ -191,14 +191,14 @@ def test_a_missing_gdcm_is_named(tmp_path: Path, monkeypatch):
         decode_dicom(tmp_path / "a.dcm")
 
 
-def test_a_damaged_stream_is_refused_before_it_is_decoded(tmp_path: Path):
+def test_damaged_streams_are_refused_before_decoding(tmp_path: Path):
     pixels = _pixels(12, 1)
-    whole = jpeg_lossless(pixels[0], 12)
-    check_jpeg_header(whole, 22, 34, 1, 16)
-    check_jpeg_header(whole + b"\0", 22, 34, 1, 16)
+    intact = jpeg_lossless(pixels[0], 12)
+    check_jpeg_header(intact, 22, 34, 1, 16)
+    check_jpeg_header(intact + b"\0", 22, 34, 1, 16)
     path = tmp_path / "a.dcm"
     random = np.random.default_rng(1)
-    damaged = [whole[:cut] for cut in random.integers(2, len(whole) - 2, 8)]
+    damaged = [intact[:cut] for cut in random.integers(2, len(intact) - 2, 8)]
     damaged += [
         jpeg_lossless(pixels[0][:20], 12),
         jpeg_lossless(pixels[0][:, :20], 12),
@@ -211,8 +211,8 @@ def test_a_damaged_stream_is_refused_before_it_is_decoded(tmp_path: Path):
     }
     for marker, places in changes.items():
         for place, value in places:
-            content = bytearray(whole)
-            content[whole.index(marker) + place] = value
+            content = bytearray(intact)
+            content[intact.index(marker) + place] = value
             damaged.append(bytes(content))
     depth = {"BitsStored": 12, "HighBit": 11}
     for content in damaged:
@@ -224,13 +224,13 @@ def test_a_damaged_stream_is_refused_before_it_is_decoded(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lossless", "JPEG-LS"])
 def test_random_damage_never_crashes_the_process(tmp_path: Path, name: str):
-    """GDCM's libjpeg leaves its memory on impossible tables and sizes."""
+    """Invalid tables and sizes make GDCM's libjpeg access invalid memory."""
     syntax, encode = ENCODERS[name]
     pixels = _pixels(12, 1)
-    whole = encode(pixels[0], 12)
+    intact = encode(pixels[0], 12)
     random = np.random.default_rng(2)
     for _ in range(5000):
-        content = bytearray(whole)
+        content = bytearray(intact)
         for place in random.integers(0, 90, 2):
             content[place] = random.integers(256)
         if random.random() < 0.3:
