@@ -159,7 +159,7 @@ def _versions() -> dict[str, str]:
 def _check_plan(partial: Path, found: dict[str, Any], plan: dict[str, Any]) -> None:
     for key, what in (("plan_hash", "frames or parameters"), ("versions", "package versions")):
         if found.get(key) != plan[key]:
-            raise InputError(f"{partial}: was begun with other {what}; remove it to start over")
+            raise InputError(f"{partial}: was started with other {what}; remove it to start over")
 
 
 class _NearDuplicates:

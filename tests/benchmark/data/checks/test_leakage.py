@@ -62,7 +62,7 @@ def scenes():
 
 
 def disguised(pixels: np.ndarray) -> np.ndarray:
-    """Darker, mirrored, smaller and through JPEG."""
+    """Darker, mirrored, smaller and JPEG-compressed."""
     gray = (255 * (pixels[:, ::-1] / 255) ** 1.4).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(gray).resize((72, 72)).save(stream, "JPEG", quality=60)
@@ -81,7 +81,7 @@ def task(tmp_path_factory, scenes):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory, scenes):
-    """Two packs at 64²: scene 0 itself, scene 2 in disguise, the train frame, a patient, others."""
+    """Two packs at 64²: scene 0, scene 2 disguised, the train frame, a test patient, others."""
     first = [
         ("same.png", None, None, scenes[0]),
         ("other.png", "set/z", None, scenes[6]),
@@ -187,7 +187,7 @@ def test_the_sheet_shows_both_frames_in_the_same_orientation(tmp_path, report, c
     assert json.loads((tmp_path / "report.json").read_text()) == report
     with Image.open(tmp_path / "pairs.png") as sheet:
         pixels = np.asarray(sheet, dtype=np.float64)
-    # Two cells of two images of 192² beside each other, eight pixels between the cells.
+    # Two cells of two adjacent images of 192², eight pixels between the cells.
     left, right = pixels[8:200, 408:600], pixels[8:200, 600:792]
     assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.95
     assert np.corrcoef(left[:, ::-1].ravel(), right.ravel())[0, 1] < 0.9
@@ -215,11 +215,11 @@ def test_a_report_is_found_by_task_and_pretraining_dataset(tmp_path, scenes):
         "similar": 0,
         "groups": 0,
     }
-    assert TaskFolder.open(folder.path).split_hash == folder.split_hash, "still a whole task"
+    assert TaskFolder.open(folder.path).split_hash == folder.split_hash, "still a complete task"
     assert find_leakage_report(folder.path, "0" * 64) is None
     assert find_leakage_report(folder.path, corpus_hash[:16] + "0" * 48) is None
 
-    # The task is made again with other frames and the old reports are kept beside them.
+    # The task is rebuilt with other frames, next to the old reports.
     other = write("other", (0, 1, 2))
     (folder.path / "leakage").rename(other.path / "leakage")
     assert find_leakage_report(other.path, corpus_hash) is None
@@ -250,15 +250,15 @@ def test_input_errors(tmp_path, scenes, corpus):
 
 
 @pytest.mark.skipif("ANGIO_REALDATA" not in os.environ, reason="ANGIO_REALDATA names no folder")
-def test_frames_of_one_patient_are_distinguished_in_real_data():
+def test_real_frames_match_only_within_a_patient():
     """DCA1 names no patients; four pairs of its first 40 frames show one patient each."""
     from benchmark.data.checks.near_duplicates import NearDuplicates
     from benchmark.data.sources import open_source
 
     source = open_source("dca1", Path(os.environ["ANGIO_REALDATA"]) / "dca1")
     frames = [frame for frame in source.frames() if int(frame.path[:-4]) <= 40]
-    pictures = [source.read(frame) for frame in frames]
-    found = NearDuplicates(pictures).find(pictures)
+    images = [source.read(frame) for frame in frames]
+    found = NearDuplicates(images).find(images)
     pairs = {(frames[m.row].path, frames[m.query].path) for m in found if m.row < m.query}
     assert pairs <= {("2.png", "3.png"), ("9.png", "12.png")}
     assert ("2.png", "3.png") in pairs

@@ -1,4 +1,4 @@
-"""Near-duplicates: what is found after which changes, and that strangers are not."""
+"""Near-duplicates: which changes are tolerated, and that other patients do not match."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def changed(pixels: np.ndarray, rng: np.random.Generator, flip: str) -> np.ndarr
     return np.asarray(Image.open(stream))
 
 
-def test_fingerprint_is_the_dct_of_the_locally_normalised_thumbnail(patients):
-    """The same from numpy and scipy, in double precision."""
+def test_signature_is_the_dct_of_the_locally_normalised_thumbnail(patients):
+    """Against numpy and scipy in double precision."""
     pixels = patients[0]
-    # Resizing by a whole factor is averaging.
+    # Downscaling by an integer factor is averaging.
     pixels = np.repeat(np.repeat(pixels, 4, 0), 4, 1)
     small = pixels.reshape(64, 6, 64, 6).mean((1, 3))
     difference = small - gaussian_filter(small, 4, mode="reflect")
@@ -107,21 +107,21 @@ def test_different_patients_do_not_match_in_any_flip(patients):
     ],
     ids=["shift", "crop", "rotation"],
 )
-def test_small_movements_are_found(patients, moved):
+def test_small_motion_is_found(patients, moved):
     found = NearDuplicates(patients).find([moved(pixels) for pixels in patients])
     assert [(match.row, match.query) for match in found] == [(n, n) for n in range(20)]
 
 
 def test_the_result_does_not_depend_on_the_block(patients):
     known = NearDuplicates(patients[::2])
-    whole = known.find(patients[:9])
+    at_once = known.find(patients[:9])
     parts = [
         match._replace(query=number)
         for number, pixels in enumerate(patients[:9])
         for match in known.find([pixels])
     ]
-    assert whole == parts
-    assert [(match.row, match.query) for match in whole] == [(n // 2, n) for n in range(0, 9, 2)]
+    assert at_once == parts
+    assert [(match.row, match.query) for match in at_once] == [(n // 2, n) for n in range(0, 9, 2)]
 
 
 def test_images_without_structure_match_nothing():

@@ -1,4 +1,4 @@
-"""Checking packs: a whole one is clean, and every planted defect is named and counted."""
+"""Checking packs: a complete one is clean, and every planted defect is named and counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_pack(path: Path, masks: Callable[[np.ndarray], np.ndarray] | None = Non
 
 @pytest.fixture
 def pack(tmp_path):
-    """The first frame shows no vessel."""
+    """A pack whose first frame shows no vessel."""
     some = np.arange(6)[:, None, None] > 0
     return make_pack(tmp_path / "pack", lambda frames: (frames < 110) & some)
 
@@ -84,7 +84,7 @@ def test_implausible_vessel_masks_are_a_warning(tmp_path, masks, warnings):
     assert (found.errors, found.warnings) == ([], warnings)
 
 
-def test_resized_frames_have_no_pixels_to_compare(tmp_path):
+def test_hashes_of_resized_frames_are_not_compared(tmp_path):
     build_pack(Pictures(), tmp_path / "pack", size=32, progress=False)
     found = check(tmp_path / "pack")
     assert (found.errors, found.warnings) == ([], [])
@@ -128,7 +128,7 @@ def test_vessels_outside_the_valid_area(pack):
     assert found.errors == [("vessel mask outside the valid area", "pictures/4.png")]
 
 
-def test_equal_images_and_foreign_files_are_warnings_in_a_pack(tmp_path):
+def test_duplicates_and_foreign_files_are_warnings(tmp_path):
     class Twice(Pictures):
         def read(self, frame: Frame) -> np.ndarray:
             return picture({"1": 0, "4": 3}.get(frame.path[0], int(frame.path[0])), 40, 48)

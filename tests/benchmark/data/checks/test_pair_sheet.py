@@ -16,7 +16,7 @@ def test_pairs_lie_in_rows_of_four_and_keep_their_aspect(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         sheet = np.asarray(image)
-    # Cells of 2·192 + 16 by 192 + 48 pixels, 8 around them.
+    # Cells of 2·192 + 16 by 192 + 48 pixels, with a margin of 8.
     assert sheet.shape == (2 * 240 + 8, 4 * 400 + 8)
     for left, top in ((8, 8), (1208, 8), (8, 248)):
         first = sheet[top : top + 192, left : left + 192]

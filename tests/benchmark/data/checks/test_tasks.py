@@ -1,4 +1,4 @@
-"""Checking tasks: a whole one is clean, and every planted defect is named and counted."""
+"""Checking tasks: a complete one is clean, and every planted defect is named and counted."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _save(path: Path, pixels: np.ndarray) -> None:
 
 
 def _relabel(folder: TaskFolder, value: int) -> None:
-    """Another value in a mask, and the manifest made to fit."""
+    """Change a value in a mask, and its hash in the manifest."""
     file = folder.mask("train", "0")
     labels = np.array(Image.open(file))
     labels[0, 5] = value
@@ -118,7 +118,7 @@ def _relabel(folder: TaskFolder, value: int) -> None:
 
 
 def _relist(folder: TaskFolder, **changes: Any) -> None:
-    """Change the first training item in the manifest and its hash, as a forger would."""
+    """Change the first training item in the manifest, and the manifest's hash."""
 
     def edit(manifest: dict[str, Any]) -> None:
         manifest["splits"]["train"][0].update(changes)
@@ -157,7 +157,7 @@ def test_damage_to_a_segmentation_is_named(tmp_path, damage, expected):
     assert reasons(check(folder.path)) == expected
 
 
-def test_a_name_that_leaves_the_folder_is_not_followed(tmp_path):
+def test_path_traversal_is_refused(tmp_path):
     folder = make_task(tmp_path, "segmentation")
     for kind in ("images", "masks"):
         shutil.copy(folder.image("train", "0"), folder.path / kind / "0.png")
@@ -253,11 +253,11 @@ def test_bad_boxes_are_named_once(tmp_path):
     ]
 
 
-def test_a_denoising_task_intact_and_damaged(tmp_path):
+def test_denoising_task(tmp_path):
     folder = make_task(tmp_path, "denoising", splits="aaaaaabb")
-    whole = check(folder.path)
-    assert (whole.errors, whole.warnings) == ([], [])
-    assert whole.counts["  train"] == len(folder.splits["train"]) >= 2
+    intact = check(folder.path)
+    assert (intact.errors, intact.warnings) == ([], [])
+    assert intact.counts["  train"] == len(folder.splits["train"]) >= 2
     first, second = (item["stem"] for item in folder.splits["train"][:2])
     clean = np.asarray(Image.open(folder.clean("train", first)))
     shutil.copy(folder.clean("train", first), folder.image("train", first))
@@ -286,7 +286,7 @@ def test_a_denoising_task_intact_and_damaged(tmp_path):
         (lambda m: m.update(task_name="a"), "unknown key 'task_name'; did you mean 'task'"),
     ],
 )
-def test_a_manifest_of_other_content_is_refused_in_one_line(tmp_path, change, message):
+def test_invalid_manifest_is_refused(tmp_path, change, message):
     folder = make_task(tmp_path, "segmentation")
     edit_manifest(folder.path, change)
     with pytest.raises(InputError, match=re.escape(message)) as caught:

@@ -1,4 +1,4 @@
-"""Vessel masks of packs: one bit per pixel, added in a way that interruptions cannot spoil."""
+"""Vessel masks of packs: bit-packed, and added in a way that survives interruptions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add(folder, compute, parameters=BELOW_120, batch=4, **options):
 
 
 class _Dark:
-    """What is below 120; may raise at a given call."""
+    """Mask of values below 120; may raise at a given call."""
 
     def __init__(self, stop_at=None):
         self.calls, self.stop_at = 0, stop_at
@@ -45,14 +45,14 @@ class _Dark:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def complete(tmp_path_factory):
     """A pack whose masks were added without interruption."""
-    pack = build_small(tmp_path_factory.mktemp("whole") / "pack")
+    pack = build_small(tmp_path_factory.mktemp("complete") / "pack")
     return add_anatomy(pack.path, _Dark(), BELOW_120, progress=False)
 
 
-def test_a_kill_after_the_last_file_leaves_nothing_for_good(tmp_path):
-    """Masks, pack or task are finished; locks and the record of progress are still there."""
+def test_leftovers_of_a_late_kill_are_removed(tmp_path):
+    """Masks, pack or task are complete; locks and the progress record remain."""
     pack = add(build_small(tmp_path / "pack").path, _Dark())
 
     def write_task():
@@ -70,13 +70,13 @@ def test_a_kill_after_the_last_file_leaves_nothing_for_good(tmp_path):
     assert folder_bytes(tmp_path) == before
 
 
-def test_anatomy_is_added_resumed_and_replaced_only_on_demand(whole, tmp_path):
-    expected = whole.frames < 120
-    for row, (height, width) in enumerate(whole.valid):
+def test_add_resume_and_overwrite(complete, tmp_path):
+    expected = complete.frames < 120
+    for row, (height, width) in enumerate(complete.valid):
         expected[row, height:] = False
         expected[row, :, width:] = False
-    np.testing.assert_array_equal(unpack_bits(whole.anatomy), expected)
-    assert whole.anatomy.shape == (18, SIZE, SIZE // 8)
+    np.testing.assert_array_equal(unpack_bits(complete.anatomy), expected)
+    assert complete.anatomy.shape == (18, SIZE, SIZE // 8)
 
     pack = build_small(tmp_path / "pack")
     for call in (1, 3):
@@ -88,21 +88,19 @@ def test_anatomy_is_added_resumed_and_replaced_only_on_demand(whole, tmp_path):
     rest = _Dark()
     add(pack.path, rest)
     assert rest.calls == 3, "8 of 18 were done: 4 + 4 + 2 remain"
-    assert folder_bytes(pack.path) == folder_bytes(whole.path)
+    assert folder_bytes(pack.path) == folder_bytes(complete.path)
 
     add(pack.path, _Dark(1))  # is not called
     with pytest.raises(InputError, match="other parameters"):
         add(pack.path, lambda f, v: f < 90, BELOW_90)
     new = add(pack.path, lambda f, v: f < 90, BELOW_90, overwrite=True)
     assert new.manifest["anatomy"]["parameters"] == BELOW_90
-    assert 0 < unpack_bits(new.anatomy[0]).sum() < unpack_bits(whole.anatomy[0]).sum()
-    assert new.corpus_hash == whole.corpus_hash
+    assert 0 < unpack_bits(new.anatomy[0]).sum() < unpack_bits(complete.anatomy[0]).sum()
+    assert new.corpus_hash == complete.corpus_hash
 
 
 @pytest.mark.parametrize("calls_before", [0, 1])
-def test_anatomy_survives_an_interruption_while_publishing(
-    whole, tmp_path, monkeypatch, calls_before
-):
+def test_interrupted_publishing(complete, tmp_path, monkeypatch, calls_before):
     pack = build_small(tmp_path / "pack")
     add(pack.path, lambda f, v: f < 90, BELOW_90)
     real, remaining = anatomy.os.replace, [calls_before]
@@ -120,16 +118,16 @@ def test_anatomy_survives_an_interruption_while_publishing(
             add(pack.path, _Dark(), overwrite=True)
     assert not FramePack.open(pack.path).has_anatomy
     add(pack.path, _Dark(1), overwrite=True)  # nothing is left to compute
-    assert folder_bytes(pack.path) == folder_bytes(whole.path)
+    assert folder_bytes(pack.path) == folder_bytes(complete.path)
 
 
-def test_a_collection_has_anatomy_when_every_pack_has(whole, tmp_path):
+def test_collection_has_anatomy_if_every_pack_has(complete, tmp_path):
     second = build_small(tmp_path / "b", PICTURES[4:9])
-    both = open_packs([whole.path, second.path])
+    both = open_packs([complete.path, second.path])
     assert both.gather([0, 20])[1] is None
     assert both.without_anatomy == second.path
     add(second.path, _Dark())
-    both = open_packs([whole.path, second.path])
+    both = open_packs([complete.path, second.path])
     frames, bits, valid = both.gather([20, 0])
     inside = np.arange(SIZE) < valid[:, 1, None, None]
     np.testing.assert_array_equal(unpack_bits(bits), (frames < 120) & inside)
@@ -137,7 +135,7 @@ def test_a_collection_has_anatomy_when_every_pack_has(whole, tmp_path):
 
 
 @pytest.mark.parametrize("compute", [lambda f, v: f, lambda f, v: f[:, :8] < 9])
-def test_a_wrong_mask_is_an_error_and_adds_nothing(tmp_path, compute):
+def test_wrong_masks_are_refused(tmp_path, compute):
     pack = build_small(tmp_path / "pack")
     with pytest.raises(ValueError, match="not bool"):
         add(pack.path, compute)

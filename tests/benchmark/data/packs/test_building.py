@@ -1,4 +1,4 @@
-"""What a build drops and what it writes beside the frames; and how frames are grouped."""
+"""Building packs: hashes, reports, chunks, thinning and excluded groups."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from benchmark.files import sha256_json, write_json
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """All videos, nothing thinned; for reading only."""
+    """All videos, without thinning; read-only."""
     return build(VideoSource(), tmp_path_factory.mktemp("plain") / "pack")
 
 
-def test_hashes_are_those_of_frames_pixels_and_parameters(pack):
+def test_hashes(pack):
     parameters = pack.manifest["parameters"]
     frames = [
         [f.source, f.path, f.group, f.video, f.frame, f.split, f.annotation]
         for f in VideoSource().frames()
     ]
     assert pack.manifest["plan_hash"] == sha256_json({"frames": frames, "parameters": parameters})
-    # thin and exclude are named only where they are used.
+    # thin and exclude are recorded only if used.
     assert set(parameters) == {"source", "options", "size", "resize", "splits", "limit"}
     resizing = {key: parameters[key] for key in ("size", "resize")}
     pixels = pack.index["sha256"].tolist()
@@ -45,7 +45,7 @@ def test_large_squares_make_small_chunks(tmp_path, monkeypatch):
         assert [record.frames for record in logs[-1].records] == expected
 
 
-def test_the_report_lists_every_path(pack, tmp_path):
+def test_report_lists_every_path(pack, tmp_path):
     walk = [f"drifting/{number // 24}/{number}.txt" for number in range(8, 72, 9)]
     damaged = [f"v{n // 12:05d}/{n % 12:02d}.png" for n in range(12, 72, 13)]
     expected = {
@@ -58,7 +58,7 @@ def test_the_report_lists_every_path(pack, tmp_path):
     assert pack.manifest["skipped"]["damaged image"] == {"count": 5, "examples": damaged}
 
 
-def test_published_counts_of_any_kind_are_passed_on(tmp_path):
+def test_published_counts_are_recorded(tmp_path):
     class Joined(VideoSource):
         def frames(self):
             for number, frame in enumerate(super().frames()):
@@ -72,7 +72,7 @@ def test_published_counts_of_any_kind_are_passed_on(tmp_path):
     assert (counts["splits"], counts["groups"], counts["videos"]) == ({}, 3, 0)
 
 
-def test_the_frames_of_a_file_stay_together():
+def test_frames_of_a_file_stay_in_one_batch():
     lengths = [3, 1, 1, 100, 5, 1, 1, 1, 1, 1, 20]
     frames = [
         Frame("videos", f"{file}.npz#{position:05d}" if length > 1 else f"{file}.png")
@@ -90,7 +90,7 @@ def test_the_frames_of_a_file_stay_together():
 
 
 def _kept_by_hand(source: VideoSource, bits: int) -> tuple[list[str], int]:
-    """Paths that thinning should keep, each compared bit by bit, and how many it should drop."""
+    """Paths that thinning should keep, and the number it should drop, by comparing bits."""
     kept, dropped, last = [], 0, {}
     for frame in source.frames():
         try:
@@ -109,7 +109,7 @@ def _kept_by_hand(source: VideoSource, bits: int) -> tuple[list[str], int]:
 
 
 @pytest.mark.parametrize("bits", [1, 8, 64])
-def test_thinning_keeps_what_a_plain_loop_keeps(tmp_path, bits):
+def test_thinning_equals_a_plain_loop(tmp_path, bits):
     expected, dropped = _kept_by_hand(VideoSource(), bits)
     assert dropped > 0
     pack = build_pack(VideoSource(), tmp_path / "pack", 32, progress=False, thin=bits)
@@ -121,10 +121,10 @@ def test_thinning_keeps_what_a_plain_loop_keeps(tmp_path, bits):
     assert pack.manifest["parameters"]["thin"] == bits
 
 
-def test_thinning_does_not_depend_on_workers_chunks_or_interruptions(tmp_path):
-    whole = build(VideoSource(), tmp_path / "whole", chunk=100, thin=6)
+def test_thinning_is_deterministic(tmp_path):
+    complete = build(VideoSource(), tmp_path / "complete", chunk=100, thin=6)
     build(VideoSource(), tmp_path / "workers", chunk=3, workers=2, thin=6)
-    assert folder_bytes(tmp_path / "workers") == folder_bytes(whole.path)
+    assert folder_bytes(tmp_path / "workers") == folder_bytes(complete.path)
 
     class Stopping(VideoSource):
         stop_at = 0
@@ -139,10 +139,10 @@ def test_thinning_does_not_depend_on_workers_chunks_or_interruptions(tmp_path):
         with pytest.raises(Interruption):
             build(source, tmp_path / "pack", chunk=chunk, thin=6)
     build(VideoSource(), tmp_path / "pack", chunk=2, thin=6)
-    assert folder_bytes(tmp_path / "pack") == folder_bytes(whole.path)
+    assert folder_bytes(tmp_path / "pack") == folder_bytes(complete.path)
 
 
-def test_thinned_frames_are_no_defects(tmp_path):
+def test_thinned_frames_are_not_skips(tmp_path):
     good = [
         picture for picture in PICTURES if not isinstance(picture, str) and picture.shape[0] > 9
     ]
@@ -155,7 +155,7 @@ def test_thinned_frames_are_no_defects(tmp_path):
     assert (pack.path / "report.json").read_text(encoding="utf-8") == "{}\n"
 
 
-def test_excluded_groups_are_counted_and_part_of_the_plan(tmp_path):
+def test_excluded_groups(tmp_path):
     exclude = ["drifting/2", "drifting/0"]
     pack = build(VideoSource(), tmp_path / "pack", exclude=exclude)
     assert set(pack.index["group"]) == {"drifting/1"}

@@ -1,4 +1,4 @@
-"""Full disks, damaged records, killed workers, sources that change: one line, and no bad pack."""
+"""Full disks, damaged records, killed workers, changing sources: one-line errors, no bad pack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.files import write_json
 
 
 class _Stopping(VideoSource):
-    """Ends at the first frame of the fifth video."""
+    """Is interrupted at the first frame of the fifth video."""
 
     def read(self, frame):
         if frame.path == "v00004/00.png":
@@ -28,23 +28,23 @@ class _Stopping(VideoSource):
 
 
 @pytest.fixture
-def begun(tmp_path):
-    """A pack of 72 frames of which 45 are done, in 9 chunks."""
+def unfinished(tmp_path):
+    """An unfinished pack: 45 of 72 frames, in 9 chunks."""
     with pytest.raises(Interruption):
         build(_Stopping(), tmp_path / "pack", thin=6)
     return tmp_path / "pack.partial"
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def complete(tmp_path_factory):
     """The files of a pack that was built without interruption."""
-    out = tmp_path_factory.mktemp("whole") / "pack"
+    out = tmp_path_factory.mktemp("complete") / "pack"
     return folder_bytes(build(VideoSource(), out, thin=6).path)
 
 
 @contextmanager
 def full_disk(monkeypatch, at):
-    """From fsync number `at` on, the disk is full; the error that this is names the pack."""
+    """The disk is full from fsync number `at` on, which is an error that names the pack."""
     real, calls = os.fsync, []
 
     def fsync(handle):
@@ -61,14 +61,14 @@ def full_disk(monkeypatch, at):
 
 
 @pytest.mark.parametrize(("at", "workers"), [(0, 0), (1, 2), (7, 0), (20, 2)])
-def test_a_build_is_resumed_after_a_full_disk(tmp_path, monkeypatch, whole, at, workers):
+def test_resume_after_a_full_disk(tmp_path, monkeypatch, complete, at, workers):
     with full_disk(monkeypatch, at):
         build(VideoSource(), tmp_path / "pack", thin=6, workers=workers)
     build(VideoSource(), tmp_path / "pack", thin=6)
-    assert folder_bytes(tmp_path / "pack") == whole
+    assert folder_bytes(tmp_path / "pack") == complete
 
 
-def test_a_full_disk_keeps_the_masks_that_are_done(tmp_path, monkeypatch):
+def test_full_disk_keeps_finished_masks(tmp_path, monkeypatch):
     pack = build_small(tmp_path / "pack", PICTURES[:3])
     with full_disk(monkeypatch, 0):
         add_anatomy(pack.path, lambda frames, valid: frames < 90, {}, progress=False)
@@ -76,7 +76,7 @@ def test_a_full_disk_keeps_the_masks_that_are_done(tmp_path, monkeypatch):
     assert masks.has_anatomy
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, monkeypatch):
+def test_unwritable_folder_is_a_one_line_error(tmp_path, monkeypatch):
     (tmp_path / "pack.partial").touch()
     with pytest.raises(InputError, match=r"pack\.partial: in the way, and not a folder"):
         build_small(tmp_path / "pack")
@@ -90,42 +90,42 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, monkeypat
     assert caught.value.filename == str(tmp_path / "other")
 
 
-def test_damaged_records_are_noticed_and_change_nothing(begun):
+def test_damaged_records_are_detected(unfinished):
     def refused(file, content):
         good = file.read_bytes() if file.exists() else None
         file.write_bytes(content)
         with pytest.raises(InputError, match=rf"{file.name}: damaged; remove .*pack\.partial to"):
-            build(VideoSource(), begun.with_name("pack"), thin=6)
+            build(VideoSource(), unfinished.with_name("pack"), thin=6)
         file.unlink() if good is None else file.write_bytes(good)
 
-    before = folder_bytes(begun)
+    before = folder_bytes(unfinished)
     for number in (0, 3, 8):
-        file = begun / "chunks" / f"{number:06d}.chunk"
+        file = unfinished / "chunks" / f"{number:06d}.chunk"
         content = file.read_bytes()
         place = content.index(b"v0000") + 3
         flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
         for harmed in (content[: len(content) // 2], b"", flipped):
             refused(file, harmed)
     for content in (b"", b"{", b"[]", b"null"):
-        refused(begun / "chunks" / "plan.json", content)
-        refused(begun / "manifest.json", content)
-    assert folder_bytes(begun) == before
-    build(VideoSource(), begun.with_name("pack"), thin=6)
+        refused(unfinished / "chunks" / "plan.json", content)
+        refused(unfinished / "manifest.json", content)
+    assert folder_bytes(unfinished) == before
+    build(VideoSource(), unfinished.with_name("pack"), thin=6)
 
 
-def test_a_walk_that_finds_other_frames_is_refused(begun):
+def test_changed_frame_list_is_refused(unfinished):
     class Grown(VideoSource):
         def frames(self):
             yield from super().frames()
             yield Frame(self.name, "v00006/00.png", frame=0)
 
     for source, thin in ((Grown(), 6), (VideoSource(5), 6), (VideoSource(), 5)):
-        with pytest.raises(InputError, match="was begun with other frames or parameters"):
-            build(source, begun.with_name("pack"), thin=thin)
-    build(VideoSource(), begun.with_name("pack"), thin=6)
+        with pytest.raises(InputError, match="was started with other frames or parameters"):
+            build(source, unfinished.with_name("pack"), thin=thin)
+    build(VideoSource(), unfinished.with_name("pack"), thin=6)
 
 
-def test_files_that_change_between_walk_and_read_are_handled(tmp_path):
+def test_files_changed_between_walk_and_read(tmp_path):
     class Folder(FolderSource):
         name = "folder"
 
@@ -159,7 +159,7 @@ def test_files_that_change_between_walk_and_read_are_handled(tmp_path):
     }
 
 
-def test_a_killed_worker_is_said_in_one_line(tmp_path, whole):
+def test_killed_worker_is_a_one_line_error(tmp_path, complete):
     class Deadly(VideoSource):
         def read(self, frame):
             if frame.path == "v00002/06.png":
@@ -169,13 +169,13 @@ def test_a_killed_worker_is_said_in_one_line(tmp_path, whole):
     with pytest.raises(InputError, match="drifting: a worker process was killed, as happens when"):
         build(Deadly(), tmp_path / "pack", workers=2, thin=6)
     build(VideoSource(), tmp_path / "pack", thin=6)
-    assert folder_bytes(tmp_path / "pack") == whole
+    assert folder_bytes(tmp_path / "pack") == complete
 
 
-def test_leftovers_of_a_killed_write_are_not_published(begun):
+def test_leftovers_of_a_killed_write_are_not_published(unfinished):
     for name in ("index.parquet.0123abcd-17-0.tmp", "manifest.json.0123abcd-17-1.tmp"):
-        (begun / name).write_bytes(b"half")
-    pack = build(VideoSource(), begun.with_name("pack"), thin=6)
+        (unfinished / name).write_bytes(b"half")
+    pack = build(VideoSource(), unfinished.with_name("pack"), thin=6)
     assert sorted(path.name for path in pack.path.iterdir()) == [
         "frames.u8",
         "index.parquet",
@@ -184,7 +184,7 @@ def test_leftovers_of_a_killed_write_are_not_published(begun):
     ]
 
 
-def test_a_time_stamp_fits_the_number_of_a_frame(tmp_path):
+def test_frame_number_may_be_a_time_stamp(tmp_path):
     class Stamped(VideoSource):
         def frames(self):
             yield Frame(self.name, "v00000/00.png", frame=20240131235959)
@@ -197,7 +197,7 @@ def test_a_time_stamp_fits_the_number_of_a_frame(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["parameters", "corpus_hash", "plan_hash", "skipped"])
-def test_a_manifest_that_lacks_an_entry_is_not_opened(tmp_path, key):
+def test_incomplete_manifest_is_refused(tmp_path, key):
     pack = build_small(tmp_path / "pack", PICTURES[:3])
     manifest = {name: value for name, value in pack.manifest.items() if name != key}
     write_json(pack.path / "manifest.json", manifest)

@@ -1,4 +1,4 @@
-"""A build that is killed, wherever that is, leaves no trace in the pack that is made in the end."""
+"""A build killed at any point leaves no trace in the finished pack."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["video_source"])
     with pytest.MonkeyPatch.context() as patch:
-        # Before Python 3.13 the server does not look where this process looks.
+        # Before Python 3.13, the fork server does not inherit sys.path.
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         forkserver.ensure_running()
     return context
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> dict[str, bytes]:
+def complete(tmp_path_factory) -> dict[str, bytes]:
     """The files of a pack that was built without interruption."""
-    out = tmp_path_factory.mktemp("whole") / "pack"
+    out = tmp_path_factory.mktemp("complete") / "pack"
     return folder_bytes(build(VideoSource(), out, chunk=50, thin=6).path)
 
 
 def _alive(process: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be collected does not."""
+    """Whether a process is running and no zombie."""
     try:
         state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -57,11 +57,11 @@ def _started(processes, source: VideoSource, out: Path, step: int | None = None,
 def _killed_at_random(processes, out: Path, workers: int, kills: int, seed: int) -> None:
     options = {"workers": workers, "thin": 6, "chunk": 4}
     source = VideoSource(delay=0.001)
-    begun = time.monotonic()
+    start = time.monotonic()
     child = _started(processes, source, out, **options)
     child.join(SECONDS)
     assert child.exitcode == 0
-    usual = time.monotonic() - begun
+    usual = time.monotonic() - start
     shutil.rmtree(out)
     choose = random.Random(seed)
     for _ in range(kills):
@@ -74,27 +74,27 @@ def _killed_at_random(processes, out: Path, workers: int, kills: int, seed: int)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_ten_kills_at_random_change_no_byte(tmp_path, processes, whole, workers):
+def test_ten_random_kills(tmp_path, processes, complete, workers):
     _killed_at_random(processes, tmp_path / "pack", workers, kills=10, seed=workers)
-    assert folder_bytes(tmp_path / "pack") == whole
+    assert folder_bytes(tmp_path / "pack") == complete
     assert [path.name for path in tmp_path.iterdir()] == ["pack"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_hundreds_of_kills_at_random_change_no_byte(tmp_path, processes, whole, workers):
+def test_hundreds_of_random_kills(tmp_path, processes, complete, workers):
     for seed in range(25):
         _killed_at_random(processes, tmp_path / "pack", workers, kills=10, seed=100 + seed)
-        assert folder_bytes(tmp_path / "pack") == whole
+        assert folder_bytes(tmp_path / "pack") == complete
         shutil.rmtree(tmp_path / "pack")
 
 
-def _crash_everywhere(processes, folder, source, expected, chunk, begun=None, **options):
-    """Crash builds before each lasting change of the disk, one after another, and finish them."""
+def _crash_everywhere(processes, folder, source, expected, chunk, unfinished=None, **options):
+    """Crash a build before each persistent change of the disk in turn, and finish it."""
     for step in range(200):
         out = folder / f"pack{step}"
-        if begun is not None:
-            shutil.copytree(begun, folder / f"pack{step}.partial")
+        if unfinished is not None:
+            shutil.copytree(unfinished, folder / f"pack{step}.partial")
         child = _started(processes, source, out, step, **options, chunk=chunk)
         child.join(SECONDS)
         assert child.exitcode in (0, 9)
@@ -105,12 +105,12 @@ def _crash_everywhere(processes, folder, source, expected, chunk, begun=None, **
     assert 20 < step < 199
 
 
-def test_a_crash_before_any_change_of_the_disk_leaves_no_trace(tmp_path, processes):
-    expected = folder_bytes(build(VideoSource(1), tmp_path / "whole", thin=6).path)
+def test_crash_before_every_disk_change(tmp_path, processes):
+    expected = folder_bytes(build(VideoSource(1), tmp_path / "complete", thin=6).path)
     _crash_everywhere(processes, tmp_path, VideoSource(1), expected, chunk=6, thin=6)
 
 
-def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, processes):
+def test_crash_while_chunks_are_redone(tmp_path, processes):
     """The records of later chunks vouch for pixels that are overwritten."""
     source = VideoSource(2, defects=False)
     clean = folder_bytes(build(source, tmp_path / "clean", thin=6).path)
@@ -125,16 +125,16 @@ def test_a_crash_while_repaired_chunks_are_redone_leaves_no_trace(tmp_path, proc
             return super().read(frame)
 
     with pytest.raises(Interruption):
-        build(Stopping(2), tmp_path / "begun", thin=6, chunk=5)
-    begun = tmp_path / "begun.partial"
-    assert len(list((begun / "chunks").glob("*.chunk"))) == 4
-    _crash_everywhere(processes, tmp_path, source, clean, 12, begun, thin=6, strict=True)
+        build(Stopping(2), tmp_path / "unfinished", thin=6, chunk=5)
+    unfinished = tmp_path / "unfinished.partial"
+    assert len(list((unfinished / "chunks").glob("*.chunk"))) == 4
+    _crash_everywhere(processes, tmp_path, source, clean, 12, unfinished, thin=6, strict=True)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_no_process_outlives_a_build_that_is_ended(tmp_path, processes, whole, workers, number):
+def test_workers_do_not_outlive_the_build(tmp_path, processes, complete, workers, number):
     seen = tmp_path / "seen"
     seen.mkdir()
     source = VideoSource(delay=0.01, seen_by=seen)
@@ -153,4 +153,4 @@ def test_no_process_outlives_a_build_that_is_ended(tmp_path, processes, whole, w
         assert time.monotonic() < until
         time.sleep(0.01)
     build(VideoSource(), out, **options)
-    assert folder_bytes(out) == whole
+    assert folder_bytes(out) == complete

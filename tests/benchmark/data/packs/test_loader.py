@@ -35,8 +35,8 @@ def joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
-def test_batches_hold_the_frames_of_the_permutation(packs, dataset):
-    """Batch t is the t-th slice of the epoch's permutation; the last incomplete one is dropped."""
+def test_batches_follow_the_permutation(packs, dataset):
+    """Batch t is the t-th slice of the epoch's permutation; an incomplete last one is dropped."""
     batches = epoch_batches(dataset, 2)
     order = permutation(5, 2, 23)
     assert len(batches) == 3
@@ -52,7 +52,7 @@ def test_batches_hold_the_frames_of_the_permutation(packs, dataset):
     assert kinds["index"] == kinds["valid"] == torch.int64
 
 
-def test_epochs_and_seeds_have_their_own_order():
+def test_order_differs_by_epoch_and_seed():
     sampler = EpochBatchSampler(100, 10, seed=1)
     first = list(sampler)
     sampler.set_epoch(1)
@@ -68,7 +68,7 @@ def test_epochs_and_seeds_have_their_own_order():
 
 @pytest.mark.parametrize("world_size", [2, 3, 6])
 def test_processes_share_each_global_batch(dataset, world_size):
-    """The parts of all ranks, in order, are the batch of one process."""
+    """The parts of all ranks, in order, form the batch of a single process."""
     ranks = [
         epoch_batches(dataset, 3, rank=rank, world_size=world_size) for rank in range(world_size)
     ]
@@ -77,7 +77,7 @@ def test_processes_share_each_global_batch(dataset, world_size):
 
 
 def test_workers_change_nothing(dataset):
-    """Two persistent workers give the batches of none, also after a change of epoch."""
+    """Two persistent workers give the same batches as none, across epochs."""
     loader = pack_loader(dataset, batch_size=6, seed=5, num_workers=2)
     for epoch in (0, 1):
         loader.batch_sampler.set_epoch(epoch)
@@ -85,7 +85,7 @@ def test_workers_change_nothing(dataset):
 
 
 def test_without_anatomy(packs, dataset, tmp_path):
-    """Frames alone can be had from any pack; asking for what is not there names the remedy."""
+    """Any pack gives frames; the error about missing anatomy names the command to run."""
     alone = epoch_batches(PackDataset(packs, anatomy=False), 0)
     for ours, theirs in zip(alone, epoch_batches(dataset, 0), strict=True):
         assert list(ours) == ["frame", "valid", "index"]
@@ -98,8 +98,8 @@ def test_without_anatomy(packs, dataset, tmp_path):
         PackDataset(bare, anatomy=True)
 
 
-def test_impossible_batches():
-    """The batch that the message proposes is one that works."""
+def test_impossible_batch_sizes():
+    """The batch size that the message proposes works."""
     with pytest.raises(InputError, match="batch_size=6 does not divide among 4 processes"):
         EpochBatchSampler(23, 6, 0, 0, 4)
     for length, world_size in ((23, 1), (23, 4), (5, 3), (9, 2)):

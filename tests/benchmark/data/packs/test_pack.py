@@ -1,4 +1,4 @@
-"""Packs: what is in them, that interruptions leave no trace, and what is refused."""
+"""Packs: content, interrupted builds, and refusals."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from benchmark.errors import InputError
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """Built without interruption, for reading only."""
-    return build_small(tmp_path_factory.mktemp("whole") / "pack")
+    """Built without interruption; read-only."""
+    return build_small(tmp_path_factory.mktemp("complete") / "pack")
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def test_splits_and_limit(tmp_path):
         build_small(tmp_path / "val", splits=["val"])
 
 
-def test_corpus_hash_follows_pixels_and_size_only(pack, tmp_path):
+def test_corpus_hash_depends_on_pixels_and_size_only(pack, tmp_path):
     assert build_small(tmp_path / "b").corpus_hash == pack.corpus_hash
     changed = list(PICTURES)
     changed[19] = changed[19].copy()
@@ -116,7 +116,7 @@ def test_interruptions_change_no_byte(pack, tmp_path, workers):
     assert [path.name for path in tmp_path.iterdir()] == ["pack"]
 
 
-def test_a_torn_write_is_cut_off(pack, tmp_path):
+def test_torn_write_is_truncated(pack, tmp_path):
     interrupted(tmp_path / "pack")
     with open(tmp_path / "pack.partial" / "frames.u8", "ab") as stream:
         stream.write(b"torn")
@@ -128,9 +128,9 @@ def test_a_torn_write_is_cut_off(pack, tmp_path):
         build_small(tmp_path / "short")
 
 
-def test_a_finished_pack_is_returned_at_once_and_another_plan_is_refused(tmp_path):
+def test_finished_pack_is_reused_and_another_plan_refused(tmp_path):
     build_small(tmp_path / "pack")
-    (tmp_path / "pack" / "report.json").unlink()  # which nobody needs to open a pack
+    (tmp_path / "pack" / "report.json").unlink()  # not needed to open a pack
     source = MemorySource(PICTURES)
     assert len(build_pack(source, tmp_path / "pack", SIZE, progress=False)) == 18
     assert source.reads == 0
@@ -138,11 +138,11 @@ def test_a_finished_pack_is_returned_at_once_and_another_plan_is_refused(tmp_pat
         with pytest.raises(InputError, match="other frames or parameters"):
             build_small(tmp_path / "pack", **other)
     interrupted(tmp_path / "begun")
-    with pytest.raises(InputError, match=r"begun\.partial: was begun with other frames"):
+    with pytest.raises(InputError, match=r"begun\.partial: was started with other frames"):
         build_small(tmp_path / "begun", size=40)
 
 
-def test_strict_leaves_no_final_folder_and_takes_repaired_frames(pack, tmp_path):
+def test_strict_accepts_repaired_frames(pack, tmp_path):
     with pytest.raises(InputError, match=r"1 skipped \(damaged image: 1\), the first is 003"):
         build_small(tmp_path / "pack", strict=True)
     assert not (tmp_path / "pack").exists()
@@ -179,13 +179,13 @@ def test_bad_arguments(tmp_path, monkeypatch, options, message):
         build_small(tmp_path / "pack", **options)
 
 
-def test_a_folder_of_something_else_is_kept(tmp_path):
+def test_foreign_folder_is_kept(tmp_path):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(InputError, match="not a pack, and not empty; choose another"):
         build_small(tmp_path)
 
 
-def test_a_second_process_is_kept_out(tmp_path):
+def test_second_process_is_refused(tmp_path):
     code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
     code += "print('held', flush=True); sys.stdin.read()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

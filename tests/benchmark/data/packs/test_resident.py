@@ -1,4 +1,4 @@
-"""Resident frames: the batches of the loader, bit for bit, wherever the frames are held."""
+"""Resident frames: bit-identical batches, wherever the frames are held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.errors import InputError
 
 
 def loader_of(dataset: PackDataset, num_workers: int = 2, device: str = "cpu") -> PackLoader:
-    """That of the second of two processes."""
+    """Loader of the second of two processes."""
     return pack_loader(dataset, 6, 5, rank=1, world_size=2, num_workers=num_workers, device=device)
 
 
@@ -40,8 +40,8 @@ def assert_same(ours: list[dict[str, Tensor]], theirs: list[dict[str, Tensor]]) 
 
 
 @pytest.mark.parametrize("anatomy", [True, False])
-def test_batches_are_those_of_the_loader(packs, anatomy, monkeypatch):
-    """Also of a part of the frames, and where the frames are loaded two at a time."""
+def test_held_batches_equal_the_loaders(packs, anatomy, monkeypatch):
+    """Also for a subset, and when frames are loaded two at a time."""
     for frames, staged in ((packs, resident._STAGED_BYTES), (PackSubset(packs, 20), 2 * 32 * 32)):
         monkeypatch.setattr(resident, "_STAGED_BYTES", staged)
         from_files = epochs_of(loader_of(PackDataset(frames, anatomy), num_workers=0))
@@ -52,8 +52,8 @@ def test_batches_are_those_of_the_loader(packs, anatomy, monkeypatch):
             assert_same(epochs_of(loader), from_files)
 
 
-def test_frames_are_loaded_when_they_are_needed(packs, monkeypatch):
-    """Checks and plans of a run open its data and must not read it; later batches read nothing."""
+def test_frames_are_loaded_lazily(packs, monkeypatch):
+    """Opening data for checks and plans must not read it; later batches read nothing."""
     dataset = ResidentDataset(packs, True, "cpu")
     assert not dataset._rows
     dataset.__getitems__([3])
@@ -77,33 +77,31 @@ def test_frames_are_loaded_when_they_are_needed(packs, monkeypatch):
     ],
 )
 def test_where_frames_are_held(packs, setting, device, free, kind, monkeypatch):
-    """True: on the GPU where they take up to 40 % of what is free, or in the page cache."""
+    """True: on the GPU if they take up to 40 % of its free memory, else in the page cache."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
     assert type(open_dataset(packs, True, setting, device)) is kind
 
 
-def test_another_setting_is_named(packs):
+def test_invalid_setting_is_refused(packs):
     with pytest.raises(InputError, match="resident='gpu': expected True, False or 'auto'"):
         open_dataset(packs, False, "gpu", "cpu")
 
 
 @pytest.fixture
 def moving(packs):
-    """A loader of ``resident="auto"``, whose GPU is the memory of the host."""
+    """A ``resident="auto"`` loader with host memory as its GPU."""
     return loader_of(MovingDataset(packs, True, torch.device("cpu")))
 
 
 @pytest.mark.parametrize(
     ("free", "total", "moved"),
     [
-        (26_864 + 10_000, 100_000, True),  # what is needed, and a tenth of all there is
+        (26_864 + 10_000, 100_000, True),  # the need plus a tenth of the total
         (26_863 + 10_000, 100_000, False),
     ],
 )
-def test_frames_move_once_steps_have_shown_what_they_need(
-    moving, packs, free, total, moved, monkeypatch
-):
-    """Asked for the free memory once, between the first epoch and the second; the same batches."""
+def test_frames_move_after_the_first_epoch(moving, packs, free, total, moved, monkeypatch):
+    """Free memory is queried once, between the first two epochs; batches stay the same."""
     asked: list[int] = []
 
     def mem_get_info(device):
@@ -124,14 +122,14 @@ def test_frames_move_once_steps_have_shown_what_they_need(
 
 
 def test_frames_do_not_move_before_a_step(moving, monkeypatch):
-    """A look at the first batch says nothing about the step."""
+    """Reading the first batch does not show the memory of a step."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", None)
     next(iter(moving))
     next(iter(moving))
     assert moving._moved is None
 
 
-def test_a_run_that_goes_on_within_its_first_epoch_moves_in_the_next(moving, monkeypatch):
+def test_run_resumed_within_its_first_epoch_moves_in_the_next(moving, monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 10**9))
     moving.batch_sampler.set_epoch(0, first_step=1)
     assert len(list(moving)) == 2
@@ -141,7 +139,7 @@ def test_a_run_that_goes_on_within_its_first_epoch_moves_in_the_next(moving, mon
     assert first["index"].tolist() == order[3:6].tolist()
 
 
-def test_memory_that_somebody_else_takes_meanwhile_costs_nothing(moving, monkeypatch):
+def test_out_of_memory_while_moving_is_harmless(moving, monkeypatch):
     def full(dataset):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -154,7 +152,7 @@ def test_memory_that_somebody_else_takes_meanwhile_costs_nothing(moving, monkeyp
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", [True, False])
 def test_batches_on_the_gpu(packs, kind):
-    """Gathered there, or copied ahead from pinned memory: the same bits, and no wait."""
+    """Gathered there, or copied ahead from pinned memory: bit-identical, without host sync."""
     dataset = ResidentDataset(packs, True, "cuda") if kind else PackDataset(packs, True)
     found = epochs_of(loader_of(dataset, device="cuda"))
     assert {value.device.type for batch in found for value in batch.values()} == {"cuda"}
@@ -162,7 +160,7 @@ def test_batches_on_the_gpu(packs, kind):
 
 
 @pytest.mark.gpu
-def test_resident_batches_do_not_wait(packs):
+def test_resident_batches_do_not_sync(packs):
     dataset = ResidentDataset(packs, True, "cuda")
     dataset.__getitems__([0, 1])
     torch.cuda.set_sync_debug_mode("error")

@@ -1,4 +1,4 @@
-"""Subsets of packs: whole patients, nested, the same frames under other numbers."""
+"""Subsets of packs: complete patients, nested, the same frames under other indices."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from benchmark.data.packs.loader import PackDataset
 from benchmark.errors import InputError
 
 
-def test_patients_are_whole_and_subsets_nested(packs):
+def test_patients_are_complete_and_subsets_nested(packs):
     before: set[str] = set()
-    whole = packs.index.groupby("group").size()
+    sizes = packs.index.groupby("group").size()
     for frames in (3, 7, 12, 23):
         subset = PackSubset(packs, frames)
         held = subset.index.groupby("group").size()
-        assert all(held[group] == whole[group] for group in held.index)
-        # Not a patient more than needed.
-        assert frames <= len(subset) < frames + whole.max()
+        assert all(held[group] == sizes[group] for group in held.index)
+        # No more patients than needed.
+        assert frames <= len(subset) < frames + sizes.max()
         assert before <= set(subset.index["sha256"])
         before = set(subset.index["sha256"])
     assert len(subset) == len(packs)
@@ -34,13 +34,13 @@ def test_frames_and_vessels_are_those_of_the_packs(packs):
         subset.gather([len(subset)])
 
 
-def test_the_corpus_is_another_one(packs):
+def test_corpus_hash_differs(packs):
     hashes = {PackSubset(packs, frames).corpus_hash for frames in (3, 12, 23)}
     assert len(hashes | {packs.corpus_hash}) == 4
     assert PackSubset(packs, 7).corpus_hash == PackSubset(packs, 7).corpus_hash
 
 
 @pytest.mark.parametrize("frames", [0, 24])
-def test_a_number_that_is_not_there_is_refused(packs, frames):
+def test_invalid_number_of_frames(packs, frames):
     with pytest.raises(InputError, match=f"frames={frames}: the packs hold 1 to 23"):
         PackSubset(packs, frames)
