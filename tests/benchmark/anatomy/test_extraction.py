@@ -1,4 +1,4 @@
-"""Vessel masks against scikit-image, numpy and an explicit region growing."""
+"""Vessel masks against scikit-image, numpy and scipy's connected components."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmark.errors import InputError
 
 
 def labelled(keep: np.ndarray, seed: int) -> np.ndarray:
-    """The component of `keep` at a flat position, 4-connected."""
+    """The 4-connected component of `keep` at a flat index."""
     labels, _ = ndimage.label(keep)
     return (labels == labels.flat[seed]) & keep & keep.flat[seed]
 
@@ -34,7 +34,7 @@ def tree(size: int, seed: int) -> np.ndarray:
 
 
 def reference(value: np.ndarray, alpha: float = 92.0, border: int = 20) -> np.ndarray:
-    """The steps of the paper (§1.1) after the vesselness, one frame."""
+    """The steps of the paper (§1.1) that follow the vesselness, for one frame."""
     height, width = value.shape
     value = np.pad(value[border : height - border, border : width - border], border)
     keep = (value >= np.percentile(value, alpha)) & (value > 0)
@@ -47,7 +47,7 @@ def sato_reference(image: np.ndarray, **options: float) -> np.ndarray:
 
 
 def real_frames() -> list[np.ndarray]:
-    """Up to 20 frames below the folder named by ANGIO_REALDATA, as they are."""
+    """Up to 20 frames below the folder in ANGIO_REALDATA, unchanged."""
     folder = os.environ.get("ANGIO_REALDATA")
     paths = sorted(Path(folder).rglob("*.png")) if folder else []
     paths = [path for path in paths if not path.stem.endswith("_gt")]
@@ -65,7 +65,7 @@ def test_masks_equal_scikit_image():
 
 
 @pytest.mark.parametrize(("kind", "alpha"), [("frangi", 50.0), ("hessian", 92.0)])
-def test_other_kinds_are_grown_the_same_way(kind, alpha):
+def test_other_vesselness_kinds(kind, alpha):
     frames = torch.from_numpy(np.stack([tree(160, seed) for seed in range(3)]))
     values = vesselness(frames, kind).numpy()
     ours = vessel_mask(frames, kind, alpha=alpha, border=7).numpy()
@@ -108,7 +108,7 @@ def test_threshold_keeps_what_numpy_percentile_keeps(dtype, alpha):
 @pytest.mark.parametrize("grow", [grow_region, grow_by_pointer_jumping])
 @pytest.mark.parametrize("density", [0.0, 0.3, 0.59, 0.65, 1.0])
 def test_growing_equals_scipy_label(grow, density):
-    """0.59 is the percolation threshold: the longest and most winding components."""
+    """0.59 is the percolation threshold, with the longest and most winding components."""
     rng = np.random.default_rng(round(density * 100))
     keep = rng.random((6, 90, 70)) < density
     seed = rng.integers(0, 90 * 70, 6)
@@ -118,7 +118,7 @@ def test_growing_equals_scipy_label(grow, density):
 
 
 def spiral(size: int) -> np.ndarray:
-    """One path of a single pixel's width that winds to the centre."""
+    """A path one pixel wide that winds to the centre."""
     keep = np.zeros((size, size), dtype=bool)
     row, column, step = 0, 0, (0, 1)
     keep[0, 0] = True
@@ -137,7 +137,7 @@ def test_growing_follows_long_paths_and_no_diagonals(grow):
     zigzag[np.arange(41), np.arange(41)] = True
     staircase = zigzag | np.roll(zigzag, 1, axis=1)
     keep = np.stack([path, zigzag, staircase])
-    # Grown from the last pixel in raster order on the path, against the flow of indices.
+    # From the last pixel of the path in raster order, against increasing indices.
     seed = np.array([np.flatnonzero(one)[-1] for one in keep])
     ours = grow(torch.from_numpy(keep), torch.from_numpy(seed)).numpy()
     for mask, one, position in zip(ours, keep, seed):
@@ -149,7 +149,7 @@ def test_growing_follows_long_paths_and_no_diagonals(grow):
 def test_seed_is_the_first_of_equal_maxima():
     image = np.full((128, 128), 180, dtype=np.uint8)
     image[30:98, 40:43] = 90
-    image[30:98, 85:88] = 90  # the same line again: equal vesselness, later in raster order
+    image[30:98, 85:88] = 90  # the same line: equal vesselness, later in raster order
     mask = vessel_mask(torch.from_numpy(image)[None])[0].numpy()
     assert mask[40:90, 41].all()
     assert not mask[:, 64:].any()
@@ -158,13 +158,13 @@ def test_seed_is_the_first_of_equal_maxima():
 
 def test_valid_region_is_treated_as_the_full_frame():
     sizes = [(160, 160), (120, 160), (160, 101), (120, 160)]
-    pictures = [tree(160, seed)[:h, :w] for seed, (h, w) in enumerate(sizes)]
+    images = [tree(160, seed)[:h, :w] for seed, (h, w) in enumerate(sizes)]
     padded = torch.full((4, 160, 160), 255, dtype=torch.uint8)
-    for canvas, picture in zip(padded, pictures):
-        canvas[: picture.shape[0], : picture.shape[1]] = torch.from_numpy(picture)
+    for canvas, image in zip(padded, images):
+        canvas[: image.shape[0], : image.shape[1]] = torch.from_numpy(image)
     masks = vessel_mask(padded, valid=torch.tensor(sizes)).numpy()
-    for mask, picture, (height, width) in zip(masks, pictures, sizes):
-        np.testing.assert_array_equal(mask[:height, :width], sato_reference(picture))
+    for mask, image, (height, width) in zip(masks, images, sizes):
+        np.testing.assert_array_equal(mask[:height, :width], sato_reference(image))
         assert mask.sum() == mask[:height, :width].sum() > 0
 
 

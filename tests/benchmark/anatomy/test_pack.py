@@ -12,13 +12,13 @@ from benchmark.errors import InputError
 
 @pytest.fixture
 def pack(tmp_path):
-    """Two frames of 64², from patients of their own."""
+    """Two frames of 64², of different patients."""
     source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=3, size=64)
     build_pack(source, tmp_path / "pack", size=64, progress=False)
     return str(tmp_path / "pack")
 
 
-def test_a_second_extraction_says_that_nothing_is_left_to_do(pack, monkeypatch):
+def test_second_extraction_has_nothing_to_do(pack, monkeypatch):
     first = extract(pack, border=4)
     assert first.startswith(f"{pack}: vessels of 2 frames (sato, α = 92, border 4 px) in ")
     masks = open_packs([pack]).packs[0].anatomy.copy()

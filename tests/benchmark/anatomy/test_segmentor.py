@@ -1,4 +1,4 @@
-"""Training S on extracted vessels, and S frozen."""
+"""Training S on extracted vessels, and the frozen S."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.method import Progress
 
 @pytest.fixture
 def network(randomise):
-    """UNeXt-S with running statistics that are not those of any batch."""
+    """UNeXt-S with running statistics unlike those of any batch."""
     torch.manual_seed(0)
     network = randomise(UNeXt(), 4)
     with torch.no_grad():
@@ -34,7 +34,7 @@ def training(network: nn.Module) -> SegmentorTraining:
 
 
 class Fixed(nn.Module):
-    """Answers with given logits."""
+    """Returns given logits."""
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def test_training_loss(tiny_views):
 def test_frozen_segmentor_is_the_trained_function(tiny_views, network):
     """Logits are those of the network in eval mode, also after train(); M is their sigmoid.
 
-    The frozen network runs with the channels innermost, which changes the order of its sums.
+    The frozen network runs in channels_last, which changes the order of summation.
     """
     images = tiny_views["image"]
     expected = network.eval()(images)
@@ -86,7 +86,7 @@ def test_frozen_segmentor_is_the_trained_function(tiny_views, network):
 
 
 def test_gradient_reaches_the_input_only(tiny_views, network):
-    """The gradient of the logits by one pixel is the finite difference; weights get none."""
+    """The gradient with respect to a pixel equals the finite difference; weights get none."""
     segmentor = FrozenSegmentor(network, None).double()
     images = tiny_views["image"][:1].double().requires_grad_()
     weights = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(1)).double()
@@ -105,7 +105,7 @@ def test_gradient_reaches_the_input_only(tiny_views, network):
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth", "wrapped"])
 def test_checkpoint_is_loaded_strictly(tmp_path, network, kind):
-    """A run's safetensors and a released .pth give the weights bit by bit."""
+    """A run's safetensors and a released .pth restore the weights bit for bit."""
     path = tmp_path / f"s.{kind}"
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if kind == "safetensors":

@@ -1,4 +1,4 @@
-"""UNeXt-S against its specification: names, shapes, and a literal second implementation."""
+"""UNeXt-S against its description: names, shapes, and a literal reimplementation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.errors import InputError
 
 
 def released() -> dict[str, tuple[int, ...]]:
-    """Names and shapes, written down from the paper's description, not from the module."""
+    """Names and shapes according to the paper, not to the module."""
     found: dict[str, tuple[int, ...]] = {}
 
     def conv(name: str, out: int, *rest: int) -> None:
@@ -55,7 +55,7 @@ def test_state_dict_is_the_released_one():
 
 
 def rolled(maps: Tensor, dim: int) -> Tensor:
-    """Pad with two zeros, roll each of five chunks, crop: the description taken literally."""
+    """The description taken literally: zero-pad by 2, roll each of five chunks, crop."""
     height, width = maps.shape[2:]
     chunks = torch.chunk(F.pad(maps, (2, 2, 2, 2)), 5, 1)
     moved = torch.cat([torch.roll(c, s, dim) for c, s in zip(chunks, range(-2, 3))], 1)
@@ -70,7 +70,7 @@ def test_shift_equals_pad_roll_crop(channels, dim):
 
 
 def literal_forward(w: dict[str, Tensor], x: Tensor) -> Tensor:
-    """UNeXt-S in evaluation mode, from the state dict alone."""
+    """UNeXt-S in eval mode, from the state dict alone."""
 
     def conv(name: str, maps: Tensor, **options: int) -> Tensor:
         return F.conv2d(maps, w[f"{name}.weight"], w[f"{name}.bias"], **options)
@@ -121,7 +121,7 @@ def literal_forward(w: dict[str, Tensor], x: Tensor) -> Tensor:
 
 
 def random_model() -> UNeXt:
-    """All parameters and statistics away from their neutral values."""
+    """Random parameters and statistics, none at a neutral value."""
     generator = torch.Generator().manual_seed(0)
     model = UNeXt().double().eval()
     for name, tensor in model.state_dict().items():
@@ -149,7 +149,7 @@ def test_initialisation():
     for linear in (model.block2[0].mlp.fc1, model.block2[0].mlp.fc2):
         assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
         assert not linear.bias.any()
-    # Normal with variance 2 / fan-out: 3·3·64 outputs of the convolution, 3·3 of the depth-wise.
+    # Kaiming normal, variance 2 / fan-out: 3·3·64 for a convolution, 3·3 for a depth-wise one.
     assert model.decoder1.weight.std().item() == pytest.approx((2 / 576) ** 0.5, rel=0.05)
     assert model.block2[0].mlp.dwconv.dwconv.weight.std().item() == pytest.approx(
         (2 / 9) ** 0.5, rel=0.1

@@ -49,7 +49,7 @@ def test_sato_equals_scikit_image(height, width):
 
 @pytest.mark.parametrize("period", [2, 5, 6, 37])
 def test_sato_levels_are_exact_on_hard_edges(period):
-    """Full contrast gives the largest rounding errors, repetition repeats every near-tie."""
+    """Full contrast maximises rounding errors, and periodicity repeats every near-tie."""
     rows, columns = np.mgrid[:256, :200]
     image = (((rows // period + columns // (period + 1)) % 2) * 255).astype(np.uint8)
     expected = filters.sato(image, sigmas=range(1, 5), black_ridges=True, mode="reflect")
@@ -58,7 +58,7 @@ def test_sato_levels_are_exact_on_hard_edges(period):
 
 
 def test_sato_levels_recompute_what_fp32_cannot_decide(monkeypatch):
-    """Errors of fp32 below the margin, whatever their sign, leave no trace in the levels."""
+    """fp32 errors below the margin, whatever their sign, do not change the levels."""
     from benchmark.anatomy import vesselness as module
 
     image = vessels(128, 128, seed=3)
@@ -96,7 +96,7 @@ def test_hessian_equals_the_formula():
         order = np.abs(values).argsort(axis=-1)
         first, second = np.moveaxis(np.take_along_axis(values, order, axis=-1), -1, 0)
         expected = np.maximum(expected, np.where(second < 0, np.abs(first), 0))
-        # Where λ1 = -λ2 the measure jumps, and either side of the jump is right.
+        # The measure is discontinuous where λ1 = -λ2, and either side is right.
         unclear |= np.abs(first + second) < 1e-3
     assert unclear.mean() < 0.01
     ours = hessian(batch(image))[0].numpy()
@@ -104,8 +104,8 @@ def test_hessian_equals_the_formula():
 
 
 @pytest.mark.parametrize("kind", VESSELNESS_KINDS)
-def test_whole_batch_products_give_the_same(kind, monkeypatch):
-    """The way a GPU computes it, large blocks and all frames at once, tried on the CPU."""
+def test_batched_products_agree(kind, monkeypatch):
+    """The GPU path (large blocks, all frames at once), run on the CPU."""
     from benchmark.anatomy import vesselness as module
 
     frames = batch(*(vessels(130, 300, seed=seed) for seed in range(3)))
@@ -118,7 +118,7 @@ def test_whole_batch_products_give_the_same(kind, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK_CPU", module._BLOCK_GPU)
     monkeypatch.setattr(module, "_portions", full_batch)
     difference = (vesselness(frames, kind).double() - expected.double()).abs()
-    # `hessian` jumps where its eigenvalues are opposite; the others are continuous.
+    # `hessian` is discontinuous at opposite eigenvalues; the others are continuous.
     assert (difference > 1e-4).double().mean() <= (1e-4 if kind == "hessian" else 0)
 
 

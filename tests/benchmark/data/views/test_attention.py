@@ -1,4 +1,4 @@
-"""Attention maps are cut out like their frames, and the table survives a checkpoint."""
+"""Attention maps are cropped like their frames, and the table survives a checkpoint."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def resample(values: np.ndarray, start: float, length: float, out: int) -> np.nd
 
 
 def test_maps_are_cropped_like_their_frames(maps, valid):
-    """Scaled to the cells of the map, mirrored with the frame; cut at 0 and 1; against loops."""
+    """Scaled to the cells of the map, mirrored with the frame, clipped to [0, 1]; against loops."""
     crop = crops(valid)
     views = crop_maps(maps, crop, valid, 28)
     for sample in (0, 1, 2, 3, 7, 14):
@@ -91,7 +91,7 @@ def test_the_released_code_crops_the_corner(maps, valid):
 
 
 def test_views_are_single_views_with_a_map(batch):
-    """Same image for the same keys; the map is that of the sample's index, cut by the same box."""
+    """Same image for the same keys; the map of the sample's index, cropped by the same box."""
     single, maker = SingleView(size=32), AttentionView(size=32)
     single.progress = maker.progress = Progress(seed=4, epoch=3)
     plain = maker(batch)["views"]
@@ -123,8 +123,8 @@ def test_full_frames(batch):
         assert difference.max() < 1.5
 
 
-def test_table_goes_through_a_state_dict():
-    """Into a maker of the same size, and into one that does not know how many frames there are."""
+def test_state_dict_round_trip_of_the_table():
+    """Into a maker of the same size, and into one without a number of frames."""
     maker = AttentionView(size=32)
     maker.allocate(6, (4, 4))
     maker.attention.uniform_()

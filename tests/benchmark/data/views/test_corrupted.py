@@ -1,4 +1,4 @@
-"""Pairs of a corrupted view and what it was."""
+"""Pairs of a corrupted and a clean view."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.randomness import uniform
 
 
 class Add:
-    """Adds the first of its numbers, and remembers them."""
+    """Adds its first random number, and records all of them."""
 
     def draws(self, size: int) -> int:
         return 2
@@ -59,8 +59,8 @@ def test_changes_come_first_and_apply_to_both(batch):
     torch.testing.assert_close(restored, expected)
 
 
-def test_random_numbers_belong_to_frame_epoch_and_step(batch):
-    """They are keyed by what they are for, so they do not depend on the batch a frame is in."""
+def test_random_numbers_are_keyed_by_frame_epoch_and_step(batch):
+    """Hence they do not depend on the batch a frame is in."""
     steps = [Add(), Add(), Add()]
     maker = CorruptedView(steps[1:], changes=steps[:1], size=32)
     maker.progress = Progress(seed=3, epoch=2)

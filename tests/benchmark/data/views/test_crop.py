@@ -1,4 +1,4 @@
-"""Views against torchvision's crop law and PIL's resizing."""
+"""Crops against torchvision's distribution and PIL's resizing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_boxes_are_distributed_as_in_torchvision(height, width, scale):
     ],
 )
 def test_fallback_agrees_with_torchvision(valid, ratio):
-    """Where no drawn box fits the frame, both take the same largest central box."""
+    """If no sampled box fits the frame, both take the same largest centred box."""
     scale = [0.99, 1.0]
     expected = RandomResizedCrop.get_params(torch.empty(1, *valid), scale, list(ratio))
     crop = crops(50, valid, scale=tuple(scale), ratio=ratio)
@@ -78,7 +78,7 @@ def test_fallback_agrees_with_torchvision(valid, ratio):
 
 @pytest.mark.parametrize("extreme", [2.0**-24, 0.5, 1 - 2.0**-24])
 def test_boxes_stay_inside(extreme):
-    """Boxes of frames of any shape lie in the valid part, also at the ends of the noise."""
+    """Boxes lie in the valid area for any frame shape, also at the extremes of the noise."""
     rng = np.random.default_rng(0)
     valid = torch.from_numpy(rng.integers(1, 513, (4000, 2)))
     noise = uniform(0, 0, "crop", torch.arange(4000), 41)
@@ -101,7 +101,7 @@ def test_fraction_of_mirrored_views(flip):
 
 
 def pil_view(pixels: np.ndarray, crop: Crop, sample: int, size: int, method: int) -> np.ndarray:
-    """Cut out, resize and mirror one frame with PIL.
+    """Crop, resize and mirror one frame with PIL.
 
     In two calls, because Pillow 13 resizes vertically first where that is cheaper, and the
     overshoot that is clipped in between depends on the order; torch always begins horizontally.
@@ -127,7 +127,7 @@ def frames():
 @pytest.mark.parametrize("size", [32, 96, 224])
 @pytest.mark.parametrize(("path", "most"), [(crop_matrix, 1), (crop_bicubic, 2)])
 def test_bicubic_agrees_with_pil(frames, size, path, most):
-    """From 7-fold shrinking to 5-fold enlarging within one gray level of PIL.
+    """Within one gray level of PIL, from 7× downsampling to 5× upsampling.
 
     torch's uint8 kernel on the CPU has weights of 16 bits and misses by 2 in a few pixels of 10⁵.
     """
@@ -154,7 +154,7 @@ def test_full_frame_at_native_size_is_unchanged(frames):
 
 
 def test_pixels_outside_the_box_have_no_weight(frames):
-    """Cutting comes before resizing: what lies around the box cannot bleed in."""
+    """Cropping precedes resizing: nothing bleeds in from outside the box."""
     crop = crops(24, (128, 128), scale=(0.1, 0.3))
     changed = frames.clone()
     for sample in range(24):
@@ -167,9 +167,9 @@ def test_pixels_outside_the_box_have_no_weight(frames):
 
 
 def assert_nearest(view: Tensor, pixels: np.ndarray, crop: Crop, sample: int) -> float:
-    """The view is PIL's, but where a centre lies exactly between two pixels.
+    """The view equals PIL's, except where a centre lies exactly between two pixels.
 
-    There PIL depends on its rounding errors. Returns the share of pixels that were compared.
+    There, PIL depends on rounding errors. Returns the fraction of pixels compared.
     """
     size = len(view)
     expected = pil_view(pixels.astype(np.uint8), crop, sample, size, Image.Resampling.NEAREST)
@@ -187,7 +187,7 @@ both_paths = pytest.mark.parametrize("path", [crop_nearest, crop_lookup])
 @both_paths
 @pytest.mark.parametrize("size", [32, 50, 97, 224])
 def test_nearest_agrees_with_pil(size, path):
-    """Vessel masks are cut, resized and mirrored as by PIL with NEAREST, pixel for pixel."""
+    """Vessel masks are cropped, resized and mirrored like PIL's NEAREST, pixel for pixel."""
     masks = np.random.default_rng(2).random((200, 64, 128)) < 0.5
     crop = crops(200, (64, 128), scale=(0.02, 1.0))
     views = path(torch.from_numpy(np.packbits(masks, axis=-1)), crop, size)
@@ -209,14 +209,14 @@ def test_nearest_rounds_centres_between_pixels_up(length, size, path):
 
 @pytest.fixture
 def batch(frames):
-    """What the loader yields; the vessel mask of a frame is where it is dark."""
+    """A batch of the loader, whose vessel masks are the dark pixels."""
     valid = torch.tensor([[128, 128], [90, 128], [128, 60], [100, 110]]).repeat(6, 1)
     anatomy = torch.from_numpy(np.packbits(frames.numpy() < 80, axis=-1))
     return {"frame": frames, "valid": valid, "anatomy": anatomy, "index": torch.arange(24) * 7}
 
 
 def test_single_view_end_to_end(batch):
-    """Frame and anatomy share box and mirror; gray levels are normalised per channel."""
+    """Frame and anatomy share box and flip; intensities are normalised per channel."""
     maker = SingleView(size=50)
     maker.progress = Progress(seed=3, epoch=2)
     views = maker(batch)["views"]
@@ -237,18 +237,18 @@ def test_single_view_end_to_end(batch):
 
 
 def test_view_depends_on_its_sample_only(batch):
-    """Alone or in any batch a sample has the same view; another epoch or seed changes it."""
+    """A sample has the same view in any batch; another epoch or seed changes it."""
     maker = SingleView(size=32)
     maker.progress = Progress(seed=1, epoch=5)
-    whole = maker(batch)["views"]
+    full = maker(batch)["views"]
     order = torch.tensor([20, 3, 7])
     part = maker({key: value[order] for key, value in batch.items()}, training=False)["views"]
-    for key in whole:
-        assert torch.equal(part[key], whole[key][order])
+    for key in full:
+        assert torch.equal(part[key], full[key][order])
     for other in (Progress(seed=1, epoch=6), Progress(seed=2, epoch=5)):
         maker.progress = other
         image = maker(batch)["views"]["image"]
-        assert (image != whole["image"]).flatten(1).any(dim=1).all()
+        assert (image != full["image"]).flatten(1).any(dim=1).all()
 
 
 def test_anatomy_is_optional(batch):

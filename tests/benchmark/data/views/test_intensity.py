@@ -1,4 +1,4 @@
-"""Changes of intensities against PIL, torchvision and scipy."""
+"""Intensity augmentations against PIL, torchvision and scipy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def frames():
 
 @pytest.mark.parametrize("factor", [0.6, 1.0, 1.4])
 def test_brightness_and_contrast_agree_with_pil(frames, factor):
-    """PIL cuts off fractions, and takes the mean as an integer: up to 1 + 0.5·|1 − factor|."""
+    """PIL truncates values and rounds the mean: differences up to 1 + 0.5·|1 − factor|."""
     given, factors = torch.from_numpy(frames).float(), torch.full((3,), factor)
     pairs = ((scale_brightness, ImageEnhance.Brightness), (scale_contrast, ImageEnhance.Contrast))
     for ours, theirs in pairs:
@@ -68,7 +68,7 @@ def test_blur_agrees_with_scipy_at_a_width_per_frame(frames):
 
 
 def test_draws_are_distributed_as_specified():
-    """Uniform factors, log-uniform gamma, uniform σ, each as often as asked for."""
+    """Uniform factors, log-uniform gamma, uniform σ, each with its given probability."""
     intensity = Intensity(0.4, 0.2, 2.0, jitter=0.8, blur=0.3, sigma=(0.1, 2.0), solarize=0.2)
     noise = uniform(0, 0, "test", torch.arange(40000), DRAWS)
     parameters, first, solarized = intensity.draw(noise)
@@ -86,7 +86,7 @@ def test_draws_are_distributed_as_specified():
     ]
     for values, start, length in laws:
         assert kstest(values.numpy(), "uniform", (start, length)).pvalue > 1e-3
-    # Jitter is one decision for all three.
+    # One jitter decision for all three.
     assert torch.equal(changed, contrast != 1)
     assert torch.equal(changed, gamma != 1)
 

@@ -33,15 +33,15 @@ def test_views_depend_on_the_frame_and_the_epoch_only(batch):
         intensity=(dict(blur=1.0), dict(blur=0.1, solarize=0.5)),
         local_intensity=dict(blur=0.5),
     )
-    whole = maker(batch)["views"]
+    full = maker(batch)["views"]
     last = maker({name: value[2:] for name, value in batch.items()})["views"]
     for name in ("image_0", "image_1", "box_0", "box_1"):
-        torch.testing.assert_close(last[name][0], whole[name][2])
-    # Crop-major: frame 2 of three is the third and the sixth of the small crops.
-    torch.testing.assert_close(last["local"], whole["local"][[2, 5]])
-    assert not torch.equal(whole["local"][2], whole["local"][5])
+        torch.testing.assert_close(last[name][0], full[name][2])
+    # Crop-major: frame 2 of three is the third and sixth local crop.
+    torch.testing.assert_close(last["local"], full["local"][[2, 5]])
+    assert not torch.equal(full["local"][2], full["local"][5])
     maker.progress = Progress(epoch=1, epochs=2)
-    assert not torch.equal(maker(batch)["views"]["image_0"], whole["image_0"])
+    assert not torch.equal(maker(batch)["views"]["image_0"], full["image_0"])
 
 
 def test_local_crops_cover_small_areas(batch):
@@ -63,7 +63,7 @@ def test_local_crops_cover_small_areas(batch):
 
 
 def test_views_are_augmented_independently(batch: dict[str, torch.Tensor]) -> None:
-    """Of the same box, no two views are equal."""
+    """No two views of the same box are equal."""
     maker = MultiCrop(2, 32, (1, 1), size=32, scale=(1, 1), ratio=(1, 1), flip=0)
     views = maker(batch)["views"]
     assert torch.equal(views["box_0"], views["box_1"])

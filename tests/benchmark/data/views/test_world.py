@@ -1,4 +1,4 @@
-"""The views of CheXWorld: against PIL, and against the geometry of a frame that is a ramp."""
+"""The views of CheXWorld against PIL, and their positions against a linear ramp."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHANGE = dict(brightness=0.4, contrast=0.4, gamma=2.0, jitter=0.8, blur=0.2, sig
 
 
 def many(batch: dict[str, Tensor], sample: int, count: int) -> dict[str, Tensor]:
-    """One frame of the batch `count` times, each with random numbers of its own."""
+    """One frame of the batch `count` times, each with its own random numbers."""
     copies = {
         name: value[sample : sample + 1].expand(count, *value.shape[1:])
         for name, value in batch.items()
@@ -31,7 +31,7 @@ def many(batch: dict[str, Tensor], sample: int, count: int) -> dict[str, Tensor]
 
 
 def test_jitter_agrees_with_pil_on_the_valid_area(batch):
-    """In both orders; the mean that contrast is measured from has no share of the padding."""
+    """In both orders; padding is excluded from the mean used for contrast."""
     batch["frame"][1][:, 50:] = 250
     factors = torch.tensor([[1.3, 0.7], [0.65, 1.4], [1.35, 1.2]])
     for first in (False, True):
@@ -74,14 +74,14 @@ def test_clean_views_are_equal_sized_crops_of_the_jittered_frame(batch):
 
 
 def test_second_view_lies_anywhere_and_is_mirrored_independently(batch):
-    """Rows and columns are uniform over what the size leaves; the four mirrorings are equal."""
+    """Positions are uniform over the free range, and the four flips equally likely."""
     views = WorldViews(size=8, jitter=STILL, change=STILL, scale=(0.3, 0.5))(many(batch, 1, 2000))
     views = views["views"]
     for number in range(2):
         boxes = views[f"box_{number}"]
         for axis, side in ((0, 64), (1, 50)):
             room = side - boxes[:, 2 + axis]
-            # The midpoint of the interval a uniform number fell into.
+            # Midpoint of the interval of the uniform number.
             share = (boxes[:, axis] + 0.5) / (room + 1)
             deciles = torch.histc(share, 10, 0, 1)
             assert deciles.min() > 120
@@ -90,11 +90,11 @@ def test_second_view_lies_anywhere_and_is_mirrored_independently(batch):
     pairs = 2 * views["box_0"][:, 4] + views["box_1"][:, 4]
     assert torch.bincount(pairs.long()).min() > 430
     correlation = torch.corrcoef(torch.stack([views["box_0"][:, 0], views["box_1"][:, 0]]))
-    assert correlation[0, 1] < 0.35  # tall boxes have little room; there is no other relation
+    assert correlation[0, 1] < 0.35  # from tall boxes, which have little room
 
 
-def test_positions_continue_a_ramp_from_one_view_into_the_other():
-    """Intensities that rise along the frame tell where a pixel lies: the places say the same."""
+def test_relative_positions_extrapolate_a_ramp():
+    """On a linear ramp, intensity encodes position, which must agree with the yielded one."""
     row, column = np.meshgrid(np.arange(96), np.arange(96), indexing="ij")
     for ramp, axis in ((40 + row, 0), (40 + column, 1)):
         data = {
@@ -107,7 +107,7 @@ def test_positions_continue_a_ramp_from_one_view_into_the_other():
         gray = [gray_levels(views[f"image_{number}"]) for number in range(2)]
         for name, (own, other) in (("place_01", (0, 1)), ("place_10", (1, 0))):
             for sample, (down, right, mirrored, across) in enumerate(views[name].tolist()):
-                # A straight line through the inside of the own view, continued anywhere.
+                # A linear fit to the inside of one view, extrapolated.
                 inside = np.arange(4, size - 4)
                 lines = [gray[k][sample].mean(axis=1 - axis)[inside] for k in (own, other)]
                 slope, start = np.polyfit(inside, lines[0], 1)
@@ -135,7 +135,7 @@ def test_relative_position_of_a_worked_example():
 
 
 def test_augmentations_follow_their_parameters(batch):
-    """Brightness, then contrast, gamma and blur by PIL with the yielded numbers."""
+    """Brightness, then contrast, gamma and blur by PIL with the yielded parameters."""
     change = {**CHANGE, "jitter": 1.0, "blur": 1.0}
     views = WorldViews(size=32, jitter=STILL, change=change)(many(batch, 0, 20))["views"]
     for number in range(2):
@@ -160,7 +160,7 @@ def test_augmentations_follow_their_parameters(batch):
 
 
 def test_unchanged_copies_have_neutral_parameters(batch):
-    """By chance of 0.2 the one, of 0.8 the other; where both happen, the copy is the view."""
+    """20 % of copies are not jittered, 80 % not blurred; where both apply, the copy is the view."""
     views = WorldViews(size=8, jitter=STILL, change=CHANGE)(many(batch, 0, 800))["views"]
     neutral = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])
     jittered = (views["change_0"][:, :3] != 1).any(dim=1)
@@ -177,14 +177,14 @@ def test_unchanged_copies_have_neutral_parameters(batch):
 
 def test_views_depend_on_the_frame_and_the_epoch_only(batch):
     maker = WorldViews(size=16, change=CHANGE)
-    whole = maker(batch)["views"]
+    full = maker(batch)["views"]
     last = maker({name: value[2:] for name, value in batch.items()})["views"]
     names = {f"{name}_{k}" for name in ("image", "changed", "change", "box") for k in (0, 1)}
-    assert set(whole) == names | {"place_01", "place_10", "index"}
-    for name in whole:
-        torch.testing.assert_close(last[name][0], whole[name][2])
+    assert set(full) == names | {"place_01", "place_10", "index"}
+    for name in full:
+        torch.testing.assert_close(last[name][0], full[name][2])
     maker.progress = Progress(epoch=1, epochs=2)
-    assert not torch.equal(maker(batch)["views"]["image_1"], whole["image_1"])
+    assert not torch.equal(maker(batch)["views"]["image_1"], full["image_1"])
 
 
 def test_augmentations_without_parameters_are_refused():
