@@ -1,4 +1,4 @@
-"""Small models and views that many tests share; seeds, and the order of the tests."""
+"""Shared small models and views, tools run in process, and seeding."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmark.nn.vit import VisionTransformer
 
 # Before a test imports mmpretrain, which may import parts of mmdet.
 install_mmcv_ops()
-# The models are so small that threads would only wait for each other.
+# The models are too small for several threads.
 torch.set_num_threads(1)
 
 IMAGE, PATCH, DIM = 32, 8, 32
@@ -33,7 +33,7 @@ TOOLS = ROOT / "tools"
 
 
 def randomise(module: nn.Module, seed: int) -> nn.Module:
-    """Move every parameter off its initial value: zeros and ones would hide a wrong term."""
+    """Perturb every parameter: initial zeros and ones would hide wrong terms."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -42,14 +42,14 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # pytest-randomly shuffles the tests; their random numbers are the same in every order.
+    # pytest-randomly shuffles the tests; we seed them ourselves, independently of the order.
     config.option.randomly_reset_seed = False
     os.environ[VARIABLE] = "auto" if _on_gpu(config) else "cpu"
     hide_gpus()
 
 
 def _on_gpu(config: pytest.Config) -> bool:
-    """Whether the tests that need a GPU are what was asked for; all others run on the CPU."""
+    """Whether GPU tests are selected (-m gpu); all others run on the CPU."""
     return config.option.markexpr.startswith("gpu")
 
 
@@ -72,20 +72,20 @@ def pytest_terminal_summary(
 
 def _seed_all() -> None:
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002  # what a library draws from
+    np.random.seed(0)  # noqa: NPY002  # used by libraries
     torch.manual_seed(0)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> None:
-    """What several tests share is the same, whichever of them comes first."""
+    """Seed shared fixtures, so that they do not depend on the order of the tests."""
     if fixturedef.scope != "function":
         _seed_all()
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
-    """Initial weights are the same in every run and order of the tests."""
+    """Seed every test, so that initial weights do not depend on the order."""
     _seed_all()
 
 
@@ -95,7 +95,7 @@ def _randomise() -> Callable[[nn.Module, int], nn.Module]:
 
 
 class Result(NamedTuple):
-    """What a command line that has ended leaves."""
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -103,7 +103,7 @@ class Result(NamedTuple):
 
     @property
     def refusal(self) -> str:
-        """The single line that says which input is bad; nothing else was printed."""
+        """The one-line error of a refused command, which must print nothing else."""
         assert (self.returncode, self.stdout) == (2, ""), self
         assert self.stderr.startswith("error: ")
         assert self.stderr.count("\n") == 1
@@ -128,7 +128,7 @@ for tool, *arguments in json.load(sys.stdin):
 
 @pytest.fixture(scope="session")
 def light_answers() -> Callable[..., list[Result]]:
-    """What tools say to command lines, one after the other in a process that may load no torch."""
+    """Run tools in turn, in one process that must not import heavy packages such as torch."""
 
     def answers(*commands: tuple[str, ...]) -> list[Result]:
         start = [sys.executable, "-c", _ANSWERS]
@@ -144,10 +144,7 @@ def light_answers() -> Callable[..., list[Result]]:
 def run_tool(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Result]:
-    """Run a tool, named by its path or as in ``tools/``, in this process, to its end.
-
-    Its libraries, loaded already, would take seconds in another one.
-    """
+    """Run a tool (its name in ``tools/``, or a path) in this process, with libraries loaded."""
 
     def run(tool: str | Path, *arguments: str | Path | float) -> Result:
         path = TOOLS / f"{tool}.py" if isinstance(tool, str) else tool
@@ -163,21 +160,21 @@ def run_tool(
 
 @pytest.fixture
 def tiny_vit() -> VisionTransformer:
-    """32² pixels, 4×4 patches of 8², 32 wide, two blocks, no parameter at a special value."""
+    """ViT for 32² pixels: 4×4 patches of 8², width 32, two blocks, randomised parameters."""
     vit = VisionTransformer(img_size=IMAGE, patch_size=PATCH, embed_dim=DIM, depth=2, num_heads=4)
     return randomise(vit, 1)
 
 
 @pytest.fixture
 def tiny_decoder() -> MAEDecoder:
-    """The decoder of `tiny_vit`, 16 wide."""
+    """Decoder for `tiny_vit`, of width 16."""
     decoder = MAEDecoder(DIM, (4, 4), PATCH, width=16, depth=2, num_heads=2)
     return randomise(decoder, 2)
 
 
 @pytest.fixture
 def tiny_views() -> dict[str, Tensor]:
-    """Four views of 32², with vessels in some patches and none at all in the last sample."""
+    """Four views of 32², with vessels in some patches and none in the last view."""
     rng = np.random.default_rng(3)
     anatomy = np.zeros((4, 1, IMAGE, IMAGE))
     anatomy[0, 0, :, 9:13] = 1

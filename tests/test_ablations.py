@@ -1,4 +1,4 @@
-"""The ablations: every config builds, changes what the page says it changes, and nothing else."""
+"""Ablations: every config builds, and changes exactly what docs/ablations.md says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROW = re.compile(r"^\| (.+?) \| `(configs/[\w/]+\.py)` \| (.+?) \| (.+?) \|$", r
 
 
 def rows() -> dict[Path, set[str]]:
-    """Keys that the page says a config changes; the same wherever it is mentioned."""
+    """Keys that a config changes according to the page, which must not contradict itself."""
     found: dict[Path, set[str]] = {}
     for _, name, keys, _ in ROW.findall(PAGE):
         stated = set(re.findall(r"`([\w.]+)`", keys))
@@ -35,21 +35,21 @@ def rows() -> dict[Path, set[str]]:
 
 
 def parent_of(path: Path) -> Path:
-    """The method a config starts from, read from its `read_base`."""
+    """The config of the parent method, from `read_base`."""
     (base,) = re.findall(r"from \.\.(\w+)\.pretrain import \*", path.read_text(encoding="utf-8"))
     return ROOT / "configs" / base / "pretrain.py"
 
 
 def test_the_page_names_every_config() -> None:
-    """And no other one, beside the two methods the ablations start from."""
+    """And no others, apart from the two methods that the ablations start from."""
     methods = {ROOT / "configs" / name / "pretrain.py" for name in ("vasomim", "vasomim_v1")}
     assert set(rows()) - methods == set(CONFIGS)
     assert len(CONFIGS) > 30
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_changes_are_the_stated_ones(path: Path) -> None:
-    """Title and the keys on the page, and nothing else, differ from the parent."""
+def test_changes_are_as_stated(path: Path) -> None:
+    """Only the title and the keys on the page differ from the parent."""
     lines = config_differences(to_plain(load_config(parent_of(path))), to_plain(load_config(path)))
     changed = {line.partition(": ")[0].removeprefix("method.") for line in lines}
     assert "card.title" in changed
@@ -60,7 +60,7 @@ def test_changes_are_the_stated_ones(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of the tiny scale for everything a config builds on."""
+    """Weights at the tiny scale for all pre-trained parts of the configs."""
     work = tmp_path_factory.mktemp("ablations")
     torch.manual_seed(0)
     for name in ("unext_s", "unext_s_alpha_50", "unext_s_alpha_80"):
@@ -103,7 +103,7 @@ def test_builds_and_trains_at_tiny_scale(path: Path, work: Path) -> None:
 
 
 def test_sizes_differ_at_every_scale() -> None:
-    """An ablation of a size or of the length is one at the small and the tiny scale as well."""
+    """Ablations of a size or of the schedule differ at the small and tiny scales, too."""
     sized = [path for path in CONFIGS if re.match(r"vit|decoder|length", path.stem)]
     assert len(sized) > 8
     for scale in ("small", "tiny"):
@@ -115,11 +115,11 @@ def test_sizes_differ_at_every_scale() -> None:
 
 
 def test_the_example_is_one_config(work: Path) -> None:
-    """Masks guided by vessels with histogram targets: no class of its own, and it trains."""
+    """Vessel-guided masking with HOG targets needs no new class, and trains."""
     path = ROOT / "configs" / "examples" / "vessel_hog.py"
     assert "class " not in re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL)
     method = build(load_config(path, "tiny").method)
-    # Patches of 8 pixels hold one cell: three channels of nine orientations.
+    # Patches of 8×8 pixels hold one cell: three channels, nine orientations.
     assert method.decoder.decoder_pred.out_features == 27
     views = {
         "image": torch.randn(2, 3, 96, 96),

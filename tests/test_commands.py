@@ -1,7 +1,7 @@
-"""Every command of README and documents, run as written, by its path, in a copy of the project.
+"""Every command in README and documents works as written, in a copy of the project.
 
-A shell runs their blocks, and what it calls is recorded; then each call goes through the parser of
-its tool. Those that take seconds and need no data are run to their end.
+A shell runs the code blocks with stubs that record all calls; each call is then parsed by its tool.
+Quick commands that need no data are executed completely.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ COMMANDS = [name for name in TOOLS if name not in ("_cli.py", "_launch.py", "_sc
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
-# What stands for something else in the text of a document.
+# Placeholders in the text of a document.
 _STAND_INS = {"SOURCE": "arcade", "N": "1", "…": ""}
-# What a parser says of words that are no complete command.
+# Messages of a parser about incomplete commands.
 _FRAGMENT = re.compile(r"are required|expected (?:at least )?one argument|is required")
 
 _PROGRAMS = {
-    # What a launcher starts is what has arguments of ours; the tests are collected elsewhere.
+    # Of a launcher, records the training command; running pytest is not recorded.
     "python3": """
         #!/bin/bash
         [ "$1 $2" != "-m pytest" ] || exit 0
@@ -71,7 +71,7 @@ _PROGRAMS = {
 }
 
 
-# Run to their end; each stands in a document as it does here.
+# Executed completely; each must appear in a document as written here.
 _QUICK = (
     "tools/list.py methods",
     "tools/leaderboard.py --published",
@@ -91,7 +91,7 @@ _BEFORE = {
         "--option size=96 patients=6 videos=1 frames=8"
     )
 }
-# All blocks of these pages are run to their end.
+# All blocks of these pages are executed.
 _WORKED = ("docs/leaderboard.md", "docs/results.md")
 
 
@@ -105,7 +105,7 @@ def blocks(document: str) -> list[tuple[str, str]]:
 
 
 def inline(document: str) -> list[str]:
-    """Code within a line that names a tool of ours, or make."""
+    """Inline code that calls one of our tools, or make."""
     text = _FENCED.sub("", text_of(document))
     found = [" ".join(match.split()) for match in _INLINE.findall(text)]
     names = "|".join(map(re.escape, COMMANDS))
@@ -128,7 +128,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which tools are not run: their command lines go to a file."""
+    """An environment in which the command lines of tools are recorded instead of run."""
     folder = tmp_path_factory.mktemp("recorded")
     programs = folder / "bin"
     programs.mkdir()
@@ -146,7 +146,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def free(recorded: dict[str, str]) -> dict[str, str]:
-    """An environment in which tools run to their end, on this interpreter."""
+    """An environment in which tools are run, with this interpreter."""
     path = os.environ["PATH"].split(os.pathsep)
     interpreter = str(Path(sys.executable).parent)
     rest = {"PATH": os.pathsep.join([interpreter, *path]), "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
@@ -166,12 +166,12 @@ def bash(script: str, clone: Path, environment: dict[str, str]) -> subprocess.Co
 
 
 class _Parsed(BaseException):
-    """The parser of a tool has taken its command line."""
+    """Raised when a tool has parsed its command line."""
 
 
 @pytest.fixture
 def parse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Parse:
-    """What the parser of a tool says of words that follow ``python3``; None: that it is fine."""
+    """Parse the words after ``python3`` with the parser of their tool; its message, or None."""
     usual = argparse.ArgumentParser.parse_args
 
     def parse_args(self: argparse.ArgumentParser, *rest: Any, **named: Any) -> None:
@@ -196,7 +196,7 @@ def parse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def calls(script: str, clone: Path, recorded: dict[str, str]) -> list[list[str]]:
-    """The command lines of tools that a script comes to."""
+    """The command lines of tools that a script calls."""
     called = Path(recorded["CALLED"])
     called.unlink(missing_ok=True)
     done = bash(script, clone, recorded)
@@ -207,7 +207,7 @@ def calls(script: str, clone: Path, recorded: dict[str, str]) -> list[list[str]]
 
 @pytest.fixture(scope="module")
 def worked(clone: Path) -> Path:
-    """The copy with the results and logs that the pages about them take for granted."""
+    """The copy with the results and logs that `_WORKED` pages assume."""
     logs = '{"step": 1, "epoch": 1, "loss": 2.0}\n{"step": 2, "epoch": 2, "loss": 1.0}\n'
     for number, method in enumerate(("mae", "vasomim", "unet")):
         run = clone / "work_dirs" / method / "pretrain"
@@ -247,8 +247,8 @@ def _write_record(folder: Path, method: str, dataset: str, seed: int, dsc: float
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_what_can_be_called_is_executable(name: str) -> None:
-    """A tool has a first line that says by what, and the permission; a module has neither."""
+def test_tools_are_executable(name: str) -> None:
+    """Tools have a shebang and are executable; modules are neither."""
     path = ROOT / "tools" / name
     interpreter = "python3" if path.suffix == ".py" else "bash"
     first = path.read_text(encoding="utf-8").splitlines()[0]
@@ -256,8 +256,8 @@ def test_what_can_be_called_is_executable(name: str) -> None:
     assert os.access(path, os.X_OK) is (name in COMMANDS)
 
 
-def test_documents_write_commands_as_they_are_called() -> None:
-    """In a block of bash, and with the path of the tool; what they call is there."""
+def test_documents_call_tools_by_path() -> None:
+    """Commands are in bash blocks, begin with the path of a tool, and the tool exists."""
     wrong = []
     for document in DOCUMENTS:
         for language, block in blocks(document):
@@ -276,10 +276,10 @@ def test_documents_write_commands_as_they_are_called() -> None:
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if "```bash" in text_of(name)])
-def test_blocks_of_commands_are_understood(
+def test_command_blocks_parse(
     document: str, clone: Path, recorded: dict[str, str], parse: Parse
 ) -> None:
-    """All blocks of a page one after the other, as its variables go from one to the next."""
+    """All blocks of a page in sequence, since they share variables."""
     script = "\n".join(block for language, block in blocks(document) if language == "bash")
     found = calls(f"set -eu\n{script}", clone, recorded)
     written = re.findall(r"^(?:sbatch .*)?\s*tools/", re.sub(r"\\\n", "", script), re.MULTILINE)
@@ -288,10 +288,10 @@ def test_blocks_of_commands_are_understood(
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if inline(name)])
-def test_commands_within_the_text_are_understood(
+def test_inline_commands_parse(
     document: str, clone: Path, recorded: dict[str, str], parse: Parse
 ) -> None:
-    """Or, where only a part of a command is named, every option of it is one of the tool's."""
+    """Of a partial command, every option must be known to the tool."""
     wrong = []
     for code in dict.fromkeys(inline(document)):
         words = [_STAND_INS.get(word, word.rstrip("…")) for word in code.split()]
@@ -306,17 +306,15 @@ def test_commands_within_the_text_are_understood(
 
 
 def _is_part(words: list[str], said: str, parse: Parse) -> bool:
-    """Whether a refused command lacks arguments, and has no option that its tool does not have."""
+    """Whether a refused command is merely incomplete, without unknown options."""
     command = words[:2] if len(words) > 1 and re.match(r"[a-z]", words[1]) else words[:1]
     options = {word for word in words if word.startswith("--")}
     known = options <= set(re.findall(r"--[\w-]+", parse([*command, "--help"]) or ""))
     return known and (len(words) == 1 or bool(_FRAGMENT.search(said)))
 
 
-def test_commands_of_docstrings_are_understood(
-    clone: Path, recorded: dict[str, str], parse: Parse
-) -> None:
-    """Those of the tools, which are their help, and those that the configs teach."""
+def test_docstring_commands_parse(clone: Path, recorded: dict[str, str], parse: Parse) -> None:
+    """Commands in the docstrings of tools (their help) and configs."""
     files = [*(ROOT / "tools").glob("*.py"), *sorted((ROOT / "configs").rglob("*.py"))]
     lines: dict[str, None] = {}
     for path in files:
@@ -324,7 +322,7 @@ def test_commands_of_docstrings_are_understood(
         commands = re.findall(r"^    (\S+\.(?:py|sh) (?:[^\n]*\\\n)*[^\n]*)", text, re.MULTILINE)
         lines |= dict.fromkeys(command.replace("\\\n", " ") for command in commands)
     assert [line for line in lines if not line.startswith("tools/")] == []
-    # They differ in the config, which has to be there; one of them is enough for its arguments.
+    # Launches differ only in the config, which must exist.
     launches = [line for line in lines if line.startswith("tools/dist_train.sh")]
     assert all((ROOT / line.split()[1]).is_file() for line in launches)
     found = calls("\n".join(["set -e", *lines]), clone, recorded)
@@ -334,7 +332,7 @@ def test_commands_of_docstrings_are_understood(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_tool_has_help(name: str, clone: Path, free: dict[str, str]) -> None:
-    """By its path, and without doing anything."""
+    """Called by path, and without side effects."""
     done = bash(f"tools/{name} --help", clone, free)
     assert (done.returncode, done.stderr) == (0, "")
     if name.endswith(".py"):
@@ -347,7 +345,7 @@ def test_every_tool_has_help(name: str, clone: Path, free: dict[str, str]) -> No
 @pytest.mark.parametrize(
     "document", [pytest.param("docs/figures.md", marks=pytest.mark.slow), *_WORKED]
 )
-def test_blocks_about_results_are_run(document: str, worked: Path, free: dict[str, str]) -> None:
+def test_result_blocks_run(document: str, worked: Path, free: dict[str, str]) -> None:
     script = "\n".join(block for language, block in blocks(document) if language == "bash")
     done = bash(f"set -eu\n{script}", worked, free)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -367,7 +365,7 @@ def _lines(document: str) -> list[str]:
 @pytest.mark.parametrize(
     "command", [*_QUICK, *(pytest.param(c, marks=pytest.mark.slow) for c in _SLOW)]
 )
-def test_quick_commands_are_run(command: str, worked: Path, free: dict[str, str]) -> None:
+def test_quick_commands_run(command: str, worked: Path, free: dict[str, str]) -> None:
     assert _is_written(command)
     done = bash(f"{_BEFORE.get(command, ':')} && {command}", worked, free)
     assert done.returncode == 0, done.stdout + done.stderr

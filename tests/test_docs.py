@@ -1,4 +1,4 @@
-"""The documents say what is: generated tables are current, and what they teach works as written."""
+"""Documents are up to date: generated tables are current, links work, and tutorials run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT = ("--cfg-options", "epochs=2", "batch_size=2", "method.encoder.depth=2")
 
 @pytest.fixture
 def tool(run_tool: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Run a tool that succeeds, from the root of the project; returns what it prints."""
+    """Run a tool from the root of the project, which must succeed; returns its output."""
     monkeypatch.chdir(ROOT)
 
     def run(name: str, *arguments: str | Path | float) -> str:
@@ -55,14 +55,14 @@ def test_generated_tables_are_current(
     "document", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 )
 def test_documents_name_what_exists(document: str) -> None:
-    """Relative links and named files are there; a config the page itself creates may be absent."""
+    """Relative links and named files exist, except for configs that the page itself creates."""
     text = (ROOT / document).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:tools|configs|methods|docs)/[\w./-]+\.(?:py|sh|md|png)", text))
     created = set(re.findall(r"`((?:configs|methods)/[\w/]+\.py)`[^`]*:\n\n```python", text))
     links = {
         str(((ROOT / document).parent / link).resolve().relative_to(ROOT))
         for link in re.findall(r"\]\((?!https?:)([\w./-]+)", text)
-        # Where code hosts keep the issues of a project, seen from its front page.
+        # Issues of the project, relative to its front page on a code host.
         if link != "../../issues"
     }
     missing = {path for path in (named | links) - created if not (ROOT / path).exists()}
@@ -92,7 +92,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pack(tool: Callable, tmp_path: Path) -> Path:
-    """Of a few frames, with vessel masks."""
+    """A pack of a few frames, with vessel masks."""
     pack = tmp_path / "work" / "packs" / "synthetic"
     tool("prepare_data", "synthetic", "--out", pack, "--size", 96, "--option", *FEW)
     tool("extract_anatomy", pack, "--border", 4)
@@ -101,7 +101,7 @@ def pack(tool: Callable, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_method_file_of_the_page_satisfies_the_contract(taught: Path) -> None:
-    """`tools/check.py method`, as printed there: all checks, and all passed."""
+    """`tools/check.py method` passes all checks, as printed on the page."""
     command = [sys.executable, "tools/check.py", "method", "configs/noisy_mae/pretrain.py"]
     done = subprocess.run(command, cwd=taught, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -112,7 +112,7 @@ def test_the_method_file_of_the_page_satisfies_the_contract(taught: Path) -> Non
 def test_add_a_method_with_a_method_file(
     taught: Path, pack: Path, tool: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Method file and config of docs/add_a_method.md give a run and an exported encoder."""
+    """Method file and config of docs/add_a_method.md yield a run and an exported encoder."""
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(taught / "methods")])
     monkeypatch.setattr(METHODS, "_module_dict", METHODS.module_dict.copy())
     work = pack.parents[1]
@@ -126,7 +126,7 @@ def test_add_a_method_with_a_method_file(
 def test_add_a_method_with_one_config(
     taught: Path, pack: Path, tool: Callable, tmp_path: Path
 ) -> None:
-    """The config file of docs/add_a_method.md gives a row on a board.
+    """The config of docs/add_a_method.md yields a row on a board.
 
     Listed, pre-trained, exported, fine-tuned through the same heads and ranked, without touching
     any other file.

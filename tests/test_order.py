@@ -1,4 +1,4 @@
-"""The tests run in random order; their random numbers are the same in each."""
+"""Tests run in random order, with the same random numbers in each."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def shared() -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_every_test_starts_from_the_same_seeds(number: int) -> None:
+def test_tests_start_from_the_same_seeds(number: int) -> None:
     assert _draw() == _first_of_seed_0()
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_so_does_what_several_tests_share(number: int, shared: tuple[float, float, float]) -> None:
+def test_shared_fixtures_start_from_the_same_seeds(
+    number: int, shared: tuple[float, float, float]
+) -> None:
     _draw()
     assert shared == _first_of_seed_0()

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("benchmark", "methods", "leaderboard", "tools")
 
-# Rooms from the lowest to the highest; a room may import those below it, and the modules beside the
-# rooms (randomness, files, errors, method, …) are open to all.
+# Rooms from lowest to highest; a room may import those below it, and any room the modules directly
+# in `benchmark` (randomness, files, errors, method, …).
 ROOMS = (
     ("nn", "data", "results"),
     ("anatomy",),
@@ -37,7 +37,7 @@ FORBIDDEN = {
         for level, rooms in enumerate(ROOMS)
         for room in rooms
     },
-    # What starts at once, without torch.
+    # These start instantly, without torch.
     "benchmark/results": (*_above(0, "results"), "torch"),
     "benchmark/sweep": (*_above(5, "sweep"), "torch", "mmengine", "benchmark.nn"),
     "methods": ("leaderboard", "tools", "benchmark.training", "benchmark.downstream"),
@@ -63,7 +63,7 @@ def imported_modules(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("room", FORBIDDEN)
 def test_imports_point_one_way(room: str) -> None:
-    """No file of a room imports what lies above it."""
+    """No file of a room imports from a room above it."""
     wrong = [
         f"{path.relative_to(ROOT)} imports {module}"
         for path in sorted((ROOT / room).rglob("*.py"))
@@ -73,20 +73,19 @@ def test_imports_point_one_way(room: str) -> None:
     assert not wrong
 
 
-# Files that may use what passes over a folder that cannot be listed, or reads JSON in more than one
-# way, and why.
-MAY = {
-    "benchmark/files.py": "removes what is listed there",
-    "benchmark/locking.py": "whatever a lock file holds, it says nobody",
-    "benchmark/sweep/config_cache.py": "what a process of our own prints",
-    "benchmark/sweep/config_facts.py": "what a process of our own asks",
-    "benchmark/training/distributed/watchdog.py": "what the other processes of a run say",
-    "leaderboard/bench.py": "the baseline that ours is compared with",
+# Files that may call functions which ignore unreadable folders or parse JSON leniently, and why.
+EXEMPT = {
+    "benchmark/files.py": "removes the files it lists",
+    "benchmark/locking.py": "any damaged lock file means no holder",
+    "benchmark/sweep/config_cache.py": "output of our own process",
+    "benchmark/sweep/config_facts.py": "input from our own process",
+    "benchmark/training/distributed/watchdog.py": "messages of other processes of a run",
+    "leaderboard/bench.py": "the baseline for comparison",
 }
 
 
 def careless_calls(path: Path) -> list[str]:
-    """Calls of the standard library for which `benchmark.files` and `strict_json` are there."""
+    """Calls of the standard library that `benchmark.files` and `strict_json` replace."""
     found = []
     for node in nodes(path):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -98,19 +97,19 @@ def careless_calls(path: Path) -> list[str]:
 
 
 def test_folders_and_json_are_read_in_one_place() -> None:
-    """A folder that cannot be listed is no empty one, and JSON means one thing only."""
+    """An unreadable folder is not an empty one, and JSON is parsed strictly."""
     files = [path for room in CODE for path in sorted((ROOT / room).rglob("*.py"))]
     careless = {path.relative_to(ROOT).as_posix(): careless_calls(path) for path in files}
-    wrong = [call for name, calls in careless.items() if name not in MAY for call in calls]
+    wrong = [call for name, calls in careless.items() if name not in EXEMPT for call in calls]
     assert not wrong, "use list_folder, walk and read_json of benchmark.files"
 
 
-# Rooms with more files than one takes in at a glance, and why.
-CROWDED = {"benchmark": "what all rooms use", "methods": "one file per method"}
+# Rooms that may have more files, and why.
+CROWDED = {"benchmark": "used by all rooms", "methods": "one file per method"}
 
 
 def test_rooms_stay_small() -> None:
-    """About 15 modules beside each other; `__init__.py` and modules of one use (`_…`) aside."""
+    """At most 15 modules per folder, not counting `__init__.py` and private modules (`_…`)."""
     folders = {path.parent for room in CODE for path in (ROOT / room).rglob("*.py")}
     counts = {
         folder.relative_to(ROOT).as_posix(): len(list(folder.glob("[!_]*.py")))
@@ -120,7 +119,7 @@ def test_rooms_stay_small() -> None:
 
 
 def test_files_stay_readable() -> None:
-    """About 400 lines are what one reads in a sitting."""
+    """At most 400 lines."""
     rooms = ("benchmark", "methods", "configs", "leaderboard", "tools", "tests")
     files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
     assert len(files) > 50
