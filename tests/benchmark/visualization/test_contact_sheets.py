@@ -1,4 +1,4 @@
-"""Contact sheets: the panels hold the pixels they say they hold."""
+"""Contact sheets: every panel shows the pixels its title says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _source() -> Any:
 
 
 def dark(frames: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """A vessel mask that is easy to repeat: what is darker than 90."""
+    """A vessel mask that is easy to reproduce: values below 90."""
     return frames < 90
 
 
@@ -73,7 +73,7 @@ def _run_with(data: TaskFolder, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """A fine-tuned run whose predictions are the truth moved by three pixels."""
+    """A fine-tuned run whose predictions are the ground truth, shifted by three pixels."""
     root = tmp_path_factory.mktemp("scored")
     data = write_task_folder(_source(), root / "task", "segmentation", "vessels", progress=False)
     (root / "run" / "predictions").mkdir(parents=True)
@@ -86,7 +86,7 @@ def scored(tmp_path_factory):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The rows that go into the picture, which is drawn as ever."""
+    """The rows of the sheet, which is still drawn."""
     rows: list[contact_sheets.SheetRow] = []
     save = contact_sheets._save
 
@@ -98,8 +98,8 @@ def drawn(monkeypatch):
     return rows
 
 
-def tinted(grey: int, colour: tuple[int, int, int]) -> list[int]:
-    return [int(0.45 * grey + 0.55 * channel) for channel in colour]
+def tinted(gray: int, colour: tuple[int, int, int]) -> list[int]:
+    return [int(0.45 * gray + 0.55 * channel) for channel in colour]
 
 
 def test_overlay_tints_the_mask_and_nothing_else():
@@ -113,8 +113,8 @@ def test_overlay_tints_the_mask_and_nothing_else():
     assert image[1, 1].tolist() == tinted(255, RED) == [241, 153, 153]
 
 
-def test_a_pack_is_shown_with_its_vessels(pack, drawn, tmp_path):
-    """Every panel is found again in the file, by nearest-neighbour enlargement."""
+def test_pack_sheet(pack, drawn, tmp_path):
+    """Every panel is found in the file, enlarged by nearest neighbour."""
     line = draw_sheet(pack.path, tmp_path / "sheet.png", count=3)
     assert line == f"{tmp_path / 'sheet.png'}: 3 frames of the pack {pack.path}"
     assert list(drawn[0]) == ["frame", "vessels B"]
@@ -123,13 +123,13 @@ def test_a_pack_is_shown_with_its_vessels(pack, drawn, tmp_path):
         np.testing.assert_array_equal(row["frame"], frame)
         np.testing.assert_array_equal(row["vessels B"], overlay(frame, frame < 90))
         assert 0 < (frame < 90).mean() < 0.9
-    picture = (255 * matplotlib.image.imread(tmp_path / "sheet.png")[..., :3]).round().astype(int)
-    painted = (picture < 255).any(axis=2)
-    red = (picture[..., 0] - picture[..., 1] > 60).any(axis=0)
+    image = (255 * matplotlib.image.imread(tmp_path / "sheet.png")[..., :3]).round().astype(int)
+    painted = (image < 255).any(axis=2)
+    red = (image[..., 0] - image[..., 1] > 60).any(axis=0)
     assert painted.mean() > 0.5
     assert not red[: len(red) // 2].any(), "frames are left"
     assert red[len(red) // 2 :].any(), "vessels are right"
-    colours = {tuple(colour) for colour in picture.reshape(-1, 3)}
+    colours = {tuple(colour) for colour in image.reshape(-1, 3)}
     for row in drawn:
         shown = {tuple(map(int, colour)) for colour in row["vessels B"].reshape(-1, 3)}
         assert len(shown & colours) > 0.9 * len(shown)
@@ -137,7 +137,7 @@ def test_a_pack_is_shown_with_its_vessels(pack, drawn, tmp_path):
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
 
 
-def test_hits_misses_and_false_alarms_have_their_colours(scored, tmp_path):
+def test_segmentation_sheet_colours(scored, tmp_path):
     folder, data = scored
     assert "frames of the fine-tuned run" in draw_sheet(folder, tmp_path / "sheet.png", count=9)
     rows = prediction_rows(folder, count=9)
@@ -156,7 +156,7 @@ def test_hits_misses_and_false_alarms_have_their_colours(scored, tmp_path):
         assert np.abs(row["hit / missed / false"] - expected).max() <= 1
 
 
-def test_denoised_frames_are_shown_with_their_error(tmp_path):
+def test_denoising_sheet(tmp_path):
     source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=2, size=64)
     data = write_task_folder(source, tmp_path / "task", "denoising", progress=False)
     run = _run_with(data, tmp_path / "run")
@@ -174,7 +174,7 @@ def test_denoised_frames_are_shown_with_their_error(tmp_path):
     assert f"{len(rows)} frames" in draw_sheet(run, tmp_path / "sheet.png", count=9)
 
 
-def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path):
+def test_detection_sheet_skips_low_scores(tmp_path):
     source = open_source("synthetic", patients=4, videos=1, frames=4, first_frame=3, size=128)
     data = write_task_folder(source, tmp_path / "task", "detection", progress=False)
     run = _run_with(data, tmp_path / "run")
@@ -203,8 +203,8 @@ def test_boxes_are_outlined_and_unsure_ones_left_out(tmp_path):
     assert outlined > 0
 
 
-def test_a_pretraining_run_shows_what_the_method_saw(run, drawn, tmp_path):
-    """Hidden patches are grey 128, visible ones the view; 3 of 4 patches are hidden."""
+def test_pretraining_sheet(run, drawn, tmp_path):
+    """Masked patches are gray 128, visible ones show the view; 3 of 4 patches are masked."""
     draw_sheet(run, tmp_path / "sheet.png", count=2)
     assert list(drawn[0]) == ["view", "vessels B", "masked patches", "reconstruction"]
     method, config, epochs = contact_sheets.load_run(run)
@@ -217,13 +217,13 @@ def test_a_pretraining_run_shows_what_the_method_saw(run, drawn, tmp_path):
         np.testing.assert_array_equal(masked[~hidden], view[~hidden])
         assert hidden.sum() == 48
         assert set(np.unique(row["vessels B"])) == {0, 255}
-        # What the mask calls dark is dark in the view, up to the interpolation of the crop.
+        # Vessel pixels are dark in the view, up to interpolation of the crop.
         marked = row["vessels B"] == 255
         assert row["view"][marked].mean() < row["view"][~marked].mean()
         assert np.median(row["view"][marked]) < 90
     masks = [row["masked patches"] == 128 for row in drawn]
     assert not np.array_equal(*masks)
-    # Another epoch is another mask; the same epoch is the same picture.
+    # Another epoch gives another mask, the same epoch the same image.
     again, later = pretraining_rows(run, 2, epoch=0), pretraining_rows(run, 2, epoch=3)
     np.testing.assert_array_equal(again[0]["masked patches"], drawn[0]["masked patches"])
     assert not np.array_equal(later[0]["masked patches"], drawn[0]["masked patches"])
@@ -234,20 +234,20 @@ def test_a_pretraining_run_shows_what_the_method_saw(run, drawn, tmp_path):
     )
 
 
-def test_the_reconstruction_is_in_grey_values_of_the_view(run, monkeypatch):
-    """A prediction of nothing is the mean of each patch: targets are normalised per patch."""
+def test_reconstruction_is_denormalised(run, monkeypatch):
+    """A zero prediction is the mean of each patch: targets are normalised per patch."""
     method, config, epochs = contact_sheets.load_run(run)
     torch.nn.init.zeros_(method.decoder.decoder_pred.weight)
     torch.nn.init.zeros_(method.decoder.decoder_pred.bias)
     monkeypatch.setattr(contact_sheets, "load_run", lambda folder: (method, config, epochs))
     mean, std = (np.array(v) * 255 for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     for row in pretraining_rows(run, 2, epoch=None):
-        grey = row["view"].reshape(8, 8, 8, 8).mean(axis=(1, 3))
-        normalised = ((grey[..., None] - mean) / std).mean(axis=2)
+        gray = row["view"].reshape(8, 8, 8, 8).mean(axis=(1, 3))
+        normalised = ((gray[..., None] - mean) / std).mean(axis=2)
         expected = (normalised[..., None] * std + mean).mean(axis=2).clip(0, 255)
         patches = row["reconstruction"].reshape(8, 8, 8, 8).astype(float)
         assert patches.std(axis=(1, 3)).max() == 0
-        # Both panels are cut to whole grey values.
+        # Both panels are truncated to integers.
         assert np.abs(patches[:, 0, :, 0] - expected).max() < 1.5
 
 
@@ -273,7 +273,7 @@ def _lost(path: Path) -> None:
         (_lost, "no such prediction; score the run again"),
     ],
 )
-def test_a_wrong_folder_is_one_line(make, message, tmp_path):
+def test_wrong_folders_are_one_line_errors(make, message, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     make(folder)
@@ -283,7 +283,7 @@ def test_a_wrong_folder_is_one_line(make, message, tmp_path):
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_a_run_without_checkpoint_and_a_count_of_nothing(run, pack, tmp_path):
+def test_missing_checkpoint_and_zero_count(run, pack, tmp_path):
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run.json").write_bytes((run / "run.json").read_bytes())
     with pytest.raises(InputError, match="holds no checkpoint yet"):
@@ -292,8 +292,8 @@ def test_a_run_without_checkpoint_and_a_count_of_nothing(run, pack, tmp_path):
         draw_sheet(pack.path, tmp_path / "sheet.png", count=0)
 
 
-def test_a_checkpoint_of_another_run_is_not_shown(run, tmp_path, capsys):
-    """With its name, and what is there of this run instead."""
+def test_checkpoint_of_another_run_is_skipped(run, tmp_path, capsys):
+    """It is named, with the checkpoint that is used instead."""
     folder = tmp_path / "mixed"
     folder.mkdir()
     for name in ("run.json", "epoch_1.pth"):

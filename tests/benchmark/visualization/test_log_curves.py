@@ -1,4 +1,4 @@
-"""Curves are the means of the log's lines, epoch by epoch."""
+"""Training curves: epoch means of the logged values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_values_are_means_over_an_epoch(tmp_path):
     assert read_curve(folder, "vessel_share") == ([1.0], [pytest.approx(0.2)])
 
 
-def test_the_picture_is_the_same_each_time(tmp_path):
+def test_output_is_deterministic(tmp_path):
     one, two = _run(tmp_path / "a", LINES, "MAE"), _run(tmp_path / "b", LINES[:2])
     assert draw_curves([one, two], "loss", tmp_path / "x.png").endswith("loss of 2 runs")
     draw_curves([one, two], "loss", tmp_path / "y.png")
@@ -43,7 +43,7 @@ def test_the_picture_is_the_same_each_time(tmp_path):
     assert content != (tmp_path / "z.png").read_bytes()
 
 
-def test_a_title_is_no_formula_and_hides_nothing(tmp_path):
+def test_title_is_not_parsed_as_math(tmp_path):
     titles = ("$\\frac{$", "\x1b[2J\u202e$x$")
     folders = [_run(tmp_path / str(k), LINES, title) for k, title in enumerate(titles)]
     assert _title(folders[1]) == r"\x1b[2J\u202e$x$"
@@ -51,14 +51,14 @@ def test_a_title_is_no_formula_and_hides_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"config": []}', '{"config": {"card": 1}}'])
-def test_a_run_that_does_not_say_its_title_has_the_name_of_its_folder(tmp_path, content):
+def test_folder_name_replaces_a_missing_title(tmp_path, content):
     folder = _run(tmp_path / "run", LINES)
     assert _title(folder) == "run"
     (folder / "run.json").write_text(content)
     assert _title(folder) == "run"
 
 
-def test_what_is_missing_is_one_line(tmp_path):
+def test_bad_logs_are_one_line_errors(tmp_path):
     with pytest.raises(InputError, match=r"metrics\.jsonl: no such log"):
         read_curve(tmp_path, "loss")
     folder = _run(tmp_path / "run", LINES)
