@@ -1,4 +1,4 @@
-"""Cores, memory and limits, against what the published recipe needs."""
+"""Cores, memory and limits, compared with the needs of the published recipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def by_name(findings) -> dict[str, Finding]:
     return {found.name: found for found in findings}
 
 
-def test_recipe_is_the_one_of_the_configs():
+def test_recipe_matches_the_configs():
     config = load_config(ROOT / "configs" / "mae" / "pretrain.py", "paper", [])
     assert (config.batch_size, config.num_workers) == (
         processors.BATCH_SIZE,
@@ -35,14 +35,14 @@ def test_recipe_is_the_one_of_the_configs():
     ("text", "cores"),
     [("max 100000", None), ("150000 100000", 1.5), ("99900000 100000", None)],
 )
-def test_share_of_a_container_limits_the_cores(tmp_path, text, cores):
+def test_cores_are_limited_by_the_cgroup(tmp_path, text, cores):
     file = tmp_path / "cpu.max"
     file.write_text(text + "\n")
     bound = len(os.sched_getaffinity(0))
     assert processors.usable_cores(file) == (bound if cores is None else min(cores, bound))
 
 
-def test_memory_of_a_container_limits_that_of_the_machine(tmp_path):
+def test_memory_is_limited_by_the_cgroup(tmp_path):
     total, free = processors.usable_memory(tmp_path)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert abs(total - pages) < 0.01 * pages
@@ -54,7 +54,7 @@ def test_memory_of_a_container_limits_that_of_the_machine(tmp_path):
     assert processors.usable_memory(tmp_path)[0] == total
 
 
-def test_packs_larger_than_the_memory_are_slow(monkeypatch):
+def test_packs_larger_than_memory_are_slow(monkeypatch):
     monkeypatch.setattr(processors, "usable_memory", lambda: (20 * GIB, 10 * GIB))
     assert processors.examine_memory(8 * GIB).state == "ok"
     found = processors.examine_memory(10 * GIB)
@@ -63,13 +63,13 @@ def test_packs_larger_than_the_memory_are_slow(monkeypatch):
 
 
 def test_shared_memory_holds_the_batches_of_all_loaders():
-    """4 loaders of 2 batches each: of 2,048 frames alone, of 256 for each of 8 GPUs; as many."""
+    """4 loaders × 2 batches: of 2,048 frames on one GPU, of 256 on each of 8 GPUs."""
     frame = 512 * 512 + 512 * 512 // 8
     assert processors.shared_memory_needed(1, frame) == 4 * 2 * 2048 * frame
     assert processors.shared_memory_needed(8, frame) == 8 * 4 * 2 * 256 * frame
 
 
-def test_small_shared_memory_is_missing_with_the_size_to_ask_for(monkeypatch):
+def test_small_shared_memory_names_the_required_size(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(processors.shutil, "disk_usage", lambda path: usage(0, 0, 64 << 20))
     found = by_name(processors.examine_limits(1, 2**18))["shared memory"]
@@ -86,7 +86,7 @@ def test_few_open_files_are_missing(monkeypatch, limit, state):
     assert by_name(processors.examine_limits(1, 1))["open files"].state == state
 
 
-def test_too_many_threads_and_a_busy_machine_are_slow(monkeypatch):
+def test_oversubscription_and_load_are_slow(monkeypatch):
     monkeypatch.setattr(processors, "usable_cores", lambda: 4.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 0.0, 0.0))
@@ -106,7 +106,7 @@ def test_too_many_threads_and_a_busy_machine_are_slow(monkeypatch):
         (["535.1"], "13.0", "missing", "driver for CUDA 13.0"),
     ],
 )
-def test_gpu_that_torch_does_not_see_is_explained(monkeypatch, driver, cuda, state, words):
+def test_invisible_gpus_are_explained(monkeypatch, driver, cuda, state, words):
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setattr(processors, "_nvidia_smi", lambda field: driver)
     monkeypatch.setattr(torch.version, "cuda", cuda)
@@ -115,15 +115,15 @@ def test_gpu_that_torch_does_not_see_is_explained(monkeypatch, driver, cuda, sta
     assert words in found.advice
 
 
-def test_the_cpu_asked_for_is_no_missing_gpu(monkeypatch):
+def test_requested_cpu_is_not_a_missing_gpu(monkeypatch):
     monkeypatch.setenv(VARIABLE, "cpu")
     monkeypatch.setattr(processors, "_nvidia_smi", lambda field: ["535.1"])
     (found,) = processors.examine_gpus()
     assert (found.name, found.state) == ("device", "slow")
 
 
-def test_gpu_is_judged_by_what_it_has(monkeypatch):
-    """With the numbers of an H100 of which others use half, and of an old card on a narrow bus."""
+def test_gpu_findings(monkeypatch):
+    """Those of an H100 half used by other processes, and of an old GPU on a narrow bus."""
     facts = SimpleNamespace(name="H100", major=9, minor=0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: facts)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (40 * GIB, 80 * GIB))
@@ -148,7 +148,7 @@ def test_gpu_of_this_machine_is_measured():
     assert processors._copy_rate(torch.device("cuda", 0)) > 0
 
 
-def test_amounts_have_the_unit_one_reads():
+def test_amount():
     assert [amount(n) for n in (5, 1536, 3 << 30, 5 << 40)] == [
         *("5 B", "1.5 KiB", "3.0 GiB", "5.0 TiB")
     ]

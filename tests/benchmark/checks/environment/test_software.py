@@ -1,4 +1,4 @@
-"""What is installed, against the lock."""
+"""Installed software, compared with the lock."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def by_name(findings) -> dict[str, Finding]:
     return {found.name: found for found in findings}
 
 
-def test_lock_is_read_as_the_installer_reads_it(lock):
-    """Other systems and Python versions are skipped; names are canonical, comments ignored."""
+def test_read_lock(lock):
+    """Lines of other systems and Python versions and comments are skipped; names are canonical."""
     found = lock(
         "# made by uv\nnumpy==1.0 ; python_version < '3'\nnumpy==2.0 ; python_version >= '3'\n"
         "Some_Package==1.2  # why\nwin==1 ; sys_platform == 'nowhere'\n\n--hash=sha256:0\n"
@@ -37,12 +37,12 @@ def test_lock_is_read_as_the_installer_reads_it(lock):
 
 
 @pytest.mark.parametrize("line", ["numpy", "numpy==1,<3", "not a requirement!"])
-def test_line_that_pins_nothing_is_named(lock, line):
+def test_unpinned_lines_are_refused(lock, line):
     with pytest.raises(InputError, match=r"requirements.txt, line 2: not name==version"):
         lock(f"timm==1.0\n{line}\n")
 
 
-def test_versions_of_the_lock_are_ok_and_others_are_notes():
+def test_other_versions_than_locked_are_notes():
     installed = {name: metadata.version(name) for name in software.PACKAGES}
     assert {f.state for f in software.examine_packages(installed)} == {"ok"}
     found = by_name(software.examine_packages({**installed, "timm": "0.1"}))
@@ -51,14 +51,14 @@ def test_versions_of_the_lock_are_ok_and_others_are_notes():
     assert found["numpy"].state == "ok"
 
 
-def test_build_of_a_wheel_is_not_another_version(monkeypatch):
+def test_local_version_is_ignored(monkeypatch):
     monkeypatch.setattr(software.metadata, "version", lambda name: "2.11.0+cu130")
     assert by_name(software.examine_packages({"torch": "2.11.0"}))["torch"].state == "ok"
     assert by_name(software.examine_packages({"torch": "2.11.1"}))["torch"].state == "note"
 
 
-def test_lacking_package_is_missing_and_lacking_extras_are_not(monkeypatch):
-    """The lock holds what only developers need; `PACKAGES` is what everybody needs."""
+def test_missing_packages_and_missing_extras(monkeypatch):
+    """Only `PACKAGES` are required; the lock also holds development tools."""
     true = metadata.version
 
     def version(name: str) -> str:
@@ -79,7 +79,7 @@ def test_other_packages_of_another_version_are_named():
     assert f"pip {metadata.version('pip')}" in found.advice
 
 
-def test_compiler_is_looked_for_where_torch_looks(monkeypatch):
+def test_compiler_is_found_like_torch_does(monkeypatch):
     monkeypatch.setenv("CXX", sys.executable)
     assert software.examine_compiler(on_gpu=False).value == Path(sys.executable).name
     monkeypatch.setenv("CXX", "no-such-compiler")
@@ -98,7 +98,7 @@ def test_compiling_for_a_gpu_needs_triton(monkeypatch):
 
 
 def test_mmcv_is_found_without_importing_it():
-    """Importing it takes seconds, and its operations are supplied at import."""
+    """Importing takes seconds, and would install our operations."""
     code = (
         "from benchmark.checks.environment import software\n"
         "import sys\n"
@@ -112,7 +112,7 @@ def test_mmcv_is_found_without_importing_it():
     assert ("torchvision" in done.stdout) == (not compiled)
 
 
-def test_compiled_operations_are_told_from_ours(monkeypatch, tmp_path):
+def test_compiled_operations_are_recognised(monkeypatch, tmp_path):
     class Spec:
         submodule_search_locations = [str(tmp_path)]
 
@@ -130,7 +130,7 @@ def test_compiled_operations_are_told_from_ours(monkeypatch, tmp_path):
         ({"commit": "0123456789abcdef", "dirty": False}, "ok"),
     ],
 )
-def test_changed_code_is_noted(monkeypatch, git, state):
+def test_uncommitted_changes_are_noted(monkeypatch, git, state):
     monkeypatch.setattr(software, "collect_provenance", lambda: {"git": git})
     found = software.examine_git()
     assert found.state == state
@@ -138,5 +138,5 @@ def test_changed_code_is_noted(monkeypatch, git, state):
     assert (git or {}).get("dirty", False) == ("changed" in found.value)
 
 
-def test_missing_lock_is_said(tmp_path):
+def test_missing_lock_is_noted(tmp_path):
     assert by_name(software.examine_software(tmp_path / "none.txt"))["lock"].state == "note"

@@ -1,4 +1,4 @@
-"""Rates of disks, decoding and gathering, and the report as a whole."""
+"""Read, decoding and gather rates, and the complete report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Clock:
-    """A clock that advances by one second each time it is read."""
+    """A clock that advances by one second per reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -44,24 +44,24 @@ def test_rate_is_calls_over_seconds(monkeypatch):
     assert len(calls) == 3
 
 
-def test_slow_work_is_called_once_at_least(monkeypatch):
+def test_slow_work_is_called_at_least_once(monkeypatch):
     monkeypatch.setattr(storage, "time", Clock())
     assert storage._rate(lambda: None, 0) == pytest.approx(1 / 2)
 
 
-def test_reading_reads_all_that_was_written(monkeypatch, tmp_path):
-    """What is read is what was written, past the memory of the system, and nothing stays."""
+def test_read_rate_bypasses_the_page_cache(monkeypatch, tmp_path):
+    """All bytes written are read, after eviction from the page cache, and no file remains."""
     dropped = []
     monkeypatch.setattr(os, "posix_fadvise", lambda *which: dropped.append(which[1:]))
     monkeypatch.setattr(storage, "time", Clock())
     size = 3 * storage._BLOCK
-    # One second passes between the two looks at the clock around reading.
+    # One second passes between the clock readings before and after reading.
     assert storage.read_rate(tmp_path, size, seconds=100) == size
     assert dropped == [(0, 0, os.POSIX_FADV_DONTNEED)]
     assert not list(tmp_path.iterdir())
 
 
-def test_decoding_reads_a_picture_like_an_angiogram(monkeypatch, tmp_path):
+def test_decoding_reads_an_image_like_an_angiogram(monkeypatch, tmp_path):
     seen, names = [], []
     true = storage.read_grayscale
 
@@ -97,7 +97,7 @@ def test_slow_decoding_says_what_it_costs(monkeypatch, tmp_path):
     assert storage.examine_decoding(tmp_path, 2).state == "ok"
 
 
-def test_disk_is_measured_in_frames_and_once(monkeypatch, tmp_path):
+def test_each_disk_is_measured_once(monkeypatch, tmp_path):
     """100 MB/s are 400 frames of 250 kB."""
     monkeypatch.setattr(storage, "read_rate", lambda folder: 100e6)
     (tmp_path / "a").mkdir()
@@ -117,7 +117,7 @@ def test_read_only_disk_is_not_measured(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("free", "state"), [(20 << 30, "ok"), (5 << 30, "note"), (5 << 20, "missing")]
 )
-def test_room_is_that_of_the_disk_the_runs_will_be_on(monkeypatch, tmp_path, free, state):
+def test_free_space_is_that_of_the_work_folder(monkeypatch, tmp_path, free, state):
     usage = namedtuple("usage", "total used free")
     asked = []
     monkeypatch.setattr(
@@ -127,7 +127,7 @@ def test_room_is_that_of_the_disk_the_runs_will_be_on(monkeypatch, tmp_path, fre
     assert asked == [tmp_path]
 
 
-def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path):
+def test_unwritable_work_folder_is_refused(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file: not a folder"):
         storage.existing(tmp_path / "file" / "below")
@@ -136,8 +136,8 @@ def test_work_that_cannot_be_written_is_bad_input(monkeypatch, tmp_path):
         storage.existing(tmp_path)
 
 
-def test_report_has_every_part_and_leaves_nothing(monkeypatch, pack, tmp_path):
-    """All parts in their order; the pack's lack of vessel masks is noted."""
+def test_report_is_complete_and_leaves_no_files(monkeypatch, pack, tmp_path):
+    """All sections in order, with a note on the missing vessel masks."""
     for name in ("read_rate", "decode_rate", "gather_rate"):
         monkeypatch.setattr(storage, name, lambda *which: 1e9)
     found = list(examine(tmp_path / "work", [pack]))
@@ -149,7 +149,7 @@ def test_report_has_every_part_and_leaves_nothing(monkeypatch, pack, tmp_path):
     assert not (tmp_path / "work").exists()
 
 
-def test_pack_that_is_none_is_bad_input_at_once(monkeypatch, tmp_path):
+def test_bad_pack_is_refused_first(monkeypatch, tmp_path):
     monkeypatch.setattr(software, "examine_software", lambda: pytest.fail("too late"))
     with pytest.raises(InputError, match="no such folder"):
         next(examine(tmp_path, [tmp_path / "none"]))
