@@ -38,7 +38,7 @@ def parameter_groups(
         Groups with `params`, `weight_decay`, `lr_scale` and the `names` of their parameters.
 
     Raises:
-        InputError: `undecayed` names no trained parameter.
+        InputError: a name in `undecayed` is not that of a trained parameter.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if unknown := [name for name in undecayed if name not in trained]:

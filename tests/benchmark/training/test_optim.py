@@ -1,4 +1,4 @@
-"""Parameter groups of a ViT segmentor, one parameter at a time, and the optimiser around them."""
+"""Parameter groups of a ViT segmentor, parameter by parameter, and their optimiser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHT_DECAY, LAYER_DECAY = 0.05, 0.75
 
 
 class Segmentor(nn.Module):
-    """Named as mmsegmentation names its parts; the blocks of the head are no blocks of the ViT."""
+    """Named as in mmsegmentation, with a head whose blocks are not those of the ViT."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def settings(model: nn.Module, layer_decay: float) -> dict[str, tuple[float, flo
     }
 
 
-def test_learning_rate_falls_from_the_head_to_the_patches():
+def test_layer_decay_of_a_vit():
     """BEiT's rule at depth L: embeddings at decay^(L + 1), block k at decay^(L − k), rest at 1."""
     found = settings(Segmentor(), LAYER_DECAY)
     for name in ("patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed", "cls_token"):
@@ -95,8 +95,8 @@ class Around(nn.Module):
         ),
     ],
 )
-def test_every_kind_of_encoder_has_its_own_layers(kind, powers, make_encoder):
-    """The factor is 0.5 to the number of layers above; what is around the encoder is at 1."""
+def test_layer_decay_of_other_encoders(kind, powers, make_encoder):
+    """The factor is 0.5 to the power of the layers above; outside the encoder, it is 1."""
     model = Around(make_encoder(kind))
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -125,8 +125,8 @@ def test_biases_and_vectors_do_not_decay():
         ({}, ["0.weight", "1.weight"]),
     ],
 )
-def test_a_config_says_what_decays(options, decayed):
-    """All in one group, as MoCo v3 trains; or all but positions and CLS token, as SimMIM."""
+def test_weight_decay_options(options, decayed):
+    """One group with decay as in MoCo v3, or no decay of named parameters as in SimMIM."""
     layers = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
     groups = parameter_groups(layers, 0.1, **options)
     assert len(groups) == 1 + (len(decayed) < 4)
@@ -135,7 +135,7 @@ def test_a_config_says_what_decays(options, decayed):
         parameter_groups(layers, 0.1, undecayed=("1.weight", "2.weight"))
 
 
-def test_every_trainable_parameter_is_in_one_group_and_groups_are_few():
+def test_every_trainable_parameter_is_in_exactly_one_group():
     model = Segmentor()
     groups = parameter_groups(model, WEIGHT_DECAY, LAYER_DECAY)
     assert len(groups) == 2 * (DEPTH + 2)
@@ -161,12 +161,12 @@ def test_frozen_parameters_are_absent():
     assert found.keys() == {name for name, _ in model.named_parameters()} - frozen
 
 
-def test_a_model_without_vit_trains_at_one_rate():
+def test_model_without_encoder_has_a_single_rate():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
     assert {scale for _, scale in settings(model, LAYER_DECAY).values()} == {1.0}
 
 
-def test_the_optimizer_starts_every_group_at_its_own_peak():
+def test_groups_start_at_their_peak_rate():
     wrapper = build_optimizer(
         Segmentor(),
         dict(type=torch.optim.AdamW, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.95)),
@@ -182,8 +182,8 @@ def test_the_optimizer_starts_every_group_at_its_own_peak():
     assert max(rates) == 2e-4
 
 
-def test_one_step_moves_each_layer_by_its_rate_and_decays_only_matrices():
-    """With SGD a step is −lr·factor·(gradient + decay·weight), computed here by hand."""
+def test_one_sgd_step():
+    """A step is −lr·factor·(gradient + decay·weight), with decay for matrices only."""
     torch.manual_seed(0)
     model = Segmentor()
     wrapper = build_optimizer(
@@ -207,7 +207,7 @@ def test_one_step_moves_each_layer_by_its_rate_and_decays_only_matrices():
         torch.testing.assert_close(after[name], moved, msg=name)
 
 
-def test_gradients_are_clipped_as_the_config_says():
+def test_gradient_clipping():
     model = nn.Linear(4, 1, bias=False)
     wrapper = build_optimizer(
         model, dict(type=torch.optim.SGD), lr=1.0, clip_grad=dict(max_norm=0.5)

@@ -196,7 +196,7 @@ def test_the_sheet_shows_both_frames_in_the_same_orientation(tmp_path, report, c
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
-def test_a_report_is_found_by_task_and_pretraining_dataset(tmp_path, scenes):
+def test_find_report_by_task_and_pretraining_dataset(tmp_path, scenes):
     def write(name: str, numbers: tuple[int, ...]) -> TaskFolder:
         rows = [(f"{n}.png", None, "test", scenes[n]) for n in numbers]
         return write_task_folder(Rows("x", rows), tmp_path / name, "detection", progress=False)

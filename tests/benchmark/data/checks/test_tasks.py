@@ -87,7 +87,7 @@ def test_implausible_labels_are_a_warning(tmp_path, kind, change, warnings):
 
 
 @pytest.mark.parametrize("official", [False, True])
-def test_an_overlap_of_splits_is_an_error_unless_the_split_was_published(tmp_path, official):
+def test_split_overlap_is_an_error_unless_published(tmp_path, official):
     class Twice(Pictures):
         official_split = official
 
@@ -214,7 +214,7 @@ def _edit_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda c: c["annotations"][1].update(id=1), ["duplicate annotation id"]),
     ],
 )
-def test_damage_to_the_masks_of_several_classes_is_named(tmp_path, change, expected):
+def test_damage_to_multi_class_masks_is_named(tmp_path, change, expected):
     folder = make_task(tmp_path, "segmentation", classes=("LAD", "LCX"))
     _edit_json(folder.coco("train"), change)
     assert reasons(check(folder.path)) == {f"annotations: {reason}": 1 for reason in expected}
@@ -228,7 +228,7 @@ def test_annotations_that_are_not_json(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
-def test_a_detection_file_that_differs_from_the_manifest(tmp_path, key):
+def test_detection_file_differs_from_the_manifest(tmp_path, key):
     folder = make_task(tmp_path, "detection")
     _edit_json(folder.coco("train"), lambda content: content[key][-1].update(id=77))
     assert check(folder.path).errors == [

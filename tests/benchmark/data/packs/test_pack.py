@@ -56,7 +56,7 @@ def test_frames_equal_pil_and_keep_their_aspect(pack):
         assert not pack.frames[row, :, resized.width :].any()
 
 
-def test_a_frame_of_the_right_size_is_not_resampled(tmp_path):
+def test_frame_of_native_size_is_not_resampled(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (24, SIZE), dtype=np.uint8)
     pack = build_small(tmp_path / "pack", [noise])
     np.testing.assert_array_equal(pack.frames[0, :24], noise)
@@ -252,7 +252,7 @@ def test_frames_are_read_only_and_a_pack_pickles_by_its_path(pack):
     np.testing.assert_array_equal(pickle.loads(sent).gather([5])[0], pack.gather([5])[0])
 
 
-def test_packs_of_different_size_do_not_join(pack, tmp_path):
+def test_packs_of_different_sizes_are_refused(pack, tmp_path):
     build_small(tmp_path / "b", size=40)
     with pytest.raises(InputError, match="different size"):
         open_packs([pack.path, tmp_path / "b"])

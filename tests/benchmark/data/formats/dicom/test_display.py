@@ -200,7 +200,7 @@ def test_linear_window_follows_the_standard(tmp_path):
     assert np.abs(shown - independent.ravel()).max() <= 0.5 + 1e-9
 
 
-def test_more_than_eight_bits_are_stretched_over_the_file(tmp_path):
+def test_high_bit_depth_is_stretched_over_the_file(tmp_path):
     """Also if the window is for more bits."""
     skewed = (RAMP.astype(np.int64) ** 2 // 4096).astype(np.uint16)
     black, white = np.percentile(skewed, (0.5, 99.5), method="inverted_cdf")
