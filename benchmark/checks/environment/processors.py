@@ -77,7 +77,7 @@ def _examine_gpu(number: int) -> Iterator[Finding]:
     free, total = torch.cuda.mem_get_info(device)
     capability = f"{facts.major}.{facts.minor}"
     value = f"{facts.name}, {amount(total)}, {amount(free)} free, capability {capability}"
-    advice = "shared with other processes: steps will be slow and may run out of memory; nvidia-smi"
+    advice = "other processes use this GPU: expect slow steps or out of memory; see nvidia-smi"
     yield judged(f"gpu {number}", value, free > 0.8 * total, advice)
     if facts.major >= 8:
         rate = f"{_product_rate(device) / 1e12:.0f} TFLOP/s in matrix products"

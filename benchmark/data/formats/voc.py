@@ -59,7 +59,7 @@ class VOCAnnotation:
                 continue
             inside, note = clip_box(box, *size)
             if inside != box and self.size not in (None, size):
-                # Clipping would not bring it to where it was annotated.
+                # A clipped box of another image size would be misplaced.
                 inside, note = None, "box for a different image size"
             if inside is not None:
                 boxes.append((classes.index(name), inside))
