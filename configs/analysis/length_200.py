@@ -7,4 +7,4 @@ with read_base():
 
 card.update(title="VasoMIM-v1, 200 epochs")
 epochs = 200
-scales = dict(small={"epochs": 25}, tiny={"epochs": 5})
+scales = dict(small={"epochs": 25}, tiny={"epochs": 3})

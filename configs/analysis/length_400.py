@@ -7,4 +7,4 @@ with read_base():
 
 card.update(title="VasoMIM-v1, 400 epochs")
 epochs = 400
-scales = dict(small={"epochs": 50}, tiny={"epochs": 10})
+scales = dict(small={"epochs": 50}, tiny={"epochs": 5})
