@@ -16,9 +16,12 @@ from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 from benchmark.errors import InputError, did_you_mean
+from benchmark.mmcv_ops import install_mmcv_ops
 from benchmark.quiet import quiet_libraries
 
 SCOPE = "angio"
+# Here, because configs may name classes of mmpretrain, which imports parts of mmdetection.
+install_mmcv_ops()
 
 
 def _modules(package: str) -> list[str]:

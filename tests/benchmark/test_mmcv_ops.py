@@ -143,3 +143,14 @@ def test_a_missing_operation_names_itself_and_the_way_out():
         extension.carafe_forward(torch.zeros(1))
     with pytest.raises(AttributeError, match="__wrapped__"):
         _ = extension.__wrapped__
+
+
+def test_a_config_of_mmpretrain_builds_in_a_fresh_process():
+    """Its models import parts of mmdetection, for which the operations must be there by then."""
+    out = script(
+        "from benchmark.registry import build\n"
+        "from benchmark.training.config import load_config\n"
+        "method = build(load_config('configs/mmpretrain/simclr.py', 'tiny').method)\n"
+        "print(type(method).__name__)\n"
+    )
+    assert out == "MMPretrain"

@@ -22,21 +22,34 @@ COMMANDS = {
     "refused": ("results", "show", "{out}/nothing"),
 }
 
+#: Every command under one case; under all of them when slow tests are asked for.
+ENDS = [
+    pytest.param(case, name, marks=() if (row + column) % len(CASES) == 0 else pytest.mark.slow)
+    for row, name in enumerate(COMMANDS)
+    for column, case in enumerate(CASES)
+]
+
 #: Tools whose output is what they are for.
 PRINTERS = ("list", "results", "leaderboard", "check")
 
 
 @pytest.fixture(scope="module")
-def ends(assets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory):
-    """Exit code and stderr of every command under every case."""
+def ends(request, assets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory):
+    """Exit code and stderr of the commands and cases that were asked for."""
     folder = tmp_path_factory.mktemp("streams")
+    calls = [
+        item.callspec.params
+        for item in request.session.items
+        if item.originalname == "test_every_tool_ends_as_always"
+    ]
+    keys = [(call["case"], call["name"]) for call in calls]
     jobs = []
-    for number, case in enumerate(CASES):
-        for name, (tool, *arguments) in COMMANDS.items():
-            out = folder / f"{number}-{name.replace(' ', '-')}"
-            places = {**assets, "out": out, "spare": folder}
-            words = [argument.format_map(places) for argument in arguments]
-            jobs.append({"tool": tool, "arguments": words, "case": case, "errors": f"{out}.stderr"})
+    for number, (case, name) in enumerate(keys):
+        tool, *arguments = COMMANDS[name]
+        out = folder / f"{number}-{name.replace(' ', '-')}"
+        places = {**assets, "out": out, "spare": folder}
+        words = [argument.format_map(places) for argument in arguments]
+        jobs.append({"tool": tool, "arguments": words, "case": case, "errors": f"{out}.stderr"})
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("forking.py"))],
         input=json.dumps(jobs),
@@ -46,13 +59,11 @@ def ends(assets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True,
     )
-    keys = [(case, name) for case in CASES for name in COMMANDS]
     errors = [Path(job["errors"]).read_text() for job in jobs]
     return dict(zip(keys, zip([code for code, _ in json.loads(done.stdout)], errors)))
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("case", "name"), ENDS)
 def test_every_tool_ends_as_always(ends, name, case):
     code, errors = ends[case, name]
     assert "Traceback" not in errors
