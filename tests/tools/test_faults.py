@@ -38,7 +38,14 @@ def test_a_place_that_cannot_be_written(call, tmp_path, name, place):
     assert left(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", faults.WRITERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # A whole sweep with its processes.
+        pytest.param(name, marks=pytest.mark.slow) if name == "matrix" else name
+        for name in faults.WRITERS
+    ],
+)
 def test_a_full_disk(call, tmp_path, name):
     out = tmp_path / "out"
     with faults.full_disk():

@@ -271,7 +271,10 @@ def test_a_stopped_process_cannot_outlive_sigterm(tmp_path):
     assert workers_of(tmp_path) == {}
 
 
-@pytest.mark.parametrize(("codes", "expected"), [((75, 75), 75), ((75, 9), 9), ((0, 75), 75)])
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [((75, 9), 9), *(pytest.param((code, 75), 75, marks=pytest.mark.slow) for code in (0, 75))],
+)
 def test_a_launcher_that_is_asked_to_stop_ends_as_its_processes(codes, expected, tmp_path):
     """75 says that all have saved."""
     program = tmp_path / "program.py"

@@ -75,6 +75,7 @@ def test_every_tool_ends_as_always(ends, name, case):
         assert errors == "warning: stdout is lost from here on (No space left on device)\n"
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_early_does_not_end_the_training(assets, tmp_path):
     """As `tools/train.py … | head -1`, in a shell."""
     words = [word.format_map({**assets, "out": tmp_path / "run"}) for word in faults.TRAIN]

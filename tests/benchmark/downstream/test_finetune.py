@@ -333,7 +333,7 @@ def test_a_network_from_scratch_is_a_row_too(make_cell, tmp_path):
     assert not any(torch.equal(states[0][name], states[2][name]) for name in convolutions)
 
 
-@pytest.mark.parametrize("protocol", [None, "aaai"])
+@pytest.mark.parametrize("protocol", [None, pytest.param("aaai", marks=pytest.mark.slow)])
 def test_two_frames_are_learnt_by_heart(protocol, encoder, make_cell, vessels):
     """The loss on one batch goes to nearly nothing through either head."""
     options = ("model.backbone.drop_path=0.0",)

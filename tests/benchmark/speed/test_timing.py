@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
+import pytest
 import torch
 
 from benchmark.speed.timing import COLUMNS, compare, cpu_threads, csv_file, show_rows, time_in_turn
@@ -22,11 +21,13 @@ def test_sides_alternate_and_medians_count(monkeypatch):
     assert (ours, theirs, results) == (2, 4, [5, 6])
 
 
-def test_processor_time_does_not_count_waiting():
-    """A side that sleeps costs wall time and no processor time."""
-    busy = (lambda: sum(range(100_000)), lambda: time.sleep(0.05))
-    assert time_in_turn(*busy, 1)[1] >= 0.05
-    assert time_in_turn(*busy, 1, processor_time=True)[1] < 0.05
+@pytest.mark.parametrize(("processor_time", "expected"), [(False, (2, 3)), (True, (1, 0))])
+def test_processor_time_does_not_count_waiting(monkeypatch, processor_time, expected):
+    """Ours computes for one second and waits for one, the reference waits for three."""
+    wall, processor = iter([0, 2, 5]), iter([0, 1, 1])
+    monkeypatch.setattr("benchmark.speed.timing.time.perf_counter", lambda: next(wall))
+    monkeypatch.setattr("benchmark.speed.timing.time.process_time", lambda: next(processor))
+    assert time_in_turn(list, list, 1, processor_time)[:2] == expected
 
 
 def test_row_is_printed_and_written(tmp_path, written, monkeypatch, capsys):
@@ -53,7 +54,7 @@ def test_row_is_printed_and_written(tmp_path, written, monkeypatch, capsys):
 
 def test_name_of_a_file_in_a_folder(tmp_path):
     """It says what was measured, where, with which torch and precision; a file keeps its name."""
-    sides, device = (time.time, time.time), "NVIDIA H200"
+    sides, device = (list, list), "NVIDIA H200"
     row = compare("work", "library", sides, 1, 1, precision="bf16", device=device)
     row["torch"] = "2.11.0"
     assert (row["machine"], row["agreement_mean"]) == (device, "")

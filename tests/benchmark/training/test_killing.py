@@ -18,6 +18,7 @@ from benchmark.training.distributed.signals import EXIT_STOPPED
 KILLS = 20
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(reference, config, tmp_path):
     """SIGKILL, twenty times, at moments that a generator draws from the length of a run."""
     begin = time.perf_counter()

@@ -84,7 +84,7 @@ def test_a_diagram_without_a_difference_says_so(data):
     assert axis.get_xlim()[1] > 8
 
 
-@pytest.mark.parametrize("width", [88.0, 180.0])
+@pytest.mark.parametrize("width", [88.0, pytest.param(180.0, marks=pytest.mark.slow)])
 def test_no_name_leaves_the_diagram(data, width):
     for row in data["boards"][1]["rows"]:
         row["title"] = f"{row['id']} WITH A NAME THAT IS TOO WIDE FOR ANY COLUMN OF A JOURNAL"

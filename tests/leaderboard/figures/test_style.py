@@ -18,7 +18,10 @@ from leaderboard.figures.style import fit_text, panel_grid, save, text_width
 KINDS = ("ranks", "critical-difference", "datasets", "significance", "curves")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "curves" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
 def test_equal_data_gives_equal_bytes(data, tmp_path, kind):
     for suffix in ("png", "svg", "pdf"):
         files = [tmp_path / f"{number}.{suffix}" for number in range(2)]

@@ -84,6 +84,7 @@ def test_logits_at_image_size(method, scale):
         model.backbone(torch.randn(1, 3, 104, 96))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_masks_are_learnt_by_heart(method):
     """Every parameter gets a gradient at the first step, and Dice falls below 0.1 soon after."""

@@ -116,6 +116,7 @@ def test_a_process_that_is_stuck_is_named_with_its_place(launch, tmp_path):
     assert "kept the others waiting for 0.05 min: loading the batch of step 4; " in said
 
 
+@pytest.mark.slow
 def test_a_short_stop_is_no_end(launch, tmp_path):
     """Neither for those who wait, nor for the one that was stopped."""
     processes = launch(nothing, nothing)
