@@ -1,10 +1,13 @@
 import csv
 
+import pytest
+
 from benchmark.results import read_results
 from benchmark.speed.timing import COLUMNS
 from leaderboard.bench import bench_leaderboard, make_results
 
 
+@pytest.mark.slow
 def test_the_baseline_finds_the_same_numbers(tmp_path, capsys):
     """Means, standard deviations and p-values of pandas and scipy, cell by cell."""
     (row,) = bench_leaderboard(methods=3, datasets=2, seeds=3, repeats=1, out=tmp_path / "b.csv")

@@ -11,6 +11,7 @@ from benchmark.checks import two_processes
 from benchmark.checks.two_processes import ProcessPair
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_answer_is_not_waited_for(monkeypatch):
     """Nor does it outlive the two_processes."""
     monkeypatch.setattr(two_processes, "_LIMIT", 2.0)

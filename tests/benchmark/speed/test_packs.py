@@ -10,6 +10,7 @@ from benchmark.errors import InputError
 from benchmark.speed.packs import bench_pack
 
 
+@pytest.mark.slow
 def test_both_sides_decode_the_same_pixels(tmp_path, written, capsys):
     rows = bench_pack(count=5, size=48, repeats=1, out=tmp_path)
     assert written("packs-cpu-1core") == rows

@@ -59,6 +59,7 @@ def _killed_before_replacing(number: int) -> Callable[[], None]:
     return prepare
 
 
+@pytest.mark.slow
 def test_killed_with_a_file_half_way(reference, config, tmp_path):
     """Each file of a run in turn is complete beside its name, but has not got it."""
     for number in range(1, 20):

@@ -18,7 +18,9 @@ from benchmark.randomness import seed_torch
 from benchmark.training.optim import build_optimizer
 
 
-@pytest.mark.parametrize("method", ["vit", "faster_rcnn", "detr"])
+@pytest.mark.parametrize(
+    "method", [pytest.param("vit", marks=pytest.mark.slow), "faster_rcnn", "detr"]
+)
 def test_a_batch_can_be_learnt_by_heart(method, encoder, lesions, detection_config, first_frames):
     """The loss falls, gradients reach everything, and Faster R-CNN's boxes meet the true ones.
 
