@@ -43,6 +43,9 @@ def vessel_mask(
 
     Returns:
         bool B×H×W on the device of `frames`. Empty for a frame of zero vesselness.
+
+    Raises:
+        InputError: unknown `kind`, wrong shape or type, or a parameter out of range.
     """
     if not 0 <= alpha <= 100:
         raise InputError(f"alpha {alpha}: expected a percentile from 0 to 100")

@@ -117,6 +117,9 @@ class UNeXt(nn.Module):
         in_channels: input channels (3: grayscale, repeated).
         channels: widths of the three convolutional and two tokenized stages.
         out_channels: output channels (logits).
+
+    Raises:
+        InputError: not five widths, or in `forward` a side that is not a multiple of 32.
     """
 
     def __init__(

@@ -315,6 +315,9 @@ def vesselness(frames: Tensor, kind: str = "sato") -> Tensor:
     """Vesselness V, B×H×W, which is thresholded for the pseudo-labels (`docs/protocol.md`).
 
     uint8 levels for ``"sato"`` (`sato_levels`), fp32 for ``"frangi"`` and ``"hessian"``.
+
+    Raises:
+        InputError: unknown `kind`, or frames of a wrong shape or type.
     """
     if kind not in VESSELNESS_KINDS:
         raise InputError(f"vesselness {kind!r}: expected one of {', '.join(VESSELNESS_KINDS)}")

@@ -51,6 +51,9 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
 
     Returns:
         One line of summary.
+
+    Raises:
+        InputError: no pack or run, nothing to draw, or `count` is below 1.
     """
     if count < 1:
         raise InputError(f"--count {count}: must be at least 1")

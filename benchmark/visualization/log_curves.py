@@ -23,6 +23,9 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
     Args:
         folder: run folder with a `metrics.jsonl`.
         term: key of the log, such as ``loss`` or ``vessel_share``.
+
+    Raises:
+        InputError: there is no log, it is damaged, or it has no such term.
     """
     path = folder / "metrics.jsonl"
     if not path.exists():

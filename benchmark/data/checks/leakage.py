@@ -89,7 +89,11 @@ class _Matches:
 
 
 def open_held_out(path: str | os.PathLike[str]) -> HeldOut:
-    """The frames of the splits ``test`` and ``val`` of a task folder, or all frames of a pack."""
+    """The frames of the splits ``test`` and ``val`` of a task folder, or all frames of a pack.
+
+    Raises:
+        InputError: it is neither a pack nor a task folder, or holds no such frame.
+    """
     path = Path(path)
     held_out = _of_pack(path) if (path / FRAMES).is_file() else _of_task(path)
     if not held_out.frames:
@@ -315,6 +319,9 @@ def find_leakage_report(folder: Path, corpus_hash: str) -> dict[str, Any] | None
     Returns:
         ``{"report_hash", "exact", "similar", "groups"}`` (counts as in `check_leakage`); None if
         the two were not compared, or the task has changed since.
+
+    Raises:
+        InputError: the report was edited or is of another version.
     """
     file = report_folder(folder, corpus_hash) / REPORT
     if not file.is_file():

@@ -21,6 +21,9 @@ class PackDataset(Dataset):
     Attributes:
         device: device of the batches; None: host memory.
         in_memory: whether frames are held in memory, so that worker processes gain nothing.
+
+    Raises:
+        InputError: a pack has no vessel masks yet, and `anatomy` asks for them.
     """
 
     metainfo: dict[str, str] = {}
@@ -57,6 +60,9 @@ class EpochBatchSampler(Sampler[list[int]]):
     Global batch t of an epoch is the t-th slice of the epoch's permutation, and rank r takes the
     r-th part of it: the samples of a step do not depend on the number of ranks or workers. The
     last, incomplete batch is dropped. `batch_size` is the global one.
+
+    Raises:
+        InputError: `batch_size` is not divisible by the number of ranks, or exceeds the frames.
     """
 
     def __init__(

@@ -90,6 +90,9 @@ class CoronaryDominance(FolderSource):
             them, or read ``only`` them (their frames then have the splits of that set).
         frames_per_video: number of frames of each video, evenly spaced; 0: all. The published
             pre-training set has 160,320 frames, by an unpublished rule.
+
+    Raises:
+        InputError: the folder holds no study of the dataset.
     """
 
     name = "coronary_dominance"

@@ -45,6 +45,9 @@ class Synthetic(Source):
         test_fraction: fraction of the patients, the last ones, whose frames are ``test``.
         task: what the masks show: ``synthetic_v`` vessels, ``synthetic_vs`` 25 segments of the
             SYNTAX score, ``synthetic_s`` stenoses.
+
+    Raises:
+        InputError: a folder was given, or `first_frame` is not one of the frames.
     """
 
     name = "synthetic"

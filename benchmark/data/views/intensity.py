@@ -74,6 +74,9 @@ class Intensity:
         blur: probability of Gaussian blur.
         sigma: range of its σ in pixels.
         solarize: probability of solarisation at a threshold of 128.
+
+    Raises:
+        InputError: `gamma` is below 1, or `sigma` is not a range.
     """
 
     def __init__(

@@ -99,6 +99,9 @@ class WorldViews(MultiViewMaker):
         size, scale, ratio, flip, mean, std: as in `SingleView`.
         jitter: arguments of `Intensity` for the full frame; brightness, contrast and `jitter` only.
         change: arguments of `Intensity` for the copies, without solarisation.
+
+    Raises:
+        InputError: `jitter` or `change` asks for what the view does not support.
     """
 
     def __init__(

@@ -67,7 +67,11 @@ class Encoder(Protocol):
 
 
 def group_parameters(module: nn.Module, stages: Sequence[tuple[str, ...]]) -> list[list[str]]:
-    """Names of the parameters of each stage, which is given by its name prefixes."""
+    """Names of the parameters of each stage, which is given by its name prefixes.
+
+    Raises:
+        ValueError: a parameter belongs to no stage, or to several.
+    """
     groups: list[list[str]] = [[] for _ in stages]
     for name, _ in module.named_parameters():
         matching = [group for group, prefix in zip(groups, stages) if name.startswith(prefix)]
