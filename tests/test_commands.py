@@ -47,8 +47,8 @@ _PROGRAMS = {
         #!/bin/bash
         [ "$1 $2" != "-m pytest" ] || exit 0
         case $1 in *_launch.py) while [ "${1##*/}" != train.py ]; do shift; done ;; esac
-        printf '%q ' "$@" >> "$CALLED"
-        echo >> "$CALLED"
+        line=$(printf '%q ' "$@")
+        echo "$line" >> "$CALLED"  # one write, since launchers start processes side by side
     """,
     "make": """
         #!/bin/bash
