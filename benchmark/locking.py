@@ -95,7 +95,7 @@ def _locked(lock: Path, folder: Path, doing: str) -> Iterator[IO[str]]:
                 if not _still_named(stream, lock):
                     continue  # its last holder has finished and removed it since it was opened
                 if os.fstat(stream.fileno()).st_size and not _read_holder(stream):
-                    raise InputError(f"{lock}: in the way, and no lock of this project; move it")
+                    raise InputError(f"{lock}: exists and is not a lock of ours; move it")
                 _write_holder(stream)
             yield stream
             return
@@ -352,12 +352,12 @@ def make_partial(partial: Path, written: Collection[str], clear: bool = True) ->
         InputError: something in the way was not written by us.
     """
     if partial.is_symlink() or (partial.exists() and not partial.is_dir()):
-        raise InputError(f"{partial}: in the way, and not a folder; move it")
+        raise InputError(f"{partial}: exists and is not a folder; move it")
     partial.mkdir(parents=True, exist_ok=True)
     ours = {pattern.partition("/")[0] for pattern in written}
     for entry in partial.iterdir():
         if not any(fnmatch(entry.name, pattern) for pattern in ours):
-            raise InputError(f"{entry}: in the way, and not ours to remove; move it")
+            raise InputError(f"{entry}: exists and was not written by us; move it")
     if clear:
         remove_written(partial, written)
 

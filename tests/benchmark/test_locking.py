@@ -155,8 +155,8 @@ def test_what_is_no_lock_is_left_alone(tmp_path):
     lock, thesis = tmp_path / ".lock", tmp_path / "thesis.txt"
     thesis.write_text("months of work")
     for make, message in (
-        (lambda: lock.write_text("months of work"), "no lock of this project"),
-        (lambda: lock.write_text('{"pid": 1}'), "no lock of this project"),
+        (lambda: lock.write_text("months of work"), "not a lock of ours"),
+        (lambda: lock.write_text('{"pid": 1}'), "not a lock of ours"),
         (lambda: os.mkfifo(lock), "not a regular file"),
     ):
         make()
@@ -234,7 +234,7 @@ def test_a_new_folder_removes_only_what_it_writes(tmp_path):
     thesis = tmp_path / "third.partial" / "thesis.txt"
     thesis.touch()
     with (
-        pytest.raises(InputError, match=r"thesis\.txt: in the way, and not ours to remove"),
+        pytest.raises(InputError, match=r"thesis\.txt: exists and was not written by us"),
         new_folder(third, ["images/*.png"]),
     ):
         pytest.fail("entered")

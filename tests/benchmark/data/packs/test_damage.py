@@ -78,7 +78,7 @@ def test_full_disk_keeps_finished_masks(tmp_path, monkeypatch):
 
 def test_unwritable_folder_is_a_one_line_error(tmp_path, monkeypatch):
     (tmp_path / "pack.partial").touch()
-    with pytest.raises(InputError, match=r"pack\.partial: in the way, and not a folder"):
+    with pytest.raises(InputError, match=r"pack\.partial: exists and is not a folder"):
         build_small(tmp_path / "pack")
 
     def refuse(*arguments, **keywords):

@@ -183,13 +183,25 @@ def test_catheter_is_dark_but_not_vessel() -> None:
     assert np.mean(contrasts) > 6
 
 
-def test_drawn_tube_has_the_chord_of_a_cylinder() -> None:
+@pytest.mark.parametrize("patient", [0, 1, 2])
+def test_the_middle_of_the_beam_is_displayed_as_the_middle_intensity(patient: int) -> None:
+    """Half of the open field is brighter than `middle`, apart from vignetting and vessels."""
+    scene = video_background(SEED, patient, 0, SIZE)
+    beam = scene.primary_share * np.exp(-scene.attenuation) + scene.scatter
+    assert np.median(beam) == pytest.approx(scene.exposure, rel=0.03)
+    shown = angiogram(SEED, patient, 0, 0, size=SIZE).image  # hardly any contrast yet
+    expected = scene.middle * np.median(scene.shutter) ** scene.gamma
+    assert np.median(shown) == pytest.approx(expected, rel=0.12)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.4])
+def test_drawn_tube_has_the_chord_of_a_cylinder(weight: float) -> None:
     one = np.ones(1)
     tube = Capsules(
         start=np.array([[-20.0, 31.5]]),
         end=np.array([[90.0, 31.5]]),
         radius=6 * one,
-        weight=one,
+        weight=weight * one,
         layer=np.zeros(1, int),
         label=np.full(1, 7),
     )
@@ -197,10 +209,10 @@ def test_drawn_tube_has_the_chord_of_a_cylinder() -> None:
     offset = np.abs(np.arange(64) - 31.5)
     assert np.array_equal(labels > 0, np.repeat(offset[:, None] <= 6, 64, axis=1))
     assert set(np.unique(labels)) == {0, 7}
-    expected = 2 * np.sqrt(np.maximum(36 - offset**2, 0))
+    expected = 2 * weight * np.sqrt(np.maximum(36 - offset**2, 0))
     assert np.allclose(length[offset < 5, 10], expected[offset < 5], rtol=0.02)
     # The cross-section keeps its area however thin the tube is on the pixel grid.
-    assert length[:, 10].sum() == pytest.approx(np.pi * 36, rel=0.02)
+    assert length[:, 10].sum() == pytest.approx(np.pi * 36 * weight, rel=0.02)
 
 
 def test_classical_extraction_is_neither_trivial_nor_hopeless(filled) -> None:

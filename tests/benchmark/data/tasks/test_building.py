@@ -93,7 +93,7 @@ def test_an_interrupted_folder_is_rebuilt_and_foreign_files_are_kept(written, tm
     assert folder_bytes(tmp_path / "seg") == folder_bytes(written.path)
     (tmp_path / "third.partial").mkdir()
     (tmp_path / "third.partial" / "thesis.txt").touch()
-    with pytest.raises(InputError, match="not ours to remove"):
+    with pytest.raises(InputError, match="not written by us"):
         _write(MemorySource(PICTURES), tmp_path / "third")
     assert (tmp_path / "third.partial" / "thesis.txt").exists()
 
