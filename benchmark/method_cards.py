@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, did_you_mean
 from benchmark.files import atomic_write, list_folder, read_json
 from benchmark.text import visible
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+ANALYSIS = "analysis-"
+"""Prefix of the ids of runs of ``configs/analysis``: ``analysis-vit_l``."""
 
 # Either makes a folder of `configs/` a method; the card of the second overrides that of the first.
 _RECIPES = ("pretrain.py", "encoder.py")
@@ -40,7 +43,7 @@ class ParameterCounts(NamedTuple):
 class MethodCard:
     """One system of the benchmark."""
 
-    method: str  # id, the name of its config folder
+    method: str  # id, the name of its config folder; or ``analysis-NAME``
     title: str  # name as printed
     family: str  # section of the board
     paper: str  # where it was published
@@ -50,16 +53,12 @@ class MethodCard:
 
 
 def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
-    """The card of one method.
+    """The card of one method, or of ``analysis-NAME``: the run of ``configs/analysis/NAME.py``.
 
     Raises:
         InputError: there is no such method, or its configs declare no card.
     """
-    folder = configs / method
-    sources = [path for name in _RECIPES if (path := folder / name).is_file()]
-    if not sources:
-        known = ", ".join(card.method for card in read_method_cards(configs))
-        raise InputError(f"{method}: no such method in {configs}; known: {known}")
+    sources = _sources_of(method, configs)
     values: dict[str, Any] = {}
     for path in sources:
         values.update(_card_of(path))
@@ -68,9 +67,39 @@ def read_method_card(method: str, configs: Path = CONFIGS) -> MethodCard:
     return MethodCard(
         method=method,
         **{key: values[key] for key in _PRINTED},
-        pretrain=(folder / "pretrain.py").is_file(),
+        pretrain=pretraining_config(method, configs).is_file(),
         summary=first_line(sources[0]),
     )
+
+
+def _sources_of(method: str, configs: Path) -> list[Path]:
+    """The configs that declare the card of a method; the later overrides the earlier."""
+    if method.startswith(ANALYSIS):
+        path = pretraining_config(method, configs)
+        names = [ANALYSIS + file.stem for file in list_folder(path.parent, "[!_]*.py")]
+        if method not in names:  # rather than whether there is such a file: a name is no path
+            raise InputError(
+                f"{method}: no such config in {path.parent}{did_you_mean(method, names)}"
+            )
+        return [path]
+    sources = [path for name in _RECIPES if (path := configs / method / name).is_file()]
+    if not sources:
+        known = ", ".join(card.method for card in read_method_cards(configs))
+        raise InputError(f"{method}: no such method in {configs}; known: {known}")
+    return sources
+
+
+def pretraining_config(method: str, configs: Path = CONFIGS) -> Path:
+    """The config of the pre-training of a method or an analysis, whether or not there is one."""
+    if method.startswith(ANALYSIS):
+        return configs / "analysis" / f"{method.removeprefix(ANALYSIS)}.py"
+    return configs / method / "pretrain.py"
+
+
+def run_folder(method: str, work: str | Path) -> Path:
+    """The folder its pre-training runs in, and exports its encoder to."""
+    config = pretraining_config(method)
+    return Path(work, config.parent.name, config.stem)
 
 
 def card_of_encoder(folder: Path) -> MethodCard:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from benchmark.results import label_share
 
 #: Dataset → title, in the order of the columns (the journal's); others follow by name.
 DATASET_TITLES = {
@@ -35,18 +36,6 @@ METRICS = {
     "calinski_harabasz": ("Calinski–Harabasz", ""),
     "davies_bouldin": ("Davies–Bouldin", ""),
 }
-
-#: A dataset of which a share of the training labels was used: ``arcade_v-10pct``.
-_SHARE = re.compile(r"(?P<base>.+)-(?P<share>\d+(\.\d+)?)pct")
-
-
-def label_share(dataset: str) -> tuple[str, float]:
-    """The dataset behind an id and the share of its labels in %: ``xcav-10pct`` → ``("xcav", 10)``.
-
-    A dataset with all its labels has the share 100.
-    """
-    match = _SHARE.fullmatch(dataset)
-    return (match["base"], float(match["share"])) if match else (dataset, 100.0)
 
 
 def dataset_title(dataset: str) -> str:

@@ -19,9 +19,12 @@ from benchmark.type_hints import Seed, Share
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--method", help="a folder of configs/, for example vasomim")
     which.add_argument(
-        "--encoder", metavar="DIR", help="an exported encoder, for example work_dirs/analysis/vit_l"
+        "--method",
+        help="a folder of configs/, or analysis-NAME for configs/analysis/NAME.py",
+    )
+    which.add_argument(
+        "--encoder", metavar="DIR", help="an exported encoder, for example work_dirs/my_encoder"
     )
     parser.add_argument("--dataset", required=True, help="a file of configs/downstream/")
     parser.add_argument(
@@ -61,6 +64,7 @@ def main() -> None:
     from benchmark.downstream.preview import preview_cell
     from benchmark.method_cards import card_of_encoder, read_method_card
     from benchmark.quiet import quiet_libraries
+    from benchmark.results import with_label_share
 
     work = _cli.work_folder(args)
     # Loading the libraries takes seconds; what is cheap to find is reported before.
@@ -88,7 +92,7 @@ def main() -> None:
     dataset = args.dataset
     if args.label_fraction is not None:
         config.label_fraction = args.label_fraction
-        dataset += f"-{100 * args.label_fraction:g}pct"
+        dataset = with_label_share(dataset, args.label_fraction)
     if args.print_config:
         print_config(config)
         return

@@ -10,7 +10,13 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
-from benchmark.method_cards import MethodCard, card_of_encoder, encoder_config, read_method_card
+from benchmark.method_cards import (
+    MethodCard,
+    card_of_encoder,
+    encoder_config,
+    read_method_card,
+    run_folder,
+)
 from benchmark.quiet import import_mmseg, quiet_libraries
 from benchmark.training.config import check_values, fill_paths, load_config, set_option
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
@@ -51,7 +57,8 @@ def compose(
 
     Args:
         configs: folder of all configs.
-        method: a folder of it, or as a `Path` the folder of an exported encoder.
+        method: a folder of it, ``analysis-NAME`` for the run of ``analysis/NAME.py``, or as a
+            `Path` the folder of an exported encoder.
         dataset: a file of its ``downstream/``, or of ``downstream/<protocol>/``.
         scale: see `configs/_base_/scales.py`.
         options: ``key.path=value``.
@@ -99,7 +106,7 @@ def _parts_of(method: str | Path, configs: Path, scale: str) -> Config:
         path = encoder_config(method, configs)
         if path is not None:
             return load_config(path, scale, known=METHOD_KEYS)
-        method = Path("{work}", method, "pretrain")
+        method = run_folder(method, "{work}")
     # mmseg takes seconds to import.
     from benchmark.downstream.segmentation.model import EncoderBackbone
 

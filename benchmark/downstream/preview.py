@@ -7,7 +7,12 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.files import list_folder
-from benchmark.method_cards import encoder_config, read_method_card
+from benchmark.method_cards import (
+    encoder_config,
+    pretraining_config,
+    read_method_card,
+    run_folder,
+)
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 from benchmark.training.preview import preview, read_values
 
@@ -53,7 +58,7 @@ def preview_cell(
 
     Args:
         configs: folder of all configs.
-        method: a folder of it, or as a `Path` the folder of an exported encoder.
+        method: a folder of it, ``analysis-NAME``, or as a `Path` the folder of an exported encoder.
         dataset, protocol: as for `find_dataset`.
         options: ``key.path=value``, which override the config.
         work: folder of all runs of the scale, ``{work}`` in paths.
@@ -75,10 +80,8 @@ def preview_cell(
     card = read_method_card(method, configs)
     config = encoder_config(method, configs)
     if config is None:
-        folder, made = (
-            work / method / "pretrain",
-            f"tools/train.py {configs.name}/{method}/pretrain.py",
-        )
+        folder = run_folder(method, work)
+        made = f"tools/train.py {pretraining_config(method, configs).relative_to(configs.parent)}"
     else:
         parts = preview(config, METHOD_KEYS)
         folder = _at(work, (parts.get("encoder") or {}).get("folder"))

@@ -11,6 +11,12 @@ leaves no record. Nothing here imports torch or pandas, so that the leaderboard 
 content of a record is described by `RunRecord` and in `docs/results.md`.
 """
 
+from benchmark.results.dataset_ids import (
+    DatasetId,
+    label_share,
+    parse_dataset_id,
+    with_label_share,
+)
 from benchmark.results.examples import Example, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
 from benchmark.results.provenance import NOT_HASHED, collect_provenance, command_line, config_hash
@@ -30,6 +36,7 @@ from benchmark.results.validation import find_problems
 __all__ = [
     "NOT_HASHED",
     "SCHEMA",
+    "DatasetId",
     "EncoderIdentity",
     "Example",
     "MergeStep",
@@ -40,6 +47,8 @@ __all__ = [
     "command_line",
     "config_hash",
     "find_problems",
+    "label_share",
+    "parse_dataset_id",
     "path_of",
     "plan_merge",
     "read_examples",
@@ -48,5 +57,6 @@ __all__ = [
     "read_scores",
     "record_path",
     "scan_results",
+    "with_label_share",
     "write_record",
 ]

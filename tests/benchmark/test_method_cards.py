@@ -15,6 +15,7 @@ from benchmark.method_cards import (
     first_line,
     read_method_card,
     read_method_cards,
+    run_folder,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +99,32 @@ def test_an_unknown_method_names_the_known_ones():
     for name in ("_base_", "downstream", "segmentor"):
         with pytest.raises(InputError, match="no such method"):
             read_method_card(name)
+
+
+def test_a_run_of_the_analyses_has_the_card_of_its_config():
+    card = read_method_card("analysis-vit_l")
+    assert (card.method, card.title) == ("analysis-vit_l", "VasoMIM, ViT-L/16")
+    assert card.family == read_method_card("vasomim").family
+    assert card.pretrain
+    assert card.summary == "Size of the encoder: ViT-L/16 (figure 8)."
+    assert run_folder("analysis-vit_l", "w") == Path("w/analysis/vit_l")
+    assert run_folder("mae", "w") == Path("w/mae/pretrain")
+    assert "analysis-vit_l" not in [card.method for card in read_method_cards()]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("analysis-vit_m", "configs/analysis; did you mean 'analysis-vit_l'?"),
+        ("analysis-../mae/pretrain", "no such config in"),
+        ("analysis-", "no such config in"),
+    ],
+)
+def test_an_unknown_analysis_names_the_nearest(name, message):
+    with pytest.raises(InputError) as caught:
+        read_method_card(name)
+    assert str(caught.value).startswith(f"{name}: no such config in ")
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, card_of_encoder
 from benchmark.nn.vit import VisionTransformer
+from benchmark.results import config_hash
 from benchmark.training.config import config_differences, to_plain
 
 SMALL = ["epochs=1", "batch_size=2", "num_workers=0"]
@@ -53,6 +54,22 @@ def test_a_folder_is_the_same_as_a_config_that_names_it(
     written = json.loads(cell.record.read_text())
     assert written["method"] == record.method == "pretrain"
     assert record.encoder.provenance["run"] == "pretrain"
+
+
+def test_an_analysis_is_the_same_as_the_folder_of_its_run(tmp_path):
+    """Same config, hash and record, whichever way it is named."""
+    work = tmp_path / "work"
+    origin = dict(config_hash="ab", title="VasoMIM, ViT-L/16", family="masked image modelling")
+    folder = work / "analysis" / "vit_l"
+    export_encoder(folder, VisionTransformer(32, 8, 32, 1, 2), origin)
+    arguments = ("synthetic_v", "tiny", ["epochs=3"], work)
+    named, card = compose(CONFIGS, "analysis-vit_l", *arguments)
+    found, other = compose(CONFIGS, folder, *arguments)
+    assert to_plain(named) == to_plain(found)
+    assert named.model.backbone.folder == str(folder)
+    assert config_hash(to_plain(named)) == config_hash(to_plain(found))
+    for field in ("method", "title", "family"):
+        assert getattr(card, field) == getattr(other, field)
 
 
 def test_an_encoder_config_beside_the_pretraining_takes_precedence(tmp_path):

@@ -29,6 +29,10 @@ def test_what_is_missing_is_named_in_turn(tmp_path):
     encoder = tmp_path / "mae" / "pretrain"
     made = "make it with tools/train.py configs/mae/pretrain.py"
     assert refused("mae", tmp_path) == f"{encoder}: no encoder of MAE; {made}"
+    run = tmp_path / "analysis" / "vit_l"
+    made = "make it with tools/train.py configs/analysis/vit_l.py"
+    expected = f"{run}: no encoder of VasoMIM, ViT-L/16; {made}"
+    assert refused("analysis-vit_l", tmp_path) == expected
     released = tmp_path / "released" / "dinov3"
     assert refused("dinov3", tmp_path).startswith(f"{released}: no encoder of DINOv3; make it with")
     encoder.mkdir(parents=True)
@@ -50,6 +54,7 @@ def test_the_tool_answers_bad_input_in_one_line_before_it_loads_torch(tmp_path):
     (tmp_path / "downstream" / "dca1").mkdir(parents=True)
     cases = {
         "--method mea --dataset dca1": "mea: no such method",
+        "--method analysis-vit_m --dataset dca1": "did you mean 'analysis-vit_l'?",
         "--method mae --dataset dca": "dca: no such dataset in",
         "--method mae --dataset dca1 --protocol aaia": "--protocol aaia: no",
         "--method mae --dataset dca1 --cfg-options epoch=1": "'epoch'; did you mean 'epochs'?",

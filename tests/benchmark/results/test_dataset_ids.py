@@ -1,0 +1,47 @@
+"""What the id of a column says, and which ids cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.results import DatasetId, parse_dataset_id, with_label_share
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("arcade_v", DatasetId("arcade_v", "fine-tuning", 1.0)),
+        ("arcade_v-10pct", DatasetId("arcade_v", "fine-tuning", 0.1)),
+        ("xcav-2.5pct", DatasetId("xcav", "fine-tuning", 0.025)),
+        ("xcav-12.3pct", DatasetId("xcav", "fine-tuning", 0.123)),
+        ("xcav-patches", DatasetId("xcav", "patches", 1.0)),
+        ("-10pct", DatasetId("-10pct", "fine-tuning", 1.0)),
+    ],
+)
+def test_an_id_is_taken_apart(text, expected):
+    assert parse_dataset_id(text) == expected
+
+
+@pytest.mark.parametrize("share", [1, 7, 10, 12.3, 29, 33.3, 57, 58, 99])
+def test_a_share_of_a_command_line_and_that_of_an_id_are_the_same_number(share):
+    """Or the config of the cell would have another hash than that of the record."""
+    fraction = float(f"{share / 100:.4g}")  # as it is typed
+    name = with_label_share("x", fraction)
+    assert name == f"x-{share}pct"
+    assert parse_dataset_id(name).label_fraction == fraction
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arcade_v-100pct", "with all its labels the dataset is arcade_v"),
+        ("arcade_v-0pct", "not a share of labels"),
+        ("arcade_v-120pct", "between 0 and 100 % as in arcade_v-10pct"),
+        ("arcade_v-010pct", "not a share of labels"),
+        ("arcade_v-10.0pct", "not a share of labels"),
+    ],
+)
+def test_what_no_record_is_named_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_dataset_id(text)
