@@ -170,6 +170,8 @@ LISTS_AS_TUPLES = BeforeValidator(_list_to_tuple)
 
 TaskKind = Literal["segmentation", "detection", "denoising"]
 TASK_KINDS: tuple[str, ...] = get_args(TaskKind)
+#: What a record may be of: a task, or the analysis of an encoder's patch features.
+ResultKind = Literal[TaskKind, "representation"]
 Text = text_type(1_000)
 #: Larger integers are not exact in every reader of JSON.
 Count = Annotated[int, Field(ge=0, le=2**53)]

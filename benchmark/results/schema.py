@@ -6,9 +6,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from benchmark.schemas import Amount, Count, Schema, TaskKind, Text, text_type, version_type
+from benchmark.schemas import Amount, Count, ResultKind, Schema, Text, text_type, version_type
 
 SCHEMA = 1
 
@@ -34,17 +35,21 @@ Time = Annotated[str, AfterValidator(_check_time)]
 Title = text_type(200)
 
 
+_LARGEST = 1e12  # so that sums and tables of values stay sensible
+
+
 class Metric(Schema):
     """One metric of a run.
 
     Attributes:
-        value: at full precision, 0 … 100: percent (decibels for PSNR).
+        value: at full precision, 0 … 100: percent (decibels for PSNR). Of a representation: any
+            number, since indices of clusters have other ranges.
         definition: id of the exact definition.
         higher_is_better: which way is up.
         headline: whether it is a column of the board.
     """
 
-    value: Annotated[float, Field(ge=0, le=100)]
+    value: Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
     definition: Text
     higher_is_better: bool
     headline: bool = True
@@ -93,7 +98,7 @@ class RunRecord(Schema):
         protocol, method, dataset: ids (``"journal"``, ``"vasomim"``, ``"arcade_v"``).
         title, family: the method's name and its section, as printed.
         pretraining: name of the pre-training dataset; ``"—"`` where there is none.
-        task: kind of the task.
+        task: kind of the task, or ``"representation"``.
         seed: seed of this run.
         split_hash: hash of the list of training and test images.
         corpus_hash: hash of the pre-training dataset; None where there is none.
@@ -126,7 +131,7 @@ class RunRecord(Schema):
     family: Title
     pretraining: Title
     dataset: Id
-    task: TaskKind
+    task: ResultKind
     seed: Count
     split_hash: Text
     corpus_hash: Text | None
@@ -151,3 +156,18 @@ class RunRecord(Schema):
     per_image: FileEntry | None = None
     examples: FileEntry | None = None
     leakage: LeakageSummary | None = None
+
+    @field_validator("metrics")
+    @classmethod
+    def _check_percent(cls, metrics: dict[str, Metric], info: ValidationInfo) -> dict[str, Metric]:
+        if info.data.get("task") == "representation":
+            return metrics
+        kind = PydanticCustomError("percent", "must be 0 to 100")
+        wrong: list[InitErrorDetails] = [
+            {"type": kind, "loc": (name, "value"), "input": metric.value}
+            for name, metric in metrics.items()
+            if not 0 <= metric.value <= 100
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return metrics

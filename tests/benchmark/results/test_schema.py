@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.results import write_record
+from benchmark.results import read_record, write_record
 
 LEAKAGE = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
 
@@ -31,7 +31,9 @@ def metric(value: object) -> dict:
         ({"metrics": {"dsc": 80.0}}, "metrics.dsc"),
         ({"metrics": metric(float("nan"))}, "metrics.dsc.value"),
         ({"metrics": metric(100.5)}, "metrics.dsc.value"),
+        ({"metrics": metric(-0.5)}, "metrics.dsc.value"),
         ({"metrics": metric(None)}, "metrics.dsc.value"),
+        ({"task": "representation", "metrics": metric(1e13)}, "metrics.dsc.value"),
         ({"metrics": {"dsc": {"value": 1.0, "definition": "v1"}}}, "metrics.dsc.higher_is_better"),
         ({"wall_time_s": float("inf")}, "wall_time_s"),
         ({"finished": "yesterday"}, "finished"),
@@ -91,3 +93,14 @@ def test_writing_refuses_a_configuration_that_json_cannot_hold(tmp_path, write):
     with pytest.raises(InputError, match="config: not JSON-able"):
         write(config={"layers": {1, 2}})
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_indices_of_a_representation_have_ranges_of_their_own(write):
+    """Silhouettes may be negative, the Calinski-Harabasz index is some 1e5."""
+    indices = {"silhouette": metric(-0.1)["dsc"], "calinski_harabasz": metric(1.39e5)["dsc"]}
+    path = write(task="representation", metrics=indices)
+    read = read_record(path).metrics
+    assert {name: one.value for name, one in read.items()} == {
+        "silhouette": -0.1,
+        "calinski_harabasz": 1.39e5,
+    }
