@@ -4,6 +4,9 @@ MAE reconstructs from the last layer only, so lower layers learn slowly. Here se
 reconstruct, each through its own small decoder and at its own scale: lower layers fine-scale,
 upper layers coarse-scale targets. Targets are histograms of oriented gradients (HOG); L is the sum
 of the losses of all scales.
+
+Histograms are those of the intensities. The official code takes the normalised image, whose
+rounding errors move some votes from one bin to another (`HOG`).
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ class LocalMIM(Method):
         encoder: ViT that accepts visible tokens only; its final norm is applied to the last layer.
         decoder: `LocalDecoder`; one is built per layer.
         masking: masking strategy.
-        target: reconstruction targets, ``target(images, cells) -> maps``, with
+        target: reconstruction targets, ``target(intensities, cells) -> maps``, with
             ``target.features(channels)`` values per cell.
         layers: encoder blocks that reconstruct, from 0; negative ones count from the end. The last
             is the last block.
@@ -132,7 +135,7 @@ class LocalMIM(Method):
         images = views["image"]
         mask = self.masking(views, progress)
         predictions = self.predict(images, mask.ids_keep, mask.ids_restore)
-        targets = self.target(images, self.cells)
+        targets = self.target(self.views.intensities(images), self.cells)
 
         terms = {}
         for cell, scale, prediction, target in zip(self.cells, self.scales, predictions, targets):

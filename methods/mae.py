@@ -67,7 +67,7 @@ class MAE(Method):
         )
         self.initialise()
         if isinstance(self.objective, Objective):
-            self.objective.attach(self.encoder)
+            self.objective.attach(self.encoder, self.views)
 
     def decoder_arguments(self) -> dict[str, Any]:
         """What the decoder has to know about its input, besides its width."""

@@ -15,7 +15,7 @@ from official_shapes import linear as linear_shapes
 from scipy.special import erf
 from torch import Tensor
 
-from benchmark.data.views.single import SingleView
+from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
 from benchmark.errors import InputError
 from benchmark.method import Progress
 from benchmark.nn.decoders.local import LocalDecoder
@@ -113,7 +113,9 @@ def test_losses_and_gradients_match_the_paper(
     method = localmim()
     weights = {f"decoder.{n}": double_weights(part) for n, part in enumerate(method.decoder)}
     weights |= {"encoder": double_weights(method.encoder), "norms": double_weights(method.norms)}
-    targets = [t.double().numpy() for t in HOG(9)(tiny_views["image"], (2, 4, 8, 16))]
+    spread, centre = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_STD, IMAGENET_MEAN))
+    intensities = ((tiny_views["image"] * spread + centre) * 255).round()
+    targets = [t.double().numpy() for t in HOG(9)(intensities, (2, 4, 8, 16))]
 
     terms = method.loss(tiny_views, Progress())
     losses = {name: value for name, value in terms.items() if "loss" in name}

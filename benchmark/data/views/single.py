@@ -70,6 +70,14 @@ class ViewMaker(BaseDataPreprocessor):
         # In place: on a CPU, allocating a batch of images costs more than the division.
         return (gray[:, None] - self.mean).div_(self.std)
 
+    def intensities(self, images: Tensor) -> Tensor:
+        """The intensities in 0…255 of normalised B×3×H×W images, the inverse of `normalise`.
+
+        Rounded to whole levels, which crops have, so that no rounding error of the normalisation is
+        left.
+        """
+        return torch.addcmul(self.mean, images.float(), self.std).round_()
+
 
 @VIEWS.register_module()
 class SingleView(ViewMaker):

@@ -66,8 +66,8 @@ class Objective(nn.Module):
         """Values the decoder has to predict for each patch."""
         return patch_size**2 * channels
 
-    def attach(self, encoder: nn.Module) -> None:
-        """Called once before training, with the encoder that is trained."""
+    def attach(self, encoder: nn.Module, views: nn.Module) -> None:
+        """Called once before training, with the encoder that is trained and the view maker."""
 
     def after_step(self, encoder: nn.Module, progress: Progress) -> None:
         """Update what the optimiser does not, such as a moving average."""

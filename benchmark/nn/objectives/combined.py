@@ -45,9 +45,9 @@ class Objectives(Objective):
     def width(self, patch_size: int, channels: int) -> int:
         return sum(part.width(patch_size, channels) for part in self.parts)
 
-    def attach(self, encoder: nn.Module) -> None:
+    def attach(self, encoder: nn.Module, views: nn.Module) -> None:
         for part in self.parts:
-            part.attach(encoder)
+            part.attach(encoder, views)
 
     def after_step(self, encoder: nn.Module, progress: Progress) -> None:
         for part in self.parts:

@@ -70,7 +70,7 @@ class SelfDistillation(ImageObjective):
         super().__init__(weight)
         self.momentum = CosineMomentum() if momentum is None else build(momentum)
 
-    def attach(self, encoder: nn.Module) -> None:
+    def attach(self, encoder: nn.Module, views: nn.Module) -> None:
         self.teacher = ExponentialMovingAverage(encoder, self.momentum)
 
     def after_step(self, encoder: nn.Module, progress: Progress) -> None:

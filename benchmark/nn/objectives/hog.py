@@ -8,7 +8,7 @@ targets differ.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,11 @@ def _normalise(histograms: Tensor) -> Tensor:
 class HOG(nn.Module):
     """Orientation histograms of an image at several cell sizes.
 
+    To be given intensities, as `ViewMaker.intensities` restores them: a horizontal gradient of
+    exactly 0, frequent in 8-bit images, lies on the border between the last bin and the first, so
+    that the rounding error of normalised images, which the official code takes, decides between the
+    two. Apart from that the histograms are invariant to a factor and an offset per channel.
+
     Per channel, each pixel votes with the magnitude of its Sobel gradient for one of `bins`
     unsigned orientations, ⌊φ/π · bins⌋ mod bins with φ = atan2(horizontal, vertical gradient);
     votes are averaged over square cells, and the histogram of each cell is ℓ2-normalised (flat
@@ -70,7 +75,7 @@ class HOG(nn.Module):
         """Histograms at each cell size.
 
         Args:
-            images: B×C×H×W on any scale; invariant to a factor and an offset per channel.
+            images: B×C×H×W intensities.
             cells: sides of the cells in pixels; multiples of the smallest, divisors of H and W.
 
         Returns:
@@ -116,7 +121,7 @@ class HOG(nn.Module):
 class HOGReconstruction(Objective):
     """HOG of the masked patches as targets (MaskFeat, Wei et al., CVPR 2022, §3).
 
-    Squared error to the `HOG` of the image; a patch has (P/cell)² cells.
+    Squared error to the `HOG` of the intensities of the image; a patch has (P/cell)² cells.
 
     Args:
         cell: side of a cell in pixels; divides the patch size.
@@ -130,6 +135,11 @@ class HOGReconstruction(Objective):
         super().__init__(weight)
         self.cell = cell
         self.hog = HOG(bins)
+        # Images are taken as they are without a view maker, which knows how it normalised them.
+        self.intensities: Callable[[Tensor], Tensor] = Tensor.float
+
+    def attach(self, encoder: nn.Module, views: nn.Module) -> None:
+        self.intensities = views.intensities
 
     def width(self, patch_size: int, channels: int) -> int:
         """Values per patch: cells × channels × orientation bins.
@@ -144,7 +154,7 @@ class HOGReconstruction(Objective):
     def forward(
         self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
     ) -> Tensor:
-        (histograms,) = self.hog(views["image"], (self.cell,))
+        (histograms,) = self.hog(self.intensities(views["image"]), (self.cell,))
         target = patchify(histograms, reconstruction.patch_size // self.cell)
         errors = (reconstruction.prediction.float() - target).square().mean(dim=-1)
         return masked_mean(errors, reconstruction.mask.mask)

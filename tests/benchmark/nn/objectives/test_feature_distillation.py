@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.method import Progress
 from benchmark.nn.ema import LinearMomentum
@@ -55,7 +55,7 @@ def test_average_follows_the_encoder(
 ) -> None:
     """Equal at first; after a step θ' = m·θ' + (1 − m)·θ; it compares with its own weights."""
     objective = SelfDistillation(dict(type=LinearMomentum, start=0.9, end=0.9))
-    objective.attach(tiny_vit)
+    objective.attach(tiny_vit, nn.Identity())
     expected = FeatureDistillation(tiny_vit).compare(*pair).item()
     assert objective.compare(*pair).item() == pytest.approx(expected, rel=1e-6)
     tiny_vit.requires_grad_(True)

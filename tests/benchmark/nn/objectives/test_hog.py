@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 import torch
 from skimage.feature import hog as skimage_hog
+from torch import nn
 
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
-from benchmark.nn.objectives.hog import HOG
+from benchmark.method import Progress
+from benchmark.nn.masking.random import Mask
+from benchmark.nn.objectives.base import Reconstruction
+from benchmark.nn.objectives.hog import HOG, HOGReconstruction
+from benchmark.nn.patches import patchify
 
 
 def loop_hog(image: np.ndarray, cell: int, bins: int) -> np.ndarray:
@@ -96,6 +102,32 @@ def test_invariance_to_contrast_and_brightness() -> None:
     torch.testing.assert_close(second, first, rtol=0, atol=1e-5)
     torch.testing.assert_close(third, first, rtol=0, atol=1e-5)
     assert first.std() > 0.1
+
+
+def test_rounding_of_the_normalisation_does_not_move_votes() -> None:
+    """8-bit levels with many equal neighbours: normalised, a quarter of the cells would differ."""
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(0, 4, (2, 32, 32), generator=generator) + 100
+    views = SingleView(size=32)
+    image = views.normalise(levels)
+    restored = views.intensities(image)
+    assert torch.equal(restored, levels[:, None].expand(-1, 3, -1, -1).float())
+
+    target, normalised = HOG(9)(restored, (4,))[0], HOG(9)(image, (4,))[0]
+    expected = [loop_hog(frame, 4, 9) for frame in levels.double().numpy()]
+    np.testing.assert_allclose(target.numpy(), np.tile(expected, (1, 3, 1, 1)), atol=2e-6)
+    moved = ((target - normalised).abs() > 1e-3).float().mean()
+    assert moved > 0.1
+
+
+def test_objective_takes_the_intensities_of_its_views() -> None:
+    objective, views = HOGReconstruction(cell=4), SingleView(size=32)
+    objective.attach(nn.Identity(), views)
+    levels = torch.arange(32).mul(7).fmod(5).expand(1, 32, 32) + 90
+    mask = Mask(torch.zeros(1, 0), torch.zeros(1, 16), torch.ones(1, 16))
+    expected = patchify(HOG(9)(levels[:, None].expand(-1, 3, -1, -1).float(), (4,))[0], 2)
+    prediction = Reconstruction(expected, mask, 8, (4, 4))
+    assert objective(prediction, {"image": views.normalise(levels)}, Progress()) == 0
 
 
 @pytest.mark.parametrize("value", [-2.117904, 1 / 3, 1e4 / 7])
