@@ -1,4 +1,4 @@
-"""Objective: L_w-rec, weighted by the anatomy, in the place of L_cons (AAAI table S5)."""
+"""Objective: L_rec + L_w-rec, weighted by the anatomy, in place of L_cons (AAAI table S5)."""
 
 from mmengine.config import read_base
 

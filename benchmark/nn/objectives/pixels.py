@@ -61,30 +61,36 @@ class PixelReconstruction(Objective):
 
 @OBJECTIVES.register_module()
 class AnatomyWeightedReconstruction(PixelReconstruction):
-    """L_w-rec of VasoMIM (AAAI table S5): pixel reconstruction weighted by the guidance.
+    """L_rec + L_w-rec of VasoMIM (AAAI table S5): pixels, and again weighted by the guidance.
 
-    A weighted mean over the masked patches of a batch, with weights f(g_i), the fraction of its
-    frame's guidance in each patch; frames without guidance have no weight.
+    L_w-rec is a weighted mean of the errors over the masked patches of a batch, with weights
+    f(g_i), the fraction of its frame's guidance in each patch; frames without guidance have no
+    weight. L_rec is the plain mean, as in `PixelReconstruction`; both are of the same prediction.
 
     Args:
         eta: η of the guidance G = η·B + (1 − η)·M, as in `AnatomyGuidedMasking`.
+        plain: weight of L_rec beside L_w-rec: 1 is the total of the paper, 0 is L_w-rec alone.
         normalise, distance, weight: as in `PixelReconstruction`.
     """
 
     def __init__(
         self,
         eta: Rate = 0.5,
+        plain: Rate = 1.0,
         normalise: bool = True,
         distance: Literal["l1", "l2"] = "l2",
         weight: float = 1.0,
     ) -> None:
         super().__init__(normalise, distance, weight)
         self.eta = eta
+        self.plain = plain
 
     def forward(
         self, reconstruction: Reconstruction, views: dict[str, Tensor], progress: Progress
     ) -> Tensor:
+        mask = reconstruction.mask.mask
         guidance = vascular_guidance(views, self.eta)
-        weights = patch_weights(guidance, reconstruction.patch_size) * reconstruction.mask.mask
+        weights = patch_weights(guidance, reconstruction.patch_size) * mask
         errors = self.errors(reconstruction, views["image"])
-        return (errors * weights).sum() / weights.sum().clamp_min(1e-12)
+        weighted = (errors * weights).sum() / weights.sum().clamp_min(1e-12)
+        return self.plain * masked_mean(errors, mask) + weighted

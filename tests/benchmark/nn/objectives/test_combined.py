@@ -35,13 +35,15 @@ def patch(images: np.ndarray, sample: int, number: int) -> np.ndarray:
     return images[sample, :, top : top + 8, left : left + 8].transpose(1, 2, 0).ravel()
 
 
-@pytest.mark.parametrize("eta", [1.0, 0.5])
-def test_reconstruction_weighted_by_anatomy(tiny_views: dict[str, Tensor], eta: float) -> None:
-    """L_w-rec: errors of the masked patches weighted by f(g_i), over the sum of the weights."""
+@pytest.mark.parametrize(("eta", "plain"), [(1.0, 1.0), (0.5, 1.0), (0.5, 0.0)])
+def test_reconstruction_weighted_by_anatomy(
+    tiny_views: dict[str, Tensor], eta: float, plain: float
+) -> None:
+    """L_rec + L_w-rec: the mean error of the masked patches, and once more weighted by f(g_i)."""
     views = {**tiny_views, "probability": torch.rand(4, 1, 32, 32) ** 4}
     views["probability"][3] = 0  # the last frame has no guidance at all
     reconstruction = predict(views, 192)
-    images, total, weights = views["image"].double().numpy(), 0.0, 0.0
+    images, total, weights, errors = views["image"].double().numpy(), 0.0, 0.0, []
     for sample in range(4):
         guidance = (eta * views["anatomy"] + (1 - eta) * views["probability"])[sample, 0]
         shares = guidance.double().numpy().reshape(4, 8, 4, 8).sum(axis=(1, 3)).ravel()
@@ -51,18 +53,20 @@ def test_reconstruction_weighted_by_anatomy(tiny_views: dict[str, Tensor], eta: 
                 target = patch(images, sample, number)
                 target = (target - target.mean()) / np.sqrt(target.var(ddof=1) + 1e-6)
                 predicted = reconstruction.prediction[sample, number].detach().double().numpy()
-                total += shares[number] * ((predicted - target) ** 2).mean()
+                errors.append(((predicted - target) ** 2).mean())
+                total += shares[number] * errors[-1]
                 weights += shares[number]
-    loss = AnatomyWeightedReconstruction(eta)(reconstruction, views, ZERO)
-    assert loss.item() == pytest.approx(total / weights, rel=1e-5)
+    arguments = {} if plain else {"plain": 0.0}  # the total is the default
+    loss = AnatomyWeightedReconstruction(eta, **arguments)(reconstruction, views, ZERO)
+    assert loss.item() == pytest.approx(plain * np.mean(errors) + total / weights, rel=1e-5)
     loss.backward()
-    assert not reconstruction.prediction.grad[3].any()
+    assert bool(reconstruction.prediction.grad[3].any()) == bool(plain)
 
 
 def test_without_any_guidance_the_weighted_loss_is_zero(tiny_views: dict[str, Tensor]) -> None:
     views = {**tiny_views, "anatomy": torch.zeros(4, 1, 32, 32)}
     reconstruction = predict(views, 192)
-    loss = AnatomyWeightedReconstruction(1.0)(reconstruction, views, ZERO)
+    loss = AnatomyWeightedReconstruction(1.0, plain=0.0)(reconstruction, views, ZERO)
     loss.backward()
     assert loss.item() == 0
     assert not reconstruction.prediction.grad.any()
