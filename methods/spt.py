@@ -44,4 +44,4 @@ class SPT(Method):
         images = views["image"].contiguous(memory_format=torch.channels_last)
         finest, *_, coarsest = self.encoder.feature_maps(images)
         self.observe(coarsest.mean(dim=(2, 3)))
-        return supervision(self.classifier(finest), views["anatomy"], over_batch=False)
+        return supervision(self.classifier(finest), views["anatomy"], dice="sample")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,28 +12,37 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from benchmark.method import Method, Progress
-from benchmark.nn.objectives.dice import dice_loss
+from benchmark.nn.batch_norm import convert_sync_batchnorm
+from benchmark.nn.objectives.dice import batch_dice, dice_loss
+from benchmark.nn.precision import to_float32
 from benchmark.registry import METHODS, MODELS, build
 from benchmark.weights import load_strict, read_tensors
 
 
-def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict[str, Tensor]:
+def supervision(
+    logits: Tensor, target: Tensor, dice: Literal["batch", "part", "sample"] = "batch"
+) -> dict[str, Tensor]:
     """Supervised loss 0.5·BCE + 0.5·(1 − Dice), as in XA-SSL's code; inputs are B×1×H×W.
 
     Args:
-        over_batch: one Dice score over the flattened batch, as in that code, or one per sample.
+        dice: the pixels of one Dice score: the global ``"batch"`` of all processes, as in that
+            code, which trains on one; the ``"part"`` given here; or one score per ``"sample"``.
 
     Returns:
         ``loss_bce``, ``loss_dice``, and for logging ``dice_score`` of the mask logits > 0.
     """
-    logits = logits.float()
+    logits = to_float32(logits)
+    everywhere = dice == "batch"
     with torch.no_grad():
-        prediction = (logits > 0).float()
-        overlap = 2 * (prediction * target).sum()
-        score = (overlap + 1e-5) / (prediction.sum() + target.sum() + 1e-5)
+        prediction = (logits > 0).to(logits.dtype)
+        score = batch_dice(prediction, target, across_processes=everywhere)
+    if dice == "sample":
+        loss = dice_loss(logits, target)
+    else:
+        loss = 1 - batch_dice(logits.sigmoid(), target, across_processes=everywhere)
     return {
         "loss_bce": 0.5 * F.binary_cross_entropy_with_logits(logits, target),
-        "loss_dice": 0.5 * dice_loss(logits, target, over_batch=over_batch),
+        "loss_dice": 0.5 * loss,
         "dice_score": score,
     }
 
@@ -42,10 +51,15 @@ def supervision(logits: Tensor, target: Tensor, over_batch: bool = True) -> dict
 class SegmentorTraining(Method):
     """Train a segmentor on the extracted vessels.
 
+    Dice and batch normalisation are over the global batch, so that several processes train the
+    same segmentor as one; a batch cannot be split into micro-batches.
+
     Args:
         views: one view per frame, with its anatomy.
         network: B×3×H×W image to B×1×H×W logits.
     """
+
+    cross_sample: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -53,7 +67,8 @@ class SegmentorTraining(Method):
         network: nn.Module | dict[str, Any],
     ) -> None:
         super().__init__(views)
-        self.network = build(network).to(memory_format=torch.channels_last)
+        network = convert_sync_batchnorm(build(network))
+        self.network = network.to(memory_format=torch.channels_last)
 
     def loss(self, views: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:
         images = views["image"].contiguous(memory_format=torch.channels_last)
@@ -130,10 +145,12 @@ class JointSegmentor(nn.Module):
     def loss(self, images: Tensor, anatomy: Tensor) -> Tensor:
         """Supervised loss of S, a scalar.
 
-        Call it first in a step: it updates the running statistics.
+        Call it first in a step: it updates the running statistics. Dice and batch normalisation are
+        over the micro-batch, as the AAAI paper trained with 256 samples on one GPU, whichever
+        process computes it.
         """
         logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        terms = supervision(logits, anatomy)
+        terms = supervision(logits, anatomy, dice="part")
         return terms["loss_bce"] + terms["loss_dice"]
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
-"""Small encoders of every kind, configs that train in seconds, and a GPU that torch believes in."""
+"""Small encoders, configs that train in seconds, two processes, a GPU that torch believes in."""
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,6 +27,10 @@ from benchmark.nn.backbones.unet import UNetEncoder
 from benchmark.nn.vit import VisionTransformer
 from benchmark.randomness import seed_torch
 from benchmark.training.config import fill_paths, load_config
+
+Work = Callable[[int], Any]
+# What the tests have imported need not be imported again.
+_FORK = multiprocessing.get_context("fork")
 
 SMALL = dict(img_size=64, patch_size=8, embed_dim=32, depth=2, num_heads=4)
 # Architecture, and what is special about the variant after a sign.
@@ -144,3 +150,26 @@ def small_config(work: Path) -> Callable[..., Config]:
         return config
 
     return make
+
+
+def _run(work: Work, rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=2)
+    torch.save(work(rank), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="session")
+def run_pair() -> Callable[[Work, Path], list[Any]]:
+    """Call ``work(rank)`` in two processes; returns what it returns in each."""
+
+    def run(work: Work, folder: Path) -> list[Any]:
+        processes = [_FORK.Process(target=_run, args=(work, rank, folder)) for rank in range(2)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120)
+        assert [process.exitcode for process in processes] == [0, 0]
+        return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+    return run

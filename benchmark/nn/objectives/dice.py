@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+from mmengine.dist import get_world_size
 from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
 
 
 def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
@@ -12,17 +15,32 @@ def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tens
     return (2 * intersection + smooth) / (total + smooth)
 
 
-def dice_loss(
-    logits: Tensor, target: Tensor, smooth: float = 1e-5, over_batch: bool = False
-) -> Tensor:
-    """1 − soft Dice of sigmoid outputs.
+def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
+    """1 − soft Dice of sigmoid outputs: the mean over samples and channels.
+
+    As MONAI's `DiceLoss`, which CheXWorld uses.
 
     Args:
         logits, target: B×C×H×W; the target in [0, 1].
         smooth: added to numerator and denominator.
-        over_batch: a single score over the flattened batch (XA-SSL's segmentor) instead of the mean
-            of the scores per sample and channel (MONAI's `DiceLoss`, used by CheXWorld).
     """
-    probability = logits.sigmoid()
-    start = 0 if over_batch else 2
-    return 1 - soft_dice(probability.flatten(start), target.flatten(start), smooth).mean()
+    return 1 - soft_dice(logits.sigmoid().flatten(2), target.flatten(2), smooth).mean()
+
+
+def batch_dice(
+    probability: Tensor, target: Tensor, smooth: float = 1e-5, across_processes: bool = True
+) -> Tensor:
+    """Soft Dice of all pixels of a batch as one set, a scalar in [0, 1] (XA-SSL's segmentor).
+
+    Args:
+        probability, target: tensors of one shape with values in [0, 1].
+        smooth: added to numerator and denominator.
+        across_processes: the global batch, the parts of all processes together; otherwise the part
+            of this process.
+    """
+    probability, target = probability.flatten(), target.flatten()
+    sums = torch.stack([(probability * target).sum(), probability.sum() + target.sum()])
+    if across_processes and get_world_size() > 1:
+        sums = all_reduce(sums)
+    intersection, total = sums
+    return (2 * intersection + smooth) / (total + smooth)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +64,40 @@ def test_training_loss(tiny_views):
     assert terms["loss_dice"].item() == pytest.approx(0.5 * (1 - dice), rel=1e-6)
     assert terms["dice_score"].item() == pytest.approx(score, rel=1e-6)
     assert not terms["dice_score"].requires_grad
+
+
+def test_two_processes_train_the_segmentor_of_one(
+    tiny_views: dict[str, Tensor], tmp_path: Path, run_pair: Callable[..., list]
+) -> None:
+    """Terms and averaged gradients: Dice and batch norm see all four samples.
+
+    One half has few vessels, the other many: the mean of their Dice scores is another number.
+    """
+    torch.manual_seed(0)
+    start = UNeXt().state_dict()
+    anatomy = torch.zeros(4, 1, 32, 32, dtype=torch.float64)
+    anatomy[:2, :, :3], anatomy[2:, :, :20] = 1, 1
+
+    def step(samples: slice) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        network = UNeXt()
+        network.load_state_dict(start)
+        method = training(network).double().train()
+        views = {"image": tiny_views["image"][samples].double(), "anatomy": anatomy[samples]}
+        terms = method.loss(views, Progress())
+        (terms["loss_bce"] + terms["loss_dice"]).backward()
+        gradients = {name: p.grad for name, p in method.named_parameters()}
+        return {name: value.detach() for name, value in terms.items()}, gradients
+
+    (terms, gradients), (others, rest) = run_pair(
+        lambda rank: step(slice(2 * rank, 2 * rank + 2)), tmp_path
+    )
+    expected, slopes = step(slice(0, 4))
+    for name in ("loss_dice", "dice_score"):
+        torch.testing.assert_close(terms[name], expected[name])
+        torch.testing.assert_close(others[name], expected[name])
+    for name, slope in slopes.items():
+        average = (gradients[name] + rest[name]) / 2
+        torch.testing.assert_close(average, slope, rtol=1e-7, atol=1e-9, msg=name)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import expit
 
-from benchmark.nn.objectives.dice import dice_loss, soft_dice
+from benchmark.nn.objectives.dice import batch_dice, dice_loss, soft_dice
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def test_dice_loss(logits: np.ndarray, target: np.ndarray, smooth: float) -> Non
     arguments = torch.from_numpy(logits), torch.from_numpy(target), smooth
     assert dice_loss(*arguments).item() == pytest.approx(1 - sum(scores) / 6, abs=1e-12)
     whole = 1 - loop_dice(probability, target, smooth)
-    assert dice_loss(*arguments, over_batch=True).item() == pytest.approx(whole, abs=1e-12)
+    probabilities = torch.from_numpy(probability), *arguments[1:]
+    assert 1 - batch_dice(*probabilities).item() == pytest.approx(whole, abs=1e-12)
     assert abs(whole - (1 - sum(scores) / 6)) > 1e-3, "the two differ on this input"
 
 
