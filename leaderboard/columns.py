@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,9 +38,23 @@ METRICS = {
     "davies_bouldin": ("Davies–Bouldin", ""),
 }
 
+#: Patch features on the frames of a dataset, of another split than the training one if it is
+#: named: ``xcav-patches``, ``xcav-patches-test``.
+_PATCHES = re.compile(r"(?P<base>.+)-patches(-(?P<split>\w+))?")
+
+
+def is_patches(dataset: str) -> bool:
+    """Whether an id names patch features on a dataset: ``xcav-patches``."""
+    return _PATCHES.fullmatch(dataset) is not None
+
 
 def dataset_title(dataset: str) -> str:
-    """The dataset as printed: ``ARCADE-V``, or ``ARCADE-V, 10 %`` with a share of its labels."""
+    """The dataset as printed: ``ARCADE-V``, ``ARCADE-V, 10 %`` with a share of its labels, or
+    ``XCAV patches``.
+    """
+    if match := _PATCHES.fullmatch(dataset):
+        split = f", {match['split']}" if match["split"] else ""
+        return f"{dataset_title(match['base'])} patches{split}"
     base, share = label_share(dataset)
     title = DATASET_TITLES.get(base, base)
     return title if base == dataset else f"{title}, {share:g} %"
@@ -80,6 +95,11 @@ class Column:
     def all_labels(self) -> bool:
         """Whether all labels of the dataset were used for training."""
         return label_share(self.dataset)[0] == self.dataset
+
+    @property
+    def main(self) -> bool:
+        """Whether it belongs on the main board of its task, for methods that do."""
+        return self.all_labels and not is_patches(self.dataset)
 
 
 def _position(value: str, order: Sequence[str]) -> tuple[int, str]:

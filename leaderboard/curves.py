@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from leaderboard.analyses import ANALYSES, Analysis
+from leaderboard.analyses import ANALYSES, Analysis, is_analysis
 from leaderboard.board import Board, Row
 from leaderboard.columns import Column, label_share
 
@@ -77,18 +77,19 @@ def _label_curves(board: Board) -> Iterator[dict[str, Any]]:
 
 
 def _analysis_curves(board: Board, analysis: Analysis) -> Iterator[dict[str, Any]]:
-    """Per column a line of the measured rows and one of the published rows."""
-    x_of = {member.method: member.x for member in analysis.members if member.x is not None}
+    """Per column the lines of the measured rows, then those of the published rows."""
+    members = {member.method: member for member in analysis.members}
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for origin in ("measured", "published"):
+        for row in board.rows:
+            if row.origin == origin and row.method in members:
+                title = analysis.line_title(members[row.method])
+                grouped.setdefault((origin, title), []).append(row)
     for index, column in enumerate(board.columns):
         lines = []
-        for origin in ("measured", "published"):
-            points = [
-                (row, index, x_of[row.method])
-                for row in board.rows
-                if row.method in x_of and row.origin == origin
-            ]
+        for (origin, title), rows in grouped.items():
+            points = [(row, index, members[row.method].x) for row in rows]
             # The line is named after the method whose setting is varied along it.
-            own = [row.id for row, _, _ in points if row.method == analysis.reference]
-            name = own[0] if own else analysis.reference
-            lines.append(_line(name, analysis.reference_title, points, origin == "published"))
+            method = next((row for row in rows if not is_analysis(row.method)), rows[0])
+            lines.append(_line(method.id, title, points, origin == "published"))
         yield _curve(board, column.id, column, analysis.x_label, analysis.log_x, lines)

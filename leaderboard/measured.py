@@ -1,4 +1,4 @@
-"""From result records to boards: one per task, label efficiency, and the papers' analyses."""
+"""From result records to boards: one per task, label shares, patches, and the papers' analyses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from benchmark.errors import InputError
 from benchmark.results import RunRecord
 from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
-from leaderboard.analyses import ANALYSES, Analysis, Member, is_analysis
+from leaderboard.analyses import ANALYSES, BY_DATASET, Analysis, Member, is_analysis, paper_of
 from leaderboard.board import Board, Row, Score, Scores, make_board
-from leaderboard.columns import Column, dataset_order, dataset_title, label_share
+from leaderboard.columns import Column, dataset_order, dataset_title, is_patches, label_share
 from leaderboard.comparable import check_comparable, mixed_cells
 from leaderboard.published import PublishedTable, context_rows
 from leaderboard.statistics import summarize
@@ -98,7 +98,7 @@ def read_measured(
 def measured_boards(
     measured: Measured, reference: str, published: Sequence[PublishedTable] = ()
 ) -> list[Board]:
-    """The boards of one protocol: one per task, then label efficiency, then the analyses.
+    """The boards of one protocol: per task, label efficiency, patch features, then the analyses.
 
     Args:
         reference: id of the pre-declared reference method; an analysis is compared with the setting
@@ -108,6 +108,7 @@ def measured_boards(
     return [
         *_main_boards(measured, reference, published),
         *_label_boards(measured, reference, published),
+        *_patch_boards(measured, reference, published),
         *_analysis_boards(measured, published),
     ]
 
@@ -115,7 +116,7 @@ def measured_boards(
 def combined_board(measured: Measured, reference: str) -> Board | None:
     """Segmentation and detection as one board, for the papers' overall test; None without both."""
     tasks = ("segmentation", "detection")
-    scores = measured.select(measured.methods, lambda c: c.all_labels and measured.task(c) in tasks)
+    scores = measured.select(measured.methods, lambda c: c.main and measured.task(c) in tasks)
     if len({measured.task(column) for cells in scores.values() for column in cells}) < 2:
         return None
     return _board(measured, scores, [], reference=reference, **COMBINED)
@@ -158,7 +159,7 @@ def _main_boards(
 ) -> Iterator[Board]:
     for task in TASK_KINDS:
         scores = measured.select(
-            measured.methods, lambda c, task=task: c.all_labels and measured.task(c) == task
+            measured.methods, lambda c, task=task: c.main and measured.task(c) == task
         )
         if scores:
             tables = [t for t in published if t.analysis is None and t.task == task]
@@ -190,21 +191,42 @@ def _label_boards(
         )
 
 
+def _patch_boards(
+    measured: Measured, reference: str, published: Sequence[PublishedTable]
+) -> Iterator[Board]:
+    """Per dataset with an analysis of patch features: every method that has such a run."""
+    for dataset in sorted(filter(is_patches, measured.task_of), key=dataset_order):
+        yield _board(
+            measured,
+            measured.select(list(measured.rows), lambda c, d=dataset: c.dataset == d),
+            [table for table in published if table.analysis == "clusters"],
+            name=f"clusters-{dataset}",
+            title=f"Patch features, {dataset_title(dataset)}",
+            task=measured.task_of[dataset],
+            analysis="clusters",
+            reference=reference,
+        )
+
+
 def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) -> Iterator[Board]:
     """Per analysis and task with a run of its own: its members, those of the main board too."""
-    for analysis in (*ANALYSES, _further_analyses(measured)):
+    shown = _shown_analyses(measured)
+    for analysis in (*shown, _further_analyses(measured, shown)):
         titles = {m.method: m.title for m in analysis.members if m.method in measured.rows}
-        own = measured.select(
-            [method for method in titles if is_analysis(method)], lambda c: c.all_labels
-        )
-        columns = {column for cells in own.values() for column in cells}
+        own = [m.method for m in analysis.members if m.own and m.method in titles]
+        # Two methods of the main board make an analysis, a single one does not.
+        if len(titles) < 2 and not any(map(is_analysis, own)):
+            continue
+        columns = {
+            column for cells in measured.select(own, lambda c: c.main).values() for column in cells
+        }
         tasks = [task for task in TASK_KINDS if task in {measured.task(c) for c in columns}]
         several = len(tasks) > 1
         for task in tasks:
-            shown = {column for column in columns if measured.task(column) == task}
+            of_task = {column for column in columns if measured.task(column) == task}
             yield _board(
                 measured,
-                measured.select(list(titles), shown.__contains__),
+                measured.select(list(titles), of_task.__contains__),
                 [table for table in published if table.analysis == analysis.id],
                 titles,
                 name=f"analysis-{analysis.id}" + (f"-{task}" if several else ""),
@@ -216,9 +238,34 @@ def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) ->
             )
 
 
-def _further_analyses(measured: Measured) -> Analysis:
-    """Runs of ``configs/analysis`` that belong to none of the papers' analyses."""
-    declared = {member.method for analysis in ANALYSES for member in analysis.members}
+def _shown_analyses(measured: Measured) -> list[Analysis]:
+    """The analyses of the protocol's paper.
+
+    At a smaller scale (protocol ``demo``, say) also those of the other paper that have a run which
+    belongs to none of its own.
+    """
+    paper = paper_of(measured.protocol)
+    declared = [analysis for analysis in ANALYSES if analysis.id not in BY_DATASET]
+    own = [analysis for analysis in declared if analysis.protocol == paper]
+    if measured.protocol == paper:
+        return own
+    known = {member.method for analysis in own for member in analysis.members}
+    return own + [
+        analysis
+        for analysis in declared
+        if analysis.protocol != paper
+        and any(m.own and m.method in measured.rows.keys() - known for m in analysis.members)
+    ]
+
+
+def _further_analyses(measured: Measured, shown: Sequence[Analysis]) -> Analysis:
+    """Runs of ``configs/analysis`` that belong to none of the analyses shown."""
+    declared = {member.method for analysis in shown for member in analysis.members}
     rest = [m for m in measured.rows if is_analysis(m) and m not in declared]
-    members = [Member(m, measured.rows[m].title) for m in ("vasomim", *rest) if m in measured.rows]
-    return Analysis("other", "Further analyses", "", "vasomim", tuple(members))
+    members = [
+        Member(method, measured.rows[method].title, own=is_analysis(method))
+        for method in ("vasomim", *rest)
+        if method in measured.rows
+    ]
+    about = ("other", "Further analyses", measured.protocol, "")
+    return Analysis(*about, reference="vasomim", members=tuple(members), datasets=())

@@ -86,10 +86,10 @@ def make_detections():
 
 @pytest.fixture(scope="session")
 def build():
-    """`build_leaderboard` of the protocol journal against MAE."""
+    """`build_leaderboard` against MAE, of the protocol journal unless another is given."""
 
-    def built(records, reference="mae", **options):
-        return build_leaderboard(records, reference, "journal", **options)
+    def built(records, reference="mae", protocol="journal", **options):
+        return build_leaderboard(records, reference, protocol, **options)
 
     return built
 

@@ -45,7 +45,24 @@ def test_published_points_are_a_line_of_their_own(build, make_run):
     ]
     (curve,) = curves(build(records, published=read_tables()).boards)
     lines = {line["title"]: [p["mean"] for p in line["points"]] for line in curve["lines"]}
-    assert lines == {"VasoMIM": [78.0, 79.0], "VasoMIM (published)": [79.71, 79.67, 80.25]}
+    assert lines == {
+        "VasoMIM": [78.0, 79.0],
+        "Frangi filter (published)": [12.06, 27.06, 41.3],
+        "VasoMIM (published)": [79.71, 79.67, 80.25],
+    }
+
+
+def test_a_curve_with_two_lines(build, make_run):
+    """Pre-training length of two methods; each line is named after its run on the main board."""
+    scores = {"mae": 83.5, "analysis-mae_length_200": 82.0, "analysis-mae_length_300": 82.5}
+    scores |= {"vasomim_v1": 84.5, "analysis-length_300": 83.75}
+    records = [make_run(m, "caxf", 0, dsc=s, protocol="aaai") for m, s in scores.items()]
+    (curve,) = curves(build(records, protocol="aaai").boards)
+    assert [(line["row"], line["title"]) for line in curve["lines"]] == [
+        *(("vasomim_v1", "VasoMIM-v1"), ("mae", "MAE"))
+    ]
+    points = [[(p["x"], p["mean"]) for p in line["points"]] for line in curve["lines"]]
+    assert points == [[(300, 83.75), (800, 84.5)], [(200, 82.0), (300, 82.5), (800, 83.5)]]
 
 
 def test_curves_of_the_papers():

@@ -4,7 +4,7 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.results.schema import Metric
-from leaderboard.analyses import ANALYSES, PREFIX
+from leaderboard.analyses import ANALYSES, BY_DATASET, PREFIX, find_analysis
 
 
 def ids(leaderboard):
@@ -82,21 +82,96 @@ def test_label_shares_and_analyses_stay_off_the_main_board(build, records, make_
 
 
 def test_the_analyses_are_those_of_the_page_on_ablations(request):
-    """Every config in its table, in the table's order, with the method it starts from."""
+    """Every config of a table of the page is in that analysis, and none is in two rows of it."""
     page = (request.config.rootpath / "docs" / "ablations.md").read_text(encoding="utf-8")
     journal, _, conference = page.partition("## Conference version")
-    found = {}
-    for paper, text in (("", journal), ("AAAI ", conference)):
+    declared = {(a.protocol, a.source): {m.method for m in a.members} for a in ANALYSES}
+    found = set()
+    for paper, text in (("journal", journal), ("aaai", conference)):
         for source, body in re.findall(r"^### .*?\((.+?)\)\n(.*?)(?=^##|\Z)", text, re.M | re.S):
             configs = re.findall(r"^\| .+? \| `configs/(\w+)/(\w+)\.py` \|", body, re.M)
             names = [PREFIX + name if folder == "analysis" else folder for folder, name in configs]
-            found[paper + source] = names
-    assert found == {a.source: [member.method for member in a.members] for a in ANALYSES}
-    assert len(found) == 13
+            assert set(names) <= declared[paper, source], (paper, source)
+            found |= set(names)
+    # What only the shares of the labels, a figure or another table vary is not on the page.
+    assert len(found) > 35
+
+
+def test_analyses_are_well_formed():
+    assert len({(a.protocol, a.id) for a in ANALYSES}) == len(ANALYSES)
+    assert len({(a.protocol, a.source) for a in ANALYSES}) == len(ANALYSES)
+    single = [a.id for a in ANALYSES if a.id not in BY_DATASET]
+    assert len(set(single)) == len(single)
     for analysis in ANALYSES:
-        assert analysis.reference in {member.method for member in analysis.members}
+        methods = [member.method for member in analysis.members]
+        assert analysis.reference in methods
+        assert len(set(methods)) == len({m.title for m in analysis.members}) == len(methods)
         assert len({member.x is None for member in analysis.members}) == 1
         assert (analysis.x_label != "") == (analysis.members[0].x is not None)
+        assert find_analysis(analysis.protocol, analysis.id) is analysis
+    assert find_analysis("aaai", "components") is None
+
+
+def test_a_board_shows_the_analyses_of_its_paper(build, make_run):
+    """A run of both papers is in the tables of each; other scales show what they have runs of."""
+
+    def shown(protocol, *methods):
+        records = [
+            make_run(method, "arcade_v", seed, dsc=70.0 + seed, protocol=protocol)
+            for method in methods
+            for seed in range(2)
+        ]
+        return [name for name in ids(build(records, protocol=protocol)) if name != "segmentation"]
+
+    random, v1 = "analysis-guidance_random", "analysis-v1_schedule_1_1"
+    journal = ["analysis-components", "analysis-guidance", "analysis-schedule"]
+    aaai = ["analysis-components_v1", "analysis-schedule_v1", "analysis-direction_v1"]
+    assert shown("journal", "vasomim", random) == journal
+    assert shown("aaai", "vasomim_v1", random) == aaai
+    assert shown("aaai-demo", "vasomim_v1", random) == aaai
+    assert shown("demo", "vasomim", random) == journal
+    assert shown("demo", "vasomim", random, v1) == [*journal, "analysis-schedule_v1"]
+    assert shown("journal", "vasomim", v1) == ["analysis-other"]
+
+
+def test_methods_of_the_main_board_make_an_analysis_together(build, make_run):
+    def shown(*methods):
+        return ids(build([make_run(method, "xcav", 0, dsc=80.0) for method in methods]))
+
+    assert shown("spt", "mae") == ["segmentation"]
+    assert shown("vasomim", "mae") == ["segmentation"]
+    assert shown("spt", "vasomim") == ["segmentation", "analysis-supervised"]
+    assert shown("mae_imagenet", "mae", "hpm") == ["segmentation", "analysis-origin"]
+
+
+def test_patch_features_have_a_board_of_their_own(build, records, make_run):
+    """Neither on the main boards nor in the overall test; Davies–Bouldin is better if lower."""
+    plain = build(records)
+    scores = {"mae": (-0.1, 5.0), "vasomim": (0.3, 1.2), "analysis-objective_clip": (0.2, 3.0)}
+    records += [
+        make_run(
+            method,
+            "xcav-patches",
+            seed,
+            task="representation",
+            silhouette=silhouette + seed / 100,
+            davies_bouldin=index + seed / 10,
+            lower_is_better=("davies_bouldin",),
+        )
+        for method, (silhouette, index) in scores.items()
+        for seed in range(2)
+    ]
+    leaderboard = build(records)
+    assert ids(leaderboard) == ["segmentation", "clusters-xcav-patches"]
+    assert leaderboard.boards[0].rows == plain.boards[0].rows
+    board = leaderboard.boards[1]
+    assert (board.title, board.analysis) == ("Patch features, XCAV patches", "clusters")
+    assert [column.title for column in board.columns] == [
+        *("XCAV patches Silhouette", "XCAV patches Davies–Bouldin")
+    ]
+    assert {row.id: [cell.rank for cell in row.cells] for row in board.rows} == {
+        **{"vasomim": [1, 1], "analysis-objective_clip": [2, 2], "mae": [3, 3]}
+    }
 
 
 @pytest.mark.parametrize(
