@@ -73,7 +73,12 @@ class Method(BaseModel):
         raise NotImplementedError(f"{type(self).__name__} does not define loss()")
 
     def prepare(self, num_frames: int) -> None:
-        """Allocate per-frame state; called once before training with the number of frames."""
+        """Allocate per-frame state; called once before training.
+
+        Args:
+            num_frames: the indices of batches are below it; for a subset of packs the number of
+                frames of the complete packs.
+        """
 
     def before_epoch(self, progress: Progress, frames: Any) -> None:
         """Run a pass over all frames, on every process.

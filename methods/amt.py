@@ -101,8 +101,8 @@ class AMT(MAE):
         starts = range(0, len(frames), self.refresh_batch)
         for start in starts[get_rank() :: get_world_size()]:
             indices = range(start, min(start + self.refresh_batch, len(frames)))
-            images = self.views.full_frames(frames.__getitems__(list(indices)))
-            table[start : indices.stop] = self.attention_maps(images)
+            batch = self.views.cast_data(frames.__getitems__(list(indices)))
+            table[batch["index"]] = self.attention_maps(self.views.full_frames(batch))
         all_reduce(table)
         self.views.attention.copy_(table)
         self.train(training)

@@ -182,7 +182,7 @@ def assemble(
     )
     seed_torch(config.seed, "weights")
     method = build(config.method)
-    method.prepare(len(packs))
+    method.prepare(packs.key_count)
     if config.get("load_from") is not None:
         load_initial_weights(method, Path(config.load_from))
     parts = count_parts(config.batch_size // world_size, config.micro_batch)

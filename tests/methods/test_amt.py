@@ -196,6 +196,23 @@ def test_refresh_covers_every_frame(amt: AMT, monkeypatch: pytest.MonkeyPatch) -
     assert not (parts[0].flatten(1).any(dim=1) & parts[1].flatten(1).any(dim=1)).any()
 
 
+def test_maps_of_a_subset_belong_to_its_frames(amt: AMT) -> None:
+    """Frames of a subset keep their numbers, by which the table is indexed."""
+
+    class Subset(Frames):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+            return super().__getitems__([[2, 5, 9][index] for index in indices])
+
+    amt.refresh(Frames())
+    complete = amt.views.attention.clone()
+    amt.refresh(Subset())
+    torch.testing.assert_close(amt.views.attention[[2, 5, 9]], complete[[2, 5, 9]])
+    assert not amt.views.attention[[0, 1, 3, 4, 6, 7, 8]].any()
+
+
 @pytest.fixture(scope="module")
 def config_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Any]:
     """AMT's own config on 14 frames: three short epochs, the table written before the last two."""

@@ -47,7 +47,7 @@ class PackDataset(Dataset):
         batch = {
             "frame": torch.from_numpy(frames),
             "valid": torch.from_numpy(valid),
-            "index": torch.tensor(indices),
+            "index": torch.from_numpy(self.packs.keys(indices)),
         }
         if self.anatomy:
             batch["anatomy"] = torch.from_numpy(anatomy)

@@ -36,9 +36,24 @@ class Samples:
     without_anatomy: Path | None
 
     @property
+    def key_count(self) -> int:
+        """Number of frames the keys of `keys` are taken from."""
+        return len(self)
+
+    def keys(self, indices: Indices) -> np.ndarray:
+        """Keys of the random numbers of the samples at `indices`, int64 in 0…`key_count`-1.
+
+        A frame has the same key in a subset as in its packs, and thus the same crops and masks.
+        """
+        return check_indices(indices, len(self))
+
+    @property
     def has_anatomy(self) -> bool:
         """Whether every sample has a vessel mask."""
         return self.without_anatomy is None
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} does not define __len__()")
 
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
         """Copies of the frames at `indices` (B in 0…N-1, in any order, repeats allowed).
@@ -240,8 +255,15 @@ class PackSubset(Samples):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def key_count(self) -> int:
+        return len(self.packs)
+
+    def keys(self, indices: Indices) -> np.ndarray:
+        return self.rows[check_indices(indices, len(self))]
+
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
-        return self.packs.gather(self.rows[check_indices(indices, len(self))], anatomy)
+        return self.packs.gather(self.keys(indices), anatomy)
 
 
 def open_packs(paths: Sequence[str | os.PathLike[str]]) -> PackCollection:

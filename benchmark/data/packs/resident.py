@@ -67,6 +67,7 @@ class ResidentDataset(PackDataset):
                         words = torch.from_numpy(values).flatten(1).view(torch.int64)
                         rows[name][part.start : part.stop].copy_(words)
                 advance(len(part))
+        rows["index"] = torch.from_numpy(self.packs.keys(range(count))).to(self.device)
         self._rows = rows
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -76,7 +77,6 @@ class ResidentDataset(PackDataset):
             # Only copies from pinned memory are asynchronous.
             index = index.pin_memory().to(self.device, non_blocking=True)
         batch = {name: rows.index_select(0, index) for name, rows in self._rows.items()}
-        batch["index"] = index
         for name in batch.keys() & {"frame", "anatomy"}:
             batch[name] = batch[name].view(torch.uint8).view(len(index), self.packs.size, -1)
         return batch
@@ -140,7 +140,7 @@ class MovingDataset(PackDataset):
 def memory_needed(packs: Packs, anatomy: bool) -> int:
     """Bytes of a `ResidentDataset` on its device."""
     pixels = packs.size**2
-    return len(packs) * (pixels + (pixels // 8 if anatomy else 0) + 16)
+    return len(packs) * (pixels + (pixels // 8 if anatomy else 0) + 24)
 
 
 def open_dataset(

@@ -4,7 +4,7 @@ A view maker is the data preprocessor of a method. It takes the batches of the l
 
     frame    B×S×S uint8, grayscale, padded at the bottom and right
     valid    B×2 int64, height and width without padding
-    index    B int64, sample indices, which key the random numbers
+    index    B int64, numbers of the frames in their packs, which key the random numbers
     anatomy  B×S×(S/8) uint8, bit-packed vessel mask (optional)
 
 and returns ``{"views": {...}}`` on the device of the model. Random numbers are stateless

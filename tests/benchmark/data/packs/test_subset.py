@@ -1,12 +1,14 @@
-"""Subsets of packs: complete patients, nested, the same frames under other indices."""
+"""Subsets of packs: complete patients, nested, the same frames with the same random numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from benchmark.data.packs import PackSubset
 from benchmark.data.packs.loader import PackDataset
+from benchmark.data.views.single import SingleView
 from benchmark.errors import InputError
 
 
@@ -32,6 +34,20 @@ def test_frames_and_vessels_are_those_of_the_packs(packs):
     assert len(PackDataset(subset, anatomy=True)) == len(subset)
     with pytest.raises(IndexError):
         subset.gather([len(subset)])
+
+
+def test_random_numbers_are_keyed_by_the_frame(packs):
+    """The same frame gets the same crop in a subset, however large, as in the complete packs."""
+    views = SingleView(size=32)
+    complete = views(PackDataset(packs, anatomy=True).__getitems__(list(range(23))))["views"]
+    for frames in (3, 7, 12):
+        subset = PackSubset(packs, frames)
+        assert subset.key_count == packs.key_count == 23
+        batch = PackDataset(subset, anatomy=True).__getitems__(list(range(len(subset))))
+        assert batch["index"].tolist() == subset.rows.tolist()
+        own = views(batch)["views"]
+        for name, value in own.items():
+            assert torch.equal(value, complete[name][subset.rows]), name
 
 
 def test_corpus_hash_differs(packs):
