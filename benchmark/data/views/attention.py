@@ -94,7 +94,7 @@ class AttentionView(SingleView):
         return views
 
     def full_frames(self, data: dict[str, Tensor]) -> Tensor:
-        """Full frames of a batch on this device, B×3×size×size, without keeping their aspect ratio."""
+        """Full frames of a batch on this device, B×3×size×size, whatever their aspect ratio."""
         height, width = data["valid"].unbind(dim=1)
         zero, unflipped = torch.zeros_like(height), torch.zeros_like(height, dtype=torch.bool)
         return self.crop_views(data, Crop(zero, zero, height, width, unflipped))["image"]
