@@ -161,7 +161,10 @@ class UNeXt(nn.Module):
         self.dnorm3 = nn.LayerNorm(c4)
         self.dnorm4 = nn.LayerNorm(c3)
         self.final = nn.Conv2d(c1, out_channels, 1)
-        self.apply(_init_weights)
+        # Convolutions outside the tokenized stages keep torch's initialisation, as in UNeXt's code.
+        embeddings = (self.patch_embed3, self.patch_embed4)
+        for part in (*embeddings, self.block1, self.block2, self.dblock1, self.dblock2):
+            part.apply(_init_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits B×1×H×W of normalised images B×C×H×W; H and W are multiples of 32."""

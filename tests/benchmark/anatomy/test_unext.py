@@ -150,11 +150,18 @@ def test_initialisation():
         assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
         assert not linear.bias.any()
     # Kaiming normal, variance 2 / fan-out: 3·3·64 for a convolution, 3·3 for a depth-wise one.
-    assert model.decoder1.weight.std().item() == pytest.approx((2 / 576) ** 0.5, rel=0.05)
-    assert model.block2[0].mlp.dwconv.dwconv.weight.std().item() == pytest.approx(
-        (2 / 9) ** 0.5, rel=0.1
-    )
-    assert not model.decoder1.bias.any()
+    depthwise = model.block2[0].mlp.dwconv.dwconv
+    for conv, fan_out in ((model.patch_embed3.proj, 576), (depthwise, 9)):
+        assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+        assert not conv.bias.any()
+    # All others have torch's default, uniform within 1/√fan-in, weights and biases.
+    names = (*(f"encoder{n}" for n in (1, 2, 3)), *(f"decoder{n}" for n in range(1, 6)), "final")
+    for name in names:
+        conv = model.get_submodule(name)
+        bound = conv.weight[0].numel() ** -0.5
+        assert 0.5 * bound < conv.weight.abs().max() <= bound, name
+        assert 0 < conv.bias.abs().max() <= bound, name
+    assert model.decoder1.weight.std().item() == pytest.approx((3 * 9 * 128) ** -0.5, rel=0.05)
 
 
 def test_wrong_sizes_and_widths_are_refused():
