@@ -115,7 +115,11 @@ class MoCoV3(Method):
 
 
 def initialise_like_moco(encoder: VisionTransformer) -> None:
-    """Xavier-uniform for each of query, key and value separately; CLS normal, std 1e-6."""
+    """Xavier-uniform for each of query, key and value separately; CLS normal, std 1e-6.
+
+    The bias of the patch embedding is 0, unlike in MAE.
+    """
+    nn.init.zeros_(encoder.patch_embed.proj.bias)
     bound = math.sqrt(6 / (encoder.embed_dim + encoder.embed_dim))
     for block in encoder.blocks:
         nn.init.uniform_(block.attn.qkv.weight, -bound, bound)

@@ -50,6 +50,10 @@ class VisionTransformer(nn.Module):
     State-dict names and shapes are those of timm's `VisionTransformer` without a head:
     `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.N.*`, `norm`.
 
+    Initialised as in the MAE code: linear layers and the patch projection Xavier-uniform, with
+    biases of 0, the latter's as torch initialises convolutions. Methods with another initialisation
+    apply it afterwards.
+
     Args:
         img_size: height and width of the input in pixels.
         patch_size: height and width of a patch in pixels; divides `img_size`.
@@ -138,9 +142,8 @@ class VisionTransformer(nn.Module):
         self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
 
         initialise_like_mae(self)
-        # Initialise the patch projection as a linear layer on flattened patches.
+        # As a linear layer on flattened patches; the bias keeps torch's default of convolutions.
         nn.init.xavier_uniform_(self.patch_embed.proj.weight.view(embed_dim, -1))
-        nn.init.zeros_(self.patch_embed.proj.bias)
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=0.02)
         if self.reg_token is not None:

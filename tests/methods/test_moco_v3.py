@@ -170,6 +170,7 @@ def test_initial_weights() -> None:
     patches = moco.encoder.patch_embed.proj.weight
     bound = math.sqrt(6 / (3 * 16 * 16 + 128))
     assert 0.99 * bound < patches.abs().max().item() <= bound
+    assert not moco.encoder.patch_embed.proj.bias.any()
     base, average = moco.encoder.state_dict(), moco.momentum_encoder.module.state_dict()
     assert all(torch.equal(base[name], average[name]) for name in base)
 

@@ -138,7 +138,10 @@ def test_positions_are_resampled(tiny_vit: VisionTransformer) -> None:
 
 
 def test_initial_values() -> None:
-    """The MAE code's initialisation: the table fixed, CLS slot 0, xavier bounds, zero biases."""
+    """The MAE code's initialisation: the table fixed, CLS slot 0, xavier bounds, zero biases.
+
+    Only the patch embedding keeps the default bias of convolutions, uniform within 1/√fan_in.
+    """
     torch.manual_seed(0)
     vit = VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=1, num_heads=4)
     assert torch.equal(vit.pos_embed[0, 0], torch.zeros(64))
@@ -149,8 +152,12 @@ def test_initial_values() -> None:
         assert 0.97 * bound < weight.abs().max() <= bound
         assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03)
     assert vit.cls_token.std().item() == pytest.approx(0.02, rel=0.3)
-    biases = [p for name, p in vit.named_parameters() if name.endswith("bias")]
-    assert all(not bias.any() for bias in biases)
+    biases = {name: p for name, p in vit.named_parameters() if name.endswith("bias")}
+    patches = biases.pop("patch_embed.proj.bias")
+    assert all(not bias.any() for bias in biases.values())
+    bound = 1 / math.sqrt(3 * 8 * 8)
+    assert 0.8 * bound < patches.abs().max() <= bound
+    assert patches.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.2)
 
 
 def test_drop_path_rises_linearly() -> None:
