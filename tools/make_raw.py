@@ -18,7 +18,7 @@ from benchmark.type_hints import Count, Seed
 
 NAMES = (
     *("arcade", "arcade_challenge", "cadica", "caxf", "coronary_dominance", "dca1", "folder"),
-    *("stenosis", "syntax", "xa170k", "xcad", "xcav"),
+    *("stenosis", "syntax", "xa20k", "xa170k", "xcad", "xcav"),
 )
 
 

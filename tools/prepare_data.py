@@ -5,6 +5,7 @@
     tools/prepare_data.py arcade --raw downloads/arcade --out work_dirs/downstream/arcade_v
     tools/prepare_data.py xa170k --raw downloads/XA-170K --out work_dirs/packs/xa170k
     tools/prepare_data.py xa170k --raw cadica=downloads/CADICA --out work_dirs/packs/xa
+    tools/prepare_data.py xa20k --raw downloads --out work_dirs/packs/xa20k
 
 The same command resumes an interrupted pack. Skipped frames are counted by reason on screen and
 listed in report.json of the result. docs/datasets.md has the command of every dataset.
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "--raw",
         nargs="+",
         metavar="DIR",
-        help="folder of the download; xa170k also takes its parts as NAME=DIR",
+        help="folder of the download; xa20k and xa170k also take their parts as NAME=DIR",
     )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder to write")
     parser.add_argument(
@@ -108,7 +109,7 @@ def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
 
 
 def _raw(words: list[str] | None) -> str | dict[str, str] | None:
-    """One folder, or folders of the parts of xa170k by name."""
+    """One folder, or folders of the parts of xa20k or xa170k by name."""
     if words is None or (len(words) == 1 and ("=" not in words[0] or Path(words[0]).exists())):
         return words[0] if words else None
     return _pairs(words, "--raw")

@@ -2,8 +2,8 @@
 
     tools/run_benchmark.sh configs/leaderboard/aaai.py --dry-run
 
-Its 20,000 frames are not published as a list; the pack is one of your choice. All runs live apart
-from those of the journal version, whose encoders are pre-trained on another dataset.
+Its pre-training dataset, XA-20K, is composed of five public downloads (docs/datasets.md). All runs
+live apart from those of the journal version, whose encoders are pre-trained on another dataset.
 """
 
 title = "Leaderboard, protocol aaai"
@@ -28,7 +28,7 @@ data = {
     "xcav": "work_dirs/downstream/xcav",
     "denoising": "work_dirs/downstream/denoising",
 }
-frames = {"packs": 20_000, "arcade_v": 200, "caxf": 337, "xcav": 175, "denoising": 1286}
+frames = {"packs": 20_650, "arcade_v": 200, "caxf": 337, "xcav": 175, "denoising": 1286}
 commands = {
-    "work_dirs/packs/xa20k": "tools/prepare_data.py SOURCE --raw DIR --out work_dirs/packs/xa20k",
+    "work_dirs/packs/xa20k": "tools/prepare_data.py xa20k --raw DIR --out work_dirs/packs/xa20k",
 }

@@ -11,6 +11,8 @@ from benchmark.data.sources.arcade import Arcade
 from benchmark.data.sources.cadica import Cadica
 from benchmark.data.sources.caxf import Caxf
 from benchmark.data.sources.coronary_dominance import CoronaryDominance
+from benchmark.data.sources.corpora.xa20k import Xa20k
+from benchmark.data.sources.corpora.xa170k import Xa170k
 from benchmark.data.sources.dca1 import Dca1
 from benchmark.data.sources.files import Raw
 from benchmark.data.sources.folder import Folder
@@ -18,7 +20,6 @@ from benchmark.data.sources.paired import Paired
 from benchmark.data.sources.stenosis import DanilovStenosis
 from benchmark.data.sources.syntax import Syntax
 from benchmark.data.sources.synthetic import Synthetic
-from benchmark.data.sources.xa170k import Xa170k
 from benchmark.data.sources.xcad import Xcad
 from benchmark.data.sources.xcav import Xcav
 from benchmark.errors import InputError, one_of
@@ -28,7 +29,7 @@ SOURCES: dict[str, type[Source]] = {
     source.name: source
     for source in (
         *(Arcade, Cadica, Caxf, CoronaryDominance, Dca1, Folder, Paired, DanilovStenosis),
-        *(Syntax, Synthetic, Xa170k, Xcad, Xcav),
+        *(Syntax, Synthetic, Xa20k, Xa170k, Xcad, Xcav),
     )
 }
 
@@ -53,8 +54,8 @@ def open_source(
 
     Args:
         name: a key of `SOURCES`.
-        raw: folder of the download; None for a source that reads nothing. ``xa170k`` also takes a
-            folder for each of its parts.
+        raw: folder of the download; None for a source that reads nothing. ``xa20k`` and
+            ``xa170k`` also take a folder for each of their parts.
         options: options of the source (see `source_options`); text is converted to their type.
 
     Raises:

@@ -13,12 +13,16 @@ from benchmark.data.selection import read_usable
 
 @dataclass
 class Reading:
-    """Usable frames by path, their pixels and annotations, and the reasons for the others."""
+    """Usable frames by path, their pixels and annotations, and the reasons for the others.
+
+    `skipped` includes what was set aside.
+    """
 
     frames: dict[str, Frame] = field(default_factory=dict)
     pixels: dict[str, np.ndarray] = field(default_factory=dict)
     annotations: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
+    set_aside: Counter[str] = field(default_factory=Counter)
 
     @property
     def splits(self) -> Counter[str | None]:
@@ -35,7 +39,8 @@ def read_all(source: Source) -> Reading:
     frames = list(source.frames())
     assert len({frame.path for frame in frames}) == len(frames)
     reading.skipped.update(source.report.counts)
-    reading.skipped.update(source.report.set_aside)
+    reading.set_aside.update(source.report.set_aside)
+    reading.skipped.update(reading.set_aside)
     for frame in frames:
         try:
             pixels = read_usable(source, frame)

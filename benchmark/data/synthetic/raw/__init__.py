@@ -19,6 +19,7 @@ from benchmark.data.synthetic.raw.folder import write_folder
 from benchmark.data.synthetic.raw.pairs import write_caxf, write_dca1, write_xcad
 from benchmark.data.synthetic.raw.stenosis import write_stenosis
 from benchmark.data.synthetic.raw.syntax import write_syntax
+from benchmark.data.synthetic.raw.xa20k import write_xa20k
 from benchmark.data.synthetic.raw.xa170k import write_xa170k
 from benchmark.data.synthetic.raw.xcav import write_xcav
 from benchmark.errors import one_of
@@ -34,6 +35,7 @@ LAYOUTS: dict[str, Callable[[RawDataset], None]] = {
     "folder": write_folder,
     "stenosis": write_stenosis,
     "syntax": write_syntax,
+    "xa20k": write_xa20k,
     "xa170k": write_xa170k,
     "xcad": write_xcad,
     "xcav": write_xcav,

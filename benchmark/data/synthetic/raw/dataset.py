@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import glob
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ class RawDataset:
         defects: whether to plant the known defects of the real download.
         frames: number of usable frames by split (None where the dataset has no split).
         skipped: number of planted defects by the reason that walking or reading gives.
-        written: the files written so far, as patterns relative to the root.
+        written: the files written so far, as patterns relative to the root of the whole.
+        below: of a part of a larger dataset, its folder there, with ``/`` at the end.
     """
 
     root: Path
@@ -38,6 +39,18 @@ class RawDataset:
     frames: Counter[str | None] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     written: list[str] = field(default_factory=list)
+    below: str = ""
+
+    def part(self, name: str, seed: int) -> RawDataset:
+        """A dataset with its own seed and counts, to be written into the folder `name` of this."""
+        return replace(
+            self,
+            root=self.root / name,
+            seed=seed,
+            frames=Counter(),
+            skipped=Counter(),
+            below=f"{self.below}{name}/",
+        )
 
     def draw(self, patient: int, video: int = 0, frame: int = 4, frames: int = 8) -> SyntheticFrame:
         """A synthetic angiogram with its ground truth, a function of the arguments and the seed."""
@@ -77,7 +90,7 @@ class RawDataset:
         target = self.root / path
         if skipped is not None:
             self.skipped[skipped] += 1
-        self.written.append(glob.escape(path))
+        self.written.append(glob.escape(self.below + path))
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 

@@ -7,11 +7,9 @@ or the four original downloads, from which it is assembled here.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.data.frame import Frame
 from benchmark.data.sources.cadica import FRAME_NAME, Cadica, SelectionRule, is_cadica
@@ -21,26 +19,17 @@ from benchmark.data.sources.coronary_dominance import (
     StudyFilter,
     study_group,
 )
-from benchmark.data.sources.files import (
-    FolderSource,
-    Raw,
-    find_root,
-    list_entries,
-    search_root,
-    walk_images,
-)
+from benchmark.data.sources.corpora.composition import ComposedSource, TrainingXcad, part_folders
+from benchmark.data.sources.files import FolderSource, Raw, search_root, walk_images
 from benchmark.data.sources.folder import GroupRule
 from benchmark.data.sources.syntax import Syntax
 from benchmark.data.sources.xcad import Xcad, is_xcad
-from benchmark.errors import InputError, one_of
+from benchmark.errors import InputError
 from benchmark.type_hints import Natural
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from benchmark.data.formats.white_levels import Apply
-
 PARTS = ("cadica", "syntax", "xcad", "coronary_dominance")
+
+_SPELLINGS = {name.replace("_", ""): name for name in PARTS}
 
 _SLICE = re.compile(r"Study(\d{1,9})_(LCA|RCA)_sequence(\d{1,9})_slice(\d{1,9})", re.IGNORECASE)
 # Folders of vesselness masks beside the frames: NAME_frangi or NAME_filter_92.
@@ -48,26 +37,9 @@ _MASKS = re.compile(r".*_(?:frangi|filter.*)", re.IGNORECASE | re.DOTALL)
 _EXPECTED = "XA-170K (at least one of the folders cadica, syntax, xcad, coronarydominance)"
 
 
-def _part_folders(folder: Path) -> dict[str, Path]:
-    """Folders of the parts inside `folder`, in any spelling."""
-    wanted = {name.replace("_", ""): name for name in PARTS}
-    found: dict[str, Path] = {}
-    for entry in list_entries(folder):
-        name = wanted.get(re.sub(r"[\s_-]", "", entry.name.casefold()))
-        if name is not None and entry.is_dir():
-            found.setdefault(name, entry)
-    return found
-
-
 def _holds_frames(folder: Path) -> bool:
     """Whether a folder holds frames and not vesselness masks."""
     return _MASKS.fullmatch(folder.name) is None
-
-
-class _TrainingXcad(Xcad):
-    """XCAD without its test set, which is not part of XA-170K."""
-
-    walk = Xcad.train_frames
 
 
 class _CuratedSyntax(Syntax):
@@ -124,7 +96,7 @@ class _Curated(FolderSource):
         return Frame(self.name, path)
 
 
-class Xa170k(FolderSource):
+class Xa170k(ComposedSource):
     """Reader of XA-170K.
 
     Args:
@@ -137,13 +109,12 @@ class Xa170k(FolderSource):
             `CoronaryDominance`. With ``only``, the other three parts are not read.
         frames_per_video: number of frames of each original CoronaryDominance video; 0: all.
 
-    `Frame.source` is the part's name, `Frame.path` begins with it.
-
     Raises:
         InputError: an option would select frames of an already curated part.
     """
 
     name = "xa170k"
+    title = "XA-170K"
     expected = {
         "frames": 171478,
         "cadica": 6594,
@@ -170,15 +141,9 @@ class Xa170k(FolderSource):
         }
         if denoising == "only":
             self.split_note = CoronaryDominance.only_note
-        if isinstance(raw, Mapping):
-            folders = {one_of("part", name, PARTS): Path(raw[name]) for name in raw}
-            if not folders:
-                raise InputError(f"no folder given: this reads {_EXPECTED}")
-        else:
-            folders = _part_folders(find_root(raw, lambda f: bool(_part_folders(f)), _EXPECTED))
+        folders = part_folders(raw, PARTS, _SPELLINGS, _EXPECTED)
         wanted = PARTS if denoising != "only" else (CoronaryDominance.name,)
         self._missing = [name for name in wanted if name not in folders]
-        self._parts: dict[str, FolderSource] = {}
         for name in wanted:
             if name in folders:
                 original = isinstance(raw, Mapping) or _is_original(name, folders[name])
@@ -199,34 +164,12 @@ class Xa170k(FolderSource):
         if name == Cadica.name:
             return Cadica(folder, rule=rule)
         if name == Xcad.name:
-            return _TrainingXcad(folder)
+            return TrainingXcad(folder)
         return CoronaryDominance(folder, denoising=denoising, frames_per_video=each)
 
-    def walk(self) -> Iterator[Frame]:
-        for name in self._missing:
-            self.report.add("part of XA-170K missing", name)
-        for name, part in self._parts.items():
-            for frame in part.frames():
-                # XA-170K has no splits, even if one of its parts does.
-                split = frame.split if self.options["denoising"] == "only" else None
-                yield dataclasses.replace(frame, path=f"{name}/{frame.path}", split=split)
-            for reason, path in part.report.items:
-                self.report.add(reason, f"{name}/{path}")
-            self.report.set_aside.update(part.report.set_aside)
-
-    def read(self, frame: Frame) -> np.ndarray:
-        name, _, path = frame.path.partition("/")
-        part = self._parts[name]
-        try:
-            return part.read(dataclasses.replace(frame, path=path))
-        finally:
-            self.notes += [(reason, f"{name}/{where}") for reason, where in part.notes]
-            part.notes.clear()
-
-    def prepare(self, frames: Iterable[Frame], apply: Apply) -> None:
-        for name, run in itertools.groupby(frames, lambda frame: frame.path.partition("/")[0]):
-            bare = (dataclasses.replace(f, path=f.path.partition("/")[2]) for f in run)
-            self._parts[name].prepare(bare, apply)
+    def split_of(self, frame: Frame) -> str | None:
+        # XA-170K has no splits, even if one of its parts does.
+        return frame.split if self.options["denoising"] == "only" else None
 
 
 def _is_original(name: str, folder: Path) -> bool:

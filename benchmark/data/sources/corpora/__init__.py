@@ -1,0 +1,1 @@
+"""Pre-training datasets that are composed of several public ones."""
