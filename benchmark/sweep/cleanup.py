@@ -10,7 +10,7 @@ from benchmark.errors import InputError
 from benchmark.files import walk
 from benchmark.locking import is_locked, remove_unlocked, try_acquire
 from benchmark.results import read_record
-from benchmark.sweep.jobs import FineTuningJob, lock_path
+from benchmark.sweep.jobs import CellJob, lock_path
 from benchmark.sweep.plan import Plan
 from benchmark.sweep.worker import LOCK
 from benchmark.temporary_files import remove_leftovers
@@ -36,7 +36,7 @@ def clean_up(plan: Plan) -> None:
     _remove_state(folder / SNAKEMAKE)
     for job in plan.jobs:
         _clean_up_job(lock_path(job.id, folder))
-        if isinstance(job, FineTuningJob) and job.state == "done":
+        if isinstance(job, CellJob) and job.state == "done":
             _clean_up_cell(job, plan)
     unlisted: list[str] = []  # reported where records are read
     below = [path for path in walk(plan.results, unlisted) if path.is_dir()]
@@ -63,7 +63,7 @@ def clean_up_if_idle(plan: Plan) -> None:
             stream.truncate(0)
 
 
-def _clean_up_cell(cell: FineTuningJob, plan: Plan) -> None:
+def _clean_up_cell(cell: CellJob, plan: Plan) -> None:
     """Its checkpoints, if it was killed between writing its record and removing them."""
     matrix = plan.matrix
     place = (matrix.protocol, cell.method, cell.dataset, cell.seed)

@@ -13,7 +13,8 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.files import read_object, sha256_bytes, sha256_json, walk, write_json
 from benchmark.results.provenance import installed_versions
-from benchmark.sweep.matrix import Matrix, cells_of
+from benchmark.sweep.cells import cells_of
+from benchmark.sweep.matrix import Matrix
 
 ROOT = Path(__file__).resolve().parents[2]
 _LIBRARIES = ("mmengine", "mmcv", "mmsegmentation", "mmdetection", "torch", "timm")

@@ -16,7 +16,8 @@ from typing import Any
 from benchmark.downstream.compose import compose
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
-from benchmark.results import config_hash
+from benchmark.results import config_hash, parse_dataset_id
+from benchmark.sweep.cells import literal
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
 from benchmark.training.train import default_folder, weight_files
@@ -29,7 +30,7 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
         request: see `benchmark.sweep.config_cache.request_for`.
 
     Returns:
-        ``cells``: ``"method/dataset"`` → protocol, task, data folder, encoder folder (or None),
+        ``cells``: ``"method/dataset id"`` → protocol, task, data folder, encoder folder (or None),
         epochs and ``hashes`` (seed → config hash). ``trainings``: config file → what
         `_training` returns. Either is ``{"error": line}`` where the config cannot be used.
     """
@@ -47,7 +48,10 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
 def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     work, options = Path(request["work"]), request["finetune_options"]
     configs, protocol = Path(request["configs"]), request["protocol"]
-    config, _ = compose(configs, method, dataset, request["scale"], options, work, protocol)
+    known = parse_dataset_id(dataset)
+    config, _ = compose(configs, method, known.dataset, request["scale"], options, work, protocol)
+    if known.label_fraction < 1:
+        config.label_fraction = known.label_fraction
     hashes = {}
     for seed in request["seeds"]:
         config.seed = seed
@@ -56,7 +60,7 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     return {
         "protocol": config.protocol,
         "task": config.task,
-        "data": request["data"].get(dataset, config.data.folder),
+        "data": request["data"].get(known.dataset, config.data.folder),
         "encoder": backbone.get("folder"),
         "epochs": config.epochs,
         "hashes": hashes,
@@ -88,7 +92,8 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
     options = [] if is_segmentor else request["pretrain_options"]
     with quiet_libraries():
         config = load_config(path, request["scale"], options, needed=PRETRAIN_NEEDS)
-    if request["packs"]:
+    usual = literal(Path(request["configs"], "_base_", "pretraining.py"), "packs")
+    if request["packs"] and config.packs == usual:
         config.packs = request["packs"]
     fill_paths(config, work)
     content = to_plain(config)

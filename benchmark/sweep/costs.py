@@ -18,7 +18,7 @@ from statistics import median
 
 from benchmark.errors import InputError
 from benchmark.results import read_record
-from benchmark.sweep.jobs import FineTuningJob, Job
+from benchmark.sweep.jobs import CellJob, Job
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {
     "paper": {"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
@@ -37,9 +37,9 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
     that, the simple estimate. Pre-trainings: the run in their folder, or the simple estimate. Where
     the number of frames is unknown there is no estimate.
     """
-    times = _recorded(job for job in jobs if isinstance(job, FineTuningJob))
+    times = _recorded(job for job in jobs if isinstance(job, CellJob))
     for job in jobs:
-        if isinstance(job, FineTuningJob):
+        if isinstance(job, CellJob):
             same, others = times[job.method, job.dataset], times["", job.dataset]
             hours = median(same or others) / 3600 if same or others else None
             kind, source = job.task, "recorded" if same else "other methods"
@@ -50,7 +50,7 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
         job.hours, job.source = hours, source
 
 
-def _recorded(cells: Iterable[FineTuningJob]) -> dict[tuple[str, str], list[float]]:
+def _recorded(cells: Iterable[CellJob]) -> dict[tuple[str, str], list[float]]:
     """Wall times in seconds by method and dataset, and by ``""`` and dataset."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for cell in cells:

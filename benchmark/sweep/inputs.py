@@ -22,7 +22,9 @@ def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: 
         command = _declared(matrix, missing)
         out = shlex.quote(missing)
         command = command or f"tools/prepare_data.py SOURCE --raw DIR --out {out}"
-        return f"{error}: {command} && tools/extract_anatomy.py {out}"
+        if "tools/extract_anatomy.py" not in command:
+            command += f" && tools/extract_anatomy.py {out}"
+        return f"{error}: {command}"
     if anatomy and without_anatomy:
         command = f"tools/extract_anatomy.py {shlex.quote(str(without_anatomy))}"
         return f"{without_anatomy}: no vessel masks: {command}"

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: pre-trainings and fine-tunings, what they need, and their states."""
+"""The jobs of a sweep: pre-trainings and cells, what they need, and their states."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Job:
 
     Attributes:
         id: name of its files below the folder of the sweep.
-        stage: ``segmentor``, ``pretrain`` or ``finetune``.
+        stage: ``segmentor``, ``pretrain``, or of a cell ``finetune`` or ``analyse``.
         title: what lines about it start with.
         output: the file that exists once it is done.
         config_hash: of the config as it is now; empty where `problem` says why there is none.
@@ -100,7 +100,7 @@ class Job:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
         """The inverse of `vars`."""
-        return (FineTuningJob if value["stage"] == "finetune" else PretrainingJob)(**value)
+        return (CellJob if "method" in value else PretrainingJob)(**value)
 
 
 @dataclass
@@ -170,11 +170,11 @@ class PretrainingJob(Job):
 
 
 @dataclass
-class FineTuningJob(Job):
+class CellJob(Job):
     """One cell of the benchmark: method × dataset × seed.
 
     Attributes:
-        method, dataset, seed: which one.
+        method, dataset, seed: which one, by their ids.
         task: what is predicted.
         data: folder of the prepared task.
         encoder: folder of the exported encoder; None without.

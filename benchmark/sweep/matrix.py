@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import runpy
 import shlex
@@ -11,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from benchmark.errors import InputError, one_of
-from benchmark.files import list_folder
-from benchmark.method_cards import base_path, encoder_config, parse_config, read_method_card
+from benchmark.results import parse_dataset_id
 from benchmark.schemas import LISTS_AS_TUPLES, Schema, Text, validate
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
 from benchmark.training.scales import SCALES
@@ -31,6 +29,11 @@ def _check_scale(scale: str) -> str:
     return one_of("scale", scale, SCALES)
 
 
+def _check_dataset(dataset: str) -> str:
+    parse_dataset_id(dataset)
+    return dataset
+
+
 def _check_options(keys: dict[str, Any]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     def check(options: tuple[str, ...]) -> tuple[str, ...]:
         for option in options:
@@ -42,6 +45,8 @@ def _check_options(keys: dict[str, Any]) -> Callable[[tuple[str, ...]], tuple[st
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Names = Annotated[tuple[str, ...], LISTS_AS_TUPLES, AfterValidator(_distinct)]
+DatasetName = Annotated[str, AfterValidator(_check_dataset)]
+Datasets = Annotated[tuple[DatasetName, ...], LISTS_AS_TUPLES, AfterValidator(_distinct)]
 Seeds = Annotated[tuple[Seed, ...], LISTS_AS_TUPLES, AfterValidator(_distinct)]
 _NOT_EMPTY = Field(min_length=1)
 
@@ -52,16 +57,22 @@ class Matrix(Schema):
     Attributes:
         name: stem of the file.
         title: heading of the board.
-        methods: folders of ``configs/`` with a `pretrain.py` or an `encoder.py`.
-        datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``.
-        seeds: seeds of the fine-tuning.
+        methods: folders of ``configs/`` with a `pretrain.py` or an `encoder.py`, and
+            ``analysis-NAME`` for files of ``configs/analysis/``.
+        datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``; also
+            ``DATASET-10pct`` for a share of its labels, and ``DATASET-patches`` for the analysis of
+            an encoder's patch features on its frames.
+        seeds: seeds of the cells.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
         scale: see `configs/_base_/scales.py`.
         work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
         reference: method the board compares every other one with.
         without: method → datasets it skips, beyond those of another kind of task.
-        packs: packs to pre-train on; None: those of the configs.
-        data: dataset → folder of the prepared task, where it differs from the config's.
+        only: dataset → the methods that have a cell on it; all of them where it is not named.
+        packs: packs to pre-train on in place of the usual ones (`configs/_base_/pretraining.py`);
+            a config that names packs of its own keeps them. None: those of the configs.
+        data: dataset → folder of the prepared task, where it differs from the config's; also that
+            of shares of its labels and of its patches.
         pretrain_options: ``key=value`` for the config of every pre-training.
         finetune_options: ``key=value`` for the config of every cell.
         frames: dataset, or ``"packs"`` → published number of training frames, for the estimate of
@@ -73,19 +84,30 @@ class Matrix(Schema):
     name: str
     title: Text
     methods: Annotated[Names, _NOT_EMPTY]
-    datasets: Annotated[Names, _NOT_EMPTY]
+    datasets: Annotated[Datasets, _NOT_EMPTY]
     seeds: Annotated[Seeds, _NOT_EMPTY]
     protocol: str | None = None
     scale: Annotated[str, AfterValidator(_check_scale)] = "paper"
     work: str | None = None
     reference: str = "mae"
-    without: dict[str, Names] = {}
+    without: dict[str, Datasets] = {}
+    only: dict[str, Names] = {}
     packs: Names | None = None
     data: dict[str, str] = {}
     pretrain_options: Annotated[Names, AfterValidator(_check_options(PRETRAIN_KEYS))] = ()
     finetune_options: Annotated[Names, AfterValidator(_check_options(FINETUNE_KEYS))] = ()
     frames: dict[str, Annotated[int, Field(ge=1)]] = {}
     commands: dict[str, str] = {}
+
+    @field_validator("only")
+    @classmethod
+    def _check_only(cls, only: dict[str, Names], info: ValidationInfo) -> dict[str, Names]:
+        # A field that did not fit is missing, and reported.
+        for dataset, methods in only.items():
+            one_of("dataset", dataset, info.data.get("datasets", only))
+            for method in methods:
+                one_of("method", method, info.data.get("methods", methods))
+        return only
 
     @property
     def folder(self) -> Path:
@@ -164,57 +186,3 @@ def check_folders(matrix: Matrix) -> None:
                 f"folder {path!r}: a line break, another control character or a byte that is not "
                 "UTF-8 in the path of a sweep's runs or data; rename it, or choose another"
             )
-
-
-def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
-    """The config file of a dataset: that of the protocol, or the usual one.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    usual = configs / "downstream"
-    places = [usual / matrix.protocol, usual] if matrix.protocol else [usual]
-    for place in places:
-        if (place / f"{dataset}.py").is_file():
-            return place / f"{dataset}.py"
-    known = sorted({path.stem for place in places for path in list_folder(place, "[!_]*.py")})
-    raise InputError(f"{dataset}: no such dataset in {places[0]}; known: {', '.join(known)}")
-
-
-def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
-    """The pairs (method, dataset) of the matrix, in its order.
-
-    A method that is a model for one kind of task has no cell for the others.
-
-    Raises:
-        InputError: there is no such method or dataset.
-    """
-    for dataset in {name for names in matrix.without.values() for name in names}:
-        dataset_config(matrix, dataset, configs)
-    tasks = {
-        name: literal(dataset_config(matrix, name, configs), "task") for name in matrix.datasets
-    }
-    cells = []
-    for method in matrix.methods:
-        read_method_card(method, configs)  # raises for an unknown method
-        config = encoder_config(method, configs)
-        only = config and literal(config, "task")
-        skipped = matrix.without.get(method, ())
-        cells += [
-            (method, dataset)
-            for dataset, task in tasks.items()
-            if only in (None, task) and dataset not in skipped
-        ]
-    return cells
-
-
-def literal(path: Path, name: str) -> Any:
-    """The literal assigned to ``name`` in a config or its base, read without importing; or None."""
-    value = None
-    for node in parse_config(path).body:
-        if isinstance(node, ast.With):
-            bases = [base for inner in node.body if (base := base_path(path, inner))]
-            value = next((found for base in bases if (found := literal(base, name))), value)
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            value = ast.literal_eval(node.value)
-    return value

@@ -10,12 +10,13 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.method_cards import encoder_config
-from benchmark.results import record_path
+from benchmark.results import parse_dataset_id, record_path
+from benchmark.sweep.cells import KINDS, cell_command, dataset_config
 from benchmark.sweep.config_cache import ROOT, Resolver, request_for
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
-from benchmark.sweep.jobs import MANIFEST, FineTuningJob, Job, PretrainingJob, task_of
-from benchmark.sweep.matrix import Matrix, check_folders, dataset_config
+from benchmark.sweep.jobs import MANIFEST, CellJob, Job, PretrainingJob, task_of
+from benchmark.sweep.matrix import Matrix, check_folders
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _trainings(
             continue
         # The segmentor is small, and its batch normalisation has to see the full batch.
         training.gpus = settings.pretrain_gpus if stage == "pretrain" else settings.cell_gpus
-        training.command = _train_command(matrix, path, training, settings)
+        training.command = _train_command(matrix, path, facts["packs"], training, settings)
         training.problem = missing_pack(matrix, facts["packs"], facts["frames"], facts["anatomy"])
         training.frames = matrix.frames.get("packs")
         if not training.problem:
@@ -145,19 +146,22 @@ def _cells(
     found: dict[str, dict[str, Any]],
     trainings: dict[str, PretrainingJob],
     settings: SweepSettings,
-) -> list[FineTuningJob]:
+) -> list[CellJob]:
     cells = []
     for name, facts in found.items():
         method, _, dataset = name.partition("/")
+        stage = KINDS[parse_dataset_id(dataset).kind].stage
         for seed in matrix.seeds:
             protocol = facts.get("protocol", matrix.protocol or "journal")
-            cell = FineTuningJob(
-                id=f"finetune-{protocol}-{method}-{dataset}-seed{seed}",
-                stage="finetune",
+            cell = CellJob(
+                id=f"{stage}-{protocol}-{method}-{dataset}-seed{seed}",
+                stage=stage,
                 title=f"{method} · {dataset} · seed {seed}",
                 output=str(record_path(matrix.folder / "results", protocol, method, dataset, seed)),
                 config_hash=facts.get("hashes", {}).get(str(seed), ""),
-                command=_finetune_command(matrix, method, dataset, seed, settings),
+                command=cell_command(
+                    matrix, method, dataset, seed, settings.tools, settings.configs
+                ),
                 gpus=settings.cell_gpus,
                 problem=facts.get("error", ""),
                 method=method,
@@ -175,7 +179,7 @@ def _cells(
 
 
 def _connect(
-    cell: FineTuningJob,
+    cell: CellJob,
     matrix: Matrix,
     trainings: dict[str, PretrainingJob],
     settings: SweepSettings,
@@ -184,13 +188,16 @@ def _connect(
     cell.problem = missing_task(
         matrix, dataset_config(matrix, cell.dataset, settings.configs), cell.data
     )
-    cell.frames = matrix.frames.get(cell.dataset)
+    known = parse_dataset_id(cell.dataset)
+    cell.frames = matrix.frames.get(known.dataset)
     if not cell.problem:
         modified = (Path(cell.data) / MANIFEST).stat().st_mtime_ns
         try:
             cell.frames = task_of(cell.data, modified)[1]
         except InputError as error:
             cell.problem = str(error)
+    if cell.frames is not None:
+        cell.frames = max(1, round(cell.frames * known.label_fraction))
     if cell.encoder is None:
         return
     training = trainings.get(cell.encoder)
@@ -231,45 +238,29 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
     # A pre-training runs only if some cell needs it, be it one whose data are still missing.
     needed: set[str] = set()
     for job in reversed(jobs):
-        if job.state in wanted and (job.stage == "finetune" or job.id in needed):
+        if job.state in wanted and (isinstance(job, CellJob) or job.id in needed):
             needed.update(job.needs)
-        elif job.stage != "finetune" and job.id not in needed and job.id in todo:
+        elif not isinstance(job, CellJob) and job.id not in needed and job.id in todo:
             job.reason = "no cell needs it"
-    unused = {job.id for job in jobs if job.stage != "finetune" and job.id not in needed}
+    unused = {job.id for job in jobs if not isinstance(job, CellJob) and job.id not in needed}
     return frozenset(todo - unused)
 
 
-def _shared(matrix: Matrix) -> list[str]:
-    return ["--scale", matrix.scale, "--work", str(matrix.folder)]
-
-
 def _train_command(
-    matrix: Matrix, config: Path, training: PretrainingJob, settings: SweepSettings
+    matrix: Matrix,
+    config: Path,
+    packs: list[str],
+    training: PretrainingJob,
+    settings: SweepSettings,
 ) -> list[str]:
     if training.gpus > 1:
         script = ["bash", str(settings.tools / "dist_train.sh")]
         start = [*script, str(config), str(training.gpus)]
     else:
         start = [sys.executable, str(settings.tools / "train.py"), str(config)]
-    command = [*start, *_shared(matrix)]
-    if matrix.packs:
-        command += ["--packs", *map(matrix.at, matrix.packs)]
+    command = [*start, "--scale", matrix.scale, "--work", str(matrix.folder)]
+    if matrix.packs and packs == [*map(matrix.at, matrix.packs)]:  # not those of the config itself
+        command += ["--packs", *packs]
     if matrix.pretrain_options and training.stage == "pretrain":
         command += ["--cfg-options", *matrix.pretrain_options]
-    return command
-
-
-def _finetune_command(
-    matrix: Matrix, method: str, dataset: str, seed: int, settings: SweepSettings
-) -> list[str]:
-    command = [sys.executable, str(settings.tools / "finetune.py"), *_shared(matrix)]
-    command += ["--method", method, "--dataset", dataset, "--seed", str(seed)]
-    if matrix.protocol:
-        command += ["--protocol", matrix.protocol]
-    if dataset in matrix.data:
-        command += ["--data", matrix.at(matrix.data[dataset])]
-    if settings.configs != ROOT / "configs":
-        command += ["--configs", str(settings.configs)]
-    if matrix.finetune_options:
-        command += ["--cfg-options", *matrix.finetune_options]
     return command

@@ -10,10 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.sweep.jobs import STATES, FineTuningJob, Job
+from benchmark.sweep.jobs import STATES, CellJob, Job
 from benchmark.sweep.plan import Plan
 
-_STAGES = {"segmentor": "segmentor", "pretrain": "pre-training", "finetune": "fine-tuning"}
+_STAGES = {
+    "segmentor": "segmentor",
+    "pretrain": "pre-training",
+    "finetune": "fine-tuning",
+    "analyse": "representations",
+}
 _LETTERS = {"running": "R", "failed": "F", "stale": "S"}
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 
@@ -44,8 +49,8 @@ def print_plan(plan: Plan, console: Console) -> None:
 def print_status(plan: Plan, console: Console) -> None:
     """The progress of every method on every dataset, and the reasons for what is not done."""
     _print_heading(plan, console)
-    trainings = [job for job in plan.jobs if not isinstance(job, FineTuningJob)]
-    cells = [job for job in plan.jobs if isinstance(job, FineTuningJob)]
+    trainings = [job for job in plan.jobs if not isinstance(job, CellJob)]
+    cells = [job for job in plan.jobs if isinstance(job, CellJob)]
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     table = _table("method", "pre-training", *datasets)
     made = {job.id: job for job in trainings}
@@ -74,7 +79,7 @@ def print_summary(plan: Plan, console: Console) -> None:
 
 def _print_heading(plan: Plan, console: Console) -> None:
     matrix = plan.matrix
-    cells = sum(job.stage == "finetune" for job in plan.jobs)
+    cells = sum(isinstance(job, CellJob) for job in plan.jobs)
     size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} datasets, "
     size += f"{len(matrix.seeds)} seeds: {cells} cells"
     protocols = ", ".join(plan.protocols) or "not known"

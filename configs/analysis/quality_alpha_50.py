@@ -1,10 +1,6 @@
 """Anatomy quality: vessels and segmentor from the 50th percentile, α = 50 (table X).
 
-The pack is a copy of `xa170k` with its own anatomy, and the segmentor is trained on it:
-
-    tools/extract_anatomy.py {work}/packs/xa170k_alpha_50 --alpha 50 --overwrite
-    tools/train.py configs/segmentor/unext_s.py --packs {work}/packs/xa170k_alpha_50 \\
-        --work-dir {work}/segmentor/unext_s_alpha_50
+Needs the segmentor of `configs/segmentor/unext_s_alpha_50.py`, which says how the pack is made.
 """
 
 from mmengine.config import read_base

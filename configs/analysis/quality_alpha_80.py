@@ -1,10 +1,6 @@
 """Anatomy quality: vessels and segmentor from the 80th percentile, α = 80 (table X).
 
-The pack is a copy of `xa170k` with its own anatomy, and the segmentor is trained on it:
-
-    tools/extract_anatomy.py {work}/packs/xa170k_alpha_80 --alpha 80 --overwrite
-    tools/train.py configs/segmentor/unext_s.py --packs {work}/packs/xa170k_alpha_80 \\
-        --work-dir {work}/segmentor/unext_s_alpha_80
+Needs the segmentor of `configs/segmentor/unext_s_alpha_80.py`, which says how the pack is made.
 """
 
 from mmengine.config import read_base

@@ -19,11 +19,12 @@ from benchmark.data.packs.layout import NUMBER_COLUMNS, TEXT_COLUMNS
 from benchmark.data.packs.layout import SCHEMA as PACK_SCHEMA
 from benchmark.data.tasks.folder import SCHEMA, split_hash
 from benchmark.files import sha256_file, write_json
-from benchmark.results import config_hash
+from benchmark.method_cards import run_folder
+from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.execution import PROFILES, run_plan
 from benchmark.sweep.inputs import corpus_of
-from benchmark.sweep.jobs import Job
+from benchmark.sweep.jobs import CellJob, Job
 from benchmark.sweep.matrix import Matrix
 from benchmark.sweep.plan import Plan, SweepSettings, make_plan
 
@@ -35,7 +36,8 @@ _SHARED = '''
     from pathlib import Path
 
     sys.path.insert(0, {root!r})
-    from benchmark.results import RunRecord, config_hash, write_record
+    from benchmark.method_cards import run_folder
+    from benchmark.results import RunRecord, config_hash, with_label_share, write_record
     from benchmark.files import read_json, sha256_file, write_json, write_text
 
     kept = []  # open as long as this process lives
@@ -62,12 +64,16 @@ _FINETUNE = '''
     for name in ("scale", "method", "dataset", "work"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--label-fraction", type=float)
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
-    work = Path(args.work)
-    settings = begin(f"{args.method}-{args.dataset}-{args.seed}", work)
+    work, dataset = Path(args.work), args.dataset
+    if args.label_fraction is not None:
+        dataset = with_label_share(dataset, args.label_fraction)
+    settings = begin(f"{args.method}-{dataset}-{args.seed}", work)
     config = {"epochs": settings[args.dataset], "method": args.method, "seed": args.seed}
-    encoder, exported = None, work / args.method / "pretrain" / "encoder.json"
+    config["labels"] = args.label_fraction or 1.0
+    encoder, exported = None, run_folder(args.method, work) / "encoder.json"
     if exported.exists():
         encoder = {**read_json(exported), "fingerprint": "f"}
     task = read_json(work / "downstream" / args.dataset / "manifest.json")
@@ -83,7 +89,7 @@ _FINETUNE = '''
 
     record = RunRecord(
         protocol="demo", method=args.method, title=args.method, family="f", pretraining="p",
-        dataset=args.dataset, task="segmentation", seed=args.seed, split_hash=task["split_hash"],
+        dataset=dataset, task="segmentation", seed=args.seed, split_hash=task["split_hash"],
         corpus_hash=None, n_images=1, config=config, config_hash=config_hash(config), seeds={},
         metrics={"dsc": {"value": 50.0, "definition": "d", "higher_is_better": True}},
         versions={}, device="cpu", wall_time_s=36.0, finished="2026-01-01T00:00:00",
@@ -100,8 +106,9 @@ _TRAIN = """
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     method, work = args.config.parent.name, Path(args.work)
-    settings = begin(method, work)
     folder = work / method / args.config.stem
+    method += f"-{args.config.stem}" if method == "analysis" else ""
+    settings = begin(method, work)
     identity = {
         "config_hash": config_hash({"method": method, "epochs": settings[method]}),
         "corpus_hash": read_json(Path(args.packs) / "manifest.json")["corpus_hash"],
@@ -140,28 +147,31 @@ class Sweep:
         """The answer of `benchmark.sweep.config_facts` to configs with these settings."""
         settings, cells, trainings = self.settings(), {}, {}
         for method, dataset in request["cells"]:
-            encoder = str(self.work / method / "pretrain") if method in settings else None
+            known = parse_dataset_id(dataset)
+            config = {"epochs": settings[known.dataset], "method": method}
+            config["labels"] = known.label_fraction
             cells[f"{method}/{dataset}"] = {
                 "protocol": "demo",
                 "task": "segmentation",
-                "data": str(self.work / "downstream" / dataset),
-                "encoder": encoder,
-                "epochs": settings[dataset],
+                "data": str(self.work / "downstream" / known.dataset),
+                "encoder": str(run_folder(method, self.work)) if method in settings else None,
+                "epochs": settings[known.dataset],
                 "hashes": {
-                    str(seed): config_hash(
-                        {"epochs": settings[dataset], "method": method, "seed": seed}
-                    )
-                    for seed in request["seeds"]
+                    str(seed): config_hash({**config, "seed": seed}) for seed in request["seeds"]
                 },
             }
         names = {cell[0] for cell in request["cells"]}
+        names |= {"segmentor"} if "vasomim" in names else set()
         weights = self.work / "segmentor" / "unext_s" / "segmentor.safetensors"
-        for method, run in (("segmentor", "unext_s"), ("mae", "pretrain"), ("vasomim", "pretrain")):
-            if method not in names and not (method == "segmentor" and "vasomim" in names):
+        for method in ("segmentor", *dict.fromkeys(cell[0] for cell in request["cells"])):
+            if method not in settings or method not in names:
                 continue
-            trainings[str(ROOT / "configs" / method / f"{run}.py")] = {
+            folder = run_folder(method, self.work)
+            folder = weights.parent if method == "segmentor" else folder
+            path = ROOT / "configs" / folder.relative_to(self.work)
+            trainings[str(path.with_suffix(".py"))] = {
                 "title": method.upper(),
-                "folder": str(self.work / method / run),
+                "folder": str(folder),
                 "config_hash": config_hash({"method": method, "epochs": settings[method]}),
                 "epochs": settings[method],
                 "packs": request["packs"],
@@ -248,8 +258,9 @@ class Sweep:
 
 
 def _short(job: Job) -> str:
-    if job.stage != "finetune":
-        return job.id.split("-")[1]
+    if not isinstance(job, CellJob):
+        parts = job.id.split("-")[1:]
+        return "-".join(parts) if parts[0] == "analysis" else parts[0]
     return f"{job.method}-{job.dataset}-{job.seed}"
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, read_method_cards
+from benchmark.sweep.cells import cells_of, literal
 from benchmark.sweep.config_cache import cached, request_for
-from benchmark.sweep.matrix import cells_of, literal, read_matrix, restrict
+from benchmark.sweep.matrix import read_matrix, restrict
 
 GOOD = {
     "title": "'T'",

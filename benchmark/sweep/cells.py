@@ -1,0 +1,139 @@
+"""The cells of a matrix: which there are, of which kind each is, and the command that fills it.
+
+A cell is a pair of a method and a dataset id (`benchmark.results.dataset_ids`) with one record per
+seed. Its kind is in the id: a fine-tuning, with all labels or a share of them, or the analysis of
+an encoder's patch features.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.errors import InputError
+from benchmark.files import list_folder
+from benchmark.method_cards import (
+    CONFIGS,
+    base_path,
+    encoder_config,
+    parse_config,
+    read_method_card,
+)
+from benchmark.results import parse_dataset_id
+from benchmark.sweep.matrix import Matrix
+from benchmark.training.preview import read_values
+
+
+class CellKind(NamedTuple):
+    """How the cells of one kind are run."""
+
+    stage: str  # of its jobs, `benchmark.sweep.jobs`
+    tool: tuple[str, ...]  # of `tools/`, and its subcommand
+    options: bool  # whether the options of the fine-tuning are for it
+
+
+KINDS = {
+    "fine-tuning": CellKind("finetune", ("finetune.py",), True),
+    "patches": CellKind("analyse", ("analyse.py", "representations"), False),
+}
+"""Kind of a dataset id → how its cells are run."""
+
+
+def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
+    """The config file that a dataset id names: that of the protocol, or the usual one.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    dataset = parse_dataset_id(dataset).dataset
+    usual = configs / "downstream"
+    places = [usual / matrix.protocol, usual] if matrix.protocol else [usual]
+    for place in places:
+        if (place / f"{dataset}.py").is_file():
+            return place / f"{dataset}.py"
+    known = sorted({path.stem for place in places for path in list_folder(place, "[!_]*.py")})
+    raise InputError(f"{dataset}: no such dataset in {places[0]}; known: {', '.join(known)}")
+
+
+def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
+    """The pairs (method, dataset id) of the matrix, in its order.
+
+    A method that is a model for one kind of task has no cell for the others, and one without an
+    encoder none for the analysis of patch features.
+
+    Raises:
+        InputError: there is no such method or dataset, or the patches are not of a segmentation.
+    """
+    for dataset in {name for names in matrix.without.values() for name in names}:
+        dataset_config(matrix, dataset, configs)
+    tasks = {
+        name: literal(dataset_config(matrix, name, configs), "task") for name in matrix.datasets
+    }
+    patches = {name for name in tasks if parse_dataset_id(name).kind == "patches"}
+    for dataset in patches:
+        if tasks[dataset] != "segmentation":
+            raise InputError(
+                f"{dataset}: patches are told apart by masks of vessels; {tasks[dataset]} has none"
+            )
+    cells = []
+    for method in matrix.methods:
+        read_method_card(method, configs)  # raises for an unknown method
+        config = encoder_config(method, configs)
+        only = config and literal(config, "task")
+        skipped = set(matrix.without.get(method, ()))
+        skipped |= {name for name, methods in matrix.only.items() if method not in methods}
+        skipped |= set() if _has_encoder(config) else patches
+        cells += [
+            (method, dataset)
+            for dataset, task in tasks.items()
+            if only in (None, task) and dataset not in skipped
+        ]
+    return cells
+
+
+def _has_encoder(config: Path | None) -> bool:
+    """Whether a method has an encoder, by its `encoder.py`; without one, its pre-training does."""
+    values = config and read_values(config)
+    # What cannot be read here is said when it is read in earnest.
+    return values is None or "encoder" in values
+
+
+def cell_command(
+    matrix: Matrix, method: str, dataset: str, seed: int, tools: Path, configs: Path
+) -> list[str]:
+    """The command that writes the record of a cell.
+
+    Args:
+        tools: folder of the tools.
+        configs: folder of all configs.
+    """
+    known = parse_dataset_id(dataset)
+    kind = KINDS[known.kind]
+    command = [sys.executable, str(tools / kind.tool[0]), *kind.tool[1:]]
+    command += ["--scale", matrix.scale, "--work", str(matrix.folder)]
+    command += ["--method", method, "--dataset", known.dataset, "--seed", str(seed)]
+    if known.label_fraction < 1:
+        command += ["--label-fraction", repr(known.label_fraction)]
+    if matrix.protocol:
+        command += ["--protocol", matrix.protocol]
+    if known.dataset in matrix.data:
+        command += ["--data", matrix.at(matrix.data[known.dataset])]
+    if configs != CONFIGS:
+        command += ["--configs", str(configs)]
+    if matrix.finetune_options and kind.options:
+        command += ["--cfg-options", *matrix.finetune_options]
+    return command
+
+
+def literal(path: Path, name: str) -> Any:
+    """The literal assigned to ``name`` in a config or its base, read without importing; or None."""
+    value = None
+    for node in parse_config(path).body:
+        if isinstance(node, ast.With):
+            bases = [base for inner in node.body if (base := base_path(path, inner))]
+            value = next((found for base in bases if (found := literal(base, name))), value)
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            value = ast.literal_eval(node.value)
+    return value
