@@ -117,9 +117,13 @@ def _run(args: argparse.Namespace) -> int:
     # Loading the configs takes a while: a folder that cannot be written is reported before.
     with nullcontext() if dry else made_folder(sweep_folder(matrix)):
         plan = make_plan(matrix, resolver, settings)
-    print_plan(plan, console)
     if dry:
+        from leaderboard.analyses import ANALYSES, paper_of
+
+        papers = {paper_of(protocol) for protocol in plan.protocols}
+        print_plan(plan, console, [entry for entry in ANALYSES if entry.protocol in papers])
         return 0
+    print_plan(plan, console)
     profile = Path(args.profile) if args.profile else PROFILES / args.executor
     if plan.todo:
         code = run_plan(plan, profile.absolute(), args.jobs, gpus)

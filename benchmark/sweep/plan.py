@@ -125,7 +125,7 @@ def _trainings(
         training.gpus = settings.pretrain_gpus if stage == "pretrain" else settings.cell_gpus
         training.command = _train_command(matrix, path, facts["packs"], training, settings)
         training.problem = missing_pack(matrix, facts["packs"], facts["frames"], facts["anatomy"])
-        training.frames = matrix.frames.get("packs")
+        training.frames = facts["frames"] or matrix.frames.get("packs")
         if not training.problem:
             training.corpus_hash, training.frames, _ = corpus_of(
                 tuple(facts["packs"]), facts["frames"]

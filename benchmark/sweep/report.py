@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.results import DatasetId, parse_dataset_id
 from benchmark.sweep.jobs import STATES, CellJob, Job
 from benchmark.sweep.plan import Plan
 
@@ -23,8 +25,30 @@ _LETTERS = {"running": "R", "failed": "F", "stale": "S"}
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 
 
-def print_plan(plan: Plan, console: Console) -> None:
-    """What will run, how long it may take, and why the rest will not."""
+class _Member(Protocol):
+    """A row of a table of the papers, as `leaderboard.analyses` declares it."""
+
+    method: str
+    title: str
+    own: bool
+
+
+class _Analysis(Protocol):
+    """A table or figure of the papers, as `leaderboard.analyses` declares it."""
+
+    title: str
+    source: str
+    members: Sequence[_Member]
+    datasets: Sequence[str]
+
+
+def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] = ()) -> None:
+    """What will run, how long it may take, and why the rest will not.
+
+    Args:
+        analyses: of the paper whose protocol the matrix follows; those that the plan has runs of
+            are printed with their rows.
+    """
     _print_heading(plan, console)
     table = _table("stage", "jobs", *STATES, "to run", "hours", "hours held back")
     for stage, name in _STAGES.items():
@@ -43,19 +67,97 @@ def print_plan(plan: Plan, console: Console) -> None:
         }
         parts = [f"{sources[key]} jobs {text}" for key, text in told.items() if sources[key]]
         _line(console, "device hours: " + "; ".join(parts or ["not known"]))
+    _print_trainings(plan, console)
+    _print_cells(plan, console)
+    for analysis in analyses:
+        _print_analysis(plan, analysis, console)
     _print_held_back(plan, console)
+
+
+def _print_trainings(plan: Plan, console: Console) -> None:
+    """Every training, its state, and the hours of those that are not done."""
+    table = _table("training", "config", "state", "hours", texts=3)
+    for job in plan.jobs:
+        if not isinstance(job, CellJob):
+            config = job.id.removeprefix("train-").replace("-", "/", 1) + ".py"
+            hours = "" if job.state == "done" else _hours([job])
+            table.add_row(job.title, f"configs/{config}", _state(job.state), hours)
+    if table.row_count:
+        console.print(table)
+
+
+def _print_cells(plan: Plan, console: Console) -> None:
+    """Every cell: how many of its seeds are done, and the hours of the others."""
+    cells = _by_method(plan)
+    datasets = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
+    table = _table("cells: done, hours left", *datasets)
+    for method, own in cells.items():
+        row = []
+        for dataset in datasets:
+            jobs = [cell for cell in own if cell.dataset == dataset]
+            left = [cell for cell in jobs if cell.state != "done"]
+            text = _progress(jobs)
+            row.append(text.append(f" · {_hours(left)} h") if left else text)
+        table.add_row(method, *row)
+    console.print(table)
+
+
+def _print_analysis(plan: Plan, analysis: _Analysis, console: Console) -> None:
+    """A table of the papers, its rows, and how much of each is done; nothing without runs of it."""
+    cells = _by_method(plan)
+    datasets = _datasets_of(analysis, cells)
+    titles = {member.method: member.title for member in analysis.members}
+    special = [name for name in datasets if parse_dataset_id(name) != DatasetId(name)]
+    if special:
+        # Its datasets make it this analysis, whatever the methods.
+        others = [m for m in cells if {cell.dataset for cell in cells[m]} & set(special)]
+        titles = {m: titles.get(m, m) for m in dict.fromkeys([*titles, *others])}
+    elif not any(member.own and member.method in cells for member in analysis.members):
+        return
+    table = _table(f"{analysis.source}: {analysis.title}", "method", *datasets, texts=2)
+    for method, title in titles.items():
+        own = cells.get(method, [])
+        row = [_progress([cell for cell in own if cell.dataset == name]) for name in datasets]
+        if any(cell.dataset in datasets for cell in own):
+            table.add_row(title, method, *row)
+    if table.row_count:
+        console.print(table)
+
+
+def _datasets_of(analysis: _Analysis, cells: dict[str, list[CellJob]]) -> list[str]:
+    """The datasets of a plan that an analysis is about: its own or, without any, such as those."""
+    there = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
+    if own := [name for name in analysis.datasets if name in there]:
+        return own
+    ids = {name: parse_dataset_id(name) for name in there}
+    wanted = [parse_dataset_id(name) for name in analysis.datasets]
+    if any(one.kind == "patches" for one in wanted):
+        return [name for name, known in ids.items() if known.kind == "patches"]
+    plain = [name for name, known in ids.items() if known == DatasetId(name)]
+    if all(one.label_fraction == 1 for one in wanted):
+        return plain
+    shares = {name: known for name, known in ids.items() if known.label_fraction < 1}
+    return [*shares, *(name for name in plain if name in {one.dataset for one in shares.values()})]
+
+
+def _by_method(plan: Plan) -> dict[str, list[CellJob]]:
+    cells: dict[str, list[CellJob]] = {}
+    for job in plan.jobs:
+        if isinstance(job, CellJob):
+            cells.setdefault(job.method, []).append(job)
+    return cells
 
 
 def print_status(plan: Plan, console: Console) -> None:
     """The progress of every method on every dataset, and the reasons for what is not done."""
     _print_heading(plan, console)
     trainings = [job for job in plan.jobs if not isinstance(job, CellJob)]
-    cells = [job for job in plan.jobs if isinstance(job, CellJob)]
+    by_method = _by_method(plan)
+    cells = [cell for own in by_method.values() for cell in own]
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     table = _table("method", "pre-training", *datasets)
     made = {job.id: job for job in trainings}
-    for method in dict.fromkeys(cell.method for cell in cells):
-        own = [cell for cell in cells if cell.method == method]
+    for method, own in by_method.items():
         training = next((made[need] for cell in own for need in cell.needs), None)
         row = [Text("—") if training is None else _state(training.state)]
         row += [_progress([cell for cell in own if cell.dataset == name]) for name in datasets]
@@ -143,10 +245,11 @@ def _progress(cells: Sequence[Job]) -> Text:
     return text
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, texts: int = 1) -> Table:
+    """An empty table whose first columns are texts, and the others numbers."""
     table = Table(box=box.SIMPLE)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(column, justify="left" if number < texts else "right", no_wrap=True)
     return table
 
 

@@ -61,7 +61,7 @@ _SHARED = '''
 '''
 _FINETUNE = '''
     parser = argparse.ArgumentParser()
-    for name in ("scale", "method", "dataset", "work"):
+    for name in ("scale", "method", "dataset", "data", "work"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--label-fraction", type=float)

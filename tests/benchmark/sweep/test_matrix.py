@@ -47,6 +47,11 @@ def write(folder: Path, **changes: str) -> Path:
         ({"data": "('x',)"}, "key 'data' must be an object, found ('x',)"),
         ({"without": "{'mae': 'arcade_v'}"}, "key 'without.mae' must be a valid tuple"),
         ({"title": "None"}, "key 'title' must be a valid string"),
+        ({"datasets": "('xcav-100pct',)"}, "key 'datasets.0': xcav-100pct: with all its labels"),
+        ({"without": "{'mae': ('xcav-0pct',)}"}, "key 'without.mae.0': xcav-0pct: not a share of"),
+        ({"only": "{'arcade': ('mae',)}"}, "key 'only': unknown dataset 'arcade'; did you mean"),
+        ({"only": "{'stenosis': ('dert',)}"}, "unknown method 'dert'; did you mean 'detr'?"),
+        ({"only": "{'stenosis': 'detr'}"}, "key 'only.stenosis' must be a valid tuple"),
         ({"frames": "{'packs': 0}"}, "key 'frames.packs' must be greater than or equal to 1"),
         (
             {"finetune_options": "('batch_size=abc',)"},
@@ -81,6 +86,47 @@ def test_a_method_has_cells_for_its_kind_of_task_only(tmp_path):
     ]
     without = read_matrix(write(tmp_path, without="{'mae': ('arcade_v',)}"))
     assert ("mae", "arcade_v") not in cells_of(without, CONFIGS)
+
+
+def test_label_shares_and_patches_are_datasets_of_their_own(tmp_path):
+    """Cells for the methods of `only`; patches for those that have an encoder."""
+    names = "('analysis-vit_l', 'mae', 'frangi', 'unet', 'dinov3', 'spt')"
+    datasets = "('xcav', 'xcav-10pct', 'xcav-patches')"
+    only = "{'xcav-10pct': ('unet', 'analysis-vit_l')}"
+    cells = cells_of(
+        read_matrix(write(tmp_path, methods=names, datasets=datasets, only=only)), CONFIGS
+    )
+    by_dataset = {name: [m for m, d in cells if d == name] for name in dict(cells).values()}
+    assert by_dataset["xcav-10pct"] == ["analysis-vit_l", "unet"]
+    encoders = ["analysis-vit_l", "mae", "dinov3", "spt"]
+    assert [method for method, dataset in cells if dataset == "xcav-patches"] == encoders
+    assert len([method for method, dataset in cells if dataset == "xcav"]) == 6
+    for dataset, message in (
+        ("stenosis-patches", "stenosis-patches: patches are told apart by masks of vessels"),
+        ("xcab-10pct", "xcab: no such dataset in"),
+    ):
+        matrix = read_matrix(write(tmp_path, datasets=f"({dataset!r},)"))
+        with pytest.raises(InputError, match=message):
+            cells_of(matrix, CONFIGS)
+    matrix = read_matrix(write(tmp_path, methods="('analysis-vit_m',)"))
+    with pytest.raises(InputError, match=r"analysis-vit_m: no such config in .*'analysis-vit_l'"):
+        cells_of(matrix, CONFIGS)
+
+
+def test_the_boards_of_the_analyses_share_the_runs_of_the_main_boards():
+    """Same folder, protocol, data and settings, so that equal ids are one record."""
+    for main, analyses in (("journal", "ablations"), ("aaai", "aaai_ablations")):
+        one, other = (read_matrix(CONFIGS / "leaderboard" / f"{n}.py") for n in (main, analyses))
+        for key in ("protocol", "scale", "work", "seeds", "packs", "title", "reference"):
+            assert getattr(one, key) == getattr(other, key), (main, key)
+        for key in ("pretrain_options", "finetune_options"):
+            assert getattr(one, key) == getattr(other, key), (main, key)
+        for key in ("data", "frames", "commands"):
+            known = getattr(one, key)
+            own = {k: v for k, v in getattr(other, key).items() if k in known}
+            assert own == {k: known[k] for k in own}, (main, key)
+        shared = set(cells_of(one, CONFIGS)) & set(cells_of(other, CONFIGS))
+        assert len(shared) >= 5
 
 
 def test_a_value_is_read_through_the_base_without_an_import():
