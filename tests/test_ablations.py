@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import csv
+import json
 import re
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +18,8 @@ from benchmark.method import Progress
 from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
 from benchmark.training.config import config_differences, fill_paths, load_config, to_plain
-from methods.vasomim import VasoMIM
+from leaderboard.analyses import ANALYSES, find_analysis
+from methods.mae import MAE
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs" / "analysis").glob("*.py"))
@@ -41,10 +44,50 @@ def parent_of(path: Path) -> Path:
 
 
 def test_the_page_names_every_config() -> None:
-    """And no others, apart from the two methods that the ablations start from."""
-    methods = {ROOT / "configs" / name / "pretrain.py" for name in ("vasomim", "vasomim_v1")}
-    assert set(rows()) - methods == set(CONFIGS)
-    assert len(CONFIGS) > 30
+    """Those that change nothing are the methods themselves."""
+    named = rows()
+    assert {path for path in named if path.parent.name == "analysis"} == set(CONFIGS)
+    others = set(named) - set(CONFIGS)
+    assert all(path.is_file() and named[path] == set() for path in others)
+    assert len(CONFIGS) > 40
+
+
+def published(paper: str) -> dict[tuple[str, str], dict[str, list[str]]]:
+    """Table and method → its published DSC in the order of the datasets, as the page prints it."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    folder = ROOT / "leaderboard" / "published"
+    for table in json.loads((folder / "tables.json").read_text(encoding="utf-8")):
+        analysis = find_analysis(paper, table["analysis"])
+        if table["protocol"] != paper or analysis is None:
+            continue
+        with (folder / f"{table['id']}.csv").open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                if row["metric"] == "dsc":
+                    value = found.setdefault((analysis.source, row["method"]), {})
+                    value[row["dataset"]] = [row["mean"], row["std"]]
+    return found
+
+
+@pytest.mark.parametrize("paper", ["journal", "aaai"])
+def test_published_numbers_are_as_on_the_board(paper: str) -> None:
+    journal, _, conference = PAGE.partition("## Conference version")
+    text = {"journal": journal, "aaai": conference}[paper]
+    sources = {entry.source: entry for entry in ANALYSES if entry.protocol == paper}
+    shown = {}
+    for source, body in re.findall(r"^### .*?\((.+?)\)\n(.*?)(?=^##|\Z)", text, re.M | re.S):
+        for _, name, _, numbers in ROW.findall(body):
+            folder, stem = re.fullmatch(r"configs/(\w+)/(\w+)\.py", name).groups()
+            method = f"analysis-{stem}" if folder == "analysis" else folder
+            shown[source, method] = dict(zip(sources[source].datasets, numbers.split(" · ")))
+    compared = 0
+    for key, values in published(paper).items():
+        for dataset, (mean, std) in values.items():
+            number = shown[key][dataset]
+            assert number.split(" (")[0] == f"{float(mean):.2f}", (key, dataset)
+            if std and "(" in number:
+                assert number == f"{float(mean):.2f} ({float(std):.2f})", (key, dataset)
+            compared += 1
+    assert compared > {"journal": 60, "aaai": 20}[paper]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -87,7 +130,7 @@ def test_builds_and_trains_at_tiny_scale(path: Path, work: Path) -> None:
                 part.checkpoint = None
     torch.manual_seed(0)
     method = build(config.method).train()
-    assert isinstance(method, VasoMIM)
+    assert isinstance(method, MAE)
     views = {
         "image": torch.randn(2, 3, 96, 96),
         "anatomy": (torch.rand(2, 1, 96, 96) < 0.05).float(),
@@ -104,7 +147,7 @@ def test_builds_and_trains_at_tiny_scale(path: Path, work: Path) -> None:
 
 def test_sizes_differ_at_every_scale() -> None:
     """Ablations of a size or of the schedule differ at the small and tiny scales, too."""
-    sized = [path for path in CONFIGS if re.match(r"vit|decoder|length", path.stem)]
+    sized = [path for path in CONFIGS if re.match(r"vit|decoder|(mae_)?length", path.stem)]
     assert len(sized) > 8
     for scale in ("small", "tiny"):
         seen = [to_plain(load_config(path, scale)) for path in sized]

@@ -41,7 +41,7 @@ data = {
     "arcade_v": "work_dirs/downstream/arcade_v_aaai",
     "caxf": "work_dirs/downstream/caxf",
 }
-frames = {"packs": 20_000, "arcade_v": 200, "caxf": 337}
+frames = {"packs": 20_650, "arcade_v": 200, "caxf": 337}
 commands = {
-    "work_dirs/packs/xa20k": "tools/prepare_data.py SOURCE --raw DIR --out work_dirs/packs/xa20k",
+    "work_dirs/packs/xa20k": "tools/prepare_data.py xa20k --raw DIR --out work_dirs/packs/xa20k",
 }

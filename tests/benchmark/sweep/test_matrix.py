@@ -115,9 +115,12 @@ def test_label_shares_and_patches_are_datasets_of_their_own(tmp_path):
 
 def test_the_boards_of_the_analyses_share_the_runs_of_the_main_boards():
     """Same folder, protocol, data and settings, so that equal ids are one record."""
-    for main, analyses in (("journal", "ablations"), ("aaai", "aaai_ablations")):
+    for main, analyses in (
+        *(("journal", "ablations"), ("aaai", "aaai_ablations"), ("demo", "demo_ablations")),
+    ):
         one, other = (read_matrix(CONFIGS / "leaderboard" / f"{n}.py") for n in (main, analyses))
-        for key in ("protocol", "scale", "work", "seeds", "packs", "title", "reference"):
+        assert set(other.seeds) <= set(one.seeds)
+        for key in ("protocol", "scale", "work", "packs", "title", "reference"):
             assert getattr(one, key) == getattr(other, key), (main, key)
         for key in ("pretrain_options", "finetune_options"):
             assert getattr(one, key) == getattr(other, key), (main, key)
@@ -126,7 +129,7 @@ def test_the_boards_of_the_analyses_share_the_runs_of_the_main_boards():
             own = {k: v for k, v in getattr(other, key).items() if k in known}
             assert own == {k: known[k] for k in own}, (main, key)
         shared = set(cells_of(one, CONFIGS)) & set(cells_of(other, CONFIGS))
-        assert len(shared) >= 5
+        assert len(shared) >= 3
 
 
 def test_a_value_is_read_through_the_base_without_an_import():
