@@ -7,15 +7,13 @@ statements a card is made of are read from the syntax tree.
 from __future__ import annotations
 
 import ast
-import csv
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmark.errors import InputError, did_you_mean
-from benchmark.files import atomic_write, list_folder, read_json
+from benchmark.files import list_folder, read_json
 from benchmark.text import visible
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -25,18 +23,8 @@ ANALYSIS = "analysis-"
 
 # Either makes a folder of `configs/` a method; the card of the second overrides that of the first.
 _RECIPES = ("pretrain.py", "encoder.py")
-_PARAMETERS = "parameters.csv"
 # Keys of a card.
 _PRINTED = ("title", "family", "paper", "pretraining")
-
-
-class ParameterCounts(NamedTuple):
-    """Numbers of parameters of one system, at paper scale."""
-
-    # Of the exported encoder, or of the complete network if all of it is trained from scratch; None
-    # for a filter.
-    network: int | None = None
-    trained: int | None = None  # trained by the pre-training; None without pre-training here
 
 
 @dataclass(frozen=True)
@@ -138,38 +126,6 @@ def encoder_config(method: str, configs: Path = CONFIGS) -> Path | None:
     """The `encoder.py` of a method; None where its encoder is what its `pretrain.py` exports."""
     path = configs / method / "encoder.py"
     return path if path.is_file() else None
-
-
-def read_parameter_counts(configs: Path = CONFIGS) -> dict[str, ParameterCounts]:
-    """What `write_parameter_counts` wrote, by method; empty where there is no such file.
-
-    Raises:
-        InputError: the file holds something else.
-    """
-    path = configs / _PARAMETERS
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        try:
-            return {
-                row["method"]: ParameterCounts(
-                    *(int(row[key]) if row[key] else None for key in ParameterCounts._fields)
-                )
-                for row in csv.DictReader(stream)
-            }
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: not a table of parameters ({error!r})") from None
-
-
-def write_parameter_counts(counts: Mapping[str, ParameterCounts], configs: Path = CONFIGS) -> Path:
-    """Write counts beside the configs: counting needs torch, which listing must not import."""
-    path = configs / _PARAMETERS
-    with atomic_write(path, "w") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("method", *ParameterCounts._fields))
-        for method in sorted(counts):
-            writer.writerow((method, *counts[method]))
-    return path
 
 
 def first_line(path: Path) -> str:

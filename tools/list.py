@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import _cli
@@ -19,40 +20,84 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
     parser.add_argument("--write", metavar="FILE", help="replace the generated table in FILE")
     parser.add_argument(
-        "--count",
+        "--costs",
         action="store_true",
-        help="recount the parameters of all methods into configs/parameters.csv",
+        help="list parameters, FLOPs and measured speed of methods and analyses, see docs/costs.md",
+    )
+    parser.add_argument(
+        "--count",
+        nargs="*",
+        metavar="METHOD",
+        help="recount parameters and FLOPs into configs/costs.csv: of all methods and analyses, "
+        "which takes minutes, or of those named",
     )
     parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def method_rows(configs: Path) -> list[list[str]]:
-    from benchmark.method_cards import ParameterCounts, read_method_cards, read_parameter_counts
+    from benchmark.method_cards import read_method_cards
+    from benchmark.method_costs import MethodCosts, read_costs
 
     head = ("method", "title", "family", "paper", "pre-training")
     rows = [[*head, "network, M", "pre-trained, M", "status"]]
-    counts = read_parameter_counts(configs)
+    costs = read_costs(configs)
     for card in sorted(read_method_cards(configs), key=lambda card: (card.family, card.method)):
-        sizes = map(millions, counts.get(card.method, ParameterCounts()))
+        cost = costs.get(card.method, MethodCosts())
         row = [card.method, card.title, card.family, card.paper, card.pretraining]
-        rows.append([*row, *sizes, "pre-train · board" if card.pretrain else "board"])
+        row += [scaled(cost.network, 1e6), scaled(cost.trained, 1e6)]
+        rows.append([*row, "pre-train · board" if card.pretrain else "board"])
     return rows
 
 
-def millions(count: int | None) -> str:
-    return "—" if count is None else f"{count / 1e6:.2f}"
+def cost_rows(configs: Path) -> list[list[str]]:
+    """Counted and measured costs; docs/costs.md says what the columns count."""
+    from benchmark.method_costs import MethodCosts, methods_with_costs, read_costs
+
+    counted = (
+        "network, M",
+        "trained, M",
+        "total, M",
+        "network, GFLOPs",
+        "step, GFLOPs",
+        "layers, GFLOPs",
+    )
+    rows = [["method", *counted, "images/s", "× MAE", "memory, MiB", "measured on"]]
+    costs = read_costs(configs)
+    for method in methods_with_costs(configs):
+        cost = costs.get(method, MethodCosts())
+        row = [method, *(scaled(count, 1e6) for count in (cost.network, cost.trained, cost.total))]
+        row += [scaled(n, 1e9) for n in (cost.network_flops, cost.step_flops, cost.layer_flops)]
+        speed = next(iter(cost.measured), None)
+        if speed is None:
+            rows.append([*row, *4 * ["—"]])
+            continue
+        row += [f"{speed.images_per_s:g}", f"{speed.relative_to_mae:.2f}"]
+        rows.append([*row, f"{speed.peak_memory_mb:.0f}", speed.conditions])
+    return rows
 
 
-def count_all(configs: Path) -> None:
-    """Count the parameters of all methods and store them with the configs."""
-    from benchmark.downstream.parameters import count_parameters
-    from benchmark.method_cards import read_method_cards, write_parameter_counts
+def scaled(count: int | None, unit: float) -> str:
+    return "—" if count is None else f"{count / unit:.2f}"
 
-    counts = {
-        card.method: count_parameters(card.method, configs) for card in read_method_cards(configs)
-    }
-    print(f"wrote {write_parameter_counts(counts, configs)}")
+
+def count_all(configs: Path, only: list[str]) -> None:
+    """Count the costs of all methods and analyses, or of some, and store them with the configs."""
+    from benchmark.method_cards import read_method_card
+    from benchmark.method_costs import methods_with_costs, read_costs, write_costs
+
+    for method in only:
+        read_method_card(method, configs)  # before torch is imported: is there such a method?
+    from benchmark.speed.costs import count_costs
+
+    known = methods_with_costs(configs)
+    costs = read_costs(configs) if only else {}
+    costs = {name: cost for name, cost in costs.items() if name in known}
+    methods = only or known
+    for number, method in enumerate(methods, start=1):
+        print(f"{number}/{len(methods)} {method}", file=sys.stderr, flush=True)
+        costs[method] = count_costs(method, configs)
+    print(f"wrote {write_costs(costs, configs)}")
 
 
 def dataset_rows(configs: Path) -> list[list[str]]:
@@ -78,11 +123,16 @@ def write_table(path: Path, table: str) -> None:
 
 
 def main() -> None:
+    from benchmark.errors import InputError
+
     args = arguments()
     configs = Path(args.configs)
-    if args.count:
-        count_all(configs)
-    rows = method_rows(configs) if args.what == "methods" else dataset_rows(configs)
+    if args.what != "methods" and (args.costs or args.count is not None):
+        raise InputError("--costs, --count: are for methods")
+    if args.count is not None:
+        count_all(configs, args.count)
+    kind = cost_rows if args.costs else method_rows if args.what == "methods" else dataset_rows
+    rows = kind(configs)
     rows = [list(map(visible, row)) for row in rows]
     if args.write:
         write_table(Path(args.write), markdown_table(rows))

@@ -1,0 +1,181 @@
+"""Parameters and FLOPs of the systems of the benchmark, counted from their configs.
+
+What the numbers mean is said by `MethodCosts`. Pre-training is built on torch's meta device, as
+shapes without storage, and its step is counted on fake tensors; networks of the libraries, which
+look at their values to initialise them, are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from benchmark.downstream.compose import METHOD_KEYS, compose
+from benchmark.downstream.task import load_task
+from benchmark.encoders.conversion import VIT_B
+from benchmark.encoders.encoder import ARCHITECTURES
+from benchmark.encoders.frozen_encoder import FrozenEncoder
+from benchmark.encoders.releases import RELEASES
+from benchmark.method import Method, Progress
+from benchmark.method_cards import CONFIGS, pretraining_config, read_method_card
+from benchmark.method_costs import MethodCosts
+from benchmark.quiet import quiet_libraries
+from benchmark.randomness import seed_torch
+from benchmark.registry import build
+from benchmark.speed.flops import ForwardFlops, count_forward
+from benchmark.training.config import load_config, set_option
+
+SIDE = 224
+"""Height and width of the image that networks are counted on, in pixels."""
+
+# Two frames, because losses that compare samples and batch norms need more than one.
+_BATCH, _FRAME = 2, 512
+# Where a network that is trained from scratch gets its head from: a dataset of one class.
+_DATASETS = {"segmentation": "arcade_v", "detection": "stenosis", "denoising": "denoising"}
+_CLASSES = {"segmentation": ("background", "vessel"), "detection": ("stenosis",), "denoising": ()}
+
+
+def count_costs(method: str, configs: Path = CONFIGS, options: Sequence[str] = ()) -> MethodCosts:
+    """The parameters and FLOPs of one system at paper scale.
+
+    Args:
+        method: a folder of `configs`, or ``analysis-NAME`` for the run of ``analysis/NAME.py``.
+        options: ``key.path=value`` of its ``pretrain.py``.
+
+    Raises:
+        InputError: there is no such method, or its configs do not fit together.
+    """
+    card = read_method_card(method, configs)
+    with quiet_libraries():
+        if card.pretrain:
+            config = load_config(pretraining_config(method, configs))
+            for option in options:
+                set_option(config, option)
+            return count_pretraining(config)
+        if method in RELEASES:
+            release = RELEASES[method]
+            return _of_encoder(ARCHITECTURES[release.architecture], release.arguments)
+        return _of_network(method, configs)
+
+
+def count_pretraining(config: Config) -> MethodCosts:
+    """The costs of one pre-training run.
+
+    Args:
+        config: of the run; no file it names is read, and it is changed.
+    """
+    _leave_out_weights(config._cfg_dict)
+    # Views look at values, for boxes and random numbers.
+    views = build(config.method["views"])
+    with torch.device("meta"):
+        method: Method = build({**config.method, "views": views})
+        method.prepare(_BATCH)
+    _allocate(method, keep=views)
+    method.train()
+    method.progress = Progress(config.seed, config.epochs // 2, config.epochs, 1, 2)
+    inputs = method.views(_frames(config.anatomy is True))["views"]
+    step = count_forward(lambda given: method.loss(given, method.progress), inputs)
+    encoder = method.exports()["encoder"]
+    alone = _forward(encoder)
+    return MethodCosts(
+        network=_count(encoder.parameters()),
+        trained=_count(p for p in method.parameters() if p.requires_grad),
+        total=_count(_weights(method)),
+        network_flops=alone.total,
+        step_flops=round(step.total / _BATCH),
+        layer_flops=round(step.layers / _BATCH),
+    )
+
+
+def _leave_out_weights(node: Any) -> None:
+    """Have no part of a config read its weights; released encoders are built untrained."""
+    if isinstance(node, dict):
+        if node.get("type") is FrozenEncoder:
+            # CLIP, which has no release here, is a ViT-B/16 as well.
+            release = RELEASES.get(Path(node.pop("checkpoint")).parent.name)
+            kind = ARCHITECTURES[release.architecture if release else "vit"]
+            node.update(type=kind, **(release.arguments if release else VIT_B))
+        elif node.get("checkpoint") is not None:
+            node["checkpoint"] = None
+        for value in node.values():
+            _leave_out_weights(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _leave_out_weights(value)
+
+
+def _allocate(method: Method, keep: nn.Module) -> None:
+    """Give what is on the meta device storage, without values."""
+    method.to_empty(device="cpu", recurse=False)
+    for child in method.children():
+        if child is not keep:
+            child.to_empty(device="cpu")
+
+
+def _frames(anatomy: bool) -> dict[str, Tensor]:
+    """A batch as the loader yields it."""
+    batch = {
+        "frame": torch.zeros(_BATCH, _FRAME, _FRAME, dtype=torch.uint8),
+        "valid": torch.full((_BATCH, 2), _FRAME),
+        "index": torch.arange(_BATCH),
+    }
+    if anatomy:
+        batch["anatomy"] = torch.full((_BATCH, _FRAME, _FRAME // 8), 255, dtype=torch.uint8)
+    return batch
+
+
+def _weights(method: nn.Module) -> Iterator[Tensor]:
+    """The trained parameters and those of frozen networks; not the fixed position tables, which
+    are frozen parameters of something that is trained.
+    """
+    seen: set[int] = set()
+    for module in method.modules():
+        trained = any(parameter.requires_grad for parameter in module.parameters())
+        for parameter in module.parameters(recurse=False):
+            if id(parameter) not in seen and (parameter.requires_grad or not trained):
+                yield parameter
+            seen.add(id(parameter))
+
+
+def _of_encoder(kind: type[nn.Module], arguments: dict[str, Any]) -> MethodCosts:
+    with torch.device("meta"):
+        encoder = kind(**arguments)
+    encoder.to_empty(device="cpu")
+    return MethodCosts(network=_count(encoder.parameters()), network_flops=_forward(encoder).total)
+
+
+def _forward(encoder: nn.Module) -> ForwardFlops:
+    """FLOPs of the feature maps of one image."""
+    encoder.eval()
+    image = torch.zeros(1, 3, SIDE, SIDE)
+    return count_forward(lambda given: encoder.feature_maps(given["image"]), {"image": image})
+
+
+def _of_network(method: str, configs: Path) -> MethodCosts:
+    """A complete network with its head; nothing for a filter, which learns nothing."""
+    parts = load_config(configs / method / "encoder.py", known=METHOD_KEYS)
+    if "classical" in parts:
+        return MethodCosts()
+    kind = parts.get("task", "segmentation")
+    config, _ = compose(configs, method, _DATASETS[kind], "paper", [], Path())
+    folder = SimpleNamespace(classes=_CLASSES[kind])
+    model = load_task(kind).build_model(config, 0, folder).eval()
+    seed_torch("image to count on")
+    given = {"inputs": torch.randn(1, 1 if kind == "denoising" else 3, SIDE, SIDE)}
+    if kind == "detection":
+        shape = (SIDE, SIDE)
+        size = dict(img_shape=shape, ori_shape=shape, batch_input_shape=shape, pad_shape=shape)
+        given["data_samples"] = [BaseDataElement(metainfo={**size, "scale_factor": (1.0, 1.0)})]
+    flops = count_forward(lambda inputs: model(**inputs, mode="tensor"), given)
+    return MethodCosts(network=_count(model.parameters()), network_flops=flops.total)
+
+
+def _count(parameters: Iterator[Tensor]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

@@ -1,0 +1,38 @@
+"""The table of costs says what the configs build, and what the papers print."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.method_cards import read_method_cards
+from benchmark.method_costs import MethodCosts, methods_with_costs, read_costs
+from benchmark.speed.costs import count_costs
+
+COSTS = read_costs()
+CARDS = {card.method: card for card in read_method_cards()}
+# The others take seconds each: networks of the libraries, several views, masks that need values.
+_QUICK = ("amt", "dinov3", "frangi", "mae", "analysis-decoder_d1", "analysis-objective_clip")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        method if method in _QUICK else pytest.param(method, marks=pytest.mark.slow)
+        for method in methods_with_costs()
+    ],
+)
+def test_the_table_is_what_the_configs_build(method):
+    assert count_costs(method) == COSTS[method]._replace(measured=())
+
+
+def test_every_system_and_analysis_has_its_line():
+    assert set(COSTS) == set(methods_with_costs())
+    trained_here = {method for method in CARDS if COSTS[method].trained is not None}
+    assert trained_here == {card.method for card in CARDS.values() if card.pretrain}
+    assert COSTS["frangi"] == MethodCosts()
+
+
+def test_a_method_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="no_such"):
+        count_costs("no_such")
