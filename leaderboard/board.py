@@ -48,7 +48,7 @@ class Cell:
         values: seed → value, by ascending seed; empty for published numbers.
         interval: 95 % t-interval of the mean over the seeds; None for fewer than two values.
         place: rank among all competing rows with this cell (marks the best and the second in
-            print); 0 for a context row.
+            print); 0 for a context row, and in a column that is no score.
         rank: rank among the complete competing rows; None for another row.
         tier: 1 for the best of its column and what is not separable from it by the paired t-test
             after Holm's correction, 2 for the rest; None where that is not defined.
@@ -171,9 +171,9 @@ def make_board(
 ) -> Board:
     """Rank and test the rows of one table.
 
-    Columns are those of the competing rows. Ranks are taken per column among the complete rows
-    (ties share the better rank). Rows are sorted by their average rank, then incomplete ones and
-    those for context, each by title.
+    Columns are those of the competing rows. Ranks are taken per column of scores among the complete
+    rows, which have them all (ties share the better rank). Rows are sorted by their average rank,
+    then incomplete ones and those for context, each by title.
 
     Args:
         rows: who is on the board, without cells.
@@ -185,15 +185,17 @@ def make_board(
     competing = {row.id: scores[row.id] for row in rows if not row.context}
     found = {column for cells in competing.values() for column in cells}
     columns = sorted(found, key=column_order)
-    complete = [row for row, cells in competing.items() if all(c in cells for c in columns)]
-    pairs = [_pairs(competing, column) for column in columns]
+    scored = [column for column in columns if column.score]
+    complete = [row for row, cells in competing.items() if scored and cells.keys() >= set(scored)]
+    pairs = [_pairs(competing, column) if column.score else {} for column in columns]
     by_column = [_cells(rows, c, scores, complete, p) for c, p in zip(columns, pairs)]
-    intervals = _rank_intervals([competing[row] for row in complete], columns)
+    intervals = _rank_intervals([competing[row] for row in complete], scored)
     interval_of = dict(zip(complete, intervals))
     filled = []
     for index, row in enumerate(rows):
         cells = tuple(column[index] for column in by_column)
-        (average,) = average_rank([[cell and cell.rank for cell in cells]])
+        ranks = [cell and cell.rank for cell, column in zip(cells, columns) if column.score]
+        (average,) = average_rank([ranks])
         interval = interval_of.get(row.id)
         filled.append(replace(row, cells=cells, average_rank=average, rank_interval=interval))
     if not keep_order:
@@ -232,16 +234,19 @@ def _cells(
 ) -> list[Cell | None]:
     """The cell of every row in one column."""
     in_column = [scores[row.id].get(column) for row in rows]
-    means = [s.summary.mean if s and not r.context else None for r, s in zip(rows, in_column)]
+    means = [
+        score.summary.mean if score and column.score and not row.context else None
+        for row, score in zip(rows, in_column)
+    ]
     of_complete = [mean if row.id in complete else None for row, mean in zip(rows, means)]
     places = competition_ranks(means, column.higher_is_better)
     ranks = competition_ranks(of_complete, column.higher_is_better)
     seeded = {
         row.id: score.summary.mean
         for row, score in zip(rows, in_column)
-        if score and score.values and not row.context
+        if score and score.values and column.score and not row.context
     }
-    tier_of = tiers(seeded, pairs, column.higher_is_better)
+    tier_of = tiers(seeded, pairs, column.higher_is_better, column.digits)
     cells: list[Cell | None] = []
     for row, score, place, rank in zip(rows, in_column, places, ranks):
         if score is None:
@@ -291,7 +296,7 @@ def _friedman(rows: Sequence[Row], columns: Sequence[Column]) -> Friedman | None
     """One column per dataset, its first metric: the test assumes independent blocks."""
     if len(rows) < 2:
         return None
-    first = {column.dataset: index for index, column in reversed(list(enumerate(columns)))}
-    chosen = sorted(first.values())
+    scored = [(index, column) for index, column in enumerate(columns) if column.score]
+    chosen = sorted({column.dataset: index for index, column in reversed(scored)}.values())
     means = np.array([[row.cells[index].summary.mean for index in chosen] for row in rows])
     return friedman(means, [columns[index].higher_is_better for index in chosen])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmark.results import label_share
 
@@ -23,19 +24,45 @@ DATASET_TITLES = {
     "synthetic_vs": "Synthetic-VS",
     "synthetic_d": "Synthetic-D",
     "synthetic_n": "Synthetic-N",
+    # What published tables state beside scores.
+    "cost": "Cost",
+    "images": "Images",
 }
-#: Metric → (label, unit), in the order of the columns; others are in percent.
+
+
+class Quantity(NamedTuple):
+    """How a metric is printed; `score` is False for what is neither ranked nor tested."""
+
+    label: str
+    unit: str = "%"
+    digits: int = 2
+    score: bool = True
+
+
+#: Metric → how it is printed, in the order of the columns; others are in percent.
 METRICS = {
-    "dsc": ("DSC", "%"),
-    "cldice": ("clDice", "%"),
-    "map50": ("mAP50", "%"),
-    "map75": ("mAP75", "%"),
-    "map": ("mAP", "%"),
-    "psnr": ("PSNR", "dB"),
-    "ssim": ("SSIM", "%"),
-    "silhouette": ("Silhouette", ""),
-    "calinski_harabasz": ("Calinski–Harabasz", ""),
-    "davies_bouldin": ("Davies–Bouldin", ""),
+    "dsc": Quantity("DSC"),
+    "cldice": Quantity("clDice"),
+    "map50": Quantity("mAP50"),
+    "map75": Quantity("mAP75"),
+    "map": Quantity("mAP"),
+    "psnr": Quantity("PSNR", "dB"),
+    "ssim": Quantity("SSIM"),
+    # Of the projection to two dimensions, then of the features themselves.
+    "silhouette": Quantity("Silhouette", "", 4),
+    "calinski_harabasz": Quantity("Calinski–Harabasz", ""),
+    "davies_bouldin": Quantity("Davies–Bouldin", ""),
+    "silhouette_features": Quantity("Silhouette, features", "", 4),
+    "calinski_harabasz_features": Quantity("Calinski–Harabasz, features", ""),
+    "davies_bouldin_features": Quantity("Davies–Bouldin, features", ""),
+    "probe_ap": Quantity("Linear probe AP"),
+    "params_m": Quantity("Parameters", "M", score=False),
+    "gflops": Quantity("GFLOPs", "", score=False),
+    "seconds_per_epoch": Quantity("Time per epoch", "s", 0, score=False),
+    "pretraining_hours": Quantity("Pre-training time", "h", 1, score=False),
+    "train_images": Quantity("Training images", "", 0, score=False),
+    "test_images": Quantity("Test images", "", 0, score=False),
+    "pretraining_images": Quantity("Pre-training images", "", 0, score=False),
 }
 
 #: Patch features on the frames of a dataset, of another split than the training one if it is
@@ -74,14 +101,28 @@ class Column:
         return f"{self.dataset}/{self.metric}"
 
     @property
+    def _quantity(self) -> Quantity:
+        return METRICS.get(self.metric, Quantity(self.metric))
+
+    @property
     def label(self) -> str:
         """The metric as printed."""
-        return METRICS.get(self.metric, (self.metric, "%"))[0]
+        return self._quantity.label
 
     @property
     def unit(self) -> str:
-        """``"%"``, ``"dB"``, or ``""`` for an index without one."""
-        return METRICS.get(self.metric, (self.metric, "%"))[1]
+        """``"%"``, ``"dB"`` and the like, or ``""`` for a number without one."""
+        return self._quantity.unit
+
+    @property
+    def digits(self) -> int:
+        """Number of decimals in print."""
+        return self._quantity.digits
+
+    @property
+    def score(self) -> bool:
+        """Whether it is ranked and tested; costs and counts are not."""
+        return self._quantity.score
 
     @property
     def dataset_title(self) -> str:

@@ -94,7 +94,7 @@ def _corrected(
             test,
             p_holm,
             p_bh,
-            _verdict(test, p, column is None or column.higher_is_better),
+            _verdict(test, p, column),
             per_image.get((row.id, column.id)) if column else None,
         )
         for (row, column, test), p_holm, p_bh, p in zip(
@@ -103,12 +103,13 @@ def _corrected(
     ]
 
 
-def _verdict(test: PairedT, p: float | None, higher_is_better: bool) -> str:
+def _verdict(test: PairedT, p: float | None, column: Column | None) -> str:
     if p is None:
         return test.note
-    if p >= ALPHA or rounds_to_zero(test.difference):
+    digits, higher = (column.digits, column.higher_is_better) if column else (2, True)
+    if p >= ALPHA or rounds_to_zero(test.difference, digits):
         return "not separable"
-    return "better" if (test.difference > 0) == higher_is_better else "worse"
+    return "better" if (test.difference > 0) == higher else "worse"
 
 
 def by_reference(

@@ -97,6 +97,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
 
 def _column(column: Column) -> dict[str, Any]:
     names = ("id", "dataset", "dataset_title", "metric", "label", "definition", "unit")
+    names += ("digits", "score")
     return _fields(column, *names, "higher_is_better")
 
 

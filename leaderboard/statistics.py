@@ -191,13 +191,35 @@ def _paired_t(a: np.ndarray, b: np.ndarray) -> Sequence[PairedT]:
     return tests
 
 
-def rounds_to_zero(difference: float) -> bool:
-    """Whether a difference is +0.00 or -0.00 at the two decimals that the tables show.
+def p_text(p: float | None) -> str:
+    """A p-value in print: ``"p = 0.0123"``, ``"p = 1.18e-04"``, ``"p not defined"``."""
+    if p is None:
+        return "p not defined"
+    number = p_number(p)
+    return f"p < {number[1:]}" if number.startswith("<") else f"p = {number}"
+
+
+def p_number(p: float) -> str:
+    """Three significant digits, with an exponent below 0.001: ``0.0123``, ``1.18e-04``.
+
+    A value just below `ALPHA` gets as many digits as keep it below. The page's `pValue` is the
+    same.
+    """
+    if p < 1e-300:
+        return "<1e-300"
+    if p < 1e-3:
+        return f"{p:.2e}"
+    texts = (f"{p:#.{digits}g}" for digits in range(3, 18))
+    return next(text for text in texts if (float(text) < ALPHA) == (p < ALPHA))
+
+
+def rounds_to_zero(difference: float, digits: int = 2) -> bool:
+    """Whether a difference is +0.00 or -0.00 at the `digits` decimals that the tables show.
 
     Nobody knows a score that closely, whatever the p-value: the seeds may agree on what is mostly
     rounding.
     """
-    return float(f"{difference:.2f}") == 0
+    return float(f"{difference:.{digits}f}") == 0
 
 
 def _ascending(p_values: Sequence[float | None]) -> list[int]:
@@ -237,7 +259,9 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def tiers(means: Mapping[str, float], tests: Pairs, higher_is_better: bool) -> dict[str, int]:
+def tiers(
+    means: Mapping[str, float], tests: Pairs, higher_is_better: bool, digits: int = 2
+) -> dict[str, int]:
     """The tiers of one column: 1 for the best and what is not separable from it, 2 for the rest.
 
     Every row but the best is tested against the best, Holm-corrected over these tests; it is in
@@ -253,6 +277,7 @@ def tiers(means: Mapping[str, float], tests: Pairs, higher_is_better: bool) -> d
     Args:
         means: row → mean over its seeds.
         tests: `pairwise_t` of the rows.
+        digits: decimals that the column is printed with.
 
     Returns:
         Row → tier, for the rows that have one.
@@ -264,6 +289,6 @@ def tiers(means: Mapping[str, float], tests: Pairs, higher_is_better: bool) -> d
         against = [tests[row, best] for row in others]
         for row, test, p in zip(others, against, holm([test.p for test in against])):
             if p is not None:
-                separable = p < ALPHA and not rounds_to_zero(test.difference)
+                separable = p < ALPHA and not rounds_to_zero(test.difference, digits)
                 tier_of[row] = tier_of.get(row, 2) if separable else 1
     return tier_of

@@ -10,7 +10,6 @@ from benchmark.errors import InputError
 from benchmark.files import read_json
 from benchmark.text import visible
 from leaderboard.page import SCHEMA
-from leaderboard.statistics import ALPHA
 
 FigureRow = dict[str, Any]
 #: Correction of the board → key of the p-value that its verdicts are based on.
@@ -156,17 +155,6 @@ def shorten(text: str, length: int = 34) -> str:
     """At most `length` characters, the last one an ellipsis where something was cut."""
     text = " ".join(visible(text).split())
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def p_text(p: float | None) -> str:
-    """``p < 0.001``, ``p = 0.012``."""
-    if p is None:
-        return "p not defined"
-    if p < 0.001:
-        return "p < 0.001"
-    text = f"{p:.3f}"
-    # Rounding must not carry a value across the significance level.
-    return f"p = {text}" if (p < ALPHA) == (float(text) < ALPHA) else f"p = {p:.4f}"
 
 
 def signed(value: float, digits: int = 2) -> str:

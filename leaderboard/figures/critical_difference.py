@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from leaderboard.figures.board_view import BoardView, p_text, shorten
+from leaderboard.figures.board_view import BoardView, shorten
 from leaderboard.figures.style import ACCENT, INK, MUTED, fit_text, new_figure, text_width
+from leaderboard.statistics import p_text
 
 _AXIS, _BAR, _STEP = 13.0, 1.9, 3.7  # mm: top to axis, bar to bar, name to name
 _NUMBER, _FONT_SIZE = 8.0, 6.5  # mm for the mean rank before a name; points

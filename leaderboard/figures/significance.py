@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from leaderboard.comparisons import CORRECTIONS
-from leaderboard.figures.board_view import BoardView, FigureRow, p_text, shorten, signed
+from leaderboard.figures.board_view import BoardView, FigureRow, shorten, signed
 from leaderboard.figures.style import INK, MUTED, ROW, new_figure
-from leaderboard.statistics import ALPHA
+from leaderboard.statistics import ALPHA, p_text
 
 #: Upper ends of the classes of p-values, and their shades for a better and for a worse row; above
 #: the last end, rows are not separable.

@@ -39,7 +39,7 @@ function curveLine(curve, entry, points, x, y, popover) {
     const mark = svg("path", { d: marker(px, py, 3.6), class: "point" });
     const rows = [
       ...fact(curve.x_label, point.x.toLocaleString("en")),
-      ...fact(`Mean ± std (${curve.unit})`, plusMinus(point.mean, point.std)),
+      ...fact(withUnit("Mean ± std", curve.unit), plusMinus(point.mean, point.std)),
       ...fact("Seeds", `n = ${point.n}`),
     ];
     const facts = [el("h3", { text: entry.title }), el("dl", { class: "facts" }, ...rows)];
@@ -123,7 +123,7 @@ function curvesSection(board, curves, store, popover) {
       const visible = new Set(board.visible(store.state).map((row) => row.id));
       return numbered.filter((entry) => !board.row.has(entry.row) || visible.has(entry.row));
     };
-    const heading = `${curve.title} (${curve.unit})`;
+    const heading = withUnit(curve.title, curve.unit);
     const card = new Card(heading, (width) => curvePlot(curve, lines(), width, popover), 300);
     card.node.append(curveTable(curve));
     return card;

@@ -87,15 +87,25 @@ function signed(value, digits = 2) {
   return value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
-function interval(low, high, format = fixed) {
+function interval(low, high, format = fixed, digits = 2) {
   return low === null || low === undefined || high === null || high === undefined
     ? NONE
-    : `[${format(low)}, ${format(high)}]`;
+    : `[${format(low, digits)}, ${format(high, digits)}]`;
 }
 
+/** Three significant digits, as in the tables; no value below 0.05 is rounded up to it. */
 function pValue(p) {
   if (p === null || p === undefined) return NONE;
-  return p < 0.001 ? "< 0.001" : p.toFixed(3);
+  if (p < 1e-300) return "<1e-300";
+  if (p < 0.001) return p.toExponential(2).replace(/e-(\d)$/, "e-0$1");
+  let digits = 3;
+  while (p < 0.05 && Number(p.toPrecision(digits)) >= 0.05) digits += 1;
+  return p.toPrecision(digits);
+}
+
+/** What a number is, with its unit if it has one. */
+function withUnit(text, unit) {
+  return unit ? `${text} (${unit})` : text;
 }
 
 function plusMinus(mean, std, digits = 2) {

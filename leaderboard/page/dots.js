@@ -32,6 +32,7 @@ function dotPlot(board, key, state, width, popover) {
   const reference = board.referenceOf(state);
   const values = dotValues(board, key, board.visible(state));
   const column = board.columns[board.columnIndex.get(key)];
+  const digits = column?.digits;
   const title = column ? `${column.dataset_title} ${column.label}` : "Average rank";
   const base = reference && dotValues(board, key, [reference])[0];
   const [labels, numbers, top, step] = [Math.min(170, width * 0.36), 50, 6, 19];
@@ -69,7 +70,7 @@ function dotPlot(board, key, state, width, popover) {
       nameText(0, y + 4, board.label(row), Math.floor(labels / 6.5), "label"),
       from === null || to === null ? null : line(x(from), y, x(to), y, `whisker ${name}`),
       dotShape(x(mean), y, name),
-      text(width - 2, y + 4, fixed(mean), "value", "end"),
+      text(width - 2, y + 4, fixed(mean, digits), "value", "end"),
     );
     const facts = () =>
       column ? cellFacts(board, row, board.columnIndex.get(key), reference) : rankFacts(board, row);
@@ -77,7 +78,8 @@ function dotPlot(board, key, state, width, popover) {
     group.addEventListener("pointerleave", () => popover.hideSoon());
     parts.push(group);
   });
-  const best = `${board.label(values[0].row)} with ${fixed(values[0].mean)}`;
+  const first = fixed(values[0].mean, digits);
+  const best = `${board.label(values[0].row)} with ${first}`;
   const rows = count(values.length, "row");
   const description = `${rows} with 95 % intervals, best first: ${best}. The table has all numbers.`;
   return picture(width, height, title, description, ...parts);
@@ -99,7 +101,7 @@ function dotsSection(board, store, popover) {
   const cardOf = (key) => {
     const column = board.columns[board.columnIndex.get(key)];
     const heading = column
-      ? `${column.dataset_title} · ${column.label} (${column.unit})`
+      ? withUnit(`${column.dataset_title} · ${column.label}`, column.unit)
       : "Average rank (lower is better)";
     return new Card(heading, (width) => dotPlot(board, key, store.state, width, popover), 260);
   };

@@ -1,7 +1,7 @@
 "use strict";
 // The popover with the details of one number.
 
-function testFacts(test, reference) {
+function testFacts(test, reference, digits) {
   const { difference, ci_low: low, ci_high: high } = test;
   return [
     el("h4", {}, "Against ", el("b", { text: reference })),
@@ -9,7 +9,10 @@ function testFacts(test, reference) {
     el(
       "dl",
       { class: "facts" },
-      ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
+      ...fact(
+        "Difference",
+        `${signed(difference, digits)} ${interval(low, high, signed, digits)}`,
+      ),
       ...fact("p", pValue(test.p)),
       ...fact("p (Holm)", pValue(test.p_holm)),
       ...fact("p (BH)", test.p_bh === null || test.p_bh === undefined ? "" : pValue(test.p_bh)),
@@ -34,10 +37,10 @@ function imageFacts(images) {
   ];
 }
 
-function seedFacts(cell) {
+function seedFacts(cell, digits) {
   if (!cell.values?.length) return [];
   const items = cell.values.map((value, index) =>
-    el("li", {}, el("span", { text: `seed ${cell.seeds[index]}` }), fixed(value)),
+    el("li", {}, el("span", { text: `seed ${cell.seeds[index]}` }), fixed(value, digits)),
   );
   return [el("ul", { class: "seeds" }, ...items)];
 }
@@ -45,24 +48,25 @@ function seedFacts(cell) {
 /** Everything behind the cell of a row in a column, against a reference row or null. */
 function cellFacts(board, row, index, reference) {
   const [cell, column] = [row.cells[index], board.columns[index]];
+  const { digits } = column;
   const test = board.comparison(reference, row, column);
   const best = cell.tier === 1 ? "yes" : cell.tier === 2 ? "no" : "";
-  const what = `${board.column(index)} (${column.unit}), ${column.definition}`;
+  const what = `${withUnit(board.column(index), column.unit)}, ${column.definition}`;
   return [
     el("h3", { text: board.label(row) }),
     el("p", { class: "hint", text: what }),
     el(
       "dl",
       { class: "facts" },
-      ...fact(cell.std === null ? "Value" : "Mean ± std", plusMinus(cell.mean, cell.std)),
-      ...fact("95 % CI", interval(cell.ci_low, cell.ci_high)),
+      ...fact(cell.std === null ? "Value" : "Mean ± std", plusMinus(cell.mean, cell.std, digits)),
+      ...fact("95 % CI", interval(cell.ci_low, cell.ci_high, fixed, digits)),
       ...fact("Seeds", cell.n === null ? "not stated" : `n = ${cell.n}`),
       ...fact("Rank, all rows", cell.place ? `${cell.place}` : ""),
       ...fact("Rank, complete rows", cell.rank ? `${cell.rank}` : ""),
       ...fact("On par with the best", best),
     ),
-    ...seedFacts(cell),
-    ...(test ? testFacts(test, board.label(reference)) : []),
+    ...seedFacts(cell, digits),
+    ...(test ? testFacts(test, board.label(reference), digits) : []),
     ...(test?.per_image ? imageFacts(test.per_image) : []),
     ...(row.source ? [el("p", { class: "hint", text: `Published: ${row.source}` })] : []),
   ];
@@ -71,9 +75,10 @@ function cellFacts(board, row, index, reference) {
 /** Average rank with its bootstrap interval. */
 function rankFacts(board, row) {
   const rank = row.average_rank;
+  const scored = board.columns.filter((column) => column.score !== false);
   return [
     el("h3", { text: board.label(row) }),
-    el("p", { class: "hint", text: `Average rank over ${count(board.columns.length, "column")}` }),
+    el("p", { class: "hint", text: `Average rank over ${count(scored.length, "column")}` }),
     el(
       "dl",
       { class: "facts" },

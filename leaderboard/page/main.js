@@ -30,7 +30,8 @@ function makeHead(data, boards) {
 
 function definitions(board) {
   const rows = board.columns.map((column) => {
-    const better = column.higher_is_better ? "higher" : "lower";
+    const direction = column.higher_is_better ? "higher" : "lower";
+    const better = column.score === false ? NONE : direction;
     return [`${column.dataset_title} ${column.label}`, column.definition, column.unit, better];
   });
   const table = plainTable(["Column", "Definition", "Unit", "Better"], rows);

@@ -135,7 +135,7 @@ function differenceDiagram(board, reference, width) {
 
 function friedmanText(friedman) {
   const { statistic, p, n, k, alpha } = friedman;
-  const chance = p !== null && p < 0.001 ? `p ${pValue(p)}` : `p = ${pValue(p)}`;
+  const chance = `p = ${pValue(p)}`.replace("= <", "< ");
   const size = `${count(k, "row")} over ${count(n, "dataset")}`;
   const words = `Friedman χ² = ${fixed(statistic)}, ${chance}, ${size}, α = ${alpha}.`;
   const verdict = p === null || p >= alpha

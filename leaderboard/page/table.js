@@ -2,8 +2,8 @@
 // The ranking table. It is built once; sorting re-appends its rows, filters hide them.
 
 /** The text of a cell for screen readers: what typeface and marks show. */
-function cellText(board, cell, test, reference) {
-  const words = [plusMinus(cell.mean, cell.std)];
+function cellText(board, index, cell, test, reference) {
+  const words = [plusMinus(cell.mean, cell.std, board.columns[index].digits)];
   if (cell.place === 1) words.push("best");
   if (cell.place === 2) words.push("second");
   if (cell.tier === 1) words.push("on par with the best");
@@ -68,7 +68,8 @@ class RankingTable {
       group.size += 1;
       group.th.setAttribute("colspan", `${group.size}`);
       const better = column.higher_is_better ? "higher is better" : "lower is better";
-      const unit = column.higher_is_better ? column.unit : `${column.unit} ↓`;
+      const falls = column.score !== false && !column.higher_is_better;
+      const unit = falls ? `${column.unit} ↓`.trim() : column.unit;
       const title = `${column.definition}, ${better}`;
       const props = { class: first ? "num first" : "num" };
       second.push(this.sortHead(column.id, props, column.label, unit, title));
@@ -120,8 +121,9 @@ class RankingTable {
     if (cell.place === 1) td.classList.add("best");
     if (cell.place === 2) td.classList.add("second");
     const mark = el("span", { class: "mark", "aria-hidden": "true" });
-    const std = cell.std === null ? "" : `± ${fixed(cell.std)}`;
-    const mean = el("span", { class: "mean", text: fixed(cell.mean) });
+    const { digits } = columns[index];
+    const std = cell.std === null ? "" : `± ${fixed(cell.std, digits)}`;
+    const mean = el("span", { class: "mean", text: fixed(cell.mean, digits) });
     const level = cell.tier === 1 ? "●" : "";
     const tier = el("span", { class: "tier", "aria-hidden": "true", text: level });
     const rank = el("span", { class: "cell-rank", text: cell.place ? `${cell.place}` : "" });
@@ -249,7 +251,8 @@ class RankingTable {
       const verdict = test ? verdictOf(test) : { mark: "", name: "" };
       mark.textContent = verdict.mark;
       mark.className = `mark ${verdict.name}`;
-      td.setAttribute("aria-label", cellText(this.board, row.cells[index], test, reference));
+      const label = cellText(this.board, index, row.cells[index], test, reference);
+      td.setAttribute("aria-label", label);
     });
   }
 }

@@ -9,8 +9,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from benchmark.results import RunRecord
 from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
+from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, comparisons, overall
-from leaderboard.statistics import Summary
+from leaderboard.statistics import Summary, p_number
 
 #: Marks a row that is not separable from the best of its column.
 TIER_MARK = "†"
@@ -89,24 +90,24 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
     return printed
 
 
-def mean_std(value: Summary) -> str:
+def mean_std(value: Summary, digits: int = 2) -> str:
     """``80.25 ± 0.12``; a single value has no ±."""
-    return _two_decimals(value.mean) + (
-        "" if value.std is None else f" ± {_two_decimals(value.std)}"
-    )
+    spread = "" if value.std is None else f" ± {_rounded(value.std, digits)}"
+    return _rounded(value.mean, digits) + spread
 
 
-def _two_decimals(value: float) -> str:
+def _rounded(value: float, digits: int) -> str:
     """Rounds half up, as on the page and by hand: average ranks end in 0.125."""
-    return str(Decimal(value).quantize(Decimal("0.01"), ROUND_HALF_UP))
+    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
-def _score_entry(cell: Cell | None) -> Entry:
+def _score_entry(cell: Cell | None, column: Column) -> Entry:
     if cell is None:
         return Entry("")
     rank = "" if cell.rank is None else f" [{cell.rank}]"
     tier = TIER_MARK if cell.tier == 1 and cell.place > 1 else ""
-    return Entry(mean_std(cell.summary), cell.place if cell.place <= 2 else 0, rank + tier)
+    text = mean_std(cell.summary, column.digits)
+    return Entry(text, cell.place if cell.place <= 2 else 0, rank + tier)
 
 
 def _n_seeds(row: Row) -> str:
@@ -135,19 +136,25 @@ def _scores(board: Board) -> Grid:
     leading: dict[str, Callable[[Row], str]] = {**texts, "n": _n_seeds}
     if not board.analysis:
         leading["Average rank"] = _average_rank
-    arrows = {True: "↑", False: "↓"}
-    labels = [f"{column.label} {arrows[column.higher_is_better]}" for column in board.columns]
+    labels = [_label(column) for column in board.columns]
     titles = [column.dataset_title for column in board.columns]
+    complete = [
+        f"{title} {label}" if column.score else label
+        for title, label, column in zip(titles, labels, board.columns)
+    ]
     spans: list[tuple[str, int]] = []
     for title in titles:
         width = spans.pop()[1] if spans and spans[-1][0] == title else 0
         spans.append((title, width + 1))
     return Grid(
         heading="",
-        header=(*leading, *(f"{title} {label}" for title, label in zip(titles, labels))),
+        header=(*leading, *complete),
         n_text=len(texts),
         rows=tuple(
-            (*(Entry(text(row)) for text in leading.values()), *map(_score_entry, row.cells))
+            (
+                *(Entry(text(row)) for text in leading.values()),
+                *map(_score_entry, row.cells, board.columns),
+            )
             for row in board.rows
         ),
         spans=(("", len(leading)), *spans),
@@ -155,18 +162,23 @@ def _scores(board: Board) -> Grid:
     )
 
 
+def _label(column: Column) -> str:
+    """The metric with an arrow to what is better, or with its unit where it is no score."""
+    if column.score:
+        return f"{column.label} {'↑' if column.higher_is_better else '↓'}"
+    return f"{column.label}, {column.unit}" if column.unit else column.label
+
+
 def _p(value: float | None) -> str:
-    if value is None:
-        return "—"
-    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
+    return "—" if value is None else p_number(value)
 
 
-def _difference(value: float | None) -> str:
-    return "—" if value is None else f"{value:+.2f}"
+def _difference(value: float | None, digits: int = 2) -> str:
+    return "—" if value is None else f"{value:+.{digits}f}"
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "—" if low is None else f"{low:+.2f} … {high:+.2f}"
+def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    return "—" if low is None else f"{low:+.{digits}f} … {high:+.{digits}f}"
 
 
 def _overall(board: Board, correction: str) -> Grid:
@@ -184,8 +196,9 @@ def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str
         test, column = comparison.test, comparison.column
         texts = [comparison.row.title]
         texts += [column.dataset_title, column.label] if column is not None else []
-        texts += [str(test.n), _difference(test.difference), _interval(test.ci_low, test.ci_high)]
-        texts += [_p(test.p)]
+        digits = column.digits if column is not None else 2
+        interval = _interval(test.ci_low, test.ci_high, digits)
+        texts += [str(test.n), _difference(test.difference, digits), interval, _p(test.p)]
         texts += [_p(comparison.p_used(correction))] if adjusted else []
         texts += [comparison.verdict]
         texts += _per_image(comparison.per_image) if over_images else []

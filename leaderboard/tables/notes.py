@@ -7,23 +7,27 @@ from collections.abc import Iterable
 
 from leaderboard.board import Board
 from leaderboard.build import Leaderboard
-from leaderboard.comparisons import CORRECTIONS, comparisons, overall
-from leaderboard.statistics import ALPHA, rounds_to_zero
+from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons, overall
+from leaderboard.statistics import ALPHA, p_text, rounds_to_zero
 
 
 def general_notes(leaderboard: Leaderboard) -> list[str]:
     """What applies to all boards, one paragraph each."""
     boards = leaderboard.boards
     notes = [
-        "Scores are in percent (PSNR in dB): mean ± sample standard deviation (n − 1) over n "
-        "seeds; one seed has no ±. Where all seeds fine-tune one pre-trained encoder, ± and p "
-        "describe fine-tuning, not repeated pre-training.",
+        "Scores are in percent (PSNR in dB, indices of clusters without unit): mean ± sample "
+        "standard deviation (n − 1) over n seeds; one seed has no ±. Where all seeds fine-tune one "
+        "pre-trained encoder, ± and p describe fine-tuning, not repeated pre-training.",
         "[k] is the rank in the column among the complete rows; ties share the better rank. The "
         "average rank is the mean ± sample standard deviation of these ranks over the columns, "
         "with a 95 % bootstrap interval over the datasets where there are several; a row with an "
         "empty cell has none. Bold is the best mean of a column and underlined the second, among "
         "all its rows: neither implies that a difference is significant.",
     ]
+    if not all(column.score for board in boards for column in board.columns):
+        notes.append(
+            "Costs and numbers of images are no scores: they are neither ranked nor tested."
+        )
     if any(cell and cell.tier for board in boards for row in board.rows for cell in row.cells):
         notes.append(
             "† marks what is not separable from the best of its column: paired t-test over common "
@@ -93,9 +97,8 @@ def _friedman_notes(board: Board) -> list[str]:
     what = f"Friedman's test over {test.n} datasets, each by its first metric, of {test.k} rows"
     if test.p is None:
         return [f"{what}: {test.note}."]
-    p = "p < 0.0001" if test.p < 1e-4 else f"p = {test.p:.4f}"
     result = (
-        f"{what}: χ² = {test.statistic:.2f}, {p}; mean ranks that differ by less than "
+        f"{what}: χ² = {test.statistic:.2f}, {p_text(test.p)}; mean ranks that differ by less than "
         f"{test.critical_difference:.2f} are not separable (Nemenyi)"
     )
     return [f"{result}; {test.note}." if test.note else f"{result}."]
@@ -110,7 +113,7 @@ def _test_notes(board: Board, correction: str) -> list[str]:
     if any(
         (p := comparison.p_used(correction)) is not None
         and p < ALPHA
-        and rounds_to_zero(comparison.test.difference)
+        and rounds_to_zero(comparison.test.difference, _digits(comparison))
         for comparison in (*tests, *overall(board, board.reference, correction))
     ):
         notes.append(
@@ -126,6 +129,10 @@ def _test_notes(board: Board, correction: str) -> list[str]:
     if missing and board.origin != "published":
         notes.append(f"Not tested, as {reference.title} has no results: {', '.join(missing)}.")
     return notes
+
+
+def _digits(comparison: Comparison) -> int:
+    return comparison.column.digits if comparison.column else 2
 
 
 def _seed_notes(board: Board) -> list[str]:

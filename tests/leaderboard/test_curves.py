@@ -67,13 +67,16 @@ def test_a_curve_with_two_lines(build, make_run):
 
 def test_curves_of_the_papers():
     found = {curve["id"]: curve for curve in curves(published_leaderboard(read_tables()).boards)}
-    lines = {line["title"]: line for line in found["aaai-labels:arcade_v/dsc"]["lines"]}
+    lines = {line["title"]: line for line in found["aaai-6:arcade_v/dsc"]["lines"]}
     line = lines["VasoMIM-v1 (published)"]
     assert [(p["x"], p["mean"]) for p in line["points"]] == [(25, 56.93), (50, 63.64), (100, 68.85)]
     assert set(found) == {
-        *("journal-X:arcade_v/dsc", "journal-X:xcav/dsc", "journal-6:arcade_v/dsc"),
-        "aaai-labels:arcade_v/dsc",
+        *(f"journal-X:{name}/{m}" for name in ("arcade_v", "xcav") for m in ("dsc", "cldice")),
+        *("journal-fig6:arcade_v/dsc", "aaai-6:arcade_v/dsc", "aaai-fig7:caxf/dsc"),
     }
+    quality = {line["title"]: line for line in found["journal-X:xcav/cldice"]["lines"]}
+    points = quality["Frangi filter (published)"]["points"]
+    assert [(p["x"], p["mean"]) for p in points] == [(50, 22.58), (80, 62.51), (92, 57.15)]
 
 
 def test_one_point_is_no_curve(build, make_run):

@@ -15,6 +15,7 @@ from leaderboard.statistics import (
     holm,
     mean_interval,
     mid_ranks,
+    p_text,
     pairwise_t,
     summarize,
     tie_term,
@@ -275,3 +276,24 @@ def test_the_best_is_not_separable_from_what_prints_the_same():
     step = {seed: score - 0.0060 - seed / 1e5 for seed, score in best.items()}
     assert paired_t(list(hair.values()), list(best.values())).p < 1e-4
     assert tiers_of([best, hair, step], higher_is_better=True) == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (None, "p not defined"),
+        (0.0, "p < 1e-300"),
+        (1.234e-12, "p = 1.23e-12"),
+        (1.18e-4, "p = 1.18e-04"),
+        (0.001, "p = 0.00100"),
+        (0.01234, "p = 0.0123"),
+        # Never rounded up to the level.
+        (0.04996, "p = 0.04996"),
+        (0.049999, "p = 0.049999"),
+        (0.05, "p = 0.0500"),
+        (0.6339, "p = 0.634"),
+        (1.0, "p = 1.00"),
+    ],
+)
+def test_p_values_print_three_significant_digits(p, words):
+    assert p_text(p) == words

@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmark.errors import InputError
 from leaderboard.figures import Choice, draw
-from leaderboard.figures.board_view import p_text, read_board_data, shorten, signed
+from leaderboard.figures.board_view import read_board_data, shorten, signed
 from leaderboard.figures.critical_difference import levels
 from leaderboard.figures.significance import CLASSES, EQUAL, SHADES, shade
 from leaderboard.figures.style import fit_text, panel_grid, save, text_width
@@ -84,21 +84,6 @@ def test_shades_follow_the_classes():
 def test_bars_that_overlap_are_on_different_levels():
     assert levels([(1, 3), (2, 4), (3.5, 5), (6, 7)]) == [0, 1, 0, 0]
     assert levels([]) == []
-
-
-@pytest.mark.parametrize(
-    ("p", "words"),
-    [
-        (None, "p not defined"),
-        (0.0002, "p < 0.001"),
-        (0.0123, "p = 0.012"),
-        (0.04996, "p = 0.0500"),
-        (0.0496, "p = 0.0496"),
-        (0.05, "p = 0.050"),
-    ],
-)
-def test_p_is_not_rounded_across_the_level(p, words):
-    assert p_text(p) == words
 
 
 def test_numbers_and_names_are_shorten():

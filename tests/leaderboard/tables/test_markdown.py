@@ -93,7 +93,7 @@ def test_the_papers_tables_are_printed_with_citation_and_overall_test():
     text = to_markdown(published_leaderboard(read_tables()))
     assert "| VasoMIM-v1 | Medical SSL | XA-170K | 5 | 2.13 ± 0.35 (2.0–2.4) |" in text
     together = text[text.index("## Segmentation and detection together") :]
-    assert "| VasoMIM | 11 | +0.52 | +0.33 … +0.70 | 0.0001 |" in together
+    assert "| VasoMIM | 11 | +0.52 | +0.33 … +0.70 | 1.18e-04 |" in together
     assert "Source: Huang et al., VasoMIM, AAAI 2026 (arXiv 2508.10794), table S2." in text
     for heading in ("Components", "Guidance schedule, β_0 → β_E", "Segmentor (AAAI)"):
         assert f"\n## {escape(heading)}\n" in text

@@ -6,7 +6,7 @@ from scipy import stats
 
 from benchmark.errors import InputError
 from benchmark.method_cards import read_method_cards
-from leaderboard.analyses import ANALYSES, PREFIX, find_analysis
+from leaderboard.analyses import ANALYSES, find_analysis
 from leaderboard.build import PUBLISHED, published_leaderboard
 from leaderboard.comparisons import comparisons, overall
 from leaderboard.published import FOLDER, read_tables
@@ -92,8 +92,9 @@ def test_published_means_are_not_tested_seed_by_seed(leaderboard):
 
 def test_every_table_is_cited_and_its_methods_are_known(tables):
     known = {card.method for card in read_method_cards()}
-    configs = FOLDER.parents[1] / "configs" / "analysis"
-    analyses = {analysis.id for analysis in ANALYSES} | {"labels", "origin", "clusters", None}
+    known |= {member.method for analysis in ANALYSES for member in analysis.members}
+    figures = {(a.protocol, a.id): a.source for a in ANALYSES}
+    others = {"journal-II", "aaai-3", "aaai-S8", *(t.id for t in tables.values() if not t.analysis)}
     for table in tables.values():
         lines = pd.read_csv(FOLDER / f"{table.id}.csv")
         assert not lines.duplicated(["title", "dataset", "metric"]).any(), table.id
@@ -101,10 +102,10 @@ def test_every_table_is_cited_and_its_methods_are_known(tables):
             r"Huang et al\., VasoMIM, .*(2602\.11536|2508\.10794).*, .+", table.citation
         )
         assert table.protocol == ("journal" if "2602.11536" in table.citation else "aaai")
-        assert table.analysis in analyses
-        for row in table.rows:
-            name = row.method.removeprefix(PREFIX)
-            assert row.method in known or (configs / f"{name}.py").is_file(), row.id
+        source = figures.get((table.protocol, table.analysis))
+        assert table.citation.endswith(f", {source}") or table.id in others
+        for row in table.rows if table.id != "journal-II" else ():
+            assert row.method in known, row.id
         assert any(row.method == table.reference for row in table.rows)
 
 
@@ -146,6 +147,41 @@ def test_another_reference_is_that_of_every_table(tables):
         published_leaderboard(list(tables.values()), reference="moco")
     with pytest.raises(InputError, match="at least one table"):
         published_leaderboard([])
+
+
+def test_costs_and_counts_are_neither_ranked_nor_tested(leaderboard):
+    """Beside scores they change no rank; alone they make a board without any."""
+    boards = {board.id: board for board in leaderboard.boards}
+    for name in ("journal-II", "aaai-S8"):
+        board = boards[name]
+        assert not any(column.score for column in board.columns)
+        assert {row.average_rank for row in board.rows} == {None}
+        assert (board.friedman, board.overall_pairs) == (None, {})
+        cells = [cell for row in board.rows for cell in row.cells if cell]
+        assert {(cell.place, cell.rank, cell.tier) for cell in cells} == {(0, None, None)}
+    objectives = boards["journal-V"]
+    assert [column.id for column in objectives.columns] == [
+        *("arcade_v/dsc", "xcav/dsc", "cost/params_m", "cost/gflops")
+    ]
+    # L_cons is best in both columns of scores, whatever it costs.
+    assert objectives.row("published:journal-V:L_cons").average_rank.mean == 1
+    assert objectives.friedman.n == 2
+    titles = {row.title: row for row in boards["journal-II"].rows}
+    assert [cell and cell.summary.mean for cell in titles["Total"].cells] == [None, None, 171478]
+
+
+def test_what_the_papers_print_differently_is_noted(leaderboard):
+    notes = {board.id: " ".join(board.notes) for board in leaderboard.boards}
+    assert "CXR-838K" in notes["journal-I"]
+    assert "0.08 on the poster" in notes["aaai-1"]
+    detection = {row.title: row for row in leaderboard.boards[1].rows}
+    for title, printed in (("CheXWorld", "1.00"), ("iBOT", "2.00")):
+        row = detection[title]
+        ranks = ", ".join(str(cell.rank) for cell in row.cells)
+        words = f"{printed} for {title} (ranks {ranks}: {row.average_rank.std:.2f})"
+        assert words in notes["journal-III"]
+    for name in ("journal-V", "journal-VI", "journal-VII"):
+        assert "not legible" in notes[name]
 
 
 def test_published_rows_beside_measured_ones(build, records, tables):
