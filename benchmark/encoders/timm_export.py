@@ -3,7 +3,9 @@
 The folder works as ``timm.create_model("local-dir:FOLDER", pretrained=True)``, and as
 ``"hf-hub:USER/NAME"`` once it is uploaded. The weights are those of the export, byte for byte, as
 encoders have timm's names. Only networks that timm can build from a registered name and JSON-able
-arguments can be written; each is loaded by timm and its features compared before it is kept.
+arguments can be written; each is loaded by timm and its features compared before it is kept. For
+images of another size, timm resamples the positions of a ViT with antialiasing, which our
+`VisionTransformer` does only with registers.
 """
 
 from __future__ import annotations

@@ -154,11 +154,20 @@ class VisionTransformer(nn.Module):
         return (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
 
     def _positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embedding for a grid of patches, interpolated (bicubic) if it is not its own."""
+        """Position embedding for a grid of patches, interpolated (bicubic) if it is not its own.
+
+        Without antialiasing, which also is another cubic kernel, as in MAE, DINO, iBOT and DINOv2;
+        with it for registers, as in DINOv2's models that have them. timm always applies it.
+        """
         if grid == self.grid_size:
             return self.pos_embed
         return resample_abs_pos_embed(
-            self.pos_embed, grid, self.grid_size, self.num_prefix_positions, verbose=False
+            self.pos_embed,
+            grid,
+            self.grid_size,
+            self.num_prefix_positions,
+            antialias=self.reg_token is not None,
+            verbose=False,
         )
 
     def embed(

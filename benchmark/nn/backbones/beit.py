@@ -118,7 +118,10 @@ class BeitEncoder(TimmTransformer, Beit):
         if self.pos_embed is not None:
             positions = self.pos_embed
             if grid != self.grid_size:
-                positions = resample_abs_pos_embed(positions, grid, self.grid_size, 1)
+                # As in BEiT's code, without antialiasing.
+                positions = resample_abs_pos_embed(
+                    positions, grid, self.grid_size, 1, antialias=False
+                )
             tokens = tokens + positions
         shared = None
         if self.rel_pos_bias is not None:

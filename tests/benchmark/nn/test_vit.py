@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from timm.layers import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import nn
 
@@ -123,18 +124,39 @@ def test_position_table(dim: int, grid: tuple[int, int]) -> None:
 def test_positions_are_resampled(tiny_vit: VisionTransformer) -> None:
     images = torch.randn(2, 3, 24, 48, generator=torch.Generator().manual_seed(6))
     own = tiny_vit.pos_embed[:, 1:].reshape(1, 4, 4, 32).permute(0, 3, 1, 2)
-    resized = F.interpolate(own, (3, 6), mode="bicubic", antialias=True)
+    resized = F.interpolate(own, (3, 6), mode="bicubic", align_corners=False)
     positions = tiny_vit.embed(images) - torch.cat(
         [tiny_vit.cls_token.expand(2, -1, -1), tiny_vit.patch_embed(images)], dim=1
     )
     torch.testing.assert_close(positions[0, 0], tiny_vit.pos_embed[0, 0], rtol=0, atol=4e-6)
     expected = resized.flatten(2).transpose(1, 2).expand(2, -1, -1)
     torch.testing.assert_close(positions[:, 1:], expected, rtol=0, atol=2e-6)
-    twin = timm_twin(tiny_vit, dynamic_img_size=True)
-    expected = twin.forward_features(images)
-    torch.testing.assert_close(tiny_vit(images), expected, rtol=0, atol=1e-5)
     (last,) = tiny_vit.feature_maps(images)
     assert last.shape == (2, 32, 3, 6)
+
+
+@torch.no_grad()
+def test_rad_dino_at_224_resamples_like_the_official_code() -> None:
+    """37×37 positions on a grid of 16×16, written out: Keys' kernel (a = −0.75) at pixel centres.
+
+    With antialiasing, as timm resamples, half the fine structure of the table would be lost.
+    """
+    vit = VisionTransformer(518, 14, 16, depth=1, num_heads=2)
+    vit.pos_embed.normal_(generator=torch.Generator().manual_seed(8))
+    table = vit.pos_embed[0, 1:].unflatten(0, (37, 37)).double().numpy()
+    weights = np.zeros((16, 37))
+    for new in range(16):
+        centre = (new + 0.5) * 37 / 16 - 0.5
+        for old in range(math.floor(centre) - 1, math.floor(centre) + 3):
+            x, a = abs(centre - old), -0.75
+            near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+            far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+            weights[new, min(max(old, 0), 36)] += near if x < 1 else far
+    expected = np.einsum("ir,rcd,jc->ijd", weights, table, weights).reshape(256, 16)
+    tokens = vit.embed(torch.zeros(1, 3, 224, 224))[0, 1:] - vit.patch_embed.proj.bias
+    np.testing.assert_allclose(tokens.numpy(), expected, rtol=0, atol=1e-5)
+    smooth = resample_abs_pos_embed(vit.pos_embed, [16, 16], [37, 37], 1)[0, 1:]
+    assert smooth.std() < 0.6 * tokens.std()
 
 
 def test_initial_values() -> None:
