@@ -1,4 +1,4 @@
-"""Masking ratio γ = 0.4 (figure 10)."""
+"""Masking ratio γ = 0.4 (figure 10): 78 of 196 patches; 79 in the released code."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""Masking ratio γ = 0.6 (figure 10)."""
+"""Masking ratio γ = 0.6 (figure 10): 117 of 196 patches; 118 in the released code."""
 
 from mmengine.config import read_base
 

@@ -1,4 +1,4 @@
-"""Masking ratio γ = 0.9 (figure 10)."""
+"""Masking ratio γ = 0.9 (figure 10): 176 of 196 patches; 177 in the released code."""
 
 from mmengine.config import read_base
 

@@ -54,6 +54,10 @@ class AnatomyGuidedMasking(nn.Module):
     fewer patches than that have guidance, all of them are masked; a frame without guidance is
     masked at random.
 
+    The released code masks N − ⌊(1 − γ)N⌋ patches, of which ⌊β_e times that number⌋ are guided. Of
+    196 patches these are 79, 118 and 177 for γ = 0.4, 0.6 and 0.9 instead of 78, 117 and 176, and
+    the same for 0.25, 0.5 and 0.75. The default is the paper's count; `official_code` the code's.
+
     Args:
         num_patches, patch_size, ratio: as in `RandomMasking`; the ratio is γ.
         eta: η, weight of the extracted vessels; 1 is VasoMIM-v1, 0 the probability map alone.
@@ -61,6 +65,7 @@ class AnatomyGuidedMasking(nn.Module):
         beta_end: β_E, guided fraction of the masked patches at the end.
         uniform_among_vessels: sample guided patches uniformly from those with vessel pixels
             instead of from f (journal table VII, last row).
+        official_code: count masked patches as the released code does, see above.
     """
 
     def __init__(
@@ -72,21 +77,29 @@ class AnatomyGuidedMasking(nn.Module):
         beta_start: Rate = 0.0,
         beta_end: Rate = 0.5,
         uniform_among_vessels: bool = False,
+        official_code: bool = False,
     ) -> None:
         super().__init__()
         self.num_patches = num_patches
         self.patch_size = patch_size
         self.ratio = ratio
-        self.keep = visible_patches(num_patches, ratio)
+        self.keep = visible_patches(num_patches, ratio, official_code)
         self.eta = eta
         self.beta_start = beta_start
         self.beta_end = beta_end
         self.uniform_among_vessels = uniform_among_vessels
+        self.official_code = official_code
 
     def beta(self, progress: Progress) -> float:
         """β_e, linear over the epochs; the epoch counts from 1, as in the released code."""
         done = (progress.epoch + 1) / progress.epochs
         return self.beta_start + done * (self.beta_end - self.beta_start)
+
+    def guided(self, progress: Progress) -> int:
+        """Number of guided patches: ⌊β_e·γN⌋, without rounding γN."""
+        if self.official_code:
+            return int((self.num_patches - self.keep) * self.beta(progress))
+        return int(self.beta(progress) * self.ratio * self.num_patches + 1e-6)
 
     def guidance(self, views: dict[str, Tensor]) -> Tensor:
         """G, B×1×H×W in [0, 1]."""
@@ -103,12 +116,10 @@ class AnatomyGuidedMasking(nn.Module):
         weights = self.weights(views).float()
         noise = patch_noise(views, progress, "mask_noise", self.num_patches)
         race = patch_noise(views, progress, "guide_noise", self.num_patches)
-        # ⌊β_e·γN⌋, without rounding γN.
-        guided = int(self.beta(progress) * self.ratio * self.num_patches + 1e-6)
 
         arrival = weighted_arrival(race, weights)
         rank = arrival.argsort(dim=1, stable=True).argsort(dim=1)
-        chosen = (rank < guided) & (weights > 0)
+        chosen = (rank < self.guided(progress)) & (weights > 0)
         # Noise lies in (0, 1): adding 1 ranks the chosen patches above all others.
         return mask_highest(noise + chosen, self.keep)
 

@@ -42,10 +42,20 @@ def mask_highest(priority: Tensor, keep: int) -> Mask:
     return Mask(ids_shuffle[:, :keep], ids_restore, mask)
 
 
-def visible_patches(num_patches: int, ratio: float) -> int:
-    """Number of visible patches when ⌊ratio·N⌋ are masked."""
+def visible_patches(num_patches: int, ratio: float, official_code: bool = False) -> int:
+    """Number of visible patches when ⌊ratio·N⌋ are masked.
+
+    Args:
+        num_patches: N.
+        ratio: fraction of masked patches.
+        official_code: round the number of visible, not of masked, patches down, as the MAE code and
+            those that build on it: N − ⌊(1 − ratio)·N⌋ are masked.
+    """
     # Products such as 0.29 * 100 fall just below the intended integer.
-    masked = int(ratio * num_patches + 1e-6)
+    if official_code:
+        masked = num_patches - int(num_patches * (1 - ratio) + 1e-6)
+    else:
+        masked = int(ratio * num_patches + 1e-6)
     check_masked(num_patches, masked, ratio)
     return num_patches - masked
 
@@ -79,9 +89,7 @@ class RandomMasking(nn.Module):
     def __init__(self, num_patches: Count, patch_size: Count, ratio: Rate = 0.75) -> None:
         super().__init__()
         self.num_patches = num_patches
-        # The MAE code rounds down the number of visible, not of masked, patches.
-        self.keep = int(num_patches * (1 - ratio) + 1e-6)
-        check_masked(num_patches, num_patches - self.keep, ratio)
+        self.keep = visible_patches(num_patches, ratio, official_code=True)
 
     def forward(self, views: dict[str, Tensor], progress: Progress) -> Mask:
         noise = patch_noise(views, progress, "mask_noise", self.num_patches)

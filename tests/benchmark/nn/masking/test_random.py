@@ -46,6 +46,30 @@ def test_counts(patches: int, ratio: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ratio", "paper", "code"),
+    [
+        (0.25, 49, 49),
+        (0.4, 78, 79),
+        (0.5, 98, 98),
+        (0.6, 117, 118),
+        (0.75, 147, 147),
+        (0.9, 176, 177),
+    ],
+)
+def test_counts_of_the_papers_sweep(ratio: float, paper: int, code: int) -> None:
+    """Figure 10 on 14×14 patches: ⌊γN⌋ by default, as the released code counts on request.
+
+    There ⌊β_e times the number of masked patches⌋ are guided.
+    """
+    views = {"index": torch.arange(2), "anatomy": torch.ones(2, 1, 56, 56)}
+    progress = Progress(seed=3, epoch=11, epochs=17)
+    for official, masked in ((False, paper), (True, code)):
+        masking = AnatomyGuidedMasking(196, 4, ratio=ratio, eta=1, official_code=official)
+        assert_partition(masking(views, progress), masked)
+    assert masking.guided(progress) == math.floor(code * Fraction(12, 17) / 2)
+
+
+@pytest.mark.parametrize(
     ("kind", "ratio"),
     [(kind, ratio) for kind in (RandomMasking, AnatomyGuidedMasking) for ratio in (0.0, 1.0, -0.5)]
     # The two round in opposite directions: 0.95 of 4 leaves MAE no visible patch, 0.1 of 4 leaves
