@@ -8,7 +8,8 @@ State-dict names are MAE's.
 
 The released code deviates from the paper in one respect: it crops the wrong part of the stored map
 (`benchmark.data.views.attention.crop_maps`), so that masks are nearly unrelated to the view. The
-default follows the paper; ``views.official_code=True`` follows the code.
+default follows the paper; ``views.official_code=True`` follows the code. Maps, and the full frames
+they are computed from, are resized with the bilinear kernel in both, as in the code.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.data.views.crop import Crop, resize_weights
+from benchmark.data.views.crop import Crop, bilinear, crop_matrix, resize_weights
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD, SingleView
 from benchmark.registry import VIEWS
 from benchmark.type_hints import Count, Rate
@@ -16,7 +16,9 @@ from benchmark.type_hints import Count, Rate
 def crop_maps(
     maps: Tensor, crop: Crop, valid: Tensor, size: int, official_code: bool = False
 ) -> Tensor:
-    """Crop, mirror and resize (bicubic) maps of full frames like the frames themselves.
+    """Crop and mirror maps of full frames like the frames themselves; resize them (bilinear).
+
+    The paper does not state the interpolation; it is that of the released code, also by default.
 
     Args:
         maps: B×R×C in [0, 1], covering the valid part of each frame.
@@ -40,7 +42,7 @@ def crop_maps(
             start = torch.zeros_like(start)
         else:
             start, length = start * cells / pixels, length * cells / pixels
-        matrices.append(resize_weights(start, length, flip, cells, size))
+        matrices.append(resize_weights(start, length, flip, cells, size, bilinear))
     rows, columns = matrices
     with torch.autocast(maps.device.type, enabled=False):
         return (rows @ maps.float() @ columns.transpose(1, 2)).clamp(0, 1)
@@ -94,7 +96,11 @@ class AttentionView(SingleView):
         return views
 
     def full_frames(self, data: dict[str, Tensor]) -> Tensor:
-        """Full frames of a batch on this device, B×3×size×size, whatever their aspect ratio."""
+        """Full frames of a batch on this device, B×3×size×size, whatever their aspect ratio.
+
+        Resized with the bilinear kernel of the released code, unlike views, which are bicubic.
+        """
         height, width = data["valid"].unbind(dim=1)
         zero, unflipped = torch.zeros_like(height), torch.zeros_like(height, dtype=torch.bool)
-        return self.crop_views(data, Crop(zero, zero, height, width, unflipped))["image"]
+        crop = Crop(zero, zero, height, width, unflipped)
+        return self.normalise(crop_matrix(data["frame"], crop, self.size, bilinear))

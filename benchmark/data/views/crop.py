@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -77,8 +78,20 @@ def _bicubic(distance: Tensor) -> Tensor:
     return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
 
 
-def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out: int) -> Tensor:
-    """Antialiased bicubic resampling of one axis as matrices, B×out×source, float32.
+def bilinear(distance: Tensor) -> Tensor:
+    """The triangular kernel of antialiased bilinear resizing, for `resize_weights`."""
+    return (1 - distance.abs()).clamp_min(0)
+
+
+def resize_weights(
+    start: Tensor,
+    length: Tensor,
+    flip: Tensor,
+    source: int,
+    out: int,
+    kernel: Callable[[Tensor], Tensor] = _bicubic,
+) -> Tensor:
+    """Antialiased resampling of one axis as matrices, B×out×source, float32; bicubic by default.
 
     Row i holds the weights of all source pixels in output pixel i. Pixels outside the box have zero
     weight, as if the box were cropped first.
@@ -89,6 +102,7 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
         flip: B bool, mirrored boxes.
         source: frame size along this axis.
         out: view size along this axis.
+        kernel: weight at a distance in pixels.
     """
     device = start.device
     start, length = start.float()[:, None, None], length.float()[:, None, None]
@@ -99,7 +113,7 @@ def resize_weights(start: Tensor, length: Tensor, flip: Tensor, source: int, out
     position = torch.where(flip[:, None], out - 1 - position, position)[..., None]
     centre = start + (position + 0.5) * scale
     pixel = torch.arange(source, device=device, dtype=torch.float32)
-    weights = _bicubic((pixel + 0.5 - centre) / stretch)
+    weights = kernel((pixel + 0.5 - centre) / stretch)
     inside = (pixel + 1 > start + _SLIVER) & (pixel < start + length - _SLIVER)
     weights = weights * inside
     return weights / weights.sum(dim=2, keepdim=True)
@@ -127,12 +141,14 @@ def crop_bicubic(frames: Tensor, crop: Crop, size: int) -> Tensor:
     return crop_matrix(frames, crop, size)
 
 
-def crop_matrix(frames: Tensor, crop: Crop, size: int) -> Tensor:
-    """`crop_bicubic` as two batched matrix products, on any device."""
+def crop_matrix(
+    frames: Tensor, crop: Crop, size: int, kernel: Callable[[Tensor], Tensor] = _bicubic
+) -> Tensor:
+    """`crop_bicubic` as two batched matrix products, on any device, or with another kernel."""
     side = frames.shape[1]
     unflipped = torch.zeros_like(crop.flip)
-    rows = resize_weights(crop.top, crop.height, unflipped, side, size)
-    columns = resize_weights(crop.left, crop.width, crop.flip, side, size)
+    rows = resize_weights(crop.top, crop.height, unflipped, side, size, kernel)
+    columns = resize_weights(crop.left, crop.width, crop.flip, side, size, kernel)
     # Autocast would round intensities to 8 bits of mantissa.
     with torch.autocast(frames.device.type, enabled=False):
         # As in torch, and PIL before 13: horizontal pass first, overshoot clipped after each.
