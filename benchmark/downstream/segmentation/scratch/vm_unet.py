@@ -160,7 +160,8 @@ class VMUNet(nn.Module):
         depths: VSS blocks of the encoder at these strides.
         decoder_depths: VSS blocks of the decoder, from stride 32 to stride 4.
         state: hidden state per channel.
-        drop_path: stochastic depth of the deepest blocks; 0 at both ends of the network.
+        drop_path: stochastic depth of the deepest blocks, 0.2 in the authors' configs; 0 at both
+            ends of the network.
 
     Raises:
         InputError: widths that do not double, or numbers of stages that differ.
@@ -172,7 +173,7 @@ class VMUNet(nn.Module):
         depths: Sequence[int] = (2, 2, 2, 2),
         decoder_depths: Sequence[int] = (2, 2, 2, 1),
         state: Count = 16,
-        drop_path: Rate = 0.3,
+        drop_path: Rate = 0.2,
     ) -> None:
         super().__init__()
         if any(wide != 2 * narrow for narrow, wide in pairwise(dims)) or dims[0] % PATCH:

@@ -60,6 +60,17 @@ def test_parameters_of_the_configs_are_the_published_ones(method, parameters, pu
     assert shapes == {name: parameter.shape for name, parameter in default.named_parameters()}
 
 
+def test_drop_path_of_vm_unet_is_that_of_the_authors_configs():
+    """0.2 in the deepest blocks, falling to 0 at both ends, as their rule distributes it."""
+    config, _ = compose(CONFIGS, "vm_unet", "synthetic_v", "paper", [], Path("unused"))
+    with torch.device("meta"):
+        for backbone in (build(config.model.backbone), VMUNet()):
+            stages = (backbone.encoder, backbone.decoder)
+            rates = [[b.drop_path.drop_prob for s in part for b in s] for part in stages]
+            assert rates[0] == pytest.approx([0.2 * block / 7 for block in range(8)])
+            assert rates[1] == pytest.approx([0.2 * block / 6 for block in reversed(range(7))])
+
+
 def test_other_published_variants():
     """RWKV-UNet-S and -T, and VM-UNet at the depths of VMamba-T with nine classes."""
     deep = dict(depths=(2, 2, 9, 2), decoder_depths=(2, 9, 2, 2))
