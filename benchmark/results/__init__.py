@@ -15,6 +15,7 @@ from benchmark.results.dataset_ids import (
     DatasetId,
     label_share,
     parse_dataset_id,
+    patches_of,
     with_label_share,
 )
 from benchmark.results.examples import Example, read_examples
@@ -49,6 +50,7 @@ __all__ = [
     "find_problems",
     "label_share",
     "parse_dataset_id",
+    "patches_of",
     "path_of",
     "plan_merge",
     "read_examples",

@@ -2,7 +2,8 @@
 
 - ``arcade_v``: fine-tuned with all training labels
 - ``arcade_v-10pct``: fine-tuned with 10 % of them
-- ``xcav-patches``: the analysis of an encoder's patch features on the labelled frames
+- ``xcav-patches``: the analysis of an encoder's patch features on the labelled training frames
+- ``xcav-patches-test``: the same on the frames of another split
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal, NamedTuple
 from benchmark.errors import InputError
 
 _SHARE = re.compile(r"(?P<base>.+)-(?P<share>\d+(\.\d+)?)pct")
-_PATCHES = re.compile(r"(?P<base>.+)-patches")
+_PATCHES = re.compile(r"(?P<base>.+?)-patches(?:-(?P<split>.+))?")
 
 
 class DatasetId(NamedTuple):
@@ -23,6 +24,7 @@ class DatasetId(NamedTuple):
     dataset: str  # file of ``configs/downstream``
     kind: Literal["fine-tuning", "patches"] = "fine-tuning"
     label_fraction: float = 1.0  # share of the training labels, in (0, 1]
+    split: str = "train"  # whose patches are analysed
 
 
 def parse_dataset_id(text: str) -> DatasetId:
@@ -32,7 +34,7 @@ def parse_dataset_id(text: str) -> DatasetId:
         InputError: its share is none of (0, 100) %, or not written as records have it.
     """
     if match := _PATCHES.fullmatch(text):
-        return DatasetId(match["base"], "patches")
+        return DatasetId(match["base"], "patches", split=match["split"] or "train")
     match = _SHARE.fullmatch(text)
     if match is None:
         return DatasetId(text)
@@ -50,6 +52,11 @@ def parse_dataset_id(text: str) -> DatasetId:
 def with_label_share(dataset: str, fraction: float) -> str:
     """The id of a dataset with a share of its training labels: 0.1 gives ``arcade_v-10pct``."""
     return f"{dataset}-{100 * fraction:g}pct"
+
+
+def patches_of(dataset: str, split: str = "train") -> str:
+    """The id of the analysis of patch features on a split of a dataset."""
+    return f"{dataset}-patches" if split == "train" else f"{dataset}-patches-{split}"
 
 
 def label_share(dataset: str) -> tuple[str, float]:

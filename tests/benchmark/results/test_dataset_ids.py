@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.results import DatasetId, parse_dataset_id, with_label_share
+from benchmark.results import DatasetId, parse_dataset_id, patches_of, with_label_share
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,14 @@ from benchmark.results import DatasetId, parse_dataset_id, with_label_share
         ("xcav-2.5pct", DatasetId("xcav", "fine-tuning", 0.025)),
         ("xcav-12.3pct", DatasetId("xcav", "fine-tuning", 0.123)),
         ("xcav-patches", DatasetId("xcav", "patches", 1.0)),
+        ("xcav-patches-test", DatasetId("xcav", "patches", 1.0, "test")),
         ("-10pct", DatasetId("-10pct", "fine-tuning", 1.0)),
     ],
 )
 def test_an_id_is_taken_apart(text, expected):
     assert parse_dataset_id(text) == expected
+    if expected.kind == "patches":
+        assert patches_of(expected.dataset, expected.split) == text
 
 
 @pytest.mark.parametrize("share", [1, 7, 10, 12.3, 29, 33.3, 57, 58, 99])
