@@ -57,11 +57,12 @@ def main() -> None:
         raise InputError(f"--dpi {args.dpi}: must be 50 to 1200")
     if args.kind != "training" and len(args.source) > 1:
         raise InputError(f"{args.source[1]}: {args.kind} takes a single leaderboard.json")
+    from benchmark.visualization.figure_files import figure_format
     from leaderboard.figures import Choice, draw, draw_training
     from leaderboard.figures.board_view import read_board_data
-    from leaderboard.figures.style import format_of, save
+    from leaderboard.figures.style import save
 
-    format_of(args.out)
+    figure_format(args.out)
     if args.kind == "training":
         figure = draw_training(args.source, args.term, args.width)
     else:

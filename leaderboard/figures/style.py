@@ -18,8 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from benchmark.errors import InputError
-from benchmark.files import atomic_write
+from benchmark.visualization.figure_files import save_figure
 from leaderboard.figures.board_view import shorten
 
 if TYPE_CHECKING:
@@ -32,12 +31,6 @@ BETTER, WORSE, ACCENT = "#0a5fa5", "#c2510c", "#0f6b70"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4b4f56", "#b58900", "#5f4bb6", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 ROW = 3.7  # row height in mm
-#: Metadata of when and by what a file was made; None omits it.
-_METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -72,10 +65,6 @@ _STYLE: dict[str, Any] = {
     "axes.unicode_minus": True,
     "figure.constrained_layout.h_pad": 0.04,
     "figure.constrained_layout.w_pad": 0.04,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "leaderboard",
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
 }
 
 
@@ -96,28 +85,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, out: str | Path, dpi: int = 300) -> None:
-    """Write a figure in the format of the file name.
-
-    Args:
-        out: ``.png``, ``.svg`` or ``.pdf``.
-        dpi: pixels per inch of a PNG.
-    """
-    kind = format_of(out)
-    with house_style(), atomic_write(out) as stream:
-        figure.savefig(stream, format=kind, dpi=dpi, metadata=_METADATA[kind])
-
-
-def format_of(out: str | Path) -> str:
-    """The format a file name asks for.
-
-    Raises:
-        InputError: an unknown format.
-    """
-    kind = Path(out).suffix.lower().lstrip(".")
-    if kind not in _METADATA:
-        known = ", ".join(f".{name}" for name in _METADATA)
-        raise InputError(f"{out}: a figure must end in one of {known}")
-    return kind
+    """`save_figure` in the style of all figures."""
+    with house_style():
+        save_figure(figure, out, dpi)
 
 
 def series_style(number: int) -> dict[str, str]:
