@@ -102,12 +102,14 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
     task = load_task(config.task)
     folder = TaskFolder.open(config.data.folder, config.task)
     if cell.record.exists() and overwrite != "always":
-        return _read_back(cell, folder)
+        record = read_back(cell, folder)
+        tidy_finished(cell.folder, config.keep_checkpoints)
+        return record
     with StopSignals() as stop:
         # Before anything is written: an encoder may be missing.
         parts = assemble(cell, task, folder)
         # Looked up before the training: a damaged report is no reason to lose a finished run.
-        leakage = _leakage(folder, parts.encoder)
+        leakage = leakage_with(folder, parts.encoder)
         run = make_run(cell, parts, stop, begun)
         with run.opened("replace" if overwrite == "always" else "resume or replace"):
             runner = make_runner(parts, run)
@@ -209,8 +211,12 @@ def make_runner(parts: FineTuningParts, run: Run) -> Runner:
     )
 
 
-def _read_back(cell: FineTuningRun, folder: TaskFolder) -> RunRecord:
-    """The record of a finished cell, of the same settings, split and encoder."""
+def read_back(cell: FineTuningRun, folder: TaskFolder) -> RunRecord:
+    """The record of a finished cell.
+
+    Raises:
+        InputError: it was made with other settings, another split or another encoder.
+    """
     content, record = to_plain(cell.config), read_record(cell.record)
     if record.config_hash != config_hash(content):
         changed = "; ".join(config_differences(record.config, content))
@@ -222,7 +228,6 @@ def _read_back(cell: FineTuningRun, folder: TaskFolder) -> RunRecord:
     weights = _exported_weights(cell.config)
     if record.encoder and weights not in (None, record.encoder.weights_sha256):
         raise InputError(f"{cell.record}: made with another encoder; --overwrite replaces it")
-    tidy_finished(cell.folder, cell.config.keep_checkpoints)
     print(f"{cell.title}: done already", flush=True)
     return record
 
@@ -236,15 +241,15 @@ def _exported_weights(config: Config) -> str | None:
     return read_encoder(folder).weights_sha256 if (folder / "encoder.json").is_file() else None
 
 
-def with_patients(scores: pd.DataFrame, folder: TaskFolder) -> pd.DataFrame:
+def with_patients(scores: pd.DataFrame, folder: TaskFolder, split: str = "test") -> pd.DataFrame:
     """The scores with a column ``patient``: images of one are no independent observations.
 
     Args:
-        scores: one row per image of the test split; column ``image`` names it.
+        scores: one row per image of the split; column ``image`` names it.
         folder: the task. Where it knows the patient (or the study) of no image, the scores come
             back as they are; where it does not know that of some, their cells are empty.
     """
-    groups = {item["stem"]: item["group"] for item in folder.splits["test"]}
+    groups = {item["stem"]: item["group"] for item in folder.splits[split]}
     if not any(groups.values()):
         return scores
     scores = scores.copy()
@@ -252,10 +257,53 @@ def with_patients(scores: pd.DataFrame, folder: TaskFolder) -> pd.DataFrame:
     return scores
 
 
-def _leakage(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, Any] | None:
+def leakage_with(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str, Any] | None:
     """What `tools/check.py leakage` found between the encoder's frames and the task."""
     corpus_hash = encoder["provenance"].get("corpus_hash") if encoder else None
     return None if corpus_hash is None else find_leakage_report(folder.path, corpus_hash)
+
+
+def values_of_cell(
+    cell: FineTuningRun,
+    content: dict[str, Any],
+    folder: TaskFolder,
+    encoder: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The values of a record that follow from the cell and from where it runs.
+
+    Args:
+        cell: method, dataset and seed.
+        content: its config as JSON-able values, as it was before anything was built.
+        folder: the task.
+        encoder: fingerprint, hash of the weights and provenance; None without one.
+    """
+    origin = encoder["provenance"] if encoder else {}
+    on_gpu = uses_gpu()
+    origins = collect_provenance()
+    if on_gpu:
+        cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+        origins["versions"].update(cuda)
+    return dict(
+        protocol=cell.config.protocol,
+        method=cell.card.method,
+        title=cell.card.title,
+        family=cell.card.family,
+        # The card names the pre-training dataset of the recipe; the row, that of this encoder.
+        pretraining=origin.get("pretraining", cell.card.pretraining),
+        dataset=cell.dataset,
+        task=cell.config.task,
+        seed=cell.seed,
+        split_hash=folder.split_hash,
+        corpus_hash=origin.get("corpus_hash"),
+        config=content,
+        config_hash=config_hash(content),
+        device=device_name(),
+        processes=get_world_size(),
+        command=command_line(sys.argv),
+        peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
+        encoder=encoder,
+        **origins,
+    )
 
 
 def _record(
@@ -266,25 +314,9 @@ def _record(
     metrics: dict[str, float],
     leakage: dict[str, Any] | None,
 ) -> RunRecord:
-    origin = parts.encoder["provenance"] if parts.encoder else {}
     log = runner.log if cell.config.epochs else None
-    on_gpu = uses_gpu()
-    origins = collect_provenance()
-    if on_gpu:
-        cuda = {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
-        origins["versions"].update(cuda)
     values = dict(
-        protocol=cell.config.protocol,
-        method=cell.card.method,
-        title=cell.card.title,
-        family=cell.card.family,
-        # The card names the pre-training dataset of the recipe; the row, that of this encoder.
-        pretraining=origin.get("pretraining", cell.card.pretraining),
-        dataset=cell.dataset,
-        task=cell.config.task,
-        seed=cell.seed,
-        split_hash=run.identity["split_hash"],
-        corpus_hash=origin.get("corpus_hash"),
+        values_of_cell(cell, run.description["config"], parts.folder, parts.encoder),
         metrics={
             name: {
                 "value": metrics[name],
@@ -296,21 +328,13 @@ def _record(
             if isfinite(metrics[name])  # a class without truth has no score
         },
         n_images=len(parts.metric.scores),
-        config=run.description["config"],
-        config_hash=run.identity["config_hash"],
         seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
-        device=device_name(),
         wall_time_s=run.seconds,
         started=run.started,
         finished=utc(time.time()),
-        processes=get_world_size(),
         precision=precision(cell.config.precision) if cell.config.epochs else None,
         skipped_steps=log.skipped.total if log else None,
-        command=command_line(sys.argv),
         images_per_s=(log.images_per_s or None) if log else None,
-        peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None,
-        encoder=parts.encoder,
         leakage=leakage,
-        **origins,
     )
     return validate(RunRecord, values, cell.record)

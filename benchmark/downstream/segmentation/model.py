@@ -238,6 +238,12 @@ class BinaryDice(nn.Module):
         return dice_loss(logits.float(), class_masks(label, logits.shape[1]))
 
 
+def normalised_as(preprocessor: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
+    """The config of a data preprocessor that shows frames as in the encoder's pre-training."""
+    statistics = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
+    return {**preprocessor, **statistics}
+
+
 def fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
     """What follows from the encoder filled into the config of a segmentor.
 
@@ -253,8 +259,7 @@ def fit_to_encoder(spec: dict[str, Any], card: EncoderCard) -> dict[str, Any]:
         A new config.
     """
     neck, head = spec["neck"], spec["decode_head"]
-    grey = {"mean": [255 * m for m in card.mean], "std": [255 * s for s in card.std]}
-    fitted = {**spec, "data_preprocessor": {**spec["data_preprocessor"], **grey}}
+    fitted = {**spec, "data_preprocessor": normalised_as(spec["data_preprocessor"], card)}
     if len(card.strides) == 1:
         return {**fitted, "neck": {**neck, "in_channels": card.widths[0]}}
     if neck["type"] is not SimpleFPN:
