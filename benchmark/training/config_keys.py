@@ -90,6 +90,27 @@ METHOD_KEYS: dict[str, Any] = {
     "classical": dict,  # a model without training
     "test_pipeline": Sequence[dict],
 }
+REPRESENTATION_KEYS: dict[str, Any] = {
+    "split": Literal["train", "val", "test"],  # whose frames are analysed
+    "patches": Count,  # most that are sampled, which bounds memory and time
+    "vessel_pixels": Count,  # least pixels of the mask in a vessel patch
+    "projection": Literal["tsne", "umap"],
+    "tsne": dict,  # settings of the projection
+    "umap": dict,
+    "probe": dict,  # settings of the linear probe
+    "micro_batch": Count,  # frames of one forward pass
+    "num_threads": Natural,
+    "scales": dict,
+    # Of the dataset's config:
+    "task": str,
+    "protocol": str,
+    "data": dict,
+    "model": dict,  # backbone and data preprocessor
+    "test_pipeline": Sequence[dict],
+}
+REPRESENTATION_NEEDS = (
+    *("split", "patches", "vessel_pixels", "projection", "probe", "micro_batch", "num_threads"),
+)
 
 
 def read_option(option: str, known: ConfigKeys) -> tuple[str, Any, str]:

@@ -33,6 +33,11 @@ WRITERS: dict[str, tuple[str, ...]] = {
         *("finetune", "--method", "frangi", "--dataset", "synthetic_v", "--scale", "tiny"),
         *("--data", "{task}", "--work", "{out}"),
     ),
+    "analyse": (
+        *("analyse", "representations", "--encoder", "{run}", "--dataset", "synthetic_v"),
+        *("--scale", "tiny", "--data", "{task}", "--work", "{out}"),
+        *("--cfg-options", "patches=60", "tsne.perplexity=5", "tsne.iterations=250"),
+    ),
     "pack": (
         *("prepare_data", "synthetic", "--size", "64", "--out", "{out}", "--option", *SYNTHETIC),
     ),

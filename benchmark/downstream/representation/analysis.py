@@ -1,0 +1,191 @@
+"""Analyse the patch features of one encoder on one dataset with one seed, and write the record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mmengine.config import Config
+from threadpoolctl import threadpool_limits
+
+from benchmark.data.tasks import TaskFolder
+from benchmark.device import restored_threads
+from benchmark.downstream.finetune import (
+    FineTuningRun,
+    leakage_with,
+    read_back,
+    refuse_finished,
+    values_of_cell,
+    with_patients,
+)
+from benchmark.downstream.representation.clusters import HIGHER_IS_BETTER, cluster_indices
+from benchmark.downstream.representation.features import PatchFeatures, extract_features
+from benchmark.downstream.representation.points import PatchPoints, read_points, write_points
+from benchmark.errors import InputError
+from benchmark.randomness import stream_key
+from benchmark.registry import build
+from benchmark.results import RunRecord, write_record
+from benchmark.results.provenance import installed_versions
+from benchmark.schemas import validate
+from benchmark.training.config import to_plain
+from benchmark.training.run import utc
+
+_SPACES = {"": "{projection}-2d", "_features": "features"}
+"""Suffix of a metric → the space its distances are measured in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What the patch features of an encoder give.
+
+    Attributes:
+        metrics: name → value; `definitions` has the same names.
+        scores: one row per frame of the split: image, its analysed vessel and background patches,
+            and the means of their silhouettes (NaN without patches).
+        points: the projected patches.
+        encoder: fingerprint, hash of the weights and provenance.
+    """
+
+    metrics: dict[str, float]
+    scores: pd.DataFrame
+    points: PatchPoints
+    encoder: dict[str, Any]
+
+
+def definitions(projection: str) -> dict[str, str]:
+    """Metric → definition id, with the projection ``"tsne"`` or ``"umap"``."""
+    found = {
+        f"{name}{suffix}": f"{name.replace('_', '-')}/vessel-patches/{space}/v1"
+        for suffix, space in _SPACES.items()
+        for name in HIGHER_IS_BETTER
+    }
+    found = {name: text.format(projection=projection) for name, text in found.items()}
+    return {**found, "probe_ap": "average-precision/vessel-patches/linear-probe/grouped-folds/v1"}
+
+
+@restored_threads()
+def analyse(config: Config, folder: TaskFolder) -> Analysis:
+    """Extract the patch features of an encoder, project them, and measure how classes separate.
+
+    Args:
+        config: from `compose_representation`, with its seed.
+        folder: the prepared task.
+
+    Raises:
+        InputError: data, encoder or settings do not fit.
+    """
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    patches, card = extract_features(config, folder)
+    items = folder.splits[config.split]
+    groups = [item["group"] or item["stem"] for item in items]
+    # In one thread: sums in several depend on which one finishes first, and t-SNE on every bit.
+    with threadpool_limits(1):
+        points = _project(config, patches.features)
+        metrics: dict[str, float] = {}
+        silhouettes = {}
+        for suffix, space in zip(_SPACES, (points, patches.features)):
+            indices, each = cluster_indices(space, patches.vessel)
+            metrics |= {f"{name}{suffix}": value for name, value in indices.items()}
+            silhouettes[f"silhouette{suffix}"] = each
+        metrics["probe_ap"] = 100 * build(config.probe).average_precision(
+            patches.features, patches.vessel, [groups[frame] for frame in patches.frame]
+        )
+    scores = _per_frame(patches, silhouettes, [item["stem"] for item in items])
+    encoder = card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
+    return Analysis(metrics, scores, PatchPoints(points, patches.vessel), encoder)
+
+
+def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
+    """Analyse and record one cell, and keep its projected patches in its folder.
+
+    Args:
+        cell: config from `compose_representation`; its dataset is the id ``<dataset>-patches``.
+        overwrite: ``"only-missing"``: a finished cell is read back. ``"always"``: its record is
+            replaced. ``"never"``: an existing record is an error.
+
+    Raises:
+        InputError: data, encoder or settings do not fit; the existing record was made with other
+            settings, or must not exist.
+    """
+    begun = time.time()
+    cell.config.seed = cell.seed
+    if overwrite == "never":
+        refuse_finished(cell)
+    folder = TaskFolder.open(cell.config.data.folder, "segmentation")
+    if cell.record.exists() and overwrite != "always":
+        return read_back(cell, folder)
+    content = to_plain(cell.config)
+    found = analyse(cell.config, folder)
+    names = definitions(cell.config.projection)
+    values = dict(
+        values_of_cell(cell, content, folder, found.encoder),
+        metrics={
+            name: {
+                "value": value,
+                "definition": names[name],
+                "higher_is_better": HIGHER_IS_BETTER.get(name.removesuffix("_features"), True),
+            }
+            for name, value in found.metrics.items()
+        },
+        n_images=len(found.scores),
+        seeds={"sampling": cell.seed, "projection": cell.seed},
+        wall_time_s=time.time() - begun,
+        started=utc(begun),
+        finished=utc(time.time()),
+        leakage=leakage_with(folder, found.encoder),
+    )
+    values["versions"] |= installed_versions(("scikit-learn", "umap-learn"))
+    record = validate(RunRecord, values, cell.record)
+    write_points(cell.folder, found.points, _identity(record))
+    write_record(cell.results, record, with_patients(found.scores, folder, cell.config.split))
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())
+    print(f"{cell.title}: {shown}  ({record.wall_time_s:.0f} s)", flush=True)
+    return record
+
+
+def points_of(cell: FineTuningRun, record: RunRecord) -> PatchPoints:
+    """The projected patches of a recorded cell; computed again where its folder has lost them.
+
+    Raises:
+        InputError: as `analyse`; or their file is damaged.
+    """
+    points = read_points(cell.folder, _identity(record))
+    if points is None:
+        folder = TaskFolder.open(cell.config.data.folder, "segmentation")
+        points = analyse(cell.config, folder).points
+        write_points(cell.folder, points, _identity(record))
+    return points
+
+
+def _identity(record: RunRecord) -> str:
+    """What the points of a record depend on."""
+    weights = record.encoder.weights_sha256 if record.encoder else None
+    return f"{record.config_hash} {record.split_hash} {weights}"
+
+
+def _project(config: Config, features: np.ndarray) -> np.ndarray:
+    """float32, n×D to n×2."""
+    if not np.ptp(features, axis=0).any():
+        raise InputError(f"{config.model.backbone.folder}: gives all patches the same features")
+    projection = build(config[config.projection])
+    points = projection(features, stream_key(config.seed, "projection") % 2**32)
+    return np.asarray(points, dtype=np.float32)
+
+
+def _per_frame(
+    patches: PatchFeatures, silhouettes: dict[str, np.ndarray], stems: list[str]
+) -> pd.DataFrame:
+    """Counts and mean silhouettes of the frames, see `Analysis`."""
+    count = len(stems)
+    sizes = np.bincount(patches.frame, minlength=count)
+    vessel = np.bincount(patches.frame[patches.vessel], minlength=count)
+    scores = {"image": stems, "vessel_patches": vessel, "background_patches": sizes - vessel}
+    for name, values in silhouettes.items():
+        total = np.bincount(patches.frame, weights=values, minlength=count)
+        scores[name] = np.where(sizes > 0, total / np.maximum(sizes, 1), np.nan)
+    return pd.DataFrame(scores)

@@ -1,0 +1,77 @@
+"""Projected patches of encoders: vessel against background, one panel per encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmark.downstream.representation.points import PatchPoints
+from benchmark.results import RunRecord
+from benchmark.text import visible
+from benchmark.visualization.figure_files import save_figure
+
+# Of Okabe and Ito, distinct for every kind of colour vision.
+_CLASSES = {"background": "#56b4e9", "vessel": "#d55e00"}
+_SIDE = 2.4  # of a panel, in inches
+_ACROSS = 4  # most panels beside each other
+# Names are data: a dollar sign must not start a formula.
+_STYLE = {"font.size": 8, "text.parse_math": False}
+
+
+def draw_patches(panels: Sequence[tuple[RunRecord, PatchPoints]], out: str | Path) -> str:
+    """Draw the projected patches of analyses, with their indices, into a PNG, SVG or PDF.
+
+    Args:
+        panels: records of task ``representation``, and their points.
+        out: the file.
+
+    Returns:
+        One line of summary.
+
+    Raises:
+        InputError: the file has another ending.
+    """
+    across = min(len(panels), _ACROSS)
+    down = -(-len(panels) // across)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        size = (_SIDE * across, (_SIDE + 0.45) * down + 0.25)
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        for axis in axes[len(panels) :]:
+            axis.remove()
+        for axis, (record, points) in zip(axes, panels):
+            _draw(axis, record, points)
+        handles = [
+            axes[0].scatter([], [], s=12, color=colour, label=name)
+            for name, colour in _CLASSES.items()
+        ]
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=7
+        )
+        save_figure(figure, out)
+    return f"{out}: projected patches of {len(panels)} encoder{'s' if len(panels) > 1 else ''}"
+
+
+def _draw(axis: matplotlib.axes.Axes, record: RunRecord, points: PatchPoints) -> None:
+    # Both classes in one call, in the order of the patches: neither is drawn over the other.
+    colours = np.array(list(_CLASSES.values()))[points.vessel.astype(int)]
+    size = float(np.clip(4000 / max(len(colours), 1), 0.5, 12))
+    # Tens of thousands of vector markers would be slow to open.
+    axis.scatter(*points.points.T, s=size, c=colours, linewidths=0, rasterized=True)
+    values = {name: metric.value for name, metric in record.metrics.items()}
+    axis.set_title(
+        f"{visible(record.title)}\n"
+        f"silhouette {values['silhouette']:.2f} · CH {values['calinski_harabasz']:.3g} · "
+        f"DB {values['davies_bouldin']:.2f}",
+        fontsize=7,
+    )
+    axis.set_xticks([])
+    axis.set_yticks([])
