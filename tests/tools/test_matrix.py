@@ -60,6 +60,7 @@ def test_only_the_process_that_resolves_configs_imports_torch():
         (("absent.py",), "absent.py: no such config of a sweep"),
         (("CONFIG", "--methods", "unet"), "--methods unet: not in m; there are frangi"),
         (("CONFIG", "--datasets", "xcav"), "--datasets xcav: not in m"),
+        (("CONFIG", "--datasets", "synthetic_v-10pct"), "synthetic_v-10pct: not in m"),
         (("CONFIG", "--work", "a\nb"), "/a\\nb': a line break, another control character"),
         (("CONFIG", "--work", "a\udcffb"), "/a\\udcffb': a line break, another control character"),
         (("CONFIG", "--work=-x"), "folder '-x': begins with a dash"),
@@ -81,7 +82,8 @@ def test_bad_input_is_one_line_and_code_two(run_tool, tmp_path, arguments, messa
 def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path):
     """The hashes the plan expects are those that fine-tuning writes."""
     work = tmp_path / 'it\'s {a} $HOME: "#1" café'
-    path = config(tmp_path, work=repr(str(work)))
+    changes = {"work": repr(str(work)), "datasets": "('synthetic_v', 'synthetic_v-50pct')"}
+    path = config(tmp_path, **changes)
     out = work / "downstream" / "synthetic_v"
     options = ("--as", "segmentation", "--out", out, "--option", *SMALL)
     made = tool("synthetic", *options, name="prepare_data.py")
@@ -95,17 +97,19 @@ def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert (work / "leaderboard.md").is_file()
     records = sorted((work / "results").rglob("seed*.json"))
-    assert [record.stem for record in records] == ["seed0", "seed1"]
+    assert [record.stem for record in records] == ["seed0", "seed1"] * 2
+    assert {record.parent.name for record in records} == {"synthetic_v", "synthetic_v-50pct"}
     times = [record.stat().st_mtime_ns for record in records]
     again = tool(path, name="run_benchmark.sh")
     assert again.returncode == 0, again.stderr
     assert [record.stat().st_mtime_ns for record in records] == times
     status = tool("status", path)
-    assert "2 done, 0 running, 0 failed, 0 stale, 0 missing" in status.stdout
+    assert "4 done, 0 running, 0 failed, 0 stale, 0 missing" in status.stdout
+    assert "synthetic_v-50pct" in status.stdout
 
     # Other settings: stale, reported, and left alone.
-    config(tmp_path, work=repr(str(work)), finetune_options="('score_at=network',)")
+    config(tmp_path, **changes, finetune_options="('score_at=network',)")
     changed = tool(path, name="run_benchmark.sh")
     assert changed.returncode == 1
-    assert "2 stale; --rerun-stale replaces them" in changed.stdout
+    assert "4 stale; --rerun-stale replaces them" in changed.stdout
     assert [record.stat().st_mtime_ns for record in records] == times

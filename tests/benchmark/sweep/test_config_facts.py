@@ -1,0 +1,52 @@
+"""The configs as they resolve: what a plan takes from them."""
+
+from __future__ import annotations
+
+from benchmark.method_cards import CONFIGS
+from benchmark.results import config_hash
+from benchmark.sweep.config_cache import request_for
+from benchmark.sweep.config_facts import config_facts
+from benchmark.sweep.matrix import Matrix
+from benchmark.training.config import fill_paths, load_config, to_plain
+
+
+def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
+    """Each run once, with the trainings it starts from; packs of its own are kept."""
+    matrix = Matrix(
+        name="m",
+        title="M",
+        methods=("vasomim", "analysis-quality_alpha_50", "analysis-schedule_0_1"),
+        datasets=("synthetic_v", "synthetic_v-25pct"),
+        seeds=(0,),
+        scale="tiny",
+        work=str(tmp_path),
+        packs=("{work}/packs/p",),
+        data={"synthetic_v": "elsewhere"},
+    )
+    facts = config_facts(request_for(matrix, CONFIGS))
+    runs = ("segmentor/unext_s", "vasomim/pretrain", "segmentor/unext_s_alpha_50")
+    runs += ("analysis/quality_alpha_50", "analysis/schedule_0_1")
+    assert list(facts["trainings"]) == [f"{CONFIGS}/{run}.py" for run in runs]
+    trainings = dict(zip(runs, facts["trainings"].values()))
+    own = [f"{tmp_path}/packs/xa170k_alpha_50"]
+    for run, training in trainings.items():
+        assert training["folder"] == f"{tmp_path}/{run}"
+        expected = own if "alpha_50" in run else [f"{tmp_path}/packs/p"]
+        assert training["packs"] == expected, run
+    assert trainings["analysis/quality_alpha_50"]["weights"] == {
+        "method.segmentor.checkpoint": f"{tmp_path}/{runs[2]}/segmentor.safetensors"
+    }
+    # As training itself hashes it.
+    config = load_config(CONFIGS / "analysis" / "schedule_0_1.py", "tiny")
+    fill_paths(config, tmp_path)
+    expected = config_hash(to_plain(config), also_drop=("card",))
+    assert trainings["analysis/schedule_0_1"]["config_hash"] == expected
+
+    cells = facts["cells"]
+    assert len(cells) == 6
+    assert {cell["data"] for cell in cells.values()} == {"elsewhere"}
+    part = cells["analysis-schedule_0_1/synthetic_v-25pct"]
+    whole = cells["analysis-schedule_0_1/synthetic_v"]
+    assert part["encoder"] == whole["encoder"] == f"{tmp_path}/analysis/schedule_0_1"
+    assert part["hashes"] != whole["hashes"]
+    assert {**part, "hashes": 0} == {**whole, "hashes": 0}
