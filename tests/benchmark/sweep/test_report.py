@@ -98,10 +98,9 @@ def test_every_row_and_point_of_the_papers_is_named(tmp_path, protocol):
         cells = {(row[0], name): text for row in rows for name, text in zip(head, row)}
         with (PUBLISHED / f"{table['id']}.csv").open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
-                names = {row["dataset"], f"{row['dataset']}-patches"} & set(head)
-                assert names, (table["id"], row)
-                for name in names:
-                    assert cells[row["title"], name] == f"0/{seeds}", (table["id"], row)
+                if row["dataset"] != "cost":  # of no record: configs/costs.csv
+                    text = cells[row["title"], row["dataset"]]
+                    assert text == f"0/{seeds}", (table["id"], row)
                     numbers += 1
     assert numbers > {"journal": 80, "aaai": 20}[protocol]
 
