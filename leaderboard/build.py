@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from benchmark.errors import InputError
+from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
 from benchmark.text import visible
+from leaderboard.analyses import is_analysis
 from leaderboard.board import Board, Row, make_board
 from leaderboard.columns import Column
 from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured
@@ -15,6 +18,14 @@ from leaderboard.published import PublishedTable
 
 #: Protocol of a leaderboard of published tables, which are of several.
 PUBLISHED = "as published"
+
+
+class CostRow(NamedTuple):
+    """A method on the leaderboard whose costs are known."""
+
+    method: str
+    title: str
+    costs: MethodCosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Leaderboard:
         combined: segmentation and detection as one board, for the overall test; None without both.
         records: the runs behind the boards, by method, dataset and seed.
         problems: skipped files, one line each.
+        costs: of its methods, those of the main boards first.
     """
 
     title: str
@@ -39,6 +51,7 @@ class Leaderboard:
     combined: Board | None
     records: tuple[RunRecord, ...] = ()
     problems: tuple[str, ...] = ()
+    costs: tuple[CostRow, ...] = ()
 
     @property
     def reference_title(self) -> str | None:
@@ -61,6 +74,7 @@ def build_leaderboard(
     papers: Mapping[str, str] | None = None,
     published: Sequence[PublishedTable] = (),
     correction: str = "holm",
+    costs: Mapping[str, MethodCosts] | None = None,
 ) -> Leaderboard:
     """Build the leaderboard of one protocol; the order of `records` does not matter.
 
@@ -71,6 +85,7 @@ def build_leaderboard(
         papers: method → where it was published.
         published: published tables whose rows are shown beside the measured ones.
         correction: a key of `leaderboard.comparisons.CORRECTIONS`.
+        costs: method → its costs, shown for the methods that have records.
 
     Raises:
         InputError: no records, records that must not mix, or no published table of this protocol
@@ -90,6 +105,11 @@ def build_leaderboard(
         combined=combined_board(measured, reference),
         records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
         problems=tuple(map(visible, problems)),
+        costs=tuple(
+            CostRow(row.method, row.title, costs[row.method])
+            for row in sorted(measured.rows.values(), key=lambda r: is_analysis(r.method))
+            if costs and row.method in costs
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from leaderboard.comparisons import Comparison, by_reference, comparisons, overa
 from leaderboard.curves import curves
 from leaderboard.page import SCHEMA
 from leaderboard.statistics import ALPHA
+from leaderboard.tables.costs import cost_data
 from leaderboard.tables.notes import board_notes, general_notes
 
 #: Fields of a record that the page shows of each run.
@@ -52,6 +53,7 @@ def board_data(
             "overall": _tests(combined, overall, leaderboard.correction),
         },
         "curves": curves(leaderboard.boards),
+        "costs": cost_data(leaderboard),
         "runs": {_run_id(record): _run(record) for record in leaderboard.records},
         "gallery": list(gallery),
         "problems": list(leaderboard.problems),

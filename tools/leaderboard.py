@@ -108,6 +108,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     records = of_one_protocol(results.records.values(), results.problems, options)
     # These import scipy: only once there is something to test.
     from benchmark.method_cards import read_method_cards
+    from benchmark.method_costs import read_costs
     from leaderboard.build import build_leaderboard
     from leaderboard.gallery import gallery
     from leaderboard.per_image import with_per_image_tests
@@ -121,6 +122,7 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
         papers={card.method: card.paper for card in read_method_cards()},
         published=read_tables() if options.with_published else (),
         correction=options.correction,
+        costs=read_costs(),
         **titled,
     )
     if options.per_image:

@@ -34,6 +34,7 @@ SCRIPTS = (
     "significance.js",
     "dots.js",
     "curves.js",
+    "costs.js",
     "masks.js",
     "viewer.js",
     "main.js",

@@ -26,6 +26,8 @@ class Board {
     const { id, title, task, analysis, origin, columns, rows, friedman, notes } = spec;
     Object.assign(this, { id, title, task, analysis, origin, columns, rows, friedman, notes });
     this.correction = CORRECTIONS[data.correction || "holm"];
+    const measured = this.rows.filter((row) => row.origin === "measured");
+    this.methods = new Set(measured.map((row) => row.method));
     this.row = new Map(this.rows.map((row) => [row.id, row]));
     this.order = new Map(this.rows.map((row, index) => [row.id, index]));
     this.columnIndex = new Map(this.columns.map((column, index) => [column.id, index]));

@@ -84,6 +84,7 @@ function makeBoard(board, boards, data, store, popover, details) {
   if (curves.length) parts.push(curvesSection(board, curves, store, popover));
   const pictures = (data.gallery || []).filter((entry) => belongs(entry.dataset, board, boards));
   if (pictures.length) parts.push(new Viewer(board, pictures, store));
+  if (hasCosts(board, data.costs)) parts.push(costsSection(board, data.costs));
   parts.push(notesSection(board, data));
   const links = parts.map(({ node }) => {
     const heading = node.querySelector("h2");

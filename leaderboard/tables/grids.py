@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
 from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
-from leaderboard.columns import Column
+from leaderboard.columns import METRICS, Column
 from leaderboard.comparisons import Comparison, comparisons, overall
 from leaderboard.statistics import Summary, p_number
+from leaderboard.tables.costs import MEASURED, conditions, cost_metrics, cost_values
 
 #: Marks a row that is not separable from the best of its column.
 TIER_MARK = "†"
@@ -85,6 +87,8 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
         grid = _overall(combined, correction)
         if grid.rows:
             printed.insert(after_main, Section(combined.title, combined, (grid,)))
+    if leaderboard.costs:
+        printed.append(Section("Costs", None, (_costs(leaderboard),)))
     if leaderboard.records:
         printed.append(Section("Provenance", None, (_provenance(leaderboard.records),)))
     return printed
@@ -92,11 +96,11 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
 
 def mean_std(value: Summary, digits: int = 2) -> str:
     """``80.25 ± 0.12``; a single value has no ±."""
-    spread = "" if value.std is None else f" ± {_rounded(value.std, digits)}"
-    return _rounded(value.mean, digits) + spread
+    spread = "" if value.std is None else f" ± {rounded(value.std, digits)}"
+    return rounded(value.mean, digits) + spread
 
 
-def _rounded(value: float, digits: int) -> str:
+def rounded(value: float, digits: int) -> str:
     """Rounds half up, as on the page and by hand: average ranks end in 0.125."""
     return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
@@ -219,6 +223,26 @@ def _per_image(test: PerImage | None) -> list[str]:
     patients = "" if bootstrap.n_clusters is None else f" ({bootstrap.n_clusters})"
     interval = bootstrap.note or _interval(bootstrap.ci_low, bootstrap.ci_high)
     return [f"{bootstrap.n_images}{patients}", interval, _p(test.p)]
+
+
+def _costs(leaderboard: Leaderboard) -> Grid:
+    """One line per method whose costs are known."""
+    metrics = cost_metrics(row.costs for row in leaderboard.costs)
+    heads = [f"{METRICS[name].label}, {METRICS[name].unit}".rstrip(", ") for name in metrics]
+    with_conditions = any(name in MEASURED for name in metrics)
+
+    def line(method: str, title: str, costs: MethodCosts) -> tuple[Entry, ...]:
+        values = cost_values(costs)
+        texts = [title, method, *([conditions(costs) or "—"] if with_conditions else [])]
+        texts += [
+            rounded(values[name], METRICS[name].digits) if name in values else "—"
+            for name in metrics
+        ]
+        return tuple(map(Entry, texts))
+
+    words = ("Method", "Id", *(("Measured on",) if with_conditions else ()))
+    rows = tuple(line(*row) for row in leaderboard.costs)
+    return Grid("", (*words, *heads), len(words), rows)
 
 
 def _provenance(records: Sequence[RunRecord]) -> Grid:

@@ -10,6 +10,7 @@ from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, comparisons
+from leaderboard.tables.costs import cost_lines
 
 _TEST = ("difference", "ci_low", "ci_high", "p", "p_holm", "p_bh", "verdict")
 _IMAGES = ("images", "patients", "image_ci_low", "image_ci_high", "image_p")
@@ -26,9 +27,9 @@ def to_csv(leaderboard: Leaderboard) -> str:
 
     Numbers are at full precision, in the metric's units; ``seeds`` counts them; ``mean_low`` and
     ``mean_high`` the 95 % interval of the mean; undefined values are empty, and an empty cell has
-    no line. The average rank of a row is a line of its own, with the metric
-    ``average_rank``, no dataset, and its bootstrap interval. A text that a spreadsheet would run
-    as a formula starts with an apostrophe (`csv_text`).
+    no line. Costs are lines of the board ``costs``. The average rank of a row is a line of its own,
+    with the metric ``average_rank``, no dataset, and its bootstrap interval. A text that a
+    spreadsheet would run as a formula starts with an apostrophe (`csv_text`).
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, CSV_HEADER, restval=None, lineterminator="\n")
@@ -46,6 +47,7 @@ def to_csv(leaderboard: Leaderboard) -> str:
                     writer.writerow(_safe(line | (_test(board, test) if test else {})))
             if row.average_rank is not None:
                 writer.writerow(_safe(_row(board, row) | _average(row)))
+    writer.writerows(map(_safe, cost_lines(leaderboard)))
     return stream.getvalue()
 
 

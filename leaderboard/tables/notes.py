@@ -9,6 +9,7 @@ from leaderboard.board import Board
 from leaderboard.build import Leaderboard
 from leaderboard.comparisons import CORRECTIONS, Comparison, comparisons, overall
 from leaderboard.statistics import ALPHA, p_text, rounds_to_zero
+from leaderboard.tables.costs import NOTE as COSTS_NOTE
 
 
 def general_notes(leaderboard: Leaderboard) -> list[str]:
@@ -53,6 +54,8 @@ def general_notes(leaderboard: Leaderboard) -> list[str]:
             "every complete row against the reference. Family: all tests of that table. Columns "
             "are neither independent nor equally scaled; read it as a summary."
         )
+    if leaderboard.costs:
+        notes.append(COSTS_NOTE)
     return notes
 
 
