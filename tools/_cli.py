@@ -14,9 +14,9 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    # The tools work from a plain clone, whether or not the package is installed.
-    sys.path.insert(0, str(ROOT))
+# The tools work from a plain clone, whether or not the package is installed; before this folder,
+# where the name `leaderboard` is a tool and not the package.
+sys.path.insert(0, str(ROOT))
 
 import _screen  # noqa: E402
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from leaderboard.build import Leaderboard
     from leaderboard.tables.grids import Grid
 
-# Before this folder, where the name `leaderboard` is this file and not the package.
-sys.path.insert(0, str(ROOT))
-
 FORMATS = ("md", "csv", "tex", "json", "html")
 
 Item = TypeVar("Item")

@@ -11,15 +11,11 @@ Equal inputs give byte-identical files.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import _cli
 
 from benchmark.errors import InputError
-
-# Before this folder, where the name `leaderboard` is a file and not the package.
-sys.path.insert(0, str(_cli.ROOT))
 
 
 def arguments() -> argparse.Namespace:

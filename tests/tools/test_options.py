@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
 FINETUNE = ("finetune.py", "--method", "mae", "--dataset", "synthetic_v", "--scale", "tiny")
 TRAIN = ("train.py", "configs/mae/pretrain.py", "--scale", "tiny")
 
@@ -56,3 +62,13 @@ def test_settings_that_do_not_fit(light_answers):
     for (_, message), answer in zip(SETTINGS, answers, strict=True):
         assert answer.refusal.startswith("error: --cfg-options ")
         assert message in answer.refusal
+
+
+def test_leaderboard_is_the_package_for_every_tool() -> None:
+    """Whether or not the project is installed, and beside a tool of the same name."""
+    tools = str(ROOT / "tools")
+    for installed in ([], [str(ROOT)]):
+        code = (
+            f"import sys; sys.path[:1] = {[tools, *installed]}; import _cli, leaderboard.analyses"
+        )
+        subprocess.run([sys.executable, "-I", "-c", code], cwd="/", check=True)
