@@ -61,6 +61,7 @@ _SHARED = '''
 '''
 _FINETUNE = '''
     parser = argparse.ArgumentParser()
+    parser.add_argument("kind", nargs="?")  # of an analysis
     for name in ("scale", "method", "dataset", "data", "work"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
@@ -70,9 +71,11 @@ _FINETUNE = '''
     work, dataset = Path(args.work), args.dataset
     if args.label_fraction is not None:
         dataset = with_label_share(dataset, args.label_fraction)
+    if args.kind is not None:
+        dataset += "-patches"
     settings = begin(f"{args.method}-{dataset}-{args.seed}", work)
     config = {"epochs": settings[args.dataset], "method": args.method, "seed": args.seed}
-    config["labels"] = args.label_fraction or 1.0
+    config["labels"], config["patches"] = args.label_fraction or 1.0, args.kind is not None
     encoder, exported = None, run_folder(args.method, work) / "encoder.json"
     if exported.exists():
         encoder = {**read_json(exported), "fingerprint": "f"}
@@ -149,7 +152,7 @@ class Sweep:
         for method, dataset in request["cells"]:
             known = parse_dataset_id(dataset)
             config = {"epochs": settings[known.dataset], "method": method}
-            config["labels"] = known.label_fraction
+            config["labels"], config["patches"] = known.label_fraction, known.kind == "patches"
             cells[f"{method}/{dataset}"] = {
                 "protocol": "demo",
                 "task": "segmentation",
@@ -276,7 +279,7 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
     tools = tmp_path / "tools"
     tools.mkdir()
     shared = textwrap.dedent(_SHARED).format(root=str(ROOT))
-    for name, body in (("finetune", _FINETUNE), ("train", _TRAIN)):
+    for name, body in (("finetune", _FINETUNE), ("analyse", _FINETUNE), ("train", _TRAIN)):
         (tools / f"{name}.py").write_text(shared + textwrap.dedent(body), encoding="utf-8")
     work = tmp_path / ODD
     methods, datasets = ("frangi", "unet", "mae", "vasomim"), ("synthetic_v", "arcade_v")

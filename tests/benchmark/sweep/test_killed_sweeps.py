@@ -126,10 +126,16 @@ def test_killed_at_random_moments(sweep, start, tmp_path, seed):
     """The parent, or Snakemake as well, or all of them; the results are those without a kill."""
     psutil = pytest.importorskip("psutil")
     moments = random.Random(seed)
-    sweep = sweep.only(methods=("frangi", "unet", "mae"), datasets=("synthetic_v",))
+    sweep.change(**{"analysis-vit_l": 4})
+    sweep = sweep.only(
+        methods=("frangi", "mae", "analysis-vit_l"),
+        datasets=("synthetic_v", "synthetic_v-25pct", "synthetic_v-patches"),
+        only={"synthetic_v-25pct": ("frangi", "mae")},
+        seeds=(0, 1),
+    )
     reference = sweep.only(work=str(shutil.copytree(sweep.work, tmp_path / "reference")))
     reference.fill()
-    sweep.change(slow={job.id.split("-")[1]: 0.5 for job in sweep.plan().jobs})
+    sweep.change(slow=dict.fromkeys(sweep.states(), 0.5))
 
     def next_call(process: subprocess.Popen[bytes], before: int) -> None:
         wait_for(lambda: len(sweep.calls()) > before or process.poll() is not None)
@@ -151,7 +157,7 @@ def test_killed_at_random_moments(sweep, start, tmp_path, seed):
     assert sweep.run() == 0
     # A stand-in that runs twice at a time fails.
     assert set(sweep.states().values()) == {"done"}
-    for folder in ("results", "mae"):
+    for folder in ("results", "mae", "analysis"):
         expected = {name: entry[0] for name, entry in reference.digest(folder).items()}
         assert {name: entry[0] for name, entry in sweep.digest(folder).items()} == expected
     sweep.assert_tidy()

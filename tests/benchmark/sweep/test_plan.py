@@ -264,9 +264,7 @@ def test_without_data_the_published_frames_are_counted(sweep):
     for matrix, hours in ((sweep, None), (known, (1000 * 4 / 40 + 20) / 3600)):
         (job,) = (job for job in matrix.plan().jobs if job.title == "unet · arcade_v · seed 0")
         assert job.hours == (None if hours is None else pytest.approx(hours))
-    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    print_plan(known.plan(), console)
-    (row,) = (line for line in console.export_text().splitlines() if "fine-tuning" in line)
+    (row,) = (line for line in console_text(known).splitlines() if "fine-tuning" in line)
     # Twelve cells are run, twelve are held back: 12 × 120 s.
     assert row.split()[-3:] == ["12", f"{12 * 21 / 3600:.2f}", f"{12 * 120 / 3600:.2f}"]
 
@@ -314,6 +312,38 @@ def test_a_share_of_the_labels_is_a_cell_of_its_own(sweep):
     failure = {"error": "e", "log": "l", "config_hash": part.config_hash}
     write_json(failure_path(part.id, sweep_folder(sweep.matrix)), failure)
     assert sweep.states()["mae-arcade_v-25pct-0"] == "failed"
+
+
+def test_patch_features_are_analysed_after_the_pre_training(sweep):
+    """One job per seed, with the tool for it, for methods that have an encoder."""
+    sweep = sweep.only(
+        methods=("frangi", "mae"),
+        datasets=("synthetic_v", "synthetic_v-patches"),
+        finetune_options=("epochs=3",),
+        seeds=(0,),
+    )
+    jobs = {job.id: job for job in sweep.plan().jobs}
+    assert [job for job in jobs if "patches" in job] == [
+        "analyse-demo-mae-synthetic_v-patches-seed0"
+    ]
+    cell = jobs["analyse-demo-mae-synthetic_v-patches-seed0"]
+    assert cell.command[1:3] == [str(sweep.tools / "analyse.py"), "representations"]
+    assert cell.command[-4:] == ["--dataset", "synthetic_v", "--seed", "0"]
+    assert jobs["finetune-demo-mae-synthetic_v-seed0"].command[-1] == "epochs=3"
+    assert (cell.stage, cell.needs) == ("analyse", ["train-mae-pretrain"])
+    sweep.only(finetune_options=()).fill()
+    done = sweep.only(finetune_options=())
+    assert set(done.states().values()) == {"done"}
+    done.change(mae=5)
+    assert {name for name in stale(done) if "patches" in name} == {"mae-synthetic_v-patches-0"}
+    rows = console_text(done)
+    assert "representations" in rows
+
+
+def console_text(sweep: Sweep) -> str:
+    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    print_plan(sweep.plan(), console)
+    return console.export_text()
 
 
 def test_a_run_of_the_analyses_is_pre_trained_once_and_fine_tuned_by_its_id(sweep):
