@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmark.downstream.representation.preview import has_encoder
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.method_cards import (
@@ -23,7 +24,6 @@ from benchmark.method_cards import (
 )
 from benchmark.results import parse_dataset_id
 from benchmark.sweep.matrix import Matrix
-from benchmark.training.preview import read_values
 
 
 class CellKind(NamedTuple):
@@ -84,20 +84,13 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
         only = config and literal(config, "task")
         skipped = set(matrix.without.get(method, ()))
         skipped |= {name for name, methods in matrix.only.items() if method not in methods}
-        skipped |= set() if _has_encoder(config) else patches
+        skipped |= set() if has_encoder(method, configs) else patches
         cells += [
             (method, dataset)
             for dataset, task in tasks.items()
             if only in (None, task) and dataset not in skipped
         ]
     return cells
-
-
-def _has_encoder(config: Path | None) -> bool:
-    """Whether a method has an encoder, by its `encoder.py`; without one, its pre-training does."""
-    values = config and read_values(config)
-    # What cannot be read here is said when it is read in earnest.
-    return values is None or "encoder" in values
 
 
 def cell_command(
@@ -116,6 +109,8 @@ def cell_command(
     command += ["--method", method, "--dataset", known.dataset, "--seed", str(seed)]
     if known.label_fraction < 1:
         command += ["--label-fraction", repr(known.label_fraction)]
+    if known.split != "train":
+        command += ["--split", known.split]
     if matrix.protocol:
         command += ["--protocol", matrix.protocol]
     if known.dataset in matrix.data:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.downstream.compose import compose
+from benchmark.downstream.representation.compose import compose_representation
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
@@ -46,10 +47,20 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
-    work, options = Path(request["work"]), request["finetune_options"]
-    configs, protocol = Path(request["configs"]), request["protocol"]
     known = parse_dataset_id(dataset)
-    config, _ = compose(configs, method, known.dataset, request["scale"], options, work, protocol)
+    options = request["finetune_options"]
+    composed = compose
+    if known.kind == "patches":
+        composed, options = compose_representation, [f"split={known.split}"]
+    config, _ = composed(
+        Path(request["configs"]),
+        method,
+        known.dataset,
+        request["scale"],
+        options,
+        Path(request["work"]),
+        request["protocol"],
+    )
     if known.label_fraction < 1:
         config.label_fraction = known.label_fraction
     hashes = {}
@@ -62,7 +73,7 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
         "task": config.task,
         "data": request["data"].get(known.dataset, config.data.folder),
         "encoder": backbone.get("folder"),
-        "epochs": config.epochs,
+        "epochs": config.get("epochs", 1),  # an analysis sees every frame once
         "hashes": hashes,
     }
 

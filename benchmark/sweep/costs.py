@@ -21,9 +21,18 @@ from benchmark.results import read_record
 from benchmark.sweep.jobs import CellJob, Job
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {
-    "paper": {"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
-    "small": {"training": 40, "segmentation": 15, "denoising": 15, "detection": 5},
-    "tiny": {"training": 150, "segmentation": 40, "denoising": 40, "detection": 40},
+    "paper": {
+        **{"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
+        "representation": 0.3,
+    },
+    "small": {
+        **{"training": 40, "segmentation": 15, "denoising": 15, "detection": 5},
+        "representation": 1,
+    },
+    "tiny": {
+        **{"training": 150, "segmentation": 40, "denoising": 40, "detection": 40},
+        "representation": 10,
+    },
 }
 START_S = 20.0
 """Seconds until a process has imported its libraries."""

@@ -52,14 +52,20 @@ def preview_representation(
             f"{dataset}: a dataset for {task}; patches are labelled by masks, choose one for "
             "segmentation"
         )
-    own = encoder_config(method, configs) if isinstance(method, str) else None
-    if own is not None and "encoder" not in (read_values(own) or {"encoder": None}):
+    if isinstance(method, str) and not has_encoder(method, configs):
         raise no_encoder(method)
     preview_cell(configs, method, dataset, protocol, (), work, data, inputs)
     path = settings_file(configs, protocol)
     values = preview(path, REPRESENTATION_KEYS, REPRESENTATION_NEEDS, options)
     if values.get("projection") == "umap":
         require_umap()
+
+
+def has_encoder(method: str, configs: Path) -> bool:
+    """Whether a method has an encoder, by its `encoder.py`; without one, its pre-training does."""
+    own = encoder_config(method, configs)
+    # What cannot be read here is said once it is composed.
+    return own is None or "encoder" in (read_values(own) or {"encoder": None})
 
 
 def no_encoder(method: str | Path) -> InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from benchmark.data.packs.layout import NUMBER_COLUMNS, TEXT_COLUMNS
 from benchmark.data.packs.layout import SCHEMA as PACK_SCHEMA
@@ -27,6 +29,7 @@ from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import CellJob, Job
 from benchmark.sweep.matrix import Matrix
 from benchmark.sweep.plan import Plan, SweepSettings, make_plan
+from benchmark.sweep.report import print_plan
 
 ODD = 'it\'s {a} $HOME: "#1" 100% \\1 café'
 """Name of a folder that a shell, YAML, a format string and a pattern would read as their own."""
@@ -192,6 +195,18 @@ class Sweep:
     def states(self) -> dict[str, str]:
         """Job → its state, cells as ``mae-synthetic_v-0``."""
         return {_short(job): job.state for job in self.plan().jobs}
+
+    def stale(self) -> set[str]:
+        """The stale jobs, where all others are done."""
+        states = self.states()
+        assert set(states.values()) <= {"done", "stale"}
+        return {name for name, state in states.items() if state == "stale"}
+
+    def told(self) -> str:
+        """What a dry run prints."""
+        console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        print_plan(self.plan(), console)
+        return console.export_text()
 
     def run(self, jobs: int = 2, **settings: bool) -> int:
         return run_plan(self.plan(**settings), PROFILES / "local", jobs, [])

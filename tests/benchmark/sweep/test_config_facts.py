@@ -16,7 +16,8 @@ def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
         name="m",
         title="M",
         methods=("vasomim", "analysis-quality_alpha_50", "analysis-schedule_0_1"),
-        datasets=("synthetic_v", "synthetic_v-25pct"),
+        datasets=("synthetic_v", "synthetic_v-25pct", "synthetic_v-patches"),
+        only={"synthetic_v-patches": ("vasomim",)},
         seeds=(0,),
         scale="tiny",
         work=str(tmp_path),
@@ -43,10 +44,31 @@ def test_analyses_and_label_shares_are_resolved_like_any_method(tmp_path):
     assert trainings["analysis/schedule_0_1"]["config_hash"] == expected
 
     cells = facts["cells"]
-    assert len(cells) == 6
+    assert len(cells) == 7
     assert {cell["data"] for cell in cells.values()} == {"elsewhere"}
     part = cells["analysis-schedule_0_1/synthetic_v-25pct"]
     whole = cells["analysis-schedule_0_1/synthetic_v"]
     assert part["encoder"] == whole["encoder"] == f"{tmp_path}/analysis/schedule_0_1"
     assert part["hashes"] != whole["hashes"]
     assert {**part, "hashes": 0} == {**whole, "hashes": 0}
+    patches = cells["vasomim/synthetic_v-patches"]
+    assert (patches["task"], patches["protocol"], patches["epochs"]) == (
+        "representation",
+        "demo",
+        1,
+    )
+    assert patches["encoder"] == cells["vasomim/synthetic_v"]["encoder"]
+
+
+def test_another_split_is_another_analysis(tmp_path):
+    names = ("synthetic_v-patches", "synthetic_v-patches-test")
+    request = {
+        **{"configs": str(CONFIGS), "work": str(tmp_path), "scale": "tiny", "protocol": None},
+        **{"seeds": [0, 1], "packs": None, "data": {}, "pretrain_options": []},
+        "finetune_options": ["epochs=3"],
+        "cells": [["mae", name] for name in (*names, "synthetic_v-patches-dev")],
+    }
+    cells = config_facts(request)["cells"]
+    hashes = [cells[f"mae/{name}"]["hashes"][seed] for name in names for seed in "01"]
+    assert len(set(hashes)) == 4
+    assert "split" in cells["mae/synthetic_v-patches-dev"]["error"]

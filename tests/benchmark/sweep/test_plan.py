@@ -35,12 +35,6 @@ def full(sweep: Sweep) -> Sweep:
     return sweep
 
 
-def stale(sweep: Sweep) -> set[str]:
-    states = sweep.states()
-    assert set(states.values()) <= {"done", "stale"}
-    return {name for name, state in states.items() if state == "stale"}
-
-
 def mae(sweep: Sweep) -> Job:
     """The pre-training of MAE."""
     return next(job for job in sweep.plan().jobs if job.id == "train-mae-pretrain")
@@ -79,18 +73,18 @@ def test_a_change_makes_stale_what_depends_on_it_until_it_is_reverted(full):
         ("segmentor", {"segmentor", "vasomim", *VASOMIM}),
     ):
         full.change(**{name: 5})
-        assert stale(full) == expected
+        assert full.stale() == expected
         full.change(**{name: 4})
-        assert stale(full) == set()
+        assert full.stale() == set()
     full.write_task("arcade_v", stem="b")
-    assert stale(full) == arcade
+    assert full.stale() == arcade
     full.write_task("arcade_v")
     full.write_pack("another")
-    assert stale(full) == {"segmentor", "mae", "vasomim", *MAE, *VASOMIM}
+    assert full.stale() == {"segmentor", "mae", "vasomim", *MAE, *VASOMIM}
     full.write_pack()
     path = full.work / "mae" / "pretrain" / "encoder.json"
     write_json(path, {**read_json(path), "weights_sha256": "other"})
-    assert stale(full) == MAE
+    assert full.stale() == MAE
 
 
 def test_stale_results_are_replaced_only_when_asked(full):
@@ -163,7 +157,7 @@ def test_an_interrupted_training_is_not_resumed_with_other_weights(full):
 def test_a_damaged_record_is_stale_and_says_why(full):
     scores = full.work / "results" / "demo" / "unet" / "arcade_v" / "seed0.csv"
     scores.write_text("image,dsc\na,99.0\n", encoding="utf-8")
-    assert stale(full) == {"unet-arcade_v-0"}
+    assert full.stale() == {"unet-arcade_v-0"}
     (job,) = (job for job in full.plan().jobs if job.state == "stale")
     assert "per_image.sha256" in job.reason
 
@@ -264,7 +258,7 @@ def test_without_data_the_published_frames_are_counted(sweep):
     for matrix, hours in ((sweep, None), (known, (1000 * 4 / 40 + 20) / 3600)):
         (job,) = (job for job in matrix.plan().jobs if job.title == "unet · arcade_v · seed 0")
         assert job.hours == (None if hours is None else pytest.approx(hours))
-    (row,) = (line for line in console_text(known).splitlines() if "fine-tuning" in line)
+    (row,) = (line for line in known.told().splitlines() if "fine-tuning" in line)
     # Twelve cells are run, twelve are held back: 12 × 120 s.
     assert row.split()[-3:] == ["12", f"{12 * 21 / 3600:.2f}", f"{12 * 120 / 3600:.2f}"]
 
@@ -276,113 +270,6 @@ def test_several_gpus_are_for_pre_training_only(sweep):
     assert mae.command[:4] == ["bash", str(sweep.tools / "dist_train.sh"), mae.command[2], "4"]
     assert {job.gpus for job in jobs.values() if job.stage == "pretrain"} == {4}
     assert {job.gpus for job in jobs.values() if job.stage != "pretrain"} == {1}
-
-
-def test_a_share_of_the_labels_is_a_cell_of_its_own(sweep):
-    """Run by its option, on as many frames; done, stale and failed apart from all the labels."""
-    sweep = sweep.only(
-        methods=("unet", "mae"),
-        datasets=("arcade_v", "arcade_v-25pct"),
-        only={"arcade_v-25pct": ("mae",)},
-        data={"arcade_v": "{work}/downstream/arcade_v"},
-        seeds=(0,),
-    )
-    cells = {job.title: job for job in sweep.plan().jobs}
-    assert set(cells) == {"MAE", *(f"{m} · arcade_v · seed 0" for m in ("unet", "mae"))} | {
-        "mae · arcade_v-25pct · seed 0"
-    }
-    part = cells["mae · arcade_v-25pct · seed 0"]
-    told = dict(zip(part.command[2::2], part.command[3::2]))
-    assert (told["--dataset"], told["--label-fraction"]) == ("arcade_v", "0.25")
-    assert told["--data"] == str(sweep.work / "downstream" / "arcade_v")
-    assert part.needs == ["train-mae-pretrain"]
-    # A quarter of ten frames, rounded.
-    assert (part.frames, cells["mae · arcade_v · seed 0"].frames) == (2, 10)
-    sweep.fill()
-    assert set(sweep.states().values()) == {"done"}
-    assert sorted(sweep.calls()) == [
-        *("mae", "mae-arcade_v-0", "mae-arcade_v-25pct-0", "unet-arcade_v-0")
-    ]
-    sweep.change(arcade_v=5)
-    assert {name for name in stale(sweep) if "25pct" in name} == {"mae-arcade_v-25pct-0"}
-    sweep.change(arcade_v=4)
-    record = sweep.work / "results" / "demo" / "mae" / "arcade_v-25pct" / "seed0.json"
-    record.unlink()
-    assert Counter(sweep.states().values()) == {"done": 3, "missing": 1}
-    failure = {"error": "e", "log": "l", "config_hash": part.config_hash}
-    write_json(failure_path(part.id, sweep_folder(sweep.matrix)), failure)
-    assert sweep.states()["mae-arcade_v-25pct-0"] == "failed"
-
-
-def test_patch_features_are_analysed_after_the_pre_training(sweep):
-    """One job per seed, with the tool for it, for methods that have an encoder."""
-    sweep = sweep.only(
-        methods=("frangi", "mae"),
-        datasets=("synthetic_v", "synthetic_v-patches"),
-        finetune_options=("epochs=3",),
-        seeds=(0,),
-    )
-    jobs = {job.id: job for job in sweep.plan().jobs}
-    assert [job for job in jobs if "patches" in job] == [
-        "analyse-demo-mae-synthetic_v-patches-seed0"
-    ]
-    cell = jobs["analyse-demo-mae-synthetic_v-patches-seed0"]
-    assert cell.command[1:3] == [str(sweep.tools / "analyse.py"), "representations"]
-    assert cell.command[-4:] == ["--dataset", "synthetic_v", "--seed", "0"]
-    assert jobs["finetune-demo-mae-synthetic_v-seed0"].command[-1] == "epochs=3"
-    assert (cell.stage, cell.needs) == ("analyse", ["train-mae-pretrain"])
-    sweep.only(finetune_options=()).fill()
-    done = sweep.only(finetune_options=())
-    assert set(done.states().values()) == {"done"}
-    done.change(mae=5)
-    assert {name for name in stale(done) if "patches" in name} == {"mae-synthetic_v-patches-0"}
-    rows = console_text(done)
-    assert "representations" in rows
-
-
-def console_text(sweep: Sweep) -> str:
-    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    print_plan(sweep.plan(), console)
-    return console.export_text()
-
-
-def test_a_run_of_the_analyses_is_pre_trained_once_and_fine_tuned_by_its_id(sweep):
-    sweep.change(**{"analysis-schedule_0_1": 4})
-    sweep = sweep.only(methods=("mae", "analysis-schedule_0_1"), seeds=(0,))
-    jobs = {job.id: job for job in sweep.plan().jobs}
-    training = jobs["train-analysis-schedule_0_1"]
-    assert training.folder == str(sweep.work / "analysis" / "schedule_0_1")
-    assert training.command[2].endswith("configs/analysis/schedule_0_1.py")
-    cells = [job for job in jobs.values() if job.needs == [training.id]]
-    assert [job.id for job in cells] == [
-        f"finetune-demo-analysis-schedule_0_1-{name}-seed0" for name in ("synthetic_v", "arcade_v")
-    ]
-    assert all("analysis-schedule_0_1" in job.command for job in cells)
-    sweep.fill()
-    assert set(sweep.states().values()) == {"done"}
-    assert Counter(sweep.calls())["analysis-schedule_0_1"] == 1
-    sweep.change(**{"analysis-schedule_0_1": 5})
-    names = [f"analysis-schedule_0_1-{name}-0" for name in ("synthetic_v", "arcade_v")]
-    assert stale(sweep) == {"analysis-schedule_0_1", *names}
-
-
-def test_two_matrices_of_one_folder_share_their_runs(full):
-    """What the main board has done is done for the analyses, pre-trainings included."""
-    full.change(**{"analysis-schedule_0_1": 4})
-    part = full.only(methods=("vasomim", "analysis-schedule_0_1"))
-    todo = {job.title.partition(" ")[0] for job in part.plan().jobs if job.id in part.plan().todo}
-    assert todo == {"ANALYSIS-SCHEDULE_0_1", "analysis-schedule_0_1"}
-
-
-def test_a_config_with_packs_of_its_own_keeps_them(sweep):
-    """The packs of the matrix are those in place of the usual ones."""
-    answer = sweep.resolve({"cells": [["mae", "arcade_v"]], "seeds": [0], "packs": ["own"]})
-    one = replace(sweep.only(methods=("mae",), datasets=("arcade_v",), seeds=(0,)))
-    one.resolve = lambda request: answer  # type: ignore[method-assign]
-    training = next(job for job in one.plan().jobs if job.stage == "pretrain")
-    assert "--packs" not in training.command
-    assert training.problem.startswith("own: ")
-    assert mae(sweep).command[-2:] == ["--packs", f"{sweep.work}/packs/p"]
 
 
 def test_plan_and_status_are_told_and_write_nothing(sweep):

@@ -1,0 +1,114 @@
+"""Rows and columns beside methods and datasets: analyses, shares of the labels, patch features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from benchmark.files import write_json
+from benchmark.sweep.jobs import failure_path
+from benchmark.sweep.plan import sweep_folder
+
+
+def test_a_share_of_the_labels_is_a_cell_of_its_own(sweep):
+    """Run by its option, on as many frames; done, stale and failed apart from all the labels."""
+    sweep = sweep.only(
+        methods=("unet", "mae"),
+        datasets=("arcade_v", "arcade_v-25pct"),
+        only={"arcade_v-25pct": ("mae",)},
+        data={"arcade_v": "{work}/downstream/arcade_v"},
+        seeds=(0,),
+    )
+    cells = {job.title: job for job in sweep.plan().jobs}
+    assert set(cells) == {"MAE", *(f"{m} · arcade_v · seed 0" for m in ("unet", "mae"))} | {
+        "mae · arcade_v-25pct · seed 0"
+    }
+    part = cells["mae · arcade_v-25pct · seed 0"]
+    told = dict(zip(part.command[2::2], part.command[3::2]))
+    assert (told["--dataset"], told["--label-fraction"]) == ("arcade_v", "0.25")
+    assert told["--data"] == str(sweep.work / "downstream" / "arcade_v")
+    assert part.needs == ["train-mae-pretrain"]
+    # A quarter of ten frames, rounded.
+    assert (part.frames, cells["mae · arcade_v · seed 0"].frames) == (2, 10)
+    sweep.fill()
+    assert set(sweep.states().values()) == {"done"}
+    assert sorted(sweep.calls()) == [
+        *("mae", "mae-arcade_v-0", "mae-arcade_v-25pct-0", "unet-arcade_v-0")
+    ]
+    sweep.change(arcade_v=5)
+    assert {name for name in sweep.stale() if "25pct" in name} == {"mae-arcade_v-25pct-0"}
+    sweep.change(arcade_v=4)
+    record = sweep.work / "results" / "demo" / "mae" / "arcade_v-25pct" / "seed0.json"
+    record.unlink()
+    assert Counter(sweep.states().values()) == {"done": 3, "missing": 1}
+    failure = {"error": "e", "log": "l", "config_hash": part.config_hash}
+    write_json(failure_path(part.id, sweep_folder(sweep.matrix)), failure)
+    assert sweep.states()["mae-arcade_v-25pct-0"] == "failed"
+
+
+def test_patch_features_are_analysed_after_the_pre_training(sweep):
+    """One job per seed, with the tool for it, for methods that have an encoder."""
+    sweep = sweep.only(
+        methods=("frangi", "mae"),
+        datasets=("synthetic_v", "synthetic_v-patches"),
+        finetune_options=("epochs=3",),
+        seeds=(0,),
+    )
+    jobs = {job.id: job for job in sweep.plan().jobs}
+    assert [job for job in jobs if "patches" in job] == [
+        "analyse-demo-mae-synthetic_v-patches-seed0"
+    ]
+    cell = jobs["analyse-demo-mae-synthetic_v-patches-seed0"]
+    assert cell.command[1:3] == [str(sweep.tools / "analyse.py"), "representations"]
+    assert cell.command[-4:] == ["--dataset", "synthetic_v", "--seed", "0"]
+    assert jobs["finetune-demo-mae-synthetic_v-seed0"].command[-1] == "epochs=3"
+    assert (cell.stage, cell.needs) == ("analyse", ["train-mae-pretrain"])
+    sweep.only(finetune_options=()).fill()
+    done = sweep.only(finetune_options=())
+    assert set(done.states().values()) == {"done"}
+    done.change(mae=5)
+    assert {name for name in done.stale() if "patches" in name} == {"mae-synthetic_v-patches-0"}
+    assert "representations" in done.told()
+
+
+def test_a_run_of_the_analyses_is_pre_trained_once_and_fine_tuned_by_its_id(sweep):
+    sweep.change(**{"analysis-schedule_0_1": 4})
+    sweep = sweep.only(methods=("mae", "analysis-schedule_0_1"), seeds=(0,))
+    jobs = {job.id: job for job in sweep.plan().jobs}
+    training = jobs["train-analysis-schedule_0_1"]
+    assert training.folder == str(sweep.work / "analysis" / "schedule_0_1")
+    assert training.command[2].endswith("configs/analysis/schedule_0_1.py")
+    cells = [job for job in jobs.values() if job.needs == [training.id]]
+    assert [job.id for job in cells] == [
+        f"finetune-demo-analysis-schedule_0_1-{name}-seed0" for name in ("synthetic_v", "arcade_v")
+    ]
+    assert all("analysis-schedule_0_1" in job.command for job in cells)
+    sweep.fill()
+    assert set(sweep.states().values()) == {"done"}
+    assert Counter(sweep.calls())["analysis-schedule_0_1"] == 1
+    sweep.change(**{"analysis-schedule_0_1": 5})
+    names = [f"analysis-schedule_0_1-{name}-0" for name in ("synthetic_v", "arcade_v")]
+    assert sweep.stale() == {"analysis-schedule_0_1", *names}
+
+
+def test_two_matrices_of_one_folder_share_their_runs(sweep):
+    """What the main board has done is done for the analyses, pre-trainings included."""
+    sweep.fill()
+    sweep.change(**{"analysis-schedule_0_1": 4})
+    plan = sweep.only(methods=("vasomim", "analysis-schedule_0_1")).plan()
+    todo = {job.title.partition(" ")[0] for job in plan.jobs if job.id in plan.todo}
+    assert todo == {"ANALYSIS-SCHEDULE_0_1", "analysis-schedule_0_1"}
+
+
+def test_a_config_with_packs_of_its_own_keeps_them(sweep):
+    """The packs of the matrix are those in place of the usual ones."""
+    answer = sweep.resolve({"cells": [["mae", "arcade_v"]], "seeds": [0], "packs": ["own"]})
+    one = replace(sweep.only(methods=("mae",), datasets=("arcade_v",), seeds=(0,)))
+    one.resolve = lambda request: answer  # type: ignore[method-assign]
+    training = next(job for job in one.plan().jobs if job.stage == "pretrain")
+    assert "--packs" not in training.command
+    assert training.problem.startswith("own: ")
+    assert next(job for job in sweep.plan().jobs if job.stage == "pretrain").command[-2:] == [
+        "--packs",
+        f"{sweep.work}/packs/p",
+    ]
