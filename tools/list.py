@@ -128,7 +128,7 @@ def main() -> None:
     args = arguments()
     configs = Path(args.configs)
     if args.what != "methods" and (args.costs or args.count is not None):
-        raise InputError("--costs, --count: are for methods")
+        raise InputError("--costs, --count: datasets have no costs; list methods")
     if args.count is not None:
         count_all(configs, args.count)
     kind = cost_rows if args.costs else method_rows if args.what == "methods" else dataset_rows

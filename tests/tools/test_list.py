@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmark.method_cards import read_method_cards
+from benchmark.method_costs import methods_with_costs
 
 if TYPE_CHECKING:
     from conftest import Result
@@ -49,6 +51,43 @@ def test_methods_are_listed_with_their_cards_and_without_torch(light_answers):
             assert value in line
         assert ("pre-train" in line.rpartition("  ")[2]) == card.pretrain
         assert line.endswith("board")
+
+
+def test_costs_are_listed_for_methods_and_analyses_without_torch(light_answers):
+    (done,) = light_answers(("list.py", "methods", "--costs", "--markdown"))
+    assert (done.returncode, done.stderr) == (0, "")
+    head, _, *lines = (
+        [cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()
+    )
+    rows = {cells[1]: dict(zip(head, cells, strict=True)) for cells in lines}
+    assert list(rows) == methods_with_costs()
+    assert rows["vasomim"]["total, M"] == "111.91"
+    assert rows["mae"]["network, GFLOPs"] == "35.13"
+    assert rows["mae"]["× MAE"] == "1.00"
+    assert rows["frangi"]["network, M"] == rows["frangi"]["images/s"] == "—"
+
+
+def test_some_methods_are_counted_again(list_, tmp_path):
+    for name in ("nlm", "frangi"):
+        shutil.copytree(ROOT / "configs" / name, tmp_path / name)
+    table = tmp_path / "costs.csv"
+    table.write_text(
+        "method,network,trained,total,network_flops,step_flops,layer_flops\n"
+        "gone,1,,,,,\nfrangi,2,,,,,\n"
+    )
+    done = list_("methods", "--count", "nlm", "--configs", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "1/1 nlm\n")
+    assert done.stdout.startswith(f"wrote {table}\n")
+    # The others stay, unless there is no such method any more.
+    assert table.read_text().splitlines()[1:] == ["frangi,2,,,,,", "nlm,,,,,,"]
+
+
+def test_costs_of_what_has_none_are_refused(light_answers):
+    dataset, method = light_answers(
+        ("list.py", "datasets", "--costs"), ("list.py", "methods", "--count", "mea")
+    )
+    assert dataset.refusal == "error: --costs, --count: datasets have no costs; list methods\n"
+    assert method.refusal.startswith("error: mea: no such method in ")
 
 
 def test_data_sets_are_listed_with_the_first_line_of_their_config(list_):
