@@ -27,6 +27,8 @@ def test_the_table_is_what_the_configs_build(method):
 
 
 def test_every_system_and_analysis_has_its_line():
+    missing = set(methods_with_costs()) - set(COSTS)
+    assert not missing, f"run tools/list.py methods --count {' '.join(sorted(missing))}"
     assert set(COSTS) == set(methods_with_costs())
     trained_here = {method for method in CARDS if COSTS[method].trained is not None}
     assert trained_here == {card.method for card in CARDS.values() if card.pretrain}
