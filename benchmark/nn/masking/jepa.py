@@ -3,10 +3,11 @@
 Both draw the *sizes* of the blocks once per step and their *positions* per image, and both need the
 same number of patches from every image. Their code truncates a batch to its smallest context (and
 union of targets), a number that depends on which images share a device. Here it is a function of
-the sizes alone: the smallest among `REFERENCE` layouts, as many as the official runs have images
-per device. An image whose layout has fewer patches draws another one, as the official code does
-below `min_keep`. Thus shapes are known before masks are drawn, no value is read back from the
-device, and the mask of an image depends neither on the number of processes nor on the batch size.
+the sizes alone: the smallest of `REFERENCE` layouts, as many as the official runs have images per
+device, averaged over `BATCHES` such batches and rounded. An image whose layout has fewer patches
+draws another one, as the official code does below `min_keep`. Thus shapes are known before masks
+are drawn, no value is read back from the device, and the mask of an image depends neither on the
+number of processes nor on the batch size.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from benchmark.type_hints import Count, Natural
 
 REFERENCE = 128
 """Images per device in the official runs of both methods."""
+
+BATCHES = 128
+"""Batches of `REFERENCE` layouts over which the smallest number of patches is averaged."""
 
 Interval = tuple[float, float]
 Size = tuple[int, int]
@@ -118,7 +122,7 @@ class MultiblockMasking(nn.Module):
         self._lengths: dict[BlockSizes, tuple[int, int]] = {}
         # Refuse a config that may leave no context now: the largest targets, the smallest context.
         for eighth in range(9):
-            self.lengths(BlockSizes(self._target(1.0, eighth / 8), self._context(0.0)))
+            self._reference(BlockSizes(self._target(1.0, eighth / 8), self._context(0.0)), 1)
 
     def _block(self, scale: Interval, position: float, aspect: float) -> Size:
         """Height and width of a block whose area lies at `position` in [0, 1] of its range."""
@@ -173,23 +177,39 @@ class MultiblockMasking(nn.Module):
             InputError: no layout leaves a context of more than `min_keep` patches.
         """
         if sizes not in self._lengths:
-            index = torch.arange(REFERENCE, device="cpu")
-            noise = uniform(0, 0, "reference layouts", index, self._draws)
-            targets, block = self._layouts(self._reshape(noise), sizes)
-            context = (block & ~targets.any(dim=-2)).sum(dim=-1).numpy()
-            target = self._count(targets).numpy()
-            valid = context > self.min_keep
-            if not valid.any():
-                raise InputError(
-                    f"masking: {self.targets} targets of {sizes.target} patches leave no more than "
-                    f"min_keep={self.min_keep} of a context of {sizes.context}; make target_scale "
-                    "or min_keep smaller"
-                )
-            # As for an image: the first layout whose context is large enough.
-            rows, first = valid.any(axis=1), valid.argmax(axis=1)
-            chosen = (rows.nonzero()[0], first[rows])
-            self._lengths[sizes] = int(context[chosen].min()), int(target[chosen].min())
+            counts = self._reference(sizes, BATCHES)
+            context, target = (values.amin(dim=1).double().mean() for values in counts)
+            self._lengths[sizes] = round(context.item()), round(target.item())
         return self._lengths[sizes]
+
+    def _reference(self, sizes: BlockSizes, batches: int) -> tuple[Tensor, Tensor]:
+        """Patches in context and target of reference layouts, both int batches×`REFERENCE`.
+
+        Raises:
+            InputError: as `lengths`.
+        """
+        index = torch.arange(batches * REFERENCE, device="cpu")
+        context = target = torch.zeros_like(index)
+        # As for an image: the first layout whose context is large enough.
+        for attempt in range(self.attempts):
+            open_ = (context <= self.min_keep).nonzero()[:, 0]
+            if not len(open_):
+                break
+            noise = uniform(0, attempt, "reference layouts", open_, (self.targets + 1) * 2)
+            targets, block = self._layouts(noise.unflatten(1, (-1, 2)), sizes)
+            context = context.index_copy(0, open_, (block & ~targets.any(dim=-2)).sum(dim=-1))
+            target = target.index_copy(0, open_, self._count(targets))
+        found = context > self.min_keep
+        if not found.view(batches, -1).any(dim=1).all():
+            raise InputError(
+                f"masking: {self.targets} targets of {sizes.target} patches leave no more than "
+                f"min_keep={self.min_keep} of a context of {sizes.context}; make target_scale "
+                "or min_keep smaller"
+            )
+        # An image without such a layout has no part in the smallest.
+        counts = (values.where(found, self.num_patches) for values in (context, target))
+        context, target = (values.view(batches, REFERENCE) for values in counts)
+        return context, target
 
     @property
     def _draws(self) -> int:
