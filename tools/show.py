@@ -1,9 +1,16 @@
 #!/usr/bin/env python3
-"""Draw a contact sheet of a pack or run, or a logged quantity of several runs over the epochs.
+"""Draw a contact sheet of a pack or run, a logged quantity of several runs, or masking ratios.
+
+    tools/show.py work_dirs/packs/cadica --out cadica.png
+    tools/show.py work_dirs/mae/pretrain work_dirs/vasomim/pretrain --curve loss --out loss.png
+    tools/show.py configs/mae/pretrain.py configs/vasomim/pretrain.py work_dirs/hpm/pretrain \
+        --masking-ratio --packs work_dirs/packs/cadica --out masking.pdf
 
 Pack: frame, extracted vessels. Pre-training: view, vessels, probability map, guidance, masked
 patches, reconstruction. Fine-tuning: frame, ground truth, prediction, and their difference.
 With --curve: one line per run, for example of loss or vessel_share.
+With --masking-ratio: how often each patch of some frames is masked over all epochs, one column per
+config or run. Runs of AMT and HPM are needed, whose masks depend on trained weights.
 """
 
 from __future__ import annotations
@@ -13,22 +20,79 @@ import argparse
 import _cli
 
 from benchmark.errors import InputError
+from benchmark.type_hints import Count, Natural
+
+# Options of the masking ratio, and those that do not apply to it.
+_OF_MASKING = ("packs", "frames", "epochs", "crops", "cfg_options")
+_OF_SHEETS = ("curve", "epoch")
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "path", nargs="+", metavar="RUN_OR_PACK", help="folder of a pack or of a run"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", required=True, metavar="PNG", help="image to write")
+    parser.add_argument(
+        "path", nargs="+", metavar="PATH", help="folder of a pack or run; or a config"
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="image to write")
     parser.add_argument("--curve", metavar="TERM", help="draw this logged quantity instead")
-    parser.add_argument("--count", type=int, default=6, help="number of frames (default: 6)")
-    parser.add_argument("--epoch", type=int, help="epoch of the masks (default: last)")
+    parser.add_argument(
+        "--count", type=_cli.number(Count), help="number of frames (default: 6; masking ratio: 4)"
+    )
+    parser.add_argument("--epoch", type=_cli.number(Natural), help="of the masks (default: last)")
+    masking = parser.add_argument_group("masking ratio")
+    masking.add_argument(
+        "--masking-ratio", action="store_true", help="draw how often patches are masked; any format"
+    )
+    masking.add_argument("--packs", nargs="+", metavar="DIR", help="frame packs with anatomy")
+    masking.add_argument(
+        "--frames", nargs="+", metavar="ID", help="rows or paths of frames in the index of the pack"
+    )
+    masking.add_argument(
+        "--epochs", type=_cli.number(Count), metavar="N", help="draw N epochs only, evenly spaced"
+    )
+    masking.add_argument(
+        "--crops",
+        action="store_true",
+        help="masks of the random crops of training (default: of the complete frames)",
+    )
+    _cli.add_run_options(masking)
     return parser.parse_args()
+
+
+def _draw_masking_ratio(args: argparse.Namespace) -> str:
+    if not args.packs:
+        raise InputError("--masking-ratio: name the frame packs with --packs DIR")
+    work = _cli.work_folder(args)
+    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    from benchmark.visualization.masking_inputs import check_inputs
+
+    paths = check_inputs(args.path, args.packs, args.out, args.cfg_options, work)
+    from benchmark.visualization.masking_ratio import draw_masking_ratio
+
+    return draw_masking_ratio(
+        paths,
+        args.out,
+        args.packs,
+        frames=args.frames or (),
+        count=args.count or 4,
+        epochs=args.epochs,
+        crops=args.crops,
+        work=work,
+        scale=args.scale,
+        options=args.cfg_options,
+    )
 
 
 def main() -> None:
     args = arguments()
+    for name in _OF_SHEETS if args.masking_ratio else _OF_MASKING:
+        if getattr(args, name):
+            needs = "does not go with" if args.masking_ratio else "needs"
+            raise InputError(f"--{name.replace('_', '-')}: {needs} --masking-ratio")
+    if args.masking_ratio:
+        print(_draw_masking_ratio(args))
+        return
     if args.curve:
         from benchmark.visualization.log_curves import draw_curves
 
@@ -38,7 +102,7 @@ def main() -> None:
         raise InputError(f"{args.path[1]}: a sheet shows one folder; several need --curve TERM")
     from benchmark.visualization.contact_sheets import draw_sheet
 
-    print(draw_sheet(args.path[0], args.out, args.count, args.epoch))
+    print(draw_sheet(args.path[0], args.out, args.count or 6, args.epoch))
 
 
 if __name__ == "__main__":

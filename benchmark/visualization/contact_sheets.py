@@ -70,7 +70,7 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
     return f"{out}: {len(rows)} frames of the {kind} {path}"
 
 
-def _spread(total: int, count: int) -> list[int]:
+def spread(total: int, count: int) -> list[int]:
     """`count` evenly spaced indices below `total`."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
 
@@ -84,7 +84,7 @@ def overlay(frame: np.ndarray, mask: np.ndarray, colour: np.ndarray = _VESSEL) -
 
 def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
     rows = []
-    for index in _spread(len(pack), count):
+    for index in spread(len(pack), count):
         height, width = pack.valid[index]
         row = {"frame": np.asarray(pack.frames[index])[:height, :width]}
         if pack.anatomy is not None:
@@ -102,7 +102,7 @@ def prediction_rows(folder: Path, count: int) -> list[SheetRow]:
     data = TaskFolder.open(description["data"])
     draw = {"segmentation": _masks, "detection": _boxes, "denoising": _denoised}[data.kind]
     stems = [item["stem"] for item in data.splits["test"]]
-    chosen = [stems[index] for index in _spread(len(stems), count)]
+    chosen = [stems[index] for index in spread(len(stems), count)]
     return [draw(data, folder / "predictions", stem) for stem in chosen]
 
 
@@ -189,6 +189,10 @@ def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
     if checkpoint is None:
         raise InputError(f"{folder}: holds no checkpoint yet")
     method = build(config["method"])
+    # A table with a row per frame is empty until it is allocated; its length is in the checkpoint.
+    empty = (name for name, buffer in method.named_buffers() if not buffer.numel())
+    if (table := checkpoint.model.get(next(empty, ""))) is not None:
+        method.prepare(len(table))
     load_strict(method, checkpoint.model, folder / checkpoint.name)
     return method.eval(), config, checkpoint.epoch
 
@@ -197,7 +201,7 @@ def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:
 def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[SheetRow]:
     method, config, done = load_run(folder)
     packs = open_packs(config["packs"])
-    indices = _spread(len(packs), count)
+    indices = spread(len(packs), count)
     epoch = done - 1 if epoch is None else epoch
     method.progress = Progress(seed=config["seed"], epoch=epoch, epochs=config["epochs"])
     batch = PackDataset(packs, packs.has_anatomy).__getitems__(indices)

@@ -1,0 +1,65 @@
+"""The command line of contact sheets, curves and masking ratios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.packs import add_anatomy, build_pack
+from benchmark.data.sources import open_source
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("show") / "pack"
+    source = open_source("synthetic", patients=2, videos=1, frames=4, first_frame=2, size=96)
+    build_pack(source, path, size=96, progress=False)
+    add_anatomy(path, lambda frames, valid: frames < 70, {"rule": "dark"}, progress=False)
+    return path
+
+
+def test_cheap_mistakes_are_answered_at_once(light_answers, pack, tmp_path):
+    """Without torch, in one line that names the fix."""
+
+    def show(*words: str, out: str = "x.png") -> tuple[str, ...]:
+        return ("show.py", *words, "--out", out)
+
+    def ratio(path: str, *words: str, packs: str = str(pack), out: str = "x.png") -> tuple:
+        return show(path, "--masking-ratio", "--packs", packs, *words, out=out)
+
+    mae = "configs/mae/pretrain.py"
+    (tmp_path / "empty").mkdir()
+    refused = [
+        (show(mae, "--masking-ratio"), "name the frame packs with --packs DIR"),
+        (ratio(mae, packs="absent"), "absent: no pack; make it with tools/prepare_data.py"),
+        (ratio(mae, out="x.jpg"), "x.jpg: a figure must end"),
+        (ratio("configs/mae"), "did you mean 'configs/mae/pretrain.py'?"),
+        (ratio(f"{tmp_path}/empty"), "empty: no run.json in it; name a config or the folder"),
+        (ratio(mae, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
+        (ratio(mae, "--epoch", "3"), "--epoch: does not go with --masking-ratio"),
+        (ratio("configs/amt/pretrain.py"), "train it with tools/train.py configs/amt/pretrain.py"),
+        (ratio("configs/hpm/pretrain.py"), "depend on trained weights; train it with tools/"),
+        (
+            ratio("configs/vasomim/pretrain.py", "--work", str(tmp_path)),
+            "segmentor.safetensors: no such file; make it with tools/train.py configs/segmentor",
+        ),
+        (show(str(pack), "--crops"), "--crops: needs --masking-ratio"),
+        (show(str(pack), "--frames", "3"), "--frames: needs --masking-ratio"),
+        (show(str(pack), str(pack)), "a sheet shows one folder; several need --curve TERM"),
+    ]
+    answers = light_answers(*(command for command, _ in refused))
+    for (_, message), answer in zip(refused, answers, strict=True):
+        assert message in answer.refusal
+
+
+def test_masking_ratio_of_two_configs(run_tool, pack, tmp_path):
+    configs = [f"configs/{name}/pretrain.py" for name in ("mae", "vasomim_v1")]
+    out = tmp_path / "deep" / "ratio.svg"
+    options = ("--scale", "tiny", "--crops", "--frames", "1", "--epochs", "3", "--work", tmp_path)
+    done = run_tool("show", *configs, "--masking-ratio", "--packs", pack, "--out", out, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{out}: masking ratio of 1 frames by 2 recipes\n"
+    text = out.read_text()
+    assert "3 of 10 epochs, seed 0" in text
+    assert "Masks of training's random crops, laid back onto the frame." in text
