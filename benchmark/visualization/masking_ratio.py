@@ -200,7 +200,7 @@ def draw_masking_ratio(
     figure = _figure(_panels(recipes, batch), columns, crops)
     save_figure(figure, out, dpi=150)
     plt.close(figure)
-    return f"{out}: masking ratio of {len(chosen)} frames by {len(recipes)} recipes"
+    return f"{out}: masking ratio, frames: {len(chosen)}, recipes: {len(recipes)}"
 
 
 def _title(recipe: Recipe, drawn: int) -> str:
@@ -270,7 +270,8 @@ def _figure(
                 drawn = axis.imshow(one, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
                 axis.set_xlabel(f"vessel patches {100 * share:.1f} %")
         bar = figure.colorbar(drawn, ax=axes[:, -1], shrink=0.8)
-        bar.set_label("fraction of epochs in which a patch is masked")
+        what = "crops of a patch in which it" if crops else "epochs in which a patch"
+        bar.set_label(f"fraction of the {what} is masked")
         views = "training's random crops, laid back onto the frame" if crops else "complete frames"
         figure.supxlabel(
             f"Masks of {views}. Below the maps: vessel patches among the masked ones.", fontsize=8

@@ -59,7 +59,7 @@ def test_masking_ratio_of_two_configs(run_tool, pack, tmp_path):
     options = ("--scale", "tiny", "--crops", "--frames", "1", "--epochs", "3", "--work", tmp_path)
     done = run_tool("show", *configs, "--masking-ratio", "--packs", pack, "--out", out, *options)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{out}: masking ratio of 1 frames by 2 recipes\n"
+    assert done.stdout == f"{out}: masking ratio, frames: 1, recipes: 2\n"
     text = out.read_text()
     assert "3 of 10 epochs, seed 0" in text
     assert "Masks of training's random crops, laid back onto the frame." in text

@@ -269,7 +269,7 @@ def test_figure_is_written_and_reproducible(pack, runs, tmp_path, ending):
         line = draw_masking_ratio(
             paths, out, [pack.path], count=2, epochs=2, scale="tiny", options=SMALL
         )
-        assert line == f"{out}: masking ratio of 2 frames by 3 recipes"
+        assert line == f"{out}: masking ratio, frames: 2, recipes: 3"
         written.append(out.read_bytes())
     assert written[0] == written[1]
     if ending == "svg":
