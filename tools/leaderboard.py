@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from leaderboard.tables.grids import Grid
 
 FORMATS = ("md", "csv", "tex", "json", "html")
+#: Those of --compare.
+COMPARED = ("md", "html")
+#: Default folder of the result files.
+RESULTS = ROOT / "leaderboard" / "results"
+#: Protocol → matrices whose runs are in its tables.
+MATRICES = {"journal": ("journal", "ablations"), "aaai": ("aaai", "aaai_ablations")}
 
 Item = TypeVar("Item")
 
@@ -30,7 +36,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--results",
         type=Path,
-        default=ROOT / "leaderboard" / "results",
+        default=RESULTS,
         metavar="DIR",
         help="folder of the result files (default: leaderboard/results)",
     )
@@ -45,7 +51,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--format",
         nargs="+",
         choices=FORMATS,
-        default=FORMATS,
         help="which files to write (default: all)",
     )
     parser.add_argument(
@@ -78,15 +83,29 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="show the papers' tables instead of results; writes published.md and so on",
     )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="show every published number beside the measured one, and the commands of what has "
+        "not run; writes compare.md and compare.html",
+    )
     parser.add_argument("--title", help="heading of the tables (default: Leaderboard)")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="also update the short board in FILE"
     )
     options = parser.parse_args(arguments)
-    if options.published:
-        for name in ("protocol", "per_image", "with_published"):
+    unused = {
+        "published": ("protocol", "per_image", "with_published", "compare"),
+        "compare": ("protocol", "per_image", "with_published", "reference", "write"),
+    }
+    for mode, names in unused.items():
+        for name in names if getattr(options, mode) else ():
             if getattr(options, name):
-                parser.error(f"--published shows no results: drop --{name.replace('_', '-')}")
+                parser.error(f"--{name.replace('_', '-')} has no effect with --{mode}: drop it")
+    known = COMPARED if options.compare else FORMATS
+    options.format = options.format or known
+    if other := [name for name in options.format if name not in known]:
+        parser.error(f"--format {other[0]}: --compare writes {' and '.join(known)}")
     return options
 
 
@@ -193,6 +212,59 @@ def write(leaderboard: Leaderboard, pictures: list[dict], options: argparse.Name
     return text
 
 
+def compare(options: argparse.Namespace) -> tuple[str, int]:
+    """Write the comparison with the papers.
+
+    The default folder of results may be missing: then nothing has run yet.
+
+    Returns:
+        The Markdown, and the number of folders that could not be listed.
+    """
+    from benchmark.files import write_text
+    from benchmark.method_costs import read_costs
+    from benchmark.results.store import ScannedRecords, scan_results
+    from leaderboard.compare.content import TITLE, parts
+    from leaderboard.compare.markdown import to_markdown
+    from leaderboard.compare.page import to_html
+    from leaderboard.compare.side_by_side import PAPERS, pair_tables
+    from leaderboard.measured import read_measured
+    from leaderboard.published import read_tables
+
+    missing = options.results == RESULTS and not RESULTS.exists()
+    results = ScannedRecords({}, {}, [], 0) if missing else scan_results(options.results)
+    records = {
+        protocol: [record for record in results.records.values() if record.protocol == protocol]
+        for protocol in PAPERS
+    }
+    measured = {name: read_measured(own, name) for name, own in records.items() if own}
+    cells = matrix_cells()
+    tables = pair_tables(read_tables(), measured, read_costs(), lambda cell: cells.get(cell, ()))
+    n_runs = {name: len(own) for name, own in records.items()}
+    document = parts(tables, n_runs, results.problems, options.title or TITLE)
+    text = to_markdown(document)
+    writers = {"md": lambda: text, "html": lambda: to_html(document)}
+    for suffix in COMPARED:
+        if suffix in options.format:
+            write_text(options.out / f"compare.{suffix}", writers[suffix]())
+    return text, results.unlisted
+
+
+def matrix_cells() -> dict[tuple[str, str, str], list[str]]:
+    """(protocol, method, dataset) → configs of the matrices that run this cell."""
+    from benchmark.method_cards import CONFIGS
+    from benchmark.sweep.cells import cells_of
+    from benchmark.sweep.matrix import read_matrix
+
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for protocol, names in MATRICES.items():
+        for name in names:
+            path = CONFIGS / "leaderboard" / f"{name}.py"
+            for cell in cells_of(read_matrix(path), CONFIGS):
+                configs = found.setdefault((protocol, *cell), [])
+                configs.append(f"configs/leaderboard/{name}.py")
+    return found
+
+
 def show(leaderboard: Leaderboard) -> None:
     """Print the leaderboard to a terminal."""
     from rich.console import Console
@@ -254,11 +326,14 @@ def main() -> int:
     gc.disable()
     try:
         with hold_folder(options.out, "being regenerated"):
-            leaderboard, pictures, unlisted = build(options)
-            text = write(leaderboard, pictures, options)
+            if options.compare:
+                leaderboard, (text, unlisted) = None, compare(options)
+            else:
+                leaderboard, pictures, unlisted = build(options)
+                text = write(leaderboard, pictures, options)
     finally:
         gc.enable()
-    if sys.stdout.isatty():
+    if leaderboard is not None and sys.stdout.isatty():
         show(leaderboard)
     else:
         print(text, end="")

@@ -1,6 +1,6 @@
 """The board as one self-contained HTML file: no network, no server, no build step.
 
-`template.html`, the styles and the scripts beside this module are inlined unchanged. The results
+The templates, the styles and the scripts beside this module are inlined unchanged. The results
 are embedded as JSON in a block that browsers do not execute, and the scripts put them on the page
 as text only. A content security policy allows exactly these scripts and styles, by their hash, and
 ``data:`` images; everything else, including a script injected through a name, is refused.
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,36 @@ def render(data: dict[str, Any]) -> str:
             f"schema: the page shows board data of schema {SCHEMA}, not {data.get('schema')!r}; "
             "regenerate it with tools/leaderboard.py"
         )
-    style = "\n".join(_source(name) for name in STYLES)
     scripts = [_source(name) for name in SCRIPTS]
-    parts = {
-        "policy": _policy(style, scripts),
-        "title": html.escape(str(data.get("title", "Leaderboard"))),
-        "style": f"<style>{style}</style>",
-        "data": _json(data),
-        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
-    }
-    pieces = _source("template.html").split("@@")
-    # Odd pieces are the names between the markers; what is filled in is not searched for markers.
+    elements = "\n".join(f"<script>{script}</script>" for script in scripts)
+    body = _fill("board.html", data=_json(data), scripts=elements)
+    return _document(str(data.get("title", "Leaderboard")), body, STYLES, scripts)
+
+
+def static_document(title: str, body: str) -> str:
+    """A page in the same style without scripts.
+
+    Args:
+        body: HTML, with all texts escaped.
+    """
+    return _document(title, body, STYLES[:1], [])
+
+
+def _document(title: str, body: str, styles: Sequence[str], scripts: list[str]) -> str:
+    style = "\n".join(_source(name) for name in styles)
+    return _fill(
+        "template.html",
+        policy=_policy(style, scripts),
+        title=html.escape(title),
+        style=f"<style>{style}</style>",
+        body=body,
+    )
+
+
+def _fill(name: str, **parts: str) -> str:
+    """A template with its parts; what is filled in is not searched for markers."""
+    pieces = _source(name).split("@@")
+    # Odd pieces are the names between the markers.
     pieces[1::2] = [parts[name] for name in pieces[1::2]]
     return "".join(pieces)
 
@@ -89,7 +109,7 @@ def _policy(style: str, scripts: list[str]) -> str:
             "default-src 'none'",
             "img-src data:",
             f"style-src {source(style)}",
-            f"script-src {' '.join(map(source, scripts))}",
+            *([f"script-src {' '.join(map(source, scripts))}"] if scripts else []),
             "base-uri 'none'",
             "form-action 'none'",
         )

@@ -177,7 +177,7 @@ def _p(value: float | None) -> str:
     return "—" if value is None else p_number(value)
 
 
-def _difference(value: float | None, digits: int = 2) -> str:
+def difference_text(value: float | None, digits: int = 2) -> str:
     return "—" if value is None else f"{value:+.{digits}f}"
 
 
@@ -202,7 +202,7 @@ def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str
         texts += [column.dataset_title, column.label] if column is not None else []
         digits = column.digits if column is not None else 2
         interval = _interval(test.ci_low, test.ci_high, digits)
-        texts += [str(test.n), _difference(test.difference, digits), interval, _p(test.p)]
+        texts += [str(test.n), difference_text(test.difference, digits), interval, _p(test.p)]
         texts += [_p(comparison.p_used(correction))] if adjusted else []
         texts += [comparison.verdict]
         texts += _per_image(comparison.per_image) if over_images else []

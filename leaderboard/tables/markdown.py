@@ -42,7 +42,7 @@ def _entry(entry: Entry) -> str:
     return wrap.format(escape(entry.text)) + entry.suffix
 
 
-def _grid(grid: Grid) -> list[str]:
+def grid_lines(grid: Grid) -> list[str]:
     rules = [":--"] * grid.n_text + ["--:"] * (len(grid.header) - grid.n_text)
     lines = [map(escape, grid.header), rules, *(map(_entry, row) for row in grid.rows)]
     return [f"| {' | '.join(line)} |" for line in lines]
@@ -55,7 +55,7 @@ def to_markdown(leaderboard: Leaderboard) -> str:
         lines += ["", f"## {escape(section.title)}"]
         for grid in section.grids:
             lines += ["", f"### {escape(grid.heading)}"] if grid.heading else []
-            lines += ["", *_grid(grid)]
+            lines += ["", *grid_lines(grid)]
         notes = board_notes(section.board, leaderboard.correction) if section.board else []
         if notes and section.board is not leaderboard.combined:
             lines += ["", *(f"- {escape(note)}" for note in notes)]
@@ -87,7 +87,7 @@ def short_table(leaderboard: Leaderboard) -> str:
         cells = [row.cells[index] for index in first_metric.values()]
         scores = [Entry("") if c is None else Entry(mean_std(c.summary), c.place) for c in cells]
         lines.append((*map(Entry, texts), *scores))
-    text = _grid(Grid("", tuple(header), 2, tuple(lines)))
+    text = grid_lines(Grid("", tuple(header), 2, tuple(lines)))
     if len(rows) < len(competing):
         text += ["", f"The best {len(rows)} of {len(competing)} rows by average rank."]
     if first.origin == "published":

@@ -1,0 +1,162 @@
+"""What the documents of the comparison say, before any markup."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from leaderboard.columns import Column
+from leaderboard.compare.correlation import rank_correlations
+from leaderboard.compare.side_by_side import PAPERS, Pair, PairedTable
+from leaderboard.tables.grids import Entry, Grid, difference_text, mean_std
+
+TITLE = "Published and measured"
+
+#: Differences of more units than this are in bold.
+LARGE = 2.0
+
+NOT_RUN = "not run yet"
+
+_NOTES = (
+    "Difference: measured minus published mean. In units of both stds: the difference divided by "
+    "√(s_p² + s_m²), the sample standard deviations over the seeds there and here; that is the "
+    "standard deviation of the difference of two single runs. Where one of the two is not known, "
+    "the other stands for it (marked *). Bold: more than "
+    f"{LARGE:g} units.",
+    "Published numbers are rounded to the decimals shown. Every table is compared with the runs of "
+    "its own protocol; what has not run has the number of the command below the table that runs "
+    "it, and — means that no number is known.",
+)
+_CORRELATION_NOTE = (
+    "Spearman's ρ and Kendall's τ-b between the published and the measured numbers of the n "
+    "methods that have both; not defined (—) for fewer than three methods or where one side is "
+    "constant. Average rank: among the methods that are complete on both sides."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A heading and what is below it.
+
+    Attributes:
+        title, level: heading and its level, 1 for that of the document.
+        texts: paragraphs before the table.
+        grid: the table, or None.
+        commands: shell commands after it, numbered from 1.
+    """
+
+    title: str
+    level: int
+    texts: tuple[str, ...] = ()
+    grid: Grid | None = None
+    commands: tuple[str, ...] = ()
+
+
+def parts(
+    tables: Sequence[PairedTable],
+    n_runs: Mapping[str, int],
+    problems: Iterable[str] = (),
+    title: str = TITLE,
+) -> list[Part]:
+    """The document: summary, rank correlations, then every table.
+
+    Args:
+        n_runs: protocol → number of its records.
+        problems: files that the reader skipped.
+    """
+    runs = ", ".join(f"{n_runs.get(name, 0):,} of protocol {name}" for name in PAPERS)
+    document = [
+        Part(title, 1, (f"Runs: {runs}.", *_NOTES)),
+        Part("Summary", 2, grid=_summary(tables)),
+    ]
+    correlations = _correlations(tables)
+    if correlations.rows:
+        document.append(Part("Rank correlation", 2, (_CORRELATION_NOTE,), correlations))
+    for protocol, paper in PAPERS.items():
+        document.append(Part(paper, 2))
+        of_paper = (table for table in tables if table.protocol == protocol)
+        document += [
+            Part(heading(table), 3, table.notes, _pairs(table), table.commands)
+            for table in of_paper
+        ]
+    if skipped := tuple(problems):
+        document.append(Part("Skipped files", 2, skipped))
+    return document
+
+
+def heading(table: PairedTable) -> str:
+    """``Table IV: Components``."""
+    return f"{table.source[0].upper()}{table.source[1:]}: {table.title}"
+
+
+def _summary(tables: Sequence[PairedTable]) -> Grid:
+    header = ("Paper", "Table", "Published", "Measured", "Both", "Not run yet")
+    rows = []
+    for table in tables:
+        pairs = table.pairs
+        units = [abs(pair.units) for pair in pairs if pair.column.score and pair.units is not None]
+        numbers = (
+            sum(pair.published is not None for pair in pairs),
+            sum(pair.measured is not None for pair in pairs),
+            sum(pair.difference is not None for pair in pairs),
+            sum(pair.command is not None for pair in pairs),
+        )
+        median = f"{statistics.median(units):.2f}" if units else "—"
+        texts = (table.protocol, heading(table), *map(str, numbers), median)
+        rows.append(tuple(map(Entry, texts)))
+    return Grid("", (*header, "Median |difference| in units"), 2, tuple(rows))
+
+
+def _correlations(tables: Sequence[PairedTable]) -> Grid:
+    rows = []
+    for table in tables:
+        for one in rank_correlations(table):
+            values = map(difference_text, (one.spearman, one.kendall))
+            texts = (table.protocol, heading(table), one.what, str(one.n), *values)
+            rows.append(tuple(map(Entry, texts)))
+    return Grid("", ("Paper", "Table", "Over", "n", "Spearman ρ", "Kendall τ"), 3, tuple(rows))
+
+
+def _pairs(table: PairedTable) -> Grid:
+    """One line per row and column."""
+    header = ("Row", "Column", "Published", "Measured", "n", "Difference", "In units of both stds")
+    rows = []
+    for row in table.rows:
+        for pair in row.pairs:
+            large = pair.units is not None and abs(pair.units) > LARGE
+            texts = [
+                *(row.title, column_title(pair.column)),
+                "—" if pair.published is None else mean_std(pair.published, pair.column.digits),
+                _measured(pair),
+                str(pair.measured.n) if pair.measured and pair.measured.n else "",
+                _difference(pair),
+            ]
+            units = Entry(_units(pair), place=int(large))
+            rows.append((*map(Entry, texts), units))
+    return Grid("", header, 2, tuple(rows))
+
+
+def column_title(column: Column) -> str:
+    """A column as printed, with its unit where it is no score."""
+    if column.score:
+        return column.title
+    return f"{column.label}, {column.unit}" if column.unit else column.label
+
+
+def _measured(pair: Pair) -> str:
+    if pair.measured is not None:
+        return mean_std(pair.measured, pair.column.digits)
+    return "—" if pair.command is None else f"{NOT_RUN} ({pair.command + 1})"
+
+
+def _difference(pair: Pair) -> str:
+    return "" if pair.difference is None else difference_text(pair.difference, pair.column.digits)
+
+
+def _units(pair: Pair) -> str:
+    if pair.difference is None:
+        return ""
+    if pair.units is None:
+        return "—"
+    return difference_text(pair.units) + "*" * pair.assumed

@@ -1,0 +1,103 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from leaderboard.compare.content import parts
+from leaderboard.compare.markdown import to_markdown
+from leaderboard.compare.page import to_html
+from leaderboard.compare.side_by_side import pair_tables
+from leaderboard.measured import read_measured
+
+
+class Outline(HTMLParser):
+    """Tags, ids, links and text of a page, and whether every tag is closed."""
+
+    void = ("meta", "link", "br")
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.ids, self.links, self.text = [], set(), [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        given = dict(attrs)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if tag == "a" else []
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def document(tables, measured, make_run):
+    records = [make_run("analysis-components_none", "xcav", s, dsc=84.0 + s) for s in range(3)]
+    here = {"journal": read_measured(records, "journal"), "aaai": measured["aaai"]}
+    paired = pair_tables(tables, here, {}, lambda cell: ["configs/leaderboard/journal.py"])
+    return parts(paired, {"journal": 3, "aaai": 99})
+
+
+def test_markdown_says_what_each_cell_is(document):
+    text = to_markdown(document)
+    table = text.partition("### Table IV: Components")[2].partition("###")[0]
+    # Published 84.52 ± 2.12, measured 84, 85, 86: +0.48 / √(2.12² + 1).
+    assert "| None | XCAV DSC | 84.52 ± 2.12 | 85.00 ± 1.00 | 3 | +0.48 | +0.20 |" in table
+    assert "| None | ARCADE-V DSC | 79.31 ± 0.16 | not run yet (1) |  |  |  |" in table
+    assert "--methods analysis-components_none analysis-guidance_random" in table
+    assert "Runs: 3 of protocol journal, 99 of protocol aaai." in text
+    assert (
+        "| aaai | Table 1: Segmentation | Average rank over 6 columns | 12 | +1.00 | +1.00 |"
+        in (text)
+    )
+    assert "√(s_p² + s_m²)" in text.replace("\\", "")
+
+
+def test_the_page_shows_the_same_and_is_well_formed(document):
+    page = to_html(document)
+    outline = Outline(page)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+    assert not {"script", "img", "iframe"} & outline.tags
+    assert "default-src 'none'" in page
+    assert not re.search(r"https?://", page)
+    words = " ".join(outline.text)
+    for part in document:
+        assert part.title in words
+        for row in part.grid.rows if part.grid else ():
+            assert all(entry.text in words for entry in row)
+
+
+def test_a_large_difference_is_bold_and_an_assumed_unit_is_marked(tables, make_run):
+    records = [make_run("spt", "caxf", s, protocol="aaai", dsc=80.0 + s) for s in range(3)]
+    measured = {"aaai": read_measured(records, "aaai")}
+    document = parts(pair_tables(tables, measured, {}, lambda cell: ()), {"aaai": 3})
+    # 81 - 83.18 in units of √2, since no standard deviation is printed.
+    row = "| SPT | CAXF DSC | 83.18 | 81.00 ± 1.00 | 3 | -2.18 |"
+    assert f"{row} -1.54\\* |" in to_markdown(document)
+    records = [make_run("unet", "caxf", s, dsc=70.0 + s) for s in range(3)]
+    measured = {"journal": read_measured(records, "journal")}
+    document = parts(pair_tables(tables, measured, {}, lambda cell: ()), {"journal": 3})
+    assert "| -11.76 | **-9.41** |" in to_markdown(document)
+    assert "<b>-9.41</b>" in to_html(document)
+
+
+def test_hostile_texts_are_shown_as_they_are(tables):
+    hostile = "</style><script>alert(1)</script> | `x` \u202e **b**"
+    document = parts(pair_tables(tables, {}, {}, lambda cell: ()), {}, [hostile], title=hostile)
+    page = to_html(document)
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert Outline(page).open == []
+    text = to_markdown(document)
+    assert "<script" not in text
+    assert "\u202e" not in text
+    assert r"\| \`x\`" in text
