@@ -27,6 +27,7 @@ _TASKS = {
     "segmentation": "image-segmentation",
     "detection": "object-detection",
     "denoising": "image-to-image",
+    "representation": "image-feature-extraction",
 }
 _TRAINING = ("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad")
 _IMAGE_TERMS = "terms-of-the-training-images"
@@ -172,8 +173,9 @@ def _scores(scores: Sequence[CardScore]) -> str:
         for score in scores
     ]
     note = (
-        "Percent; PSNR in decibels. ± is the sample standard deviation over seeds of the "
-        "fine-tuning. Leakage counts what the training images share with the test images."
+        "Percent; PSNR in decibels; indices of patch features without unit. ± is the sample "
+        "standard deviation over seeds of the fine-tuning or the analysis. Leakage counts what the "
+        "training images share with the test images."
     )
     return f"{markdown_table([head, *rows])}\n\n{note}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.downstream.compose import compose
+from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.representation.preview import no_encoder, settings_file
 from benchmark.downstream.segmentation.model import EncoderBackbone
 from benchmark.errors import InputError
@@ -43,8 +44,8 @@ def compose_representation(
     backbone = tuning.model.get("backbone") or {}
     if backbone.get("type") is not EncoderBackbone:
         raise no_encoder(method)
+    path = settings_file(configs, find_dataset(configs, dataset, protocol))
     with quiet_libraries():
-        path = settings_file(configs, protocol)
         config = load_config(path, scale, known=REPRESENTATION_KEYS, needed=REPRESENTATION_NEEDS)
     config.task = "representation"
     config.protocol = tuning.protocol

@@ -13,8 +13,14 @@ from benchmark.training.config_keys import REPRESENTATION_KEYS, REPRESENTATION_N
 from benchmark.training.preview import preview, read_values
 
 
-def settings_file(configs: Path, protocol: str | None) -> Path:
-    """The config of the analysis: that of the protocol if it has one, or else the usual one."""
+def settings_file(configs: Path, dataset: Path) -> Path:
+    """The config of the analysis: that of a protocol that has its own, or else the usual one.
+
+    Args:
+        configs: folder of all configs.
+        dataset: config of the dataset, whose protocol it is.
+    """
+    protocol = (read_values(dataset) or {}).get("protocol")
     own = configs / "_base_" / f"representation_{protocol}.py"
     return own if own.is_file() else configs / "_base_" / "representation.py"
 
@@ -46,7 +52,8 @@ def preview_representation(
         InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing;
             the method has no encoder, the dataset no masks; or umap-learn is not installed.
     """
-    task = (read_values(find_dataset(configs, dataset, protocol)) or {}).get("task")
+    config = find_dataset(configs, dataset, protocol)
+    task = (read_values(config) or {}).get("task")
     if task not in (None, "segmentation"):
         raise InputError(
             f"{dataset}: a dataset for {task}; patches are labelled by masks, choose one for "
@@ -55,7 +62,7 @@ def preview_representation(
     if isinstance(method, str) and not has_encoder(method, configs):
         raise no_encoder(method)
     preview_cell(configs, method, dataset, protocol, (), work, data, inputs)
-    path = settings_file(configs, protocol)
+    path = settings_file(configs, config)
     values = preview(path, REPRESENTATION_KEYS, REPRESENTATION_NEEDS, options)
     if values.get("projection") == "umap":
         require_umap()

@@ -157,6 +157,19 @@ def test_scores_are_those_of_these_weights(source, tmp_path):
     assert first["metrics"][0]["value"] == pytest.approx(73.0)
 
 
+def test_indices_of_patch_features_are_among_the_scores(source, tmp_path):
+    folder, card = source
+    results = tmp_path / "results"
+    index = {"value": 1.39e5, "definition": "ch/v1", "higher_is_better": True}
+    changes = {"task": "representation", "dataset": "xcav-patches", "metrics": {"ch": index}}
+    write(results, card, 0, 0.0, **changes)
+    scores, _ = scores_of(card, results)
+    text = model_card(folder, card, "out", scores)
+    assert "| journal | mae | xcav-patches | ch (`ch/v1`) | 139000.00 | 1 |" in text
+    (model,) = head(text)["model-index"]
+    assert model["results"][0]["task"]["type"] == "image-feature-extraction"
+
+
 def test_results_of_other_encoders_are_an_error(source, tmp_path):
     _, card = source
     write(tmp_path / "results", None, 0, 10.0)

@@ -170,6 +170,8 @@ def test_the_conference_protocol_projects_by_umap(encoder, tmp_path):
     )
     assert (config.projection, config.protocol) == ("umap", "aaai")
     assert "tsne" not in config
+    xcad, _ = compose_representation(CONFIGS, encoder, "xcad", "paper", [], tmp_path)
+    assert (xcad.projection, xcad.protocol) == ("umap", "aaai"), "also by its own name"
     config, _ = compose_representation(CONFIGS, encoder, "xcav", "paper", [], tmp_path)
     assert (config.projection, config.protocol, config.split) == ("tsne", "journal", "train")
     assert config.test_pipeline[1]["scale"] == (224, 224)

@@ -43,8 +43,8 @@ def test_the_indices_are_those_of_their_papers(classes):
     assert found["davies_bouldin"] == pytest.approx(sum(spread) / distance)
 
 
-def test_published_indices_need_more_patches_than_small_frames_have(classes):
-    """For two clusters CH ≤ (n − 2) / DB², as docs/representations.md says."""
+def test_two_indices_bound_the_number_of_points(classes):
+    """For two clusters CH ≤ (n − 2) / DB², from which docs/representations.md draws conclusions."""
     points, vessel = classes
     found, _ = cluster_indices(points, vessel)
     assert found["calinski_harabasz"] <= (len(points) - 2) / found["davies_bouldin"] ** 2
