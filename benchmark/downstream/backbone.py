@@ -22,7 +22,8 @@ class EncoderMaps(nn.Module):
     dropped after loading, so every parameter gets a gradient.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly.
+        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly. Of a card alone the
+            encoder has initial weights.
         drop_path: stochastic depth of the last block; None for 0.1 where the encoder has it.
         final_norm: apply the encoder's final norm to the map, if it has one.
         finest: maps of smaller strides are dropped, unless there is only one map.
@@ -35,10 +36,14 @@ class EncoderMaps(nn.Module):
     card: EncoderCard
 
     def __init__(
-        self, folder: str, drop_path: Rate | None = None, final_norm: bool = True, finest: int = 1
+        self,
+        folder: str | EncoderCard,
+        drop_path: Rate | None = None,
+        final_norm: bool = True,
+        finest: int = 1,
     ) -> None:
         super().__init__()
-        known = ARCHITECTURES[read_encoder_card(Path(folder)).architecture].overrides
+        known = ARCHITECTURES[read_encoder_card(folder).architecture].overrides
         overrides: dict[str, Any] = {}
         if drop_path is not None or "drop_path" in known:
             overrides["drop_path"] = DROP_PATH if drop_path is None else drop_path
@@ -53,7 +58,7 @@ class EncoderMaps(nn.Module):
         return tuple(self.encoder.feature_maps(images))
 
 
-def check_channels(card: EncoderCard, folder: str | Path) -> None:
+def check_channels(card: EncoderCard, folder: str | Path | EncoderCard) -> None:
     """Refuse an encoder that does not take the three equal channels of fine-tuning."""
     channels = card.arguments.get("in_channels", 3)
     if channels != 3:

@@ -22,8 +22,10 @@ from benchmark.data.checks.leakage import find_leakage_report
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device_name, precision, restored_threads, uses_gpu
 from benchmark.downstream.examples import evenly_spread
+from benchmark.downstream.fine_tuned.description import NAME
+from benchmark.downstream.fine_tuned.saving import write_model
 from benchmark.downstream.sampling import FineTuningSampler
-from benchmark.downstream.task import Task, TaskMetric, load_task
+from benchmark.downstream.task import Task, TaskMetric, load_task, scoring_batch_size
 from benchmark.encoders.encoder import EncoderCard
 from benchmark.encoders.encoder import read_encoder_card as read_encoder
 from benchmark.errors import InputError, one_of
@@ -120,6 +122,9 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
             examples = task.build_examples(folder, items, cell.folder / "predictions")
             record = _record(cell, parts, run, runner, metrics, leakage)
             scores = with_patients(parts.metric.scores, folder)
+            # Before the record, by which a finished cell is known.
+            if config.get("export_model", True):
+                write_model(cell.folder, parts.model, folder.classes, record)
             write_record(cell.results, record, scores, examples)
             run.finish()
         shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in config.metrics)
@@ -157,9 +162,7 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     test = task.build_dataset(config, folder, "test", cell.seed)
-    # Frames of native size cannot be stacked; a classical model takes them one by one.
-    batch = config.batch_size if config.epochs else 1
-    test_loader = DataLoader(test, batch_size=batch, collate_fn=pseudo_collate)
+    test_loader = DataLoader(test, scoring_batch_size(config), collate_fn=pseudo_collate)
     metric = task.build_metric(config, folder, cell.folder / "predictions")
     for name in config.metrics:
         one_of("metric", name, metric.definitions())
@@ -200,7 +203,16 @@ def make_run(cell: FineTuningRun, parts: FineTuningParts, stop: StopSignals, beg
         "weights": {"encoder": parts.encoder["weights_sha256"]} if parts.encoder else {},
     }
     description = {"config": content, "data": str(parts.folder.path), "encoder": parts.encoder}
-    return Run(cell.folder, cell.title, cell.config, identity, description, stop=stop, begun=begun)
+    return Run(
+        cell.folder,
+        cell.title,
+        cell.config,
+        identity,
+        description,
+        exports=(NAME,),
+        stop=stop,
+        begun=begun,
+    )
 
 
 def make_runner(parts: FineTuningParts, run: Run) -> Runner:

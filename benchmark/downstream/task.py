@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
@@ -46,6 +48,35 @@ class TaskMetric(BaseMetric):
         """Metric → definition id, part of every result."""
 
 
+@dataclass(frozen=True)
+class TaskClasses:
+    """What building a network asks of a prepared task: its classes, and what an error names."""
+
+    path: Path
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model predicts for one frame, at the size H×W of the frame; None is of other tasks.
+
+    Attributes:
+        masks: segmentation, one mask per class without the background: bool C×H×W.
+        probabilities: segmentation, in [0, 1]: float32 C×H×W; None also for a filter without any.
+        boxes: detection, x0, y0, x1, y1 in pixels, best first: float64 N×4.
+        scores: of the boxes, in [0, 1]: float64 N.
+        labels: of the boxes, index of the class from 0: int64 N.
+        denoised: denoising: uint8 H×W.
+    """
+
+    masks: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    denoised: np.ndarray | None = None
+
+
 class Task(ABC):
     """One kind of downstream task.
 
@@ -62,13 +93,13 @@ class Task(ABC):
         config.model.backbone = encoder
 
     @abstractmethod
-    def build_model(self, config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+    def build_model(self, config: Config, seed: int, folder: TaskFolder | TaskClasses) -> nn.Module:
         """The model with keyed initial weights: equal seeds give every encoder the same new layers.
 
         Args:
             config: from `compose`.
             seed: key of the weights.
-            folder: the prepared task.
+            folder: the prepared task, or its classes.
 
         Raises:
             InputError: the encoder is missing, damaged, or does not fit the image size; or the
@@ -84,23 +115,58 @@ class Task(ABC):
         return self.dataset(folder, split, pipeline, seed, fraction)
 
     @abstractmethod
-    def build_metric(self, config: Config, folder: TaskFolder, predictions: Path) -> TaskMetric:
-        """The metric of the test split, which writes its predictions into a folder."""
+    def build_metric(
+        self, config: Config, folder: TaskFolder, predictions: Path, split: str = "test"
+    ) -> TaskMetric:
+        """The metric of a split, which writes its predictions into a folder."""
 
     @abstractmethod
     def build_examples(
-        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path, split: str = "test"
     ) -> list[Example]:
-        """The pictures of some predictions of the test split that are kept beside the record.
+        """The pictures of some predictions of a split that are kept beside the record.
 
         Args:
             folder: the prepared task.
-            items: of its test split.
+            items: of the split.
             predictions: folder that holds them.
+        """
+
+    def frame_inputs(self, frame: np.ndarray, colour: bool) -> dict[str, Any]:
+        """What a test pipeline starts from once it has loaded a frame.
+
+        Args:
+            frame: uint8 H×W.
+            colour: whether the pipeline loads three channels, here equal ones, or one.
+        """
+        image = np.repeat(frame[..., None], 3, axis=2) if colour else frame
+        return {
+            "img": image,
+            "img_path": "",
+            "img_shape": frame.shape,
+            "ori_shape": frame.shape,
+            "reduce_zero_label": False,
+            "seg_fields": [],
+        }
+
+    @abstractmethod
+    def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:
+        """The prediction in what a model gives for a frame, as a dictionary.
+
+        Args:
+            classes: names, without the background.
         """
 
     def adjust_optimizer(self, optimizer: Optimizer) -> None:  # noqa: B027
         """Change what the rule for parameter groups does not know."""
+
+
+def scoring_batch_size(config: Config) -> int:
+    """Frames of the test split that pass through the network at once.
+
+    Those of native size cannot be stacked; a classical model takes them one by one.
+    """
+    return config.batch_size if config.epochs else 1
 
 
 def reset_parameters(part: nn.Module, seed: int, name: str) -> None:

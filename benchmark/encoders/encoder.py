@@ -142,12 +142,15 @@ def _collect_errors(problems: list[str] | None) -> Iterator[None]:
         problems.append(str(error))
 
 
-def read_encoder_card(folder: Path) -> EncoderCard:
-    """Read and validate `encoder.json`.
+def read_encoder_card(folder: str | Path | EncoderCard) -> EncoderCard:
+    """Read and validate `encoder.json`; a card is returned as it is.
 
     Raises:
         InputError: missing, of another version, or a key that is missing, unknown or invalid.
     """
+    if isinstance(folder, EncoderCard):
+        return folder
+    folder = Path(folder)
     path = folder / "encoder.json"
     if not path.is_file():
         released = folder.parent.name == "released"
@@ -156,11 +159,12 @@ def read_encoder_card(folder: Path) -> EncoderCard:
     return read_validated(path, EncoderCard)
 
 
-def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, EncoderCard]:
+def load_encoder(folder: str | Path | EncoderCard, **overrides: Any) -> tuple[Encoder, EncoderCard]:
     """Build an exported encoder and load its weights strictly.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`.
+        folder: holds `encoder.safetensors` and `encoder.json`. Of a card alone the encoder is built
+            with initial weights, for those of a fine-tuned model.
         overrides: constructor arguments that do not affect the weights (`drop_path`,
             `learned_pos_embed`); each architecture declares its own.
 
@@ -169,14 +173,17 @@ def load_encoder(folder: str | Path, **overrides: Any) -> tuple[Encoder, Encoder
             fit, or compute other features than when they were exported; or the architecture has
             no such override.
     """
-    folder = Path(folder)
     card = read_encoder_card(folder)
+    origin = "the encoder of the model" if folder is card else folder
     kind = ARCHITECTURES[card.architecture]
     if foreign := sorted(overrides.keys() - kind.overrides):
         raise InputError(
-            f"{folder}: an encoder of architecture {card.architecture!r} has no "
+            f"{origin}: an encoder of architecture {card.architecture!r} has no "
             f"{', '.join(foreign)}; remove it"
         )
+    if folder is card:
+        return _build(card, origin, overrides), card
+    folder = Path(folder)
     path = folder / "encoder.safetensors"
     tensors: dict[str, Tensor] = read_tensors(path)
     encoder = _build(card, folder / "encoder.json", overrides)
@@ -224,7 +231,7 @@ def build_encoder(architecture: str, arguments: dict[str, Any], origin: str | Pa
         raise InputError(f"{origin}: no {architecture} has these arguments ({reason})") from None
 
 
-def _build(card: EncoderCard, path: Path, overrides: dict[str, Any]) -> Encoder:
+def _build(card: EncoderCard, path: str | Path, overrides: dict[str, Any]) -> Encoder:
     """The encoder of a card with initial weights."""
     encoder = build_encoder(card.architecture, {**card.arguments, **overrides}, path)
     found = dict(

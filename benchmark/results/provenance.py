@@ -23,7 +23,7 @@ NOT_HASHED = frozenset(
     {
         *("work_dir", "out", "out_dir", "output", "results", "folder", "root", "path", "paths"),
         *("data_root", "data_dir", "cache_dir", "filename", "checkpoint", "load_from", "packs"),
-        *("checkpoint_interval", "keep_checkpoints", "examples"),
+        *("checkpoint_interval", "keep_checkpoints", "examples", "export_model"),
         *("num_workers", "workers", "persistent_workers", "prefetch_factor", "pin_memory"),
         *("micro_batch", "num_threads", "launcher", "local_rank", "resume", "device", "devices"),
         *("resident", "timeout_minutes"),

@@ -117,8 +117,9 @@ def cell_command(
         command += ["--data", matrix.at(matrix.data[known.dataset])]
     if configs != CONFIGS:
         command += ["--configs", str(configs)]
-    if matrix.finetune_options and kind.options:
-        command += ["--cfg-options", *matrix.finetune_options]
+    if kind.options:
+        # Hundreds of fine-tuned models would fill the disk; an option of the matrix keeps them.
+        command += ["--cfg-options", "export_model=False", *matrix.finetune_options]
     return command
 
 

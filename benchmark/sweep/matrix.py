@@ -74,7 +74,8 @@ class Matrix(Schema):
         data: dataset → folder of the prepared task, where it differs from the config's; also that
             of shares of its labels and of its patches.
         pretrain_options: ``key=value`` for the config of every pre-training.
-        finetune_options: ``key=value`` for the config of every cell.
+        finetune_options: ``key=value`` for the config of every cell; ``export_model=True`` keeps
+            the fine-tuned models, which a sweep does not.
         frames: dataset, or ``"packs"`` → published number of training frames, for the estimate of
             hours while the data are missing.
         commands: folder of an input → command that makes it, printed if the folder is missing.

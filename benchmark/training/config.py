@@ -6,7 +6,7 @@ import ast
 import importlib
 import inspect
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -342,19 +342,28 @@ def to_plain(node: Any) -> Any:
     return f"{node.__module__}.{name}" if name else str(node)
 
 
-def from_plain(node: Any) -> Any:
+def named_object(name: str) -> Any:
+    """What ``"module.Class"`` names; the module is imported."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def from_plain(node: Any, find_class: Callable[[str], Any] = named_object) -> Any:
     """The inverse of `to_plain` for a config that this project wrote: names of classes to classes.
 
     A name without a module is one that a library looks up itself, as in ``norm_cfg``.
+
+    Args:
+        node: what `to_plain` returned.
+        find_class: the class of a name with a module.
     """
     if isinstance(node, dict):
-        values = {key: from_plain(value) for key, value in node.items()}
+        values = {key: from_plain(value, find_class) for key, value in node.items()}
         if isinstance(values.get("type"), str) and "." in values["type"]:
-            module, _, name = values["type"].rpartition(".")
-            values["type"] = getattr(importlib.import_module(module), name)
+            values["type"] = find_class(values["type"])
         return values
     if isinstance(node, list):
-        return [from_plain(value) for value in node]
+        return [from_plain(value, find_class) for value in node]
     return node
 
 

@@ -65,6 +65,7 @@ FINETUNE_KEYS: dict[str, Any] = {
     "metrics": Sequence[str],  # columns of the board; the others are kept in the record
     "label_map": bool,  # soft-max over one label per pixel instead of a sigmoid per class
     "examples": Natural,  # predictions of the test split kept beside the record
+    "export_model": bool,  # whether the fine-tuned model is written into the run folder
     "score_at": Literal["native", "network"],  # size at which masks are compared
     "train_pipeline": Sequence[dict],
     "test_pipeline": Sequence[dict],

@@ -10,3 +10,4 @@ clip_grad = None
 checkpoint_interval = 20
 keep_checkpoints = 0  # what counts is the record
 examples = 4
+export_model = True

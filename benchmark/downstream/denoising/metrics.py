@@ -73,13 +73,15 @@ class DenoisingMetric(TaskMetric):
     Args:
         folder: the task; clean and degraded frames are read from it.
         predictions: folder for the denoised frames (8-bit PNG).
+        split: which the clean frames are of.
     """
 
-    def __init__(self, folder: TaskFolder, predictions: Path) -> None:
+    def __init__(self, folder: TaskFolder, predictions: Path, split: str = "test") -> None:
         super().__init__(predictions)
         self.folder = folder
+        self.split = split
         self.level_of = {
-            item["stem"]: item["level"] for item in folder.splits["test"] if "level" in item
+            item["stem"]: item["level"] for item in folder.splits[split] if "level" in item
         }
 
     def definitions(self) -> dict[str, str]:
@@ -89,7 +91,7 @@ class DenoisingMetric(TaskMetric):
         for sample in data_samples:
             stem = sample["stem"]
             denoised = sample["denoised"][0].cpu().numpy()
-            pair = read_pair(self.folder, "test", stem)
+            pair = read_pair(self.folder, self.split, stem)
             degraded, clean = pair[..., 0], pair[..., 1]
             if denoised.shape != clean.shape:
                 raise InputError(

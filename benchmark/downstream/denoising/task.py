@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from torch import nn
@@ -16,7 +18,7 @@ from benchmark.downstream.denoising.dataset import DenoisingDataset, read_pair
 from benchmark.downstream.denoising.metrics import DenoisingMetric
 from benchmark.downstream.examples import middle, read_example_image
 from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
-from benchmark.downstream.task import Task, reset_parameters
+from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
 from benchmark.errors import InputError
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
@@ -29,7 +31,9 @@ class DenoisingTask(Task):
     scope = "mmseg"
     dataset = DenoisingDataset
 
-    def build_model(self, config: Config, seed: int, folder: TaskFolder | None = None) -> nn.Module:
+    def build_model(
+        self, config: Config, seed: int, folder: TaskFolder | TaskClasses | None = None
+    ) -> nn.Module:
         spec = dict(config.model.items())
         seed_torch(seed, "backbone")
         if "backbone" not in spec:
@@ -52,21 +56,28 @@ class DenoisingTask(Task):
         return model.to(memory_format=torch.channels_last)
 
     def build_metric(
-        self, config: Config, folder: TaskFolder, predictions: Path
+        self, config: Config, folder: TaskFolder, predictions: Path, split: str = "test"
     ) -> DenoisingMetric:
-        return DenoisingMetric(folder, predictions)
+        return DenoisingMetric(folder, predictions, split)
 
     def build_examples(
-        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path, split: str = "test"
     ) -> list[Example]:
         """Degraded, clean and denoised frame: their middle, as shrinking removes noise, too."""
         found = []
         for stem in (item["stem"] for item in items):
-            pair = read_pair(folder, "test", stem)
+            pair = read_pair(folder, split, stem)
             denoised = read_example_image(predictions / f"{stem}.png")
             pictures = (middle(picture) for picture in (pair[..., 0], pair[..., 1], denoised))
             found.append(Example(stem, *pictures))
         return found
+
+    def frame_inputs(self, frame: np.ndarray, colour: bool) -> dict[str, Any]:
+        # In the place of the clean frame, which the transforms carry along.
+        return {"img": np.stack([frame, frame], axis=2), "stem": ""}
+
+    def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:
+        return Prediction(denoised=sample["denoised"][0].cpu().numpy())
 
 
 TASK = DenoisingTask()

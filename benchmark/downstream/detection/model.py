@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.backbone import EncoderMaps, check_patches
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.downstream.task import reset_parameters
+from benchmark.downstream.task import TaskClasses, reset_parameters
 from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
@@ -98,7 +97,7 @@ def _in_single(output: Any) -> Any:
     return output.float()
 
 
-def check_classes(config: Mapping[str, Any], folder: TaskFolder) -> None:
+def check_classes(config: Mapping[str, Any], folder: TaskFolder | TaskClasses) -> None:
     """Refuse a head of another number of classes than the task has."""
     model = config["model"]
     where = "bbox_head" if model.get("roi_head") is None else "roi_head.bbox_head"
@@ -139,7 +138,7 @@ def _choose_backbone(given: dict[str, Any], size: int) -> dict[str, Any]:
     """ViTDet for a plain ViT; for other encoders what they are, without the settings of ViTDet."""
     if "folder" not in given:  # which ViTDet says better
         return {**given, "img_size": size}
-    card = read_encoder_card(Path(given["folder"]))
+    card = read_encoder_card(given["folder"])
     if card.architecture == "vit":
         return {**given, "img_size": size}
     check_patches(card, size)

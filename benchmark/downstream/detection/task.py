@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -21,7 +22,7 @@ from benchmark.downstream.detection.model import (
     exempt_from_decay,
 )
 from benchmark.downstream.examples import read_example_image, resized, shown_size
-from benchmark.downstream.task import Task
+from benchmark.downstream.task import Prediction, Task, TaskClasses
 from benchmark.files import read_json
 from benchmark.results import Example
 
@@ -40,23 +41,23 @@ class DetectionTask(Task):
         """
         config.model.backbone.folder = encoder.folder
 
-    def build_model(self, config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+    def build_model(self, config: Config, seed: int, folder: TaskFolder | TaskClasses) -> nn.Module:
         check_classes(config, folder)
         return build_detector(config, seed)
 
     def build_metric(
-        self, config: Config, folder: TaskFolder, predictions: Path
+        self, config: Config, folder: TaskFolder, predictions: Path, split: str = "test"
     ) -> DetectionMetric:
-        return DetectionMetric(folder.coco("test"), predictions)
+        return DetectionMetric(folder.coco(split), predictions)
 
     def adjust_optimizer(self, optimizer: Optimizer) -> None:
         exempt_from_decay(optimizer)
 
     def build_examples(
-        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path, split: str = "test"
     ) -> list[Example]:
         """Frame, true boxes, and detections with their scores, at the size of the shown frame."""
-        ids = {Path(i["file_name"]).stem: i["id"] for i in read_json(folder.coco("test"))["images"]}
+        ids = {Path(i["file_name"]).stem: i["id"] for i in read_json(folder.coco(split))["images"]}
         detections: dict[int, list[list[float]]] = {}
         for found in read_json(predictions / "detections.json"):
             x, y, width, height = found["bbox"]
@@ -65,7 +66,7 @@ class DetectionTask(Task):
             detections.setdefault(found["image_id"], []).append(row)
         examples = []
         for item in items:
-            frame = read_example_image(folder.image("test", item["stem"]))
+            frame = read_example_image(folder.image(split, item["stem"]))
             size = shown_size(*frame.shape)
             rows, columns = (new / old for new, old in zip(size, frame.shape))
             scale = np.array([columns, rows, columns, rows, 1, 1])
@@ -74,6 +75,17 @@ class DetectionTask(Task):
             boxes = (values.astype(np.float32) for values in (truth, predicted))
             examples.append(Example(item["stem"], resized(frame, size), *boxes))
         return examples
+
+    def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:
+        found = sample["pred_instances"]
+        values = (found[name].cpu().numpy() for name in ("bboxes", "scores", "labels"))
+        boxes, scores, labels = values
+        order = np.argsort(-scores, kind="stable")
+        return Prediction(
+            boxes=boxes[order].astype(np.float64),
+            scores=scores[order].astype(np.float64),
+            labels=labels[order],
+        )
 
 
 TASK = DetectionTask()

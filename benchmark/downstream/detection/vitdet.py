@@ -8,8 +8,6 @@ included.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
@@ -157,7 +155,8 @@ class ViTDet(nn.Module):
     the pre-training and resampled (bicubic) to that of the image. Everything else is trained too.
 
     Args:
-        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly.
+        folder: holds `encoder.safetensors` and `encoder.json`; loaded strictly. Of a card alone the
+            encoder has initial weights.
         img_size: side of the images in pixels, a multiple of the patch size. Others work too;
             the relative positions of global attention are resampled then.
         window_size: side of the windows in patches.
@@ -172,14 +171,14 @@ class ViTDet(nn.Module):
 
     def __init__(
         self,
-        folder: str,
+        folder: str | EncoderCard,
         img_size: Count = 512,
         window_size: int = 14,
         global_blocks: Natural = 4,
         drop_path: Rate = 0.1,
     ) -> None:
         super().__init__()
-        self.card = read_encoder_card(Path(folder))
+        self.card = read_encoder_card(folder)
         if self.card.architecture != "vit":
             raise InputError(
                 f"{folder}: an encoder of architecture {self.card.architecture!r}; ViTDet takes "

@@ -71,12 +71,38 @@ def centreline_dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(2 * precision * sensitivity / total) if total else 0.0
 
 
+def predicted_masks(sample: dict[str, Any], classes: int) -> np.ndarray:
+    """The masks in what a segmentor gives for an image, bool classes×H×W.
+
+    Of several classes one is predicted where the sigmoid of its logit is above 1/2, so that they
+    may overlap. A model with one more channel, for the background, predicts one label per pixel.
+    """
+    if classes == 1:
+        return sample["pred_sem_seg"]["data"].cpu().numpy() > 0
+    logits = sample["seg_logits"]["data"]
+    if len(logits) == classes + 1:
+        labels = sample["pred_sem_seg"]["data"].cpu().numpy()
+        return labels == np.arange(1, len(logits))[:, None, None]
+    return (logits.float().sigmoid() > 0.5).cpu().numpy()
+
+
+def label_picture(masks: np.ndarray) -> np.ndarray:
+    """Masks bool C×H×W as labels uint8 H×W: 0 background, k class k, the last where they overlap.
+
+    A single mask stays bool.
+    """
+    if len(masks) == 1:
+        return masks[0]
+    picture = np.zeros(masks.shape[1:], np.uint8)
+    for label, mask in enumerate(masks, start=1):
+        picture[mask] = label
+    return picture
+
+
 class SegmentationMetric(TaskMetric):
     """Scores of every image and of the complete split, in percent.
 
-    Several classes are compared channel by channel, so that overlaps count: a class is predicted
-    where the sigmoid of its logit is above 1/2. A model with one more channel, for the background,
-    predicts one label per pixel instead.
+    Several classes are compared channel by channel, so that overlaps count (`predicted_masks`).
 
     Args:
         folder: the task; its truth is read at native size.
@@ -84,12 +110,16 @@ class SegmentationMetric(TaskMetric):
             the last one where they overlap).
         at: ``"native"``, or ``"network"`` where the truth is brought to the size of the prediction
             by nearest neighbour instead.
+        split: which the truth is of.
     """
 
-    def __init__(self, folder: TaskFolder, predictions: Path, at: str = "native") -> None:
+    def __init__(
+        self, folder: TaskFolder, predictions: Path, at: str = "native", split: str = "test"
+    ) -> None:
         super().__init__(predictions)
         self.folder = folder
         self.at = at
+        self.split = split
         self.classes = folder.classes[1:]
 
     def definitions(self) -> dict[str, str]:
@@ -98,29 +128,12 @@ class SegmentationMetric(TaskMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         for sample in data_samples:
             stem = Path(sample["img_path"]).stem
-            prediction = self._prediction(sample)
-            truth = self.folder.channels("test", stem)
+            prediction = predicted_masks(sample, len(self.classes))
+            truth = self.folder.channels(self.split, stem)
             if self.at == "network":
                 truth = _nearest(truth, prediction.shape[1:])
-            self._save(stem, prediction)
+            save_picture(self.predictions / f"{stem}.png", label_picture(prediction))
             self.results.append(self._row(stem, prediction, truth))
-
-    def _prediction(self, sample: dict[str, Any]) -> np.ndarray:
-        if len(self.classes) == 1:
-            return sample["pred_sem_seg"]["data"].cpu().numpy() > 0
-        logits = sample["seg_logits"]["data"]
-        if len(logits) == len(self.classes) + 1:
-            labels = sample["pred_sem_seg"]["data"].cpu().numpy()
-            return labels == np.arange(1, len(logits))[:, None, None]
-        return (logits.float().sigmoid() > 0.5).cpu().numpy()
-
-    def _save(self, stem: str, prediction: np.ndarray) -> None:
-        picture = prediction[0]
-        if len(self.classes) > 1:
-            picture = np.zeros(prediction.shape[1:], np.uint8)
-            for label, mask in enumerate(prediction, start=1):
-                picture[mask] = label
-        save_picture(self.predictions / f"{stem}.png", picture)
 
     def _row(self, stem: str, prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         """Scores of one image, and the pixel counts that scores of the split are made of."""

@@ -18,9 +18,9 @@ from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import LabelMapCrossEntropy, LabelMapDice
-from benchmark.downstream.segmentation.metrics import SegmentationMetric
+from benchmark.downstream.segmentation.metrics import SegmentationMetric, predicted_masks
 from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
-from benchmark.downstream.task import Task, reset_parameters
+from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
@@ -83,28 +83,39 @@ class SegmentationTask(Task):
     scope = "mmseg"
     dataset = SegmentationDataset
 
-    def build_model(self, config: Config, seed: int, folder: TaskFolder) -> nn.Module:
+    def build_model(self, config: Config, seed: int, folder: TaskFolder | TaskClasses) -> nn.Module:
         return build_model(config, seed, len(folder.classes) - 1)
 
     def build_metric(
-        self, config: Config, folder: TaskFolder, predictions: Path
+        self, config: Config, folder: TaskFolder, predictions: Path, split: str = "test"
     ) -> SegmentationMetric:
-        return SegmentationMetric(folder, predictions, at=config.score_at)
+        return SegmentationMetric(folder, predictions, config.score_at, split)
 
     def build_examples(
-        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path
+        self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path, split: str = "test"
     ) -> list[Example]:
         """Frame, labels of the truth and predicted labels, all at one size."""
         found = []
         for stem in (item["stem"] for item in items):
-            frame = read_example_image(folder.image("test", stem))
+            frame = read_example_image(folder.image(split, stem))
             size = shown_size(*frame.shape)
             truth, prediction = (
                 resized(read_example_image(file), size, labels=True)
-                for file in (folder.mask("test", stem), predictions / f"{stem}.png")
+                for file in (folder.mask(split, stem), predictions / f"{stem}.png")
             )
             found.append(Example(stem, resized(frame, size), truth, prediction))
         return found
+
+    def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:
+        probabilities = None
+        if "seg_logits" in sample:
+            shares = sample["seg_logits"]["data"].float()
+            if len(shares) == len(classes) + 1:  # one label per pixel, the background first
+                shares = shares.softmax(dim=0)[1:]
+            elif len(shares) > 1:  # of a single channel mmsegmentation has taken it
+                shares = shares.sigmoid()
+            probabilities = shares.cpu().numpy()
+        return Prediction(masks=predicted_masks(sample, len(classes)), probabilities=probabilities)
 
 
 TASK = SegmentationTask()

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import FineTuningRun
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.encoders.encoder import export_encoder
 from benchmark.method_cards import CONFIGS
@@ -80,6 +80,27 @@ def compose_cell(
 @pytest.fixture(scope="session", name="compose_cell")
 def _compose_cell() -> Callable[..., FineTuningRun]:
     return compose_cell
+
+
+def score_cell(cell: FineTuningRun, epochs: int = 0) -> FineTuningRun:
+    """Run a cell; without epochs its initial weights are scored, in no time."""
+    cell.config.epochs = epochs
+    run_cell(cell)
+    return cell
+
+
+@pytest.fixture(scope="session", name="score_cell")
+def _score_cell() -> Callable[..., FineTuningRun]:
+    return score_cell
+
+
+@pytest.fixture(scope="session")
+def trained(vessels: TaskFolder, tmp_path_factory: pytest.TempPathFactory) -> FineTuningRun:
+    """A finished cell of segmentation, with masks that are neither empty nor full."""
+    work = tmp_path_factory.mktemp("trained")
+    export_vit(work / "mae" / "pretrain", seed=1)
+    options = ("batch_size=2", "base_lr=0.03", "num_workers=0", f"data.folder={vessels.path}")
+    return score_cell(compose_cell(work, "mae", "synthetic_v", (*SIZES, *options)), epochs=2)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "metrics": ([["dsc"], ("dsc", "cldice")], ["dsc", [1]]),
     "label_map": ([True], [1]),
     "examples": ([0, 4], [-1]),
+    "export_model": ([True], [1, "yes"]),
     "score_at": (["native", "network"], ["other"]),
     "protocol": (["journal"], [1, None]),
 }
