@@ -69,6 +69,7 @@ _FINETUNE = '''
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--label-fraction", type=float)
+    parser.add_argument("--cfg-options", nargs="+")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     work, dataset = Path(args.work), args.dataset
