@@ -84,6 +84,12 @@ def pretraining_config(method: str, configs: Path = CONFIGS) -> Path:
     return configs / method / "pretrain.py"
 
 
+def method_of_config(path: Path) -> str:
+    """The id of what a config of a pre-training trains, the inverse of `pretraining_config`."""
+    folder = path.parent.name
+    return ANALYSIS + path.stem if folder == "analysis" else folder
+
+
 def run_folder(method: str, work: str | Path) -> Path:
     """The folder its pre-training runs in, and exports its encoder to."""
     config = pretraining_config(method)

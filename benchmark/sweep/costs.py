@@ -1,7 +1,8 @@
 """How long jobs will take: the recorded time of similar jobs, or a simple estimate.
 
 The estimate is frames × epochs / frames per second, plus the start of a process. The rates are
-round numbers for one device that give the order of magnitude:
+round numbers of VasoMIM on one device that give the order of magnitude; at scale ``paper`` they are
+divided by the FLOPs of a method relative to VasoMIM's, where those are counted (``costs.csv``):
 
 - ``paper``, one data-centre GPU. Pre-training: VasoMIM's published 800 epochs of 171,478 frames in
   about 10 hours on 8 H20, 480 frames per second and GPU. Fine-tuning: all patches are visible, and
@@ -13,10 +14,12 @@ round numbers for one device that give the order of magnitude:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 from benchmark.errors import InputError
+from benchmark.method_costs import MethodCosts, read_costs
 from benchmark.results import read_record
 from benchmark.sweep.jobs import CellJob, Job
 
@@ -38,14 +41,18 @@ START_S = 20.0
 """Seconds until a process has imported its libraries."""
 
 
-def estimate(jobs: Sequence[Job], scale: str) -> None:
+def estimate(jobs: Sequence[Job], scale: str, configs: Path) -> None:
     """Set `hours` and `source` of every job.
 
     Fine-tunings: the median wall time of existing records of the same method and dataset,
     whatever their settings were; failing that, of the other methods on that dataset; failing
     that, the simple estimate. Pre-trainings: the run in their folder, or the simple estimate. Where
     the number of frames is unknown there is no estimate.
+
+    Raises:
+        InputError: the table of costs in `configs` is damaged.
     """
+    costs = read_costs(configs) if scale == "paper" else {}
     times = _recorded(job for job in jobs if isinstance(job, CellJob))
     for job in jobs:
         if isinstance(job, CellJob):
@@ -55,7 +62,7 @@ def estimate(jobs: Sequence[Job], scale: str) -> None:
         else:
             kind, hours, source = "training", job.recorded_hours(), "recorded"
         if hours is None:
-            hours, source = _simple(job, kind, scale), "estimate"
+            hours, source = _simple(job, kind, scale, costs), "estimate"
         job.hours, job.source = hours, source
 
 
@@ -73,8 +80,22 @@ def _recorded(cells: Iterable[CellJob]) -> dict[tuple[str, str], list[float]]:
     return times
 
 
-def _simple(job: Job, kind: str, scale: str) -> float | None:
+def _simple(job: Job, kind: str, scale: str, costs: Mapping[str, MethodCosts]) -> float | None:
     if job.frames is None:
         return None
     seconds = job.frames * job.epochs / FRAMES_PER_S[scale][kind]
+    if kind != "representation":  # most of whose time is not the encoder's
+        seconds *= _relative(job, costs)
     return (seconds + START_S) / 3600
+
+
+def _relative(job: Job, costs: Mapping[str, MethodCosts]) -> float:
+    """FLOPs of a step divided by those of VasoMIM; 1 where they are not counted."""
+    own, reference = costs.get(job.method), costs.get("vasomim")
+    if own is None or reference is None:
+        return 1.0
+    if isinstance(job, CellJob):
+        own, reference = own.network_flops, reference.network_flops
+    else:
+        own, reference = own.step_flops, reference.step_flops
+    return own / reference if own and reference else 1.0

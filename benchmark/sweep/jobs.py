@@ -29,6 +29,7 @@ class Job:
         stage: ``segmentor``, ``pretrain``, or of a cell ``finetune`` or ``analyse``.
         title: what lines about it start with.
         output: the file that exists once it is done.
+        method: id of the method that it trains or scores; of the segmentor, that of its folder.
         config_hash: of the config as it is now; empty where `problem` says why there is none.
         command: what is run, without the options of `full_command`.
         needs: ids of the jobs whose results it starts from.
@@ -47,6 +48,7 @@ class Job:
     stage: str
     title: str
     output: str
+    method: str
     config_hash: str
     command: list[str]
     needs: list[str] = field(default_factory=list)
@@ -100,7 +102,7 @@ class Job:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Job:
         """The inverse of `vars`."""
-        return (CellJob if "method" in value else PretrainingJob)(**value)
+        return (CellJob if "dataset" in value else PretrainingJob)(**value)
 
 
 @dataclass
@@ -174,7 +176,7 @@ class CellJob(Job):
     """One cell of the benchmark: method × dataset × seed.
 
     Attributes:
-        method, dataset, seed: which one, by their ids.
+        dataset, seed: which one; the dataset by its id.
         task: what is predicted.
         data: folder of the prepared task.
         encoder: folder of the exported encoder; None without.
@@ -182,7 +184,6 @@ class CellJob(Job):
             and ``corpus_hash``.
     """
 
-    method: str = ""
     dataset: str = ""
     seed: int = 0
     task: str = ""

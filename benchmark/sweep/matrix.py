@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from benchmark.errors import InputError, one_of
+from benchmark.errors import InputError, did_you_mean, one_of
 from benchmark.results import parse_dataset_id
 from benchmark.schemas import LISTS_AS_TUPLES, Schema, Text, validate
 from benchmark.training.config_keys import FINETUNE_KEYS, PRETRAIN_KEYS, read_option
@@ -160,8 +160,8 @@ def restrict(matrix: Matrix, **wanted: list[Any] | None) -> Matrix:
         there = getattr(matrix, key)
         for value in values:
             if value not in there:
-                known = ", ".join(map(str, there))
-                raise InputError(f"--{key} {value}: not in {matrix.name}; there are {known}")
+                known = did_you_mean(str(value), map(str, there))
+                raise InputError(f"--{key} {value}: not in {matrix.name}{known}")
         kept = tuple(value for value in there if value in values)
         matrix = matrix.model_copy(update={key: kept})
     return matrix

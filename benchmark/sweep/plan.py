@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.method_cards import encoder_config
+from benchmark.method_cards import encoder_config, method_of_config
 from benchmark.results import parse_dataset_id, record_path
 from benchmark.sweep.cells import KINDS, cell_command, dataset_config
 from benchmark.sweep.config_cache import ROOT, Resolver, request_for
@@ -91,7 +91,7 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: SweepSettings) -> Pl
             job.reason = job.problem
             continue
         job.inspect(folder, [by_id[need] for need in job.needs])
-    estimate(jobs, matrix.scale)
+    estimate(jobs, matrix.scale, settings.configs)
     protocols = {cell["protocol"] for cell in answer["cells"].values() if "protocol" in cell}
     todo = _choose(jobs, by_id, settings)
     return Plan(matrix, folder, tuple(sorted(protocols)), jobs, todo)
@@ -111,6 +111,7 @@ def _trainings(
             stage=stage,
             title=facts.get("title", path.parent.name),
             output=f"{folder}/encoder.json",
+            method=method_of_config(path),
             config_hash=facts.get("config_hash", ""),
             command=[],
             problem=facts.get("error", ""),
@@ -158,13 +159,13 @@ def _cells(
                 stage=stage,
                 title=f"{method} · {dataset} · seed {seed}",
                 output=str(record_path(matrix.folder / "results", protocol, method, dataset, seed)),
+                method=method,
                 config_hash=facts.get("hashes", {}).get(str(seed), ""),
                 command=cell_command(
                     matrix, method, dataset, seed, settings.tools, settings.configs
                 ),
                 gpus=settings.cell_gpus,
                 problem=facts.get("error", ""),
-                method=method,
                 dataset=dataset,
                 seed=seed,
                 task=facts.get("task", ""),

@@ -58,7 +58,7 @@ def test_only_the_process_that_resolves_configs_imports_torch():
     ("arguments", "message"),
     [
         (("absent.py",), "absent.py: no such config of a sweep"),
-        (("CONFIG", "--methods", "unet"), "--methods unet: not in m; there are frangi"),
+        (("CONFIG", "--methods", "unet"), "--methods unet: not in m; known: frangi"),
         (("CONFIG", "--datasets", "xcav"), "--datasets xcav: not in m"),
         (("CONFIG", "--datasets", "synthetic_v-10pct"), "synthetic_v-10pct: not in m"),
         (("CONFIG", "--work", "a\nb"), "/a\\nb': a line break, another control character"),

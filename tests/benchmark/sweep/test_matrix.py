@@ -143,7 +143,7 @@ def test_part_of_a_matrix_is_a_matrix(tmp_path):
     matrix = read_matrix(write(tmp_path))
     part = restrict(matrix, methods=["detr", "mae"], datasets=None, seeds=[1])
     assert (part.methods, part.datasets, part.seeds) == (("mae", "detr"), matrix.datasets, (1,))
-    with pytest.raises(InputError, match="--seeds 7: not in m; there are 0, 1"):
+    with pytest.raises(InputError, match="--seeds 7: not in m; known: 0, 1"):
         restrict(matrix, seeds=[7])
 
 
