@@ -14,6 +14,7 @@ listed in report.json of the result. docs/datasets.md has the command of every d
 from __future__ import annotations
 
 import argparse
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,9 @@ def _open(arguments: argparse.Namespace) -> tuple[Source, str]:
     # The denoising task consists of the studies that packs exclude by default.
     if arguments.form == "denoising" and "denoising" in source_options(arguments.source):
         options.setdefault("denoising", "only")
+    hint, _ = source_options(arguments.source).get("form", (None, None))
+    if arguments.form in typing.get_args(hint):
+        options.setdefault("form", arguments.form)
     source = open_source(arguments.source, _raw(arguments.raw), **options)
     form = arguments.form or source.forms[0]
     if form not in source.forms:
@@ -165,6 +169,8 @@ def main() -> int:
     from benchmark.data.counts import format_rows
     from benchmark.data.tasks.folder import read_groups
 
+    if source.layout:
+        print(f"layout: {source.layout}", flush=True)
     splits = arguments.split or (source.pack_splits if form == "pack" else None)
     common = {"splits": splits, "limit": arguments.limit, "strict": arguments.strict}
     common["exclude"] = read_groups(arguments.exclude)
@@ -178,6 +184,8 @@ def main() -> int:
     else:
         _refuse(for_pack, "packs")
         words = for_task.pop("noise", [])
+        if form == "denoising" and words and source.has_noisy_frames:
+            raise InputError(f"--noise: {source.name} brings noisy frames of its own")
         if form == "denoising":
             for_task.update(_degradation(words))
         elif words:

@@ -81,6 +81,9 @@ class Source:
             ``"segmentation"``, ``"detection"``, ``"denoising"``.
         pack_splits: splits of a pack by default; None: every frame.
         classes: names of the annotated classes, without background; the channels of `read_masks`.
+        has_noisy_frames: whether a denoising task has noisy frames of its own (`read_degraded`);
+            otherwise they are simulated.
+        layout: how the files lie, where several layouts are accepted; printed before a build.
 
     Raises (from the constructor):
         InputError: the raw folder is missing or does not look like this dataset, or an option
@@ -94,6 +97,8 @@ class Source:
     forms: tuple[str, ...] = ("pack",)
     pack_splits: tuple[str, ...] | None = None
     classes: tuple[str, ...] = ()
+    layout = ""
+    has_noisy_frames = False
 
     def __init__(self) -> None:
         self.options: dict[str, str | int | float] = {}
@@ -126,3 +131,10 @@ class Source:
         N is 0 where the frame is annotated and shows nothing. Raises `UnreadableFrame`.
         """
         raise UnreadableFrame("no boxes")
+
+    def read_degraded(self, frame: Frame) -> np.ndarray:
+        """The noisy frame of a clean one, uint8, H×W. Raises `UnreadableFrame`."""
+        raise UnreadableFrame("no noisy frame")
+
+    def check_splits(self) -> None:
+        """Raise `InputError` where a task needs a split that the data do not have."""

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.formats.list_files import read_list_file, refuse_windows_path
+from benchmark.data.formats.list_files import name_key, read_list_file, refuse_windows_path
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.errors import InputError
 from benchmark.files import list_folder
@@ -33,6 +33,12 @@ def split_named(text: str) -> str | None:
     test, ``constraint`` none.
     """
     return named_by_word(text, _ALIASES)
+
+
+def split_of(path: Path, root: Path) -> str | None:
+    """The split that the innermost folder of a file names; None where none does."""
+    folders = path.relative_to(root).parts[:-1][::-1]
+    return next(filter(None, map(split_named, folders)), None)
 
 
 def named_by_word(text: str, meanings: Mapping[str, str]) -> str | None:
@@ -120,17 +126,50 @@ def split_by_patient(
 ) -> Iterator[Frame]:
     """The frames with the split ``test`` for patients chosen by `split_by_group`, else ``train``.
 
-    Frames of a single patient get no split, which is counted in `report`.
+    A frame of an unknown patient is a group of its own. Frames of a single patient get no split,
+    which is counted in `report`.
     """
-    counts = Counter(str(frame.group) for frame in frames)
+    units = [frame.group or frame.video or frame.path for frame in frames]
+    counts = Counter(units)
     test: set[str] = set()
     if len(counts) > 1:
         test = split_by_group(counts, share, seed)
     elif frames:
-        report.add("too few patients to split", str(frames[0].group))
-    for frame in frames:
-        split = "test" if frame.group in test else "train"
+        report.add("too few patients to split", units[0])
+    for frame, unit in zip(frames, units):
+        split = "test" if unit in test else "train"
         yield replace(frame, split=split if test else None)
+
+
+def split_by_list(
+    frames: Iterable[Frame],
+    listed: Mapping[str, str],
+    names: Callable[[Frame], Iterable[str]],
+    report: SkipReport,
+) -> Iterator[Frame]:
+    """The frames with the splits of a list; none for those it does not name, which are counted.
+
+    Args:
+        frames: to be split.
+        listed: from `read_split_list`.
+        names: what a frame may be listed as; the first name found counts.
+        report: also counts listed names without a frame.
+    """
+    unused = set(listed)
+    for frame in frames:
+        found = [key for key in map(name_key, names(frame)) if key in listed]
+        unused.difference_update(found)
+        if not found:
+            report.add("frame not in the split list", frame.path)
+        yield replace(frame, split=listed[found[0]] if found else None)
+    for name in sorted(unused):
+        report.add("listed name without a frame", name)
+
+
+def read_split_list(path: str | os.PathLike[str]) -> dict[str, str]:
+    """`read_split_file` with names as `name_key` compares them, and ``/`` between folders."""
+    listed = read_split_file(path).items()
+    return {name_key(name.replace("\\", "/")): split for name, split in listed}
 
 
 def read_split_file(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -43,6 +43,11 @@ def apply_orientation(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels
 
 
+def orient_masks(masks: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored masks, C×H×W, upright; a view."""
+    return apply_orientation(masks.transpose(1, 2, 0), orientation).transpose(2, 0, 1)
+
+
 def orient_boxes(boxes: np.ndarray, orientation: int, height: int, width: int) -> np.ndarray:
     """Map boxes from the stored image of height×width to the upright one; float64.
 

@@ -6,11 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from benchmark.data.formats.annotations import BOX_EDGES, Box, class_name, clip_box, parse_box
 from benchmark.data.formats.pointers import pointer_reason
 from benchmark.data.frame import UnreadableFrame
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from benchmark.data.formats.headers import Header
 
 MAX_XML_BYTES = 1 << 20
 
@@ -65,6 +71,24 @@ class VOCAnnotation:
                 boxes.append((classes.index(name), inside))
             notes += [note] if note else []
         return boxes, notes
+
+
+def upright_boxes(annotation: VOCAnnotation, header: Header, classes: Sequence[str]) -> np.ndarray:
+    """Usable boxes of an image inside the upright image, float64, N×5, as `Source.read_boxes`.
+
+    Raises:
+        UnreadableFrame: there are objects, and none of them can be used.
+    """
+    import numpy as np
+
+    from benchmark.data.formats.orientation import orient_boxes
+
+    size = header.annotated_size(annotation.size)
+    found, _ = annotation.usable(size, classes)
+    if not found and not annotation.empty:
+        raise UnreadableFrame("no usable box")
+    boxes = np.array([(*box, index) for index, box in found], np.float64).reshape(-1, 5)
+    return boxes if size == header.size else orient_boxes(boxes, header.orientation, *header.stored)
 
 
 def read_voc(path: Path) -> VOCAnnotation:

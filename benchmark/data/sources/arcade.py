@@ -24,10 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchmark.data.formats.annotations import Polygon, polygon_note
-from benchmark.data.formats.coco import COCOImage, read_coco
+from benchmark.data.formats.coco import COCOImage, draw_shapes, read_coco, shape_notes
 from benchmark.data.formats.list_files import name_key
-from benchmark.data.frame import Frame, UnreadableFrame
+from benchmark.data.frame import Frame
 from benchmark.data.sources.files import (
     FolderSource,
     Raw,
@@ -64,7 +63,6 @@ _SUBSET_WORDS = {"syntax": "syntax", "segmentation": "syntax", "seg": "syntax"}
 _SUBSET_WORDS |= {"stenosis": "stenosis", "sten": "stenosis"}
 _TOP_FOLDERS = {"syntax", "stenosis", "dataset_phase_1", "dataset_final_phase"}
 _TOP_FOLDERS |= {"segmentation_dataset", "stenosis_dataset"}
-_MAX_MASK_BYTES = 1 << 28
 
 
 def _sample_folders(root: Path) -> Iterator[tuple[Path, Path, Path]]:
@@ -91,16 +89,6 @@ def _annotation_file(folder: Path, split: str) -> Path:
     if len(files) != 1:
         raise InputError(f"{folder}: holds no {split}.json; unpack the archive again")
     return files[0]
-
-
-def _fit(polygon: Polygon, image: COCOImage, size: tuple[int, int]) -> tuple[bool, str | None]:
-    """Whether a polygon can be drawn on an image of `size`, and a note on it."""
-    note = polygon_note(polygon, *size)
-    inside = note in (None, "polygon smaller than a pixel")
-    if not inside and image.size not in ((None, None), size):
-        # Clipped, it would no longer be where it was annotated.
-        return False, "polygon for a different image size"
-    return True, note
 
 
 class Arcade(FolderSource):
@@ -216,18 +204,9 @@ class Arcade(FolderSource):
             elif self._class_index(shape.category) is None:
                 self.report.add("annotation of another task's category", where)
         header = read_header(path)
-        if header is None:
-            return
-        size = header.annotated_size(image.size)
-        if image.size not in ((None, None), size):
-            self.report.add("listed size differs from the image", where)
-        for shape in image.shapes:
-            if shape.size not in (None, size):
-                self.report.add("run lengths for a different size", where)
-            for polygon in shape.polygons:
-                _, note = _fit(polygon, image, size)
-                if note:
-                    self.report.add(note, where)
+        if header is not None:
+            for note in shape_notes(image, header.annotated_size(image.size)):
+                self.report.add(note, where)
 
     def _annotations(self, path: str) -> tuple[dict[str, COCOImage], list[tuple[str, str]]]:
         """The images of an annotation file by name, and what was skipped in it; read once."""
@@ -245,32 +224,14 @@ class Arcade(FolderSource):
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Masks of the classes, upright like the image, bool, C×H×W. Raises `UnreadableFrame`."""
-        import numpy as np
-
-        from benchmark.data.formats.headers import read_header
-        from benchmark.data.formats.orientation import apply_orientation
-        from benchmark.data.formats.polygons import draw_polygon, draw_runs
+        from benchmark.data.formats.headers import Header, read_header
+        from benchmark.data.formats.orientation import orient_masks
 
         name = frame.path.rsplit("/", 1)[-1]
         by_name, _ = self._annotations(frame.annotation.removesuffix(f"#{name}"))
         image = by_name[name_key(name)]
-        header = read_header(self.root / frame.path)
         # Without a usable header, reading fails with the reason.
-        size = header.annotated_size(image.size) if header else self.read(frame).shape
-        if len(self.classes) * size[0] * size[1] > _MAX_MASK_BYTES:
-            raise UnreadableFrame("image too large for its masks")
-        masks = np.zeros((len(self.classes), *size), dtype=bool)
-        for shape in image.shapes:
-            index = self._class_index(shape.category)
-            if index is None:
-                continue
-            for polygon in shape.polygons:
-                if _fit(polygon, image, size)[0]:
-                    draw_polygon(masks[index], polygon)
-            if shape.runs is not None and shape.size == size:
-                draw_runs(masks[index], shape.runs)
-        if not image.empty and not masks.any():
-            raise UnreadableFrame("no usable annotation")
-        if header and size != header.size:
-            return np.stack([apply_orientation(mask, header.orientation) for mask in masks])
-        return masks
+        header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
+        size = header.annotated_size(image.size)
+        masks = draw_shapes(image, size, len(self.classes), self._class_index)
+        return masks if size == header.size else orient_masks(masks, header.orientation)

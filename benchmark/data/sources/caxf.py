@@ -18,9 +18,8 @@ class Caxf(Paired):
     expected = {"frames": 538}
 
     def __init__(self, raw: Raw) -> None:
-        super().__init__(raw, name=self.name)
+        super().__init__(raw, name=self.name, layout="masks", group="list")
         del self.options["name"]
-        splits = {split for split, _, _ in self._folders}
-        self.official_split = {"train", "test"} <= splits
+        self.official_split = {"train", "test"} <= self._layout.splits
         if self.official_split:
             self.split_note = "train and test as provided by the authors, 337 and 201 frames"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -21,7 +21,11 @@ from benchmark.data.sources.files import (
     split_frame_path,
     walk_files,
 )
+from benchmark.data.sources.own_split import OwnSplit, listed_names, report_shared_patients
+from benchmark.data.sources.patients import distinct_prefixes, patient_folders, prefixes
+from benchmark.data.splits import split_of
 from benchmark.errors import InputError
+from benchmark.type_hints import Rate, Seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +38,6 @@ _DICOM = frozenset({".dcm", ".dicom", ".ima"})
 # extension, or have no extension (IM000001).
 _NO_EXTENSION = re.compile(r"(\.\d+)?")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_PREFIX = re.compile(r"[_\-\s]")
 _EXPECTED = "a folder of images (png, jpg, bmp, tif), arrays (npy, npz) or DICOM files"
 
 
@@ -44,10 +47,6 @@ class _File(NamedTuple):
     path: Path
     frames: int | None
     patient: str | None
-
-
-def _has_digit(text: str) -> bool:
-    return any(character.isdecimal() for character in text)
 
 
 def _may_be_dicom(path: Path) -> bool:
@@ -74,23 +73,43 @@ class Folder(FolderSource):
             same for all files. Files of unknown patients are used as well, but counted in the
             report.
         name: name of the source in the index: lower-case letters, digits, ``_`` and ``-``.
+        form: ``denoising``: frames get the split that their folder names, or that of the following
+            options.
+        split_file: a list ``name,split`` (see `benchmark.data.splits.read_split_file`); its names
+            are files, with or without folders and extension, or patients.
+        test_fraction: share of the frames that become ``test``, by patient.
+        seed: of that choice.
 
     Raises:
         InputError: from `frames`: the folder holds masks beside the images.
     """
 
     name = "folder"
+    forms = ("pack", "denoising")
 
-    def __init__(self, raw: Raw, *, group: GroupRule = "auto", name: str = "folder") -> None:
+    def __init__(
+        self,
+        raw: Raw,
+        *,
+        group: GroupRule = "auto",
+        name: str = "folder",
+        form: Literal["pack", "denoising"] = "pack",
+        split_file: str = "",
+        test_fraction: Rate = 0.0,
+        seed: Seed = 0,
+    ) -> None:
         super().__init__()
         self._rule = group
+        self._with_splits = form == "denoising"
+        self._split = OwnSplit.create(split_file, test_fraction, seed)
         if not _SLUG.fullmatch(name):
             raise InputError(
                 f"option name={name}: use lower-case letters, digits, _ and -, at most 64"
             )
         self.name = name
-        self.options = {"group": group, "name": name}
+        self.options = {"group": group, "name": name, **self._split.options}
         self.root = require_folder(raw, _EXPECTED)
+        self._splits: set[str] = set()
         if next(self._files(), None) is None:
             raise InputError(f"{self.root}: not {_EXPECTED}{missing_data_hint(self.root)}")
 
@@ -112,6 +131,23 @@ class Folder(FolderSource):
                 yield path
 
     def walk(self) -> Iterator[Frame]:
+        if not self._with_splits:
+            yield from self._frames()
+            return
+        frames = [
+            replace(frame, split=split_of(self.root / frame.path, self.root))
+            for frame in self._frames()
+        ]
+        frames = self._split.apply(frames, _names, self.report)
+        self.split_note = self._split.note(frames) or "the folders the frames lie in"
+        report_shared_patients(frames, self.report)
+        self._splits = {frame.split for frame in frames if frame.split}
+        yield from frames
+
+    def check_splits(self) -> None:
+        self._split.check(self._splits, f"{self.root}: frames", "folders {train,val,test}")
+
+    def _frames(self) -> Iterator[Frame]:
         files: list[_File] = []
         for path in self._files():
             try:
@@ -147,19 +183,16 @@ class Folder(FolderSource):
     def _patients(self, files: list[_File]) -> list[str | None]:
         """The patient of each file, by the first rule that knows it."""
         identities = [file.patient for file in files]
-        folders = _patient_folders([file.path.relative_to(self.root).parts[:-1] for file in files])
-        prefixes = [_PREFIX.split(file.path.stem, maxsplit=1)[0] or None for file in files]
-        several = len(set(prefixes)) > 1
-        distinct = [
-            prefix if several and prefix != file.path.stem and _has_digit(prefix or "") else None
-            for prefix, file in zip(prefixes, files)
-        ]
+        folders = patient_folders([file.path.relative_to(self.root).parts[:-1] for file in files])
+        stems = [file.path.stem for file in files]
         rules = {
             # Folders first: images beside DICOM files may well show the same patient.
-            "auto": [identities] if all(identities) else [folders, identities, distinct],
+            "auto": [identities]
+            if all(identities)
+            else [folders, identities, distinct_prefixes(stems)],
             "patient": [identities],
             "folder": [folders],
-            "prefix": [prefixes],
+            "prefix": [prefixes(stems)],
             "none": [[None] * len(files)],
         }[self._rule]
         return [next(filter(None, known), None) for known in zip(*rules)]
@@ -197,9 +230,6 @@ def _read_header(path: Path) -> tuple[int | None, str | None]:
     return header.frames, header.patient
 
 
-def _patient_folders(folders: list[tuple[str, ...]]) -> list[str | None]:
-    """Names at the first folder level with two different ones that contain a digit."""
-    for names in itertools.zip_longest(*folders, fillvalue=""):
-        if len(set(filter(_has_digit, names))) > 1:
-            return [name if _has_digit(name) else None for name in names]
-    return [None] * len(folders)
+def _names(frame: Frame) -> list[str]:
+    """What a frame may be called in a split file."""
+    return listed_names(frame.path, split_frame_path(frame.path)[0], frame.group)

@@ -1,150 +1,208 @@
-"""Images and vessel masks in separate folders, paired by file name: a user's own data."""
+"""A user's own labelled data: images and their masks, COCO or VOC files, or noisy frames."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from benchmark.data.formats.list_files import base_name, name_key, nfc, read_table
-from benchmark.data.frame import Frame, UnreadableFrame
+from benchmark.data.frame import Frame
 from benchmark.data.sources.files import (
-    IMAGE_EXTENSIONS,
     FolderSource,
     Raw,
-    find_entry,
-    find_folder,
-    find_root,
-    list_folders,
-    walk_images,
+    list_entries,
+    missing_data_hint,
+    require_folder,
+    search_root,
 )
-from benchmark.data.splits import SPLITS, split_named
+from benchmark.data.sources.layouts import ACCEPTED, LAYOUTS, WITH_SPLITS, Layout, Sample, recognise
+from benchmark.data.sources.own_split import OwnSplit, listed_names, report_shared_patients
+from benchmark.data.sources.patients import (
+    distinct_prefixes,
+    patient_folders,
+    prefixes,
+    read_patient_list,
+)
 from benchmark.errors import InputError
+from benchmark.type_hints import Rate, Seed
 
 if TYPE_CHECKING:
     import numpy as np
 
-PATIENTS = "patients.csv"
+Form = Literal["auto", "pack", "segmentation", "detection", "denoising"]
+LayoutName = Literal["auto", "masks", "coco", "voc", "clean"]
+GroupRule = Literal["auto", "list", "folder", "prefix", "none"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-
-
-def _images_and_masks(folder: Path) -> tuple[Path, Path] | None:
-    images, masks = find_folder(folder, "images"), find_folder(folder, "masks")
-    return (images, masks) if images and masks else None
-
-
-def _split_folders(root: Path) -> list[tuple[str | None, Path, Path]]:
-    """Split, images and masks of each split folder, or of the root itself."""
-    found: list[tuple[str | None, Path, Path]] = []
-    for folder in list_folders(root):
-        split, pair = split_named(folder.name), _images_and_masks(folder)
-        if split and pair:
-            found.append((split, *pair))
-    if found:
-        return sorted(found, key=lambda entry: SPLITS.index(str(entry[0])))
-    pair = _images_and_masks(root)
-    return [(None, *pair)] if pair else []
+_SHOWN = 8
 
 
 class Paired(FolderSource):
-    """Reader of image and mask folders.
+    """Reader of images and annotations in any of the layouts of docs/add_a_dataset.md.
 
-    The layout is ``{train,val,test}/{images,masks}``, or ``{images,masks}`` alone for data without
-    splits. An image and its mask have the same path below their folders, up to the extension.
-    Masks are read by the rule of `benchmark.data.formats.masks`.
-
-    A file ``patients.csv`` with the columns ``name`` and ``patient`` beside the split folders names
-    the patients, whose frames stay together in every split. ``name`` is a file name with or
-    without extension, or ``test/name`` where two splits use the same one.
+    The layout is recognised (`benchmark.data.sources.layouts`). Masks are read by the rule of
+    `benchmark.data.formats.masks`, or as class indices where several classes are named.
 
     Args:
-        raw: the folder with the split folders in it, or one above.
+        raw: the folder of the data, or one at most two levels above.
         name: what to call the dataset: lower-case letters, digits, ``_`` and ``-``.
+        form: what will be built, where the files allow several; ``auto``: any.
+        layout: which layout to read, where a folder has several.
+        classes: names separated by commas. Masks: of the indices 1, 2, …; one name is a binary
+            mask. COCO and VOC: those to use, in this order, instead of all.
+        group: how the patient of an image is identified. ``list``: by ``patients.csv`` beside the
+            images, with the columns ``name`` (a file name, or ``test/name`` where two splits use
+            the same one) and ``patient``; ``folder``: by the first folder level below the images
+            with at least two different names that contain a digit; ``prefix``: by the file name up
+            to the first ``_``, ``-`` or space; ``none``: not at all; ``auto``: by the list if there
+            is one, otherwise by folder, or by a prefix that contains a digit and is not the same
+            for all.
+        split_file: a list ``name,split`` (see `benchmark.data.splits.read_split_file`) instead of
+            split folders; its names are images, with or without folders and extension, or patients.
+        test_fraction: share of the images that become ``test``, by patient, where there are no
+            split folders.
+        seed: of that choice.
 
     Raises:
-        InputError: from `frames`: patients.csv is not a table with the two columns.
+        InputError: no layout is recognised or several are, classes are not those of the files, or
+            options exclude each other. From `frames`: a list cannot be used.
     """
 
     name = "paired"
-    split_note = "the folders the images lie in"
-    forms = ("segmentation", "pack")
-    classes = ("vessel",)
 
-    def __init__(self, raw: Raw, *, name: str = "paired") -> None:
+    def __init__(
+        self,
+        raw: Raw,
+        *,
+        name: str = "paired",
+        form: Form = "auto",
+        layout: LayoutName = "auto",
+        classes: str = "",
+        group: GroupRule = "auto",
+        split_file: str = "",
+        test_fraction: Rate = 0.0,
+        seed: Seed = 0,
+    ) -> None:
         super().__init__()
         if not _NAME.fullmatch(name):
             raise InputError(f"name {name!r}: use lower-case letters, digits, _ and - only")
         self.name = self.options["name"] = name
-        expected = f"{name} (folders train/images, train/masks, test/images, test/masks)"
-        self.root = find_root(raw, lambda folder: bool(_split_folders(folder)), expected)
-        self._folders = _split_folders(self.root)
-        if any(split == "train" for split, _, _ in self._folders):
-            self.pack_splits = ("train",)
+        self._rule = group
+        self._split = OwnSplit.create(split_file, test_fraction, seed)
+        self.options |= self._split.options
+        self._layout = self._find_layout(raw, form, layout)
+        self.root = self._layout.root
+        self.has_noisy_frames = "denoising" in self._layout.forms
+        self.forms = (*self._layout.forms, "pack")
+        if form not in ("auto", "pack") and form in self.forms:
+            self.forms = (form, *(other for other in self.forms if other != form))
+        if classes:
+            wanted = tuple(word.strip() for word in classes.split(",") if word.strip())
+            if len(set(wanted)) < len(wanted) or not wanted:
+                raise InputError(f"option classes={classes}: name each class once")
+            self._layout.select_classes(wanted)
+            self.options["classes"] = ",".join(self._layout.classes)
+        self.classes = self._layout.classes
+        shown = f"; classes: {', '.join(self.classes)}" if self.classes else ""
+        self.layout = f"{self._layout.title} in {self.root}{shown}"
+        self.split_note = self._split.note([]) or self._layout.split_note
+        self._splits: set[str] | None = None
+
+    def _find_layout(self, raw: Raw, form: Form, wanted: LayoutName) -> Layout:
+        kinds = tuple(LAYOUTS) if wanted == "auto" else (wanted,)
+        top = require_folder(raw, f"images and annotations ({ACCEPTED})")
+        root = search_root(top, lambda folder: bool(recognise(self, folder, kinds)))
+        if root is None:
+            names = [entry.name for entry in list_entries(top)]
+            shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+            raise InputError(
+                f"{top}: this does not look like {self.name} ({ACCEPTED}); it holds "
+                f"{shown or 'nothing'}{missing_data_hint(top)}"
+            )
+        found = recognise(self, root, kinds)
+        if (root / "manifest.json").is_file() and found[0].kind == "masks":
+            # A prepared task of several classes: its COCO files keep overlaps.
+            found = found[-1:]
+        fitting = [layout for layout in found if form in layout.forms] or found
+        if len(fitting) > 1:
+            ways = " and ".join(f"{one.title} (layout={one.kind})" for one in fitting)
+            raise InputError(f"{root}: holds {ways}; choose one with --option layout=…")
+        return fitting[0]
 
     def walk(self) -> Iterator[Frame]:
-        patients = self._patients()
-        unused = set(patients)
-        split_of: dict[str, str | None] = {}
-        for split, images, masks in self._folders:
-            for image, mask in self._pairs(images, masks):
-                where = self.relative(image)
-                group = None
-                for key in map(name_key, (f"{split}/{image.stem}", image.stem)):
-                    if key in patients and group is None:
-                        group = f"{self.name}/{patients[key]}"
-                        unused.discard(key)
-                if patients and group is None:
-                    self.report.add("image without a patient", where)
-                if group is not None and split_of.setdefault(group, split) != split:
-                    self.report.add("patient in two splits", where)
-                yield Frame(self.name, where, group, split=split, annotation=self.relative(mask))
-        for key in sorted(unused):
-            self.report.add("listed name without an image", f"{PATIENTS}: {key}")
+        samples = list(self._layout.samples())
+        frames = [
+            Frame(
+                self.name,
+                self.relative(sample.image),
+                None if patient is None else f"{self.name}/{patient}",
+                split=sample.split,
+                annotation=sample.annotation,
+            )
+            for sample, patient in zip(samples, self._patients(samples))
+        ]
+        name_of = {frame.path: sample.name for frame, sample in zip(frames, samples)}
 
-    def _pairs(self, images: Path, masks: Path) -> list[tuple[Path, Path]]:
-        def key(path: Path) -> str:
-            base = images if path.is_relative_to(images) else masks
-            return name_key(path.relative_to(base).with_suffix("").as_posix())
+        def names(frame: Frame) -> list[str]:
+            return listed_names(frame.path, name_of[frame.path], frame.group)
 
-        return self.pair(walk_images(images), walk_images(masks), key)
+        frames = self._split.apply(frames, names, self.report)
+        if self._split.test_fraction:
+            self.split_note = self._split.note(frames)
+        report_shared_patients(frames, self.report)
+        self._splits = {frame.split for frame in frames if frame.split}
+        yield from frames
 
-    def _patients(self) -> dict[str, str]:
-        """`name_key` without extension, after its split if there is one → patient."""
-        path = find_entry(self.root, PATIENTS)
-        if path is None:
-            return {}
-        rows = read_table(path, ("name", "patient"))
-        if rows is None:
-            raise InputError(f"{path}: the first line must be name,patient")
-        patients: dict[str, str] = {}
-        for number, row in enumerate(rows, start=1):
-            here = f"{PATIENTS}: row {number}"
-            name = base_name(row[0], f"{path}: row {number}") if row else None
-            if row is None or name is None or not row[1]:
-                self.report.add("damaged row", here)
-                continue
-            folders = row[0].replace("\\", "/").split("/")[:-1]
-            splits = [split for split in map(split_named, folders) if split]
-            key = name_key("/".join([*splits[:1], name]))
-            if key.endswith(tuple(IMAGE_EXTENSIONS)):
-                key = key.rpartition(".")[0]
-            if patients.setdefault(key, nfc(row[1])) != nfc(row[1]):
-                self.report.add("name with two patients", here)
-        return patients
+    def _found_splits(self) -> set[str]:
+        if self._splits is None:
+            list(self.frames())
+        return self._splits or set()
+
+    @property
+    def pack_splits(self) -> tuple[str, ...] | None:
+        """The training split, if there is one."""
+        return ("train",) if "train" in self._found_splits() else None
+
+    def check_splits(self) -> None:
+        self._split.check(self._found_splits(), f"{self.root}: {self._layout.title}", WITH_SPLITS)
+
+    def _patients(self, samples: list[Sample]) -> list[str | None]:
+        unknown = [None] * len(samples)
+        listed = (
+            read_patient_list(self.root, self.report) if self._rule in ("auto", "list") else None
+        )
+        if listed is not None:
+            found = [listed.patient(sample.image.stem, sample.split) for sample in samples]
+            for sample, patient in zip(samples, found):
+                if patient is None and listed.patients:
+                    self.report.add("image without a patient", self.relative(sample.image))
+            for key in sorted(listed.patients.keys() - listed.used):
+                self.report.add("listed name without an image", f"patients.csv: {key}")
+            return found
+        folders = patient_folders([tuple(sample.name.split("/")[:-1]) for sample in samples])
+        stems = [sample.image.stem for sample in samples]
+        rules = {
+            "auto": [folders, distinct_prefixes(stems)],
+            "folder": [folders],
+            "prefix": [prefixes(stems)],
+        }.get(self._rule, [unknown])
+        found = [next(filter(None, known), None) for known in zip(*rules)]
+        if any(found):
+            for sample, patient in zip(samples, found):
+                if patient is None:
+                    self.report.add("patient unknown", self.relative(sample.image))
+        return found
 
     def file_set(self, path: Path) -> tuple[str, Iterable[Path]]:
         """All images: training and test images share one white level."""
-        folders = (walk_images(images) for _, images, _ in self._folders)
-        return "all images", itertools.chain.from_iterable(folders)
+        return "all images", self._layout.images()
 
     def read_masks(self, frame: Frame) -> np.ndarray:
-        """Vessel mask of the image's size, bool, 1×H×W. Raises `UnreadableFrame`."""
-        from benchmark.data.formats.headers import image_size
+        return self._layout.read_masks(frame)
 
-        masks = super().read_masks(frame)
-        if masks.shape[1:] != (image_size(self.root / frame.path) or masks.shape[1:]):
-            raise UnreadableFrame("mask and image differ in size")
-        return masks
+    def read_boxes(self, frame: Frame) -> np.ndarray:
+        return self._layout.read_boxes(frame)
+
+    def read_degraded(self, frame: Frame) -> np.ndarray:
+        return self._layout.read_degraded(frame)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.data.formats.annotations import BOX_EDGES, Box
 from benchmark.data.formats.list_files import base_name, read_table
-from benchmark.data.formats.voc import VOCAnnotation, parse_size, read_voc
+from benchmark.data.formats.voc import VOCAnnotation, parse_size, read_voc, upright_boxes
 from benchmark.data.frame import Frame, UnreadableFrame
 from benchmark.data.sources.files import (
     FolderSource,
@@ -235,10 +235,7 @@ class DanilovStenosis(FolderSource):
 
     def read_boxes(self, frame: Frame) -> np.ndarray:
         """Boxes inside the upright image, float64, N×5. Raises `UnreadableFrame`."""
-        import numpy as np
-
         from benchmark.data.formats.headers import Header, read_header
-        from benchmark.data.formats.orientation import orient_boxes
 
         if frame.annotation.lower().endswith(".xml"):
             annotation = read_voc(self.root / frame.annotation)
@@ -246,13 +243,7 @@ class DanilovStenosis(FolderSource):
             annotation = self._entries[Path(frame.path).stem.casefold()].annotation
         # Without a usable header, reading fails with the reason.
         header = read_header(self.root / frame.path) or Header(self.read(frame).shape, 1)
-        found, _ = _usable(annotation, header)
-        if not found and not annotation.empty:
-            raise UnreadableFrame("no usable box")
-        boxes = np.array([(*box, index) for index, box in found], np.float64).reshape(-1, 5)
-        if header.annotated_size(annotation.size) != header.size:
-            boxes = orient_boxes(boxes, header.orientation, *header.stored)
-        return boxes
+        return upright_boxes(annotation, header, (CLASS,))
 
 
 def _lists_are_above(folder: Path) -> bool:

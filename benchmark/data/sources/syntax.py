@@ -20,6 +20,7 @@ class Syntax(Folder):
     """
 
     name = "syntax"
+    forms = ("pack",)
     expected = {"frames": 2943, "patients": 231}
 
     def __init__(self, raw: Raw, *, group: GroupRule = "auto") -> None:

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame
 from benchmark.data.sources.files import (
     FolderSource,
@@ -29,7 +27,7 @@ from benchmark.data.sources.files import (
     list_folders,
     walk_images,
 )
-from benchmark.data.splits import read_split_file, split_by_patient
+from benchmark.data.splits import read_split_list, split_by_list, split_by_patient
 from benchmark.files import sha256_json
 
 if TYPE_CHECKING:
@@ -48,6 +46,13 @@ def is_xcav(folder: Path) -> bool:
     """Whether a folder holds a patient of the dataset."""
     patients = (entry for entry in list_folders(folder) if _PATIENT.fullmatch(entry.name))
     return any(find_entry(patient, "ground_truth") for patient in patients)
+
+
+def _names(frame: Frame) -> tuple[str, ...]:
+    """What a frame may be called in a split file."""
+    group, video = str(frame.group).split("/")[1], str(frame.video).split("/")[2]
+    path = Path(frame.path)
+    return frame.path, f"{video}/{path.stem}", f"{video}/{path.name}", video, group
 
 
 class Xcav(FolderSource):
@@ -75,10 +80,7 @@ class Xcav(FolderSource):
         self._seed = seed
         self._split_list: dict[str, str] = {}
         if split_file:
-            self._split_list = {
-                name_key(name.replace("\\", "/")): split
-                for name, split in read_split_file(split_file).items()
-            }
+            self._split_list = read_split_list(split_file)
             # The list by its content: its path does not identify it.
             self.options["split_list"] = sha256_json(self._split_list)
             self.split_note = f"a user-defined list, {Path(split_file).name}; not the paper's"
@@ -92,7 +94,7 @@ class Xcav(FolderSource):
     def walk(self) -> Iterator[Frame]:
         frames = [frame for entry in list_folders(self.root) for frame in self._patient(entry)]
         if self._split_list:
-            yield from self._split_by_list(frames)
+            yield from split_by_list(frames, self._split_list, _names, self.report)
         else:
             yield from split_by_patient(frames, TEST_SHARE, self._seed, self.report)
 
@@ -145,22 +147,6 @@ class Xcav(FolderSource):
         header, size = read_header(image), image_size(mask)
         if header and size and header.annotated_size(size) != size:
             self.report.add("mask size differs, resized", self.relative(mask))
-
-    def _split_by_list(self, frames: list[Frame]) -> Iterator[Frame]:
-        unused = set(self._split_list)
-        for frame in frames:
-            group, video = str(frame.group).split("/")[1], str(frame.video).split("/")[2]
-            path = Path(frame.path)
-            names = (frame.path, f"{video}/{path.stem}", f"{video}/{path.name}", video, group)
-            found = [key for key in map(name_key, names) if key in self._split_list]
-            unused.difference_update(found)
-            if found:
-                frame = replace(frame, split=self._split_list[found[0]])
-            else:
-                self.report.add("frame not in the split list", frame.path)
-            yield frame
-        for name in sorted(unused):
-            self.report.add("listed name without a frame", name)
 
     def read_masks(self, frame: Frame) -> np.ndarray:
         """Vessel mask at the size of the image, bool, 1×H×W. Raises `UnreadableFrame`."""

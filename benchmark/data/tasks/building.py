@@ -30,6 +30,7 @@ from benchmark.data.splits import split_by_group
 from benchmark.data.tasks.folder import MANIFEST, REPORT, SCHEMA, TaskFolder, TaskItem
 from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.writers import (
+    DenoisingPairWriter,
     DenoisingWriter,
     DetectionWriter,
     SegmentationWriter,
@@ -79,14 +80,15 @@ def write_task_folder(
         task: name of the task; None: the source's.
         val_fraction: fraction of the training frames (0 ≤ fraction < 1) that becomes ``val``; by
             group where groups are known, selected by a hash of their names.
-        degradation: denoising: noise and blur; None: the default of `Degradation`.
-        frames_per_group: denoising: frames of each study.
+        degradation: denoising: noise and blur, where the source has no noisy frames of its own;
+            None: the default of `Degradation`.
+        frames_per_group: denoising: frames of each patient or study, where they are of videos.
 
     Raises:
         InputError: a bad argument; a kind the source is not annotated for; no usable frame; `out`
             or ``<out>.partial`` is something else, or is being written by another process;
-            `val_fraction` where the source has a val split or too few groups; something was
-            skipped under `strict`.
+            `val_fraction` where the source has a val split or too few groups; no test split, where
+            the source needs one; something was skipped under `strict`.
     """
     out = Path(out)
     if not 0 <= val_fraction < 1:
@@ -94,6 +96,8 @@ def write_task_folder(
     writer = _create_writer(source, kind, degradation, frames_per_group)
     task = task or source.task
     selection = select_frames(source, splits, limit, exclude)
+    if splits is None:
+        source.check_splits()
     parameters = {
         "schema": SCHEMA,
         "kind": writer.kind,
@@ -171,6 +175,8 @@ def _create_writer(
     if kind not in possible:
         names = ", ".join(possible) or "a pack only"
         raise InputError(f"{source.name}: not annotated for {kind or 'a task'}; it has {names}")
+    if kind == "denoising" and source.has_noisy_frames:
+        return DenoisingPairWriter(source)
     if kind == "denoising":
         return DenoisingWriter(source, degradation, frames_per_group)
     return SegmentationWriter(source) if kind == "segmentation" else DetectionWriter(source)

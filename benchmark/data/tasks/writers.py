@@ -99,7 +99,7 @@ class DetectionWriter(TaskWriter):
 
 
 class DenoisingWriter(TaskWriter):
-    """Contrast-filled frames of the reserved studies, `per_group` of each, degraded."""
+    """Contrast-filled frames, `per_group` of each patient or study, degraded."""
 
     kind = "denoising"
 
@@ -121,17 +121,21 @@ class DenoisingWriter(TaskWriter):
     def select(
         self, frames: list[Frame], skipped: Skipped, advance: Callable[[int], None]
     ) -> list[Frame]:
-        """Up to `per_group` frames of each group, those with most contrast of each video."""
+        """Up to `per_group` frames of each group, those with most contrast of each video.
+
+        Single images are taken as they are.
+        """
+        selected: list[Frame] = []
         groups: dict[str, dict[str, list[Frame]]] = {}
         for frame in frames:
             if frame.split is None:
                 advance(1)  # a study not reserved for this task
-            elif frame.group is None or frame.video is None:
-                skipped.append(("study or video unknown", frame.path))
+            elif frame.video is None:
+                selected.append(frame)
                 advance(1)
             else:
-                groups.setdefault(frame.group, {}).setdefault(frame.video, []).append(frame)
-        selected = []
+                unit = frame.group or frame.video
+                groups.setdefault(unit, {}).setdefault(frame.video, []).append(frame)
         for videos in groups.values():
             for count, video in zip(_even_parts(self.per_group, len(videos)), videos.values()):
                 if count:
@@ -161,6 +165,23 @@ class DenoisingWriter(TaskWriter):
         self._counts[frame.split] += 1
         degraded = self.degradation.apply(image, level, f"{frame.source}/{frame.path}")
         extra = {"level": level, "sha256_degraded": pixel_sha256(degraded)}
+        return {"images": degraded, "clean": image}, extra
+
+
+class DenoisingPairWriter(TaskWriter):
+    """Clean frames with the noisy ones that the source has for them."""
+
+    kind = "denoising"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.classes = []
+
+    def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
+        degraded = self.source.read_degraded(frame)
+        if degraded.shape != image.shape:
+            raise UnreadableFrame("clean and noisy frame differ in size")
+        extra = {"sha256_degraded": pixel_sha256(degraded)}
         return {"images": degraded, "clean": image}, extra
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from raw_layouts import picture
 
 from benchmark.data.checks import Findings, check_data
-from benchmark.data.frame import Frame, SkipReport
+from benchmark.data.frame import Frame, SkipReport, Source
 from benchmark.files import read_json, write_json
 
 
-class Pictures:
+class Pictures(Source):
     """Frames 0–5 of 40×48 pixels: patients 0–2 with two frames each, the last one is test."""
 
     name = task = "pictures"

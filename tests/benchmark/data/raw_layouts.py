@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmark.data.frame import Frame, SkipReport, UnreadableFrame
+from benchmark.data.frame import Frame, SkipReport, Source, UnreadableFrame
 from benchmark.data.packs import FramePack, build_pack
 
 
@@ -48,7 +48,7 @@ PICTURES[11] = np.full((9, 9), 40, np.uint8)
 KEPT = [number for number in range(20) if number not in (3, 11)]
 
 
-class MemorySource:
+class MemorySource(Source):
     """A source of images in memory: 3 patients in turn, 2 of them train, 1 test.
 
     `images[i]` may be a string: the reason for which frame i cannot be read. Reading frame
