@@ -62,8 +62,8 @@ def find_pairs(
     if inside:
         names = titled([inside[0].first.name, inside[0].second.name])
         _refuse_repeated([(found.split, found.first.parent) for found in inside])
-        title = f"{titled(found.first.parent.name for found in inside)}/{names}"
-        return _in_order(inside), title
+        inside = _in_order(inside)
+        return inside, f"{titled(found.first.parent.name for found in inside)}/{names}"
     if pair is None:
         return [], ""
     splits = [_split_folders(folder) for folder in pair]
@@ -81,7 +81,7 @@ def find_pairs(
     halves = (
         f"{f.name}/{titled(s.name for s in found.values())}" for f, found in zip(pair, splits)
     )
-    return _in_order(pairs), " + ".join(halves)
+    return pairs, " + ".join(halves)
 
 
 def _pair_in(
@@ -101,9 +101,10 @@ def _pair_in(
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
+    """The folders of the splits in `folder`, in the order of the splits."""
     found = [(split, entry) for entry in list_folders(folder) if (split := split_named(entry.name))]
     _refuse_repeated(found)
-    return dict(found)
+    return dict(sorted(found, key=lambda entry: SPLITS.index(entry[0])))
 
 
 def _refuse_repeated(folders: list[tuple[str | None, Path]]) -> None:

@@ -71,13 +71,13 @@ def test_split_folders_give_the_frames_and_masks_written(tmp_path, prepare, layo
 def test_the_layout_is_named(tmp_path, opened):
     _write(tmp_path / "raw", LAYOUTS["outside"], NAMES[1])
     found = opened().layout
-    assert found.startswith("images/{TESTING,Training,valid} + masks/{TESTING,Training,valid} in ")
+    assert found.startswith("images/{Training,valid,TESTING} + masks/{Training,valid,TESTING} in ")
     assert found.endswith("raw; classes: vessel")
     shutil.move(tmp_path / "raw" / "images" / "TESTING", tmp_path / "raw" / "images" / "notes")
-    with pytest.raises(InputError, match="images: no folder for test, which .*masks has"):
+    with pytest.raises(InputError, match=r"images: no folder for test, which .*masks has"):
         opened()
     _write(tmp_path / "raw", LAYOUTS["inside"], NAMES[0])
-    with pytest.raises(InputError, match="holds both .*; keep one of the two layouts"):
+    with pytest.raises(InputError, match=r"holds both .*; keep one of the two layouts"):
         opened()
 
 
@@ -299,5 +299,5 @@ def test_what_is_no_layout_is_one_line(tmp_path, opened):
     for name in ("train", "training"):
         save(root / name / "masks" / "1.png", picture(1) < 90)
     shutil.rmtree(root / "masks")
-    with pytest.raises(InputError, match="training: a second train folder, besides .*train; keep"):
+    with pytest.raises(InputError, match=r"training: a second train folder, besides .*train; keep"):
         opened()
