@@ -1,8 +1,8 @@
 """Parameters and FLOPs of the systems of the benchmark, counted from their configs.
 
 What the numbers mean is said by `MethodCosts`. Pre-training is built on torch's meta device, as
-shapes without storage, and its step is counted on fake tensors; networks of the libraries, which
-look at their values to initialise them, are made.
+shapes without storage, and its step is counted on fake tensors. What looks at values, as networks
+of the libraries do to initialise theirs, is built and run.
 """
 
 from __future__ import annotations
@@ -74,10 +74,7 @@ def count_pretraining(config: Config) -> MethodCosts:
     _leave_out_weights(config._cfg_dict)
     # Views look at values, for boxes and random numbers.
     views = build(config.method["views"])
-    with torch.device("meta"):
-        method: Method = build({**config.method, "views": views})
-        method.prepare(_BATCH)
-    _allocate(method, keep=views)
+    method = _build({**config.method, "views": views})
     method.train()
     method.progress = Progress(config.seed, config.epochs // 2, config.epochs, 1, 2)
     inputs = method.views(_frames(config.anatomy is True))["views"]
@@ -111,12 +108,24 @@ def _leave_out_weights(node: Any) -> None:
             _leave_out_weights(value)
 
 
-def _allocate(method: Method, keep: nn.Module) -> None:
-    """Give what is on the meta device storage, without values."""
+def _build(spec: dict[str, Any]) -> Method:
+    """A method with storage, in most cases without values."""
+
+    def make() -> Method:
+        method = build(spec)
+        method.prepare(_BATCH)
+        return method
+
+    try:
+        with torch.device("meta"):
+            method = make()
+    except RuntimeError:
+        return make()  # a library looks at the values of its weights
     method.to_empty(device="cpu", recurse=False)
     for child in method.children():
-        if child is not keep:
+        if child is not method.views:
             child.to_empty(device="cpu")
+    return method
 
 
 def _frames(anatomy: bool) -> dict[str, Tensor]:

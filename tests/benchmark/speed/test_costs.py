@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.method_cards import read_method_cards
+from benchmark.method_cards import CONFIGS, read_method_cards
 from benchmark.method_costs import MethodCosts, methods_with_costs, read_costs
-from benchmark.speed.costs import count_costs
+from benchmark.speed.costs import count_costs, count_pretraining
+from benchmark.training.config import load_config
 
 COSTS = read_costs()
 CARDS = {card.method: card for card in read_method_cards()}
@@ -38,3 +39,13 @@ def test_every_system_and_analysis_has_its_line():
 def test_a_method_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="no_such"):
         count_costs("no_such")
+
+
+def test_methods_that_look_at_values_are_counted_with_values():
+    """mmpretrain initialises by values, I-JEPA draws blocks until they fit."""
+    config = load_config(CONFIGS / "mmpretrain" / "byol.py", "tiny")
+    byol = count_pretraining(config)
+    assert byol.total > byol.trained > byol.network > 0
+    assert byol.step_flops > 0
+    config = load_config(CONFIGS / "ijepa" / "pretrain.py", "tiny")
+    assert count_pretraining(config).step_flops > 0
