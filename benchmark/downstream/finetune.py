@@ -185,7 +185,7 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
             precision=precision(config.precision),
             clip_grad=config.clip_grad,
         )
-        task.adjust_optimizer(optimizer.optimizer)
+        task.adjust_optimizer(optimizer.optimizer, model)
     card = getattr(getattr(model, "backbone", None), "card", None)
     encoder = None
     if isinstance(card, EncoderCard):

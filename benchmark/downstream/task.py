@@ -157,7 +157,7 @@ class Task(ABC):
             classes: names, without the background.
         """
 
-    def adjust_optimizer(self, optimizer: Optimizer) -> None:  # noqa: B027
+    def adjust_optimizer(self, optimizer: Optimizer, model: nn.Module) -> None:  # noqa: B027
         """Change what the rule for parameter groups does not know."""
 
 

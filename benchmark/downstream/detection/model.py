@@ -13,6 +13,7 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmengine.registry import DefaultScope
+from timm.layers import LayerNorm2d
 from torch import nn
 from torch.optim import Optimizer
 
@@ -110,21 +111,35 @@ def check_classes(config: Mapping[str, Any], folder: TaskFolder | TaskClasses) -
         )
 
 
-def exempt_from_decay(optimizer: Optimizer) -> None:
-    """Exempt position tables from weight decay before the first step; learning rates stay.
+def decay_like_detectron2(optimizer: Optimizer, model: nn.Module) -> None:
+    """Set the weight decay of each parameter as ViTDet's code does; learning rates stay.
 
-    ViTDet decays the tables of relative positions and not the absolute one. The latter is no
-    vector, so the rule for vectors and biases does not cover it.
+    Everything decays, biases and tables of relative positions included, except for absolute
+    positions and the weights and biases of norms. The LayerNorms over the channels of maps, in the
+    pyramid and the box head, do decay: detectron2 has a class of its own for them, which its rule
+    for norms does not know. To be called before the first step.
 
     Args:
         optimizer: its groups have `names`, as `parameter_groups` makes them.
+        model: the detector.
     """
-    for group in list(optimizer.param_groups):
-        for name in sorted(_POSITIONS & set(group["names"])):
-            place = group["names"].index(name)
-            settings = {k: v for k, v in group.items() if k not in ("params", "names")}
-            alone = {"params": [group["params"].pop(place)], "names": [group["names"].pop(place)]}
-            optimizer.add_param_group({**settings, **alone, "weight_decay": 0.0})
+    norms = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+    exempt = set(_POSITIONS)
+    for path, module in model.named_modules():
+        if isinstance(module, norms) and not isinstance(module, LayerNorm2d):
+            exempt |= {f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for group in optimizer.param_groups:
+        for name, parameter in zip(group["names"], group["params"]):
+            decay = 0.0 if name in exempt else optimizer.defaults["weight_decay"]
+            settings = {**group, "params": [], "names": []}
+            settings |= {"weight_decay": decay, "first_weight_decay": decay}
+            chosen = groups.setdefault((decay, group["lr_scale"]), settings)
+            chosen["params"].append(parameter)
+            chosen["names"].append(name)
+    optimizer.param_groups.clear()
+    for group in groups.values():
+        optimizer.add_param_group(group)
 
 
 def _image_size(pipeline: list[dict[str, Any]]) -> int:

@@ -19,7 +19,7 @@ from benchmark.downstream.detection.model import (
     SCOPE,
     build_detector,
     check_classes,
-    exempt_from_decay,
+    decay_like_detectron2,
 )
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.task import Prediction, Task, TaskClasses
@@ -50,8 +50,8 @@ class DetectionTask(Task):
     ) -> DetectionMetric:
         return DetectionMetric(folder.coco(split), predictions)
 
-    def adjust_optimizer(self, optimizer: Optimizer) -> None:
-        exempt_from_decay(optimizer)
+    def adjust_optimizer(self, optimizer: Optimizer, model: nn.Module) -> None:
+        decay_like_detectron2(optimizer, model)
 
     def build_examples(
         self, folder: TaskFolder, items: Sequence[TaskItem], predictions: Path, split: str = "test"

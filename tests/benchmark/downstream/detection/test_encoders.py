@@ -11,7 +11,7 @@ from mmdet.models.necks import FPN
 from torch import Tensor, nn
 
 from benchmark.downstream.backbone import EncoderMaps
-from benchmark.downstream.detection.model import build_detector, exempt_from_decay
+from benchmark.downstream.detection.model import build_detector, decay_like_detectron2
 from benchmark.downstream.detection.pyramid import SimpleFeaturePyramid
 from benchmark.downstream.detection.vitdet import ViTDet
 from benchmark.encoders.encoder import export_encoder, load_encoder
@@ -84,7 +84,7 @@ def test_layers_have_their_rates_and_positions_do_not_decay(
     config = detection_config("vit", export(tmp_path, encoder))
     model = build_detector(config, seed=0)
     wrapper = build_optimizer(model, config.optimizer, lr=1.0, layer_decay=0.7)
-    exempt_from_decay(wrapper.optimizer)
+    decay_like_detectron2(wrapper.optimizer, model)
     part = model.backbone if kind in PLAIN else model.backbone.encoder
     prefix = "backbone." if kind in PLAIN else "backbone.encoder."
     groups = part.layer_groups()

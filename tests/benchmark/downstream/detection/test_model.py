@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.downstream.detection.model import build_detector, check_classes, exempt_from_decay
+from benchmark.downstream.detection.model import (
+    build_detector,
+    check_classes,
+    decay_like_detectron2,
+)
 from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.nn.vit import VisionTransformer
@@ -104,11 +109,15 @@ def test_the_paper_scale_has_the_numbers_of_vitdet(tmp_path, detection_config):
 
 
 def test_learning_rates_and_weight_decay(encoder, detection_config):
-    """0.7^(5 − i) over four blocks, 1 for neck and heads; no decay of norms and positions."""
+    """0.7^(5 − i) over four blocks, 1 for neck and heads; decay as in detectron2.
+
+    Of biases, and of the norms of pyramid and box head, which are of a class of their own there;
+    not of the norms of the ViT and of absolute positions.
+    """
     config = detection_config("vit", encoder)
     model = build_detector(config, seed=0)
     wrapper = build_optimizer(model, config.optimizer, lr=1.0, layer_decay=config.layer_decay)
-    exempt_from_decay(wrapper.optimizer)
+    decay_like_detectron2(wrapper.optimizer, model)
     found = {}
     for group in wrapper.optimizer.param_groups:
         assert group["peak_lr"] == group["lr"] == group["lr_scale"]
@@ -128,9 +137,18 @@ def test_learning_rates_and_weight_decay(encoder, detection_config):
         rate = pytest.approx(0.7 ** (4 - block))
         for part in ("attn.qkv.weight", "attn.rel_pos_h", "attn.rel_pos_w", "mlp.fc2.weight"):
             assert found[f"backbone.blocks.{block}.{part}"] == (rate, 0.1)
-        assert found[f"backbone.blocks.{block}.norm1.weight"] == (rate, 0)
-    assert found["neck.levels.0.0.weight"] == found["rpn_head.rpn_cls.weight"] == (1, 0.1)
-    assert found["neck.levels.0.2.weight"] == found["roi_head.bbox_head.fc_cls.bias"] == (1, 0)
+        for part in ("attn.qkv.bias", "attn.proj.bias", "mlp.fc1.bias"):
+            assert found[f"backbone.blocks.{block}.{part}"] == (rate, 0.1)
+        for part in ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"):
+            assert found[f"backbone.blocks.{block}.{part}"] == (rate, 0)
+    others = {name: value for name, value in found.items() if not name.startswith("backbone.")}
+    assert set(others.values()) == {(1, 0.1)}
+    assert isinstance(model.neck.levels[0][2], nn.LayerNorm)
+    assert {"neck.levels.0.2.weight", "roi_head.bbox_head.fc_cls.bias"} <= others.keys()
+    never = {name for name, (_, decay) in found.items() if not decay}
+    norms = r"backbone\.(pos_embed|blocks\.\d\.norm[12]\.(weight|bias))"
+    assert never == {name for name in found if re.fullmatch(norms, name)}
+    assert len(wrapper.optimizer.param_groups) == 2 * 5 + 1
 
 
 def test_boxes_return_to_the_native_size(encoder, lesions, detection_config, first_frames):
