@@ -149,6 +149,8 @@ def run_tool(
     def run(tool: str | Path, *arguments: str | Path | float) -> Result:
         path = TOOLS / f"{tool}.py" if isinstance(tool, str) else tool
         monkeypatch.syspath_prepend(path.parent)
+        # As `_cli` does when it is first imported: `leaderboard` is the package, not the tool.
+        monkeypatch.syspath_prepend(path.parent.parent)
         monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
