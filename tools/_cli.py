@@ -104,12 +104,7 @@ def number(hint: Any) -> Callable[[str], int | float]:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of every tool that runs a config."""
-    parser.add_argument(
-        "--scale",
-        choices=tuple(SCALES),
-        default="paper",
-        help="sizes: paper as published (default), small, or tiny for seconds on a CPU",
-    )
+    add_work_options(parser)
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -118,6 +113,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="override settings, for example epochs=100 method.masking.ratio=0.6",
     )
     add_device_option(parser)
+
+
+def add_work_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every tool that uses the folder of all runs, see `work_folder`."""
+    parser.add_argument(
+        "--scale",
+        choices=tuple(SCALES),
+        default="paper",
+        help="sizes: paper as published (default), small, or tiny for seconds on a CPU",
+    )
     parser.add_argument(
         "--work",
         metavar="DIR",

@@ -50,14 +50,17 @@ def missing_task(matrix: Matrix, config: Path, folder: str) -> str:
     """That a prepared task is missing, and the command that makes it; or empty."""
     if (Path(folder) / MANIFEST).is_file():
         return ""
+    command = _declared(matrix, folder) or prepare_command(config, folder)
+    return f"{folder}: no such task: {command or 'see docs/datasets.md'}"
+
+
+def prepare_command(config: Path, folder: str) -> str:
+    """The command in the docstring of a dataset's config, writing into `folder`; or empty."""
     # The dataset of another protocol may be prepared as the usual config says.
     usual = config.parent.parent / config.name
-    command = _declared(matrix, folder)
-    if not command:
-        documented = _documented(config, "prepare_data") or _documented(usual, "prepare_data")
-        # A function: in a replacement, backslashes have a meaning.
-        command = re.sub(r"--out \S+", lambda _: f"--out {shlex.quote(folder)}", documented)
-    return f"{folder}: no such task: {command or 'see docs/datasets.md'}"
+    documented = _documented(config, "prepare_data") or _documented(usual, "prepare_data")
+    # A function: in a replacement, backslashes have a meaning.
+    return re.sub(r"--out \S+", lambda _: f"--out {shlex.quote(folder)}", documented)
 
 
 def missing_encoder(matrix: Matrix, config: Path | None, folder: str) -> str:

@@ -90,11 +90,52 @@ def test_costs_of_what_has_none_are_refused(light_answers):
     assert method.refusal.startswith("error: mea: no such method in ")
 
 
-def test_data_sets_are_listed_with_the_first_line_of_their_config(list_):
-    lines = list_("datasets").stdout.splitlines()
-    rows = dict(line.split(maxsplit=1) for line in lines[1:])
+def test_datasets_are_listed_with_their_task_and_without_torch(light_answers):
+    (done,) = light_answers(("list.py", "datasets", "--work", "absent"))
+    assert done.returncode == 0, done.stderr
+    header, *lines = done.stdout.splitlines()
+    head = ["dataset", "task", "train", "val", "test", "split", "description", "status"]
+    assert re.split(r"\s{2,}", header) == head
+    rows = {line.split()[0]: re.split(r"\s{2,}", line) for line in lines}
     assert set(rows) == {path.stem for path in (ROOT / "configs" / "downstream").glob("[!_]*.py")}
-    assert rows["dca1"].startswith("Vessel segmentation on DCA1")
+    tasks = {name: row[1] for name, row in rows.items()}
+    assert (tasks["stenosis"], tasks["denoising"]) == ("detection", "denoising")
+    assert rows["dca1"][2:6] == ["—"] * 4
+    assert rows["dca1"][6].startswith("Vessel segmentation on DCA1")
+    assert rows["arcade_s"][7] == (
+        "not prepared: tools/prepare_data.py arcade --raw DIR --option task=arcade_s --out "
+        "absent/downstream/arcade_s"
+    )
+
+
+def test_prepared_and_damaged_datasets_and_configs(list_, run_tool, tmp_path):
+    configs, work = tmp_path / "configs", tmp_path / "work"
+    (configs / "downstream").mkdir(parents=True)
+    (configs / "_base_").symlink_to(ROOT / "configs" / "_base_")
+    config = (
+        "from mmengine.config import read_base\nwith read_base():\n"
+        "    from .._base_.segmentation import *\ndata = dict(folder='{work}/downstream/%s')\n"
+    )
+    for name in ("whole", "torn"):
+        (configs / "downstream" / f"{name}.py").write_text(config % name, encoding="utf-8")
+        done = run_tool(
+            TOOLS / "prepare_data.py",
+            *("synthetic", "--as", "segmentation", "--out", work / "downstream" / name),
+            *("--option", "size=64", "patients=3", "videos=1", "frames=5", "first_frame=3"),
+        )
+        assert done.returncode == 0, done.stderr
+    next((work / "downstream" / "torn" / "masks" / "test").iterdir()).unlink()
+    (configs / "downstream" / "broken.py").write_text("x =\n", encoding="utf-8")
+    (configs / "downstream" / "strange.py").write_text('"""Strange."""\nx = 1\n')
+    (configs / "downstream" / "absent.py").write_text(config % "absent", encoding="utf-8")
+    lines = list_("datasets", "--configs", configs, "--work", work).stdout.splitlines()
+    rows = {line.split()[0]: re.split(r"\s{2,}", line) for line in lines[1:]}
+    counts = ["segmentation", "4", "—", "2", "official"]
+    assert rows["whole"] == ["whole", *counts, "prepared"]
+    assert rows["torn"] == ["torn", *counts, "damaged: 1 files missing from masks/test"]
+    assert rows["broken"][-1] == "damaged: its config is no Python"
+    assert rows["strange"][-2:] == ["Strange.", "not known"]
+    assert rows["absent"][-1] == "not prepared: see docs/add_a_dataset.md"
 
 
 def test_markdown_has_the_same_cells(list_):

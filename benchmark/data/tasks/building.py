@@ -27,8 +27,8 @@ from benchmark.data.skips import (
 )
 from benchmark.data.sources.files import IMAGE_EXTENSIONS
 from benchmark.data.splits import split_by_group
+from benchmark.data.task_status import split_hash as hash_of_splits
 from benchmark.data.tasks.folder import MANIFEST, REPORT, SCHEMA, TaskFolder, TaskItem
-from benchmark.data.tasks.folder import split_hash as hash_of_splits
 from benchmark.data.tasks.writers import (
     DenoisingPairWriter,
     DenoisingWriter,

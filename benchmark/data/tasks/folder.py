@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field
 
 from benchmark.data.formats.list_files import nfc, read_list_file
+from benchmark.data.task_status import split_hash
 from benchmark.errors import InputError
-from benchmark.files import read_json, sha256_json
+from benchmark.files import read_json
 from benchmark.schemas import Count, Schema, TaskKind, Text, validate, version_type
 
 if TYPE_CHECKING:
@@ -88,11 +89,6 @@ class TaskManifest(Schema):
     counts: dict[str, Any]  # of frames, groups and annotations
     skipped: dict[str, dict[str, Any]]  # reason → count and examples
     intensity: dict[str, dict[str, Any]] = {}
-
-
-def split_hash(kind: str, classes: list[str], splits: dict[str, list[TaskItem]]) -> str:
-    """Identity of a task: its kind, classes, splits, stems, groups, pixels and annotations."""
-    return sha256_json({"kind": kind, "classes": classes, "splits": splits})
 
 
 class TaskFolder:

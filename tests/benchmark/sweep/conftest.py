@@ -19,7 +19,8 @@ from rich.console import Console
 
 from benchmark.data.packs.layout import NUMBER_COLUMNS, TEXT_COLUMNS
 from benchmark.data.packs.layout import SCHEMA as PACK_SCHEMA
-from benchmark.data.tasks.folder import SCHEMA, split_hash
+from benchmark.data.task_status import split_hash
+from benchmark.data.tasks.folder import SCHEMA
 from benchmark.files import sha256_file, write_json
 from benchmark.method_cards import run_folder
 from benchmark.results import config_hash, parse_dataset_id

@@ -17,8 +17,8 @@ from raw_layouts import picture
 
 from benchmark.data.frame import Frame
 from benchmark.data.image_hashes import pixel_sha256
+from benchmark.data.task_status import split_hash
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.data.tasks.folder import split_hash
 from benchmark.errors import InputError
 
 
