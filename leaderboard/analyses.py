@@ -213,6 +213,12 @@ ANALYSES = (
         (".vasomim_v1", "Both"),
     ),
     _aaai(
+        ("clusters", "Clusters of patch features", "table 3"),
+        ("v1_guidance", "Without L_cons"),
+        (".vasomim_v1", "With L_cons"),
+        datasets=("xcad-patches-test",),
+    ),
+    _aaai(
         ("schedule_v1", "Guidance schedule, β_0 → β_E", "table 4"),
         ("guidance_random", "0 → 0"),
         (".vasomim_v1", "0 → 0.5"),

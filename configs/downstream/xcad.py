@@ -1,8 +1,8 @@
 """The masks of XCAD under protocol `aaai`, for patch features only (AAAI table 3).
 
-    tools/prepare_data.py xcad --raw DIR --as segmentation --out work_dirs/aaai/downstream/xcad
+    tools/prepare_data.py xcad --raw DIR --as segmentation --out work_dirs/downstream/xcad
     tools/analyse.py representations --method vasomim_v1 --dataset xcad --split test \\
-        --work work_dirs/aaai
+        --work work_dirs/aaai --data work_dirs/downstream/xcad
 
 The 126 frames with masks are its test split; there are none to fine-tune on. Its training frames,
 without masks, are part of both pre-training datasets.

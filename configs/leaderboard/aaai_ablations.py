@@ -1,4 +1,4 @@
-"""The analyses of the conference version of VasoMIM: tables 2, 4–6, S4–S7 and figures 6, 7.
+"""The analyses of the conference version of VasoMIM: tables 2–6, S4–S7 and figures 6, 7.
 
     tools/run_benchmark.sh configs/leaderboard/aaai_ablations.py --dry-run
 
@@ -30,8 +30,11 @@ methods = (
     *("analysis-decoder_d1", "analysis-decoder_d2", "analysis-decoder_d4", "analysis-decoder_d12"),
     *("analysis-decoder_w128", "analysis-decoder_w256", "analysis-decoder_w1024"),
 )
-datasets = ("arcade_v", "caxf", "arcade_v-25pct", "arcade_v-50pct")
-only = {"arcade_v-25pct": _labels, "arcade_v-50pct": _labels}
+datasets = ("arcade_v", "caxf", "arcade_v-25pct", "arcade_v-50pct", "xcad-patches-test")
+only = {
+    **dict.fromkeys(("arcade_v-25pct", "arcade_v-50pct"), _labels),
+    "xcad-patches-test": ("analysis-v1_guidance", "vasomim_v1"),  # table 3
+}
 without = {"unet": ("caxf",)}
 
 packs = ("work_dirs/packs/xa20k",)
@@ -40,6 +43,7 @@ pretrain_options = ("batch_size=256",)
 data = {
     "arcade_v": "work_dirs/downstream/arcade_v_aaai",
     "caxf": "work_dirs/downstream/caxf",
+    "xcad": "work_dirs/downstream/xcad",
 }
 frames = {"packs": 20_650, "arcade_v": 200, "caxf": 337}
 commands = {

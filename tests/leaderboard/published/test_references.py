@@ -21,9 +21,9 @@ RENAMED = {
     ("xcav (train)", "silhouette"): ("xcav-patches", "silhouette", "1"),
     ("xcav (train)", "calinski_harabasz_e5"): ("xcav-patches", "calinski_harabasz", "1e5"),
     ("xcav (train)", "davies_bouldin"): ("xcav-patches", "davies_bouldin", "1"),
-    ("xcad", "silhouette_e-2"): ("xcad-patches", "silhouette", "1e-2"),
-    ("xcad", "calinski_harabasz"): ("xcad-patches", "calinski_harabasz", "1"),
-    ("xcad", "davies_bouldin"): ("xcad-patches", "davies_bouldin", "1"),
+    ("xcad", "silhouette_e-2"): ("xcad-patches-test", "silhouette", "1e-2"),
+    ("xcad", "calinski_harabasz"): ("xcad-patches-test", "calinski_harabasz", "1"),
+    ("xcad", "davies_bouldin"): ("xcad-patches-test", "davies_bouldin", "1"),
     ("denoising", "psnr_db"): ("denoising", "psnr", "1"),
     ("denoising", "ssim"): ("denoising", "ssim", "100"),
 }
