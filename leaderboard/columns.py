@@ -19,6 +19,7 @@ DATASET_TITLES = {
     "stenosis": "Stenosis",
     "denoising": "Denoising",
     "dca1": "DCA1",
+    "xcad": "XCAD",
     "synthetic_v": "Synthetic-V",
     "synthetic_s": "Synthetic-S",
     "synthetic_vs": "Synthetic-VS",
