@@ -17,6 +17,7 @@ from benchmark.data.packs import FramePack, open_packs
 from benchmark.data.packs.loader import PackDataset
 from benchmark.data.packs.reading import unpack_bits
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.overlays import box_outlines, overlay
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_object
 from benchmark.method import Method, Progress
@@ -34,7 +35,6 @@ from matplotlib import pyplot as plt
 # One row of a sheet: column title → image, grayscale H×W in [0, 255] or RGB H×W×3.
 SheetRow = dict[str, np.ndarray]
 
-_VESSEL = np.array([230, 70, 70], dtype=np.float32)
 _MISSED = np.array([70, 130, 230], dtype=np.float32)
 _FALSE = np.array([240, 190, 60], dtype=np.float32)
 _MIN_SCORE = 0.5
@@ -73,13 +73,6 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
 def spread(total: int, count: int) -> list[int]:
     """`count` evenly spaced indices below `total`."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
-
-
-def overlay(frame: np.ndarray, mask: np.ndarray, colour: np.ndarray = _VESSEL) -> np.ndarray:
-    """Tint the pixels of a mask: grayscale H×W and bool H×W to RGB H×W×3 uint8."""
-    image = np.repeat(frame[..., None].astype(np.float32), 3, axis=2)
-    image[mask] = 0.45 * image[mask] + 0.55 * colour
-    return image.astype(np.uint8)
 
 
 def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
@@ -159,21 +152,11 @@ def _boxes(data: TaskFolder, predictions: Path, stem: str) -> SheetRow:
     }
     return {
         "frame": frame,
-        **{name: overlay(frame, _outlines(boxes, frame.shape)) for name, boxes in shown.items()},
+        **{
+            name: overlay(frame, box_outlines([b["bbox"] for b in boxes], frame.shape))
+            for name, boxes in shown.items()
+        },
     }
-
-
-def _outlines(boxes: Sequence[dict[str, Any]], shape: tuple[int, ...]) -> np.ndarray:
-    """Outlines of COCO boxes (x, y, width, height), of visible thickness; bool H×W."""
-    drawn = np.zeros(shape, dtype=bool)
-    thick = max(1, shape[0] // 96)
-    for box in boxes:
-        x, y, width, height = (max(0, round(value)) for value in box["bbox"])
-        outline = np.zeros(shape, dtype=bool)
-        outline[y : y + height, x : x + width] = True
-        outline[y + thick : y + height - thick, x + thick : x + width - thick] = False
-        drawn |= outline
-    return drawn
 
 
 def load_run(folder: Path) -> tuple[Method, dict[str, Any], int]:

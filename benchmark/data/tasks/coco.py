@@ -57,12 +57,10 @@ class COCOFile:
             "categories": [{"id": n, "name": name} for n, name in enumerate(names, start=1)],
         }
 
-    def add(self, stem: str, height: int, width: int, annotations: list[dict[str, Any]]) -> None:
-        """Append a frame and its annotations; ids count from 1."""
+    def add(self, file: str, height: int, width: int, annotations: list[dict[str, Any]]) -> None:
+        """Append the frame of a file and its annotations; ids count from 1."""
         images, entries = self.content["images"], self.content["annotations"]
         image_id = len(images) + 1
-        images.append(
-            {"id": image_id, "file_name": f"{stem}.png", "height": height, "width": width}
-        )
+        images.append({"id": image_id, "file_name": file, "height": height, "width": width})
         for annotation in annotations:
             entries.append({"id": len(entries) + 1, "image_id": image_id, **annotation})

@@ -78,7 +78,7 @@ class SegmentationWriter(TaskWriter):
         if len(masks) > 1:
             extra["sha256_channels"] = sha256_bytes(np.packbits(masks).tobytes())
             coco = self._coco.setdefault(frame.split, COCOFile(self.classes[1:]))
-            coco.add(stem, *image.shape, mask_annotations(masks))
+            coco.add(f"{stem}.png", *image.shape, mask_annotations(masks))
         return {"images": image, "masks": labels}, extra
 
 
@@ -94,7 +94,7 @@ class DetectionWriter(TaskWriter):
     def read(self, frame: Frame, image: np.ndarray, stem: str) -> tuple[Files, dict[str, Any]]:
         boxes = self.source.read_boxes(frame)
         coco = self._coco.setdefault(frame.split, COCOFile(self.classes))
-        coco.add(stem, *image.shape, box_annotations(boxes))
+        coco.add(f"{stem}.png", *image.shape, box_annotations(boxes))
         return {"images": image}, {"boxes": boxes.tolist()}
 
 
