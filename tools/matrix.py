@@ -49,7 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         help="replace results whose settings or inputs have changed since",
     )
     run.add_argument(
-        "--jobs", type=_cli.number(Count), metavar="N", help="at once (default: one per GPU, or 1)"
+        "--jobs",
+        type=_cli.number(Count),
+        metavar="N",
+        help="at once (default: one per GPU, or the config's)",
     )
     run.add_argument(
         "--gpus",
@@ -126,7 +129,8 @@ def _run(args: argparse.Namespace) -> int:
     print_plan(plan, console)
     profile = Path(args.profile) if args.profile else PROFILES / args.executor
     if plan.todo:
-        code = run_plan(plan, profile.absolute(), args.jobs, gpus)
+        jobs = args.jobs or (matrix.jobs if gpus == [] else None)
+        code = run_plan(plan, profile.absolute(), jobs, gpus)
     else:
         clean_up_if_idle(plan)
         code = 0

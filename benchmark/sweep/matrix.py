@@ -65,6 +65,7 @@ class Matrix(Schema):
         seeds: seeds of the cells.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
         scale: see `configs/_base_/scales.py`.
+        jobs: how many run at once on a CPU, without ``--jobs``.
         work: folder all runs live in; None: ``work_dirs``, or ``work_dirs/<scale>``.
         reference: method the board compares every other one with.
         without: method → datasets it skips, beyond those of another kind of task.
@@ -89,6 +90,7 @@ class Matrix(Schema):
     seeds: Annotated[Seeds, _NOT_EMPTY]
     protocol: str | None = None
     scale: Annotated[str, AfterValidator(_check_scale)] = "paper"
+    jobs: Annotated[int, Field(ge=1)] = 1
     work: str | None = None
     reference: str = "mae"
     without: dict[str, Datasets] = {}

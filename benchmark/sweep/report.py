@@ -42,12 +42,12 @@ class _Analysis(Protocol):
     datasets: Sequence[str]
 
 
-def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] = ()) -> None:
+def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] | None = None) -> None:
     """What will run, how long it may take, and why the rest will not.
 
     Args:
-        analyses: of the paper whose protocol the matrix follows; those that the plan has runs of
-            are printed with their rows.
+        analyses: of the paper whose protocol the matrix follows. With them, every training and
+            every cell is printed, and the rows of those that the plan has runs of.
     """
     _print_heading(plan, console)
     table = _table("stage", "jobs", *STATES, "to run", "hours", "hours held back")
@@ -67,10 +67,11 @@ def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] = ())
         }
         parts = [f"{sources[key]} jobs {text}" for key, text in told.items() if sources[key]]
         _line(console, "device hours: " + "; ".join(parts or ["not known"]))
-    _print_trainings(plan, console)
-    _print_cells(plan, console)
-    for analysis in analyses:
-        _print_analysis(plan, analysis, console)
+    if analyses is not None:
+        _print_trainings(plan, console)
+        _print_cells(plan, console)
+        for analysis in analyses:
+            _print_analysis(plan, analysis, console)
     _print_held_back(plan, console)
 
 

@@ -7,6 +7,7 @@ The same runs as `make demo`, in the same folder: neither repeats what the other
 
 title = "Leaderboard of the demo"
 scale = "tiny"
+jobs = 2  # small networks gain little from threads
 work = "work_dirs/demo"
 methods = ("frangi", "unet", "mae", "vasomim")
 datasets = ("synthetic_v",)

@@ -83,6 +83,7 @@ def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path):
     """The hashes the plan expects are those that fine-tuning writes."""
     work = tmp_path / 'it\'s {a} $HOME: "#1" café'
     changes = {"work": repr(str(work)), "datasets": "('synthetic_v', 'synthetic_v-50pct')"}
+    changes["jobs"] = "2"
     path = config(tmp_path, **changes)
     out = work / "downstream" / "synthetic_v"
     options = ("--as", "segmentation", "--out", out, "--option", *SMALL)
@@ -93,8 +94,9 @@ def test_a_sweep_of_real_cells_from_its_plan_to_its_board(tmp_path):
     assert "simple estimate" in dry.stdout
     assert {file: sha256_file(file) for file in work.rglob("*") if file.is_file()} == files
 
-    done = tool(path, "--jobs", 2, name="run_benchmark.sh")
+    done = tool(path, "--device", "cpu", name="run_benchmark.sh")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Provided cores: 2" in (work / "sweep" / "snakemake.log").read_text(encoding="utf-8")
     assert (work / "leaderboard.md").is_file()
     records = sorted((work / "results").rglob("seed*.json"))
     assert [record.stem for record in records] == ["seed0", "seed1"] * 2

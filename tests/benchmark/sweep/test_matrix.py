@@ -47,6 +47,7 @@ def write(folder: Path, **changes: str) -> Path:
         ({"data": "('x',)"}, "key 'data' must be an object, found ('x',)"),
         ({"without": "{'mae': 'arcade_v'}"}, "key 'without.mae' must be a valid tuple"),
         ({"title": "None"}, "key 'title' must be a valid string"),
+        ({"jobs": "0"}, "key 'jobs' must be greater than or equal to 1, found 0"),
         ({"datasets": "('xcav-100pct',)"}, "key 'datasets.0': xcav-100pct: with all its labels"),
         ({"without": "{'mae': ('xcav-0pct',)}"}, "key 'without.mae.0': xcav-0pct: not a share of"),
         ({"only": "{'arcade': ('mae',)}"}, "key 'only': unknown dataset 'arcade'; did you mean"),
