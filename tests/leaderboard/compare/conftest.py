@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from leaderboard.columns import is_patches
 from leaderboard.measured import read_measured
 from leaderboard.published import read_tables
 
@@ -32,7 +33,7 @@ def published_records(tables, make_run):
                         of_run[column] = score.summary
         made = []
         for (method, dataset), summaries in cells.items():
-            task = "representation" if dataset.endswith("-patches") else "segmentation"
+            task = "representation" if is_patches(dataset) else "segmentation"
             task = {"stenosis": "detection", "denoising": "denoising"}.get(dataset, task)
             lower = [c.metric for c in summaries if not c.higher_is_better]
             for seed, sign in enumerate((-1, 1)):
