@@ -96,7 +96,7 @@ model = dict(
             fc_out_channels=1024,
             norm_cfg=dict(type=LayerNorm2d, eps=1e-6),
             roi_feat_size=7,
-            num_classes=1,
+            num_classes=1,  # follows the classes of the task
             bbox_coder=dict(type=DeltaXYWHBBoxCoder, target_stds=(0.1, 0.1, 0.2, 0.2)),
             reg_class_agnostic=False,
             loss_cls=dict(type=CrossEntropyLoss, use_sigmoid=False),

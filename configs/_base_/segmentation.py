@@ -81,3 +81,6 @@ test_pipeline = [
     dict(type=Resize, scale=(224, 224), keep_ratio=False),
     dict(type=PackSegInputs),
 ]
+
+# Small networks need larger steps.
+scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

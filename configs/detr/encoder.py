@@ -79,7 +79,7 @@ model = dict(
     positional_encoding=dict(num_feats=128, normalize=True),
     bbox_head=dict(
         type=DETRHead,
-        num_classes=1,
+        num_classes=1,  # follows the classes of the task
         embed_dims=256,
         loss_cls=dict(
             type=CrossEntropyLoss,

@@ -14,4 +14,3 @@ data = dict(folder="{work}/downstream/arcade_s")
 base_lr = 8e-5
 epochs = 100
 metrics = ("dsc",)
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

@@ -12,5 +12,3 @@ with read_base():
 data = dict(folder="{work}/downstream/arcade_v")
 base_lr = 2e-4
 epochs = 100
-# Small networks need larger steps.
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

@@ -14,4 +14,3 @@ data = dict(folder="{work}/downstream/arcade_vs")
 base_lr = 1e-4
 epochs = 100
 metrics = ("dsc",)  # all classes of an image at once; per class in the record
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

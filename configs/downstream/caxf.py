@@ -12,4 +12,3 @@ with read_base():
 data = dict(folder="{work}/downstream/caxf")
 base_lr = 4e-4
 epochs = 200
-scales = dict(tiny=dict(base_lr=2e-3, epochs=30), small=dict(base_lr=5e-4))

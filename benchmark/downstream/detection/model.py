@@ -98,17 +98,23 @@ def _in_single(output: Any) -> Any:
     return output.float()
 
 
-def check_classes(config: Mapping[str, Any], folder: TaskFolder | TaskClasses) -> None:
-    """Refuse a head of another number of classes than the task has."""
-    model = config["model"]
+def with_classes(config: Mapping[str, Any], folder: TaskFolder | TaskClasses) -> Mapping[str, Any]:
+    """The config, its head with as many classes as the task; the config itself stays as it is.
+
+    Raises:
+        InputError: the config gives another number than 1, the default, or that of the task.
+    """
+    model = copy.deepcopy(config["model"])
     where = "bbox_head" if model.get("roi_head") is None else "roi_head.bbox_head"
     head = model if model.get("roi_head") is None else model["roi_head"]
     found, needed = head["bbox_head"]["num_classes"], len(folder.classes)
-    if found != needed:
+    if found not in (1, needed):
         raise InputError(
             f"model.{where}.num_classes={found}, but {folder.path} has {needed} "
             f"({', '.join(folder.classes)}); set model.{where}.num_classes={needed}"
         )
+    head["bbox_head"]["num_classes"] = needed
+    return {**config, "model": model}
 
 
 def decay_like_detectron2(optimizer: Optimizer, model: nn.Module) -> None:

@@ -18,8 +18,8 @@ from benchmark.downstream.detection.metrics import DetectionMetric
 from benchmark.downstream.detection.model import (
     SCOPE,
     build_detector,
-    check_classes,
     decay_like_detectron2,
+    with_classes,
 )
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.task import Prediction, Task, TaskClasses
@@ -42,8 +42,7 @@ class DetectionTask(Task):
         config.model.backbone.folder = encoder.folder
 
     def build_model(self, config: Config, seed: int, folder: TaskFolder | TaskClasses) -> nn.Module:
-        check_classes(config, folder)
-        return build_detector(config, seed)
+        return build_detector(with_classes(config, folder), seed)
 
     def build_metric(
         self, config: Config, folder: TaskFolder, predictions: Path, split: str = "test"

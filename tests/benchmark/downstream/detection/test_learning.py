@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmark.downstream.detection.dataset import DetectionDataset
 from benchmark.downstream.detection.metrics import DetectionMetric
-from benchmark.downstream.detection.model import build_detector, check_classes
+from benchmark.downstream.detection.model import build_detector, with_classes
 from benchmark.randomness import seed_torch
 from benchmark.training.optim import build_optimizer
 
@@ -27,8 +27,7 @@ def test_a_batch_can_be_learnt_by_heart(method, encoder, lesions, detection_conf
     One of the four frames has no box.
     """
     config = detection_config(method, encoder if method == "vit" else None)
-    check_classes(config, lesions)
-    model = build_detector(config, seed=0).train()
+    model = build_detector(with_classes(config, lesions), seed=0).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     data = first_frames(lesions, config, "train", 4)
     losses = []

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from benchmark.downstream.detection.model import (
     build_detector,
-    check_classes,
     decay_like_detectron2,
+    with_classes,
 )
 from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
@@ -184,10 +184,19 @@ def test_what_does_not_fit_is_an_error_of_one_line(
     config.test_pipeline[1].scale = (128, 128)
     with pytest.raises(InputError, match="image size 128 is no multiple of the patch size 12"):
         build_detector(config, seed=0)
+
+
+def test_the_head_has_the_classes_of_the_task(lesions, detection_config):
+    folder = copy.copy(lesions)
+    folder.classes = ["stenosis", "occlusion"]
     for method, where in (("faster_rcnn", "roi_head.bbox_head"), ("detr", "bbox_head")):
         config = detection_config(method)
-        check_classes(config, lesions)
-        folder = copy.copy(lesions)
-        folder.classes = ["stenosis", "occlusion"]
+        head = config.model.roi_head.bbox_head if "roi" in where else config.model.bbox_head
+        model = build_detector(with_classes(config, folder), seed=0)
+        built = model.roi_head.bbox_head if "roi" in where else model.bbox_head
+        assert (built.fc_cls.out_features, head.num_classes) == (3, 1)  # and the background
+        head.num_classes = 3
         with pytest.raises(InputError, match=rf"set model\.{where}\.num_classes=2"):
-            check_classes(config, folder)
+            with_classes(config, folder)
+        with pytest.raises(InputError, match=rf"set model\.{where}\.num_classes=1"):
+            with_classes(config, lesions)
