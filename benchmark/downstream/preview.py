@@ -13,6 +13,7 @@ from benchmark.method_cards import (
     read_method_card,
     run_folder,
 )
+from benchmark.results import parse_dataset_id
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 from benchmark.training.preview import preview, read_values
 
@@ -36,6 +37,10 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     other = usual / path.name
     if other.is_file() and (read_values(other) or {}).get("protocol") == protocol:
         return other
+    meant = parse_dataset_id(dataset)
+    if meant.label_fraction < 1:  # as columns of a board are named
+        option = f"--label-fraction {meant.label_fraction:g}"
+        raise InputError(f"{dataset}: a share of labels; use --dataset {meant.dataset} {option}")
     known = ", ".join(file.stem for file in list_folder(folder, "[!_]*.py"))
     raise InputError(f"{dataset}: no such dataset in {folder}; known: {known}")
 

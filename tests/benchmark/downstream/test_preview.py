@@ -56,6 +56,7 @@ def test_the_tool_answers_bad_input_in_one_line_before_it_loads_torch(tmp_path):
         "--method mea --dataset dca1": "mea: no such method",
         "--method analysis-vit_m --dataset dca1": "did you mean 'analysis-vit_l'?",
         "--method mae --dataset dca": "dca: no such dataset in",
+        "--method mae --dataset dca1-10pct": "use --dataset dca1 --label-fraction 0.1",
         "--method mae --dataset dca1 --protocol aaia": "--protocol aaia: no",
         "--method mae --dataset dca1 --cfg-options epoch=1": "'epoch'; did you mean 'epochs'?",
         "--method mae --dataset dca1 --work nowhere": "nowhere/downstream/dca1: no such folder",
