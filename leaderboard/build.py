@@ -108,7 +108,7 @@ def build_leaderboard(
         costs=tuple(
             CostRow(row.method, row.title, costs[row.method])
             for row in sorted(measured.rows.values(), key=lambda r: is_analysis(r.method))
-            if costs and row.method in costs
+            if (costs or {}).get(row.method, MethodCosts()) != MethodCosts()
         ),
     )
 

@@ -91,7 +91,7 @@ def heading(table: PairedTable) -> str:
 
 
 def _summary(tables: Sequence[PairedTable]) -> Grid:
-    header = ("Paper", "Table", "Published", "Measured", "Both", "Not run yet")
+    header = ("Table", "Paper", "Published", "Measured", "Both", "Not run yet")
     rows = []
     for table in tables:
         pairs = table.pairs
@@ -103,7 +103,7 @@ def _summary(tables: Sequence[PairedTable]) -> Grid:
             sum(pair.command is not None for pair in pairs),
         )
         median = f"{statistics.median(units):.2f}" if units else "—"
-        texts = (table.protocol, heading(table), *map(str, numbers), median)
+        texts = (heading(table), table.protocol, *map(str, numbers), median)
         rows.append(tuple(map(Entry, texts)))
     return Grid("", (*header, "Median |difference| in units"), 2, tuple(rows))
 
@@ -113,9 +113,9 @@ def _correlations(tables: Sequence[PairedTable]) -> Grid:
     for table in tables:
         for one in rank_correlations(table):
             values = map(difference_text, (one.spearman, one.kendall))
-            texts = (table.protocol, heading(table), one.what, str(one.n), *values)
+            texts = (heading(table), table.protocol, one.what, str(one.n), *values)
             rows.append(tuple(map(Entry, texts)))
-    return Grid("", ("Paper", "Table", "Over", "n", "Spearman ρ", "Kendall τ"), 3, tuple(rows))
+    return Grid("", ("Table", "Paper", "Over", "n", "Spearman ρ", "Kendall τ"), 3, tuple(rows))
 
 
 def _pairs(table: PairedTable) -> Grid:

@@ -12,7 +12,7 @@ from leaderboard.board import Board, Cell, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
 from leaderboard.comparisons import Comparison, comparisons, overall
-from leaderboard.statistics import Summary, p_number
+from leaderboard.statistics import Summary, p_number, rounds_to_zero
 from leaderboard.tables.costs import MEASURED, conditions, cost_metrics, cost_values
 
 #: Marks a row that is not separable from the best of its column.
@@ -178,7 +178,11 @@ def _p(value: float | None) -> str:
 
 
 def difference_text(value: float | None, digits: int = 2) -> str:
-    return "—" if value is None else f"{value:+.{digits}f}"
+    """With its sign, but none for what is printed as zero; a dash for None."""
+    if value is None:
+        return "—"
+    text = f"{value:+.{digits}f}"
+    return text[1:] if rounds_to_zero(value, digits) else text
 
 
 def _interval(low: float | None, high: float | None, digits: int = 2) -> str:

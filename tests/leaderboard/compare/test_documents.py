@@ -53,7 +53,7 @@ def test_markdown_says_what_each_cell_is(document):
     assert "--methods analysis-components_none analysis-guidance_random" in table
     assert "Runs: 3 of protocol journal, 99 of protocol aaai." in text
     assert (
-        "| aaai | Table 1: Segmentation | Average rank over 6 columns | 12 | +1.00 | +1.00 |"
+        "| Table 1: Segmentation | aaai | Average rank over 6 columns | 12 | +1.00 | +1.00 |"
         in (text)
     )
     assert "√(s_p² + s_m²)" in text.replace("\\", "")

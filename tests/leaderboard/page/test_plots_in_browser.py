@@ -233,7 +233,7 @@ def test_the_choice_of_colours_is_remembered(visit, example):
 def test_sections_without_content_are_omitted(visit, example):
     board = example["boards"][1]
     bare = {**board, "comparisons": {}, "overall": {}, "friedman": None, "notes": []}
-    empty = {"curves": [], "runs": {}, "gallery": [], "problems": [], "notes": []}
+    empty = {"costs": None, "curves": [], "runs": {}, "gallery": [], "problems": [], "notes": []}
     page = visit().open({**example, **empty, "boards": [bare]})
     headings = page.locator("main h2").all_text_contents()
     assert headings == ["Results", "Intervals", "Notes"]

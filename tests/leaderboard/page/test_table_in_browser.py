@@ -230,6 +230,37 @@ def test_dialog_shows_the_record_of_each_run(visit, example):
     assert dialog.locator("a").get_attribute("href") == "https://arxiv.org/abs/2111.06377"
 
 
+def test_costs_are_a_plain_table_of_the_boards_rows(visit, example):
+    page = visit().open(example)
+    table = page.locator("#segmentation-costs table").first
+    heads = table.locator("thead th").all_inner_texts()
+    assert (heads[0], heads[1], heads[-1]) == ("Method", "Network (M)", "Measured on")
+    rows = [row.locator("th, td").all_inner_texts() for row in table.locator("tbody tr").all()]
+    assert [row[0] for row in rows] == ["MAE", "VasoMIM"]
+    assert (rows[0][1], rows[0][-2]) == ("85.80", "20480")
+    assert rows[0][-1] == "<script>alert(1)</script>, scale paper, batch 256, bf16"
+    assert (rows[1][1], rows[1][2], rows[1][-1]) == ("85.80", "—", "—")
+    # Neither of the two detects stenoses here without rows of its own.
+    detectors = {row["method"] for row in example["boards"][1]["rows"]}
+    shown = page.locator("#detection-costs")
+    page.locator("#tab-detection").click()
+    assert shown.count() == bool(detectors & {"mae", "vasomim"})
+
+
+def test_indices_and_p_values_have_the_digits_of_the_tables(visit, example):
+    """A silhouette has four decimals, a p-value three significant digits."""
+    board = example["boards"][2]
+    column = {**board["columns"][0], "unit": "", "digits": 4}
+    data = {**example, "boards": [{**board, "columns": [column, *board["columns"][1:]]}]}
+    page = visit().open(data)
+    first = page.locator("#denoising-table tbody tr").first.locator("td").nth(3)
+    assert re.fullmatch(r"\d+\.\d{4}", first.locator(".mean").inner_text())
+    values = [None, 0, 1.18e-4, 0.0123, 0.04996, 0.05, 0.634, 1]
+    assert page.evaluate("values => values.map(pValue)", values) == [
+        *("—", "<1e-300", "1.18e-04", "0.0123", "0.04996", "0.0500", "0.634", "1.00")
+    ]
+
+
 def test_only_web_urls_become_links(visit, example):
     board = example["boards"][2]
     rows = [{**row, "paper": "javascript:alert(1)"} for row in board["rows"]]
@@ -290,7 +321,7 @@ def test_analyses_share_a_tab_and_keep_their_curves(visit, example):
     panel = page.locator("[role=tabpanel]:visible")
     assert panel.get_attribute("id") == "panel-analysis-guidance"
     assert panel.get_attribute("aria-labelledby") == "tab-analyses"
-    assert panel.locator("#analysis-guidance-curves svg").count() == 1
+    panel.locator("#analysis-guidance-curves svg").wait_for()  # exactly one
     assert page.locator("#tab-analyses").get_attribute("aria-selected") == "true"
 
 

@@ -30,7 +30,7 @@ def test_tests_name_their_family_and_n(build, records):
     text = to_markdown(build(records))
     assert "### Paired t-test against MAE" in text
     assert "Size of the family: ARCADE-V 4, XCAV 1." in text
-    assert "| VasoMIM | XCAV | DSC | 5 | +0.00 | — | — | — | identical |" in text
+    assert "| VasoMIM | XCAV | DSC | 5 | 0.00 | — | — | — | identical |" in text
     assert "| VasoMIM | ARCADE-V | DSC | 5 | +0.80 |" in text
 
 
