@@ -192,6 +192,8 @@ def parse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
     monkeypatch.syspath_prepend(ROOT / "tools")
+    # As `_cli` puts it, which is imported once for all tools here.
+    monkeypatch.syspath_prepend(ROOT)
     return run
 
 
