@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -318,6 +319,28 @@ def values_of_cell(
     )
 
 
+def metric_entries(
+    metric: TaskMetric, values: dict[str, float], headlines: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """The metrics of a record, see `benchmark.results.schema.Metric`.
+
+    Args:
+        metric: what computed them.
+        values: by name.
+        headlines: names of the columns of the board.
+    """
+    return {
+        name: {
+            "value": values[name],
+            "definition": definition,
+            "higher_is_better": True,
+            "headline": name in headlines,
+        }
+        for name, definition in metric.definitions().items()
+        if isfinite(values[name])  # a class without truth has no score
+    }
+
+
 def _record(
     cell: FineTuningRun,
     parts: FineTuningParts,
@@ -329,16 +352,7 @@ def _record(
     log = runner.log if cell.config.epochs else None
     values = dict(
         values_of_cell(cell, run.description["config"], parts.folder, parts.encoder),
-        metrics={
-            name: {
-                "value": metrics[name],
-                "definition": definition,
-                "higher_is_better": True,
-                "headline": name in cell.config.metrics,
-            }
-            for name, definition in parts.metric.definitions().items()
-            if isfinite(metrics[name])  # a class without truth has no score
-        },
+        metrics=metric_entries(parts.metric, metrics, cell.config.metrics),
         n_images=len(parts.metric.scores),
         seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
         wall_time_s=run.seconds,
