@@ -6,8 +6,9 @@
     tools/show.py configs/mae/pretrain.py configs/vasomim/pretrain.py work_dirs/hpm/pretrain \
         --masking-ratio --packs work_dirs/packs/cadica --out masking.pdf
 
-Pack: frame, extracted vessels. Pre-training: view, vessels, probability map, guidance, masked
-patches, reconstruction. Fine-tuning: frame, ground truth, prediction, and their difference.
+Pack: frame, extracted vessels. Task: frame, annotations. Pre-training: view, vessels, probability
+map, guidance, masked patches, reconstruction. Fine-tuning: frame, ground truth, prediction, and
+their difference.
 With --curve: one line per run, for example of loss or vessel_share.
 With --masking-ratio: how often each patch of some frames is masked over all epochs, one column per
 config or run. Runs of AMT and HPM are needed, whose masks depend on trained weights.

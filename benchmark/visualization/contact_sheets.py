@@ -17,6 +17,7 @@ from benchmark.data.packs import FramePack, open_packs
 from benchmark.data.packs.loader import PackDataset
 from benchmark.data.packs.reading import unpack_bits
 from benchmark.data.tasks import TaskFolder
+from benchmark.data.tasks.folder import MANIFEST
 from benchmark.downstream.overlays import box_outlines, overlay
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_object
@@ -27,6 +28,7 @@ from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.config import from_plain
 from benchmark.training.train import IDENTITY
+from benchmark.visualization.task_sheets import task_rows
 from benchmark.weights import load_strict
 
 matplotlib.use("Agg")
@@ -41,10 +43,10 @@ _MIN_SCORE = 0.5
 
 
 def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | None = None) -> str:
-    """Draw a sheet of a pack, a pre-training run or a fine-tuning run.
+    """Draw a sheet of a pack, a prepared task, a pre-training run or a fine-tuning run.
 
     Args:
-        path: folder of a pack or of a run.
+        path: folder of a pack, a task or a run.
         out: PNG file to write.
         count: number of frames.
         epoch: epoch whose masks are shown (pre-training; default: the last one).
@@ -53,7 +55,7 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         One line of summary.
 
     Raises:
-        InputError: no pack or run, nothing to draw, or `count` is below 1.
+        InputError: no pack, task or run, nothing to draw, or `count` is below 1.
     """
     if count < 1:
         raise InputError(f"--count {count}: must be at least 1")
@@ -64,8 +66,10 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         kind, rows = "fine-tuned run", prediction_rows(path, count)
     elif (path / "run.json").is_file():
         kind, rows = "pre-training run", pretraining_rows(path, count, epoch)
+    elif (path / MANIFEST).is_file():
+        kind, rows = "task", task_rows(TaskFolder.open(path), count)
     else:
-        raise InputError(f"{path}: neither a pack nor a run; nothing to draw")
+        raise InputError(f"{path}: neither a pack, a task nor a run; nothing to draw")
     _save(rows, Path(out))
     return f"{out}: {len(rows)} frames of the {kind} {path}"
 

@@ -267,7 +267,7 @@ def _lost(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "neither a pack nor a run"),
+        (lambda path: None, "neither a pack, a task nor a run"),
         (_predictions, "does not say which data"),
         (lambda path: write_json(path / "run.json", {"config": {}}), "not a run of a method"),
         (_lost, "no such prediction; score the run again"),
