@@ -4,6 +4,11 @@ A masked autoencoder with two additions. *Anatomy-guided masking* masks vessels 
 during training, guided by the extracted vessels B and the probability map M of a small segmentor S.
 *Anatomical consistency* requires the frozen S to find the same vessels in the reconstruction as in
 the original frame. L = L_rec + L_cons.
+
+In the released code (XA-SSL) the initialisation of the autoencoder runs after S is loaded, and over
+S as well: every linear layer and LayerNorm of it, 36 of its 101 tensors, starts again from random
+weights, and is then frozen. The default is the paper's, S as it was trained; ``official_code=True``
+reproduces the code. `docs/protocol.md` tells how S differs on real frames.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from benchmark.anatomy.segmentor import FrozenSegmentor, JointSegmentor
 from benchmark.method import Progress
 from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
 from benchmark.nn.objectives.combined import named_terms
+from benchmark.nn.vit import initialise_like_mae
 from benchmark.registry import METHODS, build
 from methods.mae import MAE, Part
 
@@ -32,6 +38,8 @@ class VasoMIM(MAE):
         segmentor: S, trained beforehand on the extracted vessels and frozen, or a `JointSegmentor`
             trained jointly with the model.
         consistency: L_cons, or None.
+        official_code: re-initialise the linear layers and LayerNorms of the segmentor, see above.
+            How the code counts masked patches is a switch of the masking.
     """
 
     segmentor: FrozenSegmentor | JointSegmentor
@@ -46,10 +54,13 @@ class VasoMIM(MAE):
         objective: Part | list[Part],
         segmentor: Part,
         consistency: Part | None,
+        official_code: bool = False,
     ) -> None:
         super().__init__(views, encoder, decoder, masking, objective)
         self.segmentor = build(segmentor)
         self.consistency = build(consistency)
+        if official_code:
+            initialise_like_mae(self.segmentor)
 
     def with_guidance(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """The views and the probability map M."""

@@ -2,9 +2,16 @@
 
     tools/dist_train.sh configs/dino/pretrain.py 8
 
-Source: facebookresearch/dino @ 7c446df with the settings reported for the released ViT-B/16: batch
-1024, lr 7.5e-4 per 256 samples down to 2e-6, weight decay 0.04 → 0.4, 400 epochs, crops of 25–100 %
-and ten of 5–25 %, gradients clipped at 0.3 each, last layer frozen for 3 epochs, 65536 prototypes.
+Source: facebookresearch/dino @ 7c446df. *Defaults of the repository*: 65536 prototypes with a
+normalised last layer, teacher momentum 0.996 → 1, teacher temperature from 0.04, student
+temperature 0.1, centre momentum 0.9, weight decay 0.04 → 0.4, 10 epochs of warm-up, drop path 0.1,
+local crops of 96² from 5 % on, intensity augmentations.
+
+*Reported for the released ViT-B/16, not verified* (its `args.txt` could not be read): 400 epochs,
+batch 1024, lr 7.5e-4 per 256 samples down to 2e-6, teacher temperature to 0.07 over 50 epochs,
+gradients clipped at 0.3 each, last layer frozen for 3 epochs, crops of 25–100 % and ten of 5–25 %.
+The repository's defaults are 100 epochs, batch 512, 5e-4 down to 1e-6, temperature 0.04 throughout
+(its advice for longer runs: 0.07 over 30 epochs), 3.0, 1 epoch, 40–100 % and eight of 5–40 %.
 """
 
 from mmengine.config import read_base

@@ -2,9 +2,17 @@
 
     tools/dist_train.sh configs/ibot/pretrain.py 8
 
-Source: bytedance/ibot @ da316d8 with the settings reported for the released ViT-B/16: DINO's, but
-8192 prototypes that CLS and patches share, and crops of 32–100 % and ten of 5–32 %. Of half of the
-large views 10–50 % of the patches are masked, in rectangles.
+Source: bytedance/ibot @ da316d8. *Defaults of the repository, or its command for ViT-S/16*: 8192
+prototypes that CLS and patches share, both losses of weight 1, ten local crops, masks of 10–50 % in
+rectangles on half of the large views, and what DINO's recipe lists as defaults.
+
+*Quoted from the `args.txt` of the released ViT-B/16* (mahmoodlab/UNI, issue 47): both teacher
+temperatures 0.04 → 0.07, last layer frozen for 3 epochs.
+
+*Reported for it, not verified*: crops of 32–100 % and of 5–32 %, 50 epochs until the temperature is
+reached, and epochs, batch, learning rates and clipping as in DINO's recipe. The repository's
+defaults are 30 epochs for the temperature, 100 epochs, 5e-4 down to 1e-6, 3.0 and crops of 14–100 %
+without local ones; its command for ViT-S/16 has 800 epochs, batch 1024, 25–100 % and 5–25 %.
 """
 
 from mmengine.config import read_base

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.method import Progress
 from benchmark.nn.objectives.anatomical_consistency import AnatomicalConsistency
@@ -109,3 +109,38 @@ def test_training_leaves_the_segmentor_alone(
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert not method.segmentor.network.training
+
+
+def test_released_code_reinitialises_linear_layers_and_norms_of_the_segmentor(
+    vasomim: Factory, tiny_views: dict[str, Tensor]
+) -> None:
+    """36 of 101 tensors: Xavier-uniform weights, biases 0, LayerNorms 1 and 0; still frozen.
+
+    By default all are those that were loaded. Encoder and decoder start the same in both.
+    """
+    default, official = vasomim(), vasomim(official_code=True)
+    loaded, found = (m.segmentor.network.state_dict() for m in (default, official))
+    changed = {name for name in loaded if not torch.equal(loaded[name], found[name])}
+    layers = {
+        f"{name}.{kind}": (module, kind)
+        for name, module in official.segmentor.network.named_modules()
+        if isinstance(module, (nn.Linear, nn.LayerNorm))
+        for kind in ("weight", "bias")
+    }
+    assert changed == set(layers)
+    assert (len(changed), len(loaded)) == (36, 101)
+    for module, kind in layers.values():
+        tensor = getattr(module, kind)
+        if kind == "bias":
+            assert not tensor.any()
+        elif isinstance(module, nn.LayerNorm):
+            assert tensor.unique().tolist() == [1]
+        else:
+            bound = (6 / sum(tensor.shape)) ** 0.5
+            assert 0.98 * bound < tensor.abs().max() <= bound
+    for part in ("encoder", "decoder"):
+        ours, theirs = (getattr(m, part).state_dict() for m in (default, official))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert not any(p.requires_grad for p in official.segmentor.parameters())
+    maps = [m.segmentor.probability(tiny_views["image"]) for m in (default, official)]
+    assert not torch.allclose(*maps, atol=0.01)
