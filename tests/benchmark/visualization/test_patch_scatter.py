@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from record_values import make_record, metric
 
 from benchmark.downstream.representation.points import PatchPoints
 from benchmark.errors import InputError
-from benchmark.visualization.figure_files import figure_format
 from benchmark.visualization.patch_scatter import draw_patches
 
 INDICES = {"silhouette": 0.271, "calinski_harabasz": 139_000.0, "davies_bouldin": 1.25}
@@ -65,8 +65,22 @@ def test_many_encoders_fill_several_rows(panel, tmp_path):
     assert many[1] > 1.8 * one[1]
 
 
-def test_another_ending_is_refused_and_an_existing_figure_is_kept(panel, tmp_path):
+def test_another_ending_is_refused(panel, tmp_path):
     with pytest.raises(InputError, match=r"a.jpg: a figure must end in one of .png, .svg, .pdf"):
         draw_patches([panel()], tmp_path / "a.jpg")
-    assert figure_format("A.PDF") == "pdf"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_is_replaced_as_a_whole_or_not_at_all(panel, tmp_path, monkeypatch):
+    draw_patches([panel()], tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def half(figure, stream, **options):
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises(OSError, match="No space left"):
+        draw_patches([panel("another")], tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
