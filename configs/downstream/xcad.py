@@ -1,4 +1,4 @@
-"""The masks of XCAD under protocol `aaai`, for patch features only (AAAI table 3).
+"""The masks of XCAD, for patch features only (AAAI table 3).
 
     tools/prepare_data.py xcad --raw DIR --as segmentation --out work_dirs/downstream/xcad
     tools/analyse.py representations --method vasomim_v1 --dataset xcad --split test \\
