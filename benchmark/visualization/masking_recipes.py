@@ -132,8 +132,9 @@ def open_recipe(
         )
     segmentor = method.get("segmentor")
     joint = segmentor is not None and segmentor["type"] is not FrozenSegmentor
+    changed = joint or method.get("official_code", False)  # not the segmentor of its file
     guided = issubclass(masking["type"], AnatomyGuidedMasking) and masking.get("eta", 0.5) < 1
-    if issubclass(masking["type"], _OF_THE_METHOD) or (joint and guided):
+    if issubclass(masking["type"], _OF_THE_METHOD) or (changed and guided):
         return _trained(path)
     return _untrained(config, None if joint else segmentor, guided)
 
@@ -210,8 +211,7 @@ class _AttentionGuide:
     def __call__(self, views: Views, batch: Batch, crop: Crop) -> Views:
         maker = self._method.views
         if self._maps is None:
-            frames = maker.crop_views(batch, complete(batch))["image"]
-            self._maps = self._method.attention_maps(frames)
+            self._maps = self._method.attention_maps(maker.full_frames(batch))
         self._store(self._maps)
         rows = {**batch, "index": torch.arange(len(self._maps), device=self._maps.device)}
         attention = maker.crop_views(rows, crop)["attention"]

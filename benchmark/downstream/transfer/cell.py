@@ -123,7 +123,5 @@ def _prepared_task(description: ModelDescription, dataset: str, work: Path, conf
         )
     named = (values.get("data") or {}).get("folder")
     if named is None:
-        raise InputError(
-            f"{path}: names no folder that can be read here; use --data"
-        )
+        raise InputError(f"{path}: names no folder that can be read here; use --data")
     return Path(named.replace("{work}", str(work)))

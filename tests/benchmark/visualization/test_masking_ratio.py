@@ -210,7 +210,7 @@ def test_weights_of_a_run_guide_amt(runs, batch):
     method, *_ = load_run(runs["amt"])
     *_, (shown, crop, mask) = recipe.draw(batch, [3])
     with torch.no_grad():
-        method.views.attention = method.attention_maps(shown["image"])
+        method.views.attention = method.attention_maps(method.views.full_frames(batch))
     rows = {**batch, "index": torch.arange(3)}
     attention = method.views.crop_views(rows, crop)["attention"]
     assert torch.equal(shown["attention"], attention)
@@ -233,10 +233,13 @@ def test_a_sheet_shows_a_run_with_a_table_of_all_frames(runs, tmp_path):
     assert line == f"{tmp_path / 'sheet.png'}: 2 frames of the pre-training run {runs['amt']}"
 
 
-@pytest.mark.parametrize("name", ["amt", "hpm"])
-def test_configs_whose_masks_need_weights_are_refused(name):
+@pytest.mark.parametrize(
+    ("name", "options"), [("amt", ()), ("hpm", ()), ("vasomim", ("method.official_code=True",))]
+)
+def test_configs_whose_masks_need_weights_are_refused(name, options):
+    """VasoMIM's official code re-initialises its segmentor: only a run has the weights."""
     with pytest.raises(InputError, match="depend on trained weights; train it with tools/train"):
-        recipe_of(name)
+        recipe_of(name, *options)
 
 
 def test_other_recipes_are_refused(tmp_path):
