@@ -32,8 +32,9 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``cells``: ``"method/dataset id"`` → protocol, task, data folder, encoder folder (or None),
-        epochs and ``hashes`` (seed → config hash). ``trainings``: config file → what
-        `_training` returns. Either is ``{"error": line}`` where the config cannot be used.
+        epochs, whether UMAP is used, and ``hashes`` (seed → config hash). ``trainings``: config
+        file → what `_training` returns. Either is ``{"error": line}`` where the config cannot be
+        used.
     """
     cells, trainings = {}, {}
     for method, dataset in request["cells"]:
@@ -74,6 +75,7 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
         "data": request["data"].get(known.dataset, config.data.folder),
         "encoder": backbone.get("folder"),
         "epochs": config.get("epochs", 1),  # an analysis sees every frame once
+        "umap": config.get("projection") == "umap",
         "hashes": hashes,
     }
 

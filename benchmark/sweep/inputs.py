@@ -7,7 +7,9 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from benchmark.downstream.representation.preview import require_umap
 from benchmark.errors import InputError
 from benchmark.sweep.jobs import MANIFEST
 from benchmark.sweep.matrix import Matrix
@@ -71,6 +73,16 @@ def missing_encoder(matrix: Matrix, config: Path | None, folder: str) -> str:
     if command and "--out" not in command:
         command += f" --out {shlex.quote(folder)}"
     return f"{folder}: no such encoder: {command or 'see docs/released_encoders.md'}"
+
+
+def missing_library(facts: dict[str, Any]) -> str:
+    """What is not installed of the libraries that a cell needs, and the remedy; or empty."""
+    try:
+        if facts.get("umap"):
+            require_umap()
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _declared(matrix: Matrix, folder: str) -> str:

@@ -235,8 +235,8 @@ def retrained(upstream: Sequence[Job]) -> str:
 
 
 @cache
-def task_of(folder: str, modified: int) -> tuple[str, int]:
-    """Split hash and number of training frames of a prepared task, read once per modification.
+def task_of(folder: str, modified: int) -> tuple[str, dict[str, int]]:
+    """Split hash and frames per split of a prepared task, read once per modification.
 
     Fine-tuning validates the rest of the folder, with libraries that are slow to import.
 
@@ -245,7 +245,8 @@ def task_of(folder: str, modified: int) -> tuple[str, int]:
     """
     manifest = read_json(Path(folder) / MANIFEST)
     try:
-        return manifest["split_hash"], len(manifest["splits"].get("train", ()))
+        frames = {split: len(items) for split, items in manifest["splits"].items()}
+        return manifest["split_hash"], frames
     except (KeyError, TypeError, AttributeError):
         raise InputError(
             f"{folder}: not a task folder; make it with tools/prepare_data.py"

@@ -14,7 +14,13 @@ from benchmark.results import parse_dataset_id, record_path
 from benchmark.sweep.cells import KINDS, cell_command, dataset_config
 from benchmark.sweep.config_cache import ROOT, Resolver, request_for
 from benchmark.sweep.costs import estimate
-from benchmark.sweep.inputs import corpus_of, missing_encoder, missing_pack, missing_task
+from benchmark.sweep.inputs import (
+    corpus_of,
+    missing_encoder,
+    missing_library,
+    missing_pack,
+    missing_task,
+)
 from benchmark.sweep.jobs import MANIFEST, CellJob, Job, PretrainingJob, task_of
 from benchmark.sweep.matrix import Matrix, check_folders
 
@@ -176,6 +182,7 @@ def _cells(
             cells.append(cell)
             if not cell.problem:
                 _connect(cell, matrix, trainings, settings)
+                cell.problem = cell.problem or missing_library(facts)
     return cells
 
 
@@ -194,7 +201,7 @@ def _connect(
     if not cell.problem:
         modified = (Path(cell.data) / MANIFEST).stat().st_mtime_ns
         try:
-            cell.frames = task_of(cell.data, modified)[1]
+            cell.frames = task_of(cell.data, modified)[1].get(known.split, 0)
         except InputError as error:
             cell.problem = str(error)
     if cell.frames is not None:

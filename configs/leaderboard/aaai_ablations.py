@@ -45,7 +45,7 @@ data = {
     "caxf": "work_dirs/downstream/caxf",
     "xcad": "work_dirs/downstream/xcad",
 }
-frames = {"packs": 20_650, "arcade_v": 200, "caxf": 337}
+frames = {"packs": 20_650, "arcade_v": 200, "caxf": 337, "xcad": 126}
 commands = {
     "work_dirs/packs/xa20k": "tools/prepare_data.py xa20k --raw DIR --out work_dirs/packs/xa20k",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from dataclasses import replace
 
@@ -69,6 +70,21 @@ def test_patch_features_are_analysed_after_the_pre_training(sweep):
     done.change(mae=5)
     assert {name for name in done.stale() if "patches" in name} == {"mae-synthetic_v-patches-0"}
     assert "representations" in done.told()
+
+
+def test_patches_of_another_split_and_by_umap(sweep, monkeypatch):
+    """Frames are those of the split; a library that is missing is named before anything runs."""
+    one = replace(sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,)))
+    answer = one.resolve({"cells": [["unet", "synthetic_v-patches-test"]], "seeds": [0]})
+    answer["cells"]["unet/synthetic_v-patches-test"]["umap"] = True
+    one.resolve = lambda request: answer  # type: ignore[method-assign]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (cell,) = one.plan().jobs
+    assert (cell.frames, cell.command[-2:]) == (1, ["--split", "test"])
+    assert "pip install umap-learn" in cell.problem
+    assert one.plan().todo == frozenset()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert len(one.plan().todo) == 1
 
 
 def test_a_run_of_the_analyses_is_pre_trained_once_and_fine_tuned_by_its_id(sweep):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.method_cards import CONFIGS, read_method_cards
+from benchmark.method_cards import ANALYSIS, CONFIGS, read_method_cards
 from benchmark.sweep.cells import cells_of, literal
 from benchmark.sweep.config_cache import cached, request_for
 from benchmark.sweep.matrix import read_matrix, restrict
@@ -171,6 +171,12 @@ def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not()
     others = {card.method for card in read_method_cards()} - rows
     # Other thresholds of the same filter, and models for denoising.
     assert others == {"frangi_50", "frangi_80", "nlm", "dncnn"}
+
+
+def test_every_run_of_the_analyses_is_in_a_matrix():
+    boards = [read_matrix(CONFIGS / "leaderboard" / f"{n}ablations.py") for n in ("", "aaai_")]
+    rows = {name for board in boards for name in board.methods if name.startswith(ANALYSIS)}
+    assert rows == {ANALYSIS + path.stem for path in (CONFIGS / "analysis").glob("*.py")}
 
 
 def test_an_answer_is_remembered_until_something_changes(tmp_path):
