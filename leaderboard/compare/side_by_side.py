@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.method_costs import MethodCosts
@@ -175,41 +175,53 @@ def _paired(
 ) -> PairedTable:
     analysis = find_analysis(table.protocol, table.analysis)
     columns = _columns(table, analysis)
-    own = {row.method: table.scores[row.id] for row in table.rows}
+    cells = {row.method: table.scores[row.id] for row in table.rows}
     titles = {row.method: row.title for row in table.rows}
     if analysis is not None:
-        titles = {m.method: titles.get(m.method, m.title) for m in analysis.members} | titles
-    scores = {
-        method: {column.id: score.summary for column, score in cells.items()}
-        for method, cells in (measured.scores if measured else {}).items()
-    }
+        titles = {member.method: member.title for member in analysis.members} | titles
+
+    def published(method: str, column: Column) -> Summary | None:
+        own = {known.id: score.summary for known, score in cells.get(method, {}).items()}
+        return own.get(column.id, printed.get((table.protocol, method, column.id)))
+
+    def ours(method: str, column: Column) -> Summary | None:
+        if not column.score:
+            return _cost(costs.get(method), column, table.protocol)
+        scores = measured.scores.get(method, {}) if measured else {}
+        found = (score.summary for known, score in scores.items() if known.id == column.id)
+        return next(found, None)
+
     rows = []
     for method, title in titles.items():
-        numbers = {column.id: score.summary for column, score in own.get(method, {}).items()}
-        pairs = []
-        for column in columns:
-            number = numbers.get(column.id, printed.get((table.protocol, method, column.id)))
-            if column.score:
-                ours = scores.get(method, {}).get(column.id)
-            else:
-                ours = _cost(costs.get(method), column, table.protocol)
-            pairs.append(Pair(column, number, ours))
+        pairs = (Pair(c, published(method, c), ours(method, c)) for c in columns)
         rows.append(PairedRow(method, title, tuple(pairs)))
     rows, commands = _with_commands(rows, table.protocol, configs_of)
-    pairs = [pair for row in rows for pair in row.pairs]
-    source = table.citation.rpartition(", ")[2]
-    notes = [table.note] if table.note else []
-    if any(pair.column.metric in _COUNTED for pair in pairs):
-        notes.append(_COST_NOTE)
-    if any(p.column.score and p.measured is None and p.command is None for p in pairs):
-        notes.append("No matrix of configs/leaderboard runs the cells without a number of ours.")
-    mixed = [f"{m} on {d}" for m, d in (measured.mixed if measured else ()) if m in titles]
-    if mixed:
-        notes.append(f"Seeds from more than one configuration: {', '.join(mixed)}.")
     return PairedTable(
-        *(table.id, table.title.removesuffix(" (AAAI)"), table.protocol, source),
-        *(tuple(notes), tuple(columns), tuple(rows), tuple(commands)),
+        id=table.id,
+        title=table.title.removesuffix(" (AAAI)"),
+        protocol=table.protocol,
+        source=table.citation.rpartition(", ")[2],
+        notes=tuple(_notes(table, rows, measured)),
+        columns=tuple(columns),
+        rows=tuple(rows),
+        commands=tuple(commands),
     )
+
+
+def _notes(
+    table: PublishedTable, rows: Sequence[PairedRow], measured: Measured | None
+) -> Iterator[str]:
+    if table.note:
+        yield table.note
+    pairs = [pair for row in rows for pair in row.pairs]
+    if any(pair.column.metric in _COUNTED for pair in pairs):
+        yield _COST_NOTE
+    if any(p.column.score and p.measured is None and p.command is None for p in pairs):
+        yield "No matrix of configs/leaderboard runs the cells without a number of ours."
+    shown = {(row.method, pair.column.dataset) for row in rows for pair in row.pairs}
+    mixed = [f"{m} on {d}" for m, d in (measured.mixed if measured else ()) if (m, d) in shown]
+    if mixed:
+        yield f"Seeds from more than one configuration: {', '.join(mixed)}."
 
 
 def _columns(table: PublishedTable, analysis: Analysis | None) -> list[Column]:

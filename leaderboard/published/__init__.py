@@ -1,8 +1,9 @@
 """The tables of the VasoMIM papers, as printed there.
 
-``tables.json`` describes each table and cites its source; ``<id>.csv`` holds its numbers, one line
-per row and column. Percent (SSIM too, which the paper prints between 0 and 1); ``std`` is the
-sample standard deviation over ``n`` seeds and empty where none is printed.
+``tables.json`` describes each table or figure and cites its source; ``<id>.csv`` holds its numbers,
+one line per row and column, in the units of `leaderboard.columns.METRICS`: scores in percent (SSIM
+too, which the paper prints between 0 and 1), indices of clusters as they are (the papers print
+multiples). ``std`` is the sample standard deviation over ``n`` seeds and empty where none is printed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class PublishedTable:
 
     Attributes:
         id, title, task, protocol: what it is about; `protocol` is that of comparable runs.
-        analysis: id of the analysis it belongs to (`leaderboard.analyses`), None for a main table.
+        analysis: id of the analysis it belongs to (`leaderboard.analyses`), None for a main table;
+            ``"images"`` and ``"costs"`` for the tables without scores.
         citation: where it was printed.
         reference: method the other rows are tested against in the overall test.
         note: what a reader has to know; may be empty.
