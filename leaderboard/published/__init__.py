@@ -3,7 +3,7 @@
 ``tables.json`` describes each table or figure and cites its source; ``<id>.csv`` holds its numbers,
 one line per row and column, in the units of `leaderboard.columns.METRICS`: scores in percent (SSIM
 too, which the paper prints between 0 and 1), indices of clusters as they are (the papers print
-multiples). ``std`` is the sample standard deviation over ``n`` seeds and empty where none is printed.
+multiples). ``std`` is the sample standard deviation over ``n`` seeds, empty where none is printed.
 """
 
 from __future__ import annotations
