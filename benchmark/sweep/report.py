@@ -100,7 +100,8 @@ def _print_cells(plan: Plan, console: Console) -> None:
             text = _progress(jobs)
             row.append(text.append(f" · {_hours(left)} h") if left else text)
         table.add_row(method, *row)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
 
 
 def _print_analysis(plan: Plan, analysis: _Analysis, console: Console) -> None:
