@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmark.results import label_share
+from benchmark.results import label_share, split_of_patches
 
 #: Dataset → title, in the order of the columns (the journal's); others follow by name.
 DATASET_TITLES = {
@@ -76,23 +75,19 @@ METRICS = {
     "pretraining_images": Quantity("Pre-training images", "", 0, score=False),
 }
 
-#: Patch features on the frames of a dataset, of another split than the training one if it is
-#: named: ``xcav-patches``, ``xcav-patches-test``.
-_PATCHES = re.compile(r"(?P<base>.+)-patches(-(?P<split>\w+))?")
-
 
 def is_patches(dataset: str) -> bool:
     """Whether an id names patch features on a dataset: ``xcav-patches``."""
-    return _PATCHES.fullmatch(dataset) is not None
+    return split_of_patches(dataset) is not None
 
 
 def dataset_title(dataset: str) -> str:
     """The dataset as printed: ``ARCADE-V``, ``ARCADE-V, 10 %`` with a share of its labels, or
     ``XCAV patches``.
     """
-    if match := _PATCHES.fullmatch(dataset):
-        split = f", {match['split']}" if match["split"] else ""
-        return f"{dataset_title(match['base'])} patches{split}"
+    if patches := split_of_patches(dataset):
+        base, split = patches
+        return f"{dataset_title(base)} patches" + ("" if split == "train" else f", {split}")
     base, share = label_share(dataset)
     title = DATASET_TITLES.get(base, base)
     return title if base == dataset else f"{title}, {share:g} %"

@@ -16,6 +16,7 @@ from benchmark.results.dataset_ids import (
     label_share,
     parse_dataset_id,
     patches_of,
+    split_of_patches,
     with_label_share,
 )
 from benchmark.results.examples import Example, read_examples
@@ -59,6 +60,7 @@ __all__ = [
     "read_scores",
     "record_path",
     "scan_results",
+    "split_of_patches",
     "with_label_share",
     "write_record",
 ]

@@ -59,6 +59,15 @@ def patches_of(dataset: str, split: str = "train") -> str:
     return f"{dataset}-patches" if split == "train" else f"{dataset}-patches-{split}"
 
 
+def split_of_patches(dataset: str) -> tuple[str, str] | None:
+    """The dataset and the split behind the id of an analysis of patch features, None of another.
+
+    ``xcad-patches-test`` → ``("xcad", "test")``. Records may have ids of any form.
+    """
+    match = _PATCHES.fullmatch(dataset)
+    return (match["base"], match["split"] or "train") if match else None
+
+
 def label_share(dataset: str) -> tuple[str, float]:
     """The dataset behind an id and the share of its labels in %: ``xcav-10pct`` → ``("xcav", 10)``.
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.results import DatasetId, parse_dataset_id, patches_of, with_label_share
+from benchmark.results import (
+    DatasetId,
+    parse_dataset_id,
+    patches_of,
+    split_of_patches,
+    with_label_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +54,11 @@ def test_a_share_of_a_command_line_and_that_of_an_id_are_the_same_number(share):
 def test_what_no_record_is_named_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         parse_dataset_id(text)
+
+
+def test_patches_of_any_id():
+    """Unlike `parse_dataset_id`, for records of others: no id is refused."""
+    assert split_of_patches("xcav-patches") == ("xcav", "train")
+    assert split_of_patches("xcad-patches-test") == ("xcad", "test")
+    for other in ("xcav", "xcav-10pct", "xcav-100pct", "patches", "x-patchesy"):
+        assert split_of_patches(other) is None
