@@ -14,7 +14,10 @@ from benchmark.anatomy.pack import extract
 from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
+from benchmark.downstream.compose import compose
+from benchmark.downstream.finetune import FineTuningRun, run_cell
 from benchmark.encoders.encoder import export_encoder
+from benchmark.method_cards import CONFIGS
 from benchmark.nn.vit import VisionTransformer
 from leaderboard.bench import make_results
 
@@ -49,6 +52,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     others = {**options, "seed": "5", "test_fraction": "0.4"}  # other patients
     source = open_source("synthetic", **others)
     write_task_folder(source, folder / "task", "segmentation", progress=False)
+    _score_filter(folder / "task", folder / "filter")
     encoder = VisionTransformer(32, 8, 32, 1, 4)
     export_encoder(folder / "run", encoder, {"title": "MAE"})
     lines = ('{"step": 1, "epoch": 1, "loss": 2.0}', '{"step": 2, "epoch": 2, "loss": 1.0}')
@@ -61,7 +65,15 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     make_results(folder / "results", 2, 2, 1)
     names = {name: folder / name for name in ("pack", "task", "run", "results")}
+    names["model"] = folder / "filter" / "seed0"
     return {**names, "released": folder / "mae.pth", "matrix": matrix}
+
+
+def _score_filter(task: Path, work: Path) -> None:
+    """A run of a model without training, with the model it leaves."""
+    options = [f"data.folder={task}"]
+    config, card = compose(CONFIGS, "frangi", "synthetic_v", "tiny", options, work)
+    run_cell(FineTuningRun(config, card, "synthetic_v", 0, work / "seed0", work / "results"))
 
 
 @pytest.fixture

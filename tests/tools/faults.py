@@ -38,6 +38,11 @@ WRITERS: dict[str, tuple[str, ...]] = {
         *("--scale", "tiny", "--data", "{task}", "--work", "{out}"),
         *("--cfg-options", "patches=60", "tsne.perplexity=5", "tsne.iterations=250"),
     ),
+    "predict": ("predict", "{model}", "{task}/images/test", "--out", "{out}"),
+    "test": (
+        *("test", "{model}", "--dataset", "synthetic_v", "--data", "{task}"),
+        *("--results", "{out}"),
+    ),
     "pack": (
         *("prepare_data", "synthetic", "--size", "64", "--out", "{out}", "--option", *SYNTHETIC),
     ),
@@ -87,6 +92,8 @@ READERS: dict[str, tuple[str, ...]] = {
     "read matrix": ("matrix", "status", "{out}"),
     "check a pack": ("check", "data", "{out}"),
     "encoder": ("finetune", "--encoder", "{out}", "--dataset", "synthetic_v"),
+    "read model": ("predict", "{out}", "{task}/images/test", "--out", "{spare}/predicted"),
+    "read frames": ("predict", "{model}", "{out}", "--out", "{spare}/predicted"),
     "read released": ("convert_checkpoint", "mae_imagenet", "{out}", "--out", "{spare}/converted"),
     "read logs": ("plot", "training", "{out}", "--out", "{spare}/loss.png"),
 }
