@@ -107,6 +107,8 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
     if cell.record.exists() and overwrite != "always":
         record = read_back(cell, folder)
         tidy_finished(cell.folder, config.keep_checkpoints)
+        if config.get("export_model", True) and not (cell.folder / f"{NAME}.json").is_file():
+            print(f"{cell.title}: its model was not kept; --overwrite trains and keeps it")
         return record
     with StopSignals() as stop:
         # Before anything is written: an encoder may be missing.

@@ -181,15 +181,24 @@ def test_denoised_frames_are_those_that_were_scored(
 
 
 def test_overwriting_the_run_replaces_its_model_or_removes_it(
-    tmp_path, vessels, compose_cell, score_cell
+    tmp_path, vessels, compose_cell, score_cell, capsys
 ):
     settings = (f"data.folder={vessels.path}",)
     cell = score_cell(compose_cell(tmp_path, "frangi", "synthetic_v", settings))
     assert load_model(cell.folder).predict(frames_of(vessels))[0].probabilities is None
+    score_cell(cell)
+    assert "its model was not kept" not in capsys.readouterr().out
+    before = read_record(cell.record)
     cell.record.unlink()
     cell.config.export_model = False
     score_cell(cell)
     assert not list(cell.folder.glob("model.*"))
+    # It is no other run for that.
+    assert read_record(cell.record).config_hash == before.config_hash
+    cell.config.export_model = True
+    score_cell(cell)
+    assert "done already\n" in (said := capsys.readouterr().out)
+    assert said.endswith("its model was not kept; --overwrite trains and keeps it\n")
     with pytest.raises(InputError, match=r"without export_model; tools/finetune.py --overwrite"):
         read_model_description(cell.folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -165,6 +166,18 @@ def test_the_run_and_its_encoder_may_be_gone(tool, trained, held_out, tmp_path):
     assert done.returncode == 0
     kept = picture(trained.folder / "predictions" / file.name)
     np.testing.assert_array_equal(picture(tmp_path / "out" / "masks" / file.name) > 0, kept > 0)
+
+
+def test_the_python_of_the_document_runs(trained, held_out, tmp_path, monkeypatch):
+    text = (CONFIGS.parent / "docs" / "use_a_model.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    folder = tmp_path / "work_dirs" / "mae" / "finetune" / "arcade_v" / "seed0"
+    shutil.copytree(trained.folder, folder)
+    shutil.copy(next(held_out.iterdir()), tmp_path / "frame.png")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["prediction"].masks.shape == (1, 80, 80)
 
 
 def test_a_filter_predicts_masks_and_has_no_probabilities(

@@ -108,7 +108,7 @@ def test_the_main_board_does_not_see_a_transfer(tool, run_tool, trained, other, 
 def test_boxes_and_denoised_frames_are_scored_on_any_split(
     compose_cell, score_cell, export_vit, run_tool, tmp_path
 ):
-    """The val split of a task, whose truth is not that of its test split."""
+    """The val and train splits of a task, whose truth is not that of its test split."""
     options = dict(patients=5, videos=1, frames=6, first_frame=4, size=80, seed=2)
     options["test_fraction"] = 0.4
     kinds = {"detection": ("faster_rcnn", "synthetic_d"), "denoising": ("nlm", "synthetic_n")}
@@ -121,12 +121,13 @@ def test_boxes_and_denoised_frames_are_scored_on_any_split(
             compose_cell(tmp_path / "work", method, dataset, [f"data.folder={task.path}"])
         )
         places = ("--data", task.path, "--results", tmp_path / "results")
-        done = run_tool(TOOL, cell.folder, "--dataset", dataset, *places, "--split", "val")
-        assert done.returncode == 0, done.stderr
-        (path,) = (tmp_path / "results").rglob(f"{dataset}-to-{dataset}.val/seed0.json")
-        rows = pd.read_csv(path.with_suffix(".csv"))
-        assert rows["image"].tolist() == [item["stem"] for item in task.splits["val"]]
-    assert find_problems(tmp_path / "results") == (2, [])
+        for split in ("val", "train"):
+            done = run_tool(TOOL, cell.folder, "--dataset", dataset, *places, "--split", split)
+            assert done.returncode == 0, done.stderr
+            (path,) = (tmp_path / "results").rglob(f"{dataset}-to-{dataset}.{split}/seed0.json")
+            rows = pd.read_csv(path.with_suffix(".csv"))
+            assert rows["image"].tolist() == [item["stem"] for item in task.splits[split]]
+    assert find_problems(tmp_path / "results") == (4, [])
 
 
 def test_bad_input_is_one_line_before_anything_heavy(light_answers, trained, vessels, tmp_path):
