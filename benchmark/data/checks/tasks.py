@@ -188,7 +188,7 @@ class _TaskCheck:
             if any(self._box_error(box, item) for box in item["boxes"]):
                 return  # reported frame by frame
             annotations = box_annotations(np.array(item["boxes"], np.float64).reshape(-1, 5))
-            expected.add(item["stem"], item["height"], item["width"], annotations)
+            expected.add(f"{item['stem']}.png", item["height"], item["width"], annotations)
         for key, entries in expected.content.items():
             if content.get(key) != entries:
                 self.findings.error(f"annotations: {key} differ from the manifest", f"{split}.json")

@@ -78,7 +78,7 @@ class VocLayout(BoxLayout):
     ) -> None:
         super().__init__(source, root)
         self._files = files
-        self.title = f"{titled(folders)}/*.xml (VOC)"
+        self.title = f"{titled(folders)} (VOC)"
         self._only: tuple[str, ...] = ()
 
     @classmethod
@@ -91,7 +91,7 @@ class VocLayout(BoxLayout):
             before = len(files)
             files.update(dict.fromkeys(found))
             if len(files) > before:
-                folders.append(folder.relative_to(root).as_posix())
+                folders.append((folder.relative_to(root) / "*.xml").as_posix())
         return cls(source, root, list(files), folders) if files else None
 
     @functools.cached_property
