@@ -161,7 +161,7 @@ ANALYSES = (
         ("quality_alpha_50", "VasoMIM, α = 50", 50),
         ("quality_alpha_80", "VasoMIM, α = 80", 80),
         (".vasomim", "VasoMIM, α = 92", 92),
-        x_label="Percentile α",
+        x_label="Percentile α of the vesselness, vessels are above it",
     ),
     # Which methods the figure shows beside those named in the text is a declared choice.
     _journal(

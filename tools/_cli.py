@@ -32,7 +32,7 @@ _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 
 def run(
     main: Callable[[], int | None],
-    interrupted: str = "run the same command again",
+    interrupted: str | Callable[[], str] = "run the same command again",
     prints_result: bool = False,
 ) -> None:
     """Run a tool, and exit with a code that says how it went.
@@ -43,7 +43,7 @@ def run(
 
     Args:
         main: the tool; returns its exit code, None for 0.
-        interrupted: what to do after Ctrl-C.
+        interrupted: what to do after Ctrl-C, or what finds it out then.
         prints_result: what it prints is what it is for, so that a full disk behind stdout is an
             error, too. Of a run it is only the screen.
     """
@@ -79,7 +79,9 @@ def run(
     except RunEnded as end:  # it has said why
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
-        print(f"interrupted; {interrupted}", file=sys.stderr)
+        if is_main_process():
+            advice = interrupted if isinstance(interrupted, str) else interrupted()
+            print(f"interrupted; {advice}", file=sys.stderr)
         sys.exit(130)
     if prints_result and not code:
         sys.stdout.flush()

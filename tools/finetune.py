@@ -118,5 +118,13 @@ def main() -> None:
         run_cell(cell, args.overwrite)
 
 
+def after_interrupt() -> str:
+    """What to do after Ctrl-C, which saves nothing: what is left is the newest checkpoint."""
+    starts_over = arguments().overwrite == "always"
+    return "the same command again " + (
+        "starts over" if starts_over else "continues after the newest checkpoint"
+    )
+
+
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, after_interrupt)

@@ -131,6 +131,15 @@ def _open(arguments: argparse.Namespace) -> tuple[Source, str]:
     return source, form
 
 
+def _subfolder(words: Sequence[str] | None, source: Source) -> Path | None:
+    """Where below the given folder the dataset was found; None if it is that folder itself."""
+    root = getattr(source, "root", None)
+    if root is None or not words or len(words) > 1:
+        return None
+    top, root = Path(words[0]).absolute(), Path(root).absolute()
+    return root.relative_to(top) if root != top and root.is_relative_to(top) else None
+
+
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
     values = {name: getattr(arguments, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
@@ -169,6 +178,8 @@ def main() -> int:
     from benchmark.data.counts import format_rows
     from benchmark.data.tasks.folder import read_groups
 
+    if (where := _subfolder(arguments.raw, source)) is not None:
+        print(f"found in the subfolder {where}", flush=True)
     if source.layout:
         print(f"layout: {source.layout}", flush=True)
     splits = arguments.split or (source.pack_splits if form == "pack" else None)

@@ -8,10 +8,9 @@
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#
 # Pre-train under Slurm, one task per GPU, over as many time limits as it takes:
 #
-#   sbatch [--nodes=2 --time=... --partition=...] tools/slurm_train.sh CONFIG [arguments of tools/train.py]
+#   usage: sbatch [--nodes=2 --partition=...] tools/slurm_train.sh CONFIG [arguments of tools/train.py]
 #
 # Submit it from the repository. Two minutes before the time limit the run saves a checkpoint and the
 # job requeues itself, to resume from there.

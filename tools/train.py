@@ -7,13 +7,17 @@ One process: tools/train.py CONFIG. Several: tools/dist_train.sh CONFIG N. Same 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import _cli
 
+from benchmark.training.checkpoints.run_files import checkpoint_paths, default_folder
 from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS
 from benchmark.training.preview import find_config, preview, require_inputs
 from benchmark.type_hints import Count, Seed
+
+_STARTED = time.time()
 
 
 def arguments() -> argparse.Namespace:
@@ -45,6 +49,22 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _run_folder(args: argparse.Namespace) -> Path:
+    return Path(args.work_dir or default_folder(args.config, _cli.work_folder(args)))
+
+
+def after_interrupt() -> str:
+    """What to do after Ctrl-C, which saves nothing: what is left is the newest checkpoint."""
+    args = arguments()
+    newest = next(iter(checkpoint_paths(_run_folder(args))), None)
+    if args.print_config or args.check or args.dry_run or newest is None:
+        return "run the same command again"
+    if args.overwrite and newest.stat().st_mtime < _STARTED:  # that of the run to be replaced
+        return "run the same command again"
+    instead = " instead of --overwrite" if args.overwrite else ""
+    return f"the same command with --resume{instead} continues after {newest}"
+
+
 def main() -> None:
     args = arguments()
     work = _cli.work_folder(args)
@@ -67,9 +87,9 @@ def main() -> None:
         print_config(config)
         return
     from benchmark.training.distributed.setup import process_group
-    from benchmark.training.train import check, default_folder, dry_run, train
+    from benchmark.training.train import check, dry_run, train
 
-    folder = Path(args.work_dir) if args.work_dir else default_folder(args.config, work)
+    folder = _run_folder(args)
     with process_group(config.get("timeout_minutes", 30)):
         if args.check:
             check(config, folder, args.resume, args.overwrite, args.check)
@@ -80,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    _cli.run(main, "the same command with --resume continues after the newest checkpoint")
+    _cli.run(main, after_interrupt)

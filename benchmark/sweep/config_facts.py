@@ -19,9 +19,10 @@ from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.cells import literal
+from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
-from benchmark.training.train import default_folder, weight_files
+from benchmark.training.train import weight_files
 
 
 def config_facts(request: dict[str, Any]) -> dict[str, Any]:

@@ -178,10 +178,8 @@ class Run:
         checkpoints = checkpoint_paths(self.folder)
         if before is not None and "finished" not in before and not checkpoints:
             return None  # it never got as far as anything worth keeping
-        if existing == "refuse":
-            raise InputError(
-                f"{self.folder}: holds a run; add --resume to resume it, --overwrite to replace it"
-            )
+        if existing == "refuse" and (before is not None or checkpoints):
+            raise InputError(f"{self.folder}: {_found(before, checkpoints)}")
         if before is None:
             if existing == "resume or replace":
                 return None
@@ -206,6 +204,16 @@ class Run:
         if finished is not None:
             self._describe(execution=self.history, started=self.started, finished=finished)
         prune_checkpoints(self.folder, self.config.keep_checkpoints)
+
+
+def _found(before: dict[str, Any] | None, checkpoints: list[Path]) -> str:
+    """What a folder holds, and what its user can do: a run that is finished or interrupted."""
+    if before is not None and "finished" in before:
+        return "holds a finished run; choose another --work-dir, or --overwrite to replace it"
+    return (
+        f"holds an interrupted run; add --resume to resume it after {checkpoints[0].name}, "
+        "--overwrite to replace it"
+    )
 
 
 def utc(seconds: float) -> str:

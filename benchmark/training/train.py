@@ -130,12 +130,6 @@ def existing(resume: bool, overwrite: bool) -> Existing:
     return "replace" if overwrite else "resume" if resume else "refuse"
 
 
-def default_folder(config_path: str | Path, work: str | Path) -> Path:
-    """`configs/<method>/<name>.py` runs in `<work>/<method>/<name>`."""
-    path = Path(config_path).resolve()
-    return Path(work) / path.parent.name / path.stem
-
-
 @dataclass
 class TrainingParts:
     """What a config describes, built but not yet run; the identity has the keys of `IDENTITY`."""

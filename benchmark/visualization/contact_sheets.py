@@ -28,6 +28,7 @@ from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.config import from_plain
 from benchmark.training.train import IDENTITY
+from benchmark.visualization.symbols import legend
 from benchmark.visualization.task_sheets import task_rows
 from benchmark.weights import load_strict
 
@@ -255,6 +256,7 @@ def _save(rows: Sequence[SheetRow], out: Path) -> None:
             axis.axis("off")
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
+    figure.supxlabel(legend(titles), fontsize=6)
     with atomic_write(out) as stream:
         # Without matplotlib's version in the metadata, equal images give equal files.
         figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})

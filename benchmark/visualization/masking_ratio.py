@@ -20,6 +20,7 @@ from benchmark.errors import InputError, did_you_mean
 from benchmark.visualization.contact_sheets import overlay, spread
 from benchmark.visualization.figure_files import save_figure
 from benchmark.visualization.masking_recipes import Batch, Recipe, complete, open_recipe
+from benchmark.visualization.symbols import legend
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -273,7 +274,6 @@ def _figure(
         what = "crops of a patch in which it" if crops else "epochs in which a patch"
         bar.set_label(f"fraction of the {what} is masked")
         views = "training's random crops, laid back onto the frame" if crops else "complete frames"
-        figure.supxlabel(
-            f"Masks of {views}. Below the maps: vessel patches among the masked ones.", fontsize=8
-        )
+        below = f"Masks of {views}. Below the maps: vessel patches among the masked ones."
+        figure.supxlabel(f"{below}\n{legend(panels)}", fontsize=6)
     return figure

@@ -110,3 +110,13 @@ def test_bad_input_is_one_line_and_code_two(tmp_path, run, arguments, message):
     result = run(*words, "--out", tmp_path / "out")
     assert message in result.refusal
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_in_a_subfolder_is_said_to_be_there(tmp_path, raw, run):
+    """Archives are often unpacked one level too deep."""
+    command = ("--as", "pack", "--size", 32, "--workers", 0)
+    exact = run("dca1", "--raw", raw, "--out", tmp_path / "exact", *command)
+    above = run("dca1", "--raw", raw.parent, "--out", tmp_path / "above", *command)
+    assert (exact.returncode, above.returncode) == (0, 0), above.stderr
+    assert "found in the subfolder" not in exact.stdout
+    assert above.stdout.splitlines()[0] == f"found in the subfolder {raw.name}"

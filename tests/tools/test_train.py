@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -41,3 +42,46 @@ def test_bad_input_is_one_line_and_code_2(call, tmp_path):
     )
     assert done.refusal.startswith(f"error: {pack}: no such folder")
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ((), "the same command with --resume continues after {newest}"),
+        (("--resume",), "the same command with --resume continues after {newest}"),
+        # The checkpoint is older than the command: it is that of the run to be replaced.
+        (("--overwrite",), "run the same command again"),
+        (("--dry-run",), "run the same command again"),
+        (("--work-dir", "nowhere"), "run the same command again"),
+    ],
+)
+def test_the_message_after_ctrl_c_tells_what_is_left(call, tmp_path, monkeypatch, options, advice):
+    run = tmp_path / "mae" / "pretrain"
+    run.mkdir(parents=True)
+    for epoch in (2, 10):
+        (run / f"epoch_{epoch}.pth").touch()
+        os.utime(run / f"epoch_{epoch}.pth", (0, 0))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.training.preview.find_config", interrupted)
+    done = call("configs/mae/pretrain.py", "--work", str(tmp_path), *options)
+    newest = run / "epoch_10.pth"
+    assert done.returncode == 130
+    assert done.stderr == f"interrupted; {advice.format(newest=newest)}\n"
+
+
+def test_a_run_that_replaces_another_is_resumed_without_overwrite(call, tmp_path, monkeypatch):
+    run = tmp_path / "mae" / "pretrain"
+    run.mkdir(parents=True)
+
+    def interrupted(*_: object) -> None:
+        (run / "epoch_1.pth").touch()
+        os.utime(run / "epoch_1.pth", (2**32, 2**32))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.training.preview.find_config", interrupted)
+    done = call("configs/mae/pretrain.py", "--work", str(tmp_path), "--overwrite")
+    expected = f"with --resume instead of --overwrite continues after {run / 'epoch_1.pth'}"
+    assert done.stderr == f"interrupted; the same command {expected}\n"

@@ -83,6 +83,11 @@ def test_of_two_started_together_the_result_is_that_of_one(assets, tmp_path, nam
             if code:
                 assert code == 2, errors
                 # The other was at it, or has finished what this one was not told to replace.
-                words = ("is being", "by another process", "is there already", "holds a run")
+                words = (
+                    "is being",
+                    "by another process",
+                    "is there already",
+                    "holds a finished run",
+                )
                 assert any(word in errors for word in words), errors
         assert faults.content(tmp_path / f"both{attempt}") == faults.content(tmp_path / "alone")

@@ -11,8 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from benchmark.data.packs import PackCollection, PackSubset
+from benchmark.device import uses_gpu
 from benchmark.errors import InputError
 from benchmark.randomness import permutation
+
+# Larger batches than this are those of recipes for GPUs.
+_FOR_A_CPU = 64
 
 
 class PackDataset(Dataset):
@@ -74,9 +78,11 @@ class EpochBatchSampler(Sampler[list[int]]):
             )
         if batch_size > length:
             smaller = max(1, length // 2 // world_size) * world_size
+            small = batch_size <= _FOR_A_CPU or uses_gpu()
+            hint = "" if small else "use --scale tiny, made for machines without a GPU, or "
             raise InputError(
-                f"batch_size={batch_size} is more than the {length} frames there are; set a "
-                f"smaller one with --cfg-options batch_size={smaller}"
+                f"batch_size={batch_size} is more than the {length} frames there are; {hint}"
+                f"set a smaller one with --cfg-options batch_size={smaller}"
             )
         self.length = length
         self.batch_size = batch_size

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
@@ -13,6 +12,12 @@ from benchmark.method import Method
 from benchmark.nn.feature_statistics import feature_statistics, pool_features
 from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
+
+LEGEND = (
+    "feature_std: spread of the features over a batch, 0 when all are equal (collapse), about 1 "
+    "when spread evenly; effective_rank: number of directions they vary in"
+)
+"""What the statistics mean, printed where they first appear."""
 
 
 @HOOKS.register_module()
@@ -36,6 +41,7 @@ class CollapseHook(Hook):
         self.interval = interval
         self.threshold = threshold
         self.low = 0
+        self._explained = False
         self._seen: list[Tensor] = []
         self._handle: Any = None
 
@@ -71,11 +77,13 @@ class CollapseHook(Hook):
         parts = [feature_statistics(features) for features in observed]
         for name in parts[0]:
             outputs[name] = torch.stack([part[name] for part in parts]).mean()
+        if not self._explained:
+            self._explained = True
+            runner.run.say(f"{runner.run.title}: {LEGEND}")
         self.low = self.low + 1 if outputs["feature_std"] < self.threshold else 0
-        if self.low == 2 and get_rank() == 0:
-            print(
+        if self.low == 2:
+            runner.run.say(
                 f"{runner.run.title}: warning: collapse? step {step}: feature_std "
                 f"{outputs['feature_std'].item():.1e} is below {self.threshold:g}, effective_rank "
-                f"{outputs['effective_rank'].item():.1f}",
-                flush=True,
+                f"{outputs['effective_rank'].item():.1f}"
             )

@@ -92,6 +92,9 @@ def test_resume_is_bit_identical(reference, small_config, tmp_path, monkeypatch)
     monkeypatch.setattr(CheckpointHook, "after_train_iter", steps_before)
     assert [path.name for path in checkpoint_paths(folder)] == ["epoch_1.pth"]
     assert not (folder / "encoder.json").exists()
+    message = "holds an interrupted run; add --resume to resume it after epoch_1.pth, --overwrite"
+    with pytest.raises(InputError, match=message):
+        run(small_config("vasomim"), folder)
 
     assert run(small_config("vasomim"), folder, resume=True) == read_log(reference)
     assert_same_state(reference, folder)
@@ -170,7 +173,7 @@ def test_export_is_the_trained_encoder(reference):
 def test_a_run_is_not_mixed_with_another(reference, small_config, work, tmp_path):
     """Without --resume nothing is touched; with it, a run of another config is refused."""
     before = {path.name: path.stat().st_mtime_ns for path in reference.iterdir()}
-    with pytest.raises(InputError, match="holds a run; add --resume"):
+    with pytest.raises(InputError, match="holds a finished run; choose another --work-dir, or"):
         run(small_config("vasomim"), reference)
     with pytest.raises(InputError, match=r"method\.masking\.ratio: 0\.5 → 0\.75"):
         run(small_config("vasomim", "method.masking.ratio=0.75"), reference, resume=True)

@@ -109,3 +109,13 @@ def test_impossible_batch_sizes():
             EpochBatchSampler(length, size, 0, 0, world_size)
         proposed = int(str(caught.value).rpartition("=")[2])
         assert len(EpochBatchSampler(length, proposed, 0, 0, world_size)) >= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "on_gpu", "pointed"), [(4096, False, True), (4096, True, False), (24, False, False)]
+)
+def test_a_batch_for_gpus_points_to_the_sizes_of_a_cpu(size, on_gpu, pointed, monkeypatch):
+    monkeypatch.setattr("benchmark.data.packs.loader.uses_gpu", lambda: on_gpu)
+    with pytest.raises(InputError, match=f"batch_size={size} is more") as caught:
+        EpochBatchSampler(20, size, 0)
+    assert ("use --scale tiny" in str(caught.value)) == pointed

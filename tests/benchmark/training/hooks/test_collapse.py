@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmark.nn.feature_statistics import feature_statistics
 from benchmark.training.hooks import CollapseHook
+from benchmark.training.hooks.collapse import LEGEND
 
 
 def features(spread: float) -> Tensor:
@@ -21,7 +22,7 @@ def run(hook: CollapseHook, step: int, *observed: Tensor) -> dict[str, Tensor]:
     """What a step adds to the terms."""
     model = SimpleNamespace(observed=list(observed))
     terms: dict[str, Tensor] = {}
-    run = SimpleNamespace(title="Method")
+    run = SimpleNamespace(title="Method", say=print)
     runner = SimpleNamespace(run=run, model=model, iter=step - 1, max_iters=12)
     hook.after_train_iter(runner, 0, None, terms)
     return terms
@@ -52,7 +53,8 @@ def test_an_interval_below_the_threshold_is_told_once(capsys):
     low, fine = features(1e-4), features(1.0)
     for step, shown in enumerate((low, fine, low, low, low, low), start=1):
         run(hook, step, shown)
-    told = capsys.readouterr().out.splitlines()
+    legend, *told = capsys.readouterr().out.splitlines()
+    assert legend == f"Method: {LEGEND}"
     assert len(told) == 1
     assert told[0].startswith("Method: warning: collapse? step 4: feature_std ")
     assert "is below 0.01, effective_rank 1.0" in told[0]
