@@ -54,7 +54,9 @@ def arguments() -> argparse.Namespace:
         help="existing records: keep them and resume interrupted runs (only-missing, the "
         "default), replace them (always, also without a value), or stop (never)",
     )
-    parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print it resolved, as a config file"
+    )
     parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -82,7 +84,7 @@ def main() -> None:
         from benchmark.downstream.compose import compose, refuse_other_dataset
         from benchmark.downstream.finetune import FineTuningRun, refuse_finished, run_cell
     from benchmark.training.checkpoints.run_files import cell_folder
-    from benchmark.training.config import print_config
+    from benchmark.training.config_source import print_config
 
     config, card = compose(
         Path(args.configs), method, args.dataset, args.scale, args.cfg_options, work, args.protocol

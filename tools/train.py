@@ -36,7 +36,9 @@ def arguments() -> argparse.Namespace:
         help="start a new run from the weights of a checkpoint, an exported network or a folder",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
-    parser.add_argument("--print-config", action="store_true", help="print it resolved, and stop")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print it resolved, as a config file"
+    )
     parser.add_argument(
         "--check",
         type=_cli.number(Count),
@@ -73,7 +75,7 @@ def main() -> None:
     values = preview(path, PRETRAIN_KEYS, PRETRAIN_NEEDS, args.cfg_options)
     if not args.print_config:
         require_inputs({**values, **({"packs": args.packs} if args.packs else {})}, work)
-    from benchmark.training.config import fill_paths, load_config, print_config
+    from benchmark.training.config import fill_paths, load_config
 
     config = load_config(path, args.scale, args.cfg_options, needed=PRETRAIN_NEEDS)
     if args.packs:
@@ -84,6 +86,8 @@ def main() -> None:
         config.load_from = args.load_from
     fill_paths(config, work)
     if args.print_config:
+        from benchmark.training.config_source import print_config
+
         print_config(config)
         return
     from benchmark.training.distributed.setup import process_group

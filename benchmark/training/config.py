@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -365,11 +364,6 @@ def from_plain(node: Any, find_class: Callable[[str], Any] = named_object) -> An
     if isinstance(node, list):
         return [from_plain(value, find_class) for value in node]
     return node
-
-
-def print_config(config: Config) -> None:
-    """Print the fully resolved config, sorted, as JSON."""
-    print(json.dumps(to_plain(config), indent=2, sort_keys=True))
 
 
 def config_differences(old: Any, new: Any, where: str = "") -> list[str]:

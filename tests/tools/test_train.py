@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import partial
 from pathlib import Path
 
 import pytest
+
+from benchmark.results import config_hash
+from benchmark.training.config import load_config, to_plain
+from benchmark.training.config_keys import PRETRAIN_NEEDS
+from methods.vasomim import VasoMIM
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,19 +22,22 @@ def call(run_tool, monkeypatch):
     return partial(run_tool, ROOT / "tools" / "train.py")
 
 
-def test_print_config_is_resolved(call):
-    """Scale, overrides and the work folder are in what is printed, as JSON."""
+def test_print_config_is_resolved(call, tmp_path):
+    """Scale, overrides and the work folder are in what is printed, a config with the same hash."""
     done = call(
         *("configs/vasomim/pretrain.py", "--scale", "tiny", "--work", "/w", "--print-config"),
         *("--cfg-options", "epochs=5"),
     )
     assert done.returncode == 0
-    config = json.loads(done.stdout)
-    assert config["epochs"] == 5
-    assert config["method"]["type"] == "methods.vasomim.VasoMIM"
-    assert config["method"]["encoder"]["embed_dim"] == 96
+    (tmp_path / "printed.py").write_text(done.stdout)
+    config = load_config(tmp_path / "printed.py", needed=PRETRAIN_NEEDS)
+    assert config.epochs == 5
+    assert config.method.type is VasoMIM
+    assert config.method.encoder.embed_dim == 96
     checkpoint = "/w/segmentor/unext_s/segmentor.safetensors"
-    assert config["method"]["segmentor"]["checkpoint"] == checkpoint
+    assert config.method.segmentor.checkpoint == checkpoint
+    given = load_config(ROOT / "configs/vasomim/pretrain.py", "tiny", ["epochs=5"])
+    assert config_hash(to_plain(config)) == config_hash(to_plain(given))
 
 
 def test_bad_input_is_one_line_and_code_2(call, tmp_path):
