@@ -101,14 +101,30 @@ def mistaken_download(path: Path) -> str | None:
     return other_content(path)
 
 
-def _archive(path: Path) -> str | None:
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is a complete archive that `torch.jit.save` wrote."""
+    return path.is_file() and _holds_program(_names(path) or [])
+
+
+def _holds_program(names: list[str]) -> bool:
+    return any(name.endswith("/constants.pkl") for name in names)
+
+
+def _names(path: Path) -> list[str] | None:
+    """Names of the files in a zip archive; None if it is none, or incomplete."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            return archive.namelist()
     except (zipfile.BadZipFile, EOFError, ValueError, OSError):
+        return None
+
+
+def _archive(path: Path) -> str | None:
+    names = _names(path)
+    if names is None:
         return f"an incomplete file, cut off in a download or copy; {_AGAIN}"
     ends = {name.rpartition("/")[2] for name in names}
-    if "constants.pkl" in ends:
+    if _holds_program(names):
         return "a TorchScript program, no weights; save its state_dict() instead"
     if "data.pkl" in ends:
         return None

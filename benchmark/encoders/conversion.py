@@ -18,8 +18,10 @@ from torch import Tensor
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.encoders.encoder import ARCHITECTURES, EncoderCard, build_encoder, export_encoder
+from benchmark.encoders.torchscript import read_torchscript
 from benchmark.encoders.weight_layouts import Tensors, WeightLayout, files_beside, flatten, locate
 from benchmark.errors import InputError, did_you_mean
+from benchmark.file_contents import is_torchscript
 from benchmark.files import read_object, sha256_file
 from benchmark.locking import hold_folder
 from benchmark.nn.state_dict_names import translate
@@ -34,6 +36,7 @@ _OF_SIZE = {"num_heads": "embed_dim", "global_blocks": "depth"}
 VIT_B: dict[str, Any] = dict(
     img_size=224, patch_size=16, embed_dim=768, depth=12, num_heads=12, norm_eps=1e-6
 )
+PLAIN_VIT_B: dict[str, Any] = {**VIT_B, "activation": "gelu"}  # of the architecture `vit`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class Release:
     layouts: tuple[WeightLayout, ...]  # of its files, tried in this order
     architecture: str = "vit"  # key of `benchmark.encoders.encoder.ARCHITECTURES`
     # Constructor arguments, including all that cannot be inferred from tensors (`unproven`).
-    arguments: dict[str, Any] = field(default_factory=lambda: VIT_B)
+    arguments: dict[str, Any] = field(default_factory=lambda: PLAIN_VIT_B)
     # Normalisation of intensities in [0, 1] it was trained with, per channel.
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -55,12 +58,14 @@ class Release:
 
 
 def read_release_file(path: Path, trust: bool = False) -> Mapping[str, Any]:
-    """Read a released file: ``.safetensors``, or anything `torch.save` writes.
+    """Read a released file: safetensors, TorchScript, or anything `torch.save` writes.
 
     Raises:
         InputError: it is missing or damaged, not a dictionary, or holds foreign objects and is not
             to be trusted; the message names them.
     """
+    if is_torchscript(path):
+        return read_torchscript(path)
     try:
         content = load_plain(path, trust=trust)
     except Refused as error:

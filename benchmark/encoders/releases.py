@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmark.encoders.conversion import VIT_B, Release
+from benchmark.encoders.conversion import PLAIN_VIT_B, VIT_B, Release
 from benchmark.encoders.weight_layouts import Tensors, WeightLayout
 from benchmark.errors import InputError
 from benchmark.nn.state_dict_names import Rules
@@ -65,6 +65,19 @@ def finish_dinov3(tensors: Tensors) -> dict[str, Any]:
     return {**found, "qkv_bias": any(name.endswith(".attn.q_bias") for name in tensors)}
 
 
+def finish_clip(tensors: Tensors) -> dict[str, Any]:
+    """Give CLIP's CLS token and positions timm's shapes, 1×tokens×D, in place; all in float32.
+
+    The official file is in half precision but for the norms and embeddings.
+    """
+    join_qkv(tensors)
+    for name, value in tensors.items():
+        value = value.float()
+        flat = name in ("cls_token", "pos_embed") and value.ndim < 3
+        tensors[name] = value.reshape(1, -1, value.shape[-1]) if flat else value
+    return {"pre_norm": "norm_pre.weight" in tensors}
+
+
 def finish_sam(tensors: Tensors) -> dict[str, Any]:
     """``num_heads``, from the width of a relative position table."""
     table, kernel = tensors.get("blocks.0.attn.rel_pos_h"), tensors.get("patch_embed.proj.weight")
@@ -119,6 +132,35 @@ _DINOV3_HF_NAMES: Rules = (
     (r"norm\.", "norm."),
 )
 
+_CLIP_NAMES: Rules = (
+    ("class_embedding", "cls_token"),
+    ("positional_embedding", "pos_embed"),
+    (r"conv1\.", "patch_embed.proj."),
+    (r"ln_pre\.", "norm_pre."),
+    (r"transformer\.resblocks\.(\d+)\.ln_(\d)\.", r"blocks.\1.norm\2."),
+    (r"transformer\.resblocks\.(\d+)\.attn\.in_proj_", r"blocks.\1.attn.qkv."),
+    (r"transformer\.resblocks\.(\d+)\.attn\.out_proj\.", r"blocks.\1.attn.proj."),
+    (r"transformer\.resblocks\.(\d+)\.mlp\.c_fc\.", r"blocks.\1.mlp.fc1."),
+    (r"transformer\.resblocks\.(\d+)\.mlp\.c_proj\.", r"blocks.\1.mlp.fc2."),
+    (r"ln_post\.", "norm."),
+    *_dropped("proj"),
+)
+_CLIP_HF_NAMES: Rules = (
+    *_dropped(r"embeddings\.position_ids"),
+    (r"embeddings\.class_embedding", "cls_token"),
+    (r"embeddings\.position_embedding\.weight", "pos_embed"),
+    (r"embeddings\.patch_embedding\.", "patch_embed.proj."),
+    (r"pre_layrnorm\.", "norm_pre."),
+    (r"encoder\.layers\.(\d+)\.layer_norm(\d)\.", r"blocks.\1.norm\2."),
+    (r"encoder\.layers\.(\d+)\.self_attn\.q_proj\.", r"blocks.\1.attn.query."),
+    (r"encoder\.layers\.(\d+)\.self_attn\.k_proj\.", r"blocks.\1.attn.key."),
+    (r"encoder\.layers\.(\d+)\.self_attn\.v_proj\.", r"blocks.\1.attn.value."),
+    (r"encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"blocks.\1.attn.proj."),
+    (r"encoder\.layers\.(\d+)\.mlp\.", r"blocks.\1.mlp."),
+    (r"post_layernorm\.", "norm."),
+)
+_CLIP_TIMM_NAMES: Rules = (*_dropped(r"head\."), (r"norm_pre\.", "norm_pre."), *_VIT)
+
 _MAE_FILE = WeightLayout(_FLAT, _MAE)
 _TEACHER_FILES = (WeightLayout(_FLAT, _VIT), WeightLayout(_FLAT, _VIT, "teacher.backbone."))
 
@@ -142,7 +184,7 @@ _RELEASES = (
         title="RAD-DINO",
         pretraining="chest X-rays",
         source="microsoft/rad-dino, model.safetensors or backbone_compatible.safetensors",
-        arguments={**VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
+        arguments={**PLAIN_VIT_B, "img_size": 518, "patch_size": 14, "layer_scale": 1.0},
         layouts=(
             WeightLayout(r"embeddings\.cls_token$", _DINOV2_HF_NAMES, finish=join_qkv),
             WeightLayout(_FLAT, _DINOV2_NAMES),
@@ -235,7 +277,7 @@ _RELEASES = (
         title="CheXWorld, X-ray-500K",
         pretraining="X-ray-500K",
         source="LeapLabTHU/CheXWorld @ 0901027, ViT-B",
-        arguments={**VIT_B, "class_token": False},
+        arguments={**PLAIN_VIT_B, "class_token": False},
         layouts=(WeightLayout(_FLAT, _VIT, "target_encoder."),),
         notes="the target encoder",
     ),
@@ -261,6 +303,23 @@ _RELEASES = (
         source="bytedance/ibot @ da316d8, checkpoint_teacher.pth or a full checkpoint",
         layouts=_TEACHER_FILES,
         notes="the teacher",
+    ),
+    Release(
+        name="clip",
+        title="CLIP",
+        pretraining="WIT-400M",
+        source="openai/CLIP, ViT-B-16.pt; or the file of openai/clip-vit-base-patch16, or timm's",
+        arguments={**VIT_B, "norm_eps": 1e-5, "pre_norm": True, "activation": "quick_gelu"},
+        layouts=(
+            WeightLayout("class_embedding$", _CLIP_NAMES, "visual.", finish_clip),
+            WeightLayout(
+                r"embeddings\.class_embedding$", _CLIP_HF_NAMES, "vision_model.", finish_clip
+            ),
+            WeightLayout(r"norm_pre\.weight$", _CLIP_TIMM_NAMES, finish=finish_clip),
+        ),
+        mean=(0.48145466, 0.4578275, 0.40821073),
+        std=(0.26862954, 0.26130258, 0.27577711),
+        notes="the image encoder, without its projection",
     ),
 )
 RELEASES: dict[str, Release] = {release.name: release for release in _RELEASES}

@@ -49,13 +49,13 @@ def _common(ours: Arguments) -> Arguments:
 
 
 def _vit(ours: Arguments) -> Arguments:
-    same = ("class_token", "reg_tokens", "no_embed_class", "final_norm")
+    same = ("class_token", "reg_tokens", "no_embed_class", "pre_norm", "final_norm")
     return {
         **_common(ours),
         **{name: ours[name] for name in same},
         "init_values": ours["layer_scale"],
         "qkv_bias": True,
-        "pre_norm": False,
+        "act_layer": ours["activation"],
         # Otherwise the final norm would become that of the pooling.
         "fc_norm": False,
         "global_pool": "token" if ours["class_token"] else "avg",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timm.layers import PatchEmbed, resample_abs_pos_embed
+from timm.layers import PatchEmbed, QuickGELU, resample_abs_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
@@ -18,6 +18,8 @@ from benchmark.nn.patches import patchify
 from benchmark.nn.tokens import gather_tokens
 from benchmark.registry import BACKBONES
 from benchmark.type_hints import Count, Natural, Positive, Rate
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU}
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
@@ -48,7 +50,7 @@ class VisionTransformer(nn.Module):
     """Plain ViT (Dosovitskiy et al. 2021) that can run on the visible tokens only.
 
     State-dict names and shapes are those of timm's `VisionTransformer` without a head:
-    `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.N.*`, `norm`.
+    `cls_token`, `pos_embed`, `patch_embed.proj`, `norm_pre`, `blocks.N.*`, `norm`.
 
     Initialised as in the MAE code: linear layers and the patch projection Xavier-uniform, with
     biases of 0, the latter's as torch initialises convolutions. Methods with another initialisation
@@ -71,13 +73,16 @@ class VisionTransformer(nn.Module):
         no_embed_class: position embedding for patches only, as in DINOv2 with registers; otherwise
             CLS and registers have positions in front of those of the patches.
         norm_eps: epsilon of every LayerNorm.
+        pre_norm: LayerNorm before the first block, and patches are embedded without bias, as in
+            CLIP (Radford et al., ICML 2021).
+        activation: of the MLPs; ``quick_gelu``, x·σ(1.702·x), is that of CLIP.
 
     Raises:
         InputError: indivisible sizes.
     """
 
     overrides: ClassVar[frozenset[str]] = frozenset({"drop_path", "learned_pos_embed"})
-    unproven: ClassVar[frozenset[str]] = frozenset({"num_heads", "norm_eps"})
+    unproven: ClassVar[frozenset[str]] = frozenset({"num_heads", "norm_eps", "activation"})
 
     def __init__(
         self,
@@ -96,6 +101,8 @@ class VisionTransformer(nn.Module):
         reg_tokens: Natural = 0,
         no_embed_class: bool = False,
         norm_eps: Positive = 1e-6,
+        pre_norm: bool = False,
+        activation: Literal["gelu", "quick_gelu"] = "gelu",
     ) -> None:
         arguments = weight_arguments(VisionTransformer, locals())
         super().__init__()
@@ -116,7 +123,9 @@ class VisionTransformer(nn.Module):
         self.norm_name = "norm" if final_norm else None
 
         self.patch_embed = PatchEmbed(
-            img_size, patch_size, in_channels, embed_dim, strict_img_size=False
+            *(img_size, patch_size, in_channels, embed_dim),
+            bias=not pre_norm,
+            strict_img_size=False,
         )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, reg_tokens, embed_dim)) if reg_tokens else None
@@ -127,6 +136,7 @@ class VisionTransformer(nn.Module):
         )
         rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
         norm_layer = partial(nn.LayerNorm, eps=norm_eps)
+        self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
         self.blocks = nn.ModuleList(
             Block(
                 embed_dim,
@@ -136,6 +146,7 @@ class VisionTransformer(nn.Module):
                 drop_path=rate,
                 init_values=layer_scale,
                 norm_layer=norm_layer,
+                act_layer=_ACTIVATIONS[activation],
             )
             for rate in rates
         )
@@ -207,7 +218,7 @@ class VisionTransformer(nn.Module):
             if self.num_prefix_positions:
                 prefix = prefix + prefix_positions
             tokens = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
-        return tokens
+        return self.norm_pre(tokens)
 
     def layers(self, tokens: Tensor) -> list[Tensor]:
         """Tokens of `embed` after each block, without the final norm, each B×(prefix + K)×D."""
@@ -227,7 +238,7 @@ class VisionTransformer(nn.Module):
 
     def layer_groups(self) -> list[list[str]]:
         """Embeddings and tokens, every block, the final norm."""
-        early = ("patch_embed.", "pos_embed", "cls_token", "reg_token")
+        early = ("patch_embed.", "pos_embed", "cls_token", "reg_token", "norm_pre.")
         return block_groups(self, early, "norm.")
 
     def trim(self, finest: int = 1, norm: bool = True) -> None:

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from benchmark.downstream.compose import METHOD_KEYS, compose
 from benchmark.downstream.task import load_task
-from benchmark.encoders.conversion import VIT_B
 from benchmark.encoders.encoder import ARCHITECTURES
 from benchmark.encoders.frozen_encoder import FrozenEncoder
-from benchmark.encoders.releases import RELEASES
+from benchmark.encoders.releases import RELEASES, find_release
 from benchmark.method import Method, Progress
 from benchmark.method_cards import CONFIGS, pretraining_config, read_method_card
 from benchmark.method_costs import MethodCosts
@@ -95,10 +94,8 @@ def _leave_out_weights(node: Any) -> None:
     """Have no part of a config read its weights; released encoders are built untrained."""
     if isinstance(node, dict):
         if node.get("type") is FrozenEncoder:
-            # CLIP, which has no release here, is a ViT-B/16 as well.
-            release = RELEASES.get(Path(node.pop("checkpoint")).parent.name)
-            kind = ARCHITECTURES[release.architecture if release else "vit"]
-            node.update(type=kind, **(release.arguments if release else VIT_B))
+            release = find_release(Path(node.pop("checkpoint")).parent.name)
+            node.update(type=ARCHITECTURES[release.architecture], **release.arguments)
         elif node.get("checkpoint") is not None:
             node["checkpoint"] = None
         for value in node.values():

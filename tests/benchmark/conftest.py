@@ -39,6 +39,9 @@ BUILDERS: dict[str, Callable[[], Encoder]] = {
     "vit+registers": lambda: VisionTransformer(
         **SMALL, reg_tokens=3, no_embed_class=True, layer_scale=0.5, norm_eps=1e-5
     ),
+    "vit+clip": lambda: VisionTransformer(
+        **SMALL, pre_norm=True, activation="quick_gelu", norm_eps=1e-5
+    ),
     "vit+without norm": lambda: VisionTransformer(**SMALL, class_token=False, final_norm=False),
     "eva": lambda: EvaEncoder(**SMALL, layer_scale=0.5),
     "eva+biases": lambda: EvaEncoder(

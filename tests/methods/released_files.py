@@ -108,6 +108,56 @@ def localmim(s: Size) -> Shapes:
     return shapes
 
 
+def clip(s: Size) -> Shapes:
+    """The names of CLIP's repository, with some of the text encoder."""
+    image: Shapes = {
+        "class_embedding": (s.width,),
+        "positional_embedding": (1 + s.patches, s.width),
+        "proj": (s.width, 16),
+        "conv1.weight": (s.width, 3, s.patch, s.patch),
+        **norm("ln_pre", s.width),
+        **norm("ln_post", s.width),
+    }
+    names = {"norm": "ln_", "attn.qkv.": "attn.in_proj_", "attn.proj": "attn.out_proj"}
+    names |= {"mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
+    for number in range(s.depth):
+        for name, shape in block("", s.width).items():
+            name = name.removeprefix(".")
+            old = next(old for old in names if name.startswith(old))
+            place = f"transformer.resblocks.{number}"
+            image[f"{place}.{name.replace(old, names[old])}"] = shape
+    text = {"positional_embedding": (7, 16), "logit_scale": (), "text_projection": (16, 16)}
+    text |= {"transformer.resblocks.0.ln_1.weight": (16,), "token_embedding.weight": (9, 16)}
+    return prefixed("visual.", image) | text
+
+
+def clip_of_timm(s: Size) -> Shapes:
+    shapes = vit(s) | norm("norm_pre", s.width) | linear("head", s.width, 16)
+    del shapes["patch_embed.proj.bias"]
+    return shapes
+
+
+def clip_of_the_model_page(s: Size) -> Shapes:
+    """The names of the `transformers` library."""
+    image: Shapes = {
+        "embeddings.class_embedding": (s.width,),
+        "embeddings.position_embedding.weight": (1 + s.patches, s.width),
+        "embeddings.patch_embedding.weight": (s.width, 3, s.patch, s.patch),
+        "embeddings.position_ids": (1, 1 + s.patches),
+        **norm("pre_layrnorm", s.width),
+        **norm("post_layernorm", s.width),
+    }
+    for number in range(s.depth):
+        layer = f"encoder.layers.{number}"
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            image |= linear(f"{layer}.self_attn.{part}", s.width, s.width)
+        image |= norm(f"{layer}.layer_norm1", s.width) | norm(f"{layer}.layer_norm2", s.width)
+        image |= linear(f"{layer}.mlp.fc1", s.width, 4 * s.width)
+        image |= linear(f"{layer}.mlp.fc2", 4 * s.width, s.width)
+    text = {"logit_scale": (), "text_model.embeddings.token_embedding.weight": (9, 16)}
+    return prefixed("vision_model.", image) | text | {"visual_projection.weight": (16, s.width)}
+
+
 def fill(shapes: Shapes, seed: int = 0, device: str = "cpu") -> dict[str, Tensor]:
     """Tensors of these shapes: random but for the constants, which are what they have to be."""
     generator = torch.Generator().manual_seed(seed)
@@ -228,4 +278,7 @@ FILES: dict[str, File] = {
     ),
     "ibot": File(vit, _beside("state_dict"), prefix="state_dict."),
     "ibot/full": File(_teacher, _beside("teacher", epoch=400), prefix="teacher.backbone."),
+    "clip": File(clip, dict, prefix="visual."),
+    "clip/model page": File(clip_of_the_model_page, dict, prefix="vision_model."),
+    "clip/timm": File(clip_of_timm, dict),
 }

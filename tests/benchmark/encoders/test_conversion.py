@@ -173,7 +173,9 @@ def test_foreign_objects_are_named_and_not_unpickled(tmp_path):
 
 def test_other_sizes_are_arguments(tmp_path):
     """A larger network of the same kind; a wrong argument is refused by name."""
-    release = replace(RELEASES["dino"], arguments={**FILES["dino"].small, "norm_eps": 1e-6})
+    release = replace(
+        RELEASES["dino"], arguments={**RELEASES["dino"].arguments, **FILES["dino"].small}
+    )
     path = write(tmp_path / "file.pth", "dino")
     convert(release, path, tmp_path / "out")
     for given, said in (
@@ -217,7 +219,7 @@ def test_num_heads_of_another_width_must_be_given(tmp_path):
         done = convert(
             RELEASES["dino"], path, tmp_path / str(heads), arguments={**sizes, "num_heads": heads}
         )
-        assert done.on_trust == {"num_heads": heads, "norm_eps": 1e-6}
+        assert done.on_trust == {"num_heads": heads, "norm_eps": 1e-6, "activation": "gelu"}
         assert done.proven.items() >= sizes.items()
         assert done.card.arguments["num_heads"] == heads
         prints.add(done.card.fingerprint)

@@ -61,6 +61,8 @@ def test_content_of_encoder_json(exported, tiny_vit):
             "reg_tokens": 0,
             "no_embed_class": False,
             "norm_eps": 1e-6,
+            "pre_norm": False,
+            "activation": "gelu",
         },
         "num_prefix_tokens": 1,
         "final_norm": "norm",

@@ -20,8 +20,8 @@ from benchmark.nn.vit import VisionTransformer
 
 SIDE = 64
 KINDS = (
-    *("vit", "vit+registers", "vit+without norm", "eva", "eva+biases", "samvit", "samvit+norm"),
-    *("beit", "beit+tables", "resnet", "resnet+basic"),
+    *("vit", "vit+registers", "vit+clip", "vit+without norm", "eva", "eva+biases"),
+    *("samvit", "samvit+norm", "beit", "beit+tables", "resnet", "resnet+basic"),
 )
 
 

@@ -179,6 +179,14 @@ def test_vit_b_16_counted_by_hand():
     assert COSTS["mae"].network == _VIT_PARAMETERS + positions + _WIDTH
 
 
+def test_clip_differs_from_dino_by_its_first_norm_and_a_bias():
+    """A norm of every token in both passes; patches are embedded without bias."""
+    clip, dino = COSTS["analysis-objective_clip"], COSTS["analysis-objective_dino"]
+    assert clip.total - dino.total == 2 * _WIDTH - _WIDTH
+    assert clip.step_flops == dino.step_flops
+    assert clip.layer_flops - dino.layer_flops == 2 * (2 * 4 * (_PATCHES + 1) * _WIDTH)
+
+
 def test_step_of_mae_counted_by_hand():
     """The encoder embeds and sees the visible patches only."""
     encoder = 49 * _PIXELS * _WIDTH + blocks(_VISIBLE, _WIDTH, 12)
