@@ -82,4 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    _cli.run(main)
+    _cli.run(main, interrupted="run the same command again with --overwrite")

@@ -297,3 +297,14 @@ def test_a_method_or_data_set_that_is_not_there_is_named(sweep):
 def test_paths_of_the_work_folder_may_be_relative(sweep, monkeypatch):
     monkeypatch.chdir(sweep.work.parent)
     assert len(sweep.only(work=sweep.work.name).plan().todo) == 27
+
+
+def test_fine_tuned_models_are_kept_only_when_asked(sweep):
+    """The later of two options of one key holds."""
+    for options in ((), ("export_model=True", "batch_size=2")):
+        jobs = sweep.only(finetune_options=options).plan().jobs
+        cells = [job for job in jobs if job.stage == "finetune"]
+        assert cells
+        for job in cells:
+            place = job.command.index("--cfg-options")
+            assert job.command[place + 1 :] == ["export_model=False", *options]
