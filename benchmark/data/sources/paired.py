@@ -112,15 +112,16 @@ class Paired(FolderSource):
     def _find_layout(self, raw: Raw, form: Form, wanted: LayoutName) -> Layout:
         kinds = tuple(LAYOUTS) if wanted == "auto" else (wanted,)
         top = require_folder(raw, f"images and annotations ({ACCEPTED})")
-        root = search_root(top, lambda folder: bool(recognise(self, folder, kinds)))
+        problems: list[str] = []
+        root = search_root(top, lambda folder: bool(recognise(self, folder, kinds, problems)))
         if root is None:
             names = [entry.name for entry in list_entries(top)]
             shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
             raise InputError(
                 f"{top}: this does not look like {self.name} ({ACCEPTED}); it holds "
-                f"{shown or 'nothing'}{missing_data_hint(top)}"
+                f"{shown or 'nothing'}{missing_data_hint(top)}" + "; ".join(["", *problems[:1]])
             )
-        found = recognise(self, root, kinds)
+        found = recognise(self, root, kinds, problems)
         if (root / "manifest.json").is_file() and found[0].kind == "masks":
             # A prepared task of several classes: its COCO files keep overlaps.
             found = found[-1:]

@@ -30,11 +30,19 @@ WITH_SPLITS = (
 __all__ = ["ACCEPTED", "LAYOUTS", "WITH_SPLITS", "Layout", "Sample", "recognise"]
 
 
-def recognise(source: FolderSource, root: Path, kinds: tuple[str, ...]) -> list[Layout]:
+def recognise(
+    source: FolderSource, root: Path, kinds: tuple[str, ...], problems: list[str]
+) -> list[Layout]:
     """The layouts of these kinds that a folder is in; usually one or none.
+
+    Args:
+        source: whose data they are.
+        root: the folder.
+        kinds: keys of `LAYOUTS`.
+        problems: takes files that cannot be read and may belong to a layout, or to none.
 
     Raises:
         InputError: one of them is ambiguous or incomplete.
     """
-    found = (LAYOUTS[kind].find(source, root) for kind in kinds)
+    found = (LAYOUTS[kind].find(source, root, problems) for kind in kinds)
     return [layout for layout in found if layout is not None]

@@ -64,8 +64,12 @@ class Layout(ABC):
 
     @classmethod
     @abstractmethod
-    def find(cls, source: FolderSource, root: Path) -> Self | None:
-        """The layout, if `root` has it. Raises `InputError` if it is ambiguous or incomplete."""
+    def find(cls, source: FolderSource, root: Path, problems: list[str]) -> Self | None:
+        """The layout, if `root` has it; arguments as for `sources.layouts.recognise`.
+
+        Raises:
+            InputError: it is ambiguous or incomplete.
+        """
 
     @abstractmethod
     def samples(self) -> Iterator[Sample]:

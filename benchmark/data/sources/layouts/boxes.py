@@ -82,7 +82,7 @@ class VocLayout(BoxLayout):
         self._only: tuple[str, ...] = ()
 
     @classmethod
-    def find(cls, source: FolderSource, root: Path) -> Self | None:
+    def find(cls, source: FolderSource, root: Path, problems: list[str]) -> Self | None:
         files: dict[Path, None] = {}
         folders = []
         for _, folder in data_folders(root, (*ANNOTATION_FOLDERS, *IMAGE_FOLDERS)):

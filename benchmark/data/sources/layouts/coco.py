@@ -30,7 +30,7 @@ from benchmark.data.sources.layouts.base import (
 )
 from benchmark.data.sources.layouts.boxes import BoxLayout
 from benchmark.data.splits import SPLITS, split_named, split_of
-from benchmark.errors import one_of
+from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,14 +59,19 @@ class CocoLayout(BoxLayout):
         self.classes = self._declared()
 
     @classmethod
-    def find(cls, source: FolderSource, root: Path) -> Self | None:
+    def find(cls, source: FolderSource, root: Path, problems: list[str]) -> Self | None:
         files: dict[str, dict[str, Any]] = {}
         for _, folder in data_folders(root, (*ANNOTATION_FOLDERS, *IMAGE_FOLDERS)):
             for path in list_entries(folder):
-                if path.suffix.lower() == ".json" and is_file(path):
+                if path.suffix.lower() != ".json" or not is_file(path):
+                    continue
+                try:
                     content = read_json_object(path)
-                    if missing_list(content) is None:
-                        files[path.relative_to(root).as_posix()] = content
+                except InputError as error:
+                    problems.append(str(error))
+                    continue
+                if missing_list(content) is None:
+                    files[path.relative_to(root).as_posix()] = content
         return cls(source, root, files) if files else None
 
     def _declared(self) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ class _PairLayout(Layout):
         self.splits = frozenset(pair.split for pair in pairs)
 
     @classmethod
-    def find(cls, source: FolderSource, root: Path) -> Self | None:
+    def find(cls, source: FolderSource, root: Path, problems: list[str]) -> Self | None:
         pairs, title = find_pairs(root, cls.first_folders, cls.second_folders)
         return cls(source, root, pairs, title) if pairs else None
 

@@ -203,7 +203,7 @@ def test_unusable_entries_are_reported(tmp_path, prepare):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not a JSON|not JSON|no JSON"),
+        ("", r"it holds annotations, images; .*train\.json: not JSON|it holds .*train\.json: "),
         ("{}", "does not look like paired.*it holds annotations, images"),
         ('{"images": [], "annotations": [], "categories": []}', "no usable frame"),
         ("[]", "not a JSON object"),
@@ -216,6 +216,13 @@ def test_empty_and_other_files_are_one_line(tmp_path, prepare, content, message)
     with pytest.raises(InputError, match=message) as caught:
         prepare("detection")
     assert "\n" not in str(caught.value)
+
+
+def test_other_json_files_do_not_matter(tmp_path, prepare):
+    _write(tmp_path / "raw", "coco")
+    for content, name in (("[1, 2]", "results.json"), ("{", "annotations/notes.json")):
+        _dump(tmp_path / "raw" / name, content)
+    assert prepare("segmentation").manifest["counts"]["kept"] == 7
 
 
 def test_a_choice_between_masks_and_coco_is_left_to_the_user(tmp_path, prepare, opened):
