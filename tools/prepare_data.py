@@ -6,7 +6,7 @@
     tools/prepare_data.py xa170k --raw downloads/XA-170K --out work_dirs/packs/xa170k
     tools/prepare_data.py xa170k --raw cadica=downloads/CADICA --out work_dirs/packs/xa
     tools/prepare_data.py xa20k --raw downloads --out work_dirs/packs/xa20k
-    tools/prepare_data.py paired --raw downloads/mine --option name=mine --out work_dirs/downstream/mine
+    tools/prepare_data.py paired --raw mine --option name=mine --out work_dirs/downstream/mine
 
 The same command resumes an interrupted pack. Skipped frames are counted by reason on screen and
 listed in report.json of the result. docs/datasets.md has the command of every dataset,
