@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class FineTunedModel:
     Attributes:
         description: content of ``model.json``.
         config: of the fine-tuning, with classes in place of their names; `model` is the network.
-        network: in evaluation mode, on the device in use.
+        network: from `load_model` in evaluation mode, on the device in use.
         task: the kind of task it was trained for.
     """
 
@@ -116,27 +117,34 @@ def load_model(path: str | os.PathLike[str]) -> FineTunedModel:
     folder = model_folder(path)
     origin = folder / f"{NAME}.json"
     tensors = read_tensors(folder / f"{NAME}.safetensors")
-    task = load_task(description.task)
-    with quiet_libraries():
-        config = _config_of(description, origin)
-        try:
-            classes = TaskClasses(origin, description.classes)
-            network = task.build_model(config, 0, classes)
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:
-            # Constructors of the libraries check little of what a changed file may say.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(f"{origin}: no network can be built of it ({reason})") from None
-    load_strict(network, tensors, folder / f"{NAME}.safetensors")
-    if preprocessing_of(network, config.test_pipeline) != description.preprocessing:
+    try:
+        model = _build(description, origin)
+        shown = preprocessing_of(model.network, model.config.test_pipeline)
+    except InputError:
+        raise
+    except Exception as error:
+        # Constructors of the libraries check little of what a changed file may say.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{origin}: no network can be built of it ({reason})") from None
+    load_strict(model.network, tensors, folder / f"{NAME}.safetensors")
+    if shown != description.preprocessing:
         raise InputError(
             f"{origin}: key 'preprocessing' is not that of the config; {description.remedy}"
         )
-    return FineTunedModel(description, config, network.to(device()).eval(), task)
+    model.network.to(device()).eval()
+    return model
 
 
-def _config_of(description: ModelDescription, origin: Any) -> Config:
+def _build(description: ModelDescription, origin: Path) -> FineTunedModel:
+    """The model with initial weights."""
+    task = load_task(description.task)
+    with quiet_libraries():
+        config = _config_of(description, origin)
+        network = task.build_model(config, 0, TaskClasses(origin, description.classes))
+    return FineTunedModel(description, config, network, task)
+
+
+def _config_of(description: ModelDescription, origin: Path) -> Config:
     """The config with classes in place of the names in the network and the test pipeline."""
     content = dict(description.config)
     for key in ("model", "test_pipeline"):

@@ -23,7 +23,7 @@ from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file, write_json
 from benchmark.nn.vit import VisionTransformer
-from benchmark.results import read_record
+from benchmark.results import config_hash, read_record
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +233,34 @@ def test_a_changed_description_is_refused(trained, tmp_path, key, value, message
     for name in ("model.json", "model.safetensors"):
         shutil.copy(trained.folder / name, folder)
     change(folder, key, value)
+    with pytest.raises(InputError, match=message) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model", 3, "no network can be built of it"),
+        ("model.backbone", "a text", "no network can be built of it"),
+        ("model.type", "os.system", "'os.system' is no part of a network"),
+        ("model.decode_head.widths", [-1, "a"], "no network can be built of it"),
+        ("model.decode_head.widths", [64, 128, 256, 256], "do not fit EncoderDecoder"),
+        ("test_pipeline", [3], "no network can be built of it"),
+        ("test_pipeline", {}, "no network can be built of it|no .*scale"),
+        ("test_pipeline.1.type", "torch.hub.load", "'torch.hub.load' is no part of a network"),
+        ("test_pipeline.1.scale", None, "no network can be built of it"),
+    ],
+)
+def test_a_forged_config_runs_nothing_and_is_one_line(trained, tmp_path, key, value, message):
+    """Its hash is as it should be; of the rest nothing is taken on trust."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        shutil.copy(trained.folder / name, folder)
+    change(folder, f"config.{key}", value)
+    forged = config_hash(read_json(folder / "model.json")["config"])
+    change(folder, "provenance.config_hash", forged)
     with pytest.raises(InputError, match=message) as caught:
         load_model(folder)
     assert "\n" not in str(caught.value)
