@@ -8,10 +8,10 @@ See docs/released_encoders.md.
 from benchmark.downstream.segmentation.model import EncoderBackbone
 
 card = dict(
-    title="CheXWorld, X-ray-500K",
+    title="CheXWorld, X-rays-500K",
     family="released weights",
     paper="Yue et al., CVPR 2025",
-    pretraining="X-ray-500K",
+    pretraining="X-rays-500K",
 )
 
 encoder = dict(type=EncoderBackbone, folder="{work}/released/chexworld_cxr500k")

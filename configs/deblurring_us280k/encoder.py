@@ -8,10 +8,10 @@ See docs/released_encoders.md.
 from benchmark.downstream.segmentation.model import EncoderBackbone
 
 card = dict(
-    title="DeblurringMIM, US-280K",
+    title="DeblurringMIM, US-Esaote-280K",
     family="released weights",
     paper="Kang et al., MedIA 2024",
-    pretraining="US-280K",
+    pretraining="US-Esaote-280K",
 )
 
 encoder = dict(type=EncoderBackbone, folder="{work}/released/deblurring_us280k")
