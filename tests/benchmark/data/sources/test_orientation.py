@@ -135,3 +135,33 @@ def test_boxes(tmp_path, orientation):
         assert source.report.counts == {"no split list": 1}
         assert source.read_boxes(frame).tolist() == [[*BOX, 0]]
         np.testing.assert_array_equal(source.read(frame) == 40, upright)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_own_label_maps_outlines_and_boxes(tmp_path, orientation):
+    upright = _vessel(30, 40)
+    stored = _save(tmp_path / "train/images/1.png", upright, orientation)
+    (tmp_path / "train" / "masks").mkdir()
+    for drawn, size in _claims(upright, stored, orientation):
+        labels = Image.fromarray(np.ascontiguousarray(drawn).astype(np.uint8) * 2)
+        labels.save(tmp_path / "train/masks/1.png")
+        x0, y0, x1, y1 = _corners(drawn)
+        content = {
+            "images": [{"id": 1, "file_name": "1.png", "height": size[0], "width": size[1]}],
+            "categories": [{"id": 1, "name": "vessel"}],
+        }
+        entry = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [x0, y0, x1 - x0, y1 - y0]}
+        entry["segmentation"] = [[x0, y0, x1, y0, x1, y1, x0, y1]]
+        (tmp_path / "train.json").write_text(json.dumps({**content, "annotations": [entry]}))
+
+        source = open_source("paired", tmp_path, layout="masks", classes="a,b")
+        (frame,) = source.frames()
+        np.testing.assert_array_equal(source.read_masks(frame)[1], upright)
+        for form in ("segmentation", "detection"):
+            source = open_source("paired", tmp_path, layout="coco", form=form)
+            (frame,) = source.frames()
+            assert source.report.counts == {}
+            if form == "detection":
+                assert source.read_boxes(frame).tolist() == [[*BOX, 0]]
+            else:
+                np.testing.assert_array_equal(source.read_masks(frame)[0], upright)
