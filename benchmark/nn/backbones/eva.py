@@ -19,7 +19,8 @@ class EvaEncoder(TimmTransformer, Eva):
 
     The defaults are DINOv3 ViT-B/16. MedDINOv3 has the same layers with `norm_eps=1e-6`. There is
     no position embedding: queries and keys of patches are rotated by their positions on a grid that
-    spans [−1, 1] at every image size.
+    spans [−1, 1] at every image size. Rotations are computed in single precision; the class of
+    MedDINOv3's released model computes them in bf16, which moves their sines by up to 0.03.
 
     Args:
         img_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, in_channels, drop_path: see
