@@ -75,8 +75,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    from benchmark.downstream.preview import find_method
     from benchmark.downstream.representation.preview import preview_representation
-    from benchmark.method_cards import card_of_encoder, read_method_card
+    from benchmark.method_cards import card_of_encoder
     from benchmark.quiet import quiet_libraries
     from benchmark.visualization.figure_files import figure_format
 
@@ -84,15 +85,14 @@ def main() -> None:
     data = Path(args.data) if args.data else None
     options = list(args.cfg_options)
     options += [f"{key}={value}" for key in ("split", "projection") if (value := vars(args)[key])]
-    methods = args.method or list(map(Path, args.encoder))
+    methods = [find_method(name, configs, work) for name in args.method]
+    methods = methods or list(map(Path, args.encoder))
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     if args.plot:
         figure_format(args.plot)
     for method in methods:
         if isinstance(method, Path):
             card_of_encoder(method)
-        else:
-            read_method_card(method, configs)
         preview_representation(configs, method, args.dataset, args.protocol, options, work, data)
 
     with quiet_libraries():

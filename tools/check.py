@@ -187,16 +187,18 @@ def _check_method(arguments: argparse.Namespace) -> int:
 
     from benchmark.quiet import quiet_libraries
     from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS, read_option
+    from benchmark.training.preview import find_config
 
     for option in arguments.cfg_options:  # report mistakes before loading torch
         read_option(option, PRETRAIN_KEYS)
+    paths = [find_config(name) for name in arguments.config]
 
     with quiet_libraries():
         from benchmark.checks.contract import ContractTrial, check_method, prepare
         from benchmark.training.config import fill_paths, load_config
 
     broken = False
-    for path in arguments.config:
+    for path in paths:
         with tempfile.TemporaryDirectory() as folder:
             config = load_config(path, "tiny", arguments.cfg_options, needed=PRETRAIN_NEEDS)
             fill_paths(config, folder)

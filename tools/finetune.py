@@ -21,7 +21,8 @@ def arguments() -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--method",
-        help="a folder of configs/, or analysis-NAME for configs/analysis/NAME.py",
+        help="a folder of configs/, analysis-NAME for configs/analysis/NAME.py, or the path of a "
+        "config that has been pre-trained",
     )
     which.add_argument(
         "--encoder", metavar="DIR", help="an exported encoder, for example work_dirs/my_encoder"
@@ -63,18 +64,19 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.downstream.preview import preview_cell
-    from benchmark.method_cards import card_of_encoder, read_method_card
+    from benchmark.downstream.preview import find_method, preview_cell
+    from benchmark.method_cards import card_of_encoder
     from benchmark.quiet import quiet_libraries
     from benchmark.results import with_label_share
 
     work = _cli.work_folder(args)
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     if args.method:
-        read_method_card(args.method, Path(args.configs))
+        method = find_method(args.method, Path(args.configs), work)
     else:
-        card_of_encoder(Path(args.encoder))
-    method = args.method or Path(args.encoder)
+        method = Path(args.encoder)
+    if isinstance(method, Path):
+        card_of_encoder(method)
     data = Path(args.data) if args.data else None
     cell = (Path(args.configs), method, args.dataset, args.protocol, args.cfg_options)
     preview_cell(*cell, work, data, inputs=not args.print_config)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from _cli import ROOT, run
+from _cli import IN_CLONE, ROOT, run
 
 if TYPE_CHECKING:
     from benchmark.results import RunRecord
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 FORMATS = ("md", "csv", "tex", "json", "html")
 #: Those of --compare.
 COMPARED = ("md", "html")
-#: Default folder of the result files.
-RESULTS = ROOT / "leaderboard" / "results"
+#: Default folder to write to, and the default folder of the result files.
+BOARD = ROOT / "leaderboard" if IN_CLONE else Path("work_dirs")
+RESULTS = BOARD / "results"
 #: Protocol → matrices whose runs are in its tables.
 MATRICES = {"journal": ("journal", "ablations"), "aaai": ("aaai", "aaai_ablations")}
 
@@ -38,14 +39,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         default=RESULTS,
         metavar="DIR",
-        help="folder of the result files (default: leaderboard/results)",
+        help=f"folder of the result files (default: {BOARD.name}/results)",
     )
     parser.add_argument(
         "--out",
         type=Path,
-        default=ROOT / "leaderboard",
+        default=BOARD,
         metavar="DIR",
-        help="folder to write to (default: leaderboard)",
+        help=f"folder to write to (default: {BOARD.name})",
     )
     parser.add_argument(
         "--format",

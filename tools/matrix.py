@@ -83,6 +83,7 @@ def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from benchmark.locking import made_folder
+    from benchmark.method_cards import CONFIGS
     from benchmark.sweep.cleanup import clean_up_if_idle
     from benchmark.sweep.config_cache import cached
     from benchmark.sweep.execution import PROFILES, draw_boards, require_snakemake, run_plan
@@ -90,8 +91,9 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.sweep.matrix import read_matrix, restrict
     from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
     from benchmark.sweep.report import print_plan, print_status, print_summary
+    from benchmark.training.preview import find_config
 
-    matrix = read_matrix(Path(args.config))
+    matrix = read_matrix(find_config(args.config, CONFIGS / "leaderboard"))
     if args.scale:
         matrix = matrix.model_copy(update={"scale": args.scale})
     if args.work:

@@ -22,7 +22,7 @@ _STARTED = time.time()
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="for example configs/vasomim/pretrain.py")
+    parser.add_argument("config", help="a method, such as vasomim, or the path of a config")
     _cli.add_run_options(parser)
     parser.add_argument("--packs", nargs="+", metavar="DIR", help="frame packs to train on")
     parser.add_argument(
@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
 
 
 def _run_folder(args: argparse.Namespace) -> Path:
-    return Path(args.work_dir or default_folder(args.config, _cli.work_folder(args)))
+    return Path(args.work_dir or default_folder(find_config(args.config), _cli.work_folder(args)))
 
 
 def after_interrupt() -> str:

@@ -9,13 +9,14 @@ from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.method_cards import (
     encoder_config,
+    method_of_config,
     pretraining_config,
     read_method_card,
     run_folder,
 )
 from benchmark.results import parse_dataset_id
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
-from benchmark.training.preview import preview, read_values
+from benchmark.training.preview import find_config, preview, read_values
 
 
 def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
@@ -47,6 +48,31 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
 
 def _has_configs(folder: Path) -> bool:
     return folder.is_dir() and bool(list_folder(folder, "[!_]*.py"))
+
+
+def find_method(name: str, configs: Path, work: Path) -> str | Path:
+    """The method that a command line names: by its id, or by the path of its config or folder.
+
+    Returns:
+        Its id in `configs`; of a config elsewhere the folder of the encoder its run exports.
+
+    Raises:
+        InputError: there is no such method or config.
+    """
+    path = Path(name)
+    if name != path.stem:
+        if path.resolve().parent == configs.resolve():
+            name = path.name
+        else:
+            config = find_config(name).resolve()
+            if not config.is_relative_to(configs.resolve()):
+                folder = work / config.parent.name / config.stem
+                if not (folder / "encoder.json").is_file():
+                    raise InputError(f"{folder}: no encoder; make it with tools/train.py {name}")
+                return folder
+            name = method_of_config(config)
+    read_method_card(name, configs)
+    return name
 
 
 def preview_cell(

@@ -123,6 +123,7 @@ def command_line(arguments: Sequence[str]) -> str:
         arguments: as in `sys.argv`, the program first.
     """
     program, *rest = arguments
-    command = _FOLDER.sub("…/", shlex.join([Path(program).name, *rest]))
+    # Not quoted: it may be ``angio-ssl finetune``.
+    command = f"{Path(program).name} {_FOLDER.sub('…/', shlex.join(rest))}"
     # A name that is not UTF-8 could not be written into a record.
     return command.encode("utf-8", "backslashreplace").decode()

@@ -12,11 +12,11 @@ import ast
 import inspect
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
-from benchmark.method_cards import CONFIGS, base_path, parse_config
+from benchmark.method_cards import CONFIGS, base_path, parse_config, pretraining_config
 from benchmark.training.config_keys import ConfigKeys, read_option, require_fitting
 
 
@@ -42,31 +42,46 @@ class _Settings(dict):
     __setattr__ = dict.__setitem__  # type: ignore[assignment]
 
 
-def find_config(name: str) -> Path:
-    """The config file a command line names.
+def find_config(name: str, folder: Path = CONFIGS) -> Path:
+    """The config file that a command line names, from whichever folder.
+
+    Args:
+        name: a path with or without ``.py``, a path in `folder` or beside ``configs``, a method,
+            or ``analysis-NAME``. A folder stands for its `pretrain.py`.
+        folder: of the configs that are known by their names.
 
     Raises:
-        InputError: there is no such file; the message suggests the one that may be meant.
+        InputError: there is no such file, and the message suggests the one that may be meant; or
+            several are meant.
     """
     path = Path(name)
     if path.is_file():
         return path
-    if path.with_suffix(".py").is_file():
-        meant = str(path.with_suffix(".py"))
-    elif (path / "pretrain.py").is_file():
-        meant = str(path / "pretrain.py")
-    elif (CONFIGS / name / "pretrain.py").is_file():
-        meant = f"configs/{name}/pretrain.py"
-    else:
-        return _refuse_unknown(path)
-    raise InputError(f"{name}: no such config; did you mean {meant!r}?")
+    known = (CONFIGS.parent / path, folder / path, pretraining_config(name, folder))
+    places = (path, *(place for place in known if place.is_relative_to(CONFIGS)))
+    files = [
+        file
+        for place in places
+        for file in (place, Path(f"{place}.py"), place / "pretrain.py")
+        if file.is_file()
+    ]
+    meant = {file.resolve(): file for file in reversed(files)}
+    if len(meant) > 1:
+        raise InputError(f"{name}: several configs; name one: {', '.join(map(str, meant))}")
+    if not meant:
+        _refuse_unknown(path, folder)
+    (file,) = meant.values()
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
-def _refuse_unknown(path: Path) -> Path:
+def _refuse_unknown(path: Path, known: Path) -> NoReturn:
     folder = path.parent
     siblings = [str(file) for file in list_folder(folder, "*.py")] if folder.is_dir() else []
-    methods = [f"configs/{entry.name}/pretrain.py" for entry in list_folder(CONFIGS)]
-    near = did_you_mean(str(path), [*siblings, *methods])
+    methods = [entry.name for entry in list_folder(CONFIGS) if (entry / "pretrain.py").is_file()]
+    paths = [f"configs/{name}/pretrain.py" for name in methods]
+    others = [file.stem for file in list_folder(known, "[!_]*.py")]
+    near = did_you_mean(str(path), [*siblings, *methods, *paths, *others])
     # All configs there are would not fit on a line.
     near = near if "did you mean" in near else ""
     raise InputError(f"{path}: no such config{near}")

@@ -57,7 +57,7 @@ def test_only_the_process_that_resolves_configs_imports_torch():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("absent.py",), "absent.py: no such config of a sweep"),
+        (("absent.py",), "absent.py: no such config"),
         (("CONFIG", "--methods", "unet"), "--methods unet: not in m; known: frangi"),
         (("CONFIG", "--datasets", "xcav"), "--datasets xcav: not in m"),
         (("CONFIG", "--datasets", "synthetic_v-10pct"), "synthetic_v-10pct: not in m"),

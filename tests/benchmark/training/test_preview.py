@@ -77,11 +77,9 @@ def test_mistakes_in_a_config(content, said, tmp_path):
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("configs/vasomim/pretrain", "configs/vasomim/pretrain.py"),
-        ("configs/vasomim", "configs/vasomim/pretrain.py"),
-        ("vasomim", "configs/vasomim/pretrain.py"),
         ("configs/vasomim/pretrian.py", "configs/vasomim/pretrain.py"),
         ("configs/vasomin/pretrain.py", "configs/vasomim/pretrain.py"),
+        ("vasomin", "vasomim"),
     ],
 )
 def test_a_config_that_is_not_there(name, meant, monkeypatch):
@@ -89,7 +87,57 @@ def test_a_config_that_is_not_there(name, meant, monkeypatch):
     with pytest.raises(InputError, match=re.escape(f"{name}: no such config")) as error:
         find_config(name)
     assert f"did you mean {meant!r}?" in str(error.value)
-    assert find_config(meant) == Path(meant)
+    assert find_config(meant) == Path("configs/vasomim/pretrain.py")
+
+
+@pytest.mark.parametrize("place", [".", "configs", "configs/mae", None])
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        (("vasomim", "vasomim/pretrain", "vasomim/pretrain.py"), "vasomim/pretrain.py"),
+        (("configs/vasomim", "configs/vasomim/pretrain.py"), "vasomim/pretrain.py"),
+        (("analysis-vit_l", "analysis/vit_l"), "analysis/vit_l.py"),
+        (("configs/analysis/vit_l", "configs/analysis/vit_l.py"), "analysis/vit_l.py"),
+        (("segmentor/unext_s",), "segmentor/unext_s.py"),
+    ],
+)
+def test_a_name_means_the_same_from_any_folder(names, meant, place, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path if place is None else ROOT / place)
+    for name in names:
+        assert find_config(name).resolve() == ROOT / "configs" / meant
+
+
+def test_configs_of_any_folder(monkeypatch, tmp_path):
+    """With or without ``.py``; the folder stands for its `pretrain.py`."""
+    (tmp_path / "mine").mkdir()
+    config = tmp_path / "mine" / "pretrain.py"
+    config.write_text("")
+    for name in (tmp_path / "mine", tmp_path / "mine" / "pretrain", config):
+        assert find_config(str(name)) == config
+    monkeypatch.chdir(tmp_path / "mine")
+    for name in (".", "../mine", "./pretrain", "pretrain.py"):
+        assert find_config(name).resolve() == config
+    with pytest.raises(InputError, match="no such config"):
+        find_config("benchmark/randomness")  # of the project, but no config
+
+
+def test_a_name_of_two_configs(monkeypatch, tmp_path):
+    """The path of one of them means that one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mae").mkdir()
+    (tmp_path / "mae" / "pretrain.py").write_text("")
+    with pytest.raises(InputError, match="mae: several configs; name one: ") as error:
+        find_config("mae")
+    for path in str(error.value).partition("name one: ")[2].split(", "):
+        assert find_config(path).samefile(path)
+
+
+def test_matrices_are_known_by_their_names(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    folder = ROOT / "configs" / "leaderboard"
+    assert find_config("journal", folder) == folder / "journal.py"
+    with pytest.raises(InputError, match="did you mean 'journal'"):
+        find_config("jurnal", folder)
 
 
 def test_inputs_that_are_not_there(tmp_path):
