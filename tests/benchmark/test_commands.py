@@ -68,7 +68,7 @@ def test_it_runs_a_tool_from_any_folder(name: str, tmp_path: Path) -> None:
 def test_it_runs_the_shell_scripts(tmp_path: Path) -> None:
     done = angio_ssl("dist-train", "mae", "none", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: tools/dist_train.sh CONFIG PROCESSES")
+    assert done.stderr.startswith("usage: tools/dist_train.sh CONFIG N")
 
 
 def test_a_misspelt_subcommand(tmp_path: Path) -> None:

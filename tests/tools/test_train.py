@@ -72,7 +72,7 @@ def test_the_message_after_ctrl_c_tells_what_is_left(call, tmp_path, monkeypatch
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.training.preview.find_config", interrupted)
+    monkeypatch.setattr("benchmark.training.preview.preview", interrupted)
     done = call("configs/mae/pretrain.py", "--work", str(tmp_path), *options)
     newest = run / "epoch_10.pth"
     assert done.returncode == 130
@@ -88,7 +88,7 @@ def test_a_run_that_replaces_another_is_resumed_without_overwrite(call, tmp_path
         os.utime(run / "epoch_1.pth", (2**32, 2**32))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.training.preview.find_config", interrupted)
+    monkeypatch.setattr("benchmark.training.preview.preview", interrupted)
     done = call("configs/mae/pretrain.py", "--work", str(tmp_path), "--overwrite")
     expected = f"with --resume instead of --overwrite continues after {run / 'epoch_1.pth'}"
     assert done.stderr == f"interrupted; the same command {expected}\n"
