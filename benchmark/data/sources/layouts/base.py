@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, UnreadableFrame
@@ -13,6 +13,8 @@ from benchmark.data.sources.files import FolderSource, list_folders, walk_images
 from benchmark.data.splits import split_named, split_of
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from benchmark.data.formats.annotations import class_name
 from benchmark.data.formats.list_files import name_key
@@ -25,6 +25,8 @@ from benchmark.data.splits import SPLITS, read_split_list, split_of
 from benchmark.errors import one_of
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from benchmark.data.formats.annotations import class_name
 from benchmark.data.formats.coco import (
@@ -33,6 +33,8 @@ from benchmark.data.splits import SPLITS, split_named, split_of
 from benchmark.errors import InputError, one_of
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from benchmark.data.formats.list_files import name_key
 from benchmark.data.frame import Frame, UnreadableFrame
@@ -21,6 +21,8 @@ from benchmark.data.splits import SPLITS, split_named
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
 
 CLEAN_FOLDERS = ("clean", "reference", "target", "full_dose", "high_dose")
