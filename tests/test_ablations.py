@@ -109,9 +109,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     for name in ("unext_s", "unext_s_alpha_50", "unext_s_alpha_80"):
         write_tensors(work / "segmentor" / name / "segmentor.safetensors", UNeXt())
-    teacher = VisionTransformer(img_size=96, patch_size=16, embed_dim=16, depth=1, num_heads=2)
+    small = dict(img_size=96, patch_size=16, embed_dim=16, depth=1, num_heads=2)
     for name in ("dino", "clip", "dinov3"):
-        export_encoder(work / "released" / name, teacher, {})
+        release = RELEASES[name]
+        teacher = build_encoder(release.architecture, {**release.arguments, **small}, name)
+        export_encoder(work / "released" / name, teacher, {}, release.mean, release.std)
     return work
 
 

@@ -22,7 +22,7 @@ from benchmark.sweep.cells import literal
 from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
-from benchmark.training.train import weight_files
+from benchmark.training.weight_files import weight_files
 
 
 def config_facts(request: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from benchmark.sweep.inputs import (
 )
 from benchmark.sweep.jobs import MANIFEST, CellJob, Job, PretrainingJob, task_of
 from benchmark.sweep.matrix import Matrix, check_folders
+from benchmark.training.weight_files import missing_weights
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _trainings(
                 if producer.stage == "segmentor":
                     producer.output = file
             elif not Path(file).is_file():
-                training.problem = training.problem or f"{file}: no such file; see {config}"
+                training.problem = training.problem or missing_weights(Path(file))
     return trainings
 
 

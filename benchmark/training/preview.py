@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
 from benchmark.method_cards import CONFIGS, base_path, parse_config, pretraining_config
 from benchmark.training.config_keys import ConfigKeys, read_option, require_fitting
+from benchmark.training.weight_files import missing_weights, weight_files
 
 
 class Imported:
@@ -189,21 +190,7 @@ def require_inputs(values: dict[str, Any], work: Path) -> None:
         folder = Path(folder.replace("{work}", str(work)))
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; make the pack with tools/prepare_data.py")
-    for checkpoint in _checkpoints(values.get("method")):
+    for _, checkpoint in weight_files(values.get("method")):
         file = Path(checkpoint.replace("{work}", str(work)))
         if not file.exists():
-            run = file.parent
-            config = CONFIGS / run.parent.name / f"{run.name}.py"
-            made = f"configs/{config.parent.name}/{config.name}"
-            hint = f"; make it with tools/train.py {made}" if config.is_file() else ""
-            raise InputError(f"{file}: no such file{hint}")
-
-
-def _checkpoints(node: Any) -> Iterator[str]:
-    """The files of weights in the parts of a method."""
-    if isinstance(node, list):
-        node = dict(enumerate(node))
-    for key, value in node.items() if isinstance(node, dict) else ():
-        if key == "checkpoint" and isinstance(value, str):
-            yield value
-        yield from _checkpoints(value)
+            raise InputError(missing_weights(file))

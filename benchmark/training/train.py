@@ -37,6 +37,7 @@ from benchmark.training.distributed.signals import StopSignals
 from benchmark.training.optim import build_optimizer, peak_learning_rate
 from benchmark.training.run import Existing, Run, differences
 from benchmark.training.runner import Runner
+from benchmark.training.weight_files import weight_files
 
 IDENTITY = ("seed", "config_hash", "corpus_hash", "weights")
 """What makes a pre-training run this run, see `Run`."""
@@ -214,19 +215,6 @@ def _identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, A
         "corpus_hash": packs.corpus_hash,
         "weights": weights,
     }
-
-
-def weight_files(node: Any, where: str = "") -> list[tuple[str, str]]:
-    """The files of weights a config builds on, each after the path of its key."""
-    if isinstance(node, list):
-        node = dict(enumerate(node))
-    found = []
-    for key, value in node.items() if isinstance(node, dict) else ():
-        place = f"{where}.{key}".lstrip(".")
-        if key == "checkpoint" and isinstance(value, str):
-            found.append((place, value))
-        found += weight_files(value, place)
-    return found
 
 
 def make_run(

@@ -20,6 +20,7 @@ from benchmark.sweep.inputs import corpus_of
 from benchmark.sweep.jobs import Job, failure_path, lock_path
 from benchmark.sweep.plan import SweepSettings, make_plan, sweep_folder
 from benchmark.sweep.report import print_plan, print_status
+from benchmark.training.weight_files import missing_weights
 
 if TYPE_CHECKING:
     from conftest import Sweep
@@ -229,6 +230,24 @@ def test_released_encoders_are_inputs(sweep):
     assert plan.todo == frozenset()
     write_json(folder / "encoder.json", {"weights_sha256": "w"})
     assert len(one.plan().todo) == 3
+
+
+def test_weights_that_no_job_makes_are_named_with_where_they_come_from(sweep):
+    """In the words of `tools/train.py`."""
+    one = sweep.only(methods=("mae",), datasets=("synthetic_v",))
+    request = {"cells": [["mae", "synthetic_v"]], "seeds": [0, 1, 2], "packs": ["{work}/packs/p"]}
+    answer = one.resolve(request)
+    file = sweep.work / "released" / "clip" / "encoder.safetensors"
+    (training,) = answer["trainings"].values()
+    training.update(weights={"method.teacher.checkpoint": str(file)})
+    training.update(packs=[str(sweep.work / "packs" / "p")])
+    one = replace(one)
+    one.resolve = lambda request: answer  # type: ignore[method-assign]
+    plan = one.plan()
+    problems = {job.title: job.problem for job in plan.jobs}
+    assert problems["MAE"] == missing_weights(file)
+    assert "tools/convert_checkpoint.py clip FILE" in problems["MAE"]
+    assert plan.todo == frozenset()
 
 
 def test_hours_are_recorded_ones_or_an_estimate(sweep):

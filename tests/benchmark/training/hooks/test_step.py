@@ -14,7 +14,6 @@ from benchmark.method import Progress
 from benchmark.training.hooks import StepHook, WeightDecayHook
 from benchmark.training.optim import build_optimizer
 from benchmark.training.schedules import CosineRamp
-from benchmark.training.train import weight_files
 
 RUN = SimpleNamespace(config=SimpleNamespace(seed=5, epochs=9))
 
@@ -72,12 +71,6 @@ def test_a_resumed_epoch_has_begun_already():
     runner.epoch, runner.iter = 4, 28
     hook.before_train_epoch(runner)
     assert len(list(loader.batch_sampler)) == 7
-
-
-def test_weight_files_are_found_in_lists(tmp_path):
-    """A checkpoint is part of a run's identity wherever in the config it is named."""
-    config = {"method": {"objective": [{"weight": 1}, {"features": {"checkpoint": "a.pth"}}]}}
-    assert weight_files(config) == [("method.objective.1.features.checkpoint", "a.pth")]
 
 
 def test_hook_sets_the_decay_of_the_groups_that_have_one():
