@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from benchmark.anatomy.unext import UNeXt
-from benchmark.encoders.encoder import export_encoder, write_tensors
+from benchmark.encoders.encoder import build_encoder, export_encoder, write_tensors
+from benchmark.encoders.releases import RELEASES
 from benchmark.method import Progress
-from benchmark.nn.vit import VisionTransformer
 from benchmark.registry import build
 from benchmark.training.config import config_differences, fill_paths, load_config, to_plain
 from leaderboard.analyses import ANALYSES, find_analysis
