@@ -53,7 +53,7 @@ IMAGES: dict[str, tuple[Boxes, Boxes]] = {
 def annotate(path: Path, images: dict[str, tuple[Boxes, Boxes]]) -> Path:
     coco = COCOFile(["stenosis", "occlusion"])
     for name, (truth, _) in images.items():
-        coco.add(name, 100, 100, box_annotations(np.array(truth).reshape(-1, 5)))
+        coco.add(f"{name}.png", 100, 100, box_annotations(np.array(truth).reshape(-1, 5)))
     path.write_text(json.dumps(coco.content))
     return path
 
