@@ -1,1 +1,36 @@
-"""What every self-supervised method of the benchmark shares."""
+"""What every self-supervised method of the benchmark shares.
+
+The names below are for users, imported on first use: ``import benchmark`` does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.data.formats.images import read_grayscale
+    from benchmark.downstream.fine_tuned.model import load_model
+    from benchmark.downstream.representation.encoding import encode_frames
+    from benchmark.encoders.encoder import load_encoder
+    from benchmark.results import read_results
+
+_PUBLIC = {
+    "encode_frames": "benchmark.downstream.representation.encoding",
+    "load_encoder": "benchmark.encoders.encoder",
+    "load_model": "benchmark.downstream.fine_tuned.model",
+    "read_grayscale": "benchmark.data.formats.images",
+    "read_results": "benchmark.results",
+}
+
+__all__ = ["encode_frames", "load_encoder", "load_model", "read_grayscale", "read_results"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

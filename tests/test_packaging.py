@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,15 @@ def test_the_wheel_holds_every_tracked_file(tracked: set[str]) -> None:
     assert not [name for name in packed if name.startswith(("leaderboard/results", "tests"))]
 
 
+def test_the_readme_says_the_python_versions_once() -> None:
+    """From the oldest that is accepted to the newest that is declared."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    declared = re.findall(r'"Programming Language :: Python :: 3\.(\d+)"', project)
+    assert f'requires-python = ">=3.{declared[0]}"' in project
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"Python 3\.(\d+)(?:–3\.(\d+))?", readme) == [(declared[0], declared[-1])]
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built without network from a copy, and unpacked as pip would."""
@@ -89,9 +99,9 @@ def angio_ssl(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
     (cwd / "mine").mkdir()
     (cwd / "mine" / "pretrain.py").write_text(MINE)
 
-    def run(*words: str) -> str:
+    def run(*words: str, start: tuple[str, ...] = ("-m", "benchmark")) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "benchmark", *words],
+            [sys.executable, *start, *words],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"},
             capture_output=True,
@@ -121,18 +131,23 @@ def test_an_installed_package_knows_what_a_clone_knows(
 
 @pytest.mark.slow
 def test_a_lab_runs_the_installed_command(angio_ssl: Callable[..., str]) -> None:
-    """Pack, pre-training of its own config, fine-tuning, prediction, board; in its folder."""
+    """Pack, pre-training, fine-tuning, prediction, board; then the Python blocks of the README."""
     few = ("size=96", "patients=6", "videos=1", "frames=5", "first_frame=3")
-    tiny = ("--scale", "tiny", "--work", "runs")
-    pack = ("prepare-data", "synthetic", "--out", "runs/packs/xa170k", "--size", "96")
+    work = "work_dirs/demo"
+    tiny = ("--scale", "tiny", "--work", work)
+    pack = ("prepare-data", "synthetic", "--out", f"{work}/packs/synthetic", "--size", "96")
     angio_ssl(*pack, "--option", *few)
     task = ("prepare-data", "synthetic", "--as", "segmentation", "--out")
-    angio_ssl(*task, "runs/downstream/synthetic_v", "--option", *few, "seed=1")
+    angio_ssl(*task, f"{work}/downstream/synthetic_v", "--option", *few, "seed=1")
     short = ("--cfg-options", "epochs=1", "batch_size=2")
-    angio_ssl("train", "mine", *tiny, "--packs", "runs/packs/xa170k", *short)
+    angio_ssl("train", "mae", *tiny, "--packs", f"{work}/packs/synthetic", *short)
     cell = ("--dataset", "synthetic_v", *tiny, "--cfg-options", "epochs=1")
-    angio_ssl("finetune", "--method", "./mine", *cell)
-    run = "runs/mine-pretrain/finetune/synthetic_v/seed0"
-    frames = "runs/downstream/synthetic_v/images"
+    angio_ssl("finetune", "--method", "configs/mae", *cell)
+    run, frames = f"{work}/mae/finetune/synthetic_v/seed0", f"{work}/downstream/synthetic_v/images"
     assert "predicted by MAE" in angio_ssl("predict", run, frames, "--out", "found")
-    assert "MAE" in angio_ssl("leaderboard", "--results", "runs/results", "--out", "runs")
+    assert "MAE" in angio_ssl("leaderboard", "--results", f"{work}/results", "--out", work)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = "".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+    shapes = "print(features.shape[0], mask.shape == frames[0].shape, list(means.index))"
+    said = angio_ssl(start=("-c", program + shapes)).splitlines()[-1]
+    assert said == "4 True ['MAE']"

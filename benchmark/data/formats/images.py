@@ -114,9 +114,9 @@ def read_image(path: Path) -> DecodedImage:
             raise UnreadableFrame("image too large") from None
 
 
-def read_grayscale(path: Path) -> np.ndarray:
+def read_grayscale(path: str | Path) -> np.ndarray:
     """Decode one image to uint8, H×W; its own values alone decide the white level."""
-    return read_image(path).to_grayscale()
+    return read_image(Path(path)).to_grayscale()
 
 
 def check_file_size(path: Path, most: int, kind: str) -> int:
