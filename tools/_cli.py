@@ -30,6 +30,8 @@ from benchmark.training.distributed.signals import RunEnded  # noqa: E402
 from benchmark.training.scales import SCALES  # noqa: E402
 from benchmark.type_hints import fits, meaning  # noqa: E402
 
+LIVE_HELP = "one progress line instead of log lines, on a terminal; train.log has them all"
+
 _OWN = ("benchmark", "configs", "leaderboard", "methods", "tools")
 
 

@@ -55,6 +55,7 @@ def arguments() -> argparse.Namespace:
         help="existing records: keep them and resume interrupted runs (only-missing, the "
         "default), replace them (always, also without a value), or stop (never)",
     )
+    parser.add_argument("--live", action="store_true", help=_cli.LIVE_HELP)
     parser.add_argument(
         "--print-config", action="store_true", help="print it resolved, as a config file"
     )
@@ -111,6 +112,7 @@ def main() -> None:
             seed,
             cell_folder(work, args.protocol, card.method, dataset, seed),
             results,
+            args.live,
         )
         for seed in args.seed
     ]

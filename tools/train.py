@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
         help="start a new run from the weights of a checkpoint, an exported network or a folder",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace what the folder holds")
+    parser.add_argument("--live", action="store_true", help=_cli.LIVE_HELP)
     parser.add_argument(
         "--print-config", action="store_true", help="print it resolved, as a config file"
     )
@@ -100,7 +101,7 @@ def main() -> None:
         elif args.dry_run:
             dry_run(config, config.card.title)
         else:
-            train(config, folder, config.card.title, args.resume, args.overwrite)
+            train(config, folder, config.card.title, args.resume, args.overwrite, live=args.live)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ class FineTuningRun:
     seed: int
     folder: Path
     results: Path
+    live: bool = False  # one progress line instead of log lines, on a terminal
 
     @property
     def title(self) -> str:
@@ -215,6 +216,7 @@ def make_run(cell: FineTuningRun, parts: FineTuningParts, stop: StopSignals, beg
         exports=(NAME,),
         stop=stop,
         begun=begun,
+        live=cell.live,
     )
 
 

@@ -41,6 +41,7 @@ from benchmark.training.config import config_differences
 from benchmark.training.distributed import watchdog
 from benchmark.training.distributed.agreement import broadcast_from_main, share_checkpoint
 from benchmark.training.distributed.signals import StopSignals
+from benchmark.training.screen import Screen
 from benchmark.type_hints import fits
 
 Existing = Literal["refuse", "resume", "resume or replace", "replace"]
@@ -76,6 +77,8 @@ class Run:
     stop: StopSignals = field(default_factory=StopSignals)  # signals that ask for a stop
     # When this execution began, in seconds since the epoch.
     begun: float = field(default_factory=time.time)
+    live: bool = False  # one progress line instead of log lines, on a terminal
+    screen: Screen = field(default_factory=Screen, init=False)
     finished: bool = field(default=False, init=False)
     checkpoint: Checkpoint | None = field(default=None, init=False)
     history: History = field(default_factory=list, init=False)
@@ -126,6 +129,8 @@ class Run:
                 return finished, own and own.name, history, started, notes
 
             self.finished, name, self.history, self.started, notes = broadcast_from_main(begin)
+            if not self.finished and get_rank() == 0:
+                stack.enter_context(self.screen.opened(self.folder, self.live))
             if name is not None:
                 self.checkpoint = share_checkpoint(self.folder / name, own)
                 notes.append(

@@ -6,7 +6,6 @@ public way to build a loop without running it, nor to set where a resumed one st
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -25,10 +24,8 @@ from benchmark.training.accumulation import training_step, unwrap
 from benchmark.training.distributed.signals import leave_process_group
 from benchmark.training.hooks import LogHook, build_hooks
 from benchmark.training.run import Run
+from benchmark.training.visualizer import visualizer_config
 from benchmark.weights import load_strict
-
-# What backends of mmengine's visualizer need, and are named after.
-_PACKAGES = ("tensorboard", "wandb", "mlflow", "clearml", "neptune", "dvclive", "aim")
 
 
 class AccumulatingLoop(EpochBasedTrainLoop):
@@ -96,7 +93,7 @@ class Runner(MMEngineRunner):
                 work_dir=str(run.folder / "mmengine"),
                 **training,
                 custom_hooks=build_hooks(run.config, None if loader is None else len(loader)),
-                visualizer=_visualizer(run),
+                visualizer=visualizer_config(run),
                 launcher="pytorch" if distributed else "none",
                 # The epoch loop warns about datasets without mmengine's metainfo; ours need none.
                 log_level="ERROR",
@@ -169,22 +166,3 @@ class Runner(MMEngineRunner):
         self.train_loop._epoch = checkpoint.epoch
         self.train_loop._iter = checkpoint.step
         self._has_loaded = True
-
-
-def _visualizer(run: Run) -> dict[str, Any] | None:
-    """The config of the visualizer without the backends whose packages are not installed."""
-    visualizer = run.config.get("visualizer")
-    if visualizer is None:
-        return None
-    kept = []
-    for backend in visualizer.get("vis_backends", ()):
-        name = getattr(backend["type"], "__name__", backend["type"])
-        package = name.removesuffix("VisBackend").lower()
-        if package in _PACKAGES and find_spec(package) is None:
-            run.say(
-                f"warning: visualizer: {name} is skipped, {package} is not installed "
-                f"(pip install {package})"
-            )
-        else:
-            kept.append(dict(backend))
-    return {**visualizer, "vis_backends": kept}

@@ -54,6 +54,7 @@ def train(
     resume: bool,
     overwrite: bool,
     stop: StopSignals | None = None,
+    live: bool = False,
 ) -> None:
     """Train to the end and export; a finished run with the same identity is left as it is.
 
@@ -64,6 +65,7 @@ def train(
         title: what log lines start with.
         resume: resume after the newest checkpoint, if there is one.
         overwrite: remove what an earlier run wrote into the folder, once the new one can start.
+        live: draw one progress line instead of log lines on a terminal.
 
     Raises:
         InputError: as `assemble` and `Run.opened`.
@@ -75,7 +77,7 @@ def train(
         parts = first_reason(lambda: assemble(config))
         # Each process has read its config, packs and weights itself.
         require_same(parts.description, _rank_differences, "would train another run")
-        run = make_run(parts, folder, title, stop)
+        run = make_run(parts, folder, title, stop, live)
         with run.opened(existing(resume, overwrite)):
             if run.finished:
                 if get_rank() == 0:
@@ -218,7 +220,11 @@ def _identity(config: Config, packs: PackCollection | PackSubset) -> dict[str, A
 
 
 def make_run(
-    parts: TrainingParts, folder: Path, title: str, stop: StopSignals | None = None
+    parts: TrainingParts,
+    folder: Path,
+    title: str,
+    stop: StopSignals | None = None,
+    live: bool = False,
 ) -> Run:
     """The run of these parts in a folder. Nothing is written."""
     return Run(
@@ -230,6 +236,7 @@ def make_run(
         exports=list(parts.method.exports()),
         parts=parts.optimizer.parts,
         stop=stop or StopSignals(),
+        live=live,
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from benchmark.data.packs import FramePack, open_packs
@@ -22,11 +21,10 @@ from benchmark.downstream.overlays import box_outlines, overlay
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_object
 from benchmark.method import Method, Progress
-from benchmark.nn.masking.anatomy import AnatomyGuidedMasking, patch_weights
-from benchmark.nn.objectives.combined import predicts_pixels
 from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.config import from_plain
+from benchmark.training.hooks.reconstructions import spread, view_panels
 from benchmark.training.train import IDENTITY
 from benchmark.visualization.symbols import legend
 from benchmark.visualization.task_sheets import task_rows
@@ -73,11 +71,6 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         raise InputError(f"{path}: neither a pack, a task nor a run; nothing to draw")
     _save(rows, Path(out))
     return f"{out}: {len(rows)} frames of the {kind} {path}"
-
-
-def spread(total: int, count: int) -> list[int]:
-    """`count` evenly spaced indices below `total`."""
-    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
 
 
 def pack_rows(pack: FramePack, count: int) -> list[SheetRow]:
@@ -193,43 +186,7 @@ def pretraining_rows(folder: Path, count: int, epoch: int | None) -> list[SheetR
     epoch = done - 1 if epoch is None else epoch
     method.progress = Progress(seed=config["seed"], epoch=epoch, epochs=config["epochs"])
     batch = PackDataset(packs, packs.has_anatomy).__getitems__(indices)
-    views = method.views(batch)["views"]
-    columns: dict[str, torch.Tensor] = {"view": _denormalise(method, views["image"])}
-    if "anatomy" in views:
-        columns["vessels B"] = 255 * views["anatomy"][:, 0]
-    if hasattr(method, "network"):
-        columns["segmentor"] = 255 * method.network(views["image"]).sigmoid()[:, 0]
-        return _rows(columns)
-    if hasattr(method, "with_guidance"):
-        views = method.with_guidance(views)
-    if "probability" in views:
-        columns["probability M"] = 255 * views["probability"][:, 0]
-    if isinstance(getattr(method, "masking", None), AnatomyGuidedMasking):
-        columns["guidance f(G)"] = _per_patch(method, method.masking.guidance(views))
-    if hasattr(method, "reconstruct"):
-        mask = method.masking(views, method.progress)
-        reconstruction = method.reconstruct(views["image"], mask)
-        side = method.encoder.patch_size
-        hidden = mask.mask.unflatten(1, method.encoder.grid_size)
-        hidden = hidden.repeat_interleave(side, 1).repeat_interleave(side, 2)
-        columns["masked patches"] = columns["view"] * (1 - hidden) + 128 * hidden
-        if predicts_pixels(method.objective):
-            image = method.objective.image(reconstruction, views["image"])
-            columns["reconstruction"] = _denormalise(method, image)
-    return _rows(columns)
-
-
-def _denormalise(method: Method, images: torch.Tensor) -> torch.Tensor:
-    """Intensities of normalised views: B×3×H×W to B×H×W in [0, 255]."""
-    return (images * method.views.std + method.views.mean).mean(dim=1).clamp(0, 255)
-
-
-def _per_patch(method: Method, guidance: torch.Tensor) -> torch.Tensor:
-    """Guidance per patch, scaled to a maximum of 255 per frame."""
-    side = method.encoder.patch_size
-    weights = patch_weights(guidance, side).unflatten(1, method.encoder.grid_size)[:, None]
-    weights = weights / weights.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
-    return 255 * F.interpolate(weights, scale_factor=side, mode="nearest")[:, 0]
+    return _rows(view_panels(method, method.views(batch)["views"]))
 
 
 def _rows(columns: dict[str, torch.Tensor]) -> list[SheetRow]:

@@ -10,6 +10,7 @@ from benchmark.training.hooks import (
     CollapseHook,
     LogHook,
     NonFiniteHook,
+    ReconstructionHook,
     StepHook,
     StopTestHook,
 )
@@ -21,6 +22,7 @@ default_hooks = dict(
     checkpoint=dict(type=CheckpointHook),
     stop=dict(type=StopTestHook),
     collapse=dict(type=CollapseHook),
+    reconstructions=dict(type=ReconstructionHook, interval=0),  # epochs; 0: none
 )
 custom_hooks = []
 visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])

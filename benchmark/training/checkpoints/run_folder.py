@@ -21,8 +21,9 @@ from benchmark.training.checkpoints.run_files import (
 #: What a run writes beside its checkpoints and exports, which are removed after it: a kill in
 #: between leaves its description, a checkpoint or an export, by which it is known.
 WRITTEN = (
-    *("metrics.jsonl", "nonfinite/step_*.json", f"nonfinite/{TEMPORARY}"),
-    *("mmengine/*/*.log", "mmengine/*/vis_data/*"),
+    *("metrics.jsonl", "train.log", "nonfinite/step_*.json", f"nonfinite/{TEMPORARY}"),
+    *("mmengine/*/*.log", "mmengine/*/vis_data/*", "mmengine/vis_data/*"),
+    *("mmengine/vis_data/vis_image/*.png", "mmengine/vis_data/wandb/**/*"),
     *(DESCRIPTION, TEMPORARY, "epoch_[0-9]*.pth.unusable-[0-9]*"),
 )
 

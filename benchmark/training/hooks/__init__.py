@@ -13,6 +13,7 @@ from benchmark.training.hooks.checkpoint import CheckpointHook, StopTestHook
 from benchmark.training.hooks.collapse import CollapseHook
 from benchmark.training.hooks.log import LogHook
 from benchmark.training.hooks.nonfinite import NonFiniteHook
+from benchmark.training.hooks.reconstructions import ReconstructionHook
 from benchmark.training.hooks.step import StepHook, WeightDecayHook
 from benchmark.training.schedules import build_schedule
 
@@ -23,13 +24,14 @@ DEFAULT_HOOKS: dict[str, type[Hook]] = {
     "checkpoint": CheckpointHook,
     "stop": StopTestHook,
     "collapse": CollapseHook,
+    "reconstructions": ReconstructionHook,
 }
 """The hooks of a run by their names in `default_hooks`. Those of mmengine are not among them: they
 read every scalar back at every step, and their checkpoints hold objects that ``weights_only=True``
 refuses."""
 
 # Of these: without the others a run could not be resumed exactly, nor stopped.
-_OPTIONAL = ("collapse",)
+_OPTIONAL = ("collapse", "reconstructions")
 
 
 def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
@@ -77,6 +79,7 @@ def _settings(config: Config, steps_per_epoch: int) -> dict[str, dict[str, Any]]
         "checkpoint": {"interval": config.checkpoint_interval},
         "stop": {},
         "collapse": {"interval": config.log_interval},
+        "reconstructions": {},
     }
 
 

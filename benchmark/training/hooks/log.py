@@ -164,8 +164,8 @@ class LogHook(Hook):
             return
         lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
         scalars = {"epoch": runner.epoch, "lr": lr, **terms, "skipped_steps": self.skipped.total}
-        line = {"step": step, **scalars, "images_per_s": round(self.images_per_s, 1)}
-        scalars["images_per_s"] = self.images_per_s
+        scalars["images_per_s"] = round(self.images_per_s, 1)
+        line = {"step": step, **scalars}
         runner.visualizer.add_scalars(
             {name: value for name, value in scalars.items() if value is not None}, step=step
         )
@@ -179,9 +179,11 @@ class LogHook(Hook):
             named = [f"{n} {'none' if v is None else f'{v:.4f}'}" for n, v in shown.items()]
             if self.skipped.total:
                 named.append(f"skipped {self.skipped.total}")
-            print(
-                f"{runner.run.title}  epoch {runner.epoch + 1}/{runner.max_epochs}  "
+            runner.run.screen.progress(
+                runner.run.title,
+                f"epoch {runner.epoch + 1}/{runner.max_epochs}  "
                 f"step {step}/{runner.max_iters}  {'  '.join(named)}  lr {lr:.2e}  "
                 f"{self.images_per_s:.0f} img/s  ETA {timedelta(seconds=round(left))}",
-                flush=True,
+                step,
+                runner.max_iters,
             )

@@ -105,7 +105,7 @@ def test_a_trained_run_says_when_where_and_how_it_was_made(make_cell, tmp_path, 
     assert {"numpy", "scipy", "pandas", "torch", "timm", "mmengine"} <= record.versions.keys()
     assert find_problems(tmp_path / "results") == (1, [])
     # Hooks and visualizer of the config are honoured, as in pre-training.
-    (file,) = (cell.folder / "mmengine").glob("*/vis_data/scalars.json")
+    (file,) = (cell.folder / "mmengine").glob("vis_data/scalars.json")
     sent, logged = (
         [(line["step"], line["loss"]) for line in map(json.loads, path.read_text().splitlines())]
         for path in (file, cell.folder / "metrics.jsonl")

@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from benchmark.training.hooks import LogHook
+from benchmark.training.screen import Screen
 
 sent: list[tuple[int, dict[str, float]]] = []
 
 
 def runner(folder: Path, iteration: int = 0, checkpoint: Any = None) -> Any:
     config = SimpleNamespace(batch_size=2)
-    run = SimpleNamespace(folder=folder, title="Method", config=config, checkpoint=checkpoint)
+    named = dict(folder=folder, title="Method", config=config, checkpoint=checkpoint)
+    run = SimpleNamespace(**named, screen=Screen())
     groups = SimpleNamespace(param_groups=[{"lr": 0.5}, {"lr": 0.25}])
     return SimpleNamespace(
         iter=iteration,
