@@ -1,7 +1,8 @@
 """How every run is executed: hooks, logging, checkpoints, processes.
 
 `default_hooks` changes the hooks of a run by their names, `custom_hooks` adds those of mmengine or
-your own, and `visualizer` takes the logged scalars, for example to TensorBoard:
+your own, and `visualizer` takes the logged scalars (and panels of reconstructions, where
+`default_hooks.reconstructions` has an interval), for example to TensorBoard:
 ``vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]``.
 """
 
