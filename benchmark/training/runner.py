@@ -23,8 +23,8 @@ from benchmark.quiet import LibraryState
 from benchmark.training.accumulation import training_step, unwrap
 from benchmark.training.distributed.signals import leave_process_group
 from benchmark.training.hooks import LogHook, build_hooks
+from benchmark.training.hooks.visualizer import visualizer_config
 from benchmark.training.run import Run
-from benchmark.training.visualizer import visualizer_config
 from benchmark.weights import load_strict
 
 

@@ -71,7 +71,7 @@ def fakes(monkeypatch) -> SimpleNamespace:
     wandb.finish = finish
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", tensorboard)
     monkeypatch.setitem(sys.modules, "wandb", wandb)
-    monkeypatch.setattr("benchmark.training.visualizer.find_spec", lambda name: name)
+    monkeypatch.setattr("benchmark.training.hooks.visualizer.find_spec", lambda name: name)
     monkeypatch.delenv("WANDB_MODE", raising=False)
     return seen
 
@@ -97,7 +97,7 @@ def test_settings_of_the_user_win(config, fakes, tmp_path, monkeypatch):
 
 
 def test_a_missing_package_is_one_line(config, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("benchmark.training.visualizer.find_spec", lambda name: None)
+    monkeypatch.setattr("benchmark.training.hooks.visualizer.find_spec", lambda name: None)
     train(config, tmp_path / "run", "MAE", resume=False, overwrite=False)
     said = [line for line in capsys.readouterr().out.splitlines() if "visualizer" in line]
     assert said == [
