@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.downstream.preview import preview_cell
+from benchmark.downstream.preview import find_method, preview_cell
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 
@@ -48,6 +48,23 @@ def test_the_data_may_be_elsewhere(tmp_path):
     preview_cell(CONFIGS, "unet", "dca1", None, [f"data.folder={own}"], tmp_path, None)
     preview_cell(CONFIGS, "unet", "dca1", None, [], tmp_path, own)
     preview_cell(CONFIGS, "unet", "dca1", None, [], tmp_path, None, inputs=False)
+
+
+def test_a_method_by_id_or_path(tmp_path, monkeypatch):
+    """A config elsewhere stands for the encoder of its run, which has to exist."""
+    monkeypatch.chdir(tmp_path)
+    configs, work = ROOT / "configs", tmp_path / "work"
+    for name in ("mae", "configs/mae", "configs/mae/pretrain.py", str(configs / "mae")):
+        assert find_method(name, configs, work) == "mae"
+    assert find_method(str(configs / "frangi"), configs, work) == "frangi"
+    assert find_method("configs/analysis/vit_l.py", configs, work) == "analysis-vit_l"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "pretrain.py").write_text("")
+    with pytest.raises(InputError, match=r"no encoder; make it with tools/train.py \./mine"):
+        find_method("./mine", configs, work)
+    (work / "mine" / "pretrain").mkdir(parents=True)
+    (work / "mine" / "pretrain" / "encoder.json").write_text("{}")
+    assert find_method("./mine", configs, work) == work / "mine" / "pretrain"
 
 
 def test_the_tool_answers_bad_input_in_one_line_before_it_loads_torch(tmp_path):
