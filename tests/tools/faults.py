@@ -173,12 +173,14 @@ def full_disk(most: int = 150) -> Iterator[None]:
 def content(folder: Path) -> dict[str, bytes]:
     """What is in the files below a folder, without what depends on the clock.
 
-    Files and numbers that say when, how long and where something was done are ignored.
+    Files and numbers that say when, how long and where something was done are ignored, and so is
+    what was on the screen.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() or "/mmengine/" in name or path.suffix == ".pth":
+        log = "/mmengine/" in name or path.name == "train.log"
+        if path.is_dir() or log or path.suffix == ".pth":
             continue
         data = path.read_bytes()
         if path.suffix in (".json", ".jsonl"):
