@@ -94,10 +94,10 @@ def main() -> None:
     )
     if args.data:
         config.data.folder = args.data
-    dataset = args.dataset
     if args.label_fraction is not None:
         config.label_fraction = args.label_fraction
-        dataset = with_label_share(dataset, args.label_fraction)
+    # However it was set: scores of fewer labels never stand in the column of all of them.
+    dataset = with_label_share(args.dataset, config.label_fraction)
     if args.print_config:
         print_config(config)
         return

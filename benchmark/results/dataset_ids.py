@@ -31,10 +31,13 @@ def parse_dataset_id(text: str) -> DatasetId:
     """Take the id of a dataset apart.
 
     Raises:
-        InputError: its share is none of (0, 100) %, or not written as records have it.
+        InputError: its share is none of (0, 100) %, or it is not written as records have it.
     """
     if match := _PATCHES.fullmatch(text):
-        return DatasetId(match["base"], "patches", split=match["split"] or "train")
+        known = DatasetId(match["base"], "patches", split=match["split"] or "train")
+        if text != (usual := patches_of(known.dataset, known.split)):
+            raise InputError(f"{text}: write {usual}")
+        return known
     match = _SHARE.fullmatch(text)
     if match is None:
         return DatasetId(text)
@@ -50,8 +53,11 @@ def parse_dataset_id(text: str) -> DatasetId:
 
 
 def with_label_share(dataset: str, fraction: float) -> str:
-    """The id of a dataset with a share of its training labels: 0.1 gives ``arcade_v-10pct``."""
-    return f"{dataset}-{100 * fraction:g}pct"
+    """The id of a dataset with a share of its training labels: 0.1 gives ``arcade_v-10pct``.
+
+    With all of them, that is the dataset.
+    """
+    return dataset if fraction == 1 else f"{dataset}-{100 * fraction:g}pct"
 
 
 def patches_of(dataset: str, split: str = "train") -> str:

@@ -43,6 +43,12 @@ def _check_options(keys: dict[str, Any]) -> Callable[[tuple[str, ...]], tuple[st
     return check
 
 
+def _check_finetune_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    if any(option.partition("=")[0] == "label_fraction" for option in options):
+        raise ValueError("must not set label_fraction; name the dataset, as in 'arcade_v-10pct'")
+    return _check_options(FINETUNE_KEYS)(options)
+
+
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Names = Annotated[tuple[str, ...], LISTS_AS_TUPLES, AfterValidator(_distinct)]
 DatasetName = Annotated[str, AfterValidator(_check_dataset)]
@@ -98,7 +104,7 @@ class Matrix(Schema):
     packs: Names | None = None
     data: dict[str, str] = {}
     pretrain_options: Annotated[Names, AfterValidator(_check_options(PRETRAIN_KEYS))] = ()
-    finetune_options: Annotated[Names, AfterValidator(_check_options(FINETUNE_KEYS))] = ()
+    finetune_options: Annotated[Names, AfterValidator(_check_finetune_options)] = ()
     frames: dict[str, Annotated[int, Field(ge=1)]] = {}
     commands: dict[str, str] = {}
 
@@ -111,6 +117,22 @@ class Matrix(Schema):
             for method in methods:
                 one_of("method", method, info.data.get("methods", methods))
         return only
+
+    @field_validator("without")
+    @classmethod
+    def _check_without(cls, without: dict[str, Names], info: ValidationInfo) -> dict[str, Names]:
+        for method in without:
+            one_of("method", method, info.data.get("methods", without))
+        return without
+
+    @field_validator("data", "frames")
+    @classmethod
+    def _check_datasets(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        named = {parse_dataset_id(text).dataset for text in info.data.get("datasets", values)}
+        also = ("packs",) if info.field_name == "frames" else ()
+        for dataset in values:
+            one_of("dataset", dataset, [*sorted(named), *also])
+        return values
 
     @property
     def folder(self) -> Path:

@@ -32,6 +32,11 @@ def test_a_label_fraction_is_a_data_set_of_its_own(tool, tmp_path, vessels, expo
     assert record.parent.name == "synthetic_v-50pct"
     assert read_record(record).config["label_fraction"] == 0.5
     assert tool(*options[:-1], "1.5", *settings).returncode == 2
+    record.unlink()
+    filtered = ("--scale", "tiny", "--method", "frangi", "--dataset", "synthetic_v", *options[6:10])
+    assert tool(*filtered, "--cfg-options", "label_fraction=0.5").returncode == 0
+    (record,) = (tmp_path / "results").rglob("seed0.json")
+    assert record.parent.name == "synthetic_v-50pct"
 
 
 def test_the_known_names_are_named(tmp_path):

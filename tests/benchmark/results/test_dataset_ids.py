@@ -49,6 +49,7 @@ def test_a_share_of_a_command_line_and_that_of_an_id_are_the_same_number(share):
         ("arcade_v-120pct", "between 0 and 100 % as in arcade_v-10pct"),
         ("arcade_v-010pct", "not a share of labels"),
         ("arcade_v-10.0pct", "not a share of labels"),
+        ("xcav-patches-train", "xcav-patches-train: write xcav-patches"),
     ],
 )
 def test_what_no_record_is_named_is_refused(text, message):

@@ -52,6 +52,10 @@ def write(folder: Path, **changes: str) -> Path:
         ({"without": "{'mae': ('xcav-0pct',)}"}, "key 'without.mae.0': xcav-0pct: not a share of"),
         ({"only": "{'arcade': ('mae',)}"}, "key 'only': unknown dataset 'arcade'; did you mean"),
         ({"only": "{'stenosis': ('dert',)}"}, "unknown method 'dert'; did you mean 'detr'?"),
+        ({"without": "{'dert': ('stenosis',)}"}, "unknown method 'dert'; did you mean 'detr'?"),
+        ({"data": "{'stenosys': 'x'}"}, "unknown dataset 'stenosys'; did you mean 'stenosis'?"),
+        ({"frames": "{'pack': 3}"}, "unknown dataset 'pack'; did you mean 'packs'?"),
+        ({"finetune_options": "('label_fraction=0.5',)"}, "must not set label_fraction; name the"),
         ({"only": "{'stenosis': 'detr'}"}, "key 'only.stenosis' must be a valid tuple"),
         ({"frames": "{'packs': 0}"}, "key 'frames.packs' must be greater than or equal to 1"),
         (
