@@ -17,6 +17,7 @@ TITLE = "Published and measured"
 LARGE = 2.0
 
 NOT_RUN = "not run yet"
+OTHER_DEFINITION = "other definition"
 
 _NOTES = (
     "Difference: measured minus published mean. In units of both stds: the difference divided by "
@@ -25,8 +26,9 @@ _NOTES = (
     "the other stands for it (marked *). Bold: more than "
     f"{LARGE:g} units.",
     "Published numbers are rounded to the decimals shown. Every table is compared with the runs of "
-    "its own protocol; what has not run has the number of the command below the table that runs "
-    "it, and — means that no number is known.",
+    "its own protocol; a metric of another definition than the paper's is shown without a "
+    "difference. What has not run has the number of the command below the table that runs it, and "
+    "— means that no number is known.",
 )
 _CORRELATION_NOTE = (
     "Spearman's ρ and Kendall's τ-b between the published and the measured numbers of the n "
@@ -151,6 +153,8 @@ def _measured(pair: Pair) -> str:
 
 
 def _difference(pair: Pair) -> str:
+    if pair.other:
+        return OTHER_DEFINITION
     return "" if pair.difference is None else difference_text(pair.difference, pair.column.digits)
 
 

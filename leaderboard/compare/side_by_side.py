@@ -11,7 +11,7 @@ from benchmark.method_costs import MethodCosts
 from leaderboard.analyses import ANALYSES, Analysis, find_analysis
 from leaderboard.columns import Column, column_order
 from leaderboard.measured import Measured
-from leaderboard.published import LOWER_IS_BETTER, PublishedTable
+from leaderboard.published import LOWER_IS_BETTER, PublishedTable, is_comparable
 from leaderboard.statistics import Summary
 from leaderboard.tables.costs import cost_values
 
@@ -34,17 +34,20 @@ class Pair:
         measured: over the seeds that have run; of a cost what was counted here; None without.
         command: place in the table's commands of the one that runs it; None where it has run, or
             where no matrix has it.
+        other: id of the definition of the measured number where the published one is not
+            comparable with it, else empty.
     """
 
     column: Column
     published: Summary | None
     measured: Summary | None
     command: int | None = None
+    other: str = ""
 
     @property
     def difference(self) -> float | None:
-        """Measured minus published, in the unit of the column."""
-        if self.published is None or self.measured is None:
+        """Measured minus published, in the unit of the column; None where they do not compare."""
+        if self.published is None or self.measured is None or self.other:
             return None
         return self.measured.mean - self.published.mean
 
@@ -184,17 +187,20 @@ def _paired(
         own = {known.id: score.summary for known, score in cells.get(method, {}).items()}
         return own.get(column.id, printed.get((table.protocol, method, column.id)))
 
-    def ours(method: str, column: Column) -> Summary | None:
+    def pair(method: str, column: Column) -> Pair:
+        printed_here = published(method, column)
         if not column.score:
-            return _cost(costs.get(method), column, table.protocol)
-        scores = measured.scores.get(method, {}) if measured else {}
-        found = (score.summary for known, score in scores.items() if known.id == column.id)
-        return next(found, None)
+            return Pair(column, printed_here, _cost(costs.get(method), column, table.protocol))
+        for known, score in (measured.scores.get(method, {}) if measured else {}).items():
+            if known.id == column.id:
+                other = "" if is_comparable(table.protocol, known) else known.definition
+                return Pair(column, printed_here, score.summary, other=other)
+        return Pair(column, printed_here, None)
 
-    rows = []
-    for method, title in titles.items():
-        pairs = (Pair(c, published(method, c), ours(method, c)) for c in columns)
-        rows.append(PairedRow(method, title, tuple(pairs)))
+    rows = [
+        PairedRow(method, title, tuple(pair(method, column) for column in columns))
+        for method, title in titles.items()
+    ]
     rows, commands = _with_commands(rows, table.protocol, configs_of)
     return PairedTable(
         id=table.id,
@@ -218,6 +224,9 @@ def _notes(
         yield _COST_NOTE
     if any(p.column.score and p.measured is None and p.command is None for p in pairs):
         yield "No matrix of configs/leaderboard runs the cells without a number of ours."
+    # `check_comparable` has made sure that a column has one definition.
+    for title, definition in dict.fromkeys((p.column.title, p.other) for p in pairs if p.other):
+        yield f"{title}, without a difference: other definition: {definition}."
     shown = {(row.method, pair.column.dataset) for row in rows for pair in row.pairs}
     mixed = [f"{m} on {d}" for m, d in (measured.mixed if measured else ()) if (m, d) in shown]
     if mixed:

@@ -24,6 +24,34 @@ FOLDER = Path(__file__).parent
 #: Published metrics for which lower is better; for all others higher is.
 LOWER_IS_BETTER = ("davies_bouldin",)
 
+_SCORES = {
+    "dsc": "dsc/per-image-mean/empty=1/native-size/v1",
+    # 25 classes, which the paper scores with CheXWorld's DSC.
+    "arcade_vs/dsc": "dsc/per-image-mean/classes-pooled/empty=1/native-size/v1",
+    "cldice": "cldice/per-image-mean/skeletonize-zhang/empty=1/native-size/v1",
+    "map50": "coco-ap/bbox/iou=0.50/maxdets=100/area=all/native-size/v1",
+    "map75": "coco-ap/bbox/iou=0.75/maxdets=100/area=all/native-size/v1",
+    "map": "coco-ap/bbox/iou=0.50:0.95/maxdets=100/area=all/native-size/v1",
+    "psnr": "psnr/per-image-mean/8-bit/at-most-100-dB/native-size/v1",
+    "ssim": "ssim/per-image-mean/8-bit/uniform-7x7/native-size/v1",
+}
+_CLUSTERS = ("silhouette", "calinski_harabasz", "davies_bouldin")
+
+#: Protocol → metric, or ``<dataset>/<metric>`` where that differs → id of the definition whose
+#: measured numbers are comparable with the published ones. The journal's table VI projects with
+#: t-SNE, the conference paper's table 3 with UMAP.
+COMPARABLE = {
+    protocol: _SCORES
+    | {name: f"{name.replace('_', '-')}/vessel-patches/{space}-2d/v1" for name in _CLUSTERS}
+    for protocol, space in (("journal", "tsne"), ("aaai", "umap"))
+}
+
+
+def is_comparable(protocol: str, column: Column) -> bool:
+    """Whether the published numbers of a protocol are comparable with a measured column."""
+    declared = COMPARABLE[protocol]
+    return column.definition == declared.get(column.id, declared.get(column.metric))
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:

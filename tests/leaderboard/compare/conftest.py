@@ -6,12 +6,28 @@ import pytest
 
 from leaderboard.columns import is_patches
 from leaderboard.measured import read_measured
-from leaderboard.published import read_tables
+from leaderboard.published import COMPARABLE, read_tables
 
 
 @pytest.fixture(scope="session")
 def tables():
     return read_tables()
+
+
+@pytest.fixture(scope="session")
+def make_run(make_run):
+    """Records whose metrics have the definitions comparable with the paper, or those given."""
+
+    def run(method, dataset, seed, definitions=(), **given):
+        record = make_run(method, dataset, seed, **given)
+        declared = COMPARABLE[record.protocol]
+        for name, metric in record.metrics.items():
+            comparable = declared.get(f"{dataset}/{name}", declared[name])
+            definition = dict(definitions).get(name, comparable)
+            record.metrics[name] = metric.model_copy(update={"definition": definition})
+        return record
+
+    return run
 
 
 @pytest.fixture(scope="session")

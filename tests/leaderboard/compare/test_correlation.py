@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from scipy import stats
 
@@ -8,9 +10,12 @@ from leaderboard.measured import read_measured
 from leaderboard.statistics import Summary
 
 
-def table(columns, rows):
-    """A table of rows of (published, measured) means, None where there is no pair."""
-    columns = tuple(Column(name, "dsc", "as published", True) for name in columns)
+def table(columns, rows, lower=""):
+    """A table of rows of (published, measured) means, None where there is no pair.
+
+    `lower` names the columns in which lower is better.
+    """
+    columns = tuple(Column(name, "dsc", "as published", name not in lower) for name in columns)
     paired = []
     for number, cells in enumerate(rows):
         pairs = [
@@ -45,6 +50,33 @@ def test_average_ranks_are_those_of_rows_complete_on_both_sides():
     measured = [(4 + 3) / 2, (2 + 1) / 2, (3 + 2) / 2, (1 + 4) / 2]
     assert average.spearman == pytest.approx(stats.spearmanr(published, measured).statistic)
     assert average.kendall == pytest.approx(stats.kendalltau(published, measured).statistic)
+
+
+def test_average_ranks_respect_columns_in_which_lower_is_better():
+    rows = [
+        [(9, 9), (1, 4)],
+        [(8, 7), (2, 1)],
+        [(7, 8), (4, 2)],
+        [(6, 6), (3, 3)],
+    ]
+    *_, average = rank_correlations(table("ab", rows, lower="b"))
+    # Of the second column rank 1 has the lowest number.
+    published = [(1 + 1) / 2, (2 + 2) / 2, (3 + 4) / 2, (4 + 3) / 2]
+    measured = [(1 + 4) / 2, (3 + 1) / 2, (2 + 2) / 2, (4 + 3) / 2]
+    assert average.spearman == pytest.approx(stats.spearmanr(published, measured).statistic)
+    assert average.kendall == pytest.approx(stats.kendalltau(published, measured).statistic)
+    # The same numbers with higher is better in both columns give another answer.
+    *_, other = rank_correlations(table("ab", rows))
+    assert other.spearman != pytest.approx(average.spearman)
+    assert other.kendall != pytest.approx(average.kendall)
+
+
+def test_numbers_of_another_definition_are_no_pair():
+    given = table("a", [[(4, 3)], [(3, 4)], [(2, 2)], [(1, 1)]])
+    first, *rest = given.rows
+    odd = replace(first, pairs=(replace(first.pairs[0], other="dsc/other"),))
+    (one,) = rank_correlations(replace(given, rows=(odd, *rest)))
+    assert (one.n, one.spearman) == (3, pytest.approx(1))
 
 
 def test_undefined_correlations():

@@ -1,13 +1,16 @@
+import math
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from leaderboard.columns import Column
 from leaderboard.compare.content import parts
 from leaderboard.compare.markdown import to_markdown
 from leaderboard.compare.page import to_html
-from leaderboard.compare.side_by_side import pair_tables
+from leaderboard.compare.side_by_side import Pair, PairedRow, PairedTable, pair_tables
 from leaderboard.measured import read_measured
+from leaderboard.statistics import Summary
 
 
 class Outline(HTMLParser):
@@ -87,6 +90,42 @@ def test_a_large_difference_is_bold_and_an_assumed_unit_is_marked(tables, make_r
     document = parts(pair_tables(tables, measured, {}, lambda cell: ()), {"journal": 3})
     assert "| -11.76 | **-9.41** |" in to_markdown(document)
     assert "<b>-9.41</b>" in to_html(document)
+
+
+def test_the_summary_has_the_median_of_absolute_units():
+    """Units -1, -2 and +4 of √2·1 points each: 2, not -1 (nor the 2.33 of a mean)."""
+    column = Column("xcav", "dsc", "as published", True)
+    published = Summary(80.0, 1.0, 3)
+    rows = tuple(
+        PairedRow(
+            f"m{units}",
+            f"M{units}",
+            (Pair(column, published, Summary(80.0 + units * math.sqrt(2), 1.0, 3)),),
+        )
+        for units in (-1, -2, 4)
+    )
+    table = PairedTable("t", "T", "journal", "table X", (), (column,), rows, ())
+    summary = next(part for part in parts([table], {}) if part.title == "Summary")
+    (line,) = summary.grid.rows
+    assert [entry.text for entry in line] == ["Table X: T", "journal", "3", "3", "3", "0", "2.00"]
+
+
+def test_a_number_of_another_definition_is_shown_without_a_difference(tables, make_run):
+    evil = "dsc/<b>other</b>"
+    records = [
+        make_run("mae", "xcav", seed, dsc=85.0 + seed, definitions={"dsc": evil})
+        for seed in range(3)
+    ]
+    measured = {"journal": read_measured(records, "journal")}
+    document = parts(pair_tables(tables, measured, {}, lambda cell: ()), {"journal": 3})
+    text = to_markdown(document)
+    assert "| MAE | XCAV DSC | 84.84 ± 1.79 | 86.00 ± 1.00 | 3 | other definition |  |" in text
+    summary = next(part for part in document if part.title == "Summary").grid.rows[0]
+    # Measured once, but in both none.
+    assert [entry.text for entry in summary][3:5] == ["1", "0"]
+    page = to_html(document)
+    assert "other definition: dsc/&lt;b&gt;other&lt;/b&gt;." in page
+    assert "<b>other" not in page + text
 
 
 def test_hostile_texts_are_shown_as_they_are(tables):

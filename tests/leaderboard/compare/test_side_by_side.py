@@ -85,6 +85,61 @@ def test_a_table_takes_the_runs_of_its_own_protocol(tables, make_run):
     }
 
 
+@pytest.mark.parametrize(
+    ("protocol", "source", "dataset", "projection", "other"),
+    [
+        ("journal", "table VI", "xcav-patches", "tsne", "umap"),
+        ("aaai", "table 3", "xcad-patches-test", "umap", "tsne"),
+    ],
+)
+def test_another_projection_has_no_difference(
+    tables, make_run, protocol, source, dataset, projection, other
+):
+    def paired(name):
+        run = make_run(
+            *("vasomim" if protocol == "journal" else "vasomim_v1", dataset, 0),
+            definitions={"silhouette": f"silhouette/vessel-patches/{name}-2d/v1"},
+            **{"silhouette": 0.5, "calinski_harabasz": 7.0},
+            **{"task": "representation", "protocol": protocol},
+        )
+        measured = {protocol: read_measured([run], protocol)}
+        found = pair_tables(tables, measured, {}, nowhere)
+        table = next(t for t in found if (t.protocol, t.source) == (protocol, source))
+        cells = {c.column.metric: c for c in table.pairs if c.measured}
+        notes = [note for note in table.notes if "other definition" in note]
+        return cells["silhouette"], cells["calinski_harabasz"], notes
+
+    silhouette, index, notes = paired(projection)
+    assert silhouette.difference == pytest.approx(0.5 - silhouette.published.mean)
+    assert notes == []
+    silhouette, index, notes = paired(other)
+    assert (silhouette.measured.mean, silhouette.difference, silhouette.units) == (0.5, None, None)
+    assert index.difference is not None
+    (note,) = notes
+    assert note.endswith(f"other definition: silhouette/vessel-patches/{other}-2d/v1.")
+    assert "Silhouette" in note
+
+
+def test_a_mixed_configuration_is_noted_where_its_cells_are_shown(tables, make_run):
+    def notes(second):
+        configs = ({"seed": 0, "epochs": 200}, {"seed": 1, "epochs": second})
+        runs = [
+            make_run("analysis-components_none", "xcav", seed, dsc=84.0, config=config)
+            for seed, config in enumerate(configs)
+        ]
+        measured = {"journal": read_measured(runs, "journal")}
+        return {
+            table.source: [note for note in table.notes if note.startswith("Seeds from")]
+            for table in pair_tables(tables, measured, {}, nowhere)
+        }
+
+    assert not any(notes(200).values())
+    found = notes(100)
+    note = "Seeds from more than one configuration: analysis-components_none on xcav."
+    assert found["table IV"] == [note]
+    assert found["table VIII"] == []
+
+
 def test_what_has_not_run_has_the_command_that_runs_it(tables, make_run):
     """As few commands as possible, and none for what has run."""
 
