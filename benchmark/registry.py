@@ -68,6 +68,7 @@ MODELS = _registry(
     *_modules("benchmark.downstream.segmentation.scratch"),
     *_modules("benchmark.downstream.detection"),
     *_modules("benchmark.downstream.denoising"),
+    *_modules("benchmark.downstream.representation"),
     parent=mmengine_registry.MODELS,
 )
 TRANSFORMS = _registry(

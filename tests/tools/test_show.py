@@ -34,7 +34,7 @@ def test_cheap_mistakes_are_answered_at_once(light_answers, pack, tmp_path):
         (show(mae, "--masking-ratio"), "name the frame packs with --packs DIR"),
         (ratio(mae, packs="absent"), "absent: no pack; make it with tools/prepare_data.py"),
         (ratio(mae, out="x.jpg"), "x.jpg: a figure must end"),
-        (ratio("configs/mae"), "did you mean 'configs/mae/pretrain.py'?"),
+        (ratio("configs/mea/pretrain.py"), "did you mean 'configs/mae/pretrain.py'?"),
         (ratio(f"{tmp_path}/empty"), "empty: no run.json in it; name a config or the folder"),
         (ratio(mae, "--cfg-options", "epoch=3"), "unknown key 'epoch'; did you mean 'epochs'?"),
         (ratio(mae, "--epoch", "3"), "--epoch: does not go with --masking-ratio"),

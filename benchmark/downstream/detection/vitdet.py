@@ -21,7 +21,7 @@ from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Natural, Rate
 
 # The parameters of an encoder that find a place in a ViTDet backbone, or are dropped.
-_PARTS = {"patch_embed", "pos_embed", "cls_token", "reg_token", "blocks", "norm"}
+_PARTS = {"patch_embed", "pos_embed", "cls_token", "reg_token", "norm_pre", "blocks", "norm"}
 _BLOCK_PARTS = {"norm1", "attn", "ls1", "norm2", "mlp", "ls2"}
 _ATTENTION_PARTS = {"qkv", "proj"}
 
@@ -198,6 +198,7 @@ class ViTDet(nn.Module):
         self.patch_embed = vit.patch_embed
         patches = vit.pos_embed.detach()[:, vit.num_prefix_positions :]
         self.pos_embed = nn.Parameter(patches.clone())
+        self.norm_pre = vit.norm_pre
         every = depth // global_blocks
         self.blocks = nn.ModuleList(
             ViTDetBlock(
@@ -208,7 +209,7 @@ class ViTDet(nn.Module):
 
     def layer_groups(self) -> list[list[str]]:
         """See `Encoder`: embeddings, every block, and nothing after them."""
-        return block_groups(self, ("patch_embed.", "pos_embed"), "norm.")
+        return block_groups(self, ("patch_embed.", "pos_embed", "norm_pre."), "norm.")
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """B×3×H×W to one map, B×D×(H/P)×(W/P)."""
@@ -220,7 +221,7 @@ class ViTDet(nn.Module):
             positions = resample_abs_pos_embed(
                 positions, grid, self.grid_size, num_prefix_tokens=0, antialias=False
             )
-        maps = (self.patch_embed(images) + positions).unflatten(1, grid)
+        maps = self.norm_pre(self.patch_embed(images) + positions).unflatten(1, grid)
         for block in self.blocks:
             maps = block(maps)
         return (maps.permute(0, 3, 1, 2),)

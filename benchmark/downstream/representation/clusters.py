@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmark.errors import InputError
+from benchmark.registry import MODELS
 from benchmark.type_hints import Count, Positive, Range
 
 HIGHER_IS_BETTER = {
@@ -52,6 +53,7 @@ def cluster_indices(points: np.ndarray, vessel: np.ndarray) -> tuple[dict[str, f
     return dict(zip(HIGHER_IS_BETTER, map(float, values))), silhouettes
 
 
+@MODELS.register_module()
 class LinearProbe:
     """Logistic regression of vessel on features, cross-validated over patients.
 

@@ -9,9 +9,11 @@ from sklearn.manifold import TSNE
 
 from benchmark.downstream.representation.preview import require_umap
 from benchmark.errors import InputError
+from benchmark.registry import MODELS
 from benchmark.type_hints import Positive, Range, Rate
 
 
+@MODELS.register_module()
 class TSNEProjection:
     """t-SNE by scikit-learn (journal, table VI), Barnes-Hut, initialised by PCA.
 
@@ -41,6 +43,7 @@ class TSNEProjection:
         return tsne.fit_transform(features)
 
 
+@MODELS.register_module()
 class UMAPProjection:
     """UMAP by umap-learn (AAAI, table 3).
 

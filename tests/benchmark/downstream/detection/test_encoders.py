@@ -21,7 +21,7 @@ from benchmark.training.optim import build_optimizer
 
 # Channels from stride 4 on.
 CONVOLUTIONAL = {"resnet": [16, 16, 32, 32], "resnet+basic": [8, 8, 12, 16], "unet": [16, 32]}
-PLAIN = {"vit", "vit+registers", "vit+without norm"}
+PLAIN = {"vit", "vit+registers", "vit+clip", "vit+without norm"}
 
 
 def export(folder: Path, encoder: Encoder) -> Path:

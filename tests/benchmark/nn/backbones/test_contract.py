@@ -41,6 +41,9 @@ TWINS: dict[str, Callable[[], nn.Module]] = {
     "vit+registers": lambda: TimmViT(
         **SIZES, reg_tokens=3, no_embed_class=True, init_values=0.5, norm_layer=norm(1e-5)
     ),
+    "vit+clip": lambda: TimmViT(
+        **SIZES, pre_norm=True, act_layer="quick_gelu", norm_layer=norm(1e-5)
+    ),
     "vit+without norm": lambda: TimmViT(
         **SIZES, class_token=False, global_pool="", no_embed_class=True, final_norm=False
     ),

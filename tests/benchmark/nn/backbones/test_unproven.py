@@ -33,6 +33,8 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "no_embed_class": _toggle,
     "norm_eps": lambda value: 0.1,
     "qkv_bias": _toggle,
+    "pre_norm": _toggle,
+    "activation": lambda value: "gelu" if value == "quick_gelu" else "quick_gelu",
     "rope_temperature": lambda value: value / 10,
     "window_size": lambda value: value + 2,
     "global_blocks": lambda value: () if value else (0,),
