@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from benchmark.errors import InputError
 from benchmark.results import RunRecord
@@ -11,7 +11,14 @@ from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, BY_DATASET, Analysis, Member, is_analysis, paper_of
 from leaderboard.board import Board, Row, Score, Scores, make_board
-from leaderboard.columns import Column, dataset_order, dataset_title, is_patches, label_share
+from leaderboard.columns import (
+    Column,
+    column_order,
+    dataset_order,
+    dataset_title,
+    is_patches,
+    label_share,
+)
 from leaderboard.comparable import check_comparable, mixed_cells
 from leaderboard.published import PublishedTable, context_rows
 from leaderboard.statistics import summarize
@@ -34,6 +41,7 @@ class Measured:
         scores: method → column → values by seed.
         task_of: dataset → task.
         mixed: (method, dataset) whose runs differ in more than the seed.
+        patches: dataset → method → numbers of analysed patches of its runs.
     """
 
     protocol: str
@@ -41,6 +49,7 @@ class Measured:
     scores: dict[str, dict[Column, Score]]
     task_of: dict[str, str]
     mixed: list[tuple[str, str]]
+    patches: dict[str, dict[str, set[int]]] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -75,12 +84,15 @@ def read_measured(
     records = sorted(records, key=lambda record: (record.method, record.dataset, record.seed))
     check_comparable(records, protocol)
     values: dict[str, dict[Column, dict[int, float]]] = {}
-    rows = {}
+    rows, patches = {}, {}
     for r in records:
         paper = (papers or {}).get(r.method)
         printed = map(visible, (r.title, r.family, r.pretraining))
         rows[r.method] = Row(r.method, r.method, *printed, paper)
         runs_of = values.setdefault(r.method, {})
+        if is_patches(r.dataset) and (number := r.metrics.get("patches")):
+            of_dataset = patches.setdefault(r.dataset, {})
+            of_dataset.setdefault(r.method, set()).add(int(number.value))
         for metric, entry in r.metrics.items():
             # Other metrics are kept for readers of the records.
             if entry.headline:
@@ -92,7 +104,7 @@ def read_measured(
         for method, runs_of in values.items()
     }
     task_of = {record.dataset: record.task for record in records}
-    return Measured(protocol, rows, scores, task_of, mixed_cells(records))
+    return Measured(protocol, rows, scores, task_of, mixed_cells(records), patches)
 
 
 def measured_boards(
@@ -196,15 +208,47 @@ def _patch_boards(
 ) -> Iterator[Board]:
     """Per dataset with an analysis of patch features: every method that has such a run."""
     for dataset in sorted(filter(is_patches, measured.task_of), key=dataset_order):
-        yield _board(
+        scores = measured.select(list(measured.rows), lambda c, d=dataset: c.dataset == d)
+        board = _board(
             measured,
-            measured.select(list(measured.rows), lambda c, d=dataset: c.dataset == d),
+            scores,
             [table for table in published if table.analysis == "clusters"],
             name=f"clusters-{dataset}",
             title=f"Patch features, {dataset_title(dataset)}",
             task=measured.task_of[dataset],
             analysis="clusters",
             reference=reference,
+        )
+        yield replace(board, notes=(*board.notes, *_patch_notes(measured, dataset, scores)))
+
+
+def _patch_notes(measured: Measured, dataset: str, scores: Scores) -> Iterator[str]:
+    """What ± and Calinski–Harabasz do not say by themselves."""
+    fixed: dict[str, list[str]] = {}
+    for method, cells in scores.items():
+        for column in sorted(cells, key=column_order):
+            values = cells[column].values.values()
+            if len(values) > 1 and len(set(values)) == 1:
+                fixed.setdefault(column.label, []).append(measured.rows[method].title)
+    if fixed:
+        listed = "; ".join(
+            label if len(titles) == len(scores) else f"{label} ({', '.join(titles)})"
+            for label, titles in fixed.items()
+        )
+        yield (
+            f"Equal for all seeds: {listed}. Where every patch is analysed, nothing but the "
+            "projection depends on the seed, so that n seeds count as one: ± 0 is no spread, and "
+            "no test follows from it."
+        )
+    methods_of: dict[int, list[str]] = {}
+    for method, numbers in measured.patches.get(dataset, {}).items():
+        for number in sorted(numbers):
+            methods_of.setdefault(number, []).append(measured.rows[method].title)
+    if len(methods_of) > 1:
+        listed = "; ".join(f"{n:,} ({', '.join(methods_of[n])})" for n in sorted(methods_of))
+        yield (
+            "Calinski–Harabasz grows with the number of patches; compare it only where that is "
+            f"equal: {listed}."
         )
 
 

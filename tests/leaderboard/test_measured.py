@@ -176,6 +176,43 @@ def test_patch_features_have_a_board_of_their_own(build, records, make_run):
     }
 
 
+@pytest.fixture
+def patch_notes(build, make_run):
+    """The notes on a board of patch features of two methods, from their values by seed."""
+
+    def notes(mae, vasomim, numbers=(34_300, 34_300)):
+        records = [make_run("mae", "xcav", 0, dsc=80.0)]
+        for method, values, number in zip(("mae", "vasomim"), (mae, vasomim), numbers):
+            for seed, (projected, probe) in enumerate(values):
+                about = {"task": "representation", "silhouette": projected, "probe_ap": probe}
+                run = make_run(method, "xcav-patches", seed, **about, patches=float(number))
+                run.metrics["patches"] = run.metrics["patches"].model_copy(
+                    update={"headline": False}
+                )
+                records.append(run)
+        (board,) = (b for b in build(records).boards if b.analysis == "clusters")
+        assert [column.metric for column in board.columns] == ["silhouette", "probe_ap"]
+        return " ".join(board.notes)
+
+    return notes
+
+
+def test_seeds_that_are_equal_by_construction_are_named(patch_notes):
+    same, other = [(0.1, 60.0), (0.2, 60.0)], [(0.3, 70.0), (0.4, 71.0)]
+    both = patch_notes(same, [(0.3, 70.0), (0.4, 70.0)])
+    assert "Equal for all seeds: Linear probe AP. Where every patch is analysed" in both
+    assert "Equal for all seeds: Linear probe AP (MAE)." in patch_notes(same, other)
+    assert "Equal" not in patch_notes(other, other)
+    assert "Equal" not in patch_notes(same[:1], other[:1]), "of one seed"
+
+
+def test_numbers_of_patches_that_differ_are_named(patch_notes):
+    values = [(0.1, 60.0), (0.2, 61.0)]
+    assert "number of patches" not in patch_notes(values, values)
+    found = patch_notes(values, values, (40_000, 34_300))
+    assert "only where that is equal: 34,300 (VasoMIM); 40,000 (MAE)." in found
+
+
 @pytest.mark.parametrize(
     ("odd", "words"),
     [

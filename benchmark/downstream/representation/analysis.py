@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from benchmark.downstream.finetune import (
 from benchmark.downstream.representation.clusters import HIGHER_IS_BETTER, cluster_indices
 from benchmark.downstream.representation.features import PatchFeatures, extract_features
 from benchmark.downstream.representation.points import PatchPoints, read_points, write_points
+from benchmark.downstream.segmentation.task import image_size
 from benchmark.errors import InputError
 from benchmark.randomness import stream_key
 from benchmark.registry import build
@@ -34,8 +36,8 @@ from benchmark.schemas import validate
 from benchmark.training.config import to_plain
 from benchmark.training.run import utc
 
-_SPACES = {"": "{projection}-2d", "_features": "features"}
-"""Suffix of a metric → the space its distances are measured in."""
+_SPACES = ("", "_features")
+"""Suffixes of the metrics: distances are those of the projection, or of the features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,8 @@ class Analysis:
     """What the patch features of an encoder give.
 
     Attributes:
-        metrics: name → value; `definitions` has the same names.
+        metrics: name → value; `definitions` has the same names. ``patches`` is the number of
+            analysed patches, with which the Calinski-Harabasz indices grow.
         scores: one row per frame of the split: image, its analysed vessel and background patches,
             and the means of their silhouettes (NaN without patches).
         points: the projected patches.
@@ -56,15 +59,41 @@ class Analysis:
     encoder: dict[str, Any]
 
 
-def definitions(projection: str) -> dict[str, str]:
-    """Metric → definition id, with the projection ``"tsne"`` or ``"umap"``."""
+def definitions(config: Config) -> dict[str, str]:
+    """Metric → definition id, which holds every setting that the values depend on.
+
+    ``<index>/vessel-patches/<space>/<patches>[/<settings>]/v2``, for example
+    ``silhouette/vessel-patches/tsne-2d/1px-224x224-max40000/iterations1000-perplexity30/v2``: a
+    patch with 1 pixel of the mask is vessel, frames are 224×224, at most 40,000 patches are
+    sampled.
+
+    Args:
+        config: from `compose_representation`.
+    """
+    size, projection = image_size(config.test_pipeline), config.projection
+    patches = f"{config.vessel_pixels}px-{size}x{size}-max{config.patches}"
+    projected = f"{projection}-2d/{patches}/{_settings_text(config[projection])}"
     found = {
-        f"{name}{suffix}": f"{name.replace('_', '-')}/vessel-patches/{space}/v1"
-        for suffix, space in _SPACES.items()
+        f"{name}{suffix}": f"{name.replace('_', '-')}/vessel-patches/{space}/v2"
+        for suffix, space in zip(_SPACES, (projected, f"features/{patches}"))
         for name in HIGHER_IS_BETTER
     }
-    found = {name: text.format(projection=projection) for name, text in found.items()}
-    return {**found, "probe_ap": "average-precision/vessel-patches/linear-probe/grouped-folds/v1"}
+    probe = f"linear-probe/{patches}/grouped-{_settings_text(config.probe)}"
+    return {
+        **found,
+        "probe_ap": f"average-precision/vessel-patches/{probe}/v2",
+        "patches": f"number/vessel-patches/{patches}/v2",
+    }
+
+
+def _settings_text(part: Mapping[str, Any]) -> str:
+    """``iterations1000-perplexity30``: names and values, however the numbers are written."""
+    settings = {name: value for name, value in sorted(part.items()) if name != "type"}
+    return "-".join(f"{name}{_number_text(value)}" for name, value in settings.items())
+
+
+def _number_text(value: Any) -> str:
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 @restored_threads()
@@ -83,6 +112,9 @@ def analyse(config: Config, folder: TaskFolder) -> Analysis:
     patches, card = extract_features(config, folder)
     items = folder.splits[config.split]
     groups = [item["group"] or item["stem"] for item in items]
+    probe = build(config.probe)
+    # Before the projection, which takes minutes: what the probe refuses is known now.
+    folds = probe.split(patches.vessel, [groups[frame] for frame in patches.frame])
     # In one thread: sums in several depend on which one finishes first, and t-SNE on every bit.
     with threadpool_limits(1):
         points = _project(config, patches.features)
@@ -92,9 +124,8 @@ def analyse(config: Config, folder: TaskFolder) -> Analysis:
             indices, each = cluster_indices(space, patches.vessel)
             metrics |= {f"{name}{suffix}": value for name, value in indices.items()}
             silhouettes[f"silhouette{suffix}"] = each
-        metrics["probe_ap"] = 100 * build(config.probe).average_precision(
-            patches.features, patches.vessel, [groups[frame] for frame in patches.frame]
-        )
+        precision = probe.average_precision(patches.features, patches.vessel, folds)
+    metrics |= {"probe_ap": 100 * precision, "patches": float(len(patches.vessel))}
     scores = _per_frame(patches, silhouettes, [item["stem"] for item in items])
     encoder = card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
     return Analysis(metrics, scores, PatchPoints(points, patches.vessel), encoder)
@@ -121,7 +152,7 @@ def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRec
         return read_back(cell, folder)
     content = to_plain(cell.config)
     found = analyse(cell.config, folder)
-    names = definitions(cell.config.projection)
+    names = definitions(cell.config)
     values = dict(
         values_of_cell(cell, content, folder, found.encoder),
         metrics={
@@ -129,6 +160,7 @@ def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRec
                 "value": value,
                 "definition": names[name],
                 "higher_is_better": HIGHER_IS_BETTER.get(name.removesuffix("_features"), True),
+                "headline": name != "patches",
             }
             for name, value in found.metrics.items()
         },

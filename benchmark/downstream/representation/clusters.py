@@ -30,6 +30,9 @@ HIGHER_IS_BETTER = {
 }
 """Index → which way is up."""
 
+Fold = tuple[np.ndarray, np.ndarray]
+"""Indices of the patches to train on and to test on."""
+
 
 def cluster_indices(points: np.ndarray, vessel: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
     """The indices of `HIGHER_IS_BETTER` for the classes of patches as clusters, by scikit-learn.
@@ -75,16 +78,10 @@ class LinearProbe:
         self.c = c
         self.iterations = iterations
 
-    def average_precision(
-        self, features: np.ndarray, vessel: np.ndarray, groups: Sequence[str]
-    ) -> float:
-        """Average precision of vessel patches, in [0, 1]; chance is their share.
-
-        Every patch is scored by the probe of the fold that has no patch of its group in its
-        training set; the scores of all folds are ranked together.
+    def split(self, vessel: np.ndarray, groups: Sequence[str]) -> list[Fold]:
+        """The folds: training and test patches of each, which share no group.
 
         Args:
-            features: n×D.
             vessel: bool, n.
             groups: patient (or frame) of each patch.
 
@@ -94,13 +91,29 @@ class LinearProbe:
         folds = min(self.folds, len(set(groups)))
         if folds < 2:
             raise InputError("the probe needs patches of two patients; use a split with more")
+        found = list(GroupKFold(folds).split(vessel, vessel, groups))
+        if any(vessel[train].all() or not vessel[train].any() for train, _ in found):
+            raise InputError(
+                "the probe needs vessel and background patches in every fold; use fewer "
+                "(probe.folds), or a split of more patients"
+            )
+        return found
+
+    def average_precision(
+        self, features: np.ndarray, vessel: np.ndarray, folds: Sequence[Fold]
+    ) -> float:
+        """Average precision of vessel patches, in [0, 1]; chance is their share.
+
+        Every patch is scored by the probe of the fold that has no patch of its group in its
+        training set; the scores of all folds are ranked together.
+
+        Args:
+            features: n×D.
+            vessel: bool, n.
+            folds: from `split`.
+        """
         scores = np.empty(len(features))
-        for train, test in GroupKFold(folds).split(features, vessel, groups):
-            if vessel[train].all() or not vessel[train].any():
-                raise InputError(
-                    "the probe needs vessel and background patches in every fold; use fewer "
-                    "(probe.folds), or a split of more patients"
-                )
+        for train, test in folds:
             regression = LogisticRegression(C=self.c, max_iter=self.iterations)
             model = make_pipeline(StandardScaler(), regression)
             with warnings.catch_warnings():

@@ -56,7 +56,8 @@ def test_no_patient_is_in_training_and_test_of_a_fold():
     patients = np.repeat(np.arange(10), 40)
     vessel = rng.random(400) < np.repeat(np.tile([0.1, 0.9], 5), 40)
     features = np.eye(10)[patients] + 0.01 * rng.normal(size=(400, 10))
-    found = LinearProbe(folds=5).average_precision(features, vessel, [str(p) for p in patients])
+    probe = LinearProbe(folds=5)
+    found = probe.average_precision(features, vessel, probe.split(vessel, list(map(str, patients))))
     model = LogisticRegression().fit(features, vessel)
     known = average_precision_score(vessel, model.decision_function(features))
     assert found < 0.65 < 0.85 < known
@@ -75,14 +76,15 @@ def test_average_precision_is_that_of_the_ranking(classes):
     hits = vessel[np.argsort(-scores)]
     precision = np.cumsum(hits) / np.arange(1, 61)
     expected = precision[hits].mean()
-    found = LinearProbe(folds=5, c=0.5).average_precision(points, vessel, groups.astype(str))
+    probe = LinearProbe(folds=5, c=0.5)
+    found = probe.average_precision(points, vessel, probe.split(vessel, groups.astype(str)))
     assert found == pytest.approx(expected)
 
 
 def test_folds_that_cannot_be_are_refused(classes):
-    points, vessel = classes
+    _, vessel = classes
     with pytest.raises(InputError, match="patches of two patients"):
-        LinearProbe().average_precision(points, vessel, ["one"] * 60)
+        LinearProbe().split(vessel, ["one"] * 60)
     groups = np.where(vessel, "a", "b")
     with pytest.raises(InputError, match="vessel and background patches in every fold"):
-        LinearProbe().average_precision(points, vessel, groups)
+        LinearProbe().split(vessel, groups)

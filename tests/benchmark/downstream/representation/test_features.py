@@ -13,12 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
+from benchmark.downstream.representation import features as features_module
 from benchmark.downstream.representation.features import (
     extract_features,
     label_patches,
     sample_patches,
 )
-from benchmark.encoders.encoder import export_encoder
+from benchmark.encoders.encoder import export_encoder, load_encoder
 from benchmark.errors import InputError
 
 
@@ -44,7 +45,7 @@ def test_all_patches_are_taken_or_as_many_as_asked_for_anywhere():
     assert not np.array_equal(chosen, sample_patches(100_000, 10_000, seed=4))
 
 
-def by_hand(encoder, vessels, side=64, patch=8):
+def by_hand(encoder, vessels, side=64, patch=8, normalisation=(IMAGENET_MEAN, IMAGENET_STD)):
     """Features and labels of all patches of the training frames, without this project's code."""
     vit = timm.create_model(
         "vit_tiny_patch16_224",
@@ -62,7 +63,7 @@ def by_hand(encoder, vessels, side=64, patch=8):
         frame = np.array(Image.open(vessels.image("train", item["stem"])))
         mask = np.array(Image.open(vessels.mask("train", item["stem"])))
         pixels = torch.from_numpy(cv2.resize(frame, (side, side)))[None, None] / 255
-        mean, std = (torch.tensor(v)[None, :, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (torch.tensor(v)[None, :, None, None] for v in normalisation)
         with torch.no_grad():
             tokens = vit((pixels.expand(-1, 3, -1, -1) - mean) / std)
         features.append(tokens[0, 1:].numpy())
@@ -83,6 +84,31 @@ def test_features_and_labels_are_those_computed_by_hand(make_cell, encoder, vess
     assert 0 < vessel.mean() < 1
     assert np.abs(found.features - features).max() < 1e-4
     assert card.num_prefix_tokens == 1
+
+
+def test_frames_are_normalised_as_the_encoder_was_trained(make_cell, encoder, vessels, tmp_path):
+    normalisation = ((0.2, 0.3, 0.4), (0.5, 0.6, 0.7))
+    export_encoder(tmp_path / "own", load_encoder(encoder)[0], {}, *normalisation)
+    cell = make_cell()
+    cell.config.model.backbone.folder = str(tmp_path / "own")
+    found, _ = extract_features(cell.config, vessels)
+    features, _ = by_hand(tmp_path / "own", vessels, normalisation=normalisation)
+    assert np.abs(found.features - features).max() < 1e-4
+    usual, _ = by_hand(encoder, vessels)
+    assert np.abs(usual - features).max() > 0.1
+
+
+def test_nothing_is_dropped_at_random(make_cell, encoder, vessels, monkeypatch):
+    """The encoder is in evaluation mode, in whichever mode it is loaded."""
+
+    def load(folder):
+        vit, card = load_encoder(folder, drop_path=0.9)
+        return vit.train(), card
+
+    monkeypatch.setattr(features_module, "load_encoder", load)
+    found, _ = extract_features(make_cell().config, vessels)
+    features, _ = by_hand(encoder, vessels)
+    assert np.abs(found.features - features).max() < 1e-4
 
 
 def test_sampled_patches_are_those_of_all(make_cell, vessels):
