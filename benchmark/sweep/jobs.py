@@ -37,7 +37,7 @@ class Job:
         epochs: length of its run.
         frames: frames in an epoch; None where they are not known.
         overwrite: whether it replaces an existing result.
-        problem: why it cannot run; empty if it can.
+        problem: why it cannot run, a line for each reason; empty if it can.
         state: one of `STATES`, as of the last `inspect`.
         reason: why it is stale or failed, or what is known of a missing one.
         hours: estimated duration on one device.

@@ -145,7 +145,7 @@ def _trainings(
                 if producer.stage == "segmentor":
                     producer.output = file
             elif not Path(file).is_file():
-                training.problem = training.problem or missing_weights(Path(file))
+                training.problem = _joined(training.problem, missing_weights(Path(file)))
     return trainings
 
 
@@ -183,7 +183,7 @@ def _cells(
             cells.append(cell)
             if not cell.problem:
                 _connect(cell, matrix, trainings, settings)
-                cell.problem = cell.problem or missing_library(facts)
+                cell.problem = _joined(cell.problem, missing_library(facts))
     return cells
 
 
@@ -212,13 +212,18 @@ def _connect(
     training = trainings.get(cell.encoder)
     if training is None:
         config = encoder_config(cell.method, settings.configs)
-        cell.problem = cell.problem or missing_encoder(matrix, config, cell.encoder)
+        cell.problem = _joined(cell.problem, missing_encoder(matrix, config, cell.encoder))
         return
     cell.needs = [training.id]
     if training.config_hash:
         cell.pretraining["config_hash"] = training.config_hash
     if training.corpus_hash is not None:
         cell.pretraining["corpus_hash"] = training.corpus_hash
+
+
+def _joined(*problems: str) -> str:
+    """Everything that keeps a job from running, a line each."""
+    return "\n".join(dict.fromkeys(filter(None, problems)))
 
 
 def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings) -> frozenset[str]:

@@ -226,7 +226,8 @@ def _print_held_back(plan: Plan, console: Console) -> None:
 def _by_reason(jobs: Iterable[Job]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for job in jobs:
-        reasons.setdefault(job.problem or job.reason, []).append(job.title)
+        for reason in (job.problem or job.reason).splitlines() or [""]:
+            reasons.setdefault(reason, []).append(job.title)
     return reasons
 
 

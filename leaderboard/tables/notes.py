@@ -139,7 +139,7 @@ def _digits(comparison: Comparison) -> int:
 
 
 def _seed_notes(board: Board) -> list[str]:
-    """One sentence per row that lacks seeds which another row has on the same dataset."""
+    """One sentence per row that lacks seeds that another row has on the same dataset."""
     seeds_of: dict[str, set[int]] = {}
     for row in board.rows:
         for column, cell in zip(board.columns, row.cells):
@@ -147,12 +147,12 @@ def _seed_notes(board: Board) -> list[str]:
     notes = []
     for row in board.rows:
         missing = {
-            f"{column.title} {number_ranges(absent)}"
+            f"{column.title}, seed {number_ranges(absent)}"
             for column, cell in zip(board.columns, row.cells)
             if cell and cell.values and (absent := seeds_of[column.dataset] - set(cell.values))
         }
         if missing:
-            notes.append(f"Missing seeds of {row.title}: {'; '.join(sorted(missing))}.")
+            notes.append(f"Missing of {row.title}: {'; '.join(sorted(missing))}.")
     return notes
 
 

@@ -248,6 +248,10 @@ def test_weights_that_no_job_makes_are_named_with_where_they_come_from(sweep):
     assert problems["MAE"] == missing_weights(file)
     assert "tools/convert_checkpoint.py clip FILE" in problems["MAE"]
     assert plan.todo == frozenset()
+    training.update(packs=["absent"])
+    pack, weights = one.plan().jobs[0].problem.splitlines()  # everything at once
+    assert pack.startswith("absent: no such folder")
+    assert weights == missing_weights(file)
 
 
 def test_hours_are_recorded_ones_or_an_estimate(sweep):

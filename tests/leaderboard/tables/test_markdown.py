@@ -51,13 +51,13 @@ def test_the_correction_is_printed(build, records, correction, head, note):
 def test_an_incomplete_row_has_empty_cells(build, records, make_run):
     text = to_markdown(build([*records, make_run("simmim", "xcav", 0, dsc=99.0)]))
     assert "| SimMIM | masked image modelling | XA-170K | 1 |  |  |  | **99.00** |" in text
-    assert "Missing seeds of SimMIM: XCAV DSC 1–4." in text
+    assert "Missing of SimMIM: XCAV DSC, seed 1–4." in text
 
 
 def test_missing_seeds_are_named(build, records):
     kept = [r for r in records if (r.method, r.dataset, r.seed) != ("mae", "xcav", 2)]
     text = to_markdown(build(kept))
-    assert "Missing seeds of MAE: XCAV DSC 2." in text
+    assert "Missing of MAE: XCAV DSC, seed 2." in text
     assert "| MAE | masked image modelling | XA-170K | 4–5 |" in text
 
 
