@@ -8,18 +8,23 @@ and XCAD's training set (1,621).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
 
+from benchmark.data.frame import Frame, UnreadableFrame
 from benchmark.data.sources.arcade import Arcade
 from benchmark.data.sources.cadica import Cadica, SelectionRule
 from benchmark.data.sources.corpora.composition import ComposedSource, TrainingXcad, part_folders
-from benchmark.data.sources.corpora.training_images import TrainingImages
+from benchmark.data.sources.corpora.training_images import TEST_COPY, TrainingImages
 from benchmark.data.sources.files import Raw
 from benchmark.data.sources.folder import GroupRule
 from benchmark.data.sources.stenosis import DanilovStenosis
 from benchmark.data.sources.syntax import Syntax
 from benchmark.errors import InputError
+from benchmark.files import sha256_json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DOWNLOADS = {
     "arcade": "https://zenodo.org/records/10390295",
@@ -50,7 +55,10 @@ _EXPECTED = f"XA-20K (a folder with the downloads {', '.join(DOWNLOADS)})"
 class Xa20k(ComposedSource):
     """Reader of XA-20K.
 
-    Test images of ARCADE and of the stenosis dataset are never in it; see `TrainingImages`.
+    No frame of any part has the pixels of a test image of ARCADE or of the stenosis dataset, as far
+    as these two are among the folders: `read` refuses it as `TEST_COPY`. Near-duplicates of test
+    images are dropped between ARCADE's two subsets only (see `TrainingImages`); elsewhere, the
+    leakage check reports them.
 
     Args:
         raw: folder with one folder per download: ``arcade``, ``cadica``, ``stenosis``, ``syntax``
@@ -115,3 +123,22 @@ class Xa20k(ComposedSource):
         self._parts = {
             name: read(folders[name]) for name, read in readers.items() if name in folders
         }
+        self._test_images: frozenset[str] = frozenset()
+
+    def walk(self) -> Iterator[Frame]:
+        # To the end first: the parts find their test images meanwhile, and any may show them.
+        frames = list(super().walk())
+        parts = (part for part in self._parts.values() if isinstance(part, TrainingImages))
+        self._test_images = frozenset().union(*(part.test_images for part in parts))
+        # Other test images leave other frames, so that a pack has to be built again.
+        self.options["test_images"] = sha256_json(sorted(self._test_images))
+        yield from frames
+
+    def read(self, frame: Frame) -> np.ndarray:
+        """As `Source.read`; a frame with the pixels of a test image is unreadable."""
+        from benchmark.data.image_hashes import pixel_sha256
+
+        pixels = super().read(frame)
+        if pixel_sha256(pixels) in self._test_images:
+            raise UnreadableFrame(TEST_COPY)
+        return pixels

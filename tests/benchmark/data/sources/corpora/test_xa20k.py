@@ -1,8 +1,9 @@
-"""XA-20K: composed of five downloads, of whose test images none is inside."""
+"""XA-20K: composed of five downloads; no frame has the pixels of one of their test images."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -96,25 +97,18 @@ def test_a_split_of_stenosis_by_patient_leaks_nothing(raw, tmp_path):
     assert (counts["exact"], counts["similar"], counts["groups"]) == (0, 0, 0)
 
 
-def test_copies_within_and_between_the_subsets(downloads):
-    """Equal pixels are a copy anywhere; a re-encoded image only of the other subset."""
+def test_near_duplicates_are_dropped_between_the_subsets_only(downloads):
     top = downloads / "arcade" / "arcade"
-    first, second = (
-        Image.open(top / "syntax" / "test" / "images" / f"{number}.png") for number in (8, 9)
-    )
-    brighter = second.point(lambda value: min(255, 12 + value * 9 // 10))
-    first.save(top / "syntax" / "train" / "images" / "1.png")
+    test = Image.open(top / "syntax" / "test" / "images" / "9.png")
+    brighter = test.point(lambda value: min(255, 12 + value * 9 // 10))
     brighter.save(top / "syntax" / "train" / "images" / "2.png")
     brighter.convert("RGB").save(top / "stenosis" / "train" / "images" / "1.png")
     source = open_source("xa20k", {"arcade": top})
-    paths = {frame.path for frame in source.frames()}
+    reading = read_all(source)
     copies = {where for reason, where in source.report.items if reason == TEST_COPY}
-    assert {
-        "arcade/syntax/train/images/1.png = syntax/test/images/8.png",
-        "arcade/stenosis/train/images/1.png = syntax/test/images/9.png",
-    } <= copies
-    assert "arcade/syntax/train/images/2.png" in paths
-    assert not paths & {where.partition(" = ")[0] for where in copies}
+    assert "arcade/stenosis/train/images/1.png = syntax/test/images/9.png" in copies
+    assert "arcade/syntax/train/images/2.png" in reading.frames
+    assert not reading.frames.keys() & {where.partition(" = ")[0] for where in copies}
 
 
 class _Pictures(FolderSource):
@@ -135,27 +129,76 @@ class _Pictures(FolderSource):
 
 def test_every_training_image_is_compared(tmp_path):
     """More images than are compared at a time; the expected copies follow from their numbers."""
-    images = [picture(seed, 16, 16) for seed in range(300)]
-    for number in range(300):
+    images = [picture(seed, 16, 16) for seed in range(299)]
+    for number in range(299):
         save(tmp_path / f"train_a_{number}.png", images[number])
-    for number in (5, 280, 299):
-        save(tmp_path / f"test_a_{number}.png", images[number])
-    save(tmp_path / "test_b_7.png", (images[7] * 0.8 + 20).astype(np.uint8))
+    save(tmp_path / "test_a_3.png", images[3])
+    for number in (7, 280, 298):
+        save(tmp_path / f"test_b_{number}.png", (images[number] * 0.8 + 20).astype(np.uint8))
     source = TrainingImages(_Pictures(tmp_path, "a"), _Pictures(tmp_path, "b"))
     left = {frame.path for frame in source.frames() if frame.split == "train"}
-    dropped = {f"train_a_{number}.png" for number in range(300)} - left
-    assert dropped == {f"train_a_{number}.png" for number in (5, 7, 280, 299)}
-    assert source.report.counts == {TEST_COPY: 4}
+    dropped = {f"train_a_{number}.png" for number in range(299)} - left
+    assert dropped == {f"train_a_{number}.png" for number in (7, 280, 298)}
+    assert source.report.counts == {TEST_COPY: 3}
+    assert len(source.test_images) == 4
 
 
-def test_a_planted_test_image_is_found_by_the_leakage_check(downloads, tmp_path):
-    """In a training folder of another part, where only the check compares all with all."""
+@pytest.fixture
+def planted(raw, tmp_path) -> tuple[Path, set[str]]:
+    """Downloads with test images in place of two training images of each part, and their paths."""
+    root = Path(shutil.copytree(raw("xa20k", False).root, tmp_path / "downloads"))
+    vessels = open_source("arcade", root / "arcade")
+    stenoses = open_source("arcade", root / "arcade", task="arcade_s")
+    boxes = open_source("stenosis", root / "stenosis")
+    tests = itertools.cycle(
+        [
+            next(one.root / frame.path for frame in one.frames() if frame.split == "test")
+            for one in (vessels, boxes, stenoses)
+        ]
+    )
+    paths = set()
+    for part in PARTS:
+        alone = {part: root / part}
+        frames = [frame.path for frame in open_source("xa20k", alone).frames()]
+        for path, test in zip((frames[0], frames[-1]), tests):
+            (file,) = root.glob(f"{part}/**/{path.partition('/')[2]}")
+            Image.open(test).save(file)
+            paths.add(path)
+    return root, paths
+
+
+def test_planted_test_images_are_dropped_from_every_part(planted, tmp_path):
+    root, paths = planted
+    pack = build_pack(open_source("xa20k", root), tmp_path / "pack", 64, workers=2, progress=False)
+    report = json.loads((pack.path / "report.json").read_text())[TEST_COPY]
+    # Between ARCADE's subsets, the test image is named as well.
+    dropped = [where.partition(" = ")[0] for where in report["paths"]]
+    assert (sorted(dropped), report["count"]) == (sorted(paths), 2 * len(PARTS))
+    assert len(pack) == 48 - 2 * len(PARTS)
+    assert not paths & set(pack.index["path"])
+    tasks = [open_source("arcade", root / "arcade", task=task) for task in ("arcade_v", "arcade_s")]
+    tasks.append(open_source("stenosis", root / "stenosis"))
+    for counts in leakage(open_source("xa20k", root), tmp_path, *tasks):
+        assert (counts["of test"], counts["exact_pairs"]) == (0, 0)
+
+
+def test_a_near_duplicate_in_another_part_is_kept_and_found_by_the_leakage_check(
+    downloads, tmp_path
+):
     test = downloads / "arcade" / "arcade" / "syntax" / "test" / "images" / "8.png"
-    (xcad,) = (path for path in downloads.rglob("trainB"))
-    shutil.copy(test, xcad / "777.png")
+    (xcad,) = downloads.rglob("trainB")
+    Image.open(test).point(lambda value: min(255, 12 + value * 9 // 10)).save(xcad / "777.png")
     task = open_source("arcade", downloads / "arcade")
     (counts,) = leakage(open_source("xa20k", downloads), tmp_path, task)
-    assert (counts["of test"], counts["exact_pairs"]) == (1, 1)
+    assert (counts["of test"], counts["exact_pairs"], counts["similar"] > 0) == (0, 0, True)
+
+
+def test_a_pack_for_other_test_images_is_not_reused(downloads, tmp_path):
+    build_pack(open_source("xa20k", downloads), tmp_path / "pack", 48, progress=False)
+    test = downloads / "arcade" / "arcade" / "syntax" / "test" / "images" / "8.png"
+    save(test, picture(5, 64, 64))
+    with pytest.raises(InputError, match="other frames or parameters"):
+        build_pack(open_source("xa20k", downloads), tmp_path / "pack", 48, progress=False)
 
 
 def test_options_reach_the_parts(downloads):
