@@ -39,11 +39,15 @@ _CLUSTERS = ("silhouette", "calinski_harabasz", "davies_bouldin")
 
 #: Protocol → metric, or ``<dataset>/<metric>`` where that differs → id of the definition whose
 #: measured numbers are comparable with the published ones. The journal's table VI projects with
-#: t-SNE, the conference paper's table 3 with UMAP.
+#: t-SNE, the conference paper's table 3 with UMAP; both with the settings of
+#: ``configs/_base_/representation.py``, as the papers state none.
 COMPARABLE = {
     protocol: _SCORES
-    | {name: f"{name.replace('_', '-')}/vessel-patches/{space}-2d/v1" for name in _CLUSTERS}
-    for protocol, space in (("journal", "tsne"), ("aaai", "umap"))
+    | {name: f"{name.replace('_', '-')}/vessel-patches/{space}/v2" for name in _CLUSTERS}
+    for protocol, space in (
+        ("journal", "tsne-2d/1px-224x224-max40000/iterations1000-perplexity30"),
+        ("aaai", "umap-2d/1px-224x224-max40000/min_distance0.1-neighbours15"),
+    )
 }
 
 

@@ -3,7 +3,9 @@
 from benchmark.downstream.denoising import metrics as denoising
 from benchmark.downstream.detection import metrics as detection
 from benchmark.downstream.representation import analysis
+from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.segmentation import metrics as segmentation
+from benchmark.method_cards import CONFIGS
 from leaderboard.columns import Column
 from leaderboard.published import COMPARABLE, is_comparable, read_tables
 
@@ -15,7 +17,7 @@ def test_every_published_score_has_a_definition():
                 assert not column.score or column.metric in COMPARABLE[table.protocol], column
 
 
-def test_comparable_definitions_are_those_of_the_tasks():
+def test_comparable_definitions_are_those_of_the_tasks(tmp_path):
     """The ids that fine-tuning and the analysis of features write into records."""
     scores = {
         **segmentation.definitions(["vessel"]),
@@ -23,8 +25,10 @@ def test_comparable_definitions_are_those_of_the_tasks():
         **denoising.definitions(),
         "arcade_vs/dsc": segmentation.definitions(["1", "2"])["dsc"],
     }
-    for protocol, projection in (("journal", "tsne"), ("aaai", "umap")):
-        written = {**scores, **analysis.definitions(projection)}
+    for protocol, dataset in (("journal", "xcav"), ("aaai", "xcad")):
+        config, _ = compose_representation(CONFIGS, "mae", dataset, "paper", [], tmp_path)
+        assert config.protocol == protocol
+        written = {**scores, **analysis.definitions(config)}
         assert COMPARABLE[protocol].items() <= written.items()
 
 
