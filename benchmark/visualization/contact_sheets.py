@@ -26,7 +26,7 @@ from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.config import from_plain
 from benchmark.training.hooks.reconstructions import spread, view_panels
 from benchmark.training.train import IDENTITY
-from benchmark.visualization.symbols import legend
+from benchmark.visualization.symbols import extraction_alpha, legend
 from benchmark.visualization.task_sheets import task_rows
 from benchmark.weights import load_strict
 
@@ -59,17 +59,19 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
     if count < 1:
         raise InputError(f"--count {count}: must be at least 1")
     path = Path(path)
+    packs: Sequence[str | Path] = ()
     if (path / "frames.u8").is_file():
-        kind, rows = "pack", pack_rows(FramePack.open(path), count)
+        kind, rows, packs = "pack", pack_rows(FramePack.open(path), count), [path]
     elif (path / "predictions").is_dir():
         kind, rows = "fine-tuned run", prediction_rows(path, count)
     elif (path / "run.json").is_file():
         kind, rows = "pre-training run", pretraining_rows(path, count, epoch)
+        packs = read_object(path / "run.json")["config"]["packs"]
     elif (path / MANIFEST).is_file():
         kind, rows = "task", task_rows(TaskFolder.open(path), count)
     else:
         raise InputError(f"{path}: neither a pack, a task nor a run; nothing to draw")
-    _save(rows, Path(out))
+    _save(rows, Path(out), extraction_alpha(packs))
     return f"{out}: {len(rows)} frames of the {kind} {path}"
 
 
@@ -197,7 +199,7 @@ def _rows(columns: dict[str, torch.Tensor]) -> list[SheetRow]:
     ]
 
 
-def _save(rows: Sequence[SheetRow], out: Path) -> None:
+def _save(rows: Sequence[SheetRow], out: Path, alpha: float | None) -> None:
     titles = list(rows[0])
     side = 1.9
     figure, axes = plt.subplots(
@@ -213,7 +215,7 @@ def _save(rows: Sequence[SheetRow], out: Path) -> None:
             axis.axis("off")
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
-    figure.supxlabel(legend(titles), fontsize=6)
+    figure.supxlabel(legend(titles, alpha), fontsize=6)
     with atomic_write(out) as stream:
         # Without matplotlib's version in the metadata, equal images give equal files.
         figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})

@@ -16,6 +16,11 @@ from benchmark.text import visible
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+# What the axis says of terms whose names do not say it.
+_AXES = {"vessel_share": "fraction of vessel patches\namong the masked patches"}
+# Besides colours: one colour returns after ten curves, with another style.
+_STYLES = ("-", "--", "-.", ":")
+
 
 def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
     """Epochs (from 1) and the mean of a logged term over each.
@@ -70,12 +75,13 @@ def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> st
     # A dollar sign in a title or term must not start a formula.
     with plt.rc_context({"text.parse_math": False}), atomic_write(out) as stream:
         figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-        for title, epochs, values in curves:
-            axis.plot(epochs, values, marker="o", markersize=2.5, linewidth=1.4, label=title)
+        for number, (title, epochs, values) in enumerate(curves):
+            style = _STYLES[number % len(_STYLES)]
+            axis.plot(epochs, values, style, marker="o", markersize=2.5, linewidth=1.4, label=title)
         axis.set_xlabel("epoch")
-        axis.set_ylabel(term.replace("_", " "))
+        axis.set_ylabel(_AXES.get(term, term.replace("_", " ")))
         axis.grid(alpha=0.3)
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=8, handlelength=3.5)
         # Without matplotlib's version in the metadata, equal images give equal files.
         figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
         plt.close(figure)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmark.errors import InputError
+from benchmark.files import read_object
 from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS
 from benchmark.training.preview import find_config, preview, require_inputs
 from benchmark.visualization.figure_files import figure_format
@@ -29,13 +31,38 @@ def check_inputs(
 
     Raises:
         InputError: another format than PNG, SVG or PDF; no such pack, config or run; an option is
-            not what its key takes; the masks of a config depend on weights that are not there.
+            not what its key takes, or there is no config to override; the masks of a config depend
+            on weights that are not there; a run was trained on other packs.
     """
     figure_format(out)
     for pack in map(Path, packs):
         if not (pack / "manifest.json").is_file():
             raise InputError(f"{pack}: no pack; make it with tools/prepare_data.py")
-    return [_recipe_path(name, options, work) for name in paths]
+    found = [_recipe_path(name, options, work) for name in paths]
+    runs = [path for path in found if path.is_dir()]
+    if options and len(runs) == len(found):
+        raise InputError("--cfg-options: overrides configs, and a run has its own; name a config")
+    for run in runs:
+        _require_own_packs(run, packs)
+    return found
+
+
+def _require_own_packs(run: Path, packs: Sequence[str]) -> None:
+    """Raise `InputError` unless a run was trained on these packs: others give other masks."""
+    description = read_object(run / "run.json")
+    config = description.get("config")
+    if not isinstance(config, dict) or "packs" not in config:
+        return  # no pre-training, which is refused when it is opened
+    from benchmark.data.packs import PackSubset, open_packs  # importing pandas takes seconds
+
+    corpus, frames = open_packs(packs), config.get("frames")
+    if frames is not None and frames <= len(corpus):
+        corpus = PackSubset(corpus, frames)
+    if corpus.corpus_hash != description.get("corpus_hash"):
+        raise InputError(
+            f"{run}: was trained on other packs, and the number of a frame in the packs decides "
+            f"its masks; use --packs {shlex.join(map(str, config['packs']))}"
+        )
 
 
 def _recipe_path(name: str, options: Collection[str], work: Path) -> Path:

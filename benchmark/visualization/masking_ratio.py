@@ -20,7 +20,7 @@ from benchmark.errors import InputError, did_you_mean
 from benchmark.visualization.contact_sheets import overlay, spread
 from benchmark.visualization.figure_files import save_figure
 from benchmark.visualization.masking_recipes import Batch, Recipe, complete, open_recipe
-from benchmark.visualization.symbols import legend
+from benchmark.visualization.symbols import extraction_alpha, legend
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -38,17 +38,27 @@ class MaskingRatio:
         seen: how often it was in the view, B×R×C.
         masked_patches: masked patches of the views, B.
         masked_vessels: those of them with a vessel pixel, B.
+        patches: patches of all views of a frame.
+        vessels: those of them with a vessel pixel, B.
     """
 
     masked: np.ndarray
     seen: np.ndarray
     masked_patches: np.ndarray
     masked_vessels: np.ndarray
+    patches: int
+    vessels: np.ndarray
 
     @property
     def vessel_share(self) -> np.ndarray:
         """Fraction of vessel patches among the masked patches of all epochs, B, as in the log."""
         return self.masked_vessels / self.masked_patches
+
+    @property
+    def chance(self) -> np.ndarray:
+        """Fraction of vessel patches among all patches of the same views, B: the share that random
+        masking is expected to have."""
+        return self.vessels / self.patches
 
     def ratio(self, grid: tuple[int, int]) -> np.ndarray:
         """Fraction of the epochs in which a patch was masked, of those in which it was in the view.
@@ -86,12 +96,13 @@ def masking_ratio(
     count = len(batch["index"])
     masked = np.zeros((count, rows * fine, columns * fine), dtype=np.int64)
     seen = np.zeros_like(masked)
-    patches, vessels = np.zeros((2, count), dtype=np.int64)
+    masked_patches, masked_vessels, vessels = np.zeros((3, count), dtype=np.int64)
     for views, crop, mask in recipe.draw(batch, epochs, crops):
         is_masked = mask.bool().cpu()
         is_vessel = F.max_pool2d(views["anatomy"], recipe.patch_size).flatten(1).bool().cpu()
-        patches += is_masked.sum(dim=1).numpy()
-        vessels += (is_masked & is_vessel).sum(dim=1).numpy()
+        masked_patches += is_masked.sum(dim=1).numpy()
+        masked_vessels += (is_masked & is_vessel).sum(dim=1).numpy()
+        vessels += is_vessel.sum(dim=1).numpy()
         cells = is_masked.unflatten(1, recipe.grid)
         if not crops:
             masked += cells.numpy()
@@ -101,7 +112,8 @@ def masking_ratio(
         inside, cells = _on_frame(cells, crop, batch["valid"], fine)
         masked += (cells & inside).numpy()
         seen += inside.numpy()
-    return MaskingRatio(masked, seen, patches, vessels)
+    patches = rows * columns * len(epochs)
+    return MaskingRatio(masked, seen, masked_patches, masked_vessels, patches, vessels)
 
 
 def _on_frame(cells: Tensor, crop: Crop, valid: Tensor, fine: int) -> tuple[Tensor, Tensor]:
@@ -173,7 +185,8 @@ def draw_masking_ratio(
     """Draw the masking ratio of every patch of some frames, one column per recipe.
 
     Beside the maps are the frame, its extracted vessels B and, where a recipe has a segmentor, its
-    probability map M; under each map the share of vessel patches among the masked ones.
+    probability map M; under each map the share of vessel patches among the masked ones, and among
+    all patches of the same views.
 
     Args:
         paths: configs or run folders; see `open_recipe`, also for `work`, `scale` and `options`.
@@ -198,7 +211,7 @@ def draw_masking_ratio(
         drawn = spread(recipe.epochs, epochs or recipe.epochs)
         counts = masking_ratio(recipe, batch, drawn, crops)
         columns.append((_title(recipe, len(drawn)), counts, counts.ratio(recipe.grid)))
-    figure = _figure(_panels(recipes, batch), columns, crops)
+    figure = _figure(_panels(recipes, batch), columns, crops, extraction_alpha(packs))
     save_figure(figure, out, dpi=150)
     plt.close(figure)
     return f"{out}: masking ratio, frames: {len(chosen)}, recipes: {len(recipes)}"
@@ -206,14 +219,15 @@ def draw_masking_ratio(
 
 def _title(recipe: Recipe, drawn: int) -> str:
     of = "" if drawn == recipe.epochs else f"{drawn} of "
-    title = f"{recipe.title}\n{of}{recipe.epochs} epochs, seed {recipe.seed}"
+    gamma = "" if recipe.gamma is None else f", γ = {recipe.gamma:g}"
+    title = f"{recipe.title}{gamma}\n{of}{recipe.epochs} epochs, seed {recipe.seed}"
     if recipe.trained is not None:
         title += f"\nweights of epoch {recipe.trained}"
     return title
 
 
-# Title → image per frame, H×W in [0, 255] or RGB, and the text below it.
-_Panels = dict[str, list[tuple[np.ndarray, str]]]
+# Title → image per frame, H×W in [0, 255] or RGB.
+_Panels = dict[str, list[np.ndarray]]
 
 
 @torch.no_grad()
@@ -222,20 +236,16 @@ def _panels(recipes: Sequence[Recipe], batch: Batch) -> _Panels:
     first = recipes[0]
     views = _complete_views(first, batch)
     images = first.views.intensities(views["image"])[:, 0].cpu().numpy()
-    vessels = views["anatomy"].cpu()
-    share = F.max_pool2d(vessels, first.patch_size).mean(dim=(1, 2, 3))
+    vessels = views["anatomy"][:, 0].cpu().numpy() > 0
     panels: _Panels = {
-        "frame": [(image, "") for image in images],
-        "vessels B": [
-            (overlay(image, vessel[0].numpy() > 0), f"{100 * part:.0f} % of the patches")
-            for image, vessel, part in zip(images, vessels, share.tolist())
-        ],
+        "frame": list(images),
+        "vessels B": [overlay(image, vessel) for image, vessel in zip(images, vessels)],
     }
     guided = next((recipe for recipe in recipes if recipe.segmentor is not None), None)
     if guided is not None:
         own = _complete_views(guided, batch)["image"]
         maps = guided.segmentor.probability(own)[:, 0].cpu().numpy()
-        panels["probability M"] = [(255 * one, "") for one in maps]
+        panels["probability M"] = [255 * one for one in maps]
     return panels
 
 
@@ -245,7 +255,10 @@ def _complete_views(recipe: Recipe, batch: Batch) -> dict[str, Tensor]:
 
 
 def _figure(
-    panels: _Panels, columns: Sequence[tuple[str, MaskingRatio, np.ndarray]], crops: bool
+    panels: _Panels,
+    columns: Sequence[tuple[str, MaskingRatio, np.ndarray]],
+    crops: bool,
+    alpha: float | None,
 ) -> plt.Figure:
     rows = len(next(iter(panels.values())))
     width = len(panels) + len(columns)
@@ -254,7 +267,7 @@ def _figure(
         figure, axes = plt.subplots(
             rows,
             width,
-            figsize=(1.7 * width + 0.7, 1.95 * rows + 0.7),
+            figsize=(1.7 * width + 0.7, 2.1 * rows + 0.7),
             squeeze=False,
             layout="constrained",
         )
@@ -263,17 +276,21 @@ def _figure(
         for axis, title in zip(axes[0], [*panels, *(title for title, *_ in columns)]):
             axis.set_title(title, fontsize=8)
         for place, panel in enumerate(panels.values()):
-            for axis, (image, below) in zip(axes[:, place], panel):
+            for axis, image in zip(axes[:, place], panel):
                 axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-                axis.set_xlabel(below)
         for place, (_, counts, ratio) in enumerate(columns, start=len(panels)):
-            for axis, one, share in zip(axes[:, place], ratio, counts.vessel_share):
+            shares = zip(100 * counts.vessel_share, 100 * counts.chance)
+            for axis, one, (share, chance) in zip(axes[:, place], ratio, shares):
                 drawn = axis.imshow(one, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-                axis.set_xlabel(f"vessel patches {100 * share:.1f} %")
+                axis.set_xlabel(f"vessel patches {share:.1f} %\nby chance {chance:.1f} %")
         bar = figure.colorbar(drawn, ax=axes[:, -1], shrink=0.8)
-        what = "crops of a patch in which it" if crops else "epochs in which a patch"
+        what = "crops of a patch\nin which it" if crops else "epochs\nin which a patch"
         bar.set_label(f"fraction of the {what} is masked")
         views = "training's random crops, laid back onto the frame" if crops else "complete frames"
-        below = f"Masks of {views}. Below the maps: vessel patches among the masked ones."
-        figure.supxlabel(f"{below}\n{legend(panels)}", fontsize=6)
+        of = "these crops" if crops else "the frame"
+        below = (
+            f"Masks of {views}. Below the maps: vessel patches among the masked ones;\n"
+            f"by chance: vessel patches among all of {of}, as expected of random masking."
+        )
+        figure.supxlabel(f"{below}\n{legend(panels, alpha)}", fontsize=6)
     return figure

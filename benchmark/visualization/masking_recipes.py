@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,7 @@ class Recipe:
         guide: adds to the views of a batch, cropped by `Crop`, what guides the masks.
         trained: epochs after which the weights that guide the masks were saved; None where the
             masks depend on no weights of the method.
+        gamma: masking ratio γ; None where the masking has none.
         segmentor: S of VasoMIM, for the probability map; None without.
     """
 
@@ -60,6 +62,7 @@ class Recipe:
     epochs: int
     guide: Callable[[Views, Batch, Crop], Views] = field(default=lambda views, batch, crop: views)
     trained: int | None = None
+    gamma: float | None = None
     segmentor: FrozenSegmentor | None = None
 
     @property
@@ -139,6 +142,12 @@ def open_recipe(
     return _untrained(config, None if joint else segmentor, guided)
 
 
+def _gamma(masking: dict[str, Any]) -> float | None:
+    """The ratio of a masking's settings, or the default of its class; None if it takes none."""
+    ratio = inspect.signature(masking["type"]).parameters.get("ratio")
+    return None if ratio is None else masking.get("ratio", ratio.default)
+
+
 def _untrained(config: dict[str, Any], segmentor: dict[str, Any] | None, guided: bool) -> Recipe:
     """A recipe whose masks depend on the frames and, if `guided`, on a frozen segmentor."""
     method = config["method"]
@@ -154,6 +163,7 @@ def _untrained(config: dict[str, Any], segmentor: dict[str, Any] | None, guided:
         grid=encoder.grid_size,
         seed=config["seed"],
         epochs=config["epochs"],
+        gamma=_gamma(config["method"]["masking"]),
     )
     if segmentor is not None and (guided or _is_there(segmentor)):
         recipe.segmentor = build(segmentor).to(device())
@@ -185,6 +195,7 @@ def _trained(path: Path) -> Recipe:
         grid=method.encoder.grid_size,
         seed=config["seed"],
         epochs=config["epochs"],
+        gamma=_gamma(config["method"]["masking"]),
         guide=lambda views, batch, crop: method.with_guidance(views),
         trained=trained,
     )

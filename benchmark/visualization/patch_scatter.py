@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmark.downstream.representation.points import PatchPoints
-from benchmark.results import RunRecord
+from benchmark.results import RunRecord, split_of_patches
 from benchmark.text import visible
 from benchmark.visualization.figure_files import save_figure
 
@@ -19,6 +19,7 @@ from benchmark.visualization.figure_files import save_figure
 _CLASSES = {"background": "#56b4e9", "vessel": "#d55e00"}
 _SIDE = 2.4  # of a panel, in inches
 _ACROSS = 4  # most panels beside each other
+_PROJECTIONS = {"tsne": "t-SNE", "umap": "UMAP"}
 # Names are data: a dollar sign must not start a formula.
 _STYLE = {"font.size": 8, "text.parse_math": False}
 
@@ -26,8 +27,11 @@ _STYLE = {"font.size": 8, "text.parse_math": False}
 def draw_patches(panels: Sequence[tuple[RunRecord, PatchPoints]], out: str | Path) -> str:
     """Draw the projected patches of analyses, with their indices, into a PNG, SVG or PDF.
 
+    A line above the panels names projection, dataset, split, number of patches and seed.
+
     Args:
-        panels: records of task ``representation``, and their points.
+        panels: records of task ``representation``, of one dataset and with one projection, and
+            their points.
         out: the file.
 
     Returns:
@@ -41,7 +45,7 @@ def draw_patches(panels: Sequence[tuple[RunRecord, PatchPoints]], out: str | Pat
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        size = (_SIDE * across, (_SIDE + 0.45) * down + 0.25)
+        size = (_SIDE * across, (_SIDE + 0.45) * down + 0.5)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(down, across, squeeze=False).ravel()
@@ -49,6 +53,7 @@ def draw_patches(panels: Sequence[tuple[RunRecord, PatchPoints]], out: str | Pat
             axis.remove()
         for axis, (record, points) in zip(axes, panels):
             _draw(axis, record, points)
+        figure.suptitle(_heading(panels), fontsize=7)
         handles = [
             axes[0].scatter([], [], s=12, color=colour, label=name)
             for name, colour in _CLASSES.items()
@@ -58,6 +63,19 @@ def draw_patches(panels: Sequence[tuple[RunRecord, PatchPoints]], out: str | Pat
         )
         save_figure(figure, out)
     return f"{out}: projected patches of {len(panels)} encoder{'s' if len(panels) > 1 else ''}"
+
+
+def _heading(panels: Sequence[tuple[RunRecord, PatchPoints]]) -> str:
+    record = panels[0][0]
+    projection = str(record.config.get("projection", "projection"))
+    dataset, split = split_of_patches(record.dataset) or (record.dataset, "train")
+    counts = sorted({len(points.vessel) for _, points in panels})
+    seeds = sorted({record.seed for record, _ in panels})
+    return (
+        f"{_PROJECTIONS.get(projection, visible(projection))} of "
+        f"{' or '.join(f'{count:,}' for count in counts)} patches\n"
+        f"{visible(dataset)}, {split} split, seed {' or '.join(map(str, seeds))}"
+    )
 
 
 def _draw(axis: matplotlib.axes.Axes, record: RunRecord, points: PatchPoints) -> None:

@@ -90,9 +90,9 @@ def drawn(monkeypatch):
     rows: list[contact_sheets.SheetRow] = []
     save = contact_sheets._save
 
-    def spy(given: list[contact_sheets.SheetRow], out: Path) -> None:
+    def spy(given: list[contact_sheets.SheetRow], out: Path, alpha: float | None) -> None:
         rows.extend(given)
-        save(given, out)
+        save(given, out, alpha)
 
     monkeypatch.setattr(contact_sheets, "_save", spy)
     return rows

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from benchmark.errors import InputError
 from benchmark.files import write_json
@@ -48,6 +49,27 @@ def test_title_is_not_parsed_as_math(tmp_path):
     folders = [_run(tmp_path / str(k), LINES, title) for k, title in enumerate(titles)]
     assert _title(folders[1]) == r"\x1b[2J\u202e$x$"
     draw_curves(folders, "loss", tmp_path / "x.png")
+
+
+def test_curves_differ_in_style_and_the_axis_explains_the_term(tmp_path, monkeypatch):
+    seen = {}
+
+    def look(figure, *_, **__):
+        (axis,) = figure.axes
+        seen["label"] = axis.get_ylabel()
+        seen["looks"] = {(line.get_linestyle(), line.get_color()) for line in axis.lines}
+        seen["styles"] = {line.get_linestyle() for line in axis.lines}
+
+    monkeypatch.setattr(Figure, "savefig", look)
+    runs = [_run(tmp_path / str(number), LINES) for number in range(12)]
+    draw_curves(runs[:4], "vessel_share", tmp_path / "x.png")
+    assert len(seen["styles"]) == 4
+    assert seen["label"].replace("\n", " ") == (
+        "fraction of vessel patches among the masked patches"
+    )
+    draw_curves(runs, "loss", tmp_path / "x.png")
+    assert len(seen["looks"]) == 12
+    assert seen["label"] == "loss"
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"config": []}', '{"config": {"card": 1}}'])

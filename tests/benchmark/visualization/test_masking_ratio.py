@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmark.data.packs import FramePack, add_anatomy, build_pack, open_packs
 from benchmark.data.packs.loader import PackDataset
@@ -21,6 +22,7 @@ from benchmark.registry import build
 from benchmark.training.config import load_config
 from benchmark.training.train import train
 from benchmark.visualization.contact_sheets import draw_sheet, load_run
+from benchmark.visualization.masking_inputs import check_inputs
 from benchmark.visualization.masking_ratio import _on_frame as on_frame
 from benchmark.visualization.masking_ratio import (
     choose_frames,
@@ -178,6 +180,17 @@ def test_vessel_share_of_crops_is_that_of_the_log(pack, tmp_path):
         assert counts.vessel_share.mean() == pytest.approx(logged[epoch], rel=1e-5)
 
 
+def test_chance_is_the_share_of_vessel_patches_in_the_same_views(pack, batch):
+    """Of the frames: from the bits of the pack. Of crops: what random masking gives on average."""
+    recipe = recipe_of("mae", "epochs=300")
+    of_frames = [(vessel_patches(pack, row) > 0).mean() for row in (0, 3, 7)]
+    whole = masking_ratio(recipe, batch, range(2))
+    assert whole.chance == pytest.approx(of_frames, abs=1e-12)
+    counts = masking_ratio(recipe, batch, range(300), crops=True)
+    assert counts.vessel_share == pytest.approx(counts.chance, abs=0.01)
+    assert np.abs(counts.chance - of_frames).max() > 0.02, "crops have shares of their own"
+
+
 def test_masks_of_crops_are_laid_back_onto_the_frame():
     """A 2×2 mask on the right half of an 8×8 frame, mirrored: worked by hand."""
     cells = torch.tensor([[[True, False], [False, False]]])
@@ -253,6 +266,48 @@ def test_other_recipes_are_refused(tmp_path):
         open_recipe(tmp_path, tmp_path)
 
 
+def test_gamma_is_that_of_the_masking():
+    assert recipe_of("mae").gamma == 0.75
+    assert recipe_of("mae", "method.masking.ratio=0.5").gamma == 0.5
+    config = CONFIGS / "simmim" / "pretrain.py"
+    assert open_recipe(config, Path("work_dirs"), "tiny").gamma == 0.6
+
+
+@pytest.mark.parametrize("crops", [False, True])
+def test_nothing_of_a_single_row_is_cut_off(pack, tmp_path, crops):
+    """Text that leaves the figure would touch its edge."""
+    config = CONFIGS / "mae" / "pretrain.py"
+    out = tmp_path / "a.png"
+    draw_masking_ratio(
+        [config], out, [pack.path], count=1, epochs=2, crops=crops, scale="tiny", options=SMALL
+    )
+    pixels = np.array(Image.open(out).convert("L"))
+    for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]):
+        assert (edge == 255).all()
+
+
+def test_other_packs_than_those_of_a_run_are_refused(pack, runs, tmp_path):
+    other = tmp_path / "other"
+    source = open_source("synthetic", patients=1, videos=1, frames=2, size=SIDE)
+    build_pack(source, other, size=SIDE, progress=False)
+    mae = str(CONFIGS / "mae" / "pretrain.py")
+    mixed, packs = [mae, str(runs["hpm"])], [str(pack.path)]
+    found = check_inputs(mixed, packs, "x.png", ["epochs=3"], tmp_path)
+    assert found[1] == runs["hpm"]
+    for wrong in ([str(other)], [*packs, str(other)]):
+        with pytest.raises(InputError, match=f"trained on other packs.*--packs {pack.path}$"):
+            check_inputs(mixed, wrong, "x.png", [], tmp_path)
+    with pytest.raises(InputError, match="--cfg-options: overrides configs"):
+        check_inputs(mixed[1:], packs, "x.png", ["epochs=3"], tmp_path)
+
+
+def test_a_run_on_some_frames_of_its_packs_is_recognised(pack, tmp_path):
+    folder = run_of("mae", pack, tmp_path, "epochs=1", "frames=4")
+    check_inputs([str(folder)], [str(pack.path)], "x.png", [], tmp_path)
+    with pytest.raises(InputError, match="trained on other packs"):
+        check_inputs([str(folder)], [str(pack.path)] * 2, "x.png", [], tmp_path)
+
+
 def test_frames_by_row_and_path(pack):
     packs = open_packs([pack.path])
     path = packs.index["path"][5]
@@ -278,7 +333,9 @@ def test_figure_is_written_and_reproducible(pack, runs, tmp_path, ending):
     if ending == "svg":
         text = written[0].decode()
         for words in (
-            "VasoMIM-v1",
+            "MAE, γ = 0.75",
+            "VasoMIM-v1, γ = 0.5",
+            "by chance",
             "2 of 10 epochs, seed 0",
             "weights of epoch 2",
             "vessel patches",

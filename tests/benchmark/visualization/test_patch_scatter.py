@@ -24,7 +24,14 @@ def panel():
         rng = np.random.default_rng(0)
         vessel = np.arange(200) % 5 == 0
         points = rng.normal(size=(200, 2)) - 20 * vessel[:, None] * [1, 0]
-        record = make_record(task="representation", title=title, metrics=metrics)
+        record = make_record(
+            task="representation",
+            title=title,
+            metrics=metrics,
+            dataset="xcav-patches-test",
+            seed=3,
+            config={"seed": 3, "projection": "umap"},
+        )
         return record, PatchPoints(points.astype(np.float32), vessel)
 
     return make
@@ -42,6 +49,8 @@ def test_equal_points_give_equal_bytes(panel, tmp_path, suffix):
     if suffix == "svg":
         assert b"$x$ &lt;b&gt;" in one
         assert "silhouette 0.27 · CH 1.39e+05 · DB 1.25".encode() in one
+        assert b"UMAP of 200 patches" in one
+        assert b"xcav, test split, seed 3" in one
         assert one.count(b"<image") == 2, "points are rasterised"
 
 
