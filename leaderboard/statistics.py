@@ -28,11 +28,15 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Mean and sample standard deviation (None for one value) of `n` values."""
+    """Mean and sample standard deviation (None for one value) of `n` values.
+
+    `decimals` are those a paper prints, None for numbers of ours.
+    """
 
     mean: float
     std: float | None
     n: int
+    decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -240,7 +241,7 @@ def compare(options: argparse.Namespace) -> tuple[str, int]:
     measured = {name: read_measured(own, name) for name, own in records.items() if own}
     cells = matrix_cells()
     tables = pair_tables(read_tables(), measured, read_costs(), lambda cell: cells.get(cell, ()))
-    n_runs = {name: len(own) for name, own in records.items()}
+    n_runs = Counter(record.protocol for record in results.records.values())
     document = parts(tables, n_runs, results.problems, options.title or TITLE)
     text = to_markdown(document)
     writers = {"md": lambda: text, "html": lambda: to_html(document)}

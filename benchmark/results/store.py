@@ -28,6 +28,8 @@ MAX_RECORD_BYTES = 1 << 22
 #: Scores beyond this are refused, so that sums of them stay finite.
 MAX_SCORE = 1e100
 SCORES = ".csv"
+#: Name of the results folder of a work folder.
+RESULTS = "results"
 #: Text columns of the scores; all others are numeric.
 NAMES = ("image", "patient")
 _FLAGS = {"True": 1.0, "False": 0.0, "": math.nan}
@@ -200,6 +202,10 @@ class ScannedRecords:
 def scan_results(folder: Path | str) -> ScannedRecords:
     """Read every record below `folder`; `read_results` says which files are skipped.
 
+    `folder` may also hold results folders, as ``work_dirs`` does: where something below it is
+    called ``results``, other files outside of these folders are no records unless they are named
+    like one.
+
     Raises:
         InputError: `folder` is not a folder.
     """
@@ -210,6 +216,10 @@ def scan_results(folder: Path | str) -> ScannedRecords:
     # Nearest first, then by path.
     entries = sorted(files.walk(folder, problems), key=lambda path: (len(path.parts), path))
     unlisted = len(problems)
+    inside = [path for path in entries if RESULTS in path.parts[len(folder.parts) : -1]]
+    if inside:
+        within = set(inside)
+        entries = [path for path in entries if path in within or path.name.startswith("seed")]
     records: dict[Path, RunRecord] = {}
     paths: dict[Path, Path] = {}
     for path in entries:

@@ -25,6 +25,8 @@ from benchmark.encoders.releases import RELEASES, find_release
 from benchmark.method import Method, Progress
 from benchmark.method_cards import CONFIGS, pretraining_config, read_method_card
 from benchmark.method_costs import MethodCosts
+from benchmark.nn.masking.anatomy import AnatomyGuidedMasking
+from benchmark.nn.masking.random import RandomMasking
 from benchmark.quiet import quiet_libraries
 from benchmark.randomness import seed_torch
 from benchmark.registry import build
@@ -33,6 +35,10 @@ from benchmark.training.config import load_config, set_option
 
 SIDE = 224
 """Height and width of the image that networks are counted on, in pixels."""
+
+PAPERS_RATIO = 0.75
+"""Share of masked patches that both papers count FLOPs with, see docs/costs.md."""
+_PAPERS_MASKINGS = (RandomMasking, AnatomyGuidedMasking)
 
 # Two frames, because losses that compare samples and batch norms need more than one.
 _BATCH, _FRAME = 2, 512
@@ -54,14 +60,26 @@ def count_costs(method: str, configs: Path = CONFIGS, options: Sequence[str] = (
     card = read_method_card(method, configs)
     with quiet_libraries():
         if card.pretrain:
-            config = load_config(pretraining_config(method, configs))
-            for option in options:
-                set_option(config, option)
-            return count_pretraining(config)
+            config = _configured(method, configs, options)
+            masking = config.method.get("masking") or {}
+            costs = masked = count_pretraining(config)
+            if masking.get("type") not in _PAPERS_MASKINGS:
+                return costs
+            if masking["ratio"] != PAPERS_RATIO:
+                more = [*options, f"method.masking.ratio={PAPERS_RATIO}"]
+                masked = count_pretraining(_configured(method, configs, more))
+            return costs._replace(papers_flops=masked.layer_flops)
         if method in RELEASES:
             release = RELEASES[method]
             return _of_encoder(ARCHITECTURES[release.architecture], release.arguments)
         return _of_network(method, configs)
+
+
+def _configured(method: str, configs: Path, options: Sequence[str] = ()) -> Config:
+    config = load_config(pretraining_config(method, configs))
+    for option in options:
+        set_option(config, option)
+    return config
 
 
 def count_pretraining(config: Config) -> MethodCosts:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from leaderboard.columns import Column
 from leaderboard.compare.correlation import rank_correlations
 from leaderboard.compare.side_by_side import PAPERS, Pair, PairedTable
-from leaderboard.tables.grids import Entry, Grid, difference_text, mean_std
+from leaderboard.tables.grids import Entry, Grid, difference_text, mean_std, rounded
 
 TITLE = "Published and measured"
 
@@ -25,10 +26,15 @@ _NOTES = (
     "standard deviation of the difference of two single runs. Where one of the two is not known, "
     "the other stands for it (marked *). Bold: more than "
     f"{LARGE:g} units.",
-    "Published numbers are rounded to the decimals shown. Every table is compared with the runs of "
+    "Published numbers have the decimals of the paper. Every table is compared with the runs of "
     "its own protocol; a metric of another definition than the paper's is shown without a "
     "difference. What has not run has the number of the command below the table that runs it, and "
     "— means that no number is known.",
+)
+_SUMMARY_NOTE = (
+    "Numbers of cells. n: seeds of the measured ones; a cell with fewer seeds than its matrix asks "
+    "for counts as measured. Not run yet: only cells with a published number. Counted: parameters "
+    "and FLOPs, which are read off the configs and need no run."
 )
 _CORRELATION_NOTE = (
     "Spearman's ρ and Kendall's τ-b between the published and the measured numbers of the n "
@@ -64,13 +70,19 @@ def parts(
     """The document: summary, rank correlations, then every table.
 
     Args:
-        n_runs: protocol → number of its records.
+        n_runs: protocol → number of its records; those of other protocols are only mentioned.
         problems: files that the reader skipped.
     """
     runs = ", ".join(f"{n_runs.get(name, 0):,} of protocol {name}" for name in PAPERS)
+    others = [
+        f"{n:,} record{'s' * (n != 1)} of protocol {name}"
+        for name, n in sorted(n_runs.items())
+        if name not in PAPERS
+    ]
+    ignored = [f"Not compared: {', '.join(others)}."] if others else []
     document = [
-        Part(title, 1, (f"Runs: {runs}.", *_NOTES)),
-        Part("Summary", 2, grid=_summary(tables)),
+        Part(title, 1, (f"Runs: {runs}.", *ignored, *_NOTES)),
+        Part("Summary", 2, (_SUMMARY_NOTE,), _summary(tables)),
     ]
     correlations = _correlations(tables)
     if correlations.rows:
@@ -93,16 +105,21 @@ def heading(table: PairedTable) -> str:
 
 
 def _summary(tables: Sequence[PairedTable]) -> Grid:
-    header = ("Table", "Paper", "Published", "Measured", "Both", "Not run yet")
+    header = ("Table", "Paper", "Published", "Measured", "n", "Both", "Not run yet", "Counted")
     rows = []
     for table in tables:
         pairs = table.pairs
-        units = [abs(pair.units) for pair in pairs if pair.column.score and pair.units is not None]
+        scores = [pair for pair in pairs if pair.column.score]
+        units = [abs(pair.units) for pair in scores if pair.units is not None]
+        seeds = [pair.measured.n for pair in scores if pair.measured is not None]
+        low, high = min(seeds, default=0), max(seeds, default=0)
         numbers = (
             sum(pair.published is not None for pair in pairs),
-            sum(pair.measured is not None for pair in pairs),
-            sum(pair.difference is not None for pair in pairs),
-            sum(pair.command is not None for pair in pairs),
+            len(seeds),
+            (str(low) if low == high else f"{low}–{high}") if seeds else "—",
+            sum(pair.difference is not None for pair in scores),
+            sum(pair.command is not None and pair.published is not None for pair in scores),
+            sum(pair.counted for pair in pairs),
         )
         median = f"{statistics.median(units):.2f}" if units else "—"
         texts = (heading(table), table.protocol, *map(str, numbers), median)
@@ -129,7 +146,7 @@ def _pairs(table: PairedTable) -> Grid:
             large = pair.units is not None and abs(pair.units) > LARGE
             texts = [
                 *(row.title, column_title(pair.column)),
-                "—" if pair.published is None else mean_std(pair.published, pair.column.digits),
+                _published(pair),
                 _measured(pair),
                 str(pair.measured.n) if pair.measured and pair.measured.n else "",
                 _difference(pair),
@@ -146,9 +163,19 @@ def column_title(column: Column) -> str:
     return f"{column.label}, {column.unit}" if column.unit else column.label
 
 
+def _published(pair: Pair) -> str:
+    """With the decimals of the paper and separators of thousands."""
+    if pair.published is None:
+        return "—"
+    printed = pair.published
+    digits = pair.column.digits if printed.decimals is None else printed.decimals
+    known = (one for one in (printed.mean, printed.std) if one is not None)
+    return " ± ".join(f"{Decimal(rounded(one, digits)):,}" for one in known)
+
+
 def _measured(pair: Pair) -> str:
     if pair.measured is not None:
-        return mean_std(pair.measured, pair.column.digits)
+        return mean_std(pair.measured, pair.column.digits) + " (counted)" * pair.counted
     return "—" if pair.command is None else f"{NOT_RUN} ({pair.command + 1})"
 
 

@@ -13,7 +13,6 @@ from leaderboard.columns import Column, column_order
 from leaderboard.measured import Measured
 from leaderboard.published import LOWER_IS_BETTER, PublishedTable, is_comparable
 from leaderboard.statistics import Summary
-from leaderboard.tables.costs import cost_values
 
 #: Protocols whose numbers are published, in the order of print → the paper.
 PAPERS = {
@@ -43,6 +42,11 @@ class Pair:
     measured: Summary | None
     command: int | None = None
     other: str = ""
+
+    @property
+    def counted(self) -> bool:
+        """Whether there is a number of ours that comes from the configs, not from runs."""
+        return self.measured is not None and not self.column.score
 
     @property
     def difference(self) -> float | None:
@@ -246,22 +250,23 @@ def _columns(table: PublishedTable, analysis: Analysis | None) -> list[Column]:
     return sorted(columns, key=column_order)
 
 
-#: Published cost → the cost that is counted here.
-_COUNTED = {"params_m": "total_m", "gflops": "layer_gflops"}
+#: Published cost → the cost that is counted here, and its unit.
+_COUNTED = {"params_m": ("total", 1e6), "gflops": ("papers_flops", 1e9)}
 _COST_NOTE = (
-    "Parameters and GFLOPs are counted here by the papers' rules, but with the share of masked "
-    "patches that each method is trained with; docs/costs.md explains every difference."
+    "Parameters and GFLOPs are not measured but counted, here by the rules of the papers: without "
+    "the products of attention, and with 75 % of the patches masked, whatever share a method is "
+    "trained with. docs/costs.md explains every difference."
 )
 
 
 def _cost(costs: MethodCosts | None, column: Column, protocol: str) -> Summary | None:
-    name = _COUNTED.get(column.metric)
-    value = cost_values(costs).get(name) if costs and name else None
+    name, unit = _COUNTED.get(column.metric, ("", 1))
+    value = getattr(costs, name, None)
     if value is None:
         return None
     # The conference paper counts a multiplication with its addition as one operation.
     halved = column.metric == "gflops" and protocol == "aaai"
-    return Summary(value / 2 if halved else value, None, 0)
+    return Summary(value / unit / (2 if halved else 1), None, 0)
 
 
 def _with_commands(

@@ -112,7 +112,8 @@ def _read_table(entry: dict[str, Any]) -> PublishedTable:
     for line in lines:
         name = f"published:{entry['id']}:{line['title']}"
         std = float(line["std"]) if line["std"] else None
-        summary = Summary(float(line["mean"]), std, int(line["n"] or 0))
+        decimals = len(line["mean"].partition(".")[2])
+        summary = Summary(float(line["mean"]), std, int(line["n"] or 0), decimals)
         rows[name] = Row(
             id=name,
             method=line["method"],

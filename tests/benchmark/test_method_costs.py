@@ -34,13 +34,24 @@ def _write_speeds(configs, name, *rows):
 
 
 def test_a_table_is_read_back(configs):
-    costs = {"b": MethodCosts(7), "a": MethodCosts(), "c": MethodCosts(7, 9, 10, 100, 200, 150)}
+    costs = {
+        "b": MethodCosts(7),
+        "a": MethodCosts(),
+        "c": MethodCosts(7, 9, 10, 100, 200, 150, 140),
+    }
     path = write_costs(costs, configs)
     assert read_costs(configs) == costs
     assert path.read_text() == (
-        "method,network,trained,total,network_flops,step_flops,layer_flops\n"
-        "a,,,,,,\nb,7,,,,,\nc,7,9,10,100,200,150\n"
+        "method,network,trained,total,network_flops,step_flops,layer_flops,papers_flops\n"
+        "a,,,,,,,\nb,7,,,,,,\nc,7,9,10,100,200,150,140\n"
     )
+
+
+def test_a_table_without_the_papers_flops_is_read(configs):
+    (configs / "costs.csv").write_text(
+        "method,network,trained,total,network_flops,step_flops,layer_flops\na,7,,,100,200,150\n"
+    )
+    assert read_costs(configs) == {"a": MethodCosts(7, None, None, 100, 200, 150)}
 
 
 def test_speeds_are_joined_and_the_most_comparable_comes_first(configs):

@@ -79,7 +79,7 @@ def test_some_methods_are_counted_again(list_, tmp_path):
     assert (done.returncode, done.stderr) == (0, "1/1 nlm\n")
     assert done.stdout.startswith(f"wrote {table}\n")
     # The others stay, unless there is no such method any more.
-    assert table.read_text().splitlines()[1:] == ["frangi,2,,,,,", "nlm,,,,,,"]
+    assert table.read_text().splitlines()[1:] == ["frangi,2,,,,,,", "nlm,,,,,,,"]
 
 
 def test_costs_of_what_has_none_are_refused(light_answers):

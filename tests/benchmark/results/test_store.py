@@ -174,6 +174,21 @@ def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(tmp_path, 
     ]
 
 
+def test_a_work_folder_is_read_by_its_results_folders(tmp_path, write):
+    """Files of runs outside of them are no records; a record outside is still one."""
+    path = write(folder="results")
+    other = write(folder="demo/results", seed=1)
+    outside = write(folder="kept", seed=2)
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "manifest.json").write_text("{}")
+    foreign = path.parent / "notes.json"
+    foreign.write_text("{}")
+    found, problems = read_results(tmp_path)
+    assert found == [read_record(one) for one in (path, other, outside)]
+    assert len(problems) == 1
+    assert problems[0].startswith("results/journal/vasomim/arcade_v/notes.json: ")
+
+
 def test_temporary_files_are_ignored(tmp_path, write):
     path = write()
     path.with_name("seed1.json.123.tmp").write_text("{")

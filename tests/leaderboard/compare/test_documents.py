@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from benchmark.method_costs import MethodCosts
 from leaderboard.columns import Column
 from leaderboard.compare.content import parts
 from leaderboard.compare.markdown import to_markdown
@@ -107,7 +108,10 @@ def test_the_summary_has_the_median_of_absolute_units():
     table = PairedTable("t", "T", "journal", "table X", (), (column,), rows, ())
     summary = next(part for part in parts([table], {}) if part.title == "Summary")
     (line,) = summary.grid.rows
-    assert [entry.text for entry in line] == ["Table X: T", "journal", "3", "3", "3", "0", "2.00"]
+    assert [entry.text for entry in line] == [
+        *("Table X: T", "journal"),
+        *("3", "3", "3", "3", "0", "0", "2.00"),
+    ]
 
 
 def test_a_number_of_another_definition_is_shown_without_a_difference(tables, make_run):
@@ -122,10 +126,44 @@ def test_a_number_of_another_definition_is_shown_without_a_difference(tables, ma
     assert "| MAE | XCAV DSC | 84.84 ± 1.79 | 86.00 ± 1.00 | 3 | other definition |  |" in text
     summary = next(part for part in document if part.title == "Summary").grid.rows[0]
     # Measured once, but in both none.
-    assert [entry.text for entry in summary][3:5] == ["1", "0"]
+    assert [entry.text for entry in summary][3:6] == ["1", "3", "0"]
     page = to_html(document)
     assert "other definition: dsc/&lt;b&gt;other&lt;/b&gt;." in page
     assert "<b>other" not in page + text
+
+
+def test_published_numbers_have_the_decimals_of_the_paper(tables):
+    text = to_markdown(parts(pair_tables(tables, {}, {}, lambda cell: ()), {}))
+    table = text.partition("### Table VI: ")[2].partition("###")[0]
+    assert "| None | XCAV patches Silhouette | 0.27 |" in table
+    assert "| None | XCAV patches Calinski–Harabasz | 139,000 |" in table
+    assert "| XCAD patches, test Silhouette | 0.0054 |" in text
+
+
+def test_nothing_counts_as_measured_before_the_first_run(tables):
+    """A column that no paper prints is not missing either: figure 10 has two of twelve numbers."""
+    costs = {"vasomim": MethodCosts(total=111_909_241, papers_flops=18_990_505_472)}
+    paired = pair_tables(tables, {}, costs, lambda cell: ["configs/leaderboard/ablations.py"])
+    document = parts(paired, {"demo": 5})
+    assert any("Not compared: 5 records of protocol demo." in text for text in document[0].texts)
+    grid = document[1].grid
+    rows = {row[0].text: dict(zip(grid.header, (cell.text for cell in row))) for row in grid.rows}
+    assert {row["Measured"] for row in rows.values()} == {row["Both"] for row in rows.values()}
+    assert {row["Measured"] for row in rows.values()} == {"0"}
+    (figure,) = (row for title, row in rows.items() if title.startswith("Figure 10"))
+    assert (figure["Published"], figure["Not run yet"]) == ("2", "2")
+    (objectives,) = (row for title, row in rows.items() if title.startswith("Table V:"))
+    assert objectives["Counted"] == "2"
+    assert "| 18.99 (counted) |" in to_markdown(document)
+
+
+def test_the_summary_says_how_many_seeds_were_measured(tables, make_run):
+    records = [make_run("unet", "caxf", s, dsc=70.0) for s in range(3)]
+    records += [make_run("dino", "caxf", 0, dsc=80.0)]
+    here = {"journal": read_measured(records, "journal")}
+    grid = parts(pair_tables(tables, here, {}, lambda cell: ()), {"journal": 4})[1].grid
+    row = next(row for row in grid.rows if row[0].text.startswith("Table I:"))
+    assert [cell.text for cell in row[3:6]] == ["2", "1–3", "2"]
 
 
 def test_hostile_texts_are_shown_as_they_are(tables):
