@@ -236,9 +236,9 @@ def _patch_notes(measured: Measured, dataset: str, scores: Scores) -> Iterator[s
             for label, titles in fixed.items()
         )
         yield (
-            f"Equal for all seeds: {listed}. Where every patch is analysed, nothing but the "
-            "projection depends on the seed, so that n seeds count as one: ± 0 is no spread, and "
-            "no test follows from it."
+            f"Equal for all seeds: {listed}. Where every patch is analysed, the seed enters the "
+            "projection only, and t-SNE not at all if it starts from an exact PCA: n seeds count "
+            "as one, ± 0 is no spread, and no test follows from it."
         )
     methods_of: dict[int, list[str]] = {}
     for method, numbers in measured.patches.get(dataset, {}).items():
