@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmark.results import label_share, split_of_patches
+from benchmark.results import label_share, read_dataset_id, split_of_patches
 
 #: Dataset → title, in the order of the columns (the journal's); others follow by name.
 DATASET_TITLES = {
@@ -141,12 +141,12 @@ class Column:
     @property
     def all_labels(self) -> bool:
         """Whether all labels of the dataset were used for training."""
-        return label_share(self.dataset)[0] == self.dataset
+        return read_dataset_id(self.dataset).all_labels
 
     @property
     def main(self) -> bool:
         """Whether it belongs on the main board of its task, for methods that do."""
-        return self.all_labels and not is_patches(self.dataset)
+        return read_dataset_id(self.dataset).plain
 
 
 def _position(value: str, order: Sequence[str]) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from benchmark.method_cards import (
     read_method_card,
     run_folder,
 )
-from benchmark.results import parse_dataset_id
+from benchmark.results import parse_dataset_id, read_dataset_id
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 from benchmark.training.preview import find_config, preview, read_values
 
@@ -25,7 +25,7 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     A dataset of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``.
 
     Raises:
-        InputError: there is no such dataset.
+        InputError: there is no such dataset, or its name reads as another's with labels or a kind.
     """
     usual = configs / "downstream"
     folder = usual / (protocol or "")
@@ -34,6 +34,8 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
         raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
     path = folder / f"{dataset}.py"
     if path.is_file():
+        if not (known := read_dataset_id(dataset)).plain:
+            raise InputError(f"{path}: this name is an id of {known.dataset} in records; rename it")
         return path
     other = usual / path.name
     if other.is_file() and (read_values(other) or {}).get("protocol") == protocol:

@@ -16,6 +16,7 @@ from benchmark.results.dataset_ids import (
     label_share,
     parse_dataset_id,
     patches_of,
+    read_dataset_id,
     split_of_patches,
     with_label_share,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "patches_of",
     "path_of",
     "plan_merge",
+    "read_dataset_id",
     "read_examples",
     "read_record",
     "read_results",

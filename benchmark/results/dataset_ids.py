@@ -1,9 +1,20 @@
 """What the dataset id of a record says beside the dataset.
 
-- ``arcade_v``: fine-tuned with all training labels
-- ``arcade_v-10pct``: fine-tuned with 10 % of them
-- ``xcav-patches``: the analysis of an encoder's patch features on the labelled training frames
-- ``xcav-patches-test``: the same on the frames of another split
+An id is ``<dataset>[<labels>][<kind>]``. Labels, of the training split:
+
+- none: all of them
+- ``-10pct``: 10 % of them
+- ``-5images``: those of five images, which the seed draws
+
+Kinds:
+
+- none: the encoder is fine-tuned with a head and scored on the test split
+- ``-lora``: low-rank adapters are trained in place of the encoder's weights
+- ``-linear``, ``-knn``: the encoder is frozen
+- ``-to-xcav``, ``-to-xcav.val``: a fine-tuned model scored on another dataset (or another split)
+- ``-corruptions``: a fine-tuned model scored on its own test split under corruptions
+- ``-patches``, ``-patches-test``: the analysis of an encoder's patch features on the labelled
+  training frames, or on those of another split
 """
 
 from __future__ import annotations
@@ -14,42 +25,101 @@ from typing import Literal, NamedTuple
 
 from benchmark.errors import InputError
 
-_SHARE = re.compile(r"(?P<base>.+)-(?P<share>\d+(\.\d+)?)pct")
-_PATCHES = re.compile(r"(?P<base>.+?)-patches(?:-(?P<split>.+))?")
+Kind = Literal["fine-tuning", "lora", "linear", "knn", "transfer", "corruptions", "patches"]
+
+_ID = re.compile(
+    r"(?P<base>.+?)"
+    r"(?:-(?P<share>\d+(?:\.\d+)?)pct|-(?P<count>\d+)images)?"
+    r"(?:-(?P<kind>lora|linear|knn|corruptions)"
+    r"|-to-(?P<tested>.+?)(?:\.(?P<tested_split>train|val|test))?"
+    r"|-(?P<patches>patches)(?:-(?P<patches_split>.+))?)?"
+)
 
 
 class DatasetId(NamedTuple):
-    """A dataset id taken apart."""
+    """A dataset id taken apart; `text` puts it together again.
 
-    dataset: str  # file of ``configs/downstream``
-    kind: Literal["fine-tuning", "patches"] = "fine-tuning"
-    label_fraction: float = 1.0  # share of the training labels, in (0, 1]
-    split: str = "train"  # whose patches are analysed
+    Attributes:
+        dataset: file of ``configs/downstream``.
+        kind: how an encoder or a model is evaluated on it.
+        label_fraction: share of the training labels, in (0, 1].
+        split: whose patches are analysed, or of `tested`, whose frames are scored.
+        label_count: number of labelled training images; None where `label_fraction` says it.
+        tested: of a transfer, the dataset that the model is scored on.
+    """
+
+    dataset: str
+    kind: Kind = "fine-tuning"
+    label_fraction: float = 1.0
+    split: str = "train"
+    label_count: int | None = None
+    tested: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The id, as records have it."""
+        labels = "" if self.label_count is None else f"-{self.label_count}images"
+        if self.label_fraction != 1:
+            labels = f"-{100 * self.label_fraction:g}pct"
+        if self.kind == "transfer":
+            kind = f"-to-{self.tested}" + ("" if self.split == "test" else f".{self.split}")
+        elif self.kind == "patches":
+            kind = "-patches" + ("" if self.split == "train" else f"-{self.split}")
+        else:
+            kind = "" if self.kind == "fine-tuning" else f"-{self.kind}"
+        return f"{self.dataset}{labels}{kind}"
+
+    @property
+    def all_labels(self) -> bool:
+        """Whether all labels of the training split were used."""
+        return self.label_fraction == 1 and self.label_count is None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a dataset alone: fine-tuning with all of its labels."""
+        return self == DatasetId(self.dataset)
+
+
+def read_dataset_id(text: str) -> DatasetId:
+    """Take the id of a record apart; one of any other form is that of a dataset alone."""
+    match = _ID.fullmatch(text)
+    if match is None:
+        return DatasetId(text)
+    share, count = match["share"], match["count"]
+    # In decimal, so that 12.3 % is the float that 0.123 on a command line is.
+    fraction = float(Decimal(share) / 100) if share else 1.0
+    kind, split = match["kind"] or "fine-tuning", "train"
+    if match["tested"]:
+        kind, split = "transfer", match["tested_split"] or "test"
+    elif match["patches"]:
+        kind, split = "patches", match["patches_split"] or "train"
+    labels = int(count) if count else None
+    known = DatasetId(match["base"], kind, fraction, split, labels, match["tested"])
+    return known if known.text == text and 0 < fraction <= 1 and labels != 0 else DatasetId(text)
 
 
 def parse_dataset_id(text: str) -> DatasetId:
     """Take the id of a dataset apart.
 
     Raises:
-        InputError: its share is none of (0, 100) %, or it is not written as records have it.
+        InputError: it looks like an id with labels or a kind, but is not written as records have
+            it, or its share is none of (0, 100) %.
     """
-    if match := _PATCHES.fullmatch(text):
-        known = DatasetId(match["base"], "patches", split=match["split"] or "train")
-        if text != (usual := patches_of(known.dataset, known.split)):
-            raise InputError(f"{text}: write {usual}")
+    known = read_dataset_id(text)
+    match = _ID.fullmatch(text)
+    if not known.plain or match is None or match["base"] == text:
         return known
-    match = _SHARE.fullmatch(text)
-    if match is None:
-        return DatasetId(text)
-    # In decimal, so that 12.3 % is the float that 0.123 on a command line is.
-    fraction = float(Decimal(match["share"]) / 100)
-    if fraction == 1:
-        raise InputError(f"{text}: with all its labels the dataset is {match['base']}")
-    if not 0 < fraction < 1 or with_label_share(match["base"], fraction) != text:
+    base, share = match["base"], match["share"]
+    if share and Decimal(share) == 100:
+        raise InputError(f"{text}: with all its labels the dataset is {base}")
+    if share:
         raise InputError(
-            f"{text}: not a share of labels; write between 0 and 100 % as in {match['base']}-10pct"
+            f"{text}: not a share of labels; write between 0 and 100 % as in {base}-10pct"
         )
-    return DatasetId(match["base"], label_fraction=fraction)
+    if match["count"]:
+        raise InputError(f"{text}: not a number of labelled images; write it as in {base}-5images")
+    usual = f"{base}-patches" if match["patches"] else f"{base}-to-{match['tested']}"
+    raise InputError(f"{text}: write {usual}")
 
 
 def with_label_share(dataset: str, fraction: float) -> str:
@@ -57,12 +127,12 @@ def with_label_share(dataset: str, fraction: float) -> str:
 
     With all of them, that is the dataset.
     """
-    return dataset if fraction == 1 else f"{dataset}-{100 * fraction:g}pct"
+    return DatasetId(dataset, label_fraction=fraction).text
 
 
 def patches_of(dataset: str, split: str = "train") -> str:
     """The id of the analysis of patch features on a split of a dataset."""
-    return f"{dataset}-patches" if split == "train" else f"{dataset}-patches-{split}"
+    return DatasetId(dataset, "patches", split=split).text
 
 
 def split_of_patches(dataset: str) -> tuple[str, str] | None:
@@ -70,8 +140,8 @@ def split_of_patches(dataset: str) -> tuple[str, str] | None:
 
     ``xcad-patches-test`` → ``("xcad", "test")``. Records may have ids of any form.
     """
-    match = _PATCHES.fullmatch(dataset)
-    return (match["base"], match["split"] or "train") if match else None
+    known = read_dataset_id(dataset)
+    return (known.dataset, known.split) if known.kind == "patches" else None
 
 
 def label_share(dataset: str) -> tuple[str, float]:
@@ -79,5 +149,7 @@ def label_share(dataset: str) -> tuple[str, float]:
 
     A dataset with all its labels has the share 100. Records may have ids of any form.
     """
-    match = _SHARE.fullmatch(dataset)
-    return (match["base"], float(match["share"])) if match else (dataset, 100.0)
+    known = read_dataset_id(dataset)
+    if known.kind != "fine-tuning" or known.label_fraction == 1:
+        return dataset, 100.0
+    return known.dataset, float(f"{100 * known.label_fraction:g}")

@@ -104,3 +104,11 @@ def test_classical_rows_of_table_x_differ_in_alpha_only(tmp_path):
     }
     for alpha in (80.0, 50.0):
         assert config_differences(rows[92.0], rows[alpha]) == [f"model.alpha: 92.0 → {alpha}"]
+
+
+def test_a_file_whose_name_is_an_id_of_another_dataset_is_refused(tmp_path):
+    """Its records would stand in that one's table of frozen features."""
+    (tmp_path / "downstream").mkdir()
+    (tmp_path / "downstream" / "mine-linear.py").write_text("task = 'segmentation'\n")
+    with pytest.raises(InputError, match=r"mine-linear.py: this name is an id of mine in records"):
+        find_dataset(tmp_path, "mine-linear")

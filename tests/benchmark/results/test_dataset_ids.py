@@ -24,10 +24,21 @@ from benchmark.results import (
         ("xcav-patches", DatasetId("xcav", "patches", 1.0)),
         ("xcav-patches-test", DatasetId("xcav", "patches", 1.0, "test")),
         ("-10pct", DatasetId("-10pct", "fine-tuning", 1.0)),
+        ("dca1-5images", DatasetId("dca1", label_count=5)),
+        ("dca1-linear", DatasetId("dca1", "linear")),
+        ("dca1-5images-knn", DatasetId("dca1", "knn", label_count=5)),
+        ("dca1-10pct-lora", DatasetId("dca1", "lora", 0.1)),
+        ("dca1-corruptions", DatasetId("dca1", "corruptions")),
+        ("dca1-to-xcav", DatasetId("dca1", "transfer", split="test", tested="xcav")),
+        ("dca1-to-xcav.val", DatasetId("dca1", "transfer", split="val", tested="xcav")),
+        ("dca1-10pct-to-x", DatasetId("dca1", "transfer", 0.1, "test", None, "x")),
+        ("linear", DatasetId("linear")),
+        ("a-to-", DatasetId("a-to-")),
     ],
 )
-def test_an_id_is_taken_apart(text, expected):
+def test_an_id_is_taken_apart_and_put_together(text, expected):
     assert parse_dataset_id(text) == expected
+    assert expected.text == text
     if expected.kind == "patches":
         assert patches_of(expected.dataset, expected.split) == text
 
@@ -50,6 +61,10 @@ def test_a_share_of_a_command_line_and_that_of_an_id_are_the_same_number(share):
         ("arcade_v-010pct", "not a share of labels"),
         ("arcade_v-10.0pct", "not a share of labels"),
         ("xcav-patches-train", "xcav-patches-train: write xcav-patches"),
+        ("xcav-05images", "not a number of labelled images; write it as in xcav-5images"),
+        ("xcav-0images", "not a number of labelled images"),
+        ("xcav-0pct-linear", "not a share of labels"),
+        ("dca1-to-xcav.test", "dca1-to-xcav.test: write dca1-to-xcav"),
     ],
 )
 def test_what_no_record_is_named_is_refused(text, message):
