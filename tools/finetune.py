@@ -8,12 +8,15 @@ missing.
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
+from typing import Any
 
 import _cli
 
+from benchmark.errors import InputError
 from benchmark.files import OVERWRITE_POLICIES
-from benchmark.type_hints import Seed, Share
+from benchmark.type_hints import Count, Seed, Share
 
 
 def arguments() -> argparse.Namespace:
@@ -38,12 +41,21 @@ def arguments() -> argparse.Namespace:
         help="a folder of configs/downstream/ (default: none, journal)",
     )
     parser.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
-    parser.add_argument(
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument(
         "--label-fraction",
         type=_cli.number(Share),
         metavar="F",
         help="train on this share of the patients' frames only, as a dataset of its own "
         "(0.1: DATASET-10pct)",
+    )
+    labels.add_argument(
+        "--label-count",
+        type=_cli.number(Count),
+        nargs="+",
+        metavar="N",
+        help="train on this many images only, which the seed draws, as a dataset of its own "
+        "(5: DATASET-5images); several, one after the other",
     )
     parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
     parser.add_argument(
@@ -68,7 +80,7 @@ def main() -> None:
     from benchmark.downstream.preview import find_method, preview_cell
     from benchmark.method_cards import card_of_encoder
     from benchmark.quiet import quiet_libraries
-    from benchmark.results import with_label_share
+    from benchmark.results import labelled_id
 
     work = _cli.work_folder(args)
     # Loading the libraries takes seconds; what is cheap to find is reported before.
@@ -80,7 +92,10 @@ def main() -> None:
         card_of_encoder(method)
     data = Path(args.data) if args.data else None
     cell = (Path(args.configs), method, args.dataset, args.protocol, args.cfg_options)
-    preview_cell(*cell, work, data, inputs=not args.print_config)
+    counts = tuple(dict.fromkeys(args.label_count or ()))
+    if args.print_config and len(counts) > 1:
+        raise InputError("--print-config: prints one config; give one --label-count")
+    preview_cell(*cell, work, data, not args.print_config, counts)
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
@@ -96,17 +111,22 @@ def main() -> None:
         config.data.folder = args.data
     if args.label_fraction is not None:
         config.label_fraction = args.label_fraction
-    # However it was set: scores of fewer labels never stand in the column of all of them.
-    dataset = with_label_share(args.dataset, config.label_fraction)
+    columns: dict[str, Any] = {}  # dataset id → config
+    for count in counts or (config.get("label_count"),):
+        own = copy.deepcopy(config)
+        if count is not None:
+            own.label_count = count
+        # However it was set: scores of fewer labels never stand in the column of all of them.
+        columns[labelled_id(args.dataset, own.label_fraction, count)] = own
     if args.print_config:
-        print_config(config)
+        print_config(own)
         return
     folder = TaskFolder.open(config.data.folder, config.task)
     refuse_other_dataset(Path(args.configs), args.dataset, folder)
     results = Path(args.results) if args.results else work / "results"
     cells = [
         FineTuningRun(
-            config,
+            own,
             card,
             dataset,
             seed,
@@ -114,6 +134,7 @@ def main() -> None:
             results,
             args.live,
         )
+        for dataset, own in columns.items()
         for seed in args.seed
     ]
     if args.overwrite == "never":

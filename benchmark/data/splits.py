@@ -117,6 +117,22 @@ def nested_subset(counts: Mapping[str, int], share: float, seed: int) -> set[str
     return chosen
 
 
+def nested_draw(groups: Mapping[str, str], count: int, seed: int) -> set[str]:
+    """Draw `count` names, group by group: all of a group before the first of the next.
+
+    Groups, and the names within one, are in the order of a hash of (seed, name), of which the first
+    are taken: a smaller draw of the same seed is part of a larger one.
+
+    Args:
+        groups: name → its group (patient, usually).
+        count: at most the number of names.
+        seed: another seed gives other names.
+    """
+    ranks = {group: rank for rank, group in enumerate(_in_hash_order(set(groups.values()), seed))}
+    order = sorted(_in_hash_order(groups, seed), key=lambda name: ranks[groups[name]])
+    return set(order[:count])
+
+
 def _in_hash_order(groups: Iterable[str], seed: int) -> list[str]:
     return sorted(groups, key=lambda group: hashlib.sha256(f"{seed}\n{group}".encode()).digest())
 

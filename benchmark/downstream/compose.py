@@ -94,6 +94,8 @@ def compose(
         config.test_pipeline = parts.test_pipeline
     for option in options:
         set_option(config, option, FINETUNE_KEYS)
+    if config.get("label_count") is None:
+        config.pop("label_count", None)  # no other config than one that does not set it
     if "classical" in parts:
         config.epochs = 0  # nothing to train: the model is scored as it is
     fill_paths(config, work)

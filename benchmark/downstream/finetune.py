@@ -120,6 +120,9 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
         with run.opened("replace" if overwrite == "always" else "resume or replace"):
             runner = make_runner(parts, run)
             if config.epochs:
+                if config.get("label_count") is not None:
+                    stems = (item["stem"] for item in parts.loader.dataset.items)
+                    run.say(f"labelled images: {', '.join(stems)}")
                 runner.train()
             metrics = runner.test()
             items = evenly_spread(folder.splits["test"], config.examples)
@@ -175,7 +178,7 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
         train = task.build_dataset(config, folder, "train", cell.seed)
         loader = DataLoader(
             train,
-            batch_sampler=FineTuningSampler(len(train), config.batch_size, cell.seed),
+            batch_sampler=FineTuningSampler(train.samples, config.batch_size, cell.seed),
             collate_fn=pseudo_collate,
             num_workers=config.num_workers,
             persistent_workers=config.num_workers > 0,
@@ -345,6 +348,12 @@ def metric_entries(
     }
 
 
+def _keyed(config: Config) -> tuple[str, ...]:
+    """What the seed of a run decides."""
+    keyed = ("weights", "order", "augmentation")
+    return keyed if config.get("label_count") is None else (*keyed, "labels")
+
+
 def _record(
     cell: FineTuningRun,
     parts: FineTuningParts,
@@ -358,7 +367,7 @@ def _record(
         values_of_cell(cell, run.description["config"], parts.folder, parts.encoder),
         metrics=metric_entries(parts.metric, metrics, cell.config.metrics),
         n_images=len(parts.metric.scores),
-        seeds={"weights": cell.seed, "order": cell.seed, "augmentation": cell.seed},
+        seeds=dict.fromkeys(_keyed(cell.config), cell.seed),
         wall_time_s=run.seconds,
         started=run.started,
         finished=utc(time.time()),

@@ -14,7 +14,7 @@ from benchmark.method_cards import (
     read_method_card,
     run_folder,
 )
-from benchmark.results import parse_dataset_id, read_dataset_id
+from benchmark.results import DatasetId, parse_dataset_id, read_dataset_id
 from benchmark.training.config_keys import FINETUNE_KEYS, FINETUNE_NEEDS, METHOD_KEYS
 from benchmark.training.preview import find_config, preview, read_values
 
@@ -41,11 +41,35 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     if other.is_file() and (read_values(other) or {}).get("protocol") == protocol:
         return other
     meant = parse_dataset_id(dataset)
-    if meant.label_fraction < 1:  # as columns of a board are named
-        option = f"--label-fraction {meant.label_fraction:g}"
-        raise InputError(f"{dataset}: a share of labels; use --dataset {meant.dataset} {option}")
+    if not meant.plain:  # as columns of a board are named
+        raise InputError(f"{dataset}: the id of a column; use {_tool_of(meant)}")
     known = ", ".join(file.stem for file in list_folder(folder, "[!_]*.py"))
     raise InputError(f"{dataset}: no such dataset in {folder}; known: {known}")
+
+
+def _tool_of(meant: DatasetId) -> str:
+    """The tool that writes records of an id, and its options."""
+    labels = ""
+    if meant.label_fraction < 1:
+        labels = f" --label-fraction {meant.label_fraction:g}"
+    elif meant.label_count is not None:
+        labels = f" --label-count {meant.label_count}"
+    options = f"--dataset {meant.dataset}{labels}"
+    match meant.kind:
+        case "fine-tuning":
+            return f"tools/finetune.py {options}"
+        case "lora":
+            return f"tools/finetune.py {options} --lora"
+        case "linear" | "knn":
+            return f"tools/evaluate.py {meant.kind} {options}"
+        case "patches":
+            split = "" if meant.split == "train" else f" --split {meant.split}"
+            return f"tools/analyse.py representations {options}{split}"
+    model = f"with the model of tools/finetune.py {options}"
+    if meant.kind == "corruptions":
+        return f"tools/test.py MODEL --corruptions {model}"
+    split = "" if meant.split == "test" else f" --split {meant.split}"
+    return f"tools/test.py MODEL --dataset {meant.tested}{split} {model}"
 
 
 def _has_configs(folder: Path) -> bool:
@@ -86,6 +110,7 @@ def preview_cell(
     work: Path,
     data: Path | None,
     inputs: bool = True,
+    label_counts: Collection[int] = (),
 ) -> None:
     """Report what would keep a method from being fine-tuned on a dataset, as far as is cheap.
 
@@ -97,9 +122,11 @@ def preview_cell(
         work: folder of all runs of the scale, ``{work}`` in paths.
         data: the prepared task; None for the config's.
         inputs: whether the prepared task and the encoder have to exist.
+        label_counts: numbers of labelled images to train on.
 
     Raises:
-        InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing.
+        InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing,
+            or there are fewer labelled images.
     """
     path = find_dataset(configs, dataset, protocol)
     values = preview(path, FINETUNE_KEYS, FINETUNE_NEEDS, options)
@@ -108,6 +135,12 @@ def preview_cell(
     data = data or _at(work, (values.get("data") or {}).get("folder"))
     if data is not None and not data.is_dir():
         raise InputError(f"{data}: no such folder; make it with tools/prepare_data.py")
+    if label_counts and data is not None:
+        # Only here, since they import numpy.
+        from benchmark.data.tasks import TaskFolder
+        from benchmark.data.tasks.labels import labelled
+
+        labelled(TaskFolder.open(data, complete=False), "train", count=max(label_counts))
     if isinstance(method, Path):
         return  # its card has been read
     card = read_method_card(method, configs)

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from benchmark.data.packs.loader import EpochBatchSampler
-from benchmark.data.splits import nested_subset
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import TaskItem
-from benchmark.errors import InputError
+from benchmark.data.tasks.labels import labelled
 from benchmark.randomness import permutation, stream_key
-
-
-def labelled(folder: TaskFolder, split: str, fraction: float) -> list[TaskItem]:
-    """The items of a split for a share of its labels, complete patients where they are known.
-
-    The items of a smaller share are among those of a larger one.
-
-    Raises:
-        InputError: there is no such split, or the share is not above 0 and at most 1.
-    """
-    if split not in folder.splits:
-        found = ", ".join(sorted(folder.splits))
-        raise InputError(f"{folder.path}: has no split {split!r}, only {found}; make it with one")
-    items = folder.splits[split]
-    counts = Counter(item["group"] or item["stem"] for item in items)
-    chosen = nested_subset(counts, fraction, seed=0)
-    return [item for item in items if (item["group"] or item["stem"]) in chosen]
 
 
 class TaskDataset:
@@ -41,13 +21,21 @@ class TaskDataset:
     generators they use are keyed by (seed, epoch, index): augmentations do not depend on workers,
     on the order of items, or on the encoder that is fine-tuned.
 
+    An epoch of a number of images (`count`) is as long as one of the complete split: sample k is
+    image k modulo `count`, with an augmentation of its own. So few labels are trained for as many
+    steps as all of them.
+
     Args:
         folder: the prepared task.
         split: ``"train"``, ``"val"`` or ``"test"``.
         pipeline: transforms of the library.
         seed: seed of the run.
-        fraction: share of the frames that is used, see `labelled`.
+        fraction, count: share or number of the images that are used, see `labelled`.
         settings: other arguments of the library's dataset.
+
+    Attributes:
+        items: the images that are used.
+        samples: length of an epoch.
     """
 
     def __init__(
@@ -57,12 +45,14 @@ class TaskDataset:
         pipeline: list[Any],
         seed: int = 0,
         fraction: float = 1.0,
+        count: int | None = None,
         **settings: Any,
     ) -> None:
         self.folder = folder
         self.split = split
         self.seed = seed
-        self.items = labelled(folder, split, fraction)
+        self.items = labelled(folder, split, fraction, count, seed)
+        self.samples = len(self.items if count is None else folder.splits[split])
         super().__init__(pipeline=pipeline, test_mode=split != "train", **settings)
 
     def __getitem__(self, item: int | tuple[int, int]) -> Any:
@@ -70,7 +60,7 @@ class TaskDataset:
         key = stream_key(self.seed, epoch, index, "augmentation")
         np.random.seed(key % 2**32)  # noqa: NPY002  mmcv's transforms use this generator
         random.seed(key)
-        return super().__getitem__(index)  # type: ignore[misc]
+        return super().__getitem__(index % len(self.items))  # type: ignore[misc]
 
 
 class FineTuningSampler(EpochBatchSampler):

@@ -82,7 +82,8 @@ class Task(ABC):
 
     Attributes:
         scope: mmengine scope of the library its models come from.
-        dataset: its dataset, built from (folder, split, pipeline, seed, share of the labels).
+        dataset: its dataset, built from (folder, split, pipeline, seed, share of the labels,
+            their number or None).
     """
 
     scope: ClassVar[str]
@@ -107,12 +108,15 @@ class Task(ABC):
         """
 
     def build_dataset(self, config: Config, folder: TaskFolder, split: str, seed: int) -> Dataset:
-        """The dataset of a split: for training a share of the labels, otherwise all of them."""
-        if split == "train":
-            pipeline, fraction = config.train_pipeline, config.label_fraction
-        else:
-            pipeline, fraction = config.test_pipeline, 1.0
-        return self.dataset(folder, split, pipeline, seed, fraction)
+        """The dataset of a split: to train on with the labels of the config, otherwise with all.
+
+        Raises:
+            InputError: there are fewer labels.
+        """
+        if split != "train":
+            return self.dataset(folder, split, config.test_pipeline, seed)
+        labels = config.label_fraction, config.get("label_count")
+        return self.dataset(folder, split, config.train_pipeline, seed, *labels)
 
     @abstractmethod
     def build_metric(

@@ -14,11 +14,11 @@ content of a record is described by `RunRecord` and in `docs/results.md`.
 from benchmark.results.dataset_ids import (
     DatasetId,
     label_share,
+    labelled_id,
     parse_dataset_id,
     patches_of,
     read_dataset_id,
     split_of_patches,
-    with_label_share,
 )
 from benchmark.results.examples import Example, read_examples
 from benchmark.results.merging import MergeStep, apply_step, plan_merge
@@ -51,6 +51,7 @@ __all__ = [
     "config_hash",
     "find_problems",
     "label_share",
+    "labelled_id",
     "parse_dataset_id",
     "patches_of",
     "path_of",
@@ -63,6 +64,5 @@ __all__ = [
     "record_path",
     "scan_results",
     "split_of_patches",
-    "with_label_share",
     "write_record",
 ]

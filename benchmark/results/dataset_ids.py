@@ -122,12 +122,30 @@ def parse_dataset_id(text: str) -> DatasetId:
     raise InputError(f"{text}: write {usual}")
 
 
-def with_label_share(dataset: str, fraction: float) -> str:
-    """The id of a dataset with a share of its training labels: 0.1 gives ``arcade_v-10pct``.
+def labelled_id(
+    dataset: str, fraction: float = 1.0, count: int | None = None, kind: Kind = "fine-tuning"
+) -> str:
+    """The id of a dataset with fewer labels: ``arcade_v-10pct`` of 0.1, ``arcade_v-5images`` of 5.
 
-    With all of them, that is the dataset.
+    With all of them and a usual fine-tuning, that is the dataset.
+
+    Args:
+        dataset: file of ``configs/downstream``.
+        fraction: share of the training labels, in (0, 1].
+        count: number of labelled training images; None where the share says it.
+        kind: how an encoder is evaluated.
+
+    Raises:
+        InputError: both were set, or no id has that share.
     """
-    return DatasetId(dataset, label_fraction=fraction).text
+    if count is not None and fraction != 1:
+        raise InputError(f"label_count={count} with label_fraction={fraction:g}: set one of them")
+    known = DatasetId(dataset, kind, fraction, label_count=count)
+    if read_dataset_id(known.text).label_fraction != fraction:
+        raise InputError(
+            f"label_fraction={fraction!r}: an id says percent with six digits; round it"
+        )
+    return known.text
 
 
 def patches_of(dataset: str, split: str = "train") -> str:

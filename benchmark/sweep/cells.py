@@ -1,8 +1,8 @@
 """The cells of a matrix: which there are, of which kind each is, and the command that fills it.
 
 A cell is a pair of a method and a dataset id (`benchmark.results.dataset_ids`) with one record per
-seed. Its kind is in the id: a fine-tuning, with all labels or a share of them, or the analysis of
-an encoder's patch features.
+seed. Its kind is in the id: a fine-tuning, with all labels or fewer, or the analysis of an
+encoder's patch features.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ def cell_command(
     command += ["--method", method, "--dataset", known.dataset, "--seed", str(seed)]
     if known.label_fraction < 1:
         command += ["--label-fraction", repr(known.label_fraction)]
+    if known.label_count is not None:
+        command += ["--label-count", str(known.label_count)]
     if known.split != "train":
         command += ["--split", known.split]
     if matrix.protocol:

@@ -65,6 +65,8 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     )
     if known.label_fraction < 1:
         config.label_fraction = known.label_fraction
+    if known.label_count is not None:
+        config.label_count = known.label_count
     hashes = {}
     for seed in request["seeds"]:
         config.seed = seed

@@ -44,8 +44,10 @@ def _check_options(keys: dict[str, Any]) -> Callable[[tuple[str, ...]], tuple[st
 
 
 def _check_finetune_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    if any(option.partition("=")[0] == "label_fraction" for option in options):
-        raise ValueError("must not set label_fraction; name the dataset, as in 'arcade_v-10pct'")
+    examples = {"label_fraction": "arcade_v-10pct", "label_count": "arcade_v-5images"}
+    for option in options:
+        if (key := option.partition("=")[0]) in examples:
+            raise ValueError(f"must not set {key}; name the dataset, as in {examples[key]!r}")
     return _check_options(FINETUNE_KEYS)(options)
 
 
@@ -66,8 +68,9 @@ class Matrix(Schema):
         methods: folders of ``configs/`` with a `pretrain.py` or an `encoder.py`, and
             ``analysis-NAME`` for files of ``configs/analysis/``.
         datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``; also
-            ``DATASET-10pct`` for a share of its labels, and ``DATASET-patches`` for the analysis of
-            an encoder's patch features on its frames.
+            ``DATASET-10pct`` for a share of its labels, ``DATASET-5images`` for those of five
+            images, and ``DATASET-patches`` for the analysis of an encoder's patch features on its
+            frames.
         seeds: seeds of the cells.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
         scale: see `configs/_base_/scales.py`.

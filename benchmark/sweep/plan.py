@@ -202,10 +202,15 @@ def _connect(
     if not cell.problem:
         modified = (Path(cell.data) / MANIFEST).stat().st_mtime_ns
         try:
-            cell.frames = task_of(cell.data, modified)[1].get(known.split, 0)
+            sizes = task_of(cell.data, modified)[1]
         except InputError as error:
             cell.problem = str(error)
+        else:
+            cell.frames = sizes.get(known.split, 0)
+            if (known.label_count or 0) > (there := sizes.get("train", 0)):
+                cell.problem = f"{cell.data}: has {there} images in train"
     if cell.frames is not None:
+        # A number of images is trained for as many steps as all of them.
         cell.frames = max(1, round(cell.frames * known.label_fraction))
     if cell.encoder is None:
         return

@@ -62,6 +62,7 @@ FINETUNE_KEYS: dict[str, Any] = {
     "model": dict,  # of the library, without its backbone
     "layer_decay": Share,  # factor of the learning rate from one layer to the one below
     "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
+    "label_count": Count | None,  # training frames, which the seed draws; in place of the share
     "metrics": Sequence[str],  # columns of the board; the others are kept in the record
     "label_map": bool,  # soft-max over one label per pixel instead of a sigmoid per class
     "examples": Natural,  # predictions of the test split kept beside the record

@@ -25,8 +25,8 @@ from benchmark.type_hints import Rate
 CACHE_BYTES = 4 << 30
 """Most memory for decoded frames; those beyond it are read again each time."""
 
-# Start of a dataset (task, split, first transforms) → its prepared frames by index.
-_PREPARED: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+# Start of a dataset (task, split, first transforms) → its prepared frames by their stem.
+_PREPARED: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
 _held_bytes = 0
 
 
@@ -34,7 +34,8 @@ class SegmentationDataset(TaskDataset, BaseSegDataset):
     """One split of a segmentation folder, see `TaskDataset`.
 
     What the transforms before the first random one give is kept in memory and shared by all
-    datasets of the process that begin alike, so that further epochs and seeds decode nothing.
+    datasets of the process that begin alike, so that further epochs, seeds and numbers of labels
+    decode nothing.
     """
 
     def __init__(
@@ -44,13 +45,14 @@ class SegmentationDataset(TaskDataset, BaseSegDataset):
         pipeline: list[Any],
         seed: int = 0,
         fraction: float = 1.0,
+        count: int | None = None,
     ) -> None:
         steady = list(takewhile(lambda step: step["type"] in _STEADY, pipeline))
-        key = (str(folder.path), folder.split_hash, split, fraction, repr(steady))
+        key = (str(folder.path), folder.split_hash, split, repr(steady))
         self._prepared = _PREPARED.setdefault(key, {})
         self._steady = len(steady)
         metainfo = dict(classes=folder.classes)
-        super().__init__(folder, split, pipeline, seed, fraction, metainfo=metainfo)
+        super().__init__(folder, split, pipeline, seed, fraction, count, metainfo=metainfo)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         return [
@@ -70,13 +72,14 @@ class SegmentationDataset(TaskDataset, BaseSegDataset):
 
     def prepare_data(self, idx: int) -> Any:
         transforms = self.pipeline.transforms
-        results = self._prepared.get(idx)
+        stem = self.items[idx]["stem"]
+        results = self._prepared.get(stem)
         if results is None:
             results = self.get_data_info(idx)
             for transform in transforms[: self._steady]:
                 results = transform(results)
             if self._steady and _room_for(results):
-                self._prepared[idx] = results
+                self._prepared[stem] = results
         # Copies, because later transforms may write into what they are given.
         results = {
             name: value.copy() if isinstance(value, np.ndarray | list) else value

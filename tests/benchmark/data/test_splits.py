@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.data.frame import Frame, SkipReport
 from benchmark.data.splits import (
+    nested_draw,
     nested_subset,
     read_split_file,
     split_by_group,
@@ -136,3 +137,35 @@ def test_subsets_are_nested_and_whole_groups():
     for share in (0, -0.1, 1.1):
         with pytest.raises(InputError, match="label fraction"):
             nested_subset(counts, share, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_names_are_drawn_group_by_group(seed):
+    """Nested, of the exact number, and only the last group is cut."""
+    groups = {f"g{n % 7}f{n}": f"g{n % 7}" for n in range(40)}
+    everything = nested_draw(groups, len(groups), seed)
+    assert everything == set(groups)
+    order: list[str] = []  # the only order whose starts are all the draws
+    for count in range(1, len(groups) + 1):
+        drawn = nested_draw(groups, count, seed)
+        assert len(drawn) == count
+        assert drawn >= set(order)
+        order += drawn - set(order)
+    visited = [groups[name] for name in order]
+    changes = sum(one != two for one, two in itertools.pairwise(visited))
+    assert changes == len(set(groups.values())) - 1, "no group is left before it is used up"
+    # By hand: groups by the hash of (seed, group), names within by that of (seed, name).
+    by_hash = lambda name: hashlib.sha256(f"{seed}\n{name}".encode()).digest()  # noqa: E731
+    assert order == sorted(groups, key=lambda name: (by_hash(groups[name]), by_hash(name)))
+    assert nested_draw(dict(reversed(groups.items())), 9, seed) == set(order[:9])
+
+
+def test_seeds_draw_different_names():
+    groups = {str(n): str(n) for n in range(100)}
+    draws = [frozenset(nested_draw(groups, 5, seed)) for seed in range(200)]
+    assert len(set(draws)) == 200
+    # Of 1000 draws each name has 10 on average, binomially: four standard deviations around.
+    counts = np.array([sum(str(n) in draw for draw in draws) for n in range(100)])
+    assert counts.mean() == 10
+    assert counts.min() >= 1
+    assert counts.max() <= 10 + 4 * np.sqrt(200 * 0.05 * 0.95)

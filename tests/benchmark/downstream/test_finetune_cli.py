@@ -6,12 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
+from benchmark.data.tasks.labels import labelled
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation import dataset
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, read_method_cards
 from benchmark.results import read_record
+from benchmark.training.config import to_plain
 
 TOOL = CONFIGS.parent / "tools" / "finetune.py"
 METHOD = ("--scale", "tiny", "--method", "mae", "--dataset", "synthetic_v")
@@ -37,6 +40,40 @@ def test_a_label_fraction_is_a_data_set_of_its_own(tool, tmp_path, vessels, expo
     assert tool(*filtered, "--cfg-options", "label_fraction=0.5").returncode == 0
     (record,) = (tmp_path / "results").rglob("seed0.json")
     assert record.parent.name == "synthetic_v-50pct"
+
+
+def test_numbers_of_labels_are_columns_of_their_own(tool, tmp_path, vessels, export_vit, sizes):
+    """Two counts and two seeds: four records, each of as many steps as with all four images."""
+    export_vit(tmp_path / "mae" / "pretrain")
+    options = (*METHOD, "--data", vessels.path, "--work", tmp_path, "--seed", 0, 1)
+    settings = ("--cfg-options", "epochs=1", "batch_size=2", "keep_checkpoints=1", *sizes)
+    assert tool(*options, "--label-count", 1, 3, *settings).returncode == 0
+    records = {path.parent.name: [] for path in (tmp_path / "results").rglob("seed*.json")}
+    assert set(records) == {"synthetic_v-1images", "synthetic_v-3images"}
+    for path in sorted((tmp_path / "results").rglob("seed*.json")):
+        record = read_record(path)
+        count = int(record.dataset.removeprefix("synthetic_v-").removesuffix("images"))
+        assert record.config["label_count"] == count
+        assert record.seeds["labels"] == record.seed
+        assert record.n_images == len(vessels.splits["test"])
+        run = tmp_path / "mae" / "finetune" / record.dataset / f"seed{record.seed}"
+        assert torch.load(run / "epoch_1.pth", weights_only=True)["step"] == 2
+        drawn = [item["stem"] for item in labelled(vessels, "train", count=count, seed=record.seed)]
+        assert f"labelled images: {', '.join(drawn)}\n" in (run / "train.log").read_text()
+    # The option of the config says the same.
+    done = tool(*options, *settings, "label_count=3")
+    assert done.stdout.count("done already") == 2
+    done = tool(*options, "--label-count", 1, 5, *settings)
+    assert "4 images in train, but --label-count 5 asks for more" in done.refusal
+    done = tool(*options, "--label-count", 1, *settings, "label_fraction=0.5")
+    assert "label_count=1 with label_fraction=0.5: set one of them" in done.refusal
+
+
+def test_a_config_that_sets_no_number_of_labels_has_the_hash_of_one_without_the_key(tmp_path):
+    plain, _ = compose(CONFIGS, "unet", "dca1", "tiny", [], tmp_path)
+    unset, _ = compose(CONFIGS, "unet", "dca1", "tiny", ["label_count=None"], tmp_path)
+    assert "label_count" not in to_plain(plain)
+    assert to_plain(unset) == to_plain(plain)
 
 
 def test_the_known_names_are_named(tmp_path):

@@ -42,6 +42,31 @@ def test_what_is_missing_is_named_in_turn(tmp_path):
         preview_cell(CONFIGS, method, "dca1", None, [], tmp_path, None)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "tool"),
+    [
+        ("dca1-5images", "tools/finetune.py --dataset dca1 --label-count 5"),
+        ("dca1-2.5pct-lora", "tools/finetune.py --dataset dca1 --label-fraction 0.025 --lora"),
+        ("dca1-linear", "tools/evaluate.py linear --dataset dca1"),
+        ("dca1-1images-knn", "tools/evaluate.py knn --dataset dca1 --label-count 1"),
+        ("dca1-patches-test", "tools/analyse.py representations --dataset dca1 --split test"),
+        ("dca1-to-xcav.val", "tools/test.py MODEL --dataset xcav --split val with the model of "
+         "tools/finetune.py --dataset dca1"),
+        ("dca1-corruptions", "tools/test.py MODEL --corruptions with the model of "
+         "tools/finetune.py --dataset dca1"),
+    ],
+)  # fmt: skip
+def test_the_id_of_a_column_leads_to_its_tool(tmp_path, dataset, tool):
+    assert refused("unet", tmp_path, dataset) == f"{dataset}: the id of a column; use {tool}"
+
+
+def test_more_images_than_there_are_are_refused_before_anything_else(vessels, tmp_path):
+    arguments = (CONFIGS, "unet", "synthetic_v", None, [], tmp_path, vessels.path)
+    preview_cell(*arguments, label_counts=(1, 4))
+    with pytest.raises(InputError, match="4 images in train, but --label-count 5 asks for more"):
+        preview_cell(*arguments, label_counts=(1, 5))
+
+
 def test_the_data_may_be_elsewhere(tmp_path):
     own = tmp_path / "own"
     own.mkdir()
@@ -73,7 +98,7 @@ def test_the_tool_answers_bad_input_in_one_line_before_it_loads_torch(tmp_path):
         "--method mea --dataset dca1": "mea: no such method",
         "--method analysis-vit_m --dataset dca1": "did you mean 'analysis-vit_l'?",
         "--method mae --dataset dca": "dca: no such dataset in",
-        "--method mae --dataset dca1-10pct": "use --dataset dca1 --label-fraction 0.1",
+        "--method mae --dataset dca1-10pct": "finetune.py --dataset dca1 --label-fraction 0.1",
         "--method mae --dataset dca1 --protocol aaia": "--protocol aaia: no",
         "--method mae --dataset dca1 --cfg-options epoch=1": "'epoch'; did you mean 'epochs'?",
         "--method mae --dataset dca1 --work nowhere": "nowhere/downstream/dca1: no such folder",

@@ -7,10 +7,10 @@ import pytest
 from benchmark.errors import InputError
 from benchmark.results import (
     DatasetId,
+    labelled_id,
     parse_dataset_id,
     patches_of,
     split_of_patches,
-    with_label_share,
 )
 
 
@@ -47,7 +47,7 @@ def test_an_id_is_taken_apart_and_put_together(text, expected):
 def test_a_share_of_a_command_line_and_that_of_an_id_are_the_same_number(share):
     """Or the config of the cell would have another hash than that of the record."""
     fraction = float(f"{share / 100:.4g}")  # as it is typed
-    name = with_label_share("x", fraction)
+    name = labelled_id("x", fraction)
     assert name == f"x-{share}pct"
     assert parse_dataset_id(name).label_fraction == fraction
 
@@ -70,6 +70,22 @@ def test_a_share_of_a_command_line_and_that_of_an_id_are_the_same_number(share):
 def test_what_no_record_is_named_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         parse_dataset_id(text)
+
+
+def test_ids_of_fewer_labels():
+    assert labelled_id("x") == "x"
+    assert labelled_id("x", count=5) == "x-5images"
+    assert labelled_id("x", 0.1, kind="linear") == "x-10pct-linear"
+    assert labelled_id("x", count=1, kind="lora") == "x-1images-lora"
+    with pytest.raises(InputError, match=r"label_count=5 with label_fraction=0.5: set one of them"):
+        labelled_id("x", 0.5, 5)
+
+
+@pytest.mark.parametrize("fraction", [0.123456789, 1e-9, 1 - 1e-9])
+def test_a_share_that_no_id_can_say_is_refused(fraction):
+    """Or its scores would stand in the column of another share, or in that of all the labels."""
+    with pytest.raises(InputError, match="with six digits; round it"):
+        labelled_id("x", fraction)
 
 
 def test_patches_of_any_id():

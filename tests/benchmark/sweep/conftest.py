@@ -41,7 +41,7 @@ _SHARED = '''
 
     sys.path.insert(0, {root!r})
     from benchmark.method_cards import run_folder
-    from benchmark.results import RunRecord, config_hash, with_label_share, write_record
+    from benchmark.results import RunRecord, config_hash, labelled_id, write_record
     from benchmark.files import read_json, sha256_file, write_json, write_text
 
     kept = []  # open as long as this process lives
@@ -69,18 +69,19 @@ _FINETUNE = '''
     for name in ("scale", "method", "dataset", "data", "work"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--label-fraction", type=float)
+    parser.add_argument("--label-fraction", type=float, default=1.0)
+    parser.add_argument("--label-count", type=int)
     parser.add_argument("--cfg-options", nargs="+")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
     work, dataset = Path(args.work), args.dataset
-    if args.label_fraction is not None:
-        dataset = with_label_share(dataset, args.label_fraction)
+    dataset = labelled_id(dataset, args.label_fraction, args.label_count)
     if args.kind is not None:
         dataset += "-patches"
     settings = begin(f"{args.method}-{dataset}-{args.seed}", work)
     config = {"epochs": settings[args.dataset], "method": args.method, "seed": args.seed}
-    config["labels"], config["patches"] = args.label_fraction or 1.0, args.kind is not None
+    config["labels"] = args.label_count or args.label_fraction
+    config["patches"] = args.kind is not None
     encoder, exported = None, run_folder(args.method, work) / "encoder.json"
     if exported.exists():
         encoder = {**read_json(exported), "fingerprint": "f"}
@@ -157,7 +158,8 @@ class Sweep:
         for method, dataset in request["cells"]:
             known = parse_dataset_id(dataset)
             config = {"epochs": settings[known.dataset], "method": method}
-            config["labels"], config["patches"] = known.label_fraction, known.kind == "patches"
+            labels = known.label_count or known.label_fraction
+            config["labels"], config["patches"] = labels, known.kind == "patches"
             cells[f"{method}/{dataset}"] = {
                 "protocol": "demo",
                 "task": "segmentation",

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from benchmark.files import write_json
-from benchmark.sweep.jobs import failure_path
+from benchmark.sweep.jobs import CellJob, failure_path
 from benchmark.sweep.plan import sweep_folder
 
 
@@ -45,6 +45,30 @@ def test_a_share_of_the_labels_is_a_cell_of_its_own(sweep):
     failure = {"error": "e", "log": "l", "config_hash": part.config_hash}
     write_json(failure_path(part.id, sweep_folder(sweep.matrix)), failure)
     assert sweep.states()["mae-arcade_v-25pct-0"] == "failed"
+
+
+def test_a_number_of_labels_is_a_cell_that_costs_what_all_of_them_cost(sweep):
+    sweep = sweep.only(methods=("mae",), datasets=("arcade_v", "arcade_v-5images"), seeds=(0, 1))
+    jobs = [job for job in sweep.plan().jobs if "5images" in job.id]
+    assert [job.title for job in jobs] == [f"mae · arcade_v-5images · seed {n}" for n in (0, 1)]
+    told = dict(zip(jobs[1].command[2::2], jobs[1].command[3::2]))
+    assert (told["--dataset"], told["--label-count"]) == ("arcade_v", "5")
+    assert {job.frames for job in jobs} == {10}
+    sweep.fill()
+    assert set(sweep.states().values()) == {"done"}
+    assert {"mae-arcade_v-5images-0", "mae-arcade_v-5images-1"} <= set(sweep.calls())
+
+
+def test_more_labels_than_images_are_a_problem_and_no_job(sweep):
+    sweep = sweep.only(methods=("mae",), datasets=("arcade_v-10images", "arcade_v-11images"))
+    plan = sweep.plan()
+    problems = {job.dataset: job.problem for job in plan.jobs if isinstance(job, CellJob)}
+    folder = sweep.work / "downstream" / "arcade_v"
+    assert problems == {
+        "arcade_v-10images": "",
+        "arcade_v-11images": f"{folder}: has 10 images in train",
+    }
+    assert not [name for name in plan.todo if "11images" in name]
 
 
 def test_patch_features_are_analysed_after_the_pre_training(sweep):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmark.downstream.compose import compose
 from benchmark.method_cards import CONFIGS
 from benchmark.results import config_hash
 from benchmark.sweep.config_cache import request_for
@@ -72,3 +73,18 @@ def test_another_split_is_another_analysis(tmp_path):
     hashes = [cells[f"mae/{name}"]["hashes"][seed] for name in names for seed in "01"]
     assert len(set(hashes)) == 4
     assert "split" in cells["mae/synthetic_v-patches-dev"]["error"]
+
+
+def test_a_number_of_labels_has_the_hash_of_the_run_with_its_option(tmp_path):
+    request = {
+        **{"configs": str(CONFIGS), "work": str(tmp_path), "scale": "tiny", "protocol": None},
+        **{"seeds": [0], "packs": None, "data": {}, "pretrain_options": []},
+        "finetune_options": [],
+        "cells": [["unet", name] for name in ("dca1", "dca1-5images", "dca1-2images")],
+    }
+    hashes = {name: cell["hashes"]["0"] for name, cell in config_facts(request)["cells"].items()}
+    assert len(set(hashes.values())) == 3
+    for name, options in (("dca1", []), ("dca1-5images", ["label_count=5"])):
+        config, _ = compose(CONFIGS, "unet", "dca1", "tiny", options, tmp_path)
+        config.seed = 0
+        assert hashes[f"unet/{name}"] == config_hash(to_plain(config))

@@ -56,6 +56,8 @@ def write(folder: Path, **changes: str) -> Path:
         ({"data": "{'stenosys': 'x'}"}, "unknown dataset 'stenosys'; did you mean 'stenosis'?"),
         ({"frames": "{'pack': 3}"}, "unknown dataset 'pack'; did you mean 'packs'?"),
         ({"finetune_options": "('label_fraction=0.5',)"}, "must not set label_fraction; name the"),
+        ({"finetune_options": "('label_count=5',)"}, "must not set label_count; name the dataset"),
+        ({"datasets": "('xcav-0images',)"}, "xcav-0images: not a number of labelled images"),
         ({"only": "{'stenosis': 'detr'}"}, "key 'only.stenosis' must be a valid tuple"),
         ({"frames": "{'packs': 0}"}, "key 'frames.packs' must be greater than or equal to 1"),
         (

@@ -47,6 +47,7 @@ VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "keep_checkpoints": ([0, 1], [-1]),
     "layer_decay": ([1, 0.75], [0, 1.5, -0.5]),
     "label_fraction": ([1, 0.1], [0, 1.1]),
+    "label_count": ([1, None], [0, 2.5]),
     "metrics": ([["dsc"], ("dsc", "cldice")], ["dsc", [1]]),
     "label_map": ([True], [1]),
     "examples": ([0, 4], [-1]),

@@ -84,3 +84,13 @@ def test_a_share_of_the_labels_is_a_nested_subset(lesions, tmp_path):
         stems.append({Path(item.img_path).stem for item in items})
     assert stems[0] < stems[1]
     assert len(stems[1]) == len(lesions.splits["train"])
+
+
+def test_a_number_of_labels_is_trained_for_as_long_as_all(lesions, tmp_path):
+    config, _ = compose(CONFIGS, "faster_rcnn", "synthetic_d", "tiny", [], tmp_path)
+    config.label_count = 2
+    dataset = load_task("detection").build_dataset(config, lesions, "train", 0)
+    assert dataset.samples == len(lesions.splits["train"]) > len(dataset) == 2
+    paths = [dataset[1, index]["data_samples"].img_path for index in range(dataset.samples)]
+    assert paths == [paths[index % 2] for index in range(dataset.samples)]
+    assert len(set(paths)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,43 @@ def test_brightness_contrast_spans_its_limits():
     assert 29 <= min(values) < 45  # 100·0.8 − 51
     assert 155 < max(values) <= 171  # 100·1.2 + 51
     assert 0.15 < np.mean(np.equal(values, 100)) < 0.26  # not applied in one case of five
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_few_images_fill_an_epoch_of_all_with_augmentations_of_their_own(folder, count):
+    """Drawn by the seed; every image equally often but for one."""
+    few = SegmentationDataset(folder, "train", TRAIN, seed=4, count=count)
+    assert (len(few), few.samples) == (count, COUNT)
+    sampler = FineTuningSampler(few.samples, 3, seed=4)
+    assert len(sampler) == len(FineTuningSampler(COUNT, 3, seed=4))
+    items = [few[epoch, index] for epoch in (0, 1) for index in range(COUNT)]
+    paths = [item["data_samples"].img_path for item in items]
+    times = [paths[:COUNT].count(path) for path in set(paths)]
+    assert len(times) == count
+    assert max(times) - min(times) <= 1
+    different = [a for a, b in itertools.combinations(items, 2) if same(a, b)]
+    assert len(different) <= 2, "the same image looks different each time"
+    assert same(few[0, 3], items[3])
+    other = [SegmentationDataset(folder, "train", TRAIN, seed, count=count) for seed in range(9)]
+    assert len({tuple(item["stem"] for item in one.items) for one in other}) > 2
+
+
+def test_all_images_by_their_number_are_all_images(folder):
+    """The items and their augmentations are those of a training without any option."""
+    whole = SegmentationDataset(folder, "train", TRAIN, seed=4)
+    counted = SegmentationDataset(folder, "train", TRAIN, seed=4, count=COUNT)
+    for epoch, index in itertools.product(range(2), range(COUNT)):
+        assert same(whole[epoch, index], counted[epoch, index])
+
+
+def test_decoded_frames_are_those_of_their_image_whatever_is_drawn(folder, monkeypatch):
+    """Draws of several seeds share what is in memory."""
+    monkeypatch.setattr(dataset_module, "_PREPARED", {})
+    for seed in range(4):
+        drawn = SegmentationDataset(folder, "train", [*LOAD, TRAIN[-1]], seed=seed, count=3)
+        for index, item in enumerate(drawn.items):
+            truth = np.asarray(Image.open(folder.image("train", item["stem"])))
+            np.testing.assert_array_equal(pixels(drawn[index])[0], truth)
 
 
 @pytest.mark.parametrize(("length", "batch"), [(7, 3), (6, 3), (2, 5), (1, 4)])
