@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m benchmark`` is the command ``angio-ssl``."""
 
 from benchmark.commands import main

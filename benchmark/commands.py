@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command ``angio-ssl``: the files of ``tools/`` as its subcommands.
 
 ``angio-ssl prepare-data …`` and ``python -m benchmark prepare-data …`` run tools/prepare_data.py,
@@ -12,17 +13,38 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
+from benchmark.completion import ASKED, complete_command, typed_words
 from benchmark.errors import did_you_mean
 from benchmark.files import list_folder
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
+CALLED = "ANGIO_SSL"
+"""Set where the user has called ``angio-ssl``; the processes that a tool starts inherit it, so that
+their messages name commands as the user knows them."""
+
+# Scripts that take the arguments of another tool.
+_COMPLETED_AS = {"dist_train.sh": "train.py", "slurm_train.sh": "train.py"}
+_TOOL = re.compile(r"\btools/(\w+)\.(?:py|sh)\b")
+
+
+def as_called(text: str) -> str:
+    """A text that names files of ``tools/``, with the subcommands instead for who uses those."""
+    if CALLED not in os.environ:
+        return text
+    return _TOOL.sub(lambda found: f"angio-ssl {_command_of(found[1])}", text)
+
+
+def _command_of(stem: str) -> str:
+    return stem.replace("_", "-")
+
 
 def list_commands(tools: Path = TOOLS) -> dict[str, Path]:
     """Name of every subcommand, such as ``prepare-data``, and its file in `tools`."""
     files = [file for file in list_folder(tools, "[!_]*.*") if file.suffix in (".py", ".sh")]
-    return {file.stem.replace("_", "-"): file for file in files}
+    return {_command_of(file.stem): file for file in files}
 
 
 def summary(file: Path) -> str:
@@ -39,6 +61,8 @@ def summary(file: Path) -> str:
 def main() -> None:
     """Run the subcommand that the command line names; exits as its tool does, 2 without one."""
     commands = list_commands()
+    if ASKED in os.environ:
+        _complete(commands)
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
         width = max(map(len, commands))
@@ -46,17 +70,42 @@ def main() -> None:
         print("usage: angio-ssl COMMAND …\n", *lines, sep="\n")
         print("\nangio-ssl COMMAND --help explains each; documents call them tools/COMMAND.py")
         sys.exit(0 if len(sys.argv) > 1 else 2)
-    tool = commands.get(name.replace("_", "-").removesuffix(".py").removesuffix(".sh"))
+    tool = _find(name, commands)
     if tool is None:
         print(f"error: no command {name!r}{did_you_mean(name, commands)}", file=sys.stderr)
         sys.exit(2)
+    os.environ[CALLED] = "1"
     if tool.suffix == ".sh":
         os.environ.setdefault("PYTHON", sys.executable)
         os.execvp("bash", ["bash", str(tool), *sys.argv[2:]])
-    sys.argv[:2] = [f"angio-ssl {tool.stem.replace('_', '-')}"]
+    sys.argv[:2] = [f"angio-ssl {_command_of(tool.stem)}"]
+    _execute(tool)
+
+
+def _find(name: str, commands: dict[str, Path]) -> Path | None:
+    return commands.get(_command_of(name).removesuffix(".py").removesuffix(".sh"))
+
+
+def _execute(tool: Path) -> None:
     # As Python does for a script, whose modules beside it are imported from there.
     sys.path.insert(0, str(tool.parent))
     # Not by runpy, which would name the program after the file, and take the module away at exit.
     program = sys.modules["__main__"] = ModuleType("__main__")
     program.__file__ = str(tool)
-    exec(compile(tool.read_bytes(), str(tool), "exec"), vars(program))
+    tree = ast.parse(tool.read_bytes(), str(tool))
+    if ast.get_docstring(tree):  # the description of its help
+        tree.body[0].value.value = as_called(tree.body[0].value.value)
+    exec(compile(tree, str(tool), "exec"), vars(program))
+
+
+def _complete(commands: dict[str, Path]) -> NoReturn:
+    """Answer a shell that asks for completions; files are its own business."""
+    words = typed_words()
+    if len(words) < 2:
+        complete_command(commands)
+    elif tool := _find(words[1], commands):
+        tool = tool.with_name(_COMPLETED_AS.get(tool.name, tool.name))
+        if tool.suffix == ".py":
+            os.environ[ASKED] = str(int(os.environ[ASKED]) + 1)  # the subcommand is the program
+            _execute(tool)
+    sys.exit()

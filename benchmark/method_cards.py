@@ -124,8 +124,13 @@ def read_method_cards(configs: Path = CONFIGS) -> list[MethodCard]:
     return [
         read_method_card(folder.name, configs)
         for folder in list_folder(configs)
-        if any((folder / name).is_file() for name in _RECIPES)
+        if is_method(folder)
     ]
+
+
+def is_method(folder: Path) -> bool:
+    """Whether a folder of configs is a method: it has a `pretrain.py` or an `encoder.py`."""
+    return any((folder / name).is_file() for name in _RECIPES)
 
 
 def encoder_config(method: str, configs: Path = CONFIGS) -> Path | None:

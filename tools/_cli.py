@@ -23,6 +23,8 @@ IN_CLONE = (ROOT / "pyproject.toml").is_file()
 
 import _screen  # noqa: E402
 
+from benchmark.commands import as_called  # noqa: E402
+from benchmark.completion import ASKED, complete  # noqa: E402
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.errors import InputError, explain_os_error  # noqa: E402
 from benchmark.training.distributed.launch import is_main_process  # noqa: E402
@@ -52,13 +54,15 @@ def run(
         prints_result: what it prints is what it is for, so that a full disk behind stdout is an
             error, too. Of a run it is only the screen.
     """
+    if ASKED in os.environ:
+        complete(main)
     _screen.outlive_the_screen()
     try:
         hide_gpus()
         code = main()
     except InputError as error:
         if is_main_process():
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {as_called(str(error))}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if os.environ.get("ANGIO_TRACEBACK"):

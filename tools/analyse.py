@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Analyse exported encoders.
 
     tools/analyse.py representations --method mae vasomim --dataset xcav

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Time parts of the benchmark against an independent reference, both in one run."""
 
 from __future__ import annotations

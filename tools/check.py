@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Check prepared data, leakage of test frames into pre-training, methods, and the machine.
 
     tools/check.py data work_dirs/packs/cadica work_dirs/downstream/arcade_v

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Convert a released encoder to the format that fine-tuning loads.
 
     tools/convert_checkpoint.py --list

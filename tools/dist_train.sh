@@ -8,15 +8,18 @@
 # process still alive GRACE_SECONDS (90) and 30 s after a SIGTERM is killed, exit code 137.
 set -euo pipefail
 
+called=tools/dist_train.sh
+[ -z "${ANGIO_SSL:-}" ] || called="angio-ssl dist-train"
+
 case ${1:-} in
     -h | --help)
-        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0" | sed "s#tools/dist_train.sh#$called#"
         exit
         ;;
 esac
 
 if [ $# -lt 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
-    echo "usage: tools/dist_train.sh CONFIG N [arguments of tools/train.py]" >&2
+    echo "usage: $called CONFIG N [arguments of tools/train.py]" >&2
     exit 2
 fi
 config=$1

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Export an encoder for timm: config.json, model.safetensors, and a model card.
 
     tools/export_encoder.py work_dirs/vasomim/pretrain --out vasomim --results work_dirs/results

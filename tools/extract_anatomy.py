@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Extract the vessels of every frame of a pack: vesselness, threshold, region growing."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Fine-tune a method's encoder on a dataset, once per seed, and write one record per run.
 
 A finished run is kept and an interrupted one resumed: the same command again completes what is

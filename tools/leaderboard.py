@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Regenerate the leaderboard from the result files."""
 
 from __future__ import annotations

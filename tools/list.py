@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """List the methods or datasets of the benchmark, read from their configs."""
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ def count_all(configs: Path, only: list[str]) -> None:
 
 def dataset_rows(configs: Path, work: Path) -> list[list[str]]:
     """Task, frames of each split and state of every dataset."""
+    from benchmark.commands import as_called
     from benchmark.sweep.datasets import read_datasets
 
     rows = [["dataset", "task", "train", "val", "test", "split", "description", "status"]]
@@ -113,7 +115,7 @@ def dataset_rows(configs: Path, work: Path) -> list[list[str]]:
         origin = {None: "—", True: "official", False: "not official"}[status.official]
         state = status.state
         if state == "not prepared":
-            state += f": {card.command or 'see docs/add_a_dataset.md'}"
+            state += f": {as_called(card.command) or 'see docs/add_a_dataset.md'}"
         rows.append([card.name, card.task or "—", *counts, origin, card.description, state])
     return rows
 

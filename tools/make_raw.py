@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Write synthetic angiograms in the raw layout of a public dataset.
 
     tools/make_raw.py arcade --out /tmp/arcade

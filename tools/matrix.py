@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Run the matrix methods × datasets × seeds that a config declares, or show its status.
 
     tools/matrix.py run configs/leaderboard/demo.py --dry-run

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Draw the diagrams of the leaderboard's page as figures for print: PNG, SVG or PDF.
 
     tools/plot.py critical-difference leaderboard/leaderboard.json --out cd.pdf

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Apply a fine-tuned model to frames.
 
     tools/predict.py work_dirs/mae/finetune/arcade_v/seed0 my_frames --out predictions

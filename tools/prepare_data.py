@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Prepare a downloaded dataset for training: as a pack or a task folder.
 
     tools/prepare_data.py cadica --raw downloads/CADICA --out work_dirs/packs/cadica

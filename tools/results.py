@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Show, validate and merge the result records of runs (docs/results.md)."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Draw a contact sheet of a pack or run, a logged quantity of several runs, or masking ratios.
 
     tools/show.py work_dirs/packs/cadica --out cadica.png

@@ -10,25 +10,45 @@
 #SBATCH --open-mode=append
 # Pre-train under Slurm, one task per GPU, over as many time limits as it takes:
 #
-#   usage: sbatch [--nodes=2 --partition=...] tools/slurm_train.sh CONFIG [arguments of tools/train.py]
+#   usage: tools/slurm_train.sh [--nodes=2 --partition=...] CONFIG [arguments of tools/train.py]
 #
-# Submit it from the repository. Two minutes before the time limit the run saves a checkpoint and the
-# job requeues itself, to resume from there.
+# The options before CONFIG are for sbatch, which it calls; from the repository, sbatch can also be
+# called by hand: sbatch [--nodes=2 ...] tools/slurm_train.sh CONFIG. Two minutes before the time limit
+# the run saves a checkpoint and the job requeues itself, to resume from there.
 set -euo pipefail
+
+called=tools/slurm_train.sh
+[ -z "${ANGIO_SSL:-}" ] || called="angio-ssl slurm-train"
 
 case ${1:-} in
     -h | --help)
-        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0" | sed "s#tools/slurm_train.sh#$called#"
         exit
         ;;
 esac
 
+submitted=()
+if [ -z "${SLURM_JOB_ID:-}" ]; then
+    while [[ ${1:-} == -* ]]; do
+        submitted+=("$1")
+        shift
+    done
+fi
 if [ $# -lt 1 ]; then
-    echo "usage: sbatch tools/slurm_train.sh CONFIG [arguments of tools/train.py]" >&2
+    echo "usage: $called [options of sbatch, as --KEY=VALUE] CONFIG [arguments of tools/train.py]" >&2
     exit 2
 fi
-# Slurm runs a copy of this script from another folder.
-root=${SLURM_SUBMIT_DIR:?submit this script with sbatch}
+if [ -z "${SLURM_JOB_ID:-}" ]; then
+    if ! command -v sbatch >/dev/null; then
+        echo "error: sbatch: not found; submit from a machine with Slurm" >&2
+        exit 2
+    fi
+    # Slurm runs a copy of this script from another folder.
+    ANGIO_ROOT=$(cd "$(dirname "$0")/.." && pwd)
+    export ANGIO_ROOT
+    exec sbatch ${submitted[@]+"${submitted[@]}"} "$0" "$@"
+fi
+root=${ANGIO_ROOT:-${SLURM_SUBMIT_DIR:?submit this script with sbatch}}
 if [ ! -f "$root/tools/train.py" ]; then
     echo "error: $root: submit from the repository, tools/train.py is not there" >&2
     exit 2

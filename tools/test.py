@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Score a fine-tuned model on another data set than the one it was trained on.
 
     tools/test.py work_dirs/mae/finetune/arcade_v/seed0 --dataset xcav

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Pre-train a method, or train the segmentor, from a config.
 
 One process: tools/train.py CONFIG. Several: tools/dist_train.sh CONFIG N. Same arguments.

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.commands import as_called
 from benchmark.results import DatasetId, parse_dataset_id
 from benchmark.sweep.jobs import STATES, CellJob, Job
 from benchmark.sweep.plan import Plan
@@ -220,7 +221,7 @@ def _print_held_back(plan: Plan, console: Console) -> None:
         console.print(Text(f"{len(jobs)} {heading}:", style=_STYLES.get(state, "bold")))
         for reason, titles in _by_reason(jobs).items():
             shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if titles[3:] else "")
-            _line(console, f"  {shown}: {reason}")
+            _line(console, f"  {shown}: {as_called(reason)}")
 
 
 def _by_reason(jobs: Iterable[Job]) -> dict[str, list[str]]:

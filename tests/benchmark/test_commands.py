@@ -68,7 +68,29 @@ def test_it_runs_a_tool_from_any_folder(name: str, tmp_path: Path) -> None:
 def test_it_runs_the_shell_scripts(tmp_path: Path) -> None:
     done = angio_ssl("dist-train", "mae", "none", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: tools/dist_train.sh CONFIG N")
+    assert done.stderr.startswith("usage: angio-ssl dist-train CONFIG N")
+    done = angio_ssl("slurm-train", "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  usage: angio-ssl slurm-train [--nodes=2 " in done.stdout
+
+
+def test_messages_name_commands_as_the_user_calls_them(tmp_path: Path) -> None:
+    """In errors, in help, and of what a script starts; a tool called by its path names paths."""
+    words = ("finetune", "--method", "unet", "--dataset", "dca1")
+    error = "error: work_dirs/downstream/dca1: no such folder; make it with {}\n"
+    assert angio_ssl(*words, cwd=tmp_path).stderr == error.format("angio-ssl prepare-data")
+    tool = (str(ROOT / "tools" / "finetune.py"),)
+    done = angio_ssl(*words[1:], cwd=tmp_path, start=tool)
+    assert done.stderr == error.format("tools/prepare_data.py")
+
+    packs = "error: none: no such folder; make the pack with angio-ssl prepare-data\n"
+    assert angio_ssl("dist-train", "mae", "1", "--packs", "none", cwd=tmp_path).stderr == packs
+    example = (
+        "    angio-ssl predict work_dirs/mae/finetune/arcade_v/seed0 my_frames --out predictions"
+    )
+    assert example in angio_ssl("predict", "--help", cwd=tmp_path).stdout.splitlines()
+    listed = angio_ssl("list", "datasets", cwd=tmp_path).stdout
+    assert "not prepared: angio-ssl prepare-data dca1 --raw" in listed
 
 
 def test_a_misspelt_subcommand(tmp_path: Path) -> None:

@@ -172,6 +172,39 @@ def test_a_job_without_a_number_of_tasks_is_refused(job, tmp_path, per_node):
     assert not (tmp_path / "started_with").exists()
 
 
+def test_the_slurm_script_submits_itself(tmp_path):
+    """Outside of a job, from any folder; the options before the config are those of sbatch."""
+    executable(tmp_path / "sbatch", 'printf "%s\\n" "$ANGIO_ROOT" "$@"\n')
+    script = str(ROOT / "tools" / "slurm_train.sh")
+    outside = {name: value for name, value in os.environ.items() if name[:5] != "SLURM"}
+    environment = {**outside, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    words = ["--nodes=2", "--partition=gpu", "mae", "--seed", "1"]
+
+    def run(words, **environment):
+        command = ["bash", script, *words]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    done = run(words, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[:-1] == [str(ROOT), *words[:2], script, *words[2:]]
+    without = run(words, **outside)
+    assert (without.returncode, without.stderr) == (
+        2,
+        "error: sbatch: not found; submit from a machine with Slurm\n",
+    )
+    assert run(words[:2], **environment).returncode == 2
+
+
+def test_a_submitted_job_finds_the_package(job, tmp_path):
+    """Where the script was, not where it was submitted from."""
+    (tmp_path / "tools" / "train.py").unlink()
+    assert job("exit 0").wait(30) == 2
+    assert job("exit 0", ANGIO_ROOT=str(ROOT)).wait(30) == 0
+    assert f" {ROOT}/tools/train.py configs/mae" in (tmp_path / "started_with").read_text()
+
+
 def pack(folder: Path) -> Path:
     from benchmark.data.packs import build_pack
     from benchmark.data.sources import open_source
