@@ -124,6 +124,7 @@ def test_the_boards_of_the_analyses_share_the_runs_of_the_main_boards():
     """Same folder, protocol, data and settings, so that equal ids are one record."""
     for main, analyses in (
         *(("journal", "ablations"), ("aaai", "aaai_ablations"), ("demo", "demo_ablations")),
+        ("journal", "few_labels"),
     ):
         one, other = (read_matrix(CONFIGS / "leaderboard" / f"{n}.py") for n in (main, analyses))
         assert set(other.seeds) <= set(one.seeds)
