@@ -64,6 +64,7 @@ MODELS = _registry(
     "benchmark.anatomy.unext",
     "benchmark.encoders.frozen_encoder",
     "benchmark.nn.projection",
+    "benchmark.downstream.lora",
     *_modules("benchmark.downstream.segmentation"),
     *_modules("benchmark.downstream.segmentation.scratch"),
     *_modules("benchmark.downstream.detection"),

@@ -58,6 +58,12 @@ def arguments() -> argparse.Namespace:
         help="train on this many images only, which the seed draws, as a dataset of its own "
         "(5: DATASET-5images); several, one after the other",
     )
+    parser.add_argument(
+        "--lora",
+        action="store_true",
+        help="freeze the encoder and train low-rank updates of it, as a dataset of its own "
+        "(DATASET-lora; --cfg-options lora.rank=8)",
+    )
     parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
     parser.add_argument(
         "--overwrite",
@@ -96,7 +102,7 @@ def main() -> None:
     counts = tuple(dict.fromkeys(args.label_count or ()))
     if args.print_config and len(counts) > 1:
         raise InputError("--print-config: prints one config; give one --label-count")
-    preview_cell(*cell, work, data, not args.print_config, counts)
+    preview_cell(*cell, work, data, not args.print_config, counts, args.lora)
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
@@ -105,20 +111,20 @@ def main() -> None:
     from benchmark.training.checkpoints.run_files import cell_folder
     from benchmark.training.config_source import print_config
 
-    config, card = compose(
-        Path(args.configs), method, args.dataset, args.scale, args.cfg_options, work, args.protocol
-    )
+    place = (args.scale, args.cfg_options, work, args.protocol, args.lora)
+    config, card = compose(Path(args.configs), method, args.dataset, *place)
     if args.data:
         config.data.folder = args.data
     if args.label_fraction is not None:
         config.label_fraction = args.label_fraction
+    kind = "lora" if config.get("lora") else "fine-tuning"
     columns: dict[str, Any] = {}  # dataset id → config
     for count in counts or (config.get("label_count"),):
         own = copy.deepcopy(config)
         if count is not None:
             own.label_count = count
-        # However it was set: scores of fewer labels never stand in the column of all of them.
-        columns[labelled_id(args.dataset, own.label_fraction, count)] = own
+        # However they were set: scores of fewer labels or updates never stand in another column.
+        columns[labelled_id(args.dataset, own.label_fraction, count, kind)] = own
     if args.print_config:
         print_config(own)
         return

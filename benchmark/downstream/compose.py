@@ -7,7 +7,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.preview import find_dataset
+from benchmark.downstream.lora import set_adaptation
+from benchmark.downstream.preview import find_dataset, no_adaptation
 from benchmark.downstream.task import load_task
 from benchmark.errors import InputError, one_of
 from benchmark.method_cards import (
@@ -52,6 +53,7 @@ def compose(
     options: list[str],
     work: Path,
     protocol: str | None = None,
+    lora: bool = False,
 ) -> tuple[Config, MethodCard]:
     """The config of a dataset with the encoder of a method put in.
 
@@ -64,9 +66,10 @@ def compose(
         options: ``key.path=value``.
         work: folder of all runs.
         protocol: another protocol than the usual one of the dataset.
+        lora: adapt the encoder by low-rank updates, see `benchmark.downstream.lora`.
 
     Raises:
-        InputError: no such method or dataset, or an unknown key.
+        InputError: no such method or dataset, or an unknown key; or no encoder to adapt.
     """
     card = (
         card_of_encoder(method) if isinstance(method, Path) else read_method_card(method, configs)
@@ -92,6 +95,10 @@ def compose(
         config.model = parts.classical
     if "test_pipeline" in parts:
         config.test_pipeline = parts.test_pipeline
+    if lora:
+        if "encoder" not in parts:
+            raise no_adaptation(method)
+        set_adaptation(config, configs, scale)
     for option in options:
         set_option(config, option, FINETUNE_KEYS)
     if config.get("label_count") is None:

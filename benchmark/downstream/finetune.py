@@ -31,6 +31,8 @@ from benchmark.encoders.encoder import EncoderCard
 from benchmark.encoders.encoder import read_encoder_card as read_encoder
 from benchmark.errors import InputError, one_of
 from benchmark.method_cards import MethodCard
+from benchmark.nn.low_rank import merge_low_rank
+from benchmark.registry import build
 from benchmark.results import (
     RunRecord,
     collect_provenance,
@@ -131,6 +133,7 @@ def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
             scores = with_patients(parts.metric.scores, folder)
             # Before the record, by which a finished cell is known.
             if config.get("export_model", True):
+                merge_low_rank(parts.model)  # so that whoever loads it needs no adapters
                 write_model(cell.folder, parts.model, folder.classes, record)
             write_record(cell.results, record, scores, examples)
             run.finish()
@@ -146,6 +149,8 @@ class FineTuningParts:
     Attributes:
         loader, optimizer: None where nothing is trained.
         encoder: fingerprint, hash of the weights and provenance; None without one.
+        parameters: of the model, without low-rank updates, which are merged in the end.
+        trained_parameters: that the optimiser changes.
     """
 
     task: Task
@@ -156,6 +161,8 @@ class FineTuningParts:
     test_loader: DataLoader
     metric: TaskMetric
     encoder: dict[str, Any] | None
+    parameters: int
+    trained_parameters: int
 
 
 def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningParts:
@@ -166,6 +173,9 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
     """
     config = cell.config
     model = task.build_model(config, cell.seed, folder)
+    parameters = sum(one.numel() for one in model.parameters())
+    if config.get("lora"):
+        build(config.lora).adapt(model, cell.seed)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     test = task.build_dataset(config, folder, "test", cell.seed)
@@ -174,7 +184,9 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
     for name in config.metrics:
         one_of("metric", name, metric.definitions())
     loader = optimizer = None
+    trained = 0
     if config.epochs:
+        trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
         train = task.build_dataset(config, folder, "train", cell.seed)
         loader = DataLoader(
             train,
@@ -197,7 +209,11 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
     encoder = None
     if isinstance(card, EncoderCard):
         encoder = card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
-    return FineTuningParts(task, folder, model, loader, optimizer, test_loader, metric, encoder)
+    return FineTuningParts(
+        *(task, folder, model, loader, optimizer, test_loader, metric, encoder),
+        parameters=parameters,
+        trained_parameters=trained,
+    )
 
 
 def make_run(cell: FineTuningRun, parts: FineTuningParts, stop: StopSignals, begun: float) -> Run:
@@ -375,5 +391,7 @@ def _record(
         skipped_steps=log.skipped.total if log else None,
         images_per_s=(log.images_per_s or None) if log else None,
         leakage=leakage,
+        parameters=parts.parameters,
+        trained_parameters=parts.trained_parameters,
     )
     return validate(RunRecord, values, cell.record)

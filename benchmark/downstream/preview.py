@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from benchmark.errors import InputError
-from benchmark.files import list_folder
+from benchmark.files import list_folder, read_json
 from benchmark.method_cards import (
     encoder_config,
     method_of_config,
@@ -111,6 +111,7 @@ def preview_cell(
     data: Path | None,
     inputs: bool = True,
     label_counts: Collection[int] = (),
+    lora: bool = False,
 ) -> None:
     """Report what would keep a method from being fine-tuned on a dataset, as far as is cheap.
 
@@ -123,13 +124,19 @@ def preview_cell(
         data: the prepared task; None for the config's.
         inputs: whether the prepared task and the encoder have to exist.
         label_counts: numbers of labelled images to train on.
+        lora: whether the encoder is adapted by low-rank updates.
 
     Raises:
         InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing,
-            or there are fewer labelled images.
+            there are fewer labelled images, or there is no encoder to adapt.
     """
     path = find_dataset(configs, dataset, protocol)
     values = preview(path, FINETUNE_KEYS, FINETUNE_NEEDS, options)
+    settings = [option for option in options if option.startswith("lora.")]
+    if settings and values and not lora and "lora" not in values:
+        raise InputError(f"--cfg-options {settings[0]}: a setting of --lora, which is missing")
+    if lora and isinstance(method, str) and not has_encoder(method, configs):
+        raise no_adaptation(method)
     if not inputs:
         return
     data = data or _at(work, (values.get("data") or {}).get("folder"))
@@ -141,8 +148,9 @@ def preview_cell(
         from benchmark.data.tasks.labels import labelled
 
         labelled(TaskFolder.open(data, complete=False), "train", count=max(label_counts))
-    if isinstance(method, Path):
-        return  # its card has been read
+    if isinstance(method, Path):  # its card has been read
+        _refuse_convolutional(method, lora)
+        return
     card = read_method_card(method, configs)
     config = encoder_config(method, configs)
     if config is None:
@@ -154,6 +162,28 @@ def preview_cell(
         made = "tools/convert_checkpoint.py, see docs/released_encoders.md"
     if folder is not None and not (folder / "encoder.json").is_file():
         raise InputError(f"{folder}: no encoder of {card.title}; make it with {made}")
+    if folder is not None:
+        _refuse_convolutional(folder, lora)
+
+
+def _refuse_convolutional(folder: Path, lora: bool) -> None:
+    """Refuse to adapt an exported encoder that yields several maps: those have no linear layers."""
+    description = read_json(folder / "encoder.json") if lora else {}
+    if isinstance(description, dict) and len(description.get("strides") or ()) > 1:
+        kind = description.get("architecture")
+        raise InputError(f"{folder}: a {kind}, without linear layers that --lora could adapt")
+
+
+def has_encoder(method: str, configs: Path) -> bool:
+    """Whether a method has an encoder, by its `encoder.py`; without one, its pre-training does."""
+    own = encoder_config(method, configs)
+    # What cannot be read here is said once it is composed.
+    return own is None or "encoder" in (read_values(own) or {"encoder": None})
+
+
+def no_adaptation(method: str | Path) -> InputError:
+    """The error for a method without an exported encoder."""
+    return InputError(f"{method}: has no exported encoder that --lora could adapt; leave it out")
 
 
 def _at(work: Path, path: str | None) -> Path | None:

@@ -117,6 +117,8 @@ class RunRecord(Schema):
         skipped_steps: training steps skipped because their loss was not finite.
         command: from `command_line`.
         images_per_s, peak_memory_mb: training throughput and peak device memory (MiB).
+        parameters, trained_parameters: of the network that was scored, and those of it (or of what
+            is merged into it) that were trained.
         encoder: the encoder that was fine-tuned; None without one.
         per_image: the CSV file; set by `write_record`.
         examples: the example predictions; None where none were kept; set by `write_record`.
@@ -151,6 +153,8 @@ class RunRecord(Schema):
     command: text_type(100_000) | None = None
     images_per_s: Amount | None = None
     peak_memory_mb: Amount | None = None
+    parameters: Count | None = None
+    trained_parameters: Count | None = None
     encoder: EncoderIdentity | None = None
     git: GitState | None = None
     per_image: FileEntry | None = None

@@ -1,18 +1,19 @@
 """The cells of a matrix: which there are, of which kind each is, and the command that fills it.
 
 A cell is a pair of a method and a dataset id (`benchmark.results.dataset_ids`) with one record per
-seed. Its kind is in the id: a fine-tuning, with all labels or fewer, or the analysis of an
-encoder's patch features.
+seed. Its kind is in the id: a fine-tuning, in full or by low-rank adaptation, with all labels or a
+part of them, or the analysis of an encoder's patch features.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.downstream.representation.preview import has_encoder
+from benchmark.downstream.preview import has_encoder
 from benchmark.errors import InputError
 from benchmark.files import list_folder
 from benchmark.method_cards import (
@@ -36,6 +37,7 @@ class CellKind(NamedTuple):
 
 KINDS = {
     "fine-tuning": CellKind("finetune", ("finetune.py",), True),
+    "lora": CellKind("finetune", ("finetune.py",), True),
     "patches": CellKind("analyse", ("analyse.py", "representations"), False),
 }
 """Kind of a dataset id → how its cells are run."""
@@ -61,7 +63,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     """The pairs (method, dataset id) of the matrix, in its order.
 
     A method that is a model for one kind of task has no cell for the others, and one without an
-    encoder none for the analysis of patch features.
+    encoder none for low-rank adaptation and the analysis of patch features.
 
     Raises:
         InputError: there is no such method or dataset, or the patches are not of a segmentation.
@@ -77,6 +79,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
             raise InputError(
                 f"{dataset}: patches are told apart by masks of vessels; {tasks[dataset]} has none"
             )
+    of_encoders = patches | {name for name in tasks if parse_dataset_id(name).kind == "lora"}
     cells = []
     for method in matrix.methods:
         read_method_card(method, configs)  # raises for an unknown method
@@ -84,7 +87,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
         only = config and literal(config, "task")
         skipped = set(matrix.without.get(method, ()))
         skipped |= {name for name, methods in matrix.only.items() if method not in methods}
-        skipped |= set() if has_encoder(method, configs) else patches
+        skipped |= set() if has_encoder(method, configs) else of_encoders
         cells += [
             (method, dataset)
             for dataset, task in tasks.items()
@@ -111,6 +114,8 @@ def cell_command(
         command += ["--label-fraction", repr(known.label_fraction)]
     if known.label_count is not None:
         command += ["--label-count", str(known.label_count)]
+    if known.kind == "lora":
+        command.append("--lora")
     if known.split != "train":
         command += ["--split", known.split]
     if matrix.protocol:
@@ -121,8 +126,15 @@ def cell_command(
         command += ["--configs", str(configs)]
     if kind.options:
         # Hundreds of fine-tuned models would fill the disk; an option of the matrix keeps them.
-        command += ["--cfg-options", "export_model=False", *matrix.finetune_options]
+        options = options_for(dataset, matrix.finetune_options)
+        command += ["--cfg-options", "export_model=False", *options]
     return command
+
+
+def options_for(dataset: str, options: Sequence[str]) -> list[str]:
+    """The options of the fine-tunings that are for a dataset id: ``lora.…`` for adaptation only."""
+    adapted = parse_dataset_id(dataset).kind == "lora"
+    return [option for option in options if adapted or not option.startswith("lora.")]
 
 
 def literal(path: Path, name: str) -> Any:

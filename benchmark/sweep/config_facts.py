@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from benchmark.downstream.representation.compose import compose_representation
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
-from benchmark.sweep.cells import literal
+from benchmark.sweep.cells import literal, options_for
 from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
@@ -50,8 +51,8 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     known = parse_dataset_id(dataset)
-    options = request["finetune_options"]
-    composed = compose
+    options = options_for(dataset, request["finetune_options"])
+    composed = partial(compose, lora=known.kind == "lora")
     if known.kind == "patches":
         composed, options = compose_representation, [f"split={known.split}"]
     config, _ = composed(

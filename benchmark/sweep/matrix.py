@@ -44,7 +44,10 @@ def _check_options(keys: dict[str, Any]) -> Callable[[tuple[str, ...]], tuple[st
 
 
 def _check_finetune_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    examples = {"label_fraction": "arcade_v-10pct", "label_count": "arcade_v-5images"}
+    examples = {
+        **{"label_fraction": "arcade_v-10pct", "label_count": "arcade_v-5images"},
+        "lora": "arcade_v-lora",
+    }
     for option in options:
         if (key := option.partition("=")[0]) in examples:
             raise ValueError(f"must not set {key}; name the dataset, as in {examples[key]!r}")
@@ -69,8 +72,8 @@ class Matrix(Schema):
             ``analysis-NAME`` for files of ``configs/analysis/``.
         datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``; also
             ``DATASET-10pct`` for a share of its labels, ``DATASET-5images`` for those of five
-            images, and ``DATASET-patches`` for the analysis of an encoder's patch features on its
-            frames.
+            images, ``DATASET-lora`` for low-rank adaptation and ``DATASET-patches`` for the
+            analysis of an encoder's patch features on its frames.
         seeds: seeds of the cells.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
         scale: see `configs/_base_/scales.py`.
@@ -84,8 +87,9 @@ class Matrix(Schema):
         data: dataset → folder of the prepared task, where it differs from the config's; also that
             of shares of its labels and of its patches.
         pretrain_options: ``key=value`` for the config of every pre-training.
-        finetune_options: ``key=value`` for the config of every cell; ``export_model=True`` keeps
-            the fine-tuned models, which a sweep does not.
+        finetune_options: ``key=value`` for the config of every fine-tuning (``lora.key=value`` for
+            those by low-rank adaptation); ``export_model=True`` keeps the fine-tuned models, which
+            a sweep does not.
         frames: dataset, or ``"packs"`` → published number of training frames, for the estimate of
             hours while the data are missing.
         commands: folder of an input → command that makes it, printed if the folder is missing.

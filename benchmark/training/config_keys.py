@@ -61,6 +61,7 @@ FINETUNE_KEYS: dict[str, Any] = {
     "data": dict,  # folder of the prepared task
     "model": dict,  # of the library, without its backbone
     "layer_decay": Share,  # factor of the learning rate from one layer to the one below
+    "lora": dict | None,  # low-rank adaptation of the encoder, frozen; None: it is trained
     "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
     "label_count": Count | None,  # training frames, which the seed draws; in place of the share
     "metrics": Sequence[str],  # columns of the board; the others are kept in the record
@@ -71,6 +72,8 @@ FINETUNE_KEYS: dict[str, Any] = {
     "train_pipeline": Sequence[dict],
     "test_pipeline": Sequence[dict],
 }
+# Those of `configs/_base_/lora.py`.
+LORA_KEYS = {name: FINETUNE_KEYS[name] for name in ("lora", "layer_decay", "scales")}
 # Keys without which no run can start.
 _NEEDED = (
     *("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad"),

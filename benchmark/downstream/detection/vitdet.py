@@ -8,6 +8,8 @@ included.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
@@ -82,6 +84,8 @@ class RelativeAttention(nn.Module):
     Raises:
         InputError: the attention has parameters that have no place here.
     """
+
+    new_parameters: ClassVar = ("rel_pos_h", "rel_pos_w")  # which are not the encoder's
 
     def __init__(self, attention: nn.Module, size: int) -> None:
         super().__init__()

@@ -6,9 +6,8 @@ import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 
-from benchmark.downstream.preview import find_dataset, preview_cell
+from benchmark.downstream.preview import find_dataset, has_encoder, preview_cell
 from benchmark.errors import InputError
-from benchmark.method_cards import encoder_config
 from benchmark.training.config_keys import REPRESENTATION_KEYS, REPRESENTATION_NEEDS
 from benchmark.training.preview import preview, read_values
 
@@ -66,13 +65,6 @@ def preview_representation(
     values = preview(path, REPRESENTATION_KEYS, REPRESENTATION_NEEDS, options)
     if values.get("projection") == "umap":
         require_umap()
-
-
-def has_encoder(method: str, configs: Path) -> bool:
-    """Whether a method has an encoder, by its `encoder.py`; without one, its pre-training does."""
-    own = encoder_config(method, configs)
-    # What cannot be read here is said once it is composed.
-    return own is None or "encoder" in (read_values(own) or {"encoder": None})
 
 
 def no_encoder(method: str | Path) -> InputError:

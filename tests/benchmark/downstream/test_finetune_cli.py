@@ -11,6 +11,7 @@ import torch
 from benchmark.data.tasks.labels import labelled
 from benchmark.downstream.compose import compose
 from benchmark.downstream.segmentation import dataset
+from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS, read_method_cards
 from benchmark.results import read_record
@@ -74,6 +75,34 @@ def test_a_config_that_sets_no_number_of_labels_has_the_hash_of_one_without_the_
     unset, _ = compose(CONFIGS, "unet", "dca1", "tiny", ["label_count=None"], tmp_path)
     assert "label_count" not in to_plain(plain)
     assert to_plain(unset) == to_plain(plain)
+
+
+def test_low_rank_adaptation_is_a_data_set_of_its_own(tool, tmp_path, vessels, export_vit, sizes):
+    """Also with fewer labels, in a folder and a record of its own."""
+    export_vit(tmp_path / "mae" / "pretrain")
+    options = (*METHOD, "--data", vessels.path, "--work", tmp_path, "--lora")
+    settings = ("--cfg-options", "epochs=1", "batch_size=2", "lora.rank=3", *sizes)
+    assert tool(*options, "--label-fraction", "0.5", *settings).returncode == 0
+    (record,) = (tmp_path / "results").rglob("seed0.json")
+    assert record.parent.name == "synthetic_v-50pct-lora"
+    assert read_record(record).config["lora"]["rank"] == 3
+    folder = tmp_path / "mae" / "finetune" / "synthetic_v-50pct-lora" / "seed0"
+    assert (folder / "model.json").is_file()
+    done = tool(*options, "--cfg-options", "lora.targets=('w',)", *sizes)
+    assert "lora.targets: no 'w' in the encoder to adapt; it has qkv, q, k, v" in done.refusal
+    done = tool(*options[:-1], "--cfg-options", "lora.rank=3")
+    assert "lora.rank=3: a setting of --lora, which is missing\n" in done.refusal
+    done = tool(*METHOD[:4], "--dataset", "synthetic_v-lora", "--work", tmp_path)
+    assert "use tools/finetune.py --dataset synthetic_v --lora" in done.refusal
+
+
+def test_convolutional_encoders_are_not_adapted(tool, tmp_path, vessels, make_encoder):
+    export_encoder(tmp_path / "mae" / "pretrain", make_encoder("resnet"), {})
+    options = ("--data", vessels.path, "--work", tmp_path, "--lora")
+    message = "a resnet, without linear layers that --lora could adapt"
+    assert message in tool(*METHOD, *options).refusal
+    encoder = ("--encoder", tmp_path / "mae" / "pretrain", "--dataset", "synthetic_v")
+    assert message in tool("--scale", "tiny", *encoder, *options).refusal
 
 
 def test_the_known_names_are_named(tmp_path):

@@ -71,6 +71,7 @@ _FINETUNE = '''
     parser.add_argument("--seed", type=int)
     parser.add_argument("--label-fraction", type=float, default=1.0)
     parser.add_argument("--label-count", type=int)
+    parser.add_argument("--lora", action="store_true")
     parser.add_argument("--cfg-options", nargs="+")
     parser.add_argument("--overwrite", action="store_true")
     args = parser.parse_args()
@@ -78,6 +79,8 @@ _FINETUNE = '''
     dataset = labelled_id(dataset, args.label_fraction, args.label_count)
     if args.kind is not None:
         dataset += "-patches"
+    if args.lora:
+        dataset += "-lora"
     settings = begin(f"{args.method}-{dataset}-{args.seed}", work)
     config = {"epochs": settings[args.dataset], "method": args.method, "seed": args.seed}
     config["labels"] = args.label_count or args.label_fraction

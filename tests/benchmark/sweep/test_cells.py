@@ -96,6 +96,32 @@ def test_patch_features_are_analysed_after_the_pre_training(sweep):
     assert "representations" in done.told()
 
 
+def test_low_rank_adaptation_is_a_cell_of_its_own(sweep):
+    """Of methods that have an encoder; its settings are not for the other cells."""
+    sweep = sweep.only(
+        methods=("unet", "mae"),
+        datasets=("synthetic_v", "synthetic_v-lora", "synthetic_v-25pct-lora"),
+        finetune_options=("lora.rank=4", "epochs=3"),
+        seeds=(0,),
+    )
+    jobs = {job.id: job for job in sweep.plan().jobs}
+    assert [job for job in jobs if "lora" in job] == [
+        f"finetune-demo-mae-synthetic_v{share}-lora-seed0" for share in ("", "-25pct")
+    ]
+    cell = jobs["finetune-demo-mae-synthetic_v-25pct-lora-seed0"]
+    assert cell.needs == ["train-mae-pretrain"]
+    told = " ".join(cell.command[2:])
+    assert "--dataset synthetic_v --seed 0 --label-fraction 0.25 --lora" in told
+    assert cell.command[-2:] == ["lora.rank=4", "epochs=3"]
+    plain = jobs["finetune-demo-mae-synthetic_v-seed0"].command
+    assert plain[-1] == "epochs=3"
+    assert not {"--lora", "lora.rank=4"} & set(plain)
+    done = sweep.only(finetune_options=())
+    done.fill()
+    assert set(done.states().values()) == {"done"}
+    assert "mae-synthetic_v-25pct-lora-0" in done.calls()
+
+
 def test_patches_of_another_split_and_by_umap(sweep, monkeypatch):
     """Frames are those of the split; a library that is missing is named before anything runs."""
     one = replace(sweep.only(methods=("unet",), datasets=("synthetic_v",), seeds=(0,)))

@@ -88,3 +88,24 @@ def test_a_number_of_labels_has_the_hash_of_the_run_with_its_option(tmp_path):
         config, _ = compose(CONFIGS, "unet", "dca1", "tiny", options, tmp_path)
         config.seed = 0
         assert hashes[f"unet/{name}"] == config_hash(to_plain(config))
+
+
+def test_low_rank_adaptation_has_a_config_of_its_own(tmp_path):
+    """Its settings change its hash alone; what has no encoder has no such cell."""
+    request = {
+        **{"configs": str(CONFIGS), "work": str(tmp_path), "scale": "tiny", "protocol": None},
+        **{"seeds": [0], "packs": None, "data": {}, "pretrain_options": []},
+        "cells": [["mae", "synthetic_v"], ["mae", "synthetic_v-lora"], ["unet", "dca1-lora"]],
+    }
+    first, second = (
+        config_facts({**request, "finetune_options": options})["cells"]
+        for options in (["epochs=3"], ["epochs=3", "lora.rank=4"])
+    )
+    names = ("mae/synthetic_v", "mae/synthetic_v-lora")
+    assert [first[name]["hashes"] == second[name]["hashes"] for name in names] == [True, False]
+    assert first[names[0]]["hashes"] != first[names[1]]["hashes"]
+    # As the tool itself hashes it.
+    config, _ = compose(CONFIGS, "mae", "synthetic_v", "tiny", ["epochs=3"], tmp_path, lora=True)
+    config.seed = 0
+    assert first[names[1]]["hashes"]["0"] == config_hash(to_plain(config))
+    assert first["unet/dca1-lora"]["error"].startswith("unet: has no exported encoder that --lora")

@@ -58,6 +58,7 @@ def write(folder: Path, **changes: str) -> Path:
         ({"finetune_options": "('label_fraction=0.5',)"}, "must not set label_fraction; name the"),
         ({"finetune_options": "('label_count=5',)"}, "must not set label_count; name the dataset"),
         ({"datasets": "('xcav-0images',)"}, "xcav-0images: not a number of labelled images"),
+        ({"finetune_options": "('lora={}',)"}, "must not set lora; name the dataset, as in"),
         ({"only": "{'stenosis': 'detr'}"}, "key 'only.stenosis' must be a valid tuple"),
         ({"frames": "{'packs': 0}"}, "key 'frames.packs' must be greater than or equal to 1"),
         (

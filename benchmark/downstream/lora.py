@@ -1,0 +1,71 @@
+"""Fine-tuning by low-rank adaptation: the encoder is frozen, low-rank updates of it are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from benchmark.nn.low_rank import add_low_rank
+from benchmark.quiet import quiet_libraries
+from benchmark.registry import MODELS
+from benchmark.training.config import load_config
+from benchmark.training.config_keys import LORA_KEYS
+from benchmark.type_hints import Count, Positive
+
+
+@MODELS.register_module()
+class LowRankAdaptation:
+    """LoRA of the encoder in a model (Hu et al., ICLR 2022).
+
+    All that the encoder brought is frozen: its weights, the affine parameters of its LayerNorms,
+    its tokens and positions. What a model adds within the backbone (the relative positions of
+    ViTDet, which start at zero) is trained in full, as necks, decoders and heads are.
+
+    Args:
+        rank: r.
+        alpha: α; an update is (α/r)·B·A.
+        targets: ends of the names of linear layers, see `benchmark.nn.low_rank.add_low_rank`.
+    """
+
+    def __init__(self, rank: Count, alpha: Positive, targets: Sequence[str]) -> None:
+        self.rank = rank
+        self.alpha = alpha
+        self.targets = tuple(targets)
+
+    def adapt(self, model: nn.Module, seed: int) -> None:
+        """Freeze the encoder of a model and add the updates.
+
+        Args:
+            model: its `backbone` is the encoder, with initial weights of the seed.
+            seed: key of the initial updates.
+
+        Raises:
+            InputError: the encoder has no such layers, or they are smaller than the rank.
+        """
+        added = {
+            id(parameter)
+            for module in model.backbone.modules()
+            for name, parameter in module.named_parameters(recurse=False)
+            if name in getattr(module, "new_parameters", ())
+        }
+        for parameter in model.backbone.parameters():
+            parameter.requires_grad_(id(parameter) in added)
+        add_low_rank(model.backbone, self.targets, self.rank, self.alpha, seed)
+
+
+def set_adaptation(config: Config, configs: Path, scale: str) -> None:
+    """Put the settings of ``_base_/lora.py`` into the config of a fine-tuning.
+
+    Args:
+        config: of a dataset, with a method's encoder put in.
+        configs: folder of all configs.
+        scale: see `configs/_base_/scales.py`.
+    """
+    with quiet_libraries():
+        settings: Any = load_config(configs / "_base_" / "lora.py", scale, known=LORA_KEYS)
+    for key, value in settings.items():
+        config[key] = value
