@@ -356,7 +356,7 @@ def metric_entries(
         name: {
             "value": values[name],
             "definition": definition,
-            "higher_is_better": True,
+            "higher_is_better": name not in metric.lower_is_better,
             "headline": name in headlines,
         }
         for name, definition in metric.definitions().items()

@@ -32,11 +32,13 @@ class TaskMetric(BaseMetric):
 
     Attributes:
         predictions: folder that the predictions are written into.
+        lower_is_better: the metrics of which less is better.
         scores: after the evaluation, one row for each image; its column ``image`` names it.
     """
 
     # No prefix: the names of the record are those of `definitions`.
     default_prefix = ""
+    lower_is_better: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, predictions: Path) -> None:
         super().__init__(collect_device="cpu")

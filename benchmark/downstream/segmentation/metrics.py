@@ -12,6 +12,8 @@ from skimage.morphology import skeletonize
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.examples import save_picture
+from benchmark.downstream.segmentation import calibration
+from benchmark.downstream.segmentation.calibration import Calibration
 from benchmark.downstream.task import TaskMetric
 
 BINARY = {
@@ -44,6 +46,7 @@ def definitions(classes: Sequence[str], at: str = "native") -> dict[str, str]:
     else:
         each = {f"{_CLASS}_{name}": f"dsc/pooled-over-all-pixels/class-{name}" for name in classes}
         found = {**SEVERAL, **each}
+    found |= calibration.definitions(len(classes))
     return {name: f"{definition}/{at}-size/v1" for name, definition in found.items()}
 
 
@@ -86,6 +89,21 @@ def predicted_masks(sample: dict[str, Any], classes: int) -> np.ndarray:
     return (logits.float().sigmoid() > 0.5).cpu().numpy()
 
 
+def predicted_probabilities(sample: dict[str, Any], classes: int) -> np.ndarray | None:
+    """The probabilities in what a segmentor gives for an image, in [0, 1], float32 classes×H×W.
+
+    None of a filter, which has none.
+    """
+    if "seg_logits" not in sample:
+        return None
+    shares = sample["seg_logits"]["data"].float()
+    if len(shares) == classes + 1:  # one label per pixel, the background first
+        shares = shares.softmax(dim=0)[1:]
+    elif len(shares) > 1:  # of a single channel mmsegmentation has taken it
+        shares = shares.sigmoid()
+    return shares.cpu().numpy()
+
+
 def label_picture(masks: np.ndarray) -> np.ndarray:
     """Masks bool C×H×W as labels uint8 H×W: 0 background, k class k, the last where they overlap.
 
@@ -103,6 +121,8 @@ class SegmentationMetric(TaskMetric):
     """Scores of every image and of the complete split, in percent.
 
     Several classes are compared channel by channel, so that overlaps count (`predicted_masks`).
+    Probabilities are scored at the size of the masks (`Calibration`); of a filter, which has none,
+    these scores are not a number.
 
     Args:
         folder: the task; its truth is read at native size.
@@ -112,6 +132,8 @@ class SegmentationMetric(TaskMetric):
             by nearest neighbour instead.
         split: which the truth is of.
     """
+
+    lower_is_better = frozenset({"ece", "brier"})
 
     def __init__(
         self, folder: TaskFolder, predictions: Path, at: str = "native", split: str = "test"
@@ -133,7 +155,11 @@ class SegmentationMetric(TaskMetric):
             if self.at == "network":
                 truth = _nearest(truth, prediction.shape[1:])
             save_picture(self.predictions / f"{stem}.png", label_picture(prediction))
-            self.results.append(self._row(stem, prediction, truth))
+            probabilities = predicted_probabilities(sample, len(self.classes))
+            row = self._row(stem, prediction, truth)
+            if probabilities is not None:
+                row["calibration"] = Calibration.of(probabilities, truth)
+            self.results.append(row)
 
     def _row(self, stem: str, prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         """Scores of one image, and the pixel counts that scores of the split are made of."""
@@ -159,6 +185,7 @@ class SegmentationMetric(TaskMetric):
         overlap, total, present = (
             np.stack([row.pop(name) for row in results]) for name in ("overlap", "total", "present")
         )
+        calibrations = [one for row in results if (one := row.pop("calibration", None)) is not None]
         shown = pd.DataFrame(results)
         shown["non_empty"] = present.any(axis=1)
         self.scores = shown
@@ -176,6 +203,11 @@ class SegmentationMetric(TaskMetric):
             found["dsc_macro"] = float(per_class[known].mean()) if known.any() else float("nan")
             for name, value, there in zip(self.classes, per_class, known):
                 found[f"{_CLASS}_{name}"] = float(value) if there else float("nan")
+        for name in calibration.definitions(len(self.classes)):
+            found[name] = float("nan")
+            if calibrations:
+                found[name] = sum(calibrations[1:], calibrations[0]).scores[name]
+                shown[name] = [one.scores[name] for one in calibrations]
         return found
 
 

@@ -18,7 +18,11 @@ from benchmark.downstream.backbone import check_patches
 from benchmark.downstream.examples import read_example_image, resized, shown_size
 from benchmark.downstream.segmentation.dataset import SegmentationDataset
 from benchmark.downstream.segmentation.label_map import LabelMapCrossEntropy, LabelMapDice
-from benchmark.downstream.segmentation.metrics import SegmentationMetric, predicted_masks
+from benchmark.downstream.segmentation.metrics import (
+    SegmentationMetric,
+    predicted_masks,
+    predicted_probabilities,
+)
 from benchmark.downstream.segmentation.model import EncoderBackbone, fit_to_encoder
 from benchmark.downstream.task import Prediction, Task, TaskClasses, reset_parameters
 from benchmark.errors import InputError
@@ -107,14 +111,7 @@ class SegmentationTask(Task):
         return found
 
     def read_prediction(self, sample: dict[str, Any], classes: Sequence[str]) -> Prediction:
-        probabilities = None
-        if "seg_logits" in sample:
-            shares = sample["seg_logits"]["data"].float()
-            if len(shares) == len(classes) + 1:  # one label per pixel, the background first
-                shares = shares.softmax(dim=0)[1:]
-            elif len(shares) > 1:  # of a single channel mmsegmentation has taken it
-                shares = shares.sigmoid()
-            probabilities = shares.cpu().numpy()
+        probabilities = predicted_probabilities(sample, len(classes))
         return Prediction(masks=predicted_masks(sample, len(classes)), probabilities=probabilities)
 
 
