@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Score a fine-tuned model on another data set than the one it was trained on.
+"""Score a fine-tuned model on another dataset, or on its own test split under corruptions.
 
     tools/test.py work_dirs/mae/finetune/arcade_v/seed0 --dataset xcav
     tools/test.py model_folder --dataset my_vessels --data prepared/my_vessels --split val
+    tools/test.py work_dirs/mae/finetune/arcade_v/seed0 --corruptions
 
 MODEL is the folder of model.json and model.safetensors, which tools/finetune.py leaves in its run.
-The data set has to be prepared (tools/prepare_data.py), of the same task and with the same classes.
-The record is of a kind of its own: protocol PROTOCOL-transfer, data set TRAINED-to-TESTED.
+Nothing is trained. The other dataset has to be prepared (tools/prepare_data.py), of the same task
+and with the same classes. The corruptions are for segmentation: seven kinds in five severities each
+(configs/_base_/corruptions.py). The dataset of the record is TRAINED-to-TESTED or
+TRAINED-corruptions, beside those of fine-tuning.
 """
 
 from __future__ import annotations
@@ -25,8 +28,10 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", metavar="MODEL", help="folder of a fine-tuned model")
-    parser.add_argument(
-        "--dataset", required=True, metavar="NAME", help="a file of configs/downstream/"
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--dataset", metavar="NAME", help="a file of configs/downstream/")
+    which.add_argument(
+        "--corruptions", action="store_true", help="its own test split, corrupted in 35 ways"
     )
     parser.add_argument(
         "--data",
@@ -35,13 +40,13 @@ def arguments() -> argparse.Namespace:
         help="prepared task (default: the config's); NAME may be any then",
     )
     parser.add_argument(
-        "--split", default="test", choices=("train", "val", "test"), help="default: test"
+        "--split",
+        choices=("train", "val", "test"),
+        help="of the other dataset (default: test)",
     )
+    _cli.add_work_options(parser)
     parser.add_argument(
-        "--work", type=Path, default=Path("work_dirs"), metavar="DIR", help="default: work_dirs"
-    )
-    parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="records (default: WORK/transfer)"
+        "--results", type=Path, metavar="DIR", help="records (default: WORK/results)"
     )
     parser.add_argument(
         "--batch-size",
@@ -59,24 +64,33 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    from benchmark.downstream.transfer.cell import plan_transfer
+    from benchmark.downstream.transfer.planning import plan_corruptions, plan_transfer
     from benchmark.errors import InputError
 
     # Loading the libraries takes seconds; what is cheap to find is reported before.
-    results = args.results or args.work / "transfer"
-    places = (args.work, results, args.data, args.split, args.configs)
-    transfer = plan_transfer(args.model, args.dataset, *places)
-    if transfer.record.exists() and not args.overwrite:
-        raise InputError(f"{transfer.record}: there already; --overwrite replaces it")
+    work = _cli.work_folder(args)
+    places = (work, args.results or work / "results", args.data)
+    if args.dataset:
+        test = plan_transfer(args.model, args.dataset, *places, args.split or "test", args.configs)
+    elif args.split:
+        raise InputError("--split: corruptions are those of the test split; remove it")
+    else:
+        test = plan_corruptions(args.model, *places, args.configs)
+    if test.record.exists() and not args.overwrite:
+        raise InputError(f"{test.record}: there already; --overwrite replaces it")
 
     from benchmark.quiet import quiet_libraries
 
     with quiet_libraries():
         from benchmark.downstream.compose import refuse_other_dataset
+        from benchmark.downstream.transfer.corrupted import score_corruptions
         from benchmark.downstream.transfer.scoring import score_transfer
 
-    refuse_other_dataset(args.configs, args.dataset, transfer.folder)
-    score_transfer(transfer, args.batch_size)
+    if args.corruptions:
+        score_corruptions(test, args.batch_size)
+    else:
+        refuse_other_dataset(args.configs, args.dataset, test.folder)
+        score_transfer(test, args.batch_size)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,9 @@ Time = Annotated[str, AfterValidator(_check_time)]
 Title = text_type(200)
 
 
+RELATIVE = "relative_"
+"""Beginning of the names of metrics in percent of another score."""
+
 _LARGEST = 1e12  # so that sums and tables of values stay sensible
 
 
@@ -42,8 +45,9 @@ class Metric(Schema):
     """One metric of a run.
 
     Attributes:
-        value: at full precision, 0 … 100: percent (decibels for PSNR). Of a representation: any
-            number, since indices of clusters have other ranges.
+        value: at full precision, 0 … 100: percent (decibels for PSNR). One relative to another
+            score, ``relative_…``, may exceed 100 %. Of a representation: any number, since indices
+            of clusters have other ranges.
         definition: id of the exact definition.
         higher_is_better: which way is up.
         headline: whether it is a column of the board.
@@ -170,7 +174,7 @@ class RunRecord(Schema):
         wrong: list[InitErrorDetails] = [
             {"type": kind, "loc": (name, "value"), "input": metric.value}
             for name, metric in metrics.items()
-            if not 0 <= metric.value <= 100
+            if not (0 <= metric.value <= 100 or (name.startswith(RELATIVE) and metric.value >= 0))
         ]
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)

@@ -117,6 +117,11 @@ REPRESENTATION_NEEDS = (
     *("split", "patches", "vessel_pixels", "projection", "probe", "micro_batch", "num_threads"),
 )
 
+CORRUPTION_KEYS: dict[str, Any] = {
+    "seed": Seed,  # of noise, directions and choices
+    "corruptions": dict,  # name → five levels, see `benchmark.data.corruptions`
+}
+
 
 def read_option(option: str, known: ConfigKeys) -> tuple[str, Any, str]:
     """One ``key.path=value`` of a command line: the path, the value, and its text.

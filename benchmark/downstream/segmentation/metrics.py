@@ -151,15 +151,18 @@ class SegmentationMetric(TaskMetric):
         for sample in data_samples:
             stem = Path(sample["img_path"]).stem
             prediction = predicted_masks(sample, len(self.classes))
-            truth = self.folder.channels(self.split, stem)
-            if self.at == "network":
-                truth = _nearest(truth, prediction.shape[1:])
+            truth = self.read_truth(stem, prediction.shape[1:])
             save_picture(self.predictions / f"{stem}.png", label_picture(prediction))
             probabilities = predicted_probabilities(sample, len(self.classes))
             row = self._row(stem, prediction, truth)
             if probabilities is not None:
                 row["calibration"] = Calibration.of(probabilities, truth)
             self.results.append(row)
+
+    def read_truth(self, stem: str, size: tuple[int, int]) -> np.ndarray:
+        """What a prediction of this size is compared with, bool classes×H×W."""
+        truth = self.folder.channels(self.split, stem)
+        return _nearest(truth, size) if self.at == "network" else truth
 
     def _row(self, stem: str, prediction: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         """Scores of one image, and the pixel counts that scores of the split are made of."""

@@ -1,1 +1,1 @@
-"""A fine-tuned model scored on another data set than the one it was trained on."""
+"""A fine-tuned model scored on other frames: another dataset, or its own test split corrupted."""

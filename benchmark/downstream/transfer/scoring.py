@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -15,7 +17,6 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from benchmark.data.progress import progress_bar
-from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
 from benchmark.downstream.finetune import (
@@ -26,21 +27,21 @@ from benchmark.downstream.finetune import (
     with_patients,
 )
 from benchmark.downstream.task import TaskMetric
-from benchmark.downstream.transfer.cell import Transfer
+from benchmark.downstream.transfer.planning import ModelTest
 from benchmark.method_cards import MethodCard
 from benchmark.quiet import quiet_libraries
-from benchmark.results import RunRecord, write_record
+from benchmark.results import Example, RunRecord, write_record
 from benchmark.schemas import validate
 from benchmark.training.run import utc
 
 
 def score_transfer(
-    transfer: Transfer, batch_size: int | None = None, progress: bool = True
+    test: ModelTest, batch_size: int | None = None, progress: bool = True
 ) -> RunRecord:
-    """Score a model on the data of a transfer and write the record, replacing an existing one.
+    """Score a model on another dataset and write the record, replacing an existing one.
 
     Args:
-        transfer: from `plan_transfer`.
+        test: from `plan_transfer`.
         batch_size: frames at once; None: as the model was scored at the end of its run.
         progress: whether progress is shown on stderr.
 
@@ -48,44 +49,29 @@ def score_transfer(
         InputError: the model cannot be loaded, or the split cannot be scored.
     """
     begun = time.time()
-    model = load_model(transfer.model)
-    folder, split = transfer.folder, transfer.split
+    model = load_model(test.model)
+    folder, split = test.folder, test.split
     with tempfile.TemporaryDirectory() as temporary:
         predictions = Path(temporary)
         metric = model.task.build_metric(model.config, folder, predictions, split)
-        metrics = _evaluate(model, metric, transfer, batch_size or model.batch_size, progress)
+        metrics = _evaluate(model, metric, test, batch_size or model.batch_size, progress)
         items = evenly_spread(folder.splits[split], model.config.get("examples", 0))
         examples = model.task.build_examples(folder, items, predictions, split)
-    cell, encoder = _cell(transfer, model), model.description.provenance.encoder
-    encoder = encoder and encoder.model_dump()
-    values = dict(
-        values_of_cell(cell, _content(transfer), folder, encoder),
-        metrics=metric_entries(metric, metrics, model.config.metrics),
-        n_images=len(metric.scores),
-        seeds={"weights": cell.seed},
-        wall_time_s=time.time() - begun,
-        started=utc(begun),
-        finished=utc(time.time()),
-        leakage=leakage_with(folder, encoder),
-    )
-    record = validate(RunRecord, values, transfer.record)
-    scores = with_patients(metric.scores, folder, split)
-    write_record(transfer.results, record, scores, examples)
-    shown = "  ".join(f"{name} {metrics[name]:.2f}" for name in model.config.metrics)
-    print(f"{transfer.title}: {shown}  ({record.wall_time_s:.0f} s)", flush=True)
-    return record
+    entries = metric_entries(metric, metrics, model.config.metrics)
+    return write_test(test, begun, entries, metric.scores, examples)
 
 
 @torch.no_grad()
 def _evaluate(
-    model: FineTunedModel, metric: TaskMetric, transfer: Transfer, batch_size: int, progress: bool
+    model: FineTunedModel, metric: TaskMetric, test: ModelTest, batch_size: int, progress: bool
 ) -> dict[str, float]:
     """Metrics by name; the metric writes its predictions and keeps the scores of every image."""
     scope = DefaultScope.overwrite_default_scope(model.task.scope)
     with quiet_libraries(), scope:
-        dataset = _dataset(model, transfer.folder, transfer.split)
+        # All frames of a split as they are tested, whichever it is.
+        dataset = model.task.dataset(test.folder, test.split, model.config.test_pipeline)
         evaluator = Evaluator(metric)
-    with progress_bar(transfer.dataset_id, len(dataset), 0, progress) as advance:
+    with progress_bar(test.dataset, len(dataset), 0, progress) as advance:
         for batch in DataLoader(dataset, batch_size, collate_fn=pseudo_collate):
             scope = DefaultScope.overwrite_default_scope(model.task.scope)
             with quiet_libraries(), scope:
@@ -96,27 +82,39 @@ def _evaluate(
         return evaluator.evaluate(len(dataset))
 
 
-def _dataset(model: FineTunedModel, folder: TaskFolder, split: str) -> Any:
-    """All frames of a split as they are tested, whichever it is."""
-    return model.task.dataset(folder, split, model.config.test_pipeline)
+def write_test(
+    test: ModelTest,
+    begun: float,
+    metrics: dict[str, dict[str, Any]],
+    scores: pd.DataFrame,
+    examples: Sequence[Example] = (),
+) -> RunRecord:
+    """Write the record of a model that was scored, and print its headline.
 
-
-def _content(transfer: Transfer) -> dict[str, Any]:
-    """The config of the training, and what was tested; equal for all seeds."""
-    description = transfer.description
-    tested = {
-        "trained": description.provenance.dataset,
-        "tested": transfer.dataset,
-        "split": transfer.split,
-        "checkpoint": description.weights_sha256,  # of a seed, and therefore not hashed
-    }
-    return {**description.config, "transfer": tested}
-
-
-def _cell(transfer: Transfer, model: FineTunedModel) -> FineTuningRun:
-    """The transfer as a cell of the benchmark."""
-    origin = transfer.description.provenance
+    Args:
+        test: what was scored.
+        begun: time stamp of the start.
+        metrics: as `metric_entries` has them.
+        scores: one row for each image; column ``image`` names it.
+        examples: beside the record.
+    """
+    origin = test.description.provenance
     card = MethodCard(origin.method, origin.title, origin.family, "", origin.pretraining, False, "")
-    config = Config(dict(protocol=transfer.protocol, task=transfer.description.task))
-    folder = transfer.record.parent
-    return FineTuningRun(config, card, transfer.dataset_id, origin.seed, folder, transfer.results)
+    config = Config(dict(protocol=origin.protocol, task=test.description.task))
+    place = (test.dataset, origin.seed, test.record.parent, test.results)
+    encoder = origin.encoder and origin.encoder.model_dump()
+    values = dict(
+        values_of_cell(FineTuningRun(config, card, *place), test.content, test.folder, encoder),
+        metrics=metrics,
+        n_images=len(scores),
+        seeds={"weights": origin.seed},
+        wall_time_s=time.time() - begun,
+        started=utc(begun),
+        finished=utc(time.time()),
+        leakage=leakage_with(test.folder, encoder),
+    )
+    record = validate(RunRecord, values, test.record)
+    write_record(test.results, record, with_patients(scores, test.folder, test.split), examples)
+    headline = (f"{name} {one.value:.2f}" for name, one in record.metrics.items() if one.headline)
+    print(f"{test.title}: {'  '.join(headline)}  ({record.wall_time_s:.0f} s)", flush=True)
+    return record

@@ -1,4 +1,4 @@
-"""tools/test.py: scores of a model on other data, in records that never join the main board."""
+"""tools/test.py --dataset: scores of a model on other data, in records of their own kind."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sklearn.metrics import f1_score
+from sklearn.metrics import brier_score_loss, f1_score
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
 from benchmark.downstream.fine_tuned.model import load_model
+from benchmark.downstream.transfer.identity import transfer_id
+from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
-from benchmark.results import config_hash, find_problems, read_examples, read_record
+from benchmark.results import (
+    config_hash,
+    find_problems,
+    read_dataset_id,
+    read_examples,
+    read_record,
+)
 
 TOOL = CONFIGS.parent / "tools" / "test.py"
 
@@ -44,9 +52,9 @@ def test_on_its_own_test_split_the_scores_are_those_of_the_record(tool, trained,
     done = tool(*call)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("MAE · synthetic_v-to-synthetic_v · seed 0: dsc ")
-    (path,) = (tmp_path / "transfer").rglob("*.json")
-    assert path.relative_to(tmp_path / "transfer").as_posix() == (
-        "demo-transfer/mae/synthetic_v-to-synthetic_v/seed0.json"
+    (path,) = (tmp_path / "results").rglob("*.json")
+    assert path.relative_to(tmp_path / "results").as_posix() == (
+        "demo/mae/synthetic_v-to-synthetic_v/seed0.json"
     )
     record, before = read_record(path), read_record(trained.record)
     assert record.metrics == before.metrics
@@ -62,7 +70,7 @@ def test_on_its_own_test_split_the_scores_are_those_of_the_record(tool, trained,
     assert [one.image for one in read_examples(path)] == [
         one.image for one in read_examples(trained.record)
     ]
-    assert find_problems(tmp_path / "transfer") == (1, [])
+    assert find_problems(tmp_path / "results") == (1, [])
     refused = tool(*call).refusal
     assert "seed0.json: there already; --overwrite replaces it" in refused
     assert tool(*call, "--overwrite").returncode == 0
@@ -75,34 +83,63 @@ def test_other_data_are_scored_against_their_own_truth(tool, trained, other, tmp
     for split, name in (("test", "synthetic_v-to-other"), ("val", "synthetic_v-to-other.val")):
         done = tool(trained.folder, "--dataset", "other", *places, "--split", split)
         assert done.returncode == 0, done.stderr
-        path = tmp_path / "demo-transfer" / "mae" / name / "seed0.json"
+        path = tmp_path / "demo" / "mae" / name / "seed0.json"
         rows = pd.read_csv(path.with_suffix(".csv"), index_col="image")
         items = other.splits[split]
         assert rows.index.tolist() == [item["stem"] for item in items]
         assert rows["patient"].tolist() == [item["group"] for item in items]
+        pixels = []
         for stem, row in rows.iterrows():
             frame = np.asarray(Image.open(other.image(split, stem)))
-            (mask,) = model.predict([frame])[0].masks
+            (prediction,) = model.predict([frame])
             (truth,) = other.channels(split, stem)
-            expected = 100 * f1_score(truth.ravel(), mask.ravel())
+            expected = 100 * f1_score(truth.ravel(), prediction.masks.ravel())
             assert row["dsc"] == pytest.approx(expected, rel=1e-9)
+            pixels.append((truth.ravel(), prediction.probabilities.ravel().astype(float)))
+            assert row["brier"] == pytest.approx(100 * brier_score_loss(*pixels[-1]), rel=1e-6)
         record = read_record(path)
+        pooled = 100 * brier_score_loss(*map(np.concatenate, zip(*pixels)))
+        assert record.metrics["brier"].value == pytest.approx(pooled, rel=1e-6)
+        assert not record.metrics["ece"].higher_is_better
+        assert not record.metrics["ece"].headline
         assert (record.split_hash, record.dataset) == (other.split_hash, name)
 
 
-def test_the_main_board_does_not_see_a_transfer(tool, run_tool, trained, other, tmp_path):
-    """In one folder of results with the record of the fine-tuning; and a board of its own."""
+def test_a_transfer_never_stands_in_a_column_of_fine_tuning(
+    tool, run_tool, trained, other, tmp_path
+):
+    """In one folder of results with the record of the fine-tuning, and of the same protocol."""
     results = tmp_path / "results"
     shutil.copytree(trained.results, results)
     options = ("--dataset", "other", "--data", other.path, "--results", results)
     assert tool(trained.folder, *options).returncode == 0
-    for protocol, shown in (("demo", False), ("demo-transfer", True)):
-        out = tmp_path / protocol
-        call = ("--results", results, "--protocol", protocol, "--out", out, "--format", "csv")
-        done = run_tool("leaderboard", *call)
-        assert done.returncode == 0, done.stderr
-        text = (out / "leaderboard.csv").read_text()
-        assert ("synthetic_v-to-other" in text) == shown
+    call = ("--results", results, "--protocol", "demo", "--out", tmp_path, "--format", "csv")
+    done = run_tool("leaderboard", *call)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert not (
+        table["board"].eq("segmentation") & table["dataset"].eq("synthetic_v-to-other")
+    ).any()
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "split", "expected"),
+    [
+        ("dca1", "xcav", "test", "dca1-to-xcav"),
+        ("dca1-10pct", "xcav", "val", "dca1-10pct-to-xcav.val"),
+        ("dca1-5images", "xcav", "train", "dca1-5images-to-xcav.train"),
+        # With adapters it is another model than without, and never in its place.
+        ("dca1-lora", "xcav", "test", "dca1-lora-to-xcav"),
+        ("dca1", "my.val", "test", None),
+    ],
+)
+def test_ids_of_transfers(trained, tested, split, expected):
+    if expected is None:
+        with pytest.raises(InputError, match=r"my\.val: reads as another id in dca1-to-my\.val"):
+            transfer_id(trained, tested, split)
+    else:
+        assert transfer_id(trained, tested, split) == expected
+        assert read_dataset_id(expected).tested == tested
 
 
 def test_boxes_and_denoised_frames_are_scored_on_any_split(
@@ -142,7 +179,7 @@ def test_bad_input_is_one_line_before_anything_heavy(light_answers, trained, ves
     commands = {
         ("test.py", str(tmp_path), *named): "no fine-tuned model (model.json is missing)",
         (*model, *named): "mine: no such dataset in",
-        (*model, "--dataset", "stenosis"): "a data set for detection, but the model is for segment",
+        (*model, "--dataset", "stenosis"): "a dataset for detection, but the model is for segment",
         (*model, "--dataset", "xcav", "--work", str(tmp_path)): "make it with tools/prepare_data",
         (*model, *named, "--data", str(tmp_path)): "not a task folder (manifest.json is missing)",
         (*model, *named, "--data", str(boxes.path)): "a detection task, but the model is for segm",
@@ -152,6 +189,8 @@ def test_bad_input_is_one_line_before_anything_heavy(light_answers, trained, ves
         (*model, *named, "--data", str(vessels.path), "--split", "val"): "has no split 'val', only",
         (*model, "--dataset", "a/b", "--data", str(vessels.path)): "must be a name of letters",
         (*model, *named, "--batch-size", "0"): "'0' is not an integer of 1",
+        (*model, *named, "--corruptions"): "not allowed with argument --dataset",
+        model: "one of the arguments --dataset --corruptions is required",
     }
     for answer, message in zip(light_answers(*commands), commands.values(), strict=True):
         assert (answer.returncode, answer.stdout) == (2, "")
