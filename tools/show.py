@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Draw a contact sheet of a pack or run, a logged quantity of several runs, or masking ratios.
+"""Draw a contact sheet of a pack or run, logged quantities, corruptions, or masking ratios.
 
     tools/show.py work_dirs/packs/cadica --out cadica.png
     tools/show.py work_dirs/mae/pretrain work_dirs/vasomim/pretrain --curve loss --out loss.png
     tools/show.py configs/mae/pretrain.py configs/vasomim/pretrain.py work_dirs/hpm/pretrain \
         --masking-ratio --packs work_dirs/packs/cadica --out masking.pdf
+    tools/show.py work_dirs/downstream/dca1 --corruptions --count 1 --out corruptions.png
 
 Pack: frame, extracted vessels. Task: frame, annotations. Pre-training: view, vessels, probability
 map, guidance, masked patches, reconstruction. Fine-tuning: frame, ground truth, prediction, and
 their difference.
 With --curve: one line per run, for example of loss or vessel_share.
+With --corruptions: a frame of a pack or task under every corruption in every severity.
 With --masking-ratio: how often each patch of some frames is masked over all epochs, one column per
 config or run. Runs of AMT and HPM are needed, whose masks depend on trained weights.
 """
@@ -26,7 +28,7 @@ from benchmark.type_hints import Count, Natural
 
 # Options of the masking ratio, and those that do not apply to it.
 _OF_MASKING = ("packs", "frames", "epochs", "crops", "cfg_options")
-_OF_SHEETS = ("curve", "epoch")
+_OF_SHEETS = ("curve", "epoch", "corruptions")
 
 
 def arguments() -> argparse.Namespace:
@@ -39,7 +41,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, metavar="FILE", help="image to write")
     parser.add_argument("--curve", metavar="TERM", help="draw this logged quantity instead")
     parser.add_argument(
-        "--count", type=_cli.number(Count), help="number of frames (default: 6; masking ratio: 4)"
+        "--corruptions", action="store_true", help="draw frames of a pack or task under corruptions"
+    )
+    parser.add_argument(
+        "--count",
+        type=_cli.number(Count),
+        help="number of frames (default: 6; masking ratio: 4; corruptions: 1)",
     )
     parser.add_argument("--epoch", type=_cli.number(Natural), help="of the masks (default: last)")
     masking = parser.add_argument_group("masking ratio")
@@ -102,6 +109,11 @@ def main() -> None:
         return
     if len(args.path) > 1:
         raise InputError(f"{args.path[1]}: a sheet shows one folder; several need --curve TERM")
+    if args.corruptions:
+        from benchmark.visualization.corruption_sheets import draw_corruptions
+
+        print(draw_corruptions(args.path[0], args.out, args.count or 1))
+        return
     from benchmark.visualization.contact_sheets import draw_sheet
 
     print(draw_sheet(args.path[0], args.out, args.count or 6, args.epoch))

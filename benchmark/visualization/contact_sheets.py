@@ -71,7 +71,7 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         kind, rows = "task", task_rows(TaskFolder.open(path), count)
     else:
         raise InputError(f"{path}: neither a pack, a task nor a run; nothing to draw")
-    _save(rows, Path(out), extraction_alpha(packs))
+    save_sheet(rows, Path(out), extraction_alpha(packs))
     return f"{out}: {len(rows)} frames of the {kind} {path}"
 
 
@@ -199,7 +199,17 @@ def _rows(columns: dict[str, torch.Tensor]) -> list[SheetRow]:
     ]
 
 
-def _save(rows: Sequence[SheetRow], out: Path, alpha: float | None) -> None:
+def save_sheet(
+    rows: Sequence[SheetRow], out: Path, alpha: float | None = None, names: Sequence[str] = ()
+) -> None:
+    """Write a sheet as PNG.
+
+    Args:
+        rows: all with the columns of the first.
+        out: the file.
+        alpha: as for `legend`.
+        names: of the rows, beside them; none: they have none.
+    """
     titles = list(rows[0])
     side = 1.9
     figure, axes = plt.subplots(
@@ -215,6 +225,17 @@ def _save(rows: Sequence[SheetRow], out: Path, alpha: float | None) -> None:
             axis.axis("off")
     for axis, title in zip(axes[0], titles):
         axis.set_title(title, fontsize=9)
+    for axis, name in zip(axes[:, 0], names):
+        axis.text(
+            -0.06,
+            0.5,
+            name,
+            fontsize=9,
+            rotation=90,
+            transform=axis.transAxes,
+            va="center",
+            ha="right",
+        )
     figure.supxlabel(legend(titles, alpha), fontsize=6)
     with atomic_write(out) as stream:
         # Without matplotlib's version in the metadata, equal images give equal files.

@@ -10,7 +10,7 @@ photons are for a frame 512 pixels wide.
 seed = 0
 corruptions = dict(
     quantum_noise=(400, 150, 60, 25, 10),  # photons per white pixel; 400, 150, 60 as in denoising
-    electronic_noise=(0.03, 0.06, 0.1, 0.15, 0.22),  # standard deviation, white being 1
+    electronic_noise=(0.02, 0.04, 0.07, 0.1, 0.15),  # standard deviation, white being 1
     motion_blur=(5, 9, 14, 21, 30),  # pixels
     contrast_dilution=(0.7, 0.5, 0.35, 0.22, 0.12),  # remaining share of the contrast medium
     window=((0.85, 1.2), (0.7, 1.45), (0.57, 1.75), (0.47, 2.1), (0.4, 2.5)),  # width, gamma

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from benchmark.data.packs import add_anatomy, build_pack
 from benchmark.data.sources import open_source
+from benchmark.data.tasks import write_task_folder
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def test_cheap_mistakes_are_answered_at_once(light_answers, pack, tmp_path):
         ),
         (show(str(pack), "--crops"), "--crops: needs --masking-ratio"),
         (show(str(pack), "--frames", "3"), "--frames: needs --masking-ratio"),
+        (ratio(mae, "--corruptions"), "--corruptions: does not go with --masking-ratio"),
         (show(str(pack), str(pack)), "a sheet shows one folder; several need --curve TERM"),
     ]
     answers = light_answers(*(command for command, _ in refused))
@@ -63,3 +66,20 @@ def test_masking_ratio_of_two_configs(run_tool, pack, tmp_path):
     text = out.read_text()
     assert "3 of 10 epochs, seed 0" in text
     assert "Masks of training's random crops, laid back onto the frame." in text
+
+
+def test_corruptions_of_a_pack_and_of_a_task(run_tool, pack, tmp_path):
+    """Seven rows for each frame: name, clean, five severities."""
+    out = tmp_path / "sheet.png"
+    done = run_tool("show", pack, "--corruptions", "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{out}: 1 frames of {pack}, corruptions: 7\n"
+    with Image.open(out) as picture:
+        width, height = picture.size
+    assert height / width == pytest.approx(7 / 6, rel=0.1)
+    source = open_source("synthetic", patients=3, videos=1, frames=4, first_frame=2, size=64)
+    task = write_task_folder(source, tmp_path / "task", "segmentation", progress=False)
+    done = run_tool("show", task.path, "--corruptions", "--count", 2, "--out", out)
+    assert done.stdout.startswith(f"{out}: 2 frames of ")
+    absent = run_tool("show", tmp_path / "absent", "--corruptions", "--out", out)
+    assert "absent: no such folder of a pack or a task" in absent.refusal

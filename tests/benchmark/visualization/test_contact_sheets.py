@@ -88,13 +88,13 @@ def scored(tmp_path_factory):
 def drawn(monkeypatch):
     """The rows of the sheet, which is still drawn."""
     rows: list[contact_sheets.SheetRow] = []
-    save = contact_sheets._save
+    save = contact_sheets.save_sheet
 
     def spy(given: list[contact_sheets.SheetRow], out: Path, alpha: float | None) -> None:
         rows.extend(given)
         save(given, out, alpha)
 
-    monkeypatch.setattr(contact_sheets, "_save", spy)
+    monkeypatch.setattr(contact_sheets, "save_sheet", spy)
     return rows
 
 
