@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from benchmark.without_transformers import hide_transformers
+
 if TYPE_CHECKING:
     from benchmark.data.formats.images import read_grayscale
     from benchmark.downstream.fine_tuned.model import load_model
@@ -24,6 +26,8 @@ _PUBLIC = {
 }
 
 __all__ = ["encode_frames", "load_encoder", "load_model", "read_grayscale", "read_results"]
+
+hide_transformers()  # before anything of OpenMMLab is imported
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+from benchmark.without_transformers import hidden
+
 
 class LibraryState(contextlib.AbstractContextManager):
     """The process-wide state of mmengine, isolated for one user of it.
@@ -78,12 +80,6 @@ def import_mmseg() -> None:
     before this if a config names ``MaskFormerHead`` or ``Mask2FormerHead`` of mmseg.
     """
     missing = [name for name in ("mmdet", "mmpretrain") if name not in sys.modules]
-    for name in missing:
-        sys.modules[name] = None  # type: ignore[assignment]  # an import now raises ImportError
-    try:
-        with quiet_libraries():
-            import mmseg.datasets
-            import mmseg.models  # noqa: F401
-    finally:
-        for name in missing:
-            del sys.modules[name]
+    with hidden(*missing), quiet_libraries():
+        import mmseg.datasets
+        import mmseg.models  # noqa: F401

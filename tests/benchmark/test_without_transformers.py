@@ -1,0 +1,73 @@
+"""An installed `transformers` is left alone: with one that would break OpenMMLab's imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark.method_cards import CONFIGS
+from benchmark.without_transformers import hidden
+
+USES = """
+import json, sys
+from pathlib import Path
+{first}
+from benchmark.downstream.compose import compose
+from benchmark.downstream.task import load_task
+for dataset in ("synthetic_v", "synthetic_d", "synthetic_n"):
+    config, _ = compose(Path({configs!r}), "mae", dataset, "tiny", [], Path("work"))
+    load_task(config.task)
+import mmpretrain.models
+before = "transformers" in sys.modules
+import transformers
+from mmengine.optim import OPTIMIZERS
+print(json.dumps([before, transformers.__version__, "Adafactor" in OPTIMIZERS]))
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Version 5, as far as its name and its metadata go."""
+    package = tmp_path / "site" / "transformers"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("__version__ = '5.0.0'\n")
+    metadata = tmp_path / "site" / "transformers-5.0.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: transformers\nVersion: 5.0.0\n")
+    return tmp_path / "site"
+
+
+@pytest.mark.parametrize("first", ["", pytest.param("import transformers", marks=pytest.mark.slow)])
+def test_nothing_here_imports_it_and_everybody_else_can(installed, first):
+    done = subprocess.run(
+        [sys.executable, "-c", USES.format(first=first, configs=str(CONFIGS))],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(CONFIGS.parent), str(installed)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [bool(first), "5.0.0", False]
+
+
+def test_what_is_hidden_comes_back(monkeypatch):
+    """Loaded packages as they were; others can be imported again, also after an error."""
+    module = type(sys)("loaded_one")
+    monkeypatch.setitem(sys.modules, "loaded_one", module)
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    for error in (None, ValueError):
+        try:
+            with hidden("loaded_one", "this"):
+                for name in ("loaded_one", "this"):
+                    with pytest.raises(ImportError):
+                        __import__(name)
+                if error:
+                    raise error
+        except ValueError:
+            pass
+        assert sys.modules["loaded_one"] is module
+        assert "this" not in sys.modules
