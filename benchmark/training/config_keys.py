@@ -95,14 +95,8 @@ METHOD_KEYS: dict[str, Any] = {
     "classical": dict,  # a model without training
     "test_pipeline": Sequence[dict],
 }
-REPRESENTATION_KEYS: dict[str, Any] = {
-    "split": Literal["train", "val", "test"],  # whose frames are analysed
-    "patches": Count,  # most that are sampled, which bounds memory and time
-    "vessel_pixels": Count,  # least pixels of the mask in a vessel patch
-    "projection": Literal["tsne", "umap"],
-    "tsne": dict,  # settings of the projection
-    "umap": dict,
-    "probe": dict,  # settings of the linear probe
+# Of every evaluation of a frozen encoder.
+_FROZEN: dict[str, Any] = {
     "micro_batch": Count,  # frames of one forward pass
     "num_threads": Natural,
     "scales": dict,
@@ -113,8 +107,49 @@ REPRESENTATION_KEYS: dict[str, Any] = {
     "model": dict,  # backbone and data preprocessor
     "test_pipeline": Sequence[dict],
 }
+REPRESENTATION_KEYS: dict[str, Any] = {
+    **_FROZEN,
+    "split": Literal["train", "val", "test"],  # whose frames are analysed
+    "patches": Count,  # most that are sampled, which bounds memory and time
+    "vessel_pixels": Count,  # least pixels of the mask in a vessel patch
+    "projection": Literal["tsne", "umap"],
+    "tsne": dict,  # settings of the projection
+    "umap": dict,
+    "probe": dict,  # settings of the linear probe
+}
 REPRESENTATION_NEEDS = (
     *("split", "patches", "vessel_pixels", "projection", "probe", "micro_batch", "num_threads"),
+)
+LINEAR_KEYS: dict[str, Any] = {
+    **_FROZEN,
+    "steps": Count,  # of the optimiser, however many frames there are
+    "batch_size": Count,  # frames per step; all of them where there are fewer
+    "base_lr": Positive,  # at the start; falls to 0 as a half cosine
+    "optimizer": dict,  # of torch, without parameters and learning rate
+    "losses": Sequence[dict],  # of mmsegmentation's decode heads; their sum
+    "mirrored": bool,  # whether half of the frames of a batch are shown as their mirror images
+    "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
+    "metrics": Sequence[str],  # columns of the board
+    "score_at": Literal["native", "network"],  # size at which masks are compared
+    "examples": Natural,  # predictions of the test split kept beside the record
+}
+LINEAR_NEEDS = (
+    *("steps", "batch_size", "base_lr", "optimizer", "losses", "mirrored", "label_fraction"),
+    *("micro_batch", "num_threads"),
+)
+KNN_KEYS: dict[str, Any] = {
+    **_FROZEN,
+    "neighbours": Count,
+    "temperature": Positive,  # of the weights exp(cosine similarity / temperature)
+    "patch": Count,  # side of a patch in pixels of the network's image; maps are resized to them
+    "vessel_pixels": Count,  # least pixels of the mask in a vessel patch
+    "patches": Count,  # most training patches that are compared with, which bounds memory and time
+    "label_fraction": Share,
+    "metrics": Sequence[str],
+}
+KNN_NEEDS = (
+    *("neighbours", "temperature", "patch", "vessel_pixels", "patches", "label_fraction"),
+    *("metrics", "micro_batch", "num_threads"),
 )
 
 CORRUPTION_KEYS: dict[str, Any] = {

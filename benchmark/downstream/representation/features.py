@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmseg.models.data_preprocessor import SegDataPreProcessor
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.device import device
-from benchmark.downstream.backbone import check_channels, check_patches
-from benchmark.downstream.segmentation.dataset import LoadTruth, SegmentationDataset
-from benchmark.downstream.segmentation.model import normalised_as
-from benchmark.downstream.segmentation.task import image_size
-from benchmark.encoders.encoder import EncoderCard, load_encoder
+from benchmark.downstream.frozen.encoded import EncodedFrames
+from benchmark.encoders.encoder import EncoderCard
 from benchmark.errors import InputError
 from benchmark.randomness import permutation, stream_key
-from benchmark.registry import build
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +55,8 @@ def sample_patches(total: int, count: int, seed: int) -> np.ndarray:
 def extract_features(config: Config, folder: TaskFolder) -> tuple[PatchFeatures, EncoderCard]:
     """Apply an encoder to the frames of a split, and keep the features of sampled patches.
 
-    Frames are resized and normalised as fine-tuning shows them in its test; the mask is resized
-    like the frame, by nearest neighbour. Features are those of the coarsest feature map: of a
-    transformer its patch tokens after the final norm (where it has one), without prefix tokens.
-    Memory grows with ``config.patches``, not with the number of frames.
+    Frames and features are those of `EncodedFrames`. Memory grows with ``config.patches``, not with
+    the number of frames.
 
     Args:
         config: from `benchmark.downstream.representation.compose`, with its seed.
@@ -81,46 +69,27 @@ def extract_features(config: Config, folder: TaskFolder) -> tuple[PatchFeatures,
         InputError: the encoder is missing, damaged, or does not fit the image size; the split is
             missing or empty; or the sampled patches are all vessel or all background.
     """
-    origin = config.model.backbone.folder
-    encoder, card = load_encoder(origin)
-    check_channels(card, origin)
-    size, stride = image_size(config.test_pipeline), card.strides[-1]
-    check_patches(card, size)
-    dataset = SegmentationDataset(folder, config.split, _with_truth(config.test_pipeline))
-    per_frame = (size // stride) ** 2
-    sampled = sample_patches(len(dataset.items) * per_frame, config.patches, config.seed)
-    preprocessor = _preprocessor(config, card).to(device())
-    encoder.to(device()).eval()
-    features = np.empty((len(sampled), card.widths[-1]), dtype=np.float32)
+    encoded = EncodedFrames(config, folder, config.split)
+    per_frame = encoded.side**2
+    sampled = sample_patches(len(encoded.items) * per_frame, config.patches, config.seed)
+    features = np.empty((len(sampled), encoded.width), dtype=np.float32)
     vessel = np.empty(len(sampled), dtype=bool)
-    for start in range(0, len(dataset.items), config.micro_batch):
-        indices = range(start, min(start + config.micro_batch, len(dataset.items)))
+    for indices, maps, truth in encoded.batches():
         bounds = np.array([indices.start, indices.stop]) * per_frame
         first, last = np.searchsorted(sampled, bounds)
         chosen = sampled[first:last] - bounds[0]
-        batch = preprocessor(pseudo_collate([dataset[index] for index in indices]))
-        with torch.no_grad():
-            maps = encoder.feature_maps(batch["inputs"])[-1].float()
         tokens = maps.flatten(2).transpose(1, 2).flatten(0, 1)
         features[first:last] = tokens[torch.from_numpy(chosen).to(tokens.device)].cpu().numpy()
-        masks = [sample.gt_sem_seg.data[0].cpu().numpy() > 0 for sample in batch["data_samples"]]
-        labels = [label_patches(mask, stride, config.vessel_pixels).ravel() for mask in masks]
+        labels = [
+            label_patches(mask > 0, encoded.stride, config.vessel_pixels).ravel() for mask in truth
+        ]
         vessel[first:last] = np.concatenate(labels)[chosen]
     if not np.isfinite(features).all():
-        raise InputError(f"{origin}: features of {folder.path} are not finite")
+        raise InputError(
+            f"{config.model.backbone.folder}: features of {folder.path} are not finite"
+        )
     _require_both(vessel, config, folder)
-    return PatchFeatures(features, vessel, sampled // per_frame), card
-
-
-def _with_truth(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pipeline of the test, which loads no mask, with one that is resized along."""
-    steps = list(pipeline)
-    place = next(k for k, step in enumerate(steps) if step["type"] is LoadImageFromFile)
-    return [*steps[: place + 1], dict(type=LoadTruth), *steps[place + 1 :]]
-
-
-def _preprocessor(config: Config, card: EncoderCard) -> SegDataPreProcessor:
-    return build(normalised_as(config.model.data_preprocessor, card))
+    return PatchFeatures(features, vessel, sampled // per_frame), encoded.card
 
 
 def _require_both(vessel: np.ndarray, config: Config, folder: TaskFolder) -> None:

@@ -6,22 +6,24 @@ import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 
-from benchmark.downstream.preview import find_dataset, has_encoder, preview_cell
+from benchmark.downstream.frozen.preview import FrozenSettings, preview_frozen
+from benchmark.downstream.preview import find_dataset
 from benchmark.errors import InputError
 from benchmark.training.config_keys import REPRESENTATION_KEYS, REPRESENTATION_NEEDS
-from benchmark.training.preview import preview, read_values
+from benchmark.training.preview import read_values
 
 
-def settings_file(configs: Path, dataset: Path) -> Path:
-    """The config of the analysis: that of a protocol that has its own, or else the usual one.
+def settings_of(configs: Path, dataset: str, protocol: str | None) -> FrozenSettings:
+    """The settings of the analysis: of a protocol that has its own, or else the usual ones.
 
     Args:
         configs: folder of all configs.
-        dataset: config of the dataset, whose protocol it is.
+        dataset, protocol: as for `find_dataset`.
     """
-    protocol = (read_values(dataset) or {}).get("protocol")
-    own = configs / "_base_" / f"representation_{protocol}.py"
-    return own if own.is_file() else configs / "_base_" / "representation.py"
+    known = (read_values(find_dataset(configs, dataset, protocol)) or {}).get("protocol")
+    own = configs / "_base_" / f"representation_{known}.py"
+    path = own if own.is_file() else configs / "_base_" / "representation.py"
+    return FrozenSettings(path, REPRESENTATION_KEYS, REPRESENTATION_NEEDS)
 
 
 def require_umap() -> None:
@@ -45,28 +47,14 @@ def preview_representation(
 ) -> None:
     """Report what would keep an encoder from being analysed, as far as is cheap.
 
-    Args: as for `preview_cell`; `options` override the settings of the analysis.
+    Args: as for `preview_frozen`.
 
     Raises:
-        InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing;
-            the method has no encoder, the dataset no masks; or umap-learn is not installed.
+        InputError: as `preview_frozen`; or umap-learn is not installed.
     """
-    config = find_dataset(configs, dataset, protocol)
-    task = (read_values(config) or {}).get("task")
-    if task not in (None, "segmentation"):
-        raise InputError(
-            f"{dataset}: a dataset for {task}; patches are labelled by masks, choose one for "
-            "segmentation"
-        )
-    if isinstance(method, str) and not has_encoder(method, configs):
-        raise no_encoder(method)
-    preview_cell(configs, method, dataset, protocol, (), work, data, inputs)
-    path = settings_file(configs, config)
-    values = preview(path, REPRESENTATION_KEYS, REPRESENTATION_NEEDS, options)
+    settings = settings_of(configs, dataset, protocol)
+    values = preview_frozen(
+        configs, method, dataset, protocol, options, work, data, settings, inputs
+    )
     if values.get("projection") == "umap":
         require_umap()
-
-
-def no_encoder(method: str | Path) -> InputError:
-    """The error for a method whose network is trained from scratch, and for a filter."""
-    return InputError(f"{method}: has no exported encoder whose features could be analysed")

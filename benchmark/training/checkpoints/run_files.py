@@ -32,6 +32,11 @@ def cell_folder(work: Path, protocol: str | None, method: str, dataset: str, see
     return work / method / "finetune" / (protocol or "") / dataset / f"seed{seed}"
 
 
+def features_folder(work: Path, protocol: str | None, method: str, dataset: str) -> Path:
+    """Where the features of a method's encoder on a dataset are kept, see `cell_folder`."""
+    return work / method / "features" / (protocol or "") / dataset
+
+
 def checkpoint_paths(folder: Path) -> list[Path]:
     """Checkpoints in a run folder, newest first."""
     found = [

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from benchmark.data.views.single import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.downstream.representation import features as features_module
+from benchmark.downstream.frozen import encoded
 from benchmark.downstream.representation.features import (
     extract_features,
     label_patches,
@@ -105,7 +105,7 @@ def test_nothing_is_dropped_at_random(make_cell, encoder, vessels, monkeypatch):
         vit, card = load_encoder(folder, drop_path=0.9)
         return vit.train(), card
 
-    monkeypatch.setattr(features_module, "load_encoder", load)
+    monkeypatch.setattr(encoded, "load_encoder", load)
     found, _ = extract_features(make_cell().config, vessels)
     features, _ = by_hand(encoder, vessels)
     assert np.abs(found.features - features).max() < 1e-4

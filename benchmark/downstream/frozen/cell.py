@@ -1,0 +1,140 @@
+"""Evaluate one frozen encoder on one dataset with one seed, and write the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from benchmark.data.tasks import TaskFolder
+from benchmark.device import restored_threads
+from benchmark.downstream.examples import evenly_spread
+from benchmark.downstream.finetune import (
+    FineTuningRun,
+    leakage_with,
+    metric_entries,
+    read_back,
+    refuse_finished,
+    values_of_cell,
+    with_patients,
+)
+from benchmark.downstream.frozen.features import FeatureCache
+from benchmark.downstream.frozen.knn import knn_definitions, score_knn
+from benchmark.downstream.frozen.linear import score_linear, train_linear
+from benchmark.downstream.task import load_task
+from benchmark.errors import one_of
+from benchmark.results import Example, RunRecord, write_record
+from benchmark.results.provenance import installed_versions
+from benchmark.schemas import validate
+from benchmark.training.config import to_plain
+from benchmark.training.run import utc
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the evaluation of a frozen encoder gives.
+
+    Attributes:
+        metrics: entries of the record.
+        scores: one row for each frame of the test split.
+        seeds: what the seed feeds.
+        examples: predictions kept beside the record.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    scores: pd.DataFrame
+    seeds: dict[str, int]
+    examples: list[Example] = field(default_factory=list)
+
+
+def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
+    config, folder, task = cell.config, cache.folder, load_task("segmentation")
+    predictions = cell.folder / "predictions"
+    metric = task.build_metric(config, folder, predictions)
+    for name in config.metrics:
+        one_of("metric", name, metric.definitions())
+    model = train_linear(cache, config, cell.seed)
+    found = score_linear(model, metric, cache.load("test"), folder, config.micro_batch)
+    items = evenly_spread(folder.splits["test"], config.examples)
+    return Evaluation(
+        metric_entries(metric, found, config.metrics),
+        metric.scores,
+        {"weights": cell.seed, "order": cell.seed},
+        task.build_examples(folder, items, predictions),
+    )
+
+
+def _evaluate_knn(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
+    definitions = knn_definitions(cell.config)
+    for name in cell.config.metrics:
+        one_of("metric", name, definitions)
+    found, scores = score_knn(cache, cell.config, cell.seed)
+    entries = {
+        name: {
+            "value": value,
+            "definition": definitions[name],
+            "higher_is_better": True,
+            "headline": name in cell.config.metrics,
+        }
+        for name, value in found.items()
+    }
+    return Evaluation(entries, scores, {"sampling": cell.seed})
+
+
+_EVALUATE: dict[str, Callable[[FineTuningRun, FeatureCache], Evaluation]] = {
+    "linear": _evaluate_linear,
+    "knn": _evaluate_knn,
+}
+
+
+@restored_threads()
+def evaluate_cell(
+    kind: str, cell: FineTuningRun, features: Path, overwrite: str = "only-missing"
+) -> RunRecord:
+    """Evaluate and record one cell; features are extracted where they are missing.
+
+    Args:
+        kind: ``"linear"`` or ``"knn"``.
+        cell: config from `compose_evaluation`; its dataset is an id of this kind.
+        features: folder of the features of the method on the dataset.
+        overwrite: ``"only-missing"``: a finished cell is read back. ``"always"``: its record is
+            replaced. ``"never"``: an existing record is an error.
+
+    Raises:
+        InputError: data, encoder or settings do not fit; the existing record was made with other
+            settings, or must not exist.
+    """
+    begun = time.time()
+    cell.config.seed = cell.seed
+    if overwrite == "never":
+        refuse_finished(cell)
+    folder = TaskFolder.open(cell.config.data.folder, "segmentation")
+    if cell.record.exists() and overwrite != "always":
+        return read_back(cell, folder)
+    content = to_plain(cell.config)
+    if cell.config.num_threads:
+        torch.set_num_threads(cell.config.num_threads)
+    cache = FeatureCache(cell.config, folder, features)
+    found = _EVALUATE[kind](cell, cache)
+    encoder = cache.card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
+    values = dict(
+        values_of_cell(cell, content, folder, encoder),
+        metrics=found.metrics,
+        n_images=len(found.scores),
+        seeds=found.seeds,
+        wall_time_s=time.time() - begun,
+        started=utc(begun),
+        finished=utc(time.time()),
+        leakage=leakage_with(folder, encoder),
+    )
+    values["versions"] |= installed_versions(("scikit-learn",))
+    record = validate(RunRecord, values, cell.record)
+    write_record(cell.results, record, with_patients(found.scores, folder), found.examples)
+    shown = "  ".join(f"{name} {record.metrics[name].value:.2f}" for name in cell.config.metrics)
+    print(f"{cell.title}: {shown}  ({record.wall_time_s:.1f} s)", flush=True)
+    return record

@@ -1,0 +1,186 @@
+"""The features of the frames of a task, extracted once per encoder and kept as files.
+
+::
+
+    <work>/<method>/features/<dataset>/train.features.npy   float32 N×h×w×D
+                                       train.truth.npy      int32 N×S×S, bit c for class c
+                                       train.json           what they are of, written last
+                                       train-mirrored.…     of the mirror images
+
+They are read as memory maps. Features of another encoder, split or size are replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from mmengine.config import Config
+
+from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.frozen.encoded import EncodedFrames
+from benchmark.downstream.sampling import labelled
+from benchmark.encoders.encoder import EncoderCard, read_encoder_card
+from benchmark.errors import InputError
+from benchmark.files import atomic_write, read_object, write_json
+from benchmark.locking import acquire
+from benchmark.training.config import to_plain
+
+_VERSION = 1  # of the layout, and of what the numbers are
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFeatures:
+    """The frames of a split as their encoder sees them.
+
+    Attributes:
+        features: float32 N×h×w×D, the coarsest map, see `EncodedFrames`.
+        truth: int32 N×S×S, the masks at the size of the network, bit c for class c.
+    """
+
+    features: np.ndarray
+    truth: np.ndarray
+
+
+class FeatureCache:
+    """The features of a task by one encoder, extracted when they are first asked for.
+
+    Processes that ask for the same ones at once wait for the first.
+
+    Args:
+        config: from `benchmark.downstream.frozen.compose`.
+        folder: the prepared task.
+        place: folder of the files.
+
+    Attributes:
+        card: of the encoder.
+        folder: the prepared task.
+    """
+
+    def __init__(self, config: Config, folder: TaskFolder, place: Path) -> None:
+        self.card: EncoderCard = read_encoder_card(config.model.backbone.folder)
+        self.folder = folder
+        self._config = config
+        self._place = place
+        self._loaded: dict[tuple[str, bool], FrameFeatures] = {}
+
+    def load(self, split: str, mirrored: bool = False) -> FrameFeatures:
+        """The features of a split, or those of the mirror images of its frames.
+
+        Raises:
+            InputError: the encoder is missing, damaged or does not fit; there is no such split, or
+                it has no frames; or features are not finite.
+        """
+        if (split, mirrored) not in self._loaded:
+            name = f"{split}-mirrored" if mirrored else split
+            with acquire(self._place / f".{name}.lock", _on_wait(self._place)):
+                found = self._read(name, self._identity(split, mirrored))
+                if found is None:
+                    self._extract(name, split, mirrored)
+                    found = self._read(name, self._identity(split, mirrored))
+            assert found is not None  # just written, under the lock
+            self._loaded[split, mirrored] = found
+        return self._loaded[split, mirrored]
+
+    def _identity(self, split: str, mirrored: bool) -> dict[str, Any]:
+        """All that the files of a split depend on."""
+        content = to_plain(self._config)
+        return {
+            "version": _VERSION,
+            "weights_sha256": self.card.weights_sha256,
+            "normalisation": [list(self.card.mean), list(self.card.std)],
+            "preprocessor": content["model"]["data_preprocessor"],
+            "pipeline": content["test_pipeline"],
+            "split_hash": self.folder.split_hash,
+            "split": split,
+            "mirrored": mirrored,
+        }
+
+    def _paths(self, name: str) -> tuple[Path, Path, Path]:
+        kinds = ("features.npy", "truth.npy", "json")
+        return tuple(self._place / f"{name}.{kind}" for kind in kinds)
+
+    def _read(self, name: str, identity: dict[str, Any]) -> FrameFeatures | None:
+        """The features of this identity; None where they are missing, damaged or of another."""
+        *arrays, description = self._paths(name)
+        if not description.is_file():
+            return None
+        try:
+            known = read_object(description)
+            if known.get("identity") != identity:
+                return None
+            found = [np.load(path, mmap_mode="r", allow_pickle=False) for path in arrays]
+        except (InputError, OSError, ValueError, EOFError) as error:
+            print(f"{description}: extracted again ({error})", flush=True)
+            return None
+        shapes = [list(array.shape) for array in found]
+        if shapes != known.get("shapes") or [str(a.dtype) for a in found] != ["float32", "int32"]:
+            print(f"{description}: extracted again (other arrays than were written)", flush=True)
+            return None
+        return FrameFeatures(*found)
+
+    def _extract(self, name: str, split: str, mirrored: bool) -> None:
+        begun = time.time()
+        encoded = EncodedFrames(self._config, self.folder, split)
+        count = len(encoded.items)
+        if not count:
+            raise InputError(f"{self.folder.path}: no frames in split {split!r}")
+        shapes = [
+            [count, encoded.side, encoded.side, encoded.width],
+            [count, encoded.size, encoded.size],
+        ]
+        features, truth, description = self._paths(name)
+        # An interruption leaves no description of other arrays.
+        description.unlink(missing_ok=True)
+        with (
+            _npy(features, "<f4", shapes[0]) as write,
+            _npy(truth, "<i4", shapes[1]) as write_truth,
+        ):
+            for _, maps, masks in encoded.batches(mirrored):
+                tokens = maps.permute(0, 2, 3, 1).cpu().numpy()
+                if not np.isfinite(tokens).all():
+                    origin = self._config.model.backbone.folder
+                    raise InputError(f"{origin}: features of {self.folder.path} are not finite")
+                write(tokens)
+                write_truth(masks)
+        write_json(description, {"identity": self._identity(split, mirrored), "shapes": shapes})
+        seconds = time.time() - begun
+        print(f"{features}: features of {count} frames in {seconds:.1f} s", flush=True)
+
+
+def training_frames(config: Config, folder: TaskFolder) -> np.ndarray:
+    """Positions in the training split of the frames whose labels are used, int64, ascending."""
+    place = {item["stem"]: index for index, item in enumerate(folder.splits["train"])}
+    chosen = labelled(folder, "train", config.label_fraction)
+    return np.array([place[item["stem"]] for item in chosen])
+
+
+@contextmanager
+def _npy(path: Path, dtype: str, shape: list[int]) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write an array part by part along its first axis, atomically."""
+
+    with atomic_write(path) as stream:
+        _write_header(stream, dtype, shape)
+        yield lambda part: stream.write(np.ascontiguousarray(part, dtype).data)
+
+
+def _write_header(stream: IO[bytes], dtype: str, shape: list[int]) -> None:
+    header = {"descr": dtype, "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(stream, header)
+
+
+def _on_wait(place: Path) -> Callable[[str], None]:
+    """Says once who is waited for."""
+    told: list[str] = []
+
+    def say(holder: str) -> None:
+        if not told:
+            told.append(holder)
+            print(f"{place}: waits for the features that {holder} extracts", flush=True)
+
+    return say

@@ -1,0 +1,85 @@
+"""What evaluating a frozen encoder needs, checked before torch and the libraries are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.downstream.preview import find_dataset, has_encoder, preview_cell
+from benchmark.errors import InputError
+from benchmark.training.config_keys import KNN_KEYS, KNN_NEEDS, LINEAR_KEYS, LINEAR_NEEDS
+from benchmark.training.preview import preview, read_values
+
+
+class FrozenSettings(NamedTuple):
+    """The config of a frozen encoder's evaluation beside those of method and dataset.
+
+    Attributes:
+        path: the config.
+        keys: those it may have.
+        needs: those it has to have.
+    """
+
+    path: Path
+    keys: Mapping[str, Any]
+    needs: Collection[str]
+
+
+_KEYS = {"linear": (LINEAR_KEYS, LINEAR_NEEDS), "knn": (KNN_KEYS, KNN_NEEDS)}
+
+KINDS = tuple(_KEYS)
+"""The protocols of `tools/evaluate.py`; each has its settings in ``configs/_base_``."""
+
+
+def settings_of(kind: str, configs: Path) -> FrozenSettings:
+    """The settings of one of `KINDS`.
+
+    Args:
+        configs: folder of all configs.
+    """
+    return FrozenSettings(configs / "_base_" / f"{kind}.py", *_KEYS[kind])
+
+
+def preview_frozen(
+    configs: Path,
+    method: str | Path,
+    dataset: str,
+    protocol: str | None,
+    options: Collection[str],
+    work: Path,
+    data: Path | None,
+    settings: FrozenSettings,
+    inputs: bool = True,
+) -> dict[str, Any]:
+    """Report what would keep an encoder from being evaluated as it is, as far as is cheap.
+
+    Args: as for `preview_cell`; `options` override those of `settings`.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: a method, dataset, key, value, prepared task or encoder is unknown or missing;
+            the method has no encoder, or the dataset no masks.
+    """
+    task = (read_values(find_dataset(configs, dataset, protocol)) or {}).get("task")
+    if task not in (None, "segmentation"):
+        raise no_masks(dataset, task)
+    if isinstance(method, str) and not has_encoder(method, configs):
+        raise no_encoder(method)
+    preview_cell(configs, method, dataset, protocol, (), work, data, inputs)
+    return preview(settings.path, settings.keys, settings.needs, options)
+
+
+def no_encoder(method: str | Path) -> InputError:
+    """The error for a method whose network is trained from scratch, and for a filter."""
+    return InputError(f"{method}: has no exported encoder whose features could be used")
+
+
+def no_masks(dataset: str, task: str) -> InputError:
+    """The error for a dataset of another task."""
+    return InputError(
+        f"{dataset}: a dataset for {task}; patch features are compared with masks of vessels, "
+        "choose one for segmentation"
+    )

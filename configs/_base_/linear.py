@@ -1,0 +1,25 @@
+"""Protocol `linear`: batch norm and one linear layer on frozen patch features (`docs/protocol.md`).
+
+From DINOv2 and DINOv3 (linear segmentation, ADE20K): the patch features of the last layer after its
+norm, batch norm, one linear layer, logits up-sampled bilinearly to the image, batches of 16, AdamW
+with a peak learning rate of 1e-3 and a weight decay of 1e-4 (DINOv2; DINOv3's code: 1e-2). A
+declared choice of this benchmark is all else: the losses of fine-tuning, full frames and their
+mirror images in place of random crops, so that features are extracted once, a half cosine without
+warm-up, and 1,000 steps instead of 40,000, however many frames there are.
+"""
+
+from torch.optim import AdamW
+
+from benchmark.downstream.segmentation.model import BinaryCrossEntropy, BinaryDice
+
+label_fraction = 1.0
+mirrored = True
+steps = 1000
+batch_size = 16
+base_lr = 1e-3
+optimizer = dict(type=AdamW, weight_decay=1e-4)
+losses = [dict(type=BinaryCrossEntropy), dict(type=BinaryDice)]
+micro_batch = 16
+num_threads = 0
+
+scales = dict(tiny={"steps": 300})
