@@ -13,12 +13,13 @@ encoder and dataset.
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 import _cli
 
 from benchmark.files import OVERWRITE_POLICIES
-from benchmark.type_hints import Seed, Share
+from benchmark.type_hints import Count, Seed, Share
 
 _WORDS = {
     "linear": "batch norm and one linear layer on frozen patch features, for segmentation",
@@ -59,12 +60,21 @@ def _add_options(one: argparse.ArgumentParser) -> None:
         help="a folder of configs/downstream/ (default: none, journal)",
     )
     one.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
-    one.add_argument(
+    labels = one.add_mutually_exclusive_group()
+    labels.add_argument(
         "--label-fraction",
         type=_cli.number(Share),
         metavar="F",
-        help="use the labels of this share of the training frames only, as a dataset of its own "
+        help="use the labels of this share of the patients' frames only, as a dataset of its own "
         "(0.1: DATASET-10pct)",
+    )
+    labels.add_argument(
+        "--label-count",
+        type=_cli.number(Count),
+        nargs="+",
+        metavar="N",
+        help="use the labels of this many images only, which the seed draws, as a dataset of its "
+        "own (5: DATASET-5images); several, one after the other",
     )
     one.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
     one.add_argument(
@@ -79,7 +89,7 @@ def _add_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--print-config",
         action="store_true",
-        help="print that of the first encoder resolved, as a config file",
+        help="print that of the first record, resolved, as a config file",
     )
     one.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
 
@@ -96,6 +106,7 @@ def main() -> None:
     options = list(args.cfg_options)
     if args.label_fraction is not None:
         options.append(f"label_fraction={args.label_fraction!r}")
+    counts = tuple(dict.fromkeys(args.label_count or ()))
     methods = [find_method(name, configs, work) for name in args.method]
     methods = methods or list(map(Path, args.encoder))
     # Loading the libraries takes seconds; what is cheap to find is reported before.
@@ -112,6 +123,7 @@ def main() -> None:
             data,
             settings_of(args.kind, configs),
             inputs=not args.print_config,
+            label_counts=counts,
         )
 
     with quiet_libraries():
@@ -120,23 +132,26 @@ def main() -> None:
         from benchmark.downstream.finetune import FineTuningRun, refuse_finished
         from benchmark.downstream.frozen.cell import evaluate_cell
         from benchmark.downstream.frozen.compose import compose_evaluation
-    from benchmark.results import DatasetId
+    from benchmark.results import labelled_id
     from benchmark.training.checkpoints.run_files import cell_folder, features_folder
     from benchmark.training.config_source import print_config
 
     results = Path(args.results) if args.results else work / "results"
     cells = []
-    for method in methods:
+    for method, count in product(methods, counts or (None,)):
         for seed in args.seed:
             config, card = compose_evaluation(
                 args.kind, configs, method, args.dataset, args.scale, options, work, args.protocol
             )
             if args.data:
                 config.data.folder = args.data
+            if count is not None:
+                config.label_count = count
             if args.print_config:
                 print_config(config)
                 return
-            dataset = DatasetId(args.dataset, args.kind, config.label_fraction).text
+            labels = config.label_fraction, config.get("label_count")
+            dataset = labelled_id(args.dataset, *labels, args.kind)
             folder = cell_folder(work, args.protocol, card.method, dataset, seed)
             cells.append(FineTuningRun(config, card, dataset, seed, folder, results))
     task = TaskFolder.open(cells[0].config.data.folder, "segmentation")

@@ -2,7 +2,7 @@
 
 A cell is a pair of a method and a dataset id (`benchmark.results.dataset_ids`) with one record per
 seed. Its kind is in the id: a fine-tuning, in full or by low-rank adaptation, with all labels or a
-part of them, or the analysis of an encoder's patch features.
+part of them, the evaluation of a frozen encoder, or the analysis of its patch features.
 """
 
 from __future__ import annotations
@@ -38,9 +38,14 @@ class CellKind(NamedTuple):
 KINDS = {
     "fine-tuning": CellKind("finetune", ("finetune.py",), True),
     "lora": CellKind("finetune", ("finetune.py",), True),
+    "linear": CellKind("evaluate", ("evaluate.py", "linear"), False),
+    "knn": CellKind("evaluate", ("evaluate.py", "knn"), False),
     "patches": CellKind("analyse", ("analyse.py", "representations"), False),
 }
 """Kind of a dataset id → how its cells are run."""
+
+_FROZEN = ("linear", "knn", "patches")
+"""Kinds whose cells need an encoder and the masks of a segmentation."""
 
 
 def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
@@ -63,23 +68,25 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     """The pairs (method, dataset id) of the matrix, in its order.
 
     A method that is a model for one kind of task has no cell for the others, and one without an
-    encoder none for low-rank adaptation and the analysis of patch features.
+    encoder none for low-rank adaptation and what looks at frozen features.
 
     Raises:
-        InputError: there is no such method or dataset, or the patches are not of a segmentation.
+        InputError: there is no such method or dataset, or what looks at frozen features has no
+            masks.
     """
     for dataset in {name for names in matrix.without.values() for name in names}:
         dataset_config(matrix, dataset, configs)
     tasks = {
         name: literal(dataset_config(matrix, name, configs), "task") for name in matrix.datasets
     }
-    patches = {name for name in tasks if parse_dataset_id(name).kind == "patches"}
-    for dataset in patches:
+    frozen = {name for name in tasks if parse_dataset_id(name).kind in _FROZEN}
+    for dataset in sorted(frozen):
         if tasks[dataset] != "segmentation":
             raise InputError(
-                f"{dataset}: patches are told apart by masks of vessels; {tasks[dataset]} has none"
+                f"{dataset}: frozen features are compared with masks of vessels; "
+                f"{tasks[dataset]} has none"
             )
-    of_encoders = patches | {name for name in tasks if parse_dataset_id(name).kind == "lora"}
+    of_encoders = frozen | {name for name in tasks if parse_dataset_id(name).kind == "lora"}
     cells = []
     for method in matrix.methods:
         read_method_card(method, configs)  # raises for an unknown method

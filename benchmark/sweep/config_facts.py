@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.downstream.compose import compose
+from benchmark.downstream.frozen.compose import compose_evaluation
+from benchmark.downstream.frozen.preview import KINDS
 from benchmark.downstream.representation.compose import compose_representation
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
@@ -33,10 +35,10 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
         request: see `benchmark.sweep.config_cache.request_for`.
 
     Returns:
-        ``cells``: ``"method/dataset id"`` → protocol, task, data folder, encoder folder (or None),
-        epochs, whether UMAP is used, and ``hashes`` (seed → config hash). ``trainings``: config
-        file → what `_training` returns. Either is ``{"error": line}`` where the config cannot be
-        used.
+        ``cells``: ``"method/dataset id"`` → protocol, task (``"linear"`` and ``"knn"`` are tasks
+        here), data folder, encoder folder (or None), epochs, whether UMAP is used, and ``hashes``
+        (seed → config hash). ``trainings``: config file → what `_training` returns. Either is
+        ``{"error": line}`` where the config cannot be used.
     """
     cells, trainings = {}, {}
     for method, dataset in request["cells"]:
@@ -52,9 +54,11 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
 def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     known = parse_dataset_id(dataset)
     options = options_for(dataset, request["finetune_options"])
-    composed = partial(compose, lora=known.kind == "lora")
+    composed, task = partial(compose, lora=known.kind == "lora"), None
     if known.kind == "patches":
         composed, options = compose_representation, [f"split={known.split}"]
+    elif known.kind in KINDS:
+        composed, options, task = partial(compose_evaluation, known.kind), [], known.kind
     config, _ = composed(
         Path(request["configs"]),
         method,
@@ -75,10 +79,10 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
     backbone = config.model.get("backbone") or {}
     return {
         "protocol": config.protocol,
-        "task": config.task,
+        "task": task or config.task,
         "data": request["data"].get(known.dataset, config.data.folder),
         "encoder": backbone.get("folder"),
-        "epochs": config.get("epochs", 1),  # an analysis sees every frame once
+        "epochs": config.get("epochs", 1),  # a frozen encoder sees every frame once
         "umap": config.get("projection") == "umap",
         "hashes": hashes,
     }

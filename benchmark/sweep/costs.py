@@ -26,15 +26,15 @@ from benchmark.sweep.jobs import CellJob, Job
 FRAMES_PER_S: dict[str, dict[str, float]] = {
     "paper": {
         **{"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
-        "representation": 0.3,
+        **{"representation": 0.3, "linear": 200, "knn": 200},
     },
     "small": {
         **{"training": 40, "segmentation": 15, "denoising": 15, "detection": 5},
-        "representation": 1,
+        **{"representation": 1, "linear": 10, "knn": 20},
     },
     "tiny": {
         **{"training": 150, "segmentation": 40, "denoising": 40, "detection": 40},
-        "representation": 10,
+        **{"representation": 10, "linear": 20, "knn": 40},
     },
 }
 START_S = 20.0

@@ -26,7 +26,7 @@ class Job:
 
     Attributes:
         id: name of its files below the folder of the sweep.
-        stage: ``segmentor``, ``pretrain``, or of a cell ``finetune`` or ``analyse``.
+        stage: ``segmentor``, ``pretrain``, or of a cell ``finetune``, ``evaluate`` or ``analyse``.
         title: what lines about it start with.
         output: the file that exists once it is done.
         method: id of the method that it trains or scores; of the segmentor, that of its folder.

@@ -72,8 +72,9 @@ class Matrix(Schema):
             ``analysis-NAME`` for files of ``configs/analysis/``.
         datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``; also
             ``DATASET-10pct`` for a share of its labels, ``DATASET-5images`` for those of five
-            images, ``DATASET-lora`` for low-rank adaptation and ``DATASET-patches`` for the
-            analysis of an encoder's patch features on its frames.
+            images, ``DATASET-lora`` for low-rank adaptation, ``DATASET-linear`` and ``DATASET-knn``
+            for frozen encoders, and ``DATASET-patches`` for the analysis of an encoder's patch
+            features on its frames.
         seeds: seeds of the cells.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
         scale: see `configs/_base_/scales.py`.

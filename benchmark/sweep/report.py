@@ -20,6 +20,7 @@ _STAGES = {
     "segmentor": "segmentor",
     "pretrain": "pre-training",
     "finetune": "fine-tuning",
+    "evaluate": "frozen encoders",
     "analyse": "representations",
 }
 _LETTERS = {"running": "R", "failed": "F", "stale": "S"}

@@ -43,8 +43,13 @@ _RUN: dict[str, Any] = {
     "visualizer": dict,  # where mmengine sends the logged scalars
     "scales": dict,  # sizes of this config's own parts at each scale
 }
+_LABELS: dict[str, Any] = {
+    "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
+    "label_count": Count | None,  # training frames, which the seed draws; in place of the share
+}
 PRETRAIN_KEYS: dict[str, Any] = {
     **_RUN,
+    "epochs": Natural,  # 0: the encoder keeps its initial weights
     "method": dict,
     "micro_batch": Count | None,  # samples of one forward pass of a process; None: its whole share
     "packs": Sequence[str],  # folders
@@ -62,8 +67,7 @@ FINETUNE_KEYS: dict[str, Any] = {
     "model": dict,  # of the library, without its backbone
     "layer_decay": Share,  # factor of the learning rate from one layer to the one below
     "lora": dict | None,  # low-rank adaptation of the encoder, frozen; None: it is trained
-    "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
-    "label_count": Count | None,  # training frames, which the seed draws; in place of the share
+    **_LABELS,
     "metrics": Sequence[str],  # columns of the board; the others are kept in the record
     "label_map": bool,  # soft-max over one label per pixel instead of a sigmoid per class
     "examples": Natural,  # predictions of the test split kept beside the record
@@ -128,7 +132,7 @@ LINEAR_KEYS: dict[str, Any] = {
     "optimizer": dict,  # of torch, without parameters and learning rate
     "losses": Sequence[dict],  # of mmsegmentation's decode heads; their sum
     "mirrored": bool,  # whether half of the frames of a batch are shown as their mirror images
-    "label_fraction": Share,  # of the training frames; smaller sets lie inside larger
+    **_LABELS,
     "metrics": Sequence[str],  # columns of the board
     "score_at": Literal["native", "network"],  # size at which masks are compared
     "examples": Natural,  # predictions of the test split kept beside the record
@@ -144,7 +148,7 @@ KNN_KEYS: dict[str, Any] = {
     "patch": Count,  # side of a patch in pixels of the network's image; maps are resized to them
     "vessel_pixels": Count,  # least pixels of the mask in a vessel patch
     "patches": Count,  # most training patches that are compared with, which bounds memory and time
-    "label_fraction": Share,
+    **_LABELS,
     "metrics": Sequence[str],
 }
 KNN_NEEDS = (

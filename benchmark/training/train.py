@@ -84,8 +84,10 @@ def train(
                     run.finish()
                 run.say(f"{title}: finished already, see {folder}")
                 return
-            runner = make_runner(parts, run)
-            runner.train()
+            runner = None
+            if config.epochs:
+                runner = make_runner(parts, run)
+                runner.train()
             if get_rank() == 0:
                 _export(parts, run, runner)
             run.say(f"{title}: finished, exported to {folder}")
@@ -256,16 +258,18 @@ def corpus_title(packs: PackCollection | PackSubset) -> str:
     return f"{sources}, {len(packs):,} frames"
 
 
-def _export(parts: TrainingParts, run: Run, runner: Runner) -> None:
-    config, identity = parts.config, parts.identity
+def _export(parts: TrainingParts, run: Run, runner: Runner | None) -> None:
+    """Write what a run has trained; without a runner initial weights, which have seen no frame."""
+    config, identity, log = parts.config, parts.identity, runner and runner.log
     origin = {
         "run": run.folder.name,
         **{key: config.card[key] for key in ("title", "family", "paper") if key in config.card},
-        "pretraining": corpus_title(parts.packs),
+        "pretraining": corpus_title(parts.packs) if log else "—",
         "epochs": config.epochs,
         "seed": config.seed,
-        "frames": len(parts.packs),
-        **{key: identity[key] for key in ("config_hash", "corpus_hash")},
+        "frames": len(parts.packs) if log else 0,
+        "config_hash": identity["config_hash"],
+        **({"corpus_hash": identity["corpus_hash"]} if log else {}),
     }
     if "load_from" in identity["weights"]:
         origin["load_from"] = identity["weights"]["load_from"]
@@ -279,8 +283,8 @@ def _export(parts: TrainingParts, run: Run, runner: Runner) -> None:
     run.finish(
         {
             "seconds": seconds,
-            "images_per_s": runner.log.images_per_s,
-            "skipped_steps": runner.log.skipped.total,
+            "images_per_s": log.images_per_s if log else None,
+            "skipped_steps": log.skipped.total if log else 0,
             "peak_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if uses_gpu() else None,
             "device": device_name(),
             "processes": get_world_size(),

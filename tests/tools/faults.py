@@ -38,6 +38,10 @@ WRITERS: dict[str, tuple[str, ...]] = {
         *("--scale", "tiny", "--data", "{task}", "--work", "{out}"),
         *("--cfg-options", "patches=60", "tsne.perplexity=5", "tsne.iterations=250"),
     ),
+    "evaluate": (
+        *("evaluate", "knn", "--encoder", "{run}", "--dataset", "synthetic_v"),
+        *("--scale", "tiny", "--data", "{task}", "--work", "{out}"),
+    ),
     "predict": ("predict", "{model}", "{task}/images/test", "--out", "{out}"),
     "test": (
         *("test", "{model}", "--dataset", "synthetic_v", "--data", "{task}"),

@@ -23,8 +23,8 @@ import numpy as np
 from mmengine.config import Config
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.data.tasks.labels import labelled
 from benchmark.downstream.frozen.encoded import EncodedFrames
-from benchmark.downstream.sampling import labelled
 from benchmark.encoders.encoder import EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_object, write_json
@@ -153,10 +153,19 @@ class FeatureCache:
         print(f"{features}: features of {count} frames in {seconds:.1f} s", flush=True)
 
 
-def training_frames(config: Config, folder: TaskFolder) -> np.ndarray:
-    """Positions in the training split of the frames whose labels are used, int64, ascending."""
+def training_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray:
+    """Positions in the training split of the frames whose labels are used, int64, ascending.
+
+    Args:
+        config: from `benchmark.downstream.frozen.compose`.
+        folder: the prepared task.
+        seed: of the draw, where the config has a number of images.
+
+    Raises:
+        InputError: as `benchmark.data.tasks.labels.labelled`.
+    """
+    chosen = labelled(folder, "train", config.label_fraction, config.get("label_count"), seed)
     place = {item["stem"]: index for index, item in enumerate(folder.splits["train"])}
-    chosen = labelled(folder, "train", config.label_fraction)
     return np.array([place[item["stem"]] for item in chosen])
 
 

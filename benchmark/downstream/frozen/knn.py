@@ -122,7 +122,7 @@ def _average_precision(labels: np.ndarray, shares: np.ndarray) -> float:
 
 def _bank(cache: FeatureCache, config: Config, seed: int) -> tuple[Tensor, Tensor]:
     """The training patches that are compared with: features n×D on the device, and classes."""
-    frames = training_frames(config, cache.folder)
+    frames = training_frames(config, cache.folder, seed)
     train = cache.load("train")
     per_frame = (image_size(config.test_pipeline) // config.patch) ** 2
     sampled = sample_patches(len(frames) * per_frame, config.patches, seed)

@@ -51,6 +51,7 @@ def preview_frozen(
     data: Path | None,
     settings: FrozenSettings,
     inputs: bool = True,
+    label_counts: Collection[int] = (),
 ) -> dict[str, Any]:
     """Report what would keep an encoder from being evaluated as it is, as far as is cheap.
 
@@ -68,7 +69,7 @@ def preview_frozen(
         raise no_masks(dataset, task)
     if isinstance(method, str) and not has_encoder(method, configs):
         raise no_encoder(method)
-    preview_cell(configs, method, dataset, protocol, (), work, data, inputs)
+    preview_cell(configs, method, dataset, protocol, (), work, data, inputs, label_counts)
     return preview(settings.path, settings.keys, settings.needs, options)
 
 

@@ -41,7 +41,7 @@ _SHARED = '''
 
     sys.path.insert(0, {root!r})
     from benchmark.method_cards import run_folder
-    from benchmark.results import RunRecord, config_hash, labelled_id, write_record
+    from benchmark.results import RunRecord, config_hash, labelled_id, read_dataset_id, write_record
     from benchmark.files import read_json, sha256_file, write_json, write_text
 
     kept = []  # open as long as this process lives
@@ -65,7 +65,7 @@ _SHARED = '''
 '''
 _FINETUNE = '''
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", nargs="?")  # of an analysis
+    parser.add_argument("kind", nargs="?")  # of an analysis or evaluation
     for name in ("scale", "method", "dataset", "data", "work"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
@@ -78,13 +78,13 @@ _FINETUNE = '''
     work, dataset = Path(args.work), args.dataset
     dataset = labelled_id(dataset, args.label_fraction, args.label_count)
     if args.kind is not None:
-        dataset += "-patches"
+        dataset += {"representations": "-patches"}.get(args.kind, f"-{args.kind}")
     if args.lora:
         dataset += "-lora"
     settings = begin(f"{args.method}-{dataset}-{args.seed}", work)
     config = {"epochs": settings[args.dataset], "method": args.method, "seed": args.seed}
     config["labels"] = args.label_count or args.label_fraction
-    config["patches"] = args.kind is not None
+    config["kind"] = read_dataset_id(dataset).kind
     encoder, exported = None, run_folder(args.method, work) / "encoder.json"
     if exported.exists():
         encoder = {**read_json(exported), "fingerprint": "f"}
@@ -162,7 +162,7 @@ class Sweep:
             known = parse_dataset_id(dataset)
             config = {"epochs": settings[known.dataset], "method": method}
             labels = known.label_count or known.label_fraction
-            config["labels"], config["patches"] = labels, known.kind == "patches"
+            config["labels"], config["kind"] = labels, known.kind
             cells[f"{method}/{dataset}"] = {
                 "protocol": "demo",
                 "task": "segmentation",

@@ -178,3 +178,32 @@ def test_a_config_with_packs_of_its_own_keeps_them(sweep):
         "--packs",
         f"{sweep.work}/packs/p",
     ]
+
+
+def test_frozen_encoders_are_evaluated_after_the_pre_training(sweep):
+    """By their own tool, without the options of the fine-tuning, with fewer labels as well."""
+    datasets = ("synthetic_v-linear", "synthetic_v-knn", "synthetic_v-5images-linear")
+    sweep = sweep.only(
+        methods=("frangi", "unet", "mae"),
+        datasets=datasets,
+        finetune_options=("epochs=3",),
+        seeds=(0,),
+    )
+    jobs = {job.id: job for job in sweep.plan().jobs}
+    assert list(jobs) == [
+        "train-mae-pretrain",
+        *(f"evaluate-demo-mae-{dataset}-seed0" for dataset in datasets),
+    ]
+    for dataset, kind in zip(datasets, ("linear", "knn", "linear")):
+        cell = jobs[f"evaluate-demo-mae-{dataset}-seed0"]
+        assert cell.command[1:3] == [str(sweep.tools / "evaluate.py"), kind]
+        assert "epochs=3" not in cell.command
+        assert ("--label-count" in cell.command) == ("5images" in dataset)
+        assert cell.needs == ["train-mae-pretrain"]
+        assert cell.hours > 0
+    done = sweep.only(finetune_options=())
+    done.fill()
+    assert set(done.states().values()) == {"done"}
+    assert "frozen encoders" in done.told()
+    done.change(mae=5)
+    assert {f"mae-{dataset}-0" for dataset in datasets} <= done.stale()

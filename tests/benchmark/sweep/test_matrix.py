@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from benchmark.downstream.frozen.preview import has_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import ANALYSIS, CONFIGS, read_method_cards
+from benchmark.results import parse_dataset_id
 from benchmark.sweep.cells import cells_of, literal
 from benchmark.sweep.config_cache import cached, request_for
 from benchmark.sweep.matrix import read_matrix, restrict
@@ -177,8 +179,18 @@ def test_the_boards_of_the_papers_have_all_of_their_cells():
 def test_every_method_of_the_benchmark_is_on_the_journal_board_or_says_why_not():
     rows = set(read_matrix(CONFIGS / "leaderboard" / "journal.py").methods)
     others = {card.method for card in read_method_cards()} - rows
-    # Other thresholds of the same filter, and models for denoising.
-    assert others == {"frangi_50", "frangi_80", "nlm", "dncnn"}
+    # Other thresholds of the same filter, models for denoising, and what `quick` compares with.
+    assert others == {"frangi_50", "frangi_80", "nlm", "dncnn", "random"}
+
+
+def test_the_quick_matrix_has_every_encoder_on_frozen_columns_alone():
+    quick = read_matrix(CONFIGS / "leaderboard" / "quick.py")
+    journal = read_matrix(CONFIGS / "leaderboard" / "journal.py")
+    encoders = {method for method in journal.methods if has_encoder(method, CONFIGS)}
+    assert set(quick.methods) == encoders | {"random"}
+    kinds = {parse_dataset_id(name).kind for name in quick.datasets}
+    assert kinds == {"linear", "knn"}
+    assert len(cells_of(quick, CONFIGS)) == len(quick.methods) * len(quick.datasets)
 
 
 def test_every_run_of_the_analyses_is_in_a_matrix():

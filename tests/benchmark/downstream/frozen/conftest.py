@@ -30,7 +30,7 @@ def features(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..., FineTuningRun]:
-    """Make a cell of `encoder` on `vessels`, with 4 training and 2 test frames; options override."""
+    """Make a cell of `encoder` on `vessels`, with 4 training and 2 test frames."""
 
     def make(kind: str, *options: str, seed: int = 0) -> FineTuningRun:
         options = ("test_pipeline.1.scale=(64,64)", *QUICK[kind], *options)

@@ -61,7 +61,7 @@ def test_nothing_is_extracted_twice(make_cell, vessels, features, encoded_frames
             assert sum(encoded_frames) == 4 + 4 + 2
     FeatureCache(make_cell("knn").config, vessels, features).load("train")
     assert sum(encoded_frames) == 4 + 4 + 2
-    assert training_frames(make_cell("linear", "label_fraction=0.5").config, vessels).size == 2
+    assert training_frames(make_cell("linear", "label_fraction=0.5").config, vessels, 0).size == 2
 
 
 def test_whoever_comes_second_waits_for_the_first(make_cell, vessels, features, encoded_frames):
@@ -134,6 +134,6 @@ def test_features_that_are_not_finite_are_refused(make_cell, vessels, features, 
             yield indices, maps, truth
 
     monkeypatch.setattr(EncodedFrames, "batches", batches)
-    with pytest.raises(InputError, match="features of .* are not finite"):
+    with pytest.raises(InputError, match=r"features of .* are not finite"):
         FeatureCache(make_cell("linear").config, vessels, features).load("train")
     assert not list(features.glob("*.npy"))

@@ -1,0 +1,20 @@
+"""Random weights: the encoder as it is before pre-training, the lower bound of every comparison.
+
+    tools/train.py configs/random/pretrain.py --seed 0
+
+The initial weights of MAE's ViT, by seed. No frame is seen; packs are opened, as by every run.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ..mae.pretrain import *
+
+card.update(
+    title="Random weights",
+    family="no pre-training",
+    paper="—",
+    pretraining="—",
+)
+epochs = 0
+scales = dict(small=dict(epochs=0), tiny=dict(epochs=0))
