@@ -44,8 +44,8 @@ SETTINGS = [
     (("bench.py", "finetune", "--cfg-options", "examples=-1"), "examples=-1: must be an"),
     (("bench.py", "pretrain", "--mae-options", "base_lr=0"), "base_lr=0: must be a number"),
     (
-        ("check.py", "method", "configs/mae/pretrain.py", "--cfg-options", "epochs=0"),
-        "epochs=0: must be an integer of 1 or more",
+        ("check.py", "method", "configs/mae/pretrain.py", "--cfg-options", "batch_size=0"),
+        "batch_size=0: must be an integer of 1 or more",
     ),
 ]
 

@@ -301,7 +301,8 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
     tools = tmp_path / "tools"
     tools.mkdir()
     shared = textwrap.dedent(_SHARED).format(root=str(ROOT))
-    for name, body in (("finetune", _FINETUNE), ("analyse", _FINETUNE), ("train", _TRAIN)):
+    bodies = dict.fromkeys(("finetune", "evaluate", "analyse"), _FINETUNE) | {"train": _TRAIN}
+    for name, body in bodies.items():
         (tools / f"{name}.py").write_text(shared + textwrap.dedent(body), encoding="utf-8")
     work = tmp_path / ODD
     methods, datasets = ("frangi", "unet", "mae", "vasomim"), ("synthetic_v", "arcade_v")

@@ -112,7 +112,8 @@ def test_label_shares_and_patches_are_datasets_of_their_own(tmp_path):
     assert [method for method, dataset in cells if dataset == "xcav-patches"] == encoders
     assert len([method for method, dataset in cells if dataset == "xcav"]) == 6
     for dataset, message in (
-        ("stenosis-patches", "stenosis-patches: patches are told apart by masks of vessels"),
+        ("stenosis-patches", "stenosis-patches: frozen features are compared with masks"),
+        ("stenosis-linear", "stenosis-linear: frozen features are compared with masks"),
         ("xcab-10pct", "xcab: no such dataset in"),
     ):
         matrix = read_matrix(write(tmp_path, datasets=f"({dataset!r},)"))

@@ -26,7 +26,7 @@ MAE = CONFIGS / "mae" / "pretrain.py"
 # Key → values that are taken, values that are not; None means None.
 VALUES: dict[str, tuple[list[Any], list[Any]]] = {
     "seed": ([0, 2**32 - 1], [-1, 2**32, 1.5, "a", None]),
-    "epochs": ([1], [0, -3, 1.5, "a"]),
+    "epochs": ([0, 1], [-3, 1.5, "a"]),
     "batch_size": ([1], [0, -1, 2.0, "abc", True, None]),
     "micro_batch": ([1, None], [0, "a"]),
     "base_lr": ([1, 1e-4], [0, -1e-4, "fast", True, None]),
@@ -80,6 +80,11 @@ keep_checkpoints = 1
 """
 
 
+def test_only_a_pre_training_may_have_no_epochs():
+    assert fits(0, PRETRAIN_KEYS["epochs"])
+    assert not fits(0, FINETUNE_KEYS["epochs"])
+
+
 def test_what_each_key_takes():
     known = {**METHOD_KEYS, **FINETUNE_KEYS, **PRETRAIN_KEYS}
     for key, (good, bad) in VALUES.items():
@@ -125,7 +130,7 @@ def test_options_are_read(option, expected):
         ("batch=3", "batch: unknown key 'batch'; did you mean 'lr_batch'?"),
         ("metod.masking.ratio=0.5", "metod.masking.ratio: unknown key 'metod'; did you mean"),
         ("epochs", "epochs: write it as key=value"),
-        ("epochs=" + "(" * 500, "must be an integer of 1 or more"),
+        ("epochs=" + "(" * 500, "must be an integer of 0 or more"),
     ],
 )
 def test_options_that_do_not_fit(option, message):

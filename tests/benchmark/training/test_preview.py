@@ -60,7 +60,7 @@ def test_what_cannot_be_followed_is_left_to_the_loader(tmp_path):
     ("content", "said"),
     [
         ("epoch = 3", "unknown key 'epoch'; did you mean 'epochs'?"),
-        ("epochs = 'many'", "epochs='many' must be an integer of 1 or more"),
+        ("epochs = 'many'", "epochs='many' must be an integer of 0 or more"),
         ("seed = -1", "seed=-1 must be an integer from 0 to 4294967295"),
         ("epochs = 3", "without 'method.views', which every run needs"),
         ("epochs = 3 3", "not a config"),

@@ -19,6 +19,8 @@ from benchmark.anatomy.unext import UNeXt
 from benchmark.data.packs import FramePack
 from benchmark.encoders.encoder import load_encoder, write_tensors
 from benchmark.errors import InputError
+from benchmark.randomness import seed_torch
+from benchmark.registry import build
 from benchmark.training.checkpoints.checkpoint import (
     Checkpoint,
     checkpoint_paths,
@@ -247,3 +249,23 @@ def test_pack_without_anatomy(small_config, work, tmp_path):
     assert "vessel_share" not in log[0]
     with pytest.raises(InputError, match=r"tools/extract_anatomy\.py"):
         run(small_config("vasomim", option), tmp_path / "vasomim")
+
+
+def test_no_epochs_export_the_initial_weights_of_the_seed(small_config, tmp_path, capsys):
+    """Of the same seed those that a run starts from; no frame enters, and no checkpoint is left."""
+    config = small_config("mae", "epochs=0")
+    train(config, tmp_path / "run", "test", resume=False, overwrite=False)
+    found, card = load_encoder(tmp_path / "run")
+    seed_torch(config.seed, "weights")
+    initial = build(config.method).encoder.state_dict()
+    assert all(torch.equal(value, initial[name]) for name, value in found.state_dict().items())
+    origin = card.provenance
+    assert (origin["epochs"], origin["frames"], origin["pretraining"]) == (0, 0, "—")
+    assert "corpus_hash" not in origin
+    assert not checkpoint_paths(tmp_path / "run")
+    train(config, tmp_path / "run", "test", resume=True, overwrite=False)
+    assert "finished already" in capsys.readouterr().out
+    other = small_config("mae", "epochs=0", "seed=1")
+    train(other, tmp_path / "other", "test", resume=False, overwrite=False)
+    assert load_encoder(tmp_path / "other")[1].fingerprint != card.fingerprint
+    dry_run(config, "test")

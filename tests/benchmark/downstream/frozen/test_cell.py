@@ -41,7 +41,7 @@ def test_a_linear_record_has_the_metrics_of_fine_tuning(make_cell, vessels, feat
     assert list(scores["patient"]) == [item["group"] for item in vessels.splits["test"]]
     assert scores["dsc"].mean() == pytest.approx(record.metrics["dsc"].value)
     written = read_record(cell.record)
-    assert len(read_examples(cell.record.with_suffix(".examples.npz"))) == 2
+    assert len(read_examples(cell.record)) == 2
     assert "vessels-linear · seed 1: dsc " in capsys.readouterr().out
     assert evaluate_cell("linear", cell, features) == written, "kept"
     assert find_problems(cell.results) == (1, [])
