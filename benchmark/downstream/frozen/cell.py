@@ -43,12 +43,14 @@ class Evaluation:
         metrics: entries of the record.
         scores: one row for each frame of the test split.
         seeds: what the seed feeds.
+        trained_parameters: of what is put on the encoder.
         examples: predictions kept beside the record.
     """
 
     metrics: dict[str, dict[str, Any]]
     scores: pd.DataFrame
     seeds: dict[str, int]
+    trained_parameters: int = 0
     examples: list[Example] = field(default_factory=list)
 
 
@@ -65,6 +67,7 @@ def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
         metric_entries(metric, found, config.metrics),
         metric.scores,
         {"weights": cell.seed, "order": cell.seed},
+        sum(one.numel() for one in model.parameters()),
         task.build_examples(folder, items, predictions),
     )
 
@@ -127,6 +130,8 @@ def evaluate_cell(
         metrics=found.metrics,
         n_images=len(found.scores),
         seeds=found.seeds,
+        parameters=cache.load("test").parameters + found.trained_parameters,
+        trained_parameters=found.trained_parameters,
         wall_time_s=time.time() - begun,
         started=utc(begun),
         finished=utc(time.time()),

@@ -40,6 +40,7 @@ class EncodedFrames:
         stride: pixels per pixel of the map.
         width: channels of the map.
         items: of the split, in its order.
+        parameters: of the encoder.
 
     Raises:
         InputError: the encoder is missing, damaged, or does not fit the image size; or the split is
@@ -49,6 +50,7 @@ class EncodedFrames:
     def __init__(self, config: Config, folder: TaskFolder, split: str) -> None:
         origin = config.model.backbone.folder
         self._encoder, self.card = load_encoder(origin)
+        self.parameters = sum(one.numel() for one in self._encoder.parameters())
         check_channels(self.card, origin)
         self.size = image_size(config.test_pipeline)
         self.stride, self.width = self.card.strides[-1], self.card.widths[-1]

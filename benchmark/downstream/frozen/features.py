@@ -41,10 +41,12 @@ class FrameFeatures:
     Attributes:
         features: float32 N×h×w×D, the coarsest map, see `EncodedFrames`.
         truth: int32 N×S×S, the masks at the size of the network, bit c for class c.
+        parameters: of the encoder.
     """
 
     features: np.ndarray
     truth: np.ndarray
+    parameters: int
 
 
 class FeatureCache:
@@ -115,14 +117,15 @@ class FeatureCache:
             if known.get("identity") != identity:
                 return None
             found = [np.load(path, mmap_mode="r", allow_pickle=False) for path in arrays]
-        except (InputError, OSError, ValueError, EOFError) as error:
+            shapes, parameters = known["shapes"], int(known["parameters"])
+        except (InputError, OSError, KeyError, TypeError, ValueError, EOFError) as error:
             print(f"{description}: extracted again ({error})", flush=True)
             return None
-        shapes = [list(array.shape) for array in found]
-        if shapes != known.get("shapes") or [str(a.dtype) for a in found] != ["float32", "int32"]:
+        there = [list(array.shape) for array in found]
+        if there != shapes or [str(array.dtype) for array in found] != ["float32", "int32"]:
             print(f"{description}: extracted again (other arrays than were written)", flush=True)
             return None
-        return FrameFeatures(*found)
+        return FrameFeatures(*found, parameters)
 
     def _extract(self, name: str, split: str, mirrored: bool) -> None:
         begun = time.time()
@@ -148,7 +151,9 @@ class FeatureCache:
                     raise InputError(f"{origin}: features of {self.folder.path} are not finite")
                 write(tokens)
                 write_truth(masks)
-        write_json(description, {"identity": self._identity(split, mirrored), "shapes": shapes})
+        identity = self._identity(split, mirrored)
+        content = {"identity": identity, "shapes": shapes, "parameters": encoded.parameters}
+        write_json(description, content)
         seconds = time.time() - begun
         print(f"{features}: features of {count} frames in {seconds:.1f} s", flush=True)
 

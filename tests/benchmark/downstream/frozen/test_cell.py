@@ -12,6 +12,7 @@ from benchmark.downstream.frozen.cell import evaluate_cell
 from benchmark.downstream.frozen.compose import compose_evaluation
 from benchmark.downstream.frozen.knn import knn_definitions
 from benchmark.downstream.segmentation.metrics import definitions
+from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import config_hash, find_problems, read_examples, read_record
@@ -31,6 +32,10 @@ def test_a_linear_record_has_the_metrics_of_fine_tuning(make_cell, vessels, feat
         "demo",
     )
     assert record.seeds == {"weights": 1, "order": 1}
+    encoder, _ = load_encoder(cell.config.model.backbone.folder)
+    frozen = sum(one.numel() for one in encoder.parameters())
+    head = 2 * 32 + 32 + 1  # scales and offsets of the norm, weights and bias
+    assert (record.parameters, record.trained_parameters) == (frozen + head, head)
     assert (record.n_images, record.corpus_hash, record.split_hash) == (
         2,
         "c0de",
@@ -57,6 +62,7 @@ def test_a_knn_record_has_scores_of_patches(make_cell, vessels, features):
     assert scores["patch_dsc"].mean() == pytest.approx(record.metrics["patch_dsc"].value)
     assert record.seeds == {"sampling": 0}
     assert record.examples is None
+    assert record.trained_parameters == 0
 
 
 @pytest.mark.parametrize("kind", ["linear", "knn"])

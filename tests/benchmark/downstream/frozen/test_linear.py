@@ -31,7 +31,7 @@ def frames():
     features = (rng.normal(0, 1, (6, 6, 6, 5)) * [1, 3, 0.2, 1, 10] + [0, 5, 0, -1, 0]).astype("f4")
     logits = up_sampled(features) @ [1.5, -0.5, 4.0, 0.0, 0.1] + 2.5
     masks = logits + 0.5 * rng.logistic(size=logits.shape) > 0
-    return FrameFeatures(features, masks.astype(np.int32))
+    return FrameFeatures(features, masks.astype(np.int32), parameters=0)
 
 
 def up_sampled(features, side=24):
@@ -92,7 +92,7 @@ def test_the_loss_is_that_of_fine_tuning_at_the_size_of_the_network(make_cell, f
 def test_every_class_has_a_sigmoid_of_its_own(make_cell, frames):
     """Two classes that overlap are both found."""
     second = frames.truth | np.roll(frames.truth, 3, axis=2)
-    several = FrameFeatures(frames.features, frames.truth + 2 * second)
+    several = FrameFeatures(frames.features, frames.truth + 2 * second, parameters=0)
     config = make_cell("linear", "steps=200", "batch_size=6", "base_lr=0.1").config
     model = build_linear(config, width=5, classes=2, seed=0)
     fit_linear(model, config, [several], ALL, seed=0)
@@ -122,7 +122,7 @@ def test_only_labelled_frames_are_learned_from(make_cell, vessels, features):
     before = train_linear(cache, config, 0).decode_head.conv_seg.weight
     for mirrored in (False, True):
         found = cache.load("train", mirrored)
-        spoilt = FrameFeatures(np.array(found.features), np.array(found.truth))
+        spoilt = FrameFeatures(np.array(found.features), np.array(found.truth), parameters=0)
         spoilt.features[2:] = np.nan
         spoilt.truth[2:] = 1
         cache._loaded["train", mirrored] = spoilt
