@@ -36,6 +36,7 @@ def test_a_record_per_encoder_labels_and_seed(tool, assets, tmp_path):
     assert names == {"synthetic_v-linear", "synthetic_v-1images-knn", "synthetic_v-2images-knn"}
     record = read_record(results / "synthetic_v-2images-knn" / "seed0.json")
     assert record.config["label_count"] == 2
+    assert record.seeds == {"sampling": 0, "labels": 0}
     done = tool("linear", *BASE, *encoder, "--label-fraction", 0.5, *quick)
     assert done.returncode == 0, done.stderr
     assert (results / "synthetic_v-50pct-linear" / "seed0.json").is_file()

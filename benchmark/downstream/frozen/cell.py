@@ -124,12 +124,13 @@ def evaluate_cell(
         torch.set_num_threads(cell.config.num_threads)
     cache = FeatureCache(cell.config, folder, features)
     found = _EVALUATE[kind](cell, cache)
+    drawn = {} if cell.config.get("label_count") is None else {"labels": cell.seed}
     encoder = cache.card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
     values = dict(
         values_of_cell(cell, content, folder, encoder),
         metrics=found.metrics,
         n_images=len(found.scores),
-        seeds=found.seeds,
+        seeds=found.seeds | drawn,
         parameters=cache.load("test").parameters + found.trained_parameters,
         trained_parameters=found.trained_parameters,
         wall_time_s=time.time() - begun,
