@@ -126,6 +126,7 @@ def _training(request: dict[str, Any], path: Path) -> dict[str, Any]:
         "epochs": content["epochs"],
         "packs": content["packs"],
         "frames": content.get("frames"),
+        "held_out": content.get("held_out"),
         "anatomy": content["anatomy"] is True,
         "weights": dict(weight_files(content)),
     }

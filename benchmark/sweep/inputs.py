@@ -34,17 +34,18 @@ def missing_pack(matrix: Matrix, packs: list[str], frames: int | None, anatomy: 
 
 
 @cache
-def corpus_of(packs: tuple[str, ...], frames: int | None) -> tuple[str, int, Path | None]:
+def corpus_of(
+    packs: tuple[str, ...], frames: int | None, held_out: float | None = None
+) -> tuple[str, int, Path | None]:
     """Hash of the pre-training dataset, number of frames, and the first pack without vessel masks.
 
     Raises:
         InputError: a pack is missing or damaged.
     """
     # Importing pandas takes seconds.
-    from benchmark.data.packs import PackSubset, open_packs
+    from benchmark.data.packs import open_packs, training_frames
 
-    opened = open_packs(packs)
-    corpus = opened if frames is None else PackSubset(opened, frames)
+    corpus = training_frames(open_packs(packs), frames, held_out)
     return corpus.corpus_hash, len(corpus), corpus.without_anatomy
 
 

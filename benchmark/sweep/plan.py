@@ -136,7 +136,7 @@ def _trainings(
         training.frames = facts["frames"] or matrix.frames.get("packs")
         if not training.problem:
             training.corpus_hash, training.frames, _ = corpus_of(
-                tuple(facts["packs"]), facts["frames"]
+                tuple(facts["packs"]), facts["frames"], facts.get("held_out")
             )
         for file in training.weights.values():
             producer = trainings.get(str(Path(file).parent))

@@ -54,6 +54,7 @@ PRETRAIN_KEYS: dict[str, Any] = {
     "micro_batch": Count | None,  # samples of one forward pass of a process; None: its whole share
     "packs": Sequence[str],  # folders
     "frames": Count | None,  # how many of their frames are used, complete patients; None: all
+    "held_out": Share | None,  # of these frames, complete patients: not trained on, only probed
     "resident": bool | Literal["auto"],  # frames in the memory of the GPU; auto: where they fit
     "compile": bool,  # the transformer blocks, by torch
     # How long one of several processes may keep the others waiting before the run ends.

@@ -15,7 +15,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.utils.data import DataLoader
 
-from benchmark.data.packs import PackCollection, PackSubset, open_packs
+from benchmark.data.packs import PackCollection, PackSubset, open_packs, training_frames
 from benchmark.data.packs.loader import pack_loader
 from benchmark.data.packs.resident import open_dataset
 from benchmark.device import device as choose_device
@@ -160,9 +160,7 @@ def assemble(
     Raises:
         InputError: packs, weights or settings are missing or do not fit together.
     """
-    packs = open_packs(config.packs)
-    if config.get("frames") is not None:
-        packs = PackSubset(packs, config.frames)
+    packs = training_frames(open_packs(config.packs), config.get("frames"), config.get("held_out"))
     anatomy = packs.has_anatomy if config.anatomy == "if present" else config.anatomy
     identity = _identity(config, packs)
     if config.num_threads:

@@ -53,11 +53,11 @@ def _require_own_packs(run: Path, packs: Sequence[str]) -> None:
     config = description.get("config")
     if not isinstance(config, dict) or "packs" not in config:
         return  # no pre-training, which is refused when it is opened
-    from benchmark.data.packs import PackSubset, open_packs  # importing pandas takes seconds
+    from benchmark.data.packs import open_packs, training_frames  # importing pandas takes seconds
 
     corpus, frames = open_packs(packs), config.get("frames")
-    if frames is not None and frames <= len(corpus):
-        corpus = PackSubset(corpus, frames)
+    if frames is None or frames <= len(corpus):
+        corpus = training_frames(corpus, frames, config.get("held_out"))
     if corpus.corpus_hash != description.get("corpus_hash"):
         raise InputError(
             f"{run}: was trained on other packs, and the number of a frame in the packs decides "

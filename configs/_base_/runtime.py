@@ -11,6 +11,7 @@ from benchmark.training.hooks import (
     CollapseHook,
     LogHook,
     NonFiniteHook,
+    ProbeHook,
     ReconstructionHook,
     StepHook,
     StopTestHook,
@@ -24,6 +25,7 @@ default_hooks = dict(
     stop=dict(type=StopTestHook),
     collapse=dict(type=CollapseHook),
     reconstructions=dict(type=ReconstructionHook, interval=0),  # epochs; 0: none
+    probe=dict(type=ProbeHook, interval="auto"),  # epochs; auto: below 1 % of a pre-training
 )
 custom_hooks = []
 visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])

@@ -8,7 +8,13 @@ was skipped), ``report.json`` (every skipped path, by reason) and, once added, `
 
 from benchmark.data.packs.anatomy import add_anatomy
 from benchmark.data.packs.building import build_pack
-from benchmark.data.packs.reading import FramePack, PackCollection, PackSubset, open_packs
+from benchmark.data.packs.reading import (
+    FramePack,
+    PackCollection,
+    PackSubset,
+    open_packs,
+    training_frames,
+)
 
 __all__ = [
     "FramePack",
@@ -17,4 +23,5 @@ __all__ = [
     "add_anatomy",
     "build_pack",
     "open_packs",
+    "training_frames",
 ]

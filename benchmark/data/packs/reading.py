@@ -233,18 +233,38 @@ class PackSubset(Samples):
     Subsets are nested: the patients of a smaller one are in every larger one. A frame of unknown
     patient counts as a patient of its own. The last patient may exceed `frames`.
 
+    Args:
+        packs: the complete ones.
+        frames: how many; None: all.
+        held_out: share of these frames that is held out, again complete patients.
+
     Attributes:
         index, size, without_anatomy: as in `PackCollection`, for the frames of the subset.
         corpus_hash: hash over the packs and the selected samples.
+        held_out: samples of the packs that are held out, int64, sorted; None if none are.
     """
 
-    def __init__(self, packs: PackCollection, frames: int) -> None:
-        if not 1 <= frames <= len(packs):
+    def __init__(
+        self, packs: PackCollection, frames: int | None = None, held_out: float | None = None
+    ) -> None:
+        if frames is not None and not 1 <= frames <= len(packs):
             raise InputError(f"frames={frames}: the packs hold 1 to {len(packs)}")
         index = packs.index
         alone = index["source"] + "/" + index["path"]
         groups = index["group"].where(index["group"].notna(), alone)
-        chosen = nested_subset(Counter(groups), frames / len(packs), seed=0)
+        chosen = set(groups)
+        if frames is not None:
+            chosen = nested_subset(Counter(groups), frames / len(packs), seed=0)
+        self.held_out: np.ndarray | None = None
+        if held_out is not None:
+            counts = Counter(group for group in groups if group in chosen)
+            apart = nested_subset(counts, held_out, seed=1)
+            if apart == chosen:
+                raise InputError(
+                    f"held_out={held_out}: leaves none of {len(chosen)} patients to train on"
+                )
+            self.held_out = np.flatnonzero(groups.isin(apart))
+            chosen -= apart
         self.rows = np.flatnonzero(groups.isin(chosen))
         self.packs = packs
         self.size = packs.size
@@ -264,6 +284,15 @@ class PackSubset(Samples):
 
     def gather(self, indices: Indices, anatomy: bool = True) -> Batch:
         return self.packs.gather(self.keys(indices), anatomy)
+
+
+def training_frames(
+    packs: PackCollection, frames: int | None, held_out: float | None
+) -> PackCollection | PackSubset:
+    """What of the packs is trained on, as the config keys `frames` and `held_out` say."""
+    if frames is None and held_out is None:
+        return packs
+    return PackSubset(packs, frames, held_out)
 
 
 def open_packs(paths: Sequence[str | os.PathLike[str]]) -> PackCollection:

@@ -13,6 +13,7 @@ from benchmark.training.hooks.checkpoint import CheckpointHook, StopTestHook
 from benchmark.training.hooks.collapse import CollapseHook
 from benchmark.training.hooks.log import LogHook
 from benchmark.training.hooks.nonfinite import NonFiniteHook
+from benchmark.training.hooks.probe import ProbeHook
 from benchmark.training.hooks.reconstructions import ReconstructionHook
 from benchmark.training.hooks.step import StepHook, WeightDecayHook
 from benchmark.training.schedules import build_schedule
@@ -25,13 +26,14 @@ DEFAULT_HOOKS: dict[str, type[Hook]] = {
     "stop": StopTestHook,
     "collapse": CollapseHook,
     "reconstructions": ReconstructionHook,
+    "probe": ProbeHook,
 }
 """The hooks of a run by their names in `default_hooks`. Those of mmengine are not among them: they
 read every scalar back at every step, and their checkpoints hold objects that ``weights_only=True``
 refuses."""
 
 # Of these: without the others a run could not be resumed exactly, nor stopped.
-_OPTIONAL = ("collapse", "reconstructions")
+_OPTIONAL = ("collapse", "reconstructions", "probe")
 
 
 def build_hooks(config: Config, steps_per_epoch: int | None) -> list[Hook]:
@@ -80,6 +82,7 @@ def _settings(config: Config, steps_per_epoch: int) -> dict[str, dict[str, Any]]
         "stop": {},
         "collapse": {"interval": config.log_interval},
         "reconstructions": {},
+        "probe": {},
     }
 
 

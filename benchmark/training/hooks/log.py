@@ -144,6 +144,24 @@ class LogHook(Hook):
             with self.path.open("a") as stream:
                 fsync(stream.fileno(), self.path)
 
+    def add(self, runner: Any, values: dict[str, float | None]) -> None:
+        """A line of its own for values that were computed between two epochs, by the main process.
+
+        To be called after the epoch; None is for a value that is not finite.
+        """
+        self._append(runner, runner.iter, {"epoch": runner.epoch, **values})
+
+    def pause(self, seconds: float) -> None:
+        """Leave a time that was spent on something else out of `images_per_s`."""
+        self._since += seconds
+
+    def _append(self, runner: Any, step: int, scalars: dict[str, float | None]) -> None:
+        runner.visualizer.add_scalars(
+            {name: value for name, value in scalars.items() if value is not None}, step=step
+        )
+        with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, **scalars}) + "\n")
+
     def _means(self) -> dict[str, float | None]:
         columns: dict[str, list[float]] = {}
         for terms in self._read:
@@ -165,12 +183,7 @@ class LogHook(Hook):
         lr = max(group["lr"] for group in runner.optim_wrapper.optimizer.param_groups)
         scalars = {"epoch": runner.epoch, "lr": lr, **terms, "skipped_steps": self.skipped.total}
         scalars["images_per_s"] = round(self.images_per_s, 1)
-        line = {"step": step, **scalars}
-        runner.visualizer.add_scalars(
-            {name: value for name, value in scalars.items() if value is not None}, step=step
-        )
-        with naming(self.path), self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+        self._append(runner, step, scalars)
         if now - self._shown >= self.screen_seconds or step == runner.max_iters:
             self._shown = now
             left = (now - self._start) / (step - self._first_step) * (runner.max_iters - step)

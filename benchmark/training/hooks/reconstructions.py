@@ -16,6 +16,7 @@ from benchmark.nn.masking.anatomy import AnatomyGuidedMasking, patch_weights
 from benchmark.nn.objectives.combined import predicts_pixels
 from benchmark.registry import HOOKS
 from benchmark.training.accumulation import unwrap
+from benchmark.training.hooks.evaluating import evaluating
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -113,18 +114,10 @@ class ReconstructionHook(Hook):
         runner.visualizer.add_image("reconstructions", panel, step=runner.iter)
 
 
-@torch.no_grad()
 def draw_panel(method: Method, batch: Any) -> np.ndarray:
     """The panels of a batch side by side, a row per frame: (B·H)×(n·W)×3 in [0, 255]."""
-    training = {module: module.training for module in method.modules()}
-    devices = [p.device for p in method.parameters() if p.device.type == "cuda"][:1]
-    try:
-        with torch.random.fork_rng(devices):
-            method.eval()
-            panels = view_panels(method, method.views(batch)["views"])
-    finally:
-        for module, was in training.items():
-            module.training = was
-        method.observed.clear()
+    with evaluating(method):
+        panels = view_panels(method, method.views(batch)["views"])
+    method.observed.clear()
     gray = torch.cat([panel.clamp(0, 255).byte().cpu() for panel in panels.values()], dim=2)
     return gray.flatten(0, 1)[..., None].expand(-1, -1, 3).contiguous().numpy()

@@ -61,7 +61,7 @@ def test_hooks_are_changed_replaced_disabled_and_added():
     named = {type(hook).__name__: hook for hook in hooks}
     assert list(named) == [
         *("StepHook", "NonFiniteHook", "QuietLog", "CheckpointHook", "StopTestHook"),
-        *("ReconstructionHook", "IterTimerHook", "Counting"),
+        *("ReconstructionHook", "ProbeHook", "IterTimerHook", "Counting"),
     ]
     assert (named["QuietLog"].interval, named["QuietLog"].screen_seconds) == (5, 9.0)
     assert named["CheckpointHook"].interval == 3

@@ -1,0 +1,149 @@
+"""The average precision of a linear probe for vessel patches, while an encoder is pre-trained."""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from typing import Any, Literal
+
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+
+from benchmark.data.packs import PackCollection, PackSubset
+from benchmark.encoders.encoder import architecture_of
+from benchmark.errors import InputError
+from benchmark.method import Method
+from benchmark.nn.backbones.base import Encoder
+from benchmark.registry import HOOKS
+from benchmark.training.accumulation import unwrap
+from benchmark.training.distributed import watchdog
+from benchmark.training.hooks.evaluating import evaluating
+from benchmark.training.probing.frames import ProbeFrames, choose_frames, read_frames
+from benchmark.training.probing.probe import probe
+from benchmark.type_hints import Count, Natural, Positive
+
+LEGEND = (
+    "probe_ap: average precision (%) with which a linear probe on the frozen encoder finds vessel "
+    "patches of other patients than it was fitted on; labels are the extracted anatomy"
+)
+"""What the value means, printed where it first appears."""
+
+TRAINED_PER_PROBED = 1000
+"""Frames that are trained on for each one of a probe, if its interval is chosen: under 1 % of the
+time of a run (docs/benchmarks)."""
+
+
+@HOOKS.register_module()
+class ProbeHook(Hook):
+    """Logs the average precision of a linear probe every `interval` epochs and at the end.
+
+    What is exported is probed: the encoder, or its EMA teacher. A logistic regression on its patch
+    features is fitted on frames of some patients and scored on frames of others, see
+    `benchmark.training.probing`. The main process does it between two epochs, in evaluation mode;
+    neither weights nor random numbers of the run change. ``probe_ap`` has a line of its own in the
+    log, and so has ``probe_chance`` with the first one.
+
+    Args:
+        interval: epochs between two probes; 0: none. ``"auto"``: as many as keep the probe below
+            1 % of the run, and none where that is more than the run has.
+        frames: of the packs, half of them for the fit and half for the score.
+        c: inverse strength of the L2 penalty, as scikit-learn's ``C``.
+        iterations: most iterations of L-BFGS, which bounds the time.
+    """
+
+    priority = "LOW"  # before the checkpoint
+
+    def __init__(
+        self,
+        interval: Natural | Literal["auto"] = 0,
+        frames: Count = 128,
+        c: Positive = 1.0,
+        iterations: Count = 100,
+    ) -> None:
+        self.interval = interval
+        self.frames = frames
+        self.c = c
+        self.iterations = iterations
+        self.every = 0
+        self._explained = False
+        self._halves: tuple[ProbeFrames, ProbeFrames] | None = None
+
+    def before_train(self, runner: Any) -> None:
+        self.every = self._epochs_between(runner)
+        if not self.every or not isinstance(unwrap(runner.model), Method):
+            self.every = 0
+            return
+        packs = runner.train_dataloader.dataset.packs
+        if packs.without_anatomy is not None:
+            self._turn_off(
+                runner,
+                f"{packs.without_anatomy} has no anatomy; make it with "
+                f"tools/extract_anatomy.py {packs.without_anatomy}",
+            )
+
+    def _epochs_between(self, runner: Any) -> int:
+        if self.interval != "auto":
+            return self.interval
+        per_epoch = len(runner.train_dataloader) * runner.run.config.batch_size
+        chosen = ceil(TRAINED_PER_PROBED * self.frames / per_epoch)
+        return chosen if chosen <= runner.max_epochs else 0
+
+    def _turn_off(self, runner: Any, reason: str) -> None:
+        self.every = 0
+        runner.run.say(f"{runner.run.title}: no probe: {reason}")
+
+    def after_train_epoch(self, runner: Any) -> None:
+        epoch = runner.epoch + 1
+        due = self.every and (epoch % self.every == 0 or epoch == runner.max_epochs)
+        if not due or get_rank():
+            return
+        watchdog.note(2 * runner.iter + 1, "probing the encoder")
+        start = time.perf_counter()
+        model = unwrap(runner.model)
+        with evaluating(model):
+            encoder = model.exports().get("encoder")
+            if encoder is None or architecture_of(encoder) is None:
+                self._turn_off(runner, "no encoder is exported")
+                return
+            # One that is built for the export is on the CPU, and in training mode.
+            encoder.to(next(model.parameters()).device).eval()
+            halves = self._read(runner, encoder)
+            if halves is None:
+                return
+            found = probe(encoder, *halves, self.c, self.iterations)
+        values = {"probe_ap": found.average_precision}
+        if epoch == min(self.every, runner.max_epochs):
+            values["probe_chance"] = found.chance
+        runner.log.add(runner, values)
+        shown = "none" if found.average_precision is None else f"{found.average_precision:.2f}"
+        if not self._explained:
+            self._explained = True
+            fit, score = halves
+            runner.run.say(
+                f"{runner.run.title}: {LEGEND}; fitted on {len(fit.images)} frames of "
+                f"{fit.patients} patients, scored on {len(score.images)} of {score.patients}"
+            )
+        runner.run.say(
+            f"{runner.run.title}  epoch {epoch}/{runner.max_epochs}  probe_ap {shown}  "
+            f"chance {found.chance:.2f}"
+        )
+        runner.log.pause(time.perf_counter() - start)
+
+    def _read(self, runner: Any, encoder: Encoder) -> tuple[ProbeFrames, ProbeFrames] | None:
+        """The frames for fit and score, read once; None and a line if they cannot be used."""
+        if self._halves is None:
+            packs: PackCollection | PackSubset = runner.train_dataloader.dataset.packs
+            try:
+                rows = choose_frames(packs, self.frames)
+            except InputError as error:
+                self._turn_off(runner, str(error))
+                return None
+            size, stride = encoder.img_size, encoder.strides[-1]
+            fit, score = (read_frames(packs, half, size, stride) for half in rows)
+            for half in (fit, score):
+                if half.vessel.all() or not half.vessel.any():
+                    what = "vessel" if half.vessel.any() else "background"
+                    self._turn_off(runner, f"all patches of {len(half.images)} frames are {what}")
+                    return None
+            self._halves = fit, score
+        return self._halves

@@ -1,0 +1,97 @@
+"""The frames of packs that a probe is fitted and scored on, and the labels of their patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.data.packs import PackCollection, PackSubset
+from benchmark.data.views.crop import Crop, crop_bicubic, crop_nearest
+from benchmark.errors import InputError
+from benchmark.randomness import permutation, stream_key
+
+_READ = 32
+"""Frames that are read at once."""
+
+
+@dataclass(frozen=True)
+class ProbeFrames:
+    """n complete frames at the size of a network, and which of their patches are vessel.
+
+    Attributes:
+        images: uint8, n×S×S.
+        vessel: bool, n×(S/stride)²; a patch with at least one vessel pixel, in raster order.
+        patients: how many they are of.
+    """
+
+    images: Tensor
+    vessel: Tensor
+    patients: int
+
+
+def choose_frames(packs: PackCollection | PackSubset, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The frames to fit and to score a probe on, half of `count` each, of different patients.
+
+    Rows of the complete packs, sorted. If frames were held out of the training, the probe is scored
+    on those and fitted on the others; else every second patient, in the order of a hash, is for the
+    score. Each half has as many patients as it can. A frame of an unknown patient counts as a
+    patient of its own, or together with its video. A function of the packs and `count` alone.
+
+    Raises:
+        InputError: the frames are of one patient only.
+    """
+    complete = packs.packs if isinstance(packs, PackSubset) else packs
+    index = complete.index
+    names = index["group"].fillna(index["video"]).fillna(index["path"])
+    patients = index["source"] + "/" + names.astype(str)
+    trained = packs.keys(np.arange(len(packs)))
+    held_out = packs.held_out if isinstance(packs, PackSubset) else None
+    if held_out is not None:
+        halves = trained, held_out
+    else:
+        known = np.array(sorted(patients.iloc[trained].unique()))
+        if len(known) < 2:
+            raise InputError("its frames are of one patient, and the probe needs a second one")
+        order = known[permutation(stream_key("probe", "patients"), 0, len(known))]
+        scored = patients.iloc[trained].isin(order[1::2]).to_numpy()
+        halves = trained[~scored], trained[scored]
+    rank = permutation(stream_key("probe", "frames"), 0, len(index))
+    fit, score = (_spread(patients, rank, rows, max(1, count // 2)) for rows in halves)
+    return fit, score
+
+
+def _spread(patients: pd.Series, rank: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the rows in the order of `rank`, a second frame of a patient after all firsts."""
+    frames = pd.DataFrame({"rank": rank[rows], "patient": patients.iloc[rows].to_numpy()})
+    frames = frames.set_index(rows).sort_values("rank")
+    frames["turn"] = frames.groupby("patient").cumcount()
+    return np.sort(frames.sort_values(["turn", "rank"]).index.to_numpy()[:count])
+
+
+def read_frames(
+    packs: PackCollection | PackSubset, rows: np.ndarray, size: int, stride: int
+) -> ProbeFrames:
+    """The valid area of frames, resized to size×size, with their patches of stride×stride.
+
+    Args:
+        packs: all with vessel masks.
+        rows: of the complete packs.
+    """
+    complete = packs.packs if isinstance(packs, PackSubset) else packs
+    images, vessel = [], []
+    for start in range(0, len(rows), _READ):
+        frames, bits, valid = complete.gather(rows[start : start + _READ])
+        height, width = torch.from_numpy(valid).unbind(1)
+        corner = torch.zeros_like(height)
+        crop = Crop(corner, corner, height, width, flip=corner.bool())
+        images.append(crop_bicubic(torch.from_numpy(frames), crop, size).byte())
+        masks = crop_nearest(torch.from_numpy(bits), crop, size)[:, None]
+        vessel.append(F.max_pool2d(masks, stride).flatten(1) > 0)
+    groups = complete.index.iloc[rows]["group"]
+    patients = groups.nunique() + int(groups.isna().sum())
+    return ProbeFrames(torch.cat(images), torch.cat(vessel), patients)
