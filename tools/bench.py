@@ -76,6 +76,11 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "training steps of all methods against MAE's; MAE end to end against mmpretrain's",
         {"batch": 16, "repeats": 5, "threads": 0},
     ),
+    "probe": (
+        "benchmark.speed.probe:bench_probe",
+        "the linear probe of a pre-training against its steps",
+        {"frames": 128, "size": 256, "batch": 16, "repeats": 5, "threads": 0},
+    ),
     "finetune": (
         "benchmark.speed.finetuning:bench_finetune",
         "fine-tuning for segmentation against mmsegmentation on mmengine's Runner",
@@ -94,8 +99,8 @@ PARTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 AGAINST_MMPRETRAIN = "benchmark.speed.mmpretrain:bench_against_mmpretrain"
 # Parts of a run, whose libraries talk when they are imported.
-_RUNS = ("step", "pretrain", "finetune", "resume")
-_WITH_CONFIG = ("step", "pretrain", "finetune")
+_RUNS = ("step", "pretrain", "probe", "finetune", "resume")
+_WITH_CONFIG = ("step", "pretrain", "probe", "finetune")
 
 
 def parse() -> argparse.Namespace:
@@ -113,6 +118,9 @@ def parse() -> argparse.Namespace:
                 part.add_argument(option, **OPTIONS[option])
         part.add_argument("--out", **OPTIONS["--out"])
     _add_to_pretrain(parts.choices["pretrain"])
+    parts.choices["probe"].add_argument(
+        "methods", nargs="+", metavar="METHOD", help="folders of configs/"
+    )
     for option, default, least in (("methods", 30, 2), ("datasets", 8, 1), ("seeds", 5, 2)):
         kind = number(Annotated[int, Range(least=least)])
         parts.choices["leaderboard"].add_argument(

@@ -74,7 +74,7 @@ def _silenced_stderr() -> Iterator[None]:
         os.close(null)
 
 
-class _Step:
+class TimedStep:
     """Training steps of one method on one batch, timed.
 
     Args:
@@ -85,6 +85,7 @@ class _Step:
     def __init__(self, config: Config, processor_time: bool) -> None:
         self.config = config
         parts = assemble(config)
+        self.packs = parts.packs
         self.method = parts.method.to(device()).train()
         self.optimizer = parts.optimizer
         self.optimizer.initialize_count_status(self.method, 0, 1)
@@ -174,10 +175,10 @@ def bench_pretrain(
         work = Path(folder)
         pack = trial.make_frames(work) / "pack"
 
-        def make(method: str, options: Sequence[str] = ()) -> _Step:
+        def make(method: str, options: Sequence[str] = ()) -> TimedStep:
             config = trial.config(method, work, pack, options)
             config.update(epochs=10, num_workers=0)
-            return _Step(config, trial.by_processor_time)
+            return TimedStep(config, trial.by_processor_time)
 
         reference = make(REFERENCE, mae_options)
         rows = []

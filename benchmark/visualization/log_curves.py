@@ -17,7 +17,12 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 # What the axis says of terms whose names do not say it.
-_AXES = {"vessel_share": "fraction of vessel patches\namong the masked patches"}
+_AXES = {
+    "vessel_share": "fraction of vessel patches\namong the masked patches",
+    "probe_ap": "average precision (%) of a\nlinear probe for vessel patches",
+}
+# Terms whose level by chance is logged, too.
+_CHANCE = {"probe_ap": "probe_chance"}
 # Besides colours: one colour returns after ten curves, with another style.
 _STYLES = ("-", "--", "-.", ":")
 
@@ -60,6 +65,19 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
     ]
 
 
+def chance_levels(folders: Sequence[Path], term: str) -> list[float]:
+    """The levels of a term by chance in several runs, sorted, each once; none if it has none."""
+    if term not in _CHANCE:
+        return []
+    found = set()
+    for folder in folders:
+        try:
+            found |= set(read_curve(folder, _CHANCE[term])[1])
+        except InputError:  # a run that was ended before
+            continue
+    return sorted(found)
+
+
 def _title(folder: Path) -> str:
     """Title of the method, from the config in `run.json`, or the name of the folder."""
     description = folder / "run.json"
@@ -78,6 +96,9 @@ def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> st
         for number, (title, epochs, values) in enumerate(curves):
             style = _STYLES[number % len(_STYLES)]
             axis.plot(epochs, values, style, marker="o", markersize=2.5, linewidth=1.4, label=title)
+        for number, level in enumerate(chance_levels([Path(f) for f in folders], term)):
+            label = None if number else "chance"
+            axis.axhline(level, linestyle=":", color="0.4", linewidth=1, zorder=0, label=label)
         axis.set_xlabel("epoch")
         axis.set_ylabel(_AXES.get(term, term.replace("_", " ")))
         axis.grid(alpha=0.3)

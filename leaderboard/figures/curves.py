@@ -96,7 +96,7 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
     Raises:
         InputError: a folder has no log, or the log no such term.
     """
-    from benchmark.visualization.log_curves import read_curve
+    from benchmark.visualization.log_curves import chance_levels, read_curve
 
     figure = new_figure(width, 0.55 * width + 10)
     axis = figure.add_subplot()
@@ -106,6 +106,9 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
         label = shorten(_run_title(run))
         style = series_style(number)
         axis.plot(epochs, values, **style, label=label, markevery=every, gid=f"{run}")
+    for number, level in enumerate(chance_levels(runs, term)):
+        label = None if number else "chance"
+        axis.axhline(level, linestyle=":", color="0.4", linewidth=1, zorder=0, label=label)
     axis.set_xlabel("Epoch")
     axis.set_ylabel(term.replace("_", " "))
     axis.grid(axis="y")

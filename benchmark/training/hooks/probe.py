@@ -28,9 +28,14 @@ LEGEND = (
 )
 """What the value means, printed where it first appears."""
 
-TRAINED_PER_PROBED = 1000
-"""Frames that are trained on for each one of a probe, if its interval is chosen: under 1 % of the
-time of a run (docs/benchmarks)."""
+
+def exported_encoder(method: Method) -> Encoder | None:
+    """What a method exports as its encoder, ready to be evaluated; None if it exports none."""
+    encoder = method.exports().get("encoder")
+    if encoder is None or architecture_of(encoder) is None:
+        return None
+    # One that is built for the export is on the CPU, and in training mode.
+    return encoder.to(next(method.parameters()).device).eval()
 
 
 @HOOKS.register_module()
@@ -44,9 +49,11 @@ class ProbeHook(Hook):
     log, and so has ``probe_chance`` with the first one.
 
     Args:
-        interval: epochs between two probes; 0: none. ``"auto"``: as many as keep the probe below
-            1 % of the run, and none where that is more than the run has.
+        interval: epochs between two probes; 0: none. ``"auto"``: as few as keep the probe below
+            1 % of the time (docs/benchmarks), see `spacing`, and none where a run has fewer.
         frames: of the packs, half of them for the fit and half for the score.
+        spacing: of ``"auto"``: frames that are trained on for each one of a probe. A number of
+            frames, so that the log depends neither on the machine nor on the number of processes.
         c: inverse strength of the L2 penalty, as scikit-learn's ``C``.
         iterations: most iterations of L-BFGS, which bounds the time.
     """
@@ -57,11 +64,13 @@ class ProbeHook(Hook):
         self,
         interval: Natural | Literal["auto"] = 0,
         frames: Count = 128,
+        spacing: Count = 5000,
         c: Positive = 1.0,
         iterations: Count = 100,
     ) -> None:
         self.interval = interval
         self.frames = frames
+        self.spacing = spacing
         self.c = c
         self.iterations = iterations
         self.every = 0
@@ -85,7 +94,7 @@ class ProbeHook(Hook):
         if self.interval != "auto":
             return self.interval
         per_epoch = len(runner.train_dataloader) * runner.run.config.batch_size
-        chosen = ceil(TRAINED_PER_PROBED * self.frames / per_epoch)
+        chosen = ceil(self.spacing * self.frames / per_epoch)
         return chosen if chosen <= runner.max_epochs else 0
 
     def _turn_off(self, runner: Any, reason: str) -> None:
@@ -101,12 +110,10 @@ class ProbeHook(Hook):
         start = time.perf_counter()
         model = unwrap(runner.model)
         with evaluating(model):
-            encoder = model.exports().get("encoder")
-            if encoder is None or architecture_of(encoder) is None:
+            encoder = exported_encoder(model)
+            if encoder is None:
                 self._turn_off(runner, "no encoder is exported")
                 return
-            # One that is built for the export is on the CPU, and in training mode.
-            encoder.to(next(model.parameters()).device).eval()
             halves = self._read(runner, encoder)
             if halves is None:
                 return

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from event_files import in_the_log, read_events
 from mmengine.hooks import Hook
 from PIL import Image
 
@@ -112,6 +113,18 @@ def test_a_trained_run_says_when_where_and_how_it_was_made(make_cell, tmp_path, 
     )
     assert counted == ["train"] * len(logged) + ["test"]
     assert sent == logged
+
+
+def test_event_files_hold_the_scalars_of_a_fine_tuning(make_cell, tmp_path):
+    """Read with TensorBoard's own reader."""
+    cell = make_cell(tmp_path, "unet", "log_interval=1")
+    cell.config.visualizer = dict(
+        type="Visualizer", vis_backends=[dict(type="TensorboardVisBackend")]
+    )
+    run_cell(cell)
+    expected = sorted(in_the_log(cell.folder))
+    assert {"loss", "lr", "grad_norm", "epoch"} <= {name for name, *_ in expected}
+    assert read_events(cell.folder) == expected
 
 
 def test_patients_that_are_not_known_are_left_open():

@@ -41,7 +41,7 @@ def test_scale_swaps_sizes_and_nothing_else():
     changed = {line.partition(":")[0] for line in config_differences(paper, tiny)}
     sizes = ("method.encoder.", "method.decoder.", "method.views.size", "schedule.warmup_epochs")
     run = {"epochs", "batch_size", "lr_batch", "log_interval", "num_workers", "checkpoint_interval"}
-    run |= {"micro_batch", "num_threads"}
+    run |= {"micro_batch", "num_threads", "default_hooks.probe.spacing"}
     assert all(key in run or key.startswith(sizes) for key in changed)
     assert tiny["method"]["views"]["size"] == tiny["method"]["encoder"]["img_size"] == 96
 

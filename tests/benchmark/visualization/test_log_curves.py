@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.errors import InputError
 from benchmark.files import write_json
-from benchmark.visualization.log_curves import _title, draw_curves, read_curve
+from benchmark.visualization.log_curves import _title, chance_levels, draw_curves, read_curve
 
 
 def _run(folder: Path, lines: list[dict], title: str | None = None) -> Path:
@@ -70,6 +70,24 @@ def test_curves_differ_in_style_and_the_axis_explains_the_term(tmp_path, monkeyp
     draw_curves(runs, "loss", tmp_path / "x.png")
     assert len(seen["looks"]) == 12
     assert seen["label"] == "loss"
+
+
+def test_a_probe_is_drawn_with_its_chance(tmp_path, monkeypatch):
+    """Once per level; epochs without a probe are skipped."""
+    probes = [
+        {"step": 2, "epoch": 0, "loss": 1.0},
+        {"step": 4, "epoch": 1, "probe_ap": 30.0, "probe_chance": 12.5},
+        {"step": 8, "epoch": 3, "probe_ap": 40.0},
+    ]
+    runs = [_run(tmp_path / str(number), probes) for number in range(2)]
+    assert read_curve(runs[0], "probe_ap") == ([2.0, 4.0], [30.0, 40.0])
+    lines = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: lines.extend(figure.axes))
+    draw_curves(runs, "probe_ap", tmp_path / "x.png")
+    drawn = [(line.get_label(), list(line.get_ydata())) for line in lines[0].lines]
+    assert drawn == [("0", [30.0, 40.0]), ("1", [30.0, 40.0]), ("chance", [12.5, 12.5])]
+    assert lines[0].get_ylabel().startswith("average precision (%)")
+    assert chance_levels(runs, "loss") == []
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"config": []}', '{"config": {"card": 1}}'])

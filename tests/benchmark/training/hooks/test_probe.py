@@ -110,7 +110,7 @@ def test_auto_is_off_for_a_run_in_which_it_would_cost_much(small_config):
         runner = SimpleNamespace(
             train_dataloader=range(batches), max_epochs=epochs, run=SimpleNamespace(config=config)
         )
-        return ProbeHook("auto", frames=100)._epochs_between(runner)
+        return ProbeHook("auto", frames=100, spacing=1000)._epochs_between(runner)
 
     # 100 frames of a probe are worth 100,000 of the training.
     assert every(epochs=800, batches=171) == 1
