@@ -245,6 +245,21 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
+def require_place(folder: str | os.PathLike[str]) -> None:
+    """Report, before hours of work, that a folder cannot be made.
+
+    Raises:
+        InputError: a file stands in its place, or in that of one of its parents.
+    """
+    for place in (Path(folder), *Path(folder).parents):
+        if place.is_dir():
+            return
+        if os.path.lexists(place):
+            raise InputError(
+                f"{place}: a file stands where a folder is needed; move it or choose another path"
+            )
+
+
 def list_folder(folder: str | os.PathLike[str], pattern: str = "*") -> list[Path]:
     """The entries of a folder whose names match, sorted by name.
 

@@ -105,6 +105,11 @@ def card_of_encoder(folder: Path) -> MethodCard:
     Raises:
         InputError: the folder holds no `encoder.json`.
     """
+    if not (folder / "encoder.json").is_file():
+        raise InputError(
+            f"{folder}: no encoder (encoder.json is missing); name a folder that tools/train.py "
+            "(WORK/METHOD/pretrain) or tools/convert_checkpoint.py has exported"
+        )
     description = read_json(folder / "encoder.json")
     origin = description.get("provenance", {}) if isinstance(description, dict) else {}
     place = folder.resolve()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pre-train on N processes of this machine (GPUs with nccl, CPUs with gloo), or on many machines:
 #
-#   usage: tools/dist_train.sh CONFIG N [arguments of tools/train.py]
+#   usage: tools/dist_train.sh CONFIG N [options of the training]
 #
 # Several machines: set NNODES, NODE_RANK and MASTER_ADDR (and MASTER_PORT) on each of them.
 # On SIGUSR1 or SIGTERM the run finishes its step, saves a checkpoint and ends with exit code 75. A
@@ -19,7 +19,7 @@ case ${1:-} in
 esac
 
 if [ $# -lt 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
-    echo "usage: $called CONFIG N [arguments of tools/train.py]" >&2
+    echo "usage: $called CONFIG N [options of the training]" >&2
     exit 2
 fi
 config=$1

@@ -16,7 +16,7 @@ from typing import Any
 import _cli
 
 from benchmark.errors import InputError
-from benchmark.files import OVERWRITE_POLICIES
+from benchmark.files import OVERWRITE_POLICIES, require_place
 from benchmark.type_hints import Count, Seed, Share
 
 
@@ -97,6 +97,8 @@ def main() -> None:
         method = Path(args.encoder)
     if isinstance(method, Path):
         card_of_encoder(method)
+    results = Path(args.results) if args.results else work / "results"
+    require_place(results)
     data = Path(args.data) if args.data else None
     cell = (Path(args.configs), method, args.dataset, args.protocol, args.cfg_options)
     counts = tuple(dict.fromkeys(args.label_count or ()))
@@ -130,7 +132,6 @@ def main() -> None:
         return
     folder = TaskFolder.open(config.data.folder, config.task)
     refuse_other_dataset(Path(args.configs), args.dataset, folder)
-    results = Path(args.results) if args.results else work / "results"
     cells = [
         FineTuningRun(
             own,

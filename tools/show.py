@@ -20,6 +20,7 @@ config or run. Runs of AMT and HPM are needed, whose masks depend on trained wei
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import _cli
 
@@ -114,6 +115,9 @@ def main() -> None:
 
         print(draw_corruptions(args.path[0], args.out, args.count or 1))
         return
+    from benchmark.visualization.sheet_kinds import sheet_kind
+
+    sheet_kind(Path(args.path[0]))  # before the libraries are loaded
     from benchmark.visualization.contact_sheets import draw_sheet
 
     print(draw_sheet(args.path[0], args.out, args.count or 6, args.epoch))

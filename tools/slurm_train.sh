@@ -10,7 +10,7 @@
 #SBATCH --open-mode=append
 # Pre-train under Slurm, one task per GPU, over as many time limits as it takes:
 #
-#   usage: tools/slurm_train.sh [--nodes=2 --partition=...] CONFIG [arguments of tools/train.py]
+#   usage: tools/slurm_train.sh [--nodes=2 --partition=...] CONFIG [options of the training]
 #
 # The options before CONFIG are for sbatch, which it calls; from the repository, sbatch can also be
 # called by hand: sbatch [--nodes=2 ...] tools/slurm_train.sh CONFIG. Two minutes before the time limit
@@ -35,7 +35,7 @@ if [ -z "${SLURM_JOB_ID:-}" ]; then
     done
 fi
 if [ $# -lt 1 ]; then
-    echo "usage: $called [options of sbatch, as --KEY=VALUE] CONFIG [arguments of tools/train.py]" >&2
+    echo "usage: $called [options of sbatch, as --KEY=VALUE] CONFIG [options of the training]" >&2
     exit 2
 fi
 if [ -z "${SLURM_JOB_ID:-}" ]; then

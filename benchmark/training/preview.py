@@ -190,6 +190,11 @@ def require_inputs(values: dict[str, Any], work: Path) -> None:
         folder = Path(folder.replace("{work}", str(work)))
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; make the pack with tools/prepare_data.py")
+        if not (folder / "manifest.json").is_file():
+            raise InputError(
+                f"{folder}: not a pack (manifest.json is missing); make one with "
+                "tools/prepare_data.py"
+            )
     for _, checkpoint in weight_files(values.get("method")):
         file = Path(checkpoint.replace("{work}", str(work)))
         if not file.exists():

@@ -16,7 +16,6 @@ from benchmark.data.packs import FramePack, open_packs
 from benchmark.data.packs.loader import PackDataset
 from benchmark.data.packs.reading import unpack_bits
 from benchmark.data.tasks import TaskFolder
-from benchmark.data.tasks.folder import MANIFEST
 from benchmark.downstream.overlays import box_outlines, overlay
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_json, read_object
@@ -26,6 +25,7 @@ from benchmark.training.checkpoints.checkpoint import newest_checkpoint
 from benchmark.training.config import from_plain
 from benchmark.training.hooks.reconstructions import spread, view_panels
 from benchmark.training.train import IDENTITY
+from benchmark.visualization.sheet_kinds import sheet_kind
 from benchmark.visualization.symbols import extraction_alpha, legend
 from benchmark.visualization.task_sheets import task_rows
 from benchmark.weights import load_strict
@@ -60,17 +60,16 @@ def draw_sheet(path: str | Path, out: str | Path, count: int = 6, epoch: int | N
         raise InputError(f"--count {count}: must be at least 1")
     path = Path(path)
     packs: Sequence[str | Path] = ()
-    if (path / "frames.u8").is_file():
-        kind, rows, packs = "pack", pack_rows(FramePack.open(path), count), [path]
-    elif (path / "predictions").is_dir():
-        kind, rows = "fine-tuned run", prediction_rows(path, count)
-    elif (path / "run.json").is_file():
-        kind, rows = "pre-training run", pretraining_rows(path, count, epoch)
+    kind = sheet_kind(path)
+    if kind == "pack":
+        rows, packs = pack_rows(FramePack.open(path), count), [path]
+    elif kind == "fine-tuned run":
+        rows = prediction_rows(path, count)
+    elif kind == "pre-training run":
+        rows = pretraining_rows(path, count, epoch)
         packs = read_object(path / "run.json")["config"]["packs"]
-    elif (path / MANIFEST).is_file():
-        kind, rows = "task", task_rows(TaskFolder.open(path), count)
     else:
-        raise InputError(f"{path}: neither a pack, a task nor a run; nothing to draw")
+        rows = task_rows(TaskFolder.open(path), count)
     save_sheet(rows, Path(out), extraction_alpha(packs))
     return f"{out}: {len(rows)} frames of the {kind} {path}"
 

@@ -16,6 +16,7 @@ from benchmark.errors import InputError
 from benchmark.files import (
     atomic_write,
     read_json,
+    require_place,
     sha256_bytes,
     sha256_file,
     sha256_json,
@@ -99,6 +100,18 @@ def test_content_is_on_disk_before_the_rename(tmp_path, monkeypatch):
         assert calls == ["file", "rename", "file"]
     else:
         assert calls == ["file", "rename", "folder"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_found_beforehand(tmp_path):
+    """Of the folder or of a parent, a dangling link too; nothing is created."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for blocked in ("file", "file/a/b", "link"):
+        with pytest.raises(InputError, match=f"/{blocked[:4]}: a file stands where a folder is"):
+            require_place(tmp_path / blocked)
+    require_place(tmp_path / "new" / "folder")
+    require_place("relative/folder")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_json_is_strict_and_canonical(tmp_path):

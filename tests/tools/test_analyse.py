@@ -57,7 +57,7 @@ def test_what_goes_wrong_is_said_before_libraries_are_loaded(light_answers, asse
         ((*one, "--method", "mae", *task), "make it with tools/train.py configs/mae/pretrain.py"),
         ((*one, "--method", "vaso", *task), "vaso: no such method"),
         ((*one, "--method", "mae", "--work", str(tmp_path)), "make it with tools/prepare_data.py"),
-        ((*one, "--encoder", str(tmp_path), *task), "encoder.json: no such file"),
+        ((*one, "--encoder", str(tmp_path), *task), "no encoder (encoder.json is missing); name a"),
         ((*encoder, *task, "--plot", "x.jpg"), "x.jpg: a figure must end in one of"),
         ((*encoder, *task, "--projection", "umap"), "`pip install umap-learn`"),
         ((*encoder, *task, "--protocol", "aaai"), "`pip install umap-learn`"),

@@ -64,6 +64,22 @@ def test_settings_that_do_not_fit(light_answers):
         assert message in answer.refusal
 
 
+def test_missing_inputs_and_blocked_outputs(light_answers, tmp_path):
+    """Before the libraries are loaded, and long before a record has to be written."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    empty, file = str(tmp_path / "empty"), str(tmp_path / "file")
+    refused = {
+        (*TRAIN, "--packs", empty): "empty: not a pack (manifest.json is missing); make one with",
+        (*FINETUNE, "--results", file): "file: a file stands where a folder is needed",
+        (
+            *("finetune.py", "--encoder", empty, "--dataset", "dca1"),
+        ): "empty: no encoder (encoder.json is missing); name a folder that tools/train.py",
+    }
+    for answer, message in zip(light_answers(*refused), refused.values(), strict=True):
+        assert message in answer.refusal
+
+
 def test_leaderboard_is_the_package_for_every_tool() -> None:
     """Whether or not the project is installed, and beside a tool of the same name."""
     tools = str(ROOT / "tools")

@@ -49,6 +49,7 @@ def test_cheap_mistakes_are_answered_at_once(light_answers, pack, tmp_path):
         (show(str(pack), "--crops"), "--crops: needs --masking-ratio"),
         (show(str(pack), "--frames", "3"), "--frames: needs --masking-ratio"),
         (ratio(mae, "--corruptions"), "--corruptions: does not go with --masking-ratio"),
+        (show(f"{tmp_path}/empty"), "empty: neither a pack, a task nor a run; nothing to draw"),
         (show(str(pack), str(pack)), "a sheet shows one folder; several need --curve TERM"),
     ]
     answers = light_answers(*(command for command, _ in refused))

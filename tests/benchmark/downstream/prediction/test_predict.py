@@ -198,7 +198,10 @@ def test_bad_input_is_one_line_before_anything_heavy(light_answers, trained, hel
     damaged.mkdir()
     (damaged / "model.json").write_text("{}")
     (damaged / "model.safetensors").write_bytes(b"")
+    (tmp_path / "file").touch()
+    blocked = f"{tmp_path}/file/out"
     commands = {
+        ("predict.py", model, frames, "--out", blocked): "file: a file stands where a folder is",
         ("predict.py", str(tmp_path), frames, *out): "no fine-tuned model (model.json is missing)",
         ("predict.py", str(damaged), frames, *out): "key 'schema' is missing",
         ("predict.py", model, str(tmp_path / "none"), *out): "no such file or folder",
