@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.files import list_folder
-from benchmark.method_cards import ANALYSIS, CONFIGS, is_method
+from benchmark.method_cards import ANALYSIS, CONFIGS, is_method, own_datasets
 
 ASKED = "_ARGCOMPLETE"
 """The variable by which a shell asks for completions; its value is the number of the first word of
@@ -119,7 +119,9 @@ def datasets(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:
     """Datasets of ``configs/downstream``, or of its folder for the protocol that was named."""
     folder = _configs(parsed_args) / "downstream"
     protocol = getattr(parsed_args, "protocol", None) or ""
-    return [file.stem for file in _config_files(folder / protocol)]
+    own = own_datasets(_configs(parsed_args))
+    folders = [folder / protocol, *([own / protocol] if own else ())]
+    return [file.stem for place in folders for file in _config_files(place)]
 
 
 def protocols(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:

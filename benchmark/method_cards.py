@@ -84,6 +84,17 @@ def pretraining_config(method: str, configs: Path = CONFIGS) -> Path:
     return configs / method / "pretrain.py"
 
 
+def own_datasets(configs: Path) -> Path | None:
+    """``configs/downstream`` of the current folder, which adds to that of an installed package.
+
+    Returns:
+        None where there is none, it is the package's own, or `configs` is another folder.
+    """
+    own = Path("configs", "downstream")
+    adds = configs == CONFIGS and own.is_dir() and own.resolve() != configs / "downstream"
+    return own if adds else None
+
+
 def method_of_config(path: Path) -> str:
     """The id of what a config of a pre-training trains, the inverse of `pretraining_config`."""
     folder = path.parent.name

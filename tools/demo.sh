@@ -9,9 +9,12 @@
 # gain little from threads. Each line of theirs starts with the name of its job.
 set -euo pipefail
 
+called=tools/demo.sh
+[ -z "${ANGIO_SSL:-}" ] || called="angio-ssl demo"
+
 case ${1:-} in
     -h | --help)
-        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+        sed -n '/^#!/d; /^#SBATCH/d; /^#/!q; s/^# \{0,1\}//p' "$0" | sed "s#tools/demo.sh#$called#"
         exit
         ;;
 esac

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Evaluate exported encoders as they are: frozen, within minutes.
 
     tools/evaluate.py linear --method mae vasomim --dataset dca1 --seed 0 1 2 3 4

@@ -10,6 +10,7 @@ from benchmark.files import list_folder, read_json
 from benchmark.method_cards import (
     encoder_config,
     method_of_config,
+    own_datasets,
     pretraining_config,
     read_method_card,
     run_folder,
@@ -22,7 +23,8 @@ from benchmark.training.preview import find_config, preview, read_values
 def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Path:
     """The config of a dataset: ``downstream/<dataset>.py``, or that of another protocol.
 
-    A dataset of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``.
+    A dataset of one protocol only (``denoising``: ``aaai``) has its config in ``downstream/``. The
+    ``configs/downstream`` of the current folder adds to that of an installed package.
 
     Raises:
         InputError: there is no such dataset, or its name reads as another's with labels or a kind.
@@ -33,6 +35,9 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
         known = ", ".join(p.name for p in list_folder(usual) if _has_configs(p))
         raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
     path = folder / f"{dataset}.py"
+    if not path.is_file() and (own := own_datasets(configs)):
+        mine = own / (protocol or "") / path.name
+        path = mine if mine.is_file() else path
     if path.is_file():
         if not (known := read_dataset_id(dataset)).plain:
             raise InputError(f"{path}: this name is an id of {known.dataset} in records; rename it")

@@ -20,6 +20,7 @@ from benchmark.method_cards import (
     CONFIGS,
     base_path,
     encoder_config,
+    own_datasets,
     parse_config,
     read_method_card,
 )
@@ -57,6 +58,8 @@ def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
     dataset = parse_dataset_id(dataset).dataset
     usual = configs / "downstream"
     places = [usual / matrix.protocol, usual] if matrix.protocol else [usual]
+    if own := own_datasets(configs):
+        places.append(own)
     for place in places:
         if (place / f"{dataset}.py").is_file():
             return place / f"{dataset}.py"

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.data.task_status import TaskStatus, task_status
 from benchmark.errors import InputError
 from benchmark.files import list_folder
-from benchmark.method_cards import first_line
+from benchmark.method_cards import first_line, own_datasets
 from benchmark.sweep.inputs import prepare_command
 from benchmark.training.preview import read_values
 
@@ -39,7 +39,10 @@ def read_datasets(configs: Path, work: Path) -> list[DatasetCard]:
         configs: folder of all configs.
         work: folder of all runs of a scale, ``{work}`` in paths.
     """
-    return [_read(path, work) for path in list_folder(configs / "downstream", "[!_]*.py")]
+    files = list_folder(configs / "downstream", "[!_]*.py")
+    if own := own_datasets(configs):
+        files += list_folder(own, "[!_]*.py")
+    return [_read(path, work) for path in sorted(files, key=lambda path: path.stem)]
 
 
 def _read(path: Path, work: Path) -> DatasetCard:

@@ -100,6 +100,13 @@ def test_datasets_of_a_protocol(complete: Complete) -> None:
     assert complete("angio-ssl finetune --protocol aaai --dataset ") == of_aaai
 
 
+def test_datasets_of_the_user(complete: Complete, tmp_path: Path) -> None:
+    """In the current folder, beside those of the package."""
+    (tmp_path / "configs" / "downstream").mkdir(parents=True)
+    (tmp_path / "configs" / "downstream" / "dca_mine.py").touch()
+    assert complete("angio-ssl finetune --dataset dc") == ["dca1", "dca_mine"]
+
+
 def test_configs_of_a_folder(complete: Complete, tmp_path: Path) -> None:
     """--configs is understood, though it is not shown."""
     for name in ("mine/encoder.py", "downstream/ours.py", "downstream/other/theirs.py"):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.downstream.preview import find_method, preview_cell
+from benchmark.downstream.preview import find_dataset, find_method, preview_cell
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
+from benchmark.sweep.datasets import read_datasets
 
 ROOT = CONFIGS.parent
 
@@ -73,6 +74,29 @@ def test_the_data_may_be_elsewhere(tmp_path):
     preview_cell(CONFIGS, "unet", "dca1", None, [f"data.folder={own}"], tmp_path, None)
     preview_cell(CONFIGS, "unet", "dca1", None, [], tmp_path, own)
     preview_cell(CONFIGS, "unet", "dca1", None, [], tmp_path, None, inputs=False)
+
+
+def test_datasets_of_the_current_folder_add_to_those_of_the_package(tmp_path, monkeypatch):
+    """For tools and lists; a dataset of the package comes first."""
+    own = tmp_path / "configs" / "downstream"
+    own.mkdir(parents=True)
+    (own / "mine.py").write_text(
+        '"""Ours."""\n\nfrom mmengine.config import read_base\n\nwith read_base():\n'
+        "    from configs._base_.segmentation import *\n"
+        'data = dict(folder="{work}/downstream/mine")\n'
+    )
+    (own / "dca1.py").write_text("")
+    assert refused("unet", tmp_path, "mine").startswith("mine: no such dataset in ")
+    monkeypatch.chdir(tmp_path)
+    assert find_dataset(CONFIGS, "mine") == Path("configs/downstream/mine.py")
+    assert find_dataset(CONFIGS, "dca1") == CONFIGS / "downstream" / "dca1.py"
+    task = f"{tmp_path}/downstream/mine: no such folder; make it with tools/prepare_data.py"
+    assert refused("unet", tmp_path, "mine") == task
+    (card,) = [card for card in read_datasets(CONFIGS, tmp_path) if card.name == "mine"]
+    assert (card.task, card.description) == ("segmentation", "Ours.")
+    monkeypatch.chdir(CONFIGS.parent)
+    names = [card.name for card in read_datasets(CONFIGS, tmp_path)]
+    assert names == sorted({*names})
 
 
 def test_a_method_by_id_or_path(tmp_path, monkeypatch):
