@@ -149,6 +149,11 @@ def test_inputs_that_are_not_there(tmp_path):
     ):
         require_inputs(values, tmp_path)
     pack.mkdir(parents=True)
+    with pytest.raises(
+        InputError, match=r"xa170k: not a pack \(manifest.json is missing\); make one"
+    ):
+        require_inputs(values, tmp_path)
+    (pack / "manifest.json").touch()
     weights = tmp_path / "segmentor" / "unext_s" / "segmentor.safetensors"
     made = "tools/train.py configs/segmentor/unext_s.py"
     with pytest.raises(
@@ -163,6 +168,7 @@ def test_inputs_that_are_not_there(tmp_path):
 def test_options_take_the_place_of_what_is_missing(tmp_path):
     own = tmp_path / "own.safetensors"
     own.touch()
+    (tmp_path / "manifest.json").touch()
     options = [f"method.segmentor.checkpoint={own}", f"packs=['{tmp_path}']"]
     config = ROOT / "configs/vasomim/pretrain.py"
     require_inputs(preview(config, PRETRAIN_KEYS, options=options), tmp_path / "nowhere")
