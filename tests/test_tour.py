@@ -16,7 +16,7 @@ from benchmark.commands import list_commands
 ROOT = Path(__file__).resolve().parents[1]
 TOUR = ROOT / "docs" / "tour.ipynb"
 # What a machine, not the reader's, calls its folders.
-_ABSOLUTE = re.compile(r"(?<![\w.:/~])/(?:[A-Za-z_][\w.-]*/)+[\w.-]+")
+_ABSOLUTE = re.compile(r"(?<![\w.:/~}])/(?:[A-Za-z_][\w.-]*/)+[\w.-]+")
 
 
 def read(path: Path = TOUR) -> nbformat.NotebookNode:
@@ -67,7 +67,7 @@ def test_it_uses_public_names_and_known_commands() -> None:
             elif isinstance(node, ast.ImportFrom):
                 modules.add(f"from {node.module}")
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "angio_ssl":
-                commands.add(ast.unparse(node.args[0]).lstrip("f'\"").split()[0])
+                commands |= {*re.findall(r"^f?['\"]([\w-]+) ", ast.unparse(node.args[0]))}
     assert names <= set(benchmark.__all__)
     assert {"angiogram", "vessel_mask", "encode_frames", "load_model"} <= names
     expected = {"benchmark", "matplotlib", "numpy", "pandas", "subprocess", "sys", "torch"}
