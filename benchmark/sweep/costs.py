@@ -9,6 +9,9 @@ divided by the FLOPs of a method relative to VasoMIM's, where those are counted 
   a decoder is added; detection has 512² instead of 224².
 - ``small`` and ``tiny``, two CPU cores: the files ``pretrain-small-cpu-2core-*.csv`` and
   ``tiny-cells-synthetic-cpu.csv`` of ``docs/benchmarks``.
+
+Of a frozen encoder every seed is estimated with the extraction of its features, which only the
+first one does.
 """
 
 from __future__ import annotations

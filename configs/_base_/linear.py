@@ -22,4 +22,5 @@ losses = [dict(type=BinaryCrossEntropy), dict(type=BinaryDice)]
 micro_batch = 16
 num_threads = 0
 
-scales = dict(tiny={"steps": 300})
+# Narrower features need larger steps.
+scales = dict(tiny={"base_lr": 1e-2, "steps": 300}, small={"base_lr": 3e-3, "steps": 500})

@@ -70,11 +70,19 @@ def unpack_bits(bits: np.ndarray) -> np.ndarray:
     return np.unpackbits(bits, axis=-1).view(np.bool_)
 
 
-def _map_file(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The bytes of a file as a read-only array, memory-mapped where the file system supports it."""
+def map_file(
+    file: Path, shape: tuple[int, ...], dtype: np.dtype | type = np.uint8, offset: int = 0
+) -> np.ndarray:
+    """What a file holds as a read-only array, memory-mapped where the file system supports it.
+
+    Args:
+        file: its path.
+        shape, dtype: of the array.
+        offset: bytes before it.
+    """
     for mode in ("r", "c"):  # FUSE often supports private mappings only
         try:
-            mapped = np.memmap(file, dtype=np.uint8, mode=mode, shape=shape)
+            mapped = np.memmap(file, dtype, mode, offset, shape)
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
@@ -82,7 +90,7 @@ def _map_file(file: Path, shape: tuple[int, ...]) -> np.ndarray:
             mapped.flags.writeable = False
             return mapped
     note_once("mmap", f"{file}: no memory mapping on this file system; the complete file is read")
-    content = np.fromfile(file, dtype=np.uint8).reshape(shape)
+    content = np.fromfile(file, dtype, offset=offset).reshape(shape)
     content.flags.writeable = False
     return content
 
@@ -149,7 +157,7 @@ class FramePack(Samples):
                 f"{file}: {found} bytes, but {shape[0]} frames in the index need {expected}; "
                 "the file is incomplete; copy or make it again"
             )
-        return _map_file(file, shape)
+        return map_file(file, shape)
 
     def __len__(self) -> int:
         return len(self.index)

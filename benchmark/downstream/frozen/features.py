@@ -22,13 +22,14 @@ from typing import IO, Any
 import numpy as np
 from mmengine.config import Config
 
+from benchmark.data.packs.reading import map_file
 from benchmark.data.tasks import TaskFolder
 from benchmark.data.tasks.labels import labelled
 from benchmark.downstream.frozen.encoded import EncodedFrames
 from benchmark.encoders.encoder import EncoderCard, read_encoder_card
 from benchmark.errors import InputError
 from benchmark.files import atomic_write, read_object, write_json
-from benchmark.locking import acquire
+from benchmark.locking import acquire, remove_unlocked
 from benchmark.training.config import to_plain
 
 _VERSION = 1  # of the layout, and of what the numbers are
@@ -80,12 +81,17 @@ class FeatureCache:
         """
         if (split, mirrored) not in self._loaded:
             name = f"{split}-mirrored" if mirrored else split
-            with acquire(self._place / f".{name}.lock", _on_wait(self._place)):
-                found = self._read(name, self._identity(split, mirrored))
-                if found is None:
-                    self._extract(name, split, mirrored)
+            lock = self._place / f".{name}.lock"
+            try:
+                with acquire(lock, _on_wait(self._place)):
                     found = self._read(name, self._identity(split, mirrored))
-            assert found is not None  # just written, under the lock
+                    if found is None:
+                        self._extract(name, split, mirrored)
+                        found = self._read(name, self._identity(split, mirrored))
+            finally:
+                remove_unlocked(lock)
+            if found is None:
+                raise InputError(f"{self._place}: cannot be read back; check the file system")
             self._loaded[split, mirrored] = found
         return self._loaded[split, mirrored]
 
@@ -116,7 +122,7 @@ class FeatureCache:
             known = read_object(description)
             if known.get("identity") != identity:
                 return None
-            found = [np.load(path, mmap_mode="r", allow_pickle=False) for path in arrays]
+            found = [_map_npy(path) for path in arrays]
             shapes, parameters = known["shapes"], int(known["parameters"])
         except (InputError, OSError, KeyError, TypeError, ValueError, EOFError) as error:
             print(f"{description}: extracted again ({error})", flush=True)
@@ -186,6 +192,14 @@ def _npy(path: Path, dtype: str, shape: list[int]) -> Iterator[Callable[[np.ndar
 def _write_header(stream: IO[bytes], dtype: str, shape: list[int]) -> None:
     header = {"descr": dtype, "fortran_order": False, "shape": tuple(shape)}
     np.lib.format.write_array_header_1_0(stream, header)
+
+
+def _map_npy(path: Path) -> np.ndarray:
+    """An array that `_npy` has written, memory-mapped where the file system supports it."""
+    with open(path, "rb") as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        return map_file(path, shape, dtype, stream.tell())
 
 
 def _on_wait(place: Path) -> Callable[[str], None]:
