@@ -2,7 +2,8 @@
 
 A cell is a pair of a method and a dataset id (`benchmark.results.dataset_ids`) with one record per
 seed. Its kind is in the id: a fine-tuning, in full or by low-rank adaptation, with all labels or a
-part of them, the evaluation of a frozen encoder, or the analysis of its patch features.
+part of them, the evaluation of a frozen encoder, the analysis of its patch features, or a
+fine-tuned model that is scored elsewhere: on another dataset, or under corruptions.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from benchmark.method_cards import (
     parse_config,
     read_method_card,
 )
-from benchmark.results import parse_dataset_id
+from benchmark.results import DatasetId, parse_dataset_id
 from benchmark.sweep.matrix import Matrix
+from benchmark.training.checkpoints.run_files import cell_folder
 
 
 class CellKind(NamedTuple):
@@ -42,11 +44,29 @@ KINDS = {
     "linear": CellKind("evaluate", ("evaluate.py", "linear"), False),
     "knn": CellKind("evaluate", ("evaluate.py", "knn"), False),
     "patches": CellKind("analyse", ("analyse.py", "representations"), False),
+    "transfer": CellKind("test", ("test.py",), False),
+    "corruptions": CellKind("test", ("test.py",), False),
 }
 """Kind of a dataset id → how its cells are run."""
 
 _FROZEN = ("linear", "knn", "patches")
 """Kinds whose cells need an encoder and the masks of a segmentation."""
+
+
+def fine_tuning_of(dataset: str) -> str | None:
+    """The id of the fine-tuning whose model a cell scores; None of a cell that trains its own."""
+    known = parse_dataset_id(dataset)
+    if known.kind not in ("transfer", "corruptions"):
+        return None
+    return known._replace(kind="fine-tuning", tested=None).text
+
+
+def with_fine_tunings(cells: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """These cells, with the fine-tunings whose models they score, and after those."""
+    scored = [(method, fine_tuning_of(dataset)) for method, dataset in cells]
+    trained = [cell for cell, model in zip(cells, scored) if model[1] is None]
+    models = [(method, dataset) for method, dataset in scored if dataset is not None]
+    return list(dict.fromkeys([*trained, *models, *cells]))
 
 
 def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
@@ -55,7 +75,7 @@ def dataset_config(matrix: Matrix, dataset: str, configs: Path) -> Path:
     Raises:
         InputError: there is no such file.
     """
-    dataset = parse_dataset_id(dataset).dataset
+    dataset = parse_dataset_id(fine_tuning_of(dataset) or dataset).dataset
     usual = configs / "downstream"
     places = [usual / matrix.protocol, usual] if matrix.protocol else [usual]
     if own := own_datasets(configs):
@@ -74,8 +94,8 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     encoder none for low-rank adaptation and what looks at frozen features.
 
     Raises:
-        InputError: there is no such method or dataset, or what looks at frozen features has no
-            masks.
+        InputError: there is no such method or dataset; what looks at frozen features, or
+            corruptions, have no masks; or a model is to be scored on a dataset of another task.
     """
     for dataset in {name for names in matrix.without.values() for name in names}:
         dataset_config(matrix, dataset, configs)
@@ -89,7 +109,9 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
                 f"{dataset}: frozen features are compared with masks of vessels; "
                 f"{tasks[dataset]} has none"
             )
-    of_encoders = frozen | {name for name in tasks if parse_dataset_id(name).kind == "lora"}
+    for dataset, task in tasks.items():
+        _check_scoring(matrix, dataset, task, configs)
+    of_encoders = frozen | {name for name in tasks if _trained(name).kind == "lora"}
     cells = []
     for method in matrix.methods:
         read_method_card(method, configs)  # raises for an unknown method
@@ -106,14 +128,64 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
     return cells
 
 
-def cell_command(
-    matrix: Matrix, method: str, dataset: str, seed: int, tools: Path, configs: Path
+def _trained(dataset: str) -> DatasetId:
+    """What is fine-tuned for a cell, or analysed."""
+    return parse_dataset_id(fine_tuning_of(dataset) or dataset)
+
+
+def _check_scoring(matrix: Matrix, dataset: str, task: str, configs: Path) -> None:
+    known = parse_dataset_id(dataset)
+    if known.kind == "corruptions" and task != "segmentation":
+        raise InputError(f"{dataset}: corruptions compare the DSC of masks; {task} has none")
+    if known.tested is not None:
+        other = literal(dataset_config(matrix, known.tested, configs), "task")
+        if other != task:
+            raise InputError(f"{dataset}: a model for {task}, but {known.tested} is for {other}")
+
+
+def model_folder(matrix: Matrix, method: str, dataset: str, seed: int) -> Path:
+    """Where the fine-tuning with this dataset id leaves its model."""
+    return cell_folder(matrix.folder, matrix.protocol, method, dataset, seed)
+
+
+def scoring_command(
+    matrix: Matrix, method: str, dataset: str, seed: int, data: str, tools: Path, configs: Path
 ) -> list[str]:
-    """The command that writes the record of a cell.
+    """The command that scores a fine-tuned model elsewhere.
+
+    Args:
+        dataset: id of a cell for which there is a `fine_tuning_of`.
+        data: folder of the prepared task it is scored on.
+        tools, configs: as for `cell_command`.
+    """
+    known, trained = parse_dataset_id(dataset), fine_tuning_of(dataset)
+    model = model_folder(matrix, method, trained, seed)
+    command = [sys.executable, str(tools / KINDS[known.kind].tool[0]), str(model)]
+    command += ["--scale", matrix.scale, "--work", str(matrix.folder), "--data", data]
+    if known.tested is None:
+        command.append("--corruptions")
+    else:
+        command += ["--dataset", known.tested, "--split", known.split]
+    if configs != CONFIGS:
+        command += ["--configs", str(configs)]
+    return command
+
+
+def cell_command(
+    matrix: Matrix,
+    method: str,
+    dataset: str,
+    seed: int,
+    tools: Path,
+    configs: Path,
+    keep_model: bool = False,
+) -> list[str]:
+    """The command that writes the record of a cell that trains, or analyses an encoder.
 
     Args:
         tools: folder of the tools.
         configs: folder of all configs.
+        keep_model: whether the fine-tuned model is kept in any case.
     """
     known = parse_dataset_id(dataset)
     kind = KINDS[known.kind]
@@ -137,7 +209,8 @@ def cell_command(
     if kind.options:
         # Hundreds of fine-tuned models would fill the disk; an option of the matrix keeps them.
         options = options_for(dataset, matrix.finetune_options)
-        command += ["--cfg-options", "export_model=False", *options]
+        kept = ["export_model=True"] if keep_model else []
+        command += ["--cfg-options", "export_model=False", *options, *kept]
     return command
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.files import read_object, sha256_bytes, sha256_json, walk, write_json
 from benchmark.results.provenance import installed_versions
-from benchmark.sweep.cells import cells_of
+from benchmark.sweep.cells import cells_of, with_fine_tunings
 from benchmark.sweep.matrix import Matrix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def request_for(matrix: Matrix, configs: Path) -> dict[str, Any]:
         "scale": matrix.scale,
         "protocol": matrix.protocol,
         "seeds": list(matrix.seeds),
-        "cells": [list(cell) for cell in cells_of(matrix, configs)],
+        "cells": [list(cell) for cell in with_fine_tunings(cells_of(matrix, configs))],
         "packs": [matrix.at(path) for path in matrix.packs] if matrix.packs else None,
         "data": {name: matrix.at(path) for name, path in matrix.data.items()},
         "pretrain_options": list(matrix.pretrain_options),

@@ -14,14 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.corruptions import SEVERITIES
 from benchmark.downstream.compose import compose
 from benchmark.downstream.frozen.compose import compose_evaluation
 from benchmark.downstream.frozen.preview import KINDS
 from benchmark.downstream.representation.compose import compose_representation
+from benchmark.downstream.transfer.identity import (
+    corruptions_content,
+    prepared_folder,
+    read_corruptions,
+    transfer_content,
+)
 from benchmark.errors import InputError
 from benchmark.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
-from benchmark.sweep.cells import literal, options_for
+from benchmark.sweep.cells import fine_tuning_of, literal, options_for
 from benchmark.training.checkpoints.run_files import default_folder
 from benchmark.training.config import fill_paths, load_config, to_plain
 from benchmark.training.config_keys import PRETRAIN_NEEDS
@@ -52,6 +59,43 @@ def config_facts(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
+    known, trained = parse_dataset_id(dataset), fine_tuning_of(dataset)
+    config, task = _compose(request, method, trained or dataset)
+    configs = Path(request["configs"])
+    corruptions = read_corruptions(configs) if known.kind == "corruptions" else None
+    hashes = {}
+    for seed in request["seeds"]:
+        config.seed = seed
+        content = to_plain(config)
+        if known.tested is not None:
+            content = transfer_content(content, trained, known.tested, known.split)
+        elif corruptions is not None:
+            content = corruptions_content(content, corruptions)
+        hashes[str(seed)] = config_hash(content)
+    backbone = config.model.get("backbone") or {}
+    facts = {
+        "protocol": config.protocol,
+        "task": task,
+        "data": request["data"].get(parse_dataset_id(trained or dataset).dataset)
+        or config.data.folder,
+        "encoder": backbone.get("folder"),
+        "epochs": config.get("epochs", 1),  # a frozen encoder sees every frame once
+        "umap": config.get("projection") == "umap",
+        "hashes": hashes,
+    }
+    if trained is not None:
+        facts |= {"encoder": None, "epochs": 1}  # the model has its own
+    if corruptions is not None:
+        facts["epochs"] += SEVERITIES * len(corruptions.levels)
+    if known.tested is not None:
+        places = (Path(request["work"]), configs, request["protocol"])
+        usual = prepared_folder(known.tested, task, *places)
+        facts["data"] = request["data"].get(known.tested, str(usual))
+    return facts
+
+
+def _compose(request: dict[str, Any], method: str, dataset: str) -> tuple[Any, str]:
+    """The config of a cell that trains or looks at an encoder, and what it is called as a task."""
     known = parse_dataset_id(dataset)
     options = options_for(dataset, request["finetune_options"])
     composed, task = partial(compose, lora=known.kind == "lora"), None
@@ -72,20 +116,7 @@ def _cell(request: dict[str, Any], method: str, dataset: str) -> dict[str, Any]:
         config.label_fraction = known.label_fraction
     if known.label_count is not None:
         config.label_count = known.label_count
-    hashes = {}
-    for seed in request["seeds"]:
-        config.seed = seed
-        hashes[str(seed)] = config_hash(to_plain(config))
-    backbone = config.model.get("backbone") or {}
-    return {
-        "protocol": config.protocol,
-        "task": task or config.task,
-        "data": request["data"].get(known.dataset, config.data.folder),
-        "encoder": backbone.get("folder"),
-        "epochs": config.get("epochs", 1),  # a frozen encoder sees every frame once
-        "umap": config.get("projection") == "umap",
-        "hashes": hashes,
-    }
+    return config, task or config.task
 
 
 def _follow(request: dict[str, Any], folder: str | None, found: dict[str, Any]) -> None:

@@ -24,24 +24,27 @@ from statistics import median
 from benchmark.errors import InputError
 from benchmark.method_costs import MethodCosts, read_costs
 from benchmark.results import read_record
-from benchmark.sweep.jobs import CellJob, Job
+from benchmark.sweep.jobs import MODEL, CellJob, Job
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {
     "paper": {
         **{"training": 480, "segmentation": 200, "denoising": 200, "detection": 30},
-        **{"representation": 0.3, "linear": 200, "knn": 200},
+        **{"representation": 0.3, "linear": 200, "knn": 200, "scoring": 30},
     },
     "small": {
         **{"training": 40, "segmentation": 15, "denoising": 15, "detection": 5},
-        **{"representation": 1, "linear": 10, "knn": 20},
+        **{"representation": 1, "linear": 10, "knn": 20, "scoring": 20},
     },
     "tiny": {
         **{"training": 150, "segmentation": 40, "denoising": 40, "detection": 40},
-        **{"representation": 10, "linear": 20, "knn": 40},
+        **{"representation": 10, "linear": 20, "knn": 40, "scoring": 30},
     },
 }
 START_S = 20.0
 """Seconds until a process has imported its libraries."""
+
+_MODEL_BYTES = {"paper": 390e6, "small": 65e6, "tiny": 2.7e6}
+"""Size of a fine-tuned model of segmentation with the ViT of a scale."""
 
 
 def estimate(jobs: Sequence[Job], scale: str, configs: Path) -> None:
@@ -61,12 +64,24 @@ def estimate(jobs: Sequence[Job], scale: str, configs: Path) -> None:
         if isinstance(job, CellJob):
             same, others = times[job.method, job.dataset], times["", job.dataset]
             hours = median(same or others) / 3600 if same or others else None
-            kind, source = job.task, "recorded" if same else "other methods"
+            kind = "scoring" if job.model else job.task
+            source = "recorded" if same else "other methods"
         else:
             kind, hours, source = "training", job.recorded_hours(), "recorded"
         if hours is None:
             hours, source = _simple(job, kind, scale, costs), "estimate"
         job.hours, job.source = hours, source
+
+
+def kept_bytes(jobs: Iterable[Job], scale: str) -> float:
+    """Bytes of the fine-tuned models that these jobs keep for cells that score them: about.
+
+    The median of those that are there already, or else the size of a ViT with its decoder.
+    """
+    keeping = [job for job in jobs if isinstance(job, CellJob) and job.keeps]
+    files = [Path(job.keeps, MODEL).with_suffix(".safetensors") for job in keeping]
+    there = [file.stat().st_size for file in files if file.is_file()]
+    return len(keeping) * (median(there) if there else _MODEL_BYTES[scale])
 
 
 def _recorded(cells: Iterable[CellJob]) -> dict[tuple[str, str], list[float]]:
@@ -87,7 +102,7 @@ def _simple(job: Job, kind: str, scale: str, costs: Mapping[str, MethodCosts]) -
     if job.frames is None:
         return None
     seconds = job.frames * job.epochs / FRAMES_PER_S[scale][kind]
-    if kind != "representation":  # most of whose time is not the encoder's
+    if kind not in ("representation", "scoring"):  # most of whose time is not the network's
         seconds *= _relative(job, costs)
     return (seconds + START_S) / 3600
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmark.downstream.transfer.identity import scored_weights
 from benchmark.errors import InputError, explain_os_error
 from benchmark.files import list_folder, read_json, read_object, sha256_file
 from benchmark.locking import is_locked
@@ -15,6 +16,9 @@ from benchmark.results import EncoderIdentity, read_record
 
 MANIFEST = "manifest.json"
 """Name of the manifest of a prepared task."""
+
+MODEL = "model.json"
+"""Name of the description of a fine-tuned model."""
 
 STATES = ("done", "running", "failed", "stale", "missing")
 """States of a job; ``stale``: its result exists, but of other settings or inputs."""
@@ -26,7 +30,8 @@ class Job:
 
     Attributes:
         id: name of its files below the folder of the sweep.
-        stage: ``segmentor``, ``pretrain``, or of a cell ``finetune``, ``evaluate`` or ``analyse``.
+        stage: ``segmentor``, ``pretrain``, or of a cell ``finetune``, ``evaluate``, ``analyse`` or
+            ``test``.
         title: what lines about it start with.
         output: the file that exists once it is done.
         method: id of the method that it trains or scores; of the segmentor, that of its folder.
@@ -42,6 +47,7 @@ class Job:
         reason: why it is stale or failed, or what is known of a missing one.
         hours: estimated duration on one device.
         source: where `hours` comes from.
+        asked: whether it is done for its own sake, and not only if another job needs it.
     """
 
     id: str
@@ -61,6 +67,7 @@ class Job:
     reason: str = ""
     hours: float | None = None
     source: str = ""
+    asked: bool = False
 
     resumes: ClassVar[tuple[str, ...]] = ()
     """Options that make its command resume an interrupted run."""
@@ -182,6 +189,8 @@ class CellJob(Job):
         encoder: folder of the exported encoder; None without.
         pretraining: identity of the pre-training of its encoder, as far as known: ``config_hash``
             and ``corpus_hash``.
+        model: folder of the fine-tuned model that it scores; empty of a cell that trains.
+        keeps: folder in which it leaves a model that other cells score; empty: it keeps none.
     """
 
     dataset: str = ""
@@ -190,6 +199,13 @@ class CellJob(Job):
     data: str = ""
     encoder: str | None = None
     pretraining: dict[str, str] = field(default_factory=dict)
+    model: str = ""
+    keeps: str = ""
+
+    @property
+    def lacks_model(self) -> bool:
+        """Whether other cells score its model, and there is none."""
+        return bool(self.keeps) and not Path(self.keeps, MODEL).is_file()
 
     def compare(self, upstream: Sequence[Job] = ()) -> tuple[str, str]:
         if not Path(self.output).is_file():
@@ -200,8 +216,20 @@ class CellJob(Job):
             return "stale", str(error)
         if record.config_hash != self.config_hash:
             return "stale", "other settings"
-        changed = self._changed(record.split_hash, record.encoder) or retrained(upstream)
+        changed = self._changed(record.split_hash, record.encoder)
+        changed = changed or self._other_model(record.config) or retrained(upstream)
         return ("stale", changed) if changed else ("done", "")
+
+    def _other_model(self, config: dict[str, Any]) -> str:
+        """That the model is no more the one of the record; empty: it is, or there is none."""
+        description = Path(self.model, MODEL)
+        if not self.model or not description.is_file():
+            return ""
+        try:
+            now = read_object(description).get("weights_sha256")
+        except InputError as error:
+            return str(error)
+        return "" if now == scored_weights(config) else f"another model in {self.model}"
 
     def _changed(self, split_hash: str, encoder: EncoderIdentity | None) -> str:
         """Which input differs from that of the record; empty: none that can be compared."""

@@ -73,8 +73,9 @@ class Matrix(Schema):
         datasets: files of ``configs/downstream/``, or of ``configs/downstream/<protocol>/``; also
             ``DATASET-10pct`` for a share of its labels, ``DATASET-5images`` for those of five
             images, ``DATASET-lora`` for low-rank adaptation, ``DATASET-linear`` and ``DATASET-knn``
-            for frozen encoders, and ``DATASET-patches`` for the analysis of an encoder's patch
-            features on its frames.
+            for frozen encoders, ``DATASET-patches`` for the analysis of an encoder's patch
+            features on its frames, and ``DATASET-to-OTHER`` and ``DATASET-corruptions`` for its
+            fine-tuned models scored elsewhere.
         seeds: seeds of the cells.
         protocol: folder of ``configs/downstream/``; None for the usual configs.
         scale: see `configs/_base_/scales.py`.
@@ -90,9 +91,10 @@ class Matrix(Schema):
         pretrain_options: ``key=value`` for the config of every pre-training.
         finetune_options: ``key=value`` for the config of every fine-tuning (``lora.key=value`` for
             those by low-rank adaptation); ``export_model=True`` keeps the fine-tuned models, which
-            a sweep does not.
-        frames: dataset, or ``"packs"`` → published number of training frames, for the estimate of
-            hours while the data are missing.
+            a sweep does not but for those that it scores elsewhere.
+        frames: dataset, or ``"packs"`` → published number of training frames, and
+            ``"DATASET.test"`` → of test frames, for the estimate of hours while the data are
+            missing.
         commands: folder of an input → command that makes it, printed if the folder is missing.
             In `packs`, `data` and `commands`, ``{work}`` stands for `work`.
     """
@@ -136,8 +138,9 @@ class Matrix(Schema):
     @field_validator("data", "frames")
     @classmethod
     def _check_datasets(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        named = {parse_dataset_id(text).dataset for text in info.data.get("datasets", values)}
-        also = ("packs",) if info.field_name == "frames" else ()
+        known = [parse_dataset_id(text) for text in info.data.get("datasets", values)]
+        named = {one.dataset for one in known} | {one.tested for one in known if one.tested}
+        also = ("packs", *(f"{name}.test" for name in named)) if info.field_name == "frames" else ()
         for dataset in values:
             one_of("dataset", dataset, [*sorted(named), *also])
         return values

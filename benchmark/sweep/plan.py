@@ -11,7 +11,15 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.method_cards import encoder_config, method_of_config
 from benchmark.results import parse_dataset_id, record_path
-from benchmark.sweep.cells import KINDS, cell_command, dataset_config
+from benchmark.sweep.cells import (
+    KINDS,
+    cell_command,
+    cells_of,
+    dataset_config,
+    fine_tuning_of,
+    model_folder,
+    scoring_command,
+)
 from benchmark.sweep.config_cache import ROOT, Resolver, request_for
 from benchmark.sweep.costs import estimate
 from benchmark.sweep.inputs import (
@@ -98,6 +106,10 @@ def make_plan(matrix: Matrix, resolver: Resolver, settings: SweepSettings) -> Pl
             job.reason = job.problem
             continue
         job.inspect(folder, [by_id[need] for need in job.needs])
+        if isinstance(job, CellJob) and job.state == "done" and job.lacks_model:
+            users = [cell for cell in cells if job.id in cell.needs and cell.config_hash]
+            if any(cell.compare()[0] != "done" for cell in users):
+                job.state, job.reason = "stale", "its model, which is to be scored, was not kept"
     estimate(jobs, matrix.scale, settings.configs)
     protocols = {cell["protocol"] for cell in answer["cells"].values() if "protocol" in cell}
     todo = _choose(jobs, by_id, settings)
@@ -156,21 +168,29 @@ def _cells(
     settings: SweepSettings,
 ) -> list[CellJob]:
     cells = []
-    for name, facts in found.items():
-        method, _, dataset = name.partition("/")
-        stage = KINDS[parse_dataset_id(dataset).kind].stage
+    named = [tuple(name.split("/", 1)) for name in found]
+    scored = {(method, fine_tuning_of(dataset)) for method, dataset in named}
+    added = scored - set(cells_of(matrix, settings.configs))
+    for (method, dataset), facts in zip(named, found.values()):
+        model, kept = fine_tuning_of(dataset), (method, dataset) in scored
+        tools = (settings.tools, settings.configs)
         for seed in matrix.seeds:
             protocol = facts.get("protocol", matrix.protocol or "journal")
+            folder = str(model_folder(matrix, method, model or dataset, seed))
+            place = (matrix, method, dataset, seed)
+            if model is None:
+                command = cell_command(*place, *tools, keep_model=kept)
+            else:
+                command = scoring_command(*place, facts.get("data", ""), *tools)
             cell = CellJob(
-                id=f"{stage}-{protocol}-{method}-{dataset}-seed{seed}",
-                stage=stage,
+                id=_cell_id(protocol, method, dataset, seed),
+                stage=KINDS[parse_dataset_id(dataset).kind].stage,
                 title=f"{method} · {dataset} · seed {seed}",
                 output=str(record_path(matrix.folder / "results", protocol, method, dataset, seed)),
                 method=method,
                 config_hash=facts.get("hashes", {}).get(str(seed), ""),
-                command=cell_command(
-                    matrix, method, dataset, seed, settings.tools, settings.configs
-                ),
+                command=command,
+                needs=[_cell_id(protocol, method, model, seed)] if model else [],
                 gpus=settings.cell_gpus,
                 problem=facts.get("error", ""),
                 dataset=dataset,
@@ -179,12 +199,20 @@ def _cells(
                 data=facts.get("data", ""),
                 encoder=facts.get("encoder"),
                 epochs=facts.get("epochs", 0),
+                asked=(method, dataset) not in added,
+                model=folder if model else "",
+                keeps=folder if kept else "",
             )
             cells.append(cell)
             if not cell.problem:
                 _connect(cell, matrix, trainings, settings)
                 cell.problem = _joined(cell.problem, missing_library(facts))
     return cells
+
+
+def _cell_id(protocol: str, method: str, dataset: str, seed: int) -> str:
+    stage = KINDS[parse_dataset_id(dataset).kind].stage
+    return f"{stage}-{protocol}-{method}-{dataset}-seed{seed}"
 
 
 def _connect(
@@ -194,11 +222,14 @@ def _connect(
     settings: SweepSettings,
 ) -> None:
     """Fill in what a cell needs, and name a missing input that no job produces."""
-    cell.problem = missing_task(
-        matrix, dataset_config(matrix, cell.dataset, settings.configs), cell.data
-    )
     known = parse_dataset_id(cell.dataset)
+    config = dataset_config(matrix, known.tested or cell.dataset, settings.configs)
+    cell.problem = missing_task(matrix, config, cell.data)
+    split = "test" if known.kind == "corruptions" else known.split
     cell.frames = matrix.frames.get(known.dataset)
+    if cell.model:
+        trained = parse_dataset_id(fine_tuning_of(cell.dataset)).dataset
+        cell.frames = matrix.frames.get(f"{known.tested or trained}.{split}")
     if not cell.problem:
         modified = (Path(cell.data) / MANIFEST).stat().st_mtime_ns
         try:
@@ -206,10 +237,11 @@ def _connect(
         except InputError as error:
             cell.problem = str(error)
         else:
-            cell.frames = sizes.get(known.split, 0)
-            if (known.label_count or 0) > (there := sizes.get("train", 0)):
+            cell.frames = sizes.get(split, 0)
+            there = sizes.get("train", 0)
+            if not cell.model and (known.label_count or 0) > there:
                 cell.problem = f"{cell.data}: has {there} images in train"
-    if cell.frames is not None:
+    if cell.frames is not None and not cell.model:
         # A number of images is trained for as many steps as all of them.
         cell.frames = max(1, round(cell.frames * known.label_fraction))
     if cell.encoder is None:
@@ -254,14 +286,15 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
             job.reason = f"waits for {blocker.title}, which is {blocker.state}"
         else:
             todo.add(job.id)
-    # A pre-training runs only if some cell needs it, be it one whose data are still missing.
+    # A pre-training, and a fine-tuning that is not in the matrix, runs only if some cell needs it,
+    # be it one whose data are still missing.
     needed: set[str] = set()
     for job in reversed(jobs):
-        if job.state in wanted and (isinstance(job, CellJob) or job.id in needed):
+        if job.state in wanted and (job.asked or job.id in needed):
             needed.update(job.needs)
-        elif not isinstance(job, CellJob) and job.id not in needed and job.id in todo:
+        elif not job.asked and job.id not in needed and job.id in todo:
             job.reason = "no cell needs it"
-    unused = {job.id for job in jobs if not isinstance(job, CellJob) and job.id not in needed}
+    unused = {job.id for job in jobs if not job.asked and job.id not in needed}
     return frozenset(todo - unused)
 
 

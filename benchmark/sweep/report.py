@@ -13,6 +13,7 @@ from rich.text import Text
 
 from benchmark.commands import as_called
 from benchmark.results import DatasetId, parse_dataset_id
+from benchmark.sweep.costs import kept_bytes
 from benchmark.sweep.jobs import STATES, CellJob, Job
 from benchmark.sweep.plan import Plan
 
@@ -22,6 +23,7 @@ _STAGES = {
     "finetune": "fine-tuning",
     "evaluate": "frozen encoders",
     "analyse": "representations",
+    "test": "scoring elsewhere",
 }
 _LETTERS = {"running": "R", "failed": "F", "stale": "S"}
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
@@ -69,6 +71,13 @@ def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] | Non
         }
         parts = [f"{sources[key]} jobs {text}" for key, text in told.items() if sources[key]]
         _line(console, "device hours: " + "; ".join(parts or ["not known"]))
+    keeping = [job for job in wanted if isinstance(job, CellJob) and job.keeps]
+    if keeping:
+        size = kept_bytes(keeping, plan.matrix.scale) / 1e9
+        _line(
+            console,
+            f"models that are kept to be scored elsewhere: {len(keeping)}, about {size:,.2g} GB",
+        )
     if analyses is not None:
         _print_trainings(plan, console)
         _print_cells(plan, console)
@@ -185,7 +194,7 @@ def print_summary(plan: Plan, console: Console) -> None:
 
 def _print_heading(plan: Plan, console: Console) -> None:
     matrix = plan.matrix
-    cells = sum(isinstance(job, CellJob) for job in plan.jobs)
+    cells = sum(isinstance(job, CellJob) and job.asked for job in plan.jobs)
     size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} datasets, "
     size += f"{len(matrix.seeds)} seeds: {cells} cells"
     protocols = ", ".join(plan.protocols) or "not known"

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.data.corruptions import Corruptions
+from benchmark.downstream.preview import find_dataset
 from benchmark.errors import InputError
 from benchmark.results import DatasetId, read_dataset_id
 from benchmark.training.config_keys import CORRUPTION_KEYS
-from benchmark.training.preview import preview
+from benchmark.training.preview import preview, read_values
+
+if TYPE_CHECKING:
+    from benchmark.data.corruptions import Corruptions
 
 
 def transfer_id(trained: str, tested: str, split: str = "test") -> str:
@@ -77,6 +80,34 @@ def read_corruptions(configs: Path) -> Corruptions:
     Raises:
         InputError: the file is missing or damaged, or has levels that are none.
     """
+    from benchmark.data.corruptions import Corruptions
+
     path = configs / "_base_" / "corruptions.py"
     values = preview(path, CORRUPTION_KEYS, tuple(CORRUPTION_KEYS))
     return Corruptions(values["corruptions"], values["seed"])
+
+
+def prepared_folder(
+    dataset: str, task: str, work: Path, configs: Path, protocol: str | None = None
+) -> Path:
+    """The folder of the prepared task that the config of a dataset names.
+
+    Args:
+        dataset: a file of ``downstream/``.
+        task: kind of the model that is scored on it.
+        work: ``{work}`` in the folder.
+        configs: folder of all configs.
+        protocol: a folder of ``downstream/`` that may have the dataset as well, and goes first.
+
+    Raises:
+        InputError: there is no such dataset, it is of another task, or names no folder.
+    """
+    beside = configs / "downstream" / (protocol or "") / f"{dataset}.py"
+    path = find_dataset(configs, dataset, protocol if beside.is_file() else None)
+    values = read_values(path) or {}
+    if values.get("task", task) != task:
+        raise InputError(f"{dataset}: a dataset for {values['task']}, but the model is for {task}")
+    named = (values.get("data") or {}).get("folder")
+    if named is None:
+        raise InputError(f"{path}: names no folder that can be read here; use --data")
+    return Path(named.replace("{work}", str(work)))

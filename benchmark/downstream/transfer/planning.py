@@ -12,10 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark.data.corruptions import Corruptions
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.fine_tuned.description import ModelDescription, read_model_description
-from benchmark.downstream.preview import find_dataset
 from benchmark.downstream.transfer.identity import (
     corruptions_content,
     corruptions_id,
+    prepared_folder,
     read_corruptions,
     transfer_content,
     transfer_id,
@@ -24,7 +24,6 @@ from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import record_path
 from benchmark.results.schema import Id
-from benchmark.training.preview import read_values
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def plan_transfer(
         InputError: model, dataset or split do not exist, or the task or the classes differ.
     """
     description = read_model_description(model)
-    folder = TaskFolder.open(data or _prepared_task(description, dataset, work, configs))
+    folder = TaskFolder.open(data or prepared_folder(dataset, description.task, work, configs))
     _check_task(folder, description)
     if split not in folder.splits:
         found = ", ".join(sorted(folder.splits))
@@ -152,17 +151,3 @@ def _check_task(folder: TaskFolder, description: ModelDescription) -> None:
         raise InputError(
             f"{folder.path}: its classes are {found}, but those of the model {trained}"
         )
-
-
-def _prepared_task(description: ModelDescription, dataset: str, work: Path, configs: Path) -> Path:
-    """The folder of the prepared task that the config of a dataset names."""
-    path = find_dataset(configs, dataset)
-    values = read_values(path) or {}
-    if values.get("task", description.task) != description.task:
-        raise InputError(
-            f"{dataset}: a dataset for {values['task']}, but the model is for {description.task}"
-        )
-    named = (values.get("data") or {}).get("folder")
-    if named is None:
-        raise InputError(f"{path}: names no folder that can be read here; use --data")
-    return Path(named.replace("{work}", str(work)))

@@ -24,6 +24,7 @@ from benchmark.data.tasks.folder import SCHEMA
 from benchmark.files import sha256_file, write_json
 from benchmark.method_cards import run_folder
 from benchmark.results import config_hash, parse_dataset_id
+from benchmark.sweep.cells import fine_tuning_of
 from benchmark.sweep.config_cache import ROOT
 from benchmark.sweep.execution import PROFILES, run_plan
 from benchmark.sweep.inputs import corpus_of
@@ -107,8 +108,33 @@ _FINETUNE = '''
         versions={}, device="cpu", wall_time_s=36.0, finished="2026-01-01T00:00:00",
         encoder=encoder,
     )
+    model = run_folder(args.method, work).parent / "finetune" / dataset / f"seed{args.seed}"
+    if args.cfg_options and args.cfg_options[-1] == "export_model=True":
+        write_json(model / "model.json", {"weights_sha256": config_hash([config, encoder])})
     write_record(work / "results", record, Table())
 '''
+_TEST = """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", type=Path)
+    for name in ("scale", "work", "data", "dataset", "split"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--corruptions", action="store_true")
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args()
+    work, (method, _, trained, seed) = Path(args.work), args.model.parts[-4:]
+    dataset = f"{trained}-corruptions" if args.corruptions else f"{trained}-to-{args.dataset}"
+    begin(f"{method}-{dataset}-{seed[4:]}", work)
+    before = read_json(work / "results" / "demo" / method / trained / f"{seed}.json")
+    about = {"checkpoint": read_json(args.model / "model.json")["weights_sha256"]}
+    key = "corruptions" if args.corruptions else "transfer"
+    config = {**before["config"], key: about, "scored": args.dataset}
+    before |= {"dataset": dataset, "config": config, "config_hash": config_hash(config)}
+    before["split_hash"] = read_json(Path(args.data) / "manifest.json")["split_hash"]
+    path = work / "results" / "demo" / method / dataset / f"{seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path.with_suffix(".csv"), "image,dsc\\na,50.0\\n")
+    write_json(path, before)
+"""
 _TRAIN = """
     parser = argparse.ArgumentParser()
     parser.add_argument("config", type=Path)
@@ -160,14 +186,21 @@ class Sweep:
         settings, cells, trainings = self.settings(), {}, {}
         for method, dataset in request["cells"]:
             known = parse_dataset_id(dataset)
+            scores = fine_tuning_of(dataset) is not None
             config = {"epochs": settings[known.dataset], "method": method}
             labels = known.label_count or known.label_fraction
             config["labels"], config["kind"] = labels, known.kind
+            if scores:
+                config["kind"] = "fine-tuning"
+                key = "transfer" if known.tested else "corruptions"
+                config |= {key: {"checkpoint": "?"}, "scored": known.tested}
             cells[f"{method}/{dataset}"] = {
                 "protocol": "demo",
                 "task": "segmentation",
-                "data": str(self.work / "downstream" / known.dataset),
-                "encoder": str(run_folder(method, self.work)) if method in settings else None,
+                "data": str(self.work / "downstream" / (known.tested or known.dataset)),
+                "encoder": str(run_folder(method, self.work))
+                if method in settings and not scores
+                else None,
                 "epochs": settings[known.dataset],
                 "hashes": {
                     str(seed): config_hash({**config, "seed": seed}) for seed in request["seeds"]
@@ -301,7 +334,8 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
     tools = tmp_path / "tools"
     tools.mkdir()
     shared = textwrap.dedent(_SHARED).format(root=str(ROOT))
-    bodies = dict.fromkeys(("finetune", "evaluate", "analyse"), _FINETUNE) | {"train": _TRAIN}
+    bodies = dict.fromkeys(("finetune", "evaluate", "analyse"), _FINETUNE)
+    bodies |= {"test": _TEST, "train": _TRAIN}
     for name, body in bodies.items():
         (tools / f"{name}.py").write_text(shared + textwrap.dedent(body), encoding="utf-8")
     work = tmp_path / ODD
