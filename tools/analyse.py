@@ -16,7 +16,7 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.files import OVERWRITE_POLICIES
+from benchmark.files import OVERWRITE_POLICIES, require_place
 from benchmark.type_hints import Seed
 
 
@@ -89,6 +89,8 @@ def main() -> None:
     methods = [find_method(name, configs, work) for name in args.method]
     methods = methods or list(map(Path, args.encoder))
     # Loading the libraries takes seconds; what is cheap to find is reported before.
+    results = Path(args.results) if args.results else work / "results"
+    require_place(results)
     if args.plot:
         figure_format(args.plot)
     for method in methods:
@@ -105,7 +107,6 @@ def main() -> None:
     from benchmark.results import patches_of
     from benchmark.training.checkpoints.run_files import cell_folder
 
-    results = Path(args.results) if args.results else work / "results"
     cells = []
     for method in methods:
         for seed in args.seed:

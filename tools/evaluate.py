@@ -19,7 +19,7 @@ from pathlib import Path
 
 import _cli
 
-from benchmark.files import OVERWRITE_POLICIES
+from benchmark.files import OVERWRITE_POLICIES, require_place
 from benchmark.type_hints import Count, Seed, Share
 
 _WORDS = {
@@ -111,6 +111,8 @@ def main() -> None:
     methods = [find_method(name, configs, work) for name in args.method]
     methods = methods or list(map(Path, args.encoder))
     # Loading the libraries takes seconds; what is cheap to find is reported before.
+    results = Path(args.results) if args.results else work / "results"
+    require_place(results)
     for method in methods:
         if isinstance(method, Path):
             card_of_encoder(method)
@@ -137,7 +139,6 @@ def main() -> None:
     from benchmark.training.checkpoints.run_files import cell_folder, features_folder
     from benchmark.training.config_source import print_config
 
-    results = Path(args.results) if args.results else work / "results"
     cells = []
     for method, count in product(methods, counts or (None,)):
         for seed in args.seed:

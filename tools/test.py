@@ -66,10 +66,15 @@ def main() -> None:
     args = arguments()
     from benchmark.downstream.transfer.planning import plan_corruptions, plan_transfer
     from benchmark.errors import InputError
+    from benchmark.files import require_place
 
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     work = _cli.work_folder(args)
-    places = (work, args.results or work / "results", args.data)
+    results = args.results or work / "results"
+    require_place(results)
+    if args.dataset == "":
+        raise InputError("--dataset: empty; name the data set")
+    places = (work, results, args.data)
     if args.dataset:
         test = plan_transfer(args.model, args.dataset, *places, args.split or "test", args.configs)
     elif args.split:

@@ -71,7 +71,14 @@ def test_missing_inputs_and_blocked_outputs(light_answers, tmp_path):
     empty, file = str(tmp_path / "empty"), str(tmp_path / "file")
     refused = {
         (*TRAIN, "--packs", empty): "empty: not a pack (manifest.json is missing); make one with",
-        (*FINETUNE, "--results", file): "file: a file stands where a folder is needed",
+        **{
+            (*words, "--results", file): "file: a file stands where a folder is needed"
+            for words in (
+                FINETUNE,
+                ("evaluate.py", "knn", "--method", "mae", "--dataset", "dca1"),
+                ("analyse.py", "representations", "--method", "mae", "--dataset", "dca1"),
+            )
+        },
         (
             *("finetune.py", "--encoder", empty, "--dataset", "dca1"),
         ): "empty: no encoder (encoder.json is missing); name a folder that tools/train.py",
