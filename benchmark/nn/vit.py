@@ -217,7 +217,8 @@ class VisionTransformer(nn.Module):
             prefix = torch.cat(special, dim=1)
             if self.num_prefix_positions:
                 prefix = prefix + prefix_positions
-            tokens = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
+            # Not len(tokens), with which the batch of an ONNX file would be fixed.
+            tokens = torch.cat([prefix.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         return self.norm_pre(tokens)
 
     def layers(self, tokens: Tensor) -> list[Tensor]:

@@ -49,6 +49,7 @@ class FineTunedModel:
         config: of the fine-tuning, with classes in place of their names; `model` is the network.
         network: from `load_model` in evaluation mode, on the device in use.
         task: the kind of task it was trained for.
+        colour: whether the network is shown three equal channels, or one.
     """
 
     description: ModelDescription
@@ -58,7 +59,7 @@ class FineTunedModel:
 
     def __post_init__(self) -> None:
         loads = [step for step in self.config.test_pipeline if _loads(step)]
-        self._colour = all(step.get("color_type", "color") == "color" for step in loads)
+        self.colour = all(step.get("color_type", "color") == "color" for step in loads)
         steps = [step for step in self.config.test_pipeline if not _loads(step)]
         with quiet_libraries(), DefaultScope.overwrite_default_scope(self.task.scope):
             self._pipeline = Compose(steps)
@@ -82,7 +83,7 @@ class FineTunedModel:
         for frame in frames:
             if frame.dtype != np.uint8 or frame.ndim != 2:
                 raise InputError(f"a frame is {frame.dtype} {frame.shape}; it must be uint8 H×W")
-        prepared = [self._pipeline(self.task.frame_inputs(f, self._colour)) for f in frames]
+        prepared = [self._pipeline(self.task.frame_inputs(f, self.colour)) for f in frames]
         found: list[Prediction] = []
         with quiet_libraries(), DefaultScope.overwrite_default_scope(self.task.scope):
             for batch in self._batches(prepared):

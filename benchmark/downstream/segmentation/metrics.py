@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from skimage.morphology import skeletonize
+from torch import Tensor
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.examples import save_picture
@@ -97,11 +98,21 @@ def predicted_probabilities(sample: dict[str, Any], classes: int) -> np.ndarray 
     if "seg_logits" not in sample:
         return None
     shares = sample["seg_logits"]["data"].float()
-    if len(shares) == classes + 1:  # one label per pixel, the background first
-        shares = shares.softmax(dim=0)[1:]
-    elif len(shares) > 1:  # of a single channel mmsegmentation has taken it
-        shares = shares.sigmoid()
+    if len(shares) > 1:  # of a single channel mmsegmentation has taken the sigmoid
+        shares = class_probabilities(shares, classes)
     return shares.cpu().numpy()
+
+
+def class_probabilities(logits: Tensor, classes: int, dim: int = 0) -> Tensor:
+    """The probabilities of the classes without the background, in [0, 1].
+
+    Args:
+        logits: along `dim` one for each class, of which a sigmoid is taken; or one more, the first,
+            for the background, and a softmax of all (one label per pixel).
+    """
+    if logits.shape[dim] == classes + 1:
+        return logits.softmax(dim).narrow(dim, 1, classes)
+    return logits.sigmoid()
 
 
 def label_picture(masks: np.ndarray) -> np.ndarray:

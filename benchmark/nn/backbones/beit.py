@@ -114,7 +114,8 @@ class BeitEncoder(TimmTransformer, Beit):
         """Tokens after the last block and the final norm, B×(1 + N)×D."""
         grid = self.grid(images)
         patches = self.patch_embed(images)
-        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        # Not len(patches), with which the batch of an ONNX file would be fixed.
+        tokens = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
         if self.pos_embed is not None:
             positions = self.pos_embed
             if grid != self.grid_size:
