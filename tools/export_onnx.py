@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Write an encoder or a fine-tuned segmentor as an ONNX file.
 
     tools/export_onnx.py work_dirs/vasomim/pretrain --out vasomim.onnx
