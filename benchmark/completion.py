@@ -223,6 +223,7 @@ _COMPLETERS: dict[str, Completer] = {
 # Where that differs, by the name of the tool, too.
 _OF_TOOLS: dict[tuple[str, str], Completer] = {
     ("export_encoder", "source"): _ENCODERS,
+    ("export_onnx", "source"): FoldersWith("encoder.json", "model.json"),
     ("leaderboard", "protocol"): recorded_protocols,
     ("list", "count"): methods,
     ("matrix", "config"): matrices,

@@ -145,6 +145,9 @@ def test_encoders_and_models(complete: Complete, tmp_path: Path) -> None:
     assert complete("angio-ssl predict work_dirs/m") == ["work_dirs/mae/finetune/dca1/seed0"]
     assert complete("angio-ssl train mae --packs ") == ["work_dirs/packs/cadica"]
     assert complete("angio-ssl export-encoder work_dirs/") == ["work_dirs/mae/pretrain"]
+    assert complete("angio-ssl export-onnx work_dirs/") == [
+        *("work_dirs/mae/pretrain", "work_dirs/mae/finetune/dca1/seed0"),
+    ]
     assert complete("angio-ssl finetune --encoder work_dirs/dino/") == ["work_dirs/dino/pretrain/"]
 
 
