@@ -8,7 +8,8 @@ is refused, and `Row.context` for published rows beside measured ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -108,7 +109,9 @@ class Board:
         reference: row that every other one is tested against.
         columns, rows: in the order of print.
         pairs: per column the tests of every ordered pair of competing rows, over common seeds.
-        overall_pairs: the same over the means of the columns in percent, complete rows only.
+        column_pairs: the papers' overall test: the same over the means of the columns in percent,
+            complete rows only.
+        dataset_pairs: the overall test: over datasets, of each the mean of its columns in percent.
         friedman: Friedman's test of the complete competing rows, in their order, over the first
             metric of every dataset; None for fewer than two rows.
         per_image: (row, column id) → test of that row against the reference over images; filled in
@@ -125,7 +128,8 @@ class Board:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     pairs: tuple[Pairs, ...]
-    overall_pairs: Pairs
+    column_pairs: Pairs
+    dataset_pairs: Pairs
     friedman: Friedman | None
     per_image: Mapping[tuple[str, str], PerImage] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -211,7 +215,8 @@ def make_board(
         columns=tuple(columns),
         rows=tuple(filled),
         pairs=tuple(pairs),
-        overall_pairs=_overall_pairs(ranked, columns),
+        column_pairs=_overall_pairs(ranked, columns, lambda column: column.id),
+        dataset_pairs=_overall_pairs(ranked, columns, lambda column: column.dataset),
         # In the order of print, which is that of its mean ranks and groups.
         friedman=_friedman(ranked, columns),
         notes=tuple(notes),
@@ -271,24 +276,28 @@ def _rank_intervals(
     return [None if math.isnan(low) else (low, high) for low, high in ends.tolist()]
 
 
-def _overall_pairs(rows: Sequence[Row], columns: Sequence[Column]) -> Pairs:
-    """The papers' overall test: pairs are the means of the columns, so a "seed" is a column here.
+def _overall_pairs(
+    rows: Sequence[Row], columns: Sequence[Column], block: Callable[[Column], str]
+) -> Pairs:
+    """Tests over blocks of columns: pairs are the means of blocks, so a "seed" is a block here.
 
     Only columns in percent: decibels do not add up with percentages. Signed such that a positive
-    difference favours the row in every column.
+    difference favours the row in every column. Empty for fewer than two blocks.
     """
-    signs = {
-        index: 1 if column.higher_is_better else -1
-        for index, column in enumerate(columns)
-        if column.unit == "%"
-    }
-    if len(signs) < 2:
+    blocks: dict[str, list[int]] = {}
+    for index, column in enumerate(columns):
+        if column.unit == "%":
+            blocks.setdefault(block(column), []).append(index)
+    if len(blocks) < 2:
         return {}
+
+    def mean(row: Row, indices: Sequence[int]) -> float:
+        signs = (1 if columns[index].higher_is_better else -1 for index in indices)
+        means = (row.cells[index].summary.mean for index in indices)
+        return math.fsum(map(operator.mul, signs, means)) / len(indices)
+
     return pairwise_t(
-        {
-            row.id: {index: sign * row.cells[index].summary.mean for index, sign in signs.items()}
-            for row in rows
-        }
+        {row.id: {k: mean(row, one) for k, one in enumerate(blocks.values())} for row in rows}
     )
 
 

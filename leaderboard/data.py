@@ -160,10 +160,13 @@ def _test(comparison: Comparison) -> dict[str, Any]:
     }
     if comparison.column is not None:
         entry["column"] = comparison.column.id
-        entry["per_image"] = comparison.per_image and _per_image(comparison.per_image)
+        entry["per_image"] = comparison.per_image and _per_image(comparison, comparison.per_image)
+    if comparison.over_columns is not None:
+        entry["over_columns"] = _fields(comparison.over_columns, "n", "difference", "p")
     return entry
 
 
-def _per_image(test: PerImage) -> dict[str, Any]:
+def _per_image(comparison: Comparison, test: PerImage) -> dict[str, Any]:
     names = ("n_images", "n_clusters", "difference", "ci_low", "ci_high", "note")
-    return {**_fields(test.bootstrap, *names), "p": test.p, "seeds": list(test.seeds)}
+    adjusted = {"p_holm": comparison.image_p_holm, "p_bh": comparison.image_p_bh}
+    return {**_fields(test.bootstrap, *names), "p": test.p, **adjusted, "seeds": list(test.seeds)}

@@ -18,6 +18,7 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.results import path_of, read_scores
 from benchmark.results.store import placed_line
+from benchmark.results.validation import MEAN_OVER_IMAGES
 from leaderboard.board import Board, PerImage, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
@@ -80,7 +81,9 @@ def _tests(board: Board, row: Row, read: Reader, draws: int) -> Iterator[tuple[C
     """The test of a row against the reference in every column with per-image scores of both."""
     reference = board.row(board.reference)
     for column, cell, reference_cell in zip(board.columns, row.cells, reference.cells):
-        if cell is None or reference_cell is None:
+        # What other metrics give for one image (average precision) is no term of their value, and
+        # may even order methods the other way round.
+        if cell is None or reference_cell is None or MEAN_OVER_IMAGES not in column.definition:
             continue
         seeds = tuple(sorted(cell.values.keys() & reference_cell.values.keys()))
         a = _mean_scores(read, row.method, column, seeds)

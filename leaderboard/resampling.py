@@ -18,6 +18,11 @@ from scipy import special
 from leaderboard.omnibus import oriented
 from leaderboard.statistics import SMALLEST, competition_ranks, rounding_error, summarize
 
+#: Fewer patients, images or datasets get no interval. Of 1,500 simulated 95 % intervals of normal
+#: and of exponential values, those of 3 units covered the truth in 76 and 70 %, of 4 in 87 and
+#: 82 %, of 5 in 92 and 85 %, of 10 in 94 and 90 %, of 20 in 95 and 93 %.
+FEWEST_UNITS = 5
+
 #: Draws computed at a time, to bound the memory.
 _BLOCK = 1_000
 
@@ -31,7 +36,7 @@ class Bootstrap:
         n_clusters: number of resampled patients; None where images are resampled.
         difference: mean over the images, in the units of the scores; None without images.
         ci_low, ci_high: 95 % confidence interval; None where undefined, and `note` then says why.
-        note: ``""``, ``"no common images"``, ``"fewer than 2 images"`` (or patients),
+        note: ``""``, ``"no common images"``, ``"fewer than 5 images"`` (or patients),
             ``"identical"`` or ``"constant difference"`` (every image, or every patient's mean, has
             the same difference).
     """
@@ -146,13 +151,15 @@ def paired_bootstrap(
     if n == 0:
         return Bootstrap(0, n_clusters, None, None, None, "no common images")
     mean = summarize(differences).mean
+    few = f"fewer than {FEWEST_UNITS} " + ("patients" if known else "images")
     if len(sizes) < 2:
-        few = "fewer than 2 " + ("patients" if known else "images")
         return Bootstrap(n, n_clusters, mean, None, None, few)
     if np.abs(differences).max() <= SMALLEST:
         return Bootstrap(n, n_clusters, mean, None, None, "identical")
     if np.ptp(sums / sizes) <= rounding_error(np.abs(differences).max()):
         return Bootstrap(n, n_clusters, mean, None, None, "constant difference")
+    if len(sizes) < FEWEST_UNITS:
+        return Bootstrap(n, n_clusters, mean, None, None, few)
     resampled = _resampled_means(sums[:, None], sizes, draws)
     low, high = _interval(resampled[:, 0], len(sizes))
     return Bootstrap(n, n_clusters, mean, float(low), float(high))
@@ -204,14 +211,14 @@ def rank_intervals(
         draws: number of resamples.
 
     Returns:
-        (rows, 2) lower and upper end; NaN where fewer than two datasets leave nothing to resample.
+        (rows, 2) lower and upper end; NaN for fewer than `FEWEST_UNITS` datasets.
     """
     scores = oriented(means, higher)
     columns = [competition_ranks(list(column), higher_is_better=True) for column in scores.T]
     ranks = np.array(columns, dtype=np.float64).reshape(scores.shape[1], scores.shape[0])
     unit = np.unique(np.asarray(datasets, dtype=str), return_inverse=True)[1]
     sizes = np.bincount(unit).astype(np.float64)
-    if len(sizes) < 2:
+    if len(sizes) < FEWEST_UNITS:
         return np.full((len(scores), 2), np.nan)
     sums = np.zeros((len(sizes), len(scores)))
     np.add.at(sums, unit, ranks)

@@ -204,7 +204,7 @@ def p_text(p: float | None) -> str:
 
 
 def p_number(p: float) -> str:
-    """Three significant digits, with an exponent below 0.001: ``0.0123``, ``1.18e-04``.
+    """Two significant digits, with an exponent below 0.001: ``0.012``, ``1.2e-04``.
 
     A value just below `ALPHA` gets as many digits as keep it below. The page's `pValue` is the
     same.
@@ -212,8 +212,8 @@ def p_number(p: float) -> str:
     if p < 1e-300:
         return "<1e-300"
     if p < 1e-3:
-        return f"{p:.2e}"
-    texts = (f"{p:#.{digits}g}" for digits in range(3, 18))
+        return f"{p:.1e}"
+    texts = (f"{p:#.{digits}g}" for digits in range(2, 18))
     return next(text for text in texts if (float(text) < ALPHA) == (p < ALPHA))
 
 

@@ -13,7 +13,7 @@ from benchmark.results.schema import RunRecord
 from benchmark.results.store import read_scores, relative_line, scan_results
 
 #: Part of the definition id of a metric that is the mean of its column.
-_MEAN = "/per-image-mean/"
+MEAN_OVER_IMAGES = "/per-image-mean/"
 
 
 def find_problems(folder: Path | str) -> tuple[int, list[str]]:
@@ -62,7 +62,7 @@ def _scores_fault(path: Path, record: RunRecord) -> str | None:
         return f"{file}: {count} rows for image '{image}'"
     for name, metric in record.metrics.items():
         column = scores.get(name)
-        if column is None or _MEAN not in metric.definition:
+        if column is None or MEAN_OVER_IMAGES not in metric.definition:
             continue
         mean = math.fsum(column) / len(column) if column else math.nan
         if not math.isclose(mean, metric.value, rel_tol=1e-9, abs_tol=1e-9):

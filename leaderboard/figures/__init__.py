@@ -20,7 +20,7 @@ KINDS = {
     "critical-difference": "Friedman's test and Nemenyi's critical difference",
     "datasets": "mean and 95 %% interval of every row in every column",
     "significance": "p-values and differences of every row against the reference",
-    "pairs": "the same for all pairs of rows, over all columns",
+    "pairs": "the same for all pairs of rows, over datasets",
     "curves": "label efficiency and scaling",
     "training": "a logged term of pre-training runs",
 }
@@ -83,7 +83,7 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
             lambda b: b["comparisons"] or b["overall"],
             "tests",
         ),
-        "pairs": (significance.draw_pairs, lambda b: b["overall"], "tests over all columns"),
+        "pairs": (significance.draw_pairs, lambda b: b["overall"], "tests over datasets"),
     }
     with style.house_style():
         if kind == "curves":

@@ -117,7 +117,7 @@ class BoardView:
         return {(test["row"], test["column"]): test for test in tests}
 
     def overall(self, reference: str | None = None) -> dict[str, dict[str, Any]]:
-        """Row id → test over all columns, against the reference unless another row is named."""
+        """Row id → test over datasets, against the reference unless another row is named."""
         tests = self.spec["overall"].get(reference or self.reference, [])
         return {test["row"]: test for test in tests}
 

@@ -101,9 +101,10 @@ def _legend(figure: Figure, board: BoardView, other: str) -> None:
 
 
 def draw_significance(board: BoardView, width: float) -> Figure:
-    """Every row (by average rank) against the reference in every column, and over all columns.
+    """Every row (by average rank) against the reference in every column, and over datasets.
 
-    The last column, separated by a gap, is the test over the means of the columns in percent.
+    The last column, separated by a gap, is the overall test: over datasets, of each the mean of its
+    columns in percent.
     """
     tests, overall = board.tests(), board.overall()
     compared = {row for row, _ in tests} | overall.keys()
@@ -120,7 +121,7 @@ def draw_significance(board: BoardView, width: float) -> Figure:
     names = [f"{column['dataset_title']}\n{column['label']}" for column in columns]
     places: list[float] = list(range(len(columns)))
     if overall:
-        names, places = [*names, "all\ncolumns"], [*places, overall_x]
+        names, places = [*names, "all\ndatasets"], [*places, overall_x]
     figure = new_figure(width, ROW * len(rows) + 34)
     axis = figure.add_subplot()
     cell = (width - _LABELS) / (places[-1] + 1)
@@ -141,7 +142,7 @@ def draw_significance(board: BoardView, width: float) -> Figure:
 
 
 def draw_pairs(board: BoardView, width: float) -> Figure:
-    """Every row against every other one over all columns; each column is one family of tests."""
+    """Every row against every other one over datasets; each column is one family of tests."""
     all_tests = {name: board.overall(name) for name in board.spec["overall"]}
     compared = all_tests.keys() | {row for tests in all_tests.values() for row in tests}
     rows: list[FigureRow] = [row for row in board.ordered() if row["id"] in compared]

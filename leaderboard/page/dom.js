@@ -93,12 +93,12 @@ function interval(low, high, format = fixed, digits = 2) {
     : `[${format(low, digits)}, ${format(high, digits)}]`;
 }
 
-/** Three significant digits, as in the tables; no value below 0.05 is rounded up to it. */
+/** Two significant digits, as in the tables; no value below 0.05 is rounded up to it. */
 function pValue(p) {
   if (p === null || p === undefined) return NONE;
   if (p < 1e-300) return "<1e-300";
-  if (p < 0.001) return p.toExponential(2).replace(/e-(\d)$/, "e-0$1");
-  let digits = 3;
+  if (p < 0.001) return p.toExponential(1).replace(/e-(\d)$/, "e-0$1");
+  let digits = 2;
   while (p < 0.05 && Number(p.toPrecision(digits)) >= 0.05) digits += 1;
   return p.toPrecision(digits);
 }

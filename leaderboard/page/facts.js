@@ -32,6 +32,7 @@ function imageFacts(images) {
       { class: "facts" },
       ...fact("Difference", `${signed(difference)} ${interval(low, high, signed)}`),
       ...fact("p", pValue(images.p)),
+      ...fact("p (Holm)", pValue(images.p_holm)),
       ...fact("Images", sizes),
     ),
   ];

@@ -1,9 +1,12 @@
 "use strict";
-// Tests over all columns: each row against the reference, and the critical-difference diagram.
+// Tests over datasets: each row against the reference, and the critical-difference diagram.
 
 /** Tests of rows against one reference, one line each; `titleOf` maps a row id to its title. */
 function testsTable(name, titleOf) {
-  const heads = ["Method", "Columns", "Difference", "95 % CI", "p", "p (Holm)", "Verdict"];
+  const heads = [
+    ...["Method", "Datasets", "Difference", "95 % CI", "p", "p (Holm)", "Verdict"],
+    ...["Columns", "p over columns"],
+  ];
   const words = { tabindex: "0", role: "region", "aria-label": name };
   const node = el("div", { class: "scroll tests-box", ...words });
   const show = (tests, reference) => {
@@ -17,9 +20,11 @@ function testsTable(name, titleOf) {
         pValue(test.p),
         pValue(test.p_holm),
         verdictPill(test),
+        `${test.over_columns.n}`,
+        pValue(test.over_columns.p),
       ]);
     const caption = `Each row against ${titleOf(reference)}`;
-    const table = plainTable(heads, rows, { caption, numbers: [1, 2, 3, 4, 5] });
+    const table = plainTable(heads, rows, { caption, numbers: [1, 2, 3, 4, 5, 7, 8] });
     const empty = el("p", { class: "hint", text: `No tests of these rows. ${caption}.` });
     node.replaceChildren(rows.length ? table : empty);
   };
@@ -27,10 +32,11 @@ function testsTable(name, titleOf) {
 }
 
 const OVERALL_HINT =
-  "Paired t-test over the column means of two complete rows. It asks whether an advantage is " +
-  "consistent over the columns, which are not independent.";
+  "Paired t-test of two complete rows over datasets, of each the mean of its columns in percent: " +
+  "is an advantage consistent over datasets? Beside it the papers' test over columns, without a " +
+  "verdict: columns of one dataset are correlated, so it finds differences that are none.";
 
-/** The tests of a board over all its columns; filters and the reference are those of the table. */
+/** The tests of a board over its datasets; filters and the reference are those of the table. */
 function overallSection(board) {
   const titleOf = (id) => (board.row.has(id) ? board.label(board.row.get(id)) : id);
   const table = testsTable("Overall tests", titleOf);
@@ -45,7 +51,7 @@ function overallSection(board) {
   };
 }
 
-/** The same over the columns of several boards, with a reference of its own. */
+/** The same over the datasets of several boards, with a reference of its own. */
 function combinedSection(board, boards, combined) {
   const titles = new Map(boards.flatMap((one) => one.rows.map((row) => [row.id, row.title])));
   // The id of a published row joined from several tables ends with its title.

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
-from leaderboard.board import Board, Cell, PerImage, Row
+from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
 from leaderboard.comparisons import Comparison, comparisons, overall
@@ -191,13 +191,14 @@ def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
 
 def _overall(board: Board, correction: str) -> Grid:
     tests = overall(board, board.reference, correction)
-    return _tests(board, "Overall paired t-test", tests, correction)
+    return _tests(board, "Overall paired t-test over datasets", tests, correction)
 
 
 def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str) -> Grid:
     reference = board.row(board.reference)
     by_column = any(comparison.column is not None for comparison in tests)
     over_images = any(comparison.per_image is not None for comparison in tests)
+    over_columns = any(comparison.over_columns is not None for comparison in tests)
     adjusted = P_HEADERS.get(correction)
 
     def line(comparison: Comparison) -> tuple[Entry, ...]:
@@ -209,24 +210,29 @@ def _tests(board: Board, what: str, tests: Sequence[Comparison], correction: str
         texts += [str(test.n), difference_text(test.difference, digits), interval, _p(test.p)]
         texts += [_p(comparison.p_used(correction))] if adjusted else []
         texts += [comparison.verdict]
-        texts += _per_image(comparison.per_image) if over_images else []
+        texts += _per_image(comparison, correction) if over_images else []
+        if (columns := comparison.over_columns) is not None:
+            texts += [str(columns.n), _p(columns.p)]
         return tuple(map(Entry, texts))
 
     header = ["Method", *(("Dataset", "Metric") if by_column else ())]
     n_text = len(header)
-    header += ["n", "Mean difference", "95 % CI", "p", *([adjusted] if adjusted else []), "Verdict"]
-    header += ["Images (patients)", "Per-image 95 % CI", "Per-image p"] if over_images else []
+    header += ["Datasets" if over_columns else "n", "Mean difference", "95 % CI", "p"]
+    header += [*([adjusted] if adjusted else []), "Verdict"]
+    if over_images:
+        header += ["Images (patients)", "Per-image 95 % CI", f"Per-image {adjusted or 'p'}"]
+    header += ["Columns", "p over columns"] if over_columns else []
     heading = f"{what} against {reference.title}" if reference else what
     return Grid(heading, tuple(header), n_text, tuple(map(line, tests)))
 
 
-def _per_image(test: PerImage | None) -> list[str]:
-    if test is None:
+def _per_image(comparison: Comparison, correction: str) -> list[str]:
+    if (test := comparison.per_image) is None:
         return ["—", "—", "—"]
     bootstrap = test.bootstrap
     patients = "" if bootstrap.n_clusters is None else f" ({bootstrap.n_clusters})"
     interval = bootstrap.note or _interval(bootstrap.ci_low, bootstrap.ci_high)
-    return [f"{bootstrap.n_images}{patients}", interval, _p(test.p)]
+    return [f"{bootstrap.n_images}{patients}", interval, _p(comparison.image_p_used(correction))]
 
 
 def _costs(leaderboard: Leaderboard) -> Grid:

@@ -13,7 +13,8 @@ from leaderboard.comparisons import Comparison, comparisons
 from leaderboard.tables.costs import cost_lines
 
 _TEST = ("difference", "ci_low", "ci_high", "p", "p_holm", "p_bh", "verdict")
-_IMAGES = ("images", "patients", "image_ci_low", "image_ci_high", "image_p")
+_IMAGES = ("images", "patients", "image_ci_low", "image_ci_high")
+_IMAGES += ("image_p", "image_p_holm", "image_p_bh")
 
 CSV_HEADER = (
     *("board", "row", "method", "title", "pretraining", "origin", "source"),
@@ -105,5 +106,7 @@ def _test(board: Board, comparison: Comparison) -> dict[str, object]:
     line = {"reference": board.reference, **dict(zip(_TEST, values))}
     if per_image is not None:
         b = per_image.bootstrap
-        line |= dict(zip(_IMAGES, (b.n_images, b.n_clusters, b.ci_low, b.ci_high, per_image.p)))
+        images = (b.n_images, b.n_clusters, b.ci_low, b.ci_high, per_image.p)
+        images += (comparison.image_p_holm, comparison.image_p_bh)
+        line |= dict(zip(_IMAGES, images))
     return line

@@ -108,7 +108,7 @@ def test_context_rows_change_nothing_of_the_others(board, scores):
     rows = [row("theirs", source="A paper, table 1", context=True), *map(row, scores)]
     mixed = make_board(rows, {**scores, "theirs": published}, **ABOUT)
     assert mixed.rows[:-1] == board.rows
-    assert (mixed.pairs, mixed.overall_pairs) == (board.pairs, board.overall_pairs)
+    assert (mixed.pairs, mixed.column_pairs) == (board.pairs, board.column_pairs)
     cell = mixed.rows[-1].cells[0]
     assert (cell.place, cell.rank, cell.tier, cell.interval) == (0, None, None, None)
     assert (board.origin, mixed.origin) == ("measured", "both")
@@ -124,15 +124,25 @@ def test_the_overall_test_pairs_the_means_of_the_columns_in_percent(scores):
         for name in ("m3", "m0")
     )
     expected = stats.ttest_rel(a, b)
-    test = board.overall_pairs["m3", "m0"]
+    test = board.column_pairs["m3", "m0"]
     assert (test.n, test.p) == (4, pytest.approx(expected.pvalue))
+    # Datasets are the blocks: of each the mean of its columns.
+    means = {}
+    for column, left, right in zip(COLUMNS, a, b):
+        means.setdefault(column.dataset, []).append((left, right))
+    expected = stats.ttest_rel(*np.array([np.mean(m, axis=0) for m in means.values()]).T)
+    test = board.dataset_pairs["m3", "m0"]
+    assert (test.n, test.p) == (len(means), pytest.approx(expected.pvalue))
 
 
-def test_rank_intervals_need_two_data_sets(scores):
-    one = {name: {c: cells[c] for c in COLUMNS[:2]} for name, cells in scores.items()}
-    board = make_board([row(name) for name in one], one, **ABOUT)
+def test_rank_intervals_need_five_datasets(scores):
+    board = make_board([row(name) for name in scores], scores, **ABOUT)
     assert all(line.rank_interval is None for line in board.rows)
-    whole = make_board([row(name) for name in scores], scores, **ABOUT)
+    more = {
+        name: {Column(f"d{k}", "dsc", "d", True): seeded([value + k * len(name)]) for k in range(5)}
+        for name, value in zip(scores, (1.0, 2.0, 3.0, 4.0, 5.0))
+    }
+    whole = make_board([row(name) for name in more], more, **ABOUT)
     for line in whole.rows:
         low, high = line.rank_interval
         assert 1 <= low <= line.average_rank.mean <= high <= 5
@@ -157,5 +167,5 @@ def test_one_row_is_a_board_without_tests():
     board = make_board([row("m0")], alone, **ABOUT)
     (line,) = board.rows
     assert line.average_rank == Summary(1.0, None, 1)
-    assert (board.friedman, board.pairs, board.overall_pairs) == (None, ({},), {})
+    assert (board.friedman, board.pairs, board.dataset_pairs) == (None, ({},), {})
     assert math.isfinite(line.cells[0].summary.std)

@@ -84,7 +84,7 @@ def test_the_combined_test_is_beside_the_boards(data):
     combined = data["combined"]
     assert combined["columns"][-1] == "stenosis/map"
     (test,) = combined["overall"]["mae"]
-    assert (test["row"], test["n"]) == ("vasomim", 5)
+    assert (test["row"], test["n"], test["over_columns"]["n"]) == ("vasomim", 3, 5)
 
 
 def test_friedman_names_rows(build, records, make_run):

@@ -66,6 +66,19 @@ def test_a_declared_reference_with_holm_keeps_the_family_wise_error_at_5_percent
     assert band(0.045, simulations)[0] <= rate <= band(0.05, simulations)[1]
 
 
+def test_the_overall_test_over_datasets_keeps_its_level_and_that_over_columns_does_not():
+    """Six datasets with two correlated metrics each: twelve columns are not twelve observations."""
+
+    def differs(generator: np.random.Generator, over_columns: bool) -> bool:
+        difference = generator.normal(0, 1, (6, 1)) + generator.normal(0, 0.5, (6, 2))
+        blocks = difference.ravel() if over_columns else difference.mean(axis=1)
+        return pairs_of(80 + blocks, np.full(len(blocks), 80.0))["0", "1"].p < 0.05
+
+    low, high = band(0.05)
+    assert low <= rate_of(lambda generator: differs(generator, False)) <= high
+    assert rate_of(lambda generator: differs(generator, True)) > 0.12
+
+
 def test_without_correction_a_declared_reference_finds_a_difference_in_half_of_the_simulations():
     rate = rate_of(lambda generator: min(p_values(equal_methods(generator), 0)) < 0.05)
     # 47 % in 200,000 simulations.

@@ -39,7 +39,7 @@ def test_a_board_per_task_ranks_its_rows_among_themselves(
     assert [column.id for column in leaderboard.combined.columns] == [
         *("arcade_v/dsc", "arcade_v/cldice", "xcav/dsc", "stenosis/map50", "stenosis/map")
     ]
-    pairs = leaderboard.combined.overall_pairs
+    pairs = leaderboard.combined.column_pairs
     assert {name for pair in pairs for name in pair} == {"mae", "vasomim"}
     assert pairs["vasomim", "mae"].n == 5
 

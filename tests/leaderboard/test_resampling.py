@@ -23,13 +23,13 @@ def expanded_levels(n: int) -> list[float]:
     return [tail, 1 - tail]
 
 
-def test_bootstrap_of_three_images_by_enumeration():
-    # All 27 resamples of three values; random draws must find their quantiles.
-    values = np.array([0.0, 1.0, 5.0])
-    means = [np.mean(sample) for sample in itertools.product(values, repeat=3)]
+def test_bootstrap_of_five_images_by_enumeration():
+    # All 3125 resamples of five values; random draws must find their quantiles.
+    values = np.array([0.0, 0.0, 0.0, 5.0, 5.0])
+    means = [np.mean(sample) for sample in itertools.product(values, repeat=5)]
     result = paired_bootstrap(values, draws=50_000)
-    expected = np.quantile(means, expanded_levels(3), method="inverted_cdf")
-    assert (result.n_images, result.n_clusters, result.difference) == (3, None, 2.0)
+    expected = np.quantile(means, expanded_levels(5), method="inverted_cdf")
+    assert (result.n_images, result.n_clusters, result.difference) == (5, None, 2.0)
     assert [result.ci_low, result.ci_high] == pytest.approx(expected)
 
 
@@ -84,8 +84,8 @@ def test_names_of_patients_and_unknown_patients():
     ("differences", "clusters", "expected"),
     [
         ([], None, Bootstrap(0, None, None, None, None, "no common images")),
-        ([0.5], None, Bootstrap(1, None, 0.5, None, None, "fewer than 2 images")),
-        ([0.5, 1.5], ["a", "a"], Bootstrap(2, 1, 1.0, None, None, "fewer than 2 patients")),
+        ([1.0, 2.0, 3.0, 6.0], None, Bootstrap(4, None, 3.0, None, None, "fewer than 5 images")),
+        ([0.5, 1.5, 4.0], list("aab"), Bootstrap(3, 2, 2.0, None, None, "fewer than 5 patients")),
         ([0.0] * 4, None, Bootstrap(4, None, 0.0, None, None, "identical")),
         ([0.5] * 4, None, Bootstrap(4, None, 0.5, None, None, "constant difference")),
         # Not constant over the images, but over the patients, which are what is drawn.
@@ -153,39 +153,47 @@ def test_random_sign_flips_are_never_zero_and_agree_with_scipy():
     assert sign_flip(differences, draws=20_000) == pytest.approx(theirs, abs=0.02)
 
 
-MEANS = np.array([[90.0, 80.0, 70.0, 60.0], [85.0, 82.0, 65.0, 60.0], [80.0, 70.0, 60.0, 50.0]])
-# Ranks per column: 1 2 1 1 · 2 1 2 1 (ties share the better rank) · 3 3 3 3.
-RANKS = np.array([[1, 2, 1, 1], [2, 1, 2, 1], [3, 3, 3, 3]])
+MEANS = np.array(
+    [
+        [90.0, 80.0, 70.0, 60.0, 75.0],
+        [85.0, 82.0, 65.0, 60.0, 78.0],
+        [80.0, 70.0, 60.0, 50.0, 55.0],
+    ]
+)
+# Ranks per column: 1 2 1 1 2 · 2 1 2 1 1 (ties share the better rank) · 3 3 3 3 3.
+RANKS = np.array([[1, 2, 1, 1, 2], [2, 1, 2, 1, 1], [3, 3, 3, 3, 3]])
 
 
 def test_rank_intervals_by_enumeration():
-    draws = list(itertools.product(range(4), repeat=4))
+    draws = list(itertools.product(range(5), repeat=5))
     means = np.array([RANKS[:, list(drawn)].mean(axis=1) for drawn in draws])
-    expected = np.quantile(means, expanded_levels(4), axis=0, method="inverted_cdf").T
-    result = rank_intervals(MEANS, [True] * 4, list("abcd"), draws=50_000)
+    expected = np.quantile(means, expanded_levels(5), axis=0, method="inverted_cdf").T
+    result = rank_intervals(MEANS, [True] * 5, list("abcde"), draws=50_000)
     np.testing.assert_allclose(result, expected)
     assert result[2].tolist() == [3.0, 3.0]
 
 
 def test_rank_intervals_know_the_direction_of_each_column():
-    higher = [True, False, True, False]
+    higher = [True, False, True, False, True]
     turned = np.where(higher, MEANS, -MEANS)
-    expected = rank_intervals(MEANS, [True] * 4, list("abcd"))
-    np.testing.assert_array_equal(rank_intervals(turned, higher, list("abcd")), expected)
+    expected = rank_intervals(MEANS, [True] * 5, list("abcde"))
+    np.testing.assert_array_equal(rank_intervals(turned, higher, list("abcde")), expected)
 
 
 def test_rank_intervals_draw_whole_datasets():
-    datasets = ["b", "a", "a", "a"]
-    blocks = [np.array([0]), np.array([1, 2, 3])]
+    columns = [0, 1, 1, 2, 3, 4]
+    blocks = [np.array([0]), np.array([1, 2]), np.array([3]), np.array([4]), np.array([5])]
+    ranks = RANKS[:, columns]
     means = [
-        RANKS[:, np.concatenate([blocks[k] for k in drawn])].mean(axis=1)
-        for drawn in itertools.product(range(2), repeat=2)
+        ranks[:, np.concatenate([blocks[k] for k in drawn])].mean(axis=1)
+        for drawn in itertools.product(range(5), repeat=5)
     ]
-    result = rank_intervals(MEANS, [True] * 4, datasets)
-    # With two blocks the expanded levels are the ends: 1 and 4/3 for the first row.
-    np.testing.assert_allclose(result, np.transpose([np.min(means, 0), np.max(means, 0)]))
+    expected = np.quantile(means, expanded_levels(5), axis=0, method="inverted_cdf").T
+    result = rank_intervals(MEANS[:, columns], [True] * 6, list("abbcde"), draws=50_000)
+    np.testing.assert_allclose(result, expected)
 
 
 def test_rank_intervals_where_undefined():
-    assert np.isnan(rank_intervals(MEANS, [True] * 4, ["a"] * 4)).all()
+    for datasets in ("aaaaa", "abcda"):  # fewer than five
+        assert np.isnan(rank_intervals(MEANS, [True] * 5, list(datasets))).all()
     assert rank_intervals(np.zeros((0, 3)), [True] * 3, list("abc")).shape == (0, 2)

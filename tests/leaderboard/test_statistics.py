@@ -283,17 +283,18 @@ def test_the_best_is_not_separable_from_what_prints_the_same():
     [
         (None, "p not defined"),
         (0.0, "p < 1e-300"),
-        (1.234e-12, "p = 1.23e-12"),
-        (1.18e-4, "p = 1.18e-04"),
-        (0.001, "p = 0.00100"),
-        (0.01234, "p = 0.0123"),
+        (1.234e-12, "p = 1.2e-12"),
+        (1.18e-4, "p = 1.2e-04"),
+        (0.001, "p = 0.0010"),
+        (0.01234, "p = 0.012"),
         # Never rounded up to the level.
+        (0.0498, "p = 0.0498"),
         (0.04996, "p = 0.04996"),
         (0.049999, "p = 0.049999"),
-        (0.05, "p = 0.0500"),
-        (0.6339, "p = 0.634"),
-        (1.0, "p = 1.00"),
+        (0.05, "p = 0.050"),
+        (0.6339, "p = 0.63"),
+        (1.0, "p = 1.0"),
     ],
 )
-def test_p_values_print_three_significant_digits(p, words):
+def test_p_values_print_two_significant_digits(p, words):
     assert p_text(p) == words

@@ -69,7 +69,7 @@ def test_critical_difference_is_drawn_to_scale(data):
     assert [(a[0], b[0]) for a, b in bars] == [(1.0, 2.0), (2.0, 3.0)]
     assert bars[0][0][1] != bars[1][0][1]  # they would touch on one level
     words = " ".join(text.get_text() for text in axis.texts)
-    assert "Friedman χ² = 5.5, p = 0.0120, 3 rows, 3 datasets" in words
+    assert "Friedman χ² = 5.5, p = 0.012, 3 rows, 3 datasets" in words
     assert "no difference found" not in words
 
 
@@ -166,7 +166,7 @@ def test_another_reference_has_its_own_tests(data):
 def test_wide_cells_show_interval_and_p(data):
     data["boards"][1]["comparisons"] = {}
     (axis,) = draw("significance", data).axes
-    assert cells(axis)[0, 0][1] == "+1.50  [+0.50, +2.50]  p = 0.00800"
+    assert cells(axis)[0, 0][1] == "+1.50  [+0.50, +2.50]  p = 0.0080"
 
 
 def test_pairs_are_row_against_column(data):
@@ -240,7 +240,7 @@ def test_empty_sections_are_an_error(data):
     with pytest.raises(InputError, match="no board has curves"):
         draw("curves", data)
     data["boards"] = data["boards"][:1]
-    with pytest.raises(InputError, match="no board has tests over all columns"):
+    with pytest.raises(InputError, match="no board has tests over datasets"):
         draw("pairs", data)
 
 
