@@ -34,6 +34,7 @@ class Schema(BaseModel):
 
     Attributes:
         remedy: how to mend a file that does not fit, appended to every error.
+        later: keys that were added to a version, so that complete files may lack them.
     """
 
     model_config = ConfigDict(
@@ -46,6 +47,7 @@ class Schema(BaseModel):
         protected_namespaces=(),
     )
     remedy: ClassVar[str] = ""
+    later: ClassVar[frozenset[str]] = frozenset()
 
 
 SchemaT = TypeVar("SchemaT", bound=Schema)
@@ -75,7 +77,7 @@ def validate(
         raise InputError(f"{where}: {_summary(model, error)}") from None
     if complete:
         for name, field in model.model_fields.items():
-            if name not in instance.model_fields_set:
+            if name not in instance.model_fields_set and name not in model.later:
                 key = field.alias or name
                 raise InputError(f"{where}: key '{key}' is missing{_remedy(model)}")
     return instance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -129,6 +129,8 @@ class RunRecord(Schema):
         leakage: None where the pre-training dataset and the task were not compared.
         schema_version: version of this layout; the key ``schema`` of the file.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"parameters", "trained_parameters"})
 
     schema_version: version_type(SCHEMA) = Field(SCHEMA, alias="schema")
     protocol: Id

@@ -163,6 +163,16 @@ def test_a_damaged_record_is_named_and_skipped(tmp_path, write, edit, damage, wo
     assert str(tmp_path) not in problems[0]
 
 
+def test_records_of_earlier_versions_lack_what_was_added_since(tmp_path, write):
+    """They are read as if it had not been measured."""
+    path = write()
+    for key in ("parameters", "trained_parameters"):
+        drop(path, key)
+    found, problems = read_results(tmp_path)
+    assert problems == []
+    assert (found[0].parameters, found[0].trained_parameters) == (None, None)
+
+
 def test_a_second_record_of_a_run_is_reported_and_the_nearer_one_kept(tmp_path, write):
     path = write()
     write(metrics=metric(99.0), folder="backup")
