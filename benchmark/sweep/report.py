@@ -74,9 +74,10 @@ def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] | Non
     keeping = [job for job in wanted if isinstance(job, CellJob) and job.keeps]
     if keeping:
         size = kept_bytes(keeping, plan.matrix.scale) / 1e9
+        about = f"{size:,.0f}" if size >= 9.5 else f"{size:.2g}"
         _line(
             console,
-            f"models that are kept to be scored elsewhere: {len(keeping)}, about {size:,.2g} GB",
+            f"models that are kept to be scored elsewhere: {len(keeping)}, about {about} GB",
         )
     if analyses is not None:
         _print_trainings(plan, console)
