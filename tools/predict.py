@@ -6,9 +6,9 @@
     tools/predict.py model_folder a.png run1.npz IM000001 --out predictions --probabilities
 
 MODEL is the folder of model.json and model.safetensors, which tools/finetune.py leaves in its run.
-FRAMES are images, npy and npz videos, DICOM files, and folders of them. Everything is written at
-the native size of the frames, with a row for each frame in predictions.csv. A frame that cannot be
-read is skipped, and the exit code is 1 then.
+FRAMES are images, npy, npz, avi, mp4 and mov videos, DICOM files, and folders of them. Everything
+is written at the native size of the frames, with a row for each frame in predictions.csv. A frame
+that cannot be read is skipped, and the exit code is 1 then.
 """
 
 from __future__ import annotations

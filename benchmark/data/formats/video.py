@@ -1,4 +1,4 @@
-"""Multi-frame files: arrays in npz and npy files, and a cache of the last file read.
+"""Multi-frame files: arrays in npz and npy files, avi and mp4 films, and a cache of the last file.
 
 Nothing is unpickled, and headers are checked before memory is allocated.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import os
 import struct
 import tokenize
 import zipfile
@@ -15,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -28,8 +29,16 @@ from benchmark.data.formats.bit_depth import (
     white_level,
     white_note,
 )
-from benchmark.data.formats.images import check_file_size, file_errors
+from benchmark.data.formats.images import (
+    MAX_PIXELS,
+    check_file_size,
+    file_errors,
+    rgb_to_grayscale,
+)
 from benchmark.data.frame import UnreadableFrame
+
+if TYPE_CHECKING:
+    import cv2
 
 MAX_VIDEO_BYTES = 512 << 20
 """Larger files, and larger decompressed videos, are refused; 60 frames of 512×512 have 15 MiB."""
@@ -37,6 +46,16 @@ MAX_VIDEO_BYTES = 512 << 20
 MAX_FRAMES = 10_000
 """More frames in one file are refused; a video has about a hundred."""
 
+_FFMPEG = {
+    # A damaged frame is dropped, not guessed; a header cannot ask for more memory than an image
+    # may take; and what only looks like a film names no other file or address to read.
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS": f"err_detect;crccheck+explode|max_pixels;{MAX_PIXELS}|"
+    "format_whitelist;avi,mov,mp4|protocol_whitelist;file",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+}
+"""How OpenCV's FFmpeg reads films: variables of the environment are its only interface."""
+
+_MP4 = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _MEMBER = "pixel_array.npy"
 _HEADER_BYTES = 1024
 # What numpy, zipfile and the parser of the header literal raise on damaged content.
@@ -191,3 +210,91 @@ def _read_shape(stream: IO[bytes], size: int) -> tuple[int, ...]:
     if header.tell() + math.prod(shape) * dtype.itemsize != size:
         raise UnreadableFrame("array size does not match the file")
     return shape
+
+
+class FilmLength(NamedTuple):
+    """Number of frames of a film.
+
+    Attributes:
+        frames: that can be decoded.
+        stated: that its header states; an estimate, 0 where it states none.
+    """
+
+    frames: int
+    stated: int
+
+
+def count_film_frames(path: Path) -> FilmLength:
+    """Number of frames in an avi, mp4 or mov file; all are decoded, as headers only estimate it.
+
+    Raises:
+        UnreadableFrame: the file is none of these, damaged, of a codec that OpenCV lacks, or has
+            too many or too large frames.
+    """
+    import cv2
+
+    with _open_film(path) as film:
+        frames = 0
+        while film.grab():
+            frames += 1
+            if frames > MAX_FRAMES:
+                break
+        height, width = (
+            film.get(side) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+        )
+        check_video_size(frames, int(height) * int(width))
+        return FilmLength(frames, max(0, int(film.get(cv2.CAP_PROP_FRAME_COUNT))))
+
+
+def decode_film(path: Path) -> Video:
+    """All frames of an avi, mp4 or mov file, upright.
+
+    Colour is converted to luma as that of images (`rgb_to_grayscale`). Intensities are those of the
+    decoder, the same function of the stored values for every frame: nothing is stretched.
+
+    Raises:
+        UnreadableFrame: as `count_film_frames`, or its frames differ in size.
+    """
+    frames: list[np.ndarray] = []
+    with _open_film(path) as film:
+        while film.grab():
+            decoded, colours = film.retrieve()
+            if not decoded or (frames and colours.shape[:2] != frames[0].shape):
+                raise UnreadableFrame("frames of different sizes")
+            frames.append(rgb_to_grayscale(colours[..., ::-1]))
+            check_video_size(len(frames), frames[0].size)
+    if not frames:
+        raise UnreadableFrame("video without frames")
+    return Video(np.stack(frames))
+
+
+@contextmanager
+def _open_film(path: Path) -> Iterator[cv2.VideoCapture]:
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    usual = {name: os.environ.get(name) for name in _FFMPEG}
+    with file_errors(path, "damaged video", (cv2.error, UnicodeError, MemoryError)):
+        check_file_size(path, MAX_VIDEO_BYTES, "video")
+        with open(path, "rb") as file:
+            start = file.read(12)
+        if start[:4] + start[8:] != b"RIFFAVI " and start[4:8] not in _MP4:
+            raise UnreadableFrame("not an avi, mp4 or mov file")
+        film = None
+        os.environ.update(_FFMPEG)
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            # By its absolute path: "http:a.avi" is the name of a file here.
+            film = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+            if not film.isOpened():
+                raise UnreadableFrame("damaged video, or of an unknown codec")
+            yield film
+        finally:
+            if film is not None:
+                film.release()
+            cv2.utils.logging.setLogLevel(level)
+            for name, value in usual.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value

@@ -1,4 +1,4 @@
-"""Any folder of angiograms: images, npy and npz videos, XA DICOM files, at any depth."""
+"""Any folder of angiograms: images, npy, npz, avi and mp4 videos, XA DICOM files, at any depth."""
 
 from __future__ import annotations
 
@@ -33,20 +33,31 @@ if TYPE_CHECKING:
 GroupRule = Literal["auto", "patient", "folder", "prefix", "none"]
 
 _ARRAYS = frozenset({".npy", ".npz"})
+FILMS = frozenset({".avi", ".mp4", ".m4v", ".mov"})
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
 # Exported DICOM files are often named by a UID (1.2.840.113619), whose end only looks like an
 # extension, or have no extension (IM000001).
 _NO_EXTENSION = re.compile(r"(\.\d+)?")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_EXPECTED = "a folder of images (png, jpg, bmp, tif), arrays (npy, npz) or DICOM files"
+_EXPECTED = (
+    "a folder of images (png, jpg, bmp, tif), arrays (npy, npz), videos (avi, mp4, mov) or DICOM "
+    "files"
+)
 
 
 class _File(NamedTuple):
-    """A usable file, its number of frames (None: a single image) and its PatientID, hashed."""
+    """A usable file.
+
+    Attributes:
+        frames: its number of frames; None: a single image.
+        patient: its PatientID, hashed; None where it states none.
+        lost: whether some of its frames cannot be decoded.
+    """
 
     path: Path
-    frames: int | None
-    patient: str | None
+    frames: int | None = None
+    patient: str | None = None
+    lost: bool = False
 
 
 def _may_be_dicom(path: Path) -> bool:
@@ -61,7 +72,8 @@ class Folder(FolderSource):
     """Reader of any folder.
 
     A file without an extension is read as DICOM if it starts like one; files of other types are
-    ignored. DICOM files of modalities other than XA are skipped and counted.
+    ignored. DICOM files of modalities other than XA are skipped and counted, and so are films of
+    which fewer frames can be decoded than they state, as frames that are missing.
 
     Args:
         raw: the folder.
@@ -86,6 +98,7 @@ class Folder(FolderSource):
 
     name = "folder"
     forms = ("pack", "denoising")
+    films = True  # whether avi, mp4 and mov files are read
 
     def __init__(
         self,
@@ -118,7 +131,7 @@ class Folder(FolderSource):
         return True
 
     def _files(self) -> Iterator[Path]:
-        known = IMAGE_EXTENSIONS | _ARRAYS | _DICOM
+        known = IMAGE_EXTENSIONS | _ARRAYS | _DICOM | (FILMS if self.films else set())
 
         def wanted(path: Path) -> bool:
             suffix = path.suffix.lower()
@@ -151,12 +164,14 @@ class Folder(FolderSource):
         files: list[_File] = []
         for path in self._files():
             try:
-                files.append(_File(path, *_read_header(path)))
+                files.append(_read_header(path))
             except UnreadableFrame as error:
                 self.report.add(str(error), self.relative(path))
         self._refuse_masks([file.path for file in files])
         for file, patient in zip(files, self._patients(files)):
             path, count = self.relative(file.path), file.frames
+            if file.lost:
+                self.report.add("frames that cannot be decoded", path)
             if patient is None and self._rule != "none":
                 self.report.add("patient unknown", path)
             group = None if patient is None else f"{self.name}/{nfc(patient)}"
@@ -201,33 +216,40 @@ class Folder(FolderSource):
         file, position = split_frame_path(frame.path)
         if position is None:
             return super().read(frame)
-        if Path(file).suffix.lower() in _ARRAYS:
-            from benchmark.data.formats.video import decode_array
+        suffix = Path(file).suffix.lower()
+        if suffix in _ARRAYS | FILMS:
+            from benchmark.data.formats.video import decode_array, decode_film
 
-            return self.read_video_frame(file, position, decode_array)
+            decode = decode_array if suffix in _ARRAYS else decode_film
+            return self.read_video_frame(file, position, decode)
         from benchmark.data.formats.dicom.reading import decode_dicom
 
         return self.read_video_frame(file, position, decode_dicom)
 
 
-def _read_header(path: Path) -> tuple[int | None, str | None]:
-    """Number of frames, None for a single image, and the patient, None if not stated.
+def _read_header(path: Path) -> _File:
+    """What the header of a file says; films have to be decoded for it.
 
     Raises:
         UnreadableFrame: the file cannot be used, according to its header.
     """
     suffix = path.suffix.lower()
     if suffix in IMAGE_EXTENSIONS:
-        return None, None
+        return _File(path)
     # Imported here, so that command lines can list the sources without loading numpy.
     if suffix in _ARRAYS:
         from benchmark.data.formats.video import count_frames
 
-        return count_frames(path), None
+        return _File(path, count_frames(path))
+    if suffix in FILMS:
+        from benchmark.data.formats.video import count_film_frames
+
+        length = count_film_frames(path)
+        return _File(path, length.frames, lost=length.frames < length.stated)
     from benchmark.data.formats.dicom.reading import read_dicom_header
 
     header = read_dicom_header(path)
-    return header.frames, header.patient
+    return _File(path, header.frames, header.patient)
 
 
 def _names(frame: Frame) -> list[str]:

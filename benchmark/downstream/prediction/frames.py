@@ -14,17 +14,17 @@ from typing import NamedTuple
 from benchmark.data.formats.list_files import nfc
 from benchmark.data.frame import Frame
 from benchmark.data.sources.files import natural_key, split_frame_path
-from benchmark.data.sources.folder import Folder
+from benchmark.data.sources.folder import FILMS, Folder
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes
 
 ENDINGS = (".png", ".npz")
 """What the names of outputs end in."""
 
-_KNOWN = (".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz")
+_KNOWN = (".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz", *FILMS)
 _DICOM = (".dcm", ".dicom", ".ima")
 _NOT_DICOM = "not a DICOM file"
-_OTHER = "neither an image, an npy or npz array, nor a DICOM file"
+_OTHER = "neither an image, an npy or npz array, an avi, mp4 or mov video, nor a DICOM file"
 _LONGEST = 200  # bytes of the 255 of a file name, with room for an ending and a hash
 
 
@@ -70,7 +70,7 @@ def list_frames(arguments: Sequence[str | os.PathLike[str]]) -> list[InputFrame]
     of a file, and not the other frames that are predicted.
 
     Raises:
-        InputError: a path does not exist, or a folder has no image, array or DICOM file.
+        InputError: a path does not exist, or a folder has no image, array, video or DICOM file.
     """
     folders, files = [], {}
     for path in map(Path, arguments):

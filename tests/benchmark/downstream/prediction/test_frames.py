@@ -77,17 +77,19 @@ def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path):
     save(tmp_path / "good.png")
     (tmp_path / "broken.npz").write_bytes(b"PK damaged")
     (tmp_path / "film.mp4").write_bytes(b"\0" * 200)
+    (tmp_path / "text").write_text("no frame")
     (tmp_path / "ct.dcm").write_bytes(dicom_bytes(RUN, Modality="CT", SOPClassUID="1.2"))
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     found = list_frames(sorted(tmp_path.iterdir()))
     reasons = {frame.path: frame.error for frame in found}
     assert reasons["good.png"] is None
-    assert reasons["film.mp4"].startswith("neither an image, an npy or npz array, nor a DICOM")
+    assert reasons["film.mp4"] == "not an avi, mp4 or mov file"
+    assert reasons["text"].startswith("neither an image, an npy or npz array, an avi, mp4 or mov")
     assert reasons["ct.dcm"] == "DICOM modality is not XA"
     assert reasons["broken.npz"] == "not an npz file"
     # An image is opened only when it is its turn.
     assert reasons["gone.png"] is None
-    assert len({frame.name for frame in found}) == len(found) == 5
+    assert len({frame.name for frame in found}) == len(found) == 6
 
 
 def test_bad_arguments_are_named(tmp_path):
@@ -118,6 +120,7 @@ CASES = [
     # Where endings differ, all of them are kept.
     (["x.png", "x.jpg", "y.png"], ["x.png", "x.jpg", "y"]),
     (["r.npz#00000", "r.npz#00001", "r.npy#00000"], ["r/00000", "r/00001", "r"]),
+    (["r.mp4#00000", "r.mp4#00001", "s.AVI#00000"], ["r/00000", "r/00001", "s"]),
     (
         ["r.npz#00000", "r.npz#00001", "r.dcm#00000", "r.dcm#00001"],
         ["r.npz/00000", "r.npz/00001", "r.dcm/00000", "r.dcm/00001"],

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,19 +114,35 @@ def test_all_formats_and_sizes_in_one_call_and_what_cannot_be_read(
     Image.fromarray(image).save(folder / "b.tif")
     (folder / "run.dcm").write_bytes(dicom_bytes(np.stack([image, image.T])))
     (folder / "run.npz").write_bytes(npz_bytes(pixel_array=image[None]))
+    height, width = image.shape
+    film = cv2.VideoWriter(
+        str(folder / "film.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"FFV1"), 15,
+        (width, height), False,
+    )  # fmt: skip
+    for _ in range(2):
+        film.write(image)
+    film.release()
+    (folder / "e.mp4").write_bytes(b"no film")
     (folder / "c.png").write_bytes(b"no image")
     (folder / "d.npz").write_bytes(b"no array")
     out = tmp_path / "out"
     done = tool(trained.folder, folder, "--out", out, "--batch-size", 2)
     assert done.returncode == 1
-    assert done.stderr == "c.png: not an image; skipped\nd.npz: not an npz file; skipped\n"
-    assert done.stdout == f"{out}: 5 of 7 frames predicted by MAE\n"
+    assert done.stderr.splitlines() == [
+        "c.png: not an image; skipped",
+        "d.npz: not an npz file; skipped",
+        "e.mp4: not an avi, mp4 or mov file; skipped",
+    ]
+    assert done.stdout == f"{out}: 7 of 10 frames predicted by MAE\n"
     rows = table(out)
     assert {name: row["output"] for name, row in rows.items()} == {
         "b.tif": "masks/b.png",
         "c.png": "",
         "d.npz": "",
         "deep/a.png": "masks/deep/a.png",
+        "e.mp4": "",
+        "film.avi#00000": "masks/film/00000.png",
+        "film.avi#00001": "masks/film/00001.png",
         "run.dcm#00000": "masks/run/00000.png",
         "run.dcm#00001": "masks/run/00001.png",
         "run.npz#00000": "masks/run.png",
@@ -133,11 +150,12 @@ def test_all_formats_and_sizes_in_one_call_and_what_cannot_be_read(
     assert [row["error"] for row in rows.values() if row["error"]] == [
         "not an image",
         "not an npz file",
+        "not an avi, mp4 or mov file",
     ]
     assert picture(out / "masks" / "deep" / "a.png").shape == (50, 80)
-    same = [picture(out / "masks" / name) for name in ("b.png", "run.png", "run/00000.png")]
-    assert (same[0] == same[1]).all()
-    assert (same[0] == same[2]).all()
+    alike = ("b.png", "run.png", "run/00000.png", "film/00000.png", "film/00001.png")
+    same = [picture(out / "masks" / name) for name in alike]
+    assert all((same[0] == other).all() for other in same[1:])
     assert not list(out.rglob("*.tmp"))
     assert not (out / ".lock").exists()
 
