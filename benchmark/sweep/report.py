@@ -25,6 +25,7 @@ _STAGES = {
     "analyse": "representations",
     "test": "scoring elsewhere",
 }
+_MOST_COLUMNS = 8  # that a usual terminal has room for
 _LETTERS = {"running": "R", "failed": "F", "stale": "S"}
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 
@@ -100,18 +101,25 @@ def _print_trainings(plan: Plan, console: Console) -> None:
 
 
 def _print_cells(plan: Plan, console: Console) -> None:
-    """Every cell: how many of its seeds are done, and the hours of the others."""
+    """Every cell: how many of its seeds are done, and the hours of the others.
+
+    Methods are the rows; where there are many more datasets, these are.
+    """
     cells = _by_method(plan)
     datasets = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
-    table = _table("cells: done, hours left", *datasets)
-    for method, own in cells.items():
-        row = []
-        for dataset in datasets:
-            jobs = [cell for cell in own if cell.dataset == dataset]
-            left = [cell for cell in jobs if cell.state != "done"]
-            text = _progress(jobs)
-            row.append(text.append(f" · {_hours(left)} h") if left else text)
-        table.add_row(method, *row)
+
+    def cell_text(method: str, dataset: str) -> Text:
+        jobs = [cell for cell in cells[method] if cell.dataset == dataset]
+        left = [cell for cell in jobs if cell.state != "done"]
+        text = _progress(jobs)
+        return text.append(f" · {_hours(left)} h") if left else text
+
+    turned = len(datasets) > max(len(cells), _MOST_COLUMNS)
+    rows, columns = (datasets, list(cells)) if turned else (list(cells), datasets)
+    table = _table("cells: done, hours left", *columns)
+    for row in rows:
+        pairs = [(column, row) if turned else (row, column) for column in columns]
+        table.add_row(row, *(cell_text(*pair) for pair in pairs))
     if table.row_count:
         console.print(table)
 

@@ -11,7 +11,7 @@ title = "Leaderboard, protocol journal"
 seeds = (0, 1, 2, 3, 4)
 reference = "mae"
 
-methods = ("transunet", "mae", "vasomim_v1", "vasomim")
+methods = ("transunet", "random", "mae", "vasomim_v1", "vasomim")
 _sets = ("arcade_v", "caxf", "xcav", "dca1")
 _labels = ("-1images", "-2images", "-5images", "-10images", "-10pct", "")
 datasets = tuple(f"{name}{labels}" for name in _sets for labels in _labels)

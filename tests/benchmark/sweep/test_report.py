@@ -169,3 +169,17 @@ def test_other_datasets_stand_in_for_those_of_the_paper(tmp_path):
     assert head[2:] == ["synthetic_v-25pct", "synthetic_v"]
     assert [row[0] for row in rows] == ["MAE", "VasoMIM", "unet"]
     assert found["table VI: Clusters of patch features"][0][2:] == ["synthetic_v-patches"]
+
+
+def test_many_datasets_are_rows(tmp_path):
+    """24 columns would leave no room for their names."""
+    found = sections(dry_run(matrix_of("few_labels", tmp_path), ANALYSES))
+    head, _, *rows = found["cells: done, hours left"]
+    assert head[1:] == ["transunet", "random", "mae", "vasomim_v1", "vasomim"]
+    assert len(rows) == 24
+    by_dataset = {row[0]: dict(zip(head, row)) for row in rows}
+    # As many steps as with all labels, whose number is that of the published frames.
+    expected = f"0/5 · {5 * (175 * 200 / 200 + 20) / 3600:.2f} h"
+    for count in (1, 2, 5, 10):
+        assert by_dataset[f"xcav-{count}images"]["mae"] == expected
+    assert by_dataset["xcav"]["mae"] == expected
