@@ -59,6 +59,18 @@ def test_a_number_of_labels_is_a_cell_that_costs_what_all_of_them_cost(sweep):
     assert {"mae-arcade_v-5images-0", "mae-arcade_v-5images-1"} <= set(sweep.calls())
 
 
+def test_few_labels_of_other_kinds_are_run_by_their_tools(sweep):
+    datasets = ("arcade_v-5images-linear", "arcade_v-5images-lora")
+    sweep = sweep.only(methods=("mae",), datasets=datasets, seeds=(3,))
+    commands = {job.dataset: job.command for job in sweep.plan().jobs if isinstance(job, CellJob)}
+    options = "--dataset arcade_v --seed 3 --label-count 5"
+    linear, lora = (" ".join(commands[name][1:]) for name in datasets)
+    assert "evaluate.py linear" in linear
+    assert options in linear
+    assert "finetune.py" in lora
+    assert f"{options} --lora" in lora
+
+
 def test_more_labels_than_images_are_a_problem_and_no_job(sweep):
     sweep = sweep.only(methods=("mae",), datasets=("arcade_v-10images", "arcade_v-11images"))
     plan = sweep.plan()
