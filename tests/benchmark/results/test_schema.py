@@ -10,8 +10,8 @@ from benchmark.results import read_record, write_record
 LEAKAGE = {"report_hash": "4ea1", "exact": 0, "similar": 3, "groups": 1}
 
 
-def metric(value: object) -> dict:
-    return {"dsc": {"value": value, "definition": "dsc/v1", "higher_is_better": True}}
+def metric(value: object, name: str = "dsc") -> dict:
+    return {name: {"value": value, "definition": "dsc/v1", "higher_is_better": True}}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def metric(value: object) -> dict:
         ({"metrics": metric(100.5)}, "metrics.dsc.value"),
         ({"metrics": metric(-0.5)}, "metrics.dsc.value"),
         ({"metrics": metric(None)}, "metrics.dsc.value"),
+        ({"metrics": metric(-0.5, "relative_dsc")}, "metrics.relative_dsc.value"),
         ({"task": "representation", "metrics": metric(1e13)}, "metrics.dsc.value"),
         ({"metrics": {"dsc": {"value": 1.0, "definition": "v1"}}}, "metrics.dsc.higher_is_better"),
         ({"wall_time_s": float("inf")}, "wall_time_s"),
@@ -104,3 +105,9 @@ def test_indices_of_a_representation_have_ranges_of_their_own(write):
         "silhouette": -0.1,
         "calinski_harabasz": 1.39e5,
     }
+
+
+def test_percent_of_another_score_may_exceed_100(write):
+    """A weak model may be better on corrupted frames than on clean ones."""
+    path = write(metrics=metric(104.2, "relative_dsc"))
+    assert read_record(path).metrics["relative_dsc"].value == 104.2
