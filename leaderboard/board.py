@@ -11,10 +11,13 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from leaderboard.columns import Column, column_order
+from leaderboard.evaluations.details import Detail
+from leaderboard.evaluations.kinds import EVALUATIONS
 from leaderboard.omnibus import Friedman, friedman
 from leaderboard.resampling import Bootstrap, rank_intervals
 from leaderboard.statistics import (
@@ -105,7 +108,7 @@ class Board:
         id, title, task: what it is about; `task` is that of its records.
         protocol: how its numbers were obtained; boards of different ones do not compare.
         analysis: None for the board of a task, else its analysis (`leaderboard.analyses`, or
-            ``"labels"``).
+            ``"labels"``) or its evaluation (a key of `EVALUATIONS`).
         reference: row that every other one is tested against.
         columns, rows: in the order of print.
         pairs: per column the tests of every ordered pair of competing rows, over common seeds.
@@ -117,6 +120,8 @@ class Board:
         per_image: (row, column id) → test of that row against the reference over images; filled in
             on request.
         notes: what a reader of this board has to know besides what all boards share.
+        details: further tables of the same rows.
+        curves: drawn beside those of the columns, see `leaderboard.curves.curves`.
     """
 
     id: str
@@ -133,6 +138,18 @@ class Board:
     friedman: Friedman | None
     per_image: Mapping[tuple[str, str], PerImage] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    details: tuple[Detail, ...] = ()
+    curves: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether it shows another evaluation than fine-tuning with all labels."""
+        return self.analysis in EVALUATIONS
+
+    @property
+    def ranks_methods(self) -> bool:
+        """Whether its rows are the methods, and not the variants of an analysis."""
+        return self.analysis is None or self.is_evaluation
 
     @property
     def origin(self) -> str:
@@ -272,7 +289,7 @@ def _rank_intervals(
         return [None] * len(rows)
     means = np.array([[cells[column].summary.mean for column in columns] for cells in rows])
     higher = [column.higher_is_better for column in columns]
-    ends = rank_intervals(means, higher, [column.dataset for column in columns])
+    ends = rank_intervals(means, higher, [column.block for column in columns])
     return [None if math.isnan(low) else (low, high) for low, high in ends.tolist()]
 
 
@@ -306,6 +323,6 @@ def _friedman(rows: Sequence[Row], columns: Sequence[Column]) -> Friedman | None
     if len(rows) < 2:
         return None
     scored = [(index, column) for index, column in enumerate(columns) if column.score]
-    chosen = sorted({column.dataset: index for index, column in reversed(scored)}.values())
+    chosen = sorted({column.block: index for index, column in reversed(scored)}.values())
     means = np.array([[row.cells[index].summary.mean for index in chosen] for row in rows])
     return friedman(means, [columns[index].higher_is_better for index in chosen])

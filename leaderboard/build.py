@@ -13,6 +13,9 @@ from benchmark.text import visible
 from leaderboard.analyses import is_analysis
 from leaderboard.board import Board, Row, make_board
 from leaderboard.columns import Column
+from leaderboard.evaluations.boards import evaluation_boards
+from leaderboard.evaluations.overview import Overview, make_overview
+from leaderboard.evaluations.scatter import Scatter, make_scatter
 from leaderboard.measured import COMBINED, combined_board, measured_boards, read_measured
 from leaderboard.published import PublishedTable
 
@@ -36,11 +39,13 @@ class Leaderboard:
         protocol: that of all its records; `PUBLISHED` for the papers' tables.
         reference: pre-declared method that all others are tested against.
         correction: that of the verdicts, a key of `leaderboard.comparisons.CORRECTIONS`.
-        boards: one per task, then the analyses.
+        boards: one per task, then the other evaluations, then the analyses.
         combined: segmentation and detection as one board, for the overall test; None without both.
         records: the runs behind the boards, by method, dataset and seed.
         problems: skipped files, one line each.
         costs: of its methods, those of the main boards first.
+        overview: the ranks on all tables of methods; None without other evaluations.
+        scatter: frozen against fine-tuned scores; None where no method has both.
     """
 
     title: str
@@ -52,11 +57,13 @@ class Leaderboard:
     records: tuple[RunRecord, ...] = ()
     problems: tuple[str, ...] = ()
     costs: tuple[CostRow, ...] = ()
+    overview: Overview | None = None
+    scatter: Scatter | None = None
 
     @property
     def reference_title(self) -> str | None:
         """The reference as printed; None if it has no row."""
-        rows = (row for board in self.boards for row in board.rows if not board.analysis)
+        rows = (row for board in self.boards for row in board.rows if board.ranks_methods)
         return next((row.title for row in rows if row.method == self.reference), None)
 
     def with_problems(self, problems: Iterable[str]) -> Leaderboard:
@@ -96,12 +103,15 @@ def build_leaderboard(
         known = ", ".join(sorted({table.protocol for table in published}))
         raise InputError(f"protocol {protocol} has no published tables (known: {known})")
     measured = read_measured(records, protocol, papers)
+    boards = measured_boards(measured, reference, of_protocol)
+    main = [board for board in boards if not board.analysis]
+    main += evaluation_boards(measured, reference)
     return Leaderboard(
         title=visible(title),
         protocol=protocol,
         reference=reference,
         correction=correction,
-        boards=tuple(measured_boards(measured, reference, of_protocol)),
+        boards=(*main, *(board for board in boards if board.analysis)),
         combined=combined_board(measured, reference),
         records=tuple(sorted(records, key=lambda r: (r.method, r.dataset, r.seed))),
         problems=tuple(map(visible, problems)),
@@ -110,6 +120,8 @@ def build_leaderboard(
             for row in sorted(measured.rows.values(), key=lambda r: is_analysis(r.method))
             if (costs or {}).get(row.method, MethodCosts()) != MethodCosts()
         ),
+        overview=make_overview(main),
+        scatter=make_scatter(measured),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmark.results import label_share, read_dataset_id, split_of_patches
+from benchmark.results import DatasetId, read_dataset_id, split_of_patches
 
 #: Dataset → title, in the order of the columns (the journal's); others follow by name.
 DATASET_TITLES = {
@@ -41,13 +42,21 @@ class Quantity(NamedTuple):
 
 #: Metric → how it is printed, in the order of the columns; others are in percent.
 METRICS = {
+    # Mean over corruptions and severities, relative to the uncorrupted frames.
+    "relative_dsc": Quantity("Relative DSC"),
     "dsc": Quantity("DSC"),
     "cldice": Quantity("clDice"),
+    # Of a map of patches, which is coarser than the mask.
+    "patch_ap": Quantity("Patch AP"),
+    "patch_dsc": Quantity("Patch DSC"),
     "map50": Quantity("mAP50"),
     "map75": Quantity("mAP75"),
     "map": Quantity("mAP"),
     "psnr": Quantity("PSNR", "dB"),
     "ssim": Quantity("SSIM"),
+    # Calibration of the probabilities of the pixels.
+    "ece": Quantity("ECE"),
+    "brier": Quantity("Brier"),
     # Of the projection to two dimensions, then of the features themselves.
     "silhouette": Quantity("Silhouette", "", 4),
     "calinski_harabasz": Quantity("Calinski–Harabasz", ""),
@@ -81,16 +90,40 @@ def is_patches(dataset: str) -> bool:
     return split_of_patches(dataset) is not None
 
 
+#: Kind of an evaluation → what its datasets are called after their name, in the order of print.
+KIND_TITLES = {
+    "fine-tuning": "",
+    "linear": "linear",
+    "knn": "k-NN",
+    "lora": "LoRA",
+    "transfer": "",
+    "corruptions": "corruptions",
+    "patches": "",
+}
+
+
 def dataset_title(dataset: str) -> str:
-    """The dataset as printed: ``ARCADE-V``, ``ARCADE-V, 10 %`` with a share of its labels, or
-    ``XCAV patches``.
+    """The dataset as printed.
+
+    ``ARCADE-V``, ``ARCADE-V, 10 %`` with a share of its labels, ``ARCADE-V, 5 images``,
+    ``DCA1, linear``, ``DCA1 → XCAV`` of a transfer, or ``XCAV patches``.
     """
-    if patches := split_of_patches(dataset):
-        base, split = patches
-        return f"{dataset_title(base)} patches" + ("" if split == "train" else f", {split}")
-    base, share = label_share(dataset)
-    title = DATASET_TITLES.get(base, base)
-    return title if base == dataset else f"{title}, {share:g} %"
+    known = read_dataset_id(dataset)
+    base = DATASET_TITLES.get(known.dataset, known.dataset)
+    if known.kind == "patches":
+        return f"{base} patches" + ("" if known.split == "train" else f", {known.split}")
+    title = ", ".join(filter(None, (base, labels_title(known), KIND_TITLES[known.kind])))
+    if known.tested is None:
+        return title
+    tested = DATASET_TITLES.get(known.tested, known.tested)
+    return f"{title} → {tested}" + ("" if known.split == "test" else f", {known.split}")
+
+
+def labels_title(known: DatasetId) -> str:
+    """The labels it was trained with: ``5 images``, ``10 %``, or an empty text for all of them."""
+    if known.label_count is not None:
+        return f"{known.label_count} image{'s' * (known.label_count != 1)}"
+    return "" if known.label_fraction == 1 else f"{100 * known.label_fraction:g} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +168,14 @@ class Column:
         return dataset_title(self.dataset)
 
     @property
+    def block(self) -> str:
+        """What it is a repetition of: columns of one tested dataset are not independent."""
+        known = read_dataset_id(self.dataset)
+        if known.kind == "patches" or (known.kind == "fine-tuning" and not known.label_count):
+            return self.dataset
+        return known.tested or known.dataset
+
+    @property
     def title(self) -> str:
         return f"{self.dataset_title} {self.label}"
 
@@ -154,11 +195,23 @@ def _position(value: str, order: Sequence[str]) -> tuple[int, str]:
 
 
 def dataset_order(dataset: str) -> tuple[object, ...]:
-    """Sort key of datasets: the fixed order, then the share of the labels."""
-    base, share = label_share(dataset)
-    return (*_position(base, list(DATASET_TITLES)), share, dataset)
+    """Sort key of datasets: the fixed order, the number or the share of the labels, the kind of
+    the evaluation, then what a model is tested on.
+    """
+    known = read_dataset_id(dataset)
+    order = list(DATASET_TITLES)
+    # Analyses of patches follow all others by their ids: each has a board of its own.
+    base = dataset if known.kind == "patches" else known.dataset
+    return (
+        *_position(base, order),
+        math.inf if known.label_count is None else known.label_count,
+        known.label_fraction,
+        list(KIND_TITLES).index(known.kind),
+        *_position(known.tested or "", order),
+        dataset,
+    )
 
 
 def column_order(column: Column) -> tuple[object, ...]:
-    """Sort key of columns: dataset, share of its labels, metric."""
+    """Sort key of columns: dataset and how it is evaluated, then metric."""
     return (*dataset_order(column.dataset), *_position(column.metric, list(METRICS)))

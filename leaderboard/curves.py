@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchmark.results import label_share
 from leaderboard.analyses import ANALYSES, Analysis, is_analysis
 from leaderboard.board import Board, Row
-from leaderboard.columns import Column, label_share
+from leaderboard.columns import Column
 
 #: A point of a curve: row, index of its column, x.
 Point = tuple[Row, int, float]
@@ -27,6 +28,7 @@ def curves(boards: Sequence[Board]) -> list[dict[str, Any]]:
             drawn += _label_curves(board)
         elif board.analysis in declared:
             drawn += _analysis_curves(board, declared[board.analysis])
+        drawn += board.curves
     return [curve for curve in drawn if any(len(line["points"]) > 1 for line in curve["lines"])]
 
 

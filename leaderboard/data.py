@@ -16,9 +16,11 @@ from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, by_reference, comparisons, overall
 from leaderboard.curves import curves
+from leaderboard.evaluations.scatter import Scatter
 from leaderboard.page import SCHEMA
 from leaderboard.statistics import ALPHA
 from leaderboard.tables.costs import cost_data
+from leaderboard.tables.grids import Grid, detail_grid, overview_grids
 from leaderboard.tables.notes import board_notes, general_notes
 
 #: Fields of a record that the page shows of each run.
@@ -58,6 +60,7 @@ def board_data(
         "gallery": list(gallery),
         "problems": list(leaderboard.problems),
         "notes": general_notes(leaderboard),
+        **_overview(leaderboard),
     }
 
 
@@ -94,6 +97,44 @@ def _board(board: Board, leaderboard: Leaderboard) -> dict[str, Any]:
         "comparisons": _tests(board, comparisons, leaderboard.correction),
         "overall": _tests(board, overall, leaderboard.correction),
         "notes": board_notes(board, leaderboard.correction),
+        **(_evaluation(board) if board.is_evaluation else {}),
+    }
+
+
+def _evaluation(board: Board) -> dict[str, Any]:
+    """What only boards of evaluations have: the group of their tab, and further tables."""
+    return {"group": "evaluations", "details": [_grid(detail_grid(d)) for d in board.details]}
+
+
+def _overview(leaderboard: Leaderboard) -> dict[str, Any]:
+    """What compares the evaluations; nothing without them."""
+    ranks, scatter = leaderboard.overview, leaderboard.scatter
+    if ranks is None and scatter is None:
+        return {}
+    grids = map(_grid, overview_grids(leaderboard))
+    return {"overview": {"tables": list(grids), "scatter": scatter and _scatter(scatter)}}
+
+
+def _grid(grid: Grid) -> dict[str, Any]:
+    """A table as it is printed."""
+    return {
+        "title": grid.heading,
+        "header": list(grid.header),
+        "n_text": grid.n_text,
+        "rows": [[entry.text for entry in row] for row in grid.rows],
+        "places": [[entry.place for entry in row] for row in grid.rows],
+        "notes": list(grid.notes),
+    }
+
+
+def _scatter(scatter: Scatter) -> dict[str, Any]:
+    names = ("method", "title", "frozen", "fine_tuned")
+    return {
+        **_fields(scatter, "metric", "unit"),
+        "datasets": list(scatter.datasets),
+        "points": [_fields(point, *names) for point in scatter.points],
+        "correlation": _fields(scatter.correlation, "n", "rho", "p", "exact"),
+        "notes": list(scatter.notes),
     }
 
 

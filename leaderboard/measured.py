@@ -6,19 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmark.errors import InputError
-from benchmark.results import RunRecord
+from benchmark.results import RunRecord, label_share, read_dataset_id
 from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, BY_DATASET, Analysis, Member, is_analysis, paper_of
 from leaderboard.board import Board, Row, Score, Scores, make_board
-from leaderboard.columns import (
-    Column,
-    column_order,
-    dataset_order,
-    dataset_title,
-    is_patches,
-    label_share,
-)
+from leaderboard.columns import Column, column_order, dataset_order, dataset_title, is_patches
 from leaderboard.comparable import check_comparable, mixed_cells
 from leaderboard.published import PublishedTable, context_rows
 from leaderboard.statistics import summarize
@@ -42,6 +35,9 @@ class Measured:
         task_of: dataset → task.
         mixed: (method, dataset) whose runs differ in more than the seed.
         patches: dataset → method → numbers of analysed patches of its runs.
+        further: method → column → score, of the metrics under corruptions that are no columns.
+        parameters: (method, dataset) of LoRA → numbers of trained and of all parameters.
+        split_hashes: dataset → hash of the split that all its records were scored on.
     """
 
     protocol: str
@@ -50,6 +46,9 @@ class Measured:
     task_of: dict[str, str]
     mixed: list[tuple[str, str]]
     patches: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    further: dict[str, dict[Column, Score]] = field(default_factory=dict)
+    parameters: dict[tuple[str, str], tuple[int | None, int | None]] = field(default_factory=dict)
+    split_hashes: dict[str, str] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -84,7 +83,8 @@ def read_measured(
     records = sorted(records, key=lambda record: (record.method, record.dataset, record.seed))
     check_comparable(records, protocol)
     values: dict[str, dict[Column, dict[int, float]]] = {}
-    rows, patches = {}, {}
+    further: dict[str, dict[Column, dict[int, float]]] = {}
+    rows, patches, parameters = {}, {}, {}
     for r in records:
         paper = (papers or {}).get(r.method)
         printed = map(visible, (r.title, r.family, r.pretraining))
@@ -93,18 +93,34 @@ def read_measured(
         if is_patches(r.dataset) and (number := r.metrics.get("patches")):
             of_dataset = patches.setdefault(r.dataset, {})
             of_dataset.setdefault(r.method, set()).add(int(number.value))
+        kind = read_dataset_id(r.dataset).kind
+        if kind == "lora":
+            parameters[r.method, r.dataset] = (
+                getattr(r, "trained_parameters", None),
+                getattr(r, "parameters", None),
+            )
         for metric, entry in r.metrics.items():
             # Other metrics are kept for readers of the records.
-            if entry.headline:
+            if entry.headline or kind == "corruptions":
                 definition = visible(entry.definition)
                 column = Column(r.dataset, metric, definition, entry.higher_is_better)
-                runs_of.setdefault(column, {})[r.seed] = entry.value
-    scores = {
+                kept = runs_of if entry.headline else further.setdefault(r.method, {})
+                kept.setdefault(column, {})[r.seed] = entry.value
+    task_of = {record.dataset: record.task for record in records}
+    mixed = mixed_cells(records)
+    scores, others = _summaries(values), _summaries(further)
+    hashes = {record.dataset: record.split_hash for record in records}
+    return Measured(protocol, rows, scores, task_of, mixed, patches, others, parameters, hashes)
+
+
+def _summaries(
+    values: Mapping[str, Mapping[Column, dict[int, float]]],
+) -> dict[str, dict[Column, Score]]:
+    """Method → column → score, of the values by seed."""
+    return {
         method: {c: Score(summarize(list(runs.values())), runs) for c, runs in runs_of.items()}
         for method, runs_of in values.items()
     }
-    task_of = {record.dataset: record.task for record in records}
-    return Measured(protocol, rows, scores, task_of, mixed_cells(records), patches)
 
 
 def measured_boards(
@@ -131,10 +147,10 @@ def combined_board(measured: Measured, reference: str) -> Board | None:
     scores = measured.select(measured.methods, lambda c: c.main and measured.task(c) in tasks)
     if len({measured.task(column) for cells in scores.values() for column in cells}) < 2:
         return None
-    return _board(measured, scores, [], reference=reference, **COMBINED)
+    return measured_board(measured, scores, [], reference=reference, **COMBINED)
 
 
-def _board(
+def measured_board(
     measured: Measured,
     scores: Scores,
     published: Sequence[PublishedTable],
@@ -176,7 +192,7 @@ def _main_boards(
         if scores:
             tables = [t for t in published if t.analysis is None and t.task == task]
             about = {"name": task, "title": task.capitalize(), "task": task}
-            yield _board(measured, scores, tables, **about, reference=reference)
+            yield measured_board(measured, scores, tables, **about, reference=reference)
 
 
 def _label_boards(
@@ -191,7 +207,7 @@ def _label_boards(
         if datasets == [base]:
             continue
         scores = measured.select(list(measured.rows), lambda c, d=datasets: c.dataset in d)
-        yield _board(
+        yield measured_board(
             measured,
             {m: cells for m, cells in scores.items() if not all(c.all_labels for c in cells)},
             [table for table in published if table.analysis == "labels"],
@@ -209,7 +225,7 @@ def _patch_boards(
     """Per dataset with an analysis of patch features: every method that has such a run."""
     for dataset in sorted(filter(is_patches, measured.task_of), key=dataset_order):
         scores = measured.select(list(measured.rows), lambda c, d=dataset: c.dataset == d)
-        board = _board(
+        board = measured_board(
             measured,
             scores,
             [table for table in published if table.analysis == "clusters"],
@@ -268,7 +284,7 @@ def _analysis_boards(measured: Measured, published: Sequence[PublishedTable]) ->
         several = len(tasks) > 1
         for task in tasks:
             of_task = {column for column in columns if measured.task(column) == task}
-            yield _board(
+            yield measured_board(
                 measured,
                 measured.select(list(titles), of_task.__contains__),
                 [table for table in published if table.analysis == analysis.id],

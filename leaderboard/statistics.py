@@ -195,6 +195,23 @@ def _paired_t(a: np.ndarray, b: np.ndarray) -> Sequence[PairedT]:
     return tests
 
 
+def welch_p(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Two-sided p-value of Welch's t-test, for samples that are not paired.
+
+    None where it is undefined: a sample of one value, or no spread in either.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    samples = [np.asarray(values, dtype=np.float64) for values in (a, b)]
+    largest = max(np.abs(values).max() for values in samples)
+    if all(np.ptp(values) <= rounding_error(largest) for values in samples):
+        return None
+    errors = [values.var(ddof=1) / len(values) for values in samples]
+    t = (samples[0].mean() - samples[1].mean()) / math.sqrt(sum(errors))
+    freedom = sum(errors) ** 2 / sum(e**2 / (len(v) - 1) for e, v in zip(errors, samples))
+    return float(2 * special.stdtr(freedom, -abs(t)))
+
+
 def p_text(p: float | None) -> str:
     """A p-value in print: ``"p = 0.0123"``, ``"p = 1.18e-04"``, ``"p not defined"``."""
     if p is None:

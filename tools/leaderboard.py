@@ -282,11 +282,13 @@ def show(leaderboard: Leaderboard) -> None:
         Text(leaderboard.title, style="bold"), Text(visible(headline(leaderboard))), sep="\n"
     )
     for section in sections(leaderboard):
-        if section.board is None:
+        if not section.id:
             continue
         for grid in section.grids:
             console.print("", as_table(grid, section.title))
-        if section.board is not leaderboard.combined:
+            for note in grid.notes:
+                console.print(Text(f"• {visible(note)}"))
+        if section.board not in (None, leaderboard.combined):
             for note in board_notes(section.board, leaderboard.correction):
                 console.print(Text(f"• {visible(note)}"))
     skipped = [f"Skipped: {problem}" for problem in leaderboard.problems]

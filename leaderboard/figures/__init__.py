@@ -21,7 +21,8 @@ KINDS = {
     "datasets": "mean and 95 %% interval of every row in every column",
     "significance": "p-values and differences of every row against the reference",
     "pairs": "the same for all pairs of rows, over datasets",
-    "curves": "label efficiency and scaling",
+    "curves": "label efficiency, few labels, corruptions and scaling",
+    "frozen": "scores of frozen features against those after fine-tuning",
     "training": "a logged term of pre-training runs",
 }
 
@@ -55,7 +56,7 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
     Raises:
         InputError: the file has no such board, row, column, reference or curve.
     """
-    from leaderboard.figures import curves, significance, style
+    from leaderboard.figures import curves, scatter, significance, style
     from leaderboard.figures.board_view import BoardView, choose_board
     from leaderboard.figures.critical_difference import draw_critical_difference
     from leaderboard.figures.dot_plot import draw_dot_plot
@@ -88,6 +89,8 @@ def draw(kind: str, data: dict[str, Any], choice: Choice = Choice()) -> Figure:
     with style.house_style():
         if kind == "curves":
             return curves.draw_curves(curves.choose_curves(data, choice.curves), choice.width)
+        if kind == "frozen":
+            return scatter.draw_scatter(scatter.choose_scatter(data), choice.width)
         draw_figure, has, what = figures[kind]
         spec = choose_board(data, choice.board, has, what)
         board = BoardView(spec, data, choice.rows, choice.columns, choice.reference)

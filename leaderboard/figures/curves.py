@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
 from benchmark.errors import InputError
 from benchmark.files import read_json
 from leaderboard.figures.board_view import shorten
-from leaderboard.figures.style import new_figure, panel_grid, series_style
+from leaderboard.figures.style import MUTED, new_figure, panel_grid, series_style
 
 _PANEL, _HEIGHT = 72.0, 52.0  # mm
 _TICKS = 8  # up to so many values of x have a tick each
@@ -44,6 +44,10 @@ def draw_curves(curves: Sequence[dict[str, Any]], width: float) -> Figure:
         for line in curve["lines"]:
             style = style_of.setdefault(line["row"], series_style(len(style_of)))
             _draw_line(axis, line, style)
+        for level in curve.get("levels", ()):
+            name = f"{shorten(level['title'])} ({level['mean']:.2f})"
+            look = {"color": MUTED, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+            axis.axhline(level["mean"], **look, label=name, gid=f"level:{level['title']}")
         _format_x(axis, curve)
         axis.set_title(shorten(curve["title"], 56))
         axis.set_xlabel(curve["x_label"])
@@ -76,6 +80,10 @@ def _format_x(axis: Axes, curve: dict[str, Any]) -> None:
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     elif curve["log_x"]:
         axis.xaxis.set_major_formatter("{x:g}")
+    if named := {tick["x"]: tick["label"] for tick in curve.get("ticks", ())}:
+        axis.xaxis.set_major_locator(FixedLocator(xs))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xticks(xs, [named.get(x, f"{x:g}") for x in xs])
 
 
 def _run_title(run: Path) -> str:

@@ -36,6 +36,7 @@ SCRIPTS = (
     "dots.js",
     "curves.js",
     "costs.js",
+    "overview.js",
     "masks.js",
     "viewer.js",
     "main.js",

@@ -25,6 +25,8 @@ class Board {
   constructor(spec, data) {
     const { id, title, task, analysis, origin, columns, rows, friedman, notes } = spec;
     Object.assign(this, { id, title, task, analysis, origin, columns, rows, friedman, notes });
+    this.group = spec.group || (analysis ? "analyses" : "");
+    this.details = spec.details || [];
     this.correction = CORRECTIONS[data.correction || "holm"];
     const measured = this.rows.filter((row) => row.origin === "measured");
     this.methods = new Set(measured.map((row) => row.method));

@@ -38,7 +38,7 @@ function curveLine(curve, entry, points, x, y, popover) {
     }
     const mark = svg("path", { d: marker(px, py, 3.6), class: "point" });
     const rows = [
-      ...fact(curve.x_label, point.x.toLocaleString("en")),
+      ...fact(curve.x_label, xText(curve, point.x)),
       ...fact(withUnit("Mean ± std", curve.unit), plusMinus(point.mean, point.std)),
       ...fact("Seeds", `n = ${point.n}`),
     ];
@@ -50,12 +50,17 @@ function curveLine(curve, entry, points, x, y, popover) {
   return group;
 }
 
+/** A value of x as printed; some points have a name instead. */
+function xText(curve, value, notation = "standard") {
+  const named = (curve.ticks || []).find((tick) => tick.x === value);
+  return named?.label ?? value.toLocaleString("en", { notation, maximumFractionDigits: 2 });
+}
+
 /** Ticks at the measured x; labels that would overlap the previous one are omitted. */
-function curveAxis(xs, x, bottom) {
+function curveAxis(curve, xs, x, bottom) {
   let end = -Infinity;
   return xs.flatMap((value) => {
-    const notation = value >= 1e4 ? "compact" : "standard";
-    const label = value.toLocaleString("en", { notation, maximumFractionDigits: 2 });
+    const label = xText(curve, value, value >= 1e4 ? "compact" : "standard");
     const half = 3.4 * label.length + 4;
     const stroke = line(x(value), bottom, x(value), bottom + 4, "axis");
     if (x(value) - half < end) return [stroke];
@@ -79,7 +84,8 @@ function curvePlot(curve, all, width, popover) {
   const log = curve.log_x && points.every((point) => point.x > 0);
   const xs = [...new Set(points.map((point) => point.x))].sort((a, b) => a - b);
   const ends = points.flatMap(({ mean, std }) => [mean - (std ?? 0), mean + (std ?? 0)]);
-  const [low, high] = extent(ends);
+  const levels = curve.levels || [];
+  const [low, high] = extent([...ends, ...levels.map((level) => level.mean)]);
   const x = scale(xs[0], xs.at(-1), left + 10, right - 10, log);
   const y = scale(low, high, bottom, top);
   const steps = ticks(low, high, 5);
@@ -88,8 +94,12 @@ function curvePlot(curve, all, width, popover) {
     line(left, y(tick), right, y(tick), "grid"),
     text(left - 6, y(tick) + 4, tickText(tick, gap), "tick", "end"),
   ]);
-  parts.push(...curveAxis(xs, x, bottom), line(left, bottom, right, bottom, "axis"));
+  parts.push(...curveAxis(curve, xs, x, bottom), line(left, bottom, right, bottom, "axis"));
   parts.push(text((left + right) / 2, height - 6, curve.x_label, "tick", "middle"));
+  for (const { title, mean } of levels) {
+    parts.push(line(left, y(mean), right, y(mean), "level"));
+    parts.push(text(left + 4, y(mean) - 4, `${title}: ${fixed(mean)}`, "tick"));
+  }
   const heights = spread(lines.map((one) => y(one.points.at(-1).mean)), 15, bottom);
   lines.forEach(({ entry, points: known }, index) => {
     const group = curveLine(curve, entry, known, x, y, popover);
@@ -111,7 +121,7 @@ function curveTable(curve) {
     const words = (point) => (point ? plusMinus(point.mean, point.std) : NONE);
     return [entry.title, ...xs.map((value) => words(at.get(value)))];
   });
-  const heads = ["Method", ...xs.map((value) => value.toLocaleString("en"))];
+  const heads = ["Method", ...xs.map((value) => xText(curve, value))];
   return disclosure("Numbers", plainTable(heads, rows, { numbers: xs.map((_, i) => i + 1) }));
 }
 

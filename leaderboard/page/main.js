@@ -8,10 +8,12 @@ function datasetsOf(board) {
 /** The header: protocol, reference, and the numbers of methods, datasets and runs. */
 function makeHead(data, boards) {
   // The rows of analyses are variants, not methods.
-  const main = boards.filter((board) => !board.analysis);
+  const main = boards.filter((board) => board.group !== "analyses");
   const rows = main.flatMap((board) => board.rows);
   const methods = new Set(rows.map((row) => row.method)).size;
-  const datasets = new Set(main.flatMap((board) => [...datasetsOf(board)])).size;
+  const tuned = main.filter((board) => !board.group);
+  const counted = tuned.length ? tuned : main;
+  const datasets = new Set(counted.flatMap((board) => [...datasetsOf(board)])).size;
   const runs = Object.keys(data.runs || {}).length;
   const reference = rows.find((row) => row.id === data.reference || row.method === data.reference);
   const facts = [
@@ -52,9 +54,9 @@ function notesSection(board, data) {
 
 /** Whether this board shows items of this dataset; those of no board are shown on all. */
 function belongs(dataset, board, boards) {
-  const main = boards.filter((other) => !other.analysis);
+  const main = boards.filter((other) => !other.group);
   if (!main.some((other) => datasetsOf(other).has(dataset))) return true;
-  return !board.analysis && datasetsOf(board).has(dataset);
+  return !board.group && datasetsOf(board).has(dataset);
 }
 
 /** Curves whose id starts with that of the board; others by the dataset of their column. */
@@ -65,27 +67,11 @@ function curvesOf(data, board, boards) {
   });
 }
 
-/** All sections of one board that have content. */
+/** The panel of a board: all its sections that have content, and links to them. */
 function makeBoard(board, boards, data, store, popover, details) {
-  const parts = [];
-  const toolbar = makeToolbar(board, store);
-  const table = new RankingTable(board, store, popover, details);
-  const legend = tableLegend(board);
-  const ranking = section(`${board.id}-table`, "Results", "", toolbar.node, legend, table.node);
-  parts.push({ node: ranking, refresh: (state) => (toolbar.refresh(state), table.refresh(state)) });
-  if (board.overalls.size) parts.push(overallSection(board));
-  const { combined } = data;
-  if (board === boards[0] && combined && Object.keys(combined.overall).length) {
-    parts.push(combinedSection(board, boards, combined));
-  }
-  if (board.friedman) parts.push(friedmanSection(board));
-  if (board.rows.length && board.columns.length) parts.push(dotsSection(board, store, popover));
-  const curves = curvesOf(data, board, boards);
-  if (curves.length) parts.push(curvesSection(board, curves, store, popover));
-  const pictures = (data.gallery || []).filter((entry) => belongs(entry.dataset, board, boards));
-  if (pictures.length) parts.push(new Viewer(board, pictures, store));
-  if (hasCosts(board, data.costs)) parts.push(costsSection(board, data.costs));
-  parts.push(notesSection(board, data));
+  const parts = board.overview
+    ? overviewSections(board, popover)
+    : boardSections(board, boards, data, store, popover, details);
   const links = parts.map(({ node }) => {
     const heading = node.querySelector("h2");
     const button = el("button", { type: "button", text: heading.textContent });
@@ -102,15 +88,43 @@ function makeBoard(board, boards, data, store, popover, details) {
   return { node, refresh: (state) => parts.forEach((part) => part.refresh(state)) };
 }
 
-/** The id of the tab of a board; all analyses share one. */
-function tabOf(board) {
-  return board.analysis ? "tab-analyses" : `tab-${board.id}`;
+function boardSections(board, boards, data, store, popover, details) {
+  const parts = [];
+  const toolbar = makeToolbar(board, store);
+  const table = new RankingTable(board, store, popover, details);
+  const legend = tableLegend(board);
+  const ranking = section(`${board.id}-table`, "Results", "", toolbar.node, legend, table.node);
+  parts.push({ node: ranking, refresh: (state) => (toolbar.refresh(state), table.refresh(state)) });
+  parts.push(...detailSections(board));
+  if (board.overalls.size) parts.push(overallSection(board));
+  const { combined } = data;
+  if (board === boards[0] && combined && Object.keys(combined.overall).length) {
+    parts.push(combinedSection(board, boards, combined));
+  }
+  if (board.friedman) parts.push(friedmanSection(board));
+  if (board.rows.length && board.columns.length) parts.push(dotsSection(board, store, popover));
+  const curves = curvesOf(data, board, boards);
+  if (curves.length) parts.push(curvesSection(board, curves, store, popover));
+  const pictures = (data.gallery || []).filter((entry) => belongs(entry.dataset, board, boards));
+  if (pictures.length) parts.push(new Viewer(board, pictures, store));
+  if (hasCosts(board, data.costs)) parts.push(costsSection(board, data.costs));
+  parts.push(notesSection(board, data));
+  return parts;
 }
 
-/** One tab per task, and one for all analyses with a select. */
+/** Boards that share one tab: its title, and what the select for one of them is called. */
+const GROUPS = {
+  evaluations: { title: "Evaluations", label: "Evaluation", name: "evaluation" },
+  analyses: { title: "Analyses", label: "Analysis", name: "analysis" },
+};
+
+/** The id of the tab of a board. */
+function tabOf(board) {
+  return `tab-${board.group || board.id}`;
+}
+
+/** One tab per task, and one for each group of boards with a select. */
 function makeTabs(boards, store) {
-  const main = boards.filter((board) => !board.analysis);
-  const analyses = boards.filter((board) => board.analysis);
   const makeTab = (title, number, first) => {
     const size = el("span", { class: "tab-count", text: `${number}` });
     const props = { class: "tab", type: "button", role: "tab", id: tabOf(first) };
@@ -118,8 +132,20 @@ function makeTabs(boards, store) {
     tab.addEventListener("click", () => store.set({ board: first.id }));
     return tab;
   };
+  const main = boards.filter((board) => !board.group);
   const tabs = main.map((board) => makeTab(board.title, board.rows.length, board));
-  if (analyses.length) tabs.push(makeTab("Analyses", analyses.length, analyses[0]));
+  const fields = [];
+  for (const [group, { title, label, name }] of Object.entries(GROUPS)) {
+    const members = boards.filter((board) => board.group === group);
+    if (!members.length) continue;
+    tabs.push(makeTab(title, members.length, members[0]));
+    if (members.length === 1) continue;
+    const options = members.map((board) => [board.id, board.title]);
+    const select = choice(options, (value) => store.set({ board: value }));
+    select.name = name;
+    const node = el("div", { class: "analyses" }, labelled(label, select));
+    fields.push({ group, select, node });
+  }
   const list = el("div", { class: "tabs", role: "tablist", "aria-label": "Tasks" }, ...tabs);
   list.addEventListener("keydown", (event) => {
     const place = tabs.indexOf(document.activeElement);
@@ -131,15 +157,13 @@ function makeTabs(boards, store) {
     next.click();
     event.preventDefault();
   });
-  const options = analyses.map((board) => [board.id, board.title]);
-  const select = choice(options, (value) => store.set({ board: value }));
-  select.name = "analysis";
-  const field = el("div", { class: "analyses" }, labelled("Analysis", select));
   return {
-    node: el("div", {}, list, analyses.length > 1 ? field : null),
+    node: el("div", {}, list, ...fields.map(({ node }) => node)),
     refresh(current) {
-      field.hidden = !current.analysis;
-      select.value = current.id;
+      for (const { group, select, node } of fields) {
+        node.hidden = current.group !== group;
+        if (!node.hidden) select.value = current.id;
+      }
       for (const tab of tabs) {
         tab.setAttribute("aria-selected", `${tab.id === tabOf(current)}`);
         tab.tabIndex = tab.id === tabOf(current) ? 0 : -1;
@@ -153,9 +177,20 @@ function makeTabs(boards, store) {
   };
 }
 
+/** The boards of the page; what compares evaluations stands before them. */
+function makeBoards(data) {
+  const boards = data.boards.map((spec) => new Board(spec, data));
+  if (data.overview) {
+    const first = boards.findIndex((board) => board.group === "evaluations");
+    const about = { id: "overview", title: "Overview", group: "evaluations", rows: [], columns: [] };
+    boards.splice(first, 0, { ...about, overview: data.overview });
+  }
+  return boards;
+}
+
 function start() {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const boards = data.boards.map((spec) => new Board(spec, data));
+  const boards = makeBoards(data);
   makeHead(data, boards);
   const main = document.getElementById("results");
   if (!boards.length) {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 
 from benchmark.method_costs import MethodCosts
 from benchmark.results import RunRecord
@@ -12,8 +12,12 @@ from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import METRICS, Column
 from leaderboard.comparisons import Comparison, comparisons, overall
-from leaderboard.statistics import Summary, p_number, rounds_to_zero
+from leaderboard.evaluations.details import Detail
+from leaderboard.evaluations.overview import TITLE as RANKS_TITLE
+from leaderboard.evaluations.scatter import TITLE as SCATTER_TITLE
+from leaderboard.statistics import p_number
 from leaderboard.tables.costs import MEASURED, conditions, cost_metrics, cost_values
+from leaderboard.tables.numbers import difference_text, mean_std, rounded
 
 #: Marks a row that is not separable from the best of its column.
 TIER_MARK = "†"
@@ -42,6 +46,7 @@ class Grid:
         spans: (title, number of columns) of headers that span columns, from left to right over all
             columns; may be empty.
         subheader: column headers below `spans`.
+        notes: what its numbers are, where the notes of the board do not say it.
     """
 
     heading: str
@@ -50,15 +55,21 @@ class Grid:
     rows: tuple[tuple[Entry, ...], ...]
     spans: tuple[tuple[str, int], ...] = ()
     subheader: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The tables of one board; None: of all boards."""
+    """The tables of one board; None: of all boards.
+
+    Attributes:
+        id: names its tables; empty for what only the Markdown has.
+    """
 
     title: str
     board: Board | None
     grids: tuple[Grid, ...]
+    id: str = ""
 
 
 def headline(leaderboard: Leaderboard) -> str:
@@ -81,28 +92,23 @@ def sections(leaderboard: Leaderboard) -> list[Section]:
         grids = [_scores(board), _tests(board, "Paired t-test", tests, correction)]
         if not board.analysis:
             grids.append(_overall(board, correction))
-        printed.append(Section(board.title, board, tuple(grid for grid in grids if grid.rows)))
+        grids += map(detail_grid, board.details)
+        shown = tuple(grid for grid in grids if grid.rows)
+        printed.append(Section(board.title, board, shown, board.id))
         after_main = after_main if board.analysis else len(printed)
     if (combined := leaderboard.combined) is not None:
         grid = _overall(combined, correction)
         if grid.rows:
-            printed.insert(after_main, Section(combined.title, combined, (grid,)))
+            section = Section(combined.title, combined, (grid,), combined.id)
+            printed.insert(after_main, section)
+            after_main += 1
+    if grids := overview_grids(leaderboard):
+        printed.insert(after_main, Section("Overview", None, grids, "overview"))
     if leaderboard.costs:
         printed.append(Section("Costs", None, (_costs(leaderboard),)))
     if leaderboard.records:
         printed.append(Section("Provenance", None, (_provenance(leaderboard.records),)))
     return printed
-
-
-def mean_std(value: Summary, digits: int = 2) -> str:
-    """``80.25 ± 0.12``; a single value has no ±."""
-    spread = "" if value.std is None else f" ± {rounded(value.std, digits)}"
-    return rounded(value.mean, digits) + spread
-
-
-def rounded(value: float, digits: int) -> str:
-    """Rounds half up, as on the page and by hand: average ranks end in 0.125."""
-    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def _score_entry(cell: Cell | None, column: Column) -> Entry:
@@ -131,14 +137,14 @@ def _average_rank(row: Row) -> str:
 
 def _scores(board: Board) -> Grid:
     texts: dict[str, Callable[[Row], str]] = {"Method": lambda row: row.title}
-    if not board.analysis:
+    if board.ranks_methods:
         texts["Family"] = lambda row: row.family
-    if board.analysis in (None, "labels"):
+    if board.ranks_methods or board.analysis == "labels":
         texts["Pre-training"] = lambda row: row.pretraining
     if board.origin == "both":
         texts["Source"] = lambda row: row.source or "measured"
     leading: dict[str, Callable[[Row], str]] = {**texts, "n": _n_seeds}
-    if not board.analysis:
+    if board.ranks_methods:
         leading["Average rank"] = _average_rank
     labels = [_label(column) for column in board.columns]
     titles = [column.dataset_title for column in board.columns]
@@ -146,10 +152,6 @@ def _scores(board: Board) -> Grid:
         f"{title} {label}" if column.score else label
         for title, label, column in zip(titles, labels, board.columns)
     ]
-    spans: list[tuple[str, int]] = []
-    for title in titles:
-        width = spans.pop()[1] if spans and spans[-1][0] == title else 0
-        spans.append((title, width + 1))
     return Grid(
         heading="",
         header=(*leading, *complete),
@@ -161,9 +163,14 @@ def _scores(board: Board) -> Grid:
             )
             for row in board.rows
         ),
-        spans=(("", len(leading)), *spans),
+        spans=(("", len(leading)), *_spans(titles)),
         subheader=(*leading, *labels),
     )
+
+
+def _spans(titles: Iterable[str]) -> list[tuple[str, int]]:
+    """Each title with the number of its neighbours of the same title."""
+    return [(title, len(list(equal))) for title, equal in itertools.groupby(titles)]
 
 
 def _label(column: Column) -> str:
@@ -175,14 +182,6 @@ def _label(column: Column) -> str:
 
 def _p(value: float | None) -> str:
     return "—" if value is None else p_number(value)
-
-
-def difference_text(value: float | None, digits: int = 2) -> str:
-    """With its sign, but none for what is printed as zero; a dash for None."""
-    if value is None:
-        return "—"
-    text = f"{value:+.{digits}f}"
-    return text[1:] if rounds_to_zero(value, digits) else text
 
 
 def _interval(low: float | None, high: float | None, digits: int = 2) -> str:
@@ -233,6 +232,54 @@ def _per_image(comparison: Comparison, correction: str) -> list[str]:
     patients = "" if bootstrap.n_clusters is None else f" ({bootstrap.n_clusters})"
     interval = bootstrap.note or _interval(bootstrap.ci_low, bootstrap.ci_high)
     return [f"{bootstrap.n_images}{patients}", interval, _p(comparison.image_p_used(correction))]
+
+
+def detail_grid(detail: Detail) -> Grid:
+    """A further table of a board."""
+    groups, titles = [group for group, _ in detail.columns], [title for _, title in detail.columns]
+    complete = [f"{group}, {title}" if group else title for group, title in detail.columns]
+    rows = (
+        (*map(Entry, row.texts), *(Entry(cell.text, cell.place) for cell in row.cells))
+        for row in detail.rows
+    )
+    n_text = len(detail.words)
+    spanned = any(groups)
+    return Grid(
+        detail.title,
+        (*detail.words, *complete),
+        n_text,
+        tuple(rows),
+        spans=(("", n_text), *_spans(groups)) if spanned else (),
+        subheader=(*detail.words, *titles) if spanned else (),
+        notes=detail.notes,
+    )
+
+
+def overview_grids(leaderboard: Leaderboard) -> tuple[Grid, ...]:
+    """The ranks of all tables, and frozen against fine-tuned scores; empty without them."""
+    grids = []
+    if overview := leaderboard.overview:
+        rows = [
+            (
+                Entry(row.title),
+                *(
+                    Entry("—") if rank is None else Entry(mean_std(rank), place if place < 3 else 0)
+                    for rank, place in zip(row.ranks, row.places)
+                ),
+            )
+            for row in overview.rows
+        ]
+        header = ("Method", *(table.title for table in overview.tables))
+        grids.append(Grid(RANKS_TITLE, header, 1, tuple(rows), notes=overview.notes))
+    if scatter := leaderboard.scatter:
+        rows = [
+            tuple(map(Entry, (p.title, rounded(p.frozen, 2), rounded(p.fine_tuned, 2))))
+            for p in reversed(scatter.points)
+        ]
+        kinds = (f"{scatter.metric}, {kind}" for kind in ("frozen, linear", "fine-tuned"))
+        header = ("Method", *kinds)
+        grids.append(Grid(SCATTER_TITLE, header, 1, tuple(rows), notes=scatter.notes))
+    return tuple(grids)
 
 
 def _costs(leaderboard: Leaderboard) -> Grid:

@@ -43,6 +43,7 @@ _LATEX = {
     "γ": r"$\gamma$",
     "η": r"$\eta$",
     "λ": r"$\lambda$",
+    "ρ": r"$\rho$",
     "σ": r"$\sigma$",
     "χ": r"$\chi$",
 }
@@ -103,11 +104,11 @@ def to_latex(leaderboard: Leaderboard) -> str:
     """
     lines = [_PREAMBLE]
     for section in sections(leaderboard):
-        if section.board is None:
+        if not section.id:
             continue
         for number, grid in enumerate(section.grids):
             parts = [leaderboard.title, section.title, grid.heading]
             caption = ". ".join(part for part in parts if part) + f". {headline(leaderboard)}."
-            label = re.sub(r"[^A-Za-z0-9-]", "-", section.board.id) + (f"-{number}" * bool(number))
+            label = re.sub(r"[^A-Za-z0-9-]", "-", section.id) + (f"-{number}" * bool(number))
             lines += [*_table(grid, caption, label), ""]
     return "\n".join(lines)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from benchmark.text import csv_text
 from leaderboard.board import Board, Cell, Row
 from leaderboard.build import Leaderboard
 from leaderboard.columns import Column
 from leaderboard.comparisons import Comparison, comparisons
+from leaderboard.evaluations.details import Detail
 from leaderboard.tables.costs import cost_lines
 
 _TEST = ("difference", "ci_low", "ci_high", "p", "p_holm", "p_bh", "verdict")
@@ -28,9 +30,11 @@ def to_csv(leaderboard: Leaderboard) -> str:
 
     Numbers are at full precision, in the metric's units; ``seeds`` counts them; ``mean_low`` and
     ``mean_high`` the 95 % interval of the mean; undefined values are empty, and an empty cell has
-    no line. Costs are lines of the board ``costs``. The average rank of a row is a line of its own,
-    with the metric ``average_rank``, no dataset, and its bootstrap interval. A text that a
-    spreadsheet would run as a formula starts with an apostrophe (`csv_text`).
+    no line. Costs are lines of the board ``costs``, frozen against fine-tuned scores of the board
+    ``overview``; numbers of further tables of a board have metrics of their own. The average rank
+    of a row is a line of its own, with the metric ``average_rank``, no dataset, and its bootstrap
+    interval. A text that a spreadsheet would run as a formula starts with an apostrophe
+    (`csv_text`).
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, CSV_HEADER, restval=None, lineterminator="\n")
@@ -48,6 +52,9 @@ def to_csv(leaderboard: Leaderboard) -> str:
                     writer.writerow(_safe(line | (_test(board, test) if test else {})))
             if row.average_rank is not None:
                 writer.writerow(_safe(_row(board, row) | _average(row)))
+        for detail in board.details:
+            writer.writerows(_safe(_row(board, row) | line) for row, line in _detail(board, detail))
+    writer.writerows(map(_safe, _scatter(leaderboard)))
     writer.writerows(map(_safe, cost_lines(leaderboard)))
     return stream.getvalue()
 
@@ -66,6 +73,41 @@ def _row(board: Board, row: Row) -> dict[str, object]:
         "origin": row.origin,
         "source": row.source,
     }
+
+
+def _detail(board: Board, detail: Detail) -> Iterator[tuple[Row, dict[str, object]]]:
+    """The row and the number of every cell that has one."""
+    for row in detail.rows:
+        for number in (cell.number for cell in row.cells if cell.number):
+            yield (
+                board.row(row.row),
+                {
+                    "dataset": number.dataset or None,
+                    "metric": number.metric,
+                    "definition": number.definition,
+                    "unit": number.unit,
+                    "seeds": number.summary.n or None,
+                    "mean": number.summary.mean,
+                    "std": number.summary.std,
+                },
+            )
+
+
+def _scatter(leaderboard: Leaderboard) -> Iterator[dict[str, object]]:
+    """Both means of every method, and their correlation."""
+    scatter = leaderboard.scatter
+    if scatter is None:
+        return
+    over = f"{scatter.metric}, mean over {', '.join(scatter.datasets)}"
+    for point in scatter.points:
+        about = {"row": point.method, "method": point.method, "title": point.title}
+        for metric, mean in (("frozen", point.frozen), ("fine_tuned", point.fine_tuned)):
+            numbers = {"metric": metric, "definition": over, "unit": scatter.unit, "mean": mean}
+            yield {"board": "overview", "origin": "measured", **about, **numbers}
+    if (test := scatter.correlation).rho is not None:
+        words = f"Spearman's rho of frozen and fine-tuned scores of {test.n} methods"
+        numbers = {"metric": "spearman", "definition": words, "mean": test.rho, "p": test.p}
+        yield {"board": "overview", "origin": "measured", **numbers}
 
 
 def _cell(column: Column, cell: Cell) -> dict[str, object]:

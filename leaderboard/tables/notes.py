@@ -115,7 +115,7 @@ def _source_notes(board: Board) -> list[str]:
 
 def _friedman_notes(board: Board) -> list[str]:
     test = board.friedman
-    if test is None or board.analysis:
+    if test is None or not board.ranks_methods:
         return []
     if test.n < 2:
         return ["Friedman's test needs several datasets, and there is only one: not tested."]

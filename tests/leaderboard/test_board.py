@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmark.results import label_share
 from leaderboard.board import Row, Score, make_board
-from leaderboard.columns import Column, column_order, label_share
+from leaderboard.columns import Column, column_order
 from leaderboard.statistics import Summary, holm, summarize
 
 ABOUT = {"name": "b", "title": "B", "task": "segmentation", "protocol": "p", "reference": "m0"}

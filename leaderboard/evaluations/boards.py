@@ -1,0 +1,91 @@
+"""The boards of the evaluations: one per table, and per task where it has several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from benchmark.schemas import TASK_KINDS
+from leaderboard.board import Board, Score
+from leaderboard.columns import KIND_TITLES, Column, dataset_order, dataset_title
+from leaderboard.evaluations.corruptions import add_corruptions
+from leaderboard.evaluations.few_labels import add_all_labels
+from leaderboard.evaluations.kinds import EVALUATIONS, Table, table_of
+from leaderboard.evaluations.transfer import add_transfer
+from leaderboard.measured import Measured, measured_board
+from leaderboard.statistics import Summary
+
+_DETAILS = {
+    "few-labels": add_all_labels,
+    "transfer": add_transfer,
+    "corruptions": add_corruptions,
+}
+
+
+def evaluation_boards(measured: Measured, reference: str) -> list[Board]:
+    """Every method with a record of an evaluation, in its table; none without such records.
+
+    Args:
+        reference: id of the pre-declared reference method.
+    """
+    datasets: dict[Table, list[str]] = {}
+    for dataset in sorted(measured.task_of, key=dataset_order):
+        if table := table_of(dataset):
+            datasets.setdefault(table, []).append(dataset)
+    order, kinds = list(EVALUATIONS), list(KIND_TITLES)
+    # Stable: tables of few labels stay in the order of their datasets.
+    tables = sorted(datasets, key=lambda t: (order.index(t.evaluation), kinds.index(t.kind)))
+    return [board for t in tables for board in _boards(measured, t, datasets[t], reference)]
+
+
+def _boards(
+    measured: Measured, table: Table, datasets: Sequence[str], reference: str
+) -> Iterator[Board]:
+    evaluation = EVALUATIONS[table.evaluation]
+    name, title = table.evaluation, evaluation.title
+    if table.dataset:
+        name += f"-{table.dataset}"
+        title += f" on {dataset_title(table.dataset)}"
+    if kind := KIND_TITLES[table.kind]:
+        name, title = f"{name}-{table.kind}", f"{title}, {kind}"
+    # In the order of the main boards; a task that is none of theirs (patches) follows.
+    tasks = dict.fromkeys((*TASK_KINDS, *(measured.task_of[d] for d in datasets)))
+    of_task = {t: {d for d in datasets if measured.task_of[d] == t} for t in tasks}
+    of_task = {task: chosen for task, chosen in of_task.items() if chosen}
+    several = len(of_task) > 1
+    for task, chosen in of_task.items():
+        scores = measured.select(list(measured.rows), lambda c, chosen=chosen: c.dataset in chosen)
+        if table.evaluation == "lora":
+            scores = {method: {**cells, **_sizes(measured, method, chosen)}
+                      for method, cells in scores.items()}  # fmt: skip
+        board = measured_board(
+            measured,
+            scores,
+            [],
+            name=f"{name}-{task}" if several else name,
+            title=f"{title}, {task}" if several else title,
+            task=task,
+            analysis=table.evaluation,
+            reference=reference,
+        )
+        # The papers' overall test is of their tables, whose columns are less alike than these.
+        board = replace(board, notes=(evaluation.note, *board.notes), overall_pairs={})
+        if table.evaluation in ("few-labels", "transfer"):
+            # Of a tested dataset there are several columns of one metric: no independent blocks.
+            board = replace(board, friedman=None)
+        add = _DETAILS.get(table.evaluation)
+        yield add(board, measured) if add else board
+
+
+def _sizes(measured: Measured, method: str, datasets: set[str]) -> dict[Column, Score]:
+    """Numbers of trained and of all parameters in millions, which are no scores."""
+    found = {}
+    for dataset in datasets:
+        numbers = measured.parameters.get((method, dataset), (None, None))
+        for metric, words, number in zip(
+            ("trained_m", "network_m"), ("parameters trained", "parameters in all"), numbers
+        ):
+            if number is not None:
+                column = Column(dataset, metric, f"{words} in fine-tuning", False)
+                found[column] = Score(Summary(number / 1e6, None, 0))
+    return found

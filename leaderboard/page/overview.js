@@ -1,0 +1,83 @@
+"use strict";
+// What compares the evaluations, and further tables of a board.
+
+/** A table as it is printed, with what its numbers are. */
+function gridSection(id, grid) {
+  const rows = grid.rows.map((cells, index) =>
+    cells.map((content, place) => {
+      return grid.places[index][place] === 1 ? el("b", { text: content }) : content;
+    }),
+  );
+  const numbers = grid.header.map((_, index) => index).slice(grid.n_text);
+  const table = plainTable(grid.header, rows, { numbers });
+  const notes = el("ul", { class: "notes" }, ...grid.notes.map((text) => el("li", { text })));
+  const node = section(id, grid.title, "", el("div", { class: "scroll" }, table), notes);
+  return { node, refresh() {} };
+}
+
+/** The sections of the further tables of a board. */
+function detailSections(board) {
+  return board.details.map((grid, index) => gridSection(`${board.id}-detail-${index}`, grid));
+}
+
+/** One point per method: frozen features against fine-tuning. */
+function scatterPlot(scatter, width, popover) {
+  const { points, metric, unit } = scatter;
+  const height = Math.max(300, Math.min(460, width * 0.7));
+  const [left, top, right, bottom] = [52, 10, width - 90, height - 46];
+  const [lowX, highX] = extent(points.map((point) => point.frozen), 0.08);
+  const [lowY, highY] = extent(points.map((point) => point.fine_tuned), 0.08);
+  const [x, y] = [scale(lowX, highX, left, right), scale(lowY, highY, bottom, top)];
+  const [stepsX, stepsY] = [ticks(lowX, highX, Math.floor(width / 110)), ticks(lowY, highY, 5)];
+  const gap = (steps) => (steps.length > 1 ? steps[1] - steps[0] : 1);
+  const parts = [
+    ...stepsX.flatMap((tick) => [
+      line(x(tick), top, x(tick), bottom, "grid"),
+      text(x(tick), bottom + 18, tickText(tick, gap(stepsX)), "tick", "middle"),
+    ]),
+    ...stepsY.flatMap((tick) => [
+      line(left, y(tick), right, y(tick), "grid"),
+      text(left - 6, y(tick) + 4, tickText(tick, gap(stepsY)), "tick", "end"),
+    ]),
+    line(left, bottom, right, bottom, "axis"),
+    line(left, top, left, bottom, "axis"),
+  ];
+  const axes = [withUnit(`${metric}, frozen, linear`, unit), withUnit("fine-tuned", unit)];
+  parts.push(text((left + right) / 2, height - 6, axes[0], "tick", "middle"));
+  parts.push(text(left + 6, top + 10, `${metric}, ${axes[1]}`, "tick"));
+  // Labels of close points must not overlap: they move apart, and a thin line leads to each.
+  const heights = spread(points.map((point) => y(point.fine_tuned)), 13, bottom);
+  points.forEach((point, index) => {
+    const [px, py] = [x(point.frozen), y(point.fine_tuned)];
+    const dot = svg("circle", { cx: px, cy: py, r: 4, class: "dot" });
+    const name = nameText(px + 9, heights[index] + 4, point.title, 18, "label");
+    const leader = line(px, py, px + 7, heights[index], "leader");
+    const group = svg("g", { class: "method", "data-method": point.method }, leader, dot, name);
+    const facts = [
+      el("h3", { text: point.title }),
+      el(
+        "dl",
+        { class: "facts" },
+        ...fact(withUnit("Frozen, linear", unit), fixed(point.frozen)),
+        ...fact(withUnit("Fine-tuned", unit), fixed(point.fine_tuned)),
+      ),
+    ];
+    dot.addEventListener("pointerenter", () => popover.show(dot, facts));
+    dot.addEventListener("pointerleave", () => popover.hideSoon());
+    parts.push(group);
+  });
+  const description = `${count(points.length, "method")}; the numbers are in the table below.`;
+  return picture(width, height, `${metric}, frozen against fine-tuned`, description, ...parts);
+}
+
+/** The sections of the tab that compares the evaluations. */
+function overviewSections(board, popover) {
+  const { tables, scatter } = board.overview;
+  const parts = tables.map((grid, index) => gridSection(`overview-${index}`, grid));
+  if (scatter) {
+    const card = new Card("", (width) => scatterPlot(scatter, Math.min(width, 760), popover), 320);
+    // Above the table of its numbers, which is the last one.
+    parts.at(-1).node.querySelector("h2").after(card.node);
+  }
+  return parts;
+}

@@ -1,0 +1,26 @@
+"""Numbers as all tables print them."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from leaderboard.statistics import Summary, rounds_to_zero
+
+
+def mean_std(value: Summary, digits: int = 2) -> str:
+    """``80.25 ± 0.12``; a single value has no ±."""
+    spread = "" if value.std is None else f" ± {rounded(value.std, digits)}"
+    return rounded(value.mean, digits) + spread
+
+
+def rounded(value: float, digits: int) -> str:
+    """Rounds half up, as on the page and by hand: average ranks end in 0.125."""
+    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def difference_text(value: float | None, digits: int = 2) -> str:
+    """With its sign, but none for what is printed as zero; a dash for None."""
+    if value is None:
+        return "—"
+    text = f"{value:+.{digits}f}"
+    return text[1:] if rounds_to_zero(value, digits) else text
