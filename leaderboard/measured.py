@@ -95,10 +95,7 @@ def read_measured(
             of_dataset.setdefault(r.method, set()).add(int(number.value))
         kind = read_dataset_id(r.dataset).kind
         if kind == "lora":
-            parameters[r.method, r.dataset] = (
-                getattr(r, "trained_parameters", None),
-                getattr(r, "parameters", None),
-            )
+            parameters[r.method, r.dataset] = (r.trained_parameters, r.parameters)
         for metric, entry in r.metrics.items():
             # Other metrics are kept for readers of the records.
             if entry.headline or kind == "corruptions":

@@ -21,6 +21,11 @@ _DETAILS = {
     "corruptions": add_corruptions,
 }
 
+_SIZES = {
+    "trained_m": "parameters that are trained: the adapters and the head",
+    "network_m": "parameters of the network that is scored, the adapters merged into it",
+}
+
 
 def evaluation_boards(measured: Measured, reference: str) -> list[Board]:
     """Every method with a record of an evaluation, in its table; none without such records.
@@ -82,10 +87,8 @@ def _sizes(measured: Measured, method: str, datasets: set[str]) -> dict[Column, 
     found = {}
     for dataset in datasets:
         numbers = measured.parameters.get((method, dataset), (None, None))
-        for metric, words, number in zip(
-            ("trained_m", "network_m"), ("parameters trained", "parameters in all"), numbers
-        ):
+        for (metric, definition), number in zip(_SIZES.items(), numbers):
             if number is not None:
-                column = Column(dataset, metric, f"{words} in fine-tuning", False)
+                column = Column(dataset, metric, definition, higher_is_better=False)
                 found[column] = Score(Summary(number / 1e6, None, 0))
     return found

@@ -98,6 +98,11 @@ def _notes(metrics: Sequence[_Metric]) -> Iterator[str]:
         "evaluated in the same way. The other columns are the share of it, in %, that the method "
         "reaches: mean and sample standard deviation over the draws, both divided by that score."
     )
+    if any(read_dataset_id(dataset).label_count is None for dataset in metrics[0].ids):
+        yield (
+            "A share of the labels is trained on for as many epochs as all of them, a number of "
+            "images for as many steps; and a share is the same for every seed."
+        )
     marks = [metric for metric in metrics if metric.mark is not None]
     if marks:
         scores = ", ".join(

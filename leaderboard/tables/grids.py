@@ -149,7 +149,7 @@ def _scores(board: Board) -> Grid:
     labels = [_label(column) for column in board.columns]
     titles = [column.dataset_title for column in board.columns]
     complete = [
-        f"{title} {label}" if column.score else label
+        f"{title} {label}" if column.score or board.is_evaluation else label
         for title, label, column in zip(titles, labels, board.columns)
     ]
     return Grid(

@@ -113,3 +113,63 @@ def mae_scores():
 @pytest.fixture(scope="session")
 def vaso_scores():
     return VASO
+
+
+#: Method → level of its scores after fine-tuning, and with frozen features.
+LEVELS = {"mae": (75.0, 60.0), "vasomim": (77.0, 63.0), "simmim": (74.0, 61.0)}
+CORRUPTIONS = ("quantum_noise", "jpeg")
+
+
+def evaluations(datasets: tuple[str, ...] = ("xcav", "dca1"), seeds: int = 3) -> list[RunRecord]:
+    """Three methods in every evaluation on these datasets, and TransUNet fine-tuned on them.
+
+    Level of a method plus 0, 2, 4 … for the datasets plus a tenth of the seed; on a transfer 10
+    less, with N images 20 less plus N, and with a severity of corruption so much less.
+    """
+    records = []
+    for method, (tuned, frozen) in {**LEVELS, "transunet": (73.0, None)}.items():
+        for seed in range(seeds):
+            records += _fine_tuned(method, tuned + seed / 10, datasets, seed)
+            if frozen is not None:
+                records += _frozen(method, frozen + seed / 10, datasets, seed)
+    return records
+
+
+def _fine_tuned(method: str, level: float, datasets: tuple[str, ...], seed: int) -> list[RunRecord]:
+    records = []
+    for place, dataset in enumerate(datasets):
+        dsc = level + 2 * place
+        records.append(run(method, dataset, seed, dsc=dsc, cldice=dsc + 1))
+        sizes = {"parameters": 98_000_000, "trained_parameters": 12_345_678}
+        records.append(run(method, f"{dataset}-lora", seed, dsc=dsc - 1, **sizes))
+        few = {f"{dataset}-{count}images": dsc - 20 + count for count in (1, 5)}
+        records += [run(method, name, seed, dsc=value) for name, value in few.items()]
+        for other in datasets:
+            if other != dataset:
+                split = {"split_hash": f"split of {other}"}
+                records.append(run(method, f"{dataset}-to-{other}", seed, dsc=dsc - 10, **split))
+        single = {"dsc_clean": dsc} | {f"dsc_{name}": dsc - 3 for name in CORRUPTIONS}
+        single |= {f"dsc_{n}_{s}": dsc - s for n in CORRUPTIONS for s in range(1, 6)}
+        shown = {"relative_dsc": 100 - 300 / dsc, "dsc": dsc - 3, "ece": 3.0 + seed, "brier": 4.0}
+        lower = {"lower_is_better": ("ece", "brier")}
+        record = run(method, f"{dataset}-corruptions", seed, **shown, **single, **lower)
+        for name in single:
+            record.metrics[name] = record.metrics[name].model_copy(update={"headline": False})
+        records.append(record)
+    return records
+
+
+def _frozen(method: str, level: float, datasets: tuple[str, ...], seed: int) -> list[RunRecord]:
+    records = []
+    for place, dataset in enumerate(datasets):
+        dsc = level + 2 * place
+        records.append(run(method, f"{dataset}-linear", seed, dsc=dsc, cldice=dsc + 1))
+        records.append(run(method, f"{dataset}-knn", seed, patch_ap=dsc, patch_dsc=dsc - 9))
+        records.append(run(method, f"{dataset}-5images-linear", seed, dsc=dsc - 15))
+        records.append(run(method, f"{dataset}-10pct-linear", seed, dsc=dsc - 12))
+    return records
+
+
+@pytest.fixture(scope="session")
+def make_evaluations():
+    return evaluations

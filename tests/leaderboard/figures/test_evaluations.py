@@ -1,0 +1,50 @@
+"""Figures of the evaluations, from boards as `board_data` makes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.errors import InputError
+from leaderboard.data import board_data
+from leaderboard.figures import Choice, draw
+
+
+@pytest.fixture(scope="module")
+def evaluated(build, make_evaluations):
+    return board_data(build(make_evaluations()))
+
+
+def test_every_method_is_a_point(evaluated):
+    (axis,) = draw("frozen", evaluated).axes
+    points = {
+        line.get_gid().removeprefix("method:"): (line.get_xdata()[0], line.get_ydata()[0])
+        for line in axis.lines
+    }
+    scatter = evaluated["overview"]["scatter"]
+    assert points == {p["method"]: (p["frozen"], p["fine_tuned"]) for p in scatter["points"]}
+    assert axis.get_title(loc="left") == "Spearman's ρ = 0.50, p = 1.00, n = 3 methods"
+    assert axis.get_xlabel() == "DSC, frozen features, linear (%)"
+    assert "mean over XCAV, DCA1" in {text.get_text() for text in axis.texts}
+
+
+def test_without_both_scores_there_is_no_scatter(data):
+    with pytest.raises(InputError, match=r"no method has scores both frozen .* and fine-tuned"):
+        draw("frozen", data)
+
+
+def test_all_labels_are_the_last_tick_and_the_mark_is_a_line(evaluated):
+    (axis,) = draw("curves", evaluated, Choice(curves=("few-labels-dca1:dsc",))).axes
+    assert axis.get_xscale() == "log"
+    assert list(axis.get_xticks()) == [1, 5, 20]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "5", "all"]
+    (level,) = (line for line in axis.lines if (line.get_gid() or "").startswith("level:"))
+    assert list(level.get_ydata()) == pytest.approx([75.1, 75.1])
+    assert level.get_label() == "TransUNet, all labels (75.10)"
+
+
+def test_severities_of_a_corruption(evaluated):
+    name = "corruptions:dca1-corruptions/jpeg"
+    (axis,) = draw("curves", evaluated, Choice(curves=(name,))).axes
+    line = next(line for line in axis.lines if line.get_gid() == "line:mae")
+    assert list(line.get_xdata()) == [0, 1, 2, 3, 4, 5]
+    assert axis.get_xlabel() == "Severity (0: uncorrupted)"
