@@ -74,12 +74,27 @@ def _boards(
             reference=reference,
         )
         # The papers' overall test is of their tables, whose columns are less alike than these.
-        board = replace(board, notes=(evaluation.note, *board.notes), overall_pairs={})
+        notes = (evaluation.note, *_constant(board), *board.notes)
+        board = replace(board, notes=notes, overall_pairs={})
         if table.evaluation in ("few-labels", "transfer"):
             # Of a tested dataset there are several columns of one metric: no independent blocks.
             board = replace(board, friedman=None)
         add = _DETAILS.get(table.evaluation)
         yield add(board, measured) if add else board
+
+
+def _constant(board: Board) -> Iterator[str]:
+    """A note on scores that no seed changes."""
+    fixed = [
+        row.title
+        for row in board.rows
+        if any(c and len(c.values) > 1 and len({*c.values.values()}) == 1 for c in row.cells)
+    ]
+    if fixed:
+        yield (
+            f"Equal for all seeds in a column: {', '.join(fixed)}. Nothing in it is drawn by the "
+            "seed: n seeds count as one, ± 0 is no spread, and no test follows from it."
+        )
 
 
 def _sizes(measured: Measured, method: str, datasets: set[str]) -> dict[Column, Score]:

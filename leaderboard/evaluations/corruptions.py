@@ -14,9 +14,18 @@ from leaderboard.evaluations.details import Detail, DetailCell, DetailRow, Numbe
 from leaderboard.measured import Measured
 from leaderboard.tables.numbers import mean_std
 
-#: Metrics of a record: ``dsc_clean``, ``dsc_blur`` and ``dsc_blur_3``.
-_CLEAN = "dsc_clean"
+#: Metric → title, of the uncorrupted images.
+_CLEAN = {
+    "dsc_clean": "Uncorrupted",
+    "ece_clean": "ECE, uncorrupted",
+    "brier_clean": "Brier, uncorrupted",
+}
+#: A corruption in one severity, ``dsc_jpeg_3``; ``dsc_jpeg`` is the mean over its severities.
 _AT_SEVERITY = re.compile(r"dsc_(?P<name>.+)_(?P<severity>\d)")
+
+#: Corruptions in the order of print; others follow by name.
+_ORDER = ("quantum_noise", "electronic_noise", "motion_blur", "contrast_dilution", "window", "jpeg")
+_ORDER += ("resolution",)
 
 _NOTE = (
     "DSC of the uncorrupted test images, then its mean over the severities of each corruption; not "
@@ -50,10 +59,11 @@ def _severities(columns: dict[str, Column]) -> dict[str, dict[int, Column]]:
     for metric, column in columns.items():
         if match := _AT_SEVERITY.fullmatch(metric):
             found.setdefault(match["name"], {})[int(match["severity"])] = column
-    if _CLEAN in columns:
+    if "dsc_clean" in columns:
         for of_corruption in found.values():
-            of_corruption[0] = columns[_CLEAN]
-    return found
+            of_corruption[0] = columns["dsc_clean"]
+    known = [name for name in _ORDER if name in found]
+    return {name: found[name] for name in (*known, *sorted(found.keys() - known))}
 
 
 def _title(dataset: str) -> str:
@@ -63,9 +73,10 @@ def _title(dataset: str) -> str:
 
 def _detail(board: Board, measured: Measured, dataset: str) -> Detail:
     known = _columns(measured, dataset)
-    shown = {_CLEAN: "Uncorrupted"} if _CLEAN in known else {}
-    shown |= {f"dsc_{name}": corruption_title(name) for name in _severities(known)}
-    shown = {metric: title for metric, title in shown.items() if metric in known}
+    first, *others = _CLEAN
+    single = {f"dsc_{name}": corruption_title(name) for name in _severities(known)}
+    titles = {first: _CLEAN[first], **single, **{name: _CLEAN[name] for name in others}}
+    shown = {metric: title for metric, title in titles.items() if metric in known}
     rows = []
     for row in board.rows:
         scores = measured.further.get(row.method, {})

@@ -19,14 +19,15 @@ class Evaluation(NamedTuple):
 EVALUATIONS = {
     "linear": Evaluation(
         "Frozen features, linear",
-        "The encoder is frozen: a linear layer on its patch features is trained with all labels.",
+        "The encoder is frozen: batch norm and one linear layer on its patch features are trained "
+        "with all labels.",
     ),
     "knn": Evaluation(
         "Frozen features, k-NN",
         "The encoder is frozen and nothing is trained: a patch gets the weighted vote of the most "
-        "similar training patches. Patch AP is the average precision of the patches of vessels, "
-        "Patch DSC the DSC of the map of patches, which is coarser than a mask and does not "
-        "compare with a DSC of pixels.",
+        "similar training patches. Patch AP is the average precision over the patches, Patch DSC "
+        "the DSC of the map of patches, which is coarser than a mask and does not compare with a "
+        "DSC of pixels.",
     ),
     "lora": Evaluation(
         "LoRA",
@@ -45,9 +46,10 @@ EVALUATIONS = {
     "corruptions": Evaluation(
         "Corruptions",
         "Fine-tuned models scored on their own test images under corruptions; nothing is trained "
-        "anew. Relative DSC: mean over corruptions and severities of the DSC in percent of that on "
-        "the uncorrupted images; DSC: the mean itself. ECE and Brier: expected calibration error "
-        "and Brier score of the probabilities of the pixels, lower is better.",
+        "anew. DSC, ECE and Brier are means over corruptions and severities; ECE is the expected "
+        "calibration error and Brier the Brier score of the probabilities of the pixels, lower is "
+        "better. Relative DSC is the mean of the DSC in percent of that on the uncorrupted images: "
+        "each model is its own reference, so a bad one may be robust.",
     ),
 }
 

@@ -148,7 +148,9 @@ def _fine_tuned(method: str, level: float, datasets: tuple[str, ...], seed: int)
             if other != dataset:
                 split = {"split_hash": f"split of {other}"}
                 records.append(run(method, f"{dataset}-to-{other}", seed, dsc=dsc - 10, **split))
-        single = {"dsc_clean": dsc} | {f"dsc_{name}": dsc - 3 for name in CORRUPTIONS}
+        single = {"dsc_clean": dsc, "ece_clean": 2.5} | {
+            f"dsc_{name}": dsc - 3 for name in CORRUPTIONS
+        }
         single |= {f"dsc_{n}_{s}": dsc - s for n in CORRUPTIONS for s in range(1, 6)}
         shown = {"relative_dsc": 100 - 300 / dsc, "dsc": dsc - 3, "ece": 3.0 + seed, "brier": 4.0}
         lower = {"lower_is_better": ("ece", "brier")}

@@ -153,6 +153,19 @@ def test_lora_shows_what_is_trained(leaderboard):
     assert "XCAV, LoRA Trained, M" in to_markdown(leaderboard)
 
 
+def test_scores_that_no_seed_changes_are_named(build, make_run):
+    scores = {"mae": (70.0, 70.0), "dino": (70.0, 71.0)}
+    records = [
+        make_run(method, "xcav-knn", seed, patch_ap=value)
+        for method, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    notes = " ".join(build(records).boards[0].notes)
+    assert "Equal for all seeds in a column: MAE. Nothing in it" in notes
+    (board,) = build(records[2:]).boards
+    assert "Equal" not in " ".join(board.notes)
+
+
 def test_lora_of_several_tasks_is_a_table_each(build, make_run):
     records = [make_run("mae", "xcav-lora", 0, dsc=70.0)]
     records += [make_run("mae", "stenosis-lora", 0, task="detection", map50=90.0)]

@@ -23,11 +23,15 @@ def test_a_table_of_the_corruptions_per_dataset(board):
         "DSC by corruption, DCA1",
     ]
     detail = board.details[1]
-    assert [title for _, title in detail.columns] == ["Uncorrupted", "JPEG", "Quantum noise"]
+    assert [title for _, title in detail.columns] == [
+        *("Uncorrupted", "Quantum noise", "JPEG", "ECE, uncorrupted")
+    ]
     cells = next(row.cells for row in detail.rows if row.row == "mae")
-    assert [cell.text for cell in cells] == ["77.10 ± 0.10", "74.10 ± 0.10", "74.10 ± 0.10"]
+    assert [cell.text for cell in cells] == [
+        *("77.10 ± 0.10", "74.10 ± 0.10", "74.10 ± 0.10", "2.50 ± 0.00")
+    ]
     assert [cell.number.metric for cell in cells] == [
-        *("dsc_clean", "dsc_jpeg", "dsc_quantum_noise")
+        *("dsc_clean", "dsc_quantum_noise", "dsc_jpeg", "ece_clean")
     ]
 
 
