@@ -110,6 +110,8 @@ def dataset_title(dataset: str) -> str:
     """
     known = read_dataset_id(dataset)
     base = DATASET_TITLES.get(known.dataset, known.dataset)
+    if not known.plain and not read_dataset_id(known.dataset).plain:
+        base = dataset_title(known.dataset)  # of `dca1-lora-to-xcav`: how the model was trained
     if known.kind == "patches":
         return f"{base} patches" + ("" if known.split == "train" else f", {known.split}")
     title = ", ".join(filter(None, (base, labels_title(known), KIND_TITLES[known.kind])))
@@ -117,6 +119,12 @@ def dataset_title(dataset: str) -> str:
         return title
     tested = DATASET_TITLES.get(known.tested, known.tested)
     return f"{title} → {tested}" + ("" if known.split == "test" else f", {known.split}")
+
+
+def _root(known: DatasetId) -> str:
+    """The dataset alone, also of a model that was not fine-tuned as usual (`dca1-lora-to-xcav`)."""
+    inner = read_dataset_id(known.dataset)
+    return known.dataset if inner.plain else _root(inner)
 
 
 def labels_title(known: DatasetId) -> str:
@@ -173,7 +181,7 @@ class Column:
         known = read_dataset_id(self.dataset)
         if known.kind == "patches" or (known.kind == "fine-tuning" and not known.label_count):
             return self.dataset
-        return known.tested or known.dataset
+        return known.tested or _root(known)
 
     @property
     def title(self) -> str:
@@ -201,7 +209,7 @@ def dataset_order(dataset: str) -> tuple[object, ...]:
     known = read_dataset_id(dataset)
     order = list(DATASET_TITLES)
     # Analyses of patches follow all others by their ids: each has a board of its own.
-    base = dataset if known.kind == "patches" else known.dataset
+    base = dataset if known.kind == "patches" else _root(known)
     return (
         *_position(base, order),
         math.inf if known.label_count is None else known.label_count,

@@ -46,7 +46,7 @@ def _tested(dataset: str) -> tuple[str, str]:
 def _in_domain(measured: Measured, method: str, column: Column) -> Score | None:
     """The score of a method that was fine-tuned on the tested dataset, on the same images."""
     tested, split = _tested(column.dataset)
-    own = split == "test" and read_dataset_id(column.dataset).all_labels
+    own = split == "test" and read_dataset_id(_trained(column.dataset)).plain
     if not own or measured.split_hashes.get(tested) != measured.split_hashes[column.dataset]:
         return None
     return measured.scores[method].get(replace(column, dataset=tested))

@@ -97,6 +97,8 @@ def test_datasets_are_called_after_what_was_done():
         "arcade_v-to-xcav": "ARCADE-V → XCAV",
         "dca1-5images-to-mine.val": "DCA1, 5 images → mine, val",
         "dca1-corruptions": "DCA1, corruptions",
+        "dca1-5images-lora-to-xcav": "DCA1, 5 images, LoRA → XCAV",
+        "dca1-lora-corruptions": "DCA1, LoRA, corruptions",
         "xcad-patches-test": "XCAD patches, test",
     }
     assert {name: dataset_title(name) for name in titles} == titles
@@ -105,12 +107,12 @@ def test_datasets_are_called_after_what_was_done():
 def test_order_of_the_columns():
     names = [
         *("mine-linear", "dca1-10images", "dca1-to-mine", "dca1-2images", "dca1-10pct", "dca1"),
-        *("xcav-linear", "dca1-to-arcade_v", "dca1-2images-linear"),
+        *("xcav-linear", "dca1-to-arcade_v", "dca1-2images-linear", "dca1-lora-to-xcav"),
     ]
     columns = [Column(name, "dsc", "d", True) for name in names]
     assert [column.dataset for column in sorted(columns, key=column_order)] == [
         *("xcav-linear", "dca1-2images", "dca1-2images-linear", "dca1-10images", "dca1-10pct"),
-        *("dca1", "dca1-to-arcade_v", "dca1-to-mine", "mine-linear"),
+        *("dca1", "dca1-to-arcade_v", "dca1-lora-to-xcav", "dca1-to-mine", "mine-linear"),
     ]
 
 

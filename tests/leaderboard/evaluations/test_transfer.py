@@ -59,16 +59,17 @@ def test_mean_drops_over_the_pairs(build, records):
 
 
 def test_a_drop_needs_the_same_images_and_all_labels(build, records, make_run):
-    """No in-domain score of another split, of other images, or beside few labels."""
+    """No in-domain score of another split, of other images, or beside few labels and LoRA."""
 
     def mae(dataset, split="split of xcav"):
         return make_run("mae", dataset, 0, dsc=60.0, split_hash=split)
 
-    records += [mae("dca1-to-xcav.val"), mae("dca1-5images-to-xcav")]
+    records += [mae("dca1-to-xcav.val"), mae("dca1-5images-to-xcav"), mae("dca1-lora-to-xcav")]
     records += [mae("arcade_v-to-xcav", split="another split of xcav")]
     found = table(board_of(build(records)).details[0])
     assert found["mae", "DCA1"]["DSC", "XCAV, val"] == "60.00"
     assert found["mae", "DCA1, 5 images"]["DSC", "XCAV"] == "60.00"
+    assert found["mae", "DCA1, LoRA"]["DSC", "XCAV"] == "60.00"
     assert found["mae", "ARCADE-V"]["DSC", "XCAV"] == "60.00"
     # ARCADE-V itself was not fine-tuned on: its own column exists and is empty.
     assert found["mae", "ARCADE-V"]["DSC", "ARCADE-V"] == "—"
