@@ -73,9 +73,9 @@ def _boards(
             analysis=table.evaluation,
             reference=reference,
         )
-        # The papers' overall test is of their tables, whose columns are less alike than these.
+        # The overall test is that of the papers' tables: fine-tuning on several datasets.
         notes = (evaluation.note, *_constant(board), *board.notes)
-        board = replace(board, notes=notes, overall_pairs={})
+        board = replace(board, notes=notes, column_pairs={}, dataset_pairs={})
         if table.evaluation in ("few-labels", "transfer"):
             # Of a tested dataset there are several columns of one metric: no independent blocks.
             board = replace(board, friedman=None)

@@ -64,7 +64,7 @@ def test_fine_tuning_is_as_without_the_evaluations(build, make_evaluations, reco
     kept = [board for board in both.boards if not board.is_evaluation]
     for board, other in zip(plain.boards, kept, strict=True):
         assert (board.rows, board.columns, board.pairs) == (other.rows, other.columns, other.pairs)
-        assert (board.friedman, board.overall_pairs) == (other.friedman, other.overall_pairs)
+        assert (board.friedman, board.dataset_pairs) == (other.friedman, other.dataset_pairs)
         assert not board.details
         assert not board.curves
     assert plain.overview is plain.scatter is None
@@ -139,6 +139,10 @@ def test_columns_of_one_tested_dataset_are_one_block(leaderboard):
     assert {row.rank_interval for row in few.rows} == {None}
     assert few.friedman is None
     assert by_id(leaderboard, "linear").friedman.n == 2
+
+
+def test_there_is_no_overall_test(leaderboard):
+    assert not any(b.dataset_pairs or b.column_pairs for b in leaderboard.boards if b.analysis)
 
 
 def test_lora_shows_what_is_trained(leaderboard):

@@ -64,7 +64,7 @@ def test_shares_of_the_own_score_with_all_labels(few_board):
 def test_the_fewest_labels_that_reach_a_segmentor_from_scratch(few_board):
     cell = cells_of(few_board, "mae")["reaches TransUNet"]
     p = stats.ttest_ind(DRAWS[10], SCRATCH, equal_var=False).pvalue
-    assert cell.text == f"10 images (+2.33, p = {p:#.3g})"
+    assert cell.text == f"10 images (+2.33, p = {p:#.2g})"
     assert (cell.number.dataset, cell.number.summary.mean) == ("dca1-10images", 10.0)
     missed = cells_of(few_board, "vasomim")["reaches TransUNet"]
     assert missed.text.startswith("not with 1 image (-11.00, p = ")

@@ -57,7 +57,7 @@ def test_the_scatter_shows_means_over_common_datasets(leaderboard):
         "simmim": pytest.approx((62.1, 75.1)),
     }
     assert (scatter.correlation.n, scatter.correlation.rho) == (3, pytest.approx(0.5))
-    assert "Spearman's ρ = 0.50, p = 1.00, n = 3 methods (exact" in scatter.notes[1]
+    assert "Spearman's ρ = 0.50, p = 1.0, n = 3 methods (exact" in scatter.notes[1]
     assert scatter.notes[1] in to_markdown(leaderboard)
 
 

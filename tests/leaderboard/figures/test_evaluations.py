@@ -22,7 +22,7 @@ def test_every_method_is_a_point(evaluated):
     }
     scatter = evaluated["overview"]["scatter"]
     assert points == {p["method"]: (p["frozen"], p["fine_tuned"]) for p in scatter["points"]}
-    assert axis.get_title(loc="left") == "Spearman's ρ = 0.50, p = 1.00, n = 3 methods"
+    assert axis.get_title(loc="left") == "Spearman's ρ = 0.50, p = 1.0, n = 3 methods"
     assert axis.get_xlabel() == "DSC, frozen features, linear (%)"
     assert "mean over XCAV, DCA1" in {text.get_text() for text in axis.texts}
 

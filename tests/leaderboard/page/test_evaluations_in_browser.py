@@ -76,7 +76,7 @@ def test_few_labels_end_with_all_of_them(visit, evaluated):
     heads = texts(table, "thead th")
     assert heads[:2] == ["Method", "DSC, all labels"]
     assert texts(table, "tbody tr:first-child > *")[heads.index("DSC, reaches TransUNet")] == (
-        "all labels (+4.00, p = 1.04e-06)"
+        "all labels (+4.00, p = 1.0e-06)"
     )
 
 
