@@ -56,7 +56,7 @@ def test_what_goes_wrong_is_said_before_libraries_are_loaded(light_answers, asse
         ((*one, "--method", "mae", *task), "make it with tools/train.py configs/mae/pretrain.py"),
         ((*one, "--method", "vaso", *task), "vaso: no such method"),
         ((*one, "--method", "mae", "--work", str(tmp_path)), "make it with tools/prepare_data.py"),
-        ((*one, "--encoder", str(tmp_path), *task), "encoder.json: no such file"),
+        ((*one, "--encoder", str(tmp_path), *task), "no encoder (encoder.json is missing)"),
         ((*encoder, "--protocol", "conference"), "--protocol conference: no folder"),
         ((*encoder, "--cfg-options", "stps=3"), "did you mean 'steps'?"),
         ((*encoder, "--cfg-options", "steps=0"), "steps=0: must be an integer of 1"),
