@@ -115,6 +115,27 @@ def test_a_filter_has_no_calibration_and_is_scored_all_the_same(
     assert len(record.metrics) == 2 + 1 + 7 + 35
 
 
+@pytest.mark.parametrize("label_map", [False, True])
+def test_several_classes_that_may_overlap(
+    label_map, export_vit, compose_cell, score_cell, sizes, tmp_path
+):
+    """A sigmoid for each class, and one label per pixel; clean scores are those of the record."""
+    source = open_source(
+        "synthetic", patients=3, videos=1, frames=4, first_frame=3, size=80, task="synthetic_vs"
+    )
+    task = write_task_folder(source, tmp_path / "task", "segmentation", progress=False)
+    export_vit(tmp_path / "mae" / "pretrain")
+    options = (*sizes, f"data.folder={task.path}", f"label_map={label_map}")
+    cell = score_cell(compose_cell(tmp_path, "mae", "synthetic_vs", options))
+    record = score_corruptions(plan_corruptions(cell.folder, tmp_path, tmp_path), progress=False)
+    before = read_record(cell.record).metrics
+    for name in ("dsc", "ece", "brier"):
+        assert record.metrics[f"{name}_clean"] == before[name].model_copy(
+            update={"headline": False}
+        )
+    assert "pooled-over-all-pixels-and-classes" in record.metrics["ece"].definition
+
+
 def test_bad_input_is_one_line_before_anything_heavy(
     light_answers, trained, compose_cell, score_cell, tmp_path
 ):
