@@ -71,20 +71,24 @@ class Screen:
                 if live_line is not None:
                     live_line.stop()
 
-    def progress(self, title: str, text: str, done: int, total: int) -> None:
+    def progress(
+        self, title: str, place: str, terms: str, pace: str, done: int, total: int
+    ) -> None:
         """Show a line of the log: print it, or draw the live line anew.
 
         Args:
             title: of the run.
-            text: what there is to say of the step.
+            place: where the training stands.
+            terms: what was measured; a live line that is too long is cut there.
+            pace: how fast it is.
             done, total: steps.
         """
-        line = f"{title}  {text}"
+        line = f"{title}  {place}  {terms}  {pace}"
         if self._live is None or self._log is None:
             print(line, flush=True)
         else:
             self._log.add(f"{line}\n")
-            self._live.draw(title, text, done, total)
+            self._live.draw(title, f"{place}  {pace}  {terms}", done, total)
 
 
 class _Log:
@@ -154,15 +158,26 @@ class _LiveLine:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.progress import BarColumn, Progress, Task, TaskProgressColumn, TextColumn
         from rich.table import Column
+        from rich.text import Text
 
-        whole = Column(no_wrap=True, overflow="ellipsis")
+        class CutText(TextColumn):
+            """Text that is cut where the terminal ends. The table may shrink only this column."""
+
+            def render(self, task: Task) -> Text:
+                text = super().render(task)
+                text.no_wrap, text.overflow = True, "ellipsis"
+                return text
+
+        def whole() -> Column:
+            return Column(no_wrap=True, overflow="ellipsis")
+
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False, table_column=whole),
-            BarColumn(bar_width=20),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[text]}", markup=False, table_column=whole),
+            TextColumn("{task.description}", markup=False, table_column=whole()),
+            BarColumn(bar_width=20, table_column=whole()),
+            TaskProgressColumn(table_column=whole()),
+            CutText("{task.fields[text]}", markup=False, table_column=Column()),
             console=Console(file=sys.stdout),
             auto_refresh=False,
         )

@@ -87,6 +87,15 @@ def test_a_violation_is_caught(
         CHECKS[check](trial("mae", broken))
 
 
+def test_a_probed_run_satisfies_it_as_well(trial: Callable[..., ContractTrial]) -> None:
+    """The line of a probe has neither losses nor the statistics of a step."""
+    attempt = trial("mae")
+    attempt.config.default_hooks.probe.interval = 1
+    for name in ("exact resume", "collapse is visible"):
+        assert CHECKS[name](attempt)
+    assert "probe_ap" in (attempt.folder / "uninterrupted" / "metrics.jsonl").read_text()
+
+
 def test_a_failed_check_does_not_stop_the_others(
     trial: Callable[..., ContractTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,8 +194,8 @@ class LogHook(Hook):
                 named.append(f"skipped {self.skipped.total}")
             runner.run.screen.progress(
                 runner.run.title,
-                f"epoch {runner.epoch + 1}/{runner.max_epochs}  "
-                f"step {step}/{runner.max_iters}  {'  '.join(named)}  lr {lr:.2e}  "
+                f"epoch {runner.epoch + 1}/{runner.max_epochs}  step {step}/{runner.max_iters}",
+                f"{'  '.join(named)}  lr {lr:.2e}",
                 f"{self.images_per_s:.0f} img/s  ETA {timedelta(seconds=round(left))}",
                 step,
                 runner.max_iters,

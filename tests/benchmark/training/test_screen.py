@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -86,12 +87,14 @@ def test_a_live_line_takes_the_place_of_log_lines(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     screen = Screen()
     with screen.opened(tmp_path, live=True):
-        screen.progress("MAE [x]", "epoch 1/2  loss 0.5", 1, 4)
+        screen.progress("MAE [x]", "epoch 1/2", "loss 0.5", "7 img/s", 1, 4)
         print("warning: something")
-        screen.progress("MAE [x]", "epoch 2/2  loss 0.25", 4, 4)
+        screen.progress("MAE [x]", "epoch 2/2", "loss 0.25", "7 img/s", 4, 4)
     assert sys.stdout is terminal
     assert logged(tmp_path) == [
-        *("MAE [x]  epoch 1/2  loss 0.5", "warning: something", "MAE [x]  epoch 2/2  loss 0.25")
+        "MAE [x]  epoch 1/2  loss 0.5  7 img/s",
+        "warning: something",
+        "MAE [x]  epoch 2/2  loss 0.25  7 img/s",
     ]
     shown = terminal.getvalue()
     assert "warning: something\n" in shown
@@ -100,12 +103,40 @@ def test_a_live_line_takes_the_place_of_log_lines(tmp_path, monkeypatch):
     assert shown.count("\n") == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="has no pseudo terminals")
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_live_line_that_is_too_long_loses_terms_only(tmp_path, width):
+    """On a real terminal: title, bar, share, place and pace stay, on a single line."""
+    import pexpect
+
+    code = (
+        "from pathlib import Path; from benchmark.training.screen import Screen; s = Screen()\n"
+        f"with s.opened(Path({str(tmp_path)!r}), live=True):\n"
+        "    s.progress('MAE', 'epoch 1/2', 'loss 0.5  ' * 20, '7 img/s  ETA 0:01', 1, 2)\n"
+    )
+    terminal = {**os.environ, "TERM": "xterm"}
+    terminal.pop("COLUMNS", None)
+    child = pexpect.spawn(
+        sys.executable, ["-c", code], dimensions=(24, width), encoding="utf-8", env=terminal
+    )
+    shown = child.read()
+    child.close()
+    assert child.exitstatus == 0, shown
+    lines = [re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", line).strip() for line in shown.split("\n")]
+    last = lines[0].rpartition("\r")[2]
+    assert re.fullmatch(r"MAE [━╸╺ ]{20}  50% epoch 1/2  7 img/s  ETA 0:01  loss 0\.5.*…", last), (
+        repr(last)
+    )
+    assert len(last) <= width
+    assert not any(lines[1:])
+
+
 def test_without_a_terminal_it_is_as_before(tmp_path, capsys):
     screen = Screen()
     with screen.opened(tmp_path, live=True):
-        screen.progress("MAE", "epoch 1/2  loss 0.5", 1, 4)
-    assert capsys.readouterr().out == "MAE  epoch 1/2  loss 0.5\n"
-    assert logged(tmp_path) == ["MAE  epoch 1/2  loss 0.5"]
+        screen.progress("MAE", "epoch 1/2", "loss 0.5", "7 img/s", 1, 4)
+    assert capsys.readouterr().out == "MAE  epoch 1/2  loss 0.5  7 img/s\n"
+    assert logged(tmp_path) == ["MAE  epoch 1/2  loss 0.5  7 img/s"]
 
 
 def test_a_run_logs_its_screen_and_appends_when_resumed(small_config, tmp_path, capsys):
