@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+
 import pytest
 
 from benchmark.errors import InputError
@@ -25,6 +28,21 @@ def test_every_method_is_a_point(evaluated):
     assert axis.get_title(loc="left") == "Spearman's ρ = 0.50, p = 1.0, n = 3 methods"
     assert axis.get_xlabel() == "DSC, frozen features, linear (%)"
     assert "mean over XCAV, DCA1" in {text.get_text() for text in axis.texts}
+
+
+def test_names_of_close_points_do_not_cover_each_other(evaluated):
+    overview = copy.deepcopy(evaluated["overview"])
+    points = [
+        {"method": f"m{n}", "title": f"Method {n}", "frozen": 60 + n % 2, "fine_tuned": 70 + n / 20}
+        for n in range(6)
+    ]
+    overview["scatter"]["points"] = [*points, {**points[0], "method": "far", "fine_tuned": 75.0}]
+    figure = draw("frozen", {**evaluated, "overview": overview})
+    (axis,) = figure.axes
+    boxes = [text.get_window_extent() for text in axis.texts]
+    names = [text.get_text() for text in axis.texts]
+    assert {f"Method {n}" for n in range(6)} <= set(names)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_without_both_scores_there_is_no_scatter(data):
