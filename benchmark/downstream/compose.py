@@ -26,6 +26,9 @@ from benchmark.training.preview import read_values
 # What a method's own recipe may set; data, epochs and scoring stay those of the dataset.
 _RECIPE = ("base_lr", "lr_batch", "optimizer", "schedule", "clip_grad", "layer_decay", "precision")
 
+# Beside its model, what a method may bring in place of the dataset's.
+_OWN_PARTS = ("test_pipeline",)
+
 
 def refuse_other_dataset(configs: Path, dataset: str, folder: TaskFolder) -> None:
     """Refuse a folder that was prepared as another dataset: its scores would stand in this column.
@@ -101,6 +104,9 @@ def compose(
         set_adaptation(config, configs, scale)
     for option in options:
         set_option(config, option, FINETUNE_KEYS)
+    own = {*parts.get("training", {}), *(key for key in _OWN_PARTS if key in parts)}
+    if own := own - {option.partition("=")[0].partition(".")[0] for option in options}:
+        config.method_settings = sorted(own)
     if config.get("label_count") is None:
         config.pop("label_count", None)  # no other config than one that does not set it
     if "classical" in parts:

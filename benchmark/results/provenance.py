@@ -29,7 +29,7 @@ NOT_HASHED = frozenset(
         *("resident", "timeout_minutes"),
         *("env_cfg", "dist_cfg", "experiment_name", "timestamp", "log_level", "log_interval"),
         *("log_processor", "logger", "logging", "progress_bar", "visualizer", "vis_backends"),
-        "default_hooks",
+        *("default_hooks", "method_settings"),
     }
 )
 

@@ -76,6 +76,7 @@ FINETUNE_KEYS: dict[str, Any] = {
     "score_at": Literal["native", "network"],  # size at which masks are compared
     "train_pipeline": Sequence[dict],
     "test_pipeline": Sequence[dict],
+    "method_settings": Sequence[str],  # keys whose values are the method's; set by `compose`
 }
 # Those of `configs/_base_/lora.py`.
 LORA_KEYS = {name: FINETUNE_KEYS[name] for name in ("lora", "layer_decay", "scales")}
