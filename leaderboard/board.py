@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from leaderboard.columns import Column, column_order
+from leaderboard.comparable import Conditions
 from leaderboard.evaluations.details import Detail
 from leaderboard.evaluations.kinds import EVALUATIONS
 from leaderboard.omnibus import Friedman, friedman
@@ -33,10 +34,14 @@ from leaderboard.statistics import (
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Score of one row in one column; `values` (seed → value) are empty where published."""
+    """Score of one row in one column.
+
+    `values` (seed → value) are empty, and `conditions` None, where published.
+    """
 
     summary: Summary
     values: Mapping[int, float] = field(default_factory=dict)
+    conditions: Conditions | None = None
 
 
 #: Row id → column → score.
@@ -56,6 +61,7 @@ class Cell:
         rank: rank among the complete competing rows; None for another row.
         tier: 1 for the best of its column and what is not separable from it by the paired t-test
             after Holm's correction, 2 for the rest; None where that is not defined.
+        conditions: how the values were obtained; None for published numbers.
     """
 
     summary: Summary
@@ -64,6 +70,7 @@ class Cell:
     place: int
     rank: int | None
     tier: int | None
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +255,28 @@ def _print_order(row: Row) -> tuple[object, ...]:
 
 def _pairs(competing: Scores, column: Column) -> Pairs:
     scores = {row: cells[column] for row, cells in competing.items() if column in cells}
-    return pairwise_t({row: score.values for row, score in scores.items() if score.values})
+    tests = pairwise_t({row: score.values for row, score in scores.items() if score.values})
+    return _comparable_pairs(tests, {row: [score.conditions] for row, score in scores.items()})
+
+
+def _comparable_pairs(tests: Pairs, conditions: Mapping[str, Sequence[Conditions | None]]) -> Pairs:
+    """The tests, undefined for two rows whose settings differ in a column.
+
+    Args:
+        conditions: row → those of its cells.
+    """
+    equal: dict[tuple[str, str], bool] = {}
+    for pair in tests:
+        of_both = zip(*(conditions[row] for row in pair))
+        equal[pair] = equal.get(pair[::-1]) or all(
+            a is None or b is None or a.comparable_with(b) for a, b in of_both
+        )
+    return {
+        pair: test
+        if equal[pair]
+        else replace(test, ci_low=None, ci_high=None, p=None, note="other settings")
+        for pair, test in tests.items()
+    }
 
 
 def _cells(
@@ -277,7 +305,8 @@ def _cells(
         values = dict(sorted(score.values.items()))
         interval = mean_interval(list(values.values())) if values else None
         tier = tier_of.get(row.id)
-        cells.append(Cell(score.summary, values, interval, place or 0, rank, tier))
+        found = (score.summary, values, interval, place or 0, rank, tier, score.conditions)
+        cells.append(Cell(*found))
     return cells
 
 
@@ -313,9 +342,12 @@ def _overall_pairs(
         means = (row.cells[index].summary.mean for index in indices)
         return math.fsum(map(operator.mul, signs, means)) / len(indices)
 
-    return pairwise_t(
+    tests = pairwise_t(
         {row.id: {k: mean(row, one) for k, one in enumerate(blocks.values())} for row in rows}
     )
+    used = [index for indices in blocks.values() for index in indices]
+    conditions = {row.id: [row.cells[index].conditions for index in used] for row in rows}
+    return _comparable_pairs(tests, conditions)
 
 
 def _friedman(rows: Sequence[Row], columns: Sequence[Column]) -> Friedman | None:

@@ -2,12 +2,149 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.results import RunRecord, config_hash, path_of
+from benchmark.results import NOT_HASHED, RunRecord, config_hash, path_of
+
+#: What makes the method (its network, and how that is adapted), its seed, and where its data are.
+_OF_THE_METHOD = frozenset(("model", "seed", "method_settings", "data", "custom_hooks"))
+
+#: Without meaning for a model that is scored as it is.
+_OF_TRAINING = frozenset(
+    (
+        *("epochs", "batch_size", "base_lr", "lr_batch", "optimizer", "schedule", "clip_grad"),
+        *("layer_decay", "precision", "train_pipeline", "label_fraction", "label_count"),
+    )
+)
+
+
+#: Counts of a leakage report.
+LEAKAGE = ("exact", "similar", "groups")
+
+#: Marks of a score with known leakage, and of one whose training skipped steps.
+LEAKAGE_MARK, SKIPPED_MARK = "‡", "§"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How the values of one method on one dataset were obtained.
+
+    Attributes:
+        config: of its first run.
+        exact, similar, groups: known leakage: test frames that are among the frames of the
+            pre-training, those that nearly are, and patients in both.
+        skipped_steps: training steps without a finite loss, over all runs.
+        shared: text of the settings that are not the method's, equal for equal ones.
+    """
+
+    config: Mapping[str, Any]
+    exact: int = 0
+    similar: int = 0
+    groups: int = 0
+    skipped_steps: int = 0
+    shared: str = ""
+
+    @property
+    def leaked(self) -> bool:
+        """Whether leakage is known."""
+        return bool(self.exact or self.similar or self.groups)
+
+    @property
+    def leakage(self) -> str:
+        """The leakage in words; empty without any."""
+        parts = (
+            (self.exact, "identical"),
+            (self.similar, "near-duplicate"),
+            (self.groups, "shared patients"),
+        )
+        return ", ".join(f"{number} {what}" for number, what in parts if number)
+
+    @property
+    def marks(self) -> str:
+        """What a reader of the score has to be warned of."""
+        return LEAKAGE_MARK * self.leaked + SKIPPED_MARK * bool(self.skipped_steps)
+
+    def comparable_with(self, other: Conditions) -> bool:
+        """Whether the settings agree that are neither's own."""
+        return self.shared == other.shared or not setting_differences(self.config, other.config)
+
+
+def conditions_of(runs: Sequence[RunRecord]) -> Conditions:
+    """The conditions of the runs of one method on one dataset."""
+    found = [run.leakage for run in runs if run.leakage]
+    worst = (max((getattr(one, key) for one in found), default=0) for key in LEAKAGE)
+    skipped = sum(run.skipped_steps or 0 for run in runs)
+    config = runs[0].config
+    shared = {k: v for k, v in config.items() if k not in _OF_THE_METHOD | NOT_HASHED}
+    return Conditions(config, *worst, skipped, json.dumps(shared, sort_keys=True))
+
+
+def without_leakage(records: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
+    """The records without known leakage, and a line for each of the others.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    leaked = {path_of(r): words for r in records if (words := conditions_of([r]).leakage)}
+    kept = [record for record in records if path_of(record) not in leaked]
+    if not kept:
+        raise InputError(f"all {len(records)} results have known leakage; leave out the option")
+    return kept, [f"{path.as_posix()}: known leakage ({words})" for path, words in leaked.items()]
+
+
+def setting_differences(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Dotted key → the values in two configs of records, where both could have been the same.
+
+    Not compared are the network, what a method brings by its own config (``method_settings``),
+    where files are, what `NOT_HASHED` names, and settings of the training where nothing was
+    trained.
+
+    Args:
+        ours, theirs: `RunRecord.config` of two records of one dataset id.
+    """
+    skipped = {*_OF_THE_METHOD, *NOT_HASHED}
+    for config in (ours, theirs):
+        skipped |= set(config.get("method_settings", ()))
+        skipped |= _OF_TRAINING if config.get("epochs") == 0 else set()
+    found: dict[str, tuple[Any, Any]] = {}
+    _collect("", ours, theirs, skipped, found)
+    return found
+
+
+def _collect(
+    place: str,
+    ours: Any,
+    theirs: Any,
+    skipped: Collection[str],
+    found: dict[str, tuple[Any, Any]],
+) -> None:
+    if ours == theirs:
+        return
+    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
+        found[place] = (ours, theirs)
+        return
+    for key in sorted({*ours, *theirs} - set(skipped)):
+        name = f"{place}.{key}" if place else key
+        _collect(name, ours.get(key), theirs.get(key), NOT_HASHED, found)
+
+
+def difference_words(differences: Mapping[str, tuple[Any, Any]], most: int = 4) -> str:
+    """``epochs 2, not 1; base_lr 0.001, not 0.0002``; long values by their key alone."""
+    texts = [
+        f"{key} {ours}, not {theirs}"
+        if all(value is None or isinstance(value, str | int | float) for value in (ours, theirs))
+        else key
+        for key, (ours, theirs) in list(differences.items())[:most]
+    ]
+    more = len(differences) - most
+    return "; ".join([*texts, *([f"and {more} more"] if more > 0 else [])])
 
 
 def check_comparable(records: Sequence[RunRecord], protocol: str) -> None:

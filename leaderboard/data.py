@@ -170,6 +170,8 @@ def _cell(cell: Cell, folder: str) -> dict[str, Any]:
         "seeds": list(cell.values),
         "values": list(cell.values.values()),
         **_fields(cell, "place", "rank", "tier"),
+        "leakage": cell.conditions.leakage if cell.conditions else "",
+        "skipped_steps": cell.conditions.skipped_steps if cell.conditions else 0,
         "runs": [f"{folder}/seed{seed}" for seed in cell.values],
     }
 

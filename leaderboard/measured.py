@@ -12,7 +12,16 @@ from benchmark.text import visible
 from leaderboard.analyses import ANALYSES, BY_DATASET, Analysis, Member, is_analysis, paper_of
 from leaderboard.board import Board, Row, Score, Scores, make_board
 from leaderboard.columns import Column, column_order, dataset_order, dataset_title, is_patches
-from leaderboard.comparable import check_comparable, mixed_cells
+from leaderboard.comparable import (
+    LEAKAGE_MARK,
+    SKIPPED_MARK,
+    Conditions,
+    check_comparable,
+    conditions_of,
+    difference_words,
+    mixed_cells,
+    setting_differences,
+)
 from leaderboard.published import PublishedTable, context_rows
 from leaderboard.statistics import summarize
 
@@ -105,17 +114,25 @@ def read_measured(
                 kept.setdefault(column, {})[r.seed] = entry.value
     task_of = {record.dataset: record.task for record in records}
     mixed = mixed_cells(records)
-    scores, others = _summaries(values), _summaries(further)
+    runs_of_cell: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        runs_of_cell.setdefault((record.method, record.dataset), []).append(record)
+    conditions = {cell: conditions_of(runs) for cell, runs in runs_of_cell.items()}
+    scores, others = _summaries(values, conditions), _summaries(further, conditions)
     hashes = {record.dataset: record.split_hash for record in records}
     return Measured(protocol, rows, scores, task_of, mixed, patches, others, parameters, hashes)
 
 
 def _summaries(
     values: Mapping[str, Mapping[Column, dict[int, float]]],
+    conditions: Mapping[tuple[str, str], Conditions],
 ) -> dict[str, dict[Column, Score]]:
     """Method → column → score, of the values by seed."""
     return {
-        method: {c: Score(summarize(list(runs.values())), runs) for c, runs in runs_of.items()}
+        method: {
+            c: Score(summarize(list(runs.values())), runs, conditions[method, c.dataset])
+            for c, runs in runs_of.items()
+        }
         for method, runs_of in values.items()
     }
 
@@ -174,9 +191,50 @@ def measured_board(
         [*rows, *context],
         {**scores, **context_scores},
         protocol=measured.protocol,
-        notes=warnings,
+        notes=[*warnings, *_condition_notes(measured, scores, str(about["reference"]))],
         **about,
     )
+
+
+def _condition_notes(measured: Measured, scores: Scores, reference: str) -> Iterator[str]:
+    """Whose scores have known leakage, skipped steps, or other settings than the reference's."""
+    leaked, skipped, other = [], [], []
+    title_of = {method: measured.rows[method].title for method in scores}
+    theirs = {c.dataset: score.conditions for c, score in scores.get(reference, {}).items()}
+    for method, cells in scores.items():
+        found = {c.dataset: score.conditions for c, score in _sorted(cells)}
+        for dataset, ours in found.items():
+            if ours is None:
+                continue
+            name = f"{title_of[method]} on {dataset_title(dataset)}"
+            if ours.leaked:
+                leaked.append(f"{name} ({ours.leakage})")
+            if ours.skipped_steps:
+                skipped.append(f"{name} ({ours.skipped_steps})")
+            usual = theirs.get(dataset)
+            if usual is not None and not ours.comparable_with(usual):
+                words = difference_words(setting_differences(ours.config, usual.config))
+                other.append(f"{name} ({words})")
+    if leaked:
+        yield (
+            f"{LEAKAGE_MARK} Known leakage: frames or patients of the pre-training dataset are "
+            f"among the tested ones (tools/check.py leakage): {'; '.join(leaked)}."
+        )
+    if skipped:
+        yield (
+            f"{SKIPPED_MARK} Training steps skipped, as their loss was not finite: "
+            f"{'; '.join(skipped)}."
+        )
+    if other:
+        yield (
+            f"Not tested against {title_of[reference]}, as settings differ that are not the "
+            f"method's: {'; '.join(other)}."
+        )
+
+
+def _sorted(cells: Mapping[Column, Score]) -> list[tuple[Column, Score]]:
+    """Columns and scores in the order of print."""
+    return sorted(cells.items(), key=lambda item: column_order(item[0]))
 
 
 def _main_boards(

@@ -77,6 +77,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="also test over images, clustered by patient (slower)",
     )
     parser.add_argument(
+        "--without-leakage",
+        action="store_true",
+        help="skip scores with known leakage (tools/check.py leakage) instead of marking them",
+    )
+    parser.add_argument(
         "--with-published",
         action="store_true",
         help="show the papers' numbers of this protocol beside the measured ones",
@@ -98,8 +103,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     unused = {
-        "published": ("protocol", "per_image", "with_published", "compare"),
-        "compare": ("protocol", "per_image", "with_published", "reference", "write"),
+        "published": ("protocol", "per_image", "without_leakage", "with_published", "compare"),
+        "compare": (
+            *("protocol", "per_image", "without_leakage", "with_published", "reference", "write"),
+        ),
     }
     for mode, names in unused.items():
         for name in names if getattr(options, mode) else ():
@@ -129,15 +136,20 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     from benchmark.method_cards import read_method_cards
     from benchmark.method_costs import read_costs
     from leaderboard.build import build_leaderboard
+    from leaderboard.comparable import without_leakage
     from leaderboard.gallery import gallery
     from leaderboard.per_image import with_per_image_tests
     from leaderboard.published import read_tables
 
+    problems = list(results.problems)
+    if options.without_leakage:
+        records, skipped = without_leakage(records)
+        problems += skipped
     leaderboard = build_leaderboard(
         records,
         options.reference or "mae",
         records[0].protocol,
-        problems=results.problems,
+        problems=problems,
         papers={card.method: card.paper for card in read_method_cards()},
         published=read_tables() if options.with_published else (),
         correction=options.correction,

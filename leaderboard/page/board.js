@@ -28,6 +28,7 @@ class Board {
     this.group = spec.group || (analysis ? "analyses" : "");
     this.details = spec.details || [];
     this.correction = CORRECTIONS[data.correction || "holm"];
+    this.leaked = this.rows.some((row) => row.cells.some((cell) => cell?.leakage));
     const measured = this.rows.filter((row) => row.origin === "measured");
     this.methods = new Set(measured.map((row) => row.method));
     this.row = new Map(this.rows.map((row) => [row.id, row]));
@@ -98,6 +99,7 @@ class Board {
         (!state.data || row.pretraining === state.data) &&
         (!state.origin || row.origin === state.origin) &&
         (!state.complete || row.complete) &&
+        (!state.clean || !row.cells.some((cell) => cell?.leakage)) &&
         words.every((word) => haystack.includes(word))
       );
     });

@@ -65,6 +65,8 @@ function cellFacts(board, row, index, reference) {
       ...fact("Rank, all rows", cell.place ? `${cell.place}` : ""),
       ...fact("Rank, complete rows", cell.rank ? `${cell.rank}` : ""),
       ...fact("On par with the best", best),
+      ...fact("Known leakage", cell.leakage || ""),
+      ...fact("Skipped steps", cell.skipped_steps ? `${cell.skipped_steps}` : ""),
     ),
     ...seedFacts(cell, digits),
     ...(test ? testFacts(test, board.label(reference), digits) : []),

@@ -3,9 +3,9 @@
 
 const DEFAULTS = Object.freeze({
   board: "", sort: "rank", dir: "", ref: "", family: "", data: "", origin: "", q: "",
-  complete: "", ranks: "", plot: "", set: "", image: "", a: "", b: "",
+  complete: "", clean: "", ranks: "", plot: "", set: "", image: "", a: "", b: "",
 });
-const FILTERS = ["family", "data", "origin", "q", "complete"];
+const FILTERS = ["family", "data", "origin", "q", "complete", "clean"];
 
 function readHash() {
   const given = new URLSearchParams(location.hash.slice(1));

@@ -7,6 +7,8 @@ function cellText(board, index, cell, test, reference) {
   if (cell.place === 1) words.push("best");
   if (cell.place === 2) words.push("second");
   if (cell.tier === 1) words.push("on par with the best");
+  if (cell.leakage) words.push(`known leakage: ${cell.leakage}`);
+  if (cell.skipped_steps) words.push(count(cell.skipped_steps, "skipped step"));
   if (test) words.push(`${test.verdict} against ${board.label(reference)}`);
   return words.join(", ");
 }
@@ -127,7 +129,9 @@ class RankingTable {
     const level = cell.tier === 1 ? "●" : "";
     const tier = el("span", { class: "tier", "aria-hidden": "true", text: level });
     const rank = el("span", { class: "cell-rank", text: cell.place ? `${cell.place}` : "" });
-    td.append(mark, mean, " ", el("span", { class: "std", text: std }), tier, rank);
+    const warned = `${cell.leakage ? "‡" : ""}${cell.skipped_steps ? "§" : ""}`;
+    const warning = el("span", { class: "warning", "aria-hidden": "true", text: warned });
+    td.append(mark, mean, " ", el("span", { class: "std", text: std }), tier, warning, rank);
     return { td, mark };
   }
 
@@ -265,6 +269,10 @@ function tableLegend(board) {
   items.push(item("underlined", "second", "second-sample"));
   if (board.rows.some((row) => row.cells.some((cell) => cell?.tier === 1))) {
     items.push(item("●", "not separable from the best (Holm)", "tier"));
+  }
+  if (board.leaked) items.push(item("‡", "known leakage into the tested frames", "warning"));
+  if (board.rows.some((row) => row.cells.some((cell) => cell?.skipped_steps))) {
+    items.push(item("§", "training steps were skipped", "warning"));
   }
   if (board.packed.size) {
     items.push(item("▲", `better than the reference (${board.correction})`, "mark better"));

@@ -47,6 +47,9 @@ function makeToolbar(board, store) {
   const checks = [
     ["complete", checkbox("Complete rows only", (v) => store.set({ complete: v }))],
     ["ranks", checkbox("Ranks in cells", (v) => store.set({ ranks: v }))],
+    ...(board.leaked
+      ? [["clean", checkbox("Without known leakage", (v) => store.set({ clean: v }))]]
+      : []),
   ];
   for (const [key, { input }] of checks) {
     input.name = key;

@@ -117,7 +117,8 @@ def _score_entry(cell: Cell | None, column: Column) -> Entry:
     rank = "" if cell.rank is None else f" [{cell.rank}]"
     tier = TIER_MARK if cell.tier == 1 and cell.place > 1 else ""
     text = mean_std(cell.summary, column.digits)
-    return Entry(text, cell.place if cell.place <= 2 else 0, rank + tier)
+    marks = cell.conditions.marks if cell.conditions else ""
+    return Entry(text, cell.place if cell.place <= 2 else 0, rank + tier + marks)
 
 
 def _n_seeds(row: Row) -> str:

@@ -14,6 +14,12 @@ from leaderboard.comparisons import Comparison, comparisons
 from leaderboard.evaluations.details import Detail
 from leaderboard.tables.costs import cost_lines
 
+_CONDITIONS = {
+    "leakage_exact": "exact",
+    "leakage_similar": "similar",
+    "leakage_patients": "groups",
+    "skipped_steps": "skipped_steps",
+}
 _TEST = ("difference", "ci_low", "ci_high", "p", "p_holm", "p_bh", "verdict")
 _IMAGES = ("images", "patients", "image_ci_low", "image_ci_high")
 _IMAGES += ("image_p", "image_p_holm", "image_p_bh")
@@ -21,7 +27,7 @@ _IMAGES += ("image_p", "image_p_holm", "image_p_bh")
 CSV_HEADER = (
     *("board", "row", "method", "title", "pretraining", "origin", "source"),
     *("dataset", "metric", "definition", "unit", "seeds", "mean", "std", "mean_low", "mean_high"),
-    *("place", "rank", "tier", "reference", *_TEST, *_IMAGES),
+    *("place", "rank", "tier", *_CONDITIONS, "reference", *_TEST, *_IMAGES),
 )
 
 
@@ -112,6 +118,8 @@ def _scatter(leaderboard: Leaderboard) -> Iterator[dict[str, object]]:
 
 def _cell(column: Column, cell: Cell) -> dict[str, object]:
     low, high = cell.interval or (None, None)
+    conditions = cell.conditions
+    known = {k: getattr(conditions, name) for k, name in _CONDITIONS.items()} if conditions else {}
     return {
         "dataset": column.dataset,
         "metric": column.metric,
@@ -125,6 +133,7 @@ def _cell(column: Column, cell: Cell) -> dict[str, object]:
         "place": cell.place or None,
         "rank": cell.rank,
         "tier": cell.tier,
+        **known,
     }
 
 

@@ -116,3 +116,16 @@ def test_segmentation_loads_neither_mmdet_nor_mmpretrain():
     done = subprocess.run(command, cwd=CONFIGS.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_config_says_which_settings_are_the_methods(tmp_path):
+    """The board compares the others; what the command line sets is nobody's own."""
+    own = compose(CONFIGS, "detr", "stenosis", "tiny", [], tmp_path)[0]
+    assert {"base_lr", "clip_grad", "optimizer"} <= set(own.method_settings)
+    changed = compose(CONFIGS, "detr", "stenosis", "tiny", ["base_lr=0.1"], tmp_path)[0]
+    assert set(own.method_settings) - set(changed.method_settings) == {"base_lr"}
+    usual = compose(CONFIGS, "mae", "stenosis", "tiny", [], tmp_path)[0]
+    assert "method_settings" not in usual
+    own.pop("method_settings")
+    named = compose(CONFIGS, "detr", "stenosis", "tiny", [], tmp_path)[0]
+    assert config_hash(to_plain(named)) == config_hash(to_plain(own))

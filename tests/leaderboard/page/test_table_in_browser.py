@@ -261,6 +261,26 @@ def test_indices_and_p_values_have_the_digits_of_the_tables(visit, example):
     ]
 
 
+def test_known_leakage_is_marked_explained_and_can_be_hidden(visit, example):
+    board = example["boards"][0]
+    first, *others = board["rows"]
+    cells = [dict(first["cells"][0], leakage="3 identical", skipped_steps=2), *first["cells"][1:]]
+    boards = [{**board, "rows": [{**first, "cells": cells}, *others]}, *example["boards"][1:]]
+    page = visit().open({**example, "boards": boards})
+    table = page.locator("#segmentation-table")
+    target = table.locator("tbody .warning:not(:empty)")
+    assert target.all_text_contents() == ["‡§"]
+    assert "known leakage" in table.locator(".legend").inner_text()
+    target.hover()
+    assert "3 identical" in page.locator("#popover").inner_text()
+    rows = table.locator("tbody tr:visible")
+    before = rows.count()
+    table.get_by_label("Without known leakage").check()
+    assert rows.count() == before - 1
+    # Boards without any do not ask.
+    assert page.locator("#detection-table").get_by_label("Without known leakage").count() == 0
+
+
 def test_only_web_urls_become_links(visit, example):
     board = example["boards"][2]
     rows = [{**row, "paper": "javascript:alert(1)"} for row in board["rows"]]
