@@ -69,6 +69,16 @@ def test_documents_name_what_exists(document: str) -> None:
     assert not missing
 
 
+def test_no_file_holds_an_unresolved_merge() -> None:
+    """Documents and configs are not compiled by anything else that would notice."""
+    rooms = ("benchmark", "configs", "docs", "leaderboard", "methods", "tests", "tools")
+    files = [path for room in rooms for path in (ROOT / room).rglob("*.*")] + [*ROOT.glob("*.*")]
+    texts = [path for path in files if path.suffix in (".md", ".py", ".sh", ".csv", ".toml")]
+    assert len(texts) > 300
+    marked = r"^(?:<{7} .*|={7}|>{7} .*)$"
+    assert not [path for path in texts if re.search(marked, path.read_text("utf-8"), re.M)]
+
+
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the project with the files of docs/add_a_method.md, as printed there."""
