@@ -22,7 +22,7 @@ from benchmark.files import list_folder
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 
 CALLED = "ANGIO_SSL"
-"""Set where the user has called ``angio-ssl``; the processes that a tool starts inherit it, so that
+"""Set when the user has called ``angio-ssl``; processes that a tool starts inherit it, so that
 their messages name commands as the user knows them."""
 
 # Scripts that take the arguments of another tool.
@@ -31,7 +31,7 @@ _TOOL = re.compile(r"\btools/(\w+)\.(?:py|sh)\b")
 
 
 def as_called(text: str) -> str:
-    """A text that names files of ``tools/``, with the subcommands instead for who uses those."""
+    """`text`, with files of ``tools/`` as subcommands if the user has called ``angio-ssl``."""
     if CALLED not in os.environ:
         return text
     return _TOOL.sub(lambda found: f"angio-ssl {_command_of(found[1])}", text)
@@ -99,7 +99,7 @@ def _execute(tool: Path) -> None:
 
 
 def _complete(commands: dict[str, Path]) -> NoReturn:
-    """Answer a shell that asks for completions; files are its own business."""
+    """Answer a shell that asks for completions, and exit; file names are completed by the shell."""
     words = typed_words()
     if len(words) < 2:
         complete_command(commands)

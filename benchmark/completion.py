@@ -1,8 +1,7 @@
-"""What a shell offers for the words of a command line: methods, datasets, encoders, configs.
+"""Shell completion of command lines: methods, datasets, encoders, configs.
 
-argcomplete runs a tool for each Tab, so nothing is imported here that is slow, and folders are
-looked at within limits. Tools need not know of it: what a word means follows from the name of the
-argument it is given to.
+argcomplete runs a tool for each Tab, so nothing slow is imported here, and the search for folders
+is limited. Tools need no code for it: the name of an argument decides what completes it.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ the command line that is the program."""
 
 Completer = Callable[..., Iterable[str]]
 
-# Folders that are looked at for one Tab, and how far below the one that is typed.
+# Most folders that are listed for one Tab, and how deep below the typed one.
 _MOST_FOLDERS, _DEEPEST = 1000, 6
 
 
 def complete(main: Callable[[], object]) -> None:
-    """Answer a shell with the completions of the command line of a tool, and exit.
+    """Print the completions of the command line of a tool for the shell, and exit.
 
     Args:
         main: the tool, which builds its parser and calls `parse_args`.
@@ -48,7 +47,7 @@ def typed_words() -> list[str]:
 
 
 def complete_command(commands: Iterable[str]) -> None:
-    """Answer a shell with the names of subcommands, and exit."""
+    """Print the names of subcommands for the shell, and exit."""
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=[*commands])
     _answer(parser)
@@ -156,7 +155,7 @@ class FoldersWith:
         return found if found else [path for path in _paths(prefix) if path.endswith("/")]
 
     def _below(self, top: str) -> list[str]:
-        """The paths of such folders, level by level; none where there is too much to look at."""
+        """The paths of such folders, level by level; none if there are too many folders to list."""
         found: list[str] = []
         level, looked_at = [top], 0
         for _ in range(_DEEPEST):
@@ -207,7 +206,7 @@ def _paths(prefix: str) -> list[str]:
 _ENCODERS = FoldersWith("encoder.json")
 _PACKS = FoldersWith("frames.u8")
 _MODELS = FoldersWith("model.json")
-# What the argument of a tool takes, by its name.
+# Completer by the name of the argument.
 _COMPLETERS: dict[str, Completer] = {
     "config": recipes,
     "dataset": datasets,
@@ -220,7 +219,7 @@ _COMPLETERS: dict[str, Completer] = {
     "pretrain": _PACKS,
     "protocol": protocols,
 }
-# Where that differs, by the name of the tool, too.
+# Exceptions, by the names of the tool and the argument.
 _OF_TOOLS: dict[tuple[str, str], Completer] = {
     ("export_encoder", "source"): _ENCODERS,
     ("export_onnx", "source"): FoldersWith("encoder.json", "model.json"),

@@ -1,9 +1,9 @@
 """The OpenMMLab packages without Hugging Face's `transformers`, where it is installed.
 
-mmengine, mmdetection and mmpretrain import it, if they can, for an optimiser and for models of
-texts. None of these is used here, every start would take seconds longer, and of transformers 5
-they ask for classes that it has no more: then mmpretrain, and with it mmdetection, cannot be
-imported at all. Everybody else can import `transformers`, before and after.
+mmengine, mmdetection and mmpretrain import it, if they can, for an optimiser and for text models.
+None of these is used here, every start would take seconds longer, and they need classes that
+transformers 5 no longer has: with it mmpretrain, and therefore mmdetection, cannot be imported at
+all. All other code can import `transformers`, before and after.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-# Those that import it while they are imported themselves, and do without where it is not there.
+# Modules that import it when they are imported, and work without it.
 _IMPORTERS = {
     "mmengine.optim.optimizer.builder",
     "mmdet.datasets.transforms.text_transformers",
@@ -23,13 +23,13 @@ _IMPORTERS = {
     "mmdet.models.language_models.bert",
     "mmdet.models.utils.vlfuse_helper",
 }
-# Decides by what is installed whether mmpretrain has its models of images and texts.
+# Decides by what is installed whether mmpretrain has its multimodal models.
 _DECISION = "mmpretrain.utils.dependency"
 
 
 @contextmanager
 def hidden(*packages: str) -> Iterator[None]:
-    """While it lasts, importing these packages raises an `ImportError`, loaded or not."""
+    """Within the context, importing these packages raises an `ImportError`, loaded or not."""
     loaded = {name: sys.modules[name] for name in packages if name in sys.modules}
     sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
     try:
@@ -40,7 +40,7 @@ def hidden(*packages: str) -> Iterator[None]:
         sys.modules.update(loaded)
 
 
-class _Loader(SourceFileLoader):
+class _HidingLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         with hidden("transformers"):
             super().exec_module(module)
@@ -48,7 +48,7 @@ class _Loader(SourceFileLoader):
             module.WITH_MULTIMODAL = False  # type: ignore[attr-defined]
 
 
-class _Finder(MetaPathFinder):
+class _HidingFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -56,11 +56,11 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+            spec.loader = _HidingLoader(spec.loader.name, spec.loader.path)
         return spec
 
 
 def hide_transformers() -> None:
     """Hide `transformers` from the modules above, from now on; imports nothing."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    if not any(isinstance(finder, _HidingFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _HidingFinder())

@@ -213,7 +213,7 @@ def welch_p(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def p_text(p: float | None) -> str:
-    """A p-value in print: ``"p = 0.0123"``, ``"p = 1.18e-04"``, ``"p not defined"``."""
+    """A p-value in print: ``"p = 0.012"``, ``"p = 1.2e-04"``, ``"p not defined"``."""
     if p is None:
         return "p not defined"
     number = p_number(p)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Evaluate exported encoders as they are: frozen, within minutes.
+"""Evaluate exported encoders with frozen weights, within minutes.
 
     tools/evaluate.py linear --method mae vasomim --dataset dca1 --seed 0 1 2 3 4
     tools/evaluate.py knn --encoder work_dirs/mae/pretrain --dataset dca1

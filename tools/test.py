@@ -73,7 +73,7 @@ def main() -> None:
     results = args.results or work / "results"
     require_place(results)
     if args.dataset == "":
-        raise InputError("--dataset: empty; name the data set")
+        raise InputError("--dataset: empty; name the dataset")
     places = (work, results, args.data)
     if args.dataset:
         test = plan_transfer(args.model, args.dataset, *places, args.split or "test", args.configs)

@@ -1,4 +1,4 @@
-"""Corruptions of angiograms in five severities, to see how a model fares with worse frames.
+"""Corruptions of angiograms in five severities, to measure the robustness of a model.
 
 The design is that of ImageNet-C (Hendrycks & Dietterich, ICLR 2019): corruptions of several kinds,
 each in five severities, applied to the test frames only. The corruptions are this benchmark's own
@@ -43,7 +43,7 @@ def quantum_noise(frame: np.ndarray, photons: float, rng: np.random.Generator) -
 
 
 def electronic_noise(frame: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """x + N(0, σ²): noise of the read-out, the same in bright and dark parts."""
+    """x + N(0, σ²): read-out noise, independent of the intensity."""
     return frame + sigma * rng.standard_normal(frame.shape, dtype=np.float32)
 
 
@@ -86,7 +86,7 @@ def window(
 ) -> np.ndarray:
     """Another display: a window of a `width` around the frame's median m, and gamma.
 
-    clip(m + (x − m)/width)^γ, where γ or, by chance, 1/γ is taken: darker or brighter.
+    clip(m + (x − m)/width)^γ, with γ or 1/γ at random: darker or brighter.
     """
     width, gamma = settings
     gamma = gamma if rng.random() < 0.5 else 1 / gamma
@@ -175,12 +175,16 @@ class Corruptions:
             frame: uint8 H×W, 0 black.
             name: of `levels`.
             severity: 1 (mildest) to 5.
+
+        Raises:
+            InputError: the severity is out of range, or there is no such corruption.
         """
         # It imports torch, which takes seconds.
         from benchmark.randomness import numpy_generator
 
         if not 1 <= severity <= SEVERITIES:
             raise InputError(f"severity {severity}: must be 1 to {SEVERITIES}")
+        one_of("corruption", name, self.levels)
         pixels = np.ascontiguousarray(frame)
         rng = numpy_generator(self.seed, "corruption", name, sha256_bytes(pixels.tobytes()))
         corrupt, _ = CORRUPTIONS[name]

@@ -1,4 +1,4 @@
-"""Fine-tuning by low-rank adaptation: the encoder is frozen, low-rank updates of it are trained."""
+"""Fine-tuning by low-rank adaptation: the encoder is frozen, low-rank updates are trained."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from benchmark.type_hints import Count, Positive
 class LowRankAdaptation:
     """LoRA of the encoder in a model (Hu et al., ICLR 2022).
 
-    All that the encoder brought is frozen: its weights, the affine parameters of its LayerNorms,
-    its tokens and positions. What a model adds within the backbone (the relative positions of
-    ViTDet, which start at zero) is trained in full, as necks, decoders and heads are.
+    All pre-trained parameters are frozen: weights, affine parameters of LayerNorms, tokens and
+    position embeddings. Parameters that a model adds within the backbone (the relative positions of
+    ViTDet, which start at zero) are trained in full, as necks, decoders and heads are.
 
     Args:
         rank: r.

@@ -25,7 +25,7 @@ def fit_logistic(
     """Weights D and bias of a logistic regression, by L-BFGS in float64 from zero.
 
     Minimises c·Σ log-loss + ‖w‖²/2, as scikit-learn's ``LogisticRegression(C=c)``; the bias is not
-    penalised. Equal features give equal bits on one machine.
+    penalised. Deterministic on one machine.
 
     Args:
         features: n×D, float64.

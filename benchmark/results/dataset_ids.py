@@ -127,7 +127,7 @@ def labelled_id(
 ) -> str:
     """The id of a dataset with fewer labels: ``arcade_v-10pct`` of 0.1, ``arcade_v-5images`` of 5.
 
-    With all of them and a usual fine-tuning, that is the dataset.
+    With all labels and ordinary fine-tuning, it is the name of the dataset.
 
     Args:
         dataset: file of ``configs/downstream``.

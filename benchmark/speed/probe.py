@@ -63,7 +63,7 @@ def _bench(method: str, trial: StepTiming, work: Path, pack: Path) -> dict[str, 
         rows = choose_frames(step.packs, hook.frames)
         return [read_frames(step.packs, half, size, stride) for half in rows]
 
-    def look() -> None:
+    def run_probe() -> None:
         with evaluating(step.method):
             probe(exported_encoder(step.method), *halves, hook.c, hook.iterations)
 
@@ -71,7 +71,7 @@ def _bench(method: str, trial: StepTiming, work: Path, pack: Path) -> dict[str, 
     seconds = []
     for _ in range(trial.repeats):
         step()
-        seconds.append(_timed(clock, look)[0])
+        seconds.append(_timed(clock, run_probe)[0])
     per_frame = median(step.times) / trial.batch
     worth = median(seconds) / per_frame
     return {

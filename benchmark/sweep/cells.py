@@ -62,7 +62,7 @@ def fine_tuning_of(dataset: str) -> str | None:
 
 
 def with_fine_tunings(cells: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """These cells, with the fine-tunings whose models they score, and after those."""
+    """These cells and the fine-tunings whose models they score, which precede them."""
     scored = [(method, fine_tuning_of(dataset)) for method, dataset in cells]
     trained = [cell for cell, model in zip(cells, scored) if model[1] is None]
     models = [(method, dataset) for method, dataset in scored if dataset is not None]
@@ -129,7 +129,7 @@ def cells_of(matrix: Matrix, configs: Path) -> list[tuple[str, str]]:
 
 
 def _trained(dataset: str) -> DatasetId:
-    """What is fine-tuned for a cell, or analysed."""
+    """The id of what a cell trains or analyses, or of the fine-tuning whose model it scores."""
     return parse_dataset_id(fine_tuning_of(dataset) or dataset)
 
 

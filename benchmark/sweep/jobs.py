@@ -47,7 +47,7 @@ class Job:
         reason: why it is stale or failed, or what is known of a missing one.
         hours: estimated duration on one device.
         source: where `hours` comes from.
-        asked: whether it is done for its own sake, and not only if another job needs it.
+        requested: whether the matrix names it; if not, it runs only if another job needs it.
     """
 
     id: str
@@ -67,7 +67,7 @@ class Job:
     reason: str = ""
     hours: float | None = None
     source: str = ""
-    asked: bool = False
+    requested: bool = False
 
     resumes: ClassVar[tuple[str, ...]] = ()
     """Options that make its command resume an interrupted run."""
@@ -221,7 +221,7 @@ class CellJob(Job):
         return ("stale", changed) if changed else ("done", "")
 
     def _other_model(self, config: dict[str, Any]) -> str:
-        """That the model is no more the one of the record; empty: it is, or there is none."""
+        """Why the model differs from that of the record; empty if it does not, or there is none."""
         description = Path(self.model, MODEL)
         if not self.model or not description.is_file():
             return ""

@@ -199,7 +199,7 @@ def _cells(
                 data=facts.get("data", ""),
                 encoder=facts.get("encoder"),
                 epochs=facts.get("epochs", 0),
-                asked=(method, dataset) not in added,
+                requested=(method, dataset) not in added,
                 model=folder if model else "",
                 keeps=folder if kept else "",
             )
@@ -290,11 +290,11 @@ def _choose(jobs: Sequence[Job], by_id: dict[str, Job], settings: SweepSettings)
     # be it one whose data are still missing.
     needed: set[str] = set()
     for job in reversed(jobs):
-        if job.state in wanted and (job.asked or job.id in needed):
+        if job.state in wanted and (job.requested or job.id in needed):
             needed.update(job.needs)
-        elif not job.asked and job.id not in needed and job.id in todo:
+        elif not job.requested and job.id not in needed and job.id in todo:
             job.reason = "no cell needs it"
-    unused = {job.id for job in jobs if not job.asked and job.id not in needed}
+    unused = {job.id for job in jobs if not job.requested and job.id not in needed}
     return frozenset(todo - unused)
 
 

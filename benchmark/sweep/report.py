@@ -103,7 +103,7 @@ def _print_trainings(plan: Plan, console: Console) -> None:
 def _print_cells(plan: Plan, console: Console) -> None:
     """Every cell: how many of its seeds are done, and the hours of the others.
 
-    Methods are the rows; where there are many more datasets, these are.
+    Methods are the rows; transposed where there are many more datasets than fit as columns.
     """
     cells = _by_method(plan)
     datasets = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
@@ -114,11 +114,11 @@ def _print_cells(plan: Plan, console: Console) -> None:
         text = _progress(jobs)
         return text.append(f" · {_hours(left)} h") if left else text
 
-    turned = len(datasets) > max(len(cells), _MOST_COLUMNS)
-    rows, columns = (datasets, list(cells)) if turned else (list(cells), datasets)
+    transposed = len(datasets) > max(len(cells), _MOST_COLUMNS)
+    rows, columns = (datasets, list(cells)) if transposed else (list(cells), datasets)
     table = _table("cells: done, hours left", *columns)
     for row in rows:
-        pairs = [(column, row) if turned else (row, column) for column in columns]
+        pairs = [(column, row) if transposed else (row, column) for column in columns]
         table.add_row(row, *(cell_text(*pair) for pair in pairs))
     if table.row_count:
         console.print(table)
@@ -203,7 +203,7 @@ def print_summary(plan: Plan, console: Console) -> None:
 
 def _print_heading(plan: Plan, console: Console) -> None:
     matrix = plan.matrix
-    cells = sum(isinstance(job, CellJob) and job.asked for job in plan.jobs)
+    cells = sum(isinstance(job, CellJob) and job.requested for job in plan.jobs)
     size = f"{len(matrix.methods)} methods, {len(matrix.datasets)} datasets, "
     size += f"{len(matrix.seeds)} seeds: {cells} cells"
     protocols = ", ".join(plan.protocols) or "not known"

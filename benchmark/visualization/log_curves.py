@@ -21,7 +21,7 @@ _AXES = {
     "vessel_share": "fraction of vessel patches\namong the masked patches",
     "probe_ap": "average precision (%) of a\nlinear probe for vessel patches",
 }
-# Terms whose level by chance is logged, too.
+# Terms whose chance level is logged as well.
 _CHANCE = {"probe_ap": "probe_chance"}
 # Besides colours: one colour returns after ten curves, with another style.
 _STYLES = ("-", "--", "-.", ":")
@@ -66,7 +66,7 @@ def read_curve(folder: Path, term: str) -> tuple[list[float], list[float]]:
 
 
 def chance_levels(folders: Sequence[Path], term: str) -> list[float]:
-    """The levels of a term by chance in several runs, sorted, each once; none if it has none."""
+    """The distinct chance levels of a term in several runs, sorted; empty if it has none."""
     if term not in _CHANCE:
         return []
     found = set()

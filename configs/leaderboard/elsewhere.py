@@ -1,4 +1,4 @@
-"""Does a segmentor survive another hospital, and worse frames: train × test, and corruptions.
+"""Robustness of segmentors: other datasets (train × test), and corruptions of the test frames.
 
     tools/run_benchmark.sh configs/leaderboard/elsewhere.py --dry-run
 

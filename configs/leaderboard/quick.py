@@ -1,4 +1,4 @@
-"""How good encoders are as they are, within hours: frozen, linear and k-NN, five seeds.
+"""How good frozen encoders are, within hours: linear and k-NN, five seeds.
 
     tools/run_benchmark.sh configs/leaderboard/quick.py --dry-run
 

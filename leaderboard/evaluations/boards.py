@@ -61,8 +61,7 @@ def _boards(
     for task, chosen in of_task.items():
         scores = measured.select(list(measured.rows), lambda c, chosen=chosen: c.dataset in chosen)
         if table.evaluation == "lora":
-            scores = {method: {**cells, **_sizes(measured, method, chosen)}
-                      for method, cells in scores.items()}  # fmt: skip
+            scores = {m: {**cells, **_sizes(measured, m, chosen)} for m, cells in scores.items()}
         board = measured_board(
             measured,
             scores,

@@ -41,15 +41,15 @@ EVALUATIONS = {
     "transfer": Evaluation(
         "Transfer",
         "Fine-tuned models scored on another dataset than they were trained on (trained → tested); "
-        "nothing is trained anew.",
+        "nothing is retrained.",
     ),
     "corruptions": Evaluation(
         "Corruptions",
-        "Fine-tuned models scored on their own test images under corruptions; nothing is trained "
-        "anew. DSC, ECE and Brier are means over corruptions and severities; ECE is the expected "
-        "calibration error and Brier the Brier score of the probabilities of the pixels, lower is "
-        "better. Relative DSC is the mean of the DSC in percent of that on the uncorrupted images: "
-        "each model is its own reference, so a bad one may be robust.",
+        "Fine-tuned models scored on their own test images under corruptions; nothing is "
+        "retrained. DSC, ECE and Brier are means over corruptions and severities; ECE is the "
+        "expected calibration error and Brier the Brier score of the probabilities of the pixels, "
+        "lower is better. Relative DSC is the mean of the DSC in percent of that on the "
+        "uncorrupted images: each model is its own reference, so a bad one may be robust.",
     ),
 }
 

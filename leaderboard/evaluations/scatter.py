@@ -56,14 +56,14 @@ class Scatter:
         unit: of both scores.
         datasets: titles of the datasets that the means are over.
         points: by ascending fine-tuned score.
-        left_out: titles of methods that have both scores, but not on all of the datasets.
+        skipped: titles of methods that have both scores, but not on all of these datasets.
     """
 
     metric: str
     unit: str
     datasets: tuple[str, ...]
     points: tuple[Point, ...]
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
     correlation: Spearman
 
     @property
@@ -75,8 +75,8 @@ class Scatter:
             f"both with all labels: means over {', '.join(self.datasets)}, the datasets on which "
             "all methods shown have both."
         )
-        if self.left_out:
-            words += f" Not shown, for want of one of them: {', '.join(self.left_out)}."
+        if self.skipped:
+            words += f" Skipped, because one of these scores is missing: {', '.join(self.skipped)}."
         if test.rho is None:
             return (words, f"Spearman's ρ is not defined for these n = {test.n} methods.")
         how = "exact permutation test" if test.exact else "t approximation"
@@ -112,13 +112,13 @@ def make_scatter(measured: Measured) -> Scatter | None:
         means = (summarize(frozen).mean, summarize(tuned).mean)
         points.append(Point(method, measured.rows[method].title, *means))
     points.sort(key=lambda point: (point.fine_tuned, point.title))
-    left_out = [measured.rows[m].title for m in has if has[m] and not has[m] >= chosen]
+    skipped = [measured.rows[m].title for m in has if has[m] and not has[m] >= chosen]
     return Scatter(
         columns[0].label,
         columns[0].unit,
         tuple(dataset_title(column.dataset) for column in columns),
         tuple(points),
-        tuple(left_out),
+        tuple(skipped),
         spearman([p.frozen for p in points], [p.fine_tuned for p in points]),
     )
 

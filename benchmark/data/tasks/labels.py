@@ -1,4 +1,4 @@
-"""Which images of a split are used with fewer labels: a share, or a number drawn by a seed."""
+"""The labelled images of a split: all, a share of them, or a number that the seed draws."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def labelled(
     count: int | None = None,
     seed: int = 0,
 ) -> list[TaskItem]:
-    """The items of a split for a share of its labels, or a number of them, in their order.
+    """The items of a share or a number of the labels of a split, in the order of the split.
 
-    A share is made of complete patients, and is the same for every seed. A number is met exactly:
-    patients are drawn one after the other and used completely, but for the last one, of which
-    images are drawn. An image of an unknown patient is a patient of its own. Fewer labels of the
-    same seed are among more of them.
+    A share consists of complete patients, and is the same for every seed. A number is met exactly:
+    patients are drawn one after the other, with all of their images except for the last patient. An
+    image of an unknown patient counts as a patient of its own. Subsets are nested: the images of a
+    smaller draw of the same seed are among those of a larger one.
 
     Args:
         folder: the prepared task.
         split: ``"train"``, usually; nothing of another split is used.
         fraction: share of the images.
         count: number of images; None for the share.
-        seed: of the draw; it decides together with the names of patients and images alone.
+        seed: of the draw, which depends only on it and on the names of patients and images.
 
     Raises:
         InputError: there is no such split, the share is not above 0 and at most 1, the number

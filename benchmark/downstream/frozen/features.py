@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -51,9 +51,9 @@ class FrameFeatures:
 
 
 class FeatureCache:
-    """The features of a task by one encoder, extracted when they are first asked for.
+    """The features of a task by one encoder, extracted on first use.
 
-    Processes that ask for the same ones at once wait for the first.
+    Processes that need the same features at the same time wait for the first one.
 
     Args:
         config: from `benchmark.downstream.frozen.compose`.
@@ -114,7 +114,7 @@ class FeatureCache:
         return tuple(self._place / f"{name}.{kind}" for kind in kinds)
 
     def _read(self, name: str, identity: dict[str, Any]) -> FrameFeatures | None:
-        """The features of this identity; None where they are missing, damaged or of another."""
+        """The features with this identity; None if they are missing, damaged or have another."""
         *arrays, description = self._paths(name)
         if not description.is_file():
             return None
@@ -183,15 +183,10 @@ def training_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray
 @contextmanager
 def _npy(path: Path, dtype: str, shape: list[int]) -> Iterator[Callable[[np.ndarray], None]]:
     """Write an array part by part along its first axis, atomically."""
-
-    with atomic_write(path) as stream:
-        _write_header(stream, dtype, shape)
-        yield lambda part: stream.write(np.ascontiguousarray(part, dtype).data)
-
-
-def _write_header(stream: IO[bytes], dtype: str, shape: list[int]) -> None:
     header = {"descr": dtype, "fortran_order": False, "shape": tuple(shape)}
-    np.lib.format.write_array_header_1_0(stream, header)
+    with atomic_write(path) as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        yield lambda part: stream.write(np.ascontiguousarray(part, dtype).data)
 
 
 def _map_npy(path: Path) -> np.ndarray:
@@ -203,7 +198,7 @@ def _map_npy(path: Path) -> np.ndarray:
 
 
 def _on_wait(place: Path) -> Callable[[str], None]:
-    """Says once who is waited for."""
+    """A callback that prints, once, which process is waited for."""
     told: list[str] = []
 
     def say(holder: str) -> None:

@@ -7,7 +7,6 @@ cosine similarity s vote for their class with weights exp(s / temperature). Noth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,8 +68,10 @@ def knn_shares(
     return torch.cat(found)
 
 
-def score_knn(cache: FeatureCache, config: Config, seed: int) -> tuple[dict[str, float], Any]:
-    """Scores of the test split in percent, and of each of its frames.
+def score_knn(
+    cache: FeatureCache, config: Config, seed: int
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Scores in percent of the test split, and of each of its frames.
 
     Args:
         cache: the features.
@@ -161,7 +162,7 @@ def _patches(
 
 
 def _require_both(vessel: np.ndarray, split: str, config: Config, folder: TaskFolder) -> None:
-    """Refuse patches of one class, which cannot be told from another."""
+    """Refuse patches of a single class."""
     if vessel.all() or not vessel.any():
         what = "vessel" if vessel.any() else "background"
         raise InputError(

@@ -58,7 +58,7 @@ class LinearHead(BaseDecodeHead):
 
 @MODELS.register_module()
 class FeatureBackbone(nn.Module):
-    """Features in the place of images: what comes in is the encoder's map already."""
+    """The identity: the input is already the feature map of the encoder."""
 
     def forward(self, maps: Tensor) -> tuple[Tensor]:
         return (maps,)
@@ -174,7 +174,7 @@ def score_linear(
 
 
 def _sample(image: Path, item: dict[str, Any], size: tuple[int, int]) -> SegDataSample:
-    """What prediction and scores ask of a frame."""
+    """The metadata of a frame that prediction and scores need."""
     shape = (item["height"], item["width"])
     return SegDataSample(metainfo=dict(img_path=str(image), img_shape=size, ori_shape=shape))
 

@@ -15,7 +15,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the scores of any number of pixels are made of; the sum is that of all of them.
+    """The sums from which the scores of a set of pixels follow; those of two sets add up.
 
     Attributes:
         count: pixels in each bin of p.
@@ -31,9 +31,10 @@ class Calibration:
 
     @classmethod
     def of(cls, probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
-        """Of probabilities in [0, 1] and a truth, bool, of equal shape."""
+        """From probabilities in [0, 1] and a truth, bool, of equal shape."""
         p, t = probabilities.ravel().astype(np.float64), truth.ravel()
-        # Bins of equal width, [k/15, (k+1)/15), the last with 1. NaN is in any, and spreads.
+        # Bins of equal width, [k/15, (k+1)/15), the last one closed. NaN falls into the first and
+        # propagates to the scores.
         place = np.clip((np.nan_to_num(p) * BINS).astype(int), 0, BINS - 1)
         count, confidence, positive = (
             np.bincount(place, weights, BINS).astype(np.float64) for weights in (None, p, t)
@@ -63,7 +64,7 @@ class Calibration:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Both, as metrics of a record are named."""
+        """ECE and Brier score by their names in a record."""
         return {"ece": self.ece, "brier": self.brier}
 
 

@@ -1,4 +1,4 @@
-"""A look at a model that is being trained, which leaves it as it was."""
+"""Evaluation of a model during its training, which leaves it unchanged."""
 
 from __future__ import annotations
 

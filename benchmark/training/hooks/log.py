@@ -145,14 +145,14 @@ class LogHook(Hook):
                 fsync(stream.fileno(), self.path)
 
     def add(self, runner: Any, values: dict[str, float | None]) -> None:
-        """A line of its own for values that were computed between two epochs, by the main process.
+        """Log values that the main process has computed between two epochs, as a separate line.
 
-        To be called after the epoch; None is for a value that is not finite.
+        To be called after the epoch; None stands for a value that is not finite.
         """
         self._append(runner, runner.iter, {"epoch": runner.epoch, **values})
 
-    def pause(self, seconds: float) -> None:
-        """Leave a time that was spent on something else out of `images_per_s`."""
+    def exclude(self, seconds: float) -> None:
+        """Exclude time that was not spent on training from `images_per_s`."""
         self._since += seconds
 
     def _append(self, runner: Any, step: int, scalars: dict[str, float | None]) -> None:

@@ -134,10 +134,10 @@ class ProbeHook(Hook):
             f"{runner.run.title}  epoch {epoch}/{runner.max_epochs}  probe_ap {shown}  "
             f"chance {found.chance:.2f}"
         )
-        runner.log.pause(time.perf_counter() - start)
+        runner.log.exclude(time.perf_counter() - start)
 
     def _read(self, runner: Any, encoder: Encoder) -> tuple[ProbeFrames, ProbeFrames] | None:
-        """The frames for fit and score, read once; None and a line if they cannot be used."""
+        """The frames to fit and score on, read once; None, and one line, if they cannot be used."""
         if self._halves is None:
             packs: PackCollection | PackSubset = runner.train_dataloader.dataset.packs
             try:

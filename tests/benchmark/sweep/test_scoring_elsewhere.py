@@ -79,7 +79,7 @@ def test_in_a_matrix_with_their_datasets_only_the_models_that_are_scored_are_kep
     one = one.only(only={"arcade_v-corruptions": ("mae",)})
     jobs = [job for job in one.plan().jobs if isinstance(job, CellJob)]
     assert len(jobs) == 5
-    assert all(job.asked for job in jobs)
+    assert all(job.requested for job in jobs)
     kept = [job.title for job in jobs if job.command[-1] == "export_model=True"]
     assert kept == ["mae · arcade_v · seed 0"] == [job.title for job in jobs if job.keeps]
 

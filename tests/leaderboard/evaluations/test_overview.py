@@ -49,7 +49,7 @@ def test_fine_tuning_alone_has_no_overview(build, records):
 
 def test_the_scatter_shows_means_over_common_datasets(leaderboard):
     scatter = leaderboard.scatter
-    assert (scatter.metric, scatter.datasets, scatter.left_out) == ("DSC", ("XCAV", "DCA1"), ())
+    assert (scatter.metric, scatter.datasets, scatter.skipped) == ("DSC", ("XCAV", "DCA1"), ())
     points = {p.method: (p.frozen, p.fine_tuned) for p in scatter.points}
     assert points == {
         "mae": pytest.approx((61.1, 76.1)),
@@ -74,8 +74,8 @@ def test_the_most_methods_decide_which_datasets_are_averaged(build, make_run):
     assert scatter.datasets == ("XCAV", "DCA1")
     assert [p.method for p in scatter.points] == ["mae", "dino", "simmim"]
     fewer = build(records + both("vasomim", "caxf")).scatter
-    assert (len(fewer.points), fewer.left_out) == (3, ("VasoMIM",))
-    assert "for want of one of them: VasoMIM" in fewer.notes[0]
+    assert (len(fewer.points), fewer.skipped) == (3, ("VasoMIM",))
+    assert "one of these scores is missing: VasoMIM" in fewer.notes[0]
 
 
 def test_scores_of_different_definitions_are_not_paired(build, make_run):

@@ -188,7 +188,7 @@ def test_bad_input_is_one_line_before_anything_heavy(light_answers, trained, ves
         ),
         (*model, *named, "--data", str(vessels.path), "--split", "val"): "has no split 'val', only",
         (*model, "--dataset", "a/b", "--data", str(vessels.path)): "must be a name of letters",
-        (*model, "--dataset", ""): "--dataset: empty; name the data set",
+        (*model, "--dataset", ""): "--dataset: empty; name the dataset",
         (*model, *named, "--results", f"{trained.folder}/model.json"): "model.json: a file stands",
         (*model, *named, "--batch-size", "0"): "'0' is not an integer of 1",
         (*model, *named, "--corruptions"): "not allowed with argument --dataset",
