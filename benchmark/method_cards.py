@@ -107,6 +107,15 @@ def run_folder(method: str, work: str | Path) -> Path:
     return Path(work, config.parent.name, config.stem)
 
 
+def require_encoder(folder: Path) -> None:
+    """Raise an `InputError` if a folder holds no `encoder.json`."""
+    if not (folder / "encoder.json").is_file():
+        raise InputError(
+            f"{folder}: no encoder (encoder.json is missing); name a folder that tools/train.py "
+            "(WORK/METHOD/pretrain) or tools/convert_checkpoint.py has exported"
+        )
+
+
 def card_of_encoder(folder: Path) -> MethodCard:
     """The card of an exported encoder that has no config.
 
@@ -116,11 +125,7 @@ def card_of_encoder(folder: Path) -> MethodCard:
     Raises:
         InputError: the folder holds no `encoder.json`.
     """
-    if not (folder / "encoder.json").is_file():
-        raise InputError(
-            f"{folder}: no encoder (encoder.json is missing); name a folder that tools/train.py "
-            "(WORK/METHOD/pretrain) or tools/convert_checkpoint.py has exported"
-        )
+    require_encoder(folder)
     description = read_json(folder / "encoder.json")
     origin = description.get("provenance", {}) if isinstance(description, dict) else {}
     place = folder.resolve()

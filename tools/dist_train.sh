@@ -18,8 +18,12 @@ case ${1:-} in
         ;;
 esac
 
-if [ $# -lt 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
+if [ $# -lt 2 ]; then
     echo "usage: $called CONFIG N [options of the training]" >&2
+    exit 2
+fi
+if ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: N=$2: must be a number of processes; usage: $called CONFIG N [options]" >&2
     exit 2
 fi
 config=$1

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import _cli
 
+from benchmark.method_cards import require_encoder
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -36,12 +38,13 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    source, out = Path(args.source), Path(args.out)
+    require_encoder(source)
     from benchmark.encoders.model_card import model_card, scores_of
     from benchmark.encoders.timm_export import README, WRITTEN, open_export, write_timm
     from benchmark.files import write_text
     from benchmark.locking import new_folder
 
-    source, out = Path(args.source), Path(args.out)
     with new_folder(out, WRITTEN) as folder:
         encoder, card = open_export(source)
         scores, problems = scores_of(card, Path(args.results)) if args.results else ([], [])

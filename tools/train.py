@@ -13,6 +13,7 @@ from pathlib import Path
 
 import _cli
 
+from benchmark.errors import InputError
 from benchmark.training.checkpoints.run_files import checkpoint_paths, default_folder
 from benchmark.training.config_keys import PRETRAIN_KEYS, PRETRAIN_NEEDS
 from benchmark.training.preview import find_config, preview, require_inputs
@@ -74,6 +75,8 @@ def main() -> None:
     work = _cli.work_folder(args)
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     path = find_config(args.config)
+    if args.load_from and not Path(args.load_from.replace("{work}", str(work))).exists():
+        raise InputError(f"{args.load_from}: no such file to load from")
     values = preview(path, PRETRAIN_KEYS, PRETRAIN_NEEDS, args.cfg_options)
     if not args.print_config:
         require_inputs({**values, **({"packs": args.packs} if args.packs else {})}, work)

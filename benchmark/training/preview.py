@@ -79,12 +79,13 @@ def find_config(name: str, folder: Path = CONFIGS) -> Path:
 def _refuse_unknown(path: Path, known: Path) -> NoReturn:
     folder = path.parent
     siblings = [str(file) for file in list_folder(folder, "*.py")] if folder.is_dir() else []
-    methods = [entry.name for entry in list_folder(CONFIGS) if (entry / "pretrain.py").is_file()]
+    entries = list_folder(CONFIGS) if known == CONFIGS else []  # a method is no config of a sweep
+    methods = [entry.name for entry in entries if (entry / "pretrain.py").is_file()]
     paths = [f"configs/{name}/pretrain.py" for name in methods]
     others = [file.stem for file in list_folder(known, "[!_]*.py")]
     near = did_you_mean(str(path), [*siblings, *methods, *paths, *others])
-    # All configs there are would not fit on a line.
-    near = near if "did you mean" in near else ""
+    # All configs of methods would not fit on a line.
+    near = near if "did you mean" in near or not entries else ""
     raise InputError(f"{path}: no such config{near}")
 
 

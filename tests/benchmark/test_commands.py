@@ -68,7 +68,10 @@ def test_it_runs_a_tool_from_any_folder(name: str, tmp_path: Path) -> None:
 def test_it_runs_the_shell_scripts(tmp_path: Path) -> None:
     done = angio_ssl("dist-train", "mae", "none", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: angio-ssl dist-train CONFIG N")
+    assert done.stderr.startswith("error: N=none: must be a number of processes; usage: angio-ssl ")
+    done = angio_ssl("dist-train", "mae", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: angio-ssl dist-train CONFIG N [options of the training]\n"
     done = angio_ssl("slurm-train", "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "  usage: angio-ssl slurm-train [--nodes=2 " in done.stdout

@@ -71,6 +71,10 @@ def test_missing_inputs_and_blocked_outputs(light_answers, tmp_path):
     empty, file = str(tmp_path / "empty"), str(tmp_path / "file")
     refused = {
         (*TRAIN, "--packs", empty): "empty: not a pack (manifest.json is missing); make one with",
+        (*TRAIN, "--load-from", "{work}/gone"): "{work}/gone: no such file to load from",
+        (
+            *("export_encoder.py", empty, "--out", "out"),
+        ): "empty: no encoder (encoder.json is missing); name a folder that tools/train.py",
         **{
             (*words, "--results", file): "file: a file stands where a folder is needed"
             for words in (

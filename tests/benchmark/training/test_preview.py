@@ -138,6 +138,8 @@ def test_matrices_are_known_by_their_names(monkeypatch, tmp_path):
     assert find_config("journal", folder) == folder / "journal.py"
     with pytest.raises(InputError, match="did you mean 'journal'"):
         find_config("jurnal", folder)
+    with pytest.raises(InputError, match=r"mae: no such config; known: aaai, .*journal"):
+        find_config("mae", folder)  # a method
 
 
 def test_inputs_that_are_not_there(tmp_path):
