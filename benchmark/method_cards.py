@@ -73,7 +73,8 @@ def _sources_of(method: str, configs: Path) -> list[Path]:
     sources = [path for name in _RECIPES if (path := configs / method / name).is_file()]
     if not sources:
         known = ", ".join(card.method for card in read_method_cards(configs))
-        raise InputError(f"{method}: no such method in {configs}; known: {known}")
+        near = by_its_path(method) or f"; known: {known}"
+        raise InputError(f"{method}: no such method in {configs}{near}")
     return sources
 
 
@@ -82,6 +83,16 @@ def pretraining_config(method: str, configs: Path = CONFIGS) -> Path:
     if method.startswith(ANALYSIS):
         return configs / "analysis" / f"{method.removeprefix(ANALYSIS)}.py"
     return configs / method / "pretrain.py"
+
+
+def by_its_path(method: str) -> str:
+    """The end of a message: a method of the current folder is named by the path of its config.
+
+    Returns:
+        ``""`` where the folder has none of this name.
+    """
+    own = pretraining_config(method, Path("configs"))
+    return f"; yours is named by its path: {own}" if own.is_file() else ""
 
 
 def own_datasets(configs: Path) -> Path | None:

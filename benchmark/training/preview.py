@@ -16,7 +16,13 @@ from typing import Any, NoReturn
 
 from benchmark.errors import InputError, did_you_mean
 from benchmark.files import list_folder
-from benchmark.method_cards import CONFIGS, base_path, parse_config, pretraining_config
+from benchmark.method_cards import (
+    CONFIGS,
+    base_path,
+    by_its_path,
+    parse_config,
+    pretraining_config,
+)
 from benchmark.training.config_keys import ConfigKeys, read_option, require_fitting
 from benchmark.training.weight_files import missing_weights, weight_files
 
@@ -77,6 +83,8 @@ def find_config(name: str, folder: Path = CONFIGS) -> Path:
 
 
 def _refuse_unknown(path: Path, known: Path) -> NoReturn:
+    if own := by_its_path(str(path)):
+        raise InputError(f"{path}: no such config{own}")
     folder = path.parent
     siblings = [str(file) for file in list_folder(folder, "*.py")] if folder.is_dir() else []
     entries = list_folder(CONFIGS) if known == CONFIGS else []  # a method is no config of a sweep

@@ -17,6 +17,7 @@ from benchmark.method_cards import (
     read_method_cards,
     run_folder,
 )
+from benchmark.training.preview import find_config
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = "title='T', family='F', paper='P', pretraining='C'"
@@ -99,6 +100,17 @@ def test_an_unknown_method_names_the_known_ones():
     for name in ("_base_", "downstream", "segmentor"):
         with pytest.raises(InputError, match="no such method"):
             read_method_card(name)
+
+
+def test_a_method_of_the_current_folder_is_named_by_its_path(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs" / "ours").mkdir(parents=True)
+    config = Path("configs", "ours", "pretrain.py")
+    config.touch()
+    for read in (read_method_card, find_config):
+        with pytest.raises(InputError, match=f"ours: no such .*; yours .* its path: {config}$"):
+            read("ours")
+    assert find_config("configs/ours") == config
 
 
 def test_a_run_of_the_analyses_has_the_card_of_its_config():
