@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.files import list_folder
-from benchmark.method_cards import ANALYSIS, CONFIGS, is_method, own_datasets
+from benchmark.method_cards import ANALYSIS, CONFIGS, method_folders, own_datasets
 
 ASKED = "_ARGCOMPLETE"
 """The variable by which a shell asks for completions; its value is the number of the first word of
@@ -92,7 +92,7 @@ def methods(prefix: str, parsed_args: argparse.Namespace, **_: object) -> Iterab
     if "/" in prefix:
         return _paths(prefix)
     configs = _configs(parsed_args)
-    names = [folder.name for folder in list_folder(configs) if is_method(folder)]
+    names = [folder.name for folder in method_folders(configs)]
     analyses = configs / "analysis"
     return names + [ANALYSIS + file.stem for file in _config_files(analyses)]
 
@@ -101,7 +101,8 @@ def recipes(prefix: str, parsed_args: argparse.Namespace, **_: object) -> Iterab
     """What tools/train.py takes: names of pre-trainings, or the path of a config."""
     if "/" in prefix:
         return _paths(prefix)
-    names = [folder.name for folder in list_folder(CONFIGS) if (folder / "pretrain.py").is_file()]
+    folders = method_folders(CONFIGS)
+    names = [folder.name for folder in folders if (folder / "pretrain.py").is_file()]
     names += [ANALYSIS + file.stem for file in _config_files(CONFIGS / "analysis")]
     return [*names, "configs/", *(_paths(prefix) if prefix else ())]
 

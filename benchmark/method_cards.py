@@ -70,11 +70,10 @@ def _sources_of(method: str, configs: Path) -> list[Path]:
                 f"{method}: no such config in {path.parent}{did_you_mean(method, names)}"
             )
         return [path]
-    sources = [path for name in _RECIPES if (path := configs / method / name).is_file()]
+    sources = _recipes_in(_home(method, configs) / method)
     if not sources:
         known = ", ".join(card.method for card in read_method_cards(configs))
-        near = by_its_path(method) or f"; known: {known}"
-        raise InputError(f"{method}: no such method in {configs}{near}")
+        raise InputError(f"{method}: no such method in {configs}; known: {known}")
     return sources
 
 
@@ -82,28 +81,37 @@ def pretraining_config(method: str, configs: Path = CONFIGS) -> Path:
     """The config of the pre-training of a method or an analysis, whether or not there is one."""
     if method.startswith(ANALYSIS):
         return configs / "analysis" / f"{method.removeprefix(ANALYSIS)}.py"
-    return configs / method / "pretrain.py"
+    return _home(method, configs) / method / "pretrain.py"
 
 
-def by_its_path(method: str) -> str:
-    """The end of a message: a method of the current folder is named by the path of its config.
-
-    Returns:
-        ``""`` where the folder has none of this name.
-    """
-    own = pretraining_config(method, Path("configs"))
-    return f"; yours is named by its path: {own}" if own.is_file() else ""
-
-
-def own_datasets(configs: Path) -> Path | None:
-    """``configs/downstream`` of the current folder, which adds to that of an installed package.
+def own_configs(configs: Path) -> Path | None:
+    """``configs`` of the current folder, which adds to that of an installed package.
 
     Returns:
         None where there is none, it is the package's own, or `configs` is another folder.
     """
-    own = Path("configs", "downstream")
-    adds = configs == CONFIGS and own.is_dir() and own.resolve() != configs / "downstream"
-    return own if adds else None
+    own = Path("configs")
+    return own if configs == CONFIGS and own.is_dir() and own.resolve() != configs else None
+
+
+def own_datasets(configs: Path) -> Path | None:
+    """``configs/downstream`` of the current folder, see `own_configs`; None without one."""
+    own = own_configs(configs)
+    return own / "downstream" if own and (own / "downstream").is_dir() else None
+
+
+def method_folders(configs: Path) -> list[Path]:
+    """The folders of all methods, those of the package before those of `own_configs`."""
+    folders = [folder for folder in list_folder(configs) if is_method(folder)]
+    own, names = own_configs(configs), {folder.name for folder in folders}
+    added = list_folder(own) if own else []
+    return folders + [folder for folder in added if folder.name not in names and is_method(folder)]
+
+
+def _home(method: str, configs: Path) -> Path:
+    """The folder of configs that holds a method: `own_configs` for what is only there."""
+    own = own_configs(configs)
+    return own if own and not is_method(configs / method) and is_method(own / method) else configs
 
 
 def method_of_config(path: Path) -> str:
@@ -152,22 +160,30 @@ def card_of_encoder(folder: Path) -> MethodCard:
 
 
 def read_method_cards(configs: Path = CONFIGS) -> list[MethodCard]:
-    """The cards of all methods, in the order of their ids."""
-    return [
-        read_method_card(folder.name, configs)
-        for folder in list_folder(configs)
-        if is_method(folder)
-    ]
+    """The cards of all methods, in the order of their ids.
+
+    Recipes of the current folder without any card are of another project.
+    """
+    names = sorted(
+        folder.name
+        for folder in method_folders(configs)
+        if folder.parent == configs or any(map(_card_of, _recipes_in(folder)))
+    )
+    return [read_method_card(name, configs) for name in names]
 
 
 def is_method(folder: Path) -> bool:
     """Whether a folder of configs is a method: it has a `pretrain.py` or an `encoder.py`."""
-    return any((folder / name).is_file() for name in _RECIPES)
+    return bool(_recipes_in(folder))
+
+
+def _recipes_in(folder: Path) -> list[Path]:
+    return [path for name in _RECIPES if (path := folder / name).is_file()]
 
 
 def encoder_config(method: str, configs: Path = CONFIGS) -> Path | None:
     """The `encoder.py` of a method; None where its encoder is what its `pretrain.py` exports."""
-    path = configs / method / "encoder.py"
+    path = _home(method, configs) / method / "encoder.py"
     return path if path.is_file() else None
 
 

@@ -96,7 +96,8 @@ def find_method(name: str, configs: Path, work: Path) -> str | Path:
             name = path.name
         else:
             config = find_config(name).resolve()
-            if not config.is_relative_to(configs.resolve()):
+            known = pretraining_config(method_of_config(config), configs)
+            if known.resolve() != config and not config.is_relative_to(configs.resolve()):
                 folder = work / config.parent.name / config.stem
                 if not (folder / "encoder.json").is_file():
                     raise InputError(f"{folder}: no encoder; make it with tools/train.py {name}")
@@ -160,7 +161,9 @@ def preview_cell(
     config = encoder_config(method, configs)
     if config is None:
         folder = run_folder(method, work)
-        made = f"tools/train.py {pretraining_config(method, configs).relative_to(configs.parent)}"
+        recipe = pretraining_config(method, configs)
+        place = configs.parent if recipe.is_relative_to(configs) else Path()
+        made = f"tools/train.py {recipe.relative_to(place)}"
     else:
         parts = preview(config, METHOD_KEYS)
         folder = _at(work, (parts.get("encoder") or {}).get("folder"))

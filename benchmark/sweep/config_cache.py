@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.files import read_object, sha256_bytes, sha256_json, walk, write_json
+from benchmark.method_cards import own_configs
 from benchmark.results.provenance import installed_versions
 from benchmark.sweep.cells import cells_of, with_fine_tunings
 from benchmark.sweep.matrix import Matrix
@@ -109,7 +110,7 @@ def _read(cache: Path) -> dict[str, Any]:
 
 
 def _fingerprint(configs: Path) -> str:
-    rooms = (configs, ROOT / "benchmark", ROOT / "methods")
+    rooms = (configs, ROOT / "benchmark", ROOT / "methods", *filter(None, [own_configs(configs)]))
     files = sorted(path for room in rooms for path in walk(room) if path.suffix == ".py")
     content = [[str(path), sha256_bytes(path.read_bytes())] for path in files]
     return sha256_json([content, sys.version, installed_versions(_LIBRARIES)])

@@ -26,6 +26,7 @@ from benchmark.downstream.transfer.identity import (
     transfer_content,
 )
 from benchmark.errors import InputError
+from benchmark.method_cards import own_configs
 from benchmark.quiet import quiet_libraries
 from benchmark.results import config_hash, parse_dataset_id
 from benchmark.sweep.cells import fine_tuning_of, literal, options_for
@@ -124,7 +125,9 @@ def _follow(request: dict[str, Any], folder: str | None, found: dict[str, Any]) 
     configs, work = Path(request["configs"]), Path(request["work"])
     if folder is None or Path(folder).parent.parent != work:
         return  # released by others: an input
-    path = configs / Path(folder).parent.name / f"{Path(folder).name}.py"
+    place = Path(Path(folder).parent.name, f"{Path(folder).name}.py")
+    homes = filter(None, (configs, own_configs(configs)))
+    path = next((home / place for home in homes if (home / place).is_file()), configs / place)
     if not path.is_file() or str(path) in found:
         return
     try:

@@ -19,7 +19,8 @@ from benchmark.files import list_folder
 from benchmark.method_cards import (
     CONFIGS,
     base_path,
-    by_its_path,
+    method_folders,
+    own_configs,
     parse_config,
     pretraining_config,
 )
@@ -65,7 +66,8 @@ def find_config(name: str, folder: Path = CONFIGS) -> Path:
     if path.is_file():
         return path
     known = (CONFIGS.parent / path, folder / path, pretraining_config(name, folder))
-    places = (path, *(place for place in known if place.is_relative_to(CONFIGS)))
+    homes = (CONFIGS, *filter(None, [own_configs(folder)]))
+    places = (path, *(place for place in known if any(map(place.is_relative_to, homes))))
     files = [
         file
         for place in places
@@ -83,11 +85,9 @@ def find_config(name: str, folder: Path = CONFIGS) -> Path:
 
 
 def _refuse_unknown(path: Path, known: Path) -> NoReturn:
-    if own := by_its_path(str(path)):
-        raise InputError(f"{path}: no such config{own}")
     folder = path.parent
     siblings = [str(file) for file in list_folder(folder, "*.py")] if folder.is_dir() else []
-    entries = list_folder(CONFIGS) if known == CONFIGS else []  # a method is no config of a sweep
+    entries = method_folders(known) if known == CONFIGS else []  # a method is no config of a sweep
     methods = [entry.name for entry in entries if (entry / "pretrain.py").is_file()]
     paths = [f"configs/{name}/pretrain.py" for name in methods]
     others = [file.stem for file in list_folder(known, "[!_]*.py")]

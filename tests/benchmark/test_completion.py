@@ -107,6 +107,14 @@ def test_datasets_of_the_user(complete: Complete, tmp_path: Path) -> None:
     assert complete("angio-ssl finetune --dataset dc") == ["dca1", "dca_mine"]
 
 
+def test_methods_of_the_user(complete: Complete, tmp_path: Path) -> None:
+    """In the current folder, beside those of the package."""
+    (tmp_path / "configs" / "dino_ours").mkdir(parents=True)
+    (tmp_path / "configs" / "dino_ours" / "pretrain.py").touch()
+    assert complete("angio-ssl train din") == ["dino", "dino_ours"]
+    assert complete("angio-ssl finetune --method din") == ["dino", "dinov3", "dino_ours"]
+
+
 def test_configs_of_a_folder(complete: Complete, tmp_path: Path) -> None:
     """--configs is understood, though it is not shown."""
     for name in ("mine/encoder.py", "downstream/ours.py", "downstream/other/theirs.py"):

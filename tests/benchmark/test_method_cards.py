@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.downstream.preview import find_method
 from benchmark.errors import InputError
 from benchmark.method_cards import (
     CONFIGS,
@@ -17,6 +18,8 @@ from benchmark.method_cards import (
     read_method_cards,
     run_folder,
 )
+from benchmark.sweep.cells import cells_of
+from benchmark.sweep.matrix import read_matrix
 from benchmark.training.preview import find_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,15 +105,27 @@ def test_an_unknown_method_names_the_known_ones():
             read_method_card(name)
 
 
-def test_a_method_of_the_current_folder_is_named_by_its_path(monkeypatch, tmp_path):
+def test_methods_of_the_current_folder_add_to_those_of_the_package(monkeypatch, tmp_path):
+    """By name as by path, in every tool; the package's own are not replaced."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "configs" / "ours").mkdir(parents=True)
+    for name in ("mae", "ours"):
+        _config(Path("configs"), f"{name}/pretrain.py", f"card = dict({FIELDS})")
+    assert read_method_card("ours").title == "T"
+    assert read_method_card("mae").title == "MAE"
+    ids = [card.method for card in read_method_cards()]
+    assert ids == sorted(ids)
+    assert (ids.count("ours"), ids.count("mae")) == (1, 1)
+    _config(Path("configs"), "theirs/pretrain.py", "model = dict()")  # of another project
+    assert ids == [card.method for card in read_method_cards()]
     config = Path("configs", "ours", "pretrain.py")
-    config.touch()
-    for read in (read_method_card, find_config):
-        with pytest.raises(InputError, match=f"ours: no such .*; yours .* its path: {config}$"):
-            read("ours")
-    assert find_config("configs/ours") == config
+    for name in ("ours", "configs/ours", str(config)):
+        assert find_config(name) == config
+        assert find_method(name, CONFIGS, tmp_path) == "ours"
+    assert run_folder("ours", tmp_path) == tmp_path / "ours" / "pretrain"
+    matrix = _config(
+        tmp_path, "m.py", "title, methods, datasets, seeds = 'T', ['ours'], ['dca1'], [0]"
+    )
+    assert cells_of(read_matrix(matrix), CONFIGS) == [("ours", "dca1")]
 
 
 def test_a_run_of_the_analyses_has_the_card_of_its_config():

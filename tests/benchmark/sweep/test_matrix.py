@@ -227,6 +227,22 @@ def test_an_answer_is_remembered_until_something_changes(tmp_path):
     assert resolver(request) == {"number": 5}
 
 
+def test_an_answer_depends_on_the_configs_of_the_current_folder(tmp_path, monkeypatch):
+    """Which add to those of the package."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ours/pretrain.py", "downstream/mine.py"):
+        Path("configs", name).parent.mkdir(parents=True)
+        Path("configs", name).write_text("task = 'segmentation'\n", encoding="utf-8")
+    answers = iter(range(9))
+    cache = tmp_path / "cache.json"
+    resolver = cached(cache, write=True, ask=lambda _: {"number": next(answers)})
+    request = {"configs": str(CONFIGS)}
+    assert resolver(request) == resolver(request) == {"number": 0}
+    for number, name in enumerate(("ours/pretrain.py", "downstream/mine.py"), 1):
+        Path("configs", name).write_text("task = 'detection'\n", encoding="utf-8")
+        assert resolver(request) == resolver(request) == {"number": number}
+
+
 @pytest.mark.slow
 def test_the_cells_are_those_that_fine_tuning_accepts(tmp_path):
     """Its own rule, asked of every method on one dataset of each kind."""
