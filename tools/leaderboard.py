@@ -133,7 +133,8 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     results = scan_results(options.results)
     records = of_one_protocol(results.records.values(), results.problems, options)
     # These import scipy: only once there is something to test.
-    from benchmark.method_cards import read_method_cards
+    from benchmark.errors import one_of
+    from benchmark.method_cards import ANALYSIS, read_method_cards
     from benchmark.method_costs import read_costs
     from leaderboard.build import build_leaderboard
     from leaderboard.comparable import without_leakage
@@ -145,12 +146,17 @@ def build(options: argparse.Namespace) -> tuple[Leaderboard, list[dict], int]:
     if options.without_leakage:
         records, skipped = without_leakage(records)
         problems += skipped
+    cards = read_method_cards()
+    if options.reference and not options.reference.startswith(ANALYSIS):
+        # One without results yet is no mistake: its row may come later.
+        methods = {record.method: None for record in [*records, *cards]}
+        one_of("--reference", options.reference, methods)
     leaderboard = build_leaderboard(
         records,
         options.reference or "mae",
         records[0].protocol,
         problems=problems,
-        papers={card.method: card.paper for card in read_method_cards()},
+        papers={card.method: card.paper for card in cards},
         published=read_tables() if options.with_published else (),
         correction=options.correction,
         costs=read_costs(),

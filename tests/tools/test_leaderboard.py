@@ -123,6 +123,16 @@ def test_several_protocols_need_a_choice(call, results, tmp_path):
     assert (done.returncode, "known: aaai, demo" in done.stderr) == (2, True)
 
 
+def test_a_misspelt_reference_is_refused(call, results, tmp_path):
+    """A method that has not run yet is none."""
+    done = call("--results", results, "--out", tmp_path, "--reference", "vasomin")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: unknown --reference 'vasomin'; did you mean 'vasomim'?\n"
+    done = call("--results", results, "--out", tmp_path, "--reference", "dino")
+    assert done.returncode == 0
+    assert "The reference dino has no results here" in done.stdout
+
+
 def test_out_has_to_be_a_folder(call, results, tmp_path):
     (tmp_path / "file").write_text("")
     done = call("--results", results, "--out", tmp_path / "file")
