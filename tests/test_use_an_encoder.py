@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 from benchmark.device import VARIABLE
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
 from benchmark.downstream.fine_tuned.model import load_model
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.finetune import run_cell
 from benchmark.encoders.encoder import export_encoder
 from benchmark.method_cards import CONFIGS
 from benchmark.nn.vit import VisionTransformer

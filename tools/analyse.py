@@ -100,8 +100,8 @@ def main() -> None:
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
+        from benchmark.downstream.cell import FineTuningRun, refuse_finished
         from benchmark.downstream.compose import refuse_other_dataset
-        from benchmark.downstream.finetune import FineTuningRun, refuse_finished
         from benchmark.downstream.representation.analysis import analyse_cell, points_of
         from benchmark.downstream.representation.compose import compose_representation
     from benchmark.results import patches_of

@@ -131,8 +131,8 @@ def main() -> None:
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
+        from benchmark.downstream.cell import FineTuningRun, refuse_finished
         from benchmark.downstream.compose import refuse_other_dataset
-        from benchmark.downstream.finetune import FineTuningRun, refuse_finished
         from benchmark.downstream.frozen.cell import evaluate_cell
         from benchmark.downstream.frozen.compose import compose_evaluation
     from benchmark.results import labelled_id

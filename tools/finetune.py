@@ -108,8 +108,9 @@ def main() -> None:
 
     with quiet_libraries():
         from benchmark.data.tasks import TaskFolder
+        from benchmark.downstream.cell import FineTuningRun, refuse_finished
         from benchmark.downstream.compose import compose, refuse_other_dataset
-        from benchmark.downstream.finetune import FineTuningRun, refuse_finished, run_cell
+        from benchmark.downstream.finetune import run_cell
     from benchmark.training.checkpoints.run_files import cell_folder
     from benchmark.training.config_source import print_config
 

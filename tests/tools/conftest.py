@@ -14,8 +14,9 @@ from benchmark.anatomy.pack import extract
 from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.finetune import run_cell
 from benchmark.encoders.encoder import export_encoder
 from benchmark.method_cards import CONFIGS
 from benchmark.nn.vit import VisionTransformer

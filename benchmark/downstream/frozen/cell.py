@@ -11,18 +11,17 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmark.data.tasks import TaskFolder
 from benchmark.device import restored_threads
-from benchmark.downstream.examples import evenly_spread
-from benchmark.downstream.finetune import (
+from benchmark.downstream.cell import (
     FineTuningRun,
     leakage_with,
     metric_entries,
-    read_back,
-    refuse_finished,
+    open_cell,
+    timing,
     values_of_cell,
     with_patients,
 )
+from benchmark.downstream.examples import evenly_spread
 from benchmark.downstream.frozen.features import FeatureCache
 from benchmark.downstream.frozen.knn import knn_definitions, score_knn
 from benchmark.downstream.frozen.linear import score_linear, train_linear
@@ -32,11 +31,10 @@ from benchmark.results import Example, RunRecord, write_record
 from benchmark.results.provenance import installed_versions
 from benchmark.schemas import validate
 from benchmark.training.config import to_plain
-from benchmark.training.run import utc
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class FrozenEvaluation:
     """What the evaluation of a frozen encoder gives.
 
     Attributes:
@@ -54,7 +52,7 @@ class Evaluation:
     examples: list[Example] = field(default_factory=list)
 
 
-def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
+def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> FrozenEvaluation:
     config, folder, task = cell.config, cache.folder, load_task("segmentation")
     predictions = cell.folder / "predictions"
     metric = task.build_metric(config, folder, predictions)
@@ -63,7 +61,7 @@ def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
     model = train_linear(cache, config, cell.seed)
     found = score_linear(model, metric, cache.load("test"), folder, config.micro_batch)
     items = evenly_spread(folder.splits["test"], config.examples)
-    return Evaluation(
+    return FrozenEvaluation(
         metric_entries(metric, found, config.metrics),
         metric.scores,
         {"weights": cell.seed, "order": cell.seed},
@@ -72,7 +70,7 @@ def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
     )
 
 
-def _evaluate_knn(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
+def _evaluate_knn(cell: FineTuningRun, cache: FeatureCache) -> FrozenEvaluation:
     definitions = knn_definitions(cell.config)
     for name in cell.config.metrics:
         one_of("metric", name, definitions)
@@ -86,10 +84,10 @@ def _evaluate_knn(cell: FineTuningRun, cache: FeatureCache) -> Evaluation:
         }
         for name, value in found.items()
     }
-    return Evaluation(entries, scores, {"sampling": cell.seed})
+    return FrozenEvaluation(entries, scores, {"sampling": cell.seed})
 
 
-_EVALUATE: dict[str, Callable[[FineTuningRun, FeatureCache], Evaluation]] = {
+_EVALUATE: dict[str, Callable[[FineTuningRun, FeatureCache], FrozenEvaluation]] = {
     "linear": _evaluate_linear,
     "knn": _evaluate_knn,
 }
@@ -105,20 +103,16 @@ def evaluate_cell(
         kind: ``"linear"`` or ``"knn"``.
         cell: config from `compose_evaluation`; its dataset is an id of this kind.
         features: folder of the features of the method on the dataset.
-        overwrite: ``"only-missing"``: a finished cell is read back. ``"always"``: its record is
-            replaced. ``"never"``: an existing record is an error.
+        overwrite: as for `open_cell`; ``"always"`` replaces the record.
 
     Raises:
         InputError: data, encoder or settings do not fit; the existing record was made with other
             settings, or must not exist.
     """
     begun = time.time()
-    cell.config.seed = cell.seed
-    if overwrite == "never":
-        refuse_finished(cell)
-    folder = TaskFolder.open(cell.config.data.folder, "segmentation")
-    if cell.record.exists() and overwrite != "always":
-        return read_back(cell, folder)
+    folder, finished = open_cell(cell, "segmentation", overwrite)
+    if finished is not None:
+        return finished
     content = to_plain(cell.config)
     if cell.config.num_threads:
         torch.set_num_threads(cell.config.num_threads)
@@ -133,9 +127,7 @@ def evaluate_cell(
         seeds=found.seeds | drawn,
         parameters=cache.load("test").parameters + found.trained_parameters,
         trained_parameters=found.trained_parameters,
-        wall_time_s=time.time() - begun,
-        started=utc(begun),
-        finished=utc(time.time()),
+        **timing(begun),
         leakage=leakage_with(folder, encoder),
     )
     values["versions"] |= installed_versions(("scikit-learn",))

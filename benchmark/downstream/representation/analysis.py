@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import restored_threads
-from benchmark.downstream.finetune import (
+from benchmark.downstream.cell import (
     FineTuningRun,
     leakage_with,
-    read_back,
-    refuse_finished,
+    open_cell,
+    timing,
     values_of_cell,
     with_patients,
 )
@@ -34,7 +34,6 @@ from benchmark.results import RunRecord, write_record
 from benchmark.results.provenance import installed_versions
 from benchmark.schemas import validate
 from benchmark.training.config import to_plain
-from benchmark.training.run import utc
 
 _SPACES = ("", "_features")
 """Suffixes of the metrics: distances are those of the projection, or of the features."""
@@ -136,20 +135,16 @@ def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRec
 
     Args:
         cell: config from `compose_representation`; its dataset is the id ``<dataset>-patches``.
-        overwrite: ``"only-missing"``: a finished cell is read back. ``"always"``: its record is
-            replaced. ``"never"``: an existing record is an error.
+        overwrite: as for `open_cell`; ``"always"`` replaces the record.
 
     Raises:
         InputError: data, encoder or settings do not fit; the existing record was made with other
             settings, or must not exist.
     """
     begun = time.time()
-    cell.config.seed = cell.seed
-    if overwrite == "never":
-        refuse_finished(cell)
-    folder = TaskFolder.open(cell.config.data.folder, "segmentation")
-    if cell.record.exists() and overwrite != "always":
-        return read_back(cell, folder)
+    folder, finished = open_cell(cell, "segmentation", overwrite)
+    if finished is not None:
+        return finished
     content = to_plain(cell.config)
     found = analyse(cell.config, folder)
     names = definitions(cell.config)
@@ -166,9 +161,7 @@ def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRec
         },
         n_images=len(found.scores),
         seeds={"sampling": cell.seed, "projection": cell.seed},
-        wall_time_s=time.time() - begun,
-        started=utc(begun),
-        finished=utc(time.time()),
+        **timing(begun),
         leakage=leakage_with(folder, found.encoder),
     )
     values["versions"] |= installed_versions(("scikit-learn", "umap-learn"))

@@ -17,22 +17,22 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from benchmark.data.progress import progress_bar
-from benchmark.downstream.examples import evenly_spread
-from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
-from benchmark.downstream.finetune import (
+from benchmark.downstream.cell import (
     FineTuningRun,
     leakage_with,
     metric_entries,
+    timing,
     values_of_cell,
     with_patients,
 )
+from benchmark.downstream.examples import evenly_spread
+from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
 from benchmark.downstream.task import TaskMetric
 from benchmark.downstream.transfer.planning import ModelTest
 from benchmark.method_cards import MethodCard
 from benchmark.quiet import quiet_libraries
 from benchmark.results import Example, RunRecord, write_record
 from benchmark.schemas import validate
-from benchmark.training.run import utc
 
 
 def score_transfer(
@@ -108,9 +108,7 @@ def write_test(
         metrics=metrics,
         n_images=len(scores),
         seeds={"weights": origin.seed},
-        wall_time_s=time.time() - begun,
-        started=utc(begun),
-        finished=utc(time.time()),
+        **timing(begun),
         leakage=leakage_with(test.folder, encoder),
     )
     record = validate(RunRecord, values, test.record)

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.sampling import FineTuningSampler
 from benchmark.encoders.encoder import export_encoder
 from benchmark.method_cards import CONFIGS

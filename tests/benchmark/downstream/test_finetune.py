@@ -29,7 +29,8 @@ from benchmark.data.packs import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.segmentation.metrics import centreline_dice, definitions
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.downstream.task import load_task

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.finetune import run_cell
 from benchmark.results import read_record
 from benchmark.training import accumulation
 from benchmark.training.accumulation import AccumulatingOptimWrapper

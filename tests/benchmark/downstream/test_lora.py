@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.data.tasks import TaskFolder
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
 from benchmark.downstream.fine_tuned.model import load_model
-from benchmark.downstream.finetune import FineTuningRun, assemble, run_cell
+from benchmark.downstream.finetune import assemble, run_cell
 from benchmark.downstream.lora import LowRankAdaptation
 from benchmark.downstream.preview import preview_cell
 from benchmark.downstream.task import load_task

@@ -19,7 +19,8 @@ from mmengine.hooks import Hook
 from PIL import Image
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.finetune import FineTuningRun, run_cell, with_patients
+from benchmark.downstream.cell import FineTuningRun, with_patients
+from benchmark.downstream.finetune import run_cell
 from benchmark.errors import InputError
 from benchmark.locking import LOCK
 from benchmark.results import find_problems, read_examples, read_record

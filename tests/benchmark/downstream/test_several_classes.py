@@ -12,7 +12,8 @@ from PIL import Image
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
 from benchmark.results import read_record

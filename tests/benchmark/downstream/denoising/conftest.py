@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
-from benchmark.downstream.finetune import FineTuningRun
 from benchmark.method_cards import CONFIGS
 
 SIZES = ("model.window=64", "train_pipeline.0.size=64")

@@ -13,11 +13,12 @@ from raw_layouts import MemorySource
 from benchmark.data.denoising import Degradation
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import write_task_folder
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
 from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
 from benchmark.downstream.denoising.task import TASK
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.finetune import run_cell
 from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record

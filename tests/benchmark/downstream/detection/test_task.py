@@ -10,10 +10,11 @@ import torch
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.compose import compose
 from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
-from benchmark.downstream.finetune import FineTuningRun, run_cell
+from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.task import load_task
 from benchmark.encoders.encoder import read_encoder_card
 from benchmark.errors import InputError

@@ -27,7 +27,7 @@ def test_parts_of_networks_are_found():
         *("os.system", "subprocess.Popen", "builtins.eval", "torch.load", "torch.hub.load"),
         *("benchmark.sweep.execution.run_plan", "benchmark.weights.load_plain", "nowhere.Class"),
         *("torch.nn.functional.relu", "torch.nn.modules.module.torch", "torch.nn.Missing"),
-        *("benchmark.downstream.task.importlib", "benchmark.downstream.finetune.Path"),
+        *("benchmark.downstream.task.importlib", "benchmark.downstream.cell.Path"),
         *("mmdet.models.task_modules.tracking.CameraMotionCompensation", "torch.nn..Linear"),
         *("mmpretrain.models.multimodal.Blip2VQA", "mmengine.runner.Runner"),
     ],

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.denoising.metrics import psnr
 from benchmark.downstream.fine_tuned import read_model_description
 from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
-from benchmark.downstream.finetune import FineTuningRun
 from benchmark.encoders.encoder import export_encoder
 from benchmark.errors import InputError
 from benchmark.files import read_json, sha256_file, write_json

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.finetune import FineTuningRun
+from benchmark.downstream.cell import FineTuningRun
 from benchmark.downstream.representation.compose import compose_representation
 from benchmark.method_cards import CONFIGS
 
