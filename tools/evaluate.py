@@ -18,9 +18,7 @@ from itertools import product
 from pathlib import Path
 
 import _cli
-
-from benchmark.files import OVERWRITE_POLICIES, require_place
-from benchmark.type_hints import Count, Seed, Share
+import _records
 
 _WORDS = {
     "linear": "batch norm and one linear layer on frozen patch features, for segmentation",
@@ -39,67 +37,20 @@ def arguments() -> argparse.Namespace:
 
 
 def _add_options(one: argparse.ArgumentParser) -> None:
-    which = one.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--method",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="folders of configs/, or paths of configs that have been pre-trained",
-    )
-    which.add_argument(
-        "--encoder", nargs="+", default=[], metavar="DIR", help="folders of exported encoders"
-    )
+    _records.add_encoder_options(one)
     one.add_argument("--dataset", required=True, help="a segmentation of configs/downstream/")
-    one.add_argument(
-        "--seed", type=_cli.number(Seed), nargs="+", default=[0], help="seeds (default: 0)"
-    )
-    _cli.add_run_options(one)
-    one.add_argument(
-        "--protocol",
-        metavar="NAME",
-        help="a folder of configs/downstream/ (default: none, journal)",
-    )
-    one.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
-    labels = one.add_mutually_exclusive_group()
-    labels.add_argument(
-        "--label-fraction",
-        type=_cli.number(Share),
-        metavar="F",
-        help="use the labels of this share of the patients' frames only, as a dataset of its own "
-        "(0.1: DATASET-10pct)",
-    )
-    labels.add_argument(
-        "--label-count",
-        type=_cli.number(Count),
-        nargs="+",
-        metavar="N",
-        help="use the labels of this many images only, which the seed draws, as a dataset of its "
-        "own (5: DATASET-5images); several, one after the other",
-    )
-    one.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
-    one.add_argument(
-        "--overwrite",
-        choices=OVERWRITE_POLICIES,
-        nargs="?",
-        const="always",
-        default="only-missing",
-        help="existing records: keep them (only-missing, the default), replace them (always, also "
-        "without a value), or stop (never)",
-    )
+    _records.add_record_options(one)
+    _records.add_label_options(one)
     one.add_argument(
         "--print-config",
         action="store_true",
         help="print that of the first record, resolved, as a config file",
     )
-    one.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
 
 
 def main() -> None:
     args = arguments()
     from benchmark.downstream.frozen.preview import preview_frozen, settings_of
-    from benchmark.downstream.preview import find_method
-    from benchmark.method_cards import card_of_encoder
     from benchmark.quiet import quiet_libraries
 
     work, configs = _cli.work_folder(args), Path(args.configs)
@@ -108,14 +59,10 @@ def main() -> None:
     if args.label_fraction is not None:
         options.append(f"label_fraction={args.label_fraction!r}")
     counts = tuple(dict.fromkeys(args.label_count or ()))
-    methods = [find_method(name, configs, work) for name in args.method]
-    methods = methods or list(map(Path, args.encoder))
     # Loading the libraries takes seconds; what is cheap to find is reported before.
-    results = Path(args.results) if args.results else work / "results"
-    require_place(results)
+    methods = _records.find_encoders(args, configs, work)
+    results = _records.results_folder(args, work)
     for method in methods:
-        if isinstance(method, Path):
-            card_of_encoder(method)
         preview_frozen(
             configs,
             method,
@@ -130,9 +77,7 @@ def main() -> None:
         )
 
     with quiet_libraries():
-        from benchmark.data.tasks import TaskFolder
-        from benchmark.downstream.cell import FineTuningRun, refuse_finished
-        from benchmark.downstream.compose import refuse_other_dataset
+        from benchmark.downstream.cell import FineTuningRun
         from benchmark.downstream.frozen.cell import evaluate_cell
         from benchmark.downstream.frozen.compose import compose_evaluation
     from benchmark.results import labelled_id
@@ -156,12 +101,7 @@ def main() -> None:
             dataset = labelled_id(args.dataset, *labels, args.kind)
             folder = cell_folder(work, args.protocol, card.method, dataset, seed)
             cells.append(FineTuningRun(config, card, dataset, seed, folder, results))
-    task = TaskFolder.open(cells[0].config.data.folder, "segmentation")
-    refuse_other_dataset(configs, args.dataset, task)
-    if args.overwrite == "never":
-        # Before the first one has been evaluated, not after.
-        for cell in cells:
-            refuse_finished(cell)
+    _records.check_cells(cells, args, "segmentation")
     for cell in cells:
         features = features_folder(work, args.protocol, cell.card.method, args.dataset)
         evaluate_cell(args.kind, cell, features, args.overwrite)

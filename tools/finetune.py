@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import _cli
+import _records
 
 from benchmark.errors import InputError
-from benchmark.files import OVERWRITE_POLICIES, require_place
-from benchmark.type_hints import Count, Seed, Share
 
 
 def arguments() -> argparse.Namespace:
@@ -32,53 +31,18 @@ def arguments() -> argparse.Namespace:
         "--encoder", metavar="DIR", help="an exported encoder, for example work_dirs/my_encoder"
     )
     parser.add_argument("--dataset", required=True, help="a file of configs/downstream/")
-    parser.add_argument(
-        "--seed", type=_cli.number(Seed), nargs="+", default=[0], help="seeds (default: 0)"
-    )
-    _cli.add_run_options(parser)
-    parser.add_argument(
-        "--protocol",
-        metavar="NAME",
-        help="a folder of configs/downstream/ (default: none, journal)",
-    )
-    parser.add_argument("--data", metavar="DIR", help="prepared task (default: the config's)")
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument(
-        "--label-fraction",
-        type=_cli.number(Share),
-        metavar="F",
-        help="train on this share of the patients' frames only, as a dataset of its own "
-        "(0.1: DATASET-10pct)",
-    )
-    labels.add_argument(
-        "--label-count",
-        type=_cli.number(Count),
-        nargs="+",
-        metavar="N",
-        help="train on this many images only, which the seed draws, as a dataset of its own "
-        "(5: DATASET-5images); several, one after the other",
-    )
+    _records.add_record_options(parser, "keep them and resume interrupted runs")
+    _records.add_label_options(parser)
     parser.add_argument(
         "--lora",
         action="store_true",
         help="freeze the encoder and train low-rank updates of it, as a dataset of its own "
         "(DATASET-lora; --cfg-options lora.rank=8)",
     )
-    parser.add_argument("--results", metavar="DIR", help="records (default: WORK/results)")
-    parser.add_argument(
-        "--overwrite",
-        choices=OVERWRITE_POLICIES,
-        nargs="?",
-        const="always",
-        default="only-missing",
-        help="existing records: keep them and resume interrupted runs (only-missing, the "
-        "default), replace them (always, also without a value), or stop (never)",
-    )
     parser.add_argument("--live", action="store_true", help=_cli.LIVE_HELP)
     parser.add_argument(
         "--print-config", action="store_true", help="print it resolved, as a config file"
     )
-    parser.add_argument("--configs", default=str(_cli.ROOT / "configs"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -97,8 +61,7 @@ def main() -> None:
         method = Path(args.encoder)
     if isinstance(method, Path):
         card_of_encoder(method)
-    results = Path(args.results) if args.results else work / "results"
-    require_place(results)
+    results = _records.results_folder(args, work)
     data = Path(args.data) if args.data else None
     cell = (Path(args.configs), method, args.dataset, args.protocol, args.cfg_options)
     counts = tuple(dict.fromkeys(args.label_count or ()))
@@ -107,9 +70,8 @@ def main() -> None:
     preview_cell(*cell, work, data, not args.print_config, counts, args.lora)
 
     with quiet_libraries():
-        from benchmark.data.tasks import TaskFolder
-        from benchmark.downstream.cell import FineTuningRun, refuse_finished
-        from benchmark.downstream.compose import compose, refuse_other_dataset
+        from benchmark.downstream.cell import FineTuningRun
+        from benchmark.downstream.compose import compose
         from benchmark.downstream.finetune import run_cell
     from benchmark.training.checkpoints.run_files import cell_folder
     from benchmark.training.config_source import print_config
@@ -131,8 +93,6 @@ def main() -> None:
     if args.print_config:
         print_config(own)
         return
-    folder = TaskFolder.open(config.data.folder, config.task)
-    refuse_other_dataset(Path(args.configs), args.dataset, folder)
     cells = [
         FineTuningRun(
             own,
@@ -146,10 +106,7 @@ def main() -> None:
         for dataset, own in columns.items()
         for seed in args.seed
     ]
-    if args.overwrite == "never":
-        # Before the first seed has been trained, not after.
-        for cell in cells:
-            refuse_finished(cell)
+    _records.check_cells(cells, args, config.task)
     for cell in cells:
         run_cell(cell, args.overwrite)
 
