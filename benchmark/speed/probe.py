@@ -29,9 +29,9 @@ Result = TypeVar("Result")
 def bench_probe(methods: Sequence[str], trial: StepTiming) -> list[dict[str, str]]:
     """Time probes on ``trial.frames`` frames in turn with training steps of ``trial.batch``.
 
-    ``first_probe_s`` includes reading the frames, later ones do not. ``worth_frames`` are the
-    frames that are trained on in the time of a probe, and ``percent_of_run`` its share of a run
-    with the interval that is chosen for this scale.
+    ``first_probe_s`` includes reading the frames, later ones do not. ``equivalent_frames`` is the
+    number of frames that are trained on in the time of a probe, and ``percent_of_run`` its share of
+    a run with the interval that is chosen for this scale.
 
     Args:
         methods: folders of ``configs/``.
@@ -40,7 +40,7 @@ def bench_probe(methods: Sequence[str], trial: StepTiming) -> list[dict[str, str
         work = Path(folder)
         pack = trial.make_frames(work) / "pack"
         rows = [_bench(method, trial, work, pack) for method in methods]
-    shown = ("first_probe_s", "probe_s", "step_ms", "worth_frames", "percent_of_run")
+    shown = ("first_probe_s", "probe_s", "step_ms", "equivalent_frames", "percent_of_run")
     for row in rows:
         print(row["method"], "  ".join(f"{name} {row[name]}" for name in shown))
     write_rows(rows, trial.out, f"probe-{trial.scale}", torch.get_num_threads())
@@ -73,15 +73,15 @@ def _bench(method: str, trial: StepTiming, work: Path, pack: Path) -> dict[str, 
         step()
         seconds.append(_timed(clock, run_probe)[0])
     per_frame = median(step.times) / trial.batch
-    worth = median(seconds) / per_frame
+    equivalent = median(seconds) / per_frame
     return {
         "method": method,
         "first_probe_s": f"{reading + seconds[0]:.2f}",
         "probe_s": f"{median(seconds):.2f}",
         "step_ms": f"{1000 * median(step.times):.1f}",
         "images_per_s": f"{1 / per_frame:.1f}",
-        "worth_frames": f"{worth:.0f}",
-        "percent_of_run": f"{100 * worth / (hook.spacing * hook.frames):.2f}",
+        "equivalent_frames": f"{equivalent:.0f}",
+        "percent_of_run": f"{100 * equivalent / (hook.spacing * hook.frames):.2f}",
         "frames": str(trial.frames),
         "patches": str(2 * halves[0].vessel.numel()),
         "scale": trial.scale,

@@ -1,4 +1,4 @@
-"""Multi-frame files: arrays in npz and npy files, avi and mp4 films, and a cache of the last file.
+"""Multi-frame files: arrays in npz and npy files, avi and mp4 videos, a cache of the last file.
 
 Nothing is unpickled, and headers are checked before memory is allocated.
 """
@@ -48,12 +48,12 @@ MAX_FRAMES = 10_000
 
 _FFMPEG = {
     # A damaged frame is dropped, not guessed; a header cannot ask for more memory than an image
-    # may take; and what only looks like a film names no other file or address to read.
+    # may take; and what only looks like a video names no other file or address to read.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": f"err_detect;crccheck+explode|max_pixels;{MAX_PIXELS}|"
     "format_whitelist;avi,mov,mp4|protocol_whitelist;file",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
-"""How OpenCV's FFmpeg reads films: variables of the environment are its only interface."""
+"""Options of OpenCV's FFmpeg, which takes them from environment variables only."""
 
 _MP4 = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _MEMBER = "pixel_array.npy"
@@ -212,8 +212,8 @@ def _read_shape(stream: IO[bytes], size: int) -> tuple[int, ...]:
     return shape
 
 
-class FilmLength(NamedTuple):
-    """Number of frames of a film.
+class VideoLength(NamedTuple):
+    """Number of frames of an avi, mp4 or mov file.
 
     Attributes:
         frames: that can be decoded.
@@ -224,7 +224,7 @@ class FilmLength(NamedTuple):
     stated: int
 
 
-def count_film_frames(path: Path) -> FilmLength:
+def count_video_frames(path: Path) -> VideoLength:
     """Number of frames in an avi, mp4 or mov file; all are decoded, as headers only estimate it.
 
     Raises:
@@ -233,32 +233,32 @@ def count_film_frames(path: Path) -> FilmLength:
     """
     import cv2
 
-    with _open_film(path) as film:
+    with _open_video(path) as capture:
         frames = 0
-        while film.grab():
+        while capture.grab():
             frames += 1
             if frames > MAX_FRAMES:
                 break
         height, width = (
-            film.get(side) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
+            capture.get(side) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
         )
         check_video_size(frames, int(height) * int(width))
-        return FilmLength(frames, max(0, int(film.get(cv2.CAP_PROP_FRAME_COUNT))))
+        return VideoLength(frames, max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))))
 
 
-def decode_film(path: Path) -> Video:
+def decode_video(path: Path) -> Video:
     """All frames of an avi, mp4 or mov file, upright.
 
     Colour is converted to luma as that of images (`rgb_to_grayscale`). Intensities are those of the
     decoder, the same function of the stored values for every frame: nothing is stretched.
 
     Raises:
-        UnreadableFrame: as `count_film_frames`, or its frames differ in size.
+        UnreadableFrame: as `count_video_frames`, or its frames differ in size.
     """
     frames: list[np.ndarray] = []
-    with _open_film(path) as film:
-        while film.grab():
-            decoded, colours = film.retrieve()
+    with _open_video(path) as capture:
+        while capture.grab():
+            decoded, colours = capture.retrieve()
             if not decoded or (frames and colours.shape[:2] != frames[0].shape):
                 raise UnreadableFrame("frames of different sizes")
             frames.append(rgb_to_grayscale(colours[..., ::-1]))
@@ -269,7 +269,7 @@ def decode_film(path: Path) -> Video:
 
 
 @contextmanager
-def _open_film(path: Path) -> Iterator[cv2.VideoCapture]:
+def _open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
@@ -280,18 +280,18 @@ def _open_film(path: Path) -> Iterator[cv2.VideoCapture]:
             start = file.read(12)
         if start[:4] + start[8:] != b"RIFFAVI " and start[4:8] not in _MP4:
             raise UnreadableFrame("not an avi, mp4 or mov file")
-        film = None
+        capture = None
         os.environ.update(_FFMPEG)
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             # By its absolute path: "http:a.avi" is the name of a file here.
-            film = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
-            if not film.isOpened():
+            capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+            if not capture.isOpened():
                 raise UnreadableFrame("damaged video, or of an unknown codec")
-            yield film
+            yield capture
         finally:
-            if film is not None:
-                film.release()
+            if capture is not None:
+                capture.release()
             cv2.utils.logging.setLogLevel(level)
             for name, value in usual.items():
                 if value is None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 GroupRule = Literal["auto", "patient", "folder", "prefix", "none"]
 
 _ARRAYS = frozenset({".npy", ".npz"})
-FILMS = frozenset({".avi", ".mp4", ".m4v", ".mov"})
+VIDEO_EXTENSIONS = frozenset({".avi", ".mp4", ".m4v", ".mov"})
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
 # Exported DICOM files are often named by a UID (1.2.840.113619), whose end only looks like an
 # extension, or have no extension (IM000001).
@@ -72,8 +72,8 @@ class Folder(FolderSource):
     """Reader of any folder.
 
     A file without an extension is read as DICOM if it starts like one; files of other types are
-    ignored. DICOM files of modalities other than XA are skipped and counted, and so are films of
-    which fewer frames can be decoded than they state, as frames that are missing.
+    ignored. DICOM files of modalities other than XA are skipped and counted. A video whose header
+    states more frames than can be decoded is read as far as possible, and counted as well.
 
     Args:
         raw: the folder.
@@ -98,7 +98,7 @@ class Folder(FolderSource):
 
     name = "folder"
     forms = ("pack", "denoising")
-    films = True  # whether avi, mp4 and mov files are read
+    reads_videos = True  # whether avi, mp4 and mov files are read
 
     def __init__(
         self,
@@ -131,7 +131,9 @@ class Folder(FolderSource):
         return True
 
     def _files(self) -> Iterator[Path]:
-        known = IMAGE_EXTENSIONS | _ARRAYS | _DICOM | (FILMS if self.films else set())
+        known = (
+            IMAGE_EXTENSIONS | _ARRAYS | _DICOM | (VIDEO_EXTENSIONS if self.reads_videos else set())
+        )
 
         def wanted(path: Path) -> bool:
             suffix = path.suffix.lower()
@@ -217,10 +219,10 @@ class Folder(FolderSource):
         if position is None:
             return super().read(frame)
         suffix = Path(file).suffix.lower()
-        if suffix in _ARRAYS | FILMS:
-            from benchmark.data.formats.video import decode_array, decode_film
+        if suffix in _ARRAYS | VIDEO_EXTENSIONS:
+            from benchmark.data.formats.video import decode_array, decode_video
 
-            decode = decode_array if suffix in _ARRAYS else decode_film
+            decode = decode_array if suffix in _ARRAYS else decode_video
             return self.read_video_frame(file, position, decode)
         from benchmark.data.formats.dicom.reading import decode_dicom
 
@@ -228,7 +230,7 @@ class Folder(FolderSource):
 
 
 def _read_header(path: Path) -> _File:
-    """What the header of a file says; films have to be decoded for it.
+    """What the header of a file says; videos have to be decoded for it.
 
     Raises:
         UnreadableFrame: the file cannot be used, according to its header.
@@ -241,10 +243,10 @@ def _read_header(path: Path) -> _File:
         from benchmark.data.formats.video import count_frames
 
         return _File(path, count_frames(path))
-    if suffix in FILMS:
-        from benchmark.data.formats.video import count_film_frames
+    if suffix in VIDEO_EXTENSIONS:
+        from benchmark.data.formats.video import count_video_frames
 
-        length = count_film_frames(path)
+        length = count_video_frames(path)
         return _File(path, length.frames, lost=length.frames < length.stated)
     from benchmark.data.formats.dicom.reading import read_dicom_header
 

@@ -21,7 +21,7 @@ class Syntax(Folder):
 
     name = "syntax"
     forms = ("pack",)
-    films = False  # the published count is one of images
+    reads_videos = False  # the published count is one of images
     expected = {"frames": 2943, "patients": 231}
 
     def __init__(self, raw: Raw, *, group: GroupRule = "auto") -> None:

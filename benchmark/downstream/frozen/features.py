@@ -164,7 +164,7 @@ class FeatureCache:
         print(f"{features}: features of {count} frames in {seconds:.1f} s", flush=True)
 
 
-def training_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray:
+def labelled_frames(config: Config, folder: TaskFolder, seed: int) -> np.ndarray:
     """Positions in the training split of the frames whose labels are used, int64, ascending.
 
     Args:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device
-from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, training_frames
+from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, labelled_frames
 from benchmark.downstream.representation.features import label_patches, sample_patches
 from benchmark.downstream.segmentation.metrics import dice_of_counts
 from benchmark.downstream.segmentation.task import image_size
@@ -123,7 +123,7 @@ def _average_precision(labels: np.ndarray, shares: np.ndarray) -> float:
 
 def _bank(cache: FeatureCache, config: Config, seed: int) -> tuple[Tensor, Tensor]:
     """The training patches that are compared with: features n×D on the device, and classes."""
-    frames = training_frames(config, cache.folder, seed)
+    frames = labelled_frames(config, cache.folder, seed)
     train = cache.load("train")
     per_frame = (image_size(config.test_pipeline) // config.patch) ** 2
     sampled = sample_patches(len(frames) * per_frame, config.patches, seed)

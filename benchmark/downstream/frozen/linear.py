@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import device
-from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, training_frames
+from benchmark.downstream.frozen.features import FeatureCache, FrameFeatures, labelled_frames
 from benchmark.downstream.segmentation.metrics import SegmentationMetric
 from benchmark.downstream.task import reset_parameters
 from benchmark.errors import InputError
@@ -192,7 +192,7 @@ def train_linear(cache: FeatureCache, config: Config, seed: int) -> EncoderDecod
     """
     shown = (False, True) if config.mirrored else (False,)
     views = [cache.load("train", mirrored) for mirrored in shown]
-    frames = training_frames(config, cache.folder, seed)
+    frames = labelled_frames(config, cache.folder, seed)
     model = build_linear(config, views[0].features.shape[-1], len(cache.folder.classes) - 1, seed)
     fit_linear(model, config, views, frames, seed)
     return model

@@ -14,14 +14,25 @@ from typing import NamedTuple
 from benchmark.data.formats.list_files import nfc
 from benchmark.data.frame import Frame
 from benchmark.data.sources.files import natural_key, split_frame_path
-from benchmark.data.sources.folder import FILMS, Folder
+from benchmark.data.sources.folder import VIDEO_EXTENSIONS, Folder
 from benchmark.errors import InputError
 from benchmark.files import sha256_bytes
 
 ENDINGS = (".png", ".npz")
 """What the names of outputs end in."""
 
-_KNOWN = (".png", ".pgm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz", *FILMS)
+_KNOWN = (
+    ".png",
+    ".pgm",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".npy",
+    ".npz",
+    *VIDEO_EXTENSIONS,
+)
 _DICOM = (".dcm", ".dicom", ".ima")
 _NOT_DICOM = "not a DICOM file"
 _OTHER = "neither an image, an npy or npz array, an avi, mp4 or mov video, nor a DICOM file"

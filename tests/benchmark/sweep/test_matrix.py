@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.downstream.frozen.preview import has_encoder
+from benchmark.downstream.preview import has_encoder
 from benchmark.errors import InputError
 from benchmark.method_cards import ANALYSIS, CONFIGS, read_method_cards
 from benchmark.results import parse_dataset_id

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.downstream.frozen.encoded import EncodedFrames
-from benchmark.downstream.frozen.features import FeatureCache, training_frames
+from benchmark.downstream.frozen.features import FeatureCache, labelled_frames
 from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.representation.features import extract_features
 from benchmark.encoders.encoder import load_encoder
@@ -61,7 +61,7 @@ def test_nothing_is_extracted_twice(make_cell, vessels, features, encoded_frames
             assert sum(encoded_frames) == 4 + 4 + 2
     FeatureCache(make_cell("knn").config, vessels, features).load("train")
     assert sum(encoded_frames) == 4 + 4 + 2
-    assert training_frames(make_cell("linear", "label_fraction=0.5").config, vessels, 0).size == 2
+    assert labelled_frames(make_cell("linear", "label_fraction=0.5").config, vessels, 0).size == 2
 
 
 def test_whoever_comes_second_waits_for_the_first(make_cell, vessels, features, encoded_frames):

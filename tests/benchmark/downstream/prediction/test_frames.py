@@ -76,14 +76,14 @@ def test_files_and_folders_share_one_tree_and_count_once(mixed, tmp_path, monkey
 def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path):
     save(tmp_path / "good.png")
     (tmp_path / "broken.npz").write_bytes(b"PK damaged")
-    (tmp_path / "film.mp4").write_bytes(b"\0" * 200)
+    (tmp_path / "video.mp4").write_bytes(b"\0" * 200)
     (tmp_path / "text").write_text("no frame")
     (tmp_path / "ct.dcm").write_bytes(dicom_bytes(RUN, Modality="CT", SOPClassUID="1.2"))
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     found = list_frames(sorted(tmp_path.iterdir()))
     reasons = {frame.path: frame.error for frame in found}
     assert reasons["good.png"] is None
-    assert reasons["film.mp4"] == "not an avi, mp4 or mov file"
+    assert reasons["video.mp4"] == "not an avi, mp4 or mov file"
     assert reasons["text"].startswith("neither an image, an npy or npz array, an avi, mp4 or mov")
     assert reasons["ct.dcm"] == "DICOM modality is not XA"
     assert reasons["broken.npz"] == "not an npz file"

@@ -115,14 +115,13 @@ def test_all_formats_and_sizes_in_one_call_and_what_cannot_be_read(
     (folder / "run.dcm").write_bytes(dicom_bytes(np.stack([image, image.T])))
     (folder / "run.npz").write_bytes(npz_bytes(pixel_array=image[None]))
     height, width = image.shape
-    film = cv2.VideoWriter(
-        str(folder / "film.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"FFV1"), 15,
-        (width, height), False,
-    )  # fmt: skip
+    codec = cv2.VideoWriter_fourcc(*"FFV1")
+    path, size = str(folder / "video.avi"), (width, height)
+    writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, codec, 15, size, False)
     for _ in range(2):
-        film.write(image)
-    film.release()
-    (folder / "e.mp4").write_bytes(b"no film")
+        writer.write(image)
+    writer.release()
+    (folder / "e.mp4").write_bytes(b"no video")
     (folder / "c.png").write_bytes(b"no image")
     (folder / "d.npz").write_bytes(b"no array")
     out = tmp_path / "out"
@@ -141,8 +140,8 @@ def test_all_formats_and_sizes_in_one_call_and_what_cannot_be_read(
         "d.npz": "",
         "deep/a.png": "masks/deep/a.png",
         "e.mp4": "",
-        "film.avi#00000": "masks/film/00000.png",
-        "film.avi#00001": "masks/film/00001.png",
+        "video.avi#00000": "masks/video/00000.png",
+        "video.avi#00001": "masks/video/00001.png",
         "run.dcm#00000": "masks/run/00000.png",
         "run.dcm#00001": "masks/run/00001.png",
         "run.npz#00000": "masks/run.png",
@@ -153,7 +152,7 @@ def test_all_formats_and_sizes_in_one_call_and_what_cannot_be_read(
         "not an avi, mp4 or mov file",
     ]
     assert picture(out / "masks" / "deep" / "a.png").shape == (50, 80)
-    alike = ("b.png", "run.png", "run/00000.png", "film/00000.png", "film/00001.png")
+    alike = ("b.png", "run.png", "run/00000.png", "video/00000.png", "video/00001.png")
     same = [picture(out / "masks" / name) for name in alike]
     assert all((same[0] == other).all() for other in same[1:])
     assert not list(out.rglob("*.tmp"))

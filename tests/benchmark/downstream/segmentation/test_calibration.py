@@ -44,7 +44,7 @@ def test_images_of_any_sizes_are_pooled():
 
 
 def test_by_hand():
-    """Four pixels at 0.7 of which two are vessel, and one at 1, which is in the last bin."""
+    """Four pixels at 0.7, two of them vessel, and two in the last bin, 1 (vessel) and 0.95."""
     probabilities = np.array([0.7, 0.7, 0.7, 0.7, 1.0, 0.95])
     truth = np.array([True, True, False, False, True, False])
     found = Calibration.of(probabilities, truth)
