@@ -91,7 +91,7 @@ class Matrix(Schema):
         pretrain_options: ``key=value`` for the config of every pre-training.
         finetune_options: ``key=value`` for the config of every fine-tuning (``lora.key=value`` for
             those by low-rank adaptation); ``export_model=True`` keeps the fine-tuned models, which
-            a sweep does not but for those that it scores elsewhere.
+            a sweep does only for those that it scores elsewhere.
         frames: dataset, or ``"packs"`` → published number of training frames, and
             ``"DATASET.test"`` → of test frames, for the estimate of hours while the data are
             missing.

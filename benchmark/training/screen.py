@@ -74,7 +74,7 @@ class Screen:
     def progress(
         self, title: str, place: str, terms: str, pace: str, done: int, total: int
     ) -> None:
-        """Show a line of the log: print it, or draw the live line anew.
+        """Show a line of the log: print it, or redraw the live line.
 
         Args:
             title: of the run.
@@ -170,13 +170,13 @@ class _LiveLine:
                 text.no_wrap, text.overflow = True, "ellipsis"
                 return text
 
-        def whole() -> Column:
+        def fixed() -> Column:
             return Column(no_wrap=True, overflow="ellipsis")
 
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False, table_column=whole()),
-            BarColumn(bar_width=20, table_column=whole()),
-            TaskProgressColumn(table_column=whole()),
+            TextColumn("{task.description}", markup=False, table_column=fixed()),
+            BarColumn(bar_width=20, table_column=fixed()),
+            TaskProgressColumn(table_column=fixed()),
             CutText("{task.fields[text]}", markup=False, table_column=Column()),
             console=Console(file=sys.stdout),
             auto_refresh=False,

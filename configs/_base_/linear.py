@@ -2,8 +2,8 @@
 
 From DINOv2 and DINOv3 (linear segmentation, ADE20K): the patch features of the last layer after its
 norm, batch norm, one linear layer, logits up-sampled bilinearly to the image, batches of 16, AdamW
-with a peak learning rate of 1e-3 and a weight decay of 1e-4 (DINOv2; DINOv3's code: 1e-2). A
-declared choice of this benchmark is all else: the losses of fine-tuning, full frames and their
+with a peak learning rate of 1e-3 and a weight decay of 1e-4 (DINOv2; DINOv3's code: 1e-2). All
+else is a declared choice of this benchmark: the losses of fine-tuning, full frames and their
 mirror images in place of random crops, so that features are extracted once, a half cosine without
 warm-up, and 1,000 steps instead of 40,000, however many frames there are.
 """
