@@ -110,14 +110,17 @@ def main() -> None:
         return
     if len(args.path) > 1:
         raise InputError(f"{args.path[1]}: a sheet shows one folder; several need --curve TERM")
+    # Loading the libraries takes seconds; what is cheap to find is reported before.
+    from benchmark.visualization.sheet_kinds import sheet_kind
+
+    kind = sheet_kind(Path(args.path[0]))
     if args.corruptions:
+        if kind not in ("pack", "task"):
+            raise InputError(f"{args.path[0]}: a {kind}; --corruptions draws a pack or a task")
         from benchmark.visualization.corruption_sheets import draw_corruptions
 
         print(draw_corruptions(args.path[0], args.out, args.count or 1))
         return
-    from benchmark.visualization.sheet_kinds import sheet_kind
-
-    sheet_kind(Path(args.path[0]))  # before the libraries are loaded
     from benchmark.visualization.contact_sheets import draw_sheet
 
     print(draw_sheet(args.path[0], args.out, args.count or 6, args.epoch))

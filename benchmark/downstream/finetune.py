@@ -204,7 +204,7 @@ def make_runner(parts: FineTuningParts, run: Run) -> Runner:
 
 
 def _keyed(config: Config) -> tuple[str, ...]:
-    """What the seed of a run decides."""
+    """What the seed of a run determines."""
     keyed = ("weights", "order", "augmentation")
     return keyed if config.get("label_count") is None else (*keyed, "labels")
 

@@ -183,15 +183,17 @@ def _refuse_convolutional(folder: Path, lora: bool) -> None:
 
 
 def has_encoder(method: str, configs: Path) -> bool:
-    """Whether a method has an encoder, by its `encoder.py`; without one, its pre-training does."""
+    """Whether a method has an encoder: in its `encoder.py`, or else exported by pre-training."""
     own = encoder_config(method, configs)
-    # What cannot be read here is said once it is composed.
+    # Errors of what cannot be read here are reported when it is composed.
     return own is None or "encoder" in (read_values(own) or {"encoder": None})
 
 
 def no_adaptation(method: str | Path) -> InputError:
     """The error for a method without an exported encoder."""
-    return InputError(f"{method}: has no exported encoder that --lora could adapt; leave it out")
+    return InputError(
+        f"{method}: has no exported encoder that --lora could adapt; remove the option"
+    )
 
 
 def _at(work: Path, path: str | None) -> Path | None:

@@ -8,14 +8,14 @@ from benchmark.data.corruptions import SEVERITIES
 from benchmark.data.packs import FramePack
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.transfer.identity import read_corruptions
-from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.visualization.contact_sheets import pack_rows, save_sheet
+from benchmark.visualization.sheet_kinds import sheet_kind
 from benchmark.visualization.task_sheets import task_rows
 
 
 def draw_corruptions(path: str | Path, out: str | Path, count: int = 1) -> str:
-    """Draw frames clean and under all corruptions, a row for each of these.
+    """Draw frames clean and corrupted, a row for each corruption.
 
     Args:
         path: folder of a pack or of a prepared task.
@@ -26,15 +26,13 @@ def draw_corruptions(path: str | Path, out: str | Path, count: int = 1) -> str:
         One line of summary.
 
     Raises:
-        InputError: there is no pack and no task.
+        InputError: the folder is neither a pack nor a task.
     """
     path = Path(path)
-    if (path / "frames.u8").is_file():
+    if sheet_kind(path) == "pack":
         rows = pack_rows(FramePack.open(path), count)
-    elif path.is_dir():
-        rows = task_rows(TaskFolder.open(path), count)
     else:
-        raise InputError(f"{path}: no such folder of a pack or a task")
+        rows = task_rows(TaskFolder.open(path), count)
     # The first column of either is the frame that a model is shown.
     frames = [next(iter(row.values())) for row in rows]
     corruptions = read_corruptions(CONFIGS)

@@ -32,6 +32,8 @@ def test_cheap_mistakes_are_answered_at_once(light_answers, pack, tmp_path):
 
     mae = "configs/mae/pretrain.py"
     (tmp_path / "empty").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").touch()
     refused = [
         (show(mae, "--masking-ratio"), "name the frame packs with --packs DIR"),
         (ratio(mae, packs="absent"), "absent: no pack; make it with tools/prepare_data.py"),
@@ -50,6 +52,11 @@ def test_cheap_mistakes_are_answered_at_once(light_answers, pack, tmp_path):
         (show(str(pack), "--frames", "3"), "--frames: needs --masking-ratio"),
         (ratio(mae, "--corruptions"), "--corruptions: does not go with --masking-ratio"),
         (show(f"{tmp_path}/empty"), "empty: neither a pack, a task nor a run; nothing to draw"),
+        (show(f"{tmp_path}/empty", "--corruptions"), "empty: neither a pack, a task nor a run"),
+        (
+            show(f"{tmp_path}/run", "--corruptions"),
+            "a pre-training run; --corruptions draws a pack",
+        ),
         (show(str(pack), str(pack)), "a sheet shows one folder; several need --curve TERM"),
     ]
     answers = light_answers(*(command for command, _ in refused))
@@ -82,5 +89,3 @@ def test_corruptions_of_a_pack_and_of_a_task(run_tool, pack, tmp_path):
     task = write_task_folder(source, tmp_path / "task", "segmentation", progress=False)
     done = run_tool("show", task.path, "--corruptions", "--count", 2, "--out", out)
     assert done.stdout.startswith(f"{out}: 2 frames of ")
-    absent = run_tool("show", tmp_path / "absent", "--corruptions", "--out", out)
-    assert "absent: no such folder of a pack or a task" in absent.refusal
