@@ -9,7 +9,7 @@ from leaderboard.statistics import Summary
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """What a cell says in the long format: a metric of a dataset, as a column of a board."""
+    """The value of a cell in the long format: a metric of a dataset, as a column of a board."""
 
     dataset: str
     metric: str

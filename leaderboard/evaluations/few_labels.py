@@ -1,5 +1,5 @@
-"""Few labels beside all of them: which share of its own score a method reaches, and when it reaches
-a segmentor that is trained from scratch with all labels.
+"""Few labels against all of them: the share of its own score that a method reaches, and how few
+labels suffice to reach a segmentor that is trained from scratch with all of them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Metric:
     def of(self, measured: Measured, method: str, dataset: str) -> Score | None:
         return measured.scores[method].get(replace(self.column, dataset=dataset))
 
-    def ends(self, measured: Measured, method: str) -> list[tuple[str, Score]]:
+    def by_labels(self, measured: Measured, method: str) -> list[tuple[str, Score]]:
         """The scores of a method with few labels and with all, by ascending labels."""
         scores = {name: self.of(measured, method, name) for name in (*self.ids, self.full)}
         return [(name, score) for name, score in scores.items() if score is not None]
@@ -136,7 +136,7 @@ def _cells(measured: Measured, metric: _Metric, row: Row) -> Iterator[DetailCell
         number = Number(dataset, f"{column.metric}_share", words, "%", share)
         yield DetailCell(mean_std(share, 1), number)
     if metric.mark is not None:
-        yield _reached(metric, metric.ends(measured, row.method))
+        yield _reached(metric, metric.by_labels(measured, row.method))
 
 
 def _reached(metric: _Metric, scores: Sequence[tuple[str, Score]]) -> DetailCell:
@@ -153,7 +153,7 @@ def _reached(metric: _Metric, scores: Sequence[tuple[str, Score]]) -> DetailCell
     dataset, score = next(reaching, (None, scores[-1][1]))
     labels = labels_title(read_dataset_id(dataset or scores[-1][0])) or _ALL
     against = ""
-    # Against itself, there is nothing to say.
+    # There is no difference to itself.
     if score is not mark:
         difference = score.summary.mean - mark.summary.mean
         p = welch_p([*score.values.values()], [*mark.values.values()])

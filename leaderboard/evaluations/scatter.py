@@ -1,4 +1,4 @@
-"""Do frozen features tell how good an encoder is after fine-tuning?"""
+"""Do scores of frozen features predict those after fine-tuning?"""
 
 from __future__ import annotations
 
