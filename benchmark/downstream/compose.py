@@ -107,12 +107,17 @@ def compose(
     own = {*parts.get("training", {}), *(key for key in _OWN_PARTS if key in parts)}
     if own := own - {option.partition("=")[0].partition(".")[0] for option in options}:
         config.method_settings = sorted(own)
-    if config.get("label_count") is None:
-        config.pop("label_count", None)  # no other config than one that does not set it
+    drop_unset_label_count(config)
     if "classical" in parts:
         config.epochs = 0  # nothing to train: the model is scored as it is
     fill_paths(config, work)
     return config, card
+
+
+def drop_unset_label_count(config: Config) -> None:
+    """Remove the key if it is None: such a config has the hash of one without it."""
+    if config.get("label_count") is None:
+        config.pop("label_count", None)
 
 
 def _parts_of(method: str | Path, configs: Path, scale: str) -> Config:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from benchmark.downstream.compose import compose
+from benchmark.downstream.compose import compose, drop_unset_label_count
 from benchmark.downstream.frozen.preview import (
     FrozenSettings,
     no_encoder,
@@ -63,6 +63,7 @@ def compose_frozen(
             config[key] = tuning[key]
     for option in options:
         set_option(config, option, settings.keys)
+    drop_unset_label_count(config)
     return config, card
 
 

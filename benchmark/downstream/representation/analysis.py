@@ -40,7 +40,7 @@ _SPACES = ("", "_features")
 
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
+class PatchAnalysis:
     """What the patch features of an encoder give.
 
     Attributes:
@@ -96,7 +96,7 @@ def _number_text(value: Any) -> str:
 
 
 @restored_threads()
-def analyse(config: Config, folder: TaskFolder) -> Analysis:
+def analyse(config: Config, folder: TaskFolder) -> PatchAnalysis:
     """Extract the patch features of an encoder, project them, and measure how classes separate.
 
     Args:
@@ -127,7 +127,7 @@ def analyse(config: Config, folder: TaskFolder) -> Analysis:
     metrics |= {"probe_ap": 100 * precision, "patches": float(len(patches.vessel))}
     scores = _per_frame(patches, silhouettes, [item["stem"] for item in items])
     encoder = card.model_dump(include={"fingerprint", "weights_sha256", "provenance"})
-    return Analysis(metrics, scores, PatchPoints(points, patches.vessel), encoder)
+    return PatchAnalysis(metrics, scores, PatchPoints(points, patches.vessel), encoder)
 
 
 def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
@@ -205,7 +205,7 @@ def _project(config: Config, features: np.ndarray) -> np.ndarray:
 def _per_frame(
     patches: PatchFeatures, silhouettes: dict[str, np.ndarray], stems: list[str]
 ) -> pd.DataFrame:
-    """Counts and mean silhouettes of the frames, see `Analysis`."""
+    """Counts and mean silhouettes of the frames, see `PatchAnalysis`."""
     count = len(stems)
     sizes = np.bincount(patches.frame, minlength=count)
     vessel = np.bincount(patches.frame[patches.vessel], minlength=count)

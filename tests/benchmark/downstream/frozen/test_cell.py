@@ -105,7 +105,7 @@ def test_the_hash_says_what_is_measured_and_not_how_it_is_run(encoder, tmp_path)
         return config_hash(to_plain(config))
 
     usual = hashed()
-    assert hashed("micro_batch=3", "num_threads=2", "examples=0") == usual
+    assert hashed("micro_batch=3", "num_threads=2", "examples=0", "label_count=None") == usual
     changed = [
         *(hashed(option) for option in ("steps=9", "base_lr=0.1", "label_count=2")),
         hashed(kind="knn"),
