@@ -62,6 +62,7 @@ def main() -> None:
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     methods = _records.find_encoders(args, configs, work)
     results = _records.results_folder(args, work)
+    settings = settings_of(args.kind, configs)
     for method in methods:
         preview_frozen(
             configs,
@@ -71,7 +72,7 @@ def main() -> None:
             options,
             work,
             data,
-            settings_of(args.kind, configs),
+            settings,
             inputs=not args.print_config,
             label_counts=counts,
         )
@@ -79,7 +80,7 @@ def main() -> None:
     with quiet_libraries():
         from benchmark.downstream.cell import FineTuningRun
         from benchmark.downstream.frozen.cell import evaluate_cell
-        from benchmark.downstream.frozen.compose import compose_evaluation
+        from benchmark.downstream.frozen.compose import compose_frozen
     from benchmark.results import labelled_id
     from benchmark.training.checkpoints.run_files import cell_folder, features_folder
     from benchmark.training.config_source import print_config
@@ -87,9 +88,8 @@ def main() -> None:
     cells = []
     for method, count in product(methods, counts or (None,)):
         for seed in args.seed:
-            config, card = compose_evaluation(
-                args.kind, configs, method, args.dataset, args.scale, options, work, args.protocol
-            )
+            place = (configs, method, args.dataset, args.scale, options, work, args.protocol)
+            config, card = compose_frozen(settings, *place)
             if args.data:
                 config.data.folder = args.data
             if count is not None:

@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmark.data.corruptions import SEVERITIES
 from benchmark.downstream.compose import compose
-from benchmark.downstream.frozen.compose import compose_evaluation
-from benchmark.downstream.frozen.preview import KINDS
+from benchmark.downstream.frozen.compose import compose_frozen
+from benchmark.downstream.frozen.preview import KINDS, settings_of
 from benchmark.downstream.representation.compose import compose_representation
 from benchmark.downstream.transfer.identity import (
     corruptions_content,
@@ -103,7 +103,8 @@ def _compose(request: dict[str, Any], method: str, dataset: str) -> tuple[Any, s
     if known.kind == "patches":
         composed, options = compose_representation, [f"split={known.split}"]
     elif known.kind in KINDS:
-        composed, options, task = partial(compose_evaluation, known.kind), [], known.kind
+        settings = settings_of(known.kind, Path(request["configs"]))
+        composed, options, task = partial(compose_frozen, settings), [], known.kind
     config, _ = composed(
         Path(request["configs"]),
         method,

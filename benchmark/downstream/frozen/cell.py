@@ -101,7 +101,7 @@ def evaluate_cell(
 
     Args:
         kind: ``"linear"`` or ``"knn"``.
-        cell: config from `compose_evaluation`; its dataset is an id of this kind.
+        cell: config from `compose_frozen`; its dataset is an id of this kind.
         features: folder of the features of the method on the dataset.
         overwrite: as for `open_cell`; ``"always"`` replaces the record.
 

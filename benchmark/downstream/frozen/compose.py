@@ -8,12 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from benchmark.downstream.compose import compose, drop_unset_label_count
-from benchmark.downstream.frozen.preview import (
-    FrozenSettings,
-    no_encoder,
-    no_masks,
-    settings_of,
-)
+from benchmark.downstream.frozen.preview import FrozenSettings, no_encoder, no_masks
 from benchmark.downstream.segmentation.model import EncoderBackbone
 from benchmark.method_cards import MethodCard
 from benchmark.quiet import quiet_libraries
@@ -21,14 +16,14 @@ from benchmark.training.config import load_config, set_option
 
 
 def compose_frozen(
+    settings: FrozenSettings,
     configs: Path,
     method: str | Path,
     dataset: str,
     scale: str,
     options: Collection[str],
     work: Path,
-    protocol: str | None,
-    settings: FrozenSettings,
+    protocol: str | None = None,
 ) -> tuple[Config, MethodCard]:
     """The config whose hash, with its seed, identifies a record.
 
@@ -36,7 +31,8 @@ def compose_frozen(
     scale; so are metrics, examples and the size at which masks are compared, where the settings
     have such keys.
 
-    Args: as for `benchmark.downstream.compose.compose`; `options` override `settings`.
+    Args: the settings of the evaluation, which `options` override; others as for
+        `benchmark.downstream.compose.compose`.
 
     Raises:
         InputError: no such method or dataset, or an unknown key; the method has no encoder, or the
@@ -65,18 +61,3 @@ def compose_frozen(
         set_option(config, option, settings.keys)
     drop_unset_label_count(config)
     return config, card
-
-
-def compose_evaluation(
-    kind: str,
-    configs: Path,
-    method: str | Path,
-    dataset: str,
-    scale: str,
-    options: Collection[str],
-    work: Path,
-    protocol: str | None = None,
-) -> tuple[Config, MethodCard]:
-    """`compose_frozen` of protocol ``linear`` or ``knn``."""
-    settings = settings_of(kind, configs)
-    return compose_frozen(configs, method, dataset, scale, options, work, protocol, settings)

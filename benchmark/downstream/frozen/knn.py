@@ -32,7 +32,7 @@ def knn_definitions(config: Config) -> dict[str, str]:
     """Metric → definition id, with every setting that the values depend on.
 
     Args:
-        config: from `compose_evaluation`.
+        config: from `compose_frozen`.
     """
     size = image_size(config.test_pipeline)
     patches = f"{config.vessel_pixels}px-{size}x{size}-patch{config.patch}-max{config.patches}"
@@ -75,7 +75,7 @@ def score_knn(
 
     Args:
         cache: the features.
-        config: from `compose_evaluation`.
+        config: from `compose_frozen`.
         seed: of the sample of training patches, where there are more than ``config.patches``.
 
     Returns:

@@ -99,7 +99,7 @@ def fit_linear(
 
     Args:
         model: from `build_linear`.
-        config: from `compose_evaluation`.
+        config: from `compose_frozen`.
         views: of the training split, and of its mirror images where ``config.mirrored``.
         frames: positions in them of those to train on.
         seed: of the order.

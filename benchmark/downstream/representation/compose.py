@@ -23,9 +23,8 @@ def compose_representation(
 ) -> tuple[Config, MethodCard]:
     """`compose_frozen` of an analysis; settings of the projection that is not used are dropped."""
     settings = settings_of(configs, dataset, protocol)
-    config, card = compose_frozen(
-        configs, method, dataset, scale, options, work, protocol, settings
-    )
+    place = (configs, method, dataset, scale, options, work, protocol)
+    config, card = compose_frozen(settings, *place)
     config.task = "representation"
     for name in {"tsne", "umap"} - {config.projection}:
         config.pop(name)

@@ -9,7 +9,8 @@ import pytest
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream.cell import FineTuningRun
-from benchmark.downstream.frozen.compose import compose_evaluation
+from benchmark.downstream.frozen.compose import compose_frozen
+from benchmark.downstream.frozen.preview import settings_of
 from benchmark.method_cards import CONFIGS
 from benchmark.nn.vit import VisionTransformer
 
@@ -34,8 +35,8 @@ def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..
 
     def make(kind: str, *options: str, seed: int = 0) -> FineTuningRun:
         options = ("test_pipeline.1.scale=(64,64)", *QUICK[kind], *options)
-        config, card = compose_evaluation(
-            kind, CONFIGS, encoder, "synthetic_v", "tiny", options, tmp_path
+        config, card = compose_frozen(
+            settings_of(kind, CONFIGS), CONFIGS, encoder, "synthetic_v", "tiny", options, tmp_path
         )
         config.data.folder = str(vessels.path)
         config.seed = seed

@@ -9,8 +9,9 @@ import pytest
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 from benchmark.downstream.frozen.cell import evaluate_cell
-from benchmark.downstream.frozen.compose import compose_evaluation
+from benchmark.downstream.frozen.compose import compose_frozen
 from benchmark.downstream.frozen.knn import knn_definitions
+from benchmark.downstream.frozen.preview import settings_of
 from benchmark.downstream.segmentation.metrics import definitions
 from benchmark.encoders.encoder import load_encoder
 from benchmark.errors import InputError
@@ -101,7 +102,9 @@ def test_unknown_metrics_are_refused_before_anything_is_computed(make_cell, feat
 
 def test_the_hash_says_what_is_measured_and_not_how_it_is_run(encoder, tmp_path):
     def hashed(*options, kind="linear", dataset="synthetic_v"):
-        config, _ = compose_evaluation(kind, CONFIGS, encoder, dataset, "tiny", options, tmp_path)
+        config, _ = compose_frozen(
+            settings_of(kind, CONFIGS), CONFIGS, encoder, dataset, "tiny", options, tmp_path
+        )
         return config_hash(to_plain(config))
 
     usual = hashed()
@@ -111,7 +114,9 @@ def test_the_hash_says_what_is_measured_and_not_how_it_is_run(encoder, tmp_path)
         hashed(kind="knn"),
     ]
     assert len({usual, *changed}) == 5
-    config, _ = compose_evaluation("linear", CONFIGS, encoder, "dca1", "paper", [], tmp_path)
+    config, _ = compose_frozen(
+        settings_of("linear", CONFIGS), CONFIGS, encoder, "dca1", "paper", [], tmp_path
+    )
     assert config.metrics == ("dsc", "cldice")
     assert (config.protocol, config.test_pipeline[1]["scale"]) == ("journal", (224, 224))
 
@@ -119,13 +124,17 @@ def test_the_hash_says_what_is_measured_and_not_how_it_is_run(encoder, tmp_path)
 @pytest.mark.parametrize("dataset", ["synthetic_d", "synthetic_n"])
 def test_detection_and_denoising_have_no_frozen_protocol(encoder, tmp_path, dataset):
     with pytest.raises(InputError, match=f"{dataset}: a dataset for .*; patch features"):
-        compose_evaluation("linear", CONFIGS, encoder, dataset, "tiny", [], tmp_path)
+        compose_frozen(
+            settings_of("linear", CONFIGS), CONFIGS, encoder, dataset, "tiny", [], tmp_path
+        )
 
 
 @pytest.mark.parametrize("method", ["unet", "frangi"])
 def test_a_method_without_an_encoder_is_refused(tmp_path, method):
     with pytest.raises(InputError, match=f"{method}: has no exported encoder"):
-        compose_evaluation("knn", CONFIGS, method, "synthetic_v", "tiny", [], tmp_path)
+        compose_frozen(
+            settings_of("knn", CONFIGS), CONFIGS, method, "synthetic_v", "tiny", [], tmp_path
+        )
 
 
 def test_several_classes_have_a_score_each(make_cell, features, tmp_path):
