@@ -35,9 +35,10 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
         known = ", ".join(p.name for p in list_folder(usual) if _has_configs(p))
         raise InputError(f"--protocol {protocol}: no folder {folder}; known: {known}")
     path = folder / f"{dataset}.py"
-    if not path.is_file() and (own := own_datasets(configs)):
-        mine = own / (protocol or "") / path.name
-        path = mine if mine.is_file() else path
+    own = own_datasets(configs)
+    added = own / (protocol or "") if own else folder
+    if not path.is_file() and (added / path.name).is_file():
+        path = added / path.name
     if path.is_file():
         if not (known := read_dataset_id(dataset)).plain:
             raise InputError(f"{path}: this name is an id of {known.dataset} in records; rename it")
@@ -48,7 +49,8 @@ def find_dataset(configs: Path, dataset: str, protocol: str | None = None) -> Pa
     meant = parse_dataset_id(dataset)
     if not meant.plain:  # as columns of a board are named
         raise InputError(f"{dataset}: the id of a column; use {_tool_of(meant)}")
-    known = ", ".join(file.stem for file in list_folder(folder, "[!_]*.py"))
+    places = [folder, *([added] if added.is_dir() and added != folder else [])]
+    known = ", ".join(file.stem for place in places for file in list_folder(place, "[!_]*.py"))
     raise InputError(f"{dataset}: no such dataset in {folder}; known: {known}")
 
 

@@ -90,6 +90,7 @@ def test_datasets_of_the_current_folder_add_to_those_of_the_package(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     assert find_dataset(CONFIGS, "mine") == Path("configs/downstream/mine.py")
     assert find_dataset(CONFIGS, "dca1") == CONFIGS / "downstream" / "dca1.py"
+    assert refused("unet", tmp_path, "mime").endswith(", dca1, mine")
     task = f"{tmp_path}/downstream/mine: no such folder; make it with tools/prepare_data.py"
     assert refused("unet", tmp_path, "mine") == task
     (card,) = [card for card in read_datasets(CONFIGS, tmp_path) if card.name == "mine"]
