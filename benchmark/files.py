@@ -245,8 +245,8 @@ def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def require_place(folder: str | os.PathLike[str]) -> None:
-    """Report, before hours of work, that a folder cannot be made.
+def check_output_folder(folder: str | os.PathLike[str]) -> None:
+    """Refuse, before hours of work, a folder that cannot be created.
 
     Raises:
         InputError: a file stands in its place, or in that of one of its parents.

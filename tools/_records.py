@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import _cli
 
-from benchmark.files import OVERWRITE_POLICIES, require_place
+from benchmark.files import OVERWRITE_POLICIES, check_output_folder
 from benchmark.type_hints import Count, Seed, Share
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def results_folder(args: argparse.Namespace, work: Path) -> Path:
         InputError: a file blocks it.
     """
     folder = Path(args.results) if args.results else work / "results"
-    require_place(folder)
+    check_output_folder(folder)
     return folder
 
 

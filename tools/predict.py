@@ -56,12 +56,12 @@ def main() -> int:
     from benchmark.downstream.fine_tuned import read_model_description
     from benchmark.downstream.prediction.frames import list_frames, refuse_inside
     from benchmark.downstream.prediction.outputs import Outputs
-    from benchmark.files import require_place
+    from benchmark.files import check_output_folder
 
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     description = read_model_description(args.model)
     outputs = Outputs(args.out, description, args.probabilities, not args.no_overlays)
-    require_place(args.out)
+    check_output_folder(args.out)
     refuse_inside(args.out, args.frames)
     frames = list_frames(args.frames)
     if not args.overwrite:

@@ -66,12 +66,12 @@ def main() -> None:
     args = arguments()
     from benchmark.downstream.transfer.planning import plan_corruptions, plan_transfer
     from benchmark.errors import InputError
-    from benchmark.files import require_place
+    from benchmark.files import check_output_folder
 
     # Loading the libraries takes seconds; what is cheap to find is reported before.
     work = _cli.work_folder(args)
     results = args.results or work / "results"
-    require_place(results)
+    check_output_folder(results)
     if args.dataset == "":
         raise InputError("--dataset: empty; name the dataset")
     places = (work, results, args.data)

@@ -15,8 +15,8 @@ from benchmark import files
 from benchmark.errors import InputError
 from benchmark.files import (
     atomic_write,
+    check_output_folder,
     read_json,
-    require_place,
     sha256_bytes,
     sha256_file,
     sha256_json,
@@ -108,9 +108,9 @@ def test_a_file_in_the_place_of_a_folder_is_found_beforehand(tmp_path):
     (tmp_path / "link").symlink_to("nowhere")
     for blocked in ("file", "file/a/b", "link"):
         with pytest.raises(InputError, match=f"/{blocked[:4]}: a file stands where a folder is"):
-            require_place(tmp_path / blocked)
-    require_place(tmp_path / "new" / "folder")
-    require_place("relative/folder")
+            check_output_folder(tmp_path / blocked)
+    check_output_folder(tmp_path / "new" / "folder")
+    check_output_folder("relative/folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 

@@ -91,16 +91,16 @@ def predicted_masks(sample: dict[str, Any], classes: int) -> np.ndarray:
 
 
 def predicted_probabilities(sample: dict[str, Any], classes: int) -> np.ndarray | None:
-    """The probabilities in what a segmentor gives for an image, in [0, 1], float32 classes×H×W.
+    """The probabilities that a segmentor predicts for an image, in [0, 1], float32 classes×H×W.
 
-    None of a filter, which has none.
+    None for a filter, which has none.
     """
     if "seg_logits" not in sample:
         return None
-    shares = sample["seg_logits"]["data"].float()
-    if len(shares) > 1:  # of a single channel mmsegmentation has taken the sigmoid
-        shares = class_probabilities(shares, classes)
-    return shares.cpu().numpy()
+    outputs = sample["seg_logits"]["data"].float()
+    if len(outputs) > 1:  # of a single channel mmsegmentation has taken the sigmoid
+        outputs = class_probabilities(outputs, classes)
+    return outputs.cpu().numpy()
 
 
 def class_probabilities(logits: Tensor, classes: int, dim: int = 0) -> Tensor:
