@@ -60,7 +60,8 @@ def fit_logistic(
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     """Σ (Rₖ − Rₖ₋₁)·Pₖ over the distinct scores, from the highest; in [0, 1].
 
-    Chance is the share of positives, which is also the value where all scores are equal.
+    Chance is the share of positives, which is also the value where all scores are equal. Written
+    out, since importing scikit-learn in the middle of a pre-training takes seconds.
 
     Args:
         labels: bool, n, at least one of them true.
