@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
 from benchmark.device import VARIABLE
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.downstream.fine_tuned.model import load_model
 from benchmark.downstream.finetune import run_cell
@@ -71,7 +71,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config, card = compose(CONFIGS, "mae", "arcade_v", "tiny", options, root / "work_dirs")
     config.epochs = 8  # for masks that are neither empty nor full
     cell = folder / "finetune" / "arcade_v" / "seed0"
-    run_cell(FineTuningRun(config, card, "arcade_v", 0, cell, root / "results"))
+    run_cell(BenchmarkCell(config, card, "arcade_v", 0, cell, root / "results"))
     item = task.splits["test"][0]
     frame = cv2.imread(str(task.image("test", item["stem"])), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(root / "frame.png"), frame)

@@ -13,7 +13,7 @@ from benchmark.files import OVERWRITE_POLICIES, check_output_folder
 from benchmark.type_hints import Count, Seed, Share
 
 if TYPE_CHECKING:
-    from benchmark.downstream.cell import FineTuningRun
+    from benchmark.downstream.cell import BenchmarkCell
 
 
 def add_encoder_options(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +108,7 @@ def find_encoders(args: argparse.Namespace, configs: Path, work: Path) -> list[s
     return found
 
 
-def check_cells(cells: Sequence[FineTuningRun], args: argparse.Namespace, task: str) -> None:
+def check_cells(cells: Sequence[BenchmarkCell], args: argparse.Namespace, task: str) -> None:
     """Report what would stop one of the cells, before the first one is run.
 
     Args:

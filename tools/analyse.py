@@ -65,7 +65,7 @@ def main() -> None:
         preview_representation(configs, method, args.dataset, args.protocol, options, work, data)
 
     with quiet_libraries():
-        from benchmark.downstream.cell import FineTuningRun
+        from benchmark.downstream.cell import BenchmarkCell
         from benchmark.downstream.representation.analysis import analyse_cell, points_of
         from benchmark.downstream.representation.compose import compose_representation
     from benchmark.results import patches_of
@@ -81,7 +81,7 @@ def main() -> None:
                 config.data.folder = args.data
             dataset = patches_of(args.dataset, config.split)
             folder = cell_folder(work, args.protocol, card.method, dataset, seed)
-            cells.append(FineTuningRun(config, card, dataset, seed, folder, results))
+            cells.append(BenchmarkCell(config, card, dataset, seed, folder, results))
     _records.check_cells(cells, args, "segmentation")
     records = [analyse_cell(cell, args.overwrite) for cell in cells]
     if args.plot:

@@ -78,7 +78,7 @@ def main() -> None:
         )
 
     with quiet_libraries():
-        from benchmark.downstream.cell import FineTuningRun
+        from benchmark.downstream.cell import BenchmarkCell
         from benchmark.downstream.frozen.cell import evaluate_cell
         from benchmark.downstream.frozen.compose import compose_frozen
     from benchmark.results import labelled_id
@@ -100,7 +100,7 @@ def main() -> None:
             labels = config.label_fraction, config.get("label_count")
             dataset = labelled_id(args.dataset, *labels, args.kind)
             folder = cell_folder(work, args.protocol, card.method, dataset, seed)
-            cells.append(FineTuningRun(config, card, dataset, seed, folder, results))
+            cells.append(BenchmarkCell(config, card, dataset, seed, folder, results))
     _records.check_cells(cells, args, "segmentation")
     for cell in cells:
         features = features_folder(work, args.protocol, cell.card.method, args.dataset)

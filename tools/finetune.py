@@ -70,7 +70,7 @@ def main() -> None:
     preview_cell(*cell, work, data, not args.print_config, counts, args.lora)
 
     with quiet_libraries():
-        from benchmark.downstream.cell import FineTuningRun
+        from benchmark.downstream.cell import BenchmarkCell
         from benchmark.downstream.compose import compose
         from benchmark.downstream.finetune import run_cell
     from benchmark.training.checkpoints.run_files import cell_folder
@@ -94,7 +94,7 @@ def main() -> None:
         print_config(own)
         return
     cells = [
-        FineTuningRun(
+        BenchmarkCell(
             own,
             card,
             dataset,

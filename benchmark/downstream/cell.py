@@ -35,8 +35,18 @@ from benchmark.training.run import utc
 
 
 @dataclass
-class FineTuningRun:
-    """One cell of the benchmark: method × dataset × seed."""
+class BenchmarkCell:
+    """One cell of the benchmark: method × dataset × seed, fine-tuned or evaluated frozen.
+
+    Attributes:
+        config: of the training or evaluation.
+        card: of the method.
+        dataset: id of the record (`benchmark.results.dataset_ids`).
+        seed: of the run.
+        folder: of its checkpoints, logs and predictions.
+        results: folder of the records.
+        live: whether one progress line is shown instead of log lines, on a terminal.
+    """
 
     config: Config
     card: MethodCard
@@ -44,7 +54,7 @@ class FineTuningRun:
     seed: int
     folder: Path
     results: Path
-    live: bool = False  # one progress line instead of log lines, on a terminal
+    live: bool = False
 
     @property
     def title(self) -> str:
@@ -57,7 +67,7 @@ class FineTuningRun:
         )
 
 
-def refuse_finished(cell: FineTuningRun) -> None:
+def refuse_finished(cell: BenchmarkCell) -> None:
     """Under the policy ``never``: raise an `InputError` if the cell has a record."""
     if cell.record.exists():
         raise InputError(
@@ -66,7 +76,7 @@ def refuse_finished(cell: FineTuningRun) -> None:
 
 
 def open_cell(
-    cell: FineTuningRun, task: str, overwrite: str
+    cell: BenchmarkCell, task: str, overwrite: str
 ) -> tuple[TaskFolder, RunRecord | None]:
     """The prepared task of a cell, and its record if it is finished and kept.
 
@@ -88,7 +98,7 @@ def open_cell(
     return folder, read_back(cell, folder)
 
 
-def read_back(cell: FineTuningRun, folder: TaskFolder) -> RunRecord:
+def read_back(cell: BenchmarkCell, folder: TaskFolder) -> RunRecord:
     """The record of a finished cell.
 
     Raises:
@@ -141,7 +151,7 @@ def leakage_with(folder: TaskFolder, encoder: dict[str, Any] | None) -> dict[str
 
 
 def values_of_cell(
-    cell: FineTuningRun,
+    cell: BenchmarkCell,
     content: dict[str, Any],
     folder: TaskFolder,
     encoder: dict[str, Any] | None,

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import precision, restored_threads, uses_gpu
 from benchmark.downstream.cell import (
-    FineTuningRun,
+    BenchmarkCell,
     leakage_with,
     metric_entries,
     open_cell,
@@ -44,7 +44,7 @@ from benchmark.training.runner import Runner
 
 
 @restored_threads()
-def run_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
+def run_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRecord:
     """Train, score and record one cell.
 
     Args:
@@ -121,7 +121,7 @@ class FineTuningParts:
     trained_parameters: int
 
 
-def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningParts:
+def assemble(cell: BenchmarkCell, task: Task, folder: TaskFolder) -> FineTuningParts:
     """Build model, data, optimiser and metric of a cell. Nothing is written.
 
     Raises:
@@ -172,7 +172,7 @@ def assemble(cell: FineTuningRun, task: Task, folder: TaskFolder) -> FineTuningP
     )
 
 
-def make_run(cell: FineTuningRun, parts: FineTuningParts, stop: StopSignals, begun: float) -> Run:
+def make_run(cell: BenchmarkCell, parts: FineTuningParts, stop: StopSignals, begun: float) -> Run:
     """The run of a cell in its folder. Nothing is written."""
     content = to_plain(cell.config)
     identity = {
@@ -210,7 +210,7 @@ def _keyed(config: Config) -> tuple[str, ...]:
 
 
 def _record(
-    cell: FineTuningRun,
+    cell: BenchmarkCell,
     parts: FineTuningParts,
     run: Run,
     runner: Runner,

@@ -108,7 +108,7 @@ def bench_finetune(method: str, trial: StepTiming) -> list[TimingRow]:
         config, card = compose(trial.configs, method, DATASET, trial.scale, settings, work)
         config.update(num_threads=torch.get_num_threads(), seed=0)
         task = load_task(config.task)
-        cell = finetune.FineTuningRun(config, card, DATASET, 0, work / "ours", work / "results")
+        cell = finetune.BenchmarkCell(config, card, DATASET, 0, work / "ours", work / "results")
         with quiet_libraries():
             parts = finetune.assemble(cell, task, folder)
             run = finetune.make_run(cell, parts, StopSignals(), time.time())

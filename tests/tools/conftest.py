@@ -14,7 +14,7 @@ from benchmark.anatomy.pack import extract
 from benchmark.data.packs import build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import write_task_folder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import run_cell
 from benchmark.encoders.encoder import export_encoder
@@ -74,7 +74,7 @@ def _score_filter(task: Path, work: Path) -> None:
     """A run of a model without training, with the model it leaves."""
     options = [f"data.folder={task}"]
     config, card = compose(CONFIGS, "frangi", "synthetic_v", "tiny", options, work)
-    run_cell(FineTuningRun(config, card, "synthetic_v", 0, work / "seed0", work / "results"))
+    run_cell(BenchmarkCell(config, card, "synthetic_v", 0, work / "seed0", work / "results"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 
 from benchmark.device import restored_threads
 from benchmark.downstream.cell import (
-    FineTuningRun,
+    BenchmarkCell,
     leakage_with,
     metric_entries,
     open_cell,
@@ -52,7 +52,7 @@ class FrozenEvaluation:
     examples: list[Example] = field(default_factory=list)
 
 
-def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> FrozenEvaluation:
+def _evaluate_linear(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluation:
     config, folder, task = cell.config, cache.folder, load_task("segmentation")
     predictions = cell.folder / "predictions"
     metric = task.build_metric(config, folder, predictions)
@@ -70,7 +70,7 @@ def _evaluate_linear(cell: FineTuningRun, cache: FeatureCache) -> FrozenEvaluati
     )
 
 
-def _evaluate_knn(cell: FineTuningRun, cache: FeatureCache) -> FrozenEvaluation:
+def _evaluate_knn(cell: BenchmarkCell, cache: FeatureCache) -> FrozenEvaluation:
     definitions = knn_definitions(cell.config)
     for name in cell.config.metrics:
         one_of("metric", name, definitions)
@@ -87,7 +87,7 @@ def _evaluate_knn(cell: FineTuningRun, cache: FeatureCache) -> FrozenEvaluation:
     return FrozenEvaluation(entries, scores, {"sampling": cell.seed})
 
 
-_EVALUATE: dict[str, Callable[[FineTuningRun, FeatureCache], FrozenEvaluation]] = {
+_EVALUATE: dict[str, Callable[[BenchmarkCell, FeatureCache], FrozenEvaluation]] = {
     "linear": _evaluate_linear,
     "knn": _evaluate_knn,
 }
@@ -95,7 +95,7 @@ _EVALUATE: dict[str, Callable[[FineTuningRun, FeatureCache], FrozenEvaluation]] 
 
 @restored_threads()
 def evaluate_cell(
-    kind: str, cell: FineTuningRun, features: Path, overwrite: str = "only-missing"
+    kind: str, cell: BenchmarkCell, features: Path, overwrite: str = "only-missing"
 ) -> RunRecord:
     """Evaluate and record one cell; features are extracted where they are missing.
 

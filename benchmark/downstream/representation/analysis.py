@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from benchmark.data.tasks import TaskFolder
 from benchmark.device import restored_threads
 from benchmark.downstream.cell import (
-    FineTuningRun,
+    BenchmarkCell,
     leakage_with,
     open_cell,
     timing,
@@ -130,7 +130,7 @@ def analyse(config: Config, folder: TaskFolder) -> PatchAnalysis:
     return PatchAnalysis(metrics, scores, PatchPoints(points, patches.vessel), encoder)
 
 
-def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRecord:
+def analyse_cell(cell: BenchmarkCell, overwrite: str = "only-missing") -> RunRecord:
     """Analyse and record one cell, and keep its projected patches in its folder.
 
     Args:
@@ -173,7 +173,7 @@ def analyse_cell(cell: FineTuningRun, overwrite: str = "only-missing") -> RunRec
     return record
 
 
-def points_of(cell: FineTuningRun, record: RunRecord) -> PatchPoints:
+def points_of(cell: BenchmarkCell, record: RunRecord) -> PatchPoints:
     """The projected patches of a recorded cell; computed again where its folder has lost them.
 
     Raises:

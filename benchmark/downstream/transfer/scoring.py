@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.data.progress import progress_bar
 from benchmark.downstream.cell import (
-    FineTuningRun,
+    BenchmarkCell,
     leakage_with,
     metric_entries,
     timing,
@@ -104,7 +104,7 @@ def write_test(
     place = (test.dataset, origin.seed, test.record.parent, test.results)
     encoder = origin.encoder and origin.encoder.model_dump()
     values = dict(
-        values_of_cell(FineTuningRun(config, card, *place), test.content, test.folder, encoder),
+        values_of_cell(BenchmarkCell(config, card, *place), test.content, test.folder, encoder),
         metrics=metrics,
         n_images=len(scores),
         seeds={"weights": origin.seed},

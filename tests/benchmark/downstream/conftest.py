@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.sampling import FineTuningSampler
@@ -71,19 +71,19 @@ def compose_cell(
     options: Sequence[str],
     seed: int = 0,
     protocol: str | None = None,
-) -> FineTuningRun:
+) -> BenchmarkCell:
     """A cell at scale tiny in a work folder."""
     config, card = compose(CONFIGS, method, dataset, "tiny", list(options), work, protocol)
     folder = work / card.method / "finetune" / dataset / f"seed{seed}"
-    return FineTuningRun(config, card, dataset, seed, folder, work / "results")
+    return BenchmarkCell(config, card, dataset, seed, folder, work / "results")
 
 
 @pytest.fixture(scope="session", name="compose_cell")
-def _compose_cell() -> Callable[..., FineTuningRun]:
+def _compose_cell() -> Callable[..., BenchmarkCell]:
     return compose_cell
 
 
-def score_cell(cell: FineTuningRun, epochs: int = 0) -> FineTuningRun:
+def score_cell(cell: BenchmarkCell, epochs: int = 0) -> BenchmarkCell:
     """Run a cell; without epochs its initial weights are scored, in no time."""
     cell.config.epochs = epochs
     run_cell(cell)
@@ -91,12 +91,12 @@ def score_cell(cell: FineTuningRun, epochs: int = 0) -> FineTuningRun:
 
 
 @pytest.fixture(scope="session", name="score_cell")
-def _score_cell() -> Callable[..., FineTuningRun]:
+def _score_cell() -> Callable[..., BenchmarkCell]:
     return score_cell
 
 
 @pytest.fixture(scope="session")
-def trained(vessels: TaskFolder, tmp_path_factory: pytest.TempPathFactory) -> FineTuningRun:
+def trained(vessels: TaskFolder, tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCell:
     """A finished cell of segmentation, with masks that are neither empty nor full."""
     work = tmp_path_factory.mktemp("trained")
     export_vit(work / "mae" / "pretrain", seed=1)

@@ -29,7 +29,7 @@ from benchmark.data.packs import PackCollection, build_pack
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.segmentation.metrics import centreline_dice, definitions
 from benchmark.downstream.segmentation.task import build_model
@@ -45,7 +45,7 @@ from benchmark.training.config import to_plain
 SMALL = ("epochs=2", "batch_size=2", "base_lr=0.03", "checkpoint_interval=1", "log_interval=1")
 SMALL += ("keep_checkpoints=1",)
 
-MakeCell = Callable[..., FineTuningRun]
+MakeCell = Callable[..., BenchmarkCell]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def make_cell(vessels: TaskFolder, compose_cell: MakeCell, sizes: tuple[str, ...
         seed: int = 0,
         options: tuple[str, ...] = (),
         protocol: str | None = None,
-    ) -> FineTuningRun:
+    ) -> BenchmarkCell:
         shown = () if method == "frangi" else sizes
         settings = [*SMALL, *shown, f"data.folder={vessels.path}", *options]
         return compose_cell(work, method, "synthetic_v", settings, seed, protocol)
@@ -75,27 +75,27 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, export_vit: Callable[..., 
 
 
 @pytest.fixture(scope="module")
-def finished(encoder: Path, make_cell: MakeCell) -> FineTuningRun:
+def finished(encoder: Path, make_cell: MakeCell) -> BenchmarkCell:
     """A cell that has been run."""
     cell = make_cell(encoder)
     run_cell(cell)
     return cell
 
 
-def scores(cell: FineTuningRun) -> pd.DataFrame:
+def scores(cell: BenchmarkCell) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
 
 
-def steps(cell: FineTuningRun) -> list[dict[str, Any]]:
+def steps(cell: BenchmarkCell) -> list[dict[str, Any]]:
     lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 
 
-def weights(cell: FineTuningRun) -> dict[str, torch.Tensor]:
+def weights(cell: BenchmarkCell) -> dict[str, torch.Tensor]:
     return read_checkpoint(cell.folder / "epoch_2.pth").model
 
 
-def assert_same_run(one: FineTuningRun, two: FineTuningRun) -> None:
+def assert_same_run(one: BenchmarkCell, two: BenchmarkCell) -> None:
     """Equal to the last bit: losses of every step, weights, and the scores of every image."""
     assert steps(one) == steps(two)
     first, second = weights(one), weights(two)
@@ -238,7 +238,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert_same_run(cell, finished)
 
 
-def _batches(cell: FineTuningRun, vessels: TaskFolder) -> list[dict[str, Any]]:
+def _batches(cell: BenchmarkCell, vessels: TaskFolder) -> list[dict[str, Any]]:
     cell.config.seed = cell.seed
     loader = finetune.assemble(cell, load_task("segmentation"), vessels).loader
     loader.batch_sampler.set_epoch(1)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.finetune import run_cell
 from benchmark.results import read_record
 from benchmark.training import accumulation
@@ -31,12 +31,12 @@ def cell(
     vessels: TaskFolder,
     tmp_path: Path,
     export_vit: Callable[..., Path],
-    compose_cell: Callable[..., FineTuningRun],
+    compose_cell: Callable[..., BenchmarkCell],
     sizes: tuple[str, ...],
-) -> Callable[..., FineTuningRun]:
+) -> Callable[..., BenchmarkCell]:
     """A cell in a work folder of its own: four steps in each of two epochs."""
 
-    def make(name: str, method: str = "mae") -> FineTuningRun:
+    def make(name: str, method: str = "mae") -> BenchmarkCell:
         work = tmp_path / name
         if method == "mae" and not work.exists():
             export_vit(work / "mae" / "pretrain", seed=1)
@@ -58,7 +58,7 @@ def signal_in_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StopTestHook, "after_test_iter", signalled)
 
 
-def log(cell: FineTuningRun) -> list[dict[str, Any]]:
+def log(cell: BenchmarkCell) -> list[dict[str, Any]]:
     lines = (cell.folder / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
 

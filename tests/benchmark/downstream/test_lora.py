@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.downstream.fine_tuned.model import load_model
 from benchmark.downstream.finetune import assemble, run_cell
@@ -40,7 +40,7 @@ SMALL += ("keep_checkpoints=1", "num_workers=0", "lora.rank=2")
 
 CONVOLUTIONAL = {"resnet", "resnet+basic", "unet"}
 
-MakeCell = Callable[..., FineTuningRun]
+MakeCell = Callable[..., BenchmarkCell]
 
 
 @pytest.fixture(scope="module")
@@ -49,26 +49,26 @@ def make_cell(
 ) -> MakeCell:
     """A cell of segmentation at 64² and two epochs, by `--lora` or in full."""
 
-    def make(work: Path, seed: int = 0, lora: bool = True) -> FineTuningRun:
+    def make(work: Path, seed: int = 0, lora: bool = True) -> BenchmarkCell:
         if not (work / "mae").exists():
             export_vit(work / "mae" / "pretrain", seed=1)
         options = [*sizes, f"data.folder={vessels.path}", *SMALL[: None if lora else -1]]
         config, card = compose(CONFIGS, "mae", "synthetic_v", "tiny", options, work, lora=lora)
         dataset = "synthetic_v-lora" if lora else "synthetic_v"
         folder = work / "mae" / "finetune" / dataset / f"seed{seed}"
-        return FineTuningRun(config, card, dataset, seed, folder, work / "results")
+        return BenchmarkCell(config, card, dataset, seed, folder, work / "results")
 
     return make
 
 
 @pytest.fixture(scope="module")
-def finished(make_cell: MakeCell, tmp_path_factory: pytest.TempPathFactory) -> FineTuningRun:
+def finished(make_cell: MakeCell, tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCell:
     cell = make_cell(tmp_path_factory.mktemp("work"))
     run_cell(cell)
     return cell
 
 
-def initial_model(cell: FineTuningRun) -> nn.Module:
+def initial_model(cell: BenchmarkCell) -> nn.Module:
     cell.config.seed = cell.seed
     folder = TaskFolder.open(cell.config.data.folder)
     return assemble(cell, load_task(cell.config.task), folder).model

@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from PIL import Image
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.cell import FineTuningRun, with_patients
+from benchmark.downstream.cell import BenchmarkCell, with_patients
 from benchmark.downstream.finetune import run_cell
 from benchmark.errors import InputError
 from benchmark.locking import LOCK
@@ -27,14 +27,14 @@ from benchmark.results import find_problems, read_examples, read_record
 
 ROOT = Path(__file__).resolve().parents[3]
 
-MakeCell = Callable[..., FineTuningRun]
+MakeCell = Callable[..., BenchmarkCell]
 
 
 @pytest.fixture(scope="module")
 def make_cell(vessels: TaskFolder, compose_cell: MakeCell, sizes: tuple[str, ...]) -> MakeCell:
     """A cell of a filter or of a network from scratch: two epochs of two steps at 64²."""
 
-    def make(work: Path, method: str = "frangi", *options: str) -> FineTuningRun:
+    def make(work: Path, method: str = "frangi", *options: str) -> BenchmarkCell:
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", *sizes)
         settings = [f"data.folder={vessels.path}", *options, *(small if method == "unet" else ())]
         return compose_cell(work, method, "synthetic_v", settings)

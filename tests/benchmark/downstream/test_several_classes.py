@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.finetune import run_cell
 from benchmark.downstream.segmentation.task import build_model
 from benchmark.errors import InputError
@@ -35,12 +35,12 @@ def make_cell(
     tmp_path: Path,
     segments: TaskFolder,
     export_vit: Callable[..., Path],
-    compose_cell: Callable[..., FineTuningRun],
+    compose_cell: Callable[..., BenchmarkCell],
     sizes: tuple[str, ...],
-) -> Callable[..., FineTuningRun]:
+) -> Callable[..., BenchmarkCell]:
     """A cell of one epoch; MAE has an encoder."""
 
-    def make(method: str, *options: str) -> FineTuningRun:
+    def make(method: str, *options: str) -> BenchmarkCell:
         if method == "mae":
             export_vit(tmp_path / "mae" / "pretrain")
         small = (*SMALL, *sizes) if method != "frangi" else ()

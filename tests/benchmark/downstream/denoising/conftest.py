@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.method_cards import CONFIGS
 
@@ -38,11 +38,11 @@ def denoising_config() -> Callable[..., Config]:
 
 @pytest.fixture(scope="session")
 def denoising_cell(
-    noisy: TaskFolder, compose_cell: Callable[..., FineTuningRun]
-) -> Callable[..., FineTuningRun]:
+    noisy: TaskFolder, compose_cell: Callable[..., BenchmarkCell]
+) -> Callable[..., BenchmarkCell]:
     """A cell of two epochs on `noisy`; `options` come on top."""
 
-    def make(work: Path, method: str = "mae", options: tuple[str, ...] = ()) -> FineTuningRun:
+    def make(work: Path, method: str = "mae", options: tuple[str, ...] = ()) -> BenchmarkCell:
         sizes = {"mae": SIZES, "dncnn": SIZES[1:]}.get(method, ())
         small = ("epochs=2", "batch_size=2", "checkpoint_interval=1", "log_interval=1")
         small += ("keep_checkpoints=1",)

@@ -13,7 +13,7 @@ from raw_layouts import MemorySource
 from benchmark.data.denoising import Degradation
 from benchmark.data.frame import Frame
 from benchmark.data.tasks import write_task_folder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.downstream.denoising.classical import NonLocalMeans
 from benchmark.downstream.denoising.metrics import definitions, psnr, ssim
@@ -25,7 +25,7 @@ from benchmark.results import read_record
 from benchmark.training.checkpoints.checkpoint import read_checkpoint
 
 
-def _scores(cell: FineTuningRun) -> pd.DataFrame:
+def _scores(cell: BenchmarkCell) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
 
 

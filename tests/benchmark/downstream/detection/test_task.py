@@ -10,7 +10,7 @@ import torch
 
 from benchmark.data.tasks import TaskFolder
 from benchmark.downstream import finetune
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.compose import compose
 from benchmark.downstream.detection.metrics import DEFINITIONS
 from benchmark.downstream.detection.vitdet import ViTDet
@@ -21,12 +21,12 @@ from benchmark.errors import InputError
 from benchmark.method_cards import CONFIGS
 from benchmark.results import read_record
 
-Cell = Callable[..., FineTuningRun]
+Cell = Callable[..., BenchmarkCell]
 
 
 @pytest.fixture
 def make_cell(tmp_path: Path, lesions: TaskFolder, compose_cell: Cell) -> Cell:
-    def make(method: str = "mae", *options: str, seed: int = 0) -> FineTuningRun:
+    def make(method: str = "mae", *options: str, seed: int = 0) -> BenchmarkCell:
         settings = ["epochs=1", "batch_size=4", "num_workers=0", f"data.folder={lesions.path}"]
         return compose_cell(tmp_path, method, "synthetic_d", [*settings, *options], seed)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from benchmark.data.sources import open_source
 from benchmark.data.tasks import TaskFolder, write_task_folder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.denoising.metrics import psnr
 from benchmark.downstream.fine_tuned import read_model_description
 from benchmark.downstream.fine_tuned.model import FineTunedModel, load_model
@@ -27,7 +27,7 @@ from benchmark.results import config_hash, read_record
 
 
 @pytest.fixture(scope="module")
-def model(trained: FineTuningRun, tmp_path_factory: pytest.TempPathFactory) -> FineTunedModel:
+def model(trained: BenchmarkCell, tmp_path_factory: pytest.TempPathFactory) -> FineTunedModel:
     """The two files alone, elsewhere, loaded while encoder and run are out of the way."""
     folder = tmp_path_factory.mktemp("copied")
     for name in ("model.json", "model.safetensors"):
@@ -45,7 +45,7 @@ def frames_of(folder: TaskFolder) -> list[np.ndarray]:
     return [np.asarray(Image.open(folder.image("test", stem))) for stem in stems]
 
 
-def scored(cell: FineTuningRun) -> pd.DataFrame:
+def scored(cell: BenchmarkCell) -> pd.DataFrame:
     return pd.read_csv(cell.record.with_suffix(".csv"))
 
 
@@ -126,9 +126,9 @@ def test_several_classes_overlap_or_are_labels(tmp_path, compose_cell, score_cel
 @pytest.fixture(scope="module")
 def detector(
     tmp_path_factory: pytest.TempPathFactory,
-    compose_cell: Callable[..., FineTuningRun],
-    score_cell: Callable[..., FineTuningRun],
-) -> tuple[FineTuningRun, TaskFolder]:
+    compose_cell: Callable[..., BenchmarkCell],
+    score_cell: Callable[..., BenchmarkCell],
+) -> tuple[BenchmarkCell, TaskFolder]:
     """A detector of initial weights on an encoder, and its task of frames of 100²."""
     work = tmp_path_factory.mktemp("detector")
     options = dict(patients=4, videos=1, frames=6, first_frame=4, size=100, test_fraction=0.5)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.frozen.compose import compose_frozen
 from benchmark.downstream.frozen.preview import settings_of
 from benchmark.method_cards import CONFIGS
@@ -30,10 +30,10 @@ def features(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..., FineTuningRun]:
+def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..., BenchmarkCell]:
     """Make a cell of `encoder` on `vessels`, with 4 training and 2 test frames."""
 
-    def make(kind: str, *options: str, seed: int = 0) -> FineTuningRun:
+    def make(kind: str, *options: str, seed: int = 0) -> BenchmarkCell:
         options = ("test_pipeline.1.scale=(64,64)", *QUICK[kind], *options)
         config, card = compose_frozen(
             settings_of(kind, CONFIGS), CONFIGS, encoder, "synthetic_v", "tiny", options, tmp_path
@@ -41,7 +41,7 @@ def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..
         config.data.folder = str(vessels.path)
         config.seed = seed
         folder = tmp_path / "cell" / kind / f"seed{seed}"
-        return FineTuningRun(config, card, f"vessels-{kind}", seed, folder, tmp_path / "results")
+        return BenchmarkCell(config, card, f"vessels-{kind}", seed, folder, tmp_path / "results")
 
     return make
 

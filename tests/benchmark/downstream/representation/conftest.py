@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.tasks import TaskFolder
-from benchmark.downstream.cell import FineTuningRun
+from benchmark.downstream.cell import BenchmarkCell
 from benchmark.downstream.representation.compose import compose_representation
 from benchmark.method_cards import CONFIGS
 
@@ -22,16 +22,16 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, export_vit: Callable[..., 
 
 
 @pytest.fixture
-def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..., FineTuningRun]:
+def make_cell(encoder: Path, vessels: TaskFolder, tmp_path: Path) -> Callable[..., BenchmarkCell]:
     """Make a cell of `encoder` on the 4 training frames of `vessels`; options override."""
 
-    def make(*options: str, seed: int = 0) -> FineTuningRun:
+    def make(*options: str, seed: int = 0) -> BenchmarkCell:
         config, card = compose_representation(
             CONFIGS, encoder, "synthetic_v", "tiny", [*QUICK, *options], tmp_path
         )
         config.data.folder = str(vessels.path)
         config.seed = seed
         folder = tmp_path / "cell" / f"seed{seed}"
-        return FineTuningRun(config, card, "vessels-patches", seed, folder, tmp_path / "results")
+        return BenchmarkCell(config, card, "vessels-patches", seed, folder, tmp_path / "results")
 
     return make
