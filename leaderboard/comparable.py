@@ -93,7 +93,7 @@ def without_leakage(records: Sequence[RunRecord]) -> tuple[list[RunRecord], list
     leaked = {path_of(r): words for r in records if (words := conditions_of([r]).leakage)}
     kept = [record for record in records if path_of(record) not in leaked]
     if not kept:
-        raise InputError(f"all {len(records)} results have known leakage; leave out the option")
+        raise InputError(f"all {len(records)} results have known leakage; remove --without-leakage")
     return kept, [f"{path.as_posix()}: known leakage ({words})" for path, words in leaked.items()]
 
 
