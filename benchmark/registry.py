@@ -108,7 +108,7 @@ def build(spec: Any, **defaults: Any) -> Any:
 
     Raises:
         InputError: the dict has no `type`, no such name is registered, or the class does not take
-            these arguments.
+            these arguments, or is an optimiser of torch and does not take their values.
     """
     if not isinstance(spec, dict):
         return spec
@@ -126,5 +126,10 @@ def build(spec: Any, **defaults: Any) -> Any:
     except TypeError as error:
         # Only a wrong signature is the user's mistake; a TypeError from inside is a defect.
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            raise InputError(f"config: {cls.__name__}: {error}") from None
+        raise
+    except ValueError as error:
+        # The optimisers of torch check the ranges of their arguments.
+        if cls.__module__.startswith("torch.optim."):
             raise InputError(f"config: {cls.__name__}: {error}") from None
         raise

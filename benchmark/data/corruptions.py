@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmark.errors import InputError, one_of
 from benchmark.files import sha256_bytes, sha256_json
-from benchmark.type_hints import Count, Positive, Seed, Share, fits, meaning
+from benchmark.type_hints import Positive, Range, Seed, Share, fits, meaning
 
 SEVERITIES = 5
 
@@ -115,7 +115,7 @@ CORRUPTIONS: dict[str, tuple[_Corruption, Any]] = {
     "motion_blur": (motion_blur, Positive),
     "contrast_dilution": (contrast_dilution, Share),
     "window": (window, tuple[Share, Positive]),
-    "jpeg": (jpeg, Count),
+    "jpeg": (jpeg, Annotated[int, Range(least=1, most=100)]),
     "resolution": (resolution, Positive),
 }
 """Name → corruption of a float32 frame H×W in [0, 1], and what its levels are."""

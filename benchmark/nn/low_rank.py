@@ -67,9 +67,11 @@ def add_low_rank(
         The number of updates.
 
     Raises:
-        InputError: no layer has such a name, the message names those there are; or the rank is
-            larger than that of a layer.
+        InputError: there is no target; no layer has such a name, the message names those there
+            are; or the rank is larger than that of a layer.
     """
+    if not targets:
+        raise InputError("lora.targets: none; name at least one")
     known = list(_adaptable(network))
     for target in targets:
         if not any(_ends_in(name, target) for name, *_ in known):

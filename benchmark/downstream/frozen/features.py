@@ -12,6 +12,7 @@ They are read as memory maps. Features of another encoder, split or size are rep
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from benchmark.locking import acquire, remove_unlocked
 from benchmark.training.config import to_plain
 
 _VERSION = 1  # of the layout, and of what the numbers are
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +83,31 @@ class FeatureCache:
         """
         if (split, mirrored) not in self._loaded:
             name = f"{split}-mirrored" if mirrored else split
-            lock = self._place / f".{name}.lock"
             try:
-                with acquire(lock, _on_wait(self._place)):
-                    found = self._read(name, self._identity(split, mirrored))
-                    if found is None:
-                        self._extract(name, split, mirrored)
-                        found = self._read(name, self._identity(split, mirrored))
-            finally:
-                remove_unlocked(lock)
+                found = self._read_or_extract(name, split, mirrored)
+            except OSError as error:
+                # Where nothing may be written, finished features can still be read.
+                if error.errno not in _READ_ONLY:
+                    raise
+                found = self._read(name, self._identity(split, mirrored))
+                if found is None:
+                    raise
             if found is None:
                 raise InputError(f"{self._place}: cannot be read back; check the file system")
             self._loaded[split, mirrored] = found
         return self._loaded[split, mirrored]
+
+    def _read_or_extract(self, name: str, split: str, mirrored: bool) -> FrameFeatures | None:
+        lock = self._place / f".{name}.lock"
+        try:
+            with acquire(lock, _on_wait(self._place)):
+                found = self._read(name, self._identity(split, mirrored))
+                if found is None:
+                    self._extract(name, split, mirrored)
+                    found = self._read(name, self._identity(split, mirrored))
+                return found
+        finally:
+            remove_unlocked(lock)
 
     def _identity(self, split: str, mirrored: bool) -> dict[str, Any]:
         """All that the files of a split depend on."""

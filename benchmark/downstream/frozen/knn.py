@@ -63,8 +63,9 @@ def knn_shares(
     for part in queries.split(max(1, _SIMILARITIES // len(bank))):
         similarity, nearest = (F.normalize(part, dim=1) @ bank.T).topk(count, dim=1)
         # Relative to the nearest one, which changes no share and keeps exp in range.
-        votes = ((similarity - similarity[:, :1]) / temperature).exp()
-        found.append((votes * vessel[nearest]).sum(dim=1) / votes.sum(dim=1))
+        # In float64, which has room for any temperature.
+        votes = ((similarity - similarity[:, :1]).double() / temperature).exp()
+        found.append(((votes * vessel[nearest]).sum(dim=1) / votes.sum(dim=1)).float())
     return torch.cat(found)
 
 

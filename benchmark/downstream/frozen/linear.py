@@ -188,8 +188,10 @@ def train_linear(cache: FeatureCache, config: Config, seed: int) -> EncoderDecod
     """The segmentor of a seed, trained on the labelled training frames.
 
     Raises:
-        InputError: as `FeatureCache.load` and `fit_linear`.
+        InputError: there is no loss; or as `FeatureCache.load` and `fit_linear`.
     """
+    if not config.losses:
+        raise InputError("losses: none; name at least one")
     shown = (False, True) if config.mirrored else (False,)
     views = [cache.load("train", mirrored) for mirrored in shown]
     frames = labelled_frames(config, cache.folder, seed)

@@ -148,7 +148,8 @@ def test_coarse_pixels_are_means_over_areas(rng):
     [
         ({"fog": (1, 2, 3, 4, 5)}, 0, "unknown corruption 'fog'"),
         ({"jpeg": (40, 20)}, 0, "corruptions.jpeg: 2 levels; needs one for each of 5"),
-        ({"jpeg": (40, 20, 10, 5, 0.5)}, 0, "corruptions.jpeg=.*: each must be an integer of 1"),
+        ({"jpeg": (40, 20, 10, 5, 0.5)}, 0, "corruptions.jpeg=.*: each must be an integer from 1"),
+        ({"jpeg": (101, 20, 10, 5, 3)}, 0, "each must be an integer from 1 to 100"),
         ({"window": (1, 2, 3, 4, 5)}, 0, "corruptions.window="),
         ({}, 0, "corruptions: none"),
         ({"jpeg": (40, 20, 10, 5, 3)}, -1, "corruptions.seed=-1"),

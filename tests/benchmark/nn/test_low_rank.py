@@ -169,6 +169,7 @@ def test_updates_are_formed_in_single_precision_under_autocast():
     [
         (("q", "w"), 2, r"no 'w' in the encoder to adapt; it has qkv, q, k, v, proj, fc1, fc2$"),
         (("kv",), 2, r"no 'kv' in the encoder"),
+        ((), 2, r"lora.targets: none"),
         (("q",), 13, r"lora.rank=13: 0.attn.q has rank 12 at most"),
     ],
 )

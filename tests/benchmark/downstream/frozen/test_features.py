@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from benchmark.downstream.frozen import features as features_module
 from benchmark.downstream.frozen.encoded import EncodedFrames
 from benchmark.downstream.frozen.features import FeatureCache, labelled_frames
 from benchmark.downstream.representation.compose import compose_representation
@@ -137,3 +139,22 @@ def test_features_that_are_not_finite_are_refused(make_cell, vessels, features, 
     with pytest.raises(InputError, match=r"features of .* are not finite"):
         FeatureCache(make_cell("linear").config, vessels, features).load("train")
     assert not list(features.glob("*.npy"))
+
+
+def test_finished_features_are_read_where_nothing_can_be_written(
+    make_cell, vessels, export_vit, features, tmp_path, monkeypatch
+):
+    """A lock cannot be made there, and no process can replace what is read."""
+    config = make_cell("linear").config
+    written = np.array(FeatureCache(config, vessels, features).load("test").features)
+
+    def acquire(path, on_wait):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(features_module, "acquire", acquire)
+    assert np.array_equal(FeatureCache(config, vessels, features).load("test").features, written)
+    other = make_cell("linear").config
+    other.model.backbone.folder = str(export_vit(tmp_path / "other", 9, patch_size=8))
+    for missing, split in ((config, "train"), (other, "test")):
+        with pytest.raises(OSError, match="Read-only"):
+            FeatureCache(missing, vessels, features).load(split)

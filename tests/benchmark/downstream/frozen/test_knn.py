@@ -47,6 +47,12 @@ def test_a_small_bank_votes_as_a_whole():
     assert found.tolist() == pytest.approx([near / (2 * near + far)])
 
 
+def test_at_a_temperature_near_zero_the_nearest_patch_decides():
+    bank, vessel = torch.eye(3), torch.tensor([True, False, False])
+    queries = torch.tensor([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0]])
+    assert knn_shares(bank, vessel, queries, 3, 1e-46).tolist() == [1, 0]
+
+
 def patches(cache, split):
     """Features and labels of all patches of 8² of a split, frame by frame."""
     found = cache.load(split)

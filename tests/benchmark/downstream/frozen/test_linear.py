@@ -156,3 +156,13 @@ def test_scores_are_those_of_up_sampled_logits_at_native_size(
     assert list(metric.scores["dsc"]) == pytest.approx(expected)
     assert found["dsc"] == pytest.approx(np.mean(expected))
     assert max(expected) > 0
+
+
+def test_settings_that_nothing_can_be_trained_with_are_refused(make_cell, vessels, features):
+    for option, message in (
+        ("losses=[]", "losses: none"),
+        ("optimizer.weight_decay=-1", "AdamW: Invalid weight_decay value: -1"),
+    ):
+        config = make_cell("linear", option).config
+        with pytest.raises(InputError, match=message):
+            train_linear(FeatureCache(config, vessels, features), config, 0)
