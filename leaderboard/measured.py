@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -44,7 +45,7 @@ class Measured:
         task_of: dataset → task.
         mixed: (method, dataset) whose runs differ in more than the seed.
         patches: dataset → method → numbers of analysed patches of its runs.
-        further: method → column → score, of the metrics under corruptions that are no columns.
+        further: method → column → score, of metrics of corruptions and k-NN that are no columns.
         parameters: (method, dataset) of LoRA → numbers of trained and of all parameters.
         split_hashes: dataset → hash of the split that all its records were scored on.
     """
@@ -107,7 +108,7 @@ def read_measured(
             parameters[r.method, r.dataset] = (r.trained_parameters, r.parameters)
         for metric, entry in r.metrics.items():
             # Other metrics are kept for readers of the records.
-            if entry.headline or kind == "corruptions":
+            if entry.headline or kind in ("corruptions", "knn"):
                 definition = visible(entry.definition)
                 column = Column(r.dataset, metric, definition, entry.higher_is_better)
                 kept = runs_of if entry.headline else further.setdefault(r.method, {})
@@ -120,7 +121,22 @@ def read_measured(
     conditions = {cell: conditions_of(runs) for cell, runs in runs_of_cell.items()}
     scores, others = _summaries(values, conditions), _summaries(further, conditions)
     hashes = {record.dataset: record.split_hash for record in records}
+    rows = _told_apart(rows)
     return Measured(protocol, rows, scores, task_of, mixed, patches, others, parameters, hashes)
+
+
+def _told_apart(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Rows with their id behind the title where several encoders of a method are compared.
+
+    Runs of an analysis have the title of their method, and a table that says what they vary.
+    """
+    titles = Counter(row.title for method, row in rows.items() if not is_analysis(method))
+    return {
+        method: replace(row, title=f"{row.title} ({visible(method)})")
+        if titles[row.title] > 1 and not is_analysis(method)
+        else row
+        for method, row in rows.items()
+    }
 
 
 def _summaries(

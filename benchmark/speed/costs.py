@@ -63,6 +63,8 @@ def count_costs(method: str, configs: Path = CONFIGS, options: Sequence[str] = (
             config = _configured(method, configs, options)
             masking = config.method.get("masking") or {}
             costs = masked = count_pretraining(config)
+            if not config.epochs:  # nothing is trained
+                return MethodCosts(network=costs.network, network_flops=costs.network_flops)
             if masking.get("type") not in _PAPERS_MASKINGS:
                 return costs
             if masking["ratio"] != PAPERS_RATIO:

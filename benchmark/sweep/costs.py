@@ -23,7 +23,7 @@ from statistics import median
 
 from benchmark.errors import InputError
 from benchmark.method_costs import MethodCosts, read_costs
-from benchmark.results import read_record
+from benchmark.results import parse_dataset_id, read_record
 from benchmark.sweep.jobs import MODEL, CellJob, Job
 
 FRAMES_PER_S: dict[str, dict[str, float]] = {
@@ -45,6 +45,9 @@ START_S = 20.0
 
 _MODEL_BYTES = {"paper": 390e6, "small": 65e6, "tiny": 2.7e6}
 """Size of a fine-tuned model of segmentation with the ViT of a scale."""
+
+_FEATURE_BYTES = {"paper": 0.803e6, "small": 0.164e6, "tiny": 0.092e6}
+"""Size of the features of a frame by the ViT of a scale, and of its mask."""
 
 
 def estimate(jobs: Sequence[Job], scale: str, configs: Path) -> None:
@@ -82,6 +85,22 @@ def kept_bytes(jobs: Iterable[Job], scale: str) -> float:
     files = [Path(job.keeps, MODEL).with_suffix(".safetensors") for job in keeping]
     there = [file.stat().st_size for file in files if file.is_file()]
     return len(keeping) * (median(there) if there else _MODEL_BYTES[scale])
+
+
+def feature_bytes(jobs: Iterable[Job], scale: str) -> float:
+    """Bytes of the features of training frames that these jobs of frozen encoders keep: about.
+
+    All kinds, seeds and numbers of labels of a method and a dataset share them; ``linear`` has
+    those of the mirror images as well.
+    """
+    frames: dict[tuple[str, str], float] = defaultdict(float)
+    for job in jobs:
+        if isinstance(job, CellJob) and job.stage == "evaluate":
+            known = parse_dataset_id(job.dataset)
+            number = (job.frames or 0) / known.label_fraction * (1 + (known.kind == "linear"))
+            pair = job.method, known.dataset
+            frames[pair] = max(frames[pair], number)
+    return sum(frames.values()) * _FEATURE_BYTES[scale]
 
 
 def _recorded(cells: Iterable[CellJob]) -> dict[tuple[str, str], list[float]]:

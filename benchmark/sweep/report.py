@@ -13,7 +13,7 @@ from rich.text import Text
 
 from benchmark.commands import as_called
 from benchmark.results import DatasetId, parse_dataset_id
-from benchmark.sweep.costs import kept_bytes
+from benchmark.sweep.costs import feature_bytes, kept_bytes
 from benchmark.sweep.jobs import STATES, CellJob, Job
 from benchmark.sweep.plan import Plan
 
@@ -74,12 +74,12 @@ def print_plan(plan: Plan, console: Console, analyses: Iterable[_Analysis] | Non
         _line(console, "device hours: " + "; ".join(parts or ["not known"]))
     keeping = [job for job in wanted if isinstance(job, CellJob) and job.keeps]
     if keeping:
-        size = kept_bytes(keeping, plan.matrix.scale) / 1e9
-        about = f"{size:,.0f}" if size >= 9.5 else f"{size:.2g}"
-        _line(
-            console,
-            f"models that are kept to be scored elsewhere: {len(keeping)}, about {about} GB",
-        )
+        about = _gigabytes(kept_bytes(keeping, plan.matrix.scale))
+        told = f"models that are kept to be scored elsewhere: {len(keeping)}, about {about}"
+        _line(console, told)
+    if size := feature_bytes(wanted, plan.matrix.scale):
+        told = f"about {_gigabytes(size)}, and those of test frames; may be deleted afterwards"
+        _line(console, f"features of training frames by frozen encoders: {told}")
     if analyses is not None:
         _print_trainings(plan, console)
         _print_cells(plan, console)
@@ -103,7 +103,8 @@ def _print_trainings(plan: Plan, console: Console) -> None:
 def _print_cells(plan: Plan, console: Console) -> None:
     """Every cell: how many of its seeds are done, and the hours of the others.
 
-    Methods are the rows; transposed where there are many more datasets than fit as columns.
+    Methods are the rows; transposed where there are many more datasets than fit as columns. Many
+    columns are several tables.
     """
     cells = _by_method(plan)
     datasets = list(dict.fromkeys(cell.dataset for own in cells.values() for cell in own))
@@ -116,11 +117,13 @@ def _print_cells(plan: Plan, console: Console) -> None:
 
     transposed = len(datasets) > max(len(cells), _MOST_COLUMNS)
     rows, columns = (datasets, list(cells)) if transposed else (list(cells), datasets)
-    table = _table("cells: done, hours left", *columns)
-    for row in rows:
-        pairs = [(column, row) if transposed else (row, column) for column in columns]
-        table.add_row(row, *(cell_text(*pair) for pair in pairs))
-    if table.row_count:
+    parts = -(-len(columns) // _MOST_COLUMNS)
+    for part in range(parts):
+        first, last = (len(columns) * number // parts for number in (part, part + 1))
+        table = _table("cells: done, hours left", *columns[first:last])
+        for row in rows:
+            pairs = [(one, row) if transposed else (row, one) for one in columns[first:last]]
+            table.add_row(row, *(cell_text(*pair) for pair in pairs))
         console.print(table)
 
 
@@ -223,6 +226,11 @@ def _hours(jobs: Sequence[Job]) -> str:
     known = [job.hours for job in jobs if job.hours is not None]
     hours = f"{sum(known):,.1f}" if sum(known) >= 0.95 else f"{sum(known):.2f}"
     return hours + (f" + {len(jobs) - len(known)} not known" if len(known) < len(jobs) else "")
+
+
+def _gigabytes(size: float) -> str:
+    size /= 1e9
+    return (f"{size:,.0f}" if size >= 9.5 else f"{size:.2g}") + " GB"
 
 
 def _print_held_back(plan: Plan, console: Console) -> None:

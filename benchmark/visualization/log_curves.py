@@ -78,6 +78,11 @@ def chance_levels(folders: Sequence[Path], term: str) -> list[float]:
     return sorted(found)
 
 
+def axis_label(term: str) -> str:
+    """What an axis says of a term."""
+    return _AXES.get(term, term.replace("_", " "))
+
+
 def _title(folder: Path) -> str:
     """Title of the method, from the config in `run.json`, or the name of the folder."""
     description = folder / "run.json"
@@ -100,7 +105,7 @@ def draw_curves(folders: Sequence[str | Path], term: str, out: str | Path) -> st
             label = None if number else "chance"
             axis.axhline(level, linestyle=":", color="0.4", linewidth=1, zorder=0, label=label)
         axis.set_xlabel("epoch")
-        axis.set_ylabel(_AXES.get(term, term.replace("_", " ")))
+        axis.set_ylabel(axis_label(term))
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8, handlelength=3.5)
         # Without matplotlib's version in the metadata, equal images give equal files.

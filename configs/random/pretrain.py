@@ -1,4 +1,4 @@
-"""Random weights: the encoder as it is before pre-training, the lower bound of every comparison.
+"""Random weights: the encoder before pre-training, the level that pre-training has to exceed.
 
     tools/train.py configs/random/pretrain.py --seed 0
 

@@ -73,13 +73,30 @@ def _boards(
             reference=reference,
         )
         # The overall test is that of the papers' tables: fine-tuning on several datasets.
-        notes = (evaluation.note, *_constant(board), *board.notes)
+        notes = (evaluation.note, *_chance(board, measured), *_constant(board), *board.notes)
         board = replace(board, notes=notes, column_pairs={}, dataset_pairs={})
         if table.evaluation in ("few-labels", "transfer"):
             # Of a tested dataset there are several columns of one metric: no independent blocks.
             board = replace(board, friedman=None)
         add = _DETAILS.get(table.evaluation)
         yield add(board, measured) if add else board
+
+
+def _chance(board: Board, measured: Measured) -> Iterator[str]:
+    """A note on the level of features that say nothing, where records have it."""
+    shown = {column.dataset for column in board.columns}
+    levels = {
+        column.dataset: score.summary.mean
+        for cells in measured.further.values()
+        for column, score in cells.items()
+        if column.metric == "patch_chance" and column.dataset in shown
+    }
+    if levels:
+        listed = [f"{dataset_title(d)} {levels[d]:.2f}" for d in sorted(levels, key=dataset_order)]
+        yield (
+            "Chance level of Patch AP, the share of vessel patches in the test split: "
+            f"{'; '.join(listed)}. Positions alone may give more, so compare with random weights."
+        )
 
 
 def _constant(board: Board) -> Iterator[str]:

@@ -17,7 +17,7 @@ _MATRIX_NOTE = (
     "Rows: what a model was fine-tuned on; columns: what it is scored on. A model on the test "
     "split of its own dataset is the score of the main board. In parentheses, the difference to "
     "the in-domain score: that of the same method fine-tuned on the tested dataset with all "
-    "labels, on the same images. Nothing of it is tested."
+    "labels, on the same images. The differences have no test."
 )
 _DROP_NOTE = (
     "Means over the pairs of a trained and another tested dataset whose in-domain score is known; "

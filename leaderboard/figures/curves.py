@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from benchmark.errors import InputError
 from benchmark.files import read_json
@@ -104,7 +104,7 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
     Raises:
         InputError: a folder has no log, or the log no such term.
     """
-    from benchmark.visualization.log_curves import chance_levels, read_curve
+    from benchmark.visualization.log_curves import axis_label, chance_levels, read_curve
 
     figure = new_figure(width, 0.55 * width + 10)
     axis = figure.add_subplot()
@@ -118,7 +118,8 @@ def draw_training(runs: Sequence[Path], term: str, width: float) -> Figure:
         label = None if number else "chance"
         axis.axhline(level, linestyle=":", color="0.4", linewidth=1, zorder=0, label=label)
     axis.set_xlabel("Epoch")
-    axis.set_ylabel(term.replace("_", " "))
+    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    axis.set_ylabel(axis_label(term))
     axis.grid(axis="y")
     axis.legend(loc="best")
     return figure

@@ -134,5 +134,7 @@ def evaluate_cell(
     record = validate(RunRecord, values, cell.record)
     write_record(cell.results, record, with_patients(found.scores, folder), found.examples)
     shown = "  ".join(f"{name} {record.metrics[name].value:.2f}" for name in cell.config.metrics)
+    if chance := record.metrics.get("patch_chance"):
+        shown += f"  chance of patch_ap {chance.value:.2f}"
     print(f"{cell.title}: {shown}  ({record.wall_time_s:.1f} s)", flush=True)
     return record

@@ -40,6 +40,7 @@ def knn_definitions(config: Config) -> dict[str, str]:
     return {
         "patch_ap": f"average-precision/vessel-patches/pooled/knn-{votes}/v1",
         "patch_dsc": f"dsc/vessel-patches/per-image-mean/empty=1/knn-{votes}/v1",
+        "patch_chance": f"share/vessel-patches/pooled/{patches}/v1",
     }
 
 
@@ -80,8 +81,9 @@ def score_knn(
         seed: of the sample of training patches, where there are more than ``config.patches``.
 
     Returns:
-        The metrics of `knn_definitions`, and one row per frame: image, its vessel and background
-        patches, average precision (NaN without vessel patches) and DSC.
+        The metrics of `knn_definitions` (``patch_chance``: the share of vessel patches, which is
+        the average precision of features that say nothing), and one row per frame: image, its
+        vessel and background patches, average precision (NaN without vessel patches) and DSC.
 
     Raises:
         InputError: as `FeatureCache.load`; the size of a patch does not divide that of the frames;
@@ -114,6 +116,7 @@ def score_knn(
     metrics = {
         "patch_ap": 100 * _average_precision(labels, shares),
         "patch_dsc": float(scores["patch_dsc"].mean()),
+        "patch_chance": 100 * float(labels.mean()),
     }
     return metrics, scores
 

@@ -185,3 +185,16 @@ def test_many_datasets_are_rows(tmp_path):
     for count in (1, 2, 5, 10):
         assert by_dataset[f"xcav-{count}images"]["mae"] == expected
     assert by_dataset["xcav"]["mae"] == expected
+
+
+def test_many_columns_are_several_tables_and_features_have_a_size(tmp_path):
+    """27 methods × 12 datasets: no name is cut."""
+    matrix = read_matrix(CONFIGS / "leaderboard" / "quick.py")
+    told = dry_run(matrix.model_copy(update={"work": str(tmp_path)}), ANALYSES)
+    heads = [line.split() for line in told.splitlines() if "cells: done, hours left" in line]
+    assert [name for head in heads for name in head[4:]] == list(matrix.datasets)
+    assert [len(head) for head in heads] == [10, 10]
+    # Features 14² × 768 in fp32 and a mask of 224² in int32, each frame and its mirror image.
+    frames = 100 + 175 + 337 + 3 * 1000
+    size = 27 * 2 * frames * 4 * (14 * 14 * 768 + 224 * 224) / 1e9
+    assert f"by frozen encoders: about {size:.0f} GB," in told

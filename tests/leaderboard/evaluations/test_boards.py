@@ -172,6 +172,31 @@ def test_scores_that_no_seed_changes_are_named(build, make_run):
     assert "Equal" not in " ".join(board.notes)
 
 
+def test_encoders_of_one_method_are_told_apart(build, make_run):
+    """Several folders given to --encoder: the title is the method's."""
+    records = [
+        make_run(method, "xcav-linear", 0, dsc=70.0, title=title)
+        for method, title in (("mae", "MAE"), ("long_mae", "MAE"), ("dino", "DINO"))
+    ]
+    (board,) = build(records).boards
+    titles = {row.method: row.title for row in board.rows}
+    assert titles == {"mae": "MAE (mae)", "long_mae": "MAE (long_mae)", "dino": "DINO"}
+
+
+def test_the_chance_level_of_patches_is_told(build, make_run):
+    records = [
+        make_run("mae", f"{name}-knn", 0, patch_ap=70.0, patch_chance=level)
+        for name, level in (("xcav", 21.5), ("dca1", 30.25))
+    ]
+    for record in records:
+        chance = record.metrics["patch_chance"]
+        record.metrics["patch_chance"] = chance.model_copy(update={"headline": False})
+    (board,) = build(records).boards
+    assert [column.metric for column in board.columns] == ["patch_ap", "patch_ap"]
+    (note,) = [note for note in board.notes if note.startswith("Chance level of Patch AP")]
+    assert ": XCAV, k-NN 21.50; DCA1, k-NN 30.25." in note
+
+
 def test_lora_of_several_tasks_is_a_table_each(build, make_run):
     records = [make_run("mae", "xcav-lora", 0, dsc=70.0)]
     records += [make_run("mae", "stenosis-lora", 0, task="detection", map50=90.0)]

@@ -207,6 +207,14 @@ def test_training_shows_the_mean_of_each_epoch(tmp_path):
         draw_training([tmp_path], "entropy", 88)
 
 
+def test_training_names_what_is_probed_and_ticks_are_epochs(tmp_path):
+    lines = [{"epoch": e, "probe_ap": 40.0 + e, "probe_chance": 30.0} for e in range(3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (axis,) = draw_training([tmp_path], "probe_ap", 88).axes
+    assert axis.get_ylabel().startswith("average precision (%)")
+    assert all(tick == round(tick) for tick in axis.get_xticks())
+
+
 def test_rows_and_columns_can_be_chosen(data):
     choice = Choice(board="segmentation", rows=["m_other", "best"], columns=["b/dsc"])
     (axis,) = [axis for axis in draw("datasets", data, choice).axes if axis.axison]
