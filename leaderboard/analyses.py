@@ -11,9 +11,13 @@ Their tables also show the runs of the main boards that they are compared with.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from benchmark.text import visible
 
 #: Prefix of the ids of runs of ``configs/analysis``.
 PREFIX = "analysis-"
@@ -291,6 +295,23 @@ ANALYSES = (
 def is_analysis(method: str) -> bool:
     """Whether a method's id names a run of ``configs/analysis``."""
     return method.startswith(PREFIX)
+
+
+def tell_apart(titles: Mapping[str, str]) -> dict[str, str]:
+    """Titles of methods, with the id behind those that several have: encoders of one method.
+
+    Runs of an analysis have the title of their method, and tables that say what they vary.
+
+    Args:
+        titles: method → title.
+    """
+    several = Counter(title for method, title in titles.items() if not is_analysis(method))
+    return {
+        method: title
+        if is_analysis(method) or several[title] == 1
+        else f"{title} ({visible(method)})"
+        for method, title in titles.items()
+    }
 
 
 def find_analysis(protocol: str, name: str | None) -> Analysis | None:

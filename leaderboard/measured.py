@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +9,15 @@ from benchmark.errors import InputError
 from benchmark.results import RunRecord, label_share, read_dataset_id
 from benchmark.schemas import TASK_KINDS
 from benchmark.text import visible
-from leaderboard.analyses import ANALYSES, BY_DATASET, Analysis, Member, is_analysis, paper_of
+from leaderboard.analyses import (
+    ANALYSES,
+    BY_DATASET,
+    Analysis,
+    Member,
+    is_analysis,
+    paper_of,
+    tell_apart,
+)
 from leaderboard.board import Board, Row, Score, Scores, make_board
 from leaderboard.columns import Column, column_order, dataset_order, dataset_title, is_patches
 from leaderboard.comparable import (
@@ -121,22 +128,9 @@ def read_measured(
     conditions = {cell: conditions_of(runs) for cell, runs in runs_of_cell.items()}
     scores, others = _summaries(values, conditions), _summaries(further, conditions)
     hashes = {record.dataset: record.split_hash for record in records}
-    rows = _told_apart(rows)
+    titles = tell_apart({method: row.title for method, row in rows.items()})
+    rows = {method: replace(row, title=titles[method]) for method, row in rows.items()}
     return Measured(protocol, rows, scores, task_of, mixed, patches, others, parameters, hashes)
-
-
-def _told_apart(rows: Mapping[str, Row]) -> dict[str, Row]:
-    """Rows with their id behind the title where several encoders of a method are compared.
-
-    Runs of an analysis have the title of their method, and a table that says what they vary.
-    """
-    titles = Counter(row.title for method, row in rows.items() if not is_analysis(method))
-    return {
-        method: replace(row, title=f"{row.title} ({visible(method)})")
-        if titles[row.title] > 1 and not is_analysis(method)
-        else row
-        for method, row in rows.items()
-    }
 
 
 def _summaries(
