@@ -25,6 +25,9 @@ CALLED = "ANGIO_SSL"
 """Set when the user has called ``angio-ssl``; processes that a tool starts inherit it, so that
 their messages name commands as the user knows them."""
 
+PROGRAM = "ANGIO_SSL_PROGRAM"
+"""Set by a script that stands for a tool: what the user has called, for the usage of the tool."""
+
 # Scripts that take the arguments of another tool.
 _COMPLETED_AS = {"dist_train.sh": "train.py", "slurm_train.sh": "train.py"}
 _TOOL = re.compile(r"\btools/(\w+)\.(?:py|sh)\b")

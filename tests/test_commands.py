@@ -341,7 +341,7 @@ def test_every_tool_has_help(name: str, clone: Path, free: dict[str, str]) -> No
         assert f"usage: {name}" in done.stdout
     else:
         assert name == "demo.sh" or "usage: " in done.stdout
-        assert f"tools/{name} " in done.stdout or "usage: matrix.py run" in done.stdout
+        assert f"tools/{name} " in done.stdout or f"usage: {name} run" in done.stdout
     assert not (clone / "--help").exists()
 
 

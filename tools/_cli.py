@@ -23,7 +23,7 @@ IN_CLONE = (ROOT / "pyproject.toml").is_file()
 
 import _screen  # noqa: E402
 
-from benchmark.commands import as_called  # noqa: E402
+from benchmark.commands import PROGRAM, as_called  # noqa: E402
 from benchmark.completion import ASKED, complete  # noqa: E402
 from benchmark.device import DEVICES, VARIABLE, hide_gpus  # noqa: E402
 from benchmark.errors import InputError, explain_os_error  # noqa: E402
@@ -31,6 +31,9 @@ from benchmark.training.distributed.launch import is_main_process  # noqa: E402
 from benchmark.training.distributed.signals import RunEnded  # noqa: E402
 from benchmark.training.scales import SCALES  # noqa: E402
 from benchmark.type_hints import fits, meaning  # noqa: E402
+
+# Taken away, as tools that this one starts have names of their own.
+sys.argv[0] = os.environ.pop(PROGRAM, sys.argv[0])
 
 LIVE_HELP = "one progress line instead of log lines, on a terminal; train.log has them all"
 

@@ -6,6 +6,8 @@
 #   tools/run_benchmark.sh status configs/leaderboard/demo.py
 set -euo pipefail
 
+called=tools/run_benchmark.sh
+[ -z "${ANGIO_SSL:-}" ] || called="angio-ssl run-benchmark"
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=python3
@@ -13,4 +15,4 @@ case ${1:-} in
     status | run) ;;
     *) set -- run "$@" ;;
 esac
-exec "$python" "$root/tools/matrix.py" "$@"
+ANGIO_SSL_PROGRAM=$called exec "$python" "$root/tools/matrix.py" "$@"

@@ -104,7 +104,7 @@ def test_a_live_line_takes_the_place_of_log_lines(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="has no pseudo terminals")
-@pytest.mark.parametrize("width", [80, 110])
+@pytest.mark.parametrize("width", [80, 110, 140, 200])
 def test_a_live_line_that_is_too_long_loses_terms_only(tmp_path, width):
     """On a real terminal: title, bar, share, place and pace stay, on a single line."""
     import pexpect
